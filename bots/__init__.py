@@ -1,0 +1,1 @@
+"""The messaging wing: channels, storage, web. It knows no engine."""

@@ -1,0 +1,45 @@
+"""What every channel can do. Adding a platform means implementing this and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bots.domain import ChannelKind, InboundEvent, OutboundMessage, Received, Sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An account's opened secrets, alive for one call."""
+
+    access_token: str = field(default="", repr=False)
+    app_secret: str = field(default="", repr=False)
+
+
+class Channel(Protocol):
+    """One platform: how its webhooks are checked and read, and how its messages are sent."""
+
+    kind: ChannelKind
+    #: The longest text of one message, in characters.
+    text_limit: int
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
+        """Check the signature over the raw body. Raises Forged."""
+        ...
+
+    def parse(self, body: bytes) -> Received:
+        """Read a webhook body. Total: any bytes give a result, nothing is raised or logged."""
+        ...
+
+    def render(self, markdown: str) -> tuple[str, ...]:
+        """Turn a model's Markdown into the platform's dialect, split into parts of at most text_limit."""
+        ...
+
+    def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
+        """Send one part. Raises SendError, whose class says what is provable."""
+        ...
+
+    def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
+        """Mark the contact's message as read and show typing. Raises SendError; callers may ignore it."""
+        ...

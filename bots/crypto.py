@@ -1,0 +1,56 @@
+"""Secrets at rest: Fernet, bound to the row and column they were sealed for (Fernet itself has no associated data)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from bots.domain import Sealed
+from bots.errors import BadSetting, CannotOpen
+from bots.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys that seal and open, newest first."""
+
+    _fernet: MultiFernet = field(repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Keyring:
+        """Read the keys from the settings or their file. Raises BadSetting."""
+        text = Path(settings.keys_file).read_text() if settings.keys_file else settings.keys
+        keys = [key for key in text.replace(",", "\n").split() if key]
+        if not keys:
+            raise BadSetting("No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`chinwag key new` makes one).")
+        try:
+            return cls(MultiFernet([Fernet(key) for key in keys]))
+        except ValueError as error:
+            raise BadSetting("A key in CHINWAG_KEYS is not a Fernet key: 32 bytes in url-safe base64.") from error
+
+    def seal(self, plain: str, *, table: str, row: UUID, column: str) -> Sealed:
+        """Encrypt a secret so that it opens for this row and column alone."""
+        return Sealed(token=self._fernet.encrypt(_place(table, row, column) + plain.encode()))
+
+    def open(self, sealed: Sealed, *, table: str, row: UUID, column: str) -> str:
+        """Decrypt a secret. Raises CannotOpen when the key is gone or the secret was moved."""
+        try:
+            text = self._fernet.decrypt(sealed.token)
+        except InvalidToken as error:
+            raise CannotOpen from error
+        place = _place(table, row, column)
+        if not text.startswith(place):
+            raise CannotOpen
+        return text[len(place) :].decode()
+
+
+def new_key() -> str:
+    """Make a key for the keyring."""
+    return Fernet.generate_key().decode()
+
+
+def _place(table: str, row: UUID, column: str) -> bytes:
+    return f"{table}:{row}:{column}:".encode()

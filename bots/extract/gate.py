@@ -1,0 +1,79 @@
+"""The last check before a fact is kept, whatever proposed it: closed kinds, short plain values, nothing that could steer an answer."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bots.domain import Fact
+from bots.extract.words import fold
+
+#: Every kind that may be remembered, and whether only one of it holds at a time.
+KINDS: dict[str, bool] = {
+    "name": True,
+    "place": True,
+    "language": True,
+    "occupation": True,
+    "likes": False,
+    "dislikes": False,
+    "family": False,
+    "pet": False,
+}
+MAX_VALUE_CHARACTERS = 200
+MAX_WORD_CHARACTERS = 40
+
+#: Marks that a name, a place or a taste may hold besides letters, digits and spaces. No quote, bracket, colon, pipe, brace or angle.
+_MARKS = frozenset("'’-.,&+/#")
+_ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
+_WORDS = re.compile(r"[^\W_]+")
+
+
+def admit(fact: Fact) -> Fact | None:
+    """Return the fact in its normal form, or None when it may not be kept."""
+    value = " ".join(unicodedata.normalize("NFKC", fact.value).split())
+    if why_refused(fact.kind, value) is not None:
+        return None
+    return Fact(kind=fact.kind, value=value, single=KINDS[fact.kind])
+
+
+def why_refused(kind: str, value: str) -> str | None:
+    """Name the first reason against a value, without repeating it; None when there is none."""
+    if kind not in KINDS:
+        return "unknown kind"
+    if not value or len(value) > MAX_VALUE_CHARACTERS:
+        return "length"
+    if not all(_is_plain(letter) for letter in value):
+        return "characters"
+    if not any(letter.isalpha() for letter in value) or _mixes_scripts(value):
+        return "not words"
+    if _ADDRESS.search(value.casefold()):
+        return "address"
+    words = _WORDS.findall(fold(value))
+    if any(len(word) > MAX_WORD_CHARACTERS for word in words):
+        return "length"
+    if not _forbidden().isdisjoint(words):
+        return "not about the person"
+    return None
+
+
+def _is_plain(letter: str) -> bool:
+    return letter == " " or letter in _MARKS or unicodedata.category(letter)[0] in "LMN"
+
+
+def _mixes_scripts(value: str) -> bool:
+    """A word of Latin and other letters together is a disguise, as in an admin spelt with a Cyrillic a."""
+    for word in value.split():
+        scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in word if letter.isalpha()}
+        if "LATIN" in scripts and len(scripts) > 1:
+            return True
+    return False
+
+
+@cache
+def _forbidden() -> frozenset[str]:
+    table: dict[str, Any] = tomllib.loads((Path(__file__).parent / "forbidden.toml").read_text("utf-8"))
+    return frozenset(fold(word) for words in table.values() for word in words)

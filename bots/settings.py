@@ -1,0 +1,102 @@
+"""Every setting of the messaging wing, once: name, type, default, unit and meaning. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from bots.errors import BadSetting
+
+_PREFIX = "CHINWAG_"
+#: Prefixes of other rooms; their own settings check them.
+_OTHER_PREFIXES = ("CHINWAG_MODEL_", "CHINWAG_LOCAL_", "CHINWAG_TEST_", "CHINWAG_BENCH_")
+
+
+def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"meaning": meaning}, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of web, workers and dispatcher; CHINWAG_NAME_IN_CAPITALS in the environment."""
+
+    owner_database_url: str = _setting("", "Postgres address of the owner role; migrations only", secret=True)
+    web_database_url: str = _setting("", "Postgres address of the login role chinwag_web", secret=True)
+    worker_database_url: str = _setting("", "Postgres address of the login role chinwag_worker", secret=True)
+    crossing_database_url: str = _setting("", "Postgres address of the login role chinwag_crossing", secret=True)
+    redis_url: str = _setting("", "Redis address; redis+socket:// for a socket", secret=True)
+    keys: str = _setting("", "Fernet keys that seal secrets, newest first, separated by commas", secret=True)
+    keys_file: str = _setting("", "file with the Fernet keys, one a line, newest first")
+
+    web_host: str = _setting("127.0.0.1", "address the web listens on")
+    web_port: int = _setting(8080, "port the web listens on")
+    web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
+    web_max_concurrent: int = _setting(64, "webhooks worked on at once; more are answered 503")
+    web_pool: int = _setting(16, "Postgres connections of the web, and its threads")
+    simulator: bool = _setting(False, "serve the chat page, where a visitor speaks as any contact; loopback only")
+
+    graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
+    graph_version: str = _setting("v25.0", "version of the Graph API")
+    send_deadline_s: float = _setting(15.0, "longest time of one call to a platform, in seconds")
+
+    worker_slots: int = _setting(64, "turns in flight in one worker process")
+    worker_pool: int = _setting(24, "Postgres connections of a worker process")
+    task_run_s: float = _setting(20.0, "how long one Celery task goes on taking due conversations, in seconds")
+    task_deadline_s: float = _setting(180.0, "a turn older than this ends its process, in seconds")
+    stop_grace_s: float = _setting(30.0, "time for running turns after SIGTERM, in seconds")
+    lease_s: float = _setting(60.0, "how long a claimed conversation stays claimed without renewal, in seconds")
+    lease_renew_s: float = _setting(15.0, "how often a process renews its leases, in seconds")
+    heartbeat_s: float = _setting(5.0, "how often a worker reports its slots, in seconds")
+    journal_to_bytes_s: float = _setting(5.0, "longest time between journaling a send and its first byte, in seconds")
+
+    dispatch_tick_s: float = _setting(0.1, "the dispatcher's tick, in seconds")
+    debounce_s: float = _setting(1.5, "quiet time after a message before it is answered, in seconds")
+    debounce_cap_s: float = _setting(6.0, "longest debounce, in seconds")
+    answer_if_younger_s: float = _setting(6 * 3600.0, "older messages are stored and not answered by themselves, in seconds")
+    apology_after_s: float = _setting(60.0, "when the model is unavailable this long, one apology, in seconds")
+    model_retry_s: float = _setting(5.0, "wait before an unavailable model is asked again for a turn, in seconds")
+    reconcile_s: float = _setting(90.0, "how long an unknown send waits for the platform's word, in seconds")
+    next_part_s: float = _setting(3.0, "how long a part waits for the status of the part before, in seconds")
+    own_error_delays_s: str = _setting("2,8,30,120,600", "delays after an error of our own, in seconds; then the turn is dead")
+    partial_per_s: float = _setting(5.0, "partial texts a second while a page watches")
+    history_tokens: int = _setting(1500, "token budget of the history in a prompt")
+    answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
+    envelope_days: int = _setting(30, "days a webhook's raw body is kept")
+    log_level: str = _setting("info", "debug, info, warning or error")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Build the settings from variables. Raises BadSetting with every problem in one message."""
+        hints = get_type_hints(cls)
+        known = {_PREFIX + f.name.upper(): f.name for f in fields(cls)}
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for variable, text in env.items():
+            if not variable.startswith(_PREFIX) or variable.startswith(_OTHER_PREFIXES):
+                continue
+            if variable not in known:
+                problems.append(f"{variable} is not a setting")
+                continue
+            try:
+                values[known[variable]] = _read(text, hints[known[variable]])
+            except ValueError:
+                wanted = hints[known[variable]].__name__
+                problems.append(f"{variable} wants a value of type {wanted}")
+        if problems:
+            raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")
+        return cls(**values)
+
+
+def _read(text: str, kind: type) -> Any:
+    if kind is bool:
+        lowered = text.strip().lower()
+        if lowered in {"1", "true", "yes", "on"}:
+            return True
+        if lowered in {"0", "false", "no", "off", ""}:
+            return False
+        raise ValueError(text)
+    value = kind(text)
+    if kind in (int, float) and not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value

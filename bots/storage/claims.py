@@ -1,0 +1,108 @@
+"""Who works on which conversation: claims with a lease and a fencing token, heartbeats, and what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Engine
+
+from bots.storage.database import call
+
+
+class ClaimedMessage(msgspec.Struct, frozen=True):
+    """A message that the turn answers."""
+
+    id: UUID
+    event_key: str
+    content_type: str
+    supported: bool
+    age_s: float
+    text: str | None = None
+
+
+class PastTurn(msgspec.Struct, frozen=True):
+    """An earlier turn as prompts tell it."""
+
+    number: int
+    answer: str
+    texts: list[str]
+
+
+class KnownFact(msgspec.Struct, frozen=True):
+    """A memory that may enter the prompt."""
+
+    id: UUID
+    kind: str
+    text: str
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """One identity of the contact."""
+
+    kind: str
+    value: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One turn with all that it takes to answer it."""
+
+    tenant: UUID
+    conversation: UUID
+    contact: UUID
+    account: UUID
+    queue: str
+    #: The fencing token: only its holder may finish the turn.
+    token: int
+    turn: UUID
+    number: int
+    tries: int
+    history_from: int
+    open_s: float
+    apologised: bool
+    watched: bool
+    stopped: bool
+    identities: list[Handle]
+    messages: list[ClaimedMessage]
+    history: list[PastTurn]
+    memories: list[KnownFact]
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One queue's work at a moment."""
+
+    queue: str
+    due: int
+    running: int
+    slots: int
+
+
+def claim_turn(engine: Engine, queue: str, *, boot: UUID, lease_s: float, session_s: float) -> Claim | None:
+    """Claim the best due conversation of a queue; None when nothing is due."""
+    # Not repeated: a claim whose answer was lost is never renewed, and becomes due again when its lease ends.
+    found: Any = call(engine, "select claim_turn(%s, %s, %s, %s)", (queue, boot, lease_s, session_s), repeat=False)
+    return None if found is None else msgspec.convert(found, Claim)
+
+
+def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s: float) -> int:
+    """Prolong the living leases of these conversations and return how many there were."""
+    return call(engine, "select renew_leases(%s, %s::uuid[], %s)", (boot, list(conversations), lease_s), repeat=False)
+
+
+def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int) -> int:
+    """Report a living worker; the first report of a new boot frees the leases of the one before. Returns how many."""
+    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s)", (name, boot, list(queues), slots, busy))
+
+
+def waiting(engine: Engine) -> list[Waiting]:
+    """What is due, what runs and what could run, by queue, for queues with due work."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        rows = connection.exec_driver_sql("select queue, due, running, slots from work_waiting()").all()
+    return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=row.slots) for row in rows]
+
+
+def keep_house(engine: Engine, *, envelope_days: int) -> int:
+    """Clear what has outlived its time and return how many bodies went."""
+    return call(engine, "select keep_house(%s)", (envelope_days,))

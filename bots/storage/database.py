@@ -1,0 +1,96 @@
+"""The way to Postgres: engines, one transaction with its scope, and the hot path of one function a transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bots.errors import StorageUnavailable
+
+_REPEATS_AFTER_S = (0.05, 0.3, 1.0, 2.0)
+
+
+def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | None = None) -> Engine:
+    """Make an engine with a bounded pool; name shows up in pg_stat_activity."""
+    options = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=" + ("1s" if name == "web" else "5s")
+    if statement_timeout_s is not None:
+        options += f" -c statement_timeout={int(statement_timeout_s * 1000)}"
+    return create_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_recycle=1800,
+        connect_args={
+            "application_name": f"chinwag-{name}",
+            "options": options,
+            "connect_timeout": 3,
+            # Works behind a transaction pooler, and a statement keeps its name on the wire.
+            "prepare_threshold": None,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15000,
+        },
+    )
+
+
+@contextmanager
+def unit(engine: Engine, *, contact: UUID | None = None) -> Iterator[Connection]:
+    """One transaction, within one contact's rows where one is given. Commits by leaving the block."""
+    try:
+        with engine.begin() as connection:
+            if contact is not None:
+                connection.execute(text("select set_config('app.contact_id', :contact, true)"), {"contact": str(contact)})
+            yield connection
+    except (OperationalError, PoolTimeout) as error:
+        raise StorageUnavailable from error
+
+
+@contextmanager
+def hot(engine: Engine) -> Iterator[Connection]:
+    """A connection on which each statement is a transaction of its own: one SQL function, one round trip."""
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+    except (OperationalError, PoolTimeout) as error:
+        raise StorageUnavailable from error
+
+
+def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True) -> Any:
+    """Run one SQL function in its own transaction and return its value.
+
+    A lost connection proves nothing about the commit (guarantees, section 6), so only what is safe to repeat is repeated.
+    Raises StorageUnavailable.
+    """
+    delays = _REPEATS_AFTER_S if repeat else ()
+    for delay in (*delays, None):
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                return connection.exec_driver_sql(statement, tuple(values)).scalar()
+        except (DBAPIError, PoolTimeout) as error:
+            if not _passing(error) or delay is None:
+                raise StorageUnavailable from error
+            time.sleep(delay)
+    raise AssertionError("unreachable")
+
+
+def _passing(error: DBAPIError | PoolTimeout) -> bool:
+    if isinstance(error, PoolTimeout) or isinstance(error, OperationalError):
+        return True
+    if error.connection_invalidated:
+        return True
+    raise error
+
+
+def to_json(value: Any) -> str:
+    """Encode a value for a jsonb parameter."""
+    return msgspec.json.encode(value).decode()

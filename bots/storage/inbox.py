@@ -1,0 +1,79 @@
+"""What came in. A webhook's events are stored in one transaction; a second delivery of an event changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from bots.domain import Account, InboundEvent
+from bots.errors import StorageUnavailable
+from bots.storage.database import to_json
+
+_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s)"
+
+
+def accept(
+    connection: Connection,
+    account: Account,
+    events: Sequence[InboundEvent],
+    *,
+    queue: str,
+    body: bytes | None = None,
+    quarantine: str | None = None,
+    debounce_s: float,
+    debounce_cap_s: float,
+) -> tuple[UUID, ...]:
+    """Store a webhook's events and return the contacts that they touch.
+
+    quarantine says why the envelope is to be looked at by an operator. Raises StorageUnavailable; it is safe to try again.
+    """
+    values = (
+        account.tenant_id,
+        account.id,
+        str(account.id),
+        queue,
+        body,
+        quarantine,
+        to_json([_as_json(event) for event in events]),
+        debounce_s,
+        debounce_cap_s,
+    )
+    try:
+        found: dict[str, Any] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
+    except DBAPIError as error:
+        raise StorageUnavailable from error
+    return tuple(UUID(contact) for contact in found["contacts"])
+
+
+def _as_json(event: InboundEvent) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "key": event.event_key,
+        "kind": event.kind,
+        "identities": [{"kind": identity.kind, "value": identity.value} for identity in event.identities],
+        "name": event.contact_name,
+        "text": event.text,
+        "content_type": event.content_type,
+        "at": event.occurred_at.timestamp() if event.occurred_at else None,
+        "supported": event.supported,
+        "at_once": event.reply_at_once,
+        "reason": event.reason,
+    }
+    if event.status is not None:
+        found["status"] = {
+            "external_id": event.status.external_id,
+            "status": event.status.status,
+            "correlation": _as_uuid(event.status.correlation),
+            "code": event.status.error_code,
+        }
+    return found
+
+
+def _as_uuid(text: str | None) -> str | None:
+    try:
+        return str(UUID(text)) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,8 @@
+"""The schema as SQLAlchemy Core tables, by noun. A test holds them equal to what the migrations make."""
+
+from __future__ import annotations
+
+from bots.storage.tables import accounts, house, inbound, outbound, people, talk
+from bots.storage.tables.base import metadata
+
+__all__ = ["accounts", "house", "inbound", "metadata", "outbound", "people", "talk"]

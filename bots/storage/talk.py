@@ -1,0 +1,293 @@
+"""What the chat page reads: the lines of one contact's talk and what happened in a turn.
+
+Reads run as the web role inside `unit(contact=...)`, so row-level security shows this contact's rows alone.
+Only the list of contacts crosses contacts; it holds names and no words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, make_url, text
+
+#: A notice means "read again" when it is this: the listening connection was lost and notices with it.
+LOST = "lost"
+_LINES = 200
+_RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkContact:
+    """A contact of the console account."""
+
+    id: UUID
+    slug: str
+    name: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One message of a talk, the contact's ("in") or the bot's ("out")."""
+
+    id: UUID
+    side: str
+    kind: str
+    text: str
+    content_type: str
+    supported: bool
+    at: datetime
+    status: str
+    external_id: str | None
+    turn: UUID | None
+    conversation: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """A contact's talk as it is now."""
+
+    conversation: UUID | None = None
+    #: The turn that is being worked on, if one is.
+    turn: UUID | None = None
+    is_typing: bool = False
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """A memory that entered the prompt, why, and the message it came from."""
+
+    kind: str
+    text: str
+    reason: str
+    source_text: str | None
+    source_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of the model with exactly what it was sent."""
+
+    attempt: int
+    endpoint: str
+    model: str
+    prompt: Any
+    tokens_in: int | None
+    tokens_cached: int | None
+    tokens_out: int | None
+    first_token_ms: float | None
+    total_ms: float | None
+    outcome: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to send a part."""
+
+    part: int
+    n: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    http_status: int | None
+    error_code: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the answer and how far it came."""
+
+    part: int
+    status: str
+    created_at: datetime
+    status_at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that happened, and when."""
+
+    at: datetime
+    what: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What happened in one turn."""
+
+    turn: UUID
+    number: int
+    state: str
+    reason: str | None
+    tries: int
+    steps: tuple[Step, ...] = ()
+    recalled: tuple[Recalled, ...] = ()
+    learned: tuple[Recalled, ...] = ()
+    calls: tuple[Call, ...] = ()
+    parts: tuple[Part, ...] = ()
+    attempts: tuple[Attempt, ...] = field(default=())
+
+
+def contacts(connection: Connection, *, tenant: UUID, limit: int = 100) -> tuple[TalkContact, ...]:
+    """List the console's contacts, the newest first. Needs the crossing role."""
+    rows = connection.execute(_CONTACTS, {"tenant": tenant, "limit": limit})
+    return tuple(TalkContact(id=r.contact_id, slug=r.value, name=r.name or r.value, since=r.created_at) for r in rows)
+
+
+def contact(connection: Connection, *, tenant: UUID, slug: str) -> UUID | None:
+    """Find the contact behind a console handle. Needs the crossing role."""
+    return connection.execute(_CONTACT, {"tenant": tenant, "slug": slug}).scalar_one_or_none()
+
+
+def lines(connection: Connection, contact: UUID) -> Talk:
+    """Read a contact's talk: the last lines of both sides and whether the bot is at work."""
+    now = connection.execute(_NOW, {"contact": contact}).first()
+    rows = connection.execute(_TALK, {"contact": contact, "limit": _LINES}).all()
+    found = tuple(
+        Line(
+            id=r.id,
+            side=r.side,
+            kind=r.kind,
+            text=r.text or "",
+            content_type=r.content_type,
+            supported=r.supported,
+            at=r.at,
+            status=r.status,
+            external_id=r.external_id,
+            turn=r.turn_id,
+            conversation=r.conversation_id,
+        )
+        for r in reversed(rows)
+    )
+    if now is None:
+        return Talk(lines=found)
+    return Talk(conversation=now.conversation, turn=now.turn, is_typing=bool(now.is_typing), lines=found)
+
+
+def what_happened(connection: Connection, turn: UUID) -> Story | None:
+    """Tell what happened in a turn; None when this contact has no such turn."""
+    row = connection.execute(_TURN, {"turn": turn}).first()
+    if row is None:
+        return None
+    arrived = connection.execute(_ARRIVED, {"turn": turn}).all()
+    recalled = connection.execute(_RECALLED, {"turn": turn}).all()
+    learned = connection.execute(_LEARNED, {"turn": turn}).all()
+    calls = tuple(Call(**r._mapping) for r in connection.execute(_CALLS, {"turn": turn}))  # pyright: ignore[reportPrivateUsage] -- SQLAlchemy's public name
+    parts = tuple(Part(**r._mapping) for r in connection.execute(_PARTS, {"turn": turn}))  # pyright: ignore[reportPrivateUsage]
+    attempts = tuple(Attempt(**r._mapping) for r in connection.execute(_ATTEMPTS, {"turn": turn}))  # pyright: ignore[reportPrivateUsage]
+    steps = [Step(at=r.received_at, what="received", detail=r.content_type) for r in arrived]
+    if row.claimed_at is not None:
+        steps.append(Step(at=row.claimed_at, what="claimed", detail=None))
+    if row.apologised_at is not None:
+        steps.append(Step(at=row.apologised_at, what="apologised", detail="the model was away"))
+    steps += [Step(at=c.at, what="model", detail=c.outcome) for c in calls]
+    if row.finished_at is not None:
+        steps.append(Step(at=row.finished_at, what=row.state, detail=row.reason))
+    steps += _sending(parts, attempts)
+    return Story(
+        turn=row.id,
+        number=row.number,
+        state=row.state,
+        reason=row.reason,
+        tries=row.tries,
+        steps=tuple(sorted(steps, key=lambda step: step.at)),
+        recalled=tuple(Recalled(**r._mapping) for r in recalled),  # pyright: ignore[reportPrivateUsage]
+        learned=tuple(Recalled(**r._mapping) for r in learned),  # pyright: ignore[reportPrivateUsage]
+        calls=calls,
+        parts=parts,
+        attempts=attempts,
+    )
+
+
+def _sending(parts: Sequence[Part], attempts: Sequence[Attempt]) -> list[Step]:
+    many = len(parts) > 1
+    steps = [
+        Step(at=a.finished_at or a.started_at, what="sent" if a.outcome == "accepted" else "send", detail=_named(a.part, a.outcome or "running", many=many))
+        for a in attempts
+    ]
+    steps += [Step(at=p.status_at, what=p.status, detail=_named(p.part, None, many=many)) for p in parts if p.status in {"delivered", "read", "failed"}]
+    return steps
+
+
+def _named(part: int, word: str | None, *, many: bool) -> str | None:
+    words = [f"part {part}"] if many else []
+    return ", ".join([*words, *([word] if word else [])]) or None
+
+
+def watch(connection: Connection, conversations: Sequence[UUID]) -> None:
+    """Say that a page watches these conversations for the next 15 s: their partial texts are notified."""
+    connection.execute(_WATCH, {"conversations": list(conversations)})
+
+
+def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
+    """Listen on one connection of its own and yield each notice's payload; LOST after every new connection."""
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    failures = 0
+    while not is_over():
+        try:
+            with psycopg.connect(address, autocommit=True, connect_timeout=3, application_name="chinwag talk") as connection:
+                connection.execute("listen chinwag_talk")
+                failures = 0
+                yield LOST
+                while not is_over():
+                    for notice in connection.notifies(timeout=0.5):
+                        yield notice.payload
+        except psycopg.Error:
+            time.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
+            failures += 1
+
+
+_CONTACTS = text("""
+    select i.contact_id, i.value, c.name, c.created_at
+    from contact_identities i join contacts c on c.tenant_id = i.tenant_id and c.id = i.contact_id
+    where i.tenant_id = :tenant and i.kind = 'console'
+    order by c.created_at desc limit :limit""")
+_CONTACT = text("select contact_id from contact_identities where tenant_id = :tenant and kind = 'console' and value = :slug limit 1")
+_NOW = text("""
+    select c.id as conversation, t.id as turn, t.id is not null and c.leased_until > now() as is_typing
+    from conversations c left join turns t on t.tenant_id = c.tenant_id and t.conversation_id = c.id and t.state = 'open'
+    where c.contact_id = :contact and c.closed_at is null
+    order by c.created_at desc limit 1""")
+_TALK = text("""
+    with mine as (select tenant_id, id from conversations where contact_id = :contact)
+    select * from (
+        select i.id, 'in' as side, i.kind, i.text, i.content_type, i.supported, i.received_at as at,
+               case when i.turn_id is null then 'sent' else 'read' end as status, null as external_id,
+               i.turn_id, i.conversation_id, i.arrival as n
+        from mine m join inbox i on i.conversation_id = m.id where i.kind <> 'status'
+        union all
+        select o.id, 'out', 'message', o.body, 'text', true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part
+        from mine m join outbox o on o.conversation_id = m.id
+    ) lines order by at desc, side desc, n desc limit :limit""")
+_TURN = text("select * from turns where id = :turn")
+_ARRIVED = text("select received_at, content_type from inbox where turn_id = :turn order by arrival")
+_RECALLED = text("""
+    select m.kind, m.text, r.reason, i.text as source_text, i.received_at as source_at
+    from recalls r join memories m on m.tenant_id = r.tenant_id and m.id = r.memory_id
+    left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
+    where r.turn_id = :turn order by r.rank""")
+_LEARNED = text("""
+    select m.kind, m.text, 'learned' as reason, i.text as source_text, i.received_at as source_at
+    from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
+    where m.source_turn_id = :turn order by m.created_at, m.kind""")
+_CALLS = text("""
+    select attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out, first_token_ms, total_ms, outcome, created_at as at
+    from model_calls where turn_id = :turn order by created_at, attempt""")
+_PARTS = text("select part, status, created_at, status_at, reason from outbox where turn_id = :turn order by part")
+_ATTEMPTS = text("""
+    select o.part, a.n, a.started_at, a.finished_at, a.outcome, a.http_status, a.error_code
+    from outbox o join send_attempts a on a.tenant_id = o.tenant_id and a.message_id = o.id
+    where o.turn_id = :turn order by o.part, a.n""")
+_WATCH = text("""
+    insert into watchers (conversation_id, until) select unnest(cast(:conversations as uuid[])), now() + interval '15 s'
+    on conflict (conversation_id) do update set until = excluded.until""")

@@ -1,0 +1,76 @@
+"""How a turn ends. Everything it decided is one transaction together with the journal of its first send."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Engine
+
+from bots.errors import Fenced
+from bots.storage.database import call, to_json
+from bots.storage.outbox import Sending
+
+_FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
+
+
+class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the model, for the record."""
+
+    attempt: int
+    endpoint: str
+    model: str
+    prompt: list[dict[str, str]]
+    outcome: str
+    tokens_in: int | None = None
+    tokens_cached: int | None = None
+    tokens_out: int | None = None
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+
+
+class NewFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact to remember, and the message that it is from."""
+
+    kind: str
+    text: str
+    single: bool
+    source: UUID
+
+
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """A memory that went into the prompt, and why."""
+
+    memory: UUID
+    reason: str
+
+
+class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """What a turn decided. wait and retry leave it open; the others end it."""
+
+    state: Literal["answered", "skipped", "dead", "wait", "retry"]
+    reason: str | None = None
+    #: What the model said, in Markdown: what later prompts tell of this turn.
+    answer: str | None = None
+    in_history: bool = True
+    #: The messages to send, rendered for the channel. In state wait: the one apology.
+    parts: list[str] = []
+    calls: list[ModelCall] = []
+    recalls: list[Recalled] = []
+    facts: list[NewFact] = []
+    forget: list[UUID] = []
+    history_from: int | None = None
+    #: Close the conversation: the next message opens a new one.
+    close: bool = False
+    stopped: bool | msgspec.UnsetType = msgspec.UNSET
+    new_session: bool | msgspec.UnsetType = msgspec.UNSET
+    retry_s: float = 0.0
+
+
+def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
+    """End a turn and return the send that was journaled with it. Raises Fenced when the lease has passed on."""
+    found: Any = call(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)))
+    if found is None:
+        raise Fenced
+    return None if found["sending"] is None else msgspec.convert(found["sending"], Sending)

@@ -1,0 +1,95 @@
+"""The web, put together: engines, keyring, endpoints. Plain constructor calls, top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from bots.crypto import Keyring
+from bots.errors import StorageUnavailable
+from bots.settings import Settings
+from bots.storage import talk
+from bots.storage.database import open_engine
+from bots.web.headers import SafeHeaders
+from bots.web.health import Health
+from bots.web.intake import Intake
+from bots.web.live import Live
+from bots.web.pages.admin import AdminPage
+from bots.web.phone import Phone
+from bots.web.simulator import Simulator
+from bots.web.threads import Threads
+from bots.web.views import HERE, Views
+from bots.web.webhooks import Webhooks
+
+log = structlog.get_logger()
+
+#: A watch lasts 15 s; two renewals may fail.
+_WATCH_EVERY_S = 5.0
+
+
+def create(settings: Settings) -> FastAPI:
+    """Build the application. `app.state.live` ends the open streams at a stop."""
+    web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
+    crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing")
+    keyring = Keyring.from_settings(settings)
+    threads, live, views = Threads(settings.web_pool), Live(), Views()
+    phone = Phone(web=web, crossing=crossing, settings=settings)
+    intake = Intake(engine=crossing, keyring=keyring, settings=settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        watching = None
+        if settings.simulator:
+            threads.pump(partial(talk.notices, settings.web_database_url), live.notice)
+            watching = asyncio.create_task(_keep_watching(live, phone, threads))
+        log.info("web_started", simulator=settings.simulator)
+        yield
+        live.close()
+        threads.stop()
+        if watching is not None:
+            watching.cancel()
+        web.dispose()
+        crossing.dispose()
+
+    app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.live = live
+    app.add_middleware(SafeHeaders)
+    app.add_exception_handler(Exception, _our_error)
+    app.router.routes += Webhooks(
+        intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
+    ).routes
+    app.router.routes += Health(engine=crossing, threads=threads).routes
+    app.router.routes += AdminPage(engine=crossing, threads=threads, views=views).routes
+    if settings.simulator:
+        app.router.routes += Simulator(phone=phone, live=live, threads=threads, views=views).routes
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    return app
+
+
+async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:
+    """Tell the workers every few seconds which conversations somebody looks at."""
+    told: list[object] = []
+    waited_s = 0.0
+    while True:
+        conversations = live.conversations
+        if conversations and (waited_s >= _WATCH_EVERY_S or conversations != told):
+            try:
+                await threads.run(partial(phone.watch, conversations))
+                told, waited_s = list(conversations), 0.0
+            except StorageUnavailable:
+                log.warning("watch_not_renewed")
+        await asyncio.sleep(0.2)
+        waited_s += 0.2
+
+
+async def _our_error(_request: Request, error: Exception) -> Response:
+    log.error("web_error", exc_info=error)
+    return JSONResponse({"error": "an error of our own"}, status_code=500)

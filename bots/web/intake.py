@@ -1,0 +1,148 @@
+"""What happens to one signed webhook: account -> signature -> parse -> stored. Synchronous; one Postgres round trip.
+
+A verdict of STORED means that everything in the body is in Postgres, understood or quarantined.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from bots.channels.signature import verify_meta
+from bots.channels.whatsapp import parse
+from bots.crypto import Keyring
+from bots.domain import Account, ChannelKind, InboundEvent
+from bots.errors import CannotOpen, Forged, StorageUnavailable
+from bots.settings import Settings
+from bots.storage import accounts, inbox
+from bots.storage.database import hot
+
+log = structlog.get_logger()
+
+#: An account's row is read again after this long: a new secret or a pause counts within 2 s.
+_CACHE_S = 2.0
+#: Names that do not exist are remembered too; strangers' guesses must not fill the memory.
+_CACHE_ROWS = 1024
+
+
+class Verdict(IntEnum):
+    """The answer to a webhook, as an HTTP status."""
+
+    STORED = 200
+    FORGED = 401
+    NO_ACCOUNT = 404
+    UNAVAILABLE = 503
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """An account with its opened secrets."""
+
+    account: Account
+    app_secrets: tuple[str, ...]
+    verify_token: str | None
+
+
+class Intake:
+    """Takes webhooks in for one process."""
+
+    def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
+        self._doors: dict[tuple[str, str], tuple[float, Door | None]] = {}
+
+    def door(self, name: str) -> Door | None:
+        """Find the WhatsApp account of this name; None when there is none. Raises StorageUnavailable."""
+        return self._cached(("name", name), lambda connection: accounts.find(connection, channel=ChannelKind.WHATSAPP, name=name))
+
+    def take(self, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
+        """Check and store one webhook body of the account `name`."""
+        try:
+            door = self.door(name)
+            if door is None:
+                return Verdict.NO_ACCOUNT
+            verify_meta(headers, body, door.app_secrets)
+            self._store(door, headers, body)
+        except Forged:
+            log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
+            return Verdict.FORGED
+        except StorageUnavailable:
+            log.warning("webhook_storage_unavailable", account=name)
+            return Verdict.UNAVAILABLE
+        return Verdict.STORED
+
+    def _store(self, door: Door, headers: Mapping[str, str], body: bytes) -> None:
+        received = parse(body)
+        own, others = _sort(received.events, door.account)
+        reason = received.reason
+        accepted: list[tuple[Account, Sequence[InboundEvent], str | None]] = []
+        for external_id, events in others.items():
+            other = self._neighbour(external_id, headers, body)
+            if other is None:
+                reason = f"{len(events)} events of an account that is not here: phone_number_id {external_id[:64]}"
+            else:
+                accepted.append((other.account, events, None))
+        if own or reason is not None or not accepted:
+            accepted.insert(0, (door.account, own, reason))
+        with hot(self._engine) as connection:
+            for account, events, why in accepted:
+                result = inbox.accept(
+                    connection,
+                    account,
+                    events,
+                    body=body,
+                    reason=why,
+                    debounce_s=self._settings.debounce_s,
+                    debounce_cap_s=self._settings.debounce_cap_s,
+                )
+                log.info("webhook_stored", account=account.name, new=result.new, known=result.known, quarantined=result.quarantined)
+
+    def _neighbour(self, external_id: str, headers: Mapping[str, str], body: bytes) -> Door | None:
+        """Find the account of another phone number that this very signature also opens."""
+        door = self._cached(
+            ("external_id", external_id), lambda connection: accounts.find(connection, channel=ChannelKind.WHATSAPP, external_id=external_id)
+        )
+        if door is None:
+            return None
+        try:
+            verify_meta(headers, body, door.app_secrets)
+        except Forged:
+            return None
+        return door
+
+    def _cached(self, key: tuple[str, str], find: Callable[[Connection], Account | None]) -> Door | None:
+        now = self._clock()
+        known = self._doors.get(key)
+        if known is not None and now - known[0] < _CACHE_S:
+            return known[1]
+        with hot(self._engine) as connection:
+            account = find(connection)
+        door = None if account is None else self._opened(account)
+        if len(self._doors) >= _CACHE_ROWS:
+            self._doors.clear()
+        self._doors[key] = (now, door)
+        return door
+
+    def _opened(self, account: Account) -> Door:
+        try:
+            secrets = accounts.open_secrets(self._keyring, account)
+        except CannotOpen:
+            log.exception("account_secrets_do_not_open", account=account.name)
+            return Door(account=account, app_secrets=(), verify_token=None)
+        return Door(account=account, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
+
+
+def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:
+    """Split a webhook's events into this account's own and those of other phone numbers."""
+    own: list[InboundEvent] = []
+    others: dict[str, list[InboundEvent]] = {}
+    for event in events:
+        if event.account_external_id in (None, account.external_id):
+            own.append(event)
+        else:
+            others.setdefault(event.account_external_id or "", []).append(event)
+    return own, others

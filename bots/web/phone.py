@@ -1,0 +1,108 @@
+"""The contacts' phones behind the chat page: what a visitor says as a contact enters the inbox like any webhook. Synchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from bots.domain import Account, ChannelKind, DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, StatusUpdate
+from bots.errors import StorageUnavailable
+from bots.settings import Settings
+from bots.storage import accounts, inbox, talk
+from bots.storage.database import hot, unit
+
+#: The account that the stack makes for the chat page.
+ACCOUNT = "console"
+
+
+class Phone:
+    """Speaks and reads for the console's contacts."""
+
+    def __init__(self, *, web: Engine, crossing: Engine, settings: Settings) -> None:
+        self._web, self._crossing, self._settings = web, crossing, settings
+        self._known: Account | None = None
+
+    def contacts(self) -> tuple[talk.TalkContact, ...]:
+        """List the contacts that have written."""
+        with hot(self._crossing) as connection:
+            return talk.contacts(connection, tenant=self._account().tenant_id)
+
+    def say(self, *, slug: str, key: str, words: str, name: str) -> None:
+        """Put a contact's words into the inbox."""
+        event = InboundEvent(
+            kind=EventKind.MESSAGE,
+            event_key=f"console:{slug}:{key}",
+            account_external_id=self._account().external_id,
+            identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
+            contact_name=name or None,
+            text=words,
+            occurred_at=datetime.now(UTC),
+            reply_at_once=words.startswith("/"),
+        )
+        self._accept([event])
+
+    def see(self, *, slug: str, statuses: Sequence[tuple[str, DeliveryStatus]]) -> None:
+        """Report messages of the bot as delivered or read."""
+        events = [
+            InboundEvent(
+                kind=EventKind.STATUS,
+                event_key=f"{external_id}:{status}",
+                account_external_id=self._account().external_id,
+                identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
+                content_type="status",
+                occurred_at=datetime.now(UTC),
+                status=StatusUpdate(external_id=external_id, status=status, correlation=external_id.removeprefix("console:")),
+            )
+            for external_id, status in statuses
+        ]
+        self._accept(events)
+
+    def talk(self, slug: str) -> tuple[UUID | None, talk.Talk]:
+        """Read a contact's talk; empty for a contact that has not written yet."""
+        account = self._account()
+        contact = self._contact(account, slug)
+        if contact is None:
+            return None, talk.Talk()
+        with unit(self._web, tenant=account.tenant_id, contact=contact) as connection:
+            return contact, talk.lines(connection, contact)
+
+    def story(self, slug: str, turn: UUID) -> talk.Story | None:
+        """Tell what happened in a turn of this contact."""
+        account = self._account()
+        contact = self._contact(account, slug)
+        if contact is None:
+            return None
+        with unit(self._web, tenant=account.tenant_id, contact=contact) as connection:
+            return talk.what_happened(connection, turn)
+
+    def watch(self, conversations: Sequence[UUID]) -> None:
+        """Ask the workers for partial texts of these conversations."""
+        with hot(self._crossing) as connection:
+            talk.watch(connection, conversations)
+
+    def _contact(self, account: Account, slug: str) -> UUID | None:
+        with hot(self._crossing) as connection:
+            return talk.contact(connection, tenant=account.tenant_id, slug=slug)
+
+    def _accept(self, events: Sequence[InboundEvent]) -> None:
+        with hot(self._crossing) as connection:
+            inbox.accept(
+                connection,
+                self._account(),
+                events,
+                body=None,
+                reason=None,
+                debounce_s=self._settings.debounce_s,
+                debounce_cap_s=self._settings.debounce_cap_s,
+            )
+
+    def _account(self) -> Account:
+        if self._known is None:
+            with hot(self._crossing) as connection:
+                self._known = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
+        if self._known is None:
+            raise StorageUnavailable("the console account is not there yet")
+        return self._known

@@ -1,0 +1,194 @@
+"""The chat page: a phone for anybody on this machine, over the console channel, which is a channel like any other.
+
+It lets a visitor speak as any contact. Hence it is off unless switched on, and answers 404 to everybody but this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from bots.domain import DeliveryStatus
+from bots.errors import StorageUnavailable
+from bots.web.limits import TooLarge, TooSlow, read_body
+from bots.web.live import Live, Watcher
+from bots.web.loopback import is_local, is_same_origin
+from bots.web.phone import Phone
+from bots.web.threads import Threads
+from bots.web.views import Views
+
+log = structlog.get_logger()
+
+#: After this long without news the stream sends a sign of life and reads again: a lost notice costs no more than this.
+_QUIET_S = 10.0
+#: A talk is read at most this often while it changes.
+_BREATH_S = 0.1
+_MAX_PAGES = 100
+_MAX_POST_BYTES = 64 * 1024
+
+Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a visitor typed as a contact. A second post with the same key changes nothing."""
+
+    contact: Slug
+    key: Annotated[str, msgspec.Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    name: Annotated[str, msgspec.Meta(max_length=80)] = ""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """How far a message of the bot came on the contact's phone."""
+
+    external_id: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^console:[0-9a-f-]{36}$")]
+    status: Literal["delivered", "read"]
+
+
+class SeenPost(msgspec.Struct, frozen=True):
+    """Several of them, of one contact."""
+
+    contact: Slug
+    statuses: Annotated[list[Seen], msgspec.Meta(max_length=200)]
+
+
+class Simulator:
+    """The chat page's endpoints."""
+
+    def __init__(self, *, phone: Phone, live: Live, threads: Threads, views: Views) -> None:
+        self._phone, self._live, self._threads, self._views = phone, live, threads, views
+        self.routes = [
+            Route("/", self._guarded(self._go_to_chat)),
+            Route("/chat", self._guarded(self._page)),
+            Route("/chat/contacts", self._guarded(self._contacts)),
+            Route("/chat/events", self._guarded(self._events)),
+            Route("/chat/turns/{turn:uuid}", self._guarded(self._story)),
+            Route("/chat/messages", self._guarded(self._say), methods=["POST"]),
+            Route("/chat/statuses", self._guarded(self._see), methods=["POST"]),
+        ]
+
+    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            if not is_local(request):
+                return _json({"error": "not found"}, 404)
+            if request.method == "POST" and not is_same_origin(request):
+                return _json({"error": "another page sent this"}, 403)
+            try:
+                return await endpoint(request)
+            except (msgspec.ValidationError, msgspec.DecodeError):
+                return _json({"error": "this request cannot be read"}, 422)
+            except TooLarge:
+                return _json({"error": "too large"}, 413)
+            except TooSlow:
+                return _json({"error": "too slow"}, 408)
+            except StorageUnavailable:
+                return _json({"error": "Postgres cannot take this now"}, 503)
+
+        return answer
+
+    async def _go_to_chat(self, _request: Request) -> Response:
+        return RedirectResponse("/chat", status_code=307)
+
+    async def _page(self, _request: Request) -> Response:
+        return self._views.page("chat.html")
+
+    async def _contacts(self, _request: Request) -> Response:
+        return _json(await self._threads.run(self._phone.contacts))
+
+    async def _story(self, request: Request) -> Response:
+        slug = msgspec.convert(request.query_params.get("contact"), Slug)
+        turn: UUID = request.path_params["turn"]
+        story = await self._threads.run(partial(self._phone.story, slug, turn))
+        return _json({"error": "not found"}, 404) if story is None else _json(story)
+
+    async def _say(self, request: Request) -> Response:
+        said = await _read(request, Said)
+        await self._threads.run(partial(self._phone.say, slug=said.contact, key=said.key, words=said.text, name=said.name))
+        self._live.read_again(said.contact)
+        return _json({"stored": True})
+
+    async def _see(self, request: Request) -> Response:
+        post = await _read(request, SeenPost)
+        statuses = [(seen.external_id, DeliveryStatus(seen.status)) for seen in post.statuses]
+        await self._threads.run(partial(self._phone.see, slug=post.contact, statuses=statuses))
+        self._live.read_again(post.contact)
+        return _json({"stored": True})
+
+    async def _events(self, request: Request) -> Response:
+        slug = msgspec.convert(request.query_params.get("contact"), Slug)
+        if self._live.count >= _MAX_PAGES:
+            return _json({"error": "too many pages are open"}, 503)
+        stream = self._stream(slug, request.headers.get("last-event-id", ""))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def _stream(self, slug: str, seen: str) -> AsyncIterator[bytes]:
+        """Send the whole talk first unless the page has it already (`seen` is its digest), then what is new."""
+        with self._live.watching(slug) as watcher:
+            yield b"retry: 1000\n\n"
+            while not watcher.is_over:
+                watcher.woken.clear()
+                if watcher.is_behind:
+                    watcher.is_behind = False
+                    try:
+                        body = await self._threads.run(partial(self._read_talk, watcher))
+                    except StorageUnavailable:
+                        watcher.is_behind = True
+                        yield _event("unavailable", b"{}")
+                        await asyncio.sleep(1.0)
+                        continue
+                    digest = hashlib.sha256(body).hexdigest()[:16]
+                    if digest != seen:
+                        seen = digest
+                        yield _event("talk", body, digest)
+                for piece in _small_news(watcher):
+                    yield piece
+                await asyncio.sleep(_BREATH_S)
+                try:
+                    await asyncio.wait_for(watcher.woken.wait(), _QUIET_S)
+                except TimeoutError:
+                    watcher.is_behind = True
+                    yield _event("ping", b"{}")
+
+    def _read_talk(self, watcher: Watcher) -> bytes:
+        watcher.contact, found = self._phone.talk(watcher.slug)
+        watcher.conversation = found.conversation
+        return msgspec.json.encode(found)
+
+
+def _small_news(watcher: Watcher) -> list[bytes]:
+    pieces: list[bytes] = []
+    if watcher.is_typing:
+        watcher.is_typing = False
+        pieces.append(_event("typing", b"{}"))
+    if watcher.partial is not None:
+        turn, words = watcher.partial
+        watcher.partial = None
+        pieces.append(_event("partial", msgspec.json.encode({"turn": turn, "text": words})))
+    return pieces
+
+
+def _event(name: str, data: bytes, number: str | None = None) -> bytes:
+    head = f"id: {number}\n" if number else ""
+    return f"{head}event: {name}\ndata: ".encode() + data + b"\n\n"
+
+
+async def _read(request: Request, kind: type[Struct]) -> Struct:
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        raise msgspec.DecodeError
+    return msgspec.json.decode(await read_body(request, max_bytes=_MAX_POST_BYTES), type=kind)
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json", headers={"Cache-Control": "no-store"})

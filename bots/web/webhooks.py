@@ -1,0 +1,75 @@
+"""The platforms' door. Cap -> verify -> parse -> store -> 200; a 200 means that the body is in Postgres.
+
+Anything else than 200 is sent again by the platform for days: hence 200 also for what is signed and not understood.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bots.channels.signature import challenge
+from bots.errors import StorageUnavailable
+from bots.web.intake import Intake, Verdict
+from bots.web.limits import Full, Gate, TooLarge, TooSlow, read_body
+from bots.web.threads import Threads
+
+_LATER = {"Retry-After": "2"}
+
+
+class Webhooks:
+    """The webhook endpoints of one process."""
+
+    def __init__(self, *, intake: Intake, threads: Threads, max_body_bytes: int, max_concurrent: int) -> None:
+        self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
+        self._gate = Gate(max_concurrent)
+        path = "/webhooks/whatsapp/{account}"
+        self.routes = [Route(path, self.shake_hands, methods=["GET"]), Route(path, self.take, methods=["POST"])]
+
+    async def shake_hands(self, request: Request) -> Response:
+        """Answer the platform's check that this URL is ours."""
+        try:
+            with self._gate.entered():
+                door = await self._threads.run(partial(self._intake.door, request.path_params["account"]))
+        except (Full, StorageUnavailable):
+            return _plain(503, _LATER)
+        if door is None:
+            return _plain(404)
+        answer = challenge(request.query_params, door.verify_token)
+        return _plain(403) if answer is None else PlainTextResponse(answer, headers={"Cache-Control": "no-store"})
+
+    async def take(self, request: Request) -> Response:
+        """Take one signed webhook in."""
+        if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            return _plain(415)
+        try:
+            with self._gate.entered():
+                body = await read_body(request, max_bytes=self._max_body_bytes)
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                verdict = await self._threads.run(partial(self._intake.take, request.path_params["account"], headers, body))
+        except Full:
+            return _plain(503, _LATER)
+        except TooLarge:
+            return _plain(413, {"Connection": "close"})
+        except TooSlow:
+            return _plain(408, {"Connection": "close"})
+        return _plain(verdict, _LATER if verdict is Verdict.UNAVAILABLE else None)
+
+
+_WORDS = {
+    200: "ok",
+    401: "the signature does not match",
+    403: "the verify token does not match",
+    404: "there is no such account",
+    408: "the body did not come in time",
+    413: "the body is too large",
+    415: "send the body without Content-Encoding",
+    503: "cannot take this now; send it again",
+}
+
+
+def _plain(status: int, headers: dict[str, str] | None = None) -> Response:
+    return PlainTextResponse(_WORDS[int(status)], status_code=int(status), headers=headers)

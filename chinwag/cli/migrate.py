@@ -1,0 +1,67 @@
+"""`chinwag migrate`: the login roles, the schema and the first tenant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+from alembic import command as alembic
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, make_url, pool, text
+from sqlalchemy.exc import DBAPIError
+
+from bots.errors import BotsError
+from bots.settings import Settings
+from bots.storage import tenants
+
+_ROOT = Path(__file__).parent.parent.parent
+_OLDEST_POSTGRES = 160000
+
+
+def command(to: str = typer.Option("head", help="Revision to migrate to; `base` removes everything.")) -> None:
+    """Create or update the database: login roles, tables, functions. Safe to run again."""
+    try:
+        settings = Settings.from_env(os.environ)
+        migrate(settings, to=to)
+    except (BotsError, DBAPIError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        sys.stderr.write(f"Cannot migrate: {str(reason).strip().splitlines()[0]}\n")
+        raise typer.Exit(2) from error
+
+
+def migrate(settings: Settings, *, to: str = "head") -> None:
+    """Bring the database to a revision, as the owner. Raises DBAPIError and BadSetting."""
+    engine = create_engine(settings.owner_database_url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        if connection.exec_driver_sql("show server_version_num").scalar_one() < str(_OLDEST_POSTGRES):
+            raise BotsError("Postgres is too old: 16 or newer is needed.")
+        # Two migrating at once wait for each other.
+        connection.exec_driver_sql("select pg_advisory_lock(814012)")
+        _make_roles(connection, settings)
+        connection.commit()
+        config = Config(str(_ROOT / "alembic.ini"))
+        config.set_main_option("script_location", str(_ROOT / "migrations"))
+        config.attributes["connection"] = connection
+        if to == "base":
+            alembic.downgrade(config, to)
+        else:
+            alembic.upgrade(config, to)
+            tenants.make_default(connection)
+        connection.commit()
+        connection.exec_driver_sql("select pg_advisory_unlock(814012)")
+
+
+def _make_roles(connection: Connection, settings: Settings) -> None:
+    timeouts = {"chinwag_web": "2s", "chinwag_worker": "10s", "chinwag_crossing": "10s"}
+    addresses = (settings.web_database_url, settings.worker_database_url, settings.crossing_database_url)
+    for (role, timeout), address in zip(timeouts.items(), addresses, strict=True):
+        there = connection.execute(text("select true from pg_roles where rolname = :role"), {"role": role}).scalar()
+        if not there:
+            connection.exec_driver_sql(f"create role {role} login nosuperuser nobypassrls nocreatedb nocreaterole noinherit")
+        connection.exec_driver_sql(f"alter role {role} set statement_timeout = '{timeout}'")
+        url = make_url(address) if address else None
+        if url is not None and url.username == role and url.password:
+            quoted = connection.exec_driver_sql("select quote_literal(%s)", (str(url.password),)).scalar_one()
+            connection.exec_driver_sql(f"alter role {role} password {quoted}".replace("%", "%%"))

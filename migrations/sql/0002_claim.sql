@@ -1,0 +1,119 @@
+-- Handing out work: the best due conversation, with what its turn needs, in one transaction.
+
+create function claim_turn(p_queue text, p_boot uuid, p_lease double precision, p_session double precision) returns jsonb
+language plpgsql as $$
+declare
+    c conversations;
+    t turns;
+    covered integer;
+begin
+    loop
+        -- First come first served; a talk that has waited over five minutes steps behind the fresh ones, newest first.
+        select x.* into c from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
+        where x.queue = p_queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
+            and x.closed_at is null and a.state <> 'paused' and x.newest_at > now() - interval '5 minutes'
+        order by x.ready_at limit 1 for update of x skip locked;
+        if not found then
+            select x.* into c from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
+            where x.queue = p_queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
+                and x.closed_at is null and a.state <> 'paused'
+            order by x.newest_at desc nulls last limit 1 for update of x skip locked;
+        end if;
+        if not found then
+            return null;
+        end if;
+        select * into t from turns where conversation_id = c.id and state = 'open';
+        if not found then
+            if not exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then
+                update conversations set ready_at = null, waiting_since = null where id = c.id;
+                continue;
+            end if;
+            insert into turns (tenant_id, conversation_id, contact_id, number)
+            select c.tenant_id, c.id, c.contact_id, coalesce(max(number), 0) + 1 from turns where conversation_id = c.id
+            returning * into t;
+            if c.session_at < now() - make_interval(secs => p_session) and not exists (
+                select from turns where conversation_id = c.id and finished_at > now() - make_interval(secs => p_session)
+            ) then
+                c.session_at := now();
+            end if;
+        end if;
+        exit;
+    end loop;
+    update inbox set turn_id = t.id where conversation_id = c.id and turn_id is null and kind = 'message';
+    -- While it is leased its next due time is the lease's end: what a dead worker held becomes due by itself.
+    update conversations set lease_token = lease_token + 1, leased_by = p_boot, leased_until = now() + make_interval(secs => p_lease),
+        ready_at = now() + make_interval(secs => p_lease), session_at = c.session_at
+    where id = c.id returning * into c;
+    update turns set token = c.lease_token, claimed_at = now() where id = t.id returning * into t;
+    return jsonb_build_object(
+        'tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id, 'queue', c.queue,
+        'token', c.lease_token, 'turn', t.id, 'number', t.number, 'tries', t.tries, 'history_from', c.history_from,
+        'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
+        'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
+        'stopped', (select stopped_at is not null from contacts where tenant_id = c.tenant_id and id = c.contact_id),
+        'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind), '[]')
+            from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id),
+        'messages', (select jsonb_agg(jsonb_build_object('id', id, 'text', text, 'content_type', content_type, 'supported', supported,
+                'event_key', event_key, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at))) order by arrival)
+            from inbox where turn_id = t.id),
+        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'answer', h.answer,
+                'texts', (select coalesce(jsonb_agg(i.text order by i.arrival) filter (where i.supported and i.text is not null), '[]')
+                    from inbox i where i.turn_id = h.id)) order by h.number), '[]')
+            from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.answer is not null
+                and h.number >= c.history_from),
+        'memories', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text) order by created_at desc, id), '[]')
+            from (select id, kind, text, created_at from memories
+                where tenant_id = c.tenant_id and contact_id = c.contact_id and valid_to is null and created_at <= c.session_at
+                order by created_at desc, id limit 20) as newest)
+    );
+end
+$$;
+
+create function renew_leases(p_boot uuid, p_conversations uuid[], p_lease double precision) returns integer language plpgsql as $$
+declare
+    renewed integer;
+begin
+    -- A lease that has run out is not revived: a frozen process must not take back what passed to another.
+    update conversations set leased_until = now() + make_interval(secs => p_lease),
+        ready_at = case when ready_at >= leased_until then now() + make_interval(secs => p_lease) else ready_at end
+    where id = any(p_conversations) and leased_by = p_boot and leased_until > now();
+    get diagnostics renewed = row_count;
+    return renewed;
+end
+$$;
+
+-- A worker says that it lives. A restarted one frees what its former self held.
+create function heartbeat(p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer) returns integer
+language plpgsql as $$
+declare
+    before uuid;
+    freed integer := 0;
+begin
+    select boot_id into before from worker_heartbeats where name = p_name for update;
+    if before <> p_boot then
+        update conversations set leased_until = now(), ready_at = least(ready_at, now()) where leased_by = before and leased_until > now();
+        get diagnostics freed = row_count;
+    end if;
+    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at) values (p_name, p_boot, p_queues, p_slots, p_busy, now())
+    on conflict (name) do update set boot_id = excluded.boot_id, queues = excluded.queues, slots = excluded.slots, busy = excluded.busy,
+        at = excluded.at;
+    return freed;
+end
+$$;
+
+-- What is due, what runs and what could run, by queue: all that the dispatcher needs for one tick.
+create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
+    with d as (
+        select x.queue, count(*) as n from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
+        where x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now()) and x.closed_at is null and a.state <> 'paused'
+        group by x.queue
+        union all
+        select 'deliver', count(*) from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+        where o.not_before <= now() and a.state = 'active' having count(*) > 0
+    ), r as (
+        select x.queue, count(*) as n from conversations x where x.leased_by is not null and x.leased_until > now() group by x.queue
+    ), s as (
+        select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
+    )
+    select d.queue, d.n, coalesce(r.n, 0), coalesce(s.n, 0) from d left join r using (queue) left join s using (queue)
+$$;

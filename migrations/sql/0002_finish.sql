@@ -1,0 +1,146 @@
+-- Finishing a turn: everything it decided and the journal of its first send, in one transaction, or nothing (null: fenced).
+
+create function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb, p_by text) returns void language plpgsql as $$
+declare
+    f jsonb;
+    made uuid;
+begin
+    for f in select x from jsonb_array_elements(p_facts) x loop
+        if exists (
+            select from memories where tenant_id = p_tenant and contact_id = p_contact and kind = f->>'kind' and valid_to is null
+                and lower(text) = lower(f->>'text')
+        ) then
+            continue;
+        end if;
+        insert into memories (tenant_id, contact_id, kind, text, single, source_inbox_id, source_turn_id, created_by)
+        values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn, p_by)
+        returning id into made;
+        update memories set valid_to = now(), superseded_by = made
+        where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind'
+            -- A newer value of a single kind supersedes; so does liking what was disliked, and the other way round.
+            and (f->>'single')::boolean;
+        update memories set valid_to = now(), superseded_by = made
+        where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and lower(text) = lower(f->>'text')
+            and (kind, f->>'kind') in (('likes', 'dislikes'), ('dislikes', 'likes'));
+    end loop;
+end
+$$;
+
+-- Journals an attempt and says what to send. The row is due again once the attempt must count as unknown.
+create function begin_attempt(p_message uuid, p_boot uuid, p_stale double precision) returns jsonb language plpgsql as $$
+declare
+    m outbox;
+    attempt uuid;
+begin
+    update outbox set status = 'sending', status_at = now(), sends = sends + 1, not_before = now() + make_interval(secs => p_stale)
+    where id = p_message returning * into m;
+    insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id)
+    values (m.tenant_id, m.id, m.contact_id, m.sends, p_boot) returning id into attempt;
+    return jsonb_build_object('message', m.id, 'attempt', attempt, 'n', m.sends, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
+        'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id);
+end
+$$;
+
+create function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
+returns jsonb language plpgsql as $$
+declare
+    t turns;
+    c conversations;
+    state_now text := p_result->>'state';
+    sending jsonb;
+    head uuid;
+    first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    select * into t from turns where id = p_turn;
+    select * into c from conversations where id = t.conversation_id for update;
+    if not found then
+        return null;
+    end if;
+    select * into t from turns where id = p_turn for update;
+    if t.state = 'answered' and t.token = p_token then
+        -- Our own commit, whose answer was lost on the way: the same thread asks again, and has sent nothing yet.
+        select jsonb_build_object('message', m.id, 'attempt', a.id, 'n', a.n, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
+            'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id) into sending
+        from outbox m join send_attempts a on a.message_id = m.id
+        where m.turn_id = t.id and m.part = 1 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
+        return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
+    end if;
+    if t.state <> 'open' or t.token <> p_token or c.lease_token <> p_token then
+        return null;
+    end if;
+
+    insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
+        first_token_ms, total_ms, outcome)
+    select t.tenant_id, t.id, p_contact, (x->>'attempt')::integer, x->>'endpoint', x->>'model', x->'prompt', (x->>'tokens_in')::integer,
+        (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer, (x->>'first_token_ms')::double precision,
+        (x->>'total_ms')::double precision, x->>'outcome'
+    from jsonb_array_elements(p_result->'calls') x;
+    insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
+    select t.tenant_id, t.id, m.id, p_contact, n, x->>'reason'
+    from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n) join memories m on m.id = (x->>'memory')::uuid
+    on conflict do nothing;
+    update memories set valid_to = now()
+    where contact_id = p_contact and valid_to is null and id in (select x::uuid from jsonb_array_elements_text(p_result->'forget') x);
+    perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts', 'rules-1');
+    if p_result ? 'stopped' then
+        update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
+        where tenant_id = t.tenant_id and id = p_contact;
+    end if;
+
+    insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, not_before)
+    select t.tenant_id, t.id, first_part + n - 1, c.account_id, p_contact, c.id, x, now()
+    from jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
+    on conflict do nothing;
+    if jsonb_array_length(p_result->'parts') > 0 then
+        -- The head of the conversation's outbox alone may leave.
+        select id into head from outbox
+        where conversation_id = c.id and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null))
+        order by seq limit 1;
+        if exists (select from outbox where id = head and turn_id = t.id and status = 'queued')
+            and exists (select from accounts where tenant_id = c.tenant_id and id = c.account_id and accounts.state = 'active') then
+            sending := begin_attempt(head, p_boot, p_stale);
+        end if;
+    end if;
+
+    update turns set
+        state = case when state_now in ('wait', 'retry') then 'open' else state_now end,
+        reason = p_result->>'reason',
+        answer = p_result->>'answer',
+        in_history = coalesce((p_result->>'in_history')::boolean, true),
+        tries = tries + case when state_now in ('retry', 'dead') then 1 else 0 end,
+        apologised_at = case when first_part = 0 and jsonb_array_length(p_result->'parts') > 0 then now() else apologised_at end,
+        finished_at = case when state_now in ('wait', 'retry') then null else now() end
+    where id = t.id;
+    update conversations set
+        leased_by = null, leased_until = null,
+        history_from = coalesce((p_result->>'history_from')::integer, history_from),
+        session_at = case when p_result ? 'new_session' then now() else session_at end,
+        closed_at = case when (p_result->>'close')::boolean then now() end
+    where id = c.id;
+    if state_now in ('wait', 'retry') then
+        update conversations set ready_at = now() + make_interval(secs => (p_result->>'retry_s')::double precision) where id = c.id;
+    elsif exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then
+        if (p_result->>'close')::boolean then
+            -- What came while the talk was being closed belongs to the next one.
+            with fresh as (
+                insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at, waiting_since, newest_at)
+                values (c.tenant_id, c.account_id, c.contact_id, c.thread, c.queue, now(), now(), now()) returning id
+            )
+            update inbox set conversation_id = fresh.id from fresh
+            where inbox.conversation_id = c.id and inbox.turn_id is null and kind = 'message';
+            update conversations set ready_at = null, waiting_since = null where id = c.id;
+        else
+            -- The last answer covers the last message: what came meanwhile is the next turn.
+            update conversations set ready_at = case when ready_at >= c.leased_until then now() else ready_at end,
+                waiting_since = coalesce((select min(received_at) from inbox
+                    where conversation_id = c.id and turn_id is null and kind = 'message'), now())
+            where id = c.id;
+        end if;
+    else
+        update conversations set ready_at = null, waiting_since = null where id = c.id;
+    end if;
+    perform tell_page(c.id, p_contact);
+    return jsonb_build_object('state', state_now, 'sending', sending);
+end
+$$;

@@ -1,0 +1,124 @@
+-- Sends after the journal: what came of an attempt, and which message may leave next.
+
+create function end_attempt(
+    p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
+    p_retry_after double precision, p_reconcile double precision, p_next_part double precision
+) returns text language plpgsql as $$
+declare
+    a send_attempts;
+    m outbox;
+    s record;
+    failures integer;
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    update send_attempts set finished_at = now(), outcome = p_outcome, http_status = p_http, error_code = p_code, trace_id = p_trace
+    where id = p_attempt and finished_at is null returning * into a;
+    if not found then
+        -- Repeated after a lost answer, or judged unknown meanwhile: an acceptance is still worth knowing.
+        select * into a from send_attempts where id = p_attempt;
+        if not found then
+            return null;
+        end if;
+        if p_outcome = 'accepted' and a.outcome = 'unknown' then
+            update send_attempts set outcome = 'accepted' where id = p_attempt;
+        elsif a.outcome is distinct from p_outcome then
+            return null;
+        end if;
+    end if;
+    select * into m from outbox where id = a.message_id for update;
+    if p_outcome = 'accepted' then
+        if m.external_id is null then
+            update outbox set external_id = p_external_id where id = m.id;
+        end if;
+        update outbox set not_before = now() + make_interval(secs => p_next_part)
+        where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+        perform climb(m.id, 'accepted', null);
+        update outbox set not_before = null where id = m.id;
+        -- A status may have overtaken our own answer.
+        for s in select status, error_code from statuses where account_id = m.account_id and external_id = p_external_id
+            order by status_rank(status) nulls first loop
+            perform climb(m.id, s.status, s.error_code);
+        end loop;
+        return 'accepted';
+    end if;
+    if status_rank(m.status) > status_rank('unknown') or m.status = 'failed' then
+        return m.status;
+    end if;
+    select count(*) into failures from send_attempts where message_id = m.id and outcome in ('not_sent', 'rejected');
+    if p_outcome = 'unknown' then
+        update outbox set status = 'unknown', status_at = now(), unknown_at = now(),
+            not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
+    elsif p_retry = 'never' or m.created_at < now() - interval '24 hours' then
+        update outbox set status = 'failed', status_at = now(), not_before = null,
+            reason = coalesce('code:' || p_code::text, p_outcome) where id = m.id;
+        update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+    else
+        update outbox set status = 'queued', status_at = now(), reason = coalesce('code:' || p_code::text, p_outcome),
+            not_before = now() + make_interval(secs => coalesce(p_retry_after, least(600, 2 ^ least(failures, 9)) * (0.8 + random() * 0.4)))
+        where id = m.id;
+        if p_retry = 'ask_operator' then
+            update accounts set state = 'needs_attention', state_reason = coalesce('code:' || p_code::text, p_outcome)
+            where tenant_id = m.tenant_id and id = m.account_id and state = 'active';
+        end if;
+    end if;
+    perform tell_page(m.conversation_id, m.contact_id);
+    return (select status from outbox where id = m.id);
+end
+$$;
+
+create function claim_send(p_boot uuid, p_stale double precision, p_reconcile double precision) returns jsonb language plpgsql as $$
+declare
+    m outbox;
+    unknowns integer;
+    policy text;
+begin
+    loop
+        select o.* into m from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+        where o.not_before <= now() and a.state = 'active'
+            and not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq
+                and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
+        order by o.not_before limit 1 for update of o skip locked;
+        if not found then
+            return null;
+        end if;
+        if m.status = 'sending' then
+            -- Journaled, and nobody came back: it may have left.
+            update send_attempts set finished_at = now(), outcome = 'unknown' where message_id = m.id and finished_at is null;
+            update outbox set status = 'unknown', status_at = now(), unknown_at = now(),
+                not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
+            continue;
+        end if;
+        if m.status = 'unknown' then
+            select count(*) into unknowns from send_attempts where message_id = m.id and outcome = 'unknown';
+            select unknown_send into policy from accounts where tenant_id = m.tenant_id and id = m.account_id;
+            if policy = 'never' or unknowns > 1 then
+                update outbox set not_before = null, reason = 'unknown', status_at = now() where id = m.id;
+                update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+                continue;
+            end if;
+        elsif m.status <> 'queued' then
+            update outbox set not_before = null where id = m.id;
+            continue;
+        end if;
+        return begin_attempt(m.id, p_boot, p_stale) || jsonb_build_object(
+            'resent', m.status = 'unknown',
+            'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind), '[]')
+                from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id));
+    end loop;
+end
+$$;
+
+-- Old bodies and settled watches go; deduplication keys stay as long as the account.
+create function keep_house(p_envelope_days integer) returns integer language plpgsql as $$
+declare
+    cleared integer;
+begin
+    update envelopes set body = null
+    where (tenant_id, id) in (select tenant_id, id from envelopes
+        where body is not null and received_at < now() - make_interval(days => p_envelope_days) limit 1000);
+    get diagnostics cleared = row_count;
+    delete from watchers where until < now() - interval '1 minute';
+    delete from worker_heartbeats where at < now() - interval '1 day';
+    return cleared;
+end
+$$;

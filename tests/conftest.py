@@ -1,0 +1,85 @@
+"""What holds in every test: one printed seed, sockets that reach loopback only, and the shared servers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Cluster, Stack, the_seed
+
+SEED = the_seed(os.environ)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Drive the order of the tests by the same seed, unless the caller chose one with -p."""
+    if getattr(config.option, "randomly_seed", None) in (None, "default"):
+        config.option.randomly_seed = SEED
+
+
+def pytest_report_header() -> str:
+    """Print the seed: `SEED=n` repeats the run."""
+    return f"seed: {SEED} (repeat with SEED={SEED})"
+
+
+class _BeyondLoopback(AssertionError):
+    """A test tried to reach past this machine."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Refuse every connection of the test process that leaves loopback."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def check(sock: socket.socket, address: Any) -> None:
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            try:
+                inside = host == "localhost" or ipaddress.ip_address(host.split("%")[0]).is_loopback
+            except ValueError:
+                inside = False
+            if not inside:
+                raise _BeyondLoopback(f"tests reach loopback only, not {host}")
+
+    class Loopback(socket.socket):
+        """A socket that stays on this machine."""
+
+        def connect(self, address: Any) -> None:
+            check(self, address)
+            connect(self, address)
+
+        def connect_ex(self, address: Any) -> int:
+            check(self, address)
+            return connect_ex(self, address)
+
+    before = socket.socket
+    socket.socket = Loopback  # type: ignore[misc]  # the standard library's, not ours: there is no parameter for this
+    yield
+    socket.socket = before  # type: ignore[misc]  # as above
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> random.Random:
+    """One stream of chance a test, from the run's seed and the test's name."""
+    return random.Random(f"{SEED}:{request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Embedded Postgres, with a migrated database to copy from."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
+    """A fresh database, Redis, fake platform and scripted model; the test starts web and workers. Invariants hold afterwards."""
+    with Stack(cluster, tmp_path) as running:
+        yield running
+        running.check()
