@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.stack import Cluster, Stack, the_seed
+from tests.support.cluster import Cluster, the_seed
+from tests.support.stack import Stack
 
 SEED = the_seed(os.environ)
 

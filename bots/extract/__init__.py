@@ -1,0 +1,152 @@
+"""A contact's plain statements about themself, found by rules that ship as data; no model takes part.
+
+Only the contact's own, unquoted, affirmed words count, and bots.extract.gate has the last word on each value. Time is bounded on any text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from bots.domain import Fact
+from bots.extract import rules as rulebook
+from bots.extract.gate import KINDS, admit
+from bots.extract.rules import Rule, Rules
+from bots.extract.values import values
+from bots.extract.words import QUOTED, Sentence, Word, sentences
+
+#: Goes into memories.created_by, so that a later version's rows can be told apart.
+EXTRACTOR = "rules-1"
+_MAX_FACTS = 20
+#: What stands behind these belongs to what stands before them.
+_BINDING_MARKS = frozenset(":/&'+#@%$€=^\\<>[]{}|" + QUOTED)
+_PHRASES = {
+    "name": "name {}",
+    "place": "lives in {}",
+    "language": "speaks {}",
+    "occupation": "works as {}",
+    "likes": "likes {}",
+    "dislikes": "does not like {}",
+    "family": "family: {}",
+    "pet": "pet: {}",
+}
+
+
+def extract(text: str) -> tuple[Fact, ...]:
+    """Return the facts that a message plainly states, in its order; of a single-valued kind the last one."""
+    rules = rulebook.load()
+    found: dict[tuple[str, str], Fact] = {}
+    all_sentences = sentences(text)
+    if any(_is_task(rules, sentence.words) for sentence in all_sentences):
+        return ()
+    for sentence in all_sentences:
+        for proposed in _facts(rules, sentence):
+            fact = admit(proposed)
+            if fact is None:
+                continue
+            if fact.single:
+                found = {key: kept for key, kept in found.items() if kept.kind != fact.kind}
+            found.setdefault((fact.kind, fact.value.casefold()), fact)
+    return tuple(found.values())[:_MAX_FACTS]
+
+
+def fact_line(kind: str, text: str) -> str:
+    """Say a remembered fact in short English for the prompt, the value as a JSON string so that it cannot close the block."""
+    return _PHRASES.get(kind, kind + ": {}").replace("{}", json.dumps(text, ensure_ascii=False))
+
+
+def _facts(rules: Rules, sentence: Sentence) -> list[Fact]:
+    words = _before_question(rules, sentence)
+    if not words or any(rules.any_length_at("hypotheticals", words, at) for at in range(len(words))):
+        return []
+    starts = _clause_starts(rules, words)
+    if any(_is_hypothetical(rules, words, at) for at in starts):
+        return []
+    matches = {at: rules.leads_at(words, at) for at in starts}
+    stated = [at for at in starts if matches[at]]
+    facts: list[Fact] = []
+    taken = 0
+    for position, at in enumerate(stated):
+        if at < taken or rules.any_holds("framings", words[:at]):
+            continue
+        following = stated[position + 1] if position + 1 < len(stated) else len(words)
+        found, length = _best(rules, matches[at], words, at, following)
+        facts.extend(found)
+        taken = at + length
+    return facts
+
+
+def _best(
+    rules: Rules, matches: Sequence[tuple[Rule, int, dict[str, str]]], words: Sequence[Word], at: int, following: int
+) -> tuple[list[Fact], int]:
+    """The longest lead decides; where several share it, the one that understands most."""
+    longest = matches[0][1]
+    best: list[Fact] = []
+    for rule, length, slots in matches:
+        # A longer lead that found nothing is not a licence for a shorter one: "I have a dog called" is not about a dog of no name.
+        if length != longest and best:
+            break
+        after = words[at + length :]
+        ends = max(following - at - length, 0) if following > at + length else len(after)
+        facts = [Fact(kind=rule.kind, value=_fill(rule, slots, value), single=KINDS[rule.kind]) for value in values(rules, rule, after, ends)]
+        if len(facts) > len(best):
+            best = facts
+    return best, longest
+
+
+def _fill(rule: Rule, slots: dict[str, str], value: str) -> str:
+    text = rule.value
+    for slot, word in slots.items():
+        text = text.replace(slot, word)
+    return text.replace("{}", value)
+
+
+def _before_question(rules: Rules, sentence: Sentence) -> tuple[Word, ...]:
+    """The part of a sentence that states something: all, none, or what stands before its question."""
+    words = sentence.words
+    inverted = next((at for at, word in enumerate(words) if word.text == "¿"), None)
+    if inverted is not None:
+        return words[:inverted]
+    if not sentence.is_question:
+        return words
+    for at in _clause_starts(rules, words):
+        if at and rules.any_length_at("question_starts", words, at):
+            return words[:at]
+    return ()
+
+
+def _clause_starts(rules: Rules, words: Sequence[Word]) -> list[int]:
+    """Where a statement may begin: at the start, after a comma or a conjunction, each time also behind greetings and the like."""
+    starts: set[int] = set()
+    for at in range(len(words)):
+        before = words[at - 1] if at else None
+        if before is None or not (before.is_word or before.text in _BINDING_MARKS) or rules.any_holds("conjunctions", [before]):
+            starts.update(_behind_fillers(rules, words, at))
+    return sorted(starts)
+
+
+def _behind_fillers(rules: Rules, words: Sequence[Word], at: int) -> list[int]:
+    starts = [at]
+    while at < len(words):
+        length = rules.any_length_at("fillers", words, at)
+        if not length:
+            break
+        at += length
+        if at < len(words):
+            starts.append(at)
+    return starts
+
+
+def _is_hypothetical(rules: Rules, words: Sequence[Word], at: int) -> bool:
+    """A clause that opens with "si", "se", "when" and has no comma right behind that word (then it is a yes without its accent)."""
+    length = rules.any_length_at("hypothetical_starts", words, at)
+    affirms = words[at].text.lower() == "sí" or (at + 1 < len(words) and words[at + 1].text == ",")
+    return length > 0 and not affirms
+
+
+def _is_task(rules: Rules, words: Sequence[Word]) -> bool:
+    starts = _behind_fillers(rules, words, 0)
+    at = starts[-1] if starts[-1] < len(words) else 0
+    asked = rules.any_length_at("question_starts", words, at)
+    behind = at + asked if asked and at + asked < len(words) else at
+    return any(rules.any_length_at("tasks", words, start) > 0 for start in {*starts, behind})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 2000
 
 #: Letters and digits with inner joints. Each alternative starts with another class of character, so nothing backtracks.
-_TOKEN = re.compile(r"[^\W_]+(?:[-.'&+/#@][^\W_]+)*[+#]*|\n|[^\s_*~]")
+_TOKEN = re.compile(r"[^\W_]+(?:[-.'’´ʼ&+/#@][^\W_]+)*[+#]*|\n|[^\s_*~]")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›", "`": "`", "‘": "’", "「": "」", "『": "』"}
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "´": "'", "ʼ": "'"})
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。"})

@@ -138,15 +138,15 @@ class Story:
     attempts: tuple[Attempt, ...] = field(default=())
 
 
-def contacts(connection: Connection, *, tenant: UUID, limit: int = 100) -> tuple[TalkContact, ...]:
+def contacts(connection: Connection, *, tenant: UUID, scope: str, limit: int = 100) -> tuple[TalkContact, ...]:
     """List the console's contacts, the newest first. Needs the crossing role."""
-    rows = connection.execute(_CONTACTS, {"tenant": tenant, "limit": limit})
+    rows = connection.execute(_CONTACTS, {"tenant": tenant, "scope": scope, "limit": limit})
     return tuple(TalkContact(id=r.contact_id, slug=r.value, name=r.name or r.value, since=r.created_at) for r in rows)
 
 
-def contact(connection: Connection, *, tenant: UUID, slug: str) -> UUID | None:
+def contact(connection: Connection, *, tenant: UUID, scope: str, slug: str) -> UUID | None:
     """Find the contact behind a console handle. Needs the crossing role."""
-    return connection.execute(_CONTACT, {"tenant": tenant, "slug": slug}).scalar_one_or_none()
+    return connection.execute(_CONTACT, {"tenant": tenant, "scope": scope, "slug": slug}).scalar_one_or_none()
 
 
 def lines(connection: Connection, contact: UUID) -> Talk:
@@ -250,9 +250,9 @@ def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
 _CONTACTS = text("""
     select i.contact_id, i.value, c.name, c.created_at
     from contact_identities i join contacts c on c.tenant_id = i.tenant_id and c.id = i.contact_id
-    where i.tenant_id = :tenant and i.kind = 'console'
+    where i.tenant_id = :tenant and i.scope = :scope and i.kind = 'console'
     order by c.created_at desc limit :limit""")
-_CONTACT = text("select contact_id from contact_identities where tenant_id = :tenant and kind = 'console' and value = :slug limit 1")
+_CONTACT = text("select contact_id from contact_identities where tenant_id = :tenant and scope = :scope and kind = 'console' and value = :slug")
 _NOW = text("""
     select c.id as conversation, t.id as turn, t.id is not null and c.leased_until > now() as is_typing
     from conversations c left join turns t on t.tenant_id = c.tenant_id and t.conversation_id = c.id and t.state = 'open'

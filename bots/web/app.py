@@ -67,7 +67,7 @@ def create(settings: Settings) -> FastAPI:
         intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
     ).routes
     app.router.routes += Health(engine=crossing, threads=threads).routes
-    app.router.routes += AdminPage(engine=crossing, threads=threads, views=views).routes
+    app.router.routes += AdminPage(web=web, crossing=crossing, threads=threads, views=views).routes
     if settings.simulator:
         app.router.routes += Simulator(phone=phone, live=live, threads=threads, views=views).routes
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import structlog
@@ -19,7 +19,7 @@ from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, InboundEvent
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, inbox
+from bots.storage import accounts, inbox, personas
 from bots.storage.database import hot
 
 log = structlog.get_logger()
@@ -44,8 +44,10 @@ class Door:
     """An account with its opened secrets."""
 
     account: Account
-    app_secrets: tuple[str, ...]
-    verify_token: str | None
+    #: Where this account's conversations wait: its bot's profile says so.
+    queue: str
+    app_secrets: tuple[str, ...] = field(default=(), repr=False)
+    verify_token: str | None = field(default=None, repr=False)
 
 
 class Intake:
@@ -79,27 +81,28 @@ class Intake:
         received = parse(body)
         own, others = _sort(received.events, door.account)
         reason = received.reason
-        accepted: list[tuple[Account, Sequence[InboundEvent], str | None]] = []
+        batches: list[tuple[Door, Sequence[InboundEvent], str | None]] = []
         for external_id, events in others.items():
             other = self._neighbour(external_id, headers, body)
             if other is None:
                 reason = f"{len(events)} events of an account that is not here: phone_number_id {external_id[:64]}"
             else:
-                accepted.append((other.account, events, None))
-        if own or reason is not None or not accepted:
-            accepted.insert(0, (door.account, own, reason))
+                batches.append((other, events, None))
+        if own or reason is not None or not batches:
+            batches.insert(0, (door, own, reason))
         with hot(self._engine) as connection:
-            for account, events, why in accepted:
-                result = inbox.accept(
+            for owner, events, why in batches:
+                inbox.accept(
                     connection,
-                    account,
+                    owner.account,
                     events,
+                    queue=owner.queue,
                     body=body,
-                    reason=why,
+                    quarantine=why,
                     debounce_s=self._settings.debounce_s,
                     debounce_cap_s=self._settings.debounce_cap_s,
                 )
-                log.info("webhook_stored", account=account.name, new=result.new, known=result.known, quarantined=result.quarantined)
+                log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
     def _neighbour(self, external_id: str, headers: Mapping[str, str], body: bytes) -> Door | None:
         """Find the account of another phone number that this very signature also opens."""
@@ -121,19 +124,20 @@ class Intake:
             return known[1]
         with hot(self._engine) as connection:
             account = find(connection)
-        door = None if account is None else self._opened(account)
+            bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
+        door = None if account is None or bot is None else self._opened(account, f"reply.{bot.profile}")
         if len(self._doors) >= _CACHE_ROWS:
             self._doors.clear()
         self._doors[key] = (now, door)
         return door
 
-    def _opened(self, account: Account) -> Door:
+    def _opened(self, account: Account, queue: str) -> Door:
         try:
             secrets = accounts.open_secrets(self._keyring, account)
         except CannotOpen:
             log.exception("account_secrets_do_not_open", account=account.name)
-            return Door(account=account, app_secrets=(), verify_token=None)
-        return Door(account=account, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
+            return Door(account=account, queue=queue)
+        return Door(account=account, queue=queue, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
 
 
 def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:

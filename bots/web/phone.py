@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from bots.domain import Account, ChannelKind, DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, StatusUpdate
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, inbox, talk
+from bots.storage import accounts, inbox, personas, talk
 from bots.storage.database import hot, unit
 
 #: The account that the stack makes for the chat page.
@@ -23,12 +23,13 @@ class Phone:
 
     def __init__(self, *, web: Engine, crossing: Engine, settings: Settings) -> None:
         self._web, self._crossing, self._settings = web, crossing, settings
-        self._known: Account | None = None
+        self._known: tuple[Account, str] | None = None
 
     def contacts(self) -> tuple[talk.TalkContact, ...]:
         """List the contacts that have written."""
+        account = self._account()
         with hot(self._crossing) as connection:
-            return talk.contacts(connection, tenant=self._account().tenant_id)
+            return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
     def say(self, *, slug: str, key: str, words: str, name: str) -> None:
         """Put a contact's words into the inbox."""
@@ -38,7 +39,8 @@ class Phone:
             account_external_id=self._account().external_id,
             identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
             contact_name=name or None,
-            text=words,
+            # Postgres' text holds no NUL.
+            text=words.replace("\0", ""),
             occurred_at=datetime.now(UTC),
             reply_at_once=words.startswith("/"),
         )
@@ -66,7 +68,7 @@ class Phone:
         contact = self._contact(account, slug)
         if contact is None:
             return None, talk.Talk()
-        with unit(self._web, tenant=account.tenant_id, contact=contact) as connection:
+        with unit(self._web, contact=contact) as connection:
             return contact, talk.lines(connection, contact)
 
     def story(self, slug: str, turn: UUID) -> talk.Story | None:
@@ -75,7 +77,7 @@ class Phone:
         contact = self._contact(account, slug)
         if contact is None:
             return None
-        with unit(self._web, tenant=account.tenant_id, contact=contact) as connection:
+        with unit(self._web, contact=contact) as connection:
             return talk.what_happened(connection, turn)
 
     def watch(self, conversations: Sequence[UUID]) -> None:
@@ -85,24 +87,29 @@ class Phone:
 
     def _contact(self, account: Account, slug: str) -> UUID | None:
         with hot(self._crossing) as connection:
-            return talk.contact(connection, tenant=account.tenant_id, slug=slug)
+            return talk.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
 
     def _accept(self, events: Sequence[InboundEvent]) -> None:
+        account, queue = self._console()
         with hot(self._crossing) as connection:
             inbox.accept(
                 connection,
-                self._account(),
+                account,
                 events,
-                body=None,
-                reason=None,
+                queue=queue,
                 debounce_s=self._settings.debounce_s,
                 debounce_cap_s=self._settings.debounce_cap_s,
             )
 
     def _account(self) -> Account:
+        return self._console()[0]
+
+    def _console(self) -> tuple[Account, str]:
         if self._known is None:
             with hot(self._crossing) as connection:
-                self._known = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
-        if self._known is None:
-            raise StorageUnavailable("the console account is not there yet")
+                account = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
+                bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
+            if account is None or bot is None:
+                raise StorageUnavailable("the console account is not there yet")
+            self._known = (account, f"reply.{bot.profile}")
         return self._known

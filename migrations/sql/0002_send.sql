@@ -31,7 +31,7 @@ begin
             update outbox set external_id = p_external_id where id = m.id;
         end if;
         update outbox set not_before = now() + make_interval(secs => p_next_part)
-        where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+        where turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and status_rank(m.status) < status_rank('sent');
         perform climb(m.id, 'accepted', null);
         update outbox set not_before = null where id = m.id;
         -- A status may have overtaken our own answer.

@@ -6,6 +6,7 @@ It runs in a thread of the test. A watch holds what a client sends, or what the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -77,7 +78,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN."""
     sock = writer.get_extra_info("socket")
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):  # closed already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
@@ -106,7 +108,7 @@ class _Pair:
                 up_reader, self.up = await asyncio.open_unix_connection(self.proxy.upstream)
             else:
                 up_reader, self.up = await asyncio.open_connection(*self.proxy.upstream)
-            await asyncio.gather(self._requests(self.reader, self.up), self._replies(up_reader, self.writer))
+            await self._both(self._requests(self.reader, self.up), self._replies(up_reader, self.writer))
         except (_Cut, OSError):
             self.cut()
         except _Closed:
@@ -115,6 +117,16 @@ class _Pair:
             for writer in (self.writer, self.up):
                 if writer is not None:
                     writer.close()
+
+    async def _both(self, *directions: Coroutine[Any, Any, None]) -> None:
+        """Run both directions until one of them ends the connection."""
+        tasks = [asyncio.ensure_future(direction) for direction in directions]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut(self) -> None:
         """Reset both sides."""
@@ -251,6 +263,9 @@ class FaultProxy:
         self._pairs.add(pair)
         try:
             await pair.run()
+        except asyncio.CancelledError:
+            # The proxy ends; asyncio's streams would log a cancelled handler.
+            pair.cut()
         finally:
             self._pairs.discard(pair)
 
@@ -259,7 +274,7 @@ class FaultProxy:
             self._server.close()
         for pair in list(self._pairs):
             pair.cut()
-        for task in asyncio.all_tasks():
-            if task is not asyncio.current_task():
-                task.cancel()
-        await asyncio.sleep(0)
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from bots.errors import StorageUnavailable
 from bots.storage import admin, attention
-from bots.storage.database import hot
+from bots.storage.database import hot, unit
 from bots.web.limits import Bucket
 from bots.web.threads import Threads
 from bots.web.views import Views
@@ -27,8 +27,8 @@ _SILENT_AFTER_S = 16.0
 class AdminPage:
     """The admin page's endpoints."""
 
-    def __init__(self, *, engine: Engine, threads: Threads, views: Views) -> None:
-        self._engine, self._threads, self._views = engine, threads, views
+    def __init__(self, *, web: Engine, crossing: Engine, threads: Threads, views: Views) -> None:
+        self._web, self._crossing, self._threads, self._views = web, crossing, threads, views
         self._wrong = Bucket(tries=20, per_s=60.0)
         self.routes = [Route("/admin", self.show), Route("/admin/enter", self.enter)]
 
@@ -72,13 +72,14 @@ class AdminPage:
         return self._views.page("closed.html", status=status, why=why)
 
     def _enter(self, token: str) -> str | None:
-        with hot(self._engine) as connection:
+        with unit(self._web) as connection:
             return admin.enter(connection, token)
 
     def _overview(self, session: str) -> attention.Overview | None:
-        with hot(self._engine) as connection:
+        with hot(self._web) as connection:
             if not session or not admin.session_valid(connection, session):
                 return None
+        with hot(self._crossing) as connection:
             return attention.overview(connection)
 
 

@@ -1,0 +1,69 @@
+# Chinwag. `make help` lists what there is.
+SHELL := /bin/sh
+ROOT := $(CURDIR)
+VENV := $(ROOT)/.venv
+PY := $(VENV)/bin/python
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Arguments and environment variables alike: `make run MODEL=tiny`, `MODEL=tiny make run`.
+export MODEL MODEL_URL MODEL_NAME MODEL_KEY_FILE DATABASE_URL REDIS_URL PORT SKIP_BROWSER
+
+# The first Python of 3.11 to 3.14 that can make an environment; PYTHON= overrides.
+FIND_PYTHON = \
+	good='import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; found=; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3.14 python3 python); do \
+		if "$$candidate" -c "$$good" >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Cannot install: $(if $(PYTHON),$(PYTHON) is not a Python 3.11 to 3.14 with venv: give another with PYTHON=,no Python 3.11 to 3.14 with venv on the path: install one (Debian: apt install python3 python3-venv)$(comma) or give it with PYTHON=/path/to/python3)" >&2; \
+		exit 2; \
+	fi
+comma := ,
+
+.PHONY: help install install-test run test unit faults lint types bench migrate stop reset doctor
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "make run takes MODEL=tiny | MODEL=path/to/file.gguf | MODEL=hf:owner/repo/file.gguf | MODEL_URL=https://.../v1 MODEL_NAME=..."
+	@echo "(MODEL_KEY_FILE=file), DATABASE_URL=, REDIS_URL=, PORT=; make install takes PYTHON="
+
+install: ## Make .venv from requirements.lock
+	@$(FIND_PYTHON); exec "$$found" -I "$(ROOT)/chinwag/local/install.py"
+
+install-test: ## Make .venv with the tools for tests too
+	@$(FIND_PYTHON); exec "$$found" -I "$(ROOT)/chinwag/local/install.py" --test
+
+run: install ## Start everything: Postgres, Redis, model, web, worker; ends with the address of the chat page
+	@exec "$(PY)" -m chinwag run --with-parent
+
+test: install-test ## All tests, on real parts; a line of progress a suite
+	@exec "$(PY)" -m tests.run
+
+unit: install-test ## The tests that need no sockets
+	@exec "$(PY)" -m pytest tests/unit
+
+faults: install-test ## The tests that kill, freeze and cut off
+	@exec "$(PY)" -m pytest tests/faults
+
+lint: install-test ## ruff, the floors, the formats
+	@"$(PY)" -m ruff check . && "$(PY)" -m ruff format --check . && "$(VENV)/bin/lint-imports"
+
+types: install-test ## pyright, strict
+	@exec "$(PY)" -m pyright
+
+bench: install-test ## Measure, and write bench/results
+	@exec "$(PY)" -m bench
+
+migrate: install ## Bring the running stack's database (or DATABASE_URL=) up to date
+	@exec "$(PY)" -m chinwag migrate
+
+doctor: install ## Check what `make run` needs
+	@exec "$(PY)" -m chinwag doctor
+
+stop: ## Stop the running stack of this checkout
+	@if [ -x "$(PY)" ]; then exec "$(PY)" -m chinwag stop; else echo "Nothing runs: there is no .venv yet."; fi
+
+reset: ## Remove this checkout's data; asks first
+	@if [ -x "$(PY)" ]; then exec "$(PY)" -m chinwag reset; else echo "Nothing to remove: there is no .venv yet."; fi

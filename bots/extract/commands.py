@@ -1,0 +1,168 @@
+"""Commands that are answered without the model, and every text that the service itself says, in the contact's language.
+
+The texts are data in texts.toml. An unknown language is answered in English.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from bots.domain import Memory
+from bots.extract.words import fold
+
+CommandName = Literal["help", "reset", "stop", "start", "memory", "forget", "why"]
+#: Commands that take words behind them; of the others a longer message is a message.
+_WITH_ARGUMENT = frozenset({"forget"})
+_COMMAND = re.compile(r"/([a-z]{1,10})(?:\s+(\S[^\n]*))?", re.IGNORECASE)
+_MAX_COMMAND_CHARACTERS = 300
+_MAX_SOURCE_CHARACTERS = 200
+_ALL = frozenset({"all", "everything", "todo", "todos", "tudo"})
+
+_LANGUAGES = {"es": ("spanish", "espanol", "castellano", "castelhano", "espanhol"), "pt": ("portuguese", "portugues", "brazilian")}
+
+#: A memory's text, its kind, the message that it came from, and when that was written.
+WhyRow = tuple[str, str, str, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A whole message that asks the service itself for something."""
+
+    name: CommandName
+    argument: str | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """`/forget all`, in any of the languages."""
+        return self.argument is not None and self.argument.casefold() in _ALL
+
+    @property
+    def number(self) -> int | None:
+        """The place on the list of `/memory` that `/forget 2` means."""
+        plain = self.argument is not None and self.argument.isascii() and self.argument.isdigit() and len(self.argument) <= 4
+        return int(self.argument) if plain and self.argument is not None else None
+
+
+def parse_command(text: str) -> Command | None:
+    """Return the command that the whole message is, or None when it is a message like any other."""
+    if len(text) > _MAX_COMMAND_CHARACTERS:
+        return None
+    match = _COMMAND.fullmatch(text.strip())
+    if match is None:
+        return None
+    name = match[1].lower()
+    argument = match[2].strip() if match[2] else None
+    if name not in get_args(CommandName) or (argument is not None and name not in _WITH_ARGUMENT):
+        return None
+    return Command(name=cast("CommandName", name), argument=argument)
+
+
+def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
+    """The memories that a `/forget` means, of those that `/memory` lists in this order."""
+    if command.argument is None:
+        return ()
+    if command.is_everything:
+        return tuple(memories)
+    if command.number is not None:
+        return tuple(memories[command.number - 1 : command.number]) if command.number else ()
+    wanted = command.argument.casefold()
+    exact = tuple(memory for memory in memories if memory.text.casefold() == wanted)
+    return exact or tuple(memory for memory in memories if wanted in memory.text.casefold())
+
+
+def language_of(memories: Sequence[Memory]) -> str:
+    """The language to say these texts in, from what the contact told about their language; English when nothing is known."""
+    for memory in memories:
+        if memory.kind == "language":
+            first = fold(memory.text).split(" ")[0].rstrip(",")
+            return next((code for code, names in _LANGUAGES.items() if first in names), "en")
+    return "en"
+
+
+def help_text(language: str = "en") -> str:
+    """The list of commands."""
+    return str(_texts(language)["help"]).strip()
+
+
+def reset_text(language: str = "en") -> str:
+    """A new conversation has begun."""
+    return str(_texts(language)["reset"])
+
+
+def stopped_text(language: str = "en") -> str:
+    """The contact has opted out."""
+    return str(_texts(language)["stopped"])
+
+
+def started_text(language: str = "en") -> str:
+    """The contact is back."""
+    return str(_texts(language)["started"])
+
+
+def memory_text(memories: Sequence[Memory], language: str = "en") -> str:
+    """What is remembered, numbered for `/forget`."""
+    texts = _texts(language)
+    if not memories:
+        return str(texts["memory_none"])
+    rows = [f"{number}. {_say(texts, memory.kind, memory.text)}" for number, memory in enumerate(memories, start=1)]
+    return "\n".join([str(texts["memory"]), *rows, str(texts["memory_end"])])
+
+
+def forget_what_text(memories: Sequence[Memory], language: str = "en") -> str:
+    """Ask which memory a bare `/forget` means."""
+    return f"{_texts(language)['forget_what']}\n\n{memory_text(memories, language)}"
+
+
+def forgotten_text(count: int, language: str = "en") -> str:
+    """How many memories are gone."""
+    texts = _texts(language)
+    if count == 0:
+        return str(texts["forgotten_none"])
+    return str(texts["forgotten_one"]) if count == 1 else str(texts["forgotten_many"]).format(count=count)
+
+
+def why_text(rows: Sequence[WhyRow], language: str = "en") -> str:
+    """Which memories shaped the last answer, each with the contact's own words that it came from."""
+    texts = _texts(language)
+    if not rows:
+        return str(texts["why_none"])
+    lines = [
+        f"{number}. "
+        + str(texts["why_row"]).format(fact=_say(texts, kind, text), when=when.strftime("%Y-%m-%d %H:%M %Z").strip(), source=_short(source))
+        for number, (text, kind, source, when) in enumerate(rows, start=1)
+    ]
+    return "\n".join([str(texts["why"]), *lines])
+
+
+def unsupported_text(content_type: str, language: str = "en") -> str:
+    """One polite sentence for a kind of content that cannot be read yet."""
+    texts = _texts(language)
+    contents = cast("dict[str, str]", texts["contents"])
+    return str(texts["unsupported"]).format(what=contents.get(content_type, contents["other"]))
+
+
+def _say(texts: dict[str, Any], kind: str, text: str) -> str:
+    phrase = cast("dict[str, str]", texts["facts"]).get(kind)
+    return phrase.replace("{}", text) if phrase else text
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_SOURCE_CHARACTERS else line[: _MAX_SOURCE_CHARACTERS - 1] + "…"
+
+
+def _texts(language: str) -> dict[str, Any]:
+    table = _table()
+    return table.get(language[:2].lower(), table["en"])
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    return tomllib.loads((Path(__file__).parent / "texts.toml").read_text("utf-8"))

@@ -1,0 +1,144 @@
+"""The rules of each language, read from languages/*.toml and indexed by the first word of each lead. No rule is a regular expression."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bots.extract.words import Word, fold, split_words
+
+_FOLDER = Path(__file__).parent / "languages"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexicon:
+    """Words and phrases. One written with accents matches only so; one without matches any accents, unless the list is exact."""
+
+    plain: frozenset[tuple[str, ...]]
+    exact: frozenset[tuple[str, ...]]
+    longest: int
+
+    def length_at(self, words: Sequence[Word], at: int) -> int:
+        """How many words of the longest phrase that starts here; 0 when none does."""
+        for length in range(min(self.longest, len(words) - at), 0, -1):
+            window = words[at : at + length]
+            if tuple(word.folded for word in window) in self.plain or tuple(word.text.lower() for word in window) in self.exact:
+                return length
+        return 0
+
+    def holds(self, word: Word) -> bool:
+        """Whether this one word is in it."""
+        return (word.folded,) in self.plain or (word.text.lower(),) in self.exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A lead, what kind of fact follows it, and how the value is checked."""
+
+    kind: str
+    check: str
+    lead: tuple[str, ...]
+    #: "{}" is the value, a <slot> the word that stood there.
+    value: str
+    language: Language
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Language:
+    """Everything that is known about one language."""
+
+    code: str
+    words: dict[str, Lexicon]
+    #: Any accents do: names of languages, trades, relations, animals.
+    folded: dict[str, frozenset[str]]
+
+
+_FOLDED = ("languages", "occupations", "family", "families", "pet", "pets", "number", "not_names", "not_places")
+_WORDS = (
+    "fillers", "conjunctions", "clause_words", "question_starts", "framings", "hypotheticals", "hypothetical_starts", "tasks", "negations", "cuts", "taste_cuts",
+    "articles", "stops",
+)  # fmt: skip
+#: Small words that become others without their accents: té and te, é and e.
+_EXACT = frozenset({"conjunctions", "clause_words", "negations", "articles", "stops"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All languages together."""
+
+    languages: tuple[Language, ...]
+    by_first_word: dict[str, tuple[Rule, ...]]
+
+    def any_length_at(self, name: str, words: Sequence[Word], at: int) -> int:
+        """The longest phrase of this list, in any language, that starts here."""
+        return max(language.words[name].length_at(words, at) for language in self.languages)
+
+    def any_holds(self, name: str, words: Iterable[Word]) -> bool:
+        """Whether any of the words is in this list of any language."""
+        return any(language.words[name].holds(word) for word in words for language in self.languages)
+
+    def leads_at(self, words: Sequence[Word], at: int) -> list[tuple[Rule, int, dict[str, str]]]:
+        """The rules whose lead starts here, longest first, with the lead's length and what stood in its slots."""
+        found: list[tuple[Rule, int, dict[str, str]]] = []
+        for rule in self.by_first_word.get(words[at].folded, ()):
+            slots = _match(rule, words, at)
+            if slots is not None:
+                found.append((rule, len(rule.lead), slots))
+        return found
+
+
+@cache
+def load() -> Rules:
+    """Read the rules that ship."""
+    languages: list[Language] = []
+    index: dict[str, list[Rule]] = {}
+    for path in sorted(_FOLDER.glob("*.toml")):
+        table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        language = Language(
+            code=path.stem,
+            words={name: _lexicon(table[name], exact=name in _EXACT) for name in _WORDS},
+            folded={name: frozenset(fold(word) for word in table[name]) for name in _FOLDED},
+        )
+        languages.append(language)
+        for entry in table["rule"]:
+            for lead in entry["leads"]:
+                rule = Rule(kind=entry["kind"], check=entry["check"], lead=_lead(lead), value=entry.get("value", "{}"), language=language)
+                index.setdefault(rule.lead[0], []).append(rule)
+    return Rules(
+        languages=tuple(languages),
+        by_first_word={first: tuple(sorted(rules, key=lambda rule: -len(rule.lead))) for first, rules in index.items()},
+    )
+
+
+def _lead(text: str) -> tuple[str, ...]:
+    parts: list[str] = []
+    for piece in text.replace("<", " <").replace(">", "> ").split():
+        if piece.startswith("<"):
+            parts.append(piece)
+        else:
+            parts.extend(word.folded for word in split_words(piece)) if piece != "'s" else parts.append("'s")
+    return tuple(parts)
+
+
+def _match(rule: Rule, words: Sequence[Word], at: int) -> dict[str, str] | None:
+    if at + len(rule.lead) > len(words):
+        return None
+    slots: dict[str, str] = {}
+    for wanted, word in zip(rule.lead, words[at:], strict=False):
+        if wanted.startswith("<"):
+            if word.folded not in rule.language.folded[wanted[1:-1]]:
+                return None
+            slots[wanted] = word.text.lower()
+        elif wanted != word.folded:
+            return None
+    return slots
+
+
+def _lexicon(entries: Sequence[str], *, exact: bool) -> Lexicon:
+    phrases = [tuple(entry.lower().split()) for entry in entries]
+    plain = frozenset(phrase for phrase in phrases if not exact and fold(" ".join(phrase)) == " ".join(phrase))
+    return Lexicon(plain=plain, exact=frozenset(phrases) - plain, longest=max(len(phrase) for phrase in phrases))

@@ -1,0 +1,138 @@
+"""The environment of a checkout: `.venv`, from a lock file with hashes; made again only when the lock has changed.
+
+Runs before anything is installed, so it uses the standard library alone (`python -I chinwag/local/install.py [--test]`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_STAMP = ".chinwag-lock"
+_OLDEST, _NEWEST = (3, 11), (3, 14)
+#: The wheels take 195 MB and unpacked 660 MB; with the test tools about 1.3 GB.
+_NEEDED_BYTES = 1_300_000_000
+#: A sh header, since a kernel reads at most 127 bytes of an interpreter line on old systems and a checkout's path may be longer.
+_SCRIPT = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+import sys
+
+from chinwag.cli import main
+
+sys.exit(main())
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Make the environment if it is not there yet, and say so in one line."""
+    started = time.monotonic()
+    lock = ROOT / ("requirements-test.lock" if "--test" in arguments else "requirements.lock")
+    venv = Path(os.environ.get("CHINWAG_VENV", "") or ROOT / ".venv")
+    if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
+        return _fail(f"Python {sys.version.split()[0]} does not do: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.12")
+    if is_current(venv, lock):
+        _say(f"Environment   ready ({_name(venv)})", started)
+        return 0
+    if not has_same_python(venv):
+        shutil.rmtree(venv, ignore_errors=True)
+    if shutil.disk_usage(ROOT).free < _NEEDED_BYTES and not venv.exists():
+        return _fail(f"the disk of {ROOT} is full: the environment needs 1.3 GB free")
+    _say("Environment   installing (about half a minute the first time)")
+    problem = _make(venv, lock)
+    if problem:
+        return _fail(problem)
+    _say(f"Environment   installed ({_name(venv)})", started)
+    return 0
+
+
+def stamp(lock: Path) -> str:
+    """What the environment was made from: the lock, the place, and this Python."""
+    return f"{hashlib.sha256(lock.read_bytes()).hexdigest()} {ROOT} {sys.version_info[0]}.{sys.version_info[1]}\n"
+
+
+def is_current(venv: Path, lock: Path) -> bool:
+    """Whether the environment was made from this lock; one with the test tools serves for a run too."""
+    if not (venv / "bin" / "python").exists() or not (venv / _STAMP).exists():
+        return False
+    made_from = (venv / _STAMP).read_text(encoding="utf-8")
+    return made_from in {stamp(lock), stamp(ROOT / "requirements-test.lock")}
+
+
+def has_same_python(venv: Path) -> bool:
+    """Whether the environment's Python is of this version and works at this place."""
+    python = venv / "bin" / "python"
+    ask = [str(python), "-c", "import sys, pip; print(sys.prefix, *sys.version_info[:2])"]
+    try:
+        done = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own environment
+    except OSError:
+        return False
+    return done.stdout.split("\n")[0] == f"{venv} {sys.version_info[0]} {sys.version_info[1]}"
+
+
+def _make(venv: Path, lock: Path) -> str:
+    """Build the environment. Returns what went wrong, in one line, or nothing."""
+    (venv / _STAMP).unlink(missing_ok=True)
+    try:
+        if not (venv / "bin" / "python").exists():
+            done = _run([sys.executable, "-m", "venv", str(venv)])
+            if done.returncode != 0:
+                return f"no environment could be made with {sys.executable}: {_reason(done)} (on Debian: apt install python3-venv)"
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
+        done = _run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)])
+        if done.returncode != 0:
+            return f"the packages could not be installed: {_reason(done)}"
+        _place(venv)
+        (venv / _STAMP).write_text(stamp(lock), encoding="utf-8")
+    except OSError as error:
+        return f"the environment could not be made in {venv}: {error.strerror}"
+    return ""
+
+
+def _place(venv: Path) -> None:
+    """Put the checkout on the environment's path and the `chinwag` command into its bin folder."""
+    packages = next((venv / "lib").glob("python3.*/site-packages"))
+    (packages / "chinwag-checkout.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    script = venv / "bin" / "chinwag"
+    script.write_text(_SCRIPT.format(python=venv / "bin" / "python"), encoding="utf-8")
+    script.chmod(0o755)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    said = done.stderr + done.stdout
+    if "No space left" in said:
+        return "the disk is full; free 1.3 GB and start again"
+    if any(word in said for word in ("Failed to establish", "NewConnectionError", "Temporary failure", "Name or service not known", "ConnectTimeout")):
+        return "no package index could be reached; connect to a network, or set pip's index to one that can be reached"
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("WARNING")]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["it gave no reason"])[-1]
+
+
+def _name(venv: Path) -> str:
+    return str(venv.relative_to(ROOT)) if venv.is_relative_to(ROOT) else str(venv)
+
+
+def _say(line: str, started: float | None = None) -> None:
+    took = "" if started is None else f"  {time.monotonic() - started:.1f} s"
+    sys.stdout.write(f"{line}{took}\n")
+    sys.stdout.flush()
+
+
+def _fail(line: str) -> int:
+    sys.stderr.write(f"Cannot install: {line}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

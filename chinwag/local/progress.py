@@ -1,0 +1,54 @@
+"""What `make run` tells while it works: one line a part, plain where nobody watches, a bar for a download where somebody does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+#: Called with how many bytes are there by now.
+Advance = Callable[[int], None]
+
+
+class Report:
+    """Lines on a stream, each flushed: what, done or why not, seconds."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+
+    def line(self, text: str) -> None:
+        """Print a plain line."""
+        self._out.write(f"{text}\n")
+        self._out.flush()
+
+    def done(self, what: str, how: str, seconds: float) -> None:
+        """A part is up."""
+        self.line(f"{what:<14}{how:<44} {seconds:5.1f} s")
+
+    def failed(self, what: str, why: str) -> None:
+        """A part is not up, and why."""
+        self.line(f"{what:<14}failed: {why}")
+
+    @contextmanager
+    def download(self, what: str, total: int) -> Iterator[Advance]:
+        """A bar that follows the bytes; away from a terminal a line every tenth."""
+        if self._out.isatty():
+            columns = (TextColumn("{task.description:<13}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+            with Progress(*columns, console=Console(file=self._out), transient=True) as bar:
+                task = bar.add_task(what, total=total or None)
+                yield lambda there: bar.update(task, completed=there)
+            return
+        told = 0
+
+        def tell(there: int) -> None:
+            nonlocal told
+            tenth = 10 * there // total if total else 0
+            if tenth > told:
+                told = tenth
+                self.line(f"{what:<14}{there / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+        yield tell

@@ -1,0 +1,42 @@
+"""Runs a practice platform: one line when it listens, gone within a second of SIGTERM."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from chinwag.practice.answers import Protocol
+from chinwag.practice.graph import Graph
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, graph: Graph, address: str) -> None:
+        super().__init__(config)
+        self._graph = graph
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        print(f"Listening on {self._address}", flush=True)  # noqa: T201
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._graph.stopping.set()
+        await super().shutdown(sockets=sockets)
+
+
+def serve(*, host: str, port: int, state: Path | None) -> None:
+    """Serve until a signal. Raises OSError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)
+        graph = Graph(state)
+        shown = f"[{host}]" if ":" in host else host
+        config = uvicorn.Config(
+            graph.app(), http=Protocol, ws="none", log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=0
+        )
+        _Server(config, graph, f"http://{shown}:{listener.getsockname()[1]}").run(sockets=[listener])

@@ -1,0 +1,54 @@
+"""The test's hand on the fake platform and on the scripted model, over their control addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+
+class _Controlled:
+    """A fake server of a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        # Its own client: the one of a test may be cut off on purpose.
+        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return self._http.get(path, params=query).raise_for_status().json()
+
+    def _post(self, path: str, body: Any) -> Any:
+        answer = self._http.post(path, json=body)
+        if answer.is_error:
+            raise AssertionError(f"{path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+
+class Platform(_Controlled):
+    """The fake WhatsApp platform."""
+
+    def serve(self, *, phone_number_id: str, url: str, app_secret: str, access_token: str) -> None:
+        """Tell it where the webhooks of a number go, and what the number's secrets are."""
+        body = {"phone_number_id": phone_number_id, "url": url, "app_secret": app_secret, "access_token": access_token}
+        self._post("/_practice/webhook", body)
+
+    def script(self, *faults: Any, **match: Any) -> None:
+        """Treat the next matching requests like this, one fault each."""
+        self._post("/_practice/script", {"match": match, "faults": list(faults)})
+
+    def log(self, after: int = 0) -> list[dict[str, Any]]:
+        """All requests to its messages edge so far."""
+        return self._get("/_practice/log", after=after)["entries"]
+
+    def texts_to(self, number: str) -> list[str]:
+        """What a person has received, in order."""
+        return [
+            entry["text"]
+            for entry in self.log()
+            if entry["kind"] == "message" and entry.get("external_id") and str(entry.get("to") or "").lstrip("+") == number
+        ]
+
+
+class Model(_Controlled):
+    """The scripted model server."""

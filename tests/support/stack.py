@@ -1,0 +1,246 @@
+"""The whole service of one test: fresh database and Redis, fake platform, scripted model; web, workers and dispatcher on demand."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import Engine, create_engine, pool, text
+
+from bots.crypto import Keyring
+from bots.domain import ChannelKind
+from bots.settings import Settings
+from bots.storage import accounts, personas, tenants
+from chinwag.local.redis import start_redis
+from tests.support import build, invariants
+from tests.support.cluster import Cluster
+from tests.support.fakes import Model, Platform
+from tests.support.processes import Process, Processes, until
+from tests.support.proxy import FaultProxy
+
+#: Windows shortened for tests, by settings alone.
+WINDOWS = {
+    "CHINWAG_LEASE_S": "4",
+    "CHINWAG_LEASE_RENEW_S": "1",
+    "CHINWAG_HEARTBEAT_S": "0.5",
+    "CHINWAG_DEBOUNCE_S": "0.1",
+    "CHINWAG_DEBOUNCE_CAP_S": "0.5",
+    "CHINWAG_RECONCILE_S": "2",
+    "CHINWAG_NEXT_PART_S": "0.5",
+    "CHINWAG_SEND_DEADLINE_S": "2",
+    "CHINWAG_JOURNAL_TO_BYTES_S": "2",
+    "CHINWAG_TASK_RUN_S": "3",
+    "CHINWAG_STOP_GRACE_S": "3",
+    "CHINWAG_MODEL_RETRY_S": "0.5",
+    "CHINWAG_OWN_ERROR_DELAYS_S": "0.2,0.5,1,2,4",
+    "CHINWAG_WORKER_SLOTS": "16",
+    "CHINWAG_WORKER_POOL": "12",
+}
+
+
+def a_free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Stack:
+    """One test's service. Everything ends with the block; `check` asserts the invariants."""
+
+    def __init__(self, cluster: Cluster, folder: Path, *, settings: dict[str, str] | None = None) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.processes = Processes(folder)
+        self._settings = WINDOWS | (settings or {})
+        self._exit = ExitStack()
+        #: wamid of every message whose webhook got 200, as I1 compares it.
+        self.accepted: set[str] = set()
+
+    def __enter__(self) -> Stack:
+        with ExitStack() as started:
+            self.database = self.cluster.database()
+            started.callback(self.cluster.drop, self.database)
+            redis = start_redis(self.folder / "redis")
+            started.callback(redis.stop)
+            self.redis = redis
+            started.callback(self.processes.end_all)
+            self.web_port = a_free_port()
+            self.env = {
+                **self.cluster.addresses(self.database),
+                "CHINWAG_REDIS_URL": redis.url,
+                "CHINWAG_WEB_PORT": str(self.web_port),
+                **self._settings,
+            }
+            self.owner = create_engine(self.cluster.owner_url(self.database), poolclass=pool.NullPool)
+            self.http = started.enter_context(httpx.Client(base_url=self.web_url, timeout=10, trust_env=False))
+            self.platform = Platform(self._listening("platform", ["chinwag", "fake-platform", "--port", "0", "--state", str(self.folder)]))
+            self.model = Model(self._listening("model", ["inference.scripted", "--port", "0"]))
+            self.env |= {
+                "CHINWAG_GRAPH_URL": self.platform.url,
+                "CHINWAG_MODEL_URL": self.model.url + "/v1",
+                "CHINWAG_MODEL_NAME": "scripted",
+            }
+            self._seat()
+            self._exit = started.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._exit.close()
+
+    @property
+    def web_url(self) -> str:
+        """Where the web listens."""
+        return f"http://127.0.0.1:{self.web_port}"
+
+    @property
+    def hook(self) -> str:
+        """The webhook's address of the one WhatsApp account."""
+        return f"{self.web_url}/webhooks/whatsapp/test"
+
+    def _listening(self, name: str, arguments: list[str]) -> str:
+        # These two are fakes: they get no address of a database.
+        return self.processes.start(name, arguments, {}).wait_listening()
+
+    def _seat(self) -> None:
+        """Make one bot and one WhatsApp account on it, known to the fake platform."""
+        keyring = Keyring.from_settings(Settings.from_env(self.cluster.addresses(self.database)))
+        engine = self.engine("web")
+        with engine.begin() as connection:
+            tenant = tenants.default(connection)
+            bot = personas.put(connection, tenant=tenant, name="tester", persona="You answer briefly.")
+            self.account = accounts.add(
+                connection,
+                keyring,
+                tenant=tenant,
+                bot=bot.id,
+                channel=ChannelKind.WHATSAPP,
+                name="test",
+                external_id=build.PHONE_NUMBER_ID,
+                app_secret=build.APP_SECRET,
+                verify_token=build.VERIFY_TOKEN,
+                access_token=build.ACCESS_TOKEN,
+            )
+        self.platform.serve(phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN)
+
+    # Starting parts
+
+    def start_web(self, **extra: str) -> Process:
+        """Start the web and wait until it is ready."""
+        process = self.processes.start("web", ["bots.web"], self.env | extra)
+        process.wait_ready(self.web_is_ready)
+        return process
+
+    def web_is_ready(self) -> bool:
+        """Whether the web says that it is ready."""
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def start_dispatcher(self) -> Process:
+        """Start a dispatcher."""
+        return self.processes.start("dispatcher", ["workers.dispatch"], self.env)
+
+    def start_worker(self, name: str = "a", *, database: FaultProxy | None = None, wait: bool = True, **extra: str) -> Process:
+        """Start a Celery worker under a name, its database behind a proxy where one is given, and wait for its first heartbeat."""
+        env = self.env | (self.cluster.addresses(self.database, proxy_port=database.port) if database else {}) | extra
+        slots = env["CHINWAG_WORKER_SLOTS"]
+        arguments = ["celery", "-A", "workers.app", "worker", "--pool", "threads", "--concurrency", slots, "--queues", "reply.default,deliver"]
+        arguments += ["--without-gossip", "--without-mingle", "--loglevel", "warning", "--hostname", f"{name}@tests"]
+        before = self.one("select count(*) from worker_heartbeats where at > now() - interval '1 hour'")
+        since = self.one("select now()")
+        process = self.processes.start(f"worker-{name}", arguments, env)
+        if wait:
+            process.wait_ready(lambda: self._beats_since(since, name) or self._more_beats(before))
+        return process
+
+    def _beats_since(self, since: Any, name: str) -> bool:
+        found = self.one("select count(*) from worker_heartbeats where at > :since and name like :name", since=since, name=f"{name}@%")
+        return bool(found)
+
+    def _more_beats(self, before: int) -> bool:
+        return self.one("select count(*) from worker_heartbeats where at > now() - interval '1 hour'") > before
+
+    def database_proxy(self) -> FaultProxy:
+        """A fault proxy before Postgres."""
+        return self._exit.enter_context(FaultProxy(self.cluster.socket))
+
+    def proxy_before(self, url: str) -> FaultProxy:
+        """A fault proxy before an HTTP server."""
+        there = httpx.URL(url)
+        return self._exit.enter_context(FaultProxy((there.host, there.port or 80)))
+
+    # Speaking to it
+
+    def post(self, body: bytes, *, secret: str = build.APP_SECRET) -> int:
+        """Post a signed webhook once; 0 stands for no answer."""
+        try:
+            return self.http.post(self.hook, content=body, headers=build.sign(body, secret)).status_code
+        except httpx.TransportError:
+            return 0
+
+    def say(self, person: build.Person, words: str, *, wamid: str | None = None) -> str:
+        """Let a person say something until the web takes it; returns the message's id."""
+        message = build.a_text(person, build.marked(person, words), wamid=wamid)
+        body = build.a_webhook(messages=[message], people=[person])
+        until(lambda: self.post(body) == 200, what="the webhook was taken", timeout_s=20)
+        self.accepted.add(message["id"])
+        return message["id"]
+
+    # Looking at it
+
+    def engine(self, role: str) -> Engine:
+        """A plain engine of a login role."""
+        return self.cluster.engine(self.database, role)
+
+    def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        """Read rows as the owner, who sees everything."""
+        with self.owner.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(statement), values)]
+
+    def one(self, statement: str, **values: Any) -> Any:
+        """Read one value as the owner."""
+        with self.owner.connect() as connection:
+            return connection.execute(text(statement), values).scalar()
+
+    def turn_of(self, wamid: str) -> UUID | None:
+        """The turn that answers a message."""
+        return self.one("select turn_id from inbox where event_key = :key", key=wamid)
+
+    def wait_settled(self, timeout_s: float = 30.0) -> None:
+        """Wait until every message has its turn, every turn its end, and every send its outcome."""
+        open_work = """
+            select (select count(*) from inbox where kind = 'message' and turn_id is null)
+                + (select count(*) from turns where state = 'open')
+                + (select count(*) from outbox where not_before is not null or status in ('queued', 'sending'))
+        """
+        end = time.monotonic() + timeout_s
+        while left := self.one(open_work):
+            if time.monotonic() > end:
+                raise AssertionError(f"{left} things are not settled after {timeout_s} s:\n{self.describe()}")
+            time.sleep(0.05)
+
+    def describe(self) -> str:
+        """Where everything stands, without people's words, for a failure's message."""
+        asked = {
+            "unanswered": "select event_key, kind, conversation_id from inbox where kind = 'message' and turn_id is null limit 20",
+            "turns": "select id, number, state, reason, tries, token from turns where state <> 'answered' limit 20",
+            "conversations": "select id, ready_at - now() as ready_in, leased_by, leased_until - now() as lease_left from conversations"
+            " where ready_at is not null limit 20",
+            "outbox": "select id, part, status, not_before - now() as due_in, sends, reason from outbox where not_before is not null limit 20",
+            "attempts": "select message_id, n, outcome, http_status, error_code from send_attempts order by started_at desc limit 20",
+            "workers": "select name, boot_id, busy, now() - at as age from worker_heartbeats",
+        }
+        lines = [f"{name}: {row}" for name, statement in asked.items() for row in self.rows(statement)]
+        for process in self.processes.all:
+            lines += [f"--- {process.name} (alive: {process.alive()})", process.printed()[-1500:]]
+        return "\n".join(lines)
+
+    def check(self) -> None:
+        """Assert the invariants I1 to I8."""
+        invariants.check(self)

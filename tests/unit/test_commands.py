@@ -1,0 +1,113 @@
+"""Commands are whole messages, and what the service says itself comes in three languages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bots.domain import Memory
+from bots.extract import commands
+from bots.extract.commands import Command, parse_command
+
+_WHEN = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+_LANGUAGES = ("en", "es", "pt")
+
+
+def _a_memory(kind: str, text: str) -> Memory:
+    return Memory(id=uuid4(), kind=kind, text=text, source_inbox_id=UUID(int=1), created_at=_WHEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("/help", Command(name="help")),
+        ("  /HELP  ", Command(name="help")),
+        ("/Reset\n", Command(name="reset")),
+        ("/stop", Command(name="stop")),
+        ("/start ", Command(name="start")),
+        ("/memory", Command(name="memory")),
+        ("/why", Command(name="why")),
+        ("/forget", Command(name="forget")),
+        ("/forget all", Command(name="forget", argument="all")),
+        ("/FORGET  2", Command(name="forget", argument="2")),
+        ("/forget detective novels ", Command(name="forget", argument="detective novels")),
+    ],
+)
+def test_a_command_is_the_whole_message(text: str, command: Command) -> None:
+    assert command == parse_command(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "/", "help", "/helpme", "/ help", "please /help", "/help me", "/stop it", "/unknown", "//help", "/help /stop", "/memory\n/stop", "/forget\n\nall\nx", "/forget " + "x" * 400, "/hélp"],
+)
+def test_anything_else_is_a_message(text: str) -> None:
+    assert None is parse_command(text)
+
+
+@given(st.text())
+def test_any_text_is_a_command_or_none(text: str) -> None:
+    for candidate in (text, "/" + text, "/forget " + text):
+        command = parse_command(candidate)
+        assert command is None or commands.chosen(command, [_a_memory("likes", "tea")]) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("/forget all", []), ("/forget TODO", []), ("/forget 2", ["Marta", "tea ceremonies"]), ("/forget tea", ["Marta", "tea ceremonies"]), ("/forget cerem", ["Marta", "tea"])]
+    + [(text, ["Marta", "tea", "tea ceremonies"]) for text in ("/forget", "/forget 0", "/forget 9", "/forget ²", "/forget coffee")],
+)
+def test_forget_means_a_number_a_word_or_everything(text: str, left: list[str]) -> None:
+    memories = [_a_memory("name", "Marta"), _a_memory("likes", "tea"), _a_memory("likes", "tea ceremonies")]
+    command = parse_command(text)
+    assert command is not None
+
+    gone = {memory.id for memory in commands.chosen(command, memories)}
+
+    assert left == [memory.text for memory in memories if memory.id not in gone]
+
+
+def test_memory_lists_what_forget_counts() -> None:
+    text = commands.memory_text([_a_memory("name", "Marta"), _a_memory("place", "Porto")], "en")
+
+    assert "1. your name is Marta\n2. you live in Porto" in text
+
+
+def test_why_tells_the_memory_the_message_and_the_day() -> None:
+    text = commands.why_text([("Marta", "name", "My name is\nMarta {x}", _WHEN)], "en")
+
+    assert '1. your name is Marta - you wrote on 2026-11-24 09:30 UTC: "My name is Marta {x}"' in text
+
+
+@pytest.mark.parametrize("language", [*_LANGUAGES, "pt-BR", "xx", ""])
+def test_every_text_exists_in_every_language(language: str) -> None:
+    memories = [_a_memory(kind, "{value}") for kind in ("name", "place", "language", "likes", "dislikes", "occupation", "family", "pet", "new")]
+    texts = [
+        commands.help_text(language),
+        commands.reset_text(language),
+        commands.stopped_text(language),
+        commands.started_text(language),
+        commands.memory_text([], language),
+        commands.memory_text(memories, language),
+        commands.forget_what_text(memories, language),
+        *(commands.forgotten_text(count, language) for count in (0, 1, 2)),
+        commands.why_text([], language),
+        commands.why_text([("Marta", "name", "x" * 900, _WHEN)], language),
+        *(commands.unsupported_text(kind, language) for kind in ("image", "audio", "poll")),
+    ]
+
+    assert all(text and len(text) < 4096 for text in texts)
+    assert 9 == commands.memory_text(memories, language).count("{value}")
+
+
+def test_the_languages_say_it_differently() -> None:
+    assert 3 == len({commands.unsupported_text("image", language) for language in _LANGUAGES})
+
+
+@pytest.mark.parametrize(("text", "code"), [("Spanish", "es"), ("español y catalán", "es"), ("Português", "pt"), ("Portuguese, English", "pt"), ("Dutch", "en")])
+def test_the_language_follows_what_the_contact_told(text: str, code: str) -> None:
+    assert code == commands.language_of([_a_memory("name", "Marta"), _a_memory("language", text)])

@@ -1,0 +1,69 @@
+"""The Celery app: Redis carries, Postgres decides. Every setting with its reason (guarantees, section 2)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_after_setup, setup_logging, worker_shutting_down
+
+from bots.settings import Settings
+from workers import process
+
+
+def make(settings: Settings) -> Celery:
+    """A Celery app on the Redis of the settings."""
+    app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"])
+    app.conf.update(
+        # A task that a dying worker held comes again; a surplus one claims nothing.
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        # Results are rows in Postgres.
+        task_ignore_result=True,
+        task_serializer="json",
+        # No pickle: whoever writes into Redis must not run code here.
+        accept_content=["json"],
+        broker_transport_options={
+            # Longer than the watchdog's deadline: a running task must never be handed out twice.
+            "visibility_timeout": 300,
+            "unacked_restore_interval": 10,
+            # The default of 10 makes a redelivery wait 100 s.
+            "unacked_restore_throttle": 1,
+            # A frozen Redis must not hang the dispatcher for ever.
+            "socket_timeout": 10,
+            "socket_connect_timeout": 3,
+            "health_check_interval": 15,
+            "retry_on_timeout": False,
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # A turn goes on when Redis is away: its result is not Redis's business.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        # The dispatcher tries again at its next tick.
+        task_publish_retry=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        task_create_missing_queues=True,
+    )
+    return app
+
+
+app = make(Settings.from_env(os.environ))
+
+
+@setup_logging.connect
+def _own_logging(**_: Any) -> None:
+    """Keep Celery from setting up logging: process.start does."""
+
+
+@celeryd_after_setup.connect
+def _start(sender: str, instance: Any, **_: Any) -> None:
+    queues = [str(name) for name in instance.app.amqp.queues.consume_from]
+    process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1))
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    process.stop()

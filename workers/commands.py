@@ -1,0 +1,76 @@
+"""Commands that a contact types, answered without the model: help, reset, stop, start, memory, forget, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from bots.domain import Memory
+from bots.extract import commands as say
+from bots.extract.commands import Command
+from bots.storage import memories
+from bots.storage.claims import Claim
+from bots.storage.database import unit
+from workers.deps import Deps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What commands change when the turn is finished."""
+
+    closes: bool = False
+    stopped: bool | None = None
+    forget: tuple[UUID, ...] = ()
+    #: Later prompts tell nothing from before this turn.
+    history_from: int | None = None
+
+    def then(self, later: Effect) -> Effect:
+        """Both effects, the later one winning."""
+        return replace(
+            self,
+            closes=self.closes or later.closes,
+            stopped=later.stopped if later.stopped is not None else self.stopped,
+            forget=self.forget + later.forget,
+            history_from=later.history_from if later.history_from is not None else self.history_from,
+        )
+
+
+def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:
+    """Return what a command changes, and the words that answer it."""
+    match command.name:
+        case "help":
+            return Effect(), say.help_text(language)
+        case "reset":
+            return Effect(closes=True), say.reset_text(language)
+        case "stop":
+            return Effect(stopped=True), say.stopped_text(language)
+        case "start":
+            return Effect(stopped=False), say.started_text(language)
+        case "memory":
+            return Effect(), say.memory_text(_known(deps, claim), language)
+        case "forget":
+            gone = _chosen(_known(deps, claim), command.argument)
+            # What was forgotten must not come back from the history of the talk.
+            effect = Effect(forget=tuple(memory.id for memory in gone), history_from=claim.number + 1) if gone else Effect()
+            return effect, say.forgotten_text(len(gone), language)
+        case "why":
+            with unit(deps.worker, contact=claim.contact) as connection:
+                rows = memories.shaped_last(connection, claim.conversation)
+            return Effect(), say.why_text(
+                [(row.memory.text, row.memory.kind, row.source_text or "", row.said_at) for row in rows], language
+            )
+
+
+def _known(deps: Deps, claim: Claim) -> list[Memory]:
+    with unit(deps.worker, contact=claim.contact) as connection:
+        return memories.known(connection)
+
+
+def _chosen(known: list[Memory], argument: str | None) -> list[Memory]:
+    wanted = (argument or "all").strip().casefold()
+    if wanted == "all":
+        return known
+    if wanted.isdecimal():
+        number = int(wanted)
+        return known[number - 1 : number] if number else []
+    return [memory for memory in known if memory.text.casefold() == wanted or memory.kind == wanted]

@@ -1,0 +1,101 @@
+"""Sending: from a journaled attempt to its recorded outcome. What is not provably unsent counts as unknown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from bots.domain import Identity, IdentityKind, Outcome, OutboundMessage, Retry
+from bots.errors import CannotOpen, NotFound, NotSent, SendError
+from bots.storage import outbox
+from bots.storage.claims import Handle
+from bots.storage.outbox import Sending
+from workers.deps import Deps
+
+log = structlog.get_logger()
+
+#: Added to the send deadline: after both an open attempt of a dead process counts as unknown.
+_STALE_MARGIN_S = 5.0
+
+
+def stale_s(deps: Deps) -> float:
+    """How long an attempt may stay open, in seconds."""
+    return deps.settings.send_deadline_s + _STALE_MARGIN_S
+
+
+def deliver_one(deps: Deps) -> bool:
+    """Send the next message that is due; False when there is none."""
+    journaled_at = time.monotonic()
+    sending = outbox.claim_send(
+        deps.crossing, boot=deps.boot, stale_s=stale_s(deps), reconcile_s=deps.settings.reconcile_s
+    )
+    if sending is None:
+        return False
+    if sending.resent:
+        log.warning("outbound_resent", message=str(sending.message), attempt=sending.n)
+    send(deps, sending, sending.identities, journaled_at=journaled_at)
+    return True
+
+
+def send(deps: Deps, sending: Sending, identities: Sequence[Handle], *, journaled_at: float) -> None:
+    """Send a journaled message and record what came of it.
+
+    journaled_at is the monotonic time before the journal was written: a process that froze since then must not send.
+    """
+    started = time.monotonic()
+    external_id: str | None = None
+    failure: SendError | None = None
+    http_status: int | None = None
+    trace_id: str | None = None
+    try:
+        seat = deps.seat(sending.account)
+        message = OutboundMessage(
+            id=sending.message,
+            account_external_id=seat.account.external_id,
+            identities=tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in identities),
+            text=sending.text,
+            part=sending.part,
+        )
+        if time.monotonic() - journaled_at > deps.settings.journal_to_bytes_s:
+            raise NotSent("Too much time passed between the journal and the first byte.")
+        sent = seat.channel.send(message, seat.credentials)
+        external_id, http_status, trace_id = sent.external_id, sent.http_status, sent.trace_id
+    except SendError as error:
+        failure = error
+    except (NotFound, CannotOpen):
+        failure = _no_account()
+    status = outbox.end_attempt(
+        deps.worker,
+        contact=sending.contact,
+        attempt=sending.attempt,
+        outcome=failure.outcome if failure else Outcome.ACCEPTED,
+        retry=failure.retry if failure else None,
+        external_id=external_id,
+        http_status=failure.http_status if failure else http_status,
+        error_code=failure.code if failure else None,
+        trace_id=failure.trace_id if failure else trace_id,
+        retry_after_s=failure.retry_after_s if failure else None,
+        reconcile_s=deps.settings.reconcile_s,
+        next_part_s=deps.settings.next_part_s,
+    )
+    log.info(
+        "send_ended",
+        message=str(sending.message),
+        attempt=sending.n,
+        outcome=(failure.outcome if failure else Outcome.ACCEPTED).value,
+        code=failure.code if failure else None,
+        status=status,
+        took_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+class _AccountGone(SendError):
+    """The account is gone or its secrets do not open."""
+
+    outcome, retry = Outcome.NOT_SENT, Retry.ASK_OPERATOR
+
+
+def _no_account() -> SendError:
+    return _AccountGone()

@@ -1,0 +1,111 @@
+"""What a worker process is made of, put together in one place, top to bottom."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine
+
+from bots.channels.base import Channel, Credentials
+from bots.channels.console import Console
+from bots.channels.graph import GraphClient
+from bots.channels.whatsapp import WhatsApp
+from bots.crypto import Keyring
+from bots.domain import Account, Bot, ChannelKind
+from bots.errors import NotFound
+from bots.settings import Settings
+from bots.storage import accounts, personas
+from bots.storage.database import open_engine, unit
+from inference.breaker import Breaker
+from inference.client import ModelClient
+from inference.settings import ModelSettings
+from inference.tokens import TokenCounter
+from workers.in_flight import InFlight
+from workers.typing import TypingKeeper
+
+#: How long a changed persona, a pause or a rotated token may go unnoticed.
+_FRESH_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """An account, the bot on it, and the account's opened token."""
+
+    account: Account
+    bot: Bot
+    channel: Channel
+    credentials: Credentials = field(repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Deps:
+    """All that tasks use."""
+
+    settings: Settings
+    boot: UUID
+    worker: Engine
+    crossing: Engine
+    keyring: Keyring
+    channels: Mapping[ChannelKind, Channel]
+    model_settings: ModelSettings
+    model: ModelClient
+    counter: TokenCounter
+    in_flight: InFlight
+    typing: TypingKeeper
+    _seats: dict[UUID, tuple[float, Seat]] = field(default_factory=dict[UUID, "tuple[float, Seat]"])
+    _seats_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def seat(self, account: UUID) -> Seat:
+        """The account with its bot, at most two seconds old. Raises NotFound when it was removed."""
+        now = time.monotonic()
+        cached = self._seats.get(account)
+        if cached is not None and now - cached[0] < _FRESH_S:
+            return cached[1]
+        # One thread reads while the others wait: 256 of them would else read the same row at once.
+        with self._seats_lock:
+            cached = self._seats.get(account)
+            if cached is not None and time.monotonic() - cached[0] < _FRESH_S:
+                return cached[1]
+            with unit(self.worker) as connection:
+                found = accounts.by_id(connection, account)
+                bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id)
+            if found is None or bot is None:
+                raise NotFound("The account was removed.")
+            opened = accounts.open_secrets(self.keyring, found)
+            credentials = Credentials(
+                access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else ""
+            )
+            seat = Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
+            self._seats[account] = (time.monotonic(), seat)
+            return seat
+
+
+def build(env: Mapping[str, str]) -> Deps:
+    """Put a worker's parts together. Raises BadSetting and BadModelSetting."""
+    settings = Settings.from_env(env)
+    model_settings = ModelSettings.from_env(env)
+    context = ssl.create_default_context()
+    graph = GraphClient(
+        base_url=settings.graph_url, version=settings.graph_version, deadline_s=settings.send_deadline_s, ssl_context=context
+    )
+    half = max(2, settings.worker_pool // 2)
+    return Deps(
+        settings=settings,
+        boot=uuid4(),
+        worker=open_engine(settings.worker_database_url, pool=half, name="worker"),
+        crossing=open_engine(settings.crossing_database_url, pool=half, name="crossing"),
+        keyring=Keyring.from_settings(settings),
+        channels={ChannelKind.WHATSAPP: WhatsApp(graph), ChannelKind.CONSOLE: Console()},
+        model_settings=model_settings,
+        model=ModelClient(
+            model_settings.endpoint(), timeouts=model_settings.timeouts(), breaker=Breaker(), ssl_context=context
+        ),
+        counter=TokenCounter(model_settings.endpoint()),
+        in_flight=InFlight(),
+        typing=TypingKeeper(),
+    )

@@ -1,0 +1,109 @@
+"""The dispatcher: the only publisher. It looks what is due in Postgres and makes that many tasks; several may run, one acts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from types import FrameType
+from uuid import uuid4
+
+import structlog
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from bots import telemetry
+from bots.errors import StorageUnavailable
+from bots.settings import Settings
+from bots.storage import claims
+from bots.storage.claims import Waiting
+from bots.storage.database import open_engine
+from bots.storage.leader import Leader
+
+log = structlog.get_logger()
+
+_TASK = "workers.work"
+_HOUSEKEEPING_S = 60.0
+
+
+def to_publish(queue: Waiting, unclaimed: int) -> int:
+    """How many tasks a queue lacks: never more than are due, and at most an eighth above the free slots."""
+    room = queue.slots + max(1, queue.slots // 8) - queue.running - unclaimed
+    return max(0, min(queue.due - unclaimed, room)) if queue.slots else 0
+
+
+class Dispatcher:
+    """One process that may act while it holds the lock."""
+
+    def __init__(self, settings: Settings, app: Celery, crossing: Engine) -> None:
+        self._settings = settings
+        self._app = app
+        self._crossing = crossing
+        self._leader = Leader(crossing, key=814_011)
+        self._boot = uuid4()
+        self._connection: Connection | None = None
+        self._kept_house_at = 0.0
+        self._beat_at = 0.0
+        self.stopping = False
+
+    def run(self) -> None:
+        """Tick until told to stop. Whatever is away for a while is waited for."""
+        while not self.stopping:
+            started = time.monotonic()
+            try:
+                if self._leader.leads():
+                    self._tick()
+            except (StorageUnavailable, DBAPIError) as error:
+                self._leader.step_down()
+                log.warning("storage_unavailable", error=type(error).__name__)
+                time.sleep(0.5)
+            except (BrokerError, RedisError, OSError) as error:
+                self._connection = None
+                log.warning("redis_unavailable", error=type(error).__name__)
+                time.sleep(0.5)
+            time.sleep(max(0.005, self._settings.dispatch_tick_s - (time.monotonic() - started)))
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._beat_at >= self._settings.heartbeat_s:
+            self._beat_at = now
+            claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
+        if now - self._kept_house_at >= _HOUSEKEEPING_S:
+            self._kept_house_at = now
+            claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+        for queue in claims.waiting(self._crossing):
+            self._publish(queue)
+
+    def _publish(self, queue: Waiting) -> None:
+        if self._connection is None:
+            self._connection = self._app.connection_for_write()
+        declared = self._connection.default_channel.queue_declare(queue.queue, durable=True)
+        count = to_publish(queue, declared.message_count)
+        for _ in range(count):
+            self._app.send_task(_TASK, args=[queue.queue], queue=queue.queue, connection=self._connection)
+
+
+def main() -> None:
+    """Run the dispatcher of the environment's settings until SIGTERM."""
+    from workers.app import app  # noqa: PLC0415 - builds the app from the environment, which only a process's entry may do
+
+    settings = Settings.from_env(os.environ)
+    telemetry.configure(settings.log_level)
+    dispatcher = Dispatcher(settings, app, open_engine(settings.crossing_database_url, pool=2, name="dispatcher"))
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        dispatcher.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log.info("dispatcher_started")
+    dispatcher.run()
+    log.info("dispatcher_stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""One turn from claim to sent, in three short transactions with none open across a network call."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import structlog
+
+from bots.errors import Fenced, StorageUnavailable
+from bots.storage import claims, turns
+from bots.storage.claims import Claim
+from bots.storage.turns import TurnResult
+from workers.answer import decide
+from workers.deliver import send, stale_s
+from workers.deps import Deps
+
+log = structlog.get_logger()
+
+#: Quiet for this long, and the next message begins a new session of talk: memories told meanwhile enter the prompt.
+_SESSION_S = 1800.0
+
+
+def reply_one(deps: Deps, queue: str) -> bool:
+    """Work one due conversation of the queue to its end; False when none was due."""
+    settings = deps.settings
+    claim = claims.claim_turn(deps.crossing, queue, boot=deps.boot, lease_s=settings.lease_s, session_s=_SESSION_S)
+    if claim is None:
+        return False
+    started = time.monotonic()
+    with deps.in_flight.turn(claim.conversation):
+        result = _decided(deps, claim)
+        journaled_at = time.monotonic()
+        try:
+            sending = turns.finish(
+                deps.worker,
+                contact=claim.contact,
+                turn=claim.turn,
+                token=claim.token,
+                boot=deps.boot,
+                stale_s=stale_s(deps),
+                result=result,
+            )
+        except Fenced:
+            log.warning("turn_fenced", turn=str(claim.turn), token=claim.token)
+            return True
+        log.info(
+            "turn_finished",
+            turn=str(claim.turn),
+            state=result.state,
+            reason=result.reason,
+            parts=len(result.parts),
+            calls=len(result.calls),
+            took_ms=round((time.monotonic() - started) * 1000),
+        )
+        if sending is not None:
+            send(deps, sending, claim.identities, journaled_at=journaled_at)
+    return True
+
+
+def _decided(deps: Deps, claim: Claim) -> TurnResult:
+    try:
+        return decide(deps, claim, deps.seat(claim.account))
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge of a turn: a poison message harms only itself
+        log.exception("turn_failed", turn=str(claim.turn), tries=claim.tries + 1, error=type(error).__name__)
+        return _own_error(deps, claim, type(error).__name__)
+
+
+def _own_error(deps: Deps, claim: Claim, name: str) -> TurnResult:
+    delays = [float(delay) for delay in deps.settings.own_error_delays_s.split(",") if delay.strip()]
+    if claim.tries >= len(delays):
+        return TurnResult(state="dead", reason=f"error:{name}")
+    return TurnResult(state="retry", reason=f"error:{name}", retry_s=delays[claim.tries] * random.uniform(0.8, 1.2))  # noqa: S311 - jitter

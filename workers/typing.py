@@ -1,0 +1,79 @@
+"""Shows contacts that an answer is being written. Best effort: never in the way of a turn, and the first thing to go under load."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+log = structlog.get_logger()
+
+#: An answer that is there at once needs no sign of being written.
+_FIRST_AFTER_S = 0.5
+#: WhatsApp's typing mark fades after 25 s (Cloud API, typing indicators).
+_AGAIN_AFTER_S = 20.0
+#: A mark that is this late helps nobody.
+_TOO_LATE_S = 2.0
+_THREADS = 4
+
+
+class TypingKeeper:
+    """Calls each waiting turn's show function soon after its start and again while it lasts."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Condition()
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._living: set[int] = set()
+        self._numbers = itertools.count()
+        self._started = False
+
+    @contextmanager
+    def shown(self, show: Callable[[], None]) -> Iterator[None]:
+        """Keep the mark alive inside the block."""
+        with self._wake:
+            number = next(self._numbers)
+            self._living.add(number)
+            heapq.heappush(self._heap, (time.monotonic() + _FIRST_AFTER_S, number, show))
+            self._start()
+            self._wake.notify()
+        try:
+            yield
+        finally:
+            with self._wake:
+                self._living.discard(number)
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            for n in range(_THREADS):
+                threading.Thread(target=self._run, name=f"typing-{n}", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            show = self._next()
+            try:
+                show()
+            except Exception as error:  # noqa: BLE001 - an edge: whatever a mark runs into, the turn goes on
+                log.debug("typing_not_shown", error=type(error).__name__)
+
+    def _next(self) -> Callable[[], None]:
+        with self._wake:
+            while True:
+                if not self._heap:
+                    self._wake.wait()
+                    continue
+                due, number, show = self._heap[0]
+                now = time.monotonic()
+                if number not in self._living:
+                    heapq.heappop(self._heap)
+                elif due > now:
+                    self._wake.wait(due - now)
+                else:
+                    heapq.heapreplace(self._heap, (now + _AGAIN_AFTER_S, number, show))
+                    if now - due < _TOO_LATE_S:
+                        return show
