@@ -18,6 +18,14 @@ class ModelUnavailable(InferenceError):
     """The model cannot be reached or does not answer in time. The turn stays open: this is not a try."""
 
 
+class AnswerCut(ModelUnavailable):
+    """The model was still writing when the total deadline came. What it wrote until then is in `text`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
 class ModelBusy(ModelUnavailable):
     """The model server is full (503). It is healthy: the breaker does not count this."""
 

@@ -28,6 +28,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """The deadlines of one call to a model, in seconds."""
+
+    connect_s: float = 3.0
+    #: From the request to the first word of the answer.
+    first_token_s: float = 20.0
+    #: Between two events of the stream.
+    silence_s: float = 10.0
+    #: From the request to the last byte, whatever else happens.
+    total_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens of one call as the server counted them."""
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster import Cluster, the_seed
+from tests.support.cluster import Cluster, Database
+from tests.support.seed import the_seed
 from tests.support.stack import Stack
 
 SEED = the_seed(os.environ)
@@ -84,3 +85,11 @@ def stack(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
     with Stack(cluster, tmp_path) as running:
         yield running
         running.check()
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[Database]:
+    """A fresh, migrated database without any process around it."""
+    name = cluster.database()
+    yield Database(cluster, name)
+    cluster.drop(name)

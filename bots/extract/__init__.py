@@ -70,15 +70,13 @@ def _facts(rules: Rules, sentence: Sentence) -> list[Fact]:
         if at < taken or rules.any_holds("framings", words[:at]):
             continue
         following = stated[position + 1] if position + 1 < len(stated) else len(words)
-        found, length = _best(rules, matches[at], words, at, following)
+        found, length = _best(matches[at], words, at, following)
         facts.extend(found)
         taken = at + length
     return facts
 
 
-def _best(
-    rules: Rules, matches: Sequence[tuple[Rule, int, dict[str, str]]], words: Sequence[Word], at: int, following: int
-) -> tuple[list[Fact], int]:
+def _best(matches: Sequence[tuple[Rule, int, dict[str, str]]], words: Sequence[Word], at: int, following: int) -> tuple[list[Fact], int]:
     """The longest lead decides; where several share it, the one that understands most."""
     longest = matches[0][1]
     best: list[Fact] = []
@@ -88,7 +86,7 @@ def _best(
             break
         after = words[at + length :]
         ends = max(following - at - length, 0) if following > at + length else len(after)
-        facts = [Fact(kind=rule.kind, value=_fill(rule, slots, value), single=KINDS[rule.kind]) for value in values(rules, rule, after, ends)]
+        facts = [Fact(kind=rule.kind, value=_fill(rule, slots, value), single=KINDS[rule.kind]) for value in values(rule, after, ends)]
         if len(facts) > len(best):
             best = facts
     return best, longest

@@ -44,7 +44,8 @@ def why_refused(kind: str, value: str) -> str | None:
     """Name the first reason against a value, without repeating it; None when there is none."""
     if kind not in KINDS:
         return "unknown kind"
-    if not value or len(value) > MAX_VALUE_CHARACTERS:
+    words = _WORDS.findall(fold(value))
+    if not value or len(value) > MAX_VALUE_CHARACTERS or any(len(word) > MAX_WORD_CHARACTERS for word in words):
         return "length"
     if not all(_is_plain(letter) for letter in value):
         return "characters"
@@ -52,12 +53,7 @@ def why_refused(kind: str, value: str) -> str | None:
         return "not words"
     if _ADDRESS.search(value.casefold()):
         return "address"
-    words = _WORDS.findall(fold(value))
-    if any(len(word) > MAX_WORD_CHARACTERS for word in words):
-        return "length"
-    if not _forbidden().isdisjoint(words):
-        return "not about the person"
-    return None
+    return None if _forbidden().isdisjoint(words) else "not about the person"
 
 
 def _is_plain(letter: str) -> bool:

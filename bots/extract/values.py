@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from bots.extract.rules import Language, Rule, Rules
+from bots.extract.rules import Language, Rule
 from bots.extract.words import QUOTED, Word, join
 
 _MAX_NAME_WORDS = 4
@@ -14,8 +14,38 @@ _MAX_TRADE_WORDS = 5
 _MAX_TASTE_WORDS = 7
 _MAX_LATER_TASTE_WORDS = 4
 _MAX_TASTES = 6
-_NAME_PARTICLES = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "los", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y", "e", "di", "o'"})
-_PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "los", "el", "san", "the", "of", "new", "upon", "y", "e", "and", "sur", "le", "rio", "são", "sao", "a", "o"})
+_NAME_PARTICLES = frozenset(
+    {"de", "da", "do", "dos", "das", "del", "la", "las", "los", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y", "e", "di", "o'"}
+)
+_PLACE_JOINTS = frozenset(
+    {
+        "de",
+        "da",
+        "do",
+        "dos",
+        "das",
+        "del",
+        "la",
+        "las",
+        "los",
+        "el",
+        "san",
+        "the",
+        "of",
+        "new",
+        "upon",
+        "y",
+        "e",
+        "and",
+        "sur",
+        "le",
+        "rio",
+        "são",
+        "sao",
+        "a",
+        "o",
+    }
+)
 #: Right behind a value they make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _HYPHENS = frozenset({"-"})
@@ -23,7 +53,7 @@ _HYPHENS = frozenset({"-"})
 _Check = Callable[[Rule, tuple[Word, ...]], tuple[str, ...]]
 
 
-def values(rules: Rules, rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
+def values(rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
     """Return the values that these words give under the rule; `ends` is where the next statement begins."""
     language = rule.language
     cuts = language.words["taste_cuts" if rule.check == "taste" else "cuts"]
@@ -115,7 +145,10 @@ def _name(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 def _proper_name(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
     words = _until_joint(rule.language, span)
-    if not all(word.is_capitalised or word.folded in _NAME_PARTICLES for word in words) or words[0].folded in rule.language.folded["languages"]:
+    if (
+        not all(word.is_capitalised or word.folded in _NAME_PARTICLES for word in words)
+        or words[0].folded in rule.language.folded["languages"]
+    ):
         return ()
     return _name(rule, span)
 

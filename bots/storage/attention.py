@@ -11,8 +11,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-_ROWS = 50
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLine:
@@ -94,7 +92,18 @@ def overview(connection: Connection) -> Overview:
         return tuple(Trouble(id=r.id, account=r.account, reason=r.reason, at=r.at, detail=r.detail) for r in rows[name])
 
     return Overview(
-        accounts=tuple(AccountLine(**r._mapping) for r in rows["accounts"]),  # pyright: ignore[reportPrivateUsage] -- SQLAlchemy's public name
+        accounts=tuple(
+            AccountLine(
+                channel=r.channel,
+                name=r.name,
+                external_id=r.external_id,
+                bot=r.bot,
+                state=r.state,
+                state_reason=r.state_reason,
+                has_secret=r.has_secret,
+            )
+            for r in rows["accounts"]
+        ),
         heartbeats=tuple(
             Heartbeat(name=r.name, queues=tuple(r.queues), slots=r.slots, busy=r.busy, age_s=float(r.age_s)) for r in rows["heartbeats"]
         ),
@@ -114,13 +123,10 @@ def is_up(connection: Connection) -> None:
     connection.execute(text("select 1"))
 
 
-def _sends(status: str) -> str:
-    return f"""
-        select o.id, a.name as account, o.reason, o.status_at as at, o.sends || ' sends' as detail
-        from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-        where o.status = '{status}' order by o.status_at desc limit {_ROWS}"""
-
-
+_SENDS = """
+    select o.id, a.name as account, o.reason, o.status_at as at, o.sends || ' sends' as detail
+    from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+    where o.status in ('unknown', 'failed') and o.status = :status order by o.status_at desc limit 50"""
 _STATEMENTS = {
     "accounts": text("""
         select a.channel, a.name, a.external_id, b.name as bot, a.state, a.state_reason, a.app_secret is not null as has_secret
@@ -137,15 +143,15 @@ _STATEMENTS = {
                coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and leased_by is null)), 0) as oldest_due_s,
                (select count(*) from outbox where not_before is not null) as unsent
         from conversations where ready_at is not null or leased_by is not null"""),
-    "dead": text(f"""
+    "dead": text("""
         select t.id, a.name as account, t.reason, t.finished_at as at, 'turn ' || t.number || ', ' || t.tries || ' tries' as detail
         from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
         join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
-        where t.state = 'dead' and t.finished_at is not null order by t.finished_at desc limit {_ROWS}"""),
-    "unknown": text(_sends("unknown")),
-    "failed": text(_sends("failed")),
-    "quarantined": text(f"""
+        where t.state = 'dead' and t.finished_at is not null order by t.finished_at desc limit 50"""),
+    "unknown": text(_SENDS).bindparams(status="unknown"),
+    "failed": text(_SENDS).bindparams(status="failed"),
+    "quarantined": text("""
         select e.id, a.name as account, e.reason, e.received_at as at, coalesce(octet_length(e.body), 0) || ' bytes' as detail
         from envelopes e join accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
-        where e.state = 'quarantined' order by e.received_at desc limit {_ROWS}"""),
+        where e.state = 'quarantined' order by e.received_at desc limit 50"""),
 }

@@ -180,11 +180,11 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
     if row is None:
         return None
     arrived = connection.execute(_ARRIVED, {"turn": turn}).all()
-    recalled = connection.execute(_RECALLED, {"turn": turn}).all()
-    learned = connection.execute(_LEARNED, {"turn": turn}).all()
-    calls = tuple(Call(**r._mapping) for r in connection.execute(_CALLS, {"turn": turn}))  # pyright: ignore[reportPrivateUsage] -- SQLAlchemy's public name
-    parts = tuple(Part(**r._mapping) for r in connection.execute(_PARTS, {"turn": turn}))  # pyright: ignore[reportPrivateUsage]
-    attempts = tuple(Attempt(**r._mapping) for r in connection.execute(_ATTEMPTS, {"turn": turn}))  # pyright: ignore[reportPrivateUsage]
+    recalled = connection.execute(_RECALLED, {"turn": turn}).mappings()
+    learned = connection.execute(_LEARNED, {"turn": turn}).mappings()
+    calls = tuple(Call(**found) for found in connection.execute(_CALLS, {"turn": turn}).mappings())
+    parts = tuple(Part(**found) for found in connection.execute(_PARTS, {"turn": turn}).mappings())
+    attempts = tuple(Attempt(**found) for found in connection.execute(_ATTEMPTS, {"turn": turn}).mappings())
     steps = [Step(at=r.received_at, what="received", detail=r.content_type) for r in arrived]
     if row.claimed_at is not None:
         steps.append(Step(at=row.claimed_at, what="claimed", detail=None))
@@ -201,8 +201,8 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
         reason=row.reason,
         tries=row.tries,
         steps=tuple(sorted(steps, key=lambda step: step.at)),
-        recalled=tuple(Recalled(**r._mapping) for r in recalled),  # pyright: ignore[reportPrivateUsage]
-        learned=tuple(Recalled(**r._mapping) for r in learned),  # pyright: ignore[reportPrivateUsage]
+        recalled=tuple(Recalled(**found) for found in recalled),
+        learned=tuple(Recalled(**found) for found in learned),
         calls=calls,
         parts=parts,
         attempts=attempts,

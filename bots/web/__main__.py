@@ -38,7 +38,7 @@ def main() -> int:
         configure(settings.log_level)
         app = create(settings)
     except BadSetting as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 2
     config = uvicorn.Config(
         app,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from uuid import UUID
 
 import structlog
 from fastapi import FastAPI
@@ -45,7 +46,7 @@ def create(settings: Settings) -> FastAPI:
     intake = Intake(engine=crossing, keyring=keyring, settings=settings)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         watching = None
         if settings.simulator:
             threads.pump(partial(talk.notices, settings.web_database_url), live.notice)
@@ -76,7 +77,7 @@ def create(settings: Settings) -> FastAPI:
 
 async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:
     """Tell the workers every few seconds which conversations somebody looks at."""
-    told: list[object] = []
+    told: list[UUID] = []
     waited_s = 0.0
     while True:
         conversations = live.conversations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
@@ -50,7 +50,7 @@ class Gate:
         self.inside = 0
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> Generator[None, None, None]:
         """Hold one place. Raises Full when there is none."""
         if self.inside >= self._limit:
             raise Full

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -42,7 +42,7 @@ class Live:
         self._watchers: set[Watcher] = set()
 
     @contextmanager
-    def watching(self, slug: str) -> Iterator[Watcher]:
+    def watching(self, slug: str) -> Generator[Watcher, None, None]:
         """Keep a page among those that are told."""
         watcher = Watcher(slug=slug)
         self._watchers.add(watcher)

@@ -13,7 +13,6 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -27,14 +26,19 @@ from bots.web.phone import Phone
 from bots.web.threads import Threads
 from bots.web.views import Views
 
-log = structlog.get_logger()
-
 #: After this long without news the stream sends a sign of life and reads again: a lost notice costs no more than this.
 _QUIET_S = 10.0
 #: A talk is read at most this often while it changes.
 _BREATH_S = 0.1
 _MAX_PAGES = 100
 _MAX_POST_BYTES = 64 * 1024
+
+_REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    msgspec.DecodeError: (422, "this request cannot be read"),
+    TooLarge: (413, "too large"),
+    TooSlow: (408, "too slow"),
+    StorageUnavailable: (503, "Postgres cannot take this now"),
+}
 
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -87,14 +91,9 @@ class Simulator:
                 return _json({"error": "another page sent this"}, 403)
             try:
                 return await endpoint(request)
-            except (msgspec.ValidationError, msgspec.DecodeError):
-                return _json({"error": "this request cannot be read"}, 422)
-            except TooLarge:
-                return _json({"error": "too large"}, 413)
-            except TooSlow:
-                return _json({"error": "too slow"}, 408)
-            except StorageUnavailable:
-                return _json({"error": "Postgres cannot take this now"}, 503)
+            except tuple(_REFUSALS) as error:
+                status, why = next(refusal for kind, refusal in _REFUSALS.items() if isinstance(error, kind))
+                return _json({"error": why}, status)
 
         return answer
 

@@ -1,0 +1,66 @@
+"""The `chinwag` command: one module a command group, assembled here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import cast
+
+import typer
+
+from bots.errors import BotsError
+from chinwag.local.processes import CannotStart
+
+_EPILOG = """
+Try it:
+
+  make run                                             everything on this machine; ends with the chat page's address
+
+  chinwag webhook send --account demo --text hello     write as a person on WhatsApp would, and see the answer
+
+  chinwag webhook parse --channel whatsapp FILE        what a webhook's body was understood as
+
+  chinwag bot set demo --persona FILE                  what the bot is told about itself
+
+  chinwag account add --help                           connect a real WhatsApp number
+
+  chinwag doctor                                       is everything in order?
+
+Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead elsewhere.
+"""
+_GROUPS = ("account", "bot", "webhook")
+_COMMANDS = ("run", "stop", "reset", "doctor", "migrate", "fake-platform")
+
+
+def build() -> typer.Typer:
+    """Assemble the commands."""
+    app = typer.Typer(
+        name="chinwag",
+        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, practise.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for name in _COMMANDS:
+        module = importlib.import_module(f"chinwag.cli.{name.replace('-', '_')}")
+        app.command(name)(cast("Callable[..., None]", module.command))
+    for name in _GROUPS:
+        module = importlib.import_module(f"chinwag.cli.{name}")
+        app.add_typer(cast("typer.Typer", module.app), name=name)
+    return app
+
+
+def main() -> int:
+    """Run the command line; an error that a person can mend is one line and exit code 2."""
+    try:
+        build()()
+    except CannotStart as error:
+        sys.stderr.write(f"Cannot go on: {error}\n")
+        return 2
+    except BotsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from rich.console import Console
@@ -22,8 +22,10 @@ class Report:
 
     def line(self, text: str) -> None:
         """Print a plain line."""
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        # A closed terminal must not keep the stack from stopping in order.
+        with suppress(OSError, ValueError):
+            self._out.write(f"{text}\n")
+            self._out.flush()
 
     def done(self, what: str, how: str, seconds: float) -> None:
         """A part is up."""

@@ -1,0 +1,1 @@
+"""The practice platforms that ship: strict, logged, scriptable."""

@@ -15,7 +15,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self.scope["state"]["transport"] = self.transport
+        self.scope.setdefault("state", {})["transport"] = self.transport
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -49,6 +49,7 @@ class Silence(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        del send
         gone = asyncio.create_task(_until_gone(receive))
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({gone, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -147,7 +147,7 @@ async def _json(request: Request) -> Json:
         raise ValueError("content-type has to be application/json")
     given: Any = json.loads(await request.body())
     if not isinstance(given, dict):
-        raise ValueError("the body has to be a JSON object")
+        raise TypeError("the body has to be a JSON object")
     return cast("Json", given)
 
 

@@ -18,7 +18,7 @@ Control API (JSON, for loopback only; see chinwag/practice/control.py):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class Graph:
         return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Refusal: _refused})
 
     @asynccontextmanager
-    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None]:
         yield
         self._webhooks.close()
         self._log.close()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -106,7 +106,7 @@ class Messages:
             number = self._authorise(request, phone_number_id)
             kind = rules.check(body)
         except Refusal as refusal:
-            facts = _facts(phone_number_id, body if isinstance(body, dict) else {}, "read" if _is_read(body) else "message")
+            facts = _facts(phone_number_id, _fields(body), "read" if "status" in _fields(body) else "message")
             self._record(facts, body, "refused", refusal=refusal)
             return json_answer(refusal.body(), refusal.http_status)
         accepted = Accepted(number, _facts(phone_number_id, body, kind), body, version)
@@ -215,8 +215,8 @@ class Messages:
         )
 
 
-def _is_read(body: Any) -> bool:
-    return isinstance(body, dict) and "status" in body
+def _fields(body: Any) -> Json:
+    return cast("Json", body) if isinstance(body, dict) else {}
 
 
 def _read(raw: bytes, content_type: str) -> Any:
@@ -229,14 +229,13 @@ def _read(raw: bytes, content_type: str) -> Any:
 
 
 def _facts(phone_number_id: str, body: Json, kind: str) -> Json:
-    text = body.get("text")
     facts: Json = {
         "kind": kind,
         "phone_number_id": phone_number_id,
         "to": body.get("to"),
         "recipient": body.get("recipient"),
         "type": body.get("type", "text") if kind == "message" else None,
-        "text": text.get("body") if isinstance(text, dict) else None,
+        "text": _fields(body.get("text")).get("body"),
         "correlation": body.get("biz_opaque_callback_data"),
     }
     if "message_id" in body:

@@ -14,7 +14,8 @@ TAG_LIMIT = 512
 
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _PHONE = re.compile(r"\+?[0-9][0-9 ().-]*")
-_COMMON = {"messaging_product", "recipient_type", "to", "recipient", "type", "context", "biz_opaque_callback_data", "recipient_identity_key_hash"}
+_ADDRESS = {"messaging_product", "recipient_type", "to", "recipient", "recipient_identity_key_hash"}
+_COMMON = _ADDRESS | {"type", "context", "biz_opaque_callback_data"}
 _READ = {"messaging_product", "status", "message_id", "typing_indicator"}
 
 Fields = dict[str, Any]
@@ -82,8 +83,8 @@ def _check_recipient(body: Fields) -> None:
         raise missing("to")
     if "recipient" in body and not is_bsuid(_string(body, "recipient")):
         raise invalid("recipient is not a business-scoped user id.", 131009)
-    if "to" in body and group == "individual":
-        to = _string(body, "to")
+    to = _string(body, "to") if "to" in body else ""
+    if to and group == "individual":
         digits = sum(letter.isdigit() for letter in to)
         if _PHONE.fullmatch(to) is None or not 6 <= digits <= 15:
             raise invalid("to is not a phone number; a business-scoped user id belongs into recipient.", 131009)

@@ -135,9 +135,11 @@ def _plan(given: Any) -> _Planned:
 
 def _fault(name: str, options: dict[str, Any]) -> Fault:
     if name in _STATUS_CODES:
-        return Fault(name="http", **{"http_status": int(name), **options})
+        options.setdefault("http_status", int(name))
+        return Fault(name="http", **options)
     if name.isdigit():
-        return Fault(name="refuse", **{"code": int(name), **options})
+        options.setdefault("code", int(name))
+        return Fault(name="refuse", **options)
     if name not in _NAMES:
         raise ValueError(f"unknown fault {name}; known: {', '.join(sorted(_NAMES | _STATUS_CODES))} and every error code")
     if name == "no_status":

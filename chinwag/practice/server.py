@@ -33,7 +33,7 @@ def serve(*, host: str, port: int, state: Path | None) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(1024)
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003  The standard library takes it by position only.
         graph = Graph(state)
         shown = f"[{host}]" if ":" in host else host
         config = uvicorn.Config(

@@ -32,9 +32,9 @@ begin
     update outbox set status = p_status, status_at = now(), not_before = null,
         reason = case when p_status = 'failed' then 'platform:' || coalesce(p_code::text, '?') end
     where id = p_message;
-    -- The platform has it: the next part need not wait longer.
+    -- The platform has sent it on: the next part need not wait longer.
     update outbox set not_before = now()
-    where turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
+    where p_status <> 'accepted' and turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
     perform tell_page(m.conversation_id, m.contact_id);
 end
 $$;

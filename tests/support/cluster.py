@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -19,12 +17,6 @@ from chinwag.local.postgres import start_postgres
 ROLES = ("web", "worker", "crossing")
 _TEMPLATE = "chinwag_template"
 _numbers = itertools.count(1)
-
-
-def the_seed(env: Mapping[str, str]) -> int:
-    """The seed of this run: SEED or CHINWAG_TEST_SEED, else a fresh one."""
-    given = env.get("CHINWAG_TEST_SEED") or env.get("SEED")
-    return int(given) if given else int.from_bytes(os.urandom(4))
 
 
 class Cluster:
@@ -85,3 +77,16 @@ class Cluster:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(statement)
         engine.dispose()
+
+
+class Database:
+    """One migrated database of a test."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.cluster, self.name = cluster, name
+        #: The CHINWAG_ variables of a process on it.
+        self.env = cluster.addresses(name)
+
+    def engine(self, role: str = "owner") -> Engine:
+        """A plain engine of the owner or of a login role (web, worker, crossing)."""
+        return self.cluster.engine(self.name, role)

@@ -66,7 +66,7 @@ class AdminPage:
             return self._closed(503, "Postgres does not answer. Nothing can be stored now; platforms send their webhooks again.")
         if overview is None:
             return self._closed(401, "This page needs a sign-in.")
-        return self._views.page("admin.html", overview=overview, parts=_parts(overview))
+        return self._views.page("admin.html", overview=overview, parts=_parts(overview), troubles=_troubles(overview))
 
     def _closed(self, status: int, why: str) -> Response:
         return self._views.page("closed.html", status=status, why=why)
@@ -113,3 +113,14 @@ def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
         took = f", {model.total_ms:.0f} ms" if model.total_ms is not None else ""
         parts.append(("Model", "ok" if model.outcome in {"ok", "answered"} else "bad", f"{model.model}: {model.outcome}{took}"))
     return parts
+
+
+def _troubles(overview: attention.Overview) -> list[tuple[str, str, tuple[attention.Trouble, ...], str, str]]:
+    """List each kind of trouble: id, title, rows, what to say when there are none, what it means."""
+    unsure = "The platform did not say whether it took the message; its status or one more try settles it."
+    return [
+        ("dead", "Dead turns", overview.dead, "No turn is dead.", "Our own error five times; the contact got no answer."),
+        ("unknown", "Unknown sends", overview.unknown, "No send is unknown.", unsure),
+        ("failed", "Failed sends", overview.failed, "No send failed.", "The platform refused the message for good."),
+        ("quarantined", "Quarantined webhooks", overview.quarantined, "Nothing is quarantined.", "Signed and not understood. The raw body is kept."),
+    ]

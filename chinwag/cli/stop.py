@@ -1,0 +1,37 @@
+"""`chinwag stop`: end this checkout's running stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import typer
+
+from chinwag.local.ground import Ground
+from chinwag.local.settings import checkout_of_this_python
+
+_DEADLINE_S = 15.0
+
+
+def command() -> None:
+    """Stop the running stack of this checkout."""
+    ground = own_ground()
+    pid = ground.runner()
+    if not pid:
+        typer.echo("Nothing runs here.")
+        return
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + _DEADLINE_S
+    while ground.runner() == pid:
+        if time.monotonic() > end:
+            typer.echo(f"Process {pid} did not stop within {_DEADLINE_S:.0f} s: end it with kill -9 {pid}, its parts end with it.", err=True)
+            raise typer.Exit(2)
+        time.sleep(0.05)
+    typer.echo("Stopped.")
+
+
+def own_ground() -> Ground:
+    """The data folder of the checkout that this Python belongs to."""
+    return Ground(Path(os.environ.get("CHINWAG_LOCAL_DATA") or checkout_of_this_python() / ".chinwag"))

@@ -1,0 +1,106 @@
+"""`chinwag webhook send`: write to an account as a person would, over the practice platform, and print the answer that comes back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import httpx
+import typer
+
+from chinwag.local import stack
+from chinwag.practice.payloads import digits
+from chinwag.practice.rules import is_bsuid
+
+#: Who writes when nobody is named; the same person each time, so that the bot can remember.
+DEMO_SENDER = "34600111222"
+#: After this long without another part, an answer is complete.
+_QUIET_S = 1.5
+
+
+def send(
+    text: Annotated[str, typer.Option("--text", help="What the person writes.")],
+    account: Annotated[str, typer.Option("--account", help="The account's name.")] = "demo",
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")] = 60.0,
+    sender: Annotated[str, typer.Option("--from", help="The person's number, or business-scoped id.")] = DEMO_SENDER,
+    name: Annotated[str, typer.Option("--name", help="What the person calls themself.")] = "Demo Person",
+) -> None:
+    """Sign and send a message as the platform would, and print the answer that reached it."""
+    address = stack.environment().get("FAKE_PLATFORM_URL", "")
+    if not address:
+        _fail("This stack has no practice platform; `make run` starts one.", 2)
+    if not is_bsuid(sender) and not digits(sender):
+        _fail(f"--from wants a phone number such as {DEMO_SENDER}, or a business-scoped id such as ES.81230091.", 2)
+    deadline = time.monotonic() + wait
+    with httpx.Client(base_url=address, timeout=httpx.Timeout(35.0, connect=3.0), trust_env=False) as http:
+        try:
+            talk = _Talk(http, _phone_number_id(http, account), sender)
+            talk.write(text, name, deadline)
+            parts = talk.answer(deadline)
+        except httpx.HTTPError as error:
+            _fail(f"The practice platform at {address} does not answer ({type(error).__name__}). Is the stack running?", 2)
+    if not parts:
+        _fail(f"No answer reached the platform within {wait:g} s. The page Admin shows what became of the message.", 1)
+    typer.echo("\n".join(parts))
+
+
+@dataclass(slots=True)
+class _Talk:
+    """One question and its answer, as the platform sees them."""
+
+    http: httpx.Client
+    phone_number_id: str
+    sender: str
+    seen: int = 0
+
+    def write(self, text: str, name: str, deadline: float) -> None:
+        """Post the person's message to the account's webhook."""
+        self.seen = int(_asked(self.http.get("/_practice/log", params={"after": 2**53}))["last"])
+        who = {"bsuid": self.sender} if is_bsuid(self.sender) else {"from": self.sender}
+        left = max(0.5, min(30.0, deadline - time.monotonic()))
+        message = {"phone_number_id": self.phone_number_id, "text": text, "name": name, "wait_s": left, **who}
+        answer = _asked(self.http.post("/_practice/inbound", json=message))
+        status = answer["http_status"]
+        if status != 200:
+            came = f"answered {status}" if status else "did not answer"
+            _fail(f"The account's webhook {came}, after {answer['attempts']} attempts. The platform goes on trying.", 1)
+
+    def answer(self, deadline: float) -> list[str]:
+        """Collect the parts of the answer until no more come."""
+        parts: dict[str, str] = {}
+        until = deadline
+        while (left := until - time.monotonic()) > 0:
+            fresh = _asked(self.http.get("/_practice/log", params={"after": self.seen, "wait": round(min(left, 20.0), 3)}))
+            self.seen = int(fresh["last"])
+            for entry in fresh["entries"]:
+                if self._is_for_sender(entry):
+                    parts.setdefault(entry["correlation"] or entry["external_id"], entry["text"] or f"[{entry['type']}]")
+                    until = time.monotonic() + _QUIET_S
+        return list(parts.values())
+
+    def _is_for_sender(self, entry: dict[str, Any]) -> bool:
+        if entry["kind"] != "message" or entry["outcome"] != "accepted" or entry["phone_number_id"] != self.phone_number_id:
+            return False
+        if is_bsuid(self.sender):
+            return entry["recipient"] == self.sender
+        return digits(entry["to"] or "") == digits(self.sender)
+
+
+def _phone_number_id(http: httpx.Client, account: str) -> str:
+    numbers = {one["account"]: str(one["phone_number_id"]) for one in _asked(http.get("/_practice/numbers"))["numbers"]}
+    if account not in numbers:
+        _fail(f"The practice platform knows no account {account}; it knows: {', '.join(sorted(numbers)) or 'none'}.", 2)
+    return numbers[account]
+
+
+def _asked(response: httpx.Response) -> dict[str, Any]:
+    content: dict[str, Any] = response.json()
+    if response.status_code != 200:
+        _fail(f"The practice platform refused: {content.get('error')}", 2)
+    return content
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

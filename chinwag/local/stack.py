@@ -1,0 +1,250 @@
+"""The whole stack on one machine: which parts there are, what each is told, in which order they come up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import psycopg
+from sqlalchemy import make_url
+
+from bots.errors import BotsError
+from bots.settings import Settings
+from chinwag.local import demo, models
+from chinwag.local.ground import Ground, Secrets
+from chinwag.local.postgres import Running, start_postgres
+from chinwag.local.processes import CannotStart, Child, start
+from chinwag.local.progress import Report
+from chinwag.local.redis import RunningRedis, start_redis
+from chinwag.local.settings import ROOT, LocalSettings, checkout_of_this_python
+from chinwag.local.supervisor import Part, Supervisor
+
+_HOST = "127.0.0.1"
+_DISK_BYTES = 300_000_000
+_NO_STACK = "No running stack: start it with `make run`, or give the CHINWAG_ variables of another one."
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The CHINWAG_ settings of the stack that commands talk to: the given ones, else this checkout's own. Raises CannotStart."""
+    if env.get("CHINWAG_WEB_DATABASE_URL") or env.get("CHINWAG_CROSSING_DATABASE_URL") or env.get("CHINWAG_OWNER_DATABASE_URL"):
+        return {key: value for key, value in env.items() if key.startswith("CHINWAG_")}
+    ground = Ground(Path(env.get("CHINWAG_LOCAL_DATA") or checkout_of_this_python() / ".chinwag"))
+    known = ground.environment() if ground.runner() is not None else {}
+    if not known:
+        raise CannotStart(_NO_STACK)
+    return known
+
+
+class Stack:
+    """The parts and what they are told. Tests start some of them in a folder of their own; `make run` starts all."""
+
+    def __init__(self, settings: LocalSettings, *, report: Report, env: Mapping[str, str] | None = None) -> None:
+        self.settings = settings
+        self.report = report
+        self.ground = Ground(settings.data)
+        self.supervisor = Supervisor(report)
+        #: The CHINWAG_ variables of every process.
+        self.variables: dict[str, str] = {key: value for key, value in (env or {}).items() if key.startswith("CHINWAG_")}
+        self._inherited = {key: value for key, value in (env or os.environ).items() if not key.startswith("CHINWAG_")}
+        self.port = settings.port
+        self.platform_url = ""
+        self.model_line = ""
+
+    def start(self) -> str:
+        """Bring everything up; returns the token of the admin link. Raises CannotStart."""
+        self.check_room()
+        secrets = self.ground.secrets()
+        self._tell(secrets)
+        embedder, platform = self.start_embedder(), self.start_platform()
+        began = time.monotonic()
+        self.start_postgres(secrets)
+        self.start_redis()
+        engine, engine_began = self.start_model(), time.monotonic()
+        self.migrate()
+        settings = Settings.from_env(self.variables)
+        token = demo.prepare(settings, secrets)
+        parts = [self.start_web(), self.start_worker(), self.start_dispatcher()]
+        self._await("Practice", platform, self.platform_url, began)
+        demo.register(self.platform_url, f"http://{_HOST}:{self.port}", secrets)
+        self._await("Embeddings", embedder, self.variables["CHINWAG_LOCAL_EMBED_URL"], began)
+        if engine is not None:
+            self._await("Chat model", engine, self.variables["CHINWAG_MODEL_NAME"], engine_began)
+        for part in parts:
+            self._await(part.name, part, f"http://{_HOST}:{self.port}" if part.name == "Web" else "running", part.child.started if part.child else 0)
+        self.ground.publish({**self.variables, "PORT": str(self.port), "FAKE_PLATFORM_URL": self.platform_url})
+        return token
+
+    def check_room(self) -> None:
+        """Raise CannotStart when the disk is full or the port is taken."""
+        folder = self.ground.folder
+        if shutil.disk_usage(folder if folder.exists() else folder.parent).free < _DISK_BYTES:
+            raise CannotStart(f"the disk of {folder} is full: free at least 300 MB and start again")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_HOST, self.port))
+            except OSError as error:
+                reason = "is taken" if error.errno == 98 else f"cannot be used ({error.strerror})"
+                raise CannotStart(f"port {self.port} {reason}: give another with PORT=, for instance PORT={self.port + 1 or 8080}") from error
+            self.port = probe.getsockname()[1]
+
+    def start_postgres(self, secrets: Secrets) -> Running | None:
+        """Start the embedded Postgres, or try the given one; the roles' addresses become variables."""
+        began = time.monotonic()
+        if self.settings.database_url:
+            _try_postgres(self.settings.database_url)
+            running, owner = None, self.settings.database_url
+        else:
+            running = start_postgres(self.ground.folder / "postgres")
+            part = Part(name="Postgres", start=lambda: start_postgres(self.ground.folder / "postgres").child, is_store=True, child=running.child)
+            self.supervisor.parts.append(part)
+            owner = running.owner_url
+        self.variables["CHINWAG_OWNER_DATABASE_URL"] = owner
+        for role, password in secrets.passwords.items():
+            url = make_url(owner).set(username=role, password=password).render_as_string(hide_password=False)
+            self.variables[f"CHINWAG_{role.removeprefix('chinwag_').upper()}_DATABASE_URL"] = url
+        self.report.done("Postgres", "the one of DATABASE_URL" if running is None else "18 with pgvector", time.monotonic() - began)
+        return running
+
+    def start_redis(self) -> RunningRedis | None:
+        """Start the embedded Redis, or take the given one."""
+        began, folder = time.monotonic(), self.ground.folder / "redis"
+        running = None if self.settings.redis_url else start_redis(folder)
+        if running is not None:
+            self.supervisor.parts.append(Part(name="Redis", start=lambda: start_redis(folder).child, is_store=True, child=running.child))
+        self.variables["CHINWAG_REDIS_URL"] = running.url if running else self.settings.redis_url
+        self.report.done("Redis", "the one of REDIS_URL" if running is None else "Valkey 9", time.monotonic() - began)
+        return running
+
+    def start_model(self) -> Part | None:
+        """Start the chat engine on the model that was asked for, or point to the hosted one."""
+        if self.settings.model_url:
+            self.variables["CHINWAG_MODEL_URL"] = self.settings.model_url
+            self.variables["CHINWAG_MODEL_NAME"] = self.settings.model_name
+            if self.settings.model_key_file:
+                self.variables["CHINWAG_MODEL_KEY_FILE"] = self.settings.model_key_file
+            self.model_line = f"{self.settings.model_name} at {self.settings.model_url} answers."
+            return None
+        began = time.monotonic()
+        model = models.find(self.settings, self.report)
+        if model.fetched:
+            self.report.done("Download", f"{model.path.name}, kept in {model.path.parent}", time.monotonic() - began)
+        port = free_port()
+        self.variables["CHINWAG_MODEL_URL"] = f"http://{_HOST}:{port}/v1"
+        self.variables["CHINWAG_MODEL_NAME"] = model.name
+        self.model_line = (
+            f"{model.name} answers, a small model on this machine; for a better one: make run MODEL=path/to/file.gguf, "
+            "MODEL=hf:owner/repo/file.gguf, or MODEL_URL=https://.../v1 MODEL_NAME=... MODEL_KEY_FILE=..."
+        )
+        options = ("--model", str(model.path), "--alias", model.name, "--port", str(port))
+        return self._launch("Chat model", "inference.engines.llamacpp", *options, ready=f"http://{_HOST}:{port}/health", deadline_s=180)
+
+    def start_embedder(self) -> Part:
+        """Start the embedding server."""
+        port = free_port()
+        self.variables["CHINWAG_LOCAL_EMBED_URL"] = f"http://{_HOST}:{port}/v1"
+        return self._launch("Embeddings", "inference.embed_server", "--port", str(port), port=port)
+
+    def start_platform(self) -> Part:
+        """Start the practice platform."""
+        port = free_port()
+        self.platform_url = f"http://{_HOST}:{port}"
+        self.variables["CHINWAG_GRAPH_URL"] = self.platform_url
+        state = str(self.ground.folder / "platform")
+        return self._launch("Practice", "chinwag", "fake-platform", "--port", str(port), "--state", state, port=port)
+
+    def start_web(self) -> Part:
+        """Start the web."""
+        return self._launch("Web", "bots.web", ready=f"http://{_HOST}:{self.port}/readyz")
+
+    def start_worker(self) -> Part:
+        """Start one Celery worker."""
+        slots = str(Settings.from_env(self.variables).worker_slots)
+        options = ("-A", "workers.app", "worker", "--pool", "threads", "--concurrency", slots, "--queues", "reply.default,deliver")
+        return self._launch("Worker", "celery", *options, "--without-gossip", "--without-mingle", "--loglevel", "warning")
+
+    def start_dispatcher(self) -> Part:
+        """Start the dispatcher."""
+        return self._launch("Dispatcher", "workers.dispatch")
+
+    def migrate(self) -> None:
+        """Bring the database up to date. Raises CannotStart."""
+        began = time.monotonic()
+        child = self._python("Migrations", "chinwag", "migrate")
+        while child.is_alive():
+            time.sleep(0.02)
+        if child.process.returncode != 0:
+            raise CannotStart(f"the database could not be brought up to date: {child.last_words()} (log: {child.log})")
+        self.report.done("Migrations", "up to date", time.monotonic() - began)
+
+    def stop(self) -> None:
+        """Stop every part."""
+        self.supervisor.stop()
+
+    def _tell(self, secrets: Secrets) -> None:
+        del secrets  # They lie in files that the processes read; only addresses go through the environment.
+        self.variables["CHINWAG_KEYS_FILE"] = str(self.ground.keys_file)
+        self.variables["CHINWAG_WEB_HOST"] = _HOST
+        self.variables["CHINWAG_WEB_PORT"] = str(self.port)
+        self.variables["CHINWAG_SIMULATOR"] = "1"
+        # A small engine on a few cores: more turns at once would only wait in its queue.
+        self.variables.setdefault("CHINWAG_WORKER_SLOTS", "16")
+
+    def _await(self, what: str, part: Part, how: str, began: float) -> None:
+        try:
+            self.supervisor.await_ready(part)
+        except CannotStart as error:
+            if part.name != "Chat model":
+                raise
+            raise CannotStart(f"the chat model could not be loaded: is the file whole, and does it fit into memory? {error}") from error
+        self.report.done(what, how, time.monotonic() - began)
+
+    def _launch(self, name: str, module: str, *options: str, ready: str = "", port: int = 0, deadline_s: float = 60) -> Part:
+        def is_ready() -> bool:
+            return _answers(ready) if ready else _listens(port) if port else True
+
+        part = Part(name=name, start=lambda: self._python(name, module, *options), ready=is_ready, deadline_s=deadline_s)
+        return self.supervisor.launch(part)
+
+    def _python(self, name: str, module: str, *options: str) -> Child:
+        # Loopback addresses never go through a proxy; threads of numeric libraries would fight over the few cores.
+        own = {"NO_PROXY": f"{_HOST},localhost", "no_proxy": f"{_HOST},localhost", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        env = {**self._inherited, **own, "C_FORCE_ROOT": "1", **self.variables}
+        log = self.ground.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
+        return start([sys.executable, "-m", module, *options], name=name, log=log, env=env, cwd=ROOT)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((_HOST, port)) == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _try_postgres(url: str) -> None:
+    try:
+        psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
+    except (psycopg.Error, BotsError) as error:
+        reason = " ".join(str(error).split())
+        raise CannotStart(f"DATABASE_URL= leads to no Postgres that takes us ({reason}): check address, role and password") from error
+
+

@@ -1,0 +1,237 @@
+"""Messages become turns: once, in order, covered to the last, and only by whoever holds the lease."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from bots.errors import Fenced
+from bots.storage import claims
+from bots.storage.turns import NewFact
+from tests.support.desk import Desk, a_bsuid, a_message, a_phone
+
+
+def test_a_second_delivery_of_the_same_message_changes_nothing(desk: Desk) -> None:
+    message = a_message("hello", key="wamid.1")
+
+    desk.let_in(message)
+    desk.let_in(message, message)
+
+    assert desk.value("select count(*) from inbox") == 1
+    assert desk.value("select count(*) from envelopes") == 1
+
+
+def test_quick_messages_become_one_turn(desk: Desk) -> None:
+    desk.let_in(a_message("one"))
+    desk.let_in(a_message("two"), a_message("three"))
+
+    assert [message.text for message in desk.claimed().messages] == ["one", "two", "three"]
+
+
+def test_a_message_waits_for_its_debounce_and_no_longer_than_the_cap(desk: Desk) -> None:
+    desk.let_in(a_message(), debounce_s=30, cap_s=60)
+    assert desk.claim() is None
+
+    desk.let_in(a_message(), debounce_s=30, cap_s=0)
+    assert desk.claim() is not None
+
+
+def test_a_button_is_answered_at_once(desk: Desk) -> None:
+    desk.let_in(a_message("Yes", reply_at_once=True), debounce_s=30, cap_s=60)
+
+    assert desk.claim() is not None
+
+
+def test_a_conversation_is_claimed_by_one_worker_at_a_time(desk: Desk) -> None:
+    desk.let_in(a_message())
+    desk.claimed()
+    desk.let_in(a_message("meanwhile"))
+
+    assert desk.claim() is None
+
+
+def test_what_arrives_while_the_model_works_is_the_next_turn(desk: Desk) -> None:
+    desk.let_in(a_message("first"))
+    claim = desk.claimed()
+    desk.let_in(a_message("second"))
+    desk.finish(claim)
+
+    later = desk.claimed()
+
+    assert ([message.text for message in later.messages], later.number) == (["second"], 2)
+
+
+def test_after_the_last_answer_nothing_is_due(desk: Desk) -> None:
+    desk.let_in(a_message())
+    desk.answered()
+
+    assert desk.claim() is None
+    assert claims.waiting(desk.crossing) == []
+
+
+def test_a_lease_that_ran_out_passes_on_and_fences_its_former_holder(desk: Desk) -> None:
+    desk.let_in(a_message())
+    frozen = desk.claimed(lease_s=0)
+    other = desk.claimed(boot=uuid4())
+
+    with pytest.raises(Fenced):
+        desk.finish(frozen)
+    assert desk.finish(other) is not None
+    assert desk.value("select count(*) from outbox") == 1
+
+
+def test_a_lease_that_ran_out_is_not_revived(desk: Desk) -> None:
+    desk.let_in(a_message())
+    claim = desk.claimed(lease_s=0)
+
+    assert claims.renew(desk.crossing, [claim.conversation], boot=desk.boot, lease_s=60) == 0
+
+
+def test_a_restarted_worker_frees_the_leases_of_its_former_self(desk: Desk) -> None:
+    claims.heartbeat(desk.crossing, "a", boot=desk.boot, queues=["q"], slots=1, busy=0)
+    desk.let_in(a_message())
+    desk.claimed()
+
+    freed = claims.heartbeat(desk.crossing, "a", boot=uuid4(), queues=["q"], slots=1, busy=0)
+
+    assert (freed, desk.claim() is not None) == (1, True)
+
+
+def test_a_finish_whose_answer_was_lost_is_safe_to_repeat(desk: Desk) -> None:
+    desk.let_in(a_message())
+    claim = desk.claimed()
+
+    first, again = desk.finish(claim), desk.finish(claim)
+
+    assert first == again
+    assert desk.value("select count(*) from send_attempts") == 1
+
+
+def test_a_turn_that_waits_for_the_model_covers_what_came_meanwhile(desk: Desk) -> None:
+    desk.let_in(a_message("first"))
+    desk.finish(desk.claimed(), state="wait", parts=[], answer=None, retry_s=0)
+    desk.let_in(a_message("second"))
+
+    claim = desk.claimed()
+
+    assert ([message.text for message in claim.messages], claim.number, claim.tries) == (["first", "second"], 1, 0)
+
+
+def test_an_error_of_our_own_is_counted_and_comes_back_later(desk: Desk) -> None:
+    desk.let_in(a_message())
+    desk.finish(desk.claimed(), state="retry", parts=[], answer=None, retry_s=30)
+    assert desk.claim() is None
+
+    desk.do("update conversations set ready_at = now()")
+
+    assert desk.claimed().tries == 1
+
+
+def test_a_dead_turn_does_not_stop_the_conversation(desk: Desk) -> None:
+    desk.let_in(a_message("poison"))
+    desk.finish(desk.claimed(), state="dead", parts=[], answer=None, reason="error:X")
+    desk.let_in(a_message("fine"))
+
+    assert [message.text for message in desk.claimed().messages] == ["fine"]
+
+
+def test_history_tells_what_was_said_before_and_leaves_commands_out(desk: Desk) -> None:
+    desk.let_in(a_message("one"))
+    desk.answered(answer="first answer")
+    desk.let_in(a_message("/memory"))
+    desk.finish(desk.claimed(), answer=None, in_history=False)
+    desk.let_in(a_message("two"))
+
+    history = desk.claimed().history
+
+    assert [(past.texts, past.answer) for past in history] == [(["one"], "first answer")]
+
+
+def test_a_newer_value_of_a_single_kind_supersedes_and_the_old_row_stays(desk: Desk) -> None:
+    for name in ("Marta", "Ana"):
+        desk.let_in(a_message(f"I am {name}"))
+        claim = desk.claimed()
+        desk.finish(claim, facts=[NewFact(kind="name", text=name, single=True, source=claim.messages[0].id)])
+
+    rows = desk.rows("select text, valid_to is null, superseded_by is not null from memories order by created_at")
+
+    assert [tuple(row) for row in rows] == [("Marta", False, True), ("Ana", True, False)]
+
+
+def test_memories_enter_only_with_the_next_session_of_talk(desk: Desk) -> None:
+    desk.let_in(a_message("I am Marta"))
+    claim = desk.claimed()
+    desk.finish(claim, facts=[NewFact(kind="name", text="Marta", single=True, source=claim.messages[0].id)])
+    desk.let_in(a_message("and now"))
+    same_session = desk.claimed()
+    desk.finish(same_session, close=True)
+    desk.let_in(a_message("a new talk"))
+
+    next_session = desk.claimed()
+
+    assert (same_session.memories, [memory.text for memory in next_session.memories]) == ([], ["Marta"])
+
+
+def test_what_comes_while_a_talk_is_closed_opens_the_next_one(desk: Desk) -> None:
+    desk.let_in(a_message("/reset"))
+    claim = desk.claimed()
+    desk.let_in(a_message("hello again"))
+    desk.finish(claim, close=True)
+
+    later = desk.claimed()
+
+    assert later.conversation != claim.conversation
+    assert [message.text for message in later.messages] == ["hello again"]
+
+
+def test_a_phone_and_a_business_id_together_join_two_contacts(desk: Desk) -> None:
+    desk.let_in(a_message("by phone", by=(a_phone(),)))
+    desk.let_in(a_message("by id", by=(a_bsuid(),)))
+    desk.let_in(a_message("both", by=(a_phone(), a_bsuid())))
+
+    claim = desk.claimed()
+
+    assert desk.value("select count(*) from contacts") == 1
+    assert sorted(message.text or "" for message in claim.messages) == ["both", "by id", "by phone"]
+    assert {handle.kind for handle in claim.identities} == {"phone", "bsuid"}
+
+
+def test_joining_fences_the_running_turn_of_the_other_contact(desk: Desk) -> None:
+    desk.let_in(a_message("by phone", by=(a_phone(),)))
+    desk.answered()
+    desk.let_in(a_message("by id", by=(a_bsuid(),)))
+    running = desk.claimed()
+    desk.let_in(a_message("both", by=(a_phone(), a_bsuid())))
+
+    with pytest.raises(Fenced):
+        desk.finish(running)
+    assert [message.text for message in desk.claimed().messages] == ["by id", "both"]
+
+
+def test_a_paused_account_takes_messages_in_and_answers_none(desk: Desk) -> None:
+    desk.do("select 1")
+    desk.let_in(a_message())
+    with desk.web.begin() as connection:
+        connection.exec_driver_sql("update accounts set state = 'paused'")
+
+    assert (desk.claim(), claims.waiting(desk.crossing), desk.value("select count(*) from inbox")) == (None, [], 1)
+
+
+def test_the_freshest_talk_goes_first_once_a_backlog_is_old(desk: Desk) -> None:
+    for number in ("1", "2", "3"):
+        desk.let_in(a_message(number, by=(a_phone(number),)))
+    desk.do("update conversations set newest_at = now() - interval '10 minutes', ready_at = now() - interval '10 minutes'")
+    desk.do("update conversations set newest_at = newest_at + interval '1 minute' where id = (select conversation_id from inbox where text = '2')")
+    desk.let_in(a_message("fresh", by=(a_phone("4"),)))
+
+    order = [desk.claimed().messages[0].text for _ in range(4)]
+
+    assert order[:2] == ["fresh", "2"]
+
+
+def test_old_messages_say_how_old_they_are(desk: Desk) -> None:
+    desk.let_in(a_message(occurred_at=datetime.fromtimestamp(1_700_000_000, UTC)))
+
+    assert desk.claimed().messages[0].age_s > 86400

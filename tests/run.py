@@ -1,0 +1,98 @@
+"""Run the suites one after the other: `python -m tests.run [SUITE ...]`. The last line is `N passed, N failed, N skipped`.
+
+Each suite is a pytest process of its own, so that a crash of one cannot hide the others.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.seed import the_seed
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITES = ("unit", "integration", "faults", "browser")
+#: pytest's exit code for "no tests were collected".
+_NONE_COLLECTED = 5
+
+
+@dataclass(frozen=True)
+class Count:
+    """How a suite ended."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+    @property
+    def ran(self) -> int:
+        """How many tests ran to an end."""
+        return self.passed + self.failed
+
+
+def read_junit(path: Path) -> Count:
+    """Count the tests of a junit file; an error at set-up or collection is a failure."""
+    total = Count()
+    for case in ElementTree.parse(path).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
+        if case.find("failure") is not None or case.find("error") is not None:
+            total += Count(failed=1)
+        elif case.find("skipped") is not None:
+            total += Count(skipped=1)
+        else:
+            total += Count(passed=1)
+    return total
+
+
+def run_suite(suite: str, seed: int, report: Path, extra: Sequence[str] = ()) -> Count:
+    """Run one suite, show its progress and its summary, and return its count."""
+    began = time.monotonic()
+    print(f"{suite}: started", flush=True)
+    command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / suite), "--junit-xml", str(report), "-q", "--tb=short", *extra]
+    env = os.environ | {"CHINWAG_TEST_SEED": str(seed)}
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    try:
+        count = read_junit(report)
+    except (OSError, ElementTree.ParseError):
+        count = Count()
+    # A process that died without saying so in its report has failed.
+    if code not in (0, _NONE_COLLECTED) and not count.failed:
+        count += Count(failed=1)
+    print(f"{suite}: {count} in {time.monotonic() - began:.1f} s", flush=True)
+    return count
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the named suites, or all of them. 0 only when tests ran and none failed."""
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    wanted, extra = arguments[:split] or SUITES, arguments[split + 1 :]
+    unknown = [suite for suite in wanted if suite not in SUITES]
+    if unknown:
+        print(f"There is no suite {', '.join(unknown)}; there are {', '.join(SUITES)}.", file=sys.stderr)
+        return 2
+    seed = the_seed(os.environ)
+    print(f"seed: {seed} (repeat with SEED={seed})", flush=True)
+    total = Count()
+    with tempfile.TemporaryDirectory(prefix="chinwag-tests-") as folder:
+        for suite in wanted:
+            total += run_suite(suite, seed, Path(folder) / f"{suite}.xml", extra)
+    if not total.ran:
+        print("No test ran.", file=sys.stderr)
+    print(total, flush=True)
+    return 0 if total.ran and not total.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
