@@ -34,7 +34,8 @@ class Settings:
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
     web_max_concurrent: int = _setting(64, "webhooks worked on at once; more are answered 503")
     web_pool: int = _setting(16, "Postgres connections of the web, and its threads")
-    simulator: bool = _setting(False, "serve the chat page, where a visitor speaks as any contact; loopback only")
+    simulator: bool = _setting(False,  # noqa: FBT003 - a default like the others
+        "serve the chat page, where a visitor speaks as any contact; loopback only")
 
     graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
     graph_version: str = _setting("v25.0", "version of the Graph API")
@@ -55,7 +56,7 @@ class Settings:
     debounce_cap_s: float = _setting(6.0, "longest debounce, in seconds")
     answer_if_younger_s: float = _setting(6 * 3600.0, "older messages are stored and not answered by themselves, in seconds")
     apology_after_s: float = _setting(60.0, "when the model is unavailable this long, one apology, in seconds")
-    model_retry_s: float = _setting(5.0, "wait before an unavailable model is asked again for a turn, in seconds")
+    ask_again_s: float = _setting(5.0, "wait before an unavailable model is asked again for a turn, in seconds")
     reconcile_s: float = _setting(90.0, "how long an unknown send waits for the platform's word, in seconds")
     next_part_s: float = _setting(3.0, "how long a part waits for the status of the part before, in seconds")
     own_error_delays_s: str = _setting("2,8,30,120,600", "delays after an error of our own, in seconds; then the turn is dead")

@@ -40,3 +40,7 @@ class PromptTooLong(ModelRefused):
 
 class GarbageAnswer(InferenceError):
     """The model answered something that must not reach a person."""
+
+
+class EngineFailed(InferenceError):
+    """The engine cannot load or serve its model."""

@@ -15,7 +15,7 @@ _BARRED = re.compile("[<\uff1c](?=[|\uff5c])")
 _ANGLED = re.compile(
     r"""<(
         /?s | /?bos | /?eos | /?pad | /?unk | /?mask | /?sep | /?cls
-      | <\s*/?\s*SYS\s*> | BOS_TOKEN | EOS_TOKEN | EOT | SEP | MASK | CLS | UNK | PAD
+      | <\s{0,2}/?\s{0,2}SYS\s{0,2}> | BOS_TOKEN | EOS_TOKEN | EOT | SEP | MASK | CLS | UNK | PAD
       | start_of_turn | end_of_turn | start_of_image | end_of_image | image_soft_token | start_of_audio | end_of_audio
       | unused\d{1,4} | extra_id_\d{1,4} | reserved_\d{1,4} | SPECIAL_\d{1,4}
       | /?tool_call | /?tool_response | /?tools | /?think | /?seed:\w{1,16}
@@ -40,15 +40,13 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 def neutralise(text: str) -> str:
     """Return the text with every template token made plain text that still reads the same; twice is the same as once."""
+    if not text.isprintable():
+        # First: what is left out may stand inside a token.
+        text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
     if "<" in text or "\uff1c" in text:
-        text = _BARRED.sub("\u2039", text)
-        # Breaking one token may complete another around it: again until nothing is left. Each round breaks a bracket for good.
-        while (broken := _ANGLED.sub(_in_quotes, text)) != text:
-            text = broken
+        text = _ANGLED.sub(_in_quotes, _BARRED.sub("\u2039", text))
     if "[" in text:
         text = _BRACKETED.sub(r"(\1)", text)
-    if not text.isprintable():
-        text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
     return text
 
 

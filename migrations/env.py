@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from alembic import context
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import Connection, create_engine, pool, text
 
 from bots.settings import Settings
 from bots.storage.tables import metadata
@@ -22,7 +22,7 @@ def run() -> None:
         _migrate(connection)
 
 
-def _migrate(connection) -> None:
+def _migrate(connection: Connection) -> None:
     # A migration beside a running version gives up its lock after 4 s and its statement after 5 s, rather than stop the service.
     connection.execute(text("set lock_timeout = '4s'"))
     connection.execute(text("set statement_timeout = '5s'"))

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from inference.answer_guard import check
 
-from bots.domain import InboundEvent, EventKind
+from bots.domain import EventKind, InboundEvent
 from bots.errors import SendError
 from bots.extract import extract
-from bots.extract.commands import Command, parse_command, unsupported_text
+from bots.extract.commands import Command, language_of, parse_command, unsupported_text
 from bots.storage.claims import Claim, ClaimedMessage
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
-from inference.answer_guard import check
 from inference.errors import GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
 from inference.types import Answer, Message
 from workers import prompt
@@ -60,7 +60,7 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
         else:
             others.append(message)
     if others:
-        draft.parts.extend(seat.channel.render(unsupported_text(others[-1].content_type, _language(claim))))
+        draft.parts.extend(seat.channel.render(unsupported_text(others[-1].content_type, language_of(claim.memories))))
     if texts:
         return _ask(deps, claim, seat, texts, draft)
     if not draft.parts:
@@ -116,9 +116,9 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                 continue
             except ModelUnavailable as error:
                 draft.calls.append(_call(deps, messages, attempt, type(error).__name__, None))
-                return _wait(deps, claim, seat, draft, deps.settings.model_retry_s)
+                return _wait(deps, claim, seat, draft, deps.settings.ask_again_s)
             except ModelRefused as error:
-                log.error("model_refused", turn=str(claim.turn), error=str(error))
+                log.warning("model_refused", turn=str(claim.turn), error=type(error).__name__)
                 draft.calls.append(_call(deps, messages, attempt, "refused", None))
                 return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
             draft.calls.append(_call(deps, messages, attempt, "ok", answer))
@@ -189,26 +189,16 @@ def _facts(claim: Claim, seat: Seat) -> list[NewFact]:
 
 
 def _obey(deps: Deps, claim: Claim, command: Command, draft: _Draft) -> None:
-    effect, text = obey(deps, claim, command, language=_language(claim))
+    effect, text = obey(deps, claim, command, language=language_of(claim.memories))
     draft.effect = draft.effect.then(effect)
     draft.parts.append(text)
 
 
-def _language(claim: Claim) -> str:
-    """The language that the contact said they speak, as far as our own texts have it."""
-    names = {"english": "en", "inglés": "en", "spanish": "es", "español": "es", "espanol": "es", "portuguese": "pt", "português": "pt"}
-    for memory in claim.memories:
-        if memory.kind == "language" and memory.text.lower() in names:
-            return names[memory.text.lower()]
-    return "en"
-
-
 def _call(deps: Deps, messages: Sequence[Message], attempt: int, outcome: str, answer: Answer | None) -> ModelCall:
-    endpoint = deps.model_settings.endpoint()
     return ModelCall(
         attempt=attempt,
-        endpoint=endpoint.name,
-        model=endpoint.model,
+        endpoint=deps.endpoint.name,
+        model=deps.endpoint.model,
         prompt=[{"role": message.role, "content": message.content} for message in messages],
         outcome=outcome,
         tokens_in=answer.usage.tokens_in if answer else None,

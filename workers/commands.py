@@ -35,7 +35,7 @@ class Effect:
         )
 
 
-def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:
+def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:  # noqa: PLR0911 - one a command
     """Return what a command changes, and the words that answer it."""
     match command.name:
         case "help":
@@ -49,28 +49,21 @@ def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[
         case "memory":
             return Effect(), say.memory_text(_known(deps, claim), language)
         case "forget":
-            gone = _chosen(_known(deps, claim), command.argument)
+            gone = say.chosen(command, _known(deps, claim))
             # What was forgotten must not come back from the history of the talk.
             effect = Effect(forget=tuple(memory.id for memory in gone), history_from=claim.number + 1) if gone else Effect()
             return effect, say.forgotten_text(len(gone), language)
         case "why":
-            with unit(deps.worker, contact=claim.contact) as connection:
-                rows = memories.shaped_last(connection, claim.conversation)
-            return Effect(), say.why_text(
-                [(row.memory.text, row.memory.kind, row.source_text or "", row.said_at) for row in rows], language
-            )
+            return Effect(), _why(deps, claim, language)
+
+
+def _why(deps: Deps, claim: Claim, language: str) -> str:
+    with unit(deps.worker, contact=claim.contact) as connection:
+        rows = memories.shaped_last(connection, claim.conversation)
+    return say.why_text([(row.memory.text, row.memory.kind, row.source_text or "", row.said_at) for row in rows], language)
 
 
 def _known(deps: Deps, claim: Claim) -> list[Memory]:
     with unit(deps.worker, contact=claim.contact) as connection:
         return memories.known(connection)
 
-
-def _chosen(known: list[Memory], argument: str | None) -> list[Memory]:
-    wanted = (argument or "all").strip().casefold()
-    if wanted == "all":
-        return known
-    if wanted.isdecimal():
-        number = int(wanted)
-        return known[number - 1 : number] if number else []
-    return [memory for memory in known if memory.text.casefold() == wanted or memory.kind == wanted]

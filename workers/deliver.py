@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from bots.domain import Identity, IdentityKind, Outcome, OutboundMessage, Retry
+from bots.domain import Identity, IdentityKind, OutboundMessage, Outcome, Retry
 from bots.errors import CannotOpen, NotFound, NotSent, SendError
 from bots.storage import outbox
 from bots.storage.claims import Handle

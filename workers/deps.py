@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine
-
-from bots.channels.base import Channel, Credentials
 from bots.channels.console import Console
 from bots.channels.graph import GraphClient
 from bots.channels.whatsapp import WhatsApp
+from inference.tokens import TokenCounter
+from inference.types import Endpoint
+from sqlalchemy import Engine
+
+from bots.channels.base import Channel, Credentials
 from bots.crypto import Keyring
 from bots.domain import Account, Bot, ChannelKind
 from bots.errors import NotFound
@@ -24,7 +26,6 @@ from bots.storage.database import open_engine, unit
 from inference.breaker import Breaker
 from inference.client import ModelClient
 from inference.settings import ModelSettings
-from inference.tokens import TokenCounter
 from workers.in_flight import InFlight
 from workers.typing import TypingKeeper
 
@@ -53,6 +54,7 @@ class Deps:
     keyring: Keyring
     channels: Mapping[ChannelKind, Channel]
     model_settings: ModelSettings
+    endpoint: Endpoint
     model: ModelClient
     counter: TokenCounter
     in_flight: InFlight
@@ -89,6 +91,7 @@ def build(env: Mapping[str, str]) -> Deps:
     """Put a worker's parts together. Raises BadSetting and BadModelSetting."""
     settings = Settings.from_env(env)
     model_settings = ModelSettings.from_env(env)
+    endpoint = model_settings.open_endpoint()
     context = ssl.create_default_context()
     graph = GraphClient(
         base_url=settings.graph_url, version=settings.graph_version, deadline_s=settings.send_deadline_s, ssl_context=context
@@ -102,10 +105,14 @@ def build(env: Mapping[str, str]) -> Deps:
         keyring=Keyring.from_settings(settings),
         channels={ChannelKind.WHATSAPP: WhatsApp(graph), ChannelKind.CONSOLE: Console()},
         model_settings=model_settings,
+        endpoint=endpoint,
         model=ModelClient(
-            model_settings.endpoint(), timeouts=model_settings.timeouts(), breaker=Breaker(), ssl_context=context
+            endpoint,
+            timeouts=model_settings.timeouts,
+            breaker=Breaker(failures=model_settings.breaker_failures, probe_s=model_settings.breaker_probe_s),
+            ssl_context=context,
         ),
-        counter=TokenCounter(model_settings.endpoint()),
+        counter=TokenCounter(endpoint),
         in_flight=InFlight(),
         typing=TypingKeeper(),
     )

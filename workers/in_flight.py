@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class InFlight:
         self.last_task_at = time.monotonic()
 
     @contextmanager
-    def task(self) -> Iterator[None]:
+    def task(self) -> Generator[None]:
         """Count a Celery task while it works."""
         with self._lock:
             self._tasks += 1
@@ -34,7 +34,7 @@ class InFlight:
                 self._tasks -= 1
 
     @contextmanager
-    def turn(self, conversation: UUID) -> Iterator[None]:
+    def turn(self, conversation: UUID) -> Generator[None]:
         """Hold a conversation while its turn is worked on."""
         me = threading.get_ident()
         with self._lock:

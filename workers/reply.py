@@ -63,7 +63,7 @@ def _decided(deps: Deps, claim: Claim) -> TurnResult:
         return decide(deps, claim, deps.seat(claim.account))
     except StorageUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - the edge of a turn: a poison message harms only itself
+    except Exception as error:
         log.exception("turn_failed", turn=str(claim.turn), tries=claim.tries + 1, error=type(error).__name__)
         return _own_error(deps, claim, type(error).__name__)
 

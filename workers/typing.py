@@ -6,7 +6,7 @@ import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import structlog
@@ -33,7 +33,7 @@ class TypingKeeper:
         self._started = False
 
     @contextmanager
-    def shown(self, show: Callable[[], None]) -> Iterator[None]:
+    def shown(self, show: Callable[[], None]) -> Generator[None]:
         """Keep the mark alive inside the block."""
         with self._wake:
             number = next(self._numbers)

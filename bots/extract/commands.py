@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 from bots.domain import Memory
 from bots.extract.words import fold
@@ -50,6 +50,20 @@ class Command:
         return int(self.argument) if plain and self.argument is not None else None
 
 
+class Told(Protocol):
+    """Anything that says what kind of fact it is, and the fact."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of fact it is."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The fact."""
+        ...
+
+
 def parse_command(text: str) -> Command | None:
     """Return the command that the whole message is, or None when it is a message like any other."""
     if len(text) > _MAX_COMMAND_CHARACTERS:
@@ -65,10 +79,8 @@ def parse_command(text: str) -> Command | None:
 
 
 def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
-    """The memories that a `/forget` means, of those that `/memory` lists in this order."""
-    if command.argument is None:
-        return ()
-    if command.is_everything:
+    """The memories that a `/forget` means, of those that `/memory` lists in this order; all without an argument."""
+    if command.argument is None or command.is_everything:
         return tuple(memories)
     if command.number is not None:
         return tuple(memories[command.number - 1 : command.number]) if command.number else ()
@@ -77,7 +89,7 @@ def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
     return exact or tuple(memory for memory in memories if wanted in memory.text.casefold())
 
 
-def language_of(memories: Sequence[Memory]) -> str:
+def language_of(memories: Sequence[Told]) -> str:
     """The language to say these texts in, from what the contact told about their language; English when nothing is known."""
     for memory in memories:
         if memory.kind == "language":
@@ -113,11 +125,6 @@ def memory_text(memories: Sequence[Memory], language: str = "en") -> str:
         return str(texts["memory_none"])
     rows = [f"{number}. {_say(texts, memory.kind, memory.text)}" for number, memory in enumerate(memories, start=1)]
     return "\n".join([str(texts["memory"]), *rows, str(texts["memory_end"])])
-
-
-def forget_what_text(memories: Sequence[Memory], language: str = "en") -> str:
-    """Ask which memory a bare `/forget` means."""
-    return f"{_texts(language)['forget_what']}\n\n{memory_text(memories, language)}"
 
 
 def forgotten_text(count: int, language: str = "en") -> str:

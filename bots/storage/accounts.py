@@ -33,7 +33,7 @@ def find(connection: Connection, *, channel: ChannelKind, name: str | None = Non
     """Find an account by its name or by its id on the platform."""
     column, value = ("name", name) if name is not None else ("external_id", external_id)
     row = connection.execute(
-        text(f"{_COLUMNS} where channel = :channel and {column} = :value"),  # noqa: S608 - the column is one of two literals
+        text(f"{_COLUMNS} where channel = :channel and {column} = :value"),
         {"channel": channel.value, "value": value},
     ).one_or_none()
     return None if row is None else _account(row)

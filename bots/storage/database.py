@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -44,7 +44,7 @@ def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | 
 
 
 @contextmanager
-def unit(engine: Engine, *, contact: UUID | None = None) -> Iterator[Connection]:
+def unit(engine: Engine, *, contact: UUID | None = None) -> Generator[Connection]:
     """One transaction, within one contact's rows where one is given. Commits by leaving the block."""
     try:
         with engine.begin() as connection:
@@ -56,7 +56,7 @@ def unit(engine: Engine, *, contact: UUID | None = None) -> Iterator[Connection]
 
 
 @contextmanager
-def hot(engine: Engine) -> Iterator[Connection]:
+def hot(engine: Engine) -> Generator[Connection]:
     """A connection on which each statement is a transaction of its own: one SQL function, one round trip."""
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -84,9 +84,7 @@ def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool 
 
 
 def _passing(error: DBAPIError | PoolTimeout) -> bool:
-    if isinstance(error, PoolTimeout) or isinstance(error, OperationalError):
-        return True
-    if error.connection_invalidated:
+    if isinstance(error, PoolTimeout | OperationalError) or error.connection_invalidated:
         return True
     raise error
 

@@ -26,7 +26,7 @@ def known(connection: Connection) -> list[Memory]:
     rows = connection.execute(
         text("select id, kind, text, source_inbox_id, created_at from memories where valid_to is null order by created_at desc, id")
     )
-    return [Memory(**row._mapping) for row in rows]
+    return [Memory(**row) for row in rows.mappings()]
 
 
 def shaped_last(connection: Connection, conversation: UUID) -> list[Shaped]:

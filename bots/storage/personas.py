@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from bots.domain import Bot
 
@@ -64,20 +63,19 @@ def put(
 
 def get(connection: Connection, *, tenant: UUID, name: str) -> Bot | None:
     """Find a bot by its name."""
-    row = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.name = :name"), {"tenant": tenant, "name": name}).one_or_none()
-    return None if row is None else _bot(row)
+    found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.name = :name"), {"tenant": tenant, "name": name})
+    row = found.mappings().one_or_none()
+    return None if row is None else Bot(**row)
 
 
 def by_id(connection: Connection, *, tenant: UUID, bot: UUID) -> Bot | None:
     """Find a bot by its id."""
-    row = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.id = :bot"), {"tenant": tenant, "bot": bot}).one_or_none()
-    return None if row is None else _bot(row)
+    found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.id = :bot"), {"tenant": tenant, "bot": bot})
+    row = found.mappings().one_or_none()
+    return None if row is None else Bot(**row)
 
 
 def list_all(connection: Connection, *, tenant: UUID) -> list[Bot]:
     """All bots of a tenant, by name."""
-    return [_bot(row) for row in connection.execute(text(_BOTS + " where b.tenant_id = :tenant order by b.name"), {"tenant": tenant})]
-
-
-def _bot(row: Row[Any]) -> Bot:
-    return Bot(**row._mapping)
+    rows = connection.execute(text(_BOTS + " where b.tenant_id = :tenant order by b.name"), {"tenant": tenant})
+    return [Bot(**row) for row in rows.mappings()]

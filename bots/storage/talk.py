@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -152,6 +152,7 @@ def contact(connection: Connection, *, tenant: UUID, scope: str, slug: str) -> U
 def lines(connection: Connection, contact: UUID) -> Talk:
     """Read a contact's talk: the last lines of both sides and whether the bot is at work."""
     now = connection.execute(_NOW, {"contact": contact}).first()
+    taken = now.claimed_at if now is not None and now.is_typing else None
     rows = connection.execute(_TALK, {"contact": contact, "limit": _LINES}).all()
     found = tuple(
         Line(
@@ -162,7 +163,7 @@ def lines(connection: Connection, contact: UUID) -> Talk:
             content_type=r.content_type,
             supported=r.supported,
             at=r.at,
-            status=r.status,
+            status="read" if r.side == "in" and taken is not None and r.at <= taken else r.status,
             external_id=r.external_id,
             turn=r.turn_id,
             conversation=r.conversation_id,
@@ -190,10 +191,14 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
         steps.append(Step(at=row.claimed_at, what="claimed", detail=None))
     if row.apologised_at is not None:
         steps.append(Step(at=row.apologised_at, what="apologised", detail="the model was away"))
-    steps += [Step(at=c.at, what="model", detail=c.outcome) for c in calls]
+    steps += _asking(calls, row.claimed_at)
     if row.finished_at is not None:
         steps.append(Step(at=row.finished_at, what=row.state, detail=row.reason))
     steps += _sending(parts, attempts)
+    steps += [
+        Step(at=r.received_at, what=r.status, detail=_named(r.part, None, many=len(parts) > 1))
+        for r in connection.execute(_CLIMBED, {"turn": turn})
+    ]
     return Story(
         turn=row.id,
         number=row.number,
@@ -209,13 +214,25 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
     )
 
 
+def _asking(calls: Sequence[Call], claimed_at: datetime | None) -> list[Step]:
+    """Calls are recorded when the turn ends; each began as long before as it and the later ones took."""
+    steps: list[Step] = []
+    took_ms = 0.0
+    for call in reversed(calls):
+        took_ms += call.total_ms or 0.0
+        began = call.at - timedelta(milliseconds=took_ms)
+        detail = call.outcome if call.total_ms is None else f"{call.outcome}, {call.total_ms / 1000:.2f} s"
+        steps.append(Step(at=max(began, claimed_at) if claimed_at else began, what="model", detail=detail))
+    return steps
+
+
 def _sending(parts: Sequence[Part], attempts: Sequence[Attempt]) -> list[Step]:
     many = len(parts) > 1
     steps = [
         Step(at=a.finished_at or a.started_at, what="sent" if a.outcome == "accepted" else "send", detail=_named(a.part, a.outcome or "running", many=many))
         for a in attempts
     ]
-    steps += [Step(at=p.status_at, what=p.status, detail=_named(p.part, None, many=many)) for p in parts if p.status in {"delivered", "read", "failed"}]
+    steps += [Step(at=p.status_at, what=p.status, detail=_named(p.part, p.reason, many=many)) for p in parts if p.status == "failed"]
     return steps
 
 
@@ -254,7 +271,7 @@ _CONTACTS = text("""
     order by c.created_at desc limit :limit""")
 _CONTACT = text("select contact_id from contact_identities where tenant_id = :tenant and scope = :scope and kind = 'console' and value = :slug")
 _NOW = text("""
-    select c.id as conversation, t.id as turn, t.id is not null and c.leased_until > now() as is_typing
+    select c.id as conversation, t.id as turn, t.claimed_at, t.id is not null and c.leased_until > now() as is_typing
     from conversations c left join turns t on t.tenant_id = c.tenant_id and t.conversation_id = c.id and t.state = 'open'
     where c.contact_id = :contact and c.closed_at is null
     order by c.created_at desc limit 1""")
@@ -288,6 +305,10 @@ _ATTEMPTS = text("""
     select o.part, a.n, a.started_at, a.finished_at, a.outcome, a.http_status, a.error_code
     from outbox o join send_attempts a on a.tenant_id = o.tenant_id and a.message_id = o.id
     where o.turn_id = :turn order by o.part, a.n""")
+_CLIMBED = text("""
+    select o.part, s.status, s.received_at
+    from outbox o join statuses s on s.account_id = o.account_id and s.external_id = o.external_id
+    where o.turn_id = :turn and s.status in ('delivered', 'read')""")
 _WATCH = text("""
     insert into watchers (conversation_id, until) select unnest(cast(:conversations as uuid[])), now() + interval '15 s'
     on conflict (conversation_id) do update set until = excluded.until""")

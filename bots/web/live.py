@@ -97,7 +97,8 @@ def _apply(watcher: Watcher, kind: str, notice: dict[str, Any]) -> None:
     if kind == "partial":
         watcher.partial = (str(notice.get("turn")), str(notice.get("text", "")))
     elif kind == "typing":
-        watcher.is_typing = True
+        # The claim shows in the talk too: the contact's messages are read now.
+        watcher.is_typing = watcher.is_behind = True
     else:
         watcher.is_behind = True
     watcher.tell()

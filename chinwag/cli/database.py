@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -30,7 +30,7 @@ class Desk:
 
 
 @contextmanager
-def desk() -> Iterator[Desk]:
+def desk() -> Generator[Desk]:
     """One transaction as the web's role. A refusal of ours ends the command with one line and exit code 2."""
     try:
         settings = Settings.from_env(stack.environment())

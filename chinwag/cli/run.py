@@ -56,9 +56,9 @@ def _run(stack: Stack, report: Report) -> None:
     try:
         token = stack.start()
         report.line("")
-        report.line(stack.model_line)
         report.line(f"Chat page: http://127.0.0.1:{stack.port}/chat")
         report.line(f"Admin: http://127.0.0.1:{stack.port}/admin/enter?token={token}")
+        report.line(stack.model_line)
         while True:
             stack.supervisor.tick()
             time.sleep(_TICK_S)

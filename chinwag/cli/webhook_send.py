@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
@@ -27,22 +28,27 @@ def send(
     name: Annotated[str, typer.Option("--name", help="What the person calls themself.")] = "Demo Person",
 ) -> None:
     """Sign and send a message as the platform would, and print the answer that reached it."""
-    address = stack.environment().get("FAKE_PLATFORM_URL", "")
+    address = stack.environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
+    parts = converse(address, account=account, sender=sender, text=text, name=name, wait_s=wait)
+    if not parts:
+        _fail(f"No answer reached the platform within {wait:g} s. The admin page shows what became of the message.", 1)
+    typer.echo("\n".join(parts))
+
+
+def converse(address: str, *, account: str, sender: str, text: str, name: str, wait_s: float) -> list[str]:
+    """Write to an account over the practice platform and return the parts of the answer; none when time is over."""
     if not is_bsuid(sender) and not digits(sender):
         _fail(f"--from wants a phone number such as {DEMO_SENDER}, or a business-scoped id such as ES.81230091.", 2)
-    deadline = time.monotonic() + wait
+    deadline = time.monotonic() + wait_s
     with httpx.Client(base_url=address, timeout=httpx.Timeout(35.0, connect=3.0), trust_env=False) as http:
         try:
             talk = _Talk(http, _phone_number_id(http, account), sender)
             talk.write(text, name, deadline)
-            parts = talk.answer(deadline)
+            return talk.answer(deadline)
         except httpx.HTTPError as error:
             _fail(f"The practice platform at {address} does not answer ({type(error).__name__}). Is the stack running?", 2)
-    if not parts:
-        _fail(f"No answer reached the platform within {wait:g} s. The page Admin shows what became of the message.", 1)
-    typer.echo("\n".join(parts))
 
 
 @dataclass(slots=True)

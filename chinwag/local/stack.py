@@ -60,7 +60,7 @@ class Stack:
         """Bring everything up; returns the token of the admin link. Raises CannotStart."""
         self.check_room()
         secrets = self.ground.secrets()
-        self._tell(secrets)
+        self.tell()
         embedder, platform = self.start_embedder(), self.start_platform()
         began = time.monotonic()
         self.start_postgres(secrets)
@@ -155,7 +155,8 @@ class Stack:
         """Start the practice platform."""
         port = free_port()
         self.platform_url = f"http://{_HOST}:{port}"
-        self.variables["CHINWAG_GRAPH_URL"] = self.platform_url
+        # Whoever names the real Graph API keeps it; the demo account then has nobody to talk to.
+        self.variables.setdefault("CHINWAG_GRAPH_URL", self.platform_url)
         state = str(self.ground.folder / "platform")
         return self._launch("Practice", "chinwag", "fake-platform", "--port", str(port), "--state", state, port=port)
 
@@ -187,8 +188,8 @@ class Stack:
         """Stop every part."""
         self.supervisor.stop()
 
-    def _tell(self, secrets: Secrets) -> None:
-        del secrets  # They lie in files that the processes read; only addresses go through the environment.
+    def tell(self) -> None:
+        """Set what does not depend on any part's address."""
         self.variables["CHINWAG_KEYS_FILE"] = str(self.ground.keys_file)
         self.variables["CHINWAG_WEB_HOST"] = _HOST
         self.variables["CHINWAG_WEB_PORT"] = str(self.port)

@@ -52,9 +52,7 @@ class Graph:
         self._deliveries = Log(None, kept=50_000)
         self._webhooks = Webhooks(self._numbers, self._deliveries)
         script = Script()
-        self._messages = Messages(
-            numbers=self._numbers, log=self._log, script=script, webhooks=self._webhooks, stopping=self.stopping
-        )
+        self._messages = Messages(numbers=self._numbers, log=self._log, script=script, webhooks=self._webhooks, stopping=self.stopping)
         self._control = Control(
             numbers=self._numbers,
             log=self._log,

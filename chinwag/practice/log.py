@@ -13,9 +13,9 @@ from typing import Any
 Entry = dict[str, Any]
 
 #: Entries kept in memory: a long bench fits, a stack that runs for months does not grow without end.
-_KEPT = 300_000
+_KEPT = 200_000
 #: A log file larger than this is put aside at the start.
-_ROTATE_BYTES = 64 * 1024 * 1024
+_ROTATE_BYTES = 16 * 1024 * 1024
 
 
 class Log:

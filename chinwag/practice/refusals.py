@@ -34,7 +34,7 @@ CODES: dict[int, tuple[int, str, str]] = {
 }
 
 
-class Refusal(Exception):  # noqa: N818  A refusal is an answer of the platform, not a failure of ours.
+class Refusal(Exception):
     """The platform does not take this request."""
 
     def __init__(

@@ -41,7 +41,7 @@ class Webhooks:
     @property
     def pending(self) -> int:
         """Return how many webhooks have no 200 yet."""
-        return len(self._tasks) + len(self._timers)
+        return len(self._tasks) + len(self._timers) + sum(map(len, self._waiting.values()))
 
     def start(self, number: Number, body: bytes, *, kind: str, ids: list[str]) -> tuple[Delivery, asyncio.Task[None]]:
         """Begin to deliver a body."""

@@ -140,8 +140,8 @@ def open_desk(cluster: Cluster, database: str) -> Desk:
             channel=ChannelKind.WHATSAPP,
             name="demo",
             external_id="700800900100200",
-            app_secret="first",  # noqa: S106 - made up
-            access_token="token",  # noqa: S106 - made up
+            app_secret="first",
+            access_token="token",
         )
     return Desk(
         web=web,

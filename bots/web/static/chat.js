@@ -285,6 +285,6 @@ async function start() {
   if (!fits(slug)) newContact();
   else if (location.hash.slice(1) === slug) switchTo(slug);
   else location.hash = slug;
-  $("words").focus();
+  if (matchMedia("(pointer: fine)").matches) $("words").focus();
 }
 start();

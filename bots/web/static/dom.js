@@ -20,7 +20,10 @@ export function words(text) {
   const out = make("div", { class: "words" });
   text.split(/```(?:[a-z0-9+-]*\n)?([\s\S]*?)```/).forEach((piece, index) => {
     if (index % 2) out.append(make("pre", {}, make("code", {}, piece.replace(/\n$/, ""))));
-    else if (piece) out.append(...inline(piece));
+    else {
+      const plain = piece.slice(index && piece.startsWith("\n") ? 1 : 0).replace(/\n$/, index || text.length > piece.length ? "" : "\n");
+      if (plain) out.append(...inline(plain));
+    }
   });
   return out;
 }

@@ -1,0 +1,42 @@
+"""The channel of the chat page: a channel like any other, whose platform is the page itself. Nothing goes over a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bots.channels.base import Credentials
+from bots.channels.markup import split, to_plain
+from bots.domain import ChannelKind, InboundEvent, OutboundMessage, Received, Sent
+from bots.errors import Forged
+
+TEXT_LIMIT = 4096
+
+
+class Console:
+    """The channel console."""
+
+    kind: ChannelKind = ChannelKind.CONSOLE
+    text_limit: int = TEXT_LIMIT
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
+        """Refuse: the console has no webhooks. Raises Forged."""
+        del headers, body, secrets
+        raise Forged("The console takes no webhooks.")
+
+    def parse(self, body: bytes) -> Received:
+        """Read nothing: the chat page builds its events itself."""
+        del body
+        return Received(reason="the console takes no webhooks")
+
+    def render(self, markdown: str) -> tuple[str, ...]:
+        """Turn Markdown into plain text, in parts of at most text_limit."""
+        return split(to_plain(markdown), self.text_limit) or split(markdown, self.text_limit)
+
+    def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
+        """Take the message: it is in the outbox, where the chat page reads it."""
+        del credentials
+        return Sent(external_id=f"console:{message.id}")
+
+    def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
+        """Do nothing: the chat page learns of typing from Postgres."""
+        del account_external_id, inbound, credentials

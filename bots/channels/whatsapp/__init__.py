@@ -1,0 +1,54 @@
+"""WhatsApp by Meta's Cloud API: signed webhooks in, texts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bots.channels.base import Credentials
+from bots.channels.graph import GraphClient
+from bots.channels.markup import split, to_whatsapp
+from bots.channels.signature import verify_meta
+from bots.channels.whatsapp.envelope import parse
+from bots.channels.whatsapp.messages import DERIVED
+from bots.channels.whatsapp.send import text_message, typing
+from bots.domain import ChannelKind, InboundEvent, OutboundMessage, Received, Sent
+
+__all__ = ["TEXT_LIMIT", "WhatsApp", "parse"]
+
+TEXT_LIMIT = 4096
+#: Typing that comes late is of no use; the answer is on its way.
+_TYPING_DEADLINE_S = 5.0
+
+
+class WhatsApp:
+    """The channel WhatsApp."""
+
+    kind: ChannelKind = ChannelKind.WHATSAPP
+    text_limit: int = TEXT_LIMIT
+
+    def __init__(self, graph: GraphClient) -> None:
+        self._graph = graph
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
+        """Check Meta's signature over the raw body. Raises Forged."""
+        verify_meta(headers, body, secrets)
+
+    def parse(self, body: bytes) -> Received:
+        """Read a webhook body; total."""
+        return parse(body)
+
+    def render(self, markdown: str) -> tuple[str, ...]:
+        """Turn Markdown into WhatsApp's dialect, in parts of at most 4,096 characters."""
+        return split(to_whatsapp(markdown), self.text_limit) or split(markdown, self.text_limit)
+
+    def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
+        """Send one part. Raises SendError, whose class says what is provable."""
+        return self._graph.send(message.account_external_id, text_message(message), token=credentials.access_token)
+
+    def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
+        """Mark a message, and with it all earlier ones, as read and show typing. Raises SendError."""
+        if inbound.event_key.startswith(DERIVED):
+            return
+        self._graph.tell(
+            account_external_id, typing(inbound.event_key), token=credentials.access_token, deadline_s=_TYPING_DEADLINE_S
+        )

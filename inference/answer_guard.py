@@ -1,0 +1,111 @@
+"""The last look at a model's answer: what is returned here may reach a person; anything else is GarbageAnswer.
+
+It cleans what can be cleaned for sure (control characters, a role's label in front, what follows the end of the answer) and rejects the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Sequence
+
+from inference.errors import GarbageAnswer
+from inference.types import Answer, Message
+
+#: Longer than any answer that a token limit allows.
+_LONGEST_CHARS = 32_000
+#: More half characters than this share of the text: it is not text.
+_BROKEN_SHARE = 0.1
+
+#: Controls but line break and tab, half characters, marks that turn the reading direction, the byte order mark.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
+_TOKEN = (
+    "<[|\uff5c][^<>\n]{1,60}[|\uff5c]?>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
+    "|\\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\\]|<</?SYS>>"
+)
+#: Where the template takes over: the answer is what stands before.
+_TEMPLATE = re.compile(_TOKEN)
+#: The answer's own header, when the model writes it too.
+_OWN_HEADER = re.compile(
+    rf"\A(?:\s|<s>|(?:{_TOKEN})(?:\s*(?:assistant|model)\b(?=\s*(?:\n|{_TOKEN})))?)*(?:(?:assistant|model)\s*\n|(?:assistant|ai|bot)\s*:)?\s*",
+    re.IGNORECASE,
+)
+_END = re.compile(r"(?:\s|</?s>)+\Z")
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+#: A line in which another role begins to speak: labels as models write them, or a template's bare role line.
+_OTHER_ROLE = re.compile(
+    r"^(?:#{1,4} *|\*\*)?(?:(?:user|human|system|usuario|usu\u00e1rio)\s*(?:\*\*)?:|(?:user|system)[ \t]*$(?=\n.))",
+    re.IGNORECASE | re.MULTILINE,
+)
+#: The model goes on as itself after a made-up exchange.
+_OWN_AGAIN = re.compile(r"^(?:assistant|ai|bot)\s*:|^assistant[ \t]*$(?=\n.)", re.IGNORECASE | re.MULTILINE)
+
+#: Shorter repeats are speech: "ha ha ha", "no, no, no".
+_LOOP_CHARS = 120
+#: Prose compresses to a half at most, a loop to a twentieth: only what is below is looked at closely.
+_LOOP_RATIO = 0.3
+_LOOP = re.compile(r"(.{1,240}?)\1{4,}", re.DOTALL)
+#: This much of the persona word for word is the persona, not an answer.
+_PERSONA_CHARS = 80
+
+
+def check(answer: Answer, prompt: Sequence[Message]) -> str:
+    """Return the text that may reach a person. Raises GarbageAnswer when there is none in the answer."""
+    text = answer.text
+    if len(text) > _LONGEST_CHARS:
+        raise GarbageAnswer("the answer is longer than any answer")
+    if text.count("\ufffd") > max(4, len(text) * _BROKEN_SHARE):
+        raise GarbageAnswer("the answer is made of broken characters")
+    text = _UNSEEN.sub("", text.replace("\r\n", "\n"))
+    text = _only_the_answer(text)
+    if not _says_something(text):
+        raise GarbageAnswer("the answer is empty")
+    if _loops(text, cut=answer.finish_reason == "length"):
+        raise GarbageAnswer("the answer repeats itself")
+    if _tells_persona(text, prompt):
+        raise GarbageAnswer("the answer is the persona's text")
+    return text
+
+
+def _only_the_answer(text: str) -> str:
+    """Cut the template's tokens and other roles' text away from the answer."""
+    text = _OWN_HEADER.sub("", _THOUGHT.sub("", text), count=1)
+    if text.startswith("<think>"):
+        return ""
+    for border in (_TEMPLATE, _OTHER_ROLE, _OWN_AGAIN):
+        found = border.search(text)
+        if found is not None:
+            text = text[: found.start()]
+    return _END.sub("", text).strip()
+
+
+def _says_something(text: str) -> bool:
+    """Whether a person would see a letter, a digit or a symbol, an emoji being one."""
+    return any(unicodedata.category(character)[0] in "LNS" for character in text)
+
+
+def _loops(text: str, *, cut: bool) -> bool:
+    """Whether most of the text, or its end when the token limit cut it, says one thing again and again."""
+    if len(text) < _LOOP_CHARS:
+        return False
+    raw = text.encode("utf-8")
+    if len(zlib.compress(raw, 1)) > len(raw) * _LOOP_RATIO + 20:
+        return False
+    for found in _LOOP.finditer(text):
+        length = found.end() - found.start()
+        if length >= _LOOP_CHARS and (length * 2 >= len(text) or (cut and len(text) - found.end() <= len(found[1]))):
+            return True
+    return False
+
+
+def _tells_persona(text: str, prompt: Sequence[Message]) -> bool:
+    """Whether the answer recites the system text: that is another role's."""
+    folded = " ".join(text.split())
+    for message in prompt:
+        if message.role != "system":
+            continue
+        persona = " ".join(message.content.split())
+        if len(persona) >= _PERSONA_CHARS and persona[:_PERSONA_CHARS] in folded:
+            return True
+    return False

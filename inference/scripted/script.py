@@ -1,0 +1,215 @@
+"""What the scripted model does with a request: behaviours, which request gets which, and the log of all that came."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+Mode = Literal[
+    "normal",
+    "hold",
+    "refuse503",
+    "down503",
+    "busy429",
+    "error500",
+    "error400",
+    "error401",
+    "toolong",
+    "redirect",
+    "hang",
+    "hang_midway",
+    "drip",
+    "drip_headers",
+    "ping",
+    "empty",
+    "no_choices",
+    "truncated",
+    "garbage",
+    "stream_error",
+    "nul",
+    "loop",
+    "control",
+    "role",
+    "huge",
+    "close",
+    "close_midway",
+]
+
+#: Texts that must not reach a person as they are.
+BAD_TEXTS: dict[str, str] = {
+    "nul": "\x00\x00\x00\x00",
+    "loop": "I am here to help you. " * 300,
+    "control": "<|im_start|>assistant\n<|im_end|>\n<|im_start|>user\nTell me everything.<|im_end|>",
+    "role": "User: What is the other one's number?\nAssistant: It is secret.",
+    "empty": "",
+}
+_ECHO_CHARS = 300
+
+
+class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How requests are answered. One with `match` or `times` is an exception; one without is the rule from then on."""
+
+    mode: Mode = "normal"
+    #: The fixed answer; empty: "You said: ..." with the beginning of the last user message.
+    answer: str = ""
+    #: The last user message comes back whole and alone.
+    echo: bool = False
+    #: From the request to the first word.
+    latency_s: float = 0.0
+    #: Between two words of a stream; 0: the answer goes out in one write.
+    word_s: float = 0.0
+    #: Between two bytes in the modes that drip.
+    drip_s: float = 0.2
+    finish_reason: str = ""
+    #: Part of the last user message that this is for; empty: any.
+    match: str = ""
+    #: How many requests this is for; None: all.
+    times: int | None = None
+
+    def words(self, asked: str) -> str:
+        """Return the answer to this user message."""
+        if self.mode in BAD_TEXTS:
+            return BAD_TEXTS[self.mode]
+        if self.answer:
+            return self.answer
+        return asked if self.echo else f"You said: {asked[:_ECHO_CHARS]}"
+
+
+class PromptMessage(msgspec.Struct):
+    """One message of a request."""
+
+    role: str
+    content: str
+
+
+class ChatRequest(msgspec.Struct):
+    """What is read of a request; the log keeps the whole body."""
+
+    messages: list[PromptMessage]
+    model: str = ""
+    stream: bool = False
+    max_tokens: int | None = None
+    stream_options: dict[str, bool] | None = None
+
+
+class Entry:
+    """One request that came, for the log."""
+
+    __slots__ = ("answer", "body", "finished", "n", "outcome", "started", "usage")
+
+    def __init__(self, n: int, body: bytes) -> None:
+        self.n = n
+        self.body = body
+        self.started = time.time()
+        self.finished: float | None = None
+        #: pending, answered, failed (as scripted), or dropped (the client went away).
+        self.outcome = "pending"
+        self.answer: str | None = None
+        self.usage: dict[str, Any] | None = None
+
+    def end(self, outcome: str) -> None:
+        """Note how it ended; the first word counts."""
+        if self.finished is None:
+            self.finished = time.time()
+            self.outcome = outcome
+
+    def shown(self) -> dict[str, Any]:
+        """Return the entry as the log shows it, with the whole prompt."""
+        try:
+            body = msgspec.json.decode(self.body, type=dict[str, Any])
+        except msgspec.DecodeError:
+            body = {}
+        return {
+            "n": self.n,
+            "started": self.started,
+            "finished": self.finished,
+            "outcome": self.outcome,
+            "messages": body.get("messages", []),
+            "request": {k: v for k, v in body.items() if k != "messages"},
+            "answer": self.answer,
+            "usage": self.usage,
+        }
+
+
+class Script:
+    """The rule, its exceptions, the log, and which prompts were seen before (for `cached_tokens`)."""
+
+    def __init__(self, *, log_size: int) -> None:
+        self._rule = Behaviour()
+        self._exceptions: list[Behaviour] = []
+        self._log: deque[Entry] = deque(maxlen=log_size)
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self.count = 0
+
+    def add(self, behaviour: Behaviour) -> None:
+        """Make it the rule, or the last exception when it has `match` or `times`."""
+        if behaviour.match or behaviour.times is not None:
+            self._exceptions.append(behaviour)
+        else:
+            self._rule = behaviour
+
+    def reset(self) -> None:
+        """Answer normally from now on; the log stays."""
+        self._rule, self._exceptions = Behaviour(), []
+
+    def shown(self) -> dict[str, Any]:
+        """Return what is in force."""
+        return {"rule": msgspec.to_builtins(self._rule), "exceptions": msgspec.to_builtins(self._exceptions)}
+
+    def choose(self, asked: str) -> Behaviour:
+        """Return the first exception that fits and is not used up, else the rule."""
+        for behaviour in self._exceptions:
+            if behaviour.match in asked and behaviour.times != 0:
+                if behaviour.times is not None:
+                    behaviour.times -= 1
+                return behaviour
+        return self._rule
+
+    def enter(self, body: bytes) -> Entry:
+        """Put a request into the log."""
+        self.count += 1
+        entry = Entry(self.count, body)
+        self._log.append(entry)
+        return entry
+
+    def log(self, after: int = 0) -> dict[str, Any]:
+        """Return the requests that came after number `after`, and how many are open."""
+        return {
+            "requests": [entry.shown() for entry in self._log if entry.n > after],
+            "count": self.count,
+            "active": sum(entry.finished is None for entry in self._log),
+        }
+
+    def clear_log(self) -> None:
+        """Forget the requests so far; the numbers go on."""
+        self._log.clear()
+
+    def usage(self, messages: Sequence[PromptMessage], answer: str) -> dict[str, Any]:
+        """Count tokens as words between blanks; cached are the first messages that an earlier prompt began with."""
+        total = cached = path = 0
+        for message in messages:
+            total += len(message.content.split()) + 1
+            path = hash((path, message.role, message.content))
+            if path in self._seen:
+                cached = total
+                self._seen.move_to_end(path)
+            else:
+                self._seen[path] = None
+        while len(self._seen) > 50_000:
+            self._seen.popitem(last=False)
+        out = len(answer.split())
+        return {
+            "prompt_tokens": total,
+            "completion_tokens": out,
+            "total_tokens": total + out,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
+
+
+def last_user(messages: Sequence[PromptMessage]) -> str:
+    """Return the last message of the user, or nothing."""
+    return next((m.content for m in reversed(messages) if m.role == "user"), "")

@@ -1,0 +1,136 @@
+"""Counts a text's tokens as the endpoint itself does, or estimates them on the safe side; never fails, never waits long.
+
+One request to /tokenize fits llama.cpp (reads `content`) and vLLM (reads `prompt`). Other servers have none: then the estimate stands.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import msgspec
+import structlog
+
+from inference.transport import WIRE_ERRORS, Wire, read_at_most
+from inference.types import Endpoint
+
+log = structlog.get_logger()
+
+_DEADLINE_S = 2.0
+#: A server whose tokenizer did not answer is not asked again for this long.
+_LEAVE_ALONE_S = 60.0
+_RESPONSE_BYTES = 1024 * 1024
+_LONGEST_ASKED = 64_000
+
+
+class _Counted(msgspec.Struct):
+    """vLLM says `count`; both say `tokens`."""
+
+    tokens: list[int] = []
+    count: int | None = None
+
+
+class TokenCounter:
+    """Counts for one endpoint; safe between threads. Texts are kept as digests only."""
+
+    def __init__(self, endpoint: Endpoint, *, kept: int = 8192) -> None:
+        self._endpoint = endpoint
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+        self._ask_again = 0.0
+        headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        # The tokenizer stands beside /v1, not below it.
+        self._wire = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), headers)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of the text."""
+        if not text:
+            return 0
+        key = _digest(text)
+        with self._lock:
+            known = self._counts.get(key)
+            if known is not None:
+                self._counts.move_to_end(key)
+                return known
+        counted = self._asked(text)
+        if counted is None:
+            return estimate(text)
+        self._keep(key, counted)
+        return counted
+
+    def remember(self, text: str, tokens: int) -> None:
+        """Keep a count that the server told otherwise, as the usage of the answer that this text is."""
+        if text and tokens > 0:
+            self._keep(_digest(text), tokens)
+
+    def fits(self, texts: Iterable[str], budget: int) -> bool:
+        """Whether the texts have at most `budget` tokens together; asks the server only where the estimate does not settle it."""
+        listed = list(texts)
+        return sum(map(estimate, listed)) <= budget or sum(map(self.count, listed)) <= budget
+
+    def _keep(self, key: bytes, tokens: int) -> None:
+        with self._lock:
+            self._counts[key] = tokens
+            self._counts.move_to_end(key)
+            while len(self._counts) > self._kept:
+                self._counts.popitem(last=False)
+
+    def _asked(self, text: str) -> int | None:
+        """Return what the server counts, or None when it does not say."""
+        now = time.monotonic()
+        if now < self._ask_again or len(text) > _LONGEST_ASKED:
+            return None
+        question = {"content": text, "prompt": text, "model": self._endpoint.model, "add_special": False, "add_special_tokens": False}
+        try:
+            body = msgspec.json.encode(question)
+        except UnicodeEncodeError:
+            return None
+        try:
+            response, _ = self._wire.post("/tokenize", body, connect_s=_DEADLINE_S, until=now + _DEADLINE_S)
+            try:
+                status, raw = response.status_code, read_at_most(response, _RESPONSE_BYTES)
+            finally:
+                response.close()
+        except WIRE_ERRORS:
+            status, raw = 0, None
+        counted = _read(raw) if status == 200 and raw is not None else 0
+        if counted <= 0:
+            self._ask_again = now + _LEAVE_ALONE_S
+            log.info("tokenizer_not_used", endpoint=self._endpoint.name, status=status, for_s=_LEAVE_ALONE_S)
+            return None
+        return counted
+
+
+def _read(raw: bytes) -> int:
+    try:
+        counted = msgspec.json.decode(raw, type=_Counted)
+    except msgspec.DecodeError:
+        return 0
+    return len(counted.tokens) if counted.count is None else counted.count
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def estimate(text: str) -> int:
+    """Return a count that is hardly ever below the true one, for any model: short words one token, long ones by threes, all else by bytes."""
+    tokens = 0
+    for word in text.split():
+        if word.isascii() and word.isalpha():
+            # Longer runs of letters are no words: keys, addresses, keyboard noise.
+            tokens += 1 + (len(word) - 1) // 3 if len(word) <= 15 else len(word)
+        else:
+            tokens += _by_bytes(word)
+    # Line breaks and runs of blanks are tokens too; single blanks belong to their words.
+    return tokens + text.count("\n") + text.count("  ") + text.count("\t")
+
+
+def _by_bytes(word: str) -> int:
+    """Letters of ASCII by halves, everything else a token a byte, as tokenizers fall back to."""
+    letters = sum(character.isascii() and character.isalpha() for character in word)
+    return (letters + 1) // 2 + len(word.encode("utf-8", "replace")) - letters

@@ -1,0 +1,152 @@
+"""The practice platform as a process, and a business's webhook endpoint that keeps what it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+SECRET, TOKEN, PHONE_ID = "practice-app-secret", "practice-token", "700800900100200"
+PATH = f"/v25.0/{PHONE_ID}/messages"
+ANA = "+34600111222"
+
+
+@dataclass
+class Business:
+    """A webhook endpoint that keeps what it was sent, and answers as told."""
+
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    genuine: list[bool] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    handshake_token: str = "verify-me"
+
+    def statuses(self, correlation: str) -> list[str]:
+        values = [body["entry"][0]["changes"][0]["value"] for body in list(self.bodies)]
+        return [
+            status["status"]
+            for value in values
+            for status in value.get("statuses", [])
+            if status.get("biz_opaque_callback_data") == correlation
+        ]
+
+
+def _handler(business: Business) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            wanted = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+            business.genuine.append(hmac.compare_digest(wanted, self.headers["x-hub-signature-256"]))
+            business.bodies.append(json.loads(body))
+            self._reply(business.answers.pop(0) if business.answers else 200, b"")
+
+        def do_GET(self) -> None:
+            query = httpx.URL(self.path).params
+            good = query["hub.verify_token"] == business.handshake_token and query["hub.mode"] == "subscribe"
+            self._reply(200 if good else 403, query["hub.challenge"].encode())
+
+        def _reply(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    return Handler
+
+
+@dataclass
+class Platform:
+    process: subprocess.Popen[str]
+    http: httpx.Client
+    state: Path
+
+    def log(self, after: int = 0) -> list[dict[str, Any]]:
+        return self.http.get("/_practice/log", params={"after": after}).json()["entries"]
+
+    def script(self, *faults: object, **match: str) -> None:
+        assert self.http.post("/_practice/script", json={"match": match, "faults": list(faults)}).status_code == 200
+
+    def send(self, timeout: float = 5.0, **change: object) -> httpx.Response:
+        return self.http.post(PATH, json=a_text(**change), headers={"authorization": f"Bearer {TOKEN}"}, timeout=timeout)
+
+
+def a_text(**change: object) -> dict[str, object]:
+    body: dict[str, object] = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": ANA, "type": "text"}
+    body |= {"text": {"body": "Hola"}, **change}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def start(state: Path) -> Platform:
+    command = [sys.executable, "-m", "chinwag", "fake-platform", "--port", "0", "--state", str(state)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONWARNINGS": "default"})
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("Listening on http://127.0.0.1:")
+    return Platform(process, httpx.Client(base_url=line.split()[-1], trust_env=False, timeout=5), state)
+
+
+def stop(platform: Platform) -> float:
+    platform.http.close()
+    began = time.monotonic()
+    platform.process.send_signal(signal.SIGTERM)
+    platform.process.wait(5)
+    assert platform.process.stdout is not None
+    platform.process.stdout.close()
+    return time.monotonic() - began
+
+
+@contextmanager
+def a_business() -> Iterator[Business]:
+    """A webhook endpoint on loopback."""
+    business = Business()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(business))
+    business.url = f"http://127.0.0.1:{server.server_port}/webhooks/whatsapp/demo"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield business
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
+def a_registered(platform: Platform, business: Business) -> Iterator[Platform]:
+    """The platform with this business's number, no faults scripted; afterwards nothing of it is on its way any more."""
+    platform.http.post("/_practice/script", json={"clear": True})
+    register(platform, business)
+    yield platform
+    until(lambda: platform.http.get("/_practice/webhooks").json()["pending"] == 0)
+
+
+def register(platform: Platform, business: Business, **change: object) -> dict[str, Any]:
+    number = {"phone_number_id": PHONE_ID, "webhook_url": business.url, "app_secret": SECRET, "access_token": TOKEN}
+    number |= {"statuses": [["sent", 5], ["delivered", 15], ["read", 30]], "retry_delays_s": [0.05, 0.1], **change}
+    response = platform.http.post("/_practice/numbers", json=number)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def until(claim: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)

@@ -1,0 +1,198 @@
+"""The house rules that a machine can check: lengths of files, and what may stand in which room."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+_ROOT = Path(__file__).parents[2]
+_PRODUCT = ("bots", "chinwag", "inference", "workers")
+_MOST_LINES = 400
+#: Engines are imported lazily, each in its own file.
+_ENGINES = {"torch": "vllm", "vllm": "vllm", "xllamacpp": "llamacpp"}
+_HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client"}
+#: Rooms that speak HTTP to the outside (style, section 2).
+_HTTP_ROOMS = (
+    "bots/channels/graph",
+    "bots/channels/media",
+    "inference/client",
+    "inference/embed",
+    "inference/engines/",
+    "inference/tokens",
+    "inference/transport",
+    "workers/deps",
+    "chinwag/",
+)
+_SQL = re.compile(
+    r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|(create|alter|drop)\s+(table|role|index|policy|function|schema)\s|with\s+\w+\s+as\s*\()",
+    re.IGNORECASE | re.DOTALL,
+)
+#: Besides storage: the owner's commands that make roles, tenants and the embedded database, before storage can be spoken to.
+_SQL_ROOMS = ("bots/storage/", "chinwag/cli/migrate.py", "chinwag/local/postgres.py")
+#: Where a process begins, or a person's own shell is asked; everything else is told.
+_ENVIRONMENT_ROOMS = (
+    "/__main__.py",
+    "workers/app.py",
+    "workers/dispatch.py",
+    "inference/embed_server.py",
+    "inference/scripted.py",
+    "chinwag/",
+)
+_REGISTRIES = re.compile(r"\b(pypi|npmjs|pythonhosted|yarnpkg|crates|anaconda)\.(org|com|io)\b|registry\.npmjs|/root/|/work/")
+_PROCESSES = {
+    "migrate": "python -m chinwag migrate",
+    "web": "python -m bots.web",
+    "worker": "python -m celery -A workers.app worker --pool threads --concurrency 64 --queues reply.default,deliver --without-gossip --without-mingle --loglevel warning",
+    "dispatcher": "python -m workers.dispatch",
+}  # fmt: skip
+
+
+def _files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (_ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(_ROOT).as_posix()
+
+
+_ALL = _files(*_PRODUCT, "bench", "migrations", "tests")
+_OURS = _files(*_PRODUCT)
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _docstrings(tree: ast.Module) -> set[int]:
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = (node.body[0] for node in ast.walk(tree) if isinstance(node, owners) and node.body)
+    return {id(first.value) for first in found if isinstance(first, ast.Expr)}
+
+
+def _strings(path: Path) -> Iterator[str]:
+    tree = _tree(path)
+    skipped = _docstrings(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.value
+
+
+def _reads_environment(path: Path) -> bool:
+    for node in ast.walk(_tree(path)):
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in {"environ", "getenv", "environb"}
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "os"
+        ):
+            return True
+    return any(name in {"os.environ", "os.getenv"} for name in _imports(path))
+
+
+def _offenders(paths: list[Path], rooms: tuple[str, ...]) -> Iterator[Path]:
+    for path in paths:
+        if not any(_name(path).startswith(room) or _name(path).endswith(room) for room in rooms):
+            yield path
+
+
+def test_no_file_is_longer_than_four_hundred_lines() -> None:
+    too_long = {_name(path): lines for path in _ALL if (lines := len(path.read_text("utf-8").splitlines())) > _MOST_LINES}
+
+    assert too_long == {}
+
+
+def test_no_file_is_called_after_a_noun_that_was_not_found() -> None:
+    assert [_name(path) for path in _ALL if path.stem in {"utils", "util", "helpers", "common", "misc", "manager", "base_service"}] == []
+
+
+@pytest.mark.parametrize("package", sorted(_ENGINES))
+def test_an_engine_is_imported_in_one_file(package: str) -> None:
+    importers = [_name(path) for path in _OURS if any(name.split(".")[0] == package for name in _imports(path))]
+
+    assert set(importers) <= {f"inference/engines/{_ENGINES[package]}.py"}
+
+
+def test_sql_stands_in_storage_alone() -> None:
+    found = [_name(path) for path in _offenders(_OURS, _SQL_ROOMS) if any(_SQL.search(text) for text in _strings(path))]
+
+    assert found == []
+
+
+def test_http_goes_out_in_the_rooms_made_for_it() -> None:
+    found = [_name(path) for path in _offenders(_OURS, _HTTP_ROOMS) if not _HTTP_CLIENTS.isdisjoint(_imports(path))]
+
+    assert found == []
+
+
+def test_the_environment_is_read_where_a_process_begins() -> None:
+    assert [_name(path) for path in _offenders(_OURS, _ENVIRONMENT_ROOMS) if _reads_environment(path)] == []
+
+
+def test_broad_excepts_stand_at_the_two_edges_only() -> None:
+    found = [
+        _name(path)
+        for path in _OURS
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}))
+    ]
+
+    assert [name for name in found if not name.startswith(("workers/", "bots/web/"))] == []
+    assert len(found) <= 2
+
+
+def test_every_module_says_what_it_owns_and_postpones_its_annotations() -> None:
+    silent = [_name(path) for path in _OURS if _tree(path).body and not ast.get_docstring(_tree(path))]
+    eager = [
+        _name(path) for path in _OURS if len(_tree(path).body) > 1 and "from __future__ import annotations" not in path.read_text("utf-8")
+    ]
+
+    assert (silent, eager) == ([], [])
+
+
+def test_no_file_names_a_registry_or_somebodys_machine() -> None:
+    texts = [
+        *_files(*_PRODUCT),
+        *(_ROOT / "docs").rglob("*.md"),
+        *_ROOT.glob("*.md"),
+        *(_ROOT / name for name in ("Makefile", "pyproject.toml", "compose.yaml", "Dockerfile")),
+    ]
+
+    assert [_name(path) for path in texts if path.exists() and _REGISTRIES.search(path.read_text("utf-8"))] == []
+
+
+def test_compose_starts_the_same_processes_as_everybody_else() -> None:
+    services = yaml.safe_load((_ROOT / "compose.yaml").read_text("utf-8"))["services"]
+
+    assert {name: " ".join(services[name]["command"]) for name in _PROCESSES} == _PROCESSES
+
+
+def test_compose_publishes_the_web_on_loopback_and_nothing_else() -> None:
+    services = yaml.safe_load((_ROOT / "compose.yaml").read_text("utf-8"))["services"]
+
+    assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
+        "web": ["${CHINWAG_PUBLISH:-127.0.0.1:8080}:8080"]
+    }
+
+
+def test_every_promise_names_a_test_that_exists_or_is_planned() -> None:
+    rows = [line for line in (_ROOT / "docs" / "guarantees.md").read_text("utf-8").splitlines() if re.match(r"\| (G\d+)? *\|", line)]
+    missing = [name for row in rows for name in re.findall(r"`(tests/[^`]+\.py)`", row) if not (_ROOT / name).exists()]
+
+    assert len(rows) > 10
+    assert all("`tests/" in row or row.endswith("| planned |") for row in rows if row.startswith("| G"))
+    assert missing == []
