@@ -21,7 +21,7 @@ _BROKEN_SHARE = 0.1
 #: Controls but line break and tab, half characters, marks that turn the reading direction, the byte order mark.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
 _TOKEN = (
-    "<[|\uff5c][^<>\n]{1,60}[|\uff5c]?>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
+    "<[|\uff5c][^<>\\s]{1,60}>|<[a-z_]{1,40}[|\uff5c]>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
     "|\\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\\]|<</?SYS>>"
 )
 #: Where the template takes over: the answer is what stands before.
@@ -35,11 +35,11 @@ _END = re.compile(r"(?:\s|</?s>)+\Z")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 #: A line in which another role begins to speak: labels as models write them, or a template's bare role line.
 _OTHER_ROLE = re.compile(
-    r"^(?:#{1,4} *|\*\*)?(?:(?:user|human|system|usuario|usu\u00e1rio)\s*(?:\*\*)?:|(?:user|system)[ \t]*$(?=\n.))",
+    r"^(?:#{1,4} *|\*\*)?(?:(?:user|human|system|assistant|usuario|usu\u00e1rio) *(?:\*\*)?:|(?:user|system|assistant)[ \t]*$(?=\n.))",
     re.IGNORECASE | re.MULTILINE,
 )
 #: The model goes on as itself after a made-up exchange.
-_OWN_AGAIN = re.compile(r"^(?:assistant|ai|bot)\s*:|^assistant[ \t]*$(?=\n.)", re.IGNORECASE | re.MULTILINE)
+_OWN_AGAIN = re.compile(r"^(?:#{1,4} *|\*\*)?assistant *(?:\*\*)?(?::|$)", re.IGNORECASE | re.MULTILINE)
 
 #: Shorter repeats are speech: "ha ha ha", "no, no, no".
 _LOOP_CHARS = 120
@@ -73,10 +73,14 @@ def _only_the_answer(text: str) -> str:
     text = _OWN_HEADER.sub("", _THOUGHT.sub("", text), count=1)
     if text.startswith("<think>"):
         return ""
-    for border in (_TEMPLATE, _OTHER_ROLE, _OWN_AGAIN):
-        found = border.search(text)
-        if found is not None:
-            text = text[: found.start()]
+    template = _TEMPLATE.search(text)
+    if template is not None:
+        text = text[: template.start()]
+    for label in _OTHER_ROLE.finditer(text):
+        # "User: admin" inside a list is an answer's own; a label after a pause, or with a reply to it, begins a made-up exchange.
+        if not text[: label.start()].strip() or text[: label.start()].endswith("\n\n") or _OWN_AGAIN.search(text, label.end()):
+            text = text[: label.start()]
+            break
     return _END.sub("", text).strip()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -92,10 +91,7 @@ def build(env: Mapping[str, str]) -> Deps:
     settings = Settings.from_env(env)
     model_settings = ModelSettings.from_env(env)
     endpoint = model_settings.open_endpoint()
-    context = ssl.create_default_context()
-    graph = GraphClient(
-        base_url=settings.graph_url, version=settings.graph_version, deadline_s=settings.send_deadline_s, ssl_context=context
-    )
+    graph = GraphClient(base_url=settings.graph_url, version=settings.graph_version, deadline_s=settings.send_deadline_s)
     half = max(2, settings.worker_pool // 2)
     return Deps(
         settings=settings,
@@ -110,7 +106,7 @@ def build(env: Mapping[str, str]) -> Deps:
             endpoint,
             timeouts=model_settings.timeouts,
             breaker=Breaker(failures=model_settings.breaker_failures, probe_s=model_settings.breaker_probe_s),
-            ssl_context=context,
+            max_response_bytes=model_settings.max_response_bytes,
         ),
         counter=TokenCounter(endpoint),
         in_flight=InFlight(),

@@ -66,8 +66,9 @@ def _facts(rules: Rules, sentence: Sentence) -> list[Fact]:
     stated = [at for at in starts if matches[at]]
     facts: list[Fact] = []
     taken = 0
+    framed = next((at for at, word in enumerate(words) if rules.any_holds("framings", [word])), len(words))
     for position, at in enumerate(stated):
-        if at < taken or rules.any_holds("framings", words[:at]):
+        if at < taken or at > framed:
             continue
         following = stated[position + 1] if position + 1 < len(stated) else len(words)
         found, length = _best(matches[at], words, at, following)
@@ -115,12 +116,16 @@ def _before_question(rules: Rules, sentence: Sentence) -> tuple[Word, ...]:
 
 def _clause_starts(rules: Rules, words: Sequence[Word]) -> list[int]:
     """Where a statement may begin: at the start, after a comma or a conjunction, each time also behind greetings and the like."""
-    starts: set[int] = set()
+    starts: list[int] = []
+    behind_fillers: set[int] = set()
     for at in range(len(words)):
         before = words[at - 1] if at else None
-        if before is None or not (before.is_word or before.text in _BINDING_MARKS) or rules.any_holds("conjunctions", [before]):
-            starts.update(_behind_fillers(rules, words, at))
-    return sorted(starts)
+        opens = before is None or not (before.is_word or before.text in _BINDING_MARKS) or rules.any_holds("conjunctions", [before])
+        if opens or at in behind_fillers:
+            starts.append(at)
+            # Zero for no filler: that adds this place, which is known already.
+            behind_fillers.add(at + rules.any_length_at("fillers", words, at))
+    return starts
 
 
 def _behind_fillers(rules: Rules, words: Sequence[Word], at: int) -> list[int]:

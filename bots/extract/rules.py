@@ -57,7 +57,7 @@ class Language:
     folded: dict[str, frozenset[str]]
 
 
-_FOLDED = ("languages", "occupations", "family", "families", "pet", "pets", "number", "not_names", "not_places")
+_FOLDED = ("languages", "occupations", "family", "families", "pet", "pets", "number", "things", "not_names", "not_places")
 _WORDS = (
     "fillers", "conjunctions", "clause_words", "question_starts", "framings", "hypotheticals", "hypothetical_starts", "tasks", "negations", "cuts", "taste_cuts",
     "articles", "stops",

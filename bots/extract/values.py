@@ -61,6 +61,8 @@ def values(rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
     for at, word in enumerate(after[:ends]):
         if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0]) in {"Cc", "Cf", "Co", "Cn"}:
             return ()
+        if word.text == "," and _contrasts(language, after[at + 1 :]):
+            return _CHECKS[rule.check](rule, tuple(span)) if span or rule.check == "counted" else ()
         if _ends_value(language, after, at, first=not span):
             break
         if cuts.length_at(after, at):
@@ -86,6 +88,11 @@ def _ends_value(language: Language, words: Sequence[Word], at: int, *, first: bo
         joined = before.text == "," or language.words["conjunctions"].holds(before)
         return joined and language.words["clause_words"].length_at(words, at) > 0
     return False
+
+
+def _contrasts(language: Language, rest: Sequence[Word]) -> bool:
+    """What follows the comma tells the value from another: ", not Maria", ", don't forget". A lone ", not" does not."""
+    return len(rest) > 1 and language.words["negations"].holds(rest[0]) and rest[1].is_word
 
 
 def _taken_back(language: Language, rest: Sequence[Word]) -> bool:

@@ -229,7 +229,11 @@ def _asking(calls: Sequence[Call], claimed_at: datetime | None) -> list[Step]:
 def _sending(parts: Sequence[Part], attempts: Sequence[Attempt]) -> list[Step]:
     many = len(parts) > 1
     steps = [
-        Step(at=a.finished_at or a.started_at, what="sent" if a.outcome == "accepted" else "send", detail=_named(a.part, a.outcome or "running", many=many))
+        Step(
+            at=a.finished_at or a.started_at,
+            what="sent" if a.outcome == "accepted" else "send",
+            detail=_named(a.part, a.outcome or "running", many=many),
+        )
         for a in attempts
     ]
     steps += [Step(at=p.status_at, what=p.status, detail=_named(p.part, p.reason, many=many)) for p in parts if p.status == "failed"]
@@ -244,6 +248,11 @@ def _named(part: int, word: str | None, *, many: bool) -> str | None:
 def watch(connection: Connection, conversations: Sequence[UUID]) -> None:
     """Say that a page watches these conversations for the next 15 s: their partial texts are notified."""
     connection.execute(_WATCH, {"conversations": list(conversations)})
+
+
+def watch_contact(connection: Connection, contact: UUID) -> None:
+    """Say the same of a contact's open conversation, before a worker claims it."""
+    connection.execute(_WATCH_CONTACT, {"contact": contact})
 
 
 def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
@@ -269,7 +278,9 @@ _CONTACTS = text("""
     from contact_identities i join contacts c on c.tenant_id = i.tenant_id and c.id = i.contact_id
     where i.tenant_id = :tenant and i.scope = :scope and i.kind = 'console'
     order by c.created_at desc limit :limit""")
-_CONTACT = text("select contact_id from contact_identities where tenant_id = :tenant and scope = :scope and kind = 'console' and value = :slug")
+_CONTACT = text(
+    "select contact_id from contact_identities where tenant_id = :tenant and scope = :scope and kind = 'console' and value = :slug"
+)
 _NOW = text("""
     select c.id as conversation, t.id as turn, t.claimed_at, t.id is not null and c.leased_until > now() as is_typing
     from conversations c left join turns t on t.tenant_id = c.tenant_id and t.conversation_id = c.id and t.state = 'open'
@@ -311,4 +322,8 @@ _CLIMBED = text("""
     where o.turn_id = :turn and s.status in ('delivered', 'read')""")
 _WATCH = text("""
     insert into watchers (conversation_id, until) select unnest(cast(:conversations as uuid[])), now() + interval '15 s'
+    on conflict (conversation_id) do update set until = excluded.until""")
+_WATCH_CONTACT = text("""
+    insert into watchers (conversation_id, until)
+    select id, now() + interval '15 s' from conversations where contact_id = :contact and closed_at is null
     on conflict (conversation_id) do update set until = excluded.until""")

@@ -107,7 +107,8 @@ class Intake:
     def _neighbour(self, external_id: str, headers: Mapping[str, str], body: bytes) -> Door | None:
         """Find the account of another phone number that this very signature also opens."""
         door = self._cached(
-            ("external_id", external_id), lambda connection: accounts.find(connection, channel=ChannelKind.WHATSAPP, external_id=external_id)
+            ("external_id", external_id),
+            lambda connection: accounts.find(connection, channel=ChannelKind.WHATSAPP, external_id=external_id),
         )
         if door is None:
             return None

@@ -32,7 +32,7 @@ class Phone:
             return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
     def say(self, *, slug: str, key: str, words: str, name: str) -> None:
-        """Put a contact's words into the inbox."""
+        """Put a contact's words into the inbox, and watch what becomes of them."""
         event = InboundEvent(
             kind=EventKind.MESSAGE,
             event_key=f"console:{slug}:{key}",
@@ -44,7 +44,10 @@ class Phone:
             occurred_at=datetime.now(UTC),
             reply_at_once=words.startswith("/"),
         )
-        self._accept([event])
+        contacts = self._accept([event])
+        if contacts:
+            with hot(self._crossing) as connection:
+                talk.watch_contact(connection, contacts[0])
 
     def see(self, *, slug: str, statuses: Sequence[tuple[str, DeliveryStatus]]) -> None:
         """Report messages of the bot as delivered or read."""
@@ -89,10 +92,10 @@ class Phone:
         with hot(self._crossing) as connection:
             return talk.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
 
-    def _accept(self, events: Sequence[InboundEvent]) -> None:
+    def _accept(self, events: Sequence[InboundEvent]) -> tuple[UUID, ...]:
         account, queue = self._console()
         with hot(self._crossing) as connection:
-            inbox.accept(
+            return inbox.accept(
                 connection,
                 account,
                 events,

@@ -23,7 +23,9 @@ class Views:
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """Render a page that no cache keeps."""
-        return HTMLResponse(self._templates.get_template(template).render(**values), status_code=status, headers={"Cache-Control": "no-store"})
+        return HTMLResponse(
+            self._templates.get_template(template).render(**values), status_code=status, headers={"Cache-Control": "no-store"}
+        )
 
 
 def _when(at: datetime) -> str:

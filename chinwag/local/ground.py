@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Ground:
         return self.folder / "keys"
 
     @contextmanager
-    def occupied(self) -> Iterator[None]:
+    def occupied(self) -> Generator[None]:
         """Hold the folder for one stack. Raises CannotStart when another one runs in it."""
         lock = self.folder / "run" / "lock"
         try:

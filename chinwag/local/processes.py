@@ -25,7 +25,7 @@ _LOG_BYTES = 4 * 1024 * 1024
 _SOCKET_FOLDER_BYTES = 80
 
 
-class CannotStart(Exception):  # noqa: N818 - reads as what happened, like the other errors of this project
+class CannotStart(Exception):
     """A part cannot be started; the message is one line that says what to do."""
 
 
@@ -117,7 +117,14 @@ def run(command: Sequence[str], *, mode: Mode = "plain", timeout_s: float = 60.0
     """Run a short command to its end, as start would run it, and keep what it says."""
     full = _through_unroot(command, mode=mode, death_signal=signal.SIGKILL)
     return subprocess.run(  # noqa: S603 - the command is ours
-        full, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False, start_new_session=True
+        full,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+        start_new_session=True,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -36,7 +36,7 @@ class Report:
         self.line(f"{what:<14}failed: {why}")
 
     @contextmanager
-    def download(self, what: str, total: int) -> Iterator[Advance]:
+    def download(self, what: str, total: int) -> Generator[Advance]:
         """A bar that follows the bytes; away from a terminal a line every tenth."""
         if self._out.isatty():
             columns = (TextColumn("{task.description:<13}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

@@ -76,7 +76,9 @@ class Stack:
         if engine is not None:
             self._await("Chat model", engine, self.variables["CHINWAG_MODEL_NAME"], engine_began)
         for part in parts:
-            self._await(part.name, part, f"http://{_HOST}:{self.port}" if part.name == "Web" else "running", part.child.started if part.child else 0)
+            self._await(
+                part.name, part, f"http://{_HOST}:{self.port}" if part.name == "Web" else "running", part.child.started if part.child else 0
+            )
         self.ground.publish({**self.variables, "PORT": str(self.port), "FAKE_PLATFORM_URL": self.platform_url})
         return token
 
@@ -91,7 +93,9 @@ class Stack:
                 probe.bind((_HOST, self.port))
             except OSError as error:
                 reason = "is taken" if error.errno == 98 else f"cannot be used ({error.strerror})"
-                raise CannotStart(f"port {self.port} {reason}: give another with PORT=, for instance PORT={self.port + 1 or 8080}") from error
+                raise CannotStart(
+                    f"port {self.port} {reason}: give another with PORT=, for instance PORT={self.port + 1 or 8080}"
+                ) from error
             self.port = probe.getsockname()[1]
 
     def start_postgres(self, secrets: Secrets) -> Running | None:
@@ -102,7 +106,9 @@ class Stack:
             running, owner = None, self.settings.database_url
         else:
             running = start_postgres(self.ground.folder / "postgres")
-            part = Part(name="Postgres", start=lambda: start_postgres(self.ground.folder / "postgres").child, is_store=True, child=running.child)
+            part = Part(
+                name="Postgres", start=lambda: start_postgres(self.ground.folder / "postgres").child, is_store=True, child=running.child
+            )
             self.supervisor.parts.append(part)
             owner = running.owner_url
         self.variables["CHINWAG_OWNER_DATABASE_URL"] = owner
@@ -247,5 +253,3 @@ def _try_postgres(url: str) -> None:
     except (psycopg.Error, BotsError) as error:
         reason = " ".join(str(error).split())
         raise CannotStart(f"DATABASE_URL= leads to no Postgres that takes us ({reason}): check address, role and password") from error
-
-

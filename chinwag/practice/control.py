@@ -16,6 +16,7 @@ from chinwag.practice import payloads
 from chinwag.practice.log import Log
 from chinwag.practice.messages import Messages, json_answer
 from chinwag.practice.numbers import Number, Numbers
+from chinwag.practice.people import People
 from chinwag.practice.script import Script
 from chinwag.practice.webhooks import Webhooks
 
@@ -30,6 +31,7 @@ class Control:
         self,
         *,
         numbers: Numbers,
+        people: People,
         log: Log,
         deliveries: Log,
         script: Script,
@@ -38,6 +40,7 @@ class Control:
         stopping: asyncio.Event,
     ) -> None:
         self._numbers = numbers
+        self._people = people
         self._log = log
         self._deliveries = deliveries
         self._script = script
@@ -127,8 +130,7 @@ class Control:
         message = given.get("message")
         if message is None:
             message = {"type": "text", "text": {"body": str(given["text"])}}
-        if phone and bsuid:
-            self._messages.known_bsuids[payloads.digits(phone)] = bsuid
+        self._people.wrote(number, phone=payloads.digits(phone), bsuid=bsuid)
         name = str(given.get("name") or "Practice Contact")
         timestamp = int(given["timestamp"]) if given.get("timestamp") is not None else None
         built = payloads.inbound(

@@ -32,6 +32,7 @@ from chinwag.practice.control import Control
 from chinwag.practice.log import Log
 from chinwag.practice.messages import Messages, bearer, json_answer, served_version, unknown_object
 from chinwag.practice.numbers import Number, Numbers
+from chinwag.practice.people import People
 from chinwag.practice.refusals import Refusal
 from chinwag.practice.script import Script
 from chinwag.practice.webhooks import Webhooks
@@ -51,10 +52,13 @@ class Graph:
         self._log = Log(state)
         self._deliveries = Log(None, kept=50_000)
         self._webhooks = Webhooks(self._numbers, self._deliveries)
-        script = Script()
-        self._messages = Messages(numbers=self._numbers, log=self._log, script=script, webhooks=self._webhooks, stopping=self.stopping)
+        script, people = Script(), People()
+        self._messages = Messages(
+            numbers=self._numbers, people=people, log=self._log, script=script, webhooks=self._webhooks, stopping=self.stopping
+        )
         self._control = Control(
             numbers=self._numbers,
+            people=people,
             log=self._log,
             deliveries=self._deliveries,
             script=script,

@@ -15,6 +15,7 @@ from chinwag.practice import payloads, rules
 from chinwag.practice.answers import HangUp, Silence
 from chinwag.practice.log import Entry, Log
 from chinwag.practice.numbers import Number, Numbers
+from chinwag.practice.people import People
 from chinwag.practice.refusals import Refusal, missing
 from chinwag.practice.script import Fault, Script
 from chinwag.practice.webhooks import Webhooks
@@ -72,15 +73,14 @@ class Accepted:
 class Messages:
     """The endpoint with what it needs."""
 
-    def __init__(self, *, numbers: Numbers, log: Log, script: Script, webhooks: Webhooks, stopping: asyncio.Event) -> None:
+    def __init__(self, *, numbers: Numbers, people: People, log: Log, script: Script, webhooks: Webhooks, stopping: asyncio.Event) -> None:
         self._numbers = numbers
+        self._people = people
         self._log = log
         self._script = script
         self._webhooks = webhooks
         self._stopping = stopping
         self._holds: dict[int, asyncio.Future[bool]] = {}
-        #: phone: business-scoped id, as people who wrote have shown both.
-        self.known_bsuids: dict[str, str] = {}
 
     @property
     def held(self) -> int:
@@ -105,6 +105,8 @@ class Messages:
             body = _read(raw, request.headers.get("content-type", ""))
             number = self._authorise(request, phone_number_id)
             kind = rules.check(body)
+            if kind == "message":
+                self._people.admit(number, payloads.digits(body.get("to") or "") or body["recipient"])
         except Refusal as refusal:
             facts = _facts(phone_number_id, _fields(body), "read" if "status" in _fields(body) else "message")
             self._record(facts, body, "refused", refusal=refusal)
@@ -166,7 +168,7 @@ class Messages:
         wamid = payloads.new_wamid()
         self._record(facts, asked.body, "accepted", external_id=wamid, fault=scripted)
         phone = payloads.digits(facts["to"] or "")
-        bsuid = (facts["recipient"] if not phone else None) or self.known_bsuids.get(phone, "")
+        bsuid = (facts["recipient"] if not phone else None) or self._people.bsuid_of(phone)
         before = fault.name == "status_before_response"
         tasks: list[asyncio.Task[None]] = []
         for name, delay_ms in asked.number.statuses if fault.statuses is None else fault.statuses:

@@ -31,6 +31,10 @@ class Number:
     latency_ms: float = 0.0
     #: Statuses due within this time travel in one webhook, as Meta may aggregate them; 0 sends each alone.
     batch_ms: float = 0.0
+    #: Refuse (131047) messages to people who have not written here within 24 hours.
+    enforce_window: bool = False
+    #: Refuse (131056) more than one message per 6 s to one person, beyond a burst of 45.
+    enforce_pair_limit: bool = False
     #: The waits before the retries of a webhook; the last one repeats for up to give_up_s.
     retry_delays_s: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
     give_up_s: float = 36 * 3600.0

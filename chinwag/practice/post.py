@@ -99,7 +99,8 @@ class Poster:
         request = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
         async with self._room.setdefault(origin, asyncio.Semaphore(_WIDTH)):
             try:
-                return await asyncio.wait_for(self._exchange(origin, request), _DEADLINE_S)
+                async with asyncio.timeout(_DEADLINE_S):
+                    return await self._exchange(origin, request)
             except (OSError, TimeoutError):
                 return 0, b""
 

@@ -37,6 +37,14 @@ def serve(*, host: str, port: int, state: Path | None) -> None:
         graph = Graph(state)
         shown = f"[{host}]" if ":" in host else host
         config = uvicorn.Config(
-            graph.app(), http=Protocol, ws="none", log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=0
+            graph.app(),
+            http=Protocol,
+            ws="none",
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            # Longer than any client keeps a connection: a send must never meet a connection that is being closed.
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=0,
         )
         _Server(config, graph, f"http://{shown}:{listener.getsockname()[1]}").run(sockets=[listener])

@@ -194,6 +194,18 @@ def test_statuses_may_travel_together(platform: Platform, business: Business) ->
     assert len(business.bodies) < 6
 
 
+def test_a_number_may_enforce_the_window_and_the_pair_limit(platform: Platform, business: Business) -> None:
+    register(platform, business, enforce_window=True, enforce_pair_limit=True, statuses=[])
+    stranger = platform.send(to="+34611111111")
+    platform.http.post("/_practice/inbound", json={"phone_number_id": PHONE_ID, "from": "34611111111", "text": "hi"})
+    burst = [platform.send(to="+34611111111").status_code for _ in range(45)]
+    too_many = platform.send(to="+34611111111")
+
+    assert stranger.json()["error"]["code"] == 131047
+    assert burst == [200] * 45
+    assert too_many.json()["error"]["code"] == 131056
+
+
 @pytest.mark.parametrize(("sender", "address"), [("34600111222", {"to": ANA}), ("ES.81230091", {"to": None, "recipient": "ES.81230091"})])
 def test_webhook_send_returns_the_parts_that_reached_this_person(
     platform: Platform, business: Business, sender: str, address: dict[str, object]

@@ -28,10 +28,10 @@ class _Controlled:
 class Platform(_Controlled):
     """The fake WhatsApp platform."""
 
-    def serve(self, *, phone_number_id: str, url: str, app_secret: str, access_token: str) -> None:
+    def serve(self, *, phone_number_id: str, url: str, app_secret: str, access_token: str, **options: Any) -> None:
         """Tell it where the webhooks of a number go, and what the number's secrets are."""
         body = {"phone_number_id": phone_number_id, "url": url, "app_secret": app_secret, "access_token": access_token}
-        self._post("/_practice/webhook", body)
+        self._post("/_practice/webhook", body | options)
 
     def script(self, *faults: Any, **match: Any) -> None:
         """Treat the next matching requests like this, one fault each."""
@@ -52,3 +52,11 @@ class Platform(_Controlled):
 
 class Model(_Controlled):
     """The scripted model server."""
+
+    def script(self, **behaviour: Any) -> None:
+        """Answer like this from now on; with `match` or `times`, as an exception."""
+        self._post("/_script", behaviour)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The requests so far, with their prompts."""
+        return self._get("/_log")["requests"]

@@ -53,10 +53,11 @@ def a_free_port() -> int:
 class Stack:
     """One test's service. Everything ends with the block; `check` asserts the invariants."""
 
-    def __init__(self, cluster: Cluster, folder: Path, *, settings: dict[str, str] | None = None) -> None:
-        self.cluster, self.folder = cluster, folder
+    def __init__(self, cluster: Cluster, folder: Path, *, settings: dict[str, str] | None = None, persona: str = "You answer briefly.") -> None:
+        """`settings` stand in the place of the shortened windows."""
+        self.cluster, self.folder, self._persona = cluster, folder, persona
         self.processes = Processes(folder)
-        self._settings = WINDOWS | (settings or {})
+        self._settings = WINDOWS if settings is None else {"CHINWAG_WORKER_SLOTS": "64"} | settings
         self._exit = ExitStack()
         #: False where a test starts nobody who answers: then only what holds at every moment is checked.
         self.settles = True
@@ -114,7 +115,7 @@ class Stack:
         engine = self.engine("web")
         with engine.begin() as connection:
             tenant = tenants.default(connection)
-            bot = personas.put(connection, tenant=tenant, name="tester", persona="You answer briefly.")
+            bot = personas.put(connection, tenant=tenant, name="tester", persona=self._persona)
             self.account = accounts.add(
                 connection,
                 keyring,
@@ -127,7 +128,13 @@ class Stack:
                 verify_token=build.VERIFY_TOKEN,
                 access_token=build.ACCESS_TOKEN,
             )
-        self.platform.serve(phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN)
+        self.seat_platform()
+
+    def seat_platform(self, **options: Any) -> None:
+        """Make the account's number known to the fake platform, with its options."""
+        self.platform.serve(
+            phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN, **options
+        )
 
     # Starting parts
 

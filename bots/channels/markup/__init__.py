@@ -1,0 +1,8 @@
+"""A model's Markdown as messengers show it, and long texts in parts."""
+
+from __future__ import annotations
+
+from bots.channels.markup.render import to_plain, to_whatsapp
+from bots.channels.markup.split import split
+
+__all__ = ["split", "to_plain", "to_whatsapp"]

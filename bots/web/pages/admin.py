@@ -122,5 +122,11 @@ def _troubles(overview: attention.Overview) -> list[tuple[str, str, tuple[attent
         ("dead", "Dead turns", overview.dead, "No turn is dead.", "Our own error five times; the contact got no answer."),
         ("unknown", "Unknown sends", overview.unknown, "No send is unknown.", unsure),
         ("failed", "Failed sends", overview.failed, "No send failed.", "The platform refused the message for good."),
-        ("quarantined", "Quarantined webhooks", overview.quarantined, "Nothing is quarantined.", "Signed and not understood. The raw body is kept."),
+        (
+            "quarantined",
+            "Quarantined webhooks",
+            overview.quarantined,
+            "Nothing is quarantined.",
+            "Signed and not understood. The raw body is kept.",
+        ),
     ]

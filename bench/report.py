@@ -1,0 +1,88 @@
+"""What every bench shares: its arguments, percentiles, a JSON file and a picture in bench/results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot  # noqa: E402 - the backend has to be chosen before
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The parser of a bench, with the common `--json FILE`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="write the result into this file, too")
+    return parser
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which this share of the values lies (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+
+
+def keep(name: str, result: dict[str, Any], extra: Path | None = None) -> None:
+    """Write a result into bench/results and, where asked, into one more file."""
+    whole = {"bench": name, "machine": machine(), **result}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for path in (RESULTS / f"{name}.json", extra):
+        if path is not None:
+            path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were read on, without the machine's name."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "python": platform.python_version(),
+        "architecture": platform.machine(),
+    }
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows as a table."""
+    widths = [max(len(column), *(len(_shown(row.get(column))) for row in rows)) for column in columns]
+    print("  ".join(column.rjust(width) for column, width in zip(columns, widths, strict=True)))
+    for row in rows:
+        print("  ".join(_shown(row.get(column)).rjust(width) for column, width in zip(columns, widths, strict=True)))
+    sys.stdout.flush()
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and value < 1 else f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], *, aims: dict[str, float] | None = None) -> None:
+    """Draw one group of bars for each key, one bar for each inner key; a dash marks an aim."""
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    series = list(dict.fromkeys(inner for group in groups.values() for inner in group))
+    width = 0.8 / len(series)
+    for n, inner in enumerate(series):
+        places = [place + (n - (len(series) - 1) / 2) * width for place in range(len(groups))]
+        drawn = axes.bar(places, [group.get(inner, 0.0) for group in groups.values()], width * 0.92, label=inner)
+        axes.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
+    for label, aim in (aims or {}).items():
+        axes.axhline(aim, linestyle="--", linewidth=1, color="grey")
+        axes.annotate(label, (len(groups) - 0.55, aim), fontsize=8, va="bottom", ha="right", color="grey")
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set_ylabel(unit)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(y=0.15)
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    figure.savefig(RESULTS / f"{name}.png", dpi=130)
+    pyplot.close(figure)

@@ -1,0 +1,142 @@
+"""One call to Meta's Graph API: a total deadline, a capped answer, no redirects, and an outcome that says what is provable.
+
+The exception is turned into an outcome here, where it is still known whether a byte left. The token stands in one header alone.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+
+from bots.channels.deadline import DeadlineTransport
+from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
+from bots.domain import Sent
+from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown
+
+Json = dict[str, Any]
+
+ANSWER_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A success of the Graph API."""
+
+    http_status: int
+    #: None when the body was no JSON object, too large, or cut off.
+    body: Json | None
+    trace_id: str | None
+
+
+class GraphClient:
+    """Calls the Graph API; safe to share between threads, each of which has a client of its own."""
+
+    def __init__(self, *, base_url: str, version: str, deadline_s: float, ssl_context: ssl.SSLContext | None = None) -> None:
+        address = urlsplit(base_url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise BadSetting("The Graph API's address has to begin with https:// or http:// and name a host.")
+        self._base = f"{base_url.rstrip('/')}/{quote(version.strip('/'), safe='')}"
+        self._deadline_s = deadline_s
+        self._ssl = ssl_context if ssl_context is not None else ssl.create_default_context()
+        self._own = threading.local()
+        self._all: weakref.WeakSet[httpx.Client] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def send(self, sender: str, message: Json, *, token: str) -> Sent:
+        """Send a message from a phone number. Raises SendError."""
+        answer = self.tell(sender, message, token=token)
+        external_id = _message_id(answer.body)
+        if external_id is None:
+            raise SendUnknown(
+                f"The platform answered HTTP {answer.http_status} without a message id.",
+                http_status=answer.http_status,
+                trace_id=answer.trace_id,
+            )
+        return Sent(external_id=external_id, http_status=answer.http_status, trace_id=answer.trace_id)
+
+    def tell(self, sender: str, body: Json, *, token: str, deadline_s: float | None = None) -> Answer:
+        """Post to a phone number's messages and return the platform's success. Raises SendError."""
+        return self.call("POST", f"{quote(sender, safe='')}/messages", token=token, body=body, deadline_s=deadline_s)
+
+    def call(self, method: str, path: str, *, token: str, body: Json | None = None, deadline_s: float | None = None) -> Answer:
+        """Make one call below the version's address. Raises SendError."""
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise AccessLost("The account has no usable access token.")
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "identity"}
+        try:
+            content = msgspec.json.encode(body) if body is not None else None
+        except UnicodeEncodeError as error:
+            raise NotSent("The request holds signs that have no UTF-8 form.") from error
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        client, transport = self._client()
+        transport.deadline.start(self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s))
+        try:
+            with client.stream(method, f"{self._base}/{path}", content=content, headers=headers) as response:
+                return _read(response)
+        except httpx.TransportError as error:
+            raise from_exception(error) from error
+
+    def close(self) -> None:
+        """Close every thread's connections."""
+        with self._lock:
+            clients = list(self._all)
+        for client in clients:
+            client.close()
+
+    def _client(self) -> tuple[httpx.Client, DeadlineTransport]:
+        mine: tuple[httpx.Client, DeadlineTransport] | None = getattr(self._own, "client", None)
+        if mine is None or mine[0].is_closed:
+            transport = DeadlineTransport(self._ssl)
+            # trust_env off: settings come from one place, and a netrc file must not replace the token.
+            client = httpx.Client(transport=transport, timeout=None, follow_redirects=False, trust_env=False)  # noqa: S113 - the deadline
+            mine = self._own.client = (client, transport)
+            with self._lock:
+                self._all.add(client)
+        return mine
+
+
+def _read(response: httpx.Response) -> Answer:
+    """Read an answer. Raises SendError unless it is a success."""
+    status = response.status_code
+    body: Json | None = None
+    try:
+        body = read_json(_capped(response))
+    except httpx.TransportError as error:
+        # The answer breaks off: its status is known all the same.
+        if status < 400:
+            raise SendUnknown(
+                f"The platform's answer HTTP {status} breaks off: {type(error).__name__}.",
+                http_status=status,
+                trace_id=trace_id(response.headers),
+            ) from error
+    if not 200 <= status < 300:
+        raise from_answer(status, response.headers, body)
+    return Answer(http_status=status, body=body, trace_id=trace_id(response.headers))
+
+
+def _capped(response: httpx.Response) -> bytes | None:
+    """Read the raw body; None when it is compressed, which was not asked for, or larger than the cap."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return None
+    body = bytearray()
+    for piece in response.iter_raw():
+        body += piece
+        if len(body) > ANSWER_LIMIT:
+            return None
+    return bytes(body)
+
+
+def _message_id(body: Json | None) -> str | None:
+    """Return messages[0].id of an answer."""
+    messages = (body or {}).get("messages")
+    first = cast("list[object]", messages)[0] if isinstance(messages, list) and messages else None
+    found = cast("Json", first).get("id") if isinstance(first, dict) else None
+    return found if isinstance(found, str) and 0 < len(found) <= 256 and "\x00" not in found else None

@@ -1,0 +1,115 @@
+"""Long texts in parts: cut at a paragraph, else a line, a sentence, a word; never inside a grapheme, never with an open code block.
+
+Bounded: each part looks at a window of at most the limit.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_FENCE = "```"
+_OPEN, _CLOSE = _FENCE + "\n", "\n" + _FENCE
+_SMALLEST_LIMIT = 32
+#: A grapheme longer than this (a letter under a heap of marks) is cut all the same.
+_LONGEST_GRAPHEME = 64
+_SENTENCE = re.compile(r"[.!?…。！？]['\"»”’)\]]*(?=\s)|[。！？]")
+_SPACE = re.compile(r"\s")
+_JOINER = "\u200d"
+
+
+def split(text: str, limit: int) -> tuple[str, ...]:
+    """Cut a text into parts of at most `limit` characters, each with its code blocks closed."""
+    if limit < _SMALLEST_LIMIT:
+        raise ValueError(f"a part needs room for {_SMALLEST_LIMIT} characters at least")
+    parts: list[str] = []
+    rest, prefix = text.strip(), ""
+    while rest:
+        room = limit - len(prefix)
+        if len(rest) > room or _is_open(prefix + rest):
+            room -= len(_CLOSE) if _FENCE in prefix + rest[:limit] else 0
+        cut = len(rest) if len(rest) <= room else _cut(rest, room, prefix)
+        piece, rest = prefix + rest[:cut].rstrip(), rest[cut:]
+        is_open = _is_open(piece)
+        if is_open and rest.lstrip().startswith(_FENCE):
+            # The block ends right here: its own closing mark replaces ours.
+            rest = rest.lstrip()[len(_FENCE) :]
+            parts.append(piece + _CLOSE)
+            prefix, is_open = "", False
+        else:
+            parts.append(piece + _CLOSE if is_open else piece)
+            prefix = _OPEN if is_open else ""
+        rest = rest.lstrip("\n") if is_open else rest.lstrip()
+    return tuple(part for part in parts if part.strip())
+
+
+def _is_open(text: str) -> bool:
+    return text.count(_FENCE) % 2 == 1
+
+
+def _cut(text: str, room: int, prefix: str) -> int:
+    """Return where to cut a text that is longer than the room, at the most natural border."""
+    window = text[: room + 1]
+    least = room // 4
+    for border in ("\n\n", "\n"):
+        cut = _outside(window, border, least, room, prefix)
+        if cut:
+            return cut
+    cut = window.rfind("\n", least, room + 1)
+    if cut > 0 and _is_open(prefix + window[:cut]):
+        return cut
+    sentences = [found.end() for found in _SENTENCE.finditer(window, least) if found.end() <= room]
+    if sentences:
+        return sentences[-1]
+    words = [found.start() for found in _SPACE.finditer(window, 1)]
+    if words:
+        return words[-1]
+    return _grapheme_border(text, room)
+
+
+def _outside(window: str, border: str, least: int, room: int, prefix: str) -> int:
+    """Return the last such border outside of a code block, or 0."""
+    end = room + len(border)
+    for _ in range(8):
+        cut = window.rfind(border, least, end)
+        if cut <= 0:
+            return 0
+        if not _is_open(prefix + window[:cut]):
+            return cut
+        # Inside a block: go on before the block's beginning.
+        end = window.rfind(_FENCE, 0, cut)
+    return 0
+
+
+def _grapheme_border(text: str, room: int) -> int:
+    for cut in range(room, max(room - _LONGEST_GRAPHEME, 0), -1):
+        if not _is_joined(text, cut):
+            return cut
+    return room
+
+
+def _is_joined(text: str, cut: int) -> bool:
+    """Say whether the signs before and after a place belong to one grapheme, or to one code mark."""
+    before, after = text[cut - 1], text[cut]
+    if before == "`" == after or (before == "\r" and after == "\n"):
+        return True
+    if _JOINER in (before, after) or unicodedata.category(after)[0] == "M":
+        return True
+    if "\U0001f3fb" <= after <= "\U0001f3ff" or "\U000e0020" <= after <= "\U000e007f":
+        return True
+    if "\ud800" <= before <= "\udbff" and "\udc00" <= after <= "\udfff":
+        return True
+    if _is_flag(before) and _is_flag(after):
+        start = cut
+        while start > max(0, cut - _LONGEST_GRAPHEME) and _is_flag(text[start - 1]):
+            start -= 1
+        return (cut - start) % 2 == 1
+    return _is_hangul(before) and "\u1160" <= after <= "\u11ff"
+
+
+def _is_flag(sign: str) -> bool:
+    return "\U0001f1e6" <= sign <= "\U0001f1ff"
+
+
+def _is_hangul(sign: str) -> bool:
+    return "\u1100" <= sign <= "\u11ff" or "\uac00" <= sign <= "\ud7a3"

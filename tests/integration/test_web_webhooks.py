@@ -1,0 +1,171 @@
+"""The webhook door of the real web process: who is let in, what is stored, and what is answered."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from bots.crypto import Keyring
+from bots.domain import ChannelKind
+from bots.settings import Settings
+from bots.storage import accounts
+from tests.support import build
+from tests.support.processes import until
+from tests.support.stack import Stack
+
+_OTHER_NUMBER = "600700800900100"
+
+
+@pytest.fixture
+def door(stack: Stack) -> Stack:
+    """A service of which only the web runs; nothing here is answered."""
+    stack.start_web()
+    return stack
+
+
+def _hello(words: str = "hello", *, phone_number_id: str = build.PHONE_NUMBER_ID) -> bytes:
+    person = build.a_person()
+    return build.a_webhook(messages=[build.a_text(person, words)], people=[person], phone_number_id=phone_number_id)
+
+
+def _post(stack: Stack, body: bytes, headers: dict[str, str] | None = None, *, account: str = "test") -> int:
+    address = f"{stack.web_url}/webhooks/whatsapp/{account}"
+    return stack.http.post(address, content=body, headers=build.sign(body) if headers is None else headers).status_code
+
+
+def _stop_waiting(stack: Stack) -> None:
+    """Settle what no worker will answer: the invariants are checked afterwards."""
+    with stack.owner.begin() as connection:
+        connection.exec_driver_sql("update inbox set kind = 'unknown'")
+
+
+def test_a_signed_message_is_stored_once_however_often_it_comes(door: Stack) -> None:
+    body = _hello()
+
+    assert [_post(door, body) for _ in range(3)] == [200, 200, 200]
+    assert door.one("select count(*) from inbox") == 1
+    _stop_waiting(door)
+
+
+@pytest.mark.parametrize("signature", [None, "", "sha256=", "sha256=" + "0" * 64, "sha1=" + "0" * 64, "sha256=" + "g" * 64])
+def test_a_forged_message_is_refused_and_not_stored(door: Stack, signature: str | None) -> None:
+    headers = {} if signature is None else {"x-hub-signature-256": signature}
+
+    assert _post(door, _hello(), headers) == 401
+    assert door.one("select count(*) from inbox") == 0
+
+
+def test_an_account_that_is_not_there_is_not_found(door: Stack) -> None:
+    assert _post(door, _hello(), account="nobody") == 404
+
+
+def test_a_body_beyond_the_cap_is_refused_whether_its_length_is_declared_or_not(door: Stack) -> None:
+    big = b" " * (4 * 1024 * 1024 + 1)
+
+    assert _post(door, big) == 413
+    try:
+        answer = door.http.post(door.hook, content=iter([big[:65536]] * 80), headers=build.sign(big)).status_code
+    except httpx.WriteError:
+        answer = 413  # The web closed the connection before all was sent.
+    assert answer == 413
+
+
+def test_a_compressed_body_is_refused_unread(door: Stack) -> None:
+    body = _hello()
+
+    assert _post(door, body, build.sign(body) | {"content-encoding": "gzip"}) == 415
+
+
+def test_a_body_that_cannot_be_read_is_kept_in_quarantine(door: Stack) -> None:
+    assert _post(door, b"\xff\x00 this is no JSON") == 200
+    assert door.rows("select state, body from envelopes") == [{"state": "quarantined", "body": b"\xff\x00 this is no JSON"}]
+
+
+def test_a_change_for_another_number_goes_to_the_account_with_the_same_secret(door: Stack) -> None:
+    _add(door, secret=build.APP_SECRET)
+
+    assert _post(door, _hello(phone_number_id=_OTHER_NUMBER)) == 200
+    assert door.rows("select a.name from inbox i join accounts a on a.id = i.account_id") == [{"name": "neighbour"}]
+    _stop_waiting(door)
+
+
+def test_a_change_for_a_number_with_another_secret_is_quarantined(door: Stack) -> None:
+    _add(door, secret="somebody else's")
+
+    assert _post(door, _hello(phone_number_id=_OTHER_NUMBER)) == 200
+    assert door.one("select count(*) from inbox") == 0
+    assert door.one("select state from envelopes") == "quarantined"
+
+
+def _add(stack: Stack, *, secret: str) -> None:
+    keyring = Keyring.from_settings(Settings.from_env(stack.cluster.addresses(stack.database)))
+    with stack.engine("web").begin() as connection:
+        accounts.add(
+            connection,
+            keyring,
+            tenant=stack.account.tenant_id,
+            bot=stack.account.bot_id,
+            channel=ChannelKind.WHATSAPP,
+            name="neighbour",
+            external_id=_OTHER_NUMBER,
+            app_secret=secret,
+        )
+
+
+def test_both_secrets_open_the_door_during_a_rotation(door: Stack) -> None:
+    keyring = Keyring.from_settings(Settings.from_env(door.cluster.addresses(door.database)))
+    with door.engine("web").begin() as connection:
+        accounts.rotate(connection, keyring, door.account, app_secret="the new one")
+    new, old = _hello("new"), _hello("old")
+
+    until(lambda: _post(door, new, build.sign(new, "the new one")) == 200, what="the new secret counts", timeout_s=5)
+    assert _post(door, old) == 200
+    _stop_waiting(door)
+
+
+def test_the_handshake_echoes_the_challenge_for_the_right_token_alone(door: Stack) -> None:
+    asked = {"hub.mode": "subscribe", "hub.challenge": "1158201444"}
+
+    right = door.http.get(door.hook, params=asked | {"hub.verify_token": build.VERIFY_TOKEN})
+    wrong = door.http.get(door.hook, params=asked | {"hub.verify_token": "no"})
+
+    assert (right.status_code, right.text, right.headers["content-type"]) == (200, "1158201444", "text/plain; charset=utf-8")
+    assert (wrong.status_code, "1158201444" in wrong.text) == (403, False)
+
+
+def test_without_postgres_the_web_asks_to_send_again_and_takes_it_afterwards(stack: Stack) -> None:
+    proxy = stack.database_proxy()
+    stack.start_web(**stack.cluster.addresses(stack.database, proxy_port=proxy.port))
+    body = _hello()
+    assert _post(stack, body) == 200
+
+    proxy.set("refuse")
+    later = _hello()
+    refused = stack.http.post(stack.hook, content=later, headers=build.sign(later), timeout=20)
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert stack.http.get("/readyz").status_code == 503
+    assert stack.http.get("/livez").status_code == 200
+
+    proxy.set("pass")
+    until(lambda: _post(stack, later) == 200, what="the webhook is taken after the outage", timeout_s=20)
+    assert stack.one("select count(*) from inbox") == 2
+    _stop_waiting(stack)
+
+
+def test_the_chat_page_is_not_there_unless_switched_on(door: Stack) -> None:
+    assert door.http.get("/chat").status_code == 404
+
+
+def test_the_chat_page_is_for_this_machine_alone(stack: Stack) -> None:
+    stack.start_web(CHINWAG_SIMULATOR="1")
+
+    def status(**headers: str) -> int:
+        return stack.http.get("/chat", headers={name.replace("_", "-"): value for name, value in headers.items()}).status_code
+
+    assert status() == 200
+    assert status(host="rebound.example") == 404
+    assert status(x_forwarded_for="203.0.113.9") == 404
+    elsewhere = stack.http.post(
+        "/chat/messages", json={"contact": "ada", "key": "12345678", "text": "x"}, headers={"origin": "http://elsewhere.example"}
+    )
+    assert elsewhere.status_code == 403
