@@ -27,7 +27,7 @@ def measure(cluster: Cluster, *, debounce: str, turns: int, per_s: float) -> dic
     settings = {"CHINWAG_LOG_LEVEL": "warning"}
     if debounce == "none":
         settings |= {"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_DEBOUNCE_CAP_S": "0"}
-    chance = random.Random(7)  # noqa: S311 - spreads arrivals over the dispatcher's tick
+    chance = random.Random(7)
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
         stack.model.script(latency_s=_MODEL_S, answer="Begin at the Ribeira.")
         stack.start_web()
@@ -44,7 +44,12 @@ def measure(cluster: Cluster, *, debounce: str, turns: int, per_s: float) -> dic
             time.sleep(chance.uniform(0.5, 1.5) / per_s)
         entries = until(lambda: _answers(stack, sent), timeout_s=30, what="every turn was answered")
     added = [1000 * (at - sent[number] - _MODEL_S) for number, at in entries.items()]
-    return {"debounce": debounce, "turns": turns, "p50_ms": round(report.percentile(added, 0.5), 1), "p99_ms": round(report.percentile(added, 0.99), 1)}
+    return {
+        "debounce": debounce,
+        "turns": turns,
+        "p50_ms": round(report.percentile(added, 0.5), 1),
+        "p99_ms": round(report.percentile(added, 0.99), 1),
+    }
 
 
 def _answers(stack: Stack, sent: dict[str, float]) -> dict[str, float]:
@@ -66,7 +71,9 @@ def main() -> None:
     report.table(rows, ["debounce", "turns", "p50_ms", "p99_ms"])
     report.keep("added_time", {"model_s": _MODEL_S, "rows": rows, "aims_ms": _AIMS_MS}, given.json)
     shown = {f"debounce: {row['debounce']}": {"p50": row["p50_ms"], "p99": row["p99_ms"]} for row in rows}
-    report.bars("added_time", "What the service adds to the model's own time", "ms", shown, aims={"aim with debounce": 1650, "aim without": 110})
+    report.bars(
+        "added_time", "What the service adds to the model's own time", "ms", shown, aims={"aim with debounce": 1650, "aim without": 110}
+    )
 
 
 if __name__ == "__main__":

@@ -60,7 +60,17 @@ def measure(folder: Path, model: str | None) -> dict[str, Any]:
     try:
         _wait_ready(run, log, 600)
         started = time.monotonic()
-        send = [str(clone / ".venv/bin/chinwag"), "webhook", "send", "--account", "demo", "--text", "What is the capital of France?", "--wait", "60"]
+        send = [
+            str(clone / ".venv/bin/chinwag"),
+            "webhook",
+            "send",
+            "--account",
+            "demo",
+            "--text",
+            "What is the capital of France?",
+            "--wait",
+            "60",
+        ]
         answer = subprocess.run(send, cwd=clone, env=env, check=True, capture_output=True, text=True).stdout.strip()
         ended = time.monotonic()
     finally:

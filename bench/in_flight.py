@@ -74,7 +74,9 @@ def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: fl
     slots = in_flight // processes
     settings = {"CHINWAG_WORKER_SLOTS": str(slots), "CHINWAG_LOG_LEVEL": "warning"}
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
-        stack.model.script(latency_s=_MODEL_S, answer="The Douro runs through the old town; begin at the Ribeira and cross the lower deck of the bridge.")
+        stack.model.script(
+            latency_s=_MODEL_S, answer="The Douro runs through the old town; begin at the Ribeira and cross the lower deck of the bridge."
+        )
         # Statuses come as Meta aggregates them.
         stack.seat_platform(batch_ms=500.0)
         _fill(stack, int(in_flight * (seconds + _WARM_S + 3) / _MODEL_S))
@@ -128,7 +130,13 @@ def main() -> None:
     shown = {str(row["in_flight"]): {"one process": row["ratio"]} for row in rows}
     for row in two:
         shown[f"{row['in_flight']} in two"] = {"one process": row["ratio"]}
-    report.bars("in_flight", "Replies a second as a share of the ideal, by turns in flight", "share of the ideal", shown, aims={"aim at 64": 0.95, "aim at 256": 0.85})
+    report.bars(
+        "in_flight",
+        "Replies a second as a share of the ideal, by turns in flight",
+        "share of the ideal",
+        shown,
+        aims={"aim at 64": 0.95, "aim at 256": 0.85},
+    )
 
 
 if __name__ == "__main__":

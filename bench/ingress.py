@@ -48,10 +48,14 @@ def main() -> None:
         work.mkdir()
         with Stack(cluster, work, settings={"CHINWAG_LOG_LEVEL": "warning"}) as stack:
             with stack.owner.begin() as connection:
-                connection.exec_driver_sql("create table bare (id uuid primary key, body bytea not null, at timestamptz not null default now())")
+                connection.exec_driver_sql(
+                    "create table bare (id uuid primary key, body bytea not null, at timestamptz not null default now())"
+                )
                 connection.exec_driver_sql("grant insert on bare to chinwag_web")
             bare_port = a_free_port()
-            bare = stack.processes.start("bare", ["bench.bare", str(bare_port)], {"BENCH_DATABASE_URL": stack.env["CHINWAG_WEB_DATABASE_URL"]})
+            bare = stack.processes.start(
+                "bare", ["bench.bare", str(bare_port)], {"BENCH_DATABASE_URL": stack.env["CHINWAG_WEB_DATABASE_URL"]}
+            )
             _up(bare, f"http://127.0.0.1:{bare_port}/bare")
             stack.start_web()
             places = {

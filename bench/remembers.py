@@ -43,8 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         work = Path(folder) / "stack"
         work.mkdir()
-        # The persona that `make run` gives to its demo bot.
-        with Stack(cluster, work, settings={"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_LOG_LEVEL": "warning"}, persona=demo._PERSONA) as stack:
+        with Stack(cluster, work, settings={"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_LOG_LEVEL": "warning"}, persona=demo._PERSONA) as stack:  # noqa: SLF001 - what `make run` gives to its demo bot
             port = a_free_port()
             options = ["--model", str(model.path), "--alias", model.name, "--port", str(port)]
             engine = stack.processes.start("engine", ["inference.engines.llamacpp", *options], {})
@@ -63,7 +62,9 @@ def main() -> None:
     said = sum(row["says_marta"] for row in rows)
     print(f"{said} of {len(rows)} answers say Marta (aim {_AIM} of 10)")
     report.keep("remembers", {"model": model.name, "said": said, "of": len(rows), "aim_of_10": _AIM, "rows": rows}, given.json)
-    report.bars("remembers", "Answers that know the contact's name", "answers", {model.name: {"says Marta": said, "does not": len(rows) - said}})
+    report.bars(
+        "remembers", "Answers that know the contact's name", "answers", {model.name: {"says Marta": said, "does not": len(rows) - said}}
+    )
 
 
 if __name__ == "__main__":

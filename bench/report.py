@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("Agg")
-from matplotlib import pyplot  # noqa: E402 - the backend has to be chosen before
+from matplotlib import pyplot as plt
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -66,7 +66,7 @@ def _shown(value: Any) -> str:
 
 def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], *, aims: dict[str, float] | None = None) -> None:
     """Draw one group of bars for each key, one bar for each inner key; a dash marks an aim."""
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     series = list(dict.fromkeys(inner for group in groups.values() for inner in group))
     width = 0.8 / len(series)
     for n, inner in enumerate(series):
@@ -85,4 +85,4 @@ def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], 
         axes.legend(frameon=False, fontsize=8)
     RESULTS.mkdir(parents=True, exist_ok=True)
     figure.savefig(RESULTS / f"{name}.png", dpi=130)
-    pyplot.close(figure)
+    plt.close(figure)

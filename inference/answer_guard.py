@@ -20,15 +20,15 @@ _BROKEN_SHARE = 0.1
 
 #: Controls but line break and tab, half characters, marks that turn the reading direction, the byte order mark.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
-_TOKEN = (
+_MARK = (
     "<[|\uff5c][^<>\\s]{1,60}>|<[a-z_]{1,40}[|\uff5c]>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
     "|\\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\\]|<</?SYS>>"
 )
 #: Where the template takes over: the answer is what stands before.
-_TEMPLATE = re.compile(_TOKEN)
+_TEMPLATE = re.compile(_MARK)
 #: The answer's own header, when the model writes it too.
 _OWN_HEADER = re.compile(
-    rf"\A(?:\s|<s>|(?:{_TOKEN})(?:\s*(?:assistant|model)\b(?=\s*(?:\n|{_TOKEN})))?)*(?:(?:assistant|model)\s*\n|(?:assistant|ai|bot)\s*:)?\s*",
+    rf"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>)*(?:(?:(?:{_MARK})\s*)?(?:assistant|model)\s*?(?:\n|{_MARK})|(?:assistant|ai|bot)\s*:)?\s*",
     re.IGNORECASE,
 )
 _END = re.compile(r"(?:\s|</?s>)+\Z")

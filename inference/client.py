@@ -145,7 +145,7 @@ class ModelClient:
         """Say by status and body what a response that is not 200 means."""
         status = response.status_code
         body = (read_at_most(response, _ERROR_BODY_BYTES) or b"").lower()
-        log.info("model_refused", endpoint=self.endpoint.name, status=status, bytes=len(body))
+        log.info("model_server_refused", endpoint=self.endpoint.name, status=status, bytes=len(body))
         if status == 429 or (status == 503 and _is_busy(body, response.headers)):
             return ModelBusy(f"the model server is full ({status})")
         if status >= 500 or status in (408, 425):

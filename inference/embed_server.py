@@ -107,7 +107,7 @@ def build(embedder: Embedder) -> Starlette:
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return JSONResponse({"object": "list", "model": MODEL, "data": data, "usage": usage})
 
-    async def health(request: Request) -> Response:
+    async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "model": MODEL, "dimensions": DIMENSIONS})
 
     return Starlette(routes=[Route("/v1/embeddings", embeddings, methods=["POST"]), Route("/health", health)])
@@ -119,7 +119,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if sockets:
-            print(f"Listening on http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
+            print(f"Listening on http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it reads this line
 
 
 def main() -> None:

@@ -100,16 +100,15 @@ def _unusable(values: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     if values.get("url"):
         try:
-            parts = urlsplit(values["url"])
+            parts = urlsplit(str(values["url"]))
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
             plain = parts.username is None and not parts.query and not parts.fragment
         except ValueError:
             usable = plain = False
         if not (usable and plain):
             problems.append(f"{_PREFIX}URL wants an address like http://host:port/v1, without a user, a password or a question mark")
-    for name in ("connect_s", "first_token_s", "silence_s", "total_s", "max_response_bytes", "breaker_failures"):
-        if name in values and values[name] == 0:
-            problems.append(f"{_PREFIX}{name.upper()} wants a value above 0")
+    above_zero = ("connect_s", "first_token_s", "silence_s", "total_s", "max_response_bytes", "breaker_failures", "top_p")
+    problems += [f"{_PREFIX}{name.upper()} wants a value above 0" for name in above_zero if values.get(name) == 0]
     for name, most in (("temperature", 2), ("top_p", 1)):
         if values.get(name, 0) > most:
             problems.append(f"{_PREFIX}{name.upper()} wants a value from 0 to {most}")

@@ -58,16 +58,21 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - httpcore's signature
         return self._inner.read(max_bytes, self._deadline.left())
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - httpcore's signature
         self._inner.write(buffer, self._deadline.left())
 
     def close(self) -> None:
         self._inner.close()
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None) -> httpcore.NetworkStream:
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - httpcore's signature
+    ) -> httpcore.NetworkStream:
         limit = min(self._deadline.connect_s, self._deadline.left())
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, limit), self._deadline)
 
@@ -86,7 +91,7 @@ class _Backend(httpcore.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - httpcore's signature
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
@@ -113,7 +118,11 @@ class _Transport(httpx.BaseTransport):
 
     def __init__(self, deadline: Deadline) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=shared_ssl_context(), max_connections=2, max_keepalive_connections=1, keepalive_expiry=30.0, network_backend=_Backend(deadline)
+            ssl_context=shared_ssl_context(),
+            max_connections=2,
+            max_keepalive_connections=1,
+            keepalive_expiry=30.0,
+            network_backend=_Backend(deadline),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -162,7 +171,7 @@ class Wire:
         if mine is None:
             deadline = Deadline()
             # trust_env off: settings alone decide where a contact's words go, no proxy variable does.
-            client = httpx.Client(transport=_Transport(deadline), headers=self._headers, timeout=None, trust_env=False, follow_redirects=False)
+            client = httpx.Client(transport=_Transport(deadline), headers=self._headers, trust_env=False, follow_redirects=False)
             mine = self._mine.client = (client, deadline)
         return mine
 

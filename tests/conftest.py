@@ -43,7 +43,7 @@ def _loopback_only() -> Iterator[None]:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             host = str(address[0])
             try:
-                inside = host == "localhost" or ipaddress.ip_address(host.split("%")[0]).is_loopback
+                inside = host == "localhost" or ipaddress.ip_address(host.split("%", maxsplit=1)[0]).is_loopback
             except ValueError:
                 inside = False
             if not inside:

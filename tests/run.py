@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from tests.support.seed import the_seed
 
@@ -46,7 +46,7 @@ class Count:
 def read_junit(path: Path) -> Count:
     """Count the tests of a junit file; an error at set-up or collection is a failure."""
     total = Count()
-    for case in ElementTree.parse(path).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
+    for case in ET.parse(path).iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             total += Count(failed=1)
         elif case.find("skipped") is not None:
@@ -65,7 +65,7 @@ def run_suite(suite: str, seed: int, report: Path, extra: Sequence[str] = ()) ->
     code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
     try:
         count = read_junit(report)
-    except (OSError, ElementTree.ParseError):
+    except (OSError, ET.ParseError):
         count = Count()
     # A process that died without saying so in its report has failed.
     if code not in (0, _NONE_COLLECTED) and not count.failed:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from inference.answer_guard import check
 
 from bots.domain import EventKind, InboundEvent
 from bots.errors import SendError
@@ -14,6 +13,7 @@ from bots.extract import extract
 from bots.extract.commands import Command, language_of, parse_command, unsupported_text
 from bots.storage.claims import Claim, ClaimedMessage
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
+from inference.answer_guard import check
 from inference.errors import GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
 from inference.types import Answer, Message
 from workers import prompt

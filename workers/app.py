@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
-from celery import Celery
-from celery.signals import celeryd_after_setup, setup_logging, worker_shutting_down
+from celery import Celery, signals
 
 from bots.settings import Settings
 from workers import process
+
+#: Celery ships no types.
+_signals: Any = signals
 
 
 def make(settings: Settings) -> Celery:
     """A Celery app on the Redis of the settings."""
     app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"])
-    app.conf.update(
+    conf: Any = cast("Any", app).conf
+    conf.update(
         # A task that a dying worker held comes again; a surplus one claims nothing.
         task_acks_late=True,
         worker_prefetch_multiplier=1,
@@ -53,17 +56,17 @@ def make(settings: Settings) -> Celery:
 app = make(Settings.from_env(os.environ))
 
 
-@setup_logging.connect
+@_signals.setup_logging.connect
 def _own_logging(**_: Any) -> None:
     """Keep Celery from setting up logging: process.start does."""
 
 
-@celeryd_after_setup.connect
+@_signals.celeryd_after_setup.connect
 def _start(sender: str, instance: Any, **_: Any) -> None:
     queues = [str(name) for name in instance.app.amqp.queues.consume_from]
     process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1))
 
 
-@worker_shutting_down.connect
+@_signals.worker_shutting_down.connect
 def _stop(**_: Any) -> None:
     process.stop()

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from bots.channels.console import Console
-from bots.channels.graph import GraphClient
-from bots.channels.whatsapp import WhatsApp
-from inference.tokens import TokenCounter
-from inference.types import Endpoint
 from sqlalchemy import Engine
 
 from bots.channels.base import Channel, Credentials
+from bots.channels.console import Console
+from bots.channels.graph import GraphClient
+from bots.channels.whatsapp import WhatsApp
 from bots.crypto import Keyring
 from bots.domain import Account, Bot, ChannelKind
 from bots.errors import NotFound
@@ -25,6 +23,8 @@ from bots.storage.database import open_engine, unit
 from inference.breaker import Breaker
 from inference.client import ModelClient
 from inference.settings import ModelSettings
+from inference.tokens import TokenCounter
+from inference.types import Endpoint
 from workers.in_flight import InFlight
 from workers.typing import TypingKeeper
 

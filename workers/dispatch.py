@@ -6,11 +6,10 @@ import os
 import signal
 import time
 from types import FrameType
+from typing import Any
 from uuid import uuid4
 
 import structlog
-from celery import Celery
-from kombu.connection import Connection
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -39,13 +38,14 @@ def to_publish(queue: Waiting, unclaimed: int) -> int:
 class Dispatcher:
     """One process that may act while it holds the lock."""
 
-    def __init__(self, settings: Settings, app: Celery, crossing: Engine) -> None:
+    def __init__(self, settings: Settings, app: Any, crossing: Engine) -> None:
         self._settings = settings
+        #: The Celery app, which has no types.
         self._app = app
         self._crossing = crossing
         self._leader = Leader(crossing, key=814_011)
         self._boot = uuid4()
-        self._connection: Connection | None = None
+        self._connection: Any = None
         self._kept_house_at = 0.0
         self._beat_at = 0.0
         self.stopping = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import celery
 import structlog
-from celery import shared_task
 
 from bots.errors import StorageUnavailable
 from workers.deliver import deliver_one
@@ -17,8 +18,11 @@ log = structlog.get_logger()
 
 DELIVER = "deliver"
 
+#: Celery ships no types.
+_celery: Any = celery
 
-@shared_task(name="workers.work")
+
+@_celery.shared_task(name="workers.work")
 def work(queue: str) -> None:
     """Work through what is due in a queue, one at a time, until nothing is or the task's time is over."""
     deps = current()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ _SAME: dict[type[Exception], type[httpx.TransportError]] = {
 
 
 @contextmanager
-def _as_httpx() -> Iterator[None]:
+def _as_httpx() -> Generator[None]:
     try:
         yield
     except tuple(_SAME) as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from bots.channels.graph import GraphClient
 
+from bots.channels.graph import GraphClient
 from bots.domain import Account, ChannelKind
 from bots.errors import NotFound, SendError
 from bots.storage import accounts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ class Desk:
 def desk() -> Generator[Desk]:
     """One transaction as the web's role. A refusal of ours ends the command with one line and exit code 2."""
     try:
-        settings = Settings.from_env(stack.environment())
+        settings = Settings.from_env(stack.environment(os.environ))
         engine = open_engine(settings.web_database_url, pool=1, name="cli")
         with unit(engine) as connection:
             yield Desk(

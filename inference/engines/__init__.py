@@ -1,0 +1,1 @@
+"""The engines that serve models, one file each."""

@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -130,7 +130,7 @@ class LlamaCpp:
 
 
 @contextlib.contextmanager
-def _stderr_into(file: IO[bytes]) -> Iterator[None]:
+def _stderr_into(file: IO[bytes]) -> Generator[None]:
     """Send what llama.cpp writes to standard error into the file for a while: a dozen lines where one says it."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -149,7 +149,7 @@ def _reason(said: IO[bytes]) -> str:
     return f": {found[1] or found[2]}" if found else ""
 
 
-def _quit(number: int, frame: object) -> None:
+def _quit(_number: int, _frame: object) -> None:
     # llama.cpp has no stop method; its threads end with the process.
     os._exit(0)
 
@@ -173,10 +173,10 @@ def main() -> None:
             except EngineFailed as error:
                 raise EngineFailed(f"{error}{_reason(said)}") from error
     except EngineFailed as error:
-        print(error, file=sys.stderr, flush=True)
+        print(error, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
         # Not sys.exit: threads of a half-started engine must not keep the process.
         os._exit(2)
-    print(f"Listening on {url}", flush=True)
+    print(f"Listening on {url}", flush=True)  # noqa: T201 - whoever started it reads this line
     while True:
         signal.pause()
 

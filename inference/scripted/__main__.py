@@ -17,7 +17,7 @@ async def _serve(model: ScriptedModel, *, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = await loop.create_server(lambda: Connection(model.handle), host, port, backlog=4096)
-    print(f"Listening on http://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
+    print(f"Listening on http://{host}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it reads this line
     await stop.wait()
     server.close()
 

@@ -10,7 +10,15 @@ import msgspec
 
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_BODY = 8 * 1024 * 1024
-_REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 413: "Content Too Large", 429: "Too Many Requests"}
+_REASONS = {
+    200: "OK",
+    302: "Found",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    413: "Content Too Large",
+    429: "Too Many Requests",
+}
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 
@@ -65,15 +73,18 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Collect a request, and start it when none is running."""
         self._bytes += data
         if self._exchange is None:
             self._next()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """End the request that runs: nobody waits for it."""
         if self._exchange is not None:
             self._exchange.gone = True
         if self._task is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
 from inference.scripted.http import Exchange
-from inference.scripted.script import Behaviour, ChatRequest, Entry, PromptMessage, Script, last_user
+from inference.scripted.script import Behaviour, ChatRequest, Entry, Script, last_user
 
 Flavour = Literal["llamacpp", "vllm", "hosted"]
 
@@ -21,7 +21,12 @@ _encode = msgspec.json.Encoder().encode
 
 #: Modes that are a whole response: status, body, content type, further headers.
 _REFUSALS: dict[str, tuple[int, bytes, str, str]] = {
-    "refuse503": (503, b'{"error":{"message":"The server is busy: its queue is full","type":"service_unavailable","code":503}}', "application/json", ""),
+    "refuse503": (
+        503,
+        b'{"error":{"message":"The server is busy: its queue is full","type":"service_unavailable","code":503}}',
+        "application/json",
+        "",
+    ),
     "down503": (503, b"<html>Service Unavailable</html>", "text/html", ""),
     "busy429": (429, b'{"error":{"message":"Too many requests","code":429}}', "application/json", "retry-after: 1\r\n"),
     "error500": (500, b'{"error":{"message":"Internal error","type":"server_error","code":500}}', "application/json", ""),
@@ -30,6 +35,19 @@ _REFUSALS: dict[str, tuple[int, bytes, str, str]] = {
     "redirect": (302, b"", "text/plain", "location: /v1/elsewhere\r\n"),
     "garbage": (200, b"<html>It works!</html>", "text/event-stream", ""),
 }
+
+
+#: Modes that begin a stream and do not end it well.
+_BROKEN = frozenset({"truncated", "close_midway", "hang_midway", "stream_error"})
+
+
+class _Reply(NamedTuple):
+    """What a stream says, and the log's entry for it."""
+
+    text: str
+    usage: dict[str, Any]
+    reason: str
+    entry: Entry
 
 
 class ScriptedModel:
@@ -148,7 +166,7 @@ class ScriptedModel:
         reason = behaviour.finish_reason or ("length" if mode == "loop" else "stop")
         entry.answer, entry.usage = text, usage
         if request.stream:
-            await self._stream(exchange, request.messages, behaviour, text, usage, reason, entry)
+            await self._stream(exchange, behaviour, _Reply(text, usage, reason, entry))
         else:
             choices = [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}]
             entry.end("answered")
@@ -160,7 +178,13 @@ class ScriptedModel:
         return {"error": {"code": 400, "message": message, "type": kind, "n_prompt_tokens": tokens, "n_ctx": self._context}}
 
     def _frame(self, kind: str, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
-        frame = {"id": f"chatcmpl-{self.script.count}", "object": kind, "created": int(time.time()), "model": self._model, "choices": choices}
+        frame = {
+            "id": f"chatcmpl-{self.script.count}",
+            "object": kind,
+            "created": int(time.time()),
+            "model": self._model,
+            "choices": choices,
+        }
         return frame if usage is None else frame | {"usage": usage}
 
     def _event(self, delta: dict[str, str], reason: str | None = None) -> bytes:
@@ -171,49 +195,41 @@ class ScriptedModel:
         counted = b"data: " + _encode(self._frame("chat.completion.chunk", [], usage)) + b"\n\n"
         return self._event({}, reason) + counted + b"data: [DONE]\n\n"
 
-    async def _stream(
-        self,
-        exchange: Exchange,
-        messages: list[PromptMessage],
-        behaviour: Behaviour,
-        text: str,
-        usage: dict[str, Any],
-        reason: str,
-        entry: Entry,
-    ) -> None:
-        mode = behaviour.mode
-        words = self._event({"role": "assistant", "content": text})
+    async def _stream(self, exchange: Exchange, behaviour: Behaviour, reply: _Reply) -> None:
+        mode, entry = behaviour.mode, reply.entry
+        words = self._event({"role": "assistant", "content": reply.text})
+        last = self._last_events(reply.reason, reply.usage)
         if mode in ("normal", "hold") and not behaviour.word_s:
             # All in one write: the cheap and common way. Logged first: who has the answer finds it in the log.
             entry.end("answered")
-            body = words + self._last_events(reason, usage)
-            exchange.write(_STREAM_HEAD + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+            exchange.write(_STREAM_HEAD + b"%x\r\n%s\r\n0\r\n\r\n" % (len(words) + len(last), words + last))
             return
         if mode == "drip_headers":
             await _drip(exchange, _STREAM_HEAD[:-2] + b"x-more: " + b"x" * 4096, behaviour.drip_s)
         exchange.write(_STREAM_HEAD)
-        if mode == "drip":
-            for byte in words + self._last_events(reason, usage):
+        if mode in _BROKEN:
+            entry.end("failed")
+            await self._break_off(exchange, mode, words)
+        elif mode == "drip":
+            for byte in words + last:
                 exchange.chunk(bytes((byte,)))
                 await asyncio.sleep(behaviour.drip_s)
         elif mode == "ping":
-            while True:
-                exchange.chunk(b": ping\n\n")
-                await asyncio.sleep(behaviour.drip_s)
+            await self._ping(exchange, behaviour.drip_s)
         elif mode == "huge":
             await self._huge(exchange)
-        elif mode in ("truncated", "close_midway", "hang_midway", "stream_error"):
-            await self._break_off(exchange, mode, words)
-            if mode == "close_midway":
-                entry.end("failed")
-                return
         elif mode == "no_choices":
-            exchange.chunk(b"data: " + _encode(self._frame("chat.completion.chunk", [], usage)) + b"\n\ndata: [DONE]\n\n")
+            exchange.chunk(b"data: " + _encode(self._frame("chat.completion.chunk", [], reply.usage)) + b"\n\ndata: [DONE]\n\n")
         else:
-            await self._by_words(exchange, text, behaviour.word_s)
-            exchange.chunk(self._last_events(reason, usage))
-        entry.end("failed" if mode in ("truncated", "stream_error") else "answered")
+            await self._by_words(exchange, reply.text, behaviour.word_s)
+            exchange.chunk(last)
+        entry.end("answered")
         exchange.write(b"0\r\n\r\n")
+
+    async def _ping(self, exchange: Exchange, every_s: float) -> None:
+        while True:
+            exchange.chunk(b": ping\n\n")
+            await asyncio.sleep(every_s)
 
     async def _by_words(self, exchange: Exchange, text: str, word_s: float) -> None:
         if not word_s:

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.browser
+
 _SOON_MS = 20_000
 _DESKTOP = {"width": 1360, "height": 860}
 _PHONE = {"width": 390, "height": 844}

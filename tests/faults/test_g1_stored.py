@@ -21,6 +21,7 @@ def test_what_got_200_is_stored_once_however_often_the_web_is_killed(stack: Stac
     stack.settles = False  # nobody answers here
     people = [build.a_person() for _ in range(50)]
     local = threading.local()
+    clients: list[httpx.Client] = []
     end = time.monotonic() + _SECONDS + 15
 
     def deliver(n: int) -> str | None:
@@ -29,10 +30,11 @@ def test_what_got_200_is_stored_once_however_often_the_web_is_killed(stack: Stac
         message = build.a_text(person, build.marked(person, f"message {n}"))
         body = build.a_webhook(messages=[message], people=[person])
         while time.monotonic() < end:
-            client = getattr(local, "client", None) or httpx.Client(timeout=5, trust_env=False)
-            local.client = client
+            if not hasattr(local, "client"):
+                local.client = httpx.Client(timeout=5, trust_env=False)
+                clients.append(local.client)
             try:
-                if client.post(stack.hook, content=body, headers=build.sign(body)).status_code == 200:
+                if local.client.post(stack.hook, content=body, headers=build.sign(body)).status_code == 200:
                     return message["id"]
             except httpx.TransportError:
                 pass
@@ -53,6 +55,8 @@ def test_what_got_200_is_stored_once_however_often_the_web_is_killed(stack: Stac
             time.sleep(max(0.0, due - time.monotonic()))
             sent.append(pool.submit(deliver, n))
         answered = [future.result() for future in sent]
+    for client in clients:
+        client.close()
     stack.accepted |= {wamid for wamid in answered if wamid}
 
     assert None not in answered

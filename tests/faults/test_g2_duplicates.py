@@ -42,18 +42,22 @@ def test_each_message_counts_once_however_often_and_in_whatever_order_it_comes(s
     stack.start_worker("a")
     stack.start_worker("b")
     local = threading.local()
+    clients: list[httpx.Client] = []
 
     def deliver(body: bytes) -> int:
-        client = getattr(local, "client", None) or httpx.Client(timeout=10, trust_env=False)
-        local.client = client
+        if not hasattr(local, "client"):
+            local.client = httpx.Client(timeout=10, trust_env=False)
+            clients.append(local.client)
         for _ in range(50):
-            status = client.post(stack.hook, content=body, headers=build.sign(body)).status_code
+            status = local.client.post(stack.hook, content=body, headers=build.sign(body)).status_code
             if status == 200:
                 break
         return status
 
     with ThreadPoolExecutor(8) as pool:
         answers = set(pool.map(deliver, bodies))
+    for client in clients:
+        client.close()
     stack.accepted |= wamids
     stack.wait_settled(30)
 

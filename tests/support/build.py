@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 PHONE_NUMBER_ID = "700800900100200"
-APP_SECRET = "canary-app-secret-7f3a91"  # noqa: S105 - a made-up one, which no log may show
-VERIFY_TOKEN = "canary-verify-token-c04d"  # noqa: S105 - as above
-ACCESS_TOKEN = "canary-access-token-55e2b8"  # noqa: S105 - as above
+APP_SECRET = "canary-app-secret-7f3a91"
+VERIFY_TOKEN = "canary-verify-token-c04d"
+ACCESS_TOKEN = "canary-access-token-55e2b8"
 #: Every text that a test's person says holds this word, so that a leak into a log is found (I8).
 CANARY = "wordcanary"
 
@@ -76,11 +76,11 @@ def a_webhook(
         "metadata": {"display_phone_number": "15550102030", "phone_number_id": phone_number_id},
     }
     contacts = [
-        {"profile": {"name": person.name}, "wa_id": person.number} | ({"user_id": person.bsuid} if person.bsuid else {}) for person in people
+        {"profile": {"name": person.name}, "wa_id": person.number} | ({"user_id": person.bsuid} if person.bsuid else {})
+        for person in people
     ]
-    for key, found in (("contacts", contacts), ("messages", list(messages)), ("statuses", list(statuses))):
-        if found:
-            value[key] = found
+    parts = {"contacts": contacts, "messages": list(messages), "statuses": list(statuses)}
+    value |= {key: found for key, found in parts.items() if found}
     change = {"field": "messages", "value": value}
     return json.dumps({"object": "whatsapp_business_account", "entry": [{"id": "900100200300400", "changes": [change]}]}).encode()
 

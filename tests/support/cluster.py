@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import quote
 
 from cryptography.fernet import Fernet
@@ -27,7 +28,7 @@ class Cluster:
         self.key = Fernet.generate_key().decode()
         self.passwords = {role: f"canary-password-{role}" for role in ROLES}
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         self.postgres = start_postgres(self.folder / "postgres")
         self._owner("postgres", f"create database {_TEMPLATE}")
         migrate(Settings.from_env(self.addresses(_TEMPLATE)))

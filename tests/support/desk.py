@@ -33,9 +33,7 @@ def a_bsuid(value: str = "ES.81230091") -> Identity:
 
 def a_message(text: str = "hi", *, key: str | None = None, by: tuple[Identity, ...] | None = None, **more: Any) -> InboundEvent:
     """A text message that came in."""
-    return InboundEvent(
-        kind=EventKind.MESSAGE, event_key=key or f"wamid.{uuid4().hex}", identities=by or (a_phone(),), text=text, **more
-    )
+    return InboundEvent(kind=EventKind.MESSAGE, event_key=key or f"wamid.{uuid4().hex}", identities=by or (a_phone(),), text=text, **more)
 
 
 def a_status(external_id: str, status: DeliveryStatus, *, correlation: UUID | None = None) -> InboundEvent:
@@ -95,7 +93,13 @@ class Desk:
         return sending
 
     def end(
-        self, sending: Sending, outcome: Outcome = Outcome.ACCEPTED, *, external_id: str | None = None, retry: Retry | None = None, **more: Any
+        self,
+        sending: Sending,
+        outcome: Outcome = Outcome.ACCEPTED,
+        *,
+        external_id: str | None = None,
+        retry: Retry | None = None,
+        **more: Any,
     ) -> str | None:
         """Record what came of a send."""
         values = {"reconcile_s": 90.0, "next_part_s": 3.0} | more

@@ -15,6 +15,10 @@ class _Controlled:
         # Its own client: the one of a test may be cut off on purpose.
         self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
 
+    def close(self) -> None:
+        """Close the connections to it."""
+        self._http.close()
+
     def _get(self, path: str, **query: Any) -> Any:
         return self._http.get(path, params=query).raise_for_status().json()
 

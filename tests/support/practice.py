@@ -120,7 +120,7 @@ def a_business() -> Iterator[Business]:
     business = Business()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(business))
     business.url = f"http://127.0.0.1:{server.server_port}/webhooks/whatsapp/demo"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield business
     server.shutdown()

@@ -136,7 +136,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env=full,
                 cwd=self.folder,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
             )
         process = Process(name, popen, output)
         self.all.append(process)

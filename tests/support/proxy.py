@@ -12,7 +12,7 @@ import struct
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Mode = Literal["pass", "refuse", "blackhole", "delay", "cut", "half-close", "drip", "truncate"]
 
@@ -69,7 +69,7 @@ class Watch:
         self.seen.set()
         if self.on_seen is not None:
             self.on_seen()
-        while not self.decided.is_set():
+        while not self.decided.is_set():  # noqa: ASYNC110 - the test decides in another thread
             await asyncio.sleep(0.005)
         return not self.dropped
 
@@ -84,11 +84,11 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 class _Cut(Exception):
-    """This connection ends with a reset."""
+    """The connection ends with a reset."""
 
 
 class _Closed(Exception):
-    """This connection ends in order."""
+    """The connection ends in order."""
 
 
 class _Pair:
@@ -103,7 +103,7 @@ class _Pair:
     async def run(self) -> None:
         try:
             if self.proxy.mode == "cut":
-                raise _Cut
+                raise _Cut  # noqa: TRY301 - one way to end
             if isinstance(self.proxy.upstream, str):
                 up_reader, self.up = await asyncio.open_unix_connection(self.proxy.upstream)
             else:
@@ -136,7 +136,7 @@ class _Pair:
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
         data = await reader.read(_CHUNK)
-        while self.proxy.mode == "blackhole":
+        while self.proxy.mode == "blackhole":  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
         if self.proxy.mode == "cut":
             raise _Cut
@@ -182,7 +182,7 @@ class _Pair:
                 await asyncio.sleep(0.05)
                 raise _Cut
             self.replied += len(data)
-            for piece in ([bytes([byte]) for byte in data] if mode == "drip" else [data]):
+            for piece in [bytes([byte]) for byte in data] if mode == "drip" else [data]:
                 down.write(piece)
                 await down.drain()
                 if mode == "drip":
@@ -209,7 +209,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="fault-proxy")
 
-    def __enter__(self) -> FaultProxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._do(self._listen())
         return self

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import httpx
@@ -53,7 +53,9 @@ def a_free_port() -> int:
 class Stack:
     """One test's service. Everything ends with the block; `check` asserts the invariants."""
 
-    def __init__(self, cluster: Cluster, folder: Path, *, settings: dict[str, str] | None = None, persona: str = "You answer briefly.") -> None:
+    def __init__(
+        self, cluster: Cluster, folder: Path, *, settings: dict[str, str] | None = None, persona: str = "You answer briefly."
+    ) -> None:
         """`settings` stand in the place of the shortened windows."""
         self.cluster, self.folder, self._persona = cluster, folder, persona
         self.processes = Processes(folder)
@@ -64,7 +66,7 @@ class Stack:
         #: wamid of every message whose webhook got 200, as I1 compares it.
         self.accepted: set[str] = set()
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         with ExitStack() as started:
             self.database = self.cluster.database()
             started.callback(self.cluster.drop, self.database)
@@ -81,8 +83,9 @@ class Stack:
             }
             self.owner = create_engine(self.cluster.owner_url(self.database), poolclass=pool.NullPool)
             self.http = started.enter_context(httpx.Client(base_url=self.web_url, timeout=10, trust_env=False))
-            self.platform = Platform(self._listening("platform", ["chinwag", "fake-platform", "--port", "0", "--state", str(self.folder)]))
-            self.model = Model(self._listening("model", ["inference.scripted", "--port", "0"]))
+            where = ["--port", "0", "--state", str(self.folder / "platform")]
+            self.platform = started.enter_context(closing(Platform(self._listening("platform", ["chinwag", "fake-platform", *where]))))
+            self.model = started.enter_context(closing(Model(self._listening("model", ["inference.scripted", "--port", "0"]))))
             self.env |= {
                 "CHINWAG_GRAPH_URL": self.platform.url,
                 "CHINWAG_MODEL_URL": self.model.url + "/v1",
@@ -159,7 +162,18 @@ class Stack:
         """Start a Celery worker under a name, its database behind a proxy where one is given, and wait for its first heartbeat."""
         env = self.env | (self.cluster.addresses(self.database, proxy_port=database.port) if database else {}) | extra
         slots = env["CHINWAG_WORKER_SLOTS"]
-        arguments = ["celery", "-A", "workers.app", "worker", "--pool", "threads", "--concurrency", slots, "--queues", "reply.default,deliver"]
+        arguments = [
+            "celery",
+            "-A",
+            "workers.app",
+            "worker",
+            "--pool",
+            "threads",
+            "--concurrency",
+            slots,
+            "--queues",
+            "reply.default,deliver",
+        ]
         arguments += ["--without-gossip", "--without-mingle", "--loglevel", "warning", "--hostname", f"{name}@tests"]
         before = self.one("select count(*) from worker_heartbeats where at > now() - interval '1 hour'")
         since = self.one("select now()")
@@ -210,7 +224,7 @@ class Stack:
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Read rows as the owner, who sees everything."""
         with self.owner.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(statement), values)]
+            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
 
     def one(self, statement: str, **values: Any) -> Any:
         """Read one value as the owner."""

@@ -26,21 +26,22 @@ def split(text: str, limit: int) -> tuple[str, ...]:
     rest, prefix = text.strip(), ""
     while rest:
         room = limit - len(prefix)
-        if len(rest) > room or _is_open(prefix + rest):
-            room -= len(_CLOSE) if _FENCE in prefix + rest[:limit] else 0
+        if len(rest) <= room and not _is_open(prefix + rest):
+            parts.append(prefix + rest)
+            break
+        if _FENCE in prefix + rest[:limit]:
+            room -= len(_CLOSE)
         cut = len(rest) if len(rest) <= room else _cut(rest, room, prefix)
-        piece, rest = prefix + rest[:cut].rstrip(), rest[cut:]
-        is_open = _is_open(piece)
+        body, rest = rest[:cut].rstrip(), rest[cut:]
+        is_open = _is_open(prefix + body)
+        if body:
+            parts.append(prefix + body + (_CLOSE if is_open else ""))
         if is_open and rest.lstrip().startswith(_FENCE):
-            # The block ends right here: its own closing mark replaces ours.
-            rest = rest.lstrip()[len(_FENCE) :]
-            parts.append(piece + _CLOSE)
-            prefix, is_open = "", False
-        else:
-            parts.append(piece + _CLOSE if is_open else piece)
-            prefix = _OPEN if is_open else ""
+            # The block ends right here, and our closing mark has done it.
+            is_open, rest = False, rest.lstrip()[len(_FENCE) :]
+        prefix = _OPEN if is_open else ""
         rest = rest.lstrip("\n") if is_open else rest.lstrip()
-    return tuple(part for part in parts if part.strip())
+    return tuple(parts)
 
 
 def _is_open(text: str) -> bool:

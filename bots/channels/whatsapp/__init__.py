@@ -49,6 +49,4 @@ class WhatsApp:
         """Mark a message, and with it all earlier ones, as read and show typing. Raises SendError."""
         if inbound.event_key.startswith(DERIVED):
             return
-        self._graph.tell(
-            account_external_id, typing(inbound.event_key), token=credentials.access_token, deadline_s=_TYPING_DEADLINE_S
-        )
+        self._graph.tell(account_external_id, typing(inbound.event_key), token=credentials.access_token, deadline_s=_TYPING_DEADLINE_S)

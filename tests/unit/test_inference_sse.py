@@ -1,0 +1,102 @@
+"""Reading a streamed completion: any cut of the bytes gives the same answer, and no bytes give a crash."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.errors import GarbageAnswer, InferenceError, ModelBusy, ModelUnavailable, PromptTooLong
+from inference.sse import Progress
+from inference.types import Usage
+
+_STREAM = (
+    ": ping\r\n\r\n"
+    'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}]}\r\n\r\n'
+    'data: {"choices":[{"index":0,"delta":{"content":"Olá"}}]}\n\n'
+    'data:{"choices":[{"index":1,"delta":{"content":"NO"}},{"index":0,"delta":{"content":" João"}}],"usage":null}\n\n'
+    'event: more\ndata: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+    'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":5}},"new":[1]}\n\n'
+    "data: [DONE]\n\n"
+).encode()
+
+
+@given(st.lists(st.integers(0, len(_STREAM)), max_size=30))
+def test_any_cut_of_the_stream_gives_the_same_answer(cuts: list[int]) -> None:
+    borders = [0, *sorted(cuts), len(_STREAM)]
+    seen: list[str] = []
+    progress = Progress(seen.append)
+    for start, end in zip(borders, borders[1:], strict=False):
+        progress.feed(_STREAM[start:end])
+    progress.end()
+    answer = progress.answer(started=0, ended=1)
+
+    assert answer.text == "Olá João"
+    assert answer.usage == Usage(tokens_in=7, tokens_cached=5, tokens_out=2)
+    assert answer.finish_reason == "length"
+    assert seen[-1] == "Olá João"
+
+
+@pytest.mark.parametrize("end", [b"", b'data: {"choices":[{"index":0,"del', b": ping\n\n"])
+def test_a_stream_that_ends_in_the_middle_is_no_answer(end: bytes) -> None:
+    progress = Progress()
+    progress.feed(b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n' + end)
+
+    with pytest.raises(GarbageAnswer):
+        progress.end()
+
+
+def test_pings_are_no_sign_of_an_answer() -> None:
+    progress = Progress()
+
+    assert not progress.feed(b": ping\n\n: ping\n\n")
+    assert progress.first_at is None
+
+
+def test_thoughts_show_life_and_are_not_kept() -> None:
+    progress = Progress()
+    progress.feed(b'data: {"choices":[{"delta":{"reasoning_content":"hm"}}]}\n\n')
+
+    assert progress.first_at is not None
+    assert not progress.text
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ('{"code":500,"message":"died"}', ModelUnavailable),
+        ('"died"', ModelUnavailable),
+        ('{"code":503,"message":"busy"}', ModelBusy),
+        ('{"code":400,"type":"exceed_context_size_error"}', PromptTooLong),
+    ],
+)
+def test_an_error_inside_the_stream_has_its_meaning(error: str, kind: type[InferenceError]) -> None:
+    with pytest.raises(kind):
+        Progress().feed(f'data: {{"error":{error}}}\n\n'.encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"[]", b"null", b"1", b"{", b"\xff", b'{"choices":null}', b'{"choices":[{"delta":{"content":5}}]}', b'{"choices":[' + b"[" * 100_000],
+)
+def test_a_wrong_shape_is_garbage(data: bytes) -> None:
+    with pytest.raises(GarbageAnswer):
+        Progress().feed(b"data: " + data + b"\n\n")
+
+
+def test_a_whole_completion_is_read_too() -> None:
+    progress = Progress()
+    progress.take_whole(b'{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3}}')
+
+    assert progress.answer(started=0, ended=1).text == "Hi"
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_rejected(data: bytes) -> None:
+    progress = Progress()
+    try:
+        progress.feed(b"data: " + data)
+        progress.feed(data + b"\n")
+        progress.end()
+    except InferenceError:
+        return
