@@ -42,7 +42,7 @@ class _Event(msgspec.Struct):
 
     choices: list[_Choice] = []
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -119,7 +119,7 @@ class Progress:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise GarbageAnswer("the answer is not the JSON of a completion") from error
-        if event.error is not None and bytes(event.error) != b"null":
+        if bytes(event.error) not in (b"", b"null"):
             raise _meaning(bytes(event.error))
         if event.usage is not None:
             self._usage = event.usage

@@ -167,13 +167,22 @@ class Wire:
                     raise
 
     def _client(self) -> tuple[httpx.Client, Deadline]:
-        mine: tuple[httpx.Client, Deadline] | None = getattr(self._mine, "client", None)
+        mine: _Mine | None = getattr(self._mine, "own", None)
         if mine is None:
-            deadline = Deadline()
-            # trust_env off: settings alone decide where a contact's words go, no proxy variable does.
-            client = httpx.Client(transport=_Transport(deadline), headers=self._headers, trust_env=False, follow_redirects=False)
-            mine = self._mine.client = (client, deadline)
-        return mine
+            mine = self._mine.own = _Mine(self._headers)
+        return mine.client, mine.deadline
+
+
+class _Mine:
+    """A thread's client; closed with the thread, or with the wire."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.deadline = Deadline()
+        # trust_env off: settings alone decide where a contact's words go, no proxy variable does.
+        self.client = httpx.Client(transport=_Transport(self.deadline), headers=headers, trust_env=False, follow_redirects=False)
+
+    def __del__(self) -> None:
+        self.client.close()
 
 
 def read_at_most(response: httpx.Response, limit: int) -> bytes | None:

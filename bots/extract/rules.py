@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,13 @@ class Lexicon:
     plain: frozenset[tuple[str, ...]]
     exact: frozenset[tuple[str, ...]]
     longest: int
+    #: What a phrase may begin with: most words begin none.
+    firsts: frozenset[str]
 
     def length_at(self, words: Sequence[Word], at: int) -> int:
         """How many words of the longest phrase that starts here; 0 when none does."""
+        if words[at].folded not in self.firsts and words[at].text.lower() not in self.firsts:
+            return 0
         for length in range(min(self.longest, len(words) - at), 0, -1):
             window = words[at : at + length]
             if tuple(word.folded for word in window) in self.plain or tuple(word.text.lower() for word in window) in self.exact:
@@ -33,6 +37,15 @@ class Lexicon:
     def holds(self, word: Word) -> bool:
         """Whether this one word is in it."""
         return (word.folded,) in self.plain or (word.text.lower(),) in self.exact
+
+    def joined(self, other: Lexicon) -> Lexicon:
+        """Both lists as one."""
+        return Lexicon(
+            plain=self.plain | other.plain,
+            exact=self.exact | other.exact,
+            longest=max(self.longest, other.longest),
+            firsts=self.firsts | other.firsts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +85,17 @@ class Rules:
 
     languages: tuple[Language, ...]
     by_first_word: dict[str, tuple[Rule, ...]]
+    #: The word lists of all languages as one.
+    any_language: dict[str, Lexicon]
 
     def any_length_at(self, name: str, words: Sequence[Word], at: int) -> int:
         """The longest phrase of this list, in any language, that starts here."""
-        return max(language.words[name].length_at(words, at) for language in self.languages)
+        return self.any_language[name].length_at(words, at)
 
     def any_holds(self, name: str, words: Iterable[Word]) -> bool:
         """Whether any of the words is in this list of any language."""
-        return any(language.words[name].holds(word) for word in words for language in self.languages)
+        lexicon = self.any_language[name]
+        return any(lexicon.holds(word) for word in words)
 
     def leads_at(self, words: Sequence[Word], at: int) -> list[tuple[Rule, int, dict[str, str]]]:
         """The rules whose lead starts here, longest first, with the lead's length and what stood in its slots."""
@@ -110,6 +126,7 @@ def load() -> Rules:
                 index.setdefault(rule.lead[0], []).append(rule)
     return Rules(
         languages=tuple(languages),
+        any_language={name: reduce(Lexicon.joined, (language.words[name] for language in languages)) for name in _WORDS},
         by_first_word={first: tuple(sorted(rules, key=lambda rule: -len(rule.lead))) for first, rules in index.items()},
     )
 
@@ -141,4 +158,4 @@ def _match(rule: Rule, words: Sequence[Word], at: int) -> dict[str, str] | None:
 def _lexicon(entries: Sequence[str], *, exact: bool) -> Lexicon:
     phrases = [tuple(entry.lower().split()) for entry in entries]
     plain = frozenset(phrase for phrase in phrases if not exact and fold(" ".join(phrase)) == " ".join(phrase))
-    return Lexicon(plain=plain, exact=frozenset(phrases) - plain, longest=max(len(phrase) for phrase in phrases))
+    return Lexicon(plain=plain, exact=frozenset(phrases) - plain, longest=max(len(phrase) for phrase in phrases), firsts=frozenset(phrase[0] for phrase in phrases))

@@ -47,6 +47,8 @@ class Sentence:
 
 def fold(text: str) -> str:
     """Lower case, without accents, one kind of apostrophe."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFD", text.translate(_APOSTROPHES).casefold())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 

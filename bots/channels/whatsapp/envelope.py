@@ -17,6 +17,8 @@ from bots.domain import EventKind, InboundEvent, Received
 OBJECT = "whatsapp_business_account"
 #: The platform sends at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
+#: So many items that are no objects go into the key of their event.
+_SEEN = 100
 
 
 def parse(body: bytes) -> Received:
@@ -125,7 +127,7 @@ def _objects(fields: Fields, name: str, what: str, account: str | None = None) -
         else:
             yield found
     if others:
-        yield _unknown(what, others, f"{len(others)} in {name} that are no objects", account)
+        yield _unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are no objects", account)
 
 
 def _unknown(content_type: str, seen: object, reason: str, account: str | None = None) -> InboundEvent:

@@ -166,8 +166,27 @@ def _is_huge(value: object) -> bool:
 def digest(*values: object) -> str:
     """Return a key for something without an id: the same content gives the same key, whatever the order of its fields."""
     try:
-        told = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     except (RecursionError, ValueError):
-        # Too deep or too long a number to be written again; alike things share a key, and the envelope keeps the body.
-        told = f"{len(values)} values that cannot be written"
-    return hashlib.sha256(told.encode()).hexdigest()
+        # Too deep, or a number too long to be written again.
+        return _walk(values)
+
+
+def _walk(values: object) -> str:
+    """Hash a JSON value of any depth without going back into itself."""
+    told = hashlib.sha256()
+    waiting: list[object] = [values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            pairs = sorted(cast("Fields", value).items(), key=lambda pair: pair[0])
+            told.update(f"{{{len(pairs)};".encode())
+            waiting += [side for pair in pairs for side in pair]
+        elif isinstance(value, list | tuple):
+            inner = cast("list[object]", list(cast("list[object]", value)))
+            told.update(f"[{len(inner)};".encode())
+            waiting += inner
+        else:
+            text = hex(value) if isinstance(value, int) else str(value)
+            told.update(f"{type(value).__name__}{len(text)};{text}".encode("utf-8", "surrogatepass"))
+    return told.hexdigest()

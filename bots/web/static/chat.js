@@ -164,7 +164,8 @@ function showWork() {
   const follow = nearEnd();
   const grown = state.growing?.text ?? "";
   $("growing").hidden = !grown;
-  if (grown) $("growing").querySelector(".words").replaceWith(words(grown));
+  // Emptied when it is hidden: another contact's page must not hold these words.
+  $("growing").querySelector(".words").replaceWith(words(grown));
   $("dots").hidden = !state.typing || Boolean(grown);
   const said = state.typing || grown ? "the bot is typing …" : "talking with the bot";
   if ($("presence").textContent !== said) $("presence").textContent = said;

@@ -1,0 +1,124 @@
+"""WhatsApp webhooks by table: a payload file in, exactly these events out. A new oddity is a new file and a line in expected.jsonl."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bots.channels.whatsapp import parse
+from bots.channels.whatsapp.envelope import EVENTS_LIMIT
+from bots.channels.whatsapp.fields import TEXT_LIMIT
+from bots.domain import EventKind, InboundEvent
+
+CORPUS = Path(__file__).parent.parent / "corpus" / "whatsapp"
+EXPECTED = {row["file"]: row for row in map(json.loads, (CORPUS / "expected.jsonl").read_text("utf-8").splitlines())}
+
+
+def told(event: InboundEvent) -> dict[str, Any]:
+    """Write an event as expected.jsonl does: what is absent is left out."""
+    row: dict[str, Any] = {
+        "kind": event.kind.value,
+        "event_key": event.event_key,
+        "contact": [f"{identity.kind.value}:{identity.value}" for identity in event.identities],
+    }
+    for name in ("account_external_id", "contact_name", "text", "content_type", "reason"):
+        if getattr(event, name) is not None:
+            row[name] = getattr(event, name)
+    if event.occurred_at is not None:
+        row["occurred_at"] = event.occurred_at.isoformat()
+    row["supported"] = event.supported
+    if event.reply_at_once:
+        row["reply_at_once"] = True
+    if event.status is not None:
+        status = event.status
+        row["status"] = [status.external_id, status.status.value, status.correlation, status.error_code]
+    return row
+
+
+def a_text(**more: object) -> dict[str, Any]:
+    return {"from": "34600111222", "id": "wamid.A", "timestamp": "1795500000", "type": "text", "text": {"body": "Hola"}, **more}
+
+
+def a_body(*messages: object) -> bytes:
+    value = {"metadata": {"phone_number_id": "7"}, "messages": list(messages)}
+    return json.dumps({"entry": [{"id": "9", "changes": [{"field": "messages", "value": value}]}]}).encode()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.glob("*.json")))
+def test_a_payload_gives_exactly_the_events_of_the_table(name: str) -> None:
+    row = EXPECTED[name]
+
+    received = parse((CORPUS / name).read_bytes())
+
+    assert {"reason": row.get("reason"), "events": row["events"]} == {
+        "reason": received.reason,
+        "events": [told(event) for event in received.events],
+    }
+
+
+def test_every_line_of_the_table_has_its_file_and_there_are_many() -> None:
+    assert sorted(EXPECTED) == sorted(path.name for path in CORPUS.glob("*.json"))
+    assert len(EXPECTED) >= 35
+
+
+def test_a_second_delivery_has_the_same_keys() -> None:
+    for path in CORPUS.glob("*.json"):
+        once, again = parse(path.read_bytes()), parse(path.read_bytes())
+
+        assert [event.event_key for event in once.events] == [event.event_key for event in again.events]
+
+
+def test_a_message_without_an_id_has_the_key_of_its_content_whatever_the_order_of_its_fields() -> None:
+    message = a_text()
+    del message["id"]
+    other = {**message, "text": {"body": "Adiós"}}
+    turned = dict(reversed(message.items()))
+
+    keys = [parse(a_body(one)).events[0].event_key for one in (message, turned, other)]
+
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_deep_message_without_an_id_has_a_key_of_its_own() -> None:
+    keys: set[str] = set()
+    for word in ("one", "two"):
+        deep = a_body({"type": "text", "text": {"body": word}, "x": "X"}).replace(b'"X"', b"[" * 900 + b"9" * 30 + b"]" * 900)
+        keys.add(parse(deep).events[0].event_key)
+
+    assert len(keys) == 2
+
+
+def test_a_text_is_cut_to_what_we_keep() -> None:
+    event = parse(a_body(a_text(text={"body": "a" * (TEXT_LIMIT + 1)}))).events[0]
+
+    assert event.text == "a" * TEXT_LIMIT
+
+
+def test_a_thousand_updates_in_one_body_are_all_read() -> None:
+    events = parse(a_body(*(a_text(id=f"wamid.{n}") for n in range(1000)))).events
+
+    assert [event.event_key for event in events] == [f"wamid.{n}" for n in range(1000)]
+
+
+def test_a_body_with_more_items_than_any_platform_sends_is_left_to_an_operator() -> None:
+    received = parse(a_body(*({} for _ in range(EVENTS_LIMIT + 1))))
+
+    assert len(received.events) == EVENTS_LIMIT
+    assert received.reason is not None
+
+
+def test_a_million_items_that_are_no_objects_are_one_unknown_event() -> None:
+    received = parse(a_body(*(0 for _ in range(1_000_000))))
+
+    assert [event.kind for event in received.events] == [EventKind.UNKNOWN]
+
+
+@pytest.mark.parametrize("wrong", [None, 7, 1.5, True, "", "x", [], ["x"], {}, {"x": 1}])
+@pytest.mark.parametrize("name", ["from", "timestamp", "context", "referral", "errors", "from_user_id"])
+def test_a_wrong_typed_field_costs_that_field_and_not_the_event(name: str, wrong: object) -> None:
+    (event,) = parse(a_body(a_text(**{name: wrong}))).events
+
+    assert (event.kind, event.event_key, event.text, event.supported) == (EventKind.MESSAGE, "wamid.A", "Hola", True)
