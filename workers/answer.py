@@ -14,8 +14,8 @@ from bots.extract.commands import Command, language_of, parse_command, unsupport
 from bots.storage.claims import Claim, ClaimedMessage
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
 from inference.answer_guard import check
-from inference.errors import GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
-from inference.types import Answer, Message
+from inference.errors import AnswerCut, GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.types import Answer, Message, Usage
 from workers import prompt
 from workers.commands import Effect, obey
 from workers.deps import Deps, Seat
@@ -103,6 +103,10 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                     on_text=live.partial if claim.watched else None,
                 )
                 text = check(answer, messages)
+            except AnswerCut as error:
+                # Too slow to come to its end: what is there is an answer all the same, and asking again would end alike.
+                draft.calls.append(_call(deps, messages, attempt, "cut", None))
+                return _answered(claim, seat, draft, texts, _whole_or(seat, error.text, messages), history_from, reason="cut")
             except GarbageAnswer:
                 draft.calls.append(_call(deps, messages, attempt, "garbage", None))
                 continue
@@ -122,10 +126,23 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                 draft.calls.append(_call(deps, messages, attempt, "refused", None))
                 return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
             draft.calls.append(_call(deps, messages, attempt, "ok", answer))
-            draft.parts.extend(seat.channel.render(text))
-            return _result(claim, seat, draft, state="answered", texts=texts, answer=text, history_from=history_from)
-    draft.parts.extend(seat.channel.render(seat.bot.fallback_text))
-    return _result(claim, seat, draft, state="answered", reason="fallback", texts=texts, answer=seat.bot.fallback_text, history_from=history_from)
+            return _answered(claim, seat, draft, texts, text, history_from)
+    return _answered(claim, seat, draft, texts, seat.bot.fallback_text, history_from, reason="fallback")
+
+
+def _answered(
+    claim: Claim, seat: Seat, draft: _Draft, texts: Sequence[ClaimedMessage], text: str, history_from: int | None, *, reason: str | None = None
+) -> TurnResult:
+    draft.parts.extend(seat.channel.render(text))
+    return _result(claim, seat, draft, state="answered", reason=reason, texts=texts, answer=text, history_from=history_from)
+
+
+def _whole_or(seat: Seat, text: str, messages: Sequence[Message]) -> str:
+    """What the model came to say, or the fallback text where that is nothing."""
+    try:
+        return check(Answer(text=text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length"), messages)
+    except GarbageAnswer:
+        return seat.bot.fallback_text
 
 
 def _wait(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, retry_s: float) -> TurnResult:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import weakref
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -15,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bots.channels.deadline import DeadlineTransport
+from bots.channels.graph_deadline import DeadlineTransport
 from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
 from bots.domain import Sent
 from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown
@@ -46,7 +45,7 @@ class GraphClient:
         self._deadline_s = deadline_s
         self._ssl = ssl_context if ssl_context is not None else ssl.create_default_context()
         self._own = threading.local()
-        self._all: weakref.WeakSet[httpx.Client] = weakref.WeakSet()
+        self._all: list[tuple[threading.Thread, httpx.Client]] = []
         self._lock = threading.Lock()
 
     def send(self, sender: str, message: Json, *, token: str) -> Sent:
@@ -87,8 +86,8 @@ class GraphClient:
     def close(self) -> None:
         """Close every thread's connections."""
         with self._lock:
-            clients = list(self._all)
-        for client in clients:
+            clients, self._all = self._all, []
+        for _, client in clients:
             client.close()
 
     def _client(self) -> tuple[httpx.Client, DeadlineTransport]:
@@ -98,9 +97,17 @@ class GraphClient:
             # trust_env off: settings come from one place, and a netrc file must not replace the token.
             client = httpx.Client(transport=transport, timeout=None, follow_redirects=False, trust_env=False)  # noqa: S113 - the deadline
             mine = self._own.client = (client, transport)
-            with self._lock:
-                self._all.add(client)
+            self._keep(client)
         return mine
+
+    def _keep(self, client: httpx.Client) -> None:
+        """Keep this thread's client for closing, and close those of threads that have ended."""
+        with self._lock:
+            ended = [one for thread, one in self._all if not thread.is_alive()]
+            self._all = [(thread, one) for thread, one in self._all if thread.is_alive()]
+            self._all.append((threading.current_thread(), client))
+        for one in ended:
+            one.close()
 
 
 def _read(response: httpx.Response) -> Answer:

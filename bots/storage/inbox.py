@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from bots.domain import Account, InboundEvent
 from bots.errors import StorageUnavailable
@@ -44,6 +44,20 @@ def accept(
     )
     try:
         found: dict[str, Any] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
+    except DataError as error:
+        if not events:
+            raise StorageUnavailable from error
+        # Postgres cannot hold what is in there: trying again would not help, an operator's look may.
+        return accept(
+            connection,
+            account,
+            (),
+            queue=queue,
+            body=body,
+            quarantine="not_storable",
+            debounce_s=debounce_s,
+            debounce_cap_s=debounce_cap_s,
+        )
     except DBAPIError as error:
         raise StorageUnavailable from error
     return tuple(UUID(contact) for contact in found["contacts"])

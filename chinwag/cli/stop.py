@@ -24,7 +24,8 @@ def command() -> None:
         return
     os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + _DEADLINE_S
-    while ground.runner() == pid:
+    # The folder is free a moment before the process is gone.
+    while ground.runner() == pid or _runs(pid):
         if time.monotonic() > end:
             typer.echo(
                 f"Process {pid} did not stop within {_DEADLINE_S:.0f} s: end it with kill -9 {pid}, its parts end with it.", err=True
@@ -32,6 +33,13 @@ def command() -> None:
             raise typer.Exit(2)
         time.sleep(0.05)
     typer.echo("Stopped.")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def own_ground() -> Ground:

@@ -227,6 +227,7 @@ create table model_calls (
     constraint fk_model_calls_turn foreign key (tenant_id, turn_id) references turns on delete cascade
 );
 create index ix_model_calls_turn on model_calls (turn_id);
+create index ix_model_calls_created_at on model_calls (created_at);
 
 create table recalls (
     tenant_id uuid not null,

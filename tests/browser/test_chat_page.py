@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
@@ -15,8 +15,8 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.browser
 
 _SOON_MS = 20_000
-_DESKTOP = {"width": 1360, "height": 860}
-_PHONE = {"width": 390, "height": 844}
+_DESKTOP = ViewportSize(width=1360, height=860)
+_PHONE = ViewportSize(width=390, height=844)
 _LAST = ".row.in:not(#growing):not(#dots) .bubble"
 
 

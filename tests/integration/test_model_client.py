@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import time
@@ -208,7 +209,7 @@ def test_five_failures_open_the_breaker_and_busy_ones_do_not(server: _Server) ->
         with pytest.raises(ModelUnavailable):
             _chat(client)
 
-    assert server.log()["count"] and len(server.log()["requests"]) == 8 + 5
+    assert len(server.log()["requests"]) == 8 + 5
 
     server.script(answer="back again")
 
@@ -272,6 +273,36 @@ def test_many_threads_share_one_ssl_context_and_none_waits_for_another(server: _
     assert time.monotonic() - began < 3
     assert shared_ssl_context() is shared_ssl_context()
     assert isinstance(shared_ssl_context(), ssl.SSLContext)
+
+
+async def _ask_at_once(port: int, requests: int, release: str) -> list[bytes]:
+    body = b'{"messages":[{"role":"user","content":"hold on"}],"max_tokens":9}'
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+        return head.split(b"\r\n")[0]
+
+    async def let_go() -> None:
+        async with httpx.AsyncClient() as client:
+            while (await client.get(f"{release}/_log?after=1000000")).json()["held"] < requests:  # noqa: ASYNC110 - the state of another process
+                await asyncio.sleep(0.05)
+            await client.post(f"{release}/_release")
+
+    answers, _ = await asyncio.wait_for(asyncio.gather(asyncio.gather(*(ask() for _ in range(requests))), let_go()), 30)
+    return answers
+
+
+def test_the_scripted_model_holds_a_thousand_requests_at_once(server: _Server) -> None:
+    server.script(mode="hold", match="hold on")
+
+    answers = asyncio.run(_ask_at_once(int(server.url.rsplit(":")[-1]), 1000, server.url))
+
+    assert answers == [b"HTTP/1.1 200 OK"] * 1000
 
 
 def test_a_proxy_variable_does_not_divert_the_call(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,8 @@ def a_person(name: str = "Ada", *, bsuid: str | None = None) -> Person:
 
 def marked(person: Person, words: str) -> str:
     """Words that say whose they are: the invariants look for them in other people's prompts and in logs."""
-    return f"{words} {CANARY}{person.number}"
+    # The closing letter: a mark that an answer cut short must not pass for another number.
+    return f"{words} {CANARY}{person.number}z"
 
 
 def a_wamid() -> str:

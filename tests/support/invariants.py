@@ -12,7 +12,7 @@ from tests.support import build
 if TYPE_CHECKING:
     from tests.support.stack import Stack
 
-_MARK = re.compile(build.CANARY + r"(\d+)")
+_MARK = re.compile(build.CANARY + r"(\d+)z")
 _SECRETS = (build.APP_SECRET, build.VERIFY_TOKEN, build.ACCESS_TOKEN, build.CANARY)
 _NUMBER = re.compile(r"(?<!\d)1555\d{7}(?!\d)")
 #: The fakes are no part of the service: their records hold what was said.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_at_most_one_probe_in_five_seconds() -> None:
             breaker.failed()
 
     assert len(let_in) <= 4
-    assert all(later - earlier >= 4.99 for earlier, later in zip(let_in, let_in[1:], strict=False))
+    assert all(later - earlier >= 4.99 for earlier, later in pairwise(let_in))
 
 
 @pytest.mark.parametrize("report", ["succeeded", "busy"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def test_any_cut_of_the_stream_gives_the_same_answer(cuts: list[int]) -> None:
     borders = [0, *sorted(cuts), len(_STREAM)]
     seen: list[str] = []
     progress = Progress(seen.append)
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         progress.feed(_STREAM[start:end])
     progress.end()
     answer = progress.answer(started=0, ended=1)

@@ -23,7 +23,12 @@ READABLE = [json.loads(body) for body in BODIES if body.startswith(b"{\n")]
 BOUND_S = 8.0
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["text", "messages", "wamid.A", "\x00", "\ud800"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["text", "messages", "wamid.A", "\x00", "\ud800"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )

@@ -183,7 +183,7 @@ def _walk(values: object) -> str:
             told.update(f"{{{len(pairs)};".encode())
             waiting += [side for pair in pairs for side in pair]
         elif isinstance(value, list | tuple):
-            inner = cast("list[object]", list(cast("list[object]", value)))
+            inner = list(cast("list[object]", value))
             told.update(f"[{len(inner)};".encode())
             waiting += inner
         else:

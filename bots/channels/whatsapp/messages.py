@@ -21,7 +21,7 @@ from bots.channels.whatsapp.fields import (
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
 from bots.domain import EventKind, Identity, InboundEvent
 
-#: Keys of messages that came without an id; the platform's own ids never begin so.
+#: Keys of messages that came without an id, or with one too long to keep; the platform's own ids never begin so.
 DERIVED = "message:"
 _COMMAND_LIMIT = 64
 
@@ -93,7 +93,7 @@ def _type_of(item: Fields) -> str:
 def _key(item: Fields, kind: EventKind, account: str | None) -> str:
     found = id_of(item, "id")
     if found is None and isinstance(item.get("id"), str) and item["id"].strip():
-        found = "long:" + digest(item["id"])
+        found = DERIVED + digest(item["id"])
     if found is None:
         return f"{kind}:{digest(account, item)}" if kind is not EventKind.MESSAGE else DERIVED + digest(account, item)
     if kind in {EventKind.REACTION, EventKind.EDIT, EventKind.REVOKE}:

@@ -96,6 +96,7 @@ model_calls = Table(
     PrimaryKeyConstraint("tenant_id", "id", name="pk_model_calls"),
     ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.id"], name="fk_model_calls_turn", ondelete="CASCADE"),
     Index("ix_model_calls_turn", "turn_id"),
+    Index("ix_model_calls_created_at", "created_at"),
 )
 
 recalls = Table(

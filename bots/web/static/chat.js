@@ -8,7 +8,7 @@ const NAMES = ["Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farid", "Greta", "Ha
 // No sign of life for this long and the stream is opened anew.
 const SILENT_MS = 30000;
 
-const state = { slug: "", name: "", contacts: [], talk: null, posting: [], growing: null, typing: false, story: null, seen: new Map(), version: 0 };
+const state = { slug: "", name: "", contacts: [], talk: null, posting: [], growing: null, typing: false, story: null, told: "", seen: new Map(), version: 0 };
 let source = null;
 let heard = Date.now();
 let reopen = 0;
@@ -56,7 +56,7 @@ function showContacts() {
 function switchTo(slug) {
   const contact = state.contacts.find((candidate) => candidate.slug === slug) ?? { slug, name: remembered()[slug] ?? slug };
   if (!state.contacts.includes(contact)) state.contacts.unshift(contact);
-  Object.assign(state, { slug, name: contact.name, talk: null, posting: [], growing: null, typing: false, story: null, seen: new Map(), version: state.version + 1 });
+  Object.assign(state, { slug, name: contact.name, talk: null, posting: [], growing: null, typing: false, story: null, told: "", seen: new Map(), version: state.version + 1 });
   localStorage.setItem("last", slug);
   const { class: style, text } = face(contact.name);
   $("face").className = style;
@@ -239,9 +239,9 @@ async function showStory() {
   const answer = await fetch(`/chat/turns/${turn}?contact=${encodeURIComponent(slug)}`).catch(() => null);
   if (!answer?.ok || version !== state.version) return;
   const print = await answer.text();
-  if ($("story").dataset.print === print) return;
+  if (version !== state.version || state.told === print) return;
   const top = $("story").scrollTop;
-  $("story").dataset.print = print;
+  state.told = print;
   $("story").replaceChildren(...tell(JSON.parse(print)));
   $("story").scrollTop = top;
 }
