@@ -106,7 +106,8 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
             except AnswerCut as error:
                 # Too slow to come to its end: what is there is an answer all the same, and asking again would end alike.
                 draft.calls.append(_call(deps, messages, attempt, "cut", None))
-                return _answered(claim, seat, draft, texts, _whole_or(seat, error.text, messages), history_from, reason="cut")
+                said = _whole_or(seat, error.text, messages)
+                return _answered(claim, seat, draft, said, texts=texts, history_from=history_from, reason="cut")
             except GarbageAnswer:
                 draft.calls.append(_call(deps, messages, attempt, "garbage", None))
                 continue
@@ -126,12 +127,19 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                 draft.calls.append(_call(deps, messages, attempt, "refused", None))
                 return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
             draft.calls.append(_call(deps, messages, attempt, "ok", answer))
-            return _answered(claim, seat, draft, texts, text, history_from)
-    return _answered(claim, seat, draft, texts, seat.bot.fallback_text, history_from, reason="fallback")
+            return _answered(claim, seat, draft, text, texts=texts, history_from=history_from)
+    return _answered(claim, seat, draft, seat.bot.fallback_text, texts=texts, history_from=history_from, reason="fallback")
 
 
 def _answered(
-    claim: Claim, seat: Seat, draft: _Draft, texts: Sequence[ClaimedMessage], text: str, history_from: int | None, *, reason: str | None = None
+    claim: Claim,
+    seat: Seat,
+    draft: _Draft,
+    text: str,
+    *,
+    texts: Sequence[ClaimedMessage],
+    history_from: int | None,
+    reason: str | None = None,
 ) -> TurnResult:
     draft.parts.extend(seat.channel.render(text))
     return _result(claim, seat, draft, state="answered", reason=reason, texts=texts, answer=text, history_from=history_from)
@@ -170,6 +178,9 @@ def _result(
     history_from: int | None = None,
 ) -> TurnResult:
     effect = draft.effect
+    if effect.closes and texts:
+        # More was said behind /reset: the talk goes on, and tells nothing from before.
+        history_from = claim.number
     recalls = (
         [Recalled(memory=memory.id, reason="told before this talk") for memory in claim.memories] if texts and seat.bot.memory_on else []
     )
