@@ -15,8 +15,9 @@ import structlog
 from inference.breaker import Breaker
 from inference.errors import AnswerCut, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
 from inference.sse import Progress
-from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Deadline, Wire, read_at_most
+from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, read_at_most
 from inference.types import Answer, Endpoint, Message, Timeouts
+from wire.deadline import Deadline
 
 log = structlog.get_logger()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -14,14 +15,18 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bots.channels.graph_deadline import DeadlineTransport
 from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
 from bots.domain import Sent
 from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown
+from wire.transport import DeadlineTransport
 
 Json = dict[str, Any]
 
 ANSWER_LIMIT = 256 * 1024
+#: More than one address of a host may be tried, each with this share of the time.
+_CONNECT_SHARE = 1 / 3
+#: Kept only briefly: a connection that the platform closes while we write is a send of unknown outcome.
+_KEEP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class GraphClient:
             raise BadSetting("The Graph API's address has to begin with https:// or http:// and name a host.")
         self._base = f"{base_url.rstrip('/')}/{quote(version.strip('/'), safe='')}"
         self._deadline_s = deadline_s
-        self._ssl = ssl_context if ssl_context is not None else ssl.create_default_context()
+        self._ssl = ssl_context
         self._own = threading.local()
         self._all: list[tuple[threading.Thread, httpx.Client]] = []
         self._lock = threading.Lock()
@@ -76,7 +81,8 @@ class GraphClient:
         if content is not None:
             headers["Content-Type"] = "application/json"
         client, transport = self._client()
-        transport.deadline.start(self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s))
+        total_s = self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s)
+        transport.deadline.start(until=time.monotonic() + total_s, connect_s=total_s * _CONNECT_SHARE)
         try:
             with client.stream(method, f"{self._base}/{path}", content=content, headers=headers) as response:
                 return _read(response)
@@ -93,7 +99,7 @@ class GraphClient:
     def _client(self) -> tuple[httpx.Client, DeadlineTransport]:
         mine: tuple[httpx.Client, DeadlineTransport] | None = getattr(self._own, "client", None)
         if mine is None or mine[0].is_closed:
-            transport = DeadlineTransport(self._ssl)
+            transport = DeadlineTransport(self._ssl, keep_s=_KEEP_S)
             # trust_env off: settings come from one place, and a netrc file must not replace the token.
             client = httpx.Client(transport=transport, timeout=None, follow_redirects=False, trust_env=False)  # noqa: S113 - the deadline
             mine = self._own.client = (client, transport)

@@ -3,205 +3,180 @@
 from __future__ import annotations
 
 import os
-import pwd
-import re
-import shutil
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.checkout import Checkout, Running
+from tests.support.processes import until
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-_ROOT = Path(__file__).parent.parent.parent
-_CHAT = re.compile(r"^Chat page: (http://127\.0\.0\.1:\d+)/chat$", re.MULTILINE)
-_ADMIN = re.compile(r"^Admin: http://127\.0\.0\.1:\d+/admin/\S+$", re.MULTILINE)
-
-
-def _eventually(claim: Callable[[], bool], *, within_s: float) -> bool:
-    end = time.monotonic() + within_s
-    while not claim():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-class Clone:
-    """A fresh clone with the work tree's files, and `make` in it."""
-
-    def __init__(self, folder: Path, *, user: str | None = None) -> None:
-        self.folder = folder
-        self._user = user
-        self._runs: list[subprocess.Popen[bytes]] = []
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=_ROOT, capture_output=True, check=True
-        )
-        for name in filter(None, listed.stdout.decode().split("\0")):
-            if (_ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(_ROOT / name, folder / name)
-        if user is not None:
-            subprocess.run(["chown", "-R", user, str(folder)], check=True)
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        entry = pwd.getpwnam(self._user) if self._user else None
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("CHINWAG_", "PYTHONPATH", "MAKE", "VIRTUAL_ENV"))}
-        env.pop("MODEL", None)
-        run = subprocess.Popen(
-            ["make", *arguments],
-            cwd=self.folder,
-            env={**env, **({"HOME": str(self.folder.parent)} if entry else {})},
-            stdout=(self.folder.parent / "out").open("ab"),
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            **({"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if entry else {}),
-        )
-        self._runs.append(run)
-        return run
-
-    def run(self, *arguments: str, within_s: float = 240) -> tuple[int, str]:
-        before = len(self.said())
-        return self.start(*arguments).wait(within_s), self.said()[before:]
-
-    def said(self) -> str:
-        out = self.folder.parent / "out"
-        return out.read_text(errors="replace") if out.exists() else ""
-
-    def up(self, *arguments: str, within_s: float = 240) -> tuple[subprocess.Popen[bytes], str]:
-        before = len(self.said())
-        run = self.start("run", "PORT=0", "MODEL=tiny", *arguments)
-        assert _eventually(lambda: run.poll() is not None or bool(_ADMIN.search(self.said()[before:])), within_s=within_s)
-        found = _CHAT.search(self.said()[before:])
-        assert found, self.said()[before:]
-        return run, found[1]
-
-    def processes(self) -> list[int]:
-        mine = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.fsencode(f"{self.folder}/") in (entry / "cmdline").read_bytes():
-                    mine.append(int(entry.name))
-            except OSError:
-                continue
-        return mine
-
-    def supervisor(self) -> int:
-        return int((self.folder / ".chinwag" / "run" / "lock").read_text())
-
-    def end(self) -> None:
-        for run in self._runs:
-            if run.poll() is None:
-                os.killpg(run.pid, signal.SIGKILL)
-                run.wait()
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """A clone in a long folder that only its owner may enter."""
-    folder = tmp_path_factory.mktemp("clone") / ("long-" * 30)
-    folder.mkdir(mode=0o700)
-    made = Clone(folder)
-    yield made
-    made.end()
+def checkout() -> Iterator[Checkout]:
+    """A fresh clone in a folder with a name of 150 characters; when root runs the tests, an ordinary user owns it."""
+    with Checkout("long-" * 30) as made:
+        yield made
 
 
-def test_it_comes_up_says_where_and_stops_within_eight_seconds(clone: Clone) -> None:
-    run, web = clone.up()
-    commands = b"\n".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in clone.processes())
-
-    assert httpx.get(f"{web}/readyz").status_code == 200
-    assert httpx.get(f"{web}/chat").status_code == 200
-    assert b"celery" in commands
-    os.kill(run.pid, signal.SIGTERM)
-    assert _eventually(lambda: not clone.processes(), within_s=8)
+@pytest.fixture
+def stack(checkout: Checkout) -> Running:
+    """The running stack of that clone, started by `make run` unless a test before left it running."""
+    return checkout.up()
 
 
-def test_a_second_start_says_that_one_is_running_and_where(clone: Clone) -> None:
-    run, web = clone.up()
-    code, said = clone.run("run", "PORT=0", "MODEL=tiny")
-    stopped, _ = clone.run("stop")
-
-    assert (code, stopped) == (2, 0)
-    assert f"{web}/chat" in said
-    assert run.wait(10) is not None
+def _is_up(web: str) -> bool:
+    try:
+        return httpx.get(f"{web}/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
-def test_nothing_outlives_a_kill_of_the_supervisor_for_five_seconds(clone: Clone) -> None:
-    clone.up()
-    pids = clone.processes()
-    os.kill(clone.supervisor(), signal.SIGKILL)
+def test_every_command_line_holds_the_path_and_the_pages_answer(checkout: Checkout, stack: Running) -> None:
+    lines = checkout.command_lines()
+    ours = [line for line in lines.values() if not line.startswith(b"postgres: ")]
 
-    assert len(pids) >= 8
-    assert _eventually(lambda: not clone.processes(), within_s=5)
-
-
-def test_a_part_that_is_killed_comes_back(clone: Clone) -> None:
-    run, web = clone.up()
-    worker = next(pid for pid in clone.processes() if b"bots.web" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    os.kill(worker, signal.SIGKILL)
-
-    def is_back() -> bool:
-        try:
-            return httpx.get(f"{web}/readyz").status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    assert _eventually(lambda: worker not in clone.processes(), within_s=5)
-    assert _eventually(is_back, within_s=20)
-    run.send_signal(signal.SIGTERM)
-    run.wait(10)
+    assert httpx.get(f"{stack.web}/readyz").status_code == 200
+    assert httpx.get(f"{stack.web}/chat").status_code == 200
+    assert len(ours) >= 9
+    # Postgres names its own backends, and keeps 63 bytes of us.
+    assert all(os.fsencode(checkout.folder) in line for line in ours)
+    assert any(b"celery" in line for line in ours)
+    if checkout.user:
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in lines} == {checkout.user.pw_uid}
 
 
-def test_a_busy_port_is_one_line(clone: Clone) -> None:
+def test_the_command_finds_the_stack_from_any_folder_and_the_model_answers(checkout: Checkout, stack: Running) -> None:
+    assert stack.run.poll() is None
+    send = ("webhook", "send", "--account", "demo", "--text", "hello", "--wait", "60")
+    code, said = checkout.chinwag(*send, within=Path("/"))
+    checked, report = checkout.chinwag("doctor", within=Path("/"))
+
+    assert (code, bool(said.strip())) == (0, True), said
+    assert (checked, "WRONG" in report) == (0, False), report
+
+
+def test_a_part_that_is_killed_comes_back(checkout: Checkout, stack: Running) -> None:
+    web = next(pid for pid, line in checkout.command_lines().items() if b"bots.web" in line)
+    os.kill(web, signal.SIGKILL)
+
+    until(lambda: web not in checkout.command_lines(), timeout_s=5, what="the end of the web's process")
+    until(lambda: _is_up(stack.web), timeout_s=20, what="the web to come back")
+
+
+def test_a_second_start_says_where_the_first_one_is_and_make_stop_ends_it(checkout: Checkout, stack: Running) -> None:
+    code, said = checkout.make("run", "PORT=0", "MODEL=tiny")
+    still = _is_up(stack.web)
+    stopped, _ = checkout.make("stop")
+
+    assert (code, still, stopped) == (2, True, 0)
+    assert f"{stack.web}/chat" in said
+    assert not checkout.command_lines()
+    assert stack.run.wait(5) is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_it_all_within_eight_seconds(checkout: Checkout, number: signal.Signals) -> None:
+    stack = checkout.up()
+    before = len(checkout.said())
+    # As a terminal does: the whole foreground, make and what it started.
+    os.killpg(stack.run.pid, number)
+
+    assert checkout.is_empty(within_s=8), checkout.command_lines()
+    assert "Traceback" not in checkout.said()[before:]
+
+
+def test_nothing_outlives_a_kill_of_the_supervisor_for_five_seconds(checkout: Checkout, stack: Running) -> None:
+    assert stack.run.poll() is None
+    before = checkout.command_lines()
+    os.kill(checkout.supervisor(), signal.SIGKILL)
+
+    assert len(before) >= 9
+    assert checkout.is_empty(within_s=5), checkout.command_lines()
+
+
+def test_root_runs_it_in_a_folder_that_only_root_may_enter(checkout: Checkout) -> None:
+    checkout.stop()
+    with checkout.closed_to_others():
+        stack = checkout.up()
+
+        assert _is_up(stack.web)
+        checkout.stop()
+
+
+def test_a_busy_port_is_one_line(checkout: Checkout) -> None:
+    checkout.stop()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        code, said = clone.run("run", f"PORT={port}", "MODEL=tiny")
+        code, said = checkout.make("run", f"PORT={port}", "MODEL=tiny")
 
     assert code == 2
-    assert f"port {port} is taken" in said
+    assert _lines(said) == [f"Cannot run: port {port} is taken: give another with PORT=, for instance PORT={port + 1}"]
 
 
-def test_a_broken_model_is_one_line(clone: Clone) -> None:
-    broken = clone.folder.parent / "broken.gguf"
+def test_a_broken_model_is_one_line_and_leaves_nothing_running(checkout: Checkout) -> None:
+    checkout.stop()
+    broken = checkout.home / "broken.gguf"
     broken.write_bytes(b"GGUF" + b"\0" * 4096)
-    code, said = clone.run("run", "PORT=0", f"MODEL={broken}")
+    broken.chmod(0o644)
+    code, said = checkout.make("run", "PORT=0", f"MODEL={broken}")
 
     assert code == 2
-    assert "the chat model could not be loaded" in said
+    assert len([line for line in _lines(said) if "the chat model could not be loaded" in line]) == 1
     assert "Traceback" not in said
+    assert not checkout.command_lines()
 
 
-def test_a_wrong_python_is_one_line(clone: Clone) -> None:
-    code, said = clone.run("install", "PYTHON=/bin/false")
+def test_a_wrong_python_is_one_line(checkout: Checkout) -> None:
+    code, said = checkout.make("install", "PYTHON=/bin/false")
 
     assert code == 2
-    assert "Python 3.11 to 3.14" in said
+    assert [line for line in _lines(said) if "Python 3.11 to 3.14" in line] == _lines(said)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else; every other test here ran as an ordinary user")
-def test_an_ordinary_user_runs_it_too(tmp_path_factory: pytest.TempPathFactory) -> None:
-    home = Path(tmp_path_factory.mktemp("home"))
-    for folder in (home, *home.parents):
-        if folder.stat().st_uid == 0 and folder != Path("/") and str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    folder = home / "chinwag"
-    folder.mkdir()
-    made = Clone(folder, user="nobody")
-    try:
-        subprocess.run(["chown", "nobody", str(home)], check=True)
-        run, web = made.up()
+def test_no_network_is_one_line(checkout: Checkout) -> None:
+    """The package index is a port of loopback that nobody listens on."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        index = f"http://127.0.0.1:{closed.getsockname()[1]}/simple"
+        began = time.monotonic()
+        code, said = checkout.make("install", fresh=True, PIP_INDEX_URL=index, PIP_CONFIG_FILE=os.devnull, PIP_RETRIES="0")
 
-        assert httpx.get(f"{web}/readyz").status_code == 200
-        run.send_signal(signal.SIGTERM)
-        assert _eventually(lambda: not made.processes(), within_s=8)
-    finally:
-        made.end()
+    assert code == 2
+    assert _lines(said)[-1].startswith("Cannot install: the packages could not be installed: no package index could be reached")
+    assert time.monotonic() - began < 60
+
+
+def _lines(said: str) -> list[str]:
+    """What was said, without what says that the environment is there and without make's own last word."""
+    return [line for line in said.splitlines() if line.strip() and not line.startswith(("Environment ", "make: *** ", "make[1]: *** "))]
+
+
+def test_a_full_disk_is_one_line(checkout: Checkout) -> None:
+    checkout.stop()
+    with checkout.small_disk() as disk:
+        code, said = checkout.make("run", "PORT=0", "MODEL=tiny", CHINWAG_LOCAL_DATA=str(disk))
+
+    assert code == 2
+    assert len(_lines(said)) == 1
+    assert "is full" in _lines(said)[0]
+
+
+def test_reset_asks_first(checkout: Checkout) -> None:
+    checkout.up()
+    checkout.stop()
+    asked, said = checkout.make("reset")
+    kept = (checkout.folder / ".chinwag").exists()
+    code, _ = checkout.chinwag("reset", "--yes", within=Path("/"))
+
+    assert (asked, kept, code) == (2, True, 0)
+    assert "--yes" in said
+    assert not (checkout.folder / ".chinwag").exists()

@@ -27,9 +27,9 @@ from inference.errors import (
     PromptTooLong,
 )
 from inference.tokens import TokenCounter, estimate
-from inference.transport import shared_ssl_context
 from inference.types import Answer, Endpoint, Message, Timeouts
 from tests.support.processes import Process, Processes, until
+from wire.transport import shared_ssl_context
 
 _HI = (Message(role="system", content="You are Bo."), Message(role="user", content="hi there"))
 _SHORT = Timeouts(connect_s=1.0, first_token_s=0.6, silence_s=0.5, total_s=1.5)
