@@ -1,4 +1,4 @@
-"""Posts to model servers: one httpx client a thread, one SSL context for all, and a deadline that no dripping peer defeats."""
+"""Posts to model servers: one httpx transport a thread, one SSL context for all, and a deadline that no dripping peer defeats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEEP_S = 30.0
 
 
 class Wire:
-    """Posts JSON to one server. Every thread has a client and a deadline of its own."""
+    """Posts JSON to one server. Every thread has a transport and a deadline of its own."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self._base_url = base_url.rstrip("/")
@@ -31,35 +31,34 @@ class Wire:
 
         A kept connection that the server closed meanwhile fails before any byte of a response: then a new one is tried, once.
         """
-        client, deadline = self._client()
+        transport = self._transport()
+        deadline = transport.deadline
         deadline.start(until=until, connect_s=connect_s)
         while True:
             deadline.connected = False
-            request = client.build_request("POST", self._base_url + path, content=content)
+            request = httpx.Request("POST", self._base_url + path, headers=self._headers, content=content)
             try:
-                return client.send(request, stream=True, follow_redirects=False), deadline
+                # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
+                return transport.handle_request(request), deadline
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if deadline.connected:
                     raise
 
-    def _client(self) -> tuple[httpx.Client, Deadline]:
+    def _transport(self) -> DeadlineTransport:
         mine: _Mine | None = getattr(self._mine, "own", None)
         if mine is None:
-            mine = self._mine.own = _Mine(self._headers)
-        return mine.client, mine.deadline
+            mine = self._mine.own = _Mine()
+        return mine.transport
 
 
 class _Mine:
-    """A thread's client; closed with the thread, or with the wire."""
+    """A thread's transport; closed with the thread, or with the wire."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        transport = DeadlineTransport(keep_s=_KEEP_S)
-        self.deadline = transport.deadline
-        # trust_env off: settings alone decide where a contact's words go, no proxy variable does.
-        self.client = httpx.Client(transport=transport, headers=headers, trust_env=False, follow_redirects=False)
+    def __init__(self) -> None:
+        self.transport = DeadlineTransport(keep_s=_KEEP_S)
 
     def __del__(self) -> None:
-        self.client.close()
+        self.transport.close()
 
 
 def read_at_most(response: httpx.Response, limit: int) -> bytes | None:

@@ -100,7 +100,10 @@ class Rules:
     def leads_at(self, words: Sequence[Word], at: int) -> list[tuple[Rule, int, dict[str, str]]]:
         """The rules whose lead starts here, longest first, with the lead's length and what stood in its slots."""
         found: list[tuple[Rule, int, dict[str, str]]] = []
+        second = words[at + 1].folded if at + 1 < len(words) else ""
         for rule in self.by_first_word.get(words[at].folded, ()):
+            if len(rule.lead) > 1 and rule.lead[1] != second and not rule.lead[1].startswith("<"):
+                continue
             slots = _match(rule, words, at)
             if slots is not None:
                 found.append((rule, len(rule.lead), slots))

@@ -101,6 +101,8 @@ def join(words: tuple[Word, ...]) -> str:
 def _without_quotes(text: str) -> str:
     lines = [line for line in text.splitlines() if not line.lstrip().startswith((">", "|"))]
     text = "\n".join(lines)
+    if "'" not in text and not any(quote in text for quote in _QUOTES):
+        return text
     kept: list[str] = []
     at = 0
     while at < len(text):

@@ -7,6 +7,8 @@ import secrets
 
 from sqlalchemy import Connection, Engine, text
 
+from bots.storage.database import unit
+
 _LINK_HOURS = 24
 _SESSION_HOURS = 12
 
@@ -14,7 +16,7 @@ _SESSION_HOURS = 12
 def new_link(engine: Engine) -> str:
     """Make a one-time sign-in token, good for a day."""
     token = secrets.token_urlsafe(32)
-    with engine.begin() as connection:
+    with unit(engine) as connection:
         _put(connection, token, "link", _LINK_HOURS)
     return token
 

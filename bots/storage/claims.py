@@ -98,7 +98,7 @@ def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], s
 
 def waiting(engine: Engine) -> list[Waiting]:
     """What is due, what runs and what could run, by queue, for queues with due work."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.connect() as connection:
         rows = connection.exec_driver_sql("select queue, due, running, slots from work_waiting()").all()
     return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=row.slots) for row in rows]
 

@@ -19,7 +19,7 @@ _REPEATS_AFTER_S = (0.05, 0.3, 1.0, 2.0)
 
 
 def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | None = None) -> Engine:
-    """Make an engine with a bounded pool; name shows up in pg_stat_activity."""
+    """Make an engine with a bounded pool, on which each statement is a transaction; name shows up in pg_stat_activity."""
     options = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=" + ("1s" if name == "web" else "5s")
     if statement_timeout_s is not None:
         options += f" -c statement_timeout={int(statement_timeout_s * 1000)}"
@@ -27,6 +27,8 @@ def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | 
         url,
         pool_size=pool,
         max_overflow=0,
+        # Each statement its own transaction; unit() opens longer ones. The other way round costs two switches a statement.
+        isolation_level="AUTOCOMMIT",
         pool_timeout=5,
         pool_recycle=1800,
         connect_args={
@@ -47,7 +49,7 @@ def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | 
 def unit(engine: Engine, *, contact: UUID | None = None) -> Generator[Connection]:
     """One transaction, within one contact's rows where one is given. Commits by leaving the block."""
     try:
-        with engine.begin() as connection:
+        with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
             if contact is not None:
                 connection.execute(text("select set_config('app.contact_id', :contact, true)"), {"contact": str(contact)})
             yield connection
@@ -59,7 +61,7 @@ def unit(engine: Engine, *, contact: UUID | None = None) -> Generator[Connection
 def hot(engine: Engine) -> Generator[Connection]:
     """A connection on which each statement is a transaction of its own: one SQL function, one round trip."""
     try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with engine.connect() as connection:
             yield connection
     except (OperationalError, PoolTimeout) as error:
         raise StorageUnavailable from error
@@ -74,7 +76,7 @@ def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool 
     delays = _REPEATS_AFTER_S if repeat else ()
     for delay in (*delays, None):
         try:
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with engine.connect() as connection:
                 return connection.exec_driver_sql(statement, tuple(values)).scalar()
         except (DBAPIError, PoolTimeout) as error:
             if not _passing(error) or delay is None:

@@ -19,7 +19,7 @@ class Leader:
             # The lock lives as long as the connection: asking it anything proves both.
             self._connection.exec_driver_sql("select 1")
             return True
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._engine.connect()
         if connection.exec_driver_sql("select pg_try_advisory_lock(%s)", (self._key,)).scalar():
             self._connection = connection
             return True

@@ -66,7 +66,8 @@ def _run(stack: Stack, report: Report) -> None:
         # From here on nothing interrupts: everything has stopped within 8 s.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        report.line("Stopping")
+        if stack.supervisor.parts:
+            report.line("Stopping")
         stack.stop()
 
 

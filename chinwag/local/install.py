@@ -18,6 +18,17 @@ _STAMP = ".chinwag-lock"
 _OLDEST, _NEWEST = (3, 11), (3, 14)
 #: The wheels take 195 MB and unpacked 660 MB; with the test tools about 1.3 GB.
 _NEEDED_BYTES = 1_300_000_000
+#: What pip says when no index answers, also when it was told not to try twice.
+_UNREACHABLE = (
+    "Failed to establish",
+    "NewConnectionError",
+    "Temporary failure",
+    "Name or service not known",
+    "ConnectTimeout",
+    "ReadTimeout",
+    "ProxyError",
+    "(from versions: none)",
+)
 #: A sh header, since a kernel reads at most 127 bytes of an interpreter line on old systems and a checkout's path may be longer.
 _SCRIPT = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
@@ -113,10 +124,7 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     said = done.stderr + done.stdout
     if "No space left" in said:
         return "the disk is full; free 1.3 GB and start again"
-    if any(
-        word in said
-        for word in ("Failed to establish", "NewConnectionError", "Temporary failure", "Name or service not known", "ConnectTimeout")
-    ):
+    if any(word in said for word in _UNREACHABLE):
         return "no package index could be reached; connect to a network, or set pip's index to one that can be reached"
     lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("WARNING")]
     errors = [line for line in lines if line.startswith("ERROR")]

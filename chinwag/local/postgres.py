@@ -77,8 +77,9 @@ def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadl
     password = _initialise(folder, data, mode)
     _own((data, sockets), mode)
     _clear_stale(data, sockets)
-    # The name shows in the command lines of its backends; Postgres takes 63 bytes of printable ASCII.
-    name = str(folder) if len(str(folder)) < 64 and str(folder).isascii() else "chinwag"
+    # The name shows in the command lines of its backends; Postgres takes 63 bytes of printable ASCII: the folder, else the checkout's.
+    names = (str(folder), f"{folder.parent.parent}/")
+    name = next((name for name in names if len(name) < 64 and name.isascii() and name.isprintable()), "chinwag")
     settings = {**_OPTIONS, "cluster_name": name, **(options or {})}
     command = [str(binaries() / "postgres"), "-D", str(data), "-k", str(sockets)]
     command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]

@@ -125,6 +125,13 @@ class Checkout:
         """The process id of the running stack's supervisor."""
         return int((self.folder / ".chinwag" / "run" / "lock").read_text())
 
+    def data(self) -> Path:
+        """The clone's data folder, made if no start has made it yet."""
+        folder = self.folder / ".chinwag"
+        folder.mkdir(exist_ok=True)
+        self._give(folder, self.user)
+        return folder
+
     def command_lines(self) -> dict[int, bytes]:
         """The clone's living processes: those that name its folder, and those that work in it, as Postgres's backends do."""
         found: dict[int, bytes] = {}
