@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
+from bots.channels.markup import split
 from bots.domain import EventKind, InboundEvent
 from bots.errors import SendError
 from bots.extract import extract
 from bots.extract.commands import Command, language_of, parse_command, unsupported_text
-from bots.storage.claims import Claim, ClaimedMessage
+from bots.storage.claims import Claim, ClaimedMessage, KnownFact
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
 from inference.answer_guard import check
 from inference.errors import AnswerCut, GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
 from inference.types import Answer, Message, Usage
 from workers import prompt
-from workers.commands import Effect, obey
+from workers.commands import Effect, known_memories, obey
 from workers.deps import Deps, Seat
 from workers.live import Live
 
 log = structlog.get_logger()
 
 _TRIES = 2
+#: As many memories as a claim brings.
+_MOST_MEMORIES = 20
+#: What somebody who has opted out may still ask for.
+_FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
 #: The model server refuses our key or request: an operator must mend it, so ask less often.
 _REFUSED_RETRY_S = 30.0
 
@@ -39,16 +45,15 @@ class _Draft:
 
 def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
     """Work out what a turn answers. Raises whatever is wrong with ourselves; a model that fails is a result."""
-    if min(message.age_s for message in claim.messages) > deps.settings.answer_if_younger_s:
-        return TurnResult(state="skipped", reason="too_old", facts=_facts(claim, seat))
     draft = _Draft()
+    too_old = min(message.age_s for message in claim.messages) > deps.settings.answer_if_younger_s
     texts: list[ClaimedMessage] = []
     others: list[ClaimedMessage] = []
     stopped = claim.stopped
     for message in claim.messages:
         command = parse_command(message.text) if message.supported and message.text else None
-        if command is not None and (not stopped or command.name in ("start", "help")):
-            _obey(deps, claim, command, draft)
+        if command is not None and (not stopped or command.name in _FOR_STOPPED):
+            _obey(deps, claim, seat, command, draft)
             stopped = draft.effect.stopped if draft.effect.stopped is not None else stopped
             if command.name in ("reset", "stop"):
                 # What came before belongs to the talk that ends here.
@@ -59,6 +64,10 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
             texts.append(message)
         else:
             others.append(message)
+    if too_old:
+        # A late word to stop still counts; an answer after so long would only confuse.
+        draft.parts.clear()
+        return _result(claim, seat, draft, state="skipped", reason="too_old", texts=())
     if others:
         draft.parts.extend(seat.channel.render(unsupported_text(others[-1].content_type, language_of(claim.memories))))
     if texts:
@@ -70,15 +79,7 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
 
 def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], draft: _Draft) -> TurnResult:
     written = [message.text or "" for message in texts]
-    history = [] if draft.effect.closes else claim.history
-    laid_out = prompt.build(
-        persona=seat.bot.persona,
-        memories=claim.memories if seat.bot.memory_on else (),
-        history=history,
-        texts=written,
-        budget=deps.settings.history_tokens,
-        count=deps.counter.count,
-    )
+    laid_out = _lay_out(deps, claim, seat, written, draft.effect)
     live = Live(deps.worker, claim, per_s=deps.settings.partial_per_s)
     live.typing()
     messages = laid_out.messages
@@ -107,16 +108,17 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                 # Too slow to come to its end: what is there is an answer all the same, and asking again would end alike.
                 draft.calls.append(_call(deps, messages, attempt, "cut", None))
                 said = _whole_or(seat, error.text, messages)
-                return _answered(claim, seat, draft, said, texts=texts, history_from=history_from, reason="cut")
+                return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="cut")
             except GarbageAnswer:
                 draft.calls.append(_call(deps, messages, attempt, "garbage", None))
                 continue
             except PromptTooLong:
                 draft.calls.append(_call(deps, messages, attempt, "too_long", None))
                 # The server knows its context best: start the talk's history anew.
-                messages = prompt.build(
+                laid_out = prompt.build(
                     persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len
-                ).messages
+                )
+                messages = laid_out.messages
                 history_from = claim.number
                 continue
             except ModelUnavailable as error:
@@ -127,8 +129,29 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                 draft.calls.append(_call(deps, messages, attempt, "refused", None))
                 return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
             draft.calls.append(_call(deps, messages, attempt, "ok", answer))
-            return _answered(claim, seat, draft, text, texts=texts, history_from=history_from)
-    return _answered(claim, seat, draft, seat.bot.fallback_text, texts=texts, history_from=history_from, reason="fallback")
+            return _answered(claim, seat, draft, text, texts=texts, asked=laid_out.asked, history_from=history_from)
+    said = seat.bot.fallback_text
+    return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="fallback")
+
+
+def _lay_out(deps: Deps, claim: Claim, seat: Seat, written: Sequence[str], effect: Effect) -> prompt.Prompt:
+    gone = set(effect.forget)
+    afresh = effect.closes or effect.history_from is not None
+    build = partial(
+        prompt.build,
+        persona=seat.bot.persona,
+        history=[] if afresh else claim.history,
+        texts=written,
+        budget=deps.settings.history_tokens,
+        count=deps.counter.count,
+    )
+    told = [memory for memory in claim.memories if memory.id not in gone] if seat.bot.memory_on else []
+    laid_out = build(memories=told)
+    if laid_out.history_from is None or not seat.bot.memory_on:
+        return laid_out
+    # What was told in the turns that are dropped now would else be known again only in the next turn.
+    known = [KnownFact(id=memory.id, kind=memory.kind, text=memory.text) for memory in known_memories(deps, claim) if memory.id not in gone]
+    return build(memories=known[:_MOST_MEMORIES])
 
 
 def _answered(
@@ -138,11 +161,14 @@ def _answered(
     text: str,
     *,
     texts: Sequence[ClaimedMessage],
+    asked: str,
     history_from: int | None,
     reason: str | None = None,
 ) -> TurnResult:
     draft.parts.extend(seat.channel.render(text))
-    return _result(claim, seat, draft, state="answered", reason=reason, texts=texts, answer=text, history_from=history_from)
+    return _result(
+        claim, seat, draft, state="answered", reason=reason, texts=texts, asked=asked, answer=text, history_from=history_from
+    )
 
 
 def _whole_or(seat: Seat, text: str, messages: Sequence[Message]) -> str:
@@ -172,6 +198,7 @@ def _result(
     *,
     state: str,
     texts: Sequence[ClaimedMessage],
+    asked: str | None = None,
     answer: str | None = None,
     reason: str | None = None,
     in_history: bool = True,
@@ -182,7 +209,9 @@ def _result(
         # More was said behind /reset: the talk goes on, and tells nothing from before.
         history_from = claim.number
     recalls = (
-        [Recalled(memory=memory.id, reason="told before this talk") for memory in claim.memories] if texts and seat.bot.memory_on else []
+        [Recalled(memory=memory.id, reason="told before this talk") for memory in claim.memories if memory.id not in effect.forget]
+        if texts and seat.bot.memory_on
+        else []
     )
     values: dict[str, object] = {}
     if effect.stopped is not None:
@@ -192,6 +221,7 @@ def _result(
     return TurnResult(
         state=state,  # pyright: ignore[reportArgumentType] - one of the literals at both callers
         reason=reason,
+        asked=asked,
         answer=answer,
         in_history=in_history,
         parts=draft.parts,
@@ -208,18 +238,32 @@ def _result(
 def _facts(claim: Claim, seat: Seat) -> list[NewFact]:
     if not seat.bot.memory_on:
         return []
-    return [
-        NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id)
-        for message in claim.messages
-        if message.supported and message.text and parse_command(message.text) is None
-        for fact in extract(message.text)
-    ]
+    found: list[NewFact] = []
+    for message in claim.messages:
+        if not message.supported or not message.text:
+            continue
+        command = parse_command(message.text)
+        if command is None:
+            found.extend(_said(message))
+        elif command.name == "forget":
+            # What was said just before is meant, too.
+            found.clear()
+    return found
 
 
-def _obey(deps: Deps, claim: Claim, command: Command, draft: _Draft) -> None:
+def _said(message: ClaimedMessage) -> list[NewFact]:
+    try:
+        facts = extract(message.text or "")
+    except Exception as error:  # noqa: BLE001 - what is remembered never costs the answer
+        log.error("extract_failed", message=str(message.id), error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
+        return []
+    return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]
+
+
+def _obey(deps: Deps, claim: Claim, seat: Seat, command: Command, draft: _Draft) -> None:
     effect, text = obey(deps, claim, command, language=language_of(claim.memories))
     draft.effect = draft.effect.then(effect)
-    draft.parts.append(text)
+    draft.parts.extend(split(text, seat.channel.text_limit))
 
 
 def _call(deps: Deps, messages: Sequence[Message], attempt: int, outcome: str, answer: Answer | None) -> ModelCall:

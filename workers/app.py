@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, cast
 
 from celery import Celery, signals
@@ -64,7 +65,12 @@ def _own_logging(**_: Any) -> None:
 @_signals.celeryd_after_setup.connect
 def _start(sender: str, instance: Any, **_: Any) -> None:
     queues = [str(name) for name in instance.app.amqp.queues.consume_from]
-    process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1))
+    try:
+        process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1))
+    except Exception as error:  # noqa: BLE001 - Celery swallows what a signal raises, and the worker would live on without work
+        sys.stderr.write(f"The worker cannot start: {error}\n")
+        sys.stderr.flush()
+        os._exit(2)
 
 
 @_signals.worker_shutting_down.connect

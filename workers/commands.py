@@ -47,9 +47,9 @@ def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[
         case "start":
             return Effect(stopped=False), say.started_text(language)
         case "memory":
-            return Effect(), say.memory_text(_known(deps, claim), language)
+            return Effect(), say.memory_text(known_memories(deps, claim), language)
         case "forget":
-            gone = say.chosen(command, _known(deps, claim))
+            gone = say.chosen(command, known_memories(deps, claim))
             # What was forgotten must not come back from the history of the talk.
             effect = Effect(forget=tuple(memory.id for memory in gone), history_from=claim.number + 1) if gone else Effect()
             return effect, say.forgotten_text(len(gone), language)
@@ -63,7 +63,8 @@ def _why(deps: Deps, claim: Claim, language: str) -> str:
     return say.why_text([(row.memory.text, row.memory.kind, row.source_text or "", row.said_at) for row in rows], language)
 
 
-def _known(deps: Deps, claim: Claim) -> list[Memory]:
+def known_memories(deps: Deps, claim: Claim) -> list[Memory]:
+    """All that is remembered of the contact, newest first."""
     with unit(deps.worker, contact=claim.contact) as connection:
         return memories.known(connection)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from bots.domain import Identity, IdentityKind, OutboundMessage, Outcome, Retry
-from bots.errors import CannotOpen, NotFound, NotSent, SendError
+from bots.errors import CannotOpen, NotFound, NotSent, SendError, SendUnknown, StorageUnavailable
 from bots.storage import outbox
 from bots.storage.claims import Handle
 from bots.storage.outbox import Sending
@@ -58,14 +58,18 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle], *, journale
             text=sending.text,
             part=sending.part,
         )
-        if time.monotonic() - journaled_at > deps.settings.journal_to_bytes_s:
-            raise NotSent("Too much time passed between the journal and the first byte.")
+        _check_still_fresh(deps, journaled_at)
         sent = seat.channel.send(message, seat.credentials)
         external_id, http_status, trace_id = sent.external_id, sent.http_status, sent.trace_id
     except SendError as error:
         failure = error
     except (NotFound, CannotOpen):
-        failure = _no_account()
+        failure = _AccountGone()
+    except StorageUnavailable:
+        failure = NotSent("The account could not be read.")
+    except Exception as error:
+        log.exception("send_failed", message=str(sending.message), error=type(error).__name__)
+        failure = SendUnknown("An error of our own: whether the message left is not known.")
     status = outbox.end_attempt(
         deps.worker,
         contact=sending.contact,
@@ -91,11 +95,13 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle], *, journale
     )
 
 
+def _check_still_fresh(deps: Deps, journaled_at: float) -> None:
+    """Stop a process that froze since the journal: others may have judged its attempt meanwhile. Raises NotSent."""
+    if time.monotonic() - journaled_at > deps.settings.journal_to_bytes_s:
+        raise NotSent("Too much time passed between the journal and the first byte.")
+
+
 class _AccountGone(SendError):
     """The account is gone or its secrets do not open."""
 
     outcome, retry = Outcome.NOT_SENT, Retry.ASK_OPERATOR
-
-
-def _no_account() -> SendError:
-    return _AccountGone()

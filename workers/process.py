@@ -7,12 +7,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
 from bots import telemetry
-from bots.errors import StorageUnavailable
 from bots.storage import claims
 from workers.deps import Deps, build
 
@@ -37,9 +37,14 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     deps = build(env)
     telemetry.configure(deps.settings.log_level)
     _current = deps
-    threading.Thread(target=_beat, args=(deps, name, queues, slots), name="heartbeat", daemon=True).start()
-    threading.Thread(target=_renew, args=(deps,), name="leases", daemon=True).start()
-    threading.Thread(target=_watch, args=(deps,), name="watchdog", daemon=True).start()
+    beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
+    settings = deps.settings
+    for purpose, work, every_s in (
+        ("heartbeat", beat.once, settings.heartbeat_s),
+        ("leases", partial(_renew, deps), settings.lease_renew_s),
+        ("watchdog", partial(_watch, deps), 1.0),
+    ):
+        threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()
 
 
 def stop(*, grace_s: float | None = None) -> None:
@@ -55,41 +60,58 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
     until = time.monotonic() + (deps.settings.stop_grace_s if grace_s is None else grace_s)
     while time.monotonic() < until and deps.in_flight.busy():
         time.sleep(0.05)
+    _keep_trying("leases", partial(claims.release, deps.crossing, boot=deps.boot))
     log.info("worker_stopped", left=deps.in_flight.busy())
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _beat(deps: Deps, name: str, queues: Sequence[str], slots: int) -> None:
+class _Heartbeat:
+    """Says that this process lives; the first time, that its former self does not."""
+
+    def __init__(self, deps: Deps, *, name: str, queues: Sequence[str], slots: int) -> None:
+        self._deps, self._name, self._queues, self._slots = deps, name, queues, slots
+        self._first = True
+
+    def once(self) -> None:
+        """Report once."""
+        freed = claims.heartbeat(
+            self._deps.crossing,
+            self._name,
+            boot=self._deps.boot,
+            queues=self._queues,
+            slots=self._slots,
+            busy=self._deps.in_flight.busy(),
+            first=self._first,
+        )
+        self._first = False
+        if freed:
+            log.info("leases_freed", worker=self._name, count=freed)
+
+
+def _keep_doing(purpose: str, work: Callable[[], object], every_s: float) -> None:
     while True:
-        try:
-            freed = claims.heartbeat(
-                deps.crossing, name, boot=deps.boot, queues=queues, slots=slots, busy=deps.in_flight.busy()
-            )
-            if freed:
-                log.info("leases_freed", worker=name, count=freed)
-        except StorageUnavailable:
-            log.warning("heartbeat_missed", worker=name)
-        time.sleep(deps.settings.heartbeat_s)
+        _keep_trying(purpose, work)
+        time.sleep(every_s)
+
+
+def _keep_trying(purpose: str, work: Callable[[], object]) -> None:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - an edge: a thread that keeps the process alive outlives whatever it meets
+        log.error("upkeep_failed", purpose=purpose, error=type(error).__name__)  # noqa: TRY400 - tracebacks of SQL show values
 
 
 def _renew(deps: Deps) -> None:
-    while True:
-        time.sleep(deps.settings.lease_renew_s)
-        held = deps.in_flight.conversations()
-        try:
-            if held:
-                claims.renew(deps.crossing, held, boot=deps.boot, lease_s=deps.settings.lease_s)
-        except StorageUnavailable:
-            log.warning("leases_not_renewed", count=len(held))
+    held = deps.in_flight.conversations()
+    if held:
+        claims.renew(deps.crossing, held, boot=deps.boot, lease_s=deps.settings.lease_s)
 
 
 def _watch(deps: Deps) -> None:
-    while True:
-        time.sleep(1.0)
-        age = deps.in_flight.oldest_s()
-        if age > deps.settings.task_deadline_s:
-            log.error("turn_stuck", age_s=round(age))
-            faulthandler.dump_traceback(all_threads=True)
-            os._exit(_STUCK)
+    age = deps.in_flight.oldest_s()
+    if age > deps.settings.task_deadline_s:
+        log.error("turn_stuck", age_s=round(age))
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(_STUCK)

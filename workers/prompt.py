@@ -12,8 +12,8 @@ from inference.types import Message
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
-#: What one message may take of a prompt, in characters.
-_LONGEST_TEXT = 6000
+#: What the messages of one turn may take of a prompt, in characters; of more the newest stay.
+_LONGEST_TEXT = 8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class Prompt:
     """A prompt, and from which turn on its history tells."""
 
     messages: tuple[Message, ...]
+    #: What the contact says in it, as later prompts tell it again.
+    asked: str
     #: Set when older turns were dropped: the new beginning.
     history_from: int | None = None
 
@@ -45,17 +47,18 @@ def build(
         messages.append(Message(role="user", content=f"(what I told you before: {facts})"))
         messages.append(Message(role="assistant", content=_THANKS))
     for past in kept:
-        messages.append(Message(role="user", content=_joined(past.texts)))
+        messages.append(Message(role="user", content=past.asked))
         messages.append(Message(role="assistant", content=past.answer))
-    messages.append(Message(role="user", content=_joined(texts)))
-    return Prompt(messages=tuple(messages), history_from=history_from)
+    asked = _joined(texts)
+    messages.append(Message(role="user", content=asked))
+    return Prompt(messages=tuple(messages), asked=asked, history_from=history_from)
 
 
 def _within(history: Sequence[PastTurn], budget: int, count: Callable[[str], int]) -> tuple[Sequence[PastTurn], int | None]:
     # A token is at least one byte: most histories need no counting.
-    if sum(len(text.encode()) for past in history for text in (*past.texts, past.answer)) <= budget:
+    if sum(len(text.encode()) for past in history for text in (past.asked, past.answer)) <= budget:
         return history, None
-    sizes = [count(_joined(past.texts)) + count(past.answer) for past in history]
+    sizes = [count(past.asked) + count(past.answer) for past in history]
     if sum(sizes) <= budget:
         return history, None
     # Dropped in a large step, to half of the budget: each drop costs the prefix cache.
@@ -68,4 +71,11 @@ def _within(history: Sequence[PastTurn], budget: int, count: Callable[[str], int
 
 
 def _joined(texts: Sequence[str]) -> str:
-    return neutralise("\n".join(text[:_LONGEST_TEXT] for text in texts)) or "..."
+    kept: list[str] = []
+    room = _LONGEST_TEXT
+    for text in reversed(texts):
+        if room <= 0:
+            break
+        kept.append(text[:room])
+        room -= len(text)
+    return neutralise("\n".join(reversed(kept))) or "..."

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 
 import structlog
 
 from bots.errors import Fenced, StorageUnavailable
 from bots.storage import claims, turns
 from bots.storage.claims import Claim
+from bots.storage.outbox import Sending
 from bots.storage.turns import TurnResult
 from workers.answer import decide
 from workers.deliver import send, stale_s
@@ -32,15 +34,7 @@ def reply_one(deps: Deps, queue: str) -> bool:
         result = _decided(deps, claim)
         journaled_at = time.monotonic()
         try:
-            sending = turns.finish(
-                deps.worker,
-                contact=claim.contact,
-                turn=claim.turn,
-                token=claim.token,
-                boot=deps.boot,
-                stale_s=stale_s(deps),
-                result=result,
-            )
+            sending = _finish(deps, claim, result)
         except Fenced:
             log.warning("turn_fenced", turn=str(claim.turn), token=claim.token)
             return True
@@ -66,6 +60,25 @@ def _decided(deps: Deps, claim: Claim) -> TurnResult:
     except Exception as error:
         log.exception("turn_failed", turn=str(claim.turn), tries=claim.tries + 1, error=type(error).__name__)
         return _own_error(deps, claim, type(error).__name__)
+
+
+def _finish(deps: Deps, claim: Claim, result: TurnResult) -> Sending | None:
+    finish = partial(
+        turns.finish,
+        deps.worker,
+        contact=claim.contact,
+        turn=claim.turn,
+        token=claim.token,
+        boot=deps.boot,
+        stale_s=stale_s(deps),
+    )
+    try:
+        return finish(result=result)
+    except (Fenced, StorageUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - the same edge: what Postgres will not store must not come back for ever
+        log.error("finish_failed", turn=str(claim.turn), error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
+        return finish(result=_own_error(deps, claim, type(error).__name__))
 
 
 def _own_error(deps: Deps, claim: Claim, name: str) -> TurnResult:

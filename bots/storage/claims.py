@@ -27,8 +27,9 @@ class PastTurn(msgspec.Struct, frozen=True):
     """An earlier turn as prompts tell it."""
 
     number: int
+    #: What the model was asked in it, as it was sent.
+    asked: str
     answer: str
-    texts: list[str]
 
 
 class KnownFact(msgspec.Struct, frozen=True):
@@ -91,9 +92,14 @@ def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s:
     return call(engine, "select renew_leases(%s, %s::uuid[], %s)", (boot, list(conversations), lease_s), repeat=False)
 
 
-def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int) -> int:
-    """Report a living worker; the first report of a new boot frees the leases of the one before. Returns how many."""
-    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s)", (name, boot, list(queues), slots, busy))
+def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False) -> int:
+    """Report a living worker; the first report of a boot frees the leases of the one before. Returns how many."""
+    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s)", (name, boot, list(queues), slots, busy, first))
+
+
+def release(engine: Engine, *, boot: UUID) -> int:
+    """Give back the leases of a process that stops, and return how many there were."""
+    return call(engine, "select release_leases(%s)", (boot,))
 
 
 def waiting(engine: Engine) -> list[Waiting]:

@@ -20,7 +20,7 @@ _REPEATS_AFTER_S = (0.05, 0.3, 1.0, 2.0)
 
 def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | None = None) -> Engine:
     """Make an engine with a bounded pool, on which each statement is a transaction; name shows up in pg_stat_activity."""
-    options = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=" + ("1s" if name == "web" else "5s")
+    options = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=" + ("1s" if name.startswith("web") else "5s")
     if statement_timeout_s is not None:
         options += f" -c statement_timeout={int(statement_timeout_s * 1000)}"
     return create_engine(
@@ -67,14 +67,13 @@ def hot(engine: Engine) -> Generator[Connection]:
         raise StorageUnavailable from error
 
 
-def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True) -> Any:
+def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S) -> Any:
     """Run one SQL function in its own transaction and return its value.
 
     A lost connection proves nothing about the commit (guarantees, section 6), so only what is safe to repeat is repeated.
     Raises StorageUnavailable.
     """
-    delays = _REPEATS_AFTER_S if repeat else ()
-    for delay in (*delays, None):
+    for delay in (*(delays if repeat else ()), None):
         try:
             with engine.connect() as connection:
                 return connection.exec_driver_sql(statement, tuple(values)).scalar()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -47,17 +48,11 @@ def accept(
     except DataError as error:
         if not events:
             raise StorageUnavailable from error
-        # Postgres cannot hold what is in there: trying again would not help, an operator's look may.
-        return accept(
-            connection,
-            account,
-            (),
-            queue=queue,
-            body=body,
-            quarantine="not_storable",
-            debounce_s=debounce_s,
-            debounce_cap_s=debounce_cap_s,
-        )
+        # Postgres cannot hold something in there: trying again would not help, an operator's look may. Its neighbours go in.
+        again = partial(accept, connection, account, queue=queue, body=body, debounce_s=debounce_s, debounce_cap_s=debounce_cap_s)
+        if len(events) == 1:
+            return again((), quarantine="not_storable")
+        return tuple(contact for event in events for contact in again((event,), quarantine=quarantine))
     except DBAPIError as error:
         raise StorageUnavailable from error
     return tuple(UUID(contact) for contact in found["contacts"])

@@ -36,7 +36,7 @@ def shaped_last(connection: Connection, conversation: UUID) -> list[Shaped]:
             "select m.id, m.kind, m.text, m.source_inbox_id, m.created_at, r.reason, i.text as source_text, i.received_at"
             " from recalls r join memories m on m.id = r.memory_id join inbox i on i.id = m.source_inbox_id"
             " where r.turn_id = (select id from turns where conversation_id = :conversation and state = 'answered' and in_history"
-            " order by number desc limit 1) order by r.rank"
+            " order by number desc limit 1) and (m.valid_to is null or m.superseded_by is not null) order by r.rank"
         ),
         {"conversation": conversation},
     )

@@ -12,6 +12,8 @@ from bots.errors import Fenced
 from bots.storage.database import call, to_json
 from bots.storage.outbox import Sending
 
+#: An answer is worth waiting for Postgres as long as its lease may live.
+_PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
 
 
@@ -53,6 +55,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     reason: str | None = None
     #: What the model said, in Markdown: what later prompts tell of this turn.
     answer: str | None = None
+    #: What the model was asked, as it stood in the prompt.
+    asked: str | None = None
     in_history: bool = True
     #: The messages to send, rendered for the channel. In state wait: the one apology.
     parts: list[str] = []
@@ -70,7 +74,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
 def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
     """End a turn and return the send that was journaled with it. Raises Fenced when the lease has passed on."""
-    found: Any = call(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)))
+    found: Any = call(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
     if found is None:
         raise Fenced
     return None if found["sending"] is None else msgspec.convert(found["sending"], Sending)

@@ -39,7 +39,7 @@ _WATCH_EVERY_S = 5.0
 def create(settings: Settings) -> FastAPI:
     """Build the application. `app.state.live` ends the open streams at a stop."""
     web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
-    crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing")
+    crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing", statement_timeout_s=2)
     keyring = Keyring.from_settings(settings)
     threads, live, views = Threads(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)

@@ -15,22 +15,28 @@ from chinwag.local.processes import CannotStart
 _EPILOG = """
 Try it:
 
-  make run                                             everything on this machine; ends with the chat page's address
+\b
+  make run                  everything on this machine; ends with the chat page's address
+  chinwag webhook send --account demo --text hello --wait 60
+                            write as a person on WhatsApp would, and see the answer
+  chinwag webhook parse --channel whatsapp FILE
+                            what a webhook's body was understood as
+  chinwag bot set --help    what the bot is told about itself
+  chinwag account add --help
+                            connect a real WhatsApp number
+  chinwag doctor            is everything in order?
 
-  chinwag webhook send --account demo --text hello     write as a person on WhatsApp would, and see the answer
-
-  chinwag webhook parse --channel whatsapp FILE        what a webhook's body was understood as
-
-  chinwag bot set demo --persona FILE                  what the bot is told about itself
-
-  chinwag account add --help                           connect a real WhatsApp number
-
-  chinwag doctor                                       is everything in order?
-
-Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead elsewhere.
+Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead to another one.
 """
 _GROUPS = ("account", "bot", "webhook")
-_COMMANDS = ("run", "stop", "reset", "doctor", "migrate", "fake-platform")
+_COMMANDS = {
+    "run": "Start everything on this machine.",
+    "stop": "Stop what `run` started.",
+    "reset": "Remove this checkout's data; asks first.",
+    "doctor": "Check what `run` needs, and what runs.",
+    "migrate": "Make or update the database.",
+    "fake-platform": "A practice WhatsApp server.",
+}
 
 
 def build(only: str | None = None) -> typer.Typer:
@@ -46,10 +52,10 @@ def build(only: str | None = None) -> typer.Typer:
     )
     # With a callback even a single command keeps its name.
     app.callback()(_root)
-    for name in _COMMANDS if only is None else {only} & set(_COMMANDS):
+    for name in _COMMANDS if only is None else [only] if only in _COMMANDS else []:
         module = importlib.import_module(f"chinwag.cli.{name.replace('-', '_')}")
-        app.command(name)(cast("Callable[..., None]", module.command))
-    for name in _GROUPS if only is None else {only} & set(_GROUPS):
+        app.command(name, short_help=_COMMANDS[name])(cast("Callable[..., None]", module.command))
+    for name in _GROUPS if only is None else [only] if only in _GROUPS else []:
         module = importlib.import_module(f"chinwag.cli.{name}")
         app.add_typer(cast("typer.Typer", module.app), name=name)
     return app

@@ -100,9 +100,9 @@ def _model() -> str:
     settings = LocalSettings.from_env(os.environ)
     if settings.model_url:
         return f"{settings.model_name} at {settings.model_url}"
-    if settings.model not in {"", "default", "tiny"} and not settings.model.startswith("hf:"):
-        models.check_form(Path(settings.model).expanduser())
-        return settings.model
+    models.check(settings)
+    if settings.model not in {"", "default", "tiny"}:
+        return f"{settings.model}{', which `make run` looks up' if settings.model.startswith('hf:') else ''}"
     pinned = models.TINY if settings.model == "tiny" else models.DEFAULT
     path = settings.cache / "models" / pinned.file
     if not path.exists():

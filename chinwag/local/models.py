@@ -79,6 +79,14 @@ def find(settings: LocalSettings, report: Report) -> ChatModel:
     return ChatModel(name=path.stem, path=path)
 
 
+def check(settings: LocalSettings) -> None:
+    """Raise CannotStart at once for a MODEL= that no fetching can help."""
+    if settings.model.startswith("hf:"):
+        _hub_parts(settings.model)
+    elif settings.model not in {"", "default", "tiny"}:
+        check_form(Path(settings.model).expanduser())
+
+
 def check_form(path: Path) -> None:
     """Raise CannotStart unless the file looks like a GGUF model."""
     try:
@@ -159,10 +167,7 @@ def _pinned_from_carriers(model: Pinned, path: Path, hub_url: str, report: Repor
 
 
 def _from_hub(wanted: str, folder: Path, hub_url: str, report: Report) -> ChatModel:
-    form = _HUB_FORM.fullmatch(wanted)
-    if form is None or ".." in wanted:
-        raise CannotStart(f"MODEL={wanted} does not read hf:owner/repo/file.gguf")
-    repo, file = form[1], form[2]
+    repo, file = _hub_parts(wanted)
     path = folder / "hub" / repo / file
     with _only_one(path.parent, path.name):
         try:
@@ -179,10 +184,21 @@ def _from_hub(wanted: str, folder: Path, hub_url: str, report: Report) -> ChatMo
             with report.download("Chat model", facts.size) as advance:
                 hub.download(facts.url, part_of(path), facts.size, advance)
             keep(path, facts.sha256)
-        except (*_REASONS, WrongSum) as error:
+        except WrongSum as error:
+            raise CannotStart(f"{wanted} came damaged and was removed ({error}): start again to fetch it anew") from error
+        except _REASONS as error:
             raise CannotStart(f"{wanted} could not be fetched ({error}): start again to go on from where it stopped") from error
+        except OSError as error:
+            raise CannotStart(f"the model could not be written to {path.parent}: {error.strerror}") from error
     check_form(path)
     return ChatModel(name=path.stem, path=path, fetched=True)
+
+
+def _hub_parts(wanted: str) -> tuple[str, str]:
+    form = _HUB_FORM.fullmatch(wanted)
+    if form is None or ".." in wanted:
+        raise CannotStart(f"MODEL={wanted} does not read hf:owner/repo/file.gguf")
+    return form[1], form[2]
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class Stack:
 
     def start(self) -> str:
         """Bring everything up; returns the token of the admin link. Raises CannotStart."""
+        models.check(self.settings)
         self.check_room()
         secrets = self.ground.secrets()
         self.tell()

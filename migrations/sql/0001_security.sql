@@ -21,6 +21,14 @@ begin
 end
 $$;
 
+-- A contact's own row is its own, too.
+alter table contacts enable row level security;
+alter table contacts force row level security;
+create policy own_contact on contacts to chinwag_web, chinwag_worker
+    using (id = nullif(current_setting('app.contact_id', true), '')::uuid)
+    with check (id = nullif(current_setting('app.contact_id', true), '')::uuid);
+create policy crossing on contacts to chinwag_crossing using (true) with check (true);
+
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 grant select on tenants, bots, personas, accounts, contacts, contact_identities, conversations, turns, inbox, memories, model_calls, recalls,
@@ -30,7 +38,6 @@ grant select on tenants, bots, personas, accounts, contacts, contact_identities,
 grant insert, update, delete on bots, personas, accounts, admin_links, watchers to chinwag_web;
 grant select on admin_links, watchers to chinwag_web;
 grant select, insert on audit to chinwag_web;
-grant update (queue) on conversations to chinwag_web;
 
 -- The worker finishes turns, within one contact.
 grant insert, update on turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;

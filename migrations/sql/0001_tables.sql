@@ -16,7 +16,7 @@ create table bots (
     memory_on boolean not null default true,
     persona_version integer not null default 1,
     created_at timestamptz not null default now(),
-    constraint pk_bots primary key (tenant_id, id),
+    constraint pk_bots primary key (id, tenant_id),
     constraint uq_bots_name unique (tenant_id, name)
 );
 
@@ -27,7 +27,7 @@ create table personas (
     text text not null,
     created_at timestamptz not null default now(),
     constraint pk_personas primary key (tenant_id, bot_id, version),
-    constraint fk_personas_bot foreign key (tenant_id, bot_id) references bots on delete cascade
+    constraint fk_personas_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id) on delete cascade
 );
 
 create table accounts (
@@ -45,8 +45,8 @@ create table accounts (
     access_token bytea,
     unknown_send text not null default 'resend_once' constraint ck_accounts_unknown_send check (unknown_send in ('resend_once', 'never')),
     created_at timestamptz not null default now(),
-    constraint pk_accounts primary key (tenant_id, id),
-    constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots,
+    constraint pk_accounts primary key (id, tenant_id),
+    constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
     constraint uq_accounts_name unique (channel, name),
     constraint uq_accounts_external_id unique (channel, external_id)
 );
@@ -59,10 +59,11 @@ create table envelopes (
     state text not null constraint ck_envelopes_state check (state in ('parsed', 'quarantined', 'dismissed')),
     reason text,
     received_at timestamptz not null default now(),
-    constraint pk_envelopes primary key (tenant_id, id),
-    constraint fk_envelopes_account foreign key (tenant_id, account_id) references accounts on delete cascade
+    constraint pk_envelopes primary key (id, tenant_id),
+    constraint fk_envelopes_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade
 );
-create index ix_envelopes_received_at on envelopes (received_at);
+create index ix_envelopes_received_at on envelopes (received_at) where body is not null;
+create index ix_envelopes_account on envelopes (account_id);
 create index ix_envelopes_quarantined on envelopes (received_at) where state = 'quarantined';
 
 create table contacts (
@@ -71,7 +72,7 @@ create table contacts (
     name text,
     stopped_at timestamptz,
     created_at timestamptz not null default now(),
-    constraint pk_contacts primary key (tenant_id, id)
+    constraint pk_contacts primary key (id, tenant_id)
 );
 
 create table contact_identities (
@@ -82,7 +83,7 @@ create table contact_identities (
     contact_id uuid not null,
     created_at timestamptz not null default now(),
     constraint pk_contact_identities primary key (tenant_id, scope, kind, value),
-    constraint fk_contact_identities_contact foreign key (tenant_id, contact_id) references contacts on delete cascade
+    constraint fk_contact_identities_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
 create index ix_contact_identities_contact on contact_identities (tenant_id, contact_id);
 
@@ -91,9 +92,10 @@ create table envelope_contacts (
     envelope_id uuid not null,
     contact_id uuid not null,
     constraint pk_envelope_contacts primary key (tenant_id, envelope_id, contact_id),
-    constraint fk_envelope_contacts_envelope foreign key (tenant_id, envelope_id) references envelopes on delete cascade,
-    constraint fk_envelope_contacts_contact foreign key (tenant_id, contact_id) references contacts on delete cascade
+    constraint fk_envelope_contacts_envelope foreign key (tenant_id, envelope_id) references envelopes (tenant_id, id) on delete cascade,
+    constraint fk_envelope_contacts_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
+create index ix_envelope_contacts_contact on envelope_contacts (contact_id);
 
 create table conversations (
     tenant_id uuid not null,
@@ -109,19 +111,22 @@ create table conversations (
     -- The oldest and the newest message without an answer: debounce cap and order of the claim.
     waiting_since timestamptz,
     newest_at timestamptz,
+    -- After a failure: however much is written meanwhile, not before this time.
+    hold_until timestamptz,
     -- The prompt is append-only within a session of talk: history starts at this turn, memories are those older than this time.
     history_from integer not null default 1,
     session_at timestamptz not null default now(),
     lease_token bigint not null default 0,
     leased_by uuid,
     leased_until timestamptz,
-    constraint pk_conversations primary key (tenant_id, id),
-    constraint fk_conversations_account foreign key (tenant_id, account_id) references accounts on delete cascade,
-    constraint fk_conversations_contact foreign key (tenant_id, contact_id) references contacts on delete cascade
+    constraint pk_conversations primary key (id, tenant_id),
+    constraint fk_conversations_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
+    constraint fk_conversations_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
 create unique index uq_conversations_open on conversations (account_id, contact_id, thread) where closed_at is null;
 create index ix_conversations_due on conversations (queue, ready_at) where ready_at is not null;
 create index ix_conversations_leased on conversations (leased_by) where leased_by is not null;
+create index ix_conversations_account on conversations (account_id);
 create index ix_conversations_contact on conversations (tenant_id, contact_id);
 
 create table turns (
@@ -137,14 +142,15 @@ create table turns (
     token bigint not null default 0,
     opened_at timestamptz not null default now(),
     claimed_at timestamptz,
-    -- What the model wrote, in Markdown: what later prompts tell of this turn.
+    -- What the model was asked and what it wrote, in Markdown: what later prompts tell of this turn.
+    asked text,
     answer text,
     -- Whether later prompts tell of this turn at all: commands and apologies are no part of the talk.
     in_history boolean not null default true,
     finished_at timestamptz,
     apologised_at timestamptz,
-    constraint pk_turns primary key (tenant_id, id),
-    constraint fk_turns_conversation foreign key (tenant_id, conversation_id) references conversations on delete cascade,
+    constraint pk_turns primary key (id, tenant_id),
+    constraint fk_turns_conversation foreign key (tenant_id, conversation_id) references conversations (tenant_id, id) on delete cascade,
     constraint uq_turns_number unique (conversation_id, number)
 );
 create unique index uq_turns_open on turns (conversation_id) where state = 'open';
@@ -178,10 +184,10 @@ create table inbox (
     occurred_at timestamptz,
     received_at timestamptz not null default now(),
     turn_id uuid,
-    constraint pk_inbox primary key (tenant_id, id),
-    constraint fk_inbox_account foreign key (tenant_id, account_id) references accounts on delete cascade,
-    constraint fk_inbox_conversation foreign key (tenant_id, conversation_id) references conversations on delete cascade,
-    constraint fk_inbox_turn foreign key (tenant_id, turn_id) references turns,
+    constraint pk_inbox primary key (id, tenant_id),
+    constraint fk_inbox_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
+    constraint fk_inbox_conversation foreign key (tenant_id, conversation_id) references conversations (tenant_id, id) on delete cascade,
+    constraint fk_inbox_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id),
     constraint uq_inbox_event_key unique (account_id, event_key)
 );
 create index ix_inbox_conversation on inbox (conversation_id, arrival);
@@ -201,11 +207,12 @@ create table memories (
     created_at timestamptz not null default now(),
     valid_to timestamptz,
     superseded_by uuid,
-    constraint pk_memories primary key (tenant_id, id),
-    constraint fk_memories_contact foreign key (tenant_id, contact_id) references contacts on delete cascade,
+    constraint pk_memories primary key (id, tenant_id),
+    constraint fk_memories_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade,
     constraint fk_memories_source_inbox foreign key (tenant_id, source_inbox_id) references inbox (tenant_id, id) on delete cascade
 );
-create index ix_memories_contact on memories (tenant_id, contact_id, created_at) where valid_to is null;
+create index ix_memories_contact on memories (contact_id, created_at);
+create index ix_memories_source_inbox on memories (source_inbox_id);
 
 create table model_calls (
     tenant_id uuid not null,
@@ -223,10 +230,10 @@ create table model_calls (
     total_ms double precision,
     outcome text not null,
     created_at timestamptz not null default now(),
-    constraint pk_model_calls primary key (tenant_id, id),
-    constraint fk_model_calls_turn foreign key (tenant_id, turn_id) references turns on delete cascade
+    constraint pk_model_calls primary key (id, tenant_id),
+    constraint uq_model_calls_attempt unique (turn_id, attempt),
+    constraint fk_model_calls_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade
 );
-create index ix_model_calls_turn on model_calls (turn_id);
 create index ix_model_calls_created_at on model_calls (created_at);
 
 create table recalls (
@@ -237,9 +244,10 @@ create table recalls (
     rank integer not null,
     reason text not null,
     constraint pk_recalls primary key (tenant_id, turn_id, memory_id),
-    constraint fk_recalls_turn foreign key (tenant_id, turn_id) references turns on delete cascade,
-    constraint fk_recalls_memory foreign key (tenant_id, memory_id) references memories on delete cascade
+    constraint fk_recalls_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade,
+    constraint fk_recalls_memory foreign key (tenant_id, memory_id) references memories (tenant_id, id) on delete cascade
 );
+create index ix_recalls_memory on recalls (memory_id);
 
 create table outbox (
     tenant_id uuid not null,
@@ -261,8 +269,8 @@ create table outbox (
     status_at timestamptz not null default now(),
     reason text,
     created_at timestamptz not null default now(),
-    constraint pk_outbox primary key (tenant_id, id),
-    constraint fk_outbox_turn foreign key (tenant_id, turn_id) references turns on delete cascade,
+    constraint pk_outbox primary key (id, tenant_id),
+    constraint fk_outbox_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade,
     constraint uq_outbox_part unique (turn_id, part),
     constraint uq_outbox_external_id unique (account_id, external_id)
 );
@@ -283,8 +291,8 @@ create table send_attempts (
     http_status integer,
     error_code integer,
     trace_id text,
-    constraint pk_send_attempts primary key (tenant_id, id),
-    constraint fk_send_attempts_message foreign key (tenant_id, message_id) references outbox on delete cascade,
+    constraint pk_send_attempts primary key (id, tenant_id),
+    constraint fk_send_attempts_message foreign key (tenant_id, message_id) references outbox (tenant_id, id) on delete cascade,
     constraint uq_send_attempts_n unique (message_id, n)
 );
 create index ix_send_attempts_open on send_attempts (started_at) where finished_at is null;
@@ -299,7 +307,7 @@ create table statuses (
     error_code integer,
     received_at timestamptz not null default now(),
     constraint pk_statuses primary key (account_id, external_id, status),
-    constraint fk_statuses_account foreign key (tenant_id, account_id) references accounts on delete cascade
+    constraint fk_statuses_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade
 );
 create index ix_statuses_correlation on statuses (correlation) where correlation is not null;
 
@@ -335,5 +343,5 @@ create table audit (
     actor text not null,
     action text not null,
     subject text not null,
-    constraint pk_audit primary key (tenant_id, id)
+    constraint pk_audit primary key (id, tenant_id)
 );

@@ -44,6 +44,8 @@ returns void language plpgsql as $$
 declare
     m record;
 begin
+    -- Our own 200 and this status may cross: whoever comes second sees what the first wrote.
+    perform pg_advisory_xact_lock(hashtext(p_account::text || p_external_id));
     select id, external_id, account_id into m from outbox where account_id = p_account and external_id = p_external_id;
     if not found and p_correlation is not null then
         select id, external_id, account_id into m from outbox where id = p_correlation and account_id = p_account;
@@ -63,6 +65,8 @@ create function join_contacts(p_tenant uuid, p_keep uuid, p_gone uuid) returns v
 declare
     c record;
     kept uuid;
+    talks uuid[];
+    told uuid[];
 begin
     for c in select * from conversations where tenant_id = p_tenant and contact_id = p_gone for update loop
         select id into kept from conversations
@@ -82,14 +86,17 @@ begin
             where id = c.id;
         end if;
     end loop;
-    update conversations set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update turns set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update inbox set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update memories set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update model_calls set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update recalls set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update outbox set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
-    update send_attempts set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
+    -- By the way of the conversations, which have an index on the contact; the tables below them need none.
+    select array_agg(id) into talks from conversations where tenant_id = p_tenant and contact_id = p_gone;
+    select array_agg(id) into told from turns where conversation_id = any(talks);
+    update conversations set contact_id = p_keep where id = any(talks);
+    update turns set contact_id = p_keep where id = any(told);
+    update inbox set contact_id = p_keep where conversation_id = any(talks);
+    update memories set contact_id = p_keep where contact_id = p_gone;
+    update model_calls set contact_id = p_keep where turn_id = any(told);
+    update recalls set contact_id = p_keep where turn_id = any(told) and tenant_id = p_tenant;
+    update send_attempts set contact_id = p_keep where message_id in (select id from outbox where conversation_id = any(talks));
+    update outbox set contact_id = p_keep where conversation_id = any(talks);
     insert into envelope_contacts select tenant_id, envelope_id, p_keep from envelope_contacts
     where tenant_id = p_tenant and contact_id = p_gone on conflict do nothing;
     update contact_identities set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
@@ -105,7 +112,8 @@ end
 $$;
 
 -- The contact behind a set of identities; made when there is none, joined when there are two.
-create function find_contact(p_tenant uuid, p_scope text, p_identities jsonb, p_name text) returns uuid language plpgsql as $$
+create function find_contact(p_tenant uuid, p_scope text, p_identities jsonb, p_name text, p_moves boolean) returns uuid
+language plpgsql as $$
 declare
     found_ids uuid[];
     contact uuid;
@@ -119,6 +127,21 @@ begin
             join contact_identities x on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value'
             join contacts c on c.tenant_id = p_tenant and c.id = x.contact_id
         ) as owners;
+        -- A phone that comes with another business id than its contact's, and without a notice of the change, was given to somebody else:
+        -- a stranger must not land in this contact's talk.
+        if cardinality(found_ids) = 1 and not p_moves and exists (
+            select from contact_identities where tenant_id = p_tenant and scope = p_scope and contact_id = found_ids[1] and kind = 'bsuid'
+        ) and exists (
+            select from jsonb_array_elements(p_identities) i where i->>'kind' = 'bsuid'
+        ) and not exists (
+            select from jsonb_array_elements(p_identities) i join contact_identities x on x.tenant_id = p_tenant and x.scope = p_scope
+                and x.kind = 'bsuid' and x.value = i->>'value' and x.contact_id = found_ids[1]
+            where i->>'kind' = 'bsuid'
+        ) then
+            delete from contact_identities x using jsonb_array_elements(p_identities) i
+            where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value';
+            found_ids := null;
+        end if;
         if found_ids is null then
             insert into contacts (tenant_id, name) values (p_tenant, p_name) returning id into contact;
         else
@@ -157,6 +180,7 @@ declare
     contact uuid;
     talk uuid;
     touched uuid[] := '{}';
+    once boolean := false;
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
 begin
@@ -167,7 +191,13 @@ begin
         on conflict do nothing returning event_key
     )
     select coalesce(array_agg(event_key), '{}') into fresh from put;
-    if cardinality(fresh) > 0 or p_quarantine is not null then
+    if p_quarantine is not null then
+        -- A captured body replays for ever: it is kept once.
+        insert into inbox_keys (tenant_id, account_id, event_key) values (p_tenant, p_account, 'quarantine:' || encode(sha256(p_body), 'hex'))
+        on conflict do nothing;
+        once := found;
+    end if;
+    if cardinality(fresh) > 0 or once then
         insert into envelopes (tenant_id, id, account_id, body, state, reason)
         values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine);
     end if;
@@ -183,18 +213,26 @@ begin
         contact := null;
         talk := null;
         if jsonb_array_length(e->'identities') > 0 then
-            contact := find_contact(p_tenant, p_scope, e->'identities', e->>'name');
+            contact := find_contact(p_tenant, p_scope, e->'identities', e->>'name', e->>'kind' = 'system');
+            if e->>'kind' = 'system' then
+                -- A change of handle names the new one first: the old one may soon be somebody else's.
+                delete from contact_identities x using jsonb_array_elements(e->'identities') with ordinality as i(h, n)
+                where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = h->>'kind' and x.value = h->>'value' and exists (
+                    select from jsonb_array_elements(e->'identities') with ordinality as j(h2, n2)
+                    where h2->>'kind' = h->>'kind' and n2 < n and h2->>'value' <> h->>'value');
+            end if;
             touched := touched || contact;
             insert into envelope_contacts values (p_tenant, envelope, contact) on conflict do nothing;
             -- Locks the conversation: finishing a turn takes the same lock before it looks for what came meanwhile.
             insert into conversations as c (tenant_id, account_id, contact_id, queue, ready_at, waiting_since, newest_at)
             select p_tenant, p_account, contact, p_queue,
-                case when m then now() + case when once then interval '0' else quiet end end,
+                case when m then now() + case when at_once then interval '0' else quiet end end,
                 case when m then now() end, case when m then now() end
-            from (select e->>'kind' = 'message' as m, (e->>'at_once')::boolean as once) as is_
+            from (select e->>'kind' = 'message' as m, (e->>'at_once')::boolean as at_once) as is_
             on conflict (account_id, contact_id, thread) where closed_at is null do update set
-                ready_at = case when excluded.ready_at is null then c.ready_at
-                    else least(excluded.ready_at, greatest(now(), coalesce(c.waiting_since, now()) + longest)) end,
+                queue = excluded.queue,
+                ready_at = case when excluded.ready_at is null then c.ready_at else greatest(c.hold_until,
+                    least(excluded.ready_at, greatest(now(), coalesce(c.waiting_since, now()) + longest))) end,
                 waiting_since = case when excluded.newest_at is null then c.waiting_since else coalesce(c.waiting_since, now()) end,
                 newest_at = coalesce(excluded.newest_at, c.newest_at)
             returning id into talk;

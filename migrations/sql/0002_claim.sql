@@ -42,7 +42,7 @@ begin
     update inbox set turn_id = t.id where conversation_id = c.id and turn_id is null and kind = 'message';
     -- While it is leased its next due time is the lease's end: what a dead worker held becomes due by itself.
     update conversations set lease_token = lease_token + 1, leased_by = p_boot, leased_until = now() + make_interval(secs => p_lease),
-        ready_at = now() + make_interval(secs => p_lease), session_at = c.session_at
+        ready_at = now() + make_interval(secs => p_lease), session_at = c.session_at, waiting_since = null, hold_until = null
     where id = c.id returning * into c;
     update turns set token = c.lease_token, claimed_at = now() where id = t.id returning * into t;
     return jsonb_build_object(
@@ -51,19 +51,21 @@ begin
         'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
         'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
         'stopped', (select stopped_at is not null from contacts where tenant_id = c.tenant_id and id = c.contact_id),
-        'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind), '[]')
+        'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
             from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id),
         'messages', (select jsonb_agg(jsonb_build_object('id', id, 'text', text, 'content_type', content_type, 'supported', supported,
-                'event_key', event_key, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at))) order by arrival)
+                'event_key', event_key, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at)))
+                -- The platform's clock, since webhooks come in any order.
+                order by coalesce(occurred_at, received_at), arrival)
             from inbox where turn_id = t.id),
-        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'answer', h.answer,
-                'texts', (select coalesce(jsonb_agg(i.text order by i.arrival) filter (where i.supported and i.text is not null), '[]')
-                    from inbox i where i.turn_id = h.id)) order by h.number), '[]')
-            from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.answer is not null
+        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer) order by h.number), '[]')
+            from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.asked is not null and h.answer is not null
                 and h.number >= c.history_from),
         'memories', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text) order by created_at desc, id), '[]')
             from (select id, kind, text, created_at from memories
-                where tenant_id = c.tenant_id and contact_id = c.contact_id and valid_to is null and created_at <= c.session_at
+                where tenant_id = c.tenant_id and contact_id = c.contact_id and created_at <= c.session_at
+                    -- What was superseded in this session of talk stays until the next one: the prompt's beginning must not change.
+                    and (valid_to is null or (superseded_by is not null and valid_to > c.session_at))
                 order by created_at desc, id limit 20) as newest)
     );
 end
@@ -76,29 +78,46 @@ begin
     -- A lease that has run out is not revived: a frozen process must not take back what passed to another.
     update conversations set leased_until = now() + make_interval(secs => p_lease),
         ready_at = case when ready_at >= leased_until then now() + make_interval(secs => p_lease) else ready_at end
-    where id = any(p_conversations) and leased_by = p_boot and leased_until > now();
+    where id in (select id from conversations where id = any(p_conversations) and leased_by = p_boot and leased_until > now()
+        for update skip locked);
     get diagnostics renewed = row_count;
     return renewed;
 end
 $$;
 
+create function release_leases(p_boot uuid) returns integer language plpgsql as $$
+declare
+    freed integer;
+begin
+    update conversations set leased_until = now(), ready_at = least(ready_at, now())
+    where id in (select id from conversations where leased_by = p_boot and leased_until > now() for update skip locked);
+    get diagnostics freed = row_count;
+    return freed;
+end
+$$;
+
 -- A worker says that it lives. A restarted one frees what its former self held.
-create function heartbeat(p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer) returns integer
+create function heartbeat(p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer, p_first boolean) returns integer
 language plpgsql as $$
 declare
     before uuid;
     freed integer := 0;
 begin
     select boot_id into before from worker_heartbeats where name = p_name for update;
-    if before <> p_boot then
-        update conversations set leased_until = now(), ready_at = least(ready_at, now()) where leased_by = before and leased_until > now();
-        get diagnostics freed = row_count;
+    if p_first and before <> p_boot then
+        freed := release_leases(before);
     end if;
     insert into worker_heartbeats (name, boot_id, queues, slots, busy, at) values (p_name, p_boot, p_queues, p_slots, p_busy, now())
     on conflict (name) do update set boot_id = excluded.boot_id, queues = excluded.queues, slots = excluded.slots, busy = excluded.busy,
         at = excluded.at;
     return freed;
 end
+$$;
+
+-- Only the head of a conversation's outbox may leave: an earlier message that is not settled holds the later ones.
+create function is_head(o outbox) returns boolean language sql stable as $$
+    select not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq
+        and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
 $$;
 
 -- What is due, what runs and what could run, by queue: all that the dispatcher needs for one tick.
@@ -109,7 +128,7 @@ create function work_waiting() returns table (queue text, due bigint, running bi
         group by x.queue
         union all
         select 'deliver', count(*) from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-        where o.not_before <= now() and a.state = 'active' having count(*) > 0
+        where o.not_before <= now() and a.state = 'active' and is_head(o) having count(*) > 0
     ), r as (
         select x.queue, count(*) as n from conversations x where x.leased_by is not null and x.leased_until > now() group by x.queue
     ), s as (

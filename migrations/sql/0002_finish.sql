@@ -66,6 +66,14 @@ begin
         where m.turn_id = t.id and m.part = 1 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
         return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
     end if;
+    if t.state = 'open' and t.token = p_token and c.leased_by is null and state_now in ('wait', 'retry') then
+        -- The same, for a turn that stays open.
+        select jsonb_build_object('message', m.id, 'attempt', a.id, 'n', a.n, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
+            'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id) into sending
+        from outbox m join send_attempts a on a.message_id = m.id
+        where m.turn_id = t.id and m.part = 0 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
+        return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
+    end if;
     if t.state <> 'open' or t.token <> p_token or c.lease_token <> p_token then
         return null;
     end if;
@@ -75,7 +83,11 @@ begin
     select t.tenant_id, t.id, p_contact, (x->>'attempt')::integer, x->>'endpoint', x->>'model', x->'prompt', (x->>'tokens_in')::integer,
         (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer, (x->>'first_token_ms')::double precision,
         (x->>'total_ms')::double precision, x->>'outcome'
-    from jsonb_array_elements(p_result->'calls') x;
+    from jsonb_array_elements(p_result->'calls') x
+    -- A turn that waits for its model for hours leaves one row a try, not thousands.
+    on conflict (turn_id, attempt) do update set prompt = excluded.prompt, tokens_in = excluded.tokens_in,
+        tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out, first_token_ms = excluded.first_token_ms,
+        total_ms = excluded.total_ms, outcome = excluded.outcome, created_at = now();
     insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
     select t.tenant_id, t.id, m.id, p_contact, n, x->>'reason'
     from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n) join memories m on m.id = (x->>'memory')::uuid
@@ -106,6 +118,7 @@ begin
     update turns set
         state = case when state_now in ('wait', 'retry') then 'open' else state_now end,
         reason = p_result->>'reason',
+        asked = p_result->>'asked',
         answer = p_result->>'answer',
         in_history = coalesce((p_result->>'in_history')::boolean, true),
         tries = tries + case when state_now in ('retry', 'dead') then 1 else 0 end,
@@ -119,7 +132,9 @@ begin
         closed_at = case when (p_result->>'close')::boolean then now() end
     where id = c.id;
     if state_now in ('wait', 'retry') then
-        update conversations set ready_at = now() + make_interval(secs => (p_result->>'retry_s')::double precision) where id = c.id;
+        update conversations set ready_at = now() + make_interval(secs => (p_result->>'retry_s')::double precision),
+            hold_until = now() + make_interval(secs => (p_result->>'retry_s')::double precision)
+        where id = c.id;
     elsif exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then
         if (p_result->>'close')::boolean then
             -- What came while the talk was being closed belongs to the next one.

@@ -11,6 +11,8 @@ declare
     failures integer;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
+    -- The message first, as everywhere: two that lock in other orders wait for each other.
+    select * into m from outbox where id = (select message_id from send_attempts where id = p_attempt) for update;
     update send_attempts set finished_at = now(), outcome = p_outcome, http_status = p_http, error_code = p_code, trace_id = p_trace
     where id = p_attempt and finished_at is null returning * into a;
     if not found then
@@ -25,8 +27,8 @@ begin
             return null;
         end if;
     end if;
-    select * into m from outbox where id = a.message_id for update;
     if p_outcome = 'accepted' then
+        perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
         if m.external_id is null then
             update outbox set external_id = p_external_id where id = m.id;
         end if;
@@ -54,7 +56,9 @@ begin
         update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
     else
         update outbox set status = 'queued', status_at = now(), reason = coalesce('code:' || p_code::text, p_outcome),
-            not_before = now() + make_interval(secs => coalesce(p_retry_after, least(600, 2 ^ least(failures, 9)) * (0.8 + random() * 0.4)))
+            not_before = now() + make_interval(secs => coalesce(p_retry_after,
+                -- Meta's advice for a pair of number and contact is 4^n seconds, n from 0; else 2^n.
+                case when p_code = 131056 then 4 ^ least(failures - 1, 5) else 2 ^ least(failures, 9) end * (0.8 + random() * 0.4)))
         where id = m.id;
         if p_retry = 'ask_operator' then
             update accounts set state = 'needs_attention', state_reason = coalesce('code:' || p_code::text, p_outcome)
@@ -75,8 +79,7 @@ begin
     loop
         select o.* into m from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
         where o.not_before <= now() and a.state = 'active'
-            and not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq
-                and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
+            and is_head(o)
         order by o.not_before limit 1 for update of o skip locked;
         if not found then
             return null;
@@ -102,7 +105,7 @@ begin
         end if;
         return begin_attempt(m.id, p_boot, p_stale) || jsonb_build_object(
             'resent', m.status = 'unknown',
-            'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind), '[]')
+            'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
                 from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id));
     end loop;
 end
@@ -115,7 +118,7 @@ declare
 begin
     update envelopes set body = null
     where (tenant_id, id) in (select tenant_id, id from envelopes
-        where body is not null and received_at < now() - make_interval(days => p_envelope_days) limit 1000);
+        where body is not null and received_at < now() - make_interval(days => p_envelope_days) limit 5000);
     get diagnostics cleared = row_count;
     delete from watchers where until < now() - interval '1 minute';
     delete from worker_heartbeats where at < now() - interval '1 day';

@@ -121,7 +121,7 @@ def test_finishing_a_turn_of_another_contact_is_fenced(two: Two) -> None:
     before = two.bobs()
     with pytest.raises(Fenced):
         turns.finish(
-            two.database.engine("worker"),
+            two.database.hot("worker"),
             contact=two.ada.contact,
             turn=two.bob.turn,
             token=1,
@@ -136,7 +136,7 @@ def test_finishing_a_turn_of_another_contact_is_fenced(two: Two) -> None:
 def test_recording_an_attempt_of_another_contact_changes_nothing(two: Two) -> None:
     before = two.bobs()
     said = outbox.end_attempt(
-        two.database.engine("worker"),
+        two.database.hot("worker"),
         contact=two.ada.contact,
         attempt=two.bob.attempt,
         outcome=Outcome.UNKNOWN,

@@ -94,7 +94,7 @@ def test_a_restarted_worker_frees_the_leases_of_its_former_self(desk: Desk) -> N
     desk.let_in(a_message())
     desk.claimed()
 
-    freed = claims.heartbeat(desk.crossing, "a", boot=uuid4(), queues=["q"], slots=1, busy=0)
+    freed = claims.heartbeat(desk.crossing, "a", boot=uuid4(), queues=["q"], slots=1, busy=0, first=True)
 
     assert (freed, desk.claim() is not None) == (1, True)
 
@@ -139,14 +139,14 @@ def test_a_dead_turn_does_not_stop_the_conversation(desk: Desk) -> None:
 
 def test_history_tells_what_was_said_before_and_leaves_commands_out(desk: Desk) -> None:
     desk.let_in(a_message("one"))
-    desk.answered(answer="first answer")
+    desk.answered(asked="one", answer="first answer")
     desk.let_in(a_message("/memory"))
     desk.finish(desk.claimed(), answer=None, in_history=False)
     desk.let_in(a_message("two"))
 
     history = desk.claimed().history
 
-    assert [(past.texts, past.answer) for past in history] == [(["one"], "first answer")]
+    assert [(past.asked, past.answer) for past in history] == [("one", "first answer")]
 
 
 def test_a_newer_value_of_a_single_kind_supersedes_and_the_old_row_stays(desk: Desk) -> None:

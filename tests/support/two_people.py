@@ -63,7 +63,7 @@ def an_event(person: build.Person, text: str, *, key: str | None = None) -> Inbo
 
 def a_talk(database: Database, account: Account, person: build.Person) -> Talked:
     """Let a person say who they are, answer, and send the answer."""
-    crossing, worker, boot = database.engine("crossing"), database.engine("worker"), uuid4()
+    crossing, worker, boot = database.hot("crossing"), database.hot("worker"), uuid4()
     with crossing.begin() as connection:
         text = build.marked(person, f"My name is {person.name}")
         inbox.accept(connection, account, [an_event(person, text)], queue=QUEUE, body=b"{}", debounce_s=0, debounce_cap_s=0)

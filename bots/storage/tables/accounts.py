@@ -31,7 +31,7 @@ bots = Table(
     Column("persona_version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_bots"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_bots"),
     UniqueConstraint("tenant_id", "name", name="uq_bots_name"),
 )
 
@@ -64,7 +64,7 @@ accounts = Table(
     Column("access_token", LargeBinary),
     Column("unknown_send", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_accounts"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_accounts"),
     ForeignKeyConstraint(["tenant_id", "bot_id"], ["bots.tenant_id", "bots.id"], name="fk_accounts_bot"),
     UniqueConstraint("channel", "name", name="uq_accounts_name"),
     UniqueConstraint("channel", "external_id", name="uq_accounts_external_id"),

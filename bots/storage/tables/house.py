@@ -46,5 +46,5 @@ audit = Table(
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_audit"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_audit"),
 )

@@ -32,9 +32,10 @@ envelopes = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_envelopes"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_envelopes"),
     ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_envelopes_account", ondelete="CASCADE"),
-    Index("ix_envelopes_received_at", "received_at"),
+    Index("ix_envelopes_received_at", "received_at", postgresql_where=text("body is not null")),
+    Index("ix_envelopes_account", "account_id"),
     Index("ix_envelopes_quarantined", "received_at", postgresql_where=text("state = 'quarantined'")),
 )
 
@@ -47,6 +48,7 @@ envelope_contacts = Table(
     PrimaryKeyConstraint("tenant_id", "envelope_id", "contact_id", name="pk_envelope_contacts"),
     ForeignKeyConstraint(["tenant_id", "envelope_id"], ["envelopes.tenant_id", "envelopes.id"], name="fk_envelope_contacts_envelope", ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_envelope_contacts_contact", ondelete="CASCADE"),
+    Index("ix_envelope_contacts_contact", "contact_id"),
 )
 
 inbox_keys = Table(
@@ -77,7 +79,7 @@ inbox = Table(
     Column("occurred_at", DateTime(timezone=True)),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("turn_id", Uuid),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_inbox"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_inbox"),
     ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_inbox_account", ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_inbox_conversation", ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.id"], name="fk_inbox_turn"),

@@ -25,7 +25,7 @@ contacts = Table(
     Column("stopped_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_contacts"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_contacts"),
 )
 
 contact_identities = Table(

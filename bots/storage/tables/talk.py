@@ -36,17 +36,19 @@ conversations = Table(
     Column("ready_at", DateTime(timezone=True)),
     Column("waiting_since", DateTime(timezone=True)),
     Column("newest_at", DateTime(timezone=True)),
+    Column("hold_until", DateTime(timezone=True)),
     Column("history_from", Integer, nullable=False),
     Column("session_at", DateTime(timezone=True), nullable=False),
     Column("lease_token", BigInteger, nullable=False),
     Column("leased_by", Uuid),
     Column("leased_until", DateTime(timezone=True)),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_conversations"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_conversations"),
     ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_conversations_account", ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_conversations_contact", ondelete="CASCADE"),
     Index("uq_conversations_open", "account_id", "contact_id", "thread", unique=True, postgresql_where=text("closed_at is null")),
     Index("ix_conversations_due", "queue", "ready_at", postgresql_where=text("ready_at is not null")),
     Index("ix_conversations_leased", "leased_by", postgresql_where=text("leased_by is not null")),
+    Index("ix_conversations_account", "account_id"),
     Index("ix_conversations_contact", "tenant_id", "contact_id"),
 )
 
@@ -64,11 +66,12 @@ turns = Table(
     Column("token", BigInteger, nullable=False),
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("claimed_at", DateTime(timezone=True)),
+    Column("asked", Text),
     Column("answer", Text),
     Column("in_history", Boolean, nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     Column("apologised_at", DateTime(timezone=True)),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_turns"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_turns"),
     ForeignKeyConstraint(["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_turns_conversation", ondelete="CASCADE"),
     UniqueConstraint("conversation_id", "number", name="uq_turns_number"),
     Index("uq_turns_open", "conversation_id", unique=True, postgresql_where=text("state = 'open'")),
@@ -93,9 +96,9 @@ model_calls = Table(
     Column("total_ms", Double),
     Column("outcome", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_model_calls"),
+    UniqueConstraint("turn_id", "attempt", name="uq_model_calls_attempt"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_model_calls"),
     ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.id"], name="fk_model_calls_turn", ondelete="CASCADE"),
-    Index("ix_model_calls_turn", "turn_id"),
     Index("ix_model_calls_created_at", "created_at"),
 )
 
@@ -111,6 +114,7 @@ recalls = Table(
     PrimaryKeyConstraint("tenant_id", "turn_id", "memory_id", name="pk_recalls"),
     ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.id"], name="fk_recalls_turn", ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], name="fk_recalls_memory", ondelete="CASCADE"),
+    Index("ix_recalls_memory", "memory_id"),
 )
 
 memories = Table(
@@ -128,8 +132,9 @@ memories = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("valid_to", DateTime(timezone=True)),
     Column("superseded_by", Uuid),
-    PrimaryKeyConstraint("tenant_id", "id", name="pk_memories"),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_memories"),
     ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_memories_contact", ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "source_inbox_id"], ["inbox.tenant_id", "inbox.id"], name="fk_memories_source_inbox", ondelete="CASCADE"),
-    Index("ix_memories_contact", "tenant_id", "contact_id", "created_at", postgresql_where=text("valid_to is null")),
+    Index("ix_memories_contact", "contact_id", "created_at"),
+    Index("ix_memories_source_inbox", "source_inbox_id"),
 )
