@@ -14,6 +14,7 @@ COPY alembic.ini LICENSE ./
 COPY migrations migrations
 COPY inference inference
 COPY bots bots
+COPY wire wire
 COPY workers workers
 COPY chinwag chinwag
 USER chinwag

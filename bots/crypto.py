@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -25,7 +26,7 @@ class Keyring:
         text = Path(settings.keys_file).read_text() if settings.keys_file else settings.keys
         keys = [key for key in text.replace(",", "\n").split() if key]
         if not keys:
-            raise BadSetting("No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`chinwag key new` makes one).")
+            raise BadSetting("No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`python -m bots.crypto` prints a new one).")
         try:
             return cls(MultiFernet([Fernet(key) for key in keys]))
         except ValueError as error:
@@ -54,3 +55,7 @@ def new_key() -> str:
 
 def _place(table: str, row: UUID, column: str) -> bytes:
     return f"{table}:{row}:{column}:".encode()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(new_key() + "\n")

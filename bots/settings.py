@@ -34,8 +34,10 @@ class Settings:
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
     web_max_concurrent: int = _setting(64, "webhooks worked on at once; more are answered 503")
     web_pool: int = _setting(16, "Postgres connections of the web, and its threads")
-    simulator: bool = _setting(False,  # noqa: FBT003 - a default like the others
-        "serve the chat page, where a visitor speaks as any contact; loopback only")
+    simulator: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "serve the chat page, where a visitor speaks as any contact; loopback only",
+    )
 
     graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
     graph_version: str = _setting("v25.0", "version of the Graph API")

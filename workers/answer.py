@@ -115,9 +115,7 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
             except PromptTooLong:
                 draft.calls.append(_call(deps, messages, attempt, "too_long", None))
                 # The server knows its context best: start the talk's history anew.
-                laid_out = prompt.build(
-                    persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len
-                )
+                laid_out = prompt.build(persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len)
                 messages = laid_out.messages
                 history_from = claim.number
                 continue
@@ -166,9 +164,7 @@ def _answered(
     reason: str | None = None,
 ) -> TurnResult:
     draft.parts.extend(seat.channel.render(text))
-    return _result(
-        claim, seat, draft, state="answered", reason=reason, texts=texts, asked=asked, answer=text, history_from=history_from
-    )
+    return _result(claim, seat, draft, state="answered", reason=reason, texts=texts, asked=asked, answer=text, history_from=history_from)
 
 
 def _whole_or(seat: Seat, text: str, messages: Sequence[Message]) -> str:

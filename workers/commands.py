@@ -67,4 +67,3 @@ def known_memories(deps: Deps, claim: Claim) -> list[Memory]:
     """All that is remembered of the contact, newest first."""
     with unit(deps.worker, contact=claim.contact) as connection:
         return memories.known(connection)
-

@@ -28,9 +28,7 @@ def stale_s(deps: Deps) -> float:
 def deliver_one(deps: Deps) -> bool:
     """Send the next message that is due; False when there is none."""
     journaled_at = time.monotonic()
-    sending = outbox.claim_send(
-        deps.crossing, boot=deps.boot, stale_s=stale_s(deps), reconcile_s=deps.settings.reconcile_s
-    )
+    sending = outbox.claim_send(deps.crossing, boot=deps.boot, stale_s=stale_s(deps), reconcile_s=deps.settings.reconcile_s)
     if sending is None:
         return False
     if sending.resent:

@@ -161,4 +161,9 @@ def _match(rule: Rule, words: Sequence[Word], at: int) -> dict[str, str] | None:
 def _lexicon(entries: Sequence[str], *, exact: bool) -> Lexicon:
     phrases = [tuple(entry.lower().split()) for entry in entries]
     plain = frozenset(phrase for phrase in phrases if not exact and fold(" ".join(phrase)) == " ".join(phrase))
-    return Lexicon(plain=plain, exact=frozenset(phrases) - plain, longest=max(len(phrase) for phrase in phrases), firsts=frozenset(phrase[0] for phrase in phrases))
+    return Lexicon(
+        plain=plain,
+        exact=frozenset(phrases) - plain,
+        longest=max(len(phrase) for phrase in phrases),
+        firsts=frozenset(phrase[0] for phrase in phrases),
+    )

@@ -113,7 +113,8 @@ def rotate(
 def set_state(connection: Connection, account: Account, state: str, reason: str | None = None) -> None:
     """Set an account active, paused or needs_attention."""
     connection.execute(
-        text("update accounts set state = :state, state_reason = :reason where id = :id"), {"state": state, "reason": reason, "id": account.id}
+        text("update accounts set state = :state, state_reason = :reason where id = :id"),
+        {"state": state, "reason": reason, "id": account.id},
     )
 
 

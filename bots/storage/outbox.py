@@ -58,7 +58,16 @@ def end_attempt(
         engine,
         _END,
         (
-            contact, attempt, outcome.value, external_id, http_status, error_code, trace_id, retry.value if retry else None, retry_after_s,
-            reconcile_s, next_part_s,
+            contact,
+            attempt,
+            outcome.value,
+            external_id,
+            http_status,
+            error_code,
+            trace_id,
+            retry.value if retry else None,
+            retry_after_s,
+            reconcile_s,
+            next_part_s,
         ),
     )

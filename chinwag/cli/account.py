@@ -105,9 +105,7 @@ def rotate(
     new_token = _secret("New access token", access_token_file) if access_token or access_token_file else None
     with desk() as at:
         account = _wanted(at, channel, name)
-        accounts.rotate(
-            at.connection, at.keyring, account, app_secret=new_secret, access_token=new_token, drop_before=drop_before
-        )
+        accounts.rotate(at.connection, at.keyring, account, app_secret=new_secret, access_token=new_token, drop_before=drop_before)
     sys.stdout.write(f"{name}: rotated\n")
 
 

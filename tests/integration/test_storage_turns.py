@@ -223,7 +223,9 @@ def test_the_freshest_talk_goes_first_once_a_backlog_is_old(desk: Desk) -> None:
     for number in ("1", "2", "3"):
         desk.let_in(a_message(number, by=(a_phone(number),)))
     desk.do("update conversations set newest_at = now() - interval '10 minutes', ready_at = now() - interval '10 minutes'")
-    desk.do("update conversations set newest_at = newest_at + interval '1 minute' where id = (select conversation_id from inbox where text = '2')")
+    desk.do(
+        "update conversations set newest_at = newest_at + interval '1 minute' where id = (select conversation_id from inbox where text = '2')"
+    )
     desk.let_in(a_message("fresh", by=(a_phone("4"),)))
 
     order = [desk.claimed().messages[0].text for _ in range(4)]

@@ -48,7 +48,9 @@ def _answer(stack: Stack, person: build.Person, words: str) -> str:
 def test_a_signed_webhook_is_answered_by_a_real_model_and_its_statuses_climb_to_read(service: Stack) -> None:
     person = build.a_person()
     answer = _answer(service, person, "What is the capital of France?")
-    (turn,) = service.rows("select t.* from turns t join contact_identities x using (contact_id) where x.value like :n", n=f"%{person.number}")
+    (turn,) = service.rows(
+        "select t.* from turns t join contact_identities x using (contact_id) where x.value like :n", n=f"%{person.number}"
+    )
     (call,) = service.rows("select * from model_calls where turn_id = :turn", turn=turn["id"])
     (part,) = service.rows("select * from outbox where turn_id = :turn", turn=turn["id"])
     until(lambda: service.one("select status from outbox where id = :part", part=part["id"]) == "read", what="the status read")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 _ROOT = Path(__file__).parents[2]
-_PRODUCT = ("bots", "chinwag", "inference", "workers")
+_PRODUCT = ("bots", "chinwag", "inference", "wire", "workers")
 _MOST_LINES = 400
 #: Engines are imported lazily, each in its own file.
 _ENGINES = {"torch": "vllm", "vllm": "vllm", "xllamacpp": "llamacpp"}
@@ -23,9 +23,8 @@ _HTTP_ROOMS = (
     "inference/client",
     "inference/embed",
     "inference/engines/",
-    "inference/tokens",
     "inference/transport",
-    "workers/deps",
+    "wire/",
     "chinwag/",
 )
 _SQL = re.compile(

@@ -33,7 +33,9 @@ envelopes = Table(
     Column("reason", Text),
     Column("received_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_envelopes"),
-    ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_envelopes_account", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_envelopes_account", ondelete="CASCADE"
+    ),
     Index("ix_envelopes_received_at", "received_at", postgresql_where=text("body is not null")),
     Index("ix_envelopes_account", "account_id"),
     Index("ix_envelopes_quarantined", "received_at", postgresql_where=text("state = 'quarantined'")),
@@ -46,8 +48,12 @@ envelope_contacts = Table(
     Column("envelope_id", Uuid, nullable=False),
     Column("contact_id", Uuid, nullable=False),
     PrimaryKeyConstraint("tenant_id", "envelope_id", "contact_id", name="pk_envelope_contacts"),
-    ForeignKeyConstraint(["tenant_id", "envelope_id"], ["envelopes.tenant_id", "envelopes.id"], name="fk_envelope_contacts_envelope", ondelete="CASCADE"),
-    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_envelope_contacts_contact", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "envelope_id"], ["envelopes.tenant_id", "envelopes.id"], name="fk_envelope_contacts_envelope", ondelete="CASCADE"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_envelope_contacts_contact", ondelete="CASCADE"
+    ),
     Index("ix_envelope_contacts_contact", "contact_id"),
 )
 
@@ -81,7 +87,9 @@ inbox = Table(
     Column("turn_id", Uuid),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_inbox"),
     ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_inbox_account", ondelete="CASCADE"),
-    ForeignKeyConstraint(["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_inbox_conversation", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_inbox_conversation", ondelete="CASCADE"
+    ),
     ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.id"], name="fk_inbox_turn"),
     UniqueConstraint("account_id", "event_key", name="uq_inbox_event_key"),
     Index("ix_inbox_conversation", "conversation_id", "arrival"),
@@ -101,6 +109,8 @@ statuses = Table(
     Column("error_code", Integer),
     Column("received_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("account_id", "external_id", "status", name="pk_statuses"),
-    ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_statuses_account", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_statuses_account", ondelete="CASCADE"
+    ),
     Index("ix_statuses_correlation", "correlation", postgresql_where=text("correlation is not null")),
 )

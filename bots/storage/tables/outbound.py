@@ -65,7 +65,9 @@ send_attempts = Table(
     Column("error_code", Integer),
     Column("trace_id", Text),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_send_attempts"),
-    ForeignKeyConstraint(["tenant_id", "message_id"], ["outbox.tenant_id", "outbox.id"], name="fk_send_attempts_message", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "message_id"], ["outbox.tenant_id", "outbox.id"], name="fk_send_attempts_message", ondelete="CASCADE"
+    ),
     UniqueConstraint("message_id", "n", name="uq_send_attempts_n"),
     Index("ix_send_attempts_open", "started_at", postgresql_where=text("finished_at is null")),
 )

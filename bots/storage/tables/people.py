@@ -38,6 +38,8 @@ contact_identities = Table(
     Column("contact_id", Uuid, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("tenant_id", "scope", "kind", "value", name="pk_contact_identities"),
-    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_contact_identities_contact", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_contact_identities_contact", ondelete="CASCADE"
+    ),
     Index("ix_contact_identities_contact", "tenant_id", "contact_id"),
 )

@@ -43,8 +43,12 @@ conversations = Table(
     Column("leased_by", Uuid),
     Column("leased_until", DateTime(timezone=True)),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_conversations"),
-    ForeignKeyConstraint(["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_conversations_account", ondelete="CASCADE"),
-    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_conversations_contact", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_conversations_account", ondelete="CASCADE"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_conversations_contact", ondelete="CASCADE"
+    ),
     Index("uq_conversations_open", "account_id", "contact_id", "thread", unique=True, postgresql_where=text("closed_at is null")),
     Index("ix_conversations_due", "queue", "ready_at", postgresql_where=text("ready_at is not null")),
     Index("ix_conversations_leased", "leased_by", postgresql_where=text("leased_by is not null")),
@@ -72,7 +76,9 @@ turns = Table(
     Column("finished_at", DateTime(timezone=True)),
     Column("apologised_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_turns"),
-    ForeignKeyConstraint(["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_turns_conversation", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_turns_conversation", ondelete="CASCADE"
+    ),
     UniqueConstraint("conversation_id", "number", name="uq_turns_number"),
     Index("uq_turns_open", "conversation_id", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_turns_dead", "finished_at", postgresql_where=text("state = 'dead'")),
@@ -133,8 +139,12 @@ memories = Table(
     Column("valid_to", DateTime(timezone=True)),
     Column("superseded_by", Uuid),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_memories"),
-    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_memories_contact", ondelete="CASCADE"),
-    ForeignKeyConstraint(["tenant_id", "source_inbox_id"], ["inbox.tenant_id", "inbox.id"], name="fk_memories_source_inbox", ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_memories_contact", ondelete="CASCADE"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "source_inbox_id"], ["inbox.tenant_id", "inbox.id"], name="fk_memories_source_inbox", ondelete="CASCADE"
+    ),
     Index("ix_memories_contact", "contact_id", "created_at"),
     Index("ix_memories_source_inbox", "source_inbox_id"),
 )
