@@ -56,7 +56,7 @@ types: install-test ## pyright, strict
 bench: install-test ## Measure, and write bench/results
 	@exec "$(PY)" -m bench
 
-migrate: install ## Bring the running stack's database (or DATABASE_URL=) up to date
+migrate: install ## Bring the running stack's database up to date
 	@exec "$(PY)" -m chinwag migrate
 
 doctor: install ## Check what `make run` needs

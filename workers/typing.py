@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import queue
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -30,6 +31,7 @@ class TypingKeeper:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._living: set[int] = set()
         self._numbers = itertools.count()
+        self._due: queue.SimpleQueue[tuple[float, Callable[[], None]]] = queue.SimpleQueue()
         self._started = False
 
     @contextmanager
@@ -40,7 +42,9 @@ class TypingKeeper:
             self._living.add(number)
             heapq.heappush(self._heap, (time.monotonic() + _FIRST_AFTER_S, number, show))
             self._start()
-            self._wake.notify()
+            if self._heap[0][1] == number:
+                # Else the thread that waits for the first need not be woken.
+                self._wake.notify()
         try:
             yield
         finally:
@@ -50,18 +54,25 @@ class TypingKeeper:
     def _start(self) -> None:
         if not self._started:
             self._started = True
+            threading.Thread(target=self._hand_out, name="typing", daemon=True).start()
             for n in range(_THREADS):
                 threading.Thread(target=self._run, name=f"typing-{n}", daemon=True).start()
 
+    def _hand_out(self) -> None:
+        while True:
+            self._due.put(self._next())
+
     def _run(self) -> None:
         while True:
-            show = self._next()
+            due, show = self._due.get()
+            if time.monotonic() - due > _TOO_LATE_S:
+                continue
             try:
                 show()
             except Exception as error:  # noqa: BLE001 - an edge: whatever a mark runs into, the turn goes on
                 log.debug("typing_not_shown", error=type(error).__name__)
 
-    def _next(self) -> Callable[[], None]:
+    def _next(self) -> tuple[float, Callable[[], None]]:
         with self._wake:
             while True:
                 if not self._heap:
@@ -75,5 +86,4 @@ class TypingKeeper:
                     self._wake.wait(due - now)
                 else:
                     heapq.heapreplace(self._heap, (now + _AGAIN_AFTER_S, number, show))
-                    if now - due < _TOO_LATE_S:
-                        return show
+                    return due, show

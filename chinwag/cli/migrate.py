@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from bots.errors import BotsError
 from bots.settings import Settings
 from bots.storage import tenants
+from chinwag.local.ground import environment
 
 _ROOT = Path(__file__).parent.parent.parent
 _OLDEST_POSTGRES = 160000
@@ -23,7 +24,7 @@ _OLDEST_POSTGRES = 160000
 def command(to: str = typer.Option("head", help="Revision to migrate to; `base` removes everything.")) -> None:
     """Create or update the database: login roles, tables, functions. Safe to run again."""
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.from_env(environment(os.environ))
         migrate(settings, to=to)
     except (BotsError, DBAPIError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error

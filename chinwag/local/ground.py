@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chinwag.local.processes import CannotStart
+from chinwag.local.settings import checkout_of_this_python
 
 _ROLES = ("chinwag_web", "chinwag_worker", "chinwag_crossing")
 
@@ -123,6 +124,17 @@ class Ground:
             )
         except (ValueError, KeyError) as error:
             raise CannotStart(f"{path} is damaged: restore it, or run `make reset`") from error
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The CHINWAG_ settings of the stack that commands talk to: the given ones, else this checkout's own. Raises CannotStart."""
+    if env.get("CHINWAG_WEB_DATABASE_URL") or env.get("CHINWAG_CROSSING_DATABASE_URL") or env.get("CHINWAG_OWNER_DATABASE_URL"):
+        return {key: value for key, value in env.items() if key.startswith("CHINWAG_")}
+    ground = Ground(Path(env.get("CHINWAG_LOCAL_DATA") or checkout_of_this_python() / ".chinwag"))
+    known = ground.environment() if ground.runner() is not None else {}
+    if not known:
+        raise CannotStart("No running stack: start it with `make run`, or give the CHINWAG_ variables of another one.")
+    return known
 
 
 def write_private(path: Path, text: str) -> None:

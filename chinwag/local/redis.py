@@ -63,6 +63,18 @@ def start_redis(folder: Path, *, deadline_s: float = 30.0) -> RunningRedis:
     return running
 
 
+def try_redis(url: str) -> None:
+    """Raise CannotStart when nothing answers at the address, which stays unsaid: it may hold a password."""
+    client = redis.Redis.from_url(url.replace("redis+socket://", "unix://", 1), socket_timeout=5, socket_connect_timeout=5)  # pyright: ignore[reportUnknownMemberType] - as below
+    try:
+        client.ping()  # pyright: ignore[reportUnknownMemberType] - as below
+    except (redis.RedisError, OSError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise CannotStart(f"REDIS_URL= leads to no Redis that takes us ({reason}): check address and password") from error
+    finally:
+        client.close()
+
+
 def _settings(folder: Path, socket: Path, password: str) -> str:
     lines = {
         "port": "0",

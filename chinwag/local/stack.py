@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -18,27 +18,16 @@ from bots.errors import BotsError
 from bots.settings import Settings
 from chinwag.local import demo, models
 from chinwag.local.ground import Ground, Secrets
+from chinwag.local.ground import environment as environment  # noqa: PLC0414 - commands know it by this module
 from chinwag.local.postgres import Running, start_postgres
 from chinwag.local.processes import CannotStart, Child, start
 from chinwag.local.progress import Report
-from chinwag.local.redis import RunningRedis, start_redis
-from chinwag.local.settings import ROOT, LocalSettings, checkout_of_this_python
+from chinwag.local.redis import RunningRedis, start_redis, try_redis
+from chinwag.local.settings import ROOT, LocalSettings
 from chinwag.local.supervisor import Part, Supervisor
 
 _HOST = "127.0.0.1"
 _DISK_BYTES = 300_000_000
-_NO_STACK = "No running stack: start it with `make run`, or give the CHINWAG_ variables of another one."
-
-
-def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The CHINWAG_ settings of the stack that commands talk to: the given ones, else this checkout's own. Raises CannotStart."""
-    if env.get("CHINWAG_WEB_DATABASE_URL") or env.get("CHINWAG_CROSSING_DATABASE_URL") or env.get("CHINWAG_OWNER_DATABASE_URL"):
-        return {key: value for key, value in env.items() if key.startswith("CHINWAG_")}
-    ground = Ground(Path(env.get("CHINWAG_LOCAL_DATA") or checkout_of_this_python() / ".chinwag"))
-    known = ground.environment() if ground.runner() is not None else {}
-    if not known:
-        raise CannotStart(_NO_STACK)
-    return known
 
 
 class Stack:
@@ -122,6 +111,8 @@ class Stack:
     def start_redis(self) -> RunningRedis | None:
         """Start the embedded Redis, or take the given one."""
         began, folder = time.monotonic(), self.ground.folder / "redis"
+        if self.settings.redis_url:
+            try_redis(self.settings.redis_url)
         running = None if self.settings.redis_url else start_redis(folder)
         if running is not None:
             self.supervisor.parts.append(Part(name="Redis", start=lambda: start_redis(folder).child, is_store=True, child=running.child))
@@ -136,7 +127,7 @@ class Stack:
             self.variables["CHINWAG_MODEL_NAME"] = self.settings.model_name
             if self.settings.model_key_file:
                 self.variables["CHINWAG_MODEL_KEY_FILE"] = self.settings.model_key_file
-            self.model_line = f"{self.settings.model_name} at {self.settings.model_url} answers."
+            self._try_model(time.monotonic())
             return None
         began = time.monotonic()
         model = models.find(self.settings, self.report)
@@ -203,6 +194,18 @@ class Stack:
         self.variables["CHINWAG_SIMULATOR"] = "1"
         # A small engine on a few cores: more turns at once would only wait in its queue.
         self.variables.setdefault("CHINWAG_WORKER_SLOTS", "16")
+
+    def _try_model(self, began: float) -> None:
+        """Say whether the hosted model can be reached; one that is away for a while keeps nothing from starting."""
+        name, url = self.settings.model_name, self.settings.model_url
+        try:
+            httpx.get(f"{url}/models", timeout=5, trust_env=urlsplit(url).hostname not in {_HOST, "localhost"})
+        except httpx.HTTPError as error:
+            self.report.failed("Chat model", f"{url} cannot be reached ({error}); until it can, the bot sends its fallback text")
+            self.model_line = f"{name} at {url} is to answer, and cannot be reached now: check MODEL_URL= and the network."
+        else:
+            self.report.done("Chat model", f"{name} at {url}", time.monotonic() - began)
+            self.model_line = f"{name} at {url} answers."
 
     def _await(self, what: str, part: Part, how: str, began: float) -> None:
         try:

@@ -18,6 +18,7 @@ _PERSONA = "You are the assistant of a small bakery. You answer briefly."
 _TELLS = "My name is Marta and I live in Porto"
 _ASKS = "What is my name?"
 _LIMIT = 4096
+_STEPS = 90
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +41,16 @@ class Talk:
         self.stack, self.person = stack, build.a_person()
         self._model_seen = max((entry["n"] for entry in stack.model.log()), default=0)
 
-    def say(self, text: str) -> str:
-        """Say exactly this, and return the message's id."""
-        return self.deliver(build.a_text(self.person, text))
+    def say(self, *texts: str) -> str:
+        """Say exactly this, in one webhook, and return the last message's id."""
+        return self.deliver(*(build.a_text(self.person, text) for text in texts))
 
-    def deliver(self, message: dict[str, Any]) -> str:
-        """Let the platform deliver a message, and return its id."""
-        body = build.a_webhook(messages=[message], people=[self.person])
+    def deliver(self, *messages: dict[str, Any]) -> str:
+        """Let the platform deliver messages, and return the last one's id."""
+        body = build.a_webhook(messages=messages, people=[self.person])
         until(lambda: self.stack.post(body) == 200, what="the webhook was taken")
-        self.stack.accepted.add(message["id"])
-        return message["id"]
+        self.stack.accepted |= {message["id"] for message in messages}
+        return messages[-1]["id"]
 
     def turn(self, wamid: str) -> dict[str, Any]:
         """The turn of a message, once it has ended and all its parts have left."""
@@ -175,18 +176,21 @@ def test_help_lists_the_commands_without_the_model(talk: Talk) -> None:
 
 def test_after_stop_there_is_silence_until_start(talk: Talk) -> None:
     assert "/start" in talk.ask("/stop")
-    ignored = [talk.got(talk.say(text)) for text in ("Are you there?", "/memory", _TELLS)]
+    ignored = [talk.got(talk.say(text)) for text in ("Are you there?", "/reset", "/why", "Please!")]
     skipped = talk.turn(talk.say("Hello?"))
 
-    assert ignored == [[], [], []]
+    assert ignored == [[], [], [], []]
     assert (skipped["state"], skipped["reason"]) == ("skipped", "stopped")
-    assert "/memory" in talk.ask("/help")
-    assert len(talk.sent()) == 2
+    # What a person may always ask for.
+    assert "/start" in talk.ask("/help")
+    assert talk.ask("/memory") == "I remember nothing about you."
+    assert len(talk.sent()) == 3
     assert talk.prompts() == []
 
     assert talk.ask("/start") == "Welcome back. How can I help?"
     assert talk.ask("And now?") == "You said: And now?"
     assert len(talk.prompts()) == 1
+    assert "Hello?" not in str(talk.prompt()), "what was said in silence is no part of the talk"
 
 
 def test_memory_lists_what_is_known_and_forget_takes_one_away(talk: Talk) -> None:
@@ -237,6 +241,43 @@ def test_why_tells_the_memories_of_the_last_answer_and_the_words_they_came_from(
     assert all(f'"{_TELLS}"' in line for line in why[1:])
     assert "Marta" in "".join(why[1:]).replace(_TELLS, "")
     assert "Porto" in "".join(why[1:]).replace(_TELLS, "")
+
+
+# Words and commands in one breath
+
+
+def test_what_is_told_and_forgotten_in_one_breath_is_not_remembered(talk: Talk) -> None:
+    talk.got(talk.say(_TELLS, "/forget"))
+
+    assert talk.ask("/memory") == "I remember nothing about you."
+    talk.ask(_ASKS)
+    assert "Marta" not in str(talk.prompt())
+
+
+def test_what_is_told_after_forget_in_one_breath_is_remembered(talk: Talk) -> None:
+    talk.ask("I live in Lisbon")
+    talk.got(talk.say("/forget", _TELLS))
+
+    left = talk.ask("/memory")
+    assert "Marta" in left
+    assert "Lisbon" not in left
+
+
+def test_a_question_behind_reset_is_asked_in_the_new_talk_alone(talk: Talk) -> None:
+    talk.ask(_TELLS)
+    parts = talk.got(talk.say("Forget what I said", "/reset", _ASKS))
+
+    assert len(parts) == 2
+    assert parts[-1].startswith("You said: What is my name?")
+    assert [message["role"] for message in talk.prompt()] == ["system", "user", "assistant", "user"]
+    assert 'name "Marta"' in talk.prompt()[1]["content"]
+    assert talk.prompt()[-1]["content"] == _ASKS
+
+
+def test_start_and_a_question_in_one_breath_are_both_answered(talk: Talk) -> None:
+    talk.ask("/stop")
+
+    assert talk.got(talk.say("/start", _ASKS)) == ["Welcome back. How can I help?", f"You said: {_ASKS}"]
 
 
 # What is no text
@@ -345,11 +386,10 @@ def _ask_now(stack: Stack, wamid: str) -> None:
 
 
 def _long_answer() -> str:
-    paragraphs = [
-        f"Step {n}: take **{n} grams** of flour, fold it in with ~~water~~ milk number {n * 7919 % 1009}, and see [the page {n}](https://example.org/{n})."
-        for n in range(1, 121)
-    ]
-    return "# The whole recipe\n\n" + "\n\n".join(paragraphs) + "\n\n- **salt**\n- *sugar*"
+    # Few words and many characters: it has to stay within the history's budget.
+    page = "https://example.org/recipes/of-the-bakery/with-everything-that-belongs-to-them/page"
+    steps = [f"Step {n}: fold **{n} grams** into ~~water~~ [number {n * 7919 % 1009}]({page}/{n})." for n in range(1, _STEPS + 1)]
+    return "# The whole recipe\n\n" + "\n\n".join(steps) + "\n\n- **salt**\n- *sugar*"
 
 
 def test_a_long_markdown_answer_arrives_in_order_in_whatsapps_dialect(talk: Talk) -> None:
@@ -363,11 +403,11 @@ def test_a_long_markdown_answer_arrives_in_order_in_whatsapps_dialect(talk: Talk
     assert all(0 < len(part) <= _LIMIT for part in parts)
     assert [entry["correlation"] for entry in talk.sent()] == [str(row["id"]) for row in journal]
     assert [row["part"] for row in journal] == list(range(1, len(parts) + 1))
-    steps = [whole.index(f"Step {n}:") for n in range(1, 121)]
+    steps = [whole.index(f"Step {n}:") for n in range(1, _STEPS + 1)]
     assert steps == sorted(steps)
-    assert "*120 grams*" in whole
+    assert f"*{_STEPS} grams*" in whole
     assert "~water~" in whole
-    assert "https://example.org/120" in whole
+    assert f"/page/{_STEPS}" in whole
     assert "**" not in whole
     assert "~~" not in whole
     assert "](" not in whole

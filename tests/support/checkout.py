@@ -10,12 +10,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -68,7 +68,6 @@ class Checkout:
     def start(self, *command: str, within: Path | None = None, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command as the clone's owner; what it says is gathered in one file."""
         env = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
-        who: dict[str, Any] = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
         with (self.home / "out").open("ab") as out:
             run = subprocess.Popen(
                 command,
@@ -78,7 +77,9 @@ class Checkout:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                **who,
+                user=self.user.pw_uid if self.user else None,
+                group=self.user.pw_gid if self.user else None,
+                extra_groups=[] if self.user else None,
             )
         self._runs.append(run)
         return run
@@ -89,7 +90,7 @@ class Checkout:
         other = {"CHINWAG_VENV": tempfile.mkdtemp(dir=self.home)} if fresh else {}
         if fresh:
             self._give(Path(other["CHINWAG_VENV"]), self.user)
-        code = self.start("make", *arguments, **other, **variables).wait(within_s)
+        code = self.start("make", *arguments, within=self.folder, **other, **variables).wait(within_s)
         return code, self.said()[before:]
 
     def chinwag(self, *arguments: str, within: Path) -> tuple[int, str]:
@@ -154,7 +155,7 @@ class Checkout:
         return True
 
     @contextmanager
-    def closed_to_others(self) -> Iterator[None]:
+    def closed_to_others(self) -> Generator[None]:
         """The clone belongs to whoever runs the tests, and nobody else may enter it."""
         owner, self.user = self.user, None
         self._give(self.home, None)
@@ -168,7 +169,7 @@ class Checkout:
             self.home.chmod(0o755)
 
     @contextmanager
-    def small_disk(self) -> Iterator[Path]:
+    def small_disk(self) -> Generator[Path]:
         """A folder on a disk of 40 MB."""
         folder = self.home / "small"
         folder.mkdir(exist_ok=True)
