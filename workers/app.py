@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any, cast
 
 from celery import Celery, signals
@@ -66,11 +67,17 @@ def _own_logging(**_: Any) -> None:
 def _start(sender: str, instance: Any, **_: Any) -> None:
     queues = [str(name) for name in instance.app.amqp.queues.consume_from]
     try:
-        process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1))
+        process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1), messages=partial(_messages, queues))
     except Exception as error:  # noqa: BLE001 - Celery swallows what a signal raises, and the worker would live on without work
         sys.stderr.write(f"The worker cannot start: {error}\n")
         sys.stderr.flush()
         os._exit(2)
+
+
+def _messages(queues: list[str]) -> int:
+    """How many tasks wait in these queues. Raises what a broken Redis raises."""
+    with cast("Any", app).connection_for_read() as connection:
+        return sum(connection.default_channel.queue_declare(queue, durable=True).message_count for queue in queues)
 
 
 @_signals.worker_shutting_down.connect

@@ -18,6 +18,8 @@ from workers.deps import Deps, build
 
 log = structlog.get_logger()
 
+#: A worker with free slots that got nothing for so long, while tasks wait for it, has lost its way to Redis.
+_STALL_S = 60.0
 #: Exit status of a process that ended itself because a turn was stuck (EX_SOFTWARE).
 _STUCK = 70
 
@@ -31,8 +33,11 @@ def current() -> Deps:
     return _current
 
 
-def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: int) -> None:
-    """Put the parts together and start the threads that keep leases and heartbeat alive."""
+def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: int, messages: Callable[[], int]) -> None:
+    """Put the parts together and start the threads that keep leases and heartbeat alive.
+
+    messages counts the tasks that wait in Redis for this worker.
+    """
     global _current  # noqa: PLW0603 - one process has one set of parts; Celery gives tasks no other way to reach them
     deps = build(env)
     telemetry.configure(deps.settings.log_level)
@@ -43,6 +48,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("heartbeat", beat.once, settings.heartbeat_s),
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
+        ("stall", partial(_judge, deps, slots=slots, messages=messages), _STALL_S / 4),
     ):
         threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()
 
@@ -107,6 +113,14 @@ def _renew(deps: Deps) -> None:
     held = deps.in_flight.conversations()
     if held:
         claims.renew(deps.crossing, held, boot=deps.boot, lease_s=deps.settings.lease_s)
+
+
+def _judge(deps: Deps, *, slots: int, messages: Callable[[], int]) -> None:
+    """End a process that gets no work though there is some; by its own judgement, never by a row that a healthy neighbour writes."""
+    silent_s = time.monotonic() - deps.in_flight.last_task_at
+    if silent_s > _STALL_S and deps.in_flight.busy() < slots and messages() > 0:
+        log.error("worker_stalled", silent_s=round(silent_s))
+        os._exit(_STUCK)
 
 
 def _watch(deps: Deps) -> None:

@@ -91,10 +91,12 @@ def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadl
     try:
         wait_until(lambda: _answers(running), child=child, deadline_s=deadline_s)
         _make_database(running)
-    except CannotStart as error:
+    except (CannotStart, psycopg.Error) as error:
         child.stop()
         if "No space left" in str(error):
             raise CannotStart(f"the disk of {folder} is full: free at least 300 MB and start again") from error
+        if isinstance(error, psycopg.Error):
+            raise CannotStart(f"Postgres did not make its database: {' '.join(str(error).split())} (log: {child.log})") from error
         raise
     return running
 
