@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
+from msgspec import UNSET
 
 from bots.channels.markup import split
 from bots.domain import EventKind, InboundEvent
@@ -41,6 +42,8 @@ class _Draft:
     parts: list[str] = field(default_factory=list[str])
     calls: list[ModelCall] = field(default_factory=list[ModelCall])
     effect: Effect = field(default_factory=Effect)
+    #: The memories that went into the prompt.
+    told: Sequence[KnownFact] = ()
 
 
 def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
@@ -79,7 +82,7 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
 
 def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], draft: _Draft) -> TurnResult:
     written = [message.text or "" for message in texts]
-    laid_out = _lay_out(deps, claim, seat, written, draft.effect)
+    laid_out = _lay_out(deps, claim, seat, written, draft)
     live = Live(deps.worker, claim, per_s=deps.settings.partial_per_s)
     live.typing()
     messages = laid_out.messages
@@ -132,7 +135,8 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
     return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="fallback")
 
 
-def _lay_out(deps: Deps, claim: Claim, seat: Seat, written: Sequence[str], effect: Effect) -> prompt.Prompt:
+def _lay_out(deps: Deps, claim: Claim, seat: Seat, written: Sequence[str], draft: _Draft) -> prompt.Prompt:
+    effect = draft.effect
     gone = set(effect.forget)
     afresh = effect.closes or effect.history_from is not None
     build = partial(
@@ -145,11 +149,13 @@ def _lay_out(deps: Deps, claim: Claim, seat: Seat, written: Sequence[str], effec
     )
     told = [memory for memory in claim.memories if memory.id not in gone] if seat.bot.memory_on else []
     laid_out = build(memories=told)
-    if laid_out.history_from is None or not seat.bot.memory_on:
-        return laid_out
-    # What was told in the turns that are dropped now would else be known again only in the next turn.
-    known = [KnownFact(id=memory.id, kind=memory.kind, text=memory.text) for memory in known_memories(deps, claim) if memory.id not in gone]
-    return build(memories=known[:_MOST_MEMORIES])
+    if seat.bot.memory_on and (effect.closes or laid_out.history_from is not None):
+        # What was told in the turns that are left out now would else be known again only in the next turn.
+        known = [KnownFact(id=memory.id, kind=memory.kind, text=memory.text) for memory in known_memories(deps, claim)]
+        told = [memory for memory in known if memory.id not in gone][:_MOST_MEMORIES]
+        laid_out = build(memories=told)
+    draft.told = told
+    return laid_out
 
 
 def _answered(
@@ -183,6 +189,9 @@ def _wait(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, retry_s: float) -
         reason="model_unavailable",
         parts=list(seat.channel.render(apology))[:1] if say and apology else [],
         calls=draft.calls,
+        # What a contact wants erased does not wait for a model; nor does a wish for silence.
+        forget=list(draft.effect.forget),
+        stopped=draft.effect.stopped if draft.effect.stopped is not None else UNSET,
         retry_s=retry_s,
     )
 
@@ -204,11 +213,6 @@ def _result(
     if effect.closes and texts:
         # More was said behind /reset: the talk goes on, and tells nothing from before.
         history_from = claim.number
-    recalls = (
-        [Recalled(memory=memory.id, reason="told before this talk") for memory in claim.memories if memory.id not in effect.forget]
-        if texts and seat.bot.memory_on
-        else []
-    )
     values: dict[str, object] = {}
     if effect.stopped is not None:
         values["stopped"] = effect.stopped
@@ -222,7 +226,7 @@ def _result(
         in_history=in_history,
         parts=draft.parts,
         calls=draft.calls,
-        recalls=recalls,
+        recalls=[Recalled(memory=memory.id, reason="told before this talk") for memory in draft.told],
         facts=_facts(claim, seat),
         forget=list(effect.forget),
         history_from=effect.history_from if effect.history_from is not None else history_from,
@@ -232,7 +236,7 @@ def _result(
 
 
 def _facts(claim: Claim, seat: Seat) -> list[NewFact]:
-    if not seat.bot.memory_on:
+    if not seat.bot.memory_on or claim.stopped:
         return []
     found: list[NewFact] = []
     for message in claim.messages:

@@ -51,7 +51,9 @@ def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[
         case "forget":
             gone = say.chosen(command, known_memories(deps, claim))
             # What was forgotten must not come back from the history of the talk.
-            effect = Effect(forget=tuple(memory.id for memory in gone), history_from=claim.number + 1) if gone else Effect()
+            everything = command.argument is None or command.is_everything
+            cut = claim.number + 1 if gone or everything else None
+            effect = Effect(forget=tuple(memory.id for memory in gone), history_from=cut)
             return effect, say.forgotten_text(len(gone), language)
         case "why":
             return Effect(), _why(deps, claim, language)

@@ -63,11 +63,11 @@ def _within(history: Sequence[PastTurn], budget: int, count: Callable[[str], int
         return history, None
     # Dropped in a large step, to half of the budget: each drop costs the prefix cache.
     start, left = 0, sum(sizes)
-    while start < len(history) and left > budget // 2:
+    # The last turn stays whatever its size: without it an answer to "and then?" makes no sense.
+    while start < len(history) - 1 and left > budget // 2:
         left -= sizes[start]
         start += 1
-    first = history[start].number if start < len(history) else history[-1].number + 1
-    return history[start:], first
+    return history[start:], history[start].number
 
 
 def _joined(texts: Sequence[str]) -> str:
