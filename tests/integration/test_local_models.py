@@ -182,3 +182,9 @@ def test_a_file_that_is_no_model_is_one_clear_line(hub: Hub, tmp_path: Path) -> 
     (tmp_path / "web.gguf").write_bytes(b"<html>")
     with pytest.raises(CannotStart, match="not a GGUF"):
         _find(hub, tmp_path, str(tmp_path / "web.gguf"))
+
+
+@pytest.mark.parametrize("wanted", ["/nowhere/model.gguf", "hf:owner/model.gguf", "hf:owner/../x/model.gguf", __file__])
+def test_a_model_that_no_fetching_helps_is_refused_before_anything_starts(wanted: str) -> None:
+    with pytest.raises(CannotStart, match=r"^MODEL=[^\n]+$"):
+        models.check(LocalSettings(model=wanted))

@@ -17,7 +17,7 @@ import redis
 from chinwag.local.postgres import Running, start_postgres
 from chinwag.local.processes import CannotStart, socket_folder, start
 from chinwag.local.progress import Report
-from chinwag.local.redis import RunningRedis, start_redis
+from chinwag.local.redis import RunningRedis, start_redis, try_redis
 from chinwag.local.supervisor import Part, Supervisor
 
 _PARENT = """
@@ -172,3 +172,10 @@ def test_a_part_that_ignores_the_signal_is_gone_within_eight_seconds(tmp_path: P
         supervisor.stop()
 
         assert time.monotonic() - began < 8
+
+
+def test_a_given_redis_that_is_not_there_is_one_line_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"^REDIS_URL= leads to no Redis that takes us [^\n]+$") as raised:
+        try_redis(f"redis+socket://:not-for-logs@{tmp_path}/none.sock")
+
+    assert "not-for-logs" not in str(raised.value)
