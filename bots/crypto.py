@@ -26,7 +26,9 @@ class Keyring:
         text = Path(settings.keys_file).read_text() if settings.keys_file else settings.keys
         keys = [key for key in text.replace(",", "\n").split() if key]
         if not keys:
-            raise BadSetting("No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`python -m bots.crypto` prints a new one).")
+            raise BadSetting(
+                "No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`python -m bots.crypto` prints a new one)."
+            )
         try:
             return cls(MultiFernet([Fernet(key) for key in keys]))
         except ValueError as error:
