@@ -34,6 +34,7 @@ _COMMANDS = {
     "stop": "Stop what `run` started.",
     "reset": "Remove this checkout's data; asks first.",
     "doctor": "Check what `run` needs, and what runs.",
+    "sign-in": "A one-time link to the admin page.",
     "migrate": "Make or update the database.",
     "fake-platform": "A practice WhatsApp server.",
 }
