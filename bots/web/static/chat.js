@@ -68,6 +68,11 @@ function switchTo(slug) {
   showContacts();
   showWork();
   listen();
+  // Until it is known who speaks, words would go nowhere.
+  if ($("words").disabled) {
+    $("words").disabled = false;
+    if (matchMedia("(pointer: fine)").matches) $("words").focus();
+  }
 }
 
 // ---- the live stream
@@ -286,6 +291,5 @@ async function start() {
   if (!fits(slug)) newContact();
   else if (location.hash.slice(1) === slug) switchTo(slug);
   else location.hash = slug;
-  if (matchMedia("(pointer: fine)").matches) $("words").focus();
 }
 start();
