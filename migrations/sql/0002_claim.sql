@@ -120,19 +120,33 @@ create function is_head(o outbox) returns boolean language sql stable as $$
         and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
 $$;
 
--- What is due, what runs and what could run, by queue: all that the dispatcher needs for one tick.
+-- What is due, what runs and what could run, by queue that somebody works on: all that the dispatcher needs for one tick.
+-- Counted no further than a tick can use, so that a tick costs by what it publishes and not by the backlog.
 create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
-    with d as (
-        select x.queue, count(*) as n from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
-        where x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now()) and x.closed_at is null and a.state <> 'paused'
-        group by x.queue
-        union all
-        select 'deliver', count(*) from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-        where o.not_before <= now() and a.state = 'active' and is_head(o) having count(*) > 0
+    with s as (
+        select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
     ), r as (
         select x.queue, count(*) as n from conversations x where x.leased_by is not null and x.leased_until > now() group by x.queue
-    ), s as (
-        select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
     )
-    select d.queue, d.n, coalesce(r.n, 0), coalesce(s.n, 0) from d left join r using (queue) left join s using (queue)
+    select s.queue, d.n, coalesce(r.n, 0), s.n
+    from s left join r on r.queue = s.queue
+    cross join lateral (
+        select count(*) as n from (
+            select from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
+            where x.queue = s.queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
+                and x.closed_at is null and a.state <> 'paused'
+            limit 1000
+        ) as conversation
+    ) as d
+    where s.queue <> 'deliver' and d.n > 0
+    union all
+    select s.queue, d.n, 0, s.n
+    from s cross join lateral (
+        select count(*) as n from (
+            select from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+            where o.not_before <= now() and a.state = 'active' and is_head(o)
+            limit 1000
+        ) as message
+    ) as d
+    where s.queue = 'deliver' and d.n > 0
 $$;

@@ -10,7 +10,21 @@ import pytest
 from bots.errors import Fenced
 from bots.storage import claims
 from bots.storage.turns import NewFact
-from tests.support.desk import Desk, a_bsuid, a_message, a_phone
+from tests.support.desk import QUEUE, Desk, a_bsuid, a_message, a_phone
+
+
+def waiting(desk: Desk) -> list[claims.Waiting]:
+    """What the dispatcher sees while a worker lives."""
+    claims.heartbeat(desk.crossing, "w", boot=desk.boot, queues=[QUEUE], slots=4, busy=0)
+    return claims.waiting(desk.crossing)
+
+
+def test_a_waiting_conversation_is_seen_by_the_dispatcher_until_it_is_claimed(desk: Desk) -> None:
+    desk.let_in(a_message())
+    due = waiting(desk)
+    desk.claimed()
+
+    assert (due, waiting(desk)) == ([claims.Waiting(queue=QUEUE, due=1, running=0, slots=4)], [])
 
 
 def test_a_second_delivery_of_the_same_message_changes_nothing(desk: Desk) -> None:
@@ -68,7 +82,7 @@ def test_after_the_last_answer_nothing_is_due(desk: Desk) -> None:
     desk.answered()
 
     assert desk.claim() is None
-    assert claims.waiting(desk.crossing) == []
+    assert waiting(desk) == []
 
 
 def test_a_lease_that_ran_out_passes_on_and_fences_its_former_holder(desk: Desk) -> None:
@@ -216,7 +230,7 @@ def test_a_paused_account_takes_messages_in_and_answers_none(desk: Desk) -> None
     with desk.web.begin() as connection:
         connection.exec_driver_sql("update accounts set state = 'paused'")
 
-    assert (desk.claim(), claims.waiting(desk.crossing), desk.value("select count(*) from inbox")) == (None, [], 1)
+    assert (desk.claim(), waiting(desk), desk.value("select count(*) from inbox")) == (None, [], 1)
 
 
 def test_the_freshest_talk_goes_first_once_a_backlog_is_old(desk: Desk) -> None:
