@@ -95,7 +95,11 @@ def stamp(lock: Path) -> str:
 
 def is_current(venv: Path, lock: Path) -> bool:
     """Whether the environment was made from this lock; one with the test tools serves for a run too."""
-    if not (venv / "bin" / "python").exists() or not (venv / _STAMP).exists():
+    try:
+        if not (venv / "bin" / "python").exists() or not (venv / _STAMP).exists():
+            return False
+    except PermissionError:
+        # Made by another user, with a Python that this one may not enter.
         return False
     made_from = (venv / _STAMP).read_text(encoding="utf-8")
     return made_from in {stamp(lock), stamp(ROOT / "requirements-test.lock")}
@@ -116,7 +120,7 @@ def _make(venv: Path, lock: Path) -> str:
     """Build the environment. Returns what went wrong, in one line, or nothing."""
     (venv / _STAMP).unlink(missing_ok=True)
     try:
-        if not (venv / "bin" / "python").exists():
+        if not has_same_python(venv):
             done = _run([sys.executable, "-m", "venv", str(venv)])
             if done.returncode != 0:
                 return f"no environment could be made with {sys.executable}: {_reason(done)} (on Debian: apt install python3-venv)"

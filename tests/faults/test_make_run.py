@@ -103,6 +103,8 @@ def test_nothing_outlives_a_kill_of_the_supervisor_for_five_seconds(checkout: Ch
 
 def test_root_runs_it_in_a_folder_that_only_root_may_enter_until_the_terminal_closes(checkout: Checkout) -> None:
     checkout.stop()
+    # Made by the ordinary user: root's own Python may lie where that user may not go.
+    checkout.make("install")
     with checkout.closed_to_others():
         stack = checkout.up()
 
