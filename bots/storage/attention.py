@@ -124,9 +124,9 @@ def is_up(connection: Connection) -> None:
 
 
 _SENDS = """
-    select o.id, a.name as account, o.reason, o.status_at as at, o.sends || ' sends' as detail
+    select o.id, a.name as account, o.reason, o.attention_at as at, o.sends || ' sends' as detail
     from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-    where o.status in ('unknown', 'failed') and o.status = :status order by o.status_at desc limit 50"""
+    where o.attention_at is not null and o.status = :status order by o.attention_at desc limit 50"""
 _STATEMENTS = {
     "accounts": text("""
         select a.channel, a.name, a.external_id, b.name as bot, a.state, a.state_reason, a.app_secret is not null as has_secret

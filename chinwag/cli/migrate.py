@@ -65,6 +65,7 @@ def _make_roles(connection: Connection, settings: Settings) -> None:
         # Functions keep the plans of their first call, when the tables were empty and a scan was cheapest: at 3,000 turns
         # that cost 5 ms of Postgres a turn, until the first analyze. Every statement of these roles has an index.
         connection.exec_driver_sql(f"alter role {role} set enable_seqscan = off")
+        connection.exec_driver_sql(f"alter role {role} set enable_bitmapscan = off")
         # With an index for everything the values do not matter to the plan: it need not be made anew five times a connection.
         connection.exec_driver_sql(f"alter role {role} set plan_cache_mode = force_generic_plan")
         url = make_url(address) if address else None

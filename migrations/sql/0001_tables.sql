@@ -265,7 +265,8 @@ create table outbox (
     -- Null: nothing to do. Else the time from which it may be sent, reconciled or resent.
     not_before timestamptz,
     sends integer not null default 0,
-    unknown_at timestamptz,
+    -- Since when an operator should look: unknown or failed.
+    attention_at timestamptz,
     status_at timestamptz not null default now(),
     reason text,
     created_at timestamptz not null default now(),
@@ -273,10 +274,12 @@ create table outbox (
     constraint fk_outbox_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade,
     constraint uq_outbox_part unique (turn_id, part),
     constraint uq_outbox_external_id unique (account_id, external_id)
-);
+)
+-- Room for the climbs of a status beside the row: no index has to follow them.
+with (fillfactor = 75);
 create index ix_outbox_conversation on outbox (conversation_id, seq);
 create index ix_outbox_due on outbox (not_before) where not_before is not null;
-create index ix_outbox_attention on outbox (status_at) where status in ('unknown', 'failed');
+create index ix_outbox_attention on outbox (attention_at) where attention_at is not null;
 
 create table send_attempts (
     tenant_id uuid not null,

@@ -29,7 +29,7 @@ begin
     elsif status_rank(p_status) <= status_rank(m.status) then
         return;
     end if;
-    update outbox set status = p_status, status_at = now(), not_before = null,
+    update outbox set status = p_status, status_at = now(), not_before = null, attention_at = case when p_status = 'failed' then now() end,
         reason = case when p_status = 'failed' then 'platform:' || coalesce(p_code::text, '?') end
     where id = p_message;
     -- The platform has sent it on: the next part need not wait longer.

@@ -5,19 +5,21 @@ language plpgsql as $$
 declare
     c conversations;
     t turns;
-    covered integer;
+    paused uuid[];
 begin
+    select coalesce(array_agg(id), '{}') into paused from accounts where state = 'paused';
     loop
-        -- First come first served; a talk that has waited over five minutes steps behind the fresh ones, newest first.
-        select x.* into c from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
-        where x.queue = p_queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
-            and x.closed_at is null and a.state <> 'paused' and x.newest_at > now() - interval '5 minutes'
-        order by x.ready_at limit 1 for update of x skip locked;
+        -- First come first served; a talk that is over five minutes late steps behind the fresh ones, newest first.
+        -- Both walk along one index and stop at the first: a claim must not cost by the backlog, so nothing is joined or sorted.
+        select * into c from conversations
+        where queue = p_queue and ready_at <= now() and ready_at > now() - interval '5 minutes'
+            and (leased_until is null or leased_until <= now()) and closed_at is null and account_id <> all (paused)
+        order by ready_at limit 1 for update skip locked;
         if not found then
-            select x.* into c from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
-            where x.queue = p_queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
-                and x.closed_at is null and a.state <> 'paused'
-            order by x.newest_at desc nulls last limit 1 for update of x skip locked;
+            select * into c from conversations
+            where queue = p_queue and ready_at <= now() and (leased_until is null or leased_until <= now())
+                and closed_at is null and account_id <> all (paused)
+            order by ready_at desc limit 1 for update skip locked;
         end if;
         if not found then
             return null;
@@ -28,9 +30,6 @@ begin
                 update conversations set ready_at = null, waiting_since = null where id = c.id;
                 continue;
             end if;
-            insert into turns (tenant_id, conversation_id, contact_id, number)
-            select c.tenant_id, c.id, c.contact_id, coalesce(max(number), 0) + 1 from turns where conversation_id = c.id
-            returning * into t;
             if c.session_at < now() - make_interval(secs => p_session) and not exists (
                 select from turns where conversation_id = c.id and finished_at > now() - make_interval(secs => p_session)
             ) then
@@ -39,12 +38,18 @@ begin
         end if;
         exit;
     end loop;
-    update inbox set turn_id = t.id where conversation_id = c.id and turn_id is null and kind = 'message';
     -- While it is leased its next due time is the lease's end: what a dead worker held becomes due by itself.
     update conversations set lease_token = lease_token + 1, leased_by = p_boot, leased_until = now() + make_interval(secs => p_lease),
         ready_at = now() + make_interval(secs => p_lease), session_at = c.session_at, waiting_since = null, hold_until = null
     where id = c.id returning * into c;
-    update turns set token = c.lease_token, claimed_at = now() where id = t.id returning * into t;
+    if t.id is null then
+        insert into turns (tenant_id, conversation_id, contact_id, number, token, claimed_at)
+        select c.tenant_id, c.id, c.contact_id, coalesce(max(number), 0) + 1, c.lease_token, now() from turns where conversation_id = c.id
+        returning * into t;
+    else
+        update turns set token = c.lease_token, claimed_at = now() where id = t.id returning * into t;
+    end if;
+    update inbox set turn_id = t.id where conversation_id = c.id and turn_id is null and kind = 'message';
     return jsonb_build_object(
         'tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id, 'queue', c.queue,
         'token', c.lease_token, 'turn', t.id, 'number', t.number, 'tries', t.tries, 'history_from', c.history_from,

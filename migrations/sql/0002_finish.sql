@@ -15,25 +15,24 @@ begin
         insert into memories (tenant_id, contact_id, kind, text, single, source_inbox_id, source_turn_id, created_by)
         values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn, p_by)
         returning id into made;
-        update memories set valid_to = now(), superseded_by = made
-        where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind'
+        if (f->>'single')::boolean then
             -- A newer value of a single kind supersedes; so does liking what was disliked, and the other way round.
-            and (f->>'single')::boolean;
-        update memories set valid_to = now(), superseded_by = made
-        where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and lower(text) = lower(f->>'text')
-            and (kind, f->>'kind') in (('likes', 'dislikes'), ('dislikes', 'likes'));
+            update memories set valid_to = now(), superseded_by = made
+            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind';
+        elsif f->>'kind' in ('likes', 'dislikes') then
+            update memories set valid_to = now(), superseded_by = made
+            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and lower(text) = lower(f->>'text')
+                and kind = case f->>'kind' when 'likes' then 'dislikes' else 'likes' end;
+        end if;
     end loop;
 end
 $$;
 
 -- Journals an attempt and says what to send. The row is due again once the attempt must count as unknown.
-create function begin_attempt(p_message uuid, p_boot uuid, p_stale double precision) returns jsonb language plpgsql as $$
+create function journal(m outbox, p_boot uuid) returns jsonb language plpgsql as $$
 declare
-    m outbox;
     attempt uuid;
 begin
-    update outbox set status = 'sending', status_at = now(), sends = sends + 1, not_before = now() + make_interval(secs => p_stale)
-    where id = p_message returning * into m;
     insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id)
     values (m.tenant_id, m.id, m.contact_id, m.sends, p_boot) returning id into attempt;
     return jsonb_build_object('message', m.id, 'attempt', attempt, 'n', m.sends, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
@@ -48,7 +47,13 @@ declare
     c conversations;
     state_now text := p_result->>'state';
     sending jsonb;
-    head uuid;
+    placed outbox;
+    leaves boolean;
+    part_text text;
+    part_number integer;
+    waits boolean;
+    closes boolean;
+    more_since timestamptz;
     first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
@@ -88,31 +93,42 @@ begin
     on conflict (turn_id, attempt) do update set prompt = excluded.prompt, tokens_in = excluded.tokens_in,
         tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out, first_token_ms = excluded.first_token_ms,
         total_ms = excluded.total_ms, outcome = excluded.outcome, created_at = now();
-    insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
-    select t.tenant_id, t.id, m.id, p_contact, n, x->>'reason'
-    from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n) join memories m on m.id = (x->>'memory')::uuid
-    on conflict do nothing;
-    update memories set valid_to = now()
-    where contact_id = p_contact and valid_to is null and id in (select x::uuid from jsonb_array_elements_text(p_result->'forget') x);
-    perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts', 'rules-1');
+    if jsonb_array_length(p_result->'recalls') > 0 then
+        insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
+        select t.tenant_id, t.id, m.id, p_contact, n, x->>'reason'
+        from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n) join memories m on m.id = (x->>'memory')::uuid
+        on conflict do nothing;
+    end if;
+    if jsonb_array_length(p_result->'forget') > 0 then
+        update memories set valid_to = now()
+        where contact_id = p_contact and valid_to is null and id in (select x::uuid from jsonb_array_elements_text(p_result->'forget') x);
+    end if;
+    if jsonb_array_length(p_result->'facts') > 0 then
+        perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts', 'rules-1');
+    end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
         where tenant_id = t.tenant_id and id = p_contact;
     end if;
 
-    insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, not_before)
-    select t.tenant_id, t.id, first_part + n - 1, c.account_id, p_contact, c.id, x, now()
-    from jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
-    on conflict do nothing;
     if jsonb_array_length(p_result->'parts') > 0 then
-        -- The head of the conversation's outbox alone may leave.
-        select id into head from outbox
-        where conversation_id = c.id and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null))
-        order by seq limit 1;
-        if exists (select from outbox where id = head and turn_id = t.id and status = 'queued')
-            and exists (select from accounts where tenant_id = c.tenant_id and id = c.account_id and accounts.state = 'active') then
-            sending := begin_attempt(head, p_boot, p_stale);
-        end if;
+        -- The head of the conversation's outbox alone may leave, and only where the account works.
+        leaves := not exists (select from outbox where conversation_id = c.id
+                and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
+            and exists (select from accounts where tenant_id = c.tenant_id and id = c.account_id and accounts.state = 'active');
+        for part_text, part_number in
+            select x, n from jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
+        loop
+            insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
+            values (t.tenant_id, t.id, first_part + part_number - 1, c.account_id, p_contact, c.id, part_text,
+                case when leaves then 'sending' else 'queued' end, case when leaves then 1 else 0 end,
+                case when leaves then now() + make_interval(secs => p_stale) else now() end)
+            on conflict do nothing returning * into placed;
+            if leaves and placed.id is not null then
+                sending := journal(placed, p_boot);
+            end if;
+            leaves := false;
+        end loop;
     end if;
 
     update turns set
@@ -125,35 +141,31 @@ begin
         apologised_at = case when first_part = 0 and jsonb_array_length(p_result->'parts') > 0 then now() else apologised_at end,
         finished_at = case when state_now in ('wait', 'retry') then null else now() end
     where id = t.id;
+    waits := state_now in ('wait', 'retry');
+    closes := (p_result->>'close')::boolean;
+    -- The last answer covers the last message: what came meanwhile is the next turn.
+    select min(received_at) into more_since from inbox where conversation_id = c.id and turn_id is null and kind = 'message';
     update conversations set
         leased_by = null, leased_until = null,
         history_from = coalesce((p_result->>'history_from')::integer, history_from),
         session_at = case when p_result ? 'new_session' then now() else session_at end,
-        closed_at = case when (p_result->>'close')::boolean then now() end
+        closed_at = case when closes then now() end,
+        hold_until = case when waits then now() + make_interval(secs => (p_result->>'retry_s')::double precision) end,
+        ready_at = case
+            when waits then now() + make_interval(secs => (p_result->>'retry_s')::double precision)
+            when more_since is null or closes then null
+            when ready_at >= c.leased_until then now()
+            else ready_at end,
+        waiting_since = case when waits or closes then null else more_since end
     where id = c.id;
-    if state_now in ('wait', 'retry') then
-        update conversations set ready_at = now() + make_interval(secs => (p_result->>'retry_s')::double precision),
-            hold_until = now() + make_interval(secs => (p_result->>'retry_s')::double precision)
-        where id = c.id;
-    elsif exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then
-        if (p_result->>'close')::boolean then
-            -- What came while the talk was being closed belongs to the next one.
-            with fresh as (
-                insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at, waiting_since, newest_at)
-                values (c.tenant_id, c.account_id, c.contact_id, c.thread, c.queue, now(), now(), now()) returning id
-            )
-            update inbox set conversation_id = fresh.id from fresh
-            where inbox.conversation_id = c.id and inbox.turn_id is null and kind = 'message';
-            update conversations set ready_at = null, waiting_since = null where id = c.id;
-        else
-            -- The last answer covers the last message: what came meanwhile is the next turn.
-            update conversations set ready_at = case when ready_at >= c.leased_until then now() else ready_at end,
-                waiting_since = coalesce((select min(received_at) from inbox
-                    where conversation_id = c.id and turn_id is null and kind = 'message'), now())
-            where id = c.id;
-        end if;
-    else
-        update conversations set ready_at = null, waiting_since = null where id = c.id;
+    if closes and more_since is not null then
+        -- What came while the talk was being closed belongs to the next one.
+        with fresh as (
+            insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at, waiting_since, newest_at)
+            values (c.tenant_id, c.account_id, c.contact_id, c.thread, c.queue, now(), more_since, now()) returning id
+        )
+        update inbox set conversation_id = fresh.id from fresh
+        where inbox.conversation_id = c.id and inbox.turn_id is null and kind = 'message';
     end if;
     perform tell_page(c.id, p_contact);
     return jsonb_build_object('state', state_now, 'sending', sending);

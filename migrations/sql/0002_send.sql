@@ -9,6 +9,7 @@ declare
     m outbox;
     s record;
     failures integer;
+    climbs boolean;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     -- The message first, as everywhere: two that lock in other orders wait for each other.
@@ -29,13 +30,15 @@ begin
     end if;
     if p_outcome = 'accepted' then
         perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
-        if m.external_id is null then
-            update outbox set external_id = p_external_id where id = m.id;
+        climbs := m.status in ('queued', 'sending', 'unknown');
+        update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
+            status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
+        where id = m.id;
+        if climbs then
+            update outbox set not_before = now() + make_interval(secs => p_next_part)
+            where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+            perform tell_page(m.conversation_id, m.contact_id);
         end if;
-        update outbox set not_before = now() + make_interval(secs => p_next_part)
-        where turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and status_rank(m.status) < status_rank('sent');
-        perform climb(m.id, 'accepted', null);
-        update outbox set not_before = null where id = m.id;
         -- A status may have overtaken our own answer.
         for s in select status, error_code from statuses where account_id = m.account_id and external_id = p_external_id
             order by status_rank(status) nulls first loop
@@ -48,14 +51,14 @@ begin
     end if;
     select count(*) into failures from send_attempts where message_id = m.id and outcome in ('not_sent', 'rejected');
     if p_outcome = 'unknown' then
-        update outbox set status = 'unknown', status_at = now(), unknown_at = now(),
+        update outbox set status = 'unknown', status_at = now(), attention_at = now(),
             not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
     elsif p_retry = 'never' or m.created_at < now() - interval '24 hours' then
-        update outbox set status = 'failed', status_at = now(), not_before = null,
+        update outbox set status = 'failed', status_at = now(), attention_at = now(), not_before = null,
             reason = coalesce('code:' || p_code::text, p_outcome) where id = m.id;
         update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
     else
-        update outbox set status = 'queued', status_at = now(), reason = coalesce('code:' || p_code::text, p_outcome),
+        update outbox set status = 'queued', status_at = now(), attention_at = null, reason = coalesce('code:' || p_code::text, p_outcome),
             not_before = now() + make_interval(secs => coalesce(p_retry_after,
                 -- Meta's advice for a pair of number and contact is 4^n seconds, n from 0; else 2^n.
                 case when p_code = 131056 then 4 ^ least(failures - 1, 5) else 2 ^ least(failures, 9) end * (0.8 + random() * 0.4)))
@@ -75,19 +78,21 @@ declare
     m outbox;
     unknowns integer;
     policy text;
+    parked uuid[];
+    resent boolean;
 begin
+    select coalesce(array_agg(id), '{}') into parked from accounts where state <> 'active';
     loop
-        select o.* into m from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-        where o.not_before <= now() and a.state = 'active'
-            and is_head(o)
-        order by o.not_before limit 1 for update of o skip locked;
+        select * into m from outbox o
+        where o.not_before <= now() and o.account_id <> all (parked) and is_head(o)
+        order by o.not_before limit 1 for update skip locked;
         if not found then
             return null;
         end if;
         if m.status = 'sending' then
             -- Journaled, and nobody came back: it may have left.
             update send_attempts set finished_at = now(), outcome = 'unknown' where message_id = m.id and finished_at is null;
-            update outbox set status = 'unknown', status_at = now(), unknown_at = now(),
+            update outbox set status = 'unknown', status_at = now(), attention_at = now(),
                 not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
             continue;
         end if;
@@ -103,8 +108,12 @@ begin
             update outbox set not_before = null where id = m.id;
             continue;
         end if;
-        return begin_attempt(m.id, p_boot, p_stale) || jsonb_build_object(
-            'resent', m.status = 'unknown',
+        resent := m.status = 'unknown';
+        update outbox set status = 'sending', status_at = now(), attention_at = null, sends = sends + 1,
+            not_before = now() + make_interval(secs => p_stale)
+        where id = m.id returning * into m;
+        return journal(m, p_boot) || jsonb_build_object(
+            'resent', resent,
             'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
                 from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id));
     end loop;

@@ -236,9 +236,9 @@ def test_a_paused_account_takes_messages_in_and_answers_none(desk: Desk) -> None
 def test_the_freshest_talk_goes_first_once_a_backlog_is_old(desk: Desk) -> None:
     for number in ("1", "2", "3"):
         desk.let_in(a_message(number, by=(a_phone(number),)))
-    desk.do("update conversations set newest_at = now() - interval '10 minutes', ready_at = now() - interval '10 minutes'")
+    desk.do("update conversations set ready_at = now() - interval '10 minutes'")
     desk.do(
-        "update conversations set newest_at = newest_at + interval '1 minute' where id = (select conversation_id from inbox where text = '2')"
+        "update conversations set ready_at = ready_at + interval '1 minute' where id = (select conversation_id from inbox where text = '2')"
     )
     desk.let_in(a_message("fresh", by=(a_phone("4"),)))
 

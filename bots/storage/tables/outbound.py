@@ -36,7 +36,7 @@ outbox = Table(
     Column("external_id", Text),
     Column("not_before", DateTime(timezone=True)),
     Column("sends", Integer, nullable=False),
-    Column("unknown_at", DateTime(timezone=True)),
+    Column("attention_at", DateTime(timezone=True)),
     Column("status_at", DateTime(timezone=True), nullable=False),
     Column("reason", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -46,7 +46,7 @@ outbox = Table(
     UniqueConstraint("account_id", "external_id", name="uq_outbox_external_id"),
     Index("ix_outbox_conversation", "conversation_id", "seq"),
     Index("ix_outbox_due", "not_before", postgresql_where=text("not_before is not null")),
-    Index("ix_outbox_attention", "status_at", postgresql_where=text("status in ('unknown', 'failed')")),
+    Index("ix_outbox_attention", "attention_at", postgresql_where=text("attention_at is not null")),
 )
 
 send_attempts = Table(
