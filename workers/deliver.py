@@ -27,21 +27,17 @@ def stale_s(deps: Deps) -> float:
 
 def deliver_one(deps: Deps) -> bool:
     """Send the next message that is due; False when there is none."""
-    journaled_at = time.monotonic()
     sending = outbox.claim_send(deps.crossing, boot=deps.boot, stale_s=stale_s(deps), reconcile_s=deps.settings.reconcile_s)
     if sending is None:
         return False
     if sending.resent:
         log.warning("outbound_resent", message=str(sending.message), attempt=sending.n)
-    send(deps, sending, sending.identities, journaled_at=journaled_at)
+    send(deps, sending, sending.identities)
     return True
 
 
-def send(deps: Deps, sending: Sending, identities: Sequence[Handle], *, journaled_at: float) -> None:
-    """Send a journaled message and record what came of it.
-
-    journaled_at is the monotonic time before the journal was written: a process that froze since then must not send.
-    """
+def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
+    """Send a journaled message and record what came of it."""
     started = time.monotonic()
     external_id: str | None = None
     failure: SendError | None = None
@@ -56,7 +52,7 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle], *, journale
             text=sending.text,
             part=sending.part,
         )
-        _check_still_fresh(deps, journaled_at)
+        _check_still_fresh(deps, sending)
         sent = seat.channel.send(message, seat.credentials)
         external_id, http_status, trace_id = sent.external_id, sent.http_status, sent.trace_id
     except SendError as error:
@@ -93,9 +89,9 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle], *, journale
     )
 
 
-def _check_still_fresh(deps: Deps, journaled_at: float) -> None:
+def _check_still_fresh(deps: Deps, sending: Sending) -> None:
     """Stop a process that froze since the journal: others may have judged its attempt meanwhile. Raises NotSent."""
-    if time.monotonic() - journaled_at > deps.settings.journal_to_bytes_s:
+    if time.monotonic() - sending.journaled_at > deps.settings.journal_to_bytes_s:
         raise NotSent("Too much time passed between the journal and the first byte.")
 
 

@@ -30,6 +30,8 @@ from workers.typing import TypingKeeper
 
 #: How long a changed persona, a pause or a rotated token may go unnoticed.
 _FRESH_S = 2.0
+#: How long a busy process may go on with it meanwhile.
+_STALE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +64,33 @@ class Deps:
     _seats_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def seat(self, account: UUID) -> Seat:
-        """The account with its bot, at most two seconds old. Raises NotFound when it was removed."""
-        now = time.monotonic()
+        """The account with its bot, about two seconds old. Raises NotFound when it was removed."""
         cached = self._seats.get(account)
-        if cached is not None and now - cached[0] < _FRESH_S:
+        age_s = time.monotonic() - cached[0] if cached is not None else float("inf")
+        if cached is not None and age_s < _FRESH_S:
             return cached[1]
-        # One thread reads while the others wait: 256 of them would else read the same row at once.
-        with self._seats_lock:
-            cached = self._seats.get(account)
-            if cached is not None and time.monotonic() - cached[0] < _FRESH_S:
-                return cached[1]
-            with unit(self.worker) as connection:
-                found = accounts.by_id(connection, account)
-                bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id)
-            if found is None or bot is None:
-                raise NotFound("The account was removed.")
-            opened = accounts.open_secrets(self.keyring, found)
-            credentials = Credentials(
-                access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else ""
-            )
-            seat = Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
-            self._seats[account] = (time.monotonic(), seat)
-            return seat
+        # One thread reads it again; the others go on with what they have, and wait only where that is nothing or old.
+        if not self._seats_lock.acquire(blocking=age_s > _STALE_S) and cached is not None:
+            return cached[1]
+        try:
+            return self._read_seat(account)
+        finally:
+            self._seats_lock.release()
+
+    def _read_seat(self, account: UUID) -> Seat:
+        cached = self._seats.get(account)
+        if cached is not None and time.monotonic() - cached[0] < _FRESH_S:
+            return cached[1]
+        with unit(self.worker) as connection:
+            found = accounts.by_id(connection, account)
+            bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id)
+        if found is None or bot is None:
+            raise NotFound("The account was removed.")
+        opened = accounts.open_secrets(self.keyring, found)
+        credentials = Credentials(access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else "")
+        seat = Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
+        self._seats[account] = (time.monotonic(), seat)
+        return seat
 
 
 def build(env: Mapping[str, str]) -> Deps:

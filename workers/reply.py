@@ -32,7 +32,6 @@ def reply_one(deps: Deps, queue: str) -> bool:
     started = time.monotonic()
     with deps.in_flight.turn(claim.conversation):
         result = _decided(deps, claim)
-        journaled_at = time.monotonic()
         try:
             sending = _finish(deps, claim, result)
         except Fenced:
@@ -48,7 +47,7 @@ def reply_one(deps: Deps, queue: str) -> bool:
             took_ms=round((time.monotonic() - started) * 1000),
         )
         if sending is not None:
-            send(deps, sending, claim.identities, journaled_at=journaled_at)
+            send(deps, sending, claim.identities)
     return True
 
 

@@ -73,10 +73,20 @@ def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool 
     A lost connection proves nothing about the commit (guarantees, section 6), so only what is safe to repeat is repeated.
     Raises StorageUnavailable.
     """
+    return call_timed(engine, statement, values, repeat=repeat, delays=delays)[0]
+
+
+def call_timed(
+    engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S
+) -> tuple[Any, float]:
+    """Do what `call` does; with the monotonic time before which the statement cannot have run. Waiting for a connection is no part of it."""
+    began: float | None = None
     for delay in (*(delays if repeat else ()), None):
         try:
             with engine.connect() as connection:
-                return connection.exec_driver_sql(statement, tuple(values)).scalar()
+                # Of several tries the first may be the one that was committed.
+                began = time.monotonic() if began is None else began
+                return connection.exec_driver_sql(statement, tuple(values)).scalar(), began
         except (DBAPIError, PoolTimeout) as error:
             if not _passing(error) or delay is None:
                 raise StorageUnavailable from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,7 +9,7 @@ from sqlalchemy import Engine
 
 from bots.domain import Outcome, Retry
 from bots.storage.claims import Handle
-from bots.storage.database import call
+from bots.storage.database import call, call_timed
 
 _END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
@@ -30,12 +29,14 @@ class Sending(msgspec.Struct, frozen=True):
     #: True for the one resend of a message of which nothing was heard.
     resent: bool = False
     identities: list[Handle] = []
+    #: Monotonic time of this process before which it was not journaled: whoever froze since then must not send.
+    journaled_at: float = 0.0
 
 
 def claim_send(engine: Engine, *, boot: UUID, stale_s: float, reconcile_s: float) -> Sending | None:
     """Journal the next send that is due; None when there is none. Stale attempts become unknown on the way."""
-    found: Any = call(engine, "select claim_send(%s, %s, %s)", (boot, stale_s, reconcile_s), repeat=False)
-    return None if found is None else msgspec.convert(found, Sending)
+    found, began = call_timed(engine, "select claim_send(%s, %s, %s)", (boot, stale_s, reconcile_s), repeat=False)
+    return None if found is None else msgspec.convert(found | {"journaled_at": began}, Sending)
 
 
 def end_attempt(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Engine
 
 from bots.errors import Fenced
-from bots.storage.database import call, to_json
+from bots.storage.database import call_timed, to_json
 from bots.storage.outbox import Sending
 
 #: An answer is worth waiting for Postgres as long as its lease may live.
@@ -74,7 +74,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
 def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
     """End a turn and return the send that was journaled with it. Raises Fenced when the lease has passed on."""
-    found: Any = call(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
+    found, began = call_timed(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
     if found is None:
         raise Fenced
-    return None if found["sending"] is None else msgspec.convert(found["sending"], Sending)
+    return None if found["sending"] is None else msgspec.convert(found["sending"] | {"journaled_at": began}, Sending)

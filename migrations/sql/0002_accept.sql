@@ -4,9 +4,13 @@ create function status_rank(status text) returns integer language sql immutable 
     select array_position(array['queued', 'sending', 'unknown', 'accepted', 'sent', 'delivered', 'read'], status)
 $$;
 
-create function tell_page(p_conversation uuid, p_contact uuid) returns void language sql as $$
-    select pg_notify('chinwag_talk', jsonb_build_object('kind', 'changed', 'conversation', p_conversation, 'contact', p_contact)::text)
-    from watchers where conversation_id = p_conversation and until > now()
+create function tell_page(p_conversation uuid, p_contact uuid) returns void language plpgsql as $$
+begin
+    if exists (select from watchers where conversation_id = p_conversation and until > now()) then
+        perform pg_notify('chinwag_talk',
+            jsonb_build_object('kind', 'changed', 'conversation', p_conversation, 'contact', p_contact)::text);
+    end if;
+end
 $$;
 
 -- The ladder: climbed, never descended; failed is final unless a later delivered or read says otherwise.
