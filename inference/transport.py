@@ -22,6 +22,8 @@ class Wire:
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self._base_url = base_url.rstrip("/")
+        #: Parsed once: an address costs 0.2 ms to read.
+        self._urls: dict[str, httpx.URL] = {}
         # Identity: a compressed response could be larger than the cap that was counted.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._mine = threading.local()
@@ -31,12 +33,15 @@ class Wire:
 
         A kept connection that the server closed meanwhile fails before any byte of a response: then a new one is tried, once.
         """
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._base_url + path)
         transport = self._transport()
         deadline = transport.deadline
         deadline.start(until=until, connect_s=connect_s)
         while True:
             deadline.connected = False
-            request = httpx.Request("POST", self._base_url + path, headers=self._headers, content=content)
+            request = httpx.Request("POST", url, headers=self._headers, content=content)
             try:
                 # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
                 return transport.handle_request(request), deadline

@@ -27,6 +27,7 @@ ANSWER_LIMIT = 256 * 1024
 _CONNECT_SHARE = 1 / 3
 #: Kept only briefly: a connection that the platform closes while we write is a send of unknown outcome.
 _KEEP_S = 5.0
+_MOST_URLS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class GraphClient:
         self._base = f"{base_url.rstrip('/')}/{quote(version.strip('/'), safe='')}"
         self._deadline_s = deadline_s
         self._ssl = ssl_context
+        self._urls: dict[str, httpx.URL] = {}
         self._own = threading.local()
         self._all: list[tuple[threading.Thread, DeadlineTransport]] = []
         self._lock = threading.Lock()
@@ -85,13 +87,22 @@ class GraphClient:
         transport.deadline.start(until=time.monotonic() + total_s, connect_s=total_s * _CONNECT_SHARE)
         try:
             # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
-            response = transport.handle_request(httpx.Request(method, f"{self._base}/{path}", content=content, headers=headers))
+            response = transport.handle_request(httpx.Request(method, self._url(path), content=content, headers=headers))
             try:
                 return _read(response)
             finally:
                 response.close()
         except httpx.TransportError as error:
             raise from_exception(error) from error
+
+    def _url(self, path: str) -> httpx.URL:
+        """The address of a path, read once: that costs 0.2 ms, and accounts are few."""
+        url = self._urls.get(path)
+        if url is None:
+            if len(self._urls) > _MOST_URLS:
+                self._urls.clear()
+            url = self._urls[path] = httpx.URL(f"{self._base}/{path}")
+        return url
 
     def close(self) -> None:
         """Close every thread's connections."""

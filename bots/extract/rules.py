@@ -26,7 +26,7 @@ class Lexicon:
 
     def length_at(self, words: Sequence[Word], at: int) -> int:
         """How many words of the longest phrase that starts here; 0 when none does."""
-        if words[at].folded not in self.firsts and words[at].text.lower() not in self.firsts:
+        if not self._begins(words[at]):
             return 0
         for length in range(min(self.longest, len(words) - at), 0, -1):
             window = words[at : at + length]
@@ -36,7 +36,11 @@ class Lexicon:
 
     def holds(self, word: Word) -> bool:
         """Whether this one word is in it."""
-        return (word.folded,) in self.plain or (word.text.lower(),) in self.exact
+        return self._begins(word) and ((word.folded,) in self.plain or (word.text.lower(),) in self.exact)
+
+    def _begins(self, word: Word) -> bool:
+        # Without an accent the folded form is the word itself in lower case.
+        return word.folded in self.firsts or (not word.text.isascii() and word.text.lower() in self.firsts)
 
     def joined(self, other: Lexicon) -> Lexicon:
         """Both lists as one."""

@@ -187,3 +187,16 @@ def test_a_huge_text_is_split_in_bounded_time(text: str) -> None:
 
 def test_an_answer_without_any_visible_form_is_sent_as_it_is() -> None:
     assert Console().render("---") == ("---",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The river runs through the old town.",
+        "  Sim, às 10:30 - na Rua do Ouro, n.º 3; custa 2,50 €?  ",
+        "Good. See https://example.org/a-b?x=1",
+        "I said so: (yes) + \"no\" 'maybe' = 100%",
+    ],
+)
+def test_a_plain_line_stays_as_it_is(text: str) -> None:
+    assert to_whatsapp(text) == to_plain(text) == text.strip()

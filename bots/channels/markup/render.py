@@ -18,6 +18,8 @@ from bots.channels.markup.tables import Table, write_table
 
 #: Far above any answer; a longer text is passed on as it is, since parsing is not linear in hostile ones.
 MARKDOWN_LIMIT = 20_000
+#: One line without a mark that means something: most answers, and the parser would give back the same.
+_PLAIN_LINE = re.compile(r"[^\W\d_][^\n*_~`#>\[\]|\\<&!]*")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
@@ -39,6 +41,8 @@ def _parser() -> MarkdownIt:
 def _write(markdown: str, dialect: Dialect) -> str:
     text = _CONTROLS.sub("", markdown.replace("\r\n", "\n").replace("\r", "\n"))
     if len(text) > MARKDOWN_LIMIT:
+        return text.strip()
+    if _PLAIN_LINE.fullmatch(text):
         return text.strip()
     tokens = _parser().parse(text)
     return _Writer(tokens, dialect).blocks("\n\n").strip("\n")
