@@ -88,26 +88,32 @@ class Rules:
     """All languages together."""
 
     languages: tuple[Language, ...]
-    by_first_word: dict[str, tuple[Rule, ...]]
+    #: By the first word of the lead, then by the second one; "" has those whose second is a slot, or none. Longest lead first.
+    by_lead: dict[str, dict[str, tuple[Rule, ...]]]
     #: The word lists of all languages as one.
     any_language: dict[str, Lexicon]
 
     def any_length_at(self, name: str, words: Sequence[Word], at: int) -> int:
         """The longest phrase of this list, in any language, that starts here."""
-        return self.any_language[name].length_at(words, at)
+        lexicon = self.any_language[name]
+        word = words[at]
+        # Most words begin nothing: seen here, before any call.
+        return 0 if word.folded not in lexicon.firsts and word.text.isascii() else lexicon.length_at(words, at)
 
     def any_holds(self, name: str, words: Iterable[Word]) -> bool:
         """Whether any of the words is in this list of any language."""
         lexicon = self.any_language[name]
-        return any(lexicon.holds(word) for word in words)
+        firsts = lexicon.firsts
+        return any((word.folded in firsts or not word.text.isascii()) and lexicon.holds(word) for word in words)
 
     def leads_at(self, words: Sequence[Word], at: int) -> list[tuple[Rule, int, dict[str, str]]]:
         """The rules whose lead starts here, longest first, with the lead's length and what stood in its slots."""
+        by_second = self.by_lead.get(words[at].folded)
+        if by_second is None:
+            return []
         found: list[tuple[Rule, int, dict[str, str]]] = []
         second = words[at + 1].folded if at + 1 < len(words) else ""
-        for rule in self.by_first_word.get(words[at].folded, ()):
-            if len(rule.lead) > 1 and rule.lead[1] != second and not rule.lead[1].startswith("<"):
-                continue
+        for rule in by_second.get(second) or by_second[""]:
             slots = _match(rule, words, at)
             if slots is not None:
                 found.append((rule, len(rule.lead), slots))
@@ -134,8 +140,15 @@ def load() -> Rules:
     return Rules(
         languages=tuple(languages),
         any_language={name: reduce(Lexicon.joined, (language.words[name] for language in languages)) for name in _WORDS},
-        by_first_word={first: tuple(sorted(rules, key=lambda rule: -len(rule.lead))) for first, rules in index.items()},
+        by_lead={first: _by_second(rules) for first, rules in index.items()},
     )
+
+
+def _by_second(rules: Sequence[Rule]) -> dict[str, tuple[Rule, ...]]:
+    """Index rules of one first word by their second; each entry holds those that take any second word, too."""
+    ordered = sorted(rules, key=lambda rule: -len(rule.lead))
+    seconds = {rule: rule.lead[1] if len(rule.lead) > 1 and not rule.lead[1].startswith("<") else "" for rule in ordered}
+    return {second: tuple(rule for rule in ordered if seconds[rule] in ("", second)) for second in {"", *seconds.values()}}
 
 
 def _lead(text: str) -> tuple[str, ...]:

@@ -153,7 +153,8 @@ def _name(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 def _proper_name(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
     words = _until_joint(rule.language, span)
     if (
-        not all(word.is_capitalised or word.folded in _NAME_PARTICLES for word in words)
+        not words
+        or not all(word.is_capitalised or word.folded in _NAME_PARTICLES for word in words)
         or words[0].folded in rule.language.folded["languages"]
     ):
         return ()
