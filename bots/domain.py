@@ -12,7 +12,27 @@ class ChannelKind(StrEnum):
     """A messaging platform, or the console that the chat page speaks over."""
 
     WHATSAPP = "whatsapp"
+    MESSENGER = "messenger"
+    INSTAGRAM = "instagram"
     CONSOLE = "console"
+
+
+class Role(StrEnum):
+    """What an operator may do; each includes what stands before it."""
+
+    #: Reads everything.
+    VIEWER = "viewer"
+    #: Takes conversations over and answers; settles what wants attention.
+    AGENT = "agent"
+    #: Connects accounts, edits bots, runs batches.
+    OPERATOR = "operator"
+    #: Manages operators and tokens; removes accounts with erasure.
+    OWNER = "owner"
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do what the other may."""
+        ladder = list(Role)
+        return ladder.index(self) >= ladder.index(other)
 
 
 class IdentityKind(StrEnum):
@@ -20,6 +40,10 @@ class IdentityKind(StrEnum):
 
     BSUID = "bsuid"
     PHONE = "phone"
+    #: Messenger: a person's id for one page.
+    PSID = "psid"
+    #: Instagram: a person's id for one account.
+    IGSID = "igsid"
     CONSOLE = "console"
 
 
@@ -31,6 +55,10 @@ class EventKind(StrEnum):
     REACTION = "reaction"
     EDIT = "edit"
     REVOKE = "revoke"
+    #: A message that left the account: our own, or one that a person typed into the platform's inbox.
+    ECHO = "echo"
+    #: Meant for another app that owns the thread now: stored, not answered.
+    STANDBY = "standby"
     SYSTEM = "system"
     UNKNOWN = "unknown"
     NONE = "none"
@@ -78,11 +106,14 @@ class Identity:
 class StatusUpdate:
     """The platform's word on one of our messages."""
 
+    #: Empty for a watermark.
     external_id: str
     status: DeliveryStatus
     #: Our outbound message id, as the platform handed it back.
     correlation: str | None = None
     error_code: int | None = None
+    #: Everything that was taken up to this time has this status (Messenger's deliveries and reads).
+    watermark: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +198,13 @@ class Account:
     app_secrets: tuple[Sealed, ...] = ()
     verify_token: Sealed | None = None
     access_token: Sealed | None = None
+    #: Instagram's door: page (graph.facebook.com, the page's token) or login (graph.instagram.com).
+    door: str = "page"
+    #: WhatsApp: the business account (WABA); Instagram through a page: the page.
+    parent_id: str | None = None
+    app_id: str | None = None
+    #: Which version of the persona answers here; None: the published one.
+    persona_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +220,10 @@ class Bot:
     fallback_text: str = "Sorry, I cannot answer that right now. Please try again in other words."
     apology_text: str | None = None
     memory_on: bool = True
+    #: BCP 47 code that the bot's own sentences use where the contact's language is not known; None: English.
+    language: str | None = None
+    #: Sent before the first answer that a contact ever gets, for instance that an assistant writes here.
+    first_contact: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class Settings:
     )
 
     graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
+    instagram_graph_url: str = _setting("https://graph.instagram.com", "address of the Graph API for Instagram login")
     graph_version: str = _setting("v25.0", "version of the Graph API")
     send_deadline_s: float = _setting(15.0, "longest time of one call to a platform, in seconds")
 
@@ -65,6 +66,18 @@ class Settings:
     partial_per_s: float = _setting(5.0, "partial texts a second while a page watches")
     history_tokens: int = _setting(1500, "token budget of the history in a prompt")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
+    human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
+    batch_reserve: int = _setting(16, "slots of a worker process that batches never take: they stay free for people")
+    batch_line_bytes: int = _setting(1024 * 1024, "longest line of a batch file, in bytes")
+    batch_lease_s: float = _setting(
+        150.0, "how long a claimed batch item stays claimed, in seconds; longer than a model call and its retry"
+    )
+    public_url: str = _setting("", "https address that platforms reach this service at; the set-up pages show it")
+    web_hooks_only: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "serve webhooks and health alone: for the port that is open to the world",
+    )
+    metrics_port: int = _setting(0, "port of a worker's or dispatcher's own /metrics on loopback; 0: none")
     envelope_days: int = _setting(30, "days a webhook's raw body is kept")
     log_level: str = _setting("info", "debug, info, warning or error")
 

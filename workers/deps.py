@@ -83,7 +83,7 @@ class Deps:
             return cached[1]
         with unit(self.worker) as connection:
             found = accounts.by_id(connection, account)
-            bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id)
+            bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id, version=found.persona_version)
         if found is None or bot is None:
             raise NotFound("The account was removed.")
         opened = accounts.open_secrets(self.keyring, found)

@@ -14,7 +14,8 @@ from bots.domain import Account, ChannelKind, Sealed
 from bots.errors import Conflict
 
 _COLUMNS = """
-select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, app_secret, app_secret_before, verify_token, access_token
+select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, app_secret, app_secret_before, verify_token, access_token,
+    door, parent_id, app_id, persona_version
 from accounts
 """
 
@@ -62,17 +63,24 @@ def add(
     app_secret: str | None = None,
     verify_token: str | None = None,
     access_token: str | None = None,
+    door: str = "page",
+    parent_id: str | None = None,
+    app_id: str | None = None,
+    persona_version: int | None = None,
 ) -> Account:
     """Connect an account to a bot. Raises Conflict when the name or the platform id is taken."""
     row = uuid4()
     values = {"id": row, "tenant": tenant, "bot": bot, "channel": channel.value, "name": name, "external_id": external_id}
+    values |= {"door": door, "parent": parent_id, "app_id": app_id, "version": persona_version}
     secrets = {"app_secret": app_secret, "verify_token": verify_token, "access_token": access_token}
     values |= {column: _seal(keyring, row, column, plain) for column, plain in secrets.items()}
     try:
         connection.execute(
             text(
-                "insert into accounts (id, tenant_id, bot_id, channel, name, external_id, app_secret, verify_token, access_token)"
-                " values (:id, :tenant, :bot, :channel, :name, :external_id, :app_secret, :verify_token, :access_token)"
+                "insert into accounts (id, tenant_id, bot_id, channel, name, external_id, app_secret, verify_token, access_token,"
+                " door, parent_id, app_id, persona_version)"
+                " values (:id, :tenant, :bot, :channel, :name, :external_id, :app_secret, :verify_token, :access_token,"
+                " :door, :parent, :app_id, :version)"
             ),
             values,
         )
@@ -166,4 +174,8 @@ def _account(row: Row[Any]) -> Account:
         app_secrets=() if row.app_secret is None else tuple(Sealed(token=t) for t in (row.app_secret, row.app_secret_before) if t),
         verify_token=Sealed(token=row.verify_token) if row.verify_token else None,
         access_token=Sealed(token=row.access_token) if row.access_token else None,
+        door=row.door,
+        parent_id=row.parent_id,
+        app_id=row.app_id,
+        persona_version=row.persona_version,
     )

@@ -14,7 +14,7 @@ from bots.domain import Account, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage.database import to_json
 
-_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s)"
+_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)"
 
 
 def accept(
@@ -27,10 +27,12 @@ def accept(
     quarantine: str | None = None,
     debounce_s: float,
     debounce_cap_s: float,
+    hold_s: float = 3600.0,
 ) -> tuple[UUID, ...]:
     """Store a webhook's events and return the contacts that they touch.
 
-    quarantine says why the envelope is to be looked at by an operator. Raises StorageUnavailable; it is safe to try again.
+    quarantine says why the envelope is to be looked at by an operator. hold_s is how long the bot is silent once a person
+    has answered in the platform's own inbox. Raises StorageUnavailable; it is safe to try again.
     """
     values = (
         account.tenant_id,
@@ -42,6 +44,7 @@ def accept(
         to_json([_as_json(event) for event in events]),
         debounce_s,
         debounce_cap_s,
+        hold_s,
     )
     try:
         found: dict[str, Any] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
@@ -49,7 +52,9 @@ def accept(
         if not events:
             raise StorageUnavailable from error
         # Postgres cannot hold something in there: trying again would not help, an operator's look may. Its neighbours go in.
-        again = partial(accept, connection, account, queue=queue, body=body, debounce_s=debounce_s, debounce_cap_s=debounce_cap_s)
+        again = partial(
+            accept, connection, account, queue=queue, body=body, debounce_s=debounce_s, debounce_cap_s=debounce_cap_s, hold_s=hold_s
+        )
         if len(events) == 1:
             return again((), quarantine="not_storable")
         return tuple(contact for event in events for contact in again((event,), quarantine=quarantine))
@@ -78,6 +83,8 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
             "correlation": _as_uuid(event.status.correlation),
             "code": event.status.error_code,
         }
+        if event.status.watermark is not None:
+            found["status"]["watermark"] = event.status.watermark.timestamp()
     return found
 
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 from bots.domain import Bot
 
 _BOTS = """
-select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.persona_version, p.text as persona
-from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = b.persona_version
+select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.language, b.first_contact,
+    p.version as persona_version, p.text as persona
+from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
 
 
@@ -63,19 +64,22 @@ def put(
 
 def get(connection: Connection, *, tenant: UUID, name: str) -> Bot | None:
     """Find a bot by its name."""
-    found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.name = :name"), {"tenant": tenant, "name": name})
+    found = connection.execute(
+        text(_BOTS + " where b.tenant_id = :tenant and b.name = :name"), {"tenant": tenant, "name": name, "version": None}
+    )
     row = found.mappings().one_or_none()
     return None if row is None else Bot(**row)
 
 
-def by_id(connection: Connection, *, tenant: UUID, bot: UUID) -> Bot | None:
-    """Find a bot by its id."""
-    found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.id = :bot"), {"tenant": tenant, "bot": bot})
+def by_id(connection: Connection, *, tenant: UUID, bot: UUID, version: int | None = None) -> Bot | None:
+    """Find a bot by its id, with its published persona or that of a version."""
+    values = {"tenant": tenant, "bot": bot, "version": version}
+    found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.id = :bot"), values)
     row = found.mappings().one_or_none()
     return None if row is None else Bot(**row)
 
 
 def list_all(connection: Connection, *, tenant: UUID) -> list[Bot]:
     """All bots of a tenant, by name."""
-    rows = connection.execute(text(_BOTS + " where b.tenant_id = :tenant order by b.name"), {"tenant": tenant})
+    rows = connection.execute(text(_BOTS + " where b.tenant_id = :tenant order by b.name"), {"tenant": tenant, "version": None})
     return [Bot(**row) for row in rows.mappings()]

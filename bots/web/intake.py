@@ -101,6 +101,7 @@ class Intake:
                     quarantine=why,
                     debounce_s=self._settings.debounce_s,
                     debounce_cap_s=self._settings.debounce_cap_s,
+                    hold_s=self._settings.human_hold_s,
                 )
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from bots.storage.tables.base import metadata
 
@@ -30,6 +31,8 @@ bots = Table(
     Column("memory_on", Boolean, nullable=False),
     Column("persona_version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("language", Text),
+    Column("first_contact", Text),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_bots"),
     UniqueConstraint("tenant_id", "name", name="uq_bots_name"),
@@ -43,6 +46,7 @@ personas = Table(
     Column("version", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_by", Text),
     PrimaryKeyConstraint("tenant_id", "bot_id", "version", name="pk_personas"),
     ForeignKeyConstraint(["tenant_id", "bot_id"], ["bots.tenant_id", "bots.id"], name="fk_personas_bot", ondelete="CASCADE"),
 )
@@ -64,6 +68,18 @@ accounts = Table(
     Column("access_token", LargeBinary),
     Column("unknown_send", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("persona_version", Integer),
+    Column("door", Text, nullable=False),
+    Column("app_id", Text),
+    Column("parent_id", Text),
+    Column("public_url", Text),
+    Column("handshake_at", DateTime(timezone=True)),
+    Column("first_webhook_at", DateTime(timezone=True)),
+    Column("last_webhook_at", DateTime(timezone=True)),
+    Column("refused_at", DateTime(timezone=True)),
+    Column("refusal", Text),
+    Column("health", JSONB),
+    Column("health_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_accounts"),
     ForeignKeyConstraint(["tenant_id", "bot_id"], ["bots.tenant_id", "bots.id"], name="fk_accounts_bot"),
     UniqueConstraint("channel", "name", name="uq_accounts_name"),

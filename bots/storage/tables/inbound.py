@@ -95,6 +95,7 @@ inbox = Table(
     Index("ix_inbox_conversation", "conversation_id", "arrival"),
     Index("ix_inbox_unanswered", "conversation_id", postgresql_where=text("turn_id is null and kind = 'message'")),
     Index("ix_inbox_turn", "turn_id"),
+    Index("ix_inbox_received_at", "received_at"),
 )
 
 statuses = Table(

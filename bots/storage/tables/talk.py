@@ -42,6 +42,9 @@ conversations = Table(
     Column("lease_token", BigInteger, nullable=False),
     Column("leased_by", Uuid),
     Column("leased_until", DateTime(timezone=True)),
+    Column("taken_by", Text),
+    Column("taken_at", DateTime(timezone=True)),
+    Column("taken_until", DateTime(timezone=True)),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_conversations"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_conversations_account", ondelete="CASCADE"
@@ -54,6 +57,8 @@ conversations = Table(
     Index("ix_conversations_leased", "leased_by", postgresql_where=text("leased_by is not null")),
     Index("ix_conversations_account", "account_id"),
     Index("ix_conversations_contact", "tenant_id", "contact_id"),
+    Index("ix_conversations_taken", "taken_until", postgresql_where=text("taken_by is not null")),
+    Index("ix_conversations_newest", "newest_at"),
 )
 
 turns = Table(
@@ -75,6 +80,7 @@ turns = Table(
     Column("in_history", Boolean, nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     Column("apologised_at", DateTime(timezone=True)),
+    Column("answered_by", Text),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_turns"),
     ForeignKeyConstraint(
         ["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], name="fk_turns_conversation", ondelete="CASCADE"
@@ -82,6 +88,7 @@ turns = Table(
     UniqueConstraint("conversation_id", "number", name="uq_turns_number"),
     Index("uq_turns_open", "conversation_id", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_turns_dead", "finished_at", postgresql_where=text("state = 'dead'")),
+    Index("ix_turns_finished_at", "finished_at"),
 )
 
 model_calls = Table(

@@ -1,0 +1,1 @@
+-- Batches: claiming and finishing items, and what the dispatcher asks.
