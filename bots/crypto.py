@@ -7,11 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from bots.domain import Sealed
 from bots.errors import BadSetting, CannotOpen
 from bots.settings import Settings
+
+
+#: argon2id with the library's parameters (RFC 9106, the low-memory choice).
+_passwords = PasswordHasher()
+#: The hash of a password that nobody has.
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$YWJjZGVmZ2hpamtsbW5vcA$3JzfoN2BZpKBLNkvcnVLYLK0ZGvfYbTPUdEQmUO5IfI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,19 @@ class Keyring:
         if not text.startswith(place):
             raise CannotOpen
         return text[len(place) :].decode()
+
+
+def hash_password(password: str) -> str:
+    """Hash a password with argon2id; takes some 50 ms on purpose."""
+    return _passwords.hash(password.encode("utf-8", "surrogatepass"))
+
+
+def password_matches(password: str, known: str | None) -> bool:
+    """Whether a password belongs to a hash. Without a hash it takes as long and is false: a name's existence does not show."""
+    try:
+        return _passwords.verify(known or _NOBODY, password.encode("utf-8", "surrogatepass")) and known is not None
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 def new_key() -> str:

@@ -84,7 +84,7 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
             "code": event.status.error_code,
         }
         if event.status.watermark is not None:
-            found["status"]["watermark"] = event.status.watermark.timestamp()
+            found["status"] = {**found["status"], "watermark": event.status.watermark.timestamp()}
     return found
 
 

@@ -12,19 +12,24 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from bots.crypto import Keyring
-from bots.errors import StorageUnavailable
+from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import talk
 from bots.storage.database import open_engine
+from bots.web.auth import Auth, Operator
 from bots.web.headers import SafeHeaders
 from bots.web.health import Health
 from bots.web.intake import Intake
+from bots.web.limits import TooLarge, TooSlow
 from bots.web.live import Live
-from bots.web.pages.admin import AdminPage
+from bots.web.pages.home import HomePages
+from bots.web.pages.sign_in import SignInPages
 from bots.web.phone import Phone
+from bots.web.room import Refused, Room, as_json
 from bots.web.simulator import Simulator
 from bots.web.threads import Threads
 from bots.web.views import HERE, Views
@@ -43,6 +48,8 @@ def create(settings: Settings) -> FastAPI:
     keyring = Keyring.from_settings(settings)
     threads, live, views = Threads(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
+    auth = Auth(web=web, threads=threads)
+    room = Room(web=web, crossing=crossing, keyring=keyring, settings=settings, threads=threads, views=views, auth=auth)
     intake = Intake(engine=crossing, keyring=keyring, settings=settings)
 
     @asynccontextmanager
@@ -68,11 +75,25 @@ def create(settings: Settings) -> FastAPI:
         intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
     ).routes
     app.router.routes += Health(engine=crossing, threads=threads).routes
-    app.router.routes += AdminPage(web=web, crossing=crossing, threads=threads, views=views).routes
+    _serve_admin(app, room)
     if settings.simulator:
         app.router.routes += Simulator(phone=phone, live=live, threads=threads, views=views).routes
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return app
+
+
+def _serve_admin(app: FastAPI, room: Room) -> None:
+    """Pages and API for operators."""
+    for pages in (SignInPages(room), HomePages(room)):
+        app.router.routes += pages.routes
+    for error in (Refused, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
+        app.add_exception_handler(error, as_json)
+
+    async def describe(_request: Request, _operator: Operator) -> Response:
+        return JSONResponse(app.openapi())
+
+    # Behind the sign-in: what can be done here is nobody else's business.
+    app.router.routes.append(Route("/openapi.json", room.api(describe), methods=["GET"]))
 
 
 async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:

@@ -78,3 +78,8 @@ class Bucket:
     def take(self) -> None:
         """Count one wrong try."""
         self._wrong.append(time.monotonic())
+
+    def give_back(self) -> None:
+        """Take back the newest count: it was no wrong try."""
+        if self._wrong:
+            self._wrong.pop()

@@ -1,0 +1,177 @@
+"""What every admin page and API endpoint has at hand: who acts, what they may, the way to synchronous code, how errors look."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, unquote
+
+from fastapi import Depends
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from bots.crypto import Keyring
+from bots.domain import Role
+from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
+from bots.settings import Settings
+from bots.web.auth import Auth, Operator, csrf, is_ours
+from bots.web.limits import TooLarge, TooSlow, read_body
+from bots.web.threads import Threads
+from bots.web.views import Views
+
+T = TypeVar("T")
+Handler = Callable[[Request, Operator], Awaitable[Response]]
+
+_FORM_LIMIT = 256 * 1024
+_FLASH = "chinwag_flash"
+
+
+class Refused(BotsError):
+    """The request is not allowed."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+#: What an error looks like from outside.
+_STATUSES: dict[type[Exception], int] = {NotFound: 404, Conflict: 409, StorageUnavailable: 503, TooLarge: 413, TooSlow: 408}
+_WORDS = {
+    401: "This needs a sign-in.",
+    404: "There is no such page, or it is not yours to see.",
+    408: "The request came too slowly.",
+    413: "The request is too large.",
+    503: "Postgres does not answer. Nothing was changed; try again in a moment.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The admin's ground."""
+
+    web: Engine
+    crossing: Engine
+    keyring: Keyring
+    settings: Settings
+    threads: Threads
+    views: Views
+    auth: Auth
+
+    def page(self, path: str, handler: Handler, *, role: Role = Role.VIEWER) -> Route:
+        """Serve a page to whoever may see it."""
+        return Route(path, self._guarded(handler, role), methods=["GET"])
+
+    def post(self, path: str, handler: Handler, *, role: Role) -> Route:
+        """Take a form of a page of this session from whoever may send it."""
+        return Route(path, self._guarded(handler, role), methods=["POST"])
+
+    def may(self, role: Role) -> Any:
+        """Return a dependency of an API endpoint: who acts, at least in this role. Raises Refused."""
+
+        async def acting(request: Request) -> Operator:
+            return await self.acting(request, role)
+
+        return Depends(acting)
+
+    async def acting(self, request: Request, role: Role) -> Operator:
+        """Who sends an API request, at least in this role. Raises Refused."""
+        operator = await self.auth.operator(request)
+        if operator is None:
+            raise Refused(401, _WORDS[401])
+        if not operator.role.includes(role):
+            raise Refused(403, f"This needs the role {role.value}; you are {operator.role.value}.")
+        is_write = request.method not in {"GET", "HEAD"}
+        if is_write and not operator.by_token and not is_ours(request, request.headers.get("x-csrf-token", "")):
+            raise Refused(403, "The request does not come from a page of this session (X-CSRF-Token).")
+        return operator
+
+    def api(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """Guard a plain endpoint as the API's are."""
+
+        async def answer(request: Request) -> Response:
+            return await handler(request, await self.acting(request, Role.VIEWER))
+
+        return answer
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Run synchronous work beside the event loop."""
+        return await self.threads.run(work)
+
+    async def form(self, request: Request) -> dict[str, str]:
+        """Read a form's fields; of a field that comes twice the last counts. Raises TooLarge, TooSlow."""
+        known: dict[str, str] | None = getattr(request.state, "form", None)
+        if known is not None:
+            return known
+        body = await read_body(request, max_bytes=_FORM_LIMIT)
+        return dict(parse_qsl(body.decode("utf-8", "replace").replace("\0", ""), keep_blank_values=True, max_num_fields=500))
+
+    def render(self, request: Request, operator: Operator | None, template: str, *, status: int = 200, **values: Any) -> Response:
+        """Render an admin page."""
+
+        def may(role: str) -> bool:
+            return operator is not None and operator.role.includes(Role(role))
+
+        flash = request.cookies.get(_FLASH, "")[:300]
+        common = {"operator": operator, "csrf": csrf(request), "may": may, "path": request.url.path, "flash": unquote(flash)}
+        answer = self.views.page(template, status=status, **(common | values))
+        if flash:
+            answer.delete_cookie(_FLASH, path="/admin")
+        return answer
+
+    def see_other(self, path: str, *, flash: str | None = None) -> Response:
+        """Send the browser on after a form was taken, with a word to show there."""
+        answer = RedirectResponse(path, status_code=303, headers={"Cache-Control": "no-store"})
+        if flash:
+            answer.set_cookie(_FLASH, quote(flash[:200]), max_age=60, httponly=True, samesite="strict", path="/admin")
+        return answer
+
+    def closed(self, request: Request, operator: Operator | None, status: int, why: str) -> Response:
+        """Say why there is no page."""
+        return self.render(request, operator, "closed.html", status=status, code=status, why=why)
+
+    def _guarded(self, handler: Handler, role: Role) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            operator: Operator | None = None
+            try:
+                operator = await self.auth.operator(request)
+                if operator is None or operator.by_token:
+                    return RedirectResponse(f"/admin/sign-in?next={quote(request.url.path)}", status_code=303)
+                if not operator.role.includes(role):
+                    why = f"This needs the role {role.value}; you are {operator.role.value}."
+                    return self.closed(request, operator, 403, why)
+                if request.method == "POST":
+                    form = await self.form(request)
+                    if not is_ours(request, form.get("csrf", "")):
+                        return self.closed(request, operator, 403, "This form is too old, or another page sent it. Open it again.")
+                    request.state.form = form
+                return await handler(request, operator)
+            except (BotsError, TooLarge, TooSlow) as error:
+                status = status_of(error)
+                if status is None:
+                    raise
+                return self.closed(request, operator, status, why_of(error, status))
+
+        return answer
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status of an error that a request may run into; None: an error of our own."""
+    if isinstance(error, Refused):
+        return error.status
+    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
+
+
+def why_of(error: Exception, status: int) -> str:
+    """What to say of it."""
+    return _WORDS[status] if status in {404, 408, 413, 503} else str(error)
+
+
+async def as_json(_request: Request, error: Exception) -> Response:
+    """Answer an API request that ran into an error."""
+    status = status_of(error)
+    if status is None:
+        raise error
+    return JSONResponse({"error": why_of(error, status)}, status_code=status, headers={"Cache-Control": "no-store"})
