@@ -69,6 +69,7 @@ def create(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.live = live
+    app.state.room = room
     app.add_middleware(SafeHeaders)
     app.add_exception_handler(Exception, _our_error)
     app.router.routes += Webhooks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -59,13 +59,17 @@ class Room:
     threads: Threads
     views: Views
     auth: Auth
+    #: Which pages there are and who may open or send them: (method, path, role).
+    rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
 
     def page(self, path: str, handler: Handler, *, role: Role = Role.VIEWER) -> Route:
         """Serve a page to whoever may see it."""
+        self.rules.append(("GET", path, role))
         return Route(path, self._guarded(handler, role), methods=["GET"])
 
     def post(self, path: str, handler: Handler, *, role: Role) -> Route:
         """Take a form of a page of this session from whoever may send it."""
+        self.rules.append(("POST", path, role))
         return Route(path, self._guarded(handler, role), methods=["POST"])
 
     def may(self, role: Role) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from bots.crypto import Keyring
 from bots.domain import ChannelKind
@@ -16,6 +16,7 @@ from bots.storage import accounts, admin, personas, tenants
 from tests.browser import chromium
 from tests.support import invariants
 from tests.support.cluster import Cluster
+from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 SKIPPED = "SKIP_BROWSER=1 leaves out the tests in a browser"
@@ -82,3 +83,15 @@ def _seat_console(stack: Stack) -> None:
 def admin_link(chat: Stack) -> str:
     """A fresh one-time link to the admin page."""
     return f"{chat.web_url}/admin/enter?token={admin.new_link(chat.engine('web'))}"
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Callable[[Page, str], None]:
+    """Keep a screenshot: beside the documentation with KEEP_SCREENSHOTS=1, else in the test's own folder."""
+    kept = ROOT / "docs" / "screenshots" if os.environ.get("KEEP_SCREENSHOTS") else tmp_path
+
+    def shoot(page: Page, name: str) -> None:
+        kept.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=kept / f"{name}.png")
+
+    return shoot

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -32,18 +29,6 @@ def _open(browser: Browser, url: str, *, dark: bool = False, phone: bool = False
     page = context.new_page()
     page.goto(url)
     return page
-
-
-@pytest.fixture
-def keep(tmp_path: Path) -> Callable[[Page, str], None]:
-    """Keep a screenshot: beside the documentation with KEEP_SCREENSHOTS=1, else in the test's own folder."""
-    kept = ROOT / "docs" / "screenshots" if os.environ.get("KEEP_SCREENSHOTS") else tmp_path
-
-    def shoot(page: Page, name: str) -> None:
-        kept.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=kept / f"{name}.png")
-
-    return shoot
 
 
 def _say(page: Page, words: str) -> None:
@@ -147,13 +132,23 @@ def test_the_page_works_by_keyboard_alone(chat: Stack, browser: Browser) -> None
     expect(page.locator(".why[aria-pressed=true]")).to_have_count(1)
 
 
-def test_the_admin_page_opens_once_by_its_link(chat: Stack, browser: Browser, admin_link: str, keep: Callable[[Page, str], None]) -> None:
+def test_the_first_link_makes_an_owner_once_and_then_the_password_counts(chat: Stack, browser: Browser, admin_link: str) -> None:
     page = _open(browser, admin_link)
-    expect(page.get_by_role("heading", name="Accounts")).to_be_visible()
-    expect(page.get_by_text("/webhooks/whatsapp/test")).to_be_visible()
-    keep(page, "admin")
+    page.get_by_label("Name").fill("ana")
+    page.get_by_label("Password").fill("short")
+    page.get_by_label("The same again").fill("short")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_text("At least 10 characters. A few")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("ana")
+    page.get_by_label("Password").fill("six blue herons")
+    page.get_by_label("The same again").fill("six blue herons")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
 
     other = _open(browser, admin_link)
     expect(other.get_by_text("This link was used already")).to_be_visible()
     other.goto(f"{chat.web_url}/admin")
-    expect(other.get_by_text("needs a sign-in")).to_be_visible()
+    other.get_by_label("Name").fill("ana")
+    other.get_by_label("Password").fill("six blue herons")
+    other.get_by_role("button", name="Sign in").click()
+    expect(other.get_by_role("heading", name="Home")).to_be_visible()

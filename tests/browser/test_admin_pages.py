@@ -1,0 +1,114 @@
+"""Every admin page with something on it: right for a screen reader (axe), no sideways scrolling on a phone, light and dark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+
+from bots.domain import Role
+from tests.support import build
+from tests.support.cluster import Cluster
+from tests.support.operators import PASSWORD, make
+from tests.support.processes import until
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+_DESKTOP = ViewportSize(width=1280, height=860)
+_PHONE = ViewportSize(width=360, height=780)
+#: A look, and whether its screenshot is kept.
+_LOOKS = {"light": (_DESKTOP, "light"), "dark": (_DESKTOP, "dark"), "phone": (_PHONE, "light"), "phone-dark": (_PHONE, "dark")}
+PAGES = {
+    "home": "/admin",
+    "conversations": "/admin/conversations",
+    "conversation": "first:/admin/conversations a[href^='/admin/conversations/']",
+    "bots": "/admin/bots",
+    "bot": "first:/admin/bots a[href^='/admin/bots/']:not([href$='new'])",
+    "bot-new": "/admin/bots/new",
+    "accounts": "/admin/accounts",
+    "account": "first:/admin/accounts a[href^='/admin/accounts/']:not([href*='connect'])",
+    "connect": "/admin/accounts/connect",
+    "batches": "/admin/batches",
+    "attention": "/admin/attention",
+    "operators": "/admin/operators",
+    "audit": "/admin/audit",
+    "me": "/admin/me",
+    "sign-in": "/admin/sign-in",
+}
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(cluster, Path(tmp_path_factory.mktemp("admin"))) as running:
+        running.settles = False
+        running.model.script(echo=True)
+        running.start_web()
+        running.start_dispatcher()
+        running.start_worker()
+        make(running, Role.OWNER, name="ana")
+        ada, bo = build.a_person(), build.a_person()
+        running.say(ada, "My name is Ada and I live in Porto. What can I see there?")
+        running.say(bo, "When are you open?")
+        running.post(b"this is no JSON")
+        until(lambda: running.one("select count(*) from outbox where status in ('delivered', 'read')") >= 2, what="both were answered")
+        yield running
+
+
+def _context(browser: Browser, look: str) -> BrowserContext:
+    viewport, scheme = _LOOKS[look]
+    context = browser.new_context(viewport=viewport, color_scheme="dark" if scheme == "dark" else "light", is_mobile=viewport is _PHONE)
+    context.set_default_timeout(20_000)
+    return context
+
+
+def sign_in(page: Page, url: str, name: str = "ana") -> None:
+    """Sign in by the form."""
+    page.goto(f"{url}/admin/sign-in")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(re.compile(r"/admin$"))
+
+
+def _open(page: Page, url: str, where: str) -> None:
+    if where.startswith("first:"):
+        listing, link = where.removeprefix("first:").split(" ", 1)
+        page.goto(url + listing)
+        where = page.locator(f"main {link}").first.get_attribute("href") or ""
+    answer = page.goto(url + where)
+    assert answer is not None
+    assert answer.status == 200, where
+    page.wait_for_load_state("load")
+
+
+@pytest.mark.parametrize("look", list(_LOOKS))
+def test_every_page_is_accessible_fits_and_breaks_no_policy(
+    served: Stack, browser: Browser, look: str, keep: Callable[[Page, str], None]
+) -> None:
+    context = _context(browser, look)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    sign_in(page, served.web_url)
+    wrong: dict[str, object] = {}
+    for name, where in PAGES.items():
+        if name == "sign-in":
+            context.clear_cookies()
+        _open(page, served.web_url, where)
+        keep(page, f"admin-{name}-{look}")
+        found = Axe().run(page).response["violations"]
+        if found:
+            wrong[name] = [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
+        width, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        if width > room:
+            wrong[f"{name} scrolls sideways"] = (width, room)
+    context.close()
+
+    assert wrong == {}
+    assert said == []
