@@ -39,16 +39,20 @@ def _filled(path: str) -> str:
     return re.sub(r"\{[^}]*\}", lambda _: str(uuid4()), path)
 
 
+def _try(seat: Seat, method: str, path: str) -> int:
+    return (seat.post if method == "POST" else seat.get)(_filled(path)).status_code
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_a_role_is_refused_every_page_and_form_above_it(served: Stack, rules: list[tuple[str, str, Role]], role: Role) -> None:
-    seat = Seat(served, role)
     above = [(method, path) for method, path, needed in rules if not role.includes(needed)]
     allowed = [(method, path) for method, path, needed in rules if role.includes(needed) and not path.startswith(_OWN)]
 
-    refused = {(method, path): (seat.post if method == "POST" else seat.get)(_filled(path)).status_code for method, path in above}
-    assert {key: status for key, status in refused.items() if status != 403} == {}
+    with Seat(served, role) as seat:
+        refused = {(method, path): _try(seat, method, path) for method, path in above}
+        statuses = {(method, path): _try(seat, method, path) for method, path in allowed}
 
-    statuses = {(method, path): (seat.post if method == "POST" else seat.get)(_filled(path)).status_code for method, path in allowed}
+    assert {key: status for key, status in refused.items() if status != 403} == {}
     assert {key: status for key, status in statuses.items() if status in {401, 403} or status >= 500} == {}
 
 
@@ -62,8 +66,8 @@ def test_without_a_session_every_page_leads_to_the_sign_in(served: Stack, rules:
 
 
 def test_a_form_without_this_sessions_word_is_refused(served: Stack, rules: list[tuple[str, str, Role]]) -> None:
-    seat = Seat(served, Role.OWNER)
-    found = {path: seat.http.post(_filled(path), data={"csrf": "0" * 40}).status_code for method, path, _ in rules if method == "POST"}
+    with Seat(served, Role.OWNER) as seat:
+        found = {path: seat.http.post(_filled(path), data={"csrf": "0" * 40}).status_code for method, path, _ in rules if method == "POST"}
 
     assert {path: status for path, status in found.items() if status != 403} == {}
 

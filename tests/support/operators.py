@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from types import TracebackType
+from typing import Self
 from uuid import uuid4
 
 import httpx
@@ -46,6 +48,12 @@ class Seat:
         found = re.search(r'name="csrf" content="([0-9a-f]+)"', self.http.get("/admin").text)
         assert found is not None
         self.csrf = found.group(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.http.close()
 
     def get(self, path: str) -> httpx.Response:
         """Open a page."""
