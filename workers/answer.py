@@ -9,8 +9,7 @@ from functools import partial
 import structlog
 from msgspec import UNSET
 
-from bots.channels.markup import split
-from bots.domain import EventKind, InboundEvent
+from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract import extract
 from bots.extract.commands import Command, language_of, parse_command, unsupported_text
@@ -26,7 +25,8 @@ from workers.live import Live
 
 log = structlog.get_logger()
 
-_TRIES = 2
+#: How often a model is asked before its answers count as garbage.
+TRIES = 2
 #: As many memories as a claim brings.
 _MOST_MEMORIES = 20
 #: What somebody who has opted out may still ask for.
@@ -72,7 +72,7 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
         draft.parts.clear()
         return _result(claim, seat, draft, state="skipped", reason="too_old", texts=())
     if others:
-        draft.parts.extend(seat.channel.render(unsupported_text(others[-1].content_type, language_of(claim.memories))))
+        draft.parts.extend(seat.channel.render(unsupported_text(others[-1].content_type, _language(claim, seat))))
     if texts:
         return _ask(deps, claim, seat, texts, draft)
     if not draft.parts:
@@ -88,7 +88,8 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
     messages = laid_out.messages
     history_from = laid_out.history_from
     newest = claim.messages[-1]
-    mark = InboundEvent(kind=EventKind.MESSAGE, event_key=newest.event_key)
+    people = tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in claim.identities)
+    mark = InboundEvent(kind=EventKind.MESSAGE, event_key=newest.event_key, identities=people)
 
     def show() -> None:
         try:
@@ -96,8 +97,8 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
         except SendError as error:
             log.debug("typing_not_shown", code=error.code)
 
-    with deps.typing.shown(show):
-        for attempt in range(1, _TRIES + 1):
+    with deps.typing.shown(show, lasts_s=seat.channel.typing_s):
+        for attempt in range(1, TRIES + 1):
             try:
                 answer = deps.model.chat(
                     messages,
@@ -224,7 +225,7 @@ def _result(
         asked=asked,
         answer=answer,
         in_history=in_history,
-        parts=draft.parts,
+        parts=[*_opening(claim, seat), *draft.parts] if state == "answered" else draft.parts,
         calls=draft.calls,
         recalls=[Recalled(memory=memory.id, reason="told before this talk") for memory in draft.told],
         facts=_facts(claim, seat),
@@ -261,9 +262,20 @@ def _said(message: ClaimedMessage) -> list[NewFact]:
 
 
 def _obey(deps: Deps, claim: Claim, seat: Seat, command: Command, draft: _Draft) -> None:
-    effect, text = obey(deps, claim, command, language=language_of(claim.memories))
+    effect, text = obey(deps, claim, command, language=_language(claim, seat))
     draft.effect = draft.effect.then(effect)
-    draft.parts.extend(split(text, seat.channel.text_limit))
+    draft.parts.extend(seat.channel.fit(text))
+
+
+def _language(claim: Claim, seat: Seat) -> str:
+    """The language of the service's own sentences: the contact's, else the bot's."""
+    return language_of(claim.memories, default=seat.bot.language or "en")
+
+
+def _opening(claim: Claim, seat: Seat) -> Sequence[str]:
+    """What stands before the first answer that a contact ever gets."""
+    said = seat.bot.first_contact
+    return seat.channel.render(said) if said and claim.first else ()
 
 
 def _call(deps: Deps, messages: Sequence[Message], attempt: int, outcome: str, answer: Answer | None) -> ModelCall:

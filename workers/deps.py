@@ -13,6 +13,8 @@ from sqlalchemy import Engine
 from bots.channels.base import Channel, Credentials
 from bots.channels.console import Console
 from bots.channels.graph import GraphClient
+from bots.channels.instagram import Instagram
+from bots.channels.messenger import Messenger
 from bots.channels.whatsapp import WhatsApp
 from bots.crypto import Keyring
 from bots.domain import Account, Bot, ChannelKind
@@ -87,7 +89,9 @@ class Deps:
         if found is None or bot is None:
             raise NotFound("The account was removed.")
         opened = accounts.open_secrets(self.keyring, found)
-        credentials = Credentials(access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else "")
+        credentials = Credentials(
+            access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else "", door=found.door
+        )
         seat = Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
         self._seats[account] = (time.monotonic(), seat)
         return seat
@@ -98,7 +102,10 @@ def build(env: Mapping[str, str]) -> Deps:
     settings = Settings.from_env(env)
     model_settings = ModelSettings.from_env(env)
     endpoint = model_settings.open_endpoint()
-    graph = GraphClient(base_url=settings.graph_url, version=settings.graph_version, deadline_s=settings.send_deadline_s)
+    graph, login = (
+        GraphClient(base_url=url, version=settings.graph_version, deadline_s=settings.send_deadline_s)
+        for url in (settings.graph_url, settings.instagram_graph_url)
+    )
     half = max(2, settings.worker_pool // 2)
     return Deps(
         settings=settings,
@@ -106,7 +113,12 @@ def build(env: Mapping[str, str]) -> Deps:
         worker=open_engine(settings.worker_database_url, pool=half, name="worker"),
         crossing=open_engine(settings.crossing_database_url, pool=half, name="crossing"),
         keyring=Keyring.from_settings(settings),
-        channels={ChannelKind.WHATSAPP: WhatsApp(graph), ChannelKind.CONSOLE: Console()},
+        channels={
+            ChannelKind.WHATSAPP: WhatsApp(graph),
+            ChannelKind.MESSENGER: Messenger(graph),
+            ChannelKind.INSTAGRAM: Instagram(page=graph, login=login),
+            ChannelKind.CONSOLE: Console(),
+        },
         model_settings=model_settings,
         endpoint=endpoint,
         model=ModelClient(

@@ -16,8 +16,8 @@ log = structlog.get_logger()
 
 #: An answer that is there at once needs no sign of being written.
 _FIRST_AFTER_S = 0.5
-#: WhatsApp's typing mark fades after 25 s (Cloud API, typing indicators).
-_AGAIN_AFTER_S = 20.0
+#: Renewed when so much of a mark's life is over: WhatsApp's fades after 25 s, those of pages after 20 s.
+_AGAIN_SHARE = 0.8
 #: A mark that is this late helps nobody.
 _TOO_LATE_S = 2.0
 _THREADS = 4
@@ -28,19 +28,19 @@ class TypingKeeper:
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, float, Callable[[], None]]] = []
         self._living: set[int] = set()
         self._numbers = itertools.count()
         self._due: queue.SimpleQueue[tuple[float, Callable[[], None]]] = queue.SimpleQueue()
         self._started = False
 
     @contextmanager
-    def shown(self, show: Callable[[], None]) -> Generator[None]:
-        """Keep the mark alive inside the block."""
+    def shown(self, show: Callable[[], None], *, lasts_s: float = 25.0) -> Generator[None]:
+        """Keep the mark, which the platform shows for lasts_s, alive inside the block."""
         with self._wake:
             number = next(self._numbers)
             self._living.add(number)
-            heapq.heappush(self._heap, (time.monotonic() + _FIRST_AFTER_S, number, show))
+            heapq.heappush(self._heap, (time.monotonic() + _FIRST_AFTER_S, number, lasts_s * _AGAIN_SHARE, show))
             self._start()
             if self._heap[0][1] == number:
                 # Else the thread that waits for the first need not be woken.
@@ -78,12 +78,12 @@ class TypingKeeper:
                 if not self._heap:
                     self._wake.wait()
                     continue
-                due, number, show = self._heap[0]
+                due, number, again_s, show = self._heap[0]
                 now = time.monotonic()
                 if number not in self._living:
                     heapq.heappop(self._heap)
                 elif due > now:
                     self._wake.wait(due - now)
                 else:
-                    heapq.heapreplace(self._heap, (now + _AGAIN_AFTER_S, number, show))
+                    heapq.heapreplace(self._heap, (now + again_s, number, again_s, show))
                     return due, show

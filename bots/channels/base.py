@@ -15,14 +15,16 @@ class Credentials:
 
     access_token: str = field(default="", repr=False)
     app_secret: str = field(default="", repr=False)
+    #: Instagram's two doors lead to different hosts: page or login.
+    door: str = "page"
 
 
 class Channel(Protocol):
     """One platform: how its webhooks are checked and read, and how its messages are sent."""
 
     kind: ChannelKind
-    #: The longest text of one message, in characters.
-    text_limit: int
+    #: How long the platform shows a typing mark, in seconds.
+    typing_s: float
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
         """Check the signature over the raw body. Raises Forged."""
@@ -33,7 +35,11 @@ class Channel(Protocol):
         ...
 
     def render(self, markdown: str) -> tuple[str, ...]:
-        """Turn a model's Markdown into the platform's dialect, split into parts of at most text_limit."""
+        """Turn a model's Markdown into the platform's dialect, in parts that the platform takes."""
+        ...
+
+    def fit(self, text: str) -> tuple[str, ...]:
+        """Cut a text that is written already into parts that the platform takes; each platform counts in its own unit."""
         ...
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
@@ -41,5 +47,8 @@ class Channel(Protocol):
         ...
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
-        """Mark the contact's message as read and show typing. Raises SendError; callers may ignore it."""
+        """Mark the contact's message as read and show typing: `inbound` has the message's key and the contact's identities.
+
+        Raises SendError; callers may ignore it.
+        """
         ...

@@ -16,7 +16,7 @@ class Console:
     """The channel console."""
 
     kind: ChannelKind = ChannelKind.CONSOLE
-    text_limit: int = TEXT_LIMIT
+    typing_s: float = 25.0
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
         """Refuse: the console has no webhooks. Raises Forged."""
@@ -29,8 +29,12 @@ class Console:
         return Received(reason="the console takes no webhooks")
 
     def render(self, markdown: str) -> tuple[str, ...]:
-        """Turn Markdown into plain text, in parts of at most text_limit."""
-        return split(to_plain(markdown), self.text_limit) or split(markdown, self.text_limit)
+        """Turn Markdown into plain text, in parts of at most 4,096 characters."""
+        return self.fit(to_plain(markdown)) or self.fit(markdown)
+
+    def fit(self, text: str) -> tuple[str, ...]:
+        """Cut a text into parts of at most 4,096 characters."""
+        return split(text, TEXT_LIMIT)
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Take the message: it is in the outbox, where the chat page reads it."""

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
+from bots.channels.graph_errors import NO_MORE, Table, from_answer, from_exception, read_json, trace_id
+from bots.channels.signature import app_secret_proof
 from bots.domain import Sent
 from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown
 from wire.transport import DeadlineTransport
@@ -55,9 +56,9 @@ class GraphClient:
         self._all: list[tuple[threading.Thread, DeadlineTransport]] = []
         self._lock = threading.Lock()
 
-    def send(self, sender: str, message: Json, *, token: str) -> Sent:
-        """Send a message from a phone number. Raises SendError."""
-        answer = self.tell(sender, message, token=token)
+    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = NO_MORE) -> Sent:
+        """Send a message from a phone number, page or account. Raises SendError."""
+        answer = self.tell(sender, message, token=token, app_secret=app_secret, errors=errors)
         external_id = _message_id(answer.body)
         if external_id is None:
             raise SendUnknown(
@@ -67,17 +68,34 @@ class GraphClient:
             )
         return Sent(external_id=external_id, http_status=answer.http_status, trace_id=answer.trace_id)
 
-    def tell(self, sender: str, body: Json, *, token: str, deadline_s: float | None = None) -> Answer:
-        """Post to a phone number's messages and return the platform's success. Raises SendError."""
-        return self.call("POST", f"{quote(sender, safe='')}/messages", token=token, body=body, deadline_s=deadline_s)
+    def tell(
+        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = NO_MORE, deadline_s: float | None = None
+    ) -> Answer:
+        """Post to the messages of a phone number, page or account and return the platform's success. Raises SendError."""
+        path = f"{quote(sender, safe='')}/messages"
+        return self.call("POST", path, token=token, app_secret=app_secret, body=body, errors=errors, deadline_s=deadline_s)
 
-    def call(self, method: str, path: str, *, token: str, body: Json | None = None, deadline_s: float | None = None) -> Answer:
-        """Make one call below the version's address. Raises SendError."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str,
+        app_secret: str = "",
+        body: Json | None = None,
+        errors: Table = NO_MORE,
+        deadline_s: float | None = None,
+    ) -> Answer:
+        """Make one call below the version's address, with the app's proof where its secret is given. Raises SendError.
+
+        errors are the channel's own additions to the shared table.
+        """
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise AccessLost("The account has no usable access token.")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "identity"}
         try:
             content = msgspec.json.encode(body) if body is not None else None
+            proven = f"?appsecret_proof={app_secret_proof(token, app_secret)}" if app_secret else ""
         except UnicodeEncodeError as error:
             raise NotSent("The request holds signs that have no UTF-8 form.") from error
         if content is not None:
@@ -87,9 +105,9 @@ class GraphClient:
         transport.deadline.start(until=time.monotonic() + total_s, connect_s=total_s * _CONNECT_SHARE)
         try:
             # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
-            response = transport.handle_request(httpx.Request(method, self._url(path), content=content, headers=headers))
+            response = transport.handle_request(httpx.Request(method, self._url(path + proven), content=content, headers=headers))
             try:
-                return _read(response)
+                return _read(response, errors)
             finally:
                 response.close()
         except httpx.TransportError as error:
@@ -128,7 +146,7 @@ class GraphClient:
             one.close()
 
 
-def _read(response: httpx.Response) -> Answer:
+def _read(response: httpx.Response, errors: Table) -> Answer:
     """Read an answer. Raises SendError unless it is a success."""
     status = response.status_code
     body: Json | None = None
@@ -143,7 +161,7 @@ def _read(response: httpx.Response) -> Answer:
                 trace_id=trace_id(response.headers),
             ) from error
     if not 200 <= status < 300:
-        raise from_answer(status, response.headers, body)
+        raise from_answer(status, response.headers, body, errors)
     return Answer(http_status=status, body=body, trace_id=trace_id(response.headers))
 
 
@@ -160,8 +178,9 @@ def _capped(response: httpx.Response) -> bytes | None:
 
 
 def _message_id(body: Json | None) -> str | None:
-    """Return messages[0].id of an answer."""
-    messages = (body or {}).get("messages")
+    """Return messages[0].id of an answer, or message_id: the one is WhatsApp's, the other the pages'."""
+    told = body or {}
+    messages = told.get("messages")
     first = cast("list[object]", messages)[0] if isinstance(messages, list) and messages else None
-    found = cast("Json", first).get("id") if isinstance(first, dict) else None
+    found = cast("Json", first).get("id") if isinstance(first, dict) else told.get("message_id")
     return found if isinstance(found, str) and 0 < len(found) <= 256 and "\x00" not in found else None

@@ -49,6 +49,24 @@ _CODES: dict[int, type[SendError]] = {
     **dict.fromkeys((100, 131008, 131009, 131021, 131051, 131052, 131053, 131062, 135000), Rejected),
     **dict.fromkeys((132000, 132001, 132005, 132007, 132008, 132012, 132015, 132016, 132018, 132068), Rejected),
 }
+#: What a code means on one channel, alone or with its subcode.
+Table = Mapping[int | tuple[int, int], type[SendError]]
+NO_MORE: Table = {}
+_PAGES: Table = {
+    1200: TransientRejection,
+    (10, 2018278): WindowClosed,
+    # One person: not there, blocked, left, or no tester while the app is in development.
+    **dict.fromkeys((551, (100, 2018001), (100, 33), (200, 2018028)), Rejected),
+    # One thread: answered already, or cannot be replied to.
+    **dict.fromkeys((10900, 10903), Rejected),
+    # The page: commerce or messages are switched off.
+    **dict.fromkeys((2022, 10904), AccessLost),
+    (613, 1893015): AccountThrottled,
+}
+#: Messenger's additions (platforms, 5.3).
+MESSENGER: Table = _PAGES
+#: Instagram's additions (platforms, 6.3): it has two more words for a closed window.
+INSTAGRAM: Table = {**_PAGES, (10, 2534022): WindowClosed, (100, 2534022): WindowClosed, (551, 1545041): WindowClosed}
 #: Codes that say nothing about whether the message was processed when they come with a 5xx.
 _SAYS_NOTHING = frozenset({1, 131000})
 #: How long to wait where the documentation says it and the answer does not.
@@ -73,12 +91,12 @@ def from_exception(error: httpx.TransportError) -> SendError:
     return SendUnknown(f"The request left and no answer came: {name}.")
 
 
-def from_answer(status: int, headers: Mapping[str, str], body: Json | None) -> SendError:
-    """Return what an answer without success proves. Header names are in lower case or ignore it."""
+def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more: Table = NO_MORE) -> SendError:
+    """Return what an answer without success proves; `more` is one channel's. Header names are in lower case or ignore it."""
     told = body.get("error") if body else None
     error = cast("Json", told) if isinstance(told, dict) else None
-    code = _code(error) if error is not None else None
-    kind = _by_code(status, code, error or {}) if code is not None else _by_status(status)
+    code = _code(error, "code") if error is not None else None
+    kind = _by_code(status, code, error or {}, more) if code is not None else _by_status(status)
     wait = retry_after(headers)
     what = f"error {code}" if code is not None else "no error code"
     return kind(
@@ -90,10 +108,10 @@ def from_answer(status: int, headers: Mapping[str, str], body: Json | None) -> S
     )
 
 
-def _by_code(status: int, code: int, error: Json) -> type[SendError]:
+def _by_code(status: int, code: int, error: Json, more: Table) -> type[SendError]:
     if status < 400:
         return SendUnknown
-    kind = _CODES.get(code)
+    kind = more.get((code, _code(error, "error_subcode") or 0)) or more.get(code) or _CODES.get(code)
     if status >= 500 and (kind is None or code in _SAYS_NOTHING):
         return SendUnknown
     if kind is not None:
@@ -117,8 +135,8 @@ def _by_status(status: int) -> type[SendError]:
     return Rejected if 400 <= status < 500 and status != 408 else SendUnknown
 
 
-def _code(error: Json) -> int | None:
-    value = error.get("code")
+def _code(error: Json, name: str) -> int | None:
+    value = error.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _INT32 else None

@@ -38,6 +38,11 @@ def sign_meta(body: bytes, secret: str) -> str:
     return _PREFIX + hmac.new(_as_bytes(secret), body, hashlib.sha256).hexdigest()
 
 
+def app_secret_proof(token: str, secret: str) -> str:
+    """Return the proof that who calls with this token also holds the app's secret."""
+    return hmac.new(_as_bytes(secret), _as_bytes(token), hashlib.sha256).hexdigest()
+
+
 def challenge(query: Mapping[str, str], verify_token: str | None) -> str | None:
     """Return what to answer to the platform's handshake, or None when it is not the platform that asks."""
     given, wanted = query.get("hub.verify_token"), query.get("hub.challenge")

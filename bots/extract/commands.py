@@ -89,13 +89,13 @@ def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
     return exact or tuple(memory for memory in memories if wanted in memory.text.casefold())
 
 
-def language_of(memories: Sequence[Told]) -> str:
-    """The language to say these texts in, from what the contact told about their language; English when nothing is known."""
+def language_of(memories: Sequence[Told], *, default: str = "en") -> str:
+    """The language to say these texts in, from what the contact told about their language; the default when nothing is known."""
     for memory in memories:
         if memory.kind == "language":
             first = fold(memory.text).split(" ")[0].rstrip(",")
             return next((code for code, names in _LANGUAGES.items() if first in names), "en")
-    return "en"
+    return default
 
 
 def help_text(language: str = "en") -> str:

@@ -65,6 +65,8 @@ class Claim(msgspec.Struct, frozen=True):
     apologised: bool
     watched: bool
     stopped: bool
+    #: The bot has never answered this contact.
+    first: bool
     identities: list[Handle]
     messages: list[ClaimedMessage]
     history: list[PastTurn]

@@ -9,18 +9,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection, Engine
 
-from bots.channels.signature import verify_meta
-from bots.channels.whatsapp import parse
+from bots.channels.parsers import PARSERS
+from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, InboundEvent
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, inbox, personas
+from bots.storage import accounts, hops, inbox, personas
 from bots.storage.database import hot
+from bots.web.refusals import Refusals
 
 log = structlog.get_logger()
 
@@ -28,6 +30,10 @@ log = structlog.get_logger()
 _CACHE_S = 2.0
 #: Names that do not exist are remembered too; strangers' guesses must not fill the memory.
 _CACHE_ROWS = 1024
+#: That webhooks come is noted once in so long: the way of a webhook has one round trip.
+_NOTE_S = 60.0
+#: What each platform calls the id that an event names its account by.
+_ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
 
 
 class Verdict(IntEnum):
@@ -55,37 +61,66 @@ class Intake:
 
     def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
-        self._doors: dict[tuple[str, str], tuple[float, Door | None]] = {}
+        self._doors: dict[tuple[str, str, str], tuple[float, Door | None]] = {}
+        self._noted: dict[UUID, float] = {}
+        self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
 
-    def door(self, name: str) -> Door | None:
-        """Find the WhatsApp account of this name; None when there is none. Raises StorageUnavailable."""
-        return self._cached(("name", name), lambda connection: accounts.find(connection, channel=ChannelKind.WHATSAPP, name=name))
+    def door(self, channel: ChannelKind, name: str) -> Door | None:
+        """Find a channel's account of this name; None when there is none. Raises StorageUnavailable."""
+        return self._cached(("name", channel, name), lambda connection: accounts.find(connection, channel=channel, name=name))
 
-    def take(self, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
-        """Check and store one webhook body of the account `name`."""
+    def shake_hands(self, channel: ChannelKind, name: str, query: Mapping[str, str]) -> tuple[Door | None, str | None]:
+        """The account of this name, and what to answer to the platform's handshake. Raises StorageUnavailable."""
+        door = self.door(channel, name)
+        if door is None:
+            return None, None
+        answer = challenge(query, door.verify_token)
+        if answer is None:
+            self._refusals.handshake(door.account, query, door.verify_token)
+        else:
+            hops.note_handshake(self._engine, door.account.id)
+        return door, answer
+
+    def take(self, channel: ChannelKind, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
+        """Check and store one webhook body of a channel's account `name`."""
+        door: Door | None = None
         try:
-            door = self.door(name)
+            door = self.door(channel, name)
             if door is None:
                 return Verdict.NO_ACCOUNT
             verify_meta(headers, body, door.app_secrets)
             self._store(door, headers, body)
         except Forged:
             log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
+            if door is not None:
+                self._refusals.webhook(door.account, headers, body, door.app_secrets)
             return Verdict.FORGED
         except StorageUnavailable:
             log.warning("webhook_storage_unavailable", account=name)
             return Verdict.UNAVAILABLE
+        self._note(door.account.id)
         return Verdict.STORED
 
+    def _note(self, account: UUID) -> None:
+        """Note once a minute that webhooks come. What is stored is stored: that this fails costs nothing."""
+        now = self._clock()
+        if now - self._noted.get(account, -_NOTE_S) < _NOTE_S:
+            return
+        self._noted[account] = now
+        try:
+            hops.note_webhook(self._engine, account)
+        except StorageUnavailable:
+            log.warning("webhook_not_noted", account=str(account))
+
     def _store(self, door: Door, headers: Mapping[str, str], body: bytes) -> None:
-        received = parse(body)
+        received = PARSERS[door.account.channel](body)
         own, others = _sort(received.events, door.account)
         reason = received.reason
         batches: list[tuple[Door, Sequence[InboundEvent], str | None]] = []
         for external_id, events in others.items():
-            other = self._neighbour(external_id, headers, body)
+            other = self._neighbour(door.account.channel, external_id, headers, body)
             if other is None:
-                reason = f"{len(events)} events of an account that is not here: phone_number_id {external_id[:64]}"
+                reason = f"{len(events)} events of an account that is not here: {_ID_NAMES[door.account.channel]} {external_id[:64]}"
             else:
                 batches.append((other, events, None))
         if own or reason is not None or not batches:
@@ -105,11 +140,11 @@ class Intake:
                 )
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
-    def _neighbour(self, external_id: str, headers: Mapping[str, str], body: bytes) -> Door | None:
-        """Find the account of another phone number that this very signature also opens."""
+    def _neighbour(self, channel: ChannelKind, external_id: str, headers: Mapping[str, str], body: bytes) -> Door | None:
+        """Find the account of another number or page that this very signature also opens."""
         door = self._cached(
-            ("external_id", external_id),
-            lambda connection: accounts.find(connection, channel=ChannelKind.WHATSAPP, external_id=external_id),
+            ("external_id", channel, external_id),
+            lambda connection: accounts.find(connection, channel=channel, external_id=external_id),
         )
         if door is None:
             return None
@@ -119,7 +154,7 @@ class Intake:
             return None
         return door
 
-    def _cached(self, key: tuple[str, str], find: Callable[[Connection], Account | None]) -> Door | None:
+    def _cached(self, key: tuple[str, str, str], find: Callable[[Connection], Account | None]) -> Door | None:
         now = self._clock()
         known = self._doors.get(key)
         if known is not None and now - known[0] < _CACHE_S:
@@ -143,7 +178,7 @@ class Intake:
 
 
 def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:
-    """Split a webhook's events into this account's own and those of other phone numbers."""
+    """Split a webhook's events into this account's own and those of others."""
     own: list[InboundEvent] = []
     others: dict[str, list[InboundEvent]] = {}
     for event in events:

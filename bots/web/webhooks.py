@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bots.channels.signature import challenge
+from bots.channels.parsers import PARSERS
+from bots.domain import ChannelKind
 from bots.errors import StorageUnavailable
 from bots.web.intake import Intake, Verdict
 from bots.web.limits import Full, Gate, TooLarge, TooSlow, read_body
@@ -26,22 +27,25 @@ class Webhooks:
     def __init__(self, *, intake: Intake, threads: Threads, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
-        path = "/webhooks/whatsapp/{account}"
-        self.routes = [Route(path, self.shake_hands, methods=["GET"]), Route(path, self.take, methods=["POST"])]
+        self.routes: list[Route] = []
+        for channel in PARSERS:
+            path = f"/webhooks/{channel.value}/{{account}}"
+            shake_hands, take = partial(self.shake_hands, channel), partial(self.take, channel)
+            self.routes += [Route(path, shake_hands, methods=["GET"]), Route(path, take, methods=["POST"])]
 
-    async def shake_hands(self, request: Request) -> Response:
+    async def shake_hands(self, channel: ChannelKind, request: Request) -> Response:
         """Answer the platform's check that this URL is ours."""
         try:
             with self._gate.entered():
-                door = await self._threads.run(partial(self._intake.door, request.path_params["account"]))
+                name, query = request.path_params["account"], request.query_params
+                door, answer = await self._threads.run(partial(self._intake.shake_hands, channel, name, query))
         except (Full, StorageUnavailable):
             return _plain(503, _LATER)
         if door is None:
             return _plain(404)
-        answer = challenge(request.query_params, door.verify_token)
         return _plain(403) if answer is None else PlainTextResponse(answer, headers={"Cache-Control": "no-store"})
 
-    async def take(self, request: Request) -> Response:
+    async def take(self, channel: ChannelKind, request: Request) -> Response:
         """Take one signed webhook in."""
         if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
             return _plain(415)
@@ -49,7 +53,7 @@ class Webhooks:
             with self._gate.entered():
                 body = await read_body(request, max_bytes=self._max_body_bytes)
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                verdict = await self._threads.run(partial(self._intake.take, request.path_params["account"], headers, body))
+                verdict = await self._threads.run(partial(self._intake.take, channel, request.path_params["account"], headers, body))
         except Full:
             return _plain(503, _LATER)
         except TooLarge:

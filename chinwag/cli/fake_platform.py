@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from chinwag.practice.calls import Versions
 from chinwag.practice.server import serve
 
 
 def command(
     port: Annotated[int, typer.Option("--port", help="The port; 0 takes a free one.")] = 0,
-    state: Annotated[Path | None, typer.Option("--state", help="A folder for log and numbers; none: in memory.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="A folder for log and accounts; none: in memory.")] = None,
+    oldest: Annotated[int, typer.Option("--oldest-version", help="The oldest Graph version that lives.")] = 20,
+    newest: Annotated[int, typer.Option("--newest-version", help="The newest Graph version.")] = 26,
     host: Annotated[str, typer.Option("--host", help="The address. Everyone who reaches it can steer it: keep to loopback.")] = "127.0.0.1",
 ) -> None:
     """Run a practice platform: strict like the Graph API, with a log, statuses, and faults on demand."""
     try:
-        serve(host=host, port=port, state=state)
+        serve(host=host, port=port, state=state, versions=Versions(oldest, newest))
     except OSError as error:
         why = error.strerror or error
         typer.echo(f"The practice platform cannot start on {host}:{port}: {why}. Choose another --port or --state.", err=True)

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bots.channels.whatsapp import parse as parse_whatsapp
-from bots.domain import EventKind, InboundEvent
+from bots.channels.parsers import PARSERS
+from bots.domain import ChannelKind, EventKind, InboundEvent
 from chinwag.cli.webhook_send import send
 
 app = typer.Typer(name="webhook", help="Read and send webhooks by hand.", no_args_is_help=True)
@@ -25,6 +25,8 @@ class _Channel(StrEnum):
     """Whose webhooks can be read."""
 
     WHATSAPP = "whatsapp"
+    MESSENGER = "messenger"
+    INSTAGRAM = "instagram"
 
 
 @app.command("parse")
@@ -34,7 +36,6 @@ def parse(
     channel: Annotated[_Channel, typer.Option(help="The platform that sent them.")] = _Channel.WHATSAPP,
 ) -> None:
     """Print what is understood of webhook bodies, one JSON line an event. Exit code 2 when a file cannot be read."""
-    del channel
     is_unreadable = False
     for file in files:
         try:
@@ -44,17 +45,17 @@ def parse(
             is_unreadable = True
             _explain(file, getattr(error, "strerror", None) or "cannot be read")
             continue
-        _parse_one(file, body)
+        _parse_one(file, body, ChannelKind(channel.value))
     if is_unreadable:
         raise typer.Exit(2)
 
 
-def _parse_one(file: Path, body: bytes) -> None:
+def _parse_one(file: Path, body: bytes, channel: ChannelKind) -> None:
     if len(body) > _FILE_LIMIT:
         _explain(file, f"larger than {_FILE_LIMIT} bytes: no webhook")
         _print(_line(file, InboundEvent(kind=EventKind.NONE, event_key="", supported=False)))
         return
-    received = parse_whatsapp(body)
+    received = PARSERS[channel](body)
     if received.reason:
         _explain(file, received.reason)
     for event in received.events or (InboundEvent(kind=EventKind.NONE, event_key="", supported=False),):

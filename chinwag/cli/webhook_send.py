@@ -5,46 +5,60 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
 
 from chinwag.local import stack
+from chinwag.practice.inbound import SOMEBODY
 from chinwag.practice.payloads import digits
 from chinwag.practice.rules import is_bsuid
 
 #: Who writes when nobody is named; the same person each time, so that the bot can remember.
-DEMO_SENDER = "34600111222"
+DEMO_SENDERS = SOMEBODY
 #: After this long without another part, an answer is complete.
 _QUIET_S = 1.5
 
 
+class Channel(StrEnum):
+    """An app that people write from."""
+
+    WHATSAPP = "whatsapp"
+    MESSENGER = "messenger"
+    INSTAGRAM = "instagram"
+
+
 def send(
     text: Annotated[str, typer.Option("--text", help="What the person writes.")],
-    account: Annotated[str, typer.Option("--account", help="The account's name.")] = "demo",
+    channel: Annotated[Channel, typer.Option("--channel", help="The app that the person writes from.")] = Channel.WHATSAPP,
+    account: Annotated[str, typer.Option("--account", help="The account's name, or its id on the platform.")] = "demo",
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")] = 60.0,
-    sender: Annotated[str, typer.Option("--from", help="The person's number, or business-scoped id.")] = DEMO_SENDER,
-    name: Annotated[str, typer.Option("--name", help="What the person calls themself.")] = "Demo Person",
+    sender: Annotated[str, typer.Option("--from", help="The person's number, or id of that channel; none: always the same one.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What the person calls themself (WhatsApp).")] = "Demo Person",
 ) -> None:
     """Sign and send a message as the platform would, and print the answer that reached it."""
     address = stack.environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
-    parts = converse(address, account=account, sender=sender, text=text, name=name, wait_s=wait)
+    writer = sender or DEMO_SENDERS[channel.value]
+    parts = converse(address, account=account, sender=writer, text=text, name=name, wait_s=wait, channel=channel.value)
     if not parts:
         _fail(f"No answer reached the platform within {wait:g} s. The admin page shows what became of the message.", 1)
     typer.echo("\n".join(parts))
 
 
-def converse(address: str, *, account: str, sender: str, text: str, name: str, wait_s: float) -> list[str]:
+def converse(
+    address: str, *, account: str, sender: str, text: str, name: str, wait_s: float, channel: str = Channel.WHATSAPP.value
+) -> list[str]:
     """Write to an account over the practice platform and return the parts of the answer; none when time is over."""
-    if not is_bsuid(sender) and not digits(sender):
-        _fail(f"--from wants a phone number such as {DEMO_SENDER}, or a business-scoped id such as ES.81230091.", 2)
+    if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
+        _fail(f"--from wants a phone number such as {DEMO_SENDERS[channel]}, or a business-scoped id such as ES.81230091.", 2)
     deadline = time.monotonic() + wait_s
     with httpx.Client(base_url=address, timeout=httpx.Timeout(35.0, connect=3.0), trust_env=False) as http:
         try:
-            talk = _Talk(http, _phone_number_id(http, account), sender)
+            talk = _Talk(http, _account_id(http, channel, account), channel, sender)
             talk.write(text, name, deadline)
             return talk.answer(deadline)
         except httpx.HTTPError as error:
@@ -56,18 +70,23 @@ class _Talk:
     """One question and its answer, as the platform sees them."""
 
     http: httpx.Client
-    phone_number_id: str
+    account_id: str
+    channel: str
     sender: str
     seen: int = 0
 
     def write(self, text: str, name: str, deadline: float) -> None:
         """Post the person's message to the account's webhook."""
         self.seen = int(_asked(self.http.get("/_practice/log", params={"after": 2**53}))["last"])
-        who = {"bsuid": self.sender} if is_bsuid(self.sender) else {"from": self.sender}
+        who = {"bsuid": self.sender} if self._is_bsuid() else {"from": self.sender}
+        if self.channel == Channel.WHATSAPP:
+            who["name"] = name
         left = max(0.5, min(30.0, deadline - time.monotonic()))
-        message = {"phone_number_id": self.phone_number_id, "text": text, "name": name, "wait_s": left, **who}
+        message = {"account_id": self.account_id, "text": text, "wait_s": left, **who}
         answer = _asked(self.http.post("/_practice/inbound", json=message))
         status = answer["http_status"]
+        if "why" in answer:
+            _fail(answer["why"], 1)
         if status != 200:
             came = f"answered {status}" if status else "did not answer"
             _fail(f"The account's webhook {came}, after {answer['attempts']} attempts. The platform goes on trying.", 1)
@@ -85,19 +104,24 @@ class _Talk:
                     until = time.monotonic() + _QUIET_S
         return list(parts.values())
 
+    def _is_bsuid(self) -> bool:
+        return self.channel == Channel.WHATSAPP and is_bsuid(self.sender)
+
     def _is_for_sender(self, entry: dict[str, Any]) -> bool:
-        if entry["kind"] != "message" or entry["outcome"] != "accepted" or entry["phone_number_id"] != self.phone_number_id:
+        if entry["kind"] != "message" or entry["outcome"] != "accepted" or entry["account_id"] != self.account_id:
             return False
-        if is_bsuid(self.sender):
+        if self.channel != Channel.WHATSAPP or self._is_bsuid():
             return entry["recipient"] == self.sender
         return digits(entry["to"] or "") == digits(self.sender)
 
 
-def _phone_number_id(http: httpx.Client, account: str) -> str:
-    numbers = {one["account"]: str(one["phone_number_id"]) for one in _asked(http.get("/_practice/numbers"))["numbers"]}
-    if account not in numbers:
-        _fail(f"The practice platform knows no account {account}; it knows: {', '.join(sorted(numbers)) or 'none'}.", 2)
-    return numbers[account]
+def _account_id(http: httpx.Client, channel: str, account: str) -> str:
+    listed = [one for one in _asked(http.get("/_practice/accounts"))["accounts"] if one["channel"] == channel]
+    names = {str(one["account"] or one["account_id"]): str(one["account_id"]) for one in listed}
+    ids = set(names.values())
+    if account not in names and account not in ids:
+        _fail(f"The practice platform knows no {channel} account {account}; it knows: {', '.join(sorted(names)) or 'none'}.", 2)
+    return names.get(account, account)
 
 
 def _asked(response: httpx.Response) -> dict[str, Any]:

@@ -11,27 +11,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chinwag.practice import numbers as hosted
-from chinwag.practice import payloads
+from chinwag.practice import numbers, pages
+from chinwag.practice.accounts import Account, Accounts
+from chinwag.practice.apps import FIELDS, Apps, Subscription
+from chinwag.practice.calls import json_answer
+from chinwag.practice.inbound import Inbound
 from chinwag.practice.log import Log
-from chinwag.practice.messages import Messages, json_answer
-from chinwag.practice.numbers import Number, Numbers
-from chinwag.practice.people import People
+from chinwag.practice.mangle import WAYS
+from chinwag.practice.messages import Messages
+from chinwag.practice.numbers import Number
+from chinwag.practice.pages import Page
 from chinwag.practice.script import Script
 from chinwag.practice.webhooks import Webhooks
+from chinwag.practice.world import World
 
 Json = dict[str, Any]
-_INBOUND = {"phone_number_id", "from", "bsuid", "text", "message", "name", "wamid", "timestamp", "raw", "wait_s"}
+
+
+def build(given: Json) -> Account:
+    """Build an account of any channel from JSON; without a channel it is a WhatsApp number. Raises ValueError."""
+    values = dict(given)
+    if values.get("channel", "whatsapp") != "whatsapp":
+        return pages.build(values)
+    values.pop("channel", None)
+    return numbers.build(values)
 
 
 class Control:
-    """The endpoints for tests and for `chinwag webhook send`."""
+    """The endpoints for tests, for `chinwag webhook send`, and for people who practise."""
 
     def __init__(
         self,
         *,
-        numbers: Numbers,
-        people: People,
+        accounts: Accounts,
+        apps: Apps,
+        inbound: Inbound,
         log: Log,
         deliveries: Log,
         script: Script,
@@ -39,8 +53,10 @@ class Control:
         messages: Messages,
         stopping: asyncio.Event,
     ) -> None:
-        self._numbers = numbers
-        self._people = people
+        self._accounts = accounts
+        self._apps = apps
+        self._inbound = inbound
+        self._world = World(accounts, apps)
         self._log = log
         self._deliveries = deliveries
         self._script = script
@@ -50,33 +66,76 @@ class Control:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
+        asked = {"numbers": self._list, "accounts": self._list_all, "log": self._read_log, "webhooks": self._read_deliveries}
+        told = {"numbers": self._register, "webhook": self._register, "accounts": self._register, "script": self._plan}
+        told |= {"release": self._release, "inbound": self._write, "person": self._write_as_person, "mangle": self._mangle}
+        told |= {"dashboard": self._paste}
         return [
-            Route("/_practice/numbers", _guarded(self._register), methods=["POST"]),
-            Route("/_practice/webhook", _guarded(self._register), methods=["POST"]),
-            Route("/_practice/numbers", _guarded(self._list), methods=["GET"]),
-            Route("/_practice/log", _guarded(self._read_log), methods=["GET"]),
-            Route("/_practice/webhooks", _guarded(self._read_deliveries), methods=["GET"]),
-            Route("/_practice/script", _guarded(self._plan), methods=["POST"]),
-            Route("/_practice/release", _guarded(self._release), methods=["POST"]),
-            Route("/_practice/inbound", _guarded(self._inbound), methods=["POST"]),
+            Route("/_practice/world", _guarded(self._show_world), methods=["GET"]),
+            *(Route(f"/_practice/{name}", _guarded(work), methods=["GET"]) for name, work in asked.items()),
+            *(Route(f"/_practice/{name}", _guarded(work), methods=["POST"]) for name, work in told.items()),
         ]
 
     async def _register(self, request: Request) -> Json:
         given = await _json(request)
         wants_handshake = bool(given.pop("handshake", False))
-        number = hosted.build(given)
-        self._numbers.register(number)
-        answer: Json = {"phone_number_id": number.phone_number_id, "account": number.account}
+        account = build(given)
+        self._accounts.register(account)
+        answer: Json = {"channel": account.kind, "account_id": account.id, "account": account.account}
+        if isinstance(account, Number):
+            answer["phone_number_id"] = account.id
         if wants_handshake:
-            answer["handshake"] = await self._webhooks.handshake(number)
+            answer["handshake"] = not await self._webhooks.handshake(account.webhook_url, account.verify_token)
         return answer
 
     async def _list(self, _request: Request) -> Json:
         listed = [
-            {"phone_number_id": one.phone_number_id, "webhook_url": one.webhook_url, "account": one.account, "statuses": one.statuses}
-            for one in self._numbers.all()
+            {"phone_number_id": one.id, "webhook_url": one.webhook_url, "account": one.account, "statuses": one.statuses}
+            for one in self._accounts.all()
+            if isinstance(one, Number)
         ]
         return {"numbers": listed, "held": self._messages.held, "rules_left": self._script.left(), "pending": self._webhooks.pending}
+
+    async def _list_all(self, _request: Request) -> Json:
+        return {"accounts": [self._shown(one) for one in self._accounts.all()], "pending": self._webhooks.pending}
+
+    def _shown(self, one: Account) -> Json:
+        url = self._apps.callback(one, "messages")
+        found: Json = {"channel": one.kind, "account_id": one.id, "account": url.rstrip("/").rsplit("/", 1)[-1], "callback_url": url}
+        return found | {"app_id": one.app_id, "door": one.door if isinstance(one, Page) else "page", "statuses": one.statuses}
+
+    async def _show_world(self, _request: Request) -> Json:
+        return self._world.show()
+
+    async def _paste(self, request: Request) -> Json:
+        """Do what a person does on the app's pages: paste address and verify token, and tick every field."""
+        given = await _json(request)
+        account, url = self._inbound.find(given), str(given.get("callback_url") or "")
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("callback_url has to begin with http:// or https://")
+        if not account.app_id:
+            raise ValueError("the account was registered without an app_id")
+        wrong = await self._webhooks.handshake(url, str(given.get("verify_token") or ""))
+        if not wrong:
+            fields = FIELDS[account.webhook_object]
+            self._apps.subscribe(account.app_id, account.webhook_object, Subscription(callback_url=url, fields=fields))
+            self._apps.follow(account, Subscription(fields=fields))
+        return {"handshake": not wrong, "why": wrong}
+
+    async def _mangle(self, request: Request) -> Json:
+        given = await _json(request)
+        how = given.get("how")
+        if how is not None and how not in WAYS:
+            raise ValueError(f"how has to be one of {', '.join(WAYS)}, or null")
+        account = self._inbound.find(given)
+        self._webhooks.mangle(account, how)
+        return {"account_id": account.id, "how": how}
+
+    async def _write(self, request: Request) -> Json:
+        return await self._inbound.write(await _json(request))
+
+    async def _write_as_person(self, request: Request) -> Json:
+        return await self._inbound.person(await _json(request))
 
     async def _read_log(self, request: Request) -> Json:
         return await self._entries(self._log, request)
@@ -107,40 +166,6 @@ class Control:
     async def _release(self, request: Request) -> Json:
         given = await _json(request) if await request.body() else {}
         return {"released": self._messages.release(accept=bool(given.get("accept", True)))}
-
-    async def _inbound(self, request: Request) -> Json:
-        given = await _json(request)
-        if unknown := sorted(set(given) - _INBOUND):
-            raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(_INBOUND))}")
-        number = self._numbers.get(str(given.get("phone_number_id")))
-        if number is None:
-            raise ValueError("phone_number_id is not registered here")
-        wamid = str(given.get("wamid") or payloads.new_wamid())
-        body = _raw(given["raw"]) if "raw" in given else self._build(number, given, wamid)
-        delivery, task = self._webhooks.start(number, body, kind="inbound", ids=[wamid])
-        stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({task, stop}, timeout=float(given.get("wait_s", 30)), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        return {"wamid": wamid, "http_status": delivery.http_status, "attempts": delivery.attempts}
-
-    def _build(self, number: Number, given: Json, wamid: str) -> bytes:
-        phone, bsuid = str(given.get("from") or ""), str(given.get("bsuid") or "")
-        if not phone and not bsuid:
-            raise ValueError("from or bsuid is needed")
-        message = given.get("message")
-        if message is None:
-            message = {"type": "text", "text": {"body": str(given["text"])}}
-        self._people.wrote(number, phone=payloads.digits(phone), bsuid=bsuid)
-        name = str(given.get("name") or "Practice Contact")
-        timestamp = int(given["timestamp"]) if given.get("timestamp") is not None else None
-        built = payloads.inbound(
-            number, wamid=wamid, phone=phone, bsuid=bsuid, name=name, message=dict(cast("Json", message)), timestamp=timestamp
-        )
-        return json.dumps(built).encode()
-
-
-def _raw(given: Any) -> bytes:
-    return given.encode("utf-8", "surrogatepass") if isinstance(given, str) else json.dumps(given).encode()
 
 
 async def _json(request: Request) -> Json:

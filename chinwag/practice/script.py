@@ -1,6 +1,6 @@
 """Faults on demand: which request is treated how, chosen from outside through the control API.
 
-A rule is {"match": {...}, "faults": [...]}. `match` may hold phone_number_id, to, recipient, correlation, text, text_contains,
+A rule is {"match": {...}, "faults": [...]}. `match` may hold channel, account_id, phone_number_id, to, recipient, correlation, text, text_contains,
 type, kind (message unless told; read, typing, any). Each matching request takes the next fault; a rule without faults left is gone.
 A fault is a name, or {"fault": name, "times": 3, "always": true, ...options}.
 """
@@ -28,8 +28,8 @@ _NAMES = {
     "failed_status",
     "latency",
 }
-_OPTIONS = {"latency_ms", "retry_after_s", "code", "http_status", "statuses", "status_delay_s", "status_times"}
-_MATCH = {"phone_number_id", "to", "recipient", "correlation", "text", "text_contains", "type", "kind"}
+_OPTIONS = {"latency_ms", "retry_after_s", "code", "http_status", "statuses", "status_delay_s", "status_times", "subcode"}
+_MATCH = {"channel", "account_id", "phone_number_id", "to", "recipient", "correlation", "text", "text_contains", "type", "kind"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Fault:
     latency_ms: float | None = None
     retry_after_s: float | None = None
     code: int | None = None
+    subcode: int = 0
     http_status: int | None = None
     statuses: tuple[tuple[str, float], ...] | None = None
     status_delay_s: float = 0.0

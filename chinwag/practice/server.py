@@ -8,6 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from chinwag.practice.answers import Protocol
+from chinwag.practice.calls import Versions
 from chinwag.practice.graph import Graph
 
 
@@ -26,7 +27,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets=sockets)
 
 
-def serve(*, host: str, port: int, state: Path | None) -> None:
+def serve(*, host: str, port: int, state: Path | None, versions: Versions | None = None) -> None:
     """Serve until a signal. Raises OSError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -34,7 +35,7 @@ def serve(*, host: str, port: int, state: Path | None) -> None:
         listener.bind((host, port))
         listener.listen(1024)
         listener.setblocking(False)  # noqa: FBT003  The standard library takes it by position only.
-        graph = Graph(state)
+        graph = Graph(state, versions)
         shown = f"[{host}]" if ":" in host else host
         config = uvicorn.Config(
             graph.app(),

@@ -15,6 +15,9 @@ begin
     where conversation_id = c.id and status = 'queued';
     update conversations set taken_by = p_by, taken_at = case when taken_by = p_by then taken_at else now() end,
         taken_until = case when p_seconds is not null then now() + make_interval(secs => p_seconds) end,
+        -- A running turn had taken it away; a talk that a person opened has none yet and is listed all the same.
+        waiting_since = (select min(received_at) from inbox where conversation_id = c.id and turn_id is null and kind = 'message'),
+        newest_at = coalesce(newest_at, now()),
         lease_token = lease_token + 1, leased_by = null, leased_until = null, ready_at = null, hold_until = null
     where id = c.id;
     perform tell_page(c.id, c.contact_id);
@@ -73,7 +76,9 @@ begin
     select * into m from outbox where account_id = p_account and external_id = p_external_id;
     if not found then
         select * into m from outbox
-        where conversation_id = p_conversation and external_id is null and status in ('sending', 'unknown') and body = p_text
+        where conversation_id = p_conversation and external_id is null and status in ('sending', 'unknown')
+            -- The platform may have trimmed it.
+            and regexp_replace(btrim(body), '\s+', ' ', 'g') = regexp_replace(btrim(p_text), '\s+', ' ', 'g')
         order by seq limit 1;
     end if;
     if not found then
@@ -258,6 +263,10 @@ begin
         'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
         'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
         'stopped', (select stopped_at is not null from contacts where tenant_id = c.tenant_id and id = c.contact_id),
+        -- Has the bot never answered this contact? A person's answer is none of the bot's.
+        'first', not exists (select from turns h where h.conversation_id = c.id and h.state = 'answered' and h.answered_by is null)
+            and not exists (select from conversations v join turns h on h.conversation_id = v.id and h.state = 'answered' and h.answered_by is null
+                where v.tenant_id = c.tenant_id and v.contact_id = c.contact_id and v.id <> c.id),
         'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
             from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id),
         'messages', (select jsonb_agg(jsonb_build_object('id', id, 'text', text, 'content_type', content_type, 'supported', supported,
@@ -294,3 +303,5 @@ begin
     return cleared;
 end
 $$;
+-- The one who keeps house is the dispatcher, and it does so by the crossing role.
+grant delete on operator_sessions to chinwag_crossing;

@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 _SQL = Path(__file__).parent.parent / "sql"
-_PARTS = ("tables", "talk", "batch")
+_PARTS = ("tables", "talk", "batch", "accounts")
 #: Functions of the revision before that this one replaces: going down makes them all anew.
 _BEFORE = ("accept", "claim", "finish", "send")
 
@@ -23,7 +23,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("drop function if exists accept_events(uuid, uuid, text, text, bytea, text, jsonb, double precision, double precision, double precision)")
+    op.execute(
+        "drop function if exists accept_events(uuid, uuid, text, text, bytea, text, jsonb, double precision, double precision, double precision)"
+    )
     op.execute((_SQL / "0002_down.sql").read_text())
     op.execute((_SQL / "0003_down.sql").read_text())
     for part in _BEFORE:

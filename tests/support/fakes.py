@@ -30,12 +30,29 @@ class _Controlled:
 
 
 class Platform(_Controlled):
-    """The fake WhatsApp platform."""
+    """The fake platform."""
 
     def serve(self, *, phone_number_id: str, url: str, app_secret: str, access_token: str, **options: Any) -> None:
         """Tell it where the webhooks of a number go, and what the number's secrets are."""
         body = {"phone_number_id": phone_number_id, "url": url, "app_secret": app_secret, "access_token": access_token}
         self._post("/_practice/webhook", body | options)
+
+    def serve_page(self, *, channel: str, account_id: str, url: str, app_secret: str, access_token: str, **options: Any) -> None:
+        """Tell it the same of a Messenger page or an Instagram account (chinwag/practice/pages.py)."""
+        body = {"channel": channel, "account_id": account_id, "url": url, "app_secret": app_secret, "access_token": access_token}
+        self._post("/_practice/accounts", body | options)
+
+    def world(self) -> dict[str, dict[str, Any]]:
+        """Per channel an account that nobody has connected yet."""
+        return self._get("/_practice/world")
+
+    def person_writes(self, **message: Any) -> dict[str, Any]:
+        """Let a practice person write to an account (`account` or `account_id`), wherever its webhooks go."""
+        return self._post("/_practice/person", {"wait_s": 8} | message)
+
+    def mangle(self, account_id: str, how: str | None) -> None:
+        """Let an account's webhooks go wrong on their way from now on, or no more."""
+        self._post("/_practice/mangle", {"account_id": account_id, "how": how})
 
     def script(self, *faults: Any, **match: Any) -> None:
         """Treat the next matching requests like this, one fault each."""
@@ -64,3 +81,15 @@ class Model(_Controlled):
     def log(self) -> list[dict[str, Any]]:
         """The requests so far, with their prompts."""
         return self._get("/_log")["requests"]
+
+    def reset(self) -> None:
+        """Forget every behaviour: answer as at the start."""
+        self._http.delete("/_script").raise_for_status()
+
+    def release(self) -> None:
+        """Let the held requests go on."""
+        self._post("/_release", {})
+
+    def held(self) -> int:
+        """How many requests are held."""
+        return self._get("/_log", after=10**9)["held"]

@@ -21,6 +21,11 @@ from typing import Any
 import httpx
 
 SECRET, TOKEN, PHONE_ID = "practice-app-secret", "practice-token", "700800900100200"
+APP_ID, PAGE_ID, INSTAGRAM_ID = "300400500600700", "200300400500600", "17841400500600700"
+PAGES: dict[str, dict[str, Any]] = {
+    "messenger": {"account_id": PAGE_ID, "access_token": "page-token"},
+    "instagram": {"account_id": INSTAGRAM_ID, "page_id": "200300400500700", "access_token": "instagram-token"},
+}
 PATH = f"/v25.0/{PHONE_ID}/messages"
 ANA = "+34600111222"
 
@@ -31,6 +36,8 @@ class Business:
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    signatures: list[str | None] = field(default_factory=list)
     genuine: list[bool] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     handshake_token: str = "verify-me"
@@ -44,6 +51,10 @@ class Business:
             if status.get("biz_opaque_callback_data") == correlation
         ]
 
+    def items(self, name: str = "messaging") -> list[dict[str, Any]]:
+        """All items of threads so far."""
+        return [item for body in list(self.bodies) for entry in body["entry"] for item in entry.get(name, [])]
+
 
 def _handler(business: Business) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -52,7 +63,10 @@ def _handler(business: Business) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             wanted = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-            business.genuine.append(hmac.compare_digest(wanted, self.headers["x-hub-signature-256"]))
+            signature = self.headers["x-hub-signature-256"]
+            business.raw.append(body)
+            business.signatures.append(signature)
+            business.genuine.append(hmac.compare_digest(wanted, signature or ""))
             business.bodies.append(json.loads(body))
             self._reply(business.answers.pop(0) if business.answers else 200, b"")
 
@@ -141,6 +155,15 @@ def register(platform: Platform, business: Business, **change: object) -> dict[s
     number = {"phone_number_id": PHONE_ID, "webhook_url": business.url, "app_secret": SECRET, "access_token": TOKEN}
     number |= {"statuses": [["sent", 5], ["delivered", 15], ["read", 30]], "retry_delays_s": [0.05, 0.1], **change}
     response = platform.http.post("/_practice/numbers", json=number)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def seat(platform: Platform, business: Business, channel: str, **change: object) -> dict[str, Any]:
+    """Register a page, or an Instagram account by door page or login."""
+    account: dict[str, Any] = {"channel": channel, "app_id": APP_ID, "app_secret": SECRET, "webhook_url": business.url}
+    account |= PAGES[channel] | {"statuses": [["echo", 5], ["delivered", 15], ["read", 30]], "retry_delays_s": [0.05, 0.1], **change}
+    response = platform.http.post("/_practice/accounts", json=account)
     assert response.status_code == 200, response.text
     return response.json()
 

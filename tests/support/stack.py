@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import Engine, create_engine, pool, text
 
 from bots.crypto import Keyring
-from bots.domain import ChannelKind
+from bots.domain import Account, ChannelKind
 from bots.settings import Settings
 from bots.storage import accounts, personas, tenants
 from chinwag.local.redis import start_redis
@@ -88,6 +88,7 @@ class Stack:
             self.model = started.enter_context(closing(Model(self._listening("model", ["inference.scripted", "--port", "0"]))))
             self.env |= {
                 "CHINWAG_GRAPH_URL": self.platform.url,
+                "CHINWAG_INSTAGRAM_GRAPH_URL": self.platform.url,
                 "CHINWAG_MODEL_URL": self.model.url + "/v1",
                 "CHINWAG_MODEL_NAME": "scripted",
             }
@@ -139,6 +140,38 @@ class Stack:
             phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN, **options
         )
 
+    def seat_page(self, channel: ChannelKind, name: str = "page", *, door: str = "page", **options: Any) -> Account:
+        """Make a Messenger page's or an Instagram account's account, of the one bot, known to the fake platform with its options."""
+        is_messenger, number = channel is ChannelKind.MESSENGER, self.one("select count(*) from accounts")
+        external_id = f"{'2003004005006' if is_messenger else '178414005006'}{number:02d}"
+        page_id = external_id if is_messenger else f"2003004005007{number:02d}"
+        secret, token = f"{build.APP_SECRET}-{number}", f"{build.ACCESS_TOKEN}-{number}"
+        keyring = Keyring.from_settings(Settings.from_env(self.cluster.addresses(self.database)))
+        with self.engine("web").begin() as connection:
+            tenant = tenants.default(connection)
+            bot = personas.get(connection, tenant=tenant, name="tester")
+            assert bot is not None
+            account = accounts.add(
+                connection,
+                keyring,
+                tenant=tenant,
+                bot=bot.id,
+                channel=channel,
+                name=name,
+                external_id=external_id,
+                door=door,
+                parent_id=None if is_messenger or door == "login" else page_id,
+                app_secret=secret,
+                verify_token=build.VERIFY_TOKEN,
+                access_token=token,
+            )
+        ids = {} if door == "login" else {"page_id": page_id}
+        url = f"{self.web_url}/webhooks/{channel.value}/{name}"
+        self.platform.serve_page(
+            channel=channel.value, account_id=external_id, url=url, app_secret=secret, access_token=token, door=door, **ids, **options
+        )
+        return account
+
     # Starting parts
 
     def start_web(self, **extra: str) -> Process:
@@ -172,7 +205,7 @@ class Stack:
             "--concurrency",
             slots,
             "--queues",
-            "reply.default,deliver",
+            "reply.default,deliver,batch.default",
         ]
         arguments += ["--without-gossip", "--without-mingle", "--loglevel", "warning", "--hostname", f"{name}@tests"]
         before = self.one("select count(*) from worker_heartbeats where at > now() - interval '1 hour'")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from bots.channels.envelope import EVENTS_LIMIT
+from bots.channels.fields import TEXT_LIMIT
 from bots.channels.whatsapp import parse
-from bots.channels.whatsapp.envelope import EVENTS_LIMIT
-from bots.channels.whatsapp.fields import TEXT_LIMIT
 from bots.domain import EventKind, InboundEvent
 
 CORPUS = Path(__file__).parent.parent / "corpus" / "whatsapp"

@@ -47,7 +47,7 @@ def check(received: Received) -> None:
         for word in words:
             assert word is None or ("\x00" not in word and word.encode("utf-8") is not None)
         assert event.occurred_at is None or event.occurred_at.tzinfo is not None
-        assert (event.kind is EventKind.STATUS) == (event.status is not None)
+        assert (event.kind in {EventKind.STATUS, EventKind.ECHO}) == (event.status is not None)
         assert not (event.kind is EventKind.MESSAGE and event.supported and not (event.text or "").strip())
 
 

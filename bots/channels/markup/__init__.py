@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from bots.channels.markup.render import to_plain, to_whatsapp
-from bots.channels.markup.split import split
+from bots.channels.markup.split import split, split_bytes
 
-__all__ = ["split", "to_plain", "to_whatsapp"]
+__all__ = ["split", "split_bytes", "to_plain", "to_whatsapp"]

@@ -21,7 +21,11 @@ class Dialect:
     strike: str
     code: str
     fence: str
+    #: Before each line of a quote, and before an item of a list.
     quote: str
+    bullet: str
+    #: Around a quote as a whole.
+    marks: str = ""
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -52,5 +56,5 @@ class Dialect:
         return f"{self.fence}\n{body}\n{self.fence}"
 
 
-WHATSAPP = Dialect(bold="*", italic="_", strike="~", code="`", fence="```", quote="> ")
-PLAIN = Dialect(bold="", italic="", strike="", code="", fence="", quote="> ")
+WHATSAPP = Dialect(bold="*", italic="_", strike="~", code="`", fence="```", quote="> ", bullet="-")
+PLAIN = Dialect(bold="", italic="", strike="", code="", fence="", quote="", bullet="•", marks='"')

@@ -98,7 +98,9 @@ class _Writer:
 
     def _quote(self, level: int) -> str:
         inner = self.blocks("\n", level=level)
-        sign = self._dialect.quote
+        sign, marks = self._dialect.quote, self._dialect.marks
+        if marks:
+            return f"{marks}{inner}{marks}" if inner.strip() else ""
         return "\n".join(line if line.startswith(sign) else sign + line for line in inner.split("\n"))
 
     def _list(self, opening: Token, level: int) -> str:
@@ -107,7 +109,7 @@ class _Writer:
         lines: list[str] = []
         while self._at < len(self._tokens) and self._tokens[self._at].nesting >= 0:
             self._at += 1
-            sign = f"{number}." if is_ordered else ("-" if level == 0 else "◦")
+            sign = f"{number}." if is_ordered else (self._dialect.bullet if level == 0 else "◦")
             inner = self.blocks("\n", level=level + 1)
             lines.append(f"{sign} {inner}" if not inner.startswith("```") else f"{sign}\n{inner}")
             number += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 _FENCE = "```"
 _OPEN, _CLOSE = _FENCE + "\n", "\n" + _FENCE
@@ -20,17 +21,26 @@ _JOINER = "\u200d"
 
 def split(text: str, limit: int) -> tuple[str, ...]:
     """Cut a text into parts of at most `limit` characters, each with its code blocks closed."""
+    return _split(text, limit, _characters)
+
+
+def split_bytes(text: str, limit: int) -> tuple[str, ...]:
+    """Cut a text into parts of at most `limit` bytes of UTF-8, each with its code blocks closed."""
+    return _split(text, limit, _bytes)
+
+
+def _split(text: str, limit: int, fitting: Callable[[str, int], int]) -> tuple[str, ...]:
     if limit < _SMALLEST_LIMIT:
         raise ValueError(f"a part needs room for {_SMALLEST_LIMIT} characters at least")
     parts: list[str] = []
     rest, prefix = text.strip(), ""
     while rest:
-        room = limit - len(prefix)
+        room = fitting(rest, limit - len(prefix))
         if len(rest) <= room and not _is_open(prefix + rest):
             parts.append(prefix + rest)
             break
         if _FENCE in prefix + rest[:limit]:
-            room -= len(_CLOSE)
+            room = fitting(rest, limit - len(prefix) - len(_CLOSE))
         cut = len(rest) if len(rest) <= room else _cut(rest, room, prefix)
         body, rest = rest[:cut].rstrip(), rest[cut:]
         is_open = _is_open(prefix + body)
@@ -42,6 +52,20 @@ def split(text: str, limit: int) -> tuple[str, ...]:
         prefix = _OPEN if is_open else ""
         rest = rest.lstrip("\n") if is_open else rest.lstrip()
     return tuple(parts)
+
+
+def _characters(_: str, limit: int) -> int:
+    return limit
+
+
+def _bytes(text: str, limit: int) -> int:
+    """How many of a text's first characters fit into so many bytes; `limit` or more where all of them do."""
+    used = 0
+    for count, sign in enumerate(text[:limit]):
+        used += 1 if sign < "\x80" else 2 if sign < "\u0800" else 3 if sign < "\U00010000" else 4
+        if used > limit:
+            return count
+    return limit
 
 
 def _is_open(text: str) -> bool:

@@ -24,7 +24,7 @@ class WhatsApp:
     """The channel WhatsApp."""
 
     kind: ChannelKind = ChannelKind.WHATSAPP
-    text_limit: int = TEXT_LIMIT
+    typing_s: float = 25.0
 
     def __init__(self, graph: GraphClient) -> None:
         self._graph = graph
@@ -39,7 +39,11 @@ class WhatsApp:
 
     def render(self, markdown: str) -> tuple[str, ...]:
         """Turn Markdown into WhatsApp's dialect, in parts of at most 4,096 characters."""
-        return split(to_whatsapp(markdown), self.text_limit) or split(markdown, self.text_limit)
+        return self.fit(to_whatsapp(markdown)) or self.fit(markdown)
+
+    def fit(self, text: str) -> tuple[str, ...]:
+        """Cut a text into parts of at most 4,096 characters."""
+        return split(text, TEXT_LIMIT)
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Send one part. Raises SendError, whose class says what is provable."""

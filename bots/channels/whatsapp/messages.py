@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bots.channels.whatsapp.fields import (
+from bots.channels.fields import (
     Fields,
     as_fields,
     clean,
@@ -19,7 +19,7 @@ from bots.channels.whatsapp.fields import (
     word_of,
 )
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
-from bots.domain import EventKind, Identity, InboundEvent
+from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
 
 #: Keys of messages that came without an id, or with one too long to keep; the platform's own ids never begin so.
 DERIVED = "message:"
@@ -69,16 +69,22 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
 
 
 def read_echo(item: Fields, account: str | None) -> InboundEvent:
-    """Read what a person at the business wrote from the phone app; it is nobody's message to the bot."""
-    found = id_of(item, "id")
+    """Read what a person at the business wrote from the phone app: from now on they answer, not the bot."""
+    content_type, found = _type_of(item), id_of(item, "id")
+    content = _READERS.get(content_type, _unknown)(item)
+    people = identities(bsuid(id_of(item, "to_user_id")), handle(id_of(item, "to")))
+    key = f"echo:{found or digest(account, item)}"
+    is_message = content.kind is EventKind.MESSAGE and bool(people)
     return InboundEvent(
-        kind=EventKind.UNKNOWN,
-        event_key=f"echo:{found or digest(account, item)}",
+        kind=EventKind.ECHO if is_message else EventKind.UNKNOWN,
+        event_key=key,
         account_external_id=account,
-        identities=identities(bsuid(id_of(item, "to_user_id")), handle(id_of(item, "to"))),
-        content_type="echo",
+        identities=people,
+        text=content.text,
+        content_type=content_type if is_message else "echo",
         occurred_at=time_of(item),
         supported=False,
+        status=StatusUpdate(external_id=found or key, status=DeliveryStatus.SENT) if is_message else None,
         reason="written by a person from the phone app",
     )
 

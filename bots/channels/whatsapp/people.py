@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bots.channels.whatsapp.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
+from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
 from bots.domain import Identity, IdentityKind
 
 _SPACING = str.maketrans("", "", "+ -()./\u00a0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bots.channels.whatsapp.fields import ID_LIMIT, Fields, code_of, digest, id_of, text_of, time_of, word_of
+from bots.channels.fields import ID_LIMIT, Fields, code_of, digest, id_of, text_of, time_of, word_of
 from bots.channels.whatsapp.people import bsuid, handle, identities
 from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
 

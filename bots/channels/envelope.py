@@ -1,0 +1,75 @@
+"""What the webhooks of all Meta channels have in common: one JSON object whose `object` names the platform, with entries in it.
+
+Total: any bytes give a Received, and what is not understood becomes an event of kind unknown beside its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
+from bots.domain import EventKind, InboundEvent, Received
+
+#: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
+EVENTS_LIMIT = 5_000
+#: So many items that are no objects go into the key of their event.
+_SEEN = 100
+
+#: Reads a JSON object to the events in it.
+Reader = Callable[[Fields], Iterable[InboundEvent]]
+
+
+def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Received:
+    """Read a webhook body of a platform entry by entry; `bare` reads what came without that wrapping, as dashboards send samples."""
+    try:
+        found = as_fields(decode(body))
+    except NotJson:
+        return Received(reason="the body is not JSON")
+    if found is None:
+        return Received(reason="the body is not a JSON object")
+    events = tuple(islice(_events(found, platform, entry, bare), EVENTS_LIMIT + 1))
+    if len(events) > EVENTS_LIMIT:
+        return Received(events=events[:EVENTS_LIMIT], reason=f"more than {EVENTS_LIMIT} items in one body")
+    if not events and not isinstance(found.get("entry"), list):
+        return Received(reason="the body holds no entry")
+    return Received(events=events)
+
+
+def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterator[InboundEvent]:
+    named = word_of(body, "object")
+    if named not in (platform, None):
+        yield unknown(named or "", body, f"object {named}")
+    elif "entry" in body:
+        for item in objects(body, "entry", "entry"):
+            if isinstance(item, InboundEvent):
+                yield item
+            else:
+                yield from entry(item)
+    else:
+        yield from bare(body)
+
+
+def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Iterator[Fields | InboundEvent]:
+    """Go through the JSON objects under a name; everything else there becomes one unknown event at the end."""
+    others: list[object] = []
+    for item in items(fields, name):
+        found = as_fields(item)
+        if found is None:
+            others.append(item)
+        else:
+            yield found
+    if others:
+        yield unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are no objects", account)
+
+
+def unknown(content_type: str, seen: object, reason: str, account: str | None = None) -> InboundEvent:
+    """An event for something that is kept and not understood."""
+    return InboundEvent(
+        kind=EventKind.UNKNOWN,
+        event_key=f"unknown:{digest(account, content_type, seen)}",
+        account_external_id=account,
+        content_type=clean(content_type, 64),
+        supported=False,
+        reason=clean(reason, 256),
+    )

@@ -1,0 +1,209 @@
+"""Set-up calls to Meta's Graph API: what a token, an app, a number or a page is, and where webhooks go.
+
+Nothing is raised: every answer is a Reply, and the caller says what it means. Secrets stand in headers; where the API wants a token
+in the address (`debug_token`), that address is never kept or logged.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+import msgspec
+
+from bots.channels.graph_errors import read_json
+from bots.channels.signature import app_secret_proof
+from wire.transport import DeadlineTransport
+
+Json = dict[str, Any]
+
+_ANSWER_LIMIT = 256 * 1024
+#: The platform quotes malformed tokens in its errors; ids are shorter.
+_SECRET = re.compile(r"[A-Za-z0-9_\-|.%]{24,}")
+_META = frozenset({"graph.facebook.com", "graph.instagram.com"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the platform said, or that it said nothing readable."""
+
+    #: 0: no answer came.
+    status: int = 0
+    body: Json | None = None
+    code: int = 0
+    subcode: int = 0
+    #: The platform's own words for an error: shown to operators, never decided by where a code says the same.
+    message: str = ""
+    #: The Graph version that really answered.
+    version: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success with a readable body."""
+        return 200 <= self.status < 300 and self.body is not None
+
+    @property
+    def came(self) -> bool:
+        """Whether an answer came that says something."""
+        return self.status > 0 and (self.body is not None or self.status < 500)
+
+    @property
+    def why(self) -> str:
+        """The error in a few words."""
+        if not self.came:
+            return "no answer came"
+        code = f"code {self.code}" if self.code else f"HTTP {self.status}"
+        return f"{code}: {self.message[:200]}" if self.message else code
+
+    def get(self, *path: str) -> Any:
+        """Return what stands at a path of the body, or None."""
+        found: Any = self.body
+        for name in path:
+            found = cast("Json", found).get(name) if isinstance(found, dict) else None
+        return found
+
+    def text(self, *path: str) -> str:
+        """Return the text at a path of the body; numbers become text, everything else is empty."""
+        found = self.get(*path)
+        return str(found)[:500] if isinstance(found, str | int) and not isinstance(found, bool) else ""
+
+    def items(self, *path: str) -> list[Json]:
+        """Return the objects of the list at a path of the body."""
+        found = self.get(*path)
+        return [cast("Json", one) for one in cast("list[object]", found) if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+class GraphSetup:
+    """A short-lived caller: one set-up, one thread, then closed."""
+
+    def __init__(self, *, base_url: str, version: str, deadline_s: float) -> None:
+        self.version = version.strip("/")
+        #: Once known to be right: every call with an access token proves that we hold it.
+        self.app_secret = ""
+        self._base = base_url.rstrip("/")
+        self._deadline_s = deadline_s
+        self._transport = DeadlineTransport(None, keep_s=5.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._transport.close()
+
+    def get(self, path: str, *, token: str = "", **query: str) -> Reply:
+        """Read something."""
+        return self.ask("GET", path, token=token, query=query)
+
+    def post(self, path: str, *, token: str, body: Mapping[str, Any] | None = None) -> Reply:
+        """Change something."""
+        return self.ask("POST", path, token=token, body=body or {})
+
+    def ask(
+        self, method: str, path: str, *, token: str = "", query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """Make one call below the version's address."""
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if token:
+            if not is_plain(token):
+                return Reply(status=400, body={}, code=190, message="the token holds signs that no token has")
+            headers["Authorization"] = f"Bearer {token}"
+        content = None if body is None else msgspec.json.encode(dict(body))
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        steps = "/".join(quote(step, safe="") for step in path.split("/"))
+        values = {name: value for name, value in (query or {}).items() if value}
+        if token and self.app_secret and "|" not in token:
+            values["appsecret_proof"] = app_secret_proof(token, self.app_secret)
+        asked = f"?{urlencode(values)}" if values else ""
+        self._transport.deadline.start(until=time.monotonic() + self._deadline_s, connect_s=self._deadline_s / 3)
+        try:
+            url = httpx.URL(f"{self._base}/{quote(self.version, safe='')}/{steps}{asked}")
+            response = self._transport.handle_request(httpx.Request(method, url, content=content, headers=headers))
+            try:
+                return _read(response)
+            finally:
+                response.close()
+        except (httpx.TransportError, httpx.InvalidURL):
+            return Reply()
+
+
+def app_token(app_id: str, app_secret: str) -> str:
+    """Return an app's own token."""
+    return f"{app_id}|{app_secret}"
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text can be an id, a secret or a token: visible ASCII without spaces."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def is_meta(url: str) -> bool:
+    """Whether an address is Meta's own; everything else is a practice platform."""
+    return (urlsplit(url).hostname or "").lower() in _META
+
+
+def practice_world(base_url: str) -> Json | None:
+    """Ask a practice platform what may be connected there; None when it is none, or away."""
+    return _practise(base_url, "GET", "world", None, deadline_s=5.0)
+
+
+def practice_message(base_url: str, account_id: str) -> bool:
+    """Let a practice person write to an account; whether the platform took it on its way."""
+    body: Json = {"account_id": account_id, "text": "Hello! Is anybody there?", "wait_s": 2}
+    return _practise(base_url, "POST", "person", body, deadline_s=8.0) is not None
+
+
+def _practise(base_url: str, method: str, name: str, body: Json | None, *, deadline_s: float) -> Json | None:
+    if is_meta(base_url):
+        return None
+    transport = DeadlineTransport(None, keep_s=0.0)
+    transport.deadline.start(until=time.monotonic() + deadline_s, connect_s=deadline_s)
+    try:
+        url = f"{base_url.rstrip('/')}/_practice/{name}"
+        response = transport.handle_request(httpx.Request(method, url, json=body))
+        try:
+            reply = _read(response)
+        finally:
+            response.close()
+    except (httpx.TransportError, httpx.InvalidURL):
+        return None
+    finally:
+        transport.close()
+    return reply.body if reply.ok else None
+
+
+def _read(response: httpx.Response) -> Reply:
+    body: Json | None = None
+    try:
+        pieces = bytearray()
+        for piece in response.iter_raw():
+            pieces += piece
+            if len(pieces) > _ANSWER_LIMIT:
+                return Reply(status=response.status_code)
+        body = read_json(bytes(pieces))
+    except httpx.TransportError:
+        return Reply(status=response.status_code)
+    told = (body or {}).get("error")
+    error = cast("Json", told) if isinstance(told, dict) else {}
+    return Reply(
+        status=response.status_code,
+        body=body,
+        code=_number(error.get("code")),
+        subcode=_number(error.get("error_subcode")),
+        message=_clean(error.get("message")),
+        version=response.headers.get("facebook-api-version", "")[:20],
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _clean(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    return _SECRET.sub("…", " ".join("".join(sign for sign in text if sign.isprintable()).split())[:2000])[:400]

@@ -1,0 +1,78 @@
+"""Instagram: the threads of a professional account, through its Facebook page or by its own login."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bots.channels.base import Credentials
+from bots.channels.graph import GraphClient
+from bots.channels.graph_errors import INSTAGRAM
+from bots.channels.instagram.items import read_item
+from bots.channels.instagram.send import sender_action, text_message
+from bots.channels.markup import split_bytes, to_plain
+from bots.channels.signature import verify_meta
+from bots.channels.threads import read_threads
+from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
+
+__all__ = ["BYTES_LIMIT", "Instagram", "parse"]
+
+#: Of UTF-8, not of characters.
+BYTES_LIMIT = 1_000
+_TYPING_S = 20.0
+#: Typing that comes late is of no use; the answer is on its way.
+_TYPING_DEADLINE_S = 5.0
+#: Both doors know the account by its token; its id differs between them.
+_SENDER = "me"
+
+
+def parse(body: bytes) -> Received:
+    """Read an Instagram webhook body; total."""
+    return read_threads(body, "instagram", IdentityKind.IGSID, read_item)
+
+
+class Instagram:
+    """The channel Instagram, with one Graph client a door."""
+
+    kind: ChannelKind = ChannelKind.INSTAGRAM
+    typing_s: float = _TYPING_S
+
+    def __init__(self, *, page: GraphClient, login: GraphClient) -> None:
+        self._doors = {"page": page, "login": login}
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
+        """Check Meta's signature over the raw body; at the login door the secret is the Instagram app's. Raises Forged."""
+        verify_meta(headers, body, secrets)
+
+    def parse(self, body: bytes) -> Received:
+        """Read a webhook body; total."""
+        return parse(body)
+
+    def render(self, markdown: str) -> tuple[str, ...]:
+        """Turn Markdown into plain text, in parts that the platform takes."""
+        return self.fit(to_plain(markdown)) or self.fit(markdown)
+
+    def fit(self, text: str) -> tuple[str, ...]:
+        """Cut a text into parts of at most 1,000 bytes."""
+        return split_bytes(text, BYTES_LIMIT)
+
+    def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
+        """Send one part. Raises SendError, whose class says what is provable."""
+        return self._doors[credentials.door].send(
+            _SENDER, text_message(message), token=credentials.access_token, app_secret=credentials.app_secret, errors=INSTAGRAM
+        )
+
+    def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
+        """Mark the thread as seen and show typing. Raises SendError."""
+        del account_external_id
+        # The platform wants each action alone in its call.
+        for action in ("mark_seen", "typing_on"):
+            body = sender_action(inbound.identities, action)
+            if body is not None:
+                self._doors[credentials.door].tell(
+                    _SENDER,
+                    body,
+                    token=credentials.access_token,
+                    app_secret=credentials.app_secret,
+                    errors=INSTAGRAM,
+                    deadline_s=_TYPING_DEADLINE_S,
+                )

@@ -1,0 +1,79 @@
+"""Messenger: the threads of a Facebook page, by its page token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bots.channels.base import Credentials
+from bots.channels.graph import GraphClient
+from bots.channels.graph_errors import MESSENGER
+from bots.channels.markup import split, to_plain
+from bots.channels.messenger.items import read_item
+from bots.channels.messenger.send import sender_action, text_message
+from bots.channels.signature import verify_meta
+from bots.channels.threads import read_threads
+from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
+
+__all__ = ["TEXT_LIMIT", "Messenger", "parse"]
+
+#: The platform says "under 2,000 characters".
+TEXT_LIMIT = 1_999
+_TYPING_S = 20.0
+#: Typing that comes late is of no use; the answer is on its way.
+_TYPING_DEADLINE_S = 5.0
+
+
+def parse(body: bytes) -> Received:
+    """Read a Messenger webhook body; total."""
+    return read_threads(body, "page", IdentityKind.PSID, read_item)
+
+
+class Messenger:
+    """The channel Messenger."""
+
+    kind: ChannelKind = ChannelKind.MESSENGER
+    typing_s: float = _TYPING_S
+
+    def __init__(self, graph: GraphClient) -> None:
+        self._graph = graph
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
+        """Check Meta's signature over the raw body. Raises Forged."""
+        verify_meta(headers, body, secrets)
+
+    def parse(self, body: bytes) -> Received:
+        """Read a webhook body; total."""
+        return parse(body)
+
+    def render(self, markdown: str) -> tuple[str, ...]:
+        """Turn Markdown into plain text, in parts that the platform takes."""
+        return self.fit(to_plain(markdown)) or self.fit(markdown)
+
+    def fit(self, text: str) -> tuple[str, ...]:
+        """Cut a text into parts of at most 1,999 characters."""
+        return split(text, TEXT_LIMIT)
+
+    def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
+        """Send one part. Raises SendError, whose class says what is provable."""
+        return self._graph.send(
+            message.account_external_id,
+            text_message(message),
+            token=credentials.access_token,
+            app_secret=credentials.app_secret,
+            errors=MESSENGER,
+        )
+
+    def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
+        """Mark the thread as seen and show typing. Raises SendError."""
+        # The platform wants each action alone in its call.
+        for action in ("mark_seen", "typing_on"):
+            body = sender_action(inbound.identities, action)
+            if body is not None:
+                self._graph.tell(
+                    account_external_id,
+                    body,
+                    token=credentials.access_token,
+                    app_secret=credentials.app_secret,
+                    errors=MESSENGER,
+                    deadline_s=_TYPING_DEADLINE_S,
+                )

@@ -1,0 +1,187 @@
+"""The envelope of page messaging, which Messenger and Instagram share: entries of one account with the lists messaging, standby, changes.
+
+Here an item gets its account, its two sides and its time; what it says is read by each channel for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from bots.channels.envelope import objects, read_body, unknown
+from bots.channels.fields import Fields, as_fields, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
+from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, Received, StatusUpdate
+
+#: Where both lists are missing, an entry or a change holds an item by one of these.
+_SIDES = ("sender", "recipient")
+#: Ids of messages that came without one, or with one too long to keep.
+_DERIVED = "message:"
+_TAG_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One item of a thread between an account and a person."""
+
+    fields: Fields
+    #: Ids of people on this channel are of this kind.
+    people: IdentityKind
+    account: str | None
+    sender: str | None
+    recipient: str | None
+    #: Meant for another app, which owns the thread now.
+    is_standby: bool
+    at: datetime | None
+
+    @property
+    def is_from_account(self) -> bool:
+        """Whether the account itself is the sender: an echo, also where it does not say so."""
+        return part(self.fields, "message").get("is_echo") is True or (self.sender is not None and self.sender == self.account)
+
+    @property
+    def person(self) -> tuple[Identity, ...]:
+        """Who the account speaks with here."""
+        found = self.recipient if self.is_from_account else self.sender
+        return () if found is None or found == self.account else (Identity(kind=self.people, value=found),)
+
+    @property
+    def stamp(self) -> str:
+        """The time as it came, for a key."""
+        return stamp_of(self.fields)
+
+    def id_in(self, name: str) -> str | None:
+        """The id of the message that stands under a name; one of our own making where it is too long to keep."""
+        fields = part(self.fields, name)
+        found = id_of(fields, "mid")
+        whole = fields.get("mid")
+        return _DERIVED + digest(whole) if found is None and isinstance(whole, str) and whole.strip() else found
+
+    def key_of(self, name: str) -> str:
+        """The key of a message, or of what is like one: its id, else its content."""
+        return self.id_in(name) or f"{name}:{digest(self.account, self.fields)}"
+
+    def event(self, kind: EventKind, key: str, content_type: str, **more: Any) -> InboundEvent:
+        """An event of this item. In standby everything but a status is kept quietly, under a key of its own."""
+        if self.is_standby and kind is not EventKind.STATUS:
+            kind, key = EventKind.STANDBY, f"standby:{key}"
+            more |= {"supported": False, "reply_at_once": False, "status": None, "reason": "another app owns the thread"}
+        values: dict[str, Any] = {"identities": self.person, "supported": False} | more
+        return InboundEvent(
+            kind=kind, event_key=key, account_external_id=self.account, content_type=content_type, occurred_at=self.at, **values
+        )
+
+    def said(self, key: str, text: str | None, content_type: str, *, at_once: bool = False, reason: str | None = None) -> InboundEvent:
+        """A person's message: words are answered, everything else politely declined."""
+        more = {"text": text, "supported": text is not None, "reply_at_once": at_once and text is not None, "reason": reason}
+        return self.event(EventKind.MESSAGE, key, content_type, **more)
+
+    def reached(self, external_id: str, status: DeliveryStatus, *, key: str | None = None, correlation: str | None = None) -> InboundEvent:
+        """The platform's word on one message that left the account."""
+        update = StatusUpdate(external_id=external_id, status=status, correlation=correlation)
+        return self.event(EventKind.STATUS, key or f"{external_id}:{status}", "status", status=update)
+
+    def reached_until(self, named: str, status: DeliveryStatus, until: Fields) -> InboundEvent:
+        """The platform's word on everything up to a watermark."""
+        moment = time_of(until, "watermark")
+        if moment is None or not self.person:
+            return self.unread(named, f"{named} of nothing")
+        # The mark alone is no key: two people may read in the same millisecond.
+        key = f"{named}:{self.person[0].value}:{int(moment.timestamp() * 1000)}"
+        update = StatusUpdate(external_id="", status=status, watermark=moment)
+        return self.event(EventKind.STATUS, key, "status", status=update)
+
+    def left(self, text: str | None, content_type: str) -> InboundEvent:
+        """An echo: ours where it carries our tag; else a person's, or one whose words the storage compares with ours."""
+        message = part(self.fields, "message")
+        external_id = self.id_in("message")
+        tag = _as_tag(text_of(message, "metadata", _TAG_LIMIT))
+        if external_id is not None and tag is not None:
+            return self.reached(external_id, DeliveryStatus.SENT, key=f"echo:{external_id}", correlation=tag)
+        key = f"echo:{self.key_of('message')}"
+        if not self.person:
+            return self.event(EventKind.UNKNOWN, key, "echo", reason="an echo of a message to nobody")
+        update = StatusUpdate(external_id=external_id or key, status=DeliveryStatus.SENT)
+        return self.event(EventKind.ECHO, key, content_type, text=text, status=update)
+
+    def noticed(self, named: str, reason: str | None = None) -> InboundEvent:
+        """Something that happened to the thread: kept, not answered."""
+        return self.event(EventKind.SYSTEM, f"{named}:{digest(self.account, self.fields)}", named, reason=reason)
+
+    def unread(self, named: str, reason: str) -> InboundEvent:
+        """Something that is kept and not understood."""
+        return self.event(EventKind.UNKNOWN, f"unknown:{digest(self.account, self.fields)}", named, reason=reason)
+
+
+ItemReader = Callable[[Item], Iterable[InboundEvent]]
+
+
+def read_threads(body: bytes, platform: str, people: IdentityKind, read: ItemReader) -> Received:
+    """Read a webhook body of page messaging; `read` says what one item is."""
+    walk = _Walk(people, read)
+    return read_body(body, platform, walk.entry, walk.bare)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    people: IdentityKind
+    read: ItemReader
+
+    def entry(self, entry: Fields) -> Iterator[InboundEvent]:
+        account = id_of(entry, "id")
+        found = False
+        for name in ("messaging", "standby"):
+            for item in objects(entry, name, name, account):
+                found = True
+                yield from (item,) if isinstance(item, InboundEvent) else self._item(item, account, entry, is_standby=name == "standby")
+        for item in objects(entry, "changes", "change", account):
+            found = True
+            yield from (item,) if isinstance(item, InboundEvent) else self._change(item, account, entry)
+        if found:
+            return
+        if "field" in entry or "value" in entry:
+            yield from self._change(entry, account, entry)
+        else:
+            yield unknown("entry", entry, "an entry that holds nothing", account)
+
+    def bare(self, body: Fields) -> Iterator[InboundEvent]:
+        """A dashboard's sample: a change without its wrapping."""
+        if "value" in body:
+            yield from self._change(body, None, body)
+
+    def _change(self, change: Fields, account: str | None, entry: Fields) -> Iterator[InboundEvent]:
+        """A change of a page or an account is no message, except where a sample brings one in this form."""
+        field, value = word_of(change, "field") or "change", as_fields(change.get("value"))
+        if value is not None and any(as_fields(value.get(side)) is not None for side in _SIDES) and field != "comments":
+            yield from self._item(value, account, entry, is_standby=field == "standby")
+        else:
+            seen = {"time": entry.get("time"), "value": change.get("value")}
+            yield unknown(field, seen, f"field {field} is not read", account)
+
+    def _item(self, item: Fields, account: str | None, entry: Fields, *, is_standby: bool) -> Iterator[InboundEvent]:
+        sender, recipient = id_of(part(item, "sender"), "id"), id_of(part(item, "recipient"), "id")
+        if account is None:
+            account = sender if part(item, "message").get("is_echo") is True else recipient
+        at = time_of(item) or time_of(entry, "time")
+        yield from self.read(
+            Item(fields=item, people=self.people, account=account, sender=sender, recipient=recipient, is_standby=is_standby, at=at)
+        )
+
+
+def attached(message: Fields) -> str | None:
+    """The platform's word for what is attached first; None where nothing is."""
+    for item in items(message, "attachments"):
+        found = as_fields(item)
+        if found is not None:
+            return word_of(found, "type") or "attachment"
+    return None
+
+
+def _as_tag(text: str | None) -> str | None:
+    """Our tag is the id of an outbound message; everything else is somebody else's."""
+    try:
+        return str(UUID(text)) if text is not None and len(text) == 36 else None
+    except ValueError:
+        return None

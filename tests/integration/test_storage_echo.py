@@ -1,0 +1,207 @@
+"""What leaves an account comes back as an echo: ours is a status, a person's answer holds the bot. Watermarks climb many at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, Outcome, StatusUpdate
+from tests.support.desk import Desk, a_message, a_status
+
+ADA = Identity(kind=IdentityKind.PSID, value="6001")
+BOB = Identity(kind=IdentityKind.PSID, value="6002")
+
+
+def an_echo(mid: str, text: str | None, *, to: Identity = ADA) -> InboundEvent:
+    """A message that left the account, without a tag of ours."""
+    status = StatusUpdate(external_id=mid, status=DeliveryStatus.SENT)
+    return InboundEvent(kind=EventKind.ECHO, event_key=f"echo:{mid}", identities=(to,), text=text, supported=False, status=status)
+
+
+def a_watermark(status: DeliveryStatus, *, of: Identity = ADA, until: datetime | None = None) -> InboundEvent:
+    """Everything up to a time was delivered, or read."""
+    moment = until or datetime.now(UTC) + timedelta(seconds=5)
+    update = StatusUpdate(external_id="", status=status, watermark=moment)
+    return InboundEvent(kind=EventKind.STATUS, event_key=f"{status}:{of.value}:{moment}", identities=(of,), status=update)
+
+
+def says(text: str, *, by: Identity = ADA, **more: Any) -> InboundEvent:
+    return a_message(text, by=(by,), **more)
+
+
+def taken_by(desk: Desk, person: Identity = ADA) -> str | None:
+    return desk.value(
+        "select taken_by from conversations join contact_identities using (contact_id) where value = %s and closed_at is null", person.value
+    )
+
+
+def status_of(desk: Desk, message: UUID) -> str:
+    return desk.value("select status from outbox where id = %s", message)
+
+
+def test_an_echo_of_a_message_of_ours_is_its_status_and_holds_nobody(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    sending = desk.answered()
+    desk.end(sending, external_id="m_9")
+
+    desk.let_in(an_echo("m_9", "other words than ours"))
+
+    assert status_of(desk, sending.message) == "sent"
+    assert taken_by(desk) is None
+    assert desk.value("select count(*) from inbox where kind = 'echo'") == 0
+
+
+def test_an_echo_that_overtakes_our_own_200_is_known_by_its_words(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    sending = desk.answered()
+
+    desk.let_in(an_echo("m_9", "hello"))
+    desk.end(sending, external_id="m_9")
+
+    assert status_of(desk, sending.message) == "sent"
+    assert taken_by(desk) is None
+
+
+def test_an_echo_settles_a_send_of_unknown_outcome_so_that_it_is_not_sent_again(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    sending = desk.answered()
+    desk.end(sending, Outcome.UNKNOWN)
+
+    desk.let_in(an_echo("m_9", "hello"))
+
+    assert status_of(desk, sending.message) == "sent"
+    assert desk.next_send(reconcile_s=0) is None
+
+
+def test_a_tagged_echo_brings_the_id_to_its_message(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    sending = desk.answered()
+
+    desk.let_in(a_status("m_9", DeliveryStatus.SENT, correlation=sending.message))
+
+    assert desk.rows("select status, external_id from outbox") == [("sent", "m_9")]
+    assert taken_by(desk) is None
+
+
+def test_a_persons_answer_in_the_inbox_holds_the_bot(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+
+    desk.let_in(an_echo("m_9", "I am human"), hold_s=600.0)
+    desk.let_in(says("oh"))
+
+    assert taken_by(desk) == "the platform's inbox"
+    assert desk.claim() is None
+    assert desk.rows("select kind, text from inbox order by arrival") == [("message", "hi"), ("echo", "I am human"), ("message", "oh")]
+
+
+def test_a_persons_answer_withdraws_what_the_bot_was_about_to_say(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    claim = desk.claimed()
+    desk.finish(claim, parts=["one", "two"])
+
+    desk.let_in(an_echo("m_9", "I am human"))
+
+    assert desk.rows("select part, status, reason from outbox order by part")[1] == (2, "failed", "taken_over")
+
+
+def test_the_bot_answers_again_when_the_hold_is_over(desk: Desk) -> None:
+    desk.let_in(says("hi"), an_echo("m_9", "I am human"), hold_s=600.0)
+    desk.let_in(says("and now?"))
+
+    desk.do("update conversations set taken_until = now() - interval '1 second'")
+    desk.do("select keep_house(30)")
+
+    assert taken_by(desk) is None
+    assert [message.text for message in desk.claimed().messages] == ["hi", "and now?"]
+
+
+def test_a_second_answer_of_the_person_prolongs_the_hold(desk: Desk) -> None:
+    desk.let_in(an_echo("m_8", "first"), hold_s=1.0)
+    before = desk.value("select taken_until from conversations")
+
+    desk.let_in(an_echo("m_9", "second"), hold_s=600.0)
+
+    assert desk.value("select taken_until from conversations") > before + timedelta(seconds=300)
+
+
+def test_an_echo_that_comes_again_holds_nobody_anew(desk: Desk) -> None:
+    desk.let_in(an_echo("m_9", "I am human"))
+    desk.do("select give_back(id) from conversations")
+
+    desk.let_in(an_echo("m_9", "I am human"))
+
+    assert taken_by(desk) is None
+
+
+def test_an_echo_to_one_person_leaves_the_talk_with_another_alone(desk: Desk) -> None:
+    desk.let_in(says("hi"), says("ho", by=BOB))
+
+    desk.let_in(an_echo("m_9", "I am human"))
+
+    assert (taken_by(desk), taken_by(desk, BOB)) == ("the platform's inbox", None)
+    assert [message.text for message in desk.claimed().messages] == ["ho"]
+
+
+def test_standby_is_stored_and_wakes_nobody(desk: Desk) -> None:
+    event = InboundEvent(kind=EventKind.STANDBY, event_key="standby:m_1", identities=(ADA,), text="Hi", supported=False)
+
+    desk.let_in(event)
+
+    assert desk.rows("select kind, text from inbox") == [("standby", "Hi")]
+    assert desk.claim() is None
+
+
+def _sent(desk: Desk, person: Identity, mid: str) -> UUID:
+    desk.let_in(says("hi", by=person))
+    sending = desk.answered()
+    desk.end(sending, external_id=mid)
+    return sending.message
+
+
+def test_a_watermark_lifts_all_that_was_taken_before_of_this_person_alone(desk: Desk) -> None:
+    ada, again, bob = _sent(desk, ADA, "m_1"), _sent(desk, ADA, "m_2"), _sent(desk, BOB, "m_3")
+
+    desk.let_in(a_watermark(DeliveryStatus.DELIVERED))
+    desk.let_in(a_watermark(DeliveryStatus.READ))
+    desk.let_in(a_watermark(DeliveryStatus.DELIVERED, until=datetime.now(UTC) + timedelta(seconds=9)))
+
+    assert [status_of(desk, message) for message in (ada, again, bob)] == ["read", "read", "accepted"]
+
+
+def test_a_watermark_from_before_a_message_does_not_lift_it(desk: Desk) -> None:
+    message = _sent(desk, ADA, "m_1")
+
+    desk.let_in(a_watermark(DeliveryStatus.READ, until=datetime.now(UTC) - timedelta(minutes=1)))
+
+    assert status_of(desk, message) == "accepted"
+
+
+def test_a_watermark_of_a_stranger_makes_no_contact(desk: Desk) -> None:
+    desk.let_in(a_watermark(DeliveryStatus.READ, of=BOB))
+
+    assert desk.value("select count(*) from contacts") == 0
+
+
+def test_only_the_first_answer_of_the_bot_is_the_first(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    first = desk.claimed()
+    desk.finish(first)
+    desk.let_in(says("more"))
+    second = desk.claimed()
+    desk.finish(second, close=True)
+    desk.let_in(says("after a new beginning"))
+    third = desk.claimed()
+
+    assert [claim.first for claim in (first, second, third)] == [True, False, False]
+
+
+def test_a_persons_answer_is_not_the_first_of_the_bot(desk: Desk) -> None:
+    desk.let_in(says("hi"))
+    desk.do("select take_over(id, 'ana', null) from conversations")
+    desk.do("select answer_by_hand(id, 'ana', 'I am here', array['I am here']) from conversations")
+    desk.do("select give_back(id) from conversations")
+
+    desk.let_in(says("more"))
+
+    assert desk.claimed().first is True

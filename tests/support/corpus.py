@@ -1,0 +1,47 @@
+"""Payload files and what is expected of them: a body in, exactly these events out. A new oddity is a new file and a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bots.domain import InboundEvent, Received
+
+_FOLDER = Path(__file__).parent.parent / "corpus"
+
+
+def files(channel: str) -> list[Path]:
+    """A channel's payload files."""
+    return sorted((_FOLDER / channel).glob("*.json"))
+
+
+def expected(channel: str) -> dict[str, dict[str, Any]]:
+    """The table of a channel, by file name."""
+    lines = (_FOLDER / channel / "expected.jsonl").read_text("utf-8").splitlines()
+    return {row["file"]: row for row in map(json.loads, lines)}
+
+
+def told(received: Received) -> dict[str, Any]:
+    """Write what was received as the table does: what is absent is left out."""
+    row: dict[str, Any] = {} if received.reason is None else {"reason": received.reason}
+    return row | {"events": [_event(event) for event in received.events]}
+
+
+def _event(event: InboundEvent) -> dict[str, Any]:
+    row: dict[str, Any] = {"kind": event.kind.value, "event_key": event.event_key}
+    row["contact"] = [f"{identity.kind.value}:{identity.value}" for identity in event.identities]
+    for name in ("account_external_id", "contact_name", "text", "content_type", "reason"):
+        if getattr(event, name) is not None:
+            row[name] = getattr(event, name)
+    if event.occurred_at is not None:
+        row["occurred_at"] = event.occurred_at.isoformat()
+    row["supported"] = event.supported
+    if event.reply_at_once:
+        row["reply_at_once"] = True
+    if event.status is not None:
+        status = event.status
+        row["status"] = [status.external_id, status.status.value, status.correlation]
+        if status.watermark is not None:
+            row["status"].append(status.watermark.isoformat())
+    return row
