@@ -12,6 +12,7 @@ from bots.errors import CannotOpen, NotFound, NotSent, SendError, SendUnknown, S
 from bots.storage import outbox
 from bots.storage.claims import Handle
 from bots.storage.outbox import Sending
+from workers import metrics
 from workers.deps import Deps
 
 log = structlog.get_logger()
@@ -77,6 +78,12 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
         retry_after_s=failure.retry_after_s if failure else None,
         reconcile_s=deps.settings.reconcile_s,
         next_part_s=deps.settings.next_part_s,
+    )
+    metrics.count_send(
+        failure.outcome if failure else Outcome.ACCEPTED,
+        code=failure.code if failure else None,
+        took_s=time.monotonic() - started,
+        resent=sending.resent,
     )
     log.info(
         "send_ended",

@@ -15,13 +15,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from bots import telemetry
+from bots import metrics, telemetry
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import claims
+from bots.storage import batch_items, claims
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine
 from bots.storage.leader import Leader
+from workers.metrics import PUBLISHED
 
 log = structlog.get_logger()
 
@@ -30,8 +31,12 @@ _HOUSEKEEPING_S = 60.0
 
 
 def to_publish(queue: Waiting, unclaimed: int) -> int:
-    """How many tasks a queue lacks: never more than are due, and at most an eighth above the free slots."""
-    room = queue.slots + max(1, queue.slots // 8) - queue.running - unclaimed
+    """How many tasks a queue lacks: never more than are due, and at most an eighth above the free slots.
+
+    For a batch not one above them: its slots are those beyond the reserve that stays free for people.
+    """
+    above = 0 if queue.queue.startswith("batch.") else max(1, queue.slots // 8)
+    room = queue.slots + above - queue.running - unclaimed
     return max(0, min(queue.due - unclaimed, room)) if queue.slots else 0
 
 
@@ -72,10 +77,11 @@ class Dispatcher:
         if now - self._beat_at >= self._settings.heartbeat_s:
             self._beat_at = now
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
+            batch_items.keep_house(self._crossing)
         if now - self._kept_house_at >= _HOUSEKEEPING_S:
             self._kept_house_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
-        for queue in claims.waiting(self._crossing):
+        for queue in claims.waiting(self._crossing) + batch_items.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)
 
     def _publish(self, queue: Waiting) -> None:
@@ -85,6 +91,8 @@ class Dispatcher:
         count = to_publish(queue, declared.message_count)
         for _ in range(count):
             self._app.send_task(_TASK, args=[queue.queue], queue=queue.queue, connection=self._connection)
+        if count:
+            PUBLISHED.labels(queue.queue).inc(count)
 
 
 def main() -> None:
@@ -93,6 +101,7 @@ def main() -> None:
 
     settings = Settings.from_env(os.environ)
     telemetry.configure(settings.log_level)
+    metrics.listen(settings)
     dispatcher = Dispatcher(settings, app, open_engine(settings.crossing_database_url, pool=2, name="dispatcher"))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

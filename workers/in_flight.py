@@ -16,6 +16,7 @@ class InFlight:
         self._lock = threading.Lock()
         self._turns: dict[int, tuple[UUID, float]] = {}
         self._tasks = 0
+        self._batch_tasks = 0
         #: Set on SIGTERM: a task looks at it between two turns.
         self.stopping = threading.Event()
         #: Monotonic time of the last task that arrived.
@@ -32,6 +33,18 @@ class InFlight:
         finally:
             with self._lock:
                 self._tasks -= 1
+
+    @contextmanager
+    def batch_place(self, most: int) -> Generator[bool]:
+        """Hold one of the places that batches may have in this process; False when all are taken."""
+        with self._lock:
+            is_free = self._batch_tasks < most
+            self._batch_tasks += is_free
+        try:
+            yield is_free
+        finally:
+            with self._lock:
+                self._batch_tasks -= is_free
 
     @contextmanager
     def turn(self, conversation: UUID) -> Generator[None]:

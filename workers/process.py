@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from bots import telemetry
+from bots import metrics, telemetry
 from bots.storage import claims
 from workers.deps import Deps, build
 
@@ -42,6 +42,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     deps = build(env)
     telemetry.configure(deps.settings.log_level)
     _current = deps
+    metrics.listen(deps.settings)
     beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
     settings = deps.settings
     for purpose, work, every_s in (

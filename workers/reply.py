@@ -13,6 +13,7 @@ from bots.storage import claims, turns
 from bots.storage.claims import Claim
 from bots.storage.outbox import Sending
 from bots.storage.turns import TurnResult
+from workers import metrics
 from workers.answer import decide
 from workers.deliver import send, stale_s
 from workers.deps import Deps
@@ -36,7 +37,10 @@ def reply_one(deps: Deps, queue: str) -> bool:
             sending = _finish(deps, claim, result)
         except Fenced:
             log.warning("turn_fenced", turn=str(claim.turn), token=claim.token)
+            metrics.count_fenced()
             return True
+        took_s = time.monotonic() - started
+        metrics.count_turn(result, waited_s=min((message.age_s for message in claim.messages), default=0.0), took_s=took_s)
         log.info(
             "turn_finished",
             turn=str(claim.turn),
@@ -44,7 +48,7 @@ def reply_one(deps: Deps, queue: str) -> bool:
             reason=result.reason,
             parts=len(result.parts),
             calls=len(result.calls),
-            took_ms=round((time.monotonic() - started) * 1000),
+            took_ms=round(took_s * 1000),
         )
         if sending is not None:
             send(deps, sending, claim.identities)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import celery
 import structlog
 
 from bots.errors import StorageUnavailable
+from workers.batch import batch_one
 from workers.deliver import deliver_one
 from workers.deps import Deps
 from workers.process import current
@@ -17,6 +20,7 @@ from workers.reply import reply_one
 log = structlog.get_logger()
 
 DELIVER = "deliver"
+_BATCH = "batch."
 
 #: Celery ships no types.
 _celery: Any = celery
@@ -35,11 +39,21 @@ def work(queue: str) -> None:
 
 
 def work_through(deps: Deps, queue: str) -> int:
-    """Do what `work` does and return how many turns or sends were done. Raises StorageUnavailable."""
+    """Do what `work` does and return how many turns, sends or items were done. Raises StorageUnavailable."""
+    if not queue.startswith(_BATCH):
+        return _repeat(deps, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
+    people = "reply." + queue.removeprefix(_BATCH)
+    with deps.in_flight.batch_place(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
+        # A surplus task ends at once: the reserve stays free for people whatever the dispatcher thought.
+        # People first: an item of a batch begins only where nobody waits.
+        return _repeat(deps, lambda: reply_one(deps, people) or batch_one(deps, queue)) if is_free else 0
+
+
+def _repeat(deps: Deps, one: Callable[[], bool]) -> int:
     until = time.monotonic() + deps.settings.task_run_s
     done = 0
     while not deps.in_flight.stopping.is_set() and time.monotonic() < until:
-        if not (deliver_one(deps) if queue == DELIVER else reply_one(deps, queue)):
+        if not one():
             break
         done += 1
     return done

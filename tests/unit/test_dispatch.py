@@ -23,3 +23,20 @@ from workers.dispatch import to_publish
 )
 def test_never_more_than_due_and_at_most_an_eighth_above_the_free_slots(due, running, slots, unclaimed, expected) -> None:
     assert to_publish(Waiting(queue="q", due=due, running=running, slots=slots), unclaimed) == expected
+
+
+@pytest.mark.parametrize(
+    ("due", "running", "slots", "unclaimed", "expected"),
+    [
+        (500, 0, 48, 0, 48),
+        (500, 40, 48, 0, 8),
+        (500, 40, 48, 8, 0),
+        (500, 48, 48, 0, 0),
+        (500, 60, 48, 0, 0),
+        (3, 0, 48, 0, 3),
+        (500, 0, 1, 0, 1),
+        (500, 1, 1, 0, 0),
+    ],
+)
+def test_a_batch_gets_no_task_above_its_own_slots(due, running, slots, unclaimed, expected) -> None:
+    assert to_publish(Waiting(queue="batch.default", due=due, running=running, slots=slots), unclaimed) == expected

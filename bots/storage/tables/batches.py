@@ -70,4 +70,6 @@ batch_items = Table(
     ForeignKeyConstraint(["tenant_id", "batch_id"], ["batches.tenant_id", "batches.id"], name="fk_batch_items_batch", ondelete="CASCADE"),
     Index("ix_batch_items_due", "batch_id", "ready_at", "n", postgresql_where=text("ready_at is not null")),
     Index("ix_batch_items_state", "batch_id", "state"),
+    Index("ix_batch_items_finished", "batch_id", "finished_at", postgresql_where=text("finished_at is not null")),
+    Index("ix_batch_items_leased", "leased_by", postgresql_where=text("leased_by is not null")),
 )

@@ -1,0 +1,96 @@
+"""Items of batches in work: claims with a lease and a fencing token, and their one end.
+
+Guarantee: an item ends once; whoever lost it, or finishes it for a cancelled batch, changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Engine
+
+from bots.storage.claims import Waiting
+from bots.storage.database import call, hot, to_json
+
+#: An answer is worth waiting for Postgres as long as its lease may live.
+_PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
+
+
+class AskedMessage(msgspec.Struct, frozen=True):
+    """One message of a request."""
+
+    role: str
+    content: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a line asks: a text for the bot, or messages of its own."""
+
+    text: str | None = None
+    messages: list[AskedMessage] = []
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A claimed item."""
+
+    batch: UUID
+    n: int
+    #: The fencing token: only its holder may finish the item.
+    token: int
+    tries: int
+    request: Request
+    #: The bot's published persona.
+    persona: str | None = None
+
+
+class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How an item ended."""
+
+    state: Literal["done", "failed"]
+    answer: str | None = None
+    #: Why it failed; of an answer that was cut off: length.
+    reason: str | None = None
+    model: str | None = None
+    tokens_in: int | None = None
+    tokens_cached: int | None = None
+    tokens_out: int | None = None
+
+
+def claim(engine: Engine, queue: str, *, boot: UUID, lease_s: float) -> Item | None:
+    """Claim the first due item of the queue's oldest running batch; None when nothing is due."""
+    # Not repeated: a claim whose answer was lost becomes due again when its lease ends.
+    found: Any = call(engine, "select claim_item(%s, %s, %s)", (queue, boot, lease_s), repeat=False)
+    return None if found is None else msgspec.convert(found, Item)
+
+
+def finish(engine: Engine, item: Item, result: ItemResult) -> bool:
+    """Write an item's end into the result; False when it is no longer this holder's, or nobody wants it."""
+    values = (item.batch, item.n, item.token, to_json(result))
+    return bool(call(engine, "select finish_item(%s, %s, %s, %s::jsonb)", values, delays=_PATIENCE_S))
+
+
+def hold(engine: Engine, item: Item, *, hold_s: float) -> bool:
+    """Put an item back, which is no try, and let its batch wait: the model is away."""
+    return bool(call(engine, "select hold_item(%s, %s, %s, %s)", (item.batch, item.n, item.token, hold_s)))
+
+
+def retry_later(engine: Engine, item: Item, *, after_s: float, reason: str) -> bool:
+    """Put an item back for a later try."""
+    return bool(call(engine, "select retry_item(%s, %s, %s, %s, %s)", (item.batch, item.n, item.token, after_s, reason)))
+
+
+def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
+    """What is due and runs of each batch queue, and how many slots a batch may have there: the reserve of each process is people's."""
+    with hot(engine) as connection:
+        rows = connection.exec_driver_sql("select queue, due, running, slots from batches_waiting(%s)", (reserve,)).all()
+    return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=int(row.slots)) for row in rows]
+
+
+def keep_house(engine: Engine) -> int:
+    """End what nobody else ended: batches without open items, and checks that broke off. Returns how many of these."""
+    return call(engine, "select keep_batches()", ())

@@ -1,0 +1,253 @@
+"""Batches as an operator sees them: what there is, how far it is, and what may be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from bots.errors import Conflict, NotFound
+from bots.storage import audit
+
+#: The stretch in which the rate is counted, in seconds.
+_RATE_S = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A file of questions, and how far it is."""
+
+    id: UUID
+    name: str
+    bot: str
+    queue: str
+    state: str
+    total: int
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    #: The model is away: the batch waits until then.
+    hold_until: datetime | None
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    #: Items that ended each second, over the last half minute.
+    per_s: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Tokens that a batch has cost so far."""
+
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedItem:
+    """An item that has no answer, and why."""
+
+    n: int
+    custom_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the result, before it has a form."""
+
+    n: int
+    custom_id: str
+    #: Whether the line came as an OpenAI request.
+    is_request: bool
+    state: str
+    answer: str | None
+    reason: str | None
+    model: str | None
+    tokens_in: int | None
+    tokens_cached: int | None
+    tokens_out: int | None
+    finished_at: datetime | None
+
+
+_BATCHES = """
+select b.id, b.name, x.name as bot, b.queue, b.state, b.total, b.created_by, b.created_at, b.started_at, b.finished_at, b.hold_until,
+    c.waiting, c.running, c.done, c.failed, c.cancelled,
+    coalesce(r.n / greatest(1, least(:rate_s, extract(epoch from now() - b.started_at))), 0) as per_s
+from batches b join bots x on x.tenant_id = b.tenant_id and x.id = b.bot_id
+cross join lateral (
+    select case when b.state = 'cancelled' then 0 else coalesce(sum(k.n) filter (where k.state = 'waiting'), 0) end as waiting,
+        case when b.state = 'cancelled' then 0 else coalesce(sum(k.n) filter (where k.state = 'running'), 0) end as running,
+        coalesce(sum(k.n) filter (where k.state = 'done'), 0) as done,
+        coalesce(sum(k.n) filter (where k.state = 'failed'), 0) as failed,
+        coalesce(sum(k.n) filter (where k.state = 'cancelled' or (b.state = 'cancelled' and k.state in ('waiting', 'running'))), 0) as cancelled
+    from (select i.state, count(*) as n from batch_items i where i.batch_id = b.id group by i.state) as k
+) as c
+cross join lateral (
+    select count(*) as n from batch_items i
+    where i.batch_id = b.id and b.state in ('running', 'paused') and i.finished_at > now() - make_interval(secs => :rate_s)
+) as r
+where b.tenant_id = :tenant
+"""
+
+
+def newest(connection: Connection, *, tenant: UUID, before: datetime | None = None, limit: int = 50) -> list[Batch]:
+    """The newest batches, or those made before a time."""
+    rows = connection.execute(
+        text(
+            _BATCHES
+            + " and b.created_at < coalesce(cast(:before as timestamptz), 'infinity') order by b.created_at desc, b.id limit :limit"
+        ),
+        {"tenant": tenant, "before": before, "limit": limit, "rate_s": _RATE_S},
+    )
+    return [_batch(dict(row)) for row in rows.mappings()]
+
+
+def get(connection: Connection, batch: UUID, *, tenant: UUID) -> Batch:
+    """Find a batch. Raises NotFound."""
+    rows = connection.execute(text(_BATCHES + " and b.id = :batch"), {"tenant": tenant, "batch": batch, "rate_s": _RATE_S})
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise NotFound("There is no such batch.")
+    return _batch(dict(row))
+
+
+def find(connection: Connection, beginning: str, *, tenant: UUID) -> UUID:
+    """The batch whose id begins like this. Raises NotFound, or Conflict when there are several."""
+    rows = connection.execute(
+        text("select id from batches where tenant_id = :tenant and starts_with(id::text, :beginning) limit 2"),
+        {"tenant": tenant, "beginning": beginning.lower()},
+    )
+    found: list[UUID] = list(rows.scalars())
+    if not found:
+        raise NotFound(f"There is no batch {beginning}; `chinwag batch list` shows all.")
+    if len(found) > 1:
+        raise Conflict(f"Several batches begin with {beginning}: give more of the id.")
+    return found[0]
+
+
+def spent(connection: Connection, batch: UUID, *, tenant: UUID) -> Spent:
+    """Sum up the tokens of a batch."""
+    row = connection.execute(
+        text(
+            "select coalesce(sum(tokens_in), 0)::bigint, coalesce(sum(tokens_cached), 0)::bigint, coalesce(sum(tokens_out), 0)::bigint"
+            " from batch_items where tenant_id = :tenant and batch_id = :batch"
+        ),
+        {"tenant": tenant, "batch": batch},
+    ).one()
+    return Spent(tokens_in=row[0], tokens_cached=row[1], tokens_out=row[2])
+
+
+def failed_items(connection: Connection, batch: UUID, *, tenant: UUID, limit: int = 100) -> list[FailedItem]:
+    """The first items that failed."""
+    rows = connection.execute(
+        text(
+            "select n, custom_id, reason from batch_items where tenant_id = :tenant and batch_id = :batch and state = 'failed'"
+            " order by n limit :limit"
+        ),
+        {"tenant": tenant, "batch": batch, "limit": limit},
+    )
+    return [FailedItem(**row) for row in rows.mappings()]
+
+
+def is_served(connection: Connection, queue: str) -> bool:
+    """Whether a living worker takes items of this queue."""
+    asked = "select exists (select from worker_heartbeats where at > now() - interval '15 seconds' and :queue = any(queues))"
+    return bool(connection.execute(text(asked), {"queue": queue}).scalar())
+
+
+def ended_after(connection: Connection, batch: UUID, *, tenant: UUID, after: int, limit: int = 200) -> list[Row]:
+    """The next page of items that came to an end, in the order of the file; those of a cancelled batch all did."""
+    rows = connection.execute(
+        text(
+            "select i.n, i.custom_id, i.request ? 'messages' as is_request, i.answer, i.reason, i.model, i.tokens_in, i.tokens_cached,"
+            " i.tokens_out, i.finished_at, case when i.state in ('waiting', 'running') then 'cancelled' else i.state end as state"
+            " from batch_items i join batches b on b.tenant_id = i.tenant_id and b.id = i.batch_id"
+            " where i.tenant_id = :tenant and i.batch_id = :batch and i.n > :after"
+            " and (b.state = 'cancelled' or i.state not in ('waiting', 'running')) and b.state <> 'checking'"
+            " order by i.n limit :limit"
+        ),
+        {"tenant": tenant, "batch": batch, "after": after, "limit": limit},
+    )
+    return [Row(**row) for row in rows.mappings()]
+
+
+def pause(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
+    """Let no further item begin; what runs ends. Raises NotFound, Conflict."""
+    _change(connection, batch, tenant=tenant, actor=actor, action="pause", to="paused", since=("running",))
+
+
+def resume(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
+    """Go on after a pause. Raises NotFound, Conflict."""
+    _change(connection, batch, tenant=tenant, actor=actor, action="resume", to="running", since=("paused",))
+
+
+def cancel(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
+    """End a batch for good: what waits is cancelled, what runs is dropped. Raises NotFound, Conflict."""
+    _change(connection, batch, tenant=tenant, actor=actor, action="cancel", to="cancelled", since=("running", "paused"))
+
+
+def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> int:
+    """Ask again what failed, and return how many items that are. Raises NotFound, Conflict."""
+    state = _locked(connection, batch, tenant=tenant)
+    if state not in {"running", "paused", "done"}:
+        raise Conflict(f"A batch that is {state} cannot be tried again.")
+    count = connection.execute(
+        text(
+            "update batch_items set state = 'waiting', ready_at = now(), tries = 0, reason = null, finished_at = null, token = token + 1"
+            " where tenant_id = :tenant and batch_id = :batch and state = 'failed'"
+        ),
+        {"tenant": tenant, "batch": batch},
+    ).rowcount
+    if not count:
+        raise Conflict("No item of this batch has failed.")
+    connection.execute(
+        text(
+            "update batches set state = case when state = 'done' then 'running' else state end, finished_at = null"
+            " where tenant_id = :tenant and id = :batch"
+        ),
+        {"tenant": tenant, "batch": batch},
+    )
+    audit.record(connection, tenant=tenant, actor=actor, action="batch.retry", subject=f"batch:{batch}", detail={"items": count})
+    return count
+
+
+def _change(connection: Connection, batch: UUID, *, tenant: UUID, actor: str, action: str, to: str, since: tuple[str, ...]) -> None:
+    state = _locked(connection, batch, tenant=tenant)
+    if state == to:
+        # Asked twice: it is as it should be.
+        return
+    if state not in since:
+        raise Conflict(f"A batch that is {state} cannot be {to if to != 'running' else 'resumed'}.")
+    connection.execute(
+        text(
+            "update batches set state = :to, hold_until = null, finished_at = case when :to = 'cancelled' then now() end"
+            " where tenant_id = :tenant and id = :batch"
+        ),
+        {"tenant": tenant, "batch": batch, "to": to},
+    )
+    audit.record(connection, tenant=tenant, actor=actor, action=f"batch.{action}", subject=f"batch:{batch}")
+
+
+def _locked(connection: Connection, batch: UUID, *, tenant: UUID) -> str:
+    state = connection.execute(
+        text("select state from batches where tenant_id = :tenant and id = :batch for update"), {"tenant": tenant, "batch": batch}
+    ).scalar()
+    if state is None:
+        raise NotFound("There is no such batch.")
+    return state
+
+
+def _batch(row: dict[str, object]) -> Batch:
+    per_s = float(str(row["per_s"]))
+    open_items = int(str(row["waiting"])) + int(str(row["running"]))
+    left = open_items / per_s if row["state"] == "running" and per_s > 0 else None
+    values = row | {name: int(str(row[name])) for name in ("waiting", "running", "done", "failed", "cancelled")}
+    return Batch(**(values | {"per_s": round(per_s, 2), "seconds_left": None if left is None else round(left, 1)}))  # pyright: ignore[reportArgumentType] - columns named as the fields

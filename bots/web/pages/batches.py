@@ -1,0 +1,124 @@
+"""The pages of batches: send a file, see what there is; one batch with its progress, its answers and what failed."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bots.domain import Role
+from bots.errors import Conflict, NotFound
+from bots.storage import batch_results, batches, personas
+from bots.storage.batch_intake import NewBatch, Submission, Submitted
+from bots.storage.batches import Batch, FailedItem, Spent
+from bots.storage.database import hot
+from bots.web.api.batches import act
+from bots.web.auth import Operator
+from bots.web.room import Room
+
+_DONE = {
+    "pause": "Paused.",
+    "resume": "It goes on.",
+    "cancel": "Cancelled. Answers that are there stay.",
+    "retry": "What failed is asked again.",
+}
+_SHOWN = 100
+
+
+class BatchPages:
+    """The endpoints of the pages."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.routes = [
+            room.page("/admin/batches", self._list),
+            room.post("/admin/batches", self._paste, role=Role.OPERATOR),
+            room.page("/admin/batches/{batch}", self._show),
+            *(room.post(f"/admin/batches/{{batch}}/{action}", partial(self._act, action), role=Role.OPERATOR) for action in _DONE),
+        ]
+
+    async def _list(self, request: Request, operator: Operator) -> Response:
+        return await self._list_page(request, operator)
+
+    async def _list_page(
+        self,
+        request: Request,
+        operator: Operator,
+        *,
+        values: dict[str, str] | None = None,
+        errors: dict[str, str] | None = None,
+        refused: Submitted | None = None,
+    ) -> Response:
+        def read() -> tuple[list[Batch], list[str]]:
+            with hot(self._room.web) as connection:
+                bots = [bot.name for bot in personas.list_all(connection, tenant=operator.tenant_id)]
+                return batches.newest(connection, tenant=operator.tenant_id, limit=_SHOWN), bots
+
+        found, bots = await self._room.do(read)
+        return self._room.render(
+            request,
+            operator,
+            "batches.html",
+            status=422 if errors else 200,
+            batches=found,
+            bots=[(name, name) for name in bots],
+            values=values or {},
+            errors=errors or {},
+            bad=refused.bad if refused else (),
+            bad_count=refused.bad_count if refused else 0,
+        )
+
+    async def _paste(self, request: Request, operator: Operator) -> Response:
+        form = await self._room.form(request)
+        lines = form.get("lines", "")
+        if not lines.strip():
+            return await self._list_page(request, operator, values=form, errors={"lines": "Choose a file, or paste at least one line."})
+        new = NewBatch(
+            tenant=operator.tenant_id,
+            bot=form.get("bot", "")[:200],
+            name="pasted lines",
+            key=form.get("key", "").strip()[:200] or None,
+            actor=operator.name,
+        )
+        try:
+            found = await self._room.do(partial(self._submit, new, lines.encode("utf-8", "replace")))
+        except NotFound:
+            return await self._list_page(request, operator, values=form, errors={"bot": "There is no such bot any more."})
+        except Conflict as error:
+            return await self._list_page(request, operator, values=form, errors={"key": str(error)})
+        if found.batch is None:
+            word = found.bad[0].reason if not found.bad[0].n else f"{found.bad_count} bad lines, listed below"
+            errors = {"lines": f"Nothing was started: {word}."}
+            return await self._list_page(request, operator, values=form, errors=errors, refused=found)
+        return self._room.see_other(f"/admin/batches/{found.batch}")
+
+    def _submit(self, new: NewBatch, data: bytes) -> Submitted:
+        submission = Submission(self._room.web, new, line_bytes=self._room.settings.batch_line_bytes)
+        submission.feed(data)
+        return submission.finish()
+
+    async def _show(self, request: Request, operator: Operator) -> Response:
+        def read() -> tuple[Batch, list[FailedItem], Spent, bool]:
+            with hot(self._room.web) as connection:
+                batch = batches.get(connection, _id(request), tenant=operator.tenant_id)
+                failed = batches.failed_items(connection, batch.id, tenant=operator.tenant_id, limit=_SHOWN)
+                cost = batches.spent(connection, batch.id, tenant=operator.tenant_id)
+                return batch, failed, cost, batches.is_served(connection, batch.queue)
+
+        batch, failed, cost, served = await self._room.do(read)
+        shown = [(item, batch_results.reason_in_words(item.reason)) for item in failed]
+        return self._room.render(request, operator, "batch.html", batch=batch, failed=shown, cost=cost, served=served)
+
+    async def _act(self, action: str, request: Request, operator: Operator) -> Response:
+        batch = _id(request)
+        await self._room.do(partial(act, self._room, action, batch, operator))
+        return self._room.see_other(f"/admin/batches/{batch}", flash=_DONE[action])
+
+
+def _id(request: Request) -> UUID:
+    try:
+        return UUID(request.path_params["batch"])
+    except ValueError as error:
+        raise NotFound from error

@@ -1,0 +1,349 @@
+"""Batches in Postgres: a file comes in whole or not at all, an item ends once, and what an operator may do holds in every state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from bots.errors import Conflict, NotFound
+from bots.storage import batch_items, batches, claims
+from bots.storage.batch_items import Item, ItemResult
+from bots.storage.batches import Batch
+from bots.storage.database import hot, unit
+from tests.support.batches import lines, results, submission, submit, tenant_of
+from tests.support.desk import Desk
+
+_QUEUE = "batch.default"
+_DONE = ItemResult(state="done", answer="Yes.", model="m", tokens_in=7, tokens_cached=0, tokens_out=2)
+
+
+def _claim(desk: Desk, *, boot: UUID | None = None, lease_s: float = 60.0) -> Item | None:
+    return batch_items.claim(desk.crossing, _QUEUE, boot=boot or desk.boot, lease_s=lease_s)
+
+
+def _claimed(desk: Desk, **options: Any) -> Item:
+    item = _claim(desk, **options)
+    assert item is not None
+    return item
+
+
+def _running(desk: Desk, count: int = 3) -> UUID:
+    batch = submit(desk.web, lines(count)).batch
+    assert batch is not None
+    return batch
+
+
+def _get(desk: Desk, batch: UUID) -> Batch:
+    with hot(desk.web) as connection:
+        return batches.get(connection, batch, tenant=tenant_of(desk.web))
+
+
+def _do(desk: Desk, what: Callable[..., Any], batch: UUID, *, tenant: UUID | None = None) -> Any:
+    with unit(desk.web) as connection:
+        return what(connection, batch, tenant=tenant or tenant_of(desk.web), actor="ada")
+
+
+def _left(desk: Desk) -> tuple[int, int]:
+    return desk.value("select count(*) from batches"), desk.value("select count(*) from batch_items")
+
+
+def test_a_good_file_becomes_a_running_batch_with_an_item_a_line(desk: Desk) -> None:
+    found = submit(desk.web, lines(1201))
+    assert found.batch is not None
+    batch = _get(desk, found.batch)
+
+    assert (batch.state, batch.total, batch.waiting, batch.bot, batch.queue, batch.created_by) == (
+        "running",
+        1201,
+        1201,
+        "demo",
+        _QUEUE,
+        "ada",
+    )
+    assert desk.value("select count(*) from audit where action = 'batch.submit'") == 1
+
+
+def test_a_file_with_bad_lines_leaves_nothing_and_names_each(desk: Desk) -> None:
+    found = submit(desk.web, lines(600) + b"nothing\n" + lines(3) + b'{"custom_id": "z"}\n')
+
+    assert found.batch is None
+    assert [(line.n, line.reason) for line in found.bad][:2] == [
+        (601, "not JSON: Expecting value at place 1"),
+        (602, "custom_id is the same as in line 1"),
+    ]
+    assert (found.bad_count, _left(desk)) == (5, (0, 0))
+
+
+def test_of_many_bad_lines_a_hundred_are_named_and_all_are_counted(desk: Desk) -> None:
+    found = submit(desk.web, b"x\n" * 1000)
+
+    assert (len(found.bad), found.bad_count) == (100, 1000)
+
+
+def test_twins_within_one_piece_are_found(desk: Desk) -> None:
+    found = submit(desk.web, lines(2) + lines(1))
+
+    assert [(line.n, line.reason) for line in found.bad] == [(3, "custom_id is the same as in line 1")]
+
+
+def test_the_same_file_with_the_same_key_is_one_batch(desk: Desk) -> None:
+    first, second = submit(desk.web, lines(5), key="k"), submit(desk.web, lines(5), key="k")
+
+    assert (second.batch, second.existing, second.total) == (first.batch, True, 5)
+    assert _left(desk) == (1, 5)
+
+
+def test_another_file_with_the_same_key_is_refused(desk: Desk) -> None:
+    submit(desk.web, lines(5), key="k")
+    with pytest.raises(Conflict):
+        submit(desk.web, lines(6), key="k")
+
+    assert _left(desk) == (1, 5)
+
+
+def test_a_key_is_free_again_after_a_file_that_was_refused(desk: Desk) -> None:
+    submit(desk.web, b"x\n", key="k")
+
+    assert submit(desk.web, lines(2), key="k").batch is not None
+
+
+def test_a_submission_that_broke_off_is_begun_anew_by_its_submitter(desk: Desk) -> None:
+    broken = submission(desk.web, key="k")
+    broken.feed(lines(1500))
+    again = submit(desk.web, lines(1500), key="k")
+
+    assert again.batch is not None
+    assert _left(desk) == (1, 1500)
+    with pytest.raises(Conflict):
+        broken.finish()
+    assert _get(desk, again.batch).state == "running"
+
+
+def test_somebody_elses_check_is_waited_for_until_it_shows_no_life(desk: Desk) -> None:
+    submission(desk.web, key="k", actor="bob").feed(lines(1500))
+    with pytest.raises(Conflict):
+        submit(desk.web, lines(1), key="k", actor="ada")
+    desk.do("update batches set touched_at = now() - interval '2 minutes'")
+
+    assert submit(desk.web, lines(1), key="k", actor="ada").batch is not None
+
+
+def test_a_batch_for_an_unknown_bot_is_refused(desk: Desk) -> None:
+    with pytest.raises(NotFound):
+        submit(desk.web, lines(1), bot="nobody")
+
+
+def test_nothing_of_a_batch_that_is_still_checked_is_claimed(desk: Desk) -> None:
+    submission(desk.web).feed(lines(1500))
+
+    assert _claim(desk) is None
+
+
+def test_items_are_handed_out_in_order_with_the_bots_persona(desk: Desk) -> None:
+    _running(desk)
+    first, second = _claimed(desk), _claimed(desk)
+
+    assert (first.n, second.n, first.request.text) == (1, 2, "question 1")
+    assert first.persona == "You are the assistant of a clinic."
+
+
+def test_the_oldest_batch_is_worked_first(desk: Desk) -> None:
+    first, _ = _running(desk, 1), _running(desk, 1)
+
+    assert _claimed(desk).batch == first
+
+
+def test_the_last_item_ends_the_batch(desk: Desk) -> None:
+    batch = _running(desk, 2)
+    for _ in range(2):
+        assert batch_items.finish(desk.worker, _claimed(desk), _DONE)
+
+    assert (_get(desk, batch).state, _get(desk, batch).done) == ("done", 2)
+
+
+def test_an_expired_lease_passes_to_another_and_the_first_holder_is_fenced(desk: Desk) -> None:
+    batch = _running(desk, 1)
+    lost = _claimed(desk, lease_s=0.0)
+    held = _claimed(desk, boot=uuid4())
+
+    assert not batch_items.finish(desk.worker, lost, ItemResult(state="done", answer="late"))
+    assert batch_items.finish(desk.worker, held, _DONE)
+    assert not batch_items.finish(desk.worker, lost, ItemResult(state="done", answer="later still"))
+    assert [line["text"] for line in results(desk.web, batch)] == ["Yes."]
+
+
+def test_finishing_again_after_a_lost_answer_is_true_and_changes_nothing(desk: Desk) -> None:
+    batch = _running(desk, 1)
+    item = _claimed(desk)
+
+    assert [batch_items.finish(desk.worker, item, _DONE) for _ in range(2)] == [True, True]
+    assert len(results(desk.web, batch)) == 1
+
+
+def test_an_item_that_ten_workers_died_of_fails(desk: Desk) -> None:
+    batch = _running(desk, 1)
+    for _ in range(10):
+        _claimed(desk, lease_s=0.0)
+
+    assert _claim(desk) is None
+    assert results(desk.web, batch)[0]["error"]["code"] == "error:lost"
+    assert batch_items.keep_house(desk.crossing) == 0
+    assert _get(desk, batch).state == "done"
+
+
+def test_a_restarted_worker_frees_the_items_of_its_former_self(desk: Desk) -> None:
+    _running(desk, 1)
+    before, after = uuid4(), uuid4()
+    claims.heartbeat(desk.crossing, "w", boot=before, queues=[_QUEUE], slots=4, busy=0, first=True)
+    _claimed(desk, boot=before)
+
+    assert _claim(desk) is None
+    assert claims.heartbeat(desk.crossing, "w", boot=after, queues=[_QUEUE], slots=4, busy=0, first=True) == 1
+    assert _claim(desk, boot=after) is not None
+
+
+def test_a_batch_whose_model_is_away_holds_and_its_item_has_spent_no_try(desk: Desk) -> None:
+    batch = _running(desk)
+    batch_items.hold(desk.crossing, _claimed(desk), hold_s=30.0)
+
+    assert _claim(desk) is None
+    desk.do("update batches set hold_until = now()")
+    assert _claimed(desk).tries == 0
+    assert _get(desk, batch).running == 1
+
+
+def test_an_error_of_our_own_is_tried_again_later(desk: Desk) -> None:
+    _running(desk, 1)
+    batch_items.retry_later(desk.crossing, _claimed(desk), after_s=30.0, reason="error:ValueError")
+
+    assert _claim(desk) is None
+    desk.do("update batch_items set ready_at = now()")
+    assert _claimed(desk).tries == 1
+
+
+def test_a_paused_batch_hands_nothing_out_and_takes_what_was_running(desk: Desk) -> None:
+    batch = _running(desk)
+    item = _claimed(desk)
+    _do(desk, batches.pause, batch)
+
+    assert _claim(desk) is None
+    assert batch_items.finish(desk.worker, item, _DONE)
+    _do(desk, batches.resume, batch)
+    assert _claimed(desk).n == 2
+
+
+def test_a_batch_cancelled_midway_drops_what_runs_and_keeps_what_is_done(desk: Desk) -> None:
+    batch = _running(desk)
+    batch_items.finish(desk.worker, _claimed(desk), _DONE)
+    item = _claimed(desk)
+    _do(desk, batches.cancel, batch)
+
+    assert _claim(desk) is None
+    assert not batch_items.finish(desk.worker, item, _DONE)
+    found = _get(desk, batch)
+    assert (found.state, found.done, found.cancelled, found.waiting, found.running) == ("cancelled", 1, 2, 0, 0)
+    assert [(line["text"], line["error"] and line["error"]["code"]) for line in results(desk.web, batch)] == [
+        ("Yes.", None),
+        (None, "cancelled"),
+        (None, "cancelled"),
+    ]
+
+
+def test_what_a_cancelled_batch_was_asking_gives_its_slot_to_the_next_batch(desk: Desk) -> None:
+    claims.heartbeat(desk.crossing, "a", boot=desk.boot, queues=[_QUEUE], slots=4, busy=0)
+    batch = _running(desk)
+    item = _claimed(desk)
+    _do(desk, batches.cancel, batch)
+    _running(desk)
+
+    assert [queue.running for queue in batch_items.waiting(desk.crossing, reserve=1)] == [1]
+    batch_items.finish(desk.worker, item, _DONE)
+    assert [queue.running for queue in batch_items.waiting(desk.crossing, reserve=1)] == [0]
+
+
+def test_what_failed_is_asked_again_and_nothing_else(desk: Desk) -> None:
+    batch = _running(desk, 2)
+    batch_items.finish(desk.worker, _claimed(desk), _DONE)
+    batch_items.finish(desk.worker, _claimed(desk), ItemResult(state="failed", reason="garbage"))
+
+    assert _get(desk, batch).state == "done"
+    assert _do(desk, batches.retry_failed, batch) == 1
+    assert _get(desk, batch).state == "running"
+    again = _claimed(desk)
+    assert (again.n, again.tries) == (2, 0)
+    batch_items.finish(desk.worker, again, _DONE)
+    assert [line["error"] for line in results(desk.web, batch)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("state", "refused"),
+    [
+        ("checking", [batches.pause, batches.resume, batches.cancel, batches.retry_failed]),
+        ("cancelled", [batches.pause, batches.resume, batches.retry_failed]),
+        ("done", [batches.pause, batches.resume, batches.cancel, batches.retry_failed]),
+        ("running", [batches.retry_failed]),
+    ],
+)
+def test_what_makes_no_sense_in_a_state_is_a_conflict(desk: Desk, state: str, refused: list[Callable[..., Any]]) -> None:
+    batch = _running(desk)
+    desk.do("update batches set state = %s", state)
+    for what in refused:
+        with pytest.raises(Conflict):
+            _do(desk, what, batch)
+
+    assert desk.value("select state from batches") == state
+
+
+def test_another_tenants_batch_is_not_there(desk: Desk) -> None:
+    batch = _running(desk)
+    for what in (batches.pause, batches.resume, batches.cancel, batches.retry_failed):
+        with pytest.raises(NotFound):
+            _do(desk, what, batch, tenant=uuid4())
+    with hot(desk.web) as connection:
+        with pytest.raises(NotFound):
+            batches.get(connection, batch, tenant=uuid4())
+        assert batches.ended_after(connection, batch, tenant=uuid4(), after=0) == []
+        assert batches.newest(connection, tenant=uuid4()) == []
+
+
+def test_results_come_in_the_order_of_the_file_in_both_forms(desk: Desk) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0}
+    request = json.dumps({"custom_id": "r", "method": "POST", "url": "/v1/chat/completions", "body": body}).encode() + b"\n"
+    batch = submit(desk.web, lines(20) + request).batch
+    assert batch is not None
+    items = [_claimed(desk) for _ in range(21)]
+    for item in reversed(items):
+        batch_items.finish(desk.worker, item, _DONE)
+    found = results(desk.web, batch)
+
+    assert [line["custom_id"] for line in found] == [*(f"q{n}" for n in range(1, 21)), "r"]
+    assert found[0] == {"custom_id": "q1", "text": "Yes.", "error": None, "usage": {"tokens_in": 7, "tokens_cached": 0, "tokens_out": 2}}
+    answered = found[-1]["response"]
+    assert (answered["status_code"], answered["body"]["object"], found[-1]["error"]) == (200, "chat.completion", None)
+    assert answered["body"]["choices"] == [{"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}]
+    assert answered["body"]["usage"]["total_tokens"] == 9
+
+
+def test_the_dispatcher_hears_of_batches_without_the_slots_that_are_peoples(desk: Desk) -> None:
+    _running(desk, 5)
+    assert batch_items.waiting(desk.crossing, reserve=16) == []
+    for name, slots in (("a", 64), ("b", 8)):
+        claims.heartbeat(desk.crossing, name, boot=desk.boot, queues=["reply.default", _QUEUE], slots=slots, busy=0)
+    _claimed(desk)
+
+    (found,) = batch_items.waiting(desk.crossing, reserve=16)
+    assert (found.queue, found.due, found.running, found.slots) == (_QUEUE, 4, 1, 48 + 1)
+
+
+def test_a_check_that_broke_off_is_swept_away_after_an_hour(desk: Desk) -> None:
+    submission(desk.web).feed(lines(1500))
+    batch_items.keep_house(desk.crossing)
+    assert _left(desk)[0] == 1
+    desk.do("update batches set touched_at = now() - interval '2 hours'")
+
+    assert batch_items.keep_house(desk.crossing) == 1
+    assert _left(desk) == (0, 0)

@@ -1,0 +1,87 @@
+"""What workers and the dispatcher count: turns, calls of the model, sends. About two microseconds each; labels have few values."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+from bots.domain import Outcome
+from bots.storage.turns import ModelCall, TurnResult
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0)
+_FIRST_TOKEN_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0, 20.0)
+#: Reasons of turns as they are; what stands behind a colon is for the log.
+_REASONS = frozenset({"", "cut", "error", "fallback", "model_unavailable", "nothing_to_answer", "stopped", "too_old", "fenced"})
+_MOST_CODES = 100
+_codes: set[int] = set()
+_OUTCOMES = frozenset({"ok", "cut", "garbage", "too_long", "refused"})
+
+TURNS = Counter("chinwag_turns", "Turns by the state they came to, and why.", ["state", "reason"])
+TURN_SECONDS = Histogram("chinwag_turn_seconds", "From a turn's claim to its commit.", buckets=_SECONDS)
+ANSWER_SECONDS = Histogram(
+    "chinwag_answer_seconds", "From the newest message, by the platform's clock, to the committed answer.", buckets=_SECONDS
+)
+MODEL_CALLS = Counter("chinwag_model_calls", "Calls of the model by outcome.", ["outcome"])
+MODEL_SECONDS = Histogram("chinwag_model_seconds", "Whole calls of the model that gave an answer.", buckets=_SECONDS)
+MODEL_FIRST_TOKEN_SECONDS = Histogram(
+    "chinwag_model_first_token_seconds", "From a call of the model to its first word.", buckets=_FIRST_TOKEN_SECONDS
+)
+MODEL_TOKENS = Counter("chinwag_model_tokens", "Tokens by kind; cached ones are part of prompt.", ["kind"])
+SENDS = Counter("chinwag_sends", "Attempts to send by outcome and the platform's code.", ["outcome", "code"])
+SEND_SECONDS = Histogram("chinwag_send_seconds", "Calls of a platform that took a message.", buckets=_SECONDS)
+OUTBOUND_UNKNOWN = Counter("chinwag_outbound_unknown", "Attempts of which it is not known whether the message left.")
+OUTBOUND_RESENT = Counter("chinwag_outbound_resent", "Messages sent a second time, since nothing was heard of the first.")
+BATCH_ITEMS = Counter("chinwag_batch_items_finished", "Batch items by the state they came to.", ["state"])
+PUBLISHED = Counter("chinwag_tasks_published", "Tasks that the dispatcher made.", ["queue"])
+
+
+def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
+    """Count a committed turn: its newest message was so old when it was claimed, and this long it took."""
+    TURNS.labels(result.state, reason_of(result.reason)).inc()
+    TURN_SECONDS.observe(took_s)
+    if result.state == "answered":
+        ANSWER_SECONDS.observe(max(0.0, waited_s) + took_s)
+    for call in result.calls:
+        count_call(call)
+
+
+def count_fenced() -> None:
+    """Count a turn whose lease had passed on: another worker answers it."""
+    TURNS.labels("fenced", "fenced").inc()
+
+
+def count_call(call: ModelCall) -> None:
+    """Count a call of the model, of a turn or of a batch item."""
+    MODEL_CALLS.labels(call.outcome if call.outcome in _OUTCOMES else "unavailable").inc()
+    if call.total_ms is not None:
+        MODEL_SECONDS.observe(call.total_ms / 1000)
+    if call.first_token_ms is not None:
+        MODEL_FIRST_TOKEN_SECONDS.observe(call.first_token_ms / 1000)
+    for kind, tokens in (("prompt", call.tokens_in), ("cached", call.tokens_cached), ("answer", call.tokens_out)):
+        if tokens:
+            MODEL_TOKENS.labels(kind).inc(tokens)
+
+
+def count_send(outcome: Outcome, *, code: int | None, took_s: float, resent: bool = False) -> None:
+    """Count an attempt to send and what came of it."""
+    SENDS.labels(outcome.value, _code(code)).inc()
+    if outcome is Outcome.ACCEPTED:
+        SEND_SECONDS.observe(took_s)
+    elif outcome is Outcome.UNKNOWN:
+        OUTBOUND_UNKNOWN.inc()
+    if resent:
+        OUTBOUND_RESENT.inc()
+
+
+def reason_of(reason: str | None) -> str:
+    """The class of a turn's reason."""
+    name = (reason or "").partition(":")[0]
+    return name if name in _REASONS else "other"
+
+
+def _code(code: int | None) -> str:
+    """A platform's code as a label; after so many different ones the rest is one: what a platform sends is not ours to trust."""
+    if code is None:
+        return ""
+    if len(_codes) < _MOST_CODES:
+        _codes.add(code)
+    return str(code) if code in _codes else "other"
