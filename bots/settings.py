@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from bots.errors import BadSetting
 
 _PREFIX = "CHINWAG_"
 #: Prefixes of other rooms; their own settings check them.
 _OTHER_PREFIXES = ("CHINWAG_MODEL_", "CHINWAG_LOCAL_", "CHINWAG_TEST_", "CHINWAG_BENCH_")
+#: Addresses that need not hold their password: a file may (docs/decisions/0011).
+_PASSWORD_FILES = {
+    "owner_database_url": "owner_database_password_file",
+    "web_database_url": "web_database_password_file",
+    "worker_database_url": "worker_database_password_file",
+    "crossing_database_url": "crossing_database_password_file",
+    "redis_url": "redis_password_file",
+}
+_LONGEST_PASSWORD = 4096
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -26,6 +37,11 @@ class Settings:
     worker_database_url: str = _setting("", "Postgres address of the login role chinwag_worker", secret=True)
     crossing_database_url: str = _setting("", "Postgres address of the login role chinwag_crossing", secret=True)
     redis_url: str = _setting("", "Redis address; redis+socket:// for a socket", secret=True)
+    owner_database_password_file: str = _setting("", "file with the owner's password, in place of one in the address")
+    web_database_password_file: str = _setting("", "file with chinwag_web's password, in place of one in the address")
+    worker_database_password_file: str = _setting("", "file with chinwag_worker's password, in place of one in the address")
+    crossing_database_password_file: str = _setting("", "file with chinwag_crossing's password, in place of one in the address")
+    redis_password_file: str = _setting("", "file with Redis's password, in place of one in the address")
     keys: str = _setting("", "Fernet keys that seal secrets, newest first, separated by commas", secret=True)
     keys_file: str = _setting("", "file with the Fernet keys, one a line, newest first")
 
@@ -77,7 +93,8 @@ class Settings:
         False,  # noqa: FBT003 - a default like the others
         "serve webhooks and health alone: for the port that is open to the world",
     )
-    metrics_port: int = _setting(0, "port of a worker's or dispatcher's own /metrics on loopback; 0: none")
+    metrics_host: str = _setting("127.0.0.1", "address that a process's own /metrics listens on, without a sign-in")
+    metrics_port: int = _setting(0, "port of a process's own /metrics; 0: none")
     envelope_days: int = _setting(30, "days a webhook's raw body is kept")
     log_level: str = _setting("info", "debug, info, warning or error")
 
@@ -99,9 +116,40 @@ class Settings:
             except ValueError:
                 wanted = hints[known[variable]].__name__
                 problems.append(f"{variable} wants a value of type {wanted}")
+        problems += _put_passwords(values)
         if problems:
             raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")
         return cls(**values)
+
+
+def _put_passwords(values: dict[str, Any]) -> list[str]:
+    """Put the passwords of files into their addresses, and say what stands in the way."""
+    problems: list[str] = []
+    for address, name in _PASSWORD_FILES.items():
+        if not values.get(name) or not values.get(address):
+            continue
+        variable = _PREFIX + name.upper()
+        try:
+            parts = urlsplit(str(values[address]))
+        except ValueError:
+            problems.append(f"{_PREFIX}{address.upper()} wants an address")
+            continue
+        user, _, there = parts.netloc.rpartition("@")
+        if ":" in user and not user.endswith(":"):
+            problems.append(f"{variable} is given, and {_PREFIX}{address.upper()} holds a password too")
+            continue
+        try:
+            with Path(values[name]).open("rb") as file:
+                password = file.read(_LONGEST_PASSWORD + 1).decode().strip()
+        except (OSError, UnicodeDecodeError):
+            problems.append(f"{variable} names a file that cannot be read")
+            continue
+        if not password.isprintable() or not 0 < len(password) <= _LONGEST_PASSWORD:
+            problems.append(f"{variable} names a file without exactly one password")
+            continue
+        netloc = f"{user.rstrip(':')}:{quote(password, safe='')}@{there}"
+        values[address] = urlunsplit(parts._replace(netloc=netloc))
+    return problems
 
 
 def _read(text: str, kind: type) -> Any:

@@ -8,6 +8,7 @@ from types import FrameType
 
 import uvicorn
 
+from bots import metrics
 from bots.errors import BadSetting
 from bots.settings import Settings
 from bots.telemetry import configure
@@ -37,6 +38,7 @@ def main() -> int:
         settings = Settings.from_env(os.environ)
         configure(settings.log_level)
         app = create(settings)
+        metrics.listen(settings, *app.state.collectors)
     except BadSetting as error:
         sys.stderr.write(f"{error}\n")
         return 2

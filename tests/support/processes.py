@@ -125,12 +125,16 @@ class Processes:
 
     def start(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> Process:
         """Start `python -m ARGUMENTS` with these CHINWAG_* variables and none of the caller's."""
+        return self.start_command(name, [sys.executable, "-m", *arguments], env)
+
+    def start_command(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+        """Start any command like that."""
         output = self.folder / f"{len(self.all):02d}-{name}.log"
         full = {k: v for k, v in os.environ.items() if not k.startswith("CHINWAG_")}
         full |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **env}
         with output.open("wb") as file:
             popen = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

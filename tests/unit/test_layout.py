@@ -46,7 +46,8 @@ _REGISTRIES = re.compile(r"\b(pypi|npmjs|pythonhosted|yarnpkg|crates|anaconda)\.
 _PROCESSES = {
     "migrate": "python -m chinwag migrate",
     "web": "python -m bots.web",
-    "worker": "python -m celery -A workers.app worker --pool threads --concurrency 64 --queues reply.default,deliver --without-gossip --without-mingle --loglevel warning",
+    "hooks": "python -m bots.web",
+    "worker": "python -m celery -A workers.app worker --pool threads --concurrency ${CHINWAG_WORKER_SLOTS:-64} --queues reply.default,deliver,batch.default --without-gossip --without-mingle --loglevel warning",
     "dispatcher": "python -m workers.dispatch",
 }  # fmt: skip
 
@@ -182,11 +183,12 @@ def test_compose_starts_the_same_processes_as_everybody_else() -> None:
     assert {name: " ".join(services[name]["command"]) for name in _PROCESSES} == _PROCESSES
 
 
-def test_compose_publishes_the_web_on_loopback_and_nothing_else() -> None:
+def test_compose_publishes_two_doors_on_loopback_and_nothing_else() -> None:
     services = yaml.safe_load((_ROOT / "compose.yaml").read_text("utf-8"))["services"]
 
     assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
-        "web": ["${CHINWAG_PUBLISH:-127.0.0.1:8080}:8080"]
+        "web": ["${PUBLISH_ADMIN:-127.0.0.1:8080}:8080"],
+        "hooks": ["${PUBLISH_HOOKS:-127.0.0.1:8081}:8081"],
     }
 
 

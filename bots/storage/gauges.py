@@ -1,0 +1,70 @@
+"""How much there is right now, in numbers: what a monitor draws and alarms on. Needs the crossing role; every count walks a partial index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauges:
+    """One moment's numbers."""
+
+    due: int
+    oldest_due_s: float
+    running: int
+    unsent: int
+    taken_over: int
+    workers: int
+    slots: int
+    busy: int
+    #: What waits for a person, by kind.
+    attention: Mapping[str, int]
+    #: Items of batches that are not over, by state.
+    batch_items: Mapping[str, int]
+
+
+def read(connection: Connection) -> Gauges:
+    """Count everything, in three round trips."""
+    work = connection.execute(_WORK).one()
+    attention = connection.execute(_ATTENTION).one()
+    items = connection.execute(_BATCH_ITEMS).all()
+    return Gauges(
+        due=work.due,
+        oldest_due_s=max(0.0, float(work.oldest_due_s)),
+        running=work.running,
+        unsent=work.unsent,
+        taken_over=work.taken_over,
+        workers=work.workers,
+        slots=work.slots,
+        busy=work.busy,
+        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account")},
+        batch_items=dict.fromkeys(("waiting", "running", "done", "failed", "cancelled"), 0) | {row.state: row.items for row in items},
+    )
+
+
+#: A lease's end is its conversation's next due time: what is held by a living worker is not due.
+_WORK = text("""
+    select count(*) filter (where c.ready_at <= now() and (c.leased_until is null or c.leased_until <= now())) as due,
+        coalesce(extract(epoch from now() - min(coalesce(c.waiting_since, c.ready_at))
+            filter (where c.ready_at <= now() and (c.leased_until is null or c.leased_until <= now()))), 0) as oldest_due_s,
+        (select count(*) from conversations where leased_by is not null and leased_until > now()) as running,
+        (select count(*) from outbox where not_before is not null) as unsent,
+        (select count(*) from conversations where taken_by is not null) as taken_over,
+        (select count(*) from worker_heartbeats where at > now() - interval '1 minute' and slots > 0) as workers,
+        (select coalesce(sum(slots), 0) from worker_heartbeats where at > now() - interval '1 minute') as slots,
+        (select coalesce(sum(busy), 0) from worker_heartbeats where at > now() - interval '1 minute') as busy
+    from conversations c where c.ready_at is not null and c.ready_at <= now() and c.closed_at is null and c.taken_by is null
+        and c.account_id not in (select id from accounts where state = 'paused')""")
+_ATTENTION = text("""
+    select (select count(*) from envelopes where state = 'quarantined') as quarantined,
+        (select count(*) from outbox where attention_at is not null and status = 'unknown') as unknown,
+        (select count(*) from outbox where attention_at is not null and status = 'failed') as failed,
+        (select count(*) from turns where state = 'dead') as dead,
+        (select count(*) from accounts where state = 'needs_attention') as account""")
+_BATCH_ITEMS = text("""
+    select i.state, count(*) as items
+    from batches b join batch_items i on i.batch_id = b.id
+    where b.state in ('running', 'paused') group by i.state""")
