@@ -15,7 +15,6 @@ from bots.domain import Sealed
 from bots.errors import BadSetting, CannotOpen
 from bots.settings import Settings
 
-
 #: argon2id with the library's parameters (RFC 9106, the low-memory choice).
 _passwords = PasswordHasher()
 #: The hash of a password that nobody has.

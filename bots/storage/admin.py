@@ -28,7 +28,9 @@ def new_link(engine: Engine, *, operator: UUID | None = None) -> str:
 
 
 def put_link(connection: Connection, *, operator: UUID | None = None) -> str:
-    """Make a one-time sign-in token within a transaction."""
+    """Make a one-time sign-in token within a transaction; links that the operator has not used end."""
+    if operator is not None:
+        end_links(connection, operator=operator)
     token = secrets.token_urlsafe(32)
     connection.execute(
         text(
@@ -38,6 +40,14 @@ def put_link(connection: Connection, *, operator: UUID | None = None) -> str:
         {"hash": _hash(token), "operator": operator, "hours": _LINK_HOURS},
     )
     return token
+
+
+def end_links(connection: Connection, *, operator: UUID) -> None:
+    """End the unused links of an operator."""
+    connection.execute(
+        text("update admin_links set used_at = now() where operator_id = :operator and kind = 'link' and used_at is null"),
+        {"operator": operator},
+    )
 
 
 def look(connection: Connection, token: str) -> Link | None:

@@ -1,15 +1,64 @@
-"""What an operator should know: accounts, parts at work, and everything dead, unknown or quarantined. Ids and reasons, no words.
+"""What an operator should know: parts at work, and everything parked, dead, unknown, failed or quarantined. Ids and reasons, no words.
 
-All reads need the crossing role.
+All of it needs the crossing role. What an operator settles here is bound to one tenant.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from bots.domain import ChannelKind
+from bots.errors import Conflict, NotFound
+
+
+class TroubleKind(StrEnum):
+    """What kind of thing wants attention."""
+
+    ENVELOPE = "envelope"
+    SEND = "send"
+    TURN = "turn"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One thing that wants attention."""
+
+    kind: TroubleKind
+    id: UUID
+    account: str
+    channel: ChannelKind
+    #: quarantined, unknown, failed, dead or needs_attention
+    state: str
+    reason: str | None
+    at: datetime
+    #: Bytes of the body, sends, or tries.
+    count: int
+    #: When it is tried again by itself.
+    due_at: datetime | None
+    conversation: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A quarantined webhook as it came."""
+
+    id: UUID
+    account: UUID
+    reason: str | None
+    body: bytes | None
+
+
+class _Row(NamedTuple):
+    table: str
+    state: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +86,6 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """One thing that wants attention."""
-
-    id: UUID
-    account: str
-    reason: str | None
-    at: datetime
-    #: The turn's or message's number or status; empty for a webhook.
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelWord:
     """What the last call of the model came to."""
 
@@ -70,27 +107,19 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything the admin page shows."""
+    """The accounts and the parts at work."""
 
     accounts: tuple[AccountLine, ...]
     heartbeats: tuple[Heartbeat, ...]
     model: ModelWord | None
     work: Work
-    dead: tuple[Trouble, ...]
-    unknown: tuple[Trouble, ...]
-    failed: tuple[Trouble, ...]
-    quarantined: tuple[Trouble, ...]
 
 
 def overview(connection: Connection) -> Overview:
-    """Read what the admin page shows; each list holds its newest 50."""
+    """Read what the home page shows of the parts at work."""
     rows = {name: connection.execute(statement).all() for name, statement in _STATEMENTS.items()}
     work = rows["work"][0]
     model = rows["model"][0] if rows["model"] else None
-
-    def troubles(name: str) -> tuple[Trouble, ...]:
-        return tuple(Trouble(id=r.id, account=r.account, reason=r.reason, at=r.at, detail=r.detail) for r in rows[name])
-
     return Overview(
         accounts=tuple(
             AccountLine(
@@ -111,11 +140,180 @@ def overview(connection: Connection) -> Overview:
         if model is None
         else ModelWord(model=model.model, outcome=model.outcome, age_s=float(model.age_s), total_ms=model.total_ms),
         work=Work(due=work.due, running=work.running, oldest_due_s=float(work.oldest_due_s), unsent=work.unsent),
-        dead=troubles("dead"),
-        unknown=troubles("unknown"),
-        failed=troubles("failed"),
-        quarantined=troubles("quarantined"),
     )
+
+
+def troubles(
+    connection: Connection,
+    *,
+    tenant: UUID,
+    kind: TroubleKind | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[Trouble]:
+    """What wants attention, the newest first, or what stands before a place in that list. Parked accounts come before all else."""
+    kinds = list(_TROUBLES) if kind is None else [kind]
+    if before is not None and TroubleKind.ACCOUNT in kinds:
+        kinds.remove(TroubleKind.ACCOUNT)
+    if not kinds:
+        return []
+    at, number = before if before is not None else (None, None)
+    parts = " union all ".join(f"({_TROUBLES[each]} order by at desc, id desc limit :limit)" for each in kinds)
+    rows = connection.execute(
+        text(f"select * from ({parts}) troubles order by at desc, id desc limit :limit"),  # noqa: S608 - literals of this module
+        {"tenant": tenant, "at": at, "number": number, "limit": limit},
+    )
+    return [_trouble(dict(row)) for row in rows.mappings()]
+
+
+def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
+    """How many of each kind want attention, counted to 1000."""
+    values = {"tenant": tenant, "at": None, "number": None}
+    parts = ", ".join(f"(select count(*) from ({query} limit 1000) x) as {kind.value}" for kind, query in _TROUBLES.items())  # noqa: S608 - literals of this module
+    row = connection.execute(text(f"select {parts}"), values).mappings().one()
+    return {TroubleKind(kind): int(found) for kind, found in row.items()}
+
+
+def resend(connection: Connection, *, tenant: UUID, message: UUID) -> None:
+    """Let an unknown or failed message leave once more, now. Raises NotFound, Conflict."""
+    _open_send(connection, tenant, message, ("unknown", "failed"))
+    # With the platform's old id the statuses of the new message would find nobody.
+    connection.execute(
+        text(
+            "update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,"
+            " external_id = null where tenant_id = :tenant and id = :id"
+        ),
+        {"tenant": tenant, "id": message},
+    )
+
+
+def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
+    """Take an unknown message as accepted: it is not sent again, and what waits behind it may leave. Raises NotFound, Conflict."""
+    _open_send(connection, tenant, message, ("unknown",))
+    connection.execute(
+        text(
+            "with m as (update outbox set status = 'accepted', status_at = now(), not_before = null, attention_at = null, reason = null"
+            " where tenant_id = :tenant and id = :id returning turn_id, part)"
+            " update outbox set not_before = now() from m where outbox.turn_id = m.turn_id and outbox.part = m.part + 1"
+            " and outbox.status = 'queued'"
+        ),
+        {"tenant": tenant, "id": message},
+    )
+
+
+def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUID) -> None:
+    """Show it no longer; nothing else changes. Raises NotFound, Conflict."""
+    if kind is TroubleKind.SEND:
+        _open_send(connection, tenant, id_, ("unknown", "failed"))
+        # An unknown message keeps what is still to be done about it.
+        statement = "update outbox set attention_at = null where tenant_id = :tenant and id = :id"
+    elif kind is TroubleKind.TURN:
+        _row(connection, tenant, id_, _Row("turns", "dead", "turn"))
+        statement = (
+            "update turns set state = 'skipped', reason = 'dismissed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :id"
+        )
+    elif kind is TroubleKind.ENVELOPE:
+        _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
+        statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
+    else:
+        raise Conflict("A parked account is resumed, or removed on its own page.")
+    connection.execute(text(statement), {"tenant": tenant, "id": id_})
+
+
+def resume(connection: Connection, *, tenant: UUID, account: UUID) -> None:
+    """Let a parked account send again. Raises NotFound, Conflict."""
+    _row(connection, tenant, account, _Row("accounts", "needs_attention", "account"))
+    connection.execute(
+        text("update accounts set state = 'active', state_reason = null where tenant_id = :tenant and id = :id"),
+        {"tenant": tenant, "id": account},
+    )
+
+
+def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:
+    """Give a dead turn's messages to a fresh turn. Raises NotFound, Conflict."""
+    # The conversation first, as everywhere.
+    talk = connection.execute(
+        text(
+            "select c.id, c.closed_at from conversations c where c.tenant_id = :tenant"
+            " and c.id = (select conversation_id from turns where tenant_id = :tenant and id = :turn) for update"
+        ),
+        {"tenant": tenant, "turn": turn},
+    ).first()
+    if talk is None:
+        raise NotFound("There is no such turn.")
+    _row(connection, tenant, turn, _Row("turns", "dead", "turn"))
+    values = {"tenant": tenant, "turn": turn, "conversation": talk.id}
+    if talk.closed_at is not None:
+        values["conversation"] = connection.execute(_OPEN_TALK, values).scalar_one()
+    since = connection.execute(_FREE_MESSAGES, values).scalar_one()
+    if since is None:
+        raise Conflict("No message of this turn is left to be answered.")
+    connection.execute(
+        text("update turns set state = 'skipped', reason = 'replayed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :turn"),
+        values,
+    )
+    connection.execute(_MAKE_DUE, values | {"since": since})
+
+
+def kept(connection: Connection, *, tenant: UUID, envelope: UUID) -> Kept:
+    """Read a quarantined webhook. Raises NotFound, Conflict."""
+    _row(connection, tenant, envelope, _Row("envelopes", "quarantined", "webhook"))
+    row = connection.execute(
+        text("select id, account_id, reason, body from envelopes where tenant_id = :tenant and id = :id"),
+        {"tenant": tenant, "id": envelope},
+    ).one()
+    return Kept(id=row.id, account=row.account_id, reason=row.reason, body=None if row.body is None else bytes(row.body))
+
+
+def stored_keys(connection: Connection, *, account: UUID, keys: list[str]) -> int:
+    """How many of these events' keys are known."""
+    return connection.execute(
+        text("select count(*) from inbox_keys where account_id = :account and event_key = any(cast(:keys as text[]))"),
+        {"account": account, "keys": keys},
+    ).scalar_one()
+
+
+def set_replayed(connection: Connection, *, tenant: UUID, envelope: UUID, reason: str | None) -> None:
+    """Note what a replay came to: understood, or why it still is not.
+
+    An understood webhook's body stands in the envelope of the replay, which names its contacts, so that they can be erased.
+    """
+    connection.execute(
+        text(
+            "update envelopes set state = case when cast(:reason as text) is null then 'parsed' else state end,"
+            " reason = coalesce(:reason, reason), body = case when cast(:reason as text) is null then null else body end"
+            " where tenant_id = :tenant and id = :id"
+        ),
+        {"tenant": tenant, "id": envelope, "reason": reason},
+    )
+
+
+def _trouble(row: dict[str, Any]) -> Trouble:
+    named: dict[str, Any] = {"kind": TroubleKind(row["kind"]), "channel": ChannelKind(row["channel"])}
+    return Trouble(**(row | named))
+
+
+def _open_send(connection: Connection, tenant: UUID, message: UUID, states: tuple[str, ...]) -> None:
+    """Lock a message that wants attention."""
+    row = connection.execute(
+        text("select status, attention_at from outbox where tenant_id = :tenant and id = :id for update"), {"tenant": tenant, "id": message}
+    ).first()
+    if row is None:
+        raise NotFound("There is no such message.")
+    if row.attention_at is None or row.status not in states:
+        raise Conflict(f"This message is {row.status} now: somebody or something was quicker.")
+
+
+def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
+    """Lock a row that is in the state in which it wants attention."""
+    row = connection.execute(
+        text(f"select state from {wanted.table} where tenant_id = :tenant and id = :id for update"),  # noqa: S608 - literals of this module
+        {"tenant": tenant, "id": id_},
+    ).first()
+    if row is None:
+        raise NotFound(f"There is no such {wanted.what}.")
+    if row.state != wanted.state:
+        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody was quicker.")
 
 
 def is_up(connection: Connection) -> None:
@@ -123,10 +321,48 @@ def is_up(connection: Connection) -> None:
     connection.execute(text("select 1"))
 
 
-_SENDS = """
-    select o.id, a.name as account, o.reason, o.attention_at as at, o.sends || ' sends' as detail
-    from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-    where o.attention_at is not null and o.status = :status order by o.attention_at desc limit 50"""
+_BEFORE = "(cast(:at as timestamptz) is null or ({at}, {id}) < (cast(:at as timestamptz), cast(:number as uuid)))"
+_TROUBLES = {
+    # When an account was parked is not written down: it is a trouble of now.
+    TroubleKind.ACCOUNT: """
+        select 'account' as kind, a.id, a.name as account, a.channel, a.state, a.state_reason as reason, now() as at, 0 as count,
+            null::timestamptz as due_at, null::uuid as conversation
+        from accounts a where a.tenant_id = :tenant and a.state = 'needs_attention'
+            and (cast(:at as timestamptz) is null or cast(:number as uuid) is null)""",
+    TroubleKind.TURN: """
+        select 'turn' as kind, t.id, a.name as account, a.channel, t.state, t.reason, t.finished_at as at, t.tries as count,
+            null::timestamptz as due_at, t.conversation_id as conversation
+        from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
+        join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
+        where t.tenant_id = :tenant and t.state = 'dead' and t.finished_at is not null
+            and BEFORE""".replace("BEFORE", _BEFORE.format(at="t.finished_at", id="t.id")),
+    TroubleKind.SEND: """
+        select 'send' as kind, o.id, a.name as account, a.channel, o.status as state, o.reason, o.attention_at as at, o.sends as count,
+            o.not_before as due_at, o.conversation_id as conversation
+        from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+        where o.tenant_id = :tenant and o.attention_at is not null and o.status in ('unknown', 'failed')
+            and BEFORE""".replace("BEFORE", _BEFORE.format(at="o.attention_at", id="o.id")),
+    TroubleKind.ENVELOPE: """
+        select 'envelope' as kind, e.id, a.name as account, a.channel, e.state, e.reason, e.received_at as at,
+            coalesce(octet_length(e.body), 0) as count, null::timestamptz as due_at, null::uuid as conversation
+        from envelopes e join accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
+        where e.tenant_id = :tenant and e.state = 'quarantined' and BEFORE""".replace(
+        "BEFORE", _BEFORE.format(at="e.received_at", id="e.id")
+    ),
+}
+_OPEN_TALK = text("""
+    insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)
+    select tenant_id, account_id, contact_id, thread, queue from conversations where tenant_id = :tenant and id = :conversation
+    on conflict (account_id, contact_id, thread) where closed_at is null do update set queue = o.queue returning id""")
+_FREE_MESSAGES = text("""
+    with freed as (
+        update inbox set turn_id = null, conversation_id = :conversation
+        where tenant_id = :tenant and turn_id = :turn and kind = 'message' returning received_at)
+    select min(received_at) from freed""")
+_MAKE_DUE = text("""
+    update conversations set waiting_since = least(waiting_since, cast(:since as timestamptz)), newest_at = coalesce(newest_at, now()),
+        ready_at = case when taken_by is null then least(ready_at, now()) end
+    where tenant_id = :tenant and id = :conversation""")
 _STATEMENTS = {
     "accounts": text("""
         select a.channel, a.name, a.external_id, b.name as bot, a.state, a.state_reason, a.app_secret is not null as has_secret
@@ -143,15 +379,4 @@ _STATEMENTS = {
                coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and leased_by is null)), 0) as oldest_due_s,
                (select count(*) from outbox where not_before is not null) as unsent
         from conversations where ready_at is not null or leased_by is not null"""),
-    "dead": text("""
-        select t.id, a.name as account, t.reason, t.finished_at as at, 'turn ' || t.number || ', ' || t.tries || ' tries' as detail
-        from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
-        join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
-        where t.state = 'dead' and t.finished_at is not null order by t.finished_at desc limit 50"""),
-    "unknown": text(_SENDS).bindparams(status="unknown"),
-    "failed": text(_SENDS).bindparams(status="failed"),
-    "quarantined": text("""
-        select e.id, a.name as account, e.reason, e.received_at as at, coalesce(octet_length(e.body), 0) || ' bytes' as detail
-        from envelopes e join accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
-        where e.state = 'quarantined' order by e.received_at desc limit 50"""),
 }

@@ -35,13 +35,29 @@ def record(connection: Connection, *, tenant: UUID, actor: str, action: str, sub
     )
 
 
-def newest(connection: Connection, *, tenant: UUID, before: datetime | None = None, limit: int = 100) -> list[Entry]:
-    """The newest entries, or those before a time."""
+def newest(
+    connection: Connection,
+    *,
+    tenant: UUID,
+    actor: str | None = None,
+    action: str | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> list[Entry]:
+    """The newest entries, or those before an entry; by one actor, or of actions that begin like `bot` or `bot.publish`."""
+    wanted = ["tenant_id = :tenant"]
+    if actor is not None:
+        wanted.append("actor = :actor")
+    if action is not None:
+        wanted.append("starts_with(action, :action)")
+    if before is not None:
+        # Entries of one transaction share their time.
+        wanted.append("(at, id) < (select b.at, b.id from audit b where b.tenant_id = :tenant and b.id = :before)")
     rows = connection.execute(
         text(
-            "select id, at, actor, action, subject, detail from audit"
-            " where tenant_id = :tenant and at < coalesce(cast(:before as timestamptz), 'infinity') order by at desc, id limit :limit"
+            f"select id, at, actor, action, subject, detail from audit where {' and '.join(wanted)}"  # noqa: S608 - our own words
+            " order by at desc, id desc limit :limit"
         ),
-        {"tenant": tenant, "before": before, "limit": limit},
+        {"tenant": tenant, "actor": actor, "action": action, "before": before, "limit": limit},
     )
     return [Entry(**row) for row in rows.mappings()]

@@ -126,9 +126,12 @@ def set_role(connection: Connection, *, tenant: UUID, operator: UUID, role: Role
 def disable(connection: Connection, *, tenant: UUID, operator: UUID) -> None:
     """Let an operator in no more; sessions and tokens end. Raises Conflict when no owner would be left, NotFound."""
     _change(connection, tenant=tenant, operator=operator, column="disabled_at", value="now")
+    values = {"tenant": tenant, "operator": operator}
+    connection.execute(text("delete from operator_sessions where tenant_id = :tenant and operator_id = :operator"), values)
+    # Revoked, not asleep: they must not come to life again when the operator is let in again.
     connection.execute(
-        text("delete from operator_sessions where tenant_id = :tenant and operator_id = :operator"),
-        {"tenant": tenant, "operator": operator},
+        text("update api_tokens set revoked_at = now() where tenant_id = :tenant and operator_id = :operator and revoked_at is null"),
+        values,
     )
 
 
@@ -197,15 +200,16 @@ def by_token(connection: Connection, token: str) -> Known | None:
     return replace(known, role=lower)
 
 
-def list_tokens(connection: Connection, *, tenant: UUID) -> list[ApiToken]:
-    """All API tokens of a tenant, newest first."""
+def list_tokens(connection: Connection, *, tenant: UUID, operator: UUID | None = None) -> list[ApiToken]:
+    """All API tokens of a tenant or of one operator, living ones first, then the newest."""
     rows = connection.execute(
         text(
             "select t.id, o.name as operator, t.name, t.prefix, t.role, t.created_at, t.last_used_at, t.revoked_at"
             " from api_tokens t join operators o on o.tenant_id = t.tenant_id and o.id = t.operator_id"
-            " where t.tenant_id = :tenant order by t.created_at desc limit 500"
+            " where t.tenant_id = :tenant and t.operator_id = coalesce(cast(:operator as uuid), t.operator_id)"
+            " order by t.revoked_at is not null, t.created_at desc limit 500"
         ),
-        {"tenant": tenant},
+        {"tenant": tenant, "operator": operator},
     )
     return [
         ApiToken(
@@ -222,14 +226,18 @@ def list_tokens(connection: Connection, *, tenant: UUID) -> list[ApiToken]:
     ]
 
 
-def revoke_token(connection: Connection, *, tenant: UUID, token: UUID) -> None:
-    """End an API token. Raises NotFound."""
+def revoke_token(connection: Connection, *, tenant: UUID, token: UUID, operator: UUID | None = None) -> str:
+    """End an API token, of anybody or only of this operator, and return its name. Raises NotFound."""
     done = connection.execute(
-        text("update api_tokens set revoked_at = coalesce(revoked_at, now()) where tenant_id = :tenant and id = :token returning id"),
-        {"tenant": tenant, "token": token},
+        text(
+            "update api_tokens set revoked_at = coalesce(revoked_at, now()) where tenant_id = :tenant and id = :token"
+            " and operator_id = coalesce(cast(:operator as uuid), operator_id) returning name"
+        ),
+        {"tenant": tenant, "token": token, "operator": operator},
     ).one_or_none()
     if done is None:
         raise NotFound("There is no such token.")
+    return done.name
 
 
 def _change(connection: Connection, *, tenant: UUID, operator: UUID, column: str, value: str | None) -> None:

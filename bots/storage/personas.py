@@ -1,18 +1,51 @@
-"""Bots and their personas. A changed persona is a new version; the old ones stay."""
+"""Bots and their personas. A changed persona is a new version; the old ones stay, and one of them is published."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from bots.domain import Bot
+from bots.errors import Conflict, NotFound
 
 _BOTS = """
 select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.language, b.first_contact,
     p.version as persona_version, p.text as persona
 from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
+#: Accounts of this channel and name belong to an editor's trials: no list of accounts shows them.
+_TRIAL = "channel = 'console' and name like 'try-%'"
+_LARGEST_VERSION = 2**31 - 1
+_BATCHES = "Batches were answered by it; it stays for their sake."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotLine:
+    """A bot as a list shows it."""
+
+    bot: Bot
+    #: The newest version; above the published one it is a draft.
+    newest: int
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One wording of a persona."""
+
+    version: int
+    text: str
+    created_at: datetime
+    created_by: str | None
+
+
+def trial_name(bot: UUID, version: int) -> str:
+    """The name of the account over which a version of a bot is tried: one for each version, for workers keep accounts for a while."""
+    return f"try-{bot.hex}-{version}"
 
 
 def put(
@@ -25,8 +58,9 @@ def put(
     fallback_text: str | None = None,
     apology_text: str | None = None,
     memory_on: bool | None = None,
+    by: str | None = None,
 ) -> Bot:
-    """Make a bot, or change what is given of it; a changed persona becomes the next version."""
+    """Make a bot, or change what is given of it; a changed persona becomes the next version and is published at once."""
     before = get(connection, tenant=tenant, name=name)
     made = before or Bot(id=UUID(int=0), tenant_id=tenant, name=name)
     values = {
@@ -47,19 +81,117 @@ def put(
         values,
     ).scalar_one()
     if before is None or (persona is not None and persona != before.persona):
-        connection.execute(
+        version = _append(connection, tenant=tenant, bot=bot, persona=persona or "", by=by)
+        publish(connection, tenant=tenant, bot=bot, version=version)
+    return _wanted(connection, tenant=tenant, bot=bot)
+
+
+def make(connection: Connection, bot: Bot, *, by: str) -> Bot:
+    """Make a bot with the name, persona and settings of this one; version 1 is published. Raises Conflict when the name is taken."""
+    try:
+        made = connection.execute(
             text(
-                "with v as (insert into personas (tenant_id, bot_id, version, text)"
-                " select :tenant, :bot, coalesce(max(version), 0) + 1, :persona from personas where tenant_id = :tenant and bot_id = :bot"
-                " returning version)"
-                " update bots set persona_version = v.version from v where tenant_id = :tenant and id = :bot"
+                "insert into bots (tenant_id, name, profile, fallback_text, apology_text, memory_on, language, first_contact)"
+                " values (:tenant, :name, :profile, :fallback, :apology, :memory, :language, :first_contact) returning id"
             ),
-            {"tenant": tenant, "bot": bot, "persona": persona or ""},
-        )
-    found = get(connection, tenant=tenant, name=name)
-    if found is None:
-        raise AssertionError("the bot was just written")
-    return found
+            _settings(bot),
+        ).scalar_one()
+    except IntegrityError as error:
+        raise Conflict(f"There is a bot {bot.name} already.") from error
+    _append(connection, tenant=bot.tenant_id, bot=made, persona=bot.persona, by=by)
+    return _wanted(connection, tenant=bot.tenant_id, bot=made)
+
+
+def save(connection: Connection, bot: Bot) -> None:
+    """Write everything of a bot but its persona; it holds at once. Raises Conflict when the name is taken, NotFound."""
+    try:
+        done = connection.execute(
+            text(
+                "update bots set name = :name, profile = :profile, fallback_text = :fallback, apology_text = :apology,"
+                " memory_on = :memory, language = :language, first_contact = :first_contact"
+                " where tenant_id = :tenant and id = :bot returning id"
+            ),
+            _settings(bot),
+        ).one_or_none()
+    except IntegrityError as error:
+        raise Conflict(f"There is a bot {bot.name} already.") from error
+    if done is None:
+        raise NotFound("There is no such bot.")
+
+
+def draft(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by: str, base: int | None = None) -> int:
+    """Keep a wording as the newest version, unless it is the newest already; returns its number.
+
+    base is the version that was the newest when the wording was begun. Raises Conflict when there is a newer one by now, NotFound.
+    """
+    _lock(connection, tenant=tenant, bot=bot)
+    newest = versions(connection, tenant=tenant, bot=bot, limit=1)[0]
+    if newest.text == persona:
+        return newest.version
+    if base is not None and base != newest.version:
+        raise Conflict(f"{newest.created_by or 'Somebody'} saved version {newest.version} meanwhile.")
+    return _append(connection, tenant=tenant, bot=bot, persona=persona, by=by)
+
+
+def publish(connection: Connection, *, tenant: UUID, bot: UUID, version: int) -> int:
+    """Let a version answer from now on, a newer or an older one; returns the version before. Raises NotFound."""
+    before = _lock(connection, tenant=tenant, bot=bot)
+    done = connection.execute(
+        text(
+            "update bots set persona_version = p.version from personas p"
+            " where bots.tenant_id = :tenant and bots.id = :bot and p.tenant_id = :tenant and p.bot_id = :bot and p.version = :version"
+            " returning p.version"
+        ),
+        {"tenant": tenant, "bot": bot, "version": _fitting(version)},
+    ).one_or_none()
+    if done is None:
+        raise NotFound("There is no such version.")
+    return before
+
+
+def remove(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
+    """Remove a bot with its versions and trial accounts. Raises Conflict when accounts or batches use it, NotFound."""
+    _lock(connection, tenant=tenant, bot=bot)
+    check_unused(connection, tenant=tenant, bot=bot)
+    values = {"tenant": tenant, "bot": bot}
+    try:
+        connection.execute(text(f"delete from accounts where tenant_id = :tenant and bot_id = :bot and {_TRIAL}"), values)  # noqa: S608 - our own words
+        connection.execute(text("delete from bots where tenant_id = :tenant and id = :bot"), values)
+    except IntegrityError as error:
+        raise Conflict(_BATCHES) from error
+
+
+def check_unused(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
+    """Raise Conflict, with names, when accounts or batches use a bot."""
+    users = used_by(connection, tenant=tenant, bot=bot)
+    if users:
+        raise Conflict(f"It answers on {', '.join(users)}. Give these accounts another bot first.")
+    has_batches = connection.execute(
+        text("select exists (select from batches where tenant_id = :tenant and bot_id = :bot)"), {"tenant": tenant, "bot": bot}
+    ).scalar()
+    if has_batches:
+        raise Conflict(_BATCHES)
+
+
+def erase_trials(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
+    """Erase what was said in trials of a bot. Needs the crossing role."""
+    connection.execute(
+        text(
+            "delete from contacts c using contact_identities i"  # noqa: S608 - our own words
+            " where c.tenant_id = :tenant and i.tenant_id = c.tenant_id and i.contact_id = c.id and i.scope in"
+            f" (select cast(id as text) from accounts where tenant_id = :tenant and bot_id = :bot and {_TRIAL})"
+        ),
+        {"tenant": tenant, "bot": bot},
+    )
+
+
+def used_by(connection: Connection, *, tenant: UUID, bot: UUID) -> list[str]:
+    """The accounts that a bot answers on, as `whatsapp/demo`; trials do not count."""
+    rows = connection.execute(
+        text(f"select channel, name from accounts where tenant_id = :tenant and bot_id = :bot and not ({_TRIAL}) order by channel, name"),  # noqa: S608 - our own words
+        {"tenant": tenant, "bot": bot},
+    )
+    return [f"{row.channel}/{row.name}" for row in rows]
 
 
 def get(connection: Connection, *, tenant: UUID, name: str) -> Bot | None:
@@ -73,7 +205,7 @@ def get(connection: Connection, *, tenant: UUID, name: str) -> Bot | None:
 
 def by_id(connection: Connection, *, tenant: UUID, bot: UUID, version: int | None = None) -> Bot | None:
     """Find a bot by its id, with its published persona or that of a version."""
-    values = {"tenant": tenant, "bot": bot, "version": version}
+    values = {"tenant": tenant, "bot": bot, "version": None if version is None else _fitting(version)}
     found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.id = :bot"), values)
     row = found.mappings().one_or_none()
     return None if row is None else Bot(**row)
@@ -83,3 +215,109 @@ def list_all(connection: Connection, *, tenant: UUID) -> list[Bot]:
     """All bots of a tenant, by name."""
     rows = connection.execute(text(_BOTS + " where b.tenant_id = :tenant order by b.name"), {"tenant": tenant, "version": None})
     return [Bot(**row) for row in rows.mappings()]
+
+
+def overview(connection: Connection, *, tenant: UUID) -> list[BotLine]:
+    """All bots of a tenant with what a list tells of them, by name."""
+    bots = list_all(connection, tenant=tenant)
+    rows = connection.execute(
+        text(
+            "select b.id, (select max(version) from personas p where p.tenant_id = b.tenant_id and p.bot_id = b.id) as newest,"  # noqa: S608 - our own words
+            f" (select count(*) from accounts where tenant_id = b.tenant_id and bot_id = b.id and not ({_TRIAL})) as accounts"
+            " from bots b where b.tenant_id = :tenant"
+        ),
+        {"tenant": tenant},
+    )
+    counts = {row.id: (row.newest, row.accounts) for row in rows}
+    return [BotLine(bot=bot, newest=counts[bot.id][0], accounts=counts[bot.id][1]) for bot in bots if bot.id in counts]
+
+
+def versions(connection: Connection, *, tenant: UUID, bot: UUID, before: int | None = None, limit: int = 200) -> list[Version]:
+    """The versions of a bot's persona, the newest first. Raises NotFound when there is no such bot."""
+    rows = connection.execute(
+        text(
+            "select version, text, created_at, created_by from personas where tenant_id = :tenant and bot_id = :bot"
+            " and version < coalesce(cast(:before as bigint), 4294967296) order by version desc limit :limit"
+        ),
+        {"tenant": tenant, "bot": bot, "before": before, "limit": limit},
+    )
+    found = [Version(**row) for row in rows.mappings()]
+    if not found and before is None:
+        raise NotFound("There is no such bot.")
+    return found
+
+
+def version(connection: Connection, *, tenant: UUID, bot: UUID, version: int) -> Version:
+    """Find one version of a bot's persona. Raises NotFound."""
+    row = (
+        connection.execute(
+            text(
+                "select version, text, created_at, created_by from personas"
+                " where tenant_id = :tenant and bot_id = :bot and version = :version"
+            ),
+            {"tenant": tenant, "bot": bot, "version": _fitting(version)},
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise NotFound("There is no such version.")
+    return Version(**row)
+
+
+def profiles(connection: Connection) -> list[str]:
+    """The model profiles that living workers answer for."""
+    rows = connection.execute(
+        text(
+            "select distinct split_part(queue, '.', 2) as profile from worker_heartbeats, unnest(queues) queue"
+            " where at > now() - interval '20 s' and queue like 'reply.%' order by 1"
+        )
+    )
+    return [row.profile for row in rows]
+
+
+def _append(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by: str | None) -> int:
+    return connection.execute(
+        text(
+            "insert into personas (tenant_id, bot_id, version, text, created_by)"
+            " select :tenant, :bot, coalesce(max(version), 0) + 1, :persona, :by from personas where tenant_id = :tenant and bot_id = :bot"
+            " returning version"
+        ),
+        {"tenant": tenant, "bot": bot, "persona": persona, "by": by},
+    ).scalar_one()
+
+
+def _lock(connection: Connection, *, tenant: UUID, bot: UUID) -> int:
+    """Let nobody else change the bot until the transaction's end; returns its published version."""
+    row = connection.execute(
+        text("select persona_version from bots where tenant_id = :tenant and id = :bot for update"), {"tenant": tenant, "bot": bot}
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such bot.")
+    return row.persona_version
+
+
+def _wanted(connection: Connection, *, tenant: UUID, bot: UUID) -> Bot:
+    found = by_id(connection, tenant=tenant, bot=bot)
+    if found is None:
+        raise AssertionError("the bot was just written")
+    return found
+
+
+def _settings(bot: Bot) -> dict[str, object]:
+    return {
+        "tenant": bot.tenant_id,
+        "bot": bot.id,
+        "name": bot.name,
+        "profile": bot.profile,
+        "fallback": bot.fallback_text,
+        "apology": bot.apology_text,
+        "memory": bot.memory_on,
+        "language": bot.language,
+        "first_contact": bot.first_contact,
+    }
+
+
+def _fitting(version: int) -> int:
+    """A number that the column can hold; no version is 0."""
+    return version if 0 < version <= _LARGEST_VERSION else 0

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,16 +21,27 @@ from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import talk
 from bots.storage.database import open_engine
+from bots.web.api import accounts, attention, audit, batches, bots, conversations, figures, me, operators, tokens
 from bots.web.auth import Auth, Operator
 from bots.web.headers import SafeHeaders
 from bots.web.health import Health
 from bots.web.intake import Intake
 from bots.web.limits import TooLarge, TooSlow
 from bots.web.live import Live
+from bots.web.metrics import CountWebhooks, Metrics
+from bots.web.pages.accounts import AccountPages
+from bots.web.pages.attention import AttentionPages
+from bots.web.pages.audit import AuditPages
+from bots.web.pages.batches import BatchPages
+from bots.web.pages.bots import BotPages
+from bots.web.pages.conversations import ConversationPages
 from bots.web.pages.home import HomePages
+from bots.web.pages.me import MePages
+from bots.web.pages.operators import OperatorPages
 from bots.web.pages.sign_in import SignInPages
+from bots.web.pages.wizard import WizardPages
 from bots.web.phone import Phone
-from bots.web.room import Refused, Room, as_json
+from bots.web.room import Refused, Room, as_json, as_unfit
 from bots.web.simulator import Simulator
 from bots.web.threads import Threads
 from bots.web.views import HERE, Views
@@ -71,12 +83,20 @@ def create(settings: Settings) -> FastAPI:
     app.state.live = live
     app.state.room = room
     app.add_middleware(SafeHeaders)
+    app.add_middleware(CountWebhooks)
     app.add_exception_handler(Exception, _our_error)
     app.router.routes += Webhooks(
         intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
     ).routes
     app.router.routes += Health(engine=crossing, threads=threads).routes
+    #: What the process's own /metrics reads besides its counters.
+    app.state.collectors = ()
+    if settings.web_hooks_only:
+        return app
     _serve_admin(app, room)
+    metrics = Metrics(room)
+    app.router.routes += metrics.routes
+    app.state.collectors = (metrics.work,)
     if settings.simulator:
         app.router.routes += Simulator(phone=phone, live=live, threads=threads, views=views).routes
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -85,10 +105,25 @@ def create(settings: Settings) -> FastAPI:
 
 def _serve_admin(app: FastAPI, room: Room) -> None:
     """Pages and API for operators."""
-    for pages in (SignInPages(room), HomePages(room)):
-        app.router.routes += pages.routes
+    for pages in (
+        SignInPages,
+        HomePages,
+        ConversationPages,
+        BotPages,
+        WizardPages,
+        AccountPages,
+        BatchPages,
+        AttentionPages,
+        OperatorPages,
+        AuditPages,
+        MePages,
+    ):
+        app.router.routes += pages(room).routes
+    for noun in (figures, conversations, bots, accounts, batches, attention, operators, tokens, audit, me):
+        app.include_router(noun.router(room))
     for error in (Refused, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)
+    app.add_exception_handler(RequestValidationError, as_unfit)
 
     async def describe(_request: Request, _operator: Operator) -> Response:
         return JSONResponse(app.openapi())

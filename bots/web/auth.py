@@ -59,7 +59,13 @@ class Auth:
 def cookie(request: Request) -> str:
     """The name of the session's cookie."""
     # The prefix makes browsers insist on https, so plain loopback goes without it.
-    return "__Host-chinwag" if request.url.scheme == "https" else "chinwag"
+    return "__Host-chinwag" if is_https(request) else "chinwag"
+
+
+def is_https(request: Request) -> bool:
+    """Whether the browser speaks TLS, to us or to a proxy before us."""
+    # The word of the TLS proxy. Whoever lies here changes nothing but the name and the flags of their own cookie.
+    return request.headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip() == "https"
 
 
 def let_in(request: Request, answer: Response, session: str) -> None:
@@ -70,14 +76,14 @@ def let_in(request: Request, answer: Response, session: str) -> None:
         max_age=operators.SESSION_HOURS * 3600,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=is_https(request),
         path="/",
     )
 
 
 def let_out(request: Request, answer: Response) -> None:
     """Take the session's cookie away."""
-    answer.delete_cookie(cookie(request), path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict")
+    answer.delete_cookie(cookie(request), path="/", secure=is_https(request), httponly=True, samesite="strict")
 
 
 def csrf(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Headers that every answer carries: a strict content policy, no framing, no sniffing, no referrer."""
+"""Headers that every answer carries: a strict content policy, no framing, no sniffing, no referrer to others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = _POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
+                headers["Referrer-Policy"] = "same-origin"
                 headers["Cross-Origin-Opener-Policy"] = "same-origin"
             await send(message)
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -26,6 +27,7 @@ T = TypeVar("T")
 Handler = Callable[[Request, Operator], Awaitable[Response]]
 
 _FORM_LIMIT = 256 * 1024
+_MOST_FIELDS = 500
 _FLASH = "chinwag_flash"
 
 
@@ -110,7 +112,12 @@ class Room:
         if known is not None:
             return known
         body = await read_body(request, max_bytes=_FORM_LIMIT)
-        return dict(parse_qsl(body.decode("utf-8", "replace").replace("\0", ""), keep_blank_values=True, max_num_fields=500))
+        try:
+            fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError as error:
+            raise TooLarge from error
+        # Postgres' text holds no NUL.
+        return {key: value.replace("\0", "") for key, value in fields}
 
     def render(self, request: Request, operator: Operator | None, template: str, *, status: int = 200, **values: Any) -> Response:
         """Render an admin page."""
@@ -118,7 +125,7 @@ class Room:
         def may(role: str) -> bool:
             return operator is not None and operator.role.includes(Role(role))
 
-        flash = request.cookies.get(_FLASH, "")[:300]
+        flash = request.cookies.get(_FLASH, "")[:2000]
         common = {"operator": operator, "csrf": csrf(request), "may": may, "path": request.url.path, "flash": unquote(flash)}
         answer = self.views.page(template, status=status, **(common | values))
         if flash:
@@ -179,3 +186,17 @@ async def as_json(_request: Request, error: Exception) -> Response:
     if status is None:
         raise error
     return JSONResponse({"error": why_of(error, status)}, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+async def as_unfit(_request: Request, error: Exception) -> Response:
+    """Answer an API request that does not fit: what is wrong and where. What was sent is not repeated: it may not even be text."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    places = [([_plain(part) for part in one["loc"]], str(one["msg"]), str(one["type"])) for one in error.errors()[:20]]
+    words = "; ".join(f"{'.'.join(str(part) for part in loc)}: {_plain(why)}" for loc, why, _ in places)
+    found = [{"loc": loc, "msg": _plain(why), "type": kind} for loc, why, kind in places]
+    return JSONResponse({"error": words, "detail": found}, status_code=422, headers={"Cache-Control": "no-store"})
+
+
+def _plain(part: int | str) -> int | str:
+    return part if isinstance(part, int) else part.encode("utf-8", "replace").decode()[:200]

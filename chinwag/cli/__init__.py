@@ -28,7 +28,7 @@ Try it:
 
 Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead to another one.
 """
-_GROUPS = ("account", "bot", "webhook")
+_GROUPS = ("account", "attention", "batch", "bot", "conversation", "operator", "webhook")
 _COMMANDS = {
     "run": "Start everything on this machine.",
     "stop": "Stop what `run` started.",
@@ -36,7 +36,8 @@ _COMMANDS = {
     "doctor": "Check what `run` needs, and what runs.",
     "sign-in": "A one-time link to the admin page.",
     "migrate": "Make or update the database.",
-    "fake-platform": "A practice WhatsApp server.",
+    "env-example": "What .env may say, with meanings and defaults.",
+    "fake-platform": "A practice server for WhatsApp, Messenger and Instagram.",
 }
 
 

@@ -1,22 +1,28 @@
-"""`chinwag bot`: who answers. Persona and fallback text come from files."""
+"""`chinwag bot`: who answers. Persona and fallback text come from files; versions are compared, published and rolled back."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bots.domain import Bot
-from bots.errors import NotFound
-from bots.storage import personas
+from bots.errors import Conflict, NotFound
+from bots.storage import audit, personas
+from bots.storage.database import open_engine
+from bots.web import editor
 from chinwag.cli.database import Desk, desk
 
-app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, texts, memory.")
+app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, texts, memory, versions.")
 
+_ACTOR = "cli"
 _Name = Annotated[str, typer.Argument(help="The bot's name.")]
+_Version = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="The version's number.")]
 _File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True)]
 
 
@@ -37,6 +43,7 @@ def show(name: _Name, as_json: Annotated[bool, typer.Option("--json", help="Prin
     if as_json:
         values = {"name": bot.name, "profile": bot.profile, "persona": bot.persona, "persona_version": bot.persona_version}
         values |= {"fallback_text": bot.fallback_text, "apology_text": bot.apology_text, "memory_on": bot.memory_on}
+        values |= {"language": bot.language, "first_contact": bot.first_contact}
         sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
         return
     sys.stdout.write(f"{bot.name}: persona version {bot.persona_version}\n\n{bot.persona}\n\nFallback: {bot.fallback_text}\n")
@@ -50,12 +57,15 @@ def set_(
     apology: _File = None,
     profile: Annotated[str | None, typer.Option(help="The model profile that answers.")] = None,
     memory: Annotated[bool | None, typer.Option("--memory/--no-memory", help="Whether the bot remembers contacts.")] = None,
+    language: Annotated[str | None, typer.Option(help="Code of the bot's own sentences: en, es, pt, ...; empty: not set.")] = None,
+    first_contact: _File = None,
 ) -> None:
     """Make a bot, or change what is given of it.
 
-    A changed persona becomes a new version: chinwag bot set clinic --persona persona.txt
+    A changed persona becomes a new version and is published at once: chinwag bot set clinic --persona persona.txt
     """
     with desk() as at:
+        before = personas.get(at.connection, tenant=at.tenant, name=name)
         bot = personas.put(
             at.connection,
             tenant=at.tenant,
@@ -65,8 +75,77 @@ def set_(
             fallback_text=_text(fallback),
             apology_text=_text(apology),
             memory_on=memory,
+            by=_ACTOR,
         )
+        if language is not None or first_contact is not None:
+            line = bot.first_contact if first_contact is None else _text(first_contact)
+            bot = replace(bot, language=bot.language if language is None else language or None, first_contact=line or None)
+            personas.save(at.connection, bot)
+        action = "bot.add" if before is None else "bot.change"
+        detail = {"version": bot.persona_version}
+        audit.record(at.connection, tenant=at.tenant, actor=_ACTOR, action=action, subject=f"bot:{name}", detail=detail)
     sys.stdout.write(f"{bot.name}: persona version {bot.persona_version}\n")
+
+
+@app.command()
+def versions(name: _Name) -> None:
+    """List the versions of a bot's persona, the newest first."""
+    with desk() as at:
+        bot = wanted(at, name)
+        found = personas.versions(at.connection, tenant=at.tenant, bot=bot.id)
+    for one in found:
+        state = "published" if one.version == bot.persona_version else "draft" if one.version > bot.persona_version else "older"
+        by = f"  by {one.created_by}" if one.created_by else ""
+        sys.stdout.write(f"{one.version}  {state}  {one.created_at:%Y-%m-%d %H:%M}{by}\n")
+
+
+@app.command()
+def diff(
+    name: _Name,
+    old: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="From this version; the published one.")] = None,
+    new: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="To this version; the newest.")] = None,
+) -> None:
+    """Show what changed in the persona between two versions."""
+    with desk() as at:
+        bot = wanted(at, name)
+        newest = personas.versions(at.connection, tenant=at.tenant, bot=bot.id, limit=1)[0].version
+        pair = (old or bot.persona_version, new or newest)
+        before, after = (personas.version(at.connection, tenant=at.tenant, bot=bot.id, version=number) for number in pair)
+    one, other = (f"version {number}" for number in pair)
+    lines = unified_diff(before.text.splitlines(), after.text.splitlines(), one, other, lineterm="")
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+@app.command()
+def publish(name: _Name, version: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The newest.")] = None) -> None:
+    """Let a version answer from now on."""
+    with desk() as at:
+        bot = wanted(at, name)
+        number = version or personas.versions(at.connection, tenant=at.tenant, bot=bot.id, limit=1)[0].version
+        editor.publish(at.connection, tenant=at.tenant, bot=bot.id, version=number, actor=_ACTOR)
+    sys.stdout.write(f"{name}: version {number} answers from now on\n")
+
+
+@app.command()
+def rollback(name: _Name, version: _Version) -> None:
+    """Let an older version answer again."""
+    with desk() as at:
+        bot = wanted(at, name)
+        if version >= bot.persona_version:
+            raise Conflict(f"Version {bot.persona_version} is published; `chinwag bot publish {name} {version}` publishes another one.")
+        editor.publish(at.connection, tenant=at.tenant, bot=bot.id, version=version, actor=_ACTOR)
+    sys.stdout.write(f"{name}: version {version} answers again\n")
+
+
+@app.command()
+def remove(name: _Name) -> None:
+    """Remove a bot that no account and no batch uses, with its versions and trials."""
+    with desk() as at:
+        bot, settings, tenant = wanted(at, name), at.settings, at.tenant
+    web = open_engine(settings.web_database_url, pool=1, name="cli")
+    crossing = open_engine(settings.crossing_database_url, pool=1, name="cli")
+    editor.remove(web, crossing, tenant=tenant, bot=bot.id, actor=_ACTOR)
+    sys.stdout.write(f"{name} is removed\n")
 
 
 def wanted(at: Desk, name: str) -> Bot:

@@ -1,6 +1,8 @@
-"""What a fresh stack holds: a bot, the console account of the chat page, and a practice WhatsApp account. Safe to run again."""
+"""What a fresh stack holds: a bot, the console account of the chat page, and a practice account per channel. Safe to run again."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import httpx
 from sqlalchemy import Connection
@@ -11,11 +13,24 @@ from bots.settings import Settings
 from bots.storage import accounts, admin, database, personas, tenants
 from chinwag.local.ground import Secrets
 
-DEMO_NUMBER = "700800900100200"
+DEMO_NUMBER, DEMO_BUSINESS = "700800900100200", "900100200300400"
+DEMO_PAGE = "200300400500600"
+DEMO_INSTAGRAM, DEMO_INSTAGRAM_PAGE = "17841400500600700", "200300400500700"
+_APP = "100200300400500"
 _PERSONA = (
     "You are a friendly assistant in a chat. Answer in the person's own language, in at most three short sentences. "
     "Say it plainly when you do not know something."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    """One practice account."""
+
+    channel: ChannelKind
+    external_id: str
+    parent_id: str | None
+    access_token: str = field(repr=False)
 
 
 def prepare(settings: Settings, secrets: Secrets) -> str:
@@ -36,34 +51,53 @@ def _fill(connection: Connection, keyring: Keyring, secrets: Secrets) -> None:
         bot = personas.put(connection, tenant=tenant, name="demo", persona=_PERSONA, profile="default")
     if accounts.find(connection, channel=ChannelKind.CONSOLE, name="console") is None:
         accounts.add(connection, keyring, tenant=tenant, bot=bot.id, channel=ChannelKind.CONSOLE, name="console", external_id="console")
-    if accounts.find(connection, channel=ChannelKind.WHATSAPP, name="demo") is None:
-        accounts.add(
-            connection,
-            keyring,
-            tenant=tenant,
-            bot=bot.id,
-            channel=ChannelKind.WHATSAPP,
-            name="demo",
-            external_id=DEMO_NUMBER,
-            app_secret=secrets.app_secret,
-            verify_token=secrets.verify_token,
-            access_token=secrets.access_token,
-        )
+    for one in _demos(secrets):
+        if accounts.find(connection, channel=one.channel, name="demo") is None:
+            accounts.add(
+                connection,
+                keyring,
+                tenant=tenant,
+                bot=bot.id,
+                channel=one.channel,
+                name="demo",
+                external_id=one.external_id,
+                parent_id=one.parent_id,
+                app_id=_APP,
+                app_secret=secrets.app_secret,
+                verify_token=secrets.verify_token,
+                access_token=one.access_token,
+            )
 
 
 def register(platform_url: str, web_url: str, secrets: Secrets) -> None:
-    """Tell the practice platform about the demo account. Raises httpx.HTTPError."""
-    answer = httpx.post(
-        f"{platform_url}/_practice/numbers",
-        json={
-            "phone_number_id": DEMO_NUMBER,
-            "webhook_url": f"{web_url}/webhooks/whatsapp/demo",
-            "app_secret": secrets.app_secret,
-            "access_token": secrets.access_token,
-            "verify_token": secrets.verify_token,
-        },
-        timeout=10,
-        # Loopback never goes through a proxy.
-        trust_env=False,
+    """Tell the practice platform about the demo accounts. Raises httpx.HTTPError."""
+    for one in _demos(secrets):
+        ids = {"account_id": one.external_id, "page_id": one.parent_id or one.external_id}
+        if one.channel is ChannelKind.WHATSAPP:
+            ids = {"phone_number_id": one.external_id, "waba_id": DEMO_BUSINESS}
+        answer = httpx.post(
+            f"{platform_url}/_practice/accounts",
+            json={
+                "channel": one.channel.value,
+                **ids,
+                "webhook_url": f"{web_url}/webhooks/{one.channel.value}/demo",
+                "app_id": _APP,
+                "app_secret": secrets.app_secret,
+                "access_token": one.access_token,
+                "verify_token": secrets.verify_token,
+            },
+            timeout=10,
+            # Loopback never goes through a proxy.
+            trust_env=False,
+        )
+        answer.raise_for_status()
+
+
+def _demos(secrets: Secrets) -> tuple[_Demo, ...]:
+    # The token tells the platform which account speaks: each has its own.
+    token = secrets.access_token
+    return (
+        _Demo(ChannelKind.WHATSAPP, DEMO_NUMBER, DEMO_BUSINESS, token),
+        _Demo(ChannelKind.MESSENGER, DEMO_PAGE, None, f"{token}-page"),
+        _Demo(ChannelKind.INSTAGRAM, DEMO_INSTAGRAM, DEMO_INSTAGRAM_PAGE, f"{token}-instagram"),
     )
-    answer.raise_for_status()

@@ -155,6 +155,7 @@ class Stack:
         self.platform_url = f"http://{_HOST}:{port}"
         # Whoever names the real Graph API keeps it; the demo account then has nobody to talk to.
         self.variables.setdefault("CHINWAG_GRAPH_URL", self.platform_url)
+        self.variables.setdefault("CHINWAG_INSTAGRAM_GRAPH_URL", self.platform_url)
         state = str(self.ground.folder / "platform")
         return self._launch("Practice", "chinwag", "fake-platform", "--port", str(port), "--state", state, port=port)
 
@@ -165,7 +166,17 @@ class Stack:
     def start_worker(self) -> Part:
         """Start one Celery worker."""
         slots = str(Settings.from_env(self.variables).worker_slots)
-        options = ("-A", "workers.app", "worker", "--pool", "threads", "--concurrency", slots, "--queues", "reply.default,deliver")
+        options = (
+            "-A",
+            "workers.app",
+            "worker",
+            "--pool",
+            "threads",
+            "--concurrency",
+            slots,
+            "--queues",
+            "reply.default,deliver,batch.default",
+        )
         return self._launch("Worker", "celery", *options, "--without-gossip", "--without-mingle", "--loglevel", "warning")
 
     def start_dispatcher(self) -> Part:

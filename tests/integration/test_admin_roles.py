@@ -36,7 +36,7 @@ def rules(served: Stack) -> list[tuple[str, str, Role]]:
 
 
 def _filled(path: str) -> str:
-    return re.sub(r"\{[^}]*\}", lambda _: str(uuid4()), path)
+    return re.sub(r"\{[^}]*\}", lambda found: "1" if found.group().endswith(":int}") else str(uuid4()), path)
 
 
 def _try(seat: Seat, method: str, path: str) -> int:

@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CORPUS = Path(__file__).parent.parent / "corpus" / "whatsapp"
 ROOT = Path(__file__).parent.parent.parent
 FIELDS = {"file", "kind", "event_key", "contact", "text", "occurred_at", "supported"}
 
 
-def run(*files: Path | str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "chinwag", "webhook", "parse", "--channel", "whatsapp", *map(str, files)]
+def run(*files: Path | str, channel: str = "whatsapp") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "chinwag", "webhook", "parse", "--channel", channel, *map(str, files)]
     return subprocess.run(command, capture_output=True, cwd=ROOT, check=False, timeout=60)
 
 
@@ -58,3 +60,10 @@ def test_an_unreadable_path_is_exit_code_2_and_costs_no_other_file(tmp_path: Pat
     assert done.returncode == 2
     assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["message"]
     assert b"missing.json" in done.stderr
+
+
+@pytest.mark.parametrize(("channel", "key", "contact"), [("messenger", "m_1", "6001"), ("instagram", "aWd1", "7001")])
+def test_each_channel_is_read_in_its_own_way(channel: str, key: str, contact: str) -> None:
+    (line,) = map(json.loads, run(CORPUS.parent / channel / "text_plain.json", channel=channel).stdout.splitlines())
+
+    assert (line["kind"], line["event_key"], line["contact"], line["supported"]) == ("message", key, contact, True)

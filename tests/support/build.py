@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 PHONE_NUMBER_ID = "700800900100200"
+PAGE_ID = "200300400500600"
+INSTAGRAM_ID = "17841400500600700"
 APP_SECRET = "canary-app-secret-7f3a91"
 VERIFY_TOKEN = "canary-verify-token-c04d"
 ACCESS_TOKEN = "canary-access-token-55e2b8"
@@ -90,3 +92,21 @@ def sign(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
     """The headers of a signed POST, made without the product's own code."""
     mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return {"content-type": "application/json", "x-hub-signature-256": f"sha256={mac}"}
+
+
+def a_page_item(psid: str, *, account: str = PAGE_ID, at: float | None = None, **kind: Any) -> dict[str, Any]:
+    """One item of a thread as it stands in `messaging`: what a person did."""
+    stamp = int((time.time() if at is None else at) * 1000)
+    return {"sender": {"id": psid}, "recipient": {"id": account}, "timestamp": stamp, **kind}
+
+
+def an_echo(psid: str, text: str, *, mid: str, account: str = PAGE_ID, **more: Any) -> dict[str, Any]:
+    """A message that left the account, as it stands in `messaging`."""
+    item = a_page_item(psid, account=account, message={"mid": mid, "text": text, "is_echo": True, **more})
+    return item | {"sender": item["recipient"], "recipient": item["sender"]}
+
+
+def a_page_webhook(*items: Any, account: str = PAGE_ID, named: str = "messaging") -> bytes:
+    """The body of one POST of Messenger, or of Instagram for an account of that."""
+    entry = {"id": account, "time": int(time.time() * 1000), named: list(items)}
+    return json.dumps({"object": "instagram" if account == INSTAGRAM_ID else "page", "entry": [entry]}).encode()

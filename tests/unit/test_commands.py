@@ -137,3 +137,9 @@ def test_the_languages_say_it_differently() -> None:
 )
 def test_the_language_follows_what_the_contact_told(text: str, code: str) -> None:
     assert code == commands.language_of([_a_memory("name", "Marta"), _a_memory("language", text)])
+
+
+def test_where_no_language_is_known_the_default_is_spoken() -> None:
+    assert commands.language_of([_a_memory("name", "Marta")], default="pt-BR") == "pt-BR"
+    assert commands.help_text("pt-BR") == commands.help_text("pt")
+    assert commands.language_of([_a_memory("language", "Spanish")], default="pt") == "es"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bots.channels.graph import GraphClient
-from bots.channels.graph_errors import from_answer, from_exception, read_json, retry_after
+from bots.channels.graph_errors import INSTAGRAM, MESSENGER, from_answer, from_exception, read_json, retry_after
 from bots.domain import Outcome, Retry
 from bots.errors import (
     AccessLost,
@@ -182,3 +182,42 @@ def test_a_token_that_cannot_be_sent_asks_the_operator_and_is_not_shown(token: s
 def test_an_address_that_is_none_stops_the_start(address: str) -> None:
     with pytest.raises(BadSetting):
         GraphClient(base_url=address, version="v25.0", deadline_s=1.0)
+
+
+PAGES: list[tuple[int, int, int | None, type[SendError], type[SendError]]] = [
+    # HTTP status, code, subcode; what it proves on Messenger, and on Instagram.
+    (400, 10, 2018278, WindowClosed, WindowClosed),
+    (400, 10, 2534022, AccessLost, WindowClosed),
+    (400, 551, 1545041, Rejected, WindowClosed),
+    (400, 551, None, Rejected, Rejected),
+    (400, 10, 2018065, AccessLost, AccessLost),
+    (400, 100, None, Rejected, Rejected),
+    (400, 100, 2018001, Rejected, Rejected),
+    (400, 100, 33, Rejected, Rejected),
+    (403, 200, 2018028, Rejected, Rejected),
+    (403, 230, None, AccessLost, AccessLost),
+    (401, 190, 463, AccessLost, AccessLost),
+    (400, 368, None, AccessLost, AccessLost),
+    (400, 613, 1893015, AccountThrottled, AccountThrottled),
+    (400, 4, None, AppThrottled, AppThrottled),
+    (400, 1200, None, TransientRejection, TransientRejection),
+    (400, 2, None, TransientRejection, TransientRejection),
+    (400, 10900, None, Rejected, Rejected),
+    (400, 10904, None, AccessLost, AccessLost),
+    (500, 1, None, SendUnknown, SendUnknown),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "subcode", "messenger", "instagram"), PAGES)
+def test_the_channels_of_pages_add_their_words_to_the_one_table(
+    status: int, code: int, subcode: int | None, messenger: type[SendError], instagram: type[SendError]
+) -> None:
+    body = {"error": {"code": code} | ({"error_subcode": subcode} if subcode else {})}
+
+    assert type(from_answer(status, {}, body, MESSENGER)) is messenger
+    assert type(from_answer(status, {}, body, INSTAGRAM)) is instagram
+
+
+@pytest.mark.parametrize("odd", [None, "x", -1, 10**30, [], {}, True])
+def test_a_subcode_of_a_wrong_type_costs_only_itself(odd: object) -> None:
+    assert type(from_answer(400, {}, {"error": {"code": 551, "error_subcode": odd}}, MESSENGER)) is Rejected

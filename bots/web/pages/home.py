@@ -1,33 +1,152 @@
-"""The home page: parts, accounts, and what wants attention."""
+"""The home page: the numbers of the last day or week as pictures, what wants attention, and the parts at work."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.storage import attention
+from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
+from bots.storage.figures import Bucket, Figures, Span
 from bots.web.auth import Operator
+from bots.web.figures import Numbers
+from bots.web.pictures import Series, bars, lines, seconds, whole
 from bots.web.room import Room
 
 #: Workers beat every 5 s; three missed beats are a silence.
 _SILENT_AFTER_S = 16.0
+_KINDS = {
+    TroubleKind.ACCOUNT: "Parked accounts",
+    TroubleKind.TURN: "Dead turns",
+    TroubleKind.SEND: "Sends unknown or failed",
+    TroubleKind.ENVELOPE: "Quarantined webhooks",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture with its numbers as a table."""
+
+    name: str
+    title: str
+    drawn: Markup
+    #: What the colours stand for: colour and name; empty where there is one alone.
+    legend: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 class HomePages:
     """The home page's endpoint."""
 
     def __init__(self, room: Room) -> None:
-        self._room = room
+        self._room, self._numbers = room, Numbers(crossing=room.crossing)
         self.routes = [room.page("/admin", self._show)]
 
     async def _show(self, request: Request, operator: Operator) -> Response:
-        overview = await self._room.do(self._overview)
-        return self._room.render(request, operator, "home.html", overview=overview, parts=_parts(overview), troubles=_troubles(overview))
+        span = Span.WEEK if request.query_params.get("span") == "week" else Span.DAY
+        figures = await self._room.do(partial(self._numbers.read, operator.tenant_id, span))
+        overview, troubles = await self._room.do(partial(self._look, operator.tenant_id))
+        return self._room.render(
+            request,
+            operator,
+            "home.html",
+            overview=overview,
+            parts=_parts(overview),
+            figures=figures,
+            pictures=draw(figures),
+            say_seconds=seconds,
+            say_whole=whole,
+            troubles=[(_KINDS[kind], kind.value, found) for kind, found in troubles.items() if found],
+        )
 
-    def _overview(self) -> attention.Overview:
+    def _look(self, tenant: UUID) -> tuple[attention.Overview, dict[TroubleKind, int]]:
         with hot(self._room.crossing) as connection:
-            return attention.overview(connection)
+            return attention.overview(connection), attention.count(connection, tenant=tenant)
+
+
+def draw(figures: Figures) -> list[Picture]:
+    """Draw the pictures of a span."""
+    labels = [bucket.at.strftime("%H:%M" if figures.span is Span.DAY else "%a %d") for bucket in figures.buckets]
+
+    def values(name: str) -> list[float | None]:
+        return [None if (value := getattr(bucket, name)) is None else float(value) for bucket in figures.buckets]
+
+    fresh = [float(max(bucket.tokens_in - bucket.tokens_cached, 0)) for bucket in figures.buckets]
+    drawn = [
+        _picture("messages", "Messages in", labels, [Series(name="messages", values=values("messages"))], figures.buckets),
+        _picture(
+            "answers",
+            "Turns answered",
+            labels,
+            [Series(name="by the bot", values=values("answers")), Series(name="by a person", values=values("by_hand"), colour="warn")],
+            figures.buckets,
+        ),
+        _picture(
+            "times",
+            "Time to answer",
+            labels,
+            [Series(name="p50", values=values("p50_s")), Series(name="p95", values=values("p95_s"), colour="warn")],
+            figures.buckets,
+        ),
+        _picture(
+            "tokens",
+            "Tokens",
+            labels,
+            [
+                Series(name="out", values=values("tokens_out")),
+                Series(name="in", values=fresh, colour="warn"),
+                Series(name="in, cached", values=values("tokens_cached"), colour="soft"),
+            ],
+            figures.buckets,
+        ),
+    ]
+    if figures.failures:
+        drawn.append(_failures(figures))
+    return drawn
+
+
+def _picture(name: str, title: str, labels: list[str], series: list[Series], buckets: tuple[Bucket, ...]) -> Picture:
+    is_time = name == "times"
+    say = seconds if is_time else whole
+    picture = (lines if is_time else bars)(name, title, labels, series, say=say)
+    when = [bucket.at.strftime("%Y-%m-%d %H:%M") for bucket in buckets]
+    return Picture(
+        name=name,
+        title=title,
+        drawn=picture,
+        legend=tuple((one.colour, one.name) for one in series) if len(series) > 1 else (),
+        columns=tuple(one.name for one in series),
+        rows=tuple((when[n], *("" if one.values[n] is None else _exact(one.values[n] or 0) for one in series)) for n in range(len(when))),
+    )
+
+
+def _failures(figures: Figures) -> Picture:
+    shown = figures.failures[:6]
+    labels = [_short(failure.code) for failure in shown]
+    counts: list[float | None] = [float(failure.count) for failure in shown]
+    return Picture(
+        name="failures",
+        title="Failures by code",
+        drawn=bars("failures", "Failures by code", labels, [Series(name="failures", values=counts, colour="bad")]),
+        legend=(),
+        columns=("of a", "times"),
+        rows=tuple((failure.code, failure.what, str(failure.count)) for failure in figures.failures),
+    )
+
+
+def _short(code: str) -> str:
+    return code if len(code) <= 8 else code[:7] + "…"
+
+
+def _exact(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) else f"{value:.2f}"
 
 
 def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
@@ -55,20 +174,3 @@ def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
         took = f", {model.total_ms:.0f} ms" if model.total_ms is not None else ""
         parts.append(("Model", "ok" if model.outcome in {"ok", "answered"} else "bad", f"{model.model}: {model.outcome}{took}"))
     return parts
-
-
-def _troubles(overview: attention.Overview) -> list[tuple[str, str, tuple[attention.Trouble, ...], str, str]]:
-    """List each kind of trouble: id, title, rows, what to say when there are none, what it means."""
-    unsure = "The platform did not say whether it took the message; its status or one more try settles it."
-    return [
-        ("dead", "Dead turns", overview.dead, "No turn is dead.", "Our own error five times; the contact got no answer."),
-        ("unknown", "Unknown sends", overview.unknown, "No send is unknown.", unsure),
-        ("failed", "Failed sends", overview.failed, "No send failed.", "The platform refused the message for good."),
-        (
-            "quarantined",
-            "Quarantined webhooks",
-            overview.quarantined,
-            "Nothing is quarantined.",
-            "Signed and not understood. The raw body is kept.",
-        ),
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
+#: Names and addresses whose tries are counted; those not heard of for longest are forgotten first.
+_MOST_BUCKETS = 10_000
 _USED = "This link was used already, or is too old. `chinwag sign-in` prints a new one."
 
 
@@ -35,7 +38,7 @@ class SignInPages:
         self._room = room
         self._wrong_links = Bucket(tries=20, per_s=60.0)
         #: Wrong passwords by name and by address, so that neither many names nor many addresses help.
-        self._wrong: dict[str, Bucket] = {}
+        self._wrong: OrderedDict[str, Bucket] = OrderedDict()
         self.routes = [
             Route("/admin/enter", self._guarded(self._look), methods=["GET"]),
             Route("/admin/enter", self._guarded(self._enter), methods=["POST"]),
@@ -123,7 +126,10 @@ class SignInPages:
         name, password = form.get("name", "").strip()[:80], form.get("password", "")[:LONGEST_PASSWORD]
         values = {"name": name, "next": _inside(form.get("next", ""))}
         address = request.client.host if request.client else ""
-        buckets = [self._bucket(f"name:{name}", 10), self._bucket(f"address:{address}", 30)]
+        buckets = [self._bucket(f"address:{address}", 30)]
+        if not buckets[0].is_empty:
+            # Not before: names made up by an address that is refused anyway must not push others out.
+            buckets.append(self._bucket(f"name:{name}", 10))
         if any(bucket.is_empty for bucket in buckets):
             errors = {"password": "Too many wrong tries. Wait five minutes."}
             return self._room.render(request, None, "sign_in.html", status=429, values=values, errors=errors)
@@ -148,9 +154,11 @@ class SignInPages:
         return answer
 
     def _bucket(self, key: str, tries: int) -> Bucket:
-        if len(self._wrong) > 10_000:
-            self._wrong.clear()
-        return self._wrong.setdefault(key, Bucket(tries=tries, per_s=300.0))
+        bucket = self._wrong.setdefault(key, Bucket(tries=tries, per_s=300.0))
+        self._wrong.move_to_end(key)
+        if len(self._wrong) > _MOST_BUCKETS:
+            self._wrong.popitem(last=False)
+        return bucket
 
     def _link(self, token: str) -> dict[str, object] | None:
         """What a living link opens: whose name, and whether a password is to be chosen."""
@@ -164,6 +172,8 @@ class SignInPages:
                 if link.operator is None
                 else operators.get(connection, tenant=tenant, operator=link.operator)
             )
+        if known is not None and known.disabled_at is not None:
+            return None
         return {"name": known.name if known else "", "chooses": known is None or link.operator is not None}
 
     def _use(self, token: str, *, name: str, password: str | None) -> str | None:
@@ -175,6 +185,8 @@ class SignInPages:
             tenant = tenants.default(connection)
             if link.operator is not None:
                 known = operators.get(connection, tenant=tenant, operator=link.operator)
+                if known.disabled_at is not None:
+                    return None
                 if hashed is not None:
                     operators.set_password(connection, tenant=tenant, operator=known.id, password_hash=hashed)
                 action = "operator.password"
@@ -192,6 +204,9 @@ class SignInPages:
         if not password_matches(password, found[1] if found else None) or found is None:
             return None
         with unit(self._room.web) as connection:
+            # A password that was changed meanwhile opens nothing.
+            if operators.password_hash(connection, tenant=tenant, name=name) != found:
+                return None
             return operators.open_session(connection, tenant=tenant, operator=found[0])
 
     def _close(self, session: str) -> None:
@@ -212,6 +227,9 @@ def password_errors(password: str, again: str) -> dict[str, str]:
 
 def _inside(address: str) -> str:
     """An address of ours to go on to, or nothing."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
     is_ours = not parts.scheme and not parts.netloc and address.startswith("/admin") and "\\" not in address
     return address if is_ours else ""

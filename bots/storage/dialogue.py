@@ -1,0 +1,169 @@
+"""One conversation as an operator reads it: bubbles, what each turn took, and what is remembered from where.
+
+Reads run as the web role inside `unit(contact=...)`: row-level security shows this contact's rows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+#: The place of a line in its conversation: time, side, number.
+Place = tuple[datetime, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bubble:
+    """One message: the contact's ("in"), the bot's ("out") or a person's of ours ("person")."""
+
+    id: UUID
+    side: str
+    kind: str
+    text: str | None
+    content_type: str
+    supported: bool
+    at: datetime
+    #: Of what went out: how far it came.
+    status: str | None
+    status_at: datetime | None
+    reason: str | None
+    turn: UUID | None
+    by: str | None
+    #: Where to read on: (at, rank, n) of this line.
+    rank: int
+    n: int
+
+    @property
+    def place(self) -> Place:
+        """Where this line stands."""
+        return (self.at, self.rank, self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSum:
+    """What one turn came to and what it took."""
+
+    id: UUID
+    number: int
+    state: str
+    reason: str | None
+    tries: int
+    opened_at: datetime
+    finished_at: datetime | None
+    answered_by: str | None
+    calls: int
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    model_ms: float
+    recalled: int
+    sends: int
+    #: From the newest message that the turn covers until the answer was ready to leave.
+    took_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A memory of the contact and where it comes from."""
+
+    id: UUID
+    kind: str
+    text: str
+    created_by: str
+    created_at: datetime
+    valid_to: datetime | None
+    superseded_by: str | None
+    source: UUID
+    source_text: str | None
+    source_at: datetime
+    source_conversation: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a conversation took in all."""
+
+    turns: int
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """A conversation, or a page of it; the oldest line comes first."""
+
+    bubbles: tuple[Bubble, ...]
+    turns: tuple[TurnSum, ...]
+    memories: tuple[Remembered, ...]
+    identities: tuple[tuple[str, str], ...]
+    cost: Cost
+    #: There are older lines than these.
+    has_more: bool
+
+
+def read(connection: Connection, *, contact: UUID, conversation: UUID, before: Place | None = None, limit: int = 100) -> Dialogue:
+    """Read a conversation's last lines, or those before a place."""
+    values: dict[str, Any] = {"conversation": conversation, "limit": limit + 1}
+    at, rank, n = before if before is not None else (None, None, None)
+    rows = connection.execute(_BUBBLES, values | {"at": at, "rank": rank, "n": n}).mappings().all()
+    bubbles = tuple(Bubble(**row) for row in reversed(rows[:limit]))
+    turns = sorted({bubble.turn for bubble in bubbles if bubble.turn is not None})
+    return Dialogue(
+        bubbles=bubbles,
+        turns=tuple(TurnSum(**row) for row in connection.execute(_TURNS, {"turns": turns}).mappings()) if turns else (),
+        memories=tuple(Remembered(**row) for row in connection.execute(_MEMORIES, {"contact": contact}).mappings()),
+        identities=tuple((row.kind, row.value) for row in connection.execute(_IDENTITIES, {"contact": contact})),
+        cost=Cost(**connection.execute(_COST, {"conversation": conversation}).mappings().one()),
+        has_more=len(rows) > limit,
+    )
+
+
+def has_turn(connection: Connection, *, conversation: UUID, turn: UUID) -> bool:
+    """Whether a turn belongs to a conversation."""
+    found = connection.execute(
+        text("select exists (select from turns where id = :turn and conversation_id = :conversation)"),
+        {"turn": turn, "conversation": conversation},
+    )
+    return bool(found.scalar())
+
+
+_BUBBLES = text("""
+    select id, side, kind, text, content_type, supported, at, status, status_at, reason, turn, by, rank, n from (
+        select i.id, case when i.kind = 'echo' then 'person' else 'in' end as side, i.kind, i.text, i.content_type, i.supported,
+            i.received_at as at, null as status, null::timestamptz as status_at, i.reason, i.turn_id as turn,
+            case when i.kind = 'echo' then 'the platform''s inbox' end as by, 0 as rank, i.arrival as n
+        from inbox i where i.conversation_id = :conversation and i.kind <> 'status'
+        union all
+        select o.id, case when t.answered_by is null then 'out' else 'person' end, 'message', o.body, 'text', true, o.created_at, o.status,
+            o.status_at, o.reason, o.turn_id, t.answered_by, 1, o.seq
+        from outbox o join turns t on t.tenant_id = o.tenant_id and t.id = o.turn_id where o.conversation_id = :conversation
+    ) lines
+    where cast(:at as timestamptz) is null or (at, rank, n) < (cast(:at as timestamptz), cast(:rank as integer), cast(:n as bigint))
+    order by at desc, rank desc, n desc limit :limit""")
+_TURNS = text("""
+    select t.id, t.number, t.state, t.reason, t.tries, t.opened_at, t.finished_at, t.answered_by, coalesce(c.calls, 0) as calls,
+        coalesce(c.tokens_in, 0) as tokens_in, coalesce(c.tokens_cached, 0) as tokens_cached, coalesce(c.tokens_out, 0) as tokens_out,
+        coalesce(c.model_ms, 0) as model_ms, (select count(*) from recalls r where r.tenant_id = t.tenant_id and r.turn_id = t.id) as recalled,
+        (select coalesce(sum(o.sends), 0) from outbox o where o.turn_id = t.id) as sends,
+        extract(epoch from t.finished_at - (select max(i.received_at) from inbox i where i.turn_id = t.id))::double precision as took_s
+    from turns t left join lateral (
+        select count(*) as calls, sum(m.tokens_in) as tokens_in, sum(m.tokens_cached) as tokens_cached, sum(m.tokens_out) as tokens_out,
+            sum(m.total_ms) as model_ms
+        from model_calls m where m.turn_id = t.id) c on true
+    where t.id = any(cast(:turns as uuid[])) order by t.number""")
+_MEMORIES = text("""
+    select m.id, m.kind, m.text, m.created_by, m.created_at, m.valid_to, s.text as superseded_by, m.source_inbox_id as source,
+        i.text as source_text, i.received_at as source_at, i.conversation_id as source_conversation
+    from memories m join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
+    left join memories s on s.tenant_id = m.tenant_id and s.id = m.superseded_by
+    where m.contact_id = :contact order by m.valid_to is not null, m.created_at desc, m.id limit 200""")
+_IDENTITIES = text("select kind, value from contact_identities where contact_id = :contact order by kind, created_at desc limit 20")
+_COST = text("""
+    select count(distinct t.id) as turns, coalesce(sum(m.tokens_in), 0) as tokens_in, coalesce(sum(m.tokens_cached), 0) as tokens_cached,
+        coalesce(sum(m.tokens_out), 0) as tokens_out
+    from turns t left join model_calls m on m.turn_id = t.id where t.conversation_id = :conversation""")

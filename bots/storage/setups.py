@@ -1,0 +1,130 @@
+"""What is known of accounts beside their secrets: the hops of the set-up, the last look at the platform, who answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from bots.domain import Account
+from bots.errors import NotFound
+from bots.storage import accounts
+from bots.storage.database import to_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How an account's set-up stands."""
+
+    bot: str
+    created_at: datetime
+    #: The address that it was connected at, without the account's own path; empty: the settings say it.
+    public_url: str
+    handshake_at: datetime | None
+    first_webhook_at: datetime | None
+    last_webhook_at: datetime | None
+    refused_at: datetime | None
+    #: The signature doctor's code for the last refused webhook.
+    refusal: str | None
+    #: Whether anything came for it, by its own address or by that of another account with the same app.
+    came: bool
+    #: Whether the platform has taken one of our messages, and told a status of one.
+    answered: bool
+    told: bool
+    health: dict[str, Any] | None
+    health_at: datetime | None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the newest webhook was refused."""
+        return self.refused_at is not None and (self.last_webhook_at is None or self.refused_at > self.last_webhook_at)
+
+
+_SETUPS = """
+select a.id, b.name as bot, a.created_at, coalesce(a.public_url, '') as public_url, a.handshake_at, a.first_webhook_at, a.last_webhook_at,
+    a.refused_at, a.refusal, a.health, a.health_at,
+    a.first_webhook_at is not null or exists (select from inbox i where i.account_id = a.id) as came,
+    exists (select from outbox o where o.account_id = a.id and o.external_id is not null) as answered,
+    exists (select from statuses s where s.account_id = a.id)
+        or exists (select from outbox o where o.account_id = a.id and o.status in ('delivered', 'read')) as told
+from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+where a.tenant_id = :tenant
+"""
+
+
+def mine(connection: Connection, *, tenant: UUID, account: UUID) -> Account:
+    """Find an account of this tenant. Raises NotFound."""
+    found = accounts.by_id(connection, account)
+    if found is None or found.tenant_id != tenant:
+        raise NotFound("There is no such account.")
+    return found
+
+
+def of(connection: Connection, *, tenant: UUID, account: UUID) -> tuple[Account, Setup]:
+    """An account and its set-up; crosses contacts. Raises NotFound."""
+    found = mine(connection, tenant=tenant, account=account)
+    row = connection.execute(text(_SETUPS + " and a.id = :account"), {"tenant": tenant, "account": account}).mappings().one_or_none()
+    if row is None:
+        raise NotFound("There is no such account.")
+    return found, _setup(row)
+
+
+def overview(connection: Connection, *, tenant: UUID) -> list[tuple[Account, Setup]]:
+    """All accounts with their set-ups, by channel and name, without those that bots are tried over; crosses contacts."""
+    known = {row["id"]: row for row in connection.execute(text(_SETUPS), {"tenant": tenant}).mappings()}
+    listed = [one for one in accounts.list_all(connection) if one.id in known and one.persona_version is None]
+    return [(one, _setup(known[one.id])) for one in listed]
+
+
+def keep_health(connection: Connection, account: Account, health: dict[str, Any]) -> None:
+    """Keep what the last look at the platform found."""
+    connection.execute(
+        text("update accounts set health = cast(:health as jsonb), health_at = now() where tenant_id = :tenant and id = :account"),
+        {"tenant": account.tenant_id, "account": account.id, "health": to_json(health)},
+    )
+
+
+def keep_address(connection: Connection, account: Account, public_url: str) -> None:
+    """Keep the address that the platform is told."""
+    connection.execute(
+        text("update accounts set public_url = :url where tenant_id = :tenant and id = :account"),
+        {"tenant": account.tenant_id, "account": account.id, "url": public_url or None},
+    )
+
+
+def point(connection: Connection, account: Account, *, bot: UUID) -> None:
+    """Let another bot answer. Raises NotFound."""
+    done = connection.execute(
+        text(
+            "update accounts set bot_id = :bot where tenant_id = :tenant and id = :account"
+            " and exists (select from bots where tenant_id = :tenant and id = :bot)"
+        ),
+        {"tenant": account.tenant_id, "account": account.id, "bot": bot},
+    )
+    if done.rowcount != 1:
+        raise NotFound("There is no such bot.")
+
+
+def describe(connection: Connection, account: Account, *, app_id: str, parent_id: str) -> None:
+    """Write down ids that an account made before did not have."""
+    connection.execute(
+        text("update accounts set app_id = :app, parent_id = :parent where tenant_id = :tenant and id = :account"),
+        {"tenant": account.tenant_id, "account": account.id, "app": app_id or None, "parent": parent_id or None},
+    )
+
+
+def erase(connection: Connection, *, tenant: UUID, account: UUID) -> dict[str, int]:
+    """Remove an account with all that came and went over it; returns how much of each. As crossing. Raises NotFound."""
+    # More than the web's usual two seconds: a busy account has millions of rows.
+    connection.execute(text("set local statement_timeout = '120s'"))
+    counts = connection.execute(text("select remove_account(:tenant, :account)"), {"tenant": tenant, "account": account}).scalar()
+    if counts is None:
+        raise NotFound("There is no such account.")
+    return dict(counts)
+
+
+def _setup(row: Any) -> Setup:
+    return Setup(**{name: value for name, value in row.items() if name != "id"})

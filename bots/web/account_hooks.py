@@ -1,0 +1,223 @@
+"""Where an account's webhooks go: registering the address where the API allows, saying what to paste where it does not, looking later."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from bots.channels.graph_setup import GraphSetup, Reply, app_token, is_meta
+from bots.domain import ChannelKind
+from bots.settings import Settings
+from bots.web.account_checks import Check, Offer, caller
+
+_OBJECTS = {ChannelKind.WHATSAPP: "whatsapp_business_account", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "instagram"}
+_FIELDS = {
+    ChannelKind.WHATSAPP: "messages",
+    ChannelKind.MESSENGER: "messages,messaging_postbacks,message_deliveries,message_reads,message_echoes,message_reactions,"
+    "message_edits,standby,messaging_handovers",
+    ChannelKind.INSTAGRAM: "messages,messaging_postbacks,messaging_seen,message_reactions,messaging_handover,standby",
+}
+_PLACES = {
+    "whatsapp": "App dashboard > WhatsApp > Configuration > Webhook > Edit. Then Manage: subscribe to `messages`.",
+    "messenger": "App dashboard > Messenger > Messenger API settings > Configure webhooks. Then subscribe the page to `messages`, "
+    "`messaging_postbacks`, `message_deliveries`, `message_reads` and `message_echoes`.",
+    "instagram": "App dashboard > Webhooks > choose Instagram > Subscribe to this object. Then subscribe to `messages`, "
+    "`messaging_postbacks` and `messaging_seen`.",
+    "login": "App dashboard > Instagram > API setup with Instagram login > Configure webhooks. Then subscribe to `messages`, "
+    "`messaging_postbacks` and `messaging_seen`.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """The address that the platform is to send webhooks to, and whether it can."""
+
+    url: str
+    state: str
+    words: str
+    mend: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the platform can reach it, as far as an address alone tells."""
+        return self.state == "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """An account's webhook: the address, and the word of the handshake."""
+
+    url: str
+    verify_token: str = field(repr=False)
+
+
+def address(settings: Settings, base: str, channel: ChannelKind, name: str) -> Address:
+    """Return an account's webhook address below the public address, or below the one that the page was opened at."""
+    root = (settings.public_url or base).rstrip("/")
+    url = f"{root}/webhooks/{channel.value}/{name}"
+    practice = not is_meta(settings.graph_url)
+    parts = urlsplit(root)
+    host = (parts.hostname or "").lower()
+    if practice and parts.scheme in {"http", "https"} and host:
+        plain = " Meta itself would insist on https and a public name." if parts.scheme == "http" else ""
+        return Address(url=url, state="ok", words=f"Practice: the practice platform reaches it.{plain}")
+    if parts.scheme != "https" or not host:
+        mend = "Put a proxy with a certificate before the webhook port and set CHINWAG_PUBLIC_URL=https://your-name."
+        return Address(url=url, state="bad", words="The platform sends webhooks to https addresses alone.", mend=mend)
+    if _is_private(host):
+        mend = "Set CHINWAG_PUBLIC_URL to the name that the world reaches this service by."
+        return Address(url=url, state="bad", words=f"{host} can be reached on this machine or in this network alone.", mend=mend)
+    return Address(url=url, state="ok", words="https, with a public name.")
+
+
+def place(channel: ChannelKind, door: str) -> str:
+    """Where on Meta's pages address and verify token are pasted."""
+    return _PLACES["login" if channel is ChannelKind.INSTAGRAM and door == "login" else channel.value]
+
+
+def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = False) -> list[Check]:
+    """Tell the platform where this account's webhooks go; each step says what came of it. The platform shakes hands meanwhile."""
+    with caller(settings, offer) as graph:
+        graph.app_secret = offer.app_secret
+        if offer.channel is ChannelKind.WHATSAPP:
+            return _register_number(graph, offer, hook)
+        if offer.by_login:
+            return [_subscribe(graph, offer, "me", _FIELDS[ChannelKind.INSTAGRAM], "Instagram account"), _by_hand(offer)]
+        app = _app_level(graph, offer, hook, take_over=take_over)
+        page = offer.external_id if offer.channel is ChannelKind.MESSENGER else offer.parent_id
+        fields = _FIELDS[ChannelKind.MESSENGER] if offer.channel is ChannelKind.MESSENGER else "messages"
+        return [app, _subscribe(graph, offer, page, fields, "Page")]
+
+
+def look(offer: Offer, expected: str, settings: Settings, *, number_hooks: dict[str, str] | None = None) -> tuple[Check, str]:
+    """Compare where webhooks really go with where they should; returns what was seen and the actual address."""
+    if offer.by_login:
+        with caller(settings, offer) as graph:
+            graph.app_secret = offer.app_secret
+            reply = graph.get("me/subscribed_apps", token=offer.access_token)
+        if reply.ok and reply.items("data"):
+            return Check(
+                key="hook", title="Webhook", state="ok", words="Subscribed. The address itself is shown on Meta's pages alone."
+            ), ""
+        words = f"The account is not subscribed ({reply.why})." if not reply.ok else "The account is not subscribed."
+        return Check(key="hook", title="Webhook", state="bad", words=words, mend="Register the webhook again."), ""
+    hooks = number_hooks or {}
+    actual = str(hooks.get("phone_number") or hooks.get("whatsapp_business_account") or "")
+    with caller(settings, offer) as graph:
+        graph.app_secret = offer.app_secret
+        if not actual:
+            app = _subscription(graph, offer)
+            actual = app if isinstance(app, str) else str(hooks.get("application") or "")
+        owner = offer.parent_id if offer.channel is not ChannelKind.MESSENGER else offer.external_id
+        apps = graph.get(f"{owner}/subscribed_apps", token=offer.access_token)
+    if offer.channel is ChannelKind.WHATSAPP and not hooks.get("phone_number"):
+        actual = _override(apps) or actual
+    if apps.ok and not apps.items("data"):
+        words = "No app is subscribed: nothing will come."
+        return Check(key="hook", title="Webhook", state="bad", words=words, mend="Register the webhook again."), actual
+    if not actual:
+        words = "The platform does not say where webhooks go."
+        mend = "Compare the address on Meta's pages with the one above."
+        return Check(key="hook", title="Webhook", state="warn", words=words, mend=mend), ""
+    if actual != expected:
+        # One app has one address for all its pages: any of our accounts may be the one that it names.
+        same = offer.channel is not ChannelKind.WHATSAPP and actual.rsplit("/", 1)[0] == expected.rsplit("/", 1)[0]
+        words = "Webhooks arrive by another account of this service that has the same app." if same else "Webhooks go to another address."
+        mend = "" if same else "Register the webhook again, or see who changed it."
+        return Check(key="hook", title="Webhook", state="ok" if same else "bad", words=words, mend=mend), actual
+    return Check(key="hook", title="Webhook", state="ok", words="Webhooks come here."), actual
+
+
+def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]:
+    steps: list[Check] = []
+    there = _subscription(graph, offer)
+    override: dict[str, str] = {}
+    if isinstance(there, str) and there and there != hook.url:
+        # The app's own address stays as it is for its other accounts; this business account gets its own.
+        override = {"override_callback_uri": hook.url, "verify_token": hook.verify_token}
+        steps.append(
+            Check(key="app", title="App's webhook", state="ok", words="The app keeps its address; this business account overrides it.")
+        )
+    else:
+        steps.append(_app_level(graph, offer, hook, take_over=True))
+    reply = graph.post(f"{offer.parent_id}/subscribed_apps", token=offer.access_token, body=override)
+    title = "Business account's subscription"
+    if reply.ok:
+        steps.append(Check(key="subscribed", title=title, state="ok", words="The app receives what is written to this business account."))
+    else:
+        mend = "On WhatsApp > Configuration paste address and verify token, and give the system user full control of the account."
+        steps.append(Check(key="subscribed", title=title, state="bad", words=f"The platform refused ({reply.why}).", mend=mend))
+    return steps
+
+
+def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, *, take_over: bool) -> Check:
+    title = "App's webhook"
+    there = _subscription(graph, offer)
+    if there == hook.url:
+        return Check(key="app", title=title, state="ok", words="The app sends here already.")
+    if isinstance(there, str) and there and not take_over:
+        if there.rsplit("/", 1)[0] == hook.url.rsplit("/", 1)[0]:
+            return Check(key="app", title=title, state="ok", words="The app sends to another account of this service; both share it.")
+        words = f"The app sends to {there} already, and an app has one address."
+        return Check(
+            key="app", title=title, state="bad", words=words, mend="Register again and tick that it may be taken over, or use another app."
+        )
+    body = {
+        "object": _OBJECTS[offer.channel],
+        "callback_url": hook.url,
+        "verify_token": hook.verify_token,
+        "fields": _FIELDS[offer.channel],
+        "include_values": "true",
+    }
+    reply = graph.post(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret), body=body)
+    if reply.ok:
+        return Check(key="app", title=title, state="ok", words="Registered; the platform shook hands.")
+    return _refused(reply, offer, title)
+
+
+def _refused(reply: Reply, offer: Offer, title: str) -> Check:
+    words = f"The platform did not take the address ({reply.why})."
+    told = reply.message.lower()
+    if "url" in told or "callback" in told or reply.code == 2200:
+        mend = "It called the address and got no right answer: is it reachable from outside, and does a proxy pass /webhooks on?"
+    else:
+        mend = f"Do it by hand: {place(offer.channel, offer.door)}"
+    return Check(key="app", title=title, state="bad", words=words, mend=mend)
+
+
+def _subscription(graph: GraphSetup, offer: Offer) -> str | None:
+    """The app's address for this channel's object; empty: none, None: it does not say."""
+    reply = graph.get(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret))
+    if not reply.ok:
+        return None
+    found = [one for one in reply.items("data") if one.get("object") == _OBJECTS[offer.channel] and one.get("active", True)]
+    return str(found[0].get("callback_url") or "")[:500] if found else ""
+
+
+def _subscribe(graph: GraphSetup, offer: Offer, owner: str, fields: str, title: str) -> Check:
+    reply = graph.ask("POST", f"{owner}/subscribed_apps", token=offer.access_token, query={"subscribed_fields": fields}, body={})
+    if reply.ok:
+        return Check(key="subscribed", title=f"{title}'s subscription", state="ok", words="The app receives what is written to it.")
+    mend = f"Do it by hand: {place(offer.channel, offer.door)}"
+    words = f"The platform refused ({reply.why})."
+    return Check(key="subscribed", title=f"{title}'s subscription", state="bad", words=words, mend=mend)
+
+
+def _by_hand(offer: Offer) -> Check:
+    words = "With Instagram login the address is set on Meta's pages alone."
+    return Check(key="app", title="App's webhook", state="bad", words=words, mend=place(offer.channel, offer.door))
+
+
+def _override(apps: Reply) -> str:
+    found = [str(one.get("override_callback_uri") or "") for one in apps.items("data")]
+    return next((one for one in found if one), "")
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".lan", ".test", ".invalid")):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host

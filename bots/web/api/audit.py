@@ -1,0 +1,60 @@
+"""The audit over JSON, for owners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from bots.domain import Role
+from bots.storage import audit
+from bots.storage.database import hot
+from bots.web.auth import Operator
+from bots.web.room import Room
+
+_Word = Annotated[str | None, Query(min_length=1, max_length=80, pattern=r"^[^\x00]*$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryView:
+    """One write: who did what to what."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: dict[str, Any] | None
+
+
+def router(room: Room) -> APIRouter:
+    """Build the endpoint."""
+    api = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+    owner = room.may(Role.OWNER)
+
+    @api.get("")
+    async def newest(
+        actor: _Word = None,
+        action: _Word = None,
+        before: UUID | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        operator: Operator = owner,
+    ) -> list[EntryView]:
+        """List the newest entries, or those before one; by actor, or of actions that begin like `bot`."""
+
+        def read() -> list[audit.Entry]:
+            find = partial(audit.newest, tenant=operator.tenant_id, actor=actor, action=action, before=before, limit=limit)
+            with hot(room.web) as connection:
+                return find(connection)
+
+        return [_view(entry) for entry in await room.do(read)]
+
+    return api
+
+
+def _view(entry: audit.Entry) -> EntryView:
+    return EntryView(id=entry.id, at=entry.at, actor=entry.actor, action=entry.action, subject=entry.subject, detail=entry.detail)

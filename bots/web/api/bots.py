@@ -1,0 +1,350 @@
+"""Bots over JSON: settings hold at once, a changed persona is a draft until it is published, any version can be tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.responses import Response
+
+from bots.domain import Bot, Role
+from bots.storage import personas
+from bots.storage.database import hot, unit
+from bots.web import diff, editor
+from bots.web.auth import Operator
+from bots.web.room import Room
+from bots.web.trial import Trials, is_waiting
+
+_NO_NUL = r"^[^\x00]*$"
+_MOST_VERSION = 2**31 - 1
+_MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such bot or version."}}
+_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "The name is taken, or something newer or in use is in the way."}}
+_CLEARED = ("apology_text", "language", "first_contact")
+
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=editor.MOST_NAME, pattern=editor.NAME)]
+_Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=editor.MOST_PERSONA, pattern=_NO_NUL)]
+_Profile = Annotated[str, StringConstraints(pattern=editor.PROFILE)]
+_Language = Annotated[str, StringConstraints(max_length=35, pattern=editor.LANGUAGE)]
+_Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=editor.MOST_WORDS, pattern=_NO_NUL)]
+_Said = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=_NO_NUL)]
+_Key = Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
+_Thread = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
+_Number = Annotated[int, Field(ge=1, le=_MOST_VERSION)]
+_Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+class NewBot(BaseModel):
+    """A bot to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: _Name
+    persona: _Persona
+    profile: _Profile = "default"
+    fallback_text: Annotated[_Words, Field(min_length=1)] | None = None
+    apology_text: _Words | None = None
+    memory_on: bool = True
+    language: _Language | None = None
+    first_contact: _Words | None = None
+
+
+class BotChange(BaseModel):
+    """What to change. What is left out stays; null takes the apology, the language or the first line away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: _Name | None = None
+    #: Becomes a draft.
+    persona: _Persona | None = None
+    #: The newest version when the wording was begun: 409 when there is a newer one.
+    base_version: _Number | None = None
+    profile: _Profile | None = None
+    fallback_text: Annotated[_Words, Field(min_length=1)] | None = None
+    apology_text: _Words | None = None
+    memory_on: bool | None = None
+    language: _Language | None = None
+    first_contact: _Words | None = None
+
+
+class ToPublish(BaseModel):
+    """Which version is to answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: _Number
+
+
+class ToSay(BaseModel):
+    """Words for a version of the bot. The same key again changes nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: _Said
+    #: Names the talk; another one starts afresh.
+    thread: _Thread
+    key: _Key
+    #: Left out: the newest.
+    version: _Number | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotView:
+    """A bot with its published persona."""
+
+    id: UUID
+    name: str
+    profile: str
+    language: str | None
+    persona: str
+    persona_version: int
+    newest_version: int
+    fallback_text: str
+    apology_text: str | None
+    first_contact: str | None
+    memory_on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotLine:
+    """A bot in a list."""
+
+    id: UUID
+    name: str
+    profile: str
+    persona_version: int
+    newest_version: int
+    accounts: int
+    memory_on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView:
+    """One wording of a persona."""
+
+    version: int
+    persona: str
+    created_at: datetime
+    created_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceView:
+    """A stretch of text that is the `same`, came (`ins`) or went (`del`)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The words are stored; this version answers them."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkLine:
+    """One message of a trial: the operator's (`in`) or the bot's (`out`)."""
+
+    id: UUID
+    side: str
+    text: str
+    at: datetime
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkView:
+    """A trial as it is now."""
+
+    typing: bool
+    waiting: bool
+    lines: list[TalkLine]
+
+
+def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by side
+    """Build the endpoints of bots."""
+    api = APIRouter(prefix="/api/v1/bots", tags=["bots"])
+    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
+    trials = Trials(web=room.web, crossing=room.crossing, keyring=room.keyring, settings=room.settings)
+
+    @api.get("")
+    async def list_bots(operator: Operator = viewer) -> list[BotLine]:
+        """List all bots by name."""
+
+        def read() -> list[personas.BotLine]:
+            with hot(room.web) as connection:
+                return personas.overview(connection, tenant=operator.tenant_id)
+
+        return [_line(line) for line in await room.do(read)]
+
+    @api.post("", status_code=201, responses=_MAY_CONFLICT)
+    async def make_bot(body: NewBot, operator: Operator = acting) -> BotView:
+        """Make a bot; its persona is version 1 and published."""
+
+        def make() -> BotView:
+            bot = Bot(
+                id=UUID(int=0),
+                tenant_id=operator.tenant_id,
+                name=body.name,
+                profile=body.profile,
+                persona=body.persona,
+                apology_text=body.apology_text or None,
+                memory_on=body.memory_on,
+                language=body.language,
+                first_contact=body.first_contact or None,
+            )
+            if body.fallback_text:
+                bot = replace(bot, fallback_text=body.fallback_text)
+            with unit(room.web) as connection:
+                return _view(editor.make(connection, bot, actor=operator.name), 1)
+
+        return await room.do(make)
+
+    @api.get("/{bot}", responses=_MAY_MISS)
+    async def get_bot(bot: UUID, operator: Operator = viewer) -> BotView:
+        """Read one bot."""
+
+        def read() -> BotView:
+            with unit(room.web) as connection:
+                newest = personas.versions(connection, tenant=operator.tenant_id, bot=bot, limit=1)[0].version
+                return _view(editor.wanted(connection, tenant=operator.tenant_id, bot=bot), newest)
+
+        return await room.do(read)
+
+    @api.patch("/{bot}", responses=_MAY_MISS | _MAY_CONFLICT)
+    async def change_bot(bot: UUID, body: BotChange, operator: Operator = acting) -> BotView:
+        """Change a bot. A changed persona is a draft: publish it. Everything else holds at once."""
+
+        def change() -> BotView:
+            with unit(room.web) as connection:
+                wanted = _changed(editor.wanted(connection, tenant=operator.tenant_id, bot=bot), body)
+                saved = editor.save(connection, wanted, persona=body.persona, actor=operator.name, base=body.base_version)
+                return _view(saved.bot, saved.newest)
+
+        return await room.do(change)
+
+    @api.delete("/{bot}", status_code=204, responses=_MAY_MISS | _MAY_CONFLICT)
+    async def remove_bot(bot: UUID, operator: Operator = acting) -> Response:
+        """Remove a bot that no account and no batch uses."""
+        await room.do(partial(editor.remove, room.web, room.crossing, tenant=operator.tenant_id, bot=bot, actor=operator.name))
+        return Response(status_code=204)
+
+    @api.get("/{bot}/versions", responses=_MAY_MISS)
+    async def list_versions(
+        bot: UUID,
+        before: Annotated[int | None, Query(ge=1, le=_MOST_VERSION)] = None,
+        limit: _Limit = 50,
+        operator: Operator = viewer,
+    ) -> list[VersionView]:
+        """List the versions of a persona, the newest first."""
+
+        def read() -> list[VersionView]:
+            with hot(room.web) as connection:
+                found = personas.versions(connection, tenant=operator.tenant_id, bot=bot, before=before, limit=limit)
+            return [_version(one) for one in found]
+
+        return await room.do(read)
+
+    @api.get("/{bot}/versions/{version}", responses=_MAY_MISS)
+    async def get_version(bot: UUID, version: _Number, operator: Operator = viewer) -> VersionView:
+        """Read one version."""
+
+        def read() -> VersionView:
+            with hot(room.web) as connection:
+                return _version(personas.version(connection, tenant=operator.tenant_id, bot=bot, version=version))
+
+        return await room.do(read)
+
+    @api.get("/{bot}/diff", responses=_MAY_MISS)
+    async def compare(
+        bot: UUID,
+        old: Annotated[int, Query(ge=1, le=_MOST_VERSION)],
+        new: Annotated[int, Query(ge=1, le=_MOST_VERSION)],
+        operator: Operator = viewer,
+    ) -> list[PieceView]:
+        """Tell what changed between two versions."""
+
+        def read() -> list[PieceView]:
+            with hot(room.web) as connection:
+                one = personas.version(connection, tenant=operator.tenant_id, bot=bot, version=old)
+                other = personas.version(connection, tenant=operator.tenant_id, bot=bot, version=new)
+            return [PieceView(kind=piece.kind, text=piece.text) for piece in diff.compare(one.text, other.text)]
+
+        return await room.do(read)
+
+    @api.post("/{bot}/publish", responses=_MAY_MISS)
+    async def publish(bot: UUID, body: ToPublish, operator: Operator = acting) -> BotView:
+        """Let a version answer, a newer or an older one."""
+
+        def go() -> BotView:
+            with unit(room.web) as connection:
+                found = editor.publish(connection, tenant=operator.tenant_id, bot=bot, version=body.version, actor=operator.name)
+                return _view(found, personas.versions(connection, tenant=operator.tenant_id, bot=bot, limit=1)[0].version)
+
+        return await room.do(go)
+
+    @api.post("/{bot}/try", status_code=202, responses=_MAY_MISS)
+    async def say(bot: UUID, body: ToSay, operator: Operator = acting) -> Taken:
+        """Say something to a version of the bot, over the console channel."""
+        words = partial(trials.say, tenant=operator.tenant_id, operator=operator.id, bot=bot, version=body.version)
+        return Taken(version=await room.do(partial(words, thread=body.thread, key=body.key, words=body.text)))
+
+    @api.get("/{bot}/try", responses=_MAY_MISS)
+    async def read_talk(
+        bot: UUID,
+        version: Annotated[int, Query(ge=1, le=_MOST_VERSION)],
+        thread: Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")],
+        operator: Operator = viewer,
+    ) -> TalkView:
+        """Read your own talk with a version of the bot."""
+        read = partial(trials.lines, tenant=operator.tenant_id, operator=operator.id, bot=bot, version=version, thread=thread)
+        found = await room.do(read)
+        lines = [TalkLine(id=line.id, side=line.side, text=line.text, at=line.at, status=line.status) for line in found.lines]
+        return TalkView(typing=found.is_typing, waiting=is_waiting(found), lines=lines)
+
+    return api
+
+
+def _changed(bot: Bot, body: BotChange) -> Bot:
+    given = body.model_dump(exclude_unset=True, exclude={"persona", "base_version"})
+    kept = {key: value for key, value in given.items() if value is not None}
+    cleared = {key: given[key] or None for key in _CLEARED if key in given}
+    return replace(bot, **(kept | cleared))
+
+
+def _line(line: personas.BotLine) -> BotLine:
+    return BotLine(
+        id=line.bot.id,
+        name=line.bot.name,
+        profile=line.bot.profile,
+        persona_version=line.bot.persona_version,
+        newest_version=line.newest,
+        accounts=line.accounts,
+        memory_on=line.bot.memory_on,
+    )
+
+
+def _view(bot: Bot, newest: int) -> BotView:
+    return BotView(
+        id=bot.id,
+        name=bot.name,
+        profile=bot.profile,
+        language=bot.language,
+        persona=bot.persona,
+        persona_version=bot.persona_version,
+        newest_version=newest,
+        fallback_text=bot.fallback_text,
+        apology_text=bot.apology_text,
+        first_contact=bot.first_contact,
+        memory_on=bot.memory_on,
+    )
+
+
+def _version(found: personas.Version) -> VersionView:
+    return VersionView(version=found.version, persona=found.text, created_at=found.created_at, created_by=found.created_by)

@@ -1,0 +1,36 @@
+"""Who am I, over JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from bots.domain import Role
+from bots.web.auth import Operator
+from bots.web.room import Room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """Who acts, and as what."""
+
+    id: UUID
+    name: str
+    #: By a token: the lower one of its role and its operator's.
+    role: Role
+    by_token: bool
+
+
+def router(room: Room) -> APIRouter:
+    """Build the endpoint."""
+    api = APIRouter(prefix="/api/v1/me", tags=["me"])
+    viewer = room.may(Role.VIEWER)
+
+    @api.get("")
+    async def me(operator: Operator = viewer) -> Me:
+        """Tell who acts."""
+        return Me(id=operator.id, name=operator.name, role=operator.role, by_token=operator.by_token)
+
+    return api

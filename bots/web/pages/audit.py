@@ -1,0 +1,68 @@
+"""Who changed what, for owners: the newest first, by actor or kind of action."""
+
+from __future__ import annotations
+
+from typing import cast
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bots.domain import Role
+from bots.storage import audit
+from bots.storage.database import hot
+from bots.web.auth import Operator
+from bots.web.room import Room
+
+_A_PAGE = 50
+
+
+class AuditPages:
+    """The endpoint of the page."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.routes = [room.page("/admin/audit", self._list, role=Role.OWNER)]
+
+    async def _list(self, request: Request, operator: Operator) -> Response:
+        asked = {key: request.query_params.get(key, "").replace("\0", "").strip()[:80] for key in ("actor", "action")}
+        before = _identity(request.query_params.get("before", ""))
+
+        def read() -> list[audit.Entry]:
+            with hot(self._room.web) as connection:
+                return audit.newest(
+                    connection,
+                    tenant=operator.tenant_id,
+                    actor=asked["actor"] or None,
+                    action=asked["action"] or None,
+                    before=before,
+                    limit=_A_PAGE + 1,
+                )
+
+        entries = await self._room.do(read)
+        older = None
+        if len(entries) > _A_PAGE:
+            entries = entries[:_A_PAGE]
+            older = "/admin/audit?" + urlencode({key: word for key, word in asked.items() if word} | {"before": str(entries[-1].id)})
+        return self._room.render(
+            request, operator, "audit.html", entries=[(entry, _words(entry)) for entry in entries], values=asked, older=older, before=before
+        )
+
+
+def _words(entry: audit.Entry) -> str:
+    """The detail as `version 3, before 2`."""
+    return ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in (entry.detail or {}).items())
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in cast("list[object]", value))
+    return str(value)
+
+
+def _identity(word: str) -> UUID | None:
+    try:
+        return UUID(word)
+    except ValueError:
+        return None

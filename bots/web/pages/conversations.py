@@ -1,0 +1,221 @@
+"""The pages of conversations: a live list with search, one conversation with its turns, and the hand that a person lends."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bots.domain import Role
+from bots.errors import Conflict
+from bots.storage.conversations import Head, State
+from bots.storage.dialogue import Bubble, Dialogue, TurnSum
+from bots.web import marks
+from bots.web.auth import Operator
+from bots.web.conversations import Conversations, wrong_with
+from bots.web.pictures import seconds
+from bots.web.reasons import explain
+from bots.web.room import Room
+
+_PAGE = 50
+_LINES = 100
+_FILTERS = (("", "All"), ("taken", "Taken over"), ("waiting", "Waiting for the bot"), ("unanswered", "Unanswered"))
+#: What a status of ours says to people.
+STATUS_WORDS = {
+    "queued": "waiting to be sent",
+    "sending": "being sent",
+    "unknown": "not known whether it arrived",
+    "accepted": "accepted by the platform",
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    "failed": "not sent",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A bubble, and the turn that ends with it."""
+
+    bubble: Bubble
+    why: str
+    turn: TurnSum | None
+
+
+class ConversationPages:
+    """The endpoints of the pages."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._conversations = Conversations(web=room.web, crossing=room.crossing)
+        one = "/admin/conversations/{conversation:uuid}"
+        self.routes = [
+            room.page("/admin/conversations", self._list),
+            room.page(one, self._show),
+            room.page(one + "/turns/{turn:uuid}", self._story),
+            room.post(one + "/take", self._take, role=Role.AGENT),
+            room.post(one + "/answer", self._answer, role=Role.AGENT),
+            room.post(one + "/give-back", self._give_back, role=Role.AGENT),
+        ]
+
+    async def _list(self, request: Request, operator: Operator) -> Response:
+        asked = request.query_params
+        search = asked.get("q", "").replace("\0", "").strip()[:100]
+        only = asked.get("only", "")
+        account = _uuid(asked.get("account", ""))
+        read = partial(
+            self._conversations.newest,
+            operator.tenant_id,
+            search=search,
+            account=account,
+            only=State(only) if only in {"taken", "waiting", "unanswered"} else None,
+            before=marks.read(asked.get("before", "")),
+            limit=_PAGE + 1,
+        )
+        heads = await self._room.do(read)
+        more = None
+        if len(heads) > _PAGE and (last := heads[_PAGE - 1]).newest_at is not None:
+            kept = {"q": search, "only": only, "account": str(account or "")}
+            more = "/admin/conversations?" + urlencode(
+                {name: value for name, value in kept.items() if value} | {"before": marks.after(last.newest_at, last.id)}
+            )
+        values: dict[str, Any] = {"heads": heads[:_PAGE], "more": more, "waits": _waits, "is_first": "before" not in asked}
+        if "part" in asked:
+            return self._part(request, operator, "conversations_part.html", **values)
+        accounts = await self._room.do(partial(self._conversations.accounts, operator.tenant_id))
+        return self._room.render(
+            request,
+            operator,
+            "conversations.html",
+            search=search,
+            only=only,
+            account=str(account or ""),
+            accounts=accounts,
+            filters=_FILTERS,
+            **values,
+        )
+
+    async def _show(self, request: Request, operator: Operator) -> Response:
+        return await self._conversation(request, operator)
+
+    async def _conversation(
+        self, request: Request, operator: Operator, *, status: int = 200, typed: str = "", error: str | None = None
+    ) -> Response:
+        conversation: UUID = request.path_params["conversation"]
+        before = marks.read_line(request.query_params.get("before", ""))
+        page = await self._room.do(partial(self._conversations.page, operator.tenant_id, conversation, before=before, limit=_LINES))
+        dialogue = page.dialogue
+        earlier = None
+        if dialogue.has_more and dialogue.bubbles:
+            earlier = f"/admin/conversations/{conversation}?before={marks.after_line(*dialogue.bubbles[0].place)}"
+        values: dict[str, Any] = {
+            "head": page.head,
+            "dialogue": dialogue,
+            "entries": entries(dialogue),
+            "earlier": earlier,
+            "is_newest": before is None,
+            "waits": _waits,
+            "status_words": STATUS_WORDS,
+            "say_seconds": seconds,
+            "mine": page.head.taken_by == operator.name,
+        }
+        if "part" in request.query_params:
+            return self._part(request, operator, "conversation_part.html", **values)
+        return self._room.render(
+            request,
+            operator,
+            "conversation.html",
+            status=status,
+            values={"words": typed},
+            errors={"words": error} if error else {},
+            **values,
+        )
+
+    def _part(self, request: Request, operator: Operator, template: str, **values: Any) -> Response:
+        """The part of a page that is read again and again: its digest says whether anything is new."""
+        answer = self._room.render(request, operator, template, **values)
+        tag = '"' + hashlib.sha256(bytes(answer.body)).hexdigest()[:20] + '"'
+        if request.headers.get("if-none-match") == tag:
+            answer = Response(status_code=304, headers={"Cache-Control": "no-store"})
+        answer.headers["ETag"] = tag
+        return answer
+
+    async def _story(self, request: Request, operator: Operator) -> Response:
+        conversation, turn = request.path_params["conversation"], request.path_params["turn"]
+        head, story = await self._room.do(partial(self._conversations.story, operator.tenant_id, conversation, turn))
+        prompts = [_prompt(call.prompt) for call in story.calls]
+        template = "turn_part.html" if "part" in request.query_params else "turn.html"
+        return self._room.render(request, operator, template, head=head, story=story, prompts=prompts, say_seconds=seconds)
+
+    async def _take(self, request: Request, operator: Operator) -> Response:
+        conversation: UUID = request.path_params["conversation"]
+        await self._room.do(partial(self._conversations.take, operator.tenant_id, conversation, by=operator.name))
+        return self._room.see_other(f"/admin/conversations/{conversation}", flash="You have this conversation. The bot is silent.")
+
+    async def _give_back(self, request: Request, operator: Operator) -> Response:
+        conversation: UUID = request.path_params["conversation"]
+        await self._room.do(partial(self._conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
+        return self._room.see_other(f"/admin/conversations/{conversation}", flash="Given back. The bot answers again.")
+
+    async def _answer(self, request: Request, operator: Operator) -> Response:
+        conversation: UUID = request.path_params["conversation"]
+        words = (await self._room.form(request)).get("words", "").replace("\r\n", "\n")
+        wrong = wrong_with(words)
+        if wrong is not None:
+            # Another tenant's conversation is not found before anything is said about the form.
+            return await self._conversation(request, operator, status=422, typed=words, error=wrong)
+        try:
+            await self._room.do(partial(self._conversations.answer, operator.tenant_id, conversation, words, by=operator.name))
+        except Conflict as error:
+            # What was typed must not be lost because a colleague was quicker.
+            return await self._conversation(request, operator, status=409, typed=words, error=str(error))
+        return self._room.see_other(f"/admin/conversations/{conversation}#answer")
+
+
+def entries(dialogue: Dialogue) -> list[Entry]:
+    """Put each turn under its last bubble."""
+    turns = {turn.id: turn for turn in dialogue.turns}
+    last = {bubble.turn: bubble.id for bubble in dialogue.bubbles}
+    return [
+        Entry(
+            bubble=bubble,
+            why=explain("send", bubble.reason, state=bubble.status or "").words if bubble.status in {"failed", "unknown"} else "",
+            turn=turns.get(bubble.turn) if bubble.turn is not None and last[bubble.turn] == bubble.id else None,
+        )
+        for bubble in dialogue.bubbles
+    ]
+
+
+def _waits(head: Head) -> str:
+    """How long the contact waits, in plain words; minutes suffice, so that a live page need not change each second."""
+    if head.unanswered_since is None:
+        return ""
+    waited = (datetime.now(UTC) - head.unanswered_since).total_seconds()
+    if waited < 60:
+        return "less than a minute"
+    return seconds(waited // 60 * 60) if waited >= 120 else "1 min"
+
+
+def _prompt(prompt: object) -> list[tuple[str, str]]:
+    """A prompt as pairs of role and words; a form that is not known is shown as it is."""
+    try:
+        messages: Sequence[dict[str, str]] = msgspec.convert(prompt, list[dict[str, str]])
+    except msgspec.ValidationError:
+        return [("prompt", msgspec.json.format(msgspec.json.encode(prompt)).decode())]
+    return [(message.get("role", "?"), message.get("content", "")) for message in messages]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

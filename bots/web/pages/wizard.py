@@ -1,0 +1,252 @@
+"""The wizard that connects an account: choose a channel, fill in what Meta's pages say, see every check, watch the hops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bots.domain import ChannelKind, Role
+from bots.errors import Conflict, NotFound
+from bots.web import connect
+from bots.web.account_checks import Check, Offer
+from bots.web.account_hooks import place
+from bots.web.auth import Operator
+from bots.web.connect import Unfit, desk_of
+from bots.web.room import Room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One value of the form and where it is found."""
+
+    name: str
+    label: str
+    hint: str
+    secret: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One choice of the wizard."""
+
+    key: str
+    title: str
+    words: str
+    channel: ChannelKind
+    door: str
+    fields: tuple[Field, ...]
+
+
+_APP = Field(name="app_id", label="App id", hint="App dashboard > App settings > Basic, at the top.")
+_SECRET = Field(name="app_secret", label="App secret", secret=True, hint="App dashboard > App settings > Basic > App secret > Show.")
+_PAGE_TOKEN = (
+    "App dashboard > Messenger > Messenger API settings > Generate access tokens > Generate, beside the page. "  # noqa: S105 - no secret
+    "Permissions: "
+)
+KINDS = {
+    kind.key: kind
+    for kind in (
+        Kind(
+            key="whatsapp",
+            title="WhatsApp",
+            words="A number on the WhatsApp Cloud API.",
+            channel=ChannelKind.WHATSAPP,
+            door="page",
+            fields=(
+                _APP,
+                _SECRET,
+                Field(
+                    name="external_id",
+                    label="Phone number id",
+                    hint="App dashboard > WhatsApp > API Setup > From, below the number: digits only, not the phone number itself.",
+                ),
+                Field(
+                    name="parent_id",
+                    label="WhatsApp business account id",
+                    hint="App dashboard > WhatsApp > API Setup, beside the phone number id.",
+                ),
+                Field(
+                    name="access_token",
+                    label="Access token",
+                    secret=True,
+                    hint="Business settings > Users > System users > Generate token, with whatsapp_business_messaging and "
+                    "whatsapp_business_management. The one on API Setup lives a day.",
+                ),
+            ),
+        ),
+        Kind(
+            key="messenger",
+            title="Messenger",
+            words="A Facebook page.",
+            channel=ChannelKind.MESSENGER,
+            door="page",
+            fields=(
+                _APP,
+                _SECRET,
+                Field(name="external_id", label="Page id", hint="On the page: About > Page transparency. Digits only."),
+                Field(
+                    name="access_token",
+                    label="Page access token",
+                    secret=True,
+                    hint=_PAGE_TOKEN + "pages_messaging, pages_manage_metadata.",
+                ),
+            ),
+        ),
+        Kind(
+            key="instagram",
+            title="Instagram, through a Facebook page",
+            words="A professional account that is linked to a page.",
+            channel=ChannelKind.INSTAGRAM,
+            door="page",
+            fields=(
+                _APP,
+                _SECRET,
+                Field(name="parent_id", label="Page id", hint="The page that the account is linked to: About > Page transparency."),
+                Field(name="external_id", label="Instagram account id", hint="Left empty, it is read from the page.", required=False),
+                Field(
+                    name="access_token",
+                    label="Page access token",
+                    secret=True,
+                    hint=_PAGE_TOKEN + "instagram_basic, instagram_manage_messages, pages_manage_metadata.",
+                ),
+            ),
+        ),
+        Kind(
+            key="instagram_login",
+            title="Instagram login",
+            words="A professional account without a Facebook page.",
+            channel=ChannelKind.INSTAGRAM,
+            door="login",
+            fields=(
+                Field(
+                    name="app_id", label="Instagram app id", hint="App dashboard > Instagram > API setup with Instagram login, at the top."
+                ),
+                Field(
+                    name="app_secret",
+                    label="Instagram app secret",
+                    secret=True,
+                    hint="On the same page, below the id. It is another one than the secret under App settings > Basic.",
+                ),
+                Field(name="external_id", label="Instagram account id", hint="Left empty, the token tells it.", required=False),
+                Field(
+                    name="access_token",
+                    label="Access token",
+                    secret=True,
+                    hint="On the same page > Generate access tokens. It lives 60 days.",
+                ),
+            ),
+        ),
+    )
+}
+
+
+class WizardPages:
+    """The wizard's endpoints."""
+
+    def __init__(self, room: Room) -> None:
+        self._room, self._connections = room, connect.of(room)
+        self.routes = [
+            room.page("/admin/accounts/connect", self._choose, role=Role.OPERATOR),
+            room.page("/admin/accounts/connect/{kind}", self._ask, role=Role.OPERATOR),
+            room.post("/admin/accounts/connect/{kind}", self._connect, role=Role.OPERATOR),
+        ]
+
+    async def _choose(self, request: Request, operator: Operator) -> Response:
+        return self._room.render(request, operator, "connect.html", kinds=KINDS.values(), practises=self._connections.practises)
+
+    async def _ask(self, request: Request, operator: Operator) -> Response:
+        kind = _kind(request)
+        practice = "practice" in request.query_params and self._connections.practises
+        values, secrets = {"name": ""}, dict[str, str]()
+        if practice:
+            world = await self._room.do(self._connections.world) or {}
+            given = world.get(kind.key)
+            told = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+            found = {one.name: str(told.get(one.name, "")) for one in kind.fields}
+            secrets = {one.name: found[one.name] for one in kind.fields if one.secret and found[one.name]}
+            values = {
+                **{name: value for name, value in found.items() if name not in secrets},
+                "name": f"practice-{kind.key.replace('_', '-')}",
+            }
+        return await self._form(request, operator, kind, values=values, secrets=secrets, practice=practice)
+
+    async def _form(
+        self,
+        request: Request,
+        operator: Operator,
+        kind: Kind,
+        *,
+        values: dict[str, str],
+        errors: dict[str, str] | None = None,
+        checks: tuple[Check, ...] = (),
+        status: int = 200,
+        **more: Any,
+    ) -> Response:
+        bots = await self._room.do(partial(self._connections.bots, desk_of(request, operator)))
+        given: dict[str, Any] = {"secrets": dict[str, str](), "practice": False, **more}
+        return self._room.render(
+            request,
+            operator,
+            "connect_form.html",
+            status=status,
+            kind=kind,
+            bots=[(str(one.id), one.name) for one in bots],
+            values=values,
+            errors=errors or {},
+            checks=checks,
+            practises=self._connections.practises,
+            **given,
+        )
+
+    async def _connect(self, request: Request, operator: Operator) -> Response:
+        kind, form = _kind(request), await self._room.form(request)
+        given = {one.name: form.get(one.name, "").strip()[:2000] for one in kind.fields}
+        name, bot = form.get("name", "").strip()[:80], _bot(form.get("bot", ""))
+        kept = {one.name: given[one.name] for one in kind.fields if not one.secret} | {"name": name, "bot": form.get("bot", "")}
+        offer = Offer(
+            channel=kind.channel,
+            door=kind.door,
+            name=name,
+            external_id=given.get("external_id", ""),
+            app_id=given["app_id"],
+            app_secret=given["app_secret"],
+            access_token=given["access_token"],
+            parent_id=given.get("parent_id", ""),
+        )
+        again = partial(self._form, request, operator, kind, values=kept, status=422)
+        desk = desk_of(request, operator)
+        if bot is None:
+            return await again(errors={"bot": "Choose the bot that answers."})
+        try:
+            done = await self._room.do(partial(self._connections.connect, desk, offer, bot))
+        except Unfit as error:
+            return await again(errors=error.errors, checks=error.checks)
+        except NotFound:
+            return await again(errors={"bot": "This bot is gone. Choose another one."})
+        except Conflict as error:
+            return await again(errors={"name": str(error)})
+        standing = await self._room.do(partial(self._connections.one, desk, done.account.id))
+        where = place(kind.channel, kind.door)
+        return self._room.render(
+            request, operator, "connect_done.html", done=done, standing=standing, where=where, practises=self._connections.practises
+        )
+
+
+def _kind(request: Request) -> Kind:
+    found = KINDS.get(request.path_params["kind"])
+    if found is None:
+        raise NotFound("There is no such channel.")
+    return found
+
+
+def _bot(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

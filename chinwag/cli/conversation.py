@@ -1,0 +1,119 @@
+"""`chinwag conversation`: read conversations, take one over, answer, give it back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import typer
+
+from bots.storage.conversations import Head, State
+from bots.storage.database import open_engine
+from bots.web.conversations import Conversations, wrong_with
+from chinwag.cli.database import desk
+
+app = typer.Typer(no_args_is_help=True, help="Read conversations; take one over, answer, give it back.")
+
+_Id = Annotated[UUID, typer.Argument(help="The conversation's id; `chinwag conversation list` shows it.")]
+_By = Annotated[str, typer.Option("--by", help="In whose name.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Only(StrEnum):
+    """Which conversations."""
+
+    TAKEN = "taken"
+    WAITING = "waiting"
+    UNANSWERED = "unanswered"
+
+
+@app.command("list")
+def list_(
+    search: Annotated[str, typer.Option("--search", help="A part of a name, of a number, or of what was said lately.")] = "",
+    only: Annotated[Only | None, typer.Option("--only", help="Taken over, waiting for the bot, or unanswered by anybody.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    as_json: _Json = False,
+) -> None:
+    """List conversations, the one that was written in last first."""
+    with _conversations() as (conversations, tenant):
+        heads = conversations.newest(tenant, search=search.replace("\0", ""), only=State(only.value) if only else None, limit=limit)
+    for head in heads:
+        sys.stdout.write(_json(head) if as_json else _line(head))
+
+
+@app.command()
+def show(conversation: _Id, as_json: _Json = False) -> None:
+    """Show a conversation's last messages, its memories and what it cost."""
+    with _conversations() as (conversations, tenant):
+        page = conversations.page(tenant, conversation)
+    if as_json:
+        sys.stdout.write(_json(page))
+        return
+    sys.stdout.write(_line(page.head))
+    for bubble in page.dialogue.bubbles:
+        who = {"in": page.head.contact, "out": "bot"}.get(bubble.side, bubble.by or "person")
+        status = f" ({bubble.status})" if bubble.status else ""
+        sys.stdout.write(f"{bubble.at:%Y-%m-%d %H:%M:%S}  {who}{status}: {bubble.text or '[' + bubble.content_type + ']'}\n")
+    for memory in page.dialogue.memories:
+        sys.stdout.write(f"remembered: {memory.kind}: {memory.text}{'' if memory.valid_to is None else ' (no longer)'}\n")
+    cost = page.dialogue.cost
+    sys.stdout.write(f"{cost.turns} turns; tokens {cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out\n")
+
+
+@app.command()
+def take(conversation: _Id, by: _By = "cli") -> None:
+    """Take a conversation over: the bot is silent until it is given back."""
+    with _conversations() as (conversations, tenant):
+        conversations.take(tenant, conversation, by=by, actor="cli")
+    sys.stdout.write(f"{by} has it; the bot is silent. chinwag conversation give-back {conversation} ends that.\n")
+
+
+@app.command()
+def answer(
+    conversation: _Id, words: Annotated[str, typer.Argument(help="The answer; - reads it from standard input.")], by: _By = "cli"
+) -> None:
+    """Answer in a conversation that was taken over."""
+    said = sys.stdin.read() if words == "-" else words
+    said = said.replace("\0", "")
+    wrong = wrong_with(said)
+    if wrong is not None:
+        raise typer.BadParameter(wrong)
+    with _conversations() as (conversations, tenant):
+        turn = conversations.answer(tenant, conversation, said, by=by, actor="cli")
+    sys.stdout.write(f"On its way: turn {turn}.\n")
+
+
+@app.command("give-back")
+def give_back(conversation: _Id) -> None:
+    """Let the bot answer again."""
+    with _conversations() as (conversations, tenant):
+        conversations.give_back(tenant, conversation, actor="cli")
+    sys.stdout.write("Given back; the bot answers again.\n")
+
+
+@contextmanager
+def _conversations() -> Generator[tuple[Conversations, UUID]]:
+    with desk() as at:
+        web = open_engine(at.settings.web_database_url, pool=1, name="cli talk")
+        crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli crossing")
+        try:
+            yield Conversations(web=web, crossing=crossing), at.tenant
+        finally:
+            web.dispose()
+            crossing.dispose()
+
+
+def _line(head: Head) -> str:
+    state = f"taken by {head.taken_by}" if head.state is State.TAKEN else head.state.value
+    words = " ".join((head.last_words or "").split())[:60]
+    return f"{head.id}  {head.channel.value}:{head.account}  {head.contact}  {state}  {words}\n"
+
+
+def _json(value: object) -> str:
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False) + "\n"

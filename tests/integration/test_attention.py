@@ -1,0 +1,360 @@
+"""What wants attention: reasons in words, and each button against a real database; quarantined webhooks through the real web."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from bots.crypto import Keyring
+from bots.domain import ChannelKind, DeliveryStatus, Outcome, Retry, Role
+from bots.errors import Conflict, NotFound
+from bots.settings import Settings
+from bots.storage import accounts, attention
+from bots.storage.attention import TroubleKind
+from bots.storage.database import unit
+from bots.web.attention import Action, Attention
+from tests.support import build
+from tests.support.cluster import Cluster
+from tests.support.desk import Desk, a_message, a_phone, a_status
+from tests.support.operators import Seat, a_token
+from tests.support.stack import Stack
+
+
+def _attention(desk: Desk) -> Attention:
+    return Attention(crossing=desk.crossing, keyring=desk.keyring, settings=Settings())
+
+
+def _act(desk: Desk, kind: TroubleKind, id_: UUID, action: Action) -> None:
+    _attention(desk).act(desk.account.tenant_id, kind, id_, action, actor="ana")
+
+
+def _troubles(desk: Desk, kind: TroubleKind | None = None) -> list[attention.Trouble]:
+    return _attention(desk).troubles(desk.account.tenant_id, kind=kind)
+
+
+def _unknown(desk: Desk) -> UUID:
+    """A message of which nothing was ever heard."""
+    desk.let_in(a_message())
+    sending = desk.answered(parts=["one", "two"])
+    desk.end(sending, Outcome.UNKNOWN, reconcile_s=0)
+    again = desk.next_send()
+    assert again is not None
+    desk.end(again, Outcome.UNKNOWN, reconcile_s=0)
+    behind = desk.next_send()
+    assert behind is not None
+    desk.end(behind)
+    assert desk.next_send() is None
+    return sending.message
+
+
+def _dead(desk: Desk, **more: Any) -> UUID:
+    desk.let_in(a_message("please", **more))
+    claim = desk.claimed()
+    desk.finish(claim, state="dead", reason="error:ValueError", answer=None, parts=[])
+    return claim.turn
+
+
+def test_an_unknown_message_is_sent_once_more_when_an_operator_says_so(desk: Desk) -> None:
+    message = _unknown(desk)
+    assert [(t.id, t.state, t.reason) for t in _troubles(desk)] == [(message, "unknown", "unknown")]
+
+    _act(desk, TroubleKind.SEND, message, Action.RESEND)
+
+    sending = desk.next_send()
+    assert sending is not None
+    assert sending.message == message
+    desk.end(sending, external_id="wamid.NEW")
+    desk.let_in(a_status("wamid.NEW", DeliveryStatus.READ))
+    assert desk.value("select status from outbox where id = %s", message) == "read"
+    assert _troubles(desk) == []
+
+
+def test_an_unknown_message_that_is_settled_is_not_sent_again(desk: Desk) -> None:
+    message = _unknown(desk)
+
+    _act(desk, TroubleKind.SEND, message, Action.SETTLE)
+
+    assert desk.value("select status from outbox where id = %s", message) == "accepted"
+    assert (desk.next_send(), _troubles(desk)) == (None, [])
+    with pytest.raises(Conflict):
+        _act(desk, TroubleKind.SEND, message, Action.RESEND)
+
+
+def test_settling_a_message_lets_the_part_behind_it_leave(desk: Desk) -> None:
+    desk.let_in(a_message())
+    sending = desk.answered(parts=["one", "two"])
+    desk.end(sending, Outcome.UNKNOWN, reconcile_s=3600)
+    assert desk.next_send() is None
+
+    _act(desk, TroubleKind.SEND, sending.message, Action.SETTLE)
+
+    behind = desk.next_send()
+    assert behind is not None
+    assert behind.text == "two"
+
+
+def test_a_message_that_the_platform_failed_later_is_sent_again_under_a_new_id(desk: Desk) -> None:
+    desk.let_in(a_message())
+    sending = desk.answered()
+    desk.end(sending, external_id="wamid.OLD")
+    desk.do("select apply_status(%s, 'wamid.OLD', 'failed', null, 131026)", desk.account.id)
+    trouble = _troubles(desk)[0]
+    assert (trouble.state, trouble.reason) == ("failed", "platform:131026")
+
+    _act(desk, TroubleKind.SEND, trouble.id, Action.RESEND)
+    again = desk.next_send()
+    assert again is not None
+    desk.end(again, external_id="wamid.NEW")
+    desk.let_in(a_status("wamid.NEW", DeliveryStatus.DELIVERED))
+
+    assert desk.rows("select status, external_id, reason from outbox") == [("delivered", "wamid.NEW", None)]
+
+
+def test_a_failed_message_is_not_settled_but_dismissed(desk: Desk) -> None:
+    desk.let_in(a_message())
+    desk.end(desk.answered(), Outcome.REJECTED, retry=Retry.NEVER, error_code=131047)
+    trouble = _troubles(desk)[0]
+
+    with pytest.raises(Conflict):
+        _act(desk, TroubleKind.SEND, trouble.id, Action.SETTLE)
+    _act(desk, TroubleKind.SEND, trouble.id, Action.DISMISS)
+
+    assert _troubles(desk) == []
+    assert desk.value("select status from outbox") == "failed"
+
+
+def test_a_dead_turns_messages_go_to_a_fresh_turn(desk: Desk) -> None:
+    turn = _dead(desk)
+
+    _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+
+    claim = desk.claimed()
+    assert (claim.turn == turn, [message.text for message in claim.messages], claim.tries) == (False, ["please"], 0)
+    assert desk.value("select state || ' ' || reason from turns where id = %s", turn) == "skipped replayed:error:ValueError"
+    with pytest.raises(Conflict):
+        _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+
+
+def test_a_dead_turn_of_a_closed_talk_is_replayed_in_an_open_one(desk: Desk) -> None:
+    turn = _dead(desk)
+    desk.do("update conversations set closed_at = now()")
+
+    _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+
+    claim = desk.claimed()
+    assert [message.text for message in claim.messages] == ["please"]
+    assert desk.value("select closed_at is null from conversations where id = %s", claim.conversation)
+
+
+def test_a_dead_turn_of_a_talk_that_a_person_has_waits_for_that_person(desk: Desk) -> None:
+    turn = _dead(desk)
+    desk.do("select take_over(id, 'ana', null) from conversations")
+
+    _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+
+    assert desk.claim() is None
+    assert desk.value("select waiting_since is not null from conversations")
+
+
+def test_a_dismissed_turn_and_a_dismissed_webhook_are_shown_no_longer(desk: Desk) -> None:
+    turn = _dead(desk)
+    desk.let_in(quarantine="no JSON")
+    assert {t.kind for t in _troubles(desk)} == {TroubleKind.TURN, TroubleKind.ENVELOPE}
+    envelope = _troubles(desk, TroubleKind.ENVELOPE)[0].id
+
+    _act(desk, TroubleKind.TURN, turn, Action.DISMISS)
+    _act(desk, TroubleKind.ENVELOPE, envelope, Action.DISMISS)
+
+    assert _troubles(desk) == []
+    assert desk.value("select state from envelopes where id = %s", envelope) == "dismissed"
+    assert desk.claim() is None
+
+
+def test_a_parked_account_is_resumed_and_sends_what_waited(desk: Desk) -> None:
+    desk.let_in(a_message())
+    desk.end(desk.answered(), Outcome.REJECTED, retry=Retry.ASK_OPERATOR, error_code=190, retry_after_s=0)
+    assert desk.next_send() is None
+    trouble = _troubles(desk)[0]
+    assert (trouble.kind, trouble.reason) == (TroubleKind.ACCOUNT, "code:190")
+
+    _act(desk, TroubleKind.ACCOUNT, trouble.id, Action.RESUME)
+
+    assert desk.next_send() is not None
+    assert _troubles(desk, TroubleKind.ACCOUNT) == []
+
+
+def test_every_action_leaves_a_row_in_the_audit(desk: Desk) -> None:
+    _act(desk, TroubleKind.TURN, _dead(desk), Action.DISMISS)
+
+    assert desk.rows("select actor, action, split_part(subject, ':', 1) from audit") == [("ana", "attention.dismiss", "turn")]
+
+
+@pytest.mark.parametrize("kind", list(TroubleKind))
+def test_what_is_not_there_or_not_ours_is_not_found(desk: Desk, kind: TroubleKind) -> None:
+    ours = {TroubleKind.TURN: _dead(desk), TroubleKind.ACCOUNT: desk.account.id}
+    desk.do("update accounts set state = 'needs_attention'")
+    action = Action.RESUME if kind is TroubleKind.ACCOUNT else Action.RESEND if kind is TroubleKind.SEND else Action.REPLAY
+
+    for tenant, id_ in ((desk.account.tenant_id, uuid4()), (uuid4(), ours.get(kind, uuid4()))):
+        with pytest.raises(NotFound):
+            _attention(desk).act(tenant, kind, id_, action, actor="ana")
+    assert _attention(desk).troubles(uuid4()) == []
+    assert sum(_attention(desk).count(uuid4()).values()) == 0
+
+
+def test_pages_hold_each_trouble_once_and_the_count_says_how_many(desk: Desk) -> None:
+    for n in range(7):
+        _dead(desk, by=(a_phone(f"3460000000{n}"),))
+    desk.let_in(quarantine="no JSON")
+    seen: list[UUID] = []
+    before: tuple[datetime, UUID] | None = None
+    while True:
+        with unit(desk.crossing) as connection:
+            page = attention.troubles(connection, tenant=desk.account.tenant_id, before=before, limit=3)
+        if not page:
+            break
+        seen += [trouble.id for trouble in page]
+        before = (page[-1].at, page[-1].id)
+
+    assert len(seen) == len(set(seen)) == 8
+    assert sum(_attention(desk).count(desk.account.tenant_id).values()) == 8
+
+
+# Through the web
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(cluster, Path(tmp_path_factory.mktemp("attention"))) as running:
+        running.settles = False
+        running.start_web()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(served: Stack) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {a_token(served, Role.AGENT)}"}
+    with httpx.Client(base_url=f"{served.web_url}/api/v1", headers=headers, timeout=20, trust_env=False) as client:
+        yield client
+
+
+def _quarantine(stack: Stack, body: bytes, reason: str) -> UUID:
+    """A webhook as an older version would have put it aside."""
+    with stack.owner.begin() as connection:
+        return connection.execute(
+            text(
+                "insert into envelopes (tenant_id, account_id, body, state, reason)"
+                " select tenant_id, id, :body, 'quarantined', :reason from accounts where name = 'test' returning id"
+            ),
+            {"body": body, "reason": reason},
+        ).scalar_one()
+
+
+def test_a_quarantined_webhook_that_is_understood_now_becomes_a_message_once(served: Stack, api: httpx.Client) -> None:
+    person = build.a_person()
+    message = build.a_text(person, "hello")
+    body = build.a_webhook(messages=[message], people=[person])
+    envelope = _quarantine(served, body, "not understood then")
+
+    with Seat(served, Role.AGENT) as seat:
+        page = seat.get("/admin/attention?kind=envelope").text
+        assert "not understood then" in page
+        done = seat.post(f"/admin/attention/envelope/{envelope}/replay", kind="envelope")
+    assert (done.status_code, done.headers["location"]) == (303, "/admin/attention?kind=envelope")
+
+    served.post(body)
+    assert served.one("select count(*) from inbox where event_key = :key", key=message["id"]) == 1
+    # The body stands where the contact's name is on it, so that an erasure finds it.
+    rows = served.rows(
+        "select e.id = :old as old, e.state, e.body is not null as kept, exists (select from envelope_contacts where envelope_id = e.id) as named"
+        " from envelopes e where e.id = :old or e.id = (select envelope_id from inbox where event_key = :key) order by 1",
+        old=envelope,
+        key=message["id"],
+    )
+    assert [tuple(row.values()) for row in rows] == [(False, "parsed", True, True), (True, "parsed", False, False)]
+    assert api.post(f"/attention/envelope/{envelope}/replay").status_code == 409
+
+
+def test_a_webhook_that_is_still_not_understood_stays_where_it_is(served: Stack, api: httpx.Client) -> None:
+    envelope = _quarantine(served, b"this is no JSON", "old")
+
+    refused = api.post(f"/attention/envelope/{envelope}/replay")
+
+    assert (refused.status_code, "Still not understood" in refused.json()["error"]) == (409, True)
+    assert served.one("select state from envelopes where id = :id", id=envelope) == "quarantined"
+    assert api.post(f"/attention/envelope/{envelope}/dismiss").status_code == 200
+
+
+def test_what_postgres_cannot_hold_stays_quarantined(served: Stack, api: httpx.Client) -> None:
+    person = build.a_person()
+    message = build.a_text(person, "nul", wamid="wamid.\0bad")
+    envelope = _quarantine(served, json.dumps({"x": 1}).encode(), "old")
+    with served.owner.begin() as connection:
+        body = build.a_webhook(messages=[message], people=[person])
+        connection.execute(text("update envelopes set body = :body where id = :id"), {"body": body, "id": envelope})
+
+    status = api.post(f"/attention/envelope/{envelope}/replay").status_code
+
+    stored = served.one("select count(*) from inbox where event_key like 'wamid.%bad'")
+    assert (status, served.one("select state from envelopes where id = :id", id=envelope)) in {(200, "parsed"), (409, "quarantined")}
+    assert (status == 200) == (stored == 1)
+
+
+def test_events_of_another_account_go_there_only_with_the_same_app_secret(served: Stack, api: httpx.Client) -> None:
+    person = build.a_person()
+    message = build.a_text(person, "over there")
+    body = build.a_webhook(messages=[message], people=[person], phone_number_id="111222333444555")
+    envelope = _quarantine(served, body, "1 events of an account that is not here: phone_number_id 111222333444555")
+    assert api.post(f"/attention/envelope/{envelope}/replay").status_code == 409
+    assert served.one("select count(*) from inbox where event_key = :key", key=message["id"]) == 0
+    keyring = Keyring.from_settings(Settings.from_env(served.env))
+    with served.engine("web").begin() as connection:
+        made = accounts.add(
+            connection,
+            keyring,
+            tenant=served.account.tenant_id,
+            bot=served.account.bot_id,
+            channel=ChannelKind.WHATSAPP,
+            name="beside",
+            external_id="111222333444555",
+            app_secret="another secret",
+        )
+    assert api.post(f"/attention/envelope/{envelope}/replay").status_code == 409
+    with served.engine("web").begin() as connection:
+        accounts.rotate(connection, keyring, made, app_secret=build.APP_SECRET)
+
+    assert api.post(f"/attention/envelope/{envelope}/replay").status_code == 200
+    assert served.one("select account_id from inbox where event_key = :key", key=message["id"]) == made.id
+
+
+def test_a_body_that_is_gone_cannot_be_replayed(served: Stack, api: httpx.Client) -> None:
+    envelope = _quarantine(served, b"x", "old")
+    with served.owner.begin() as connection:
+        connection.execute(text("update envelopes set body = null where id = :id"), {"id": envelope})
+
+    assert "The body is gone" in api.post(f"/attention/envelope/{envelope}/replay").json()["error"]
+
+
+def test_the_api_explains_counts_and_pages(served: Stack, api: httpx.Client) -> None:
+    envelopes = [str(_quarantine(served, b"{", f"reason {n}")) for n in range(3)]
+    first = api.get("/attention", params={"kind": "envelope", "limit": 2}).json()
+    second = api.get("/attention", params={"kind": "envelope", "limit": 200, "before": first["before"]}).json()
+
+    found = [row["trouble"]["id"] for row in first["troubles"] + second["troubles"]]
+    assert set(envelopes) <= set(found)
+    assert len(found) == len(set(found)) == first["counts"]["envelope"]
+    assert (first["troubles"][0]["actions"], "reason 2" in first["troubles"][0]["words"]) == (["replay", "dismiss"], True)
+    assert api.get("/attention", params={"before": "junk"}).status_code == 422
+    assert api.post(f"/attention/envelope/{envelopes[0]}/resend").status_code == 409
+    assert api.post(f"/attention/nothing/{envelopes[0]}/resend").status_code == 422
+    with Seat(served, Role.VIEWER) as seat:
+        assert ">Replay<" not in seat.get("/admin/attention").text
+        assert seat.post(f"/admin/attention/envelope/{envelopes[0]}/dismiss").status_code == 403

@@ -1,0 +1,136 @@
+"""Versions of a persona: drafts, publishing, rolling back, and who is in the way of a removal."""
+
+from __future__ import annotations
+
+import threading
+from uuid import uuid4
+
+import pytest
+
+from bots.domain import Bot, ChannelKind
+from bots.errors import Conflict, NotFound
+from bots.storage import accounts, personas, tenants
+from bots.storage.database import hot, unit
+from bots.web import editor
+from tests.support.desk import Desk
+
+
+def _made(desk: Desk, name: str = "clinic") -> Bot:
+    with unit(desk.web) as connection:
+        tenant = tenants.default(connection)
+        bot = Bot(id=uuid4(), tenant_id=tenant, name=name, persona="You help.")
+        return editor.make(connection, bot, actor="ana")
+
+
+def _draft(desk: Desk, bot: Bot, words: str, *, base: int | None = None) -> int:
+    with unit(desk.web) as connection:
+        return personas.draft(connection, tenant=bot.tenant_id, bot=bot.id, persona=words, by="ana", base=base)
+
+
+def _answering(desk: Desk, bot: Bot) -> str:
+    with hot(desk.worker) as connection:
+        found = personas.by_id(connection, tenant=bot.tenant_id, bot=bot.id)
+    assert found is not None
+    return found.persona
+
+
+def test_a_draft_answers_nobody_until_it_is_published_and_an_older_version_can_return(desk: Desk) -> None:
+    bot = _made(desk)
+    assert _draft(desk, bot, "You help in rhymes.") == 2
+    assert _answering(desk, bot) == "You help."
+
+    for version, words in ((2, "You help in rhymes."), (1, "You help.")):
+        with unit(desk.web) as connection:
+            editor.publish(connection, tenant=bot.tenant_id, bot=bot.id, version=version, actor="ana")
+        assert _answering(desk, bot) == words
+
+    actions = [row.action for row in desk.rows("select action from audit order by at")]
+    assert actions == ["bot.add", "bot.publish", "bot.rollback"]
+
+
+def test_the_same_wording_again_is_no_new_version(desk: Desk) -> None:
+    bot = _made(desk)
+
+    assert [_draft(desk, bot, words) for words in ("You help.", "Other.", "Other.")] == [1, 2, 2]
+
+
+def test_a_wording_begun_on_an_older_version_is_refused(desk: Desk) -> None:
+    bot = _made(desk)
+    _draft(desk, bot, "First.", base=1)
+
+    with pytest.raises(Conflict, match="ana saved version 2 meanwhile"):
+        _draft(desk, bot, "Second.", base=1)
+
+
+def test_drafts_saved_at_the_same_moment_get_numbers_of_their_own(desk: Desk) -> None:
+    bot = _made(desk)
+    numbers: list[int] = []
+    savers = [threading.Thread(target=lambda n=n: numbers.append(_draft(desk, bot, f"Wording {n}."))) for n in range(4)]
+    for saver in savers:
+        saver.start()
+    for saver in savers:
+        saver.join()
+
+    assert sorted(numbers) == [2, 3, 4, 5]
+
+
+def test_the_command_lines_way_publishes_at_once_also_over_a_draft(desk: Desk) -> None:
+    bot = _made(desk)
+    _draft(desk, bot, "A draft.")
+    with unit(desk.web) as connection:
+        put = personas.put(connection, tenant=bot.tenant_id, name=bot.name, persona="From a file.")
+
+    assert (put.persona_version, _answering(desk, bot)) == (3, "From a file.")
+
+
+def test_a_bot_that_accounts_or_batches_use_stays(desk: Desk) -> None:
+    used, batched = desk.account.bot_id, _made(desk, "batched")
+    desk.do(
+        "insert into batches (tenant_id, bot_id, name, queue, created_by) values (%s, %s, 'b', 'batch.default', 'ana')",
+        batched.tenant_id,
+        batched.id,
+    )
+
+    for bot, why in ((used, "whatsapp/demo"), (batched.id, "Batches")):
+        with pytest.raises(Conflict, match=why):
+            editor.remove(desk.web, desk.crossing, tenant=batched.tenant_id, bot=bot, actor="ana")
+    assert desk.value("select count(*) from bots") == 2
+
+
+def test_an_unused_bot_goes_with_its_versions_and_its_trials_accounts(desk: Desk) -> None:
+    bot = _made(desk)
+    name = personas.trial_name(bot.id, 1)
+    with unit(desk.web) as connection:
+        accounts.add(
+            connection,
+            desk.keyring,
+            tenant=bot.tenant_id,
+            bot=bot.id,
+            channel=ChannelKind.CONSOLE,
+            name=name,
+            external_id=name,
+            persona_version=1,
+        )
+        assert personas.used_by(connection, tenant=bot.tenant_id, bot=bot.id) == []
+
+    editor.remove(desk.web, desk.crossing, tenant=bot.tenant_id, bot=bot.id, actor="ana")
+
+    assert desk.rows("select name from accounts") == [("demo",)]
+    assert desk.value("select count(*) from personas where bot_id = %s", bot.id) == 0
+
+
+def test_another_tenants_bot_is_not_found(desk: Desk) -> None:
+    bot, stranger = _made(desk), uuid4()
+
+    with unit(desk.web) as connection:
+        assert personas.by_id(connection, tenant=stranger, bot=bot.id) is None
+        for ask in (
+            lambda: personas.versions(connection, tenant=stranger, bot=bot.id),
+            lambda: personas.version(connection, tenant=stranger, bot=bot.id, version=1),
+            lambda: personas.publish(connection, tenant=stranger, bot=bot.id, version=1),
+            lambda: personas.draft(connection, tenant=stranger, bot=bot.id, persona="Mine.", by="eve"),
+            lambda: personas.save(connection, Bot(id=bot.id, tenant_id=stranger, name="mine")),
+            lambda: personas.remove(connection, tenant=stranger, bot=bot.id),
+        ):
+            with pytest.raises(NotFound):
+                ask()

@@ -1,0 +1,69 @@
+"""Reasons in plain words, and places in lists as they stand in addresses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from bots.web import marks
+from bots.web.reasons import explain
+
+
+@pytest.mark.parametrize("code", [190, 10, 131047, 131026, 131056, 130429, 368, 551])
+def test_a_code_of_the_platform_is_said_in_words_with_a_mend(code: int) -> None:
+    found = explain("send", f"platform:{code}", state="failed")
+
+    assert f"(code {code})" in found.words
+    assert len(found.words) > 30
+    assert found.mend
+
+
+def test_a_code_that_nobody_knows_still_gets_words_and_a_button() -> None:
+    found = explain("send", "code:987654", state="failed")
+
+    assert "987654" in found.words
+    assert found.fits == "dismiss"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "state", "fits"),
+    [
+        ("send", "unknown", "unknown", "settle"),
+        ("send", None, "unknown", "settle"),
+        ("send", None, "failed", "resend"),
+        ("send", "platform:131047", "failed", "dismiss"),
+        ("send", "code:131056", "failed", "resend"),
+        ("send", "code:190", "failed", "resend"),
+        ("turn", "error:ValueError", "dead", "replay"),
+        ("envelope", "not_storable", "quarantined", "replay"),
+        ("envelope", "3 events of an account that is not here: phone_number_id 12", "quarantined", "replay"),
+        ("envelope", "no JSON", "quarantined", "replay"),
+        ("account", "code:190", "needs_attention", "resume"),
+        ("account", "code:131026", "needs_attention", "resume"),
+        ("account", None, "needs_attention", "resume"),
+    ],
+)
+def test_every_trouble_has_one_button_that_fits(kind: str, reason: str | None, state: str, fits: str) -> None:
+    assert explain(kind, reason, state=state).fits == fits
+
+
+def test_an_errors_name_is_shown_and_the_account_that_is_not_here_is_named() -> None:
+    assert "ValueError" in explain("turn", "error:ValueError").words
+    assert "phone_number_id 12" in explain("envelope", "3 events of an account that is not here: phone_number_id 12").words
+
+
+def test_a_place_is_read_as_it_was_written() -> None:
+    at, number = datetime(2026, 11, 24, 21, 45, 3, 123457, tzinfo=UTC), UUID(int=7)
+
+    assert marks.read(marks.after(at, number)) == (at, number)
+    assert marks.read_line(marks.after_line(at, 1, 2**40)) == (at, 1, 2**40)
+
+
+@pytest.mark.parametrize(
+    "junk", ["", "_", "1", "x_y", "9" * 70 + "_" + str(UUID(int=1)), "1_2", "1_2_3", "1_0_-1", f"1_0_{2**63}", "\0", "1_1_x"]
+)
+def test_a_place_that_is_none_is_nothing(junk: str) -> None:
+    assert marks.read(junk) is None
+    assert marks.read_line(junk) is None
