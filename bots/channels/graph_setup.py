@@ -57,6 +57,9 @@ class Reply:
         """The error in a few words."""
         if not self.came:
             return "no answer came"
+        if (self.code, self.subcode) == (100, 33):
+            # Said in the same long words for whatever cannot be seen.
+            return "the platform shows it nothing there"
         code = f"code {self.code}" if self.code else f"HTTP {self.status}"
         return f"{code}: {self.message[:200]}" if self.message else code
 

@@ -366,7 +366,8 @@ _MAKE_DUE = text("""
 _STATEMENTS = {
     "accounts": text("""
         select a.channel, a.name, a.external_id, b.name as bot, a.state, a.state_reason, a.app_secret is not null as has_secret
-        from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id order by a.channel, a.name limit 200"""),
+        from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+        where a.persona_version is null order by a.channel, a.name limit 200"""),
     "heartbeats": text("""
         select name, queues, slots, busy, extract(epoch from now() - at) as age_s
         from worker_heartbeats where at > now() - interval '1 h' order by name limit 200"""),

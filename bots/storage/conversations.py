@@ -92,6 +92,7 @@ def newest(
         values |= {"like": f"%{_escaped(search)}%", "searched": SEARCHED, "most": _MOST_FOUND}
     page = f"""
         select c.* from conversations c where c.tenant_id = :tenant and {" and ".join(wanted)}
+            and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
         order by c.newest_at desc, c.id desc limit :limit"""  # noqa: S608 - pieces are literals of this module
     rows = connection.execute(text(_HEADS.replace("PAGE", page)), values)
     return [_head(row) for row in rows]
@@ -107,9 +108,12 @@ def get(connection: Connection, *, tenant: UUID, conversation: UUID) -> Head:
 
 
 def accounts_with_talks(connection: Connection, *, tenant: UUID) -> list[tuple[UUID, str, str]]:
-    """Id, channel and name of the accounts, to filter by."""
+    """Id, channel and name of the accounts, to filter by; not those that bots are tried over."""
     rows = connection.execute(
-        text("select id, channel, name from accounts where tenant_id = :tenant order by channel, name limit 500"), {"tenant": tenant}
+        text(
+            "select id, channel, name from accounts where tenant_id = :tenant and persona_version is null order by channel, name limit 500"
+        ),
+        {"tenant": tenant},
     )
     return [(row.id, row.channel, row.name) for row in rows]
 

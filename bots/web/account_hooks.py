@@ -19,13 +19,13 @@ _FIELDS = {
     ChannelKind.INSTAGRAM: "messages,messaging_postbacks,messaging_seen,message_reactions,messaging_handover,standby",
 }
 _PLACES = {
-    "whatsapp": "App dashboard > WhatsApp > Configuration > Webhook > Edit. Then Manage: subscribe to `messages`.",
-    "messenger": "App dashboard > Messenger > Messenger API settings > Configure webhooks. Then subscribe the page to `messages`, "
-    "`messaging_postbacks`, `message_deliveries`, `message_reads` and `message_echoes`.",
-    "instagram": "App dashboard > Webhooks > choose Instagram > Subscribe to this object. Then subscribe to `messages`, "
-    "`messaging_postbacks` and `messaging_seen`.",
-    "login": "App dashboard > Instagram > API setup with Instagram login > Configure webhooks. Then subscribe to `messages`, "
-    "`messaging_postbacks` and `messaging_seen`.",
+    "whatsapp": "App dashboard > WhatsApp > Configuration > Webhook > Edit. Then Manage: subscribe to messages.",
+    "messenger": "App dashboard > Messenger > Messenger API settings > Configure webhooks. Then subscribe the page to messages, "
+    "messaging_postbacks, message_deliveries, message_reads and message_echoes.",
+    "instagram": "App dashboard > Webhooks > choose Instagram > Subscribe to this object. Then subscribe to messages, "
+    "messaging_postbacks and messaging_seen.",
+    "login": "App dashboard > Instagram > API setup with Instagram login > Configure webhooks. Then subscribe to messages, "
+    "messaging_postbacks and messaging_seen.",
 }
 
 
@@ -83,7 +83,7 @@ def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = 
         if offer.channel is ChannelKind.WHATSAPP:
             return _register_number(graph, offer, hook)
         if offer.by_login:
-            return [_subscribe(graph, offer, "me", _FIELDS[ChannelKind.INSTAGRAM], "Instagram account"), _by_hand(offer)]
+            return [_subscribe(graph, offer, "me", _FIELDS[ChannelKind.INSTAGRAM], "Instagram account"), _by_hand()]
         app = _app_level(graph, offer, hook, take_over=take_over)
         page = offer.external_id if offer.channel is ChannelKind.MESSENGER else offer.parent_id
         fields = _FIELDS[ChannelKind.MESSENGER] if offer.channel is ChannelKind.MESSENGER else "messages"
@@ -204,9 +204,9 @@ def _subscribe(graph: GraphSetup, offer: Offer, owner: str, fields: str, title: 
     return Check(key="subscribed", title=f"{title}'s subscription", state="bad", words=words, mend=mend)
 
 
-def _by_hand(offer: Offer) -> Check:
+def _by_hand() -> Check:
     words = "With Instagram login the address is set on Meta's pages alone."
-    return Check(key="app", title="App's webhook", state="bad", words=words, mend=place(offer.channel, offer.door))
+    return Check(key="app", title="App's webhook", state="bad", words=words, mend="Paste address and verify token there once.")
 
 
 def _override(apps: Reply) -> str:

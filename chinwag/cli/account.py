@@ -230,6 +230,19 @@ def verify_token(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
 
 
 @app.command()
+def ids(
+    name: _Name,
+    channel: _Kind = ChannelKind.WHATSAPP,
+    app_id: Annotated[str, typer.Option(help="The Meta app's id.")] = "",
+    parent_id: Annotated[str, typer.Option("--parent-id", help="WhatsApp: the business account; Instagram through a page: the page.")] = "",
+) -> None:
+    """Add the ids that checking needs to an account that was connected without them."""
+    with _work() as at:
+        at.connections.describe(at.desk, at.wanted(channel, name).id, app_id=app_id, parent_id=parent_id)
+    sys.stdout.write(f"{name}: noted\n")
+
+
+@app.command()
 def pause(
     name: _Name,
     channel: _Kind = ChannelKind.WHATSAPP,

@@ -87,8 +87,9 @@ def admin_link(chat: Stack) -> str:
 
 @pytest.fixture
 def keep(tmp_path: Path) -> Callable[[Page, str], None]:
-    """Keep a screenshot: beside the documentation with KEEP_SCREENSHOTS=1, else in the test's own folder."""
-    kept = ROOT / "docs" / "screenshots" if os.environ.get("KEEP_SCREENSHOTS") else tmp_path
+    """Keep a screenshot: with KEEP_SCREENSHOTS=1 beside the documentation, in another folder if it names one, else in the test's own."""
+    wanted = os.environ.get("KEEP_SCREENSHOTS", "")
+    kept = {"": tmp_path, "1": ROOT / "docs" / "screenshots"}.get(wanted, Path(wanted))
 
     def shoot(page: Page, name: str) -> None:
         kept.mkdir(parents=True, exist_ok=True)

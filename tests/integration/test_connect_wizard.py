@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bots.domain import Role
+from bots.domain import ChannelKind, Role
+from bots.settings import Settings
+from bots.web.account_checks import Offer, run
 from tests.support.cluster import Cluster
 from tests.support.operators import Seat
 from tests.support.processes import until
@@ -215,3 +217,18 @@ def test_another_tenants_account_is_nowhere(served: Stack, seat: Seat) -> None:
     owner = Seat(served, Role.OWNER)
     assert owner.post(f"/admin/accounts/{found}/remove", name="theirs").status_code == 404
     owner.http.close()
+
+
+def test_a_platform_that_is_away_and_a_version_that_is_over_are_told(served: Stack) -> None:
+    form = a_form(served, "messenger")
+    names = ("name", "external_id", "app_id", "app_secret", "access_token")
+    offer = Offer(channel=ChannelKind.MESSENGER, **{name: form[name] for name in names})
+
+    def first(url: str, version: str) -> tuple[str, bool]:
+        checked = run(offer, Settings(graph_url=url, graph_version=version, send_deadline_s=2))
+        return checked.checks[0].state, checked.good
+
+    url = served.platform.url
+    found = [first("http://127.0.0.1:1", "v25.0"), first(url, "v99.0"), first(url, "v19.0"), first(url, "v25.0")]
+
+    assert found == [("bad", False), ("bad", False), ("warn", True), ("ok", True)]
