@@ -49,7 +49,9 @@ def test_operators_are_added_changed_and_disabled_by_commands(served: Stack) -> 
     assert "bea  agent  no password yet  last in never" in _chinwag(served, "operator", "list")[1]
     assert _chinwag(served, "operator", "role", "nobody", "agent")[0] == 2
 
-    actions = [row["action"] for row in served.rows("select action from audit where actor = 'cli' and action like 'operator.%' order by at")]
+    actions = [
+        row["action"] for row in served.rows("select action from audit where actor = 'cli' and action like 'operator.%' order by at")
+    ]
     assert actions == ["operator.add", "operator.add", "operator.role", "operator.disable", "operator.enable", "operator.link"]
 
 
