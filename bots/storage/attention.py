@@ -115,9 +115,12 @@ class Overview:
     work: Work
 
 
-def overview(connection: Connection) -> Overview:
-    """Read what the home page shows of the parts at work."""
-    rows = {name: connection.execute(statement).all() for name, statement in _STATEMENTS.items()}
+def overview(connection: Connection, *, tenant: UUID) -> Overview:
+    """Read what the home page shows of the parts at work; the workers are everybody's."""
+    rows = {
+        name: connection.execute(statement, {"tenant": tenant} if ":tenant" in statement.text else {}).all()
+        for name, statement in _STATEMENTS.items()
+    }
     work = rows["work"][0]
     model = rows["model"][0] if rows["model"] else None
     return Overview(
@@ -367,17 +370,17 @@ _STATEMENTS = {
     "accounts": text("""
         select a.channel, a.name, a.external_id, b.name as bot, a.state, a.state_reason, a.app_secret is not null as has_secret
         from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
-        where a.persona_version is null order by a.channel, a.name limit 200"""),
+        where a.tenant_id = :tenant and a.persona_version is null order by a.channel, a.name limit 200"""),
     "heartbeats": text("""
         select name, queues, slots, busy, extract(epoch from now() - at) as age_s
         from worker_heartbeats where at > now() - interval '1 h' order by name limit 200"""),
     "model": text("""
         select model, outcome, extract(epoch from now() - created_at) as age_s, total_ms
-        from model_calls order by created_at desc limit 1"""),
+        from model_calls where tenant_id = :tenant order by created_at desc limit 1"""),
     "work": text("""
         select count(*) filter (where ready_at is not null and ready_at <= now() and leased_by is null) as due,
                count(*) filter (where leased_until > now()) as running,
                coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and leased_by is null)), 0) as oldest_due_s,
-               (select count(*) from outbox where not_before is not null) as unsent
-        from conversations where ready_at is not null or leased_by is not null"""),
+               (select count(*) from outbox where not_before is not null and tenant_id = :tenant) as unsent
+        from conversations where tenant_id = :tenant and (ready_at is not null or leased_by is not null)"""),
 }

@@ -133,8 +133,11 @@ def give_back(connection: Connection, *, tenant: UUID, conversation: UUID) -> No
         raise Conflict("Nobody has taken this conversation over.")
 
 
-def answer(connection: Connection, *, tenant: UUID, conversation: UUID, by: str, words: str, parts: Sequence[str]) -> UUID:
-    """Send a person's answer through the outbox and return its turn. Only who has the conversation may. Raises NotFound, Conflict."""
+def answer(connection: Connection, *, tenant: UUID, conversation: UUID, by: str, words: str, parts: Sequence[str], key: UUID) -> UUID:
+    """Send a person's answer through the outbox and return its turn. Only who has the conversation may. Raises NotFound, Conflict.
+
+    The same key a second time changes nothing.
+    """
     row = connection.execute(
         text("select taken_by, closed_at from conversations where tenant_id = :tenant and id = :id for update"),
         {"tenant": tenant, "id": conversation},
@@ -148,8 +151,8 @@ def answer(connection: Connection, *, tenant: UUID, conversation: UUID, by: str,
             "Take the conversation over first." if row.taken_by is None else f"{row.taken_by} has this conversation; take it over first."
         )
     return connection.execute(
-        text("select answer_by_hand(:id, :by, :words, cast(:parts as text[]))"),
-        {"id": conversation, "by": by, "words": words, "parts": list(parts)},
+        text("select answer_by_hand(:id, :by, :words, cast(:parts as text[]), :key)"),
+        {"id": conversation, "by": by, "words": words, "parts": list(parts), "key": key},
     ).scalar_one()
 
 

@@ -87,11 +87,11 @@ class Conversations:
             conversations.take(connection, tenant=tenant, conversation=conversation, by=by)
             audit.record(connection, tenant=tenant, actor=actor or by, action="conversation.take", subject=f"conversation:{conversation}")
 
-    def answer(self, tenant: UUID, conversation: UUID, words: str, *, by: str, actor: str | None = None) -> UUID:
+    def answer(self, tenant: UUID, conversation: UUID, words: str, *, by: str, key: UUID, actor: str | None = None) -> UUID:
         """Send a person's answer by way of the outbox; returns its turn. Raises NotFound, Conflict."""
         parts = parts_of(self.head(tenant, conversation).channel, words)
         with unit(self._crossing) as connection:
-            turn = conversations.answer(connection, tenant=tenant, conversation=conversation, by=by, words=words, parts=parts)
+            turn = conversations.answer(connection, tenant=tenant, conversation=conversation, by=by, words=words, parts=parts, key=key)
             audit.record(
                 connection,
                 tenant=tenant,

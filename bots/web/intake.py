@@ -93,6 +93,8 @@ class Intake:
         except Forged:
             log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
             if door is not None:
+                # The next good one is noted at once: it says that the refused one is mended.
+                self._noted.pop(door.account.id, None)
                 self._refusals.webhook(door.account, headers, body, door.app_secrets)
             return Verdict.FORGED
         except StorageUnavailable:

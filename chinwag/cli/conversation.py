@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import typer
@@ -85,7 +85,7 @@ def answer(
     if wrong is not None:
         raise typer.BadParameter(wrong)
     with _conversations() as (conversations, tenant):
-        turn = conversations.answer(tenant, conversation, said, by=by, actor="cli")
+        turn = conversations.answer(tenant, conversation, said, by=by, key=uuid4(), actor="cli")
     sys.stdout.write(f"On its way: turn {turn}.\n")
 
 

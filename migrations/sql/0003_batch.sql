@@ -151,7 +151,12 @@ declare
     gone integer;
 begin
     perform close_batch(id) from batches where state in ('running', 'paused');
-    delete from batches where state = 'checking' and touched_at < now() - interval '1 hour';
+    -- By slices: millions of rows at once would hold up whoever keeps house.
+    delete from batch_items where (batch_id, n) in (
+        select i.batch_id, i.n from batches b join batch_items i on i.batch_id = b.id
+        where b.state = 'checking' and b.touched_at < now() - interval '1 hour' limit 5000);
+    delete from batches b where b.state = 'checking' and b.touched_at < now() - interval '1 hour'
+        and not exists (select from batch_items i where i.batch_id = b.id);
     get diagnostics gone = row_count;
     return gone;
 end

@@ -1,4 +1,4 @@
-drop function if exists take_over, give_back, answer_by_hand, settle_echo, apply_watermark, remove_account;
+drop function if exists take_over, give_back, answer_by_hand, answered_elsewhere, settle_echo, apply_watermark, remove_account;
 drop function if exists claim_item, close_batch, finish_item, hold_item, retry_item, batches_waiting, keep_batches;
 drop table batch_items, batches, api_tokens, operator_sessions, operators;
 drop index ix_conversations_taken, ix_conversations_newest, ix_turns_finished_at, ix_inbox_received_at, ix_audit_at;

@@ -141,3 +141,5 @@ grant insert, update, delete on batches, batch_items to chinwag_web, chinwag_wor
 grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason)
     on accounts to chinwag_crossing;
 grant delete on accounts to chinwag_crossing;
+-- The dispatcher keeps house, by the crossing role.
+grant delete on operator_sessions to chinwag_crossing;

@@ -12,7 +12,8 @@ begin
     update inbox set turn_id = null where turn_id in (select id from turns where conversation_id = c.id and state = 'open');
     update turns set state = 'skipped', reason = 'taken_over', finished_at = now() where conversation_id = c.id and state = 'open';
     update outbox set status = 'failed', reason = 'taken_over', not_before = null, status_at = now()
-    where conversation_id = c.id and status = 'queued';
+    where conversation_id = c.id and status = 'queued'
+        and turn_id in (select id from turns where conversation_id = c.id and answered_by is null);
     update conversations set taken_by = p_by, taken_at = case when taken_by = p_by then taken_at else now() end,
         taken_until = case when p_seconds is not null then now() + make_interval(secs => p_seconds) end,
         -- A running turn had taken it away; a talk that a person opened has none yet and is listed all the same.
@@ -44,7 +45,7 @@ end
 $$;
 
 -- A person's answer: a turn of its own that covers what is unanswered. Null where the conversation is not taken over.
-create function answer_by_hand(p_conversation uuid, p_by text, p_text text, p_parts text[]) returns uuid language plpgsql as $$
+create function answer_by_hand(p_conversation uuid, p_by text, p_text text, p_parts text[], p_key uuid) returns uuid language plpgsql as $$
 declare
     c conversations;
     t turns;
@@ -53,8 +54,13 @@ begin
     if not found then
         return null;
     end if;
-    insert into turns (tenant_id, conversation_id, contact_id, number, state, token, asked, answer, answered_by, claimed_at, finished_at)
-    select c.tenant_id, c.id, c.contact_id, (select coalesce(max(number), 0) + 1 from turns where conversation_id = c.id), 'answered',
+    -- The same form sent twice is one answer.
+    perform from turns where id = p_key and conversation_id = c.id;
+    if found then
+        return p_key;
+    end if;
+    insert into turns (tenant_id, id, conversation_id, contact_id, number, state, token, asked, answer, answered_by, claimed_at, finished_at)
+    select c.tenant_id, p_key, c.id, c.contact_id, (select coalesce(max(number), 0) + 1 from turns where conversation_id = c.id), 'answered',
         c.lease_token, (select string_agg(text, E'\n' order by coalesce(occurred_at, received_at), arrival) from inbox
             where conversation_id = c.id and turn_id is null and kind = 'message' and text is not null),
         p_text, p_by, now(), now()
@@ -65,6 +71,31 @@ begin
     select c.tenant_id, t.id, n, c.account_id, c.contact_id, c.id, x, now() from unnest(p_parts) with ordinality as p(x, n);
     perform tell_page(c.id, c.contact_id);
     return t.id;
+end
+$$;
+
+-- Somebody answered in the platform's own inbox: the bot is silent for a while, and what was unanswered is answered.
+create function answered_elsewhere(p_conversation uuid, p_text text, p_seconds double precision) returns void language plpgsql as $$
+declare
+    c conversations;
+    t uuid;
+begin
+    select * into c from conversations where id = p_conversation for update;
+    -- Whoever took the conversation over without an end keeps it.
+    if c.taken_by is null or c.taken_until is not null then
+        perform take_over(c.id, 'the platform''s inbox', p_seconds);
+    end if;
+    if not exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then
+        return;
+    end if;
+    insert into turns (tenant_id, conversation_id, contact_id, number, state, reason, token, asked, answer, answered_by, claimed_at, finished_at)
+    select c.tenant_id, c.id, c.contact_id, (select coalesce(max(number), 0) + 1 from turns where conversation_id = c.id), 'answered',
+        'elsewhere', c.lease_token, (select string_agg(text, E'\n' order by coalesce(occurred_at, received_at), arrival) from inbox
+            where conversation_id = c.id and turn_id is null and kind = 'message' and text is not null),
+        p_text, 'the platform''s inbox', now(), now()
+    returning id into t;
+    update inbox set turn_id = t where conversation_id = c.id and turn_id is null and kind = 'message';
+    update conversations set waiting_since = null where id = c.id;
 end
 $$;
 
@@ -92,14 +123,46 @@ $$;
 -- Delivered or read up to a time: all that was taken before climbs.
 create function apply_watermark(p_tenant uuid, p_account uuid, p_scope text, p_identities jsonb, p_status text, p_until timestamptz)
 returns void language plpgsql as $$
+declare
+    m uuid;
 begin
-    perform climb(o.id, p_status, null)
-    from outbox o
-    where o.account_id = p_account and o.external_id is not null and o.created_at <= p_until
-        and o.created_at > p_until - interval '7 days' and o.status in ('accepted', 'sent', 'delivered')
-        and o.conversation_id in (select id from conversations v where v.tenant_id = p_tenant and v.account_id = p_account
-            and v.contact_id in (select x.contact_id from jsonb_array_elements(p_identities) i join contact_identities x
-                on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value'));
+    -- In one order: a delivery and a read that come together must not wait for each other.
+    for m in
+        select o.id from outbox o
+        where o.account_id = p_account and o.external_id is not null and o.created_at <= p_until
+            and o.created_at > p_until - interval '7 days' and o.status in ('accepted', 'sent', 'delivered')
+            and o.conversation_id in (select id from conversations v where v.tenant_id = p_tenant and v.account_id = p_account
+                and v.contact_id in (select x.contact_id from jsonb_array_elements(p_identities) i join contact_identities x
+                    on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value'))
+        order by o.seq
+    loop
+        perform climb(m, p_status, null);
+    end loop;
+end
+$$;
+
+-- As before, but the message's row first and then the lock on its id: ending an attempt takes them in this order, too.
+create or replace function apply_status(p_account uuid, p_external_id text, p_status text, p_correlation uuid, p_code integer)
+returns void language plpgsql as $$
+declare
+    m record;
+begin
+    for attempt in 1..2 loop
+        select id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
+        if not found and p_correlation is not null then
+            select id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
+        end if;
+        exit when m.id is not null or attempt = 2;
+        -- Our own 200 and this status may cross: whoever comes second sees what the first wrote.
+        perform pg_advisory_xact_lock(hashtext(p_account::text || p_external_id));
+    end loop;
+    if m.id is null then
+        return;
+    end if;
+    if m.external_id is null then
+        update outbox set external_id = p_external_id where id = m.id;
+    end if;
+    perform climb(m.id, p_status, p_code);
 end
 $$;
 
@@ -176,7 +239,7 @@ begin
         if e->>'kind' = 'echo' and talk is not null then
             -- Ours, or typed by a person into the platform's own inbox?
             continue when settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text');
-            perform take_over(talk, 'the platform''s inbox', p_hold);
+            perform answered_elsewhere(talk, e->>'text', p_hold);
         end if;
         insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, envelope_id, text, content_type, supported,
             reason, occurred_at)
@@ -296,12 +359,11 @@ begin
     where (tenant_id, id) in (select tenant_id, id from envelopes
         where body is not null and received_at < now() - make_interval(days => p_envelope_days) limit 5000);
     get diagnostics cleared = row_count;
-    perform give_back(id) from conversations where taken_by is not null and taken_until <= now();
+    perform give_back(x.id) from (
+        select id from conversations where taken_by is not null and taken_until <= now() order by id limit 500 for update skip locked) x;
     delete from operator_sessions where expires_at < now();
     delete from watchers where until < now() - interval '1 minute';
     delete from worker_heartbeats where at < now() - interval '1 day';
     return cleared;
 end
 $$;
--- The one who keeps house is the dispatcher, and it does so by the crossing role.
-grant delete on operator_sessions to chinwag_crossing;

@@ -78,7 +78,7 @@ def test_a_turn_of_two_messages_counts_from_the_later_one(desk: Desk) -> None:
 def test_a_persons_answers_are_counted_apart_and_have_no_time(desk: Desk) -> None:
     desk.let_in(a_message())
     desk.do("select take_over(id, 'ana', null) from conversations")
-    desk.do("select answer_by_hand(id, 'ana', 'hello', array['hello']) from conversations")
+    desk.do("select answer_by_hand(id, 'ana', 'hello', array['hello'], gen_random_uuid()) from conversations")
 
     total = _read(desk).total
     assert (total.answers, total.by_hand, total.p50_s) == (0, 1, None)

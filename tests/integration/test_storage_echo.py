@@ -113,7 +113,8 @@ def test_the_bot_answers_again_when_the_hold_is_over(desk: Desk) -> None:
     desk.do("select keep_house(30)")
 
     assert taken_by(desk) is None
-    assert [message.text for message in desk.claimed().messages] == ["hi", "and now?"]
+    assert [message.text for message in desk.claimed().messages] == ["and now?"]
+    assert desk.rows("select asked, answer, answered_by from turns where number = 1") == [("hi", "I am human", "the platform's inbox")]
 
 
 def test_a_second_answer_of_the_person_prolongs_the_hold(desk: Desk) -> None:
@@ -199,7 +200,7 @@ def test_only_the_first_answer_of_the_bot_is_the_first(desk: Desk) -> None:
 def test_a_persons_answer_is_not_the_first_of_the_bot(desk: Desk) -> None:
     desk.let_in(says("hi"))
     desk.do("select take_over(id, 'ana', null) from conversations")
-    desk.do("select answer_by_hand(id, 'ana', 'I am here', array['I am here']) from conversations")
+    desk.do("select answer_by_hand(id, 'ana', 'I am here', array['I am here'], gen_random_uuid()) from conversations")
     desk.do("select give_back(id) from conversations")
 
     desk.let_in(says("more"))

@@ -54,7 +54,9 @@ def _turns_ended(stack: Stack) -> list[str]:
     """I3: a turn has one committed answer or a terminal reason."""
     found = stack.rows("""
         select t.id, t.state, t.reason, count(o.id) as parts, coalesce(max(o.part), 0) as last, count(*) filter (where o.part >= 1) as from_one
-        from turns t left join outbox o on o.turn_id = t.id group by t.id, t.state, t.reason
+        from turns t left join outbox o on o.turn_id = t.id
+        -- What a person answered in the platform's own inbox is no message of ours.
+        where t.reason is distinct from 'elsewhere' group by t.id, t.state, t.reason
     """)
     problems = []
     for row in found:

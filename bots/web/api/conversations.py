@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +31,8 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(min_length=1, max_length=LONGEST_ANSWER, pattern=_NO_NUL)
+    #: A second request with the same key changes nothing.
+    key: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,9 @@ def router(room: Room) -> APIRouter:
         wrong = wrong_with(body.text)
         if wrong is not None:
             raise HTTPException(422, wrong)
-        turn = await room.do(partial(conversations.answer, operator.tenant_id, conversation, body.text, by=operator.name))
+        turn = await room.do(
+            partial(conversations.answer, operator.tenant_id, conversation, body.text, by=operator.name, key=body.key or uuid4())
+        )
         return Answered(turn=turn)
 
     @api.post("/{conversation}/give-back")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from starlette.requests import Request
@@ -136,6 +136,7 @@ class ConversationPages:
             "conversation.html",
             status=status,
             values={"words": typed},
+            key=uuid4(),
             errors={"words": error} if error else {},
             **values,
         )
@@ -168,13 +169,18 @@ class ConversationPages:
 
     async def _answer(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
-        words = (await self._room.form(request)).get("words", "").replace("\r\n", "\n")
+        form = await self._room.form(request)
+        words = form.get("words", "").replace("\r\n", "\n")
         wrong = wrong_with(words)
         if wrong is not None:
             # Another tenant's conversation is not found before anything is said about the form.
             return await self._conversation(request, operator, status=422, typed=words, error=wrong)
         try:
-            await self._room.do(partial(self._conversations.answer, operator.tenant_id, conversation, words, by=operator.name))
+            await self._room.do(
+                partial(
+                    self._conversations.answer, operator.tenant_id, conversation, words, by=operator.name, key=_key(form.get("key", ""))
+                )
+            )
         except Conflict as error:
             # What was typed must not be lost because a colleague was quicker.
             return await self._conversation(request, operator, status=409, typed=words, error=str(error))
@@ -193,6 +199,14 @@ def entries(dialogue: Dialogue) -> list[Entry]:
         )
         for bubble in dialogue.bubbles
     ]
+
+
+def _key(text: str) -> UUID:
+    """What makes a form sent twice one answer."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return uuid4()
 
 
 def _waits(head: Head) -> str:

@@ -68,7 +68,7 @@ class HomePages:
 
     def _look(self, tenant: UUID) -> tuple[attention.Overview, dict[TroubleKind, int]]:
         with hot(self._room.crossing) as connection:
-            return attention.overview(connection), attention.count(connection, tenant=tenant)
+            return attention.overview(connection, tenant=tenant), attention.count(connection, tenant=tenant)
 
 
 def draw(figures: Figures) -> list[Picture]:

@@ -129,7 +129,8 @@ class SignInPages:
         buckets = [self._bucket(f"address:{address}", 30)]
         if not buckets[0].is_empty:
             # Not before: names made up by an address that is refused anyway must not push others out.
-            buckets.append(self._bucket(f"name:{name}", 10))
+            # By name alone only after many more: a stranger's tries must not lock an operator out.
+            buckets += [self._bucket(f"name:{name}|{address}", 10), self._bucket(f"name:{name}", 100)]
         if any(bucket.is_empty for bucket in buckets):
             errors = {"password": "Too many wrong tries. Wait five minutes."}
             return self._room.render(request, None, "sign_in.html", status=429, values=values, errors=errors)
