@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from bots.errors import Conflict, NotFound
 from bots.storage import audit
+from bots.storage.database import unit
 
 #: The stretch in which the rate is counted, in seconds.
 _RATE_S = 30
+_REMOVED_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,33 @@ def resume(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> 
 def cancel(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
     """End a batch for good: what waits is cancelled, what runs is dropped. Raises NotFound, Conflict."""
     _change(connection, batch, tenant=tenant, actor=actor, action="cancel", to="cancelled", since=("running", "paused"))
+
+
+def remove(engine: Engine, batch: UUID, *, tenant: UUID, actor: str) -> int:
+    """Erase a batch that is over, questions and answers, and return how many items that were. Raises NotFound, Conflict.
+
+    By slices, each its own transaction: a batch may have millions of items. Broken off, it can be begun again.
+    """
+    items = 0
+    while True:
+        with unit(engine) as connection:
+            state = _locked(connection, batch, tenant=tenant)
+            if state not in {"done", "cancelled"}:
+                raise Conflict(f"A batch that is {state} cannot be removed: cancel it first.")
+            slice_ = connection.execute(
+                text(
+                    "delete from batch_items where tenant_id = :tenant and batch_id = :batch and n in"
+                    " (select n from batch_items where tenant_id = :tenant and batch_id = :batch order by n limit :limit)"
+                ),
+                {"tenant": tenant, "batch": batch, "limit": _REMOVED_AT_ONCE},
+            ).rowcount
+            items += slice_
+            if slice_ == _REMOVED_AT_ONCE:
+                continue
+            connection.execute(text("delete from batches where tenant_id = :tenant and id = :batch"), {"tenant": tenant, "batch": batch})
+            detail = {"items": items}
+            audit.record(connection, tenant=tenant, actor=actor, action="batch.remove", subject=f"batch:{batch}", detail=detail)
+            return items
 
 
 def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> int:

@@ -51,6 +51,8 @@ log = structlog.get_logger()
 
 #: A watch lasts 15 s; two renewals may fail.
 _WATCH_EVERY_S = 5.0
+#: Postgres connections of each of the admin's two roles.
+_DESK_POOL = 6
 
 
 def create(settings: Settings) -> FastAPI:
@@ -60,8 +62,7 @@ def create(settings: Settings) -> FastAPI:
     keyring = Keyring.from_settings(settings)
     threads, live, views = Threads(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
-    auth = Auth(web=web, threads=threads)
-    room = Room(web=web, crossing=crossing, keyring=keyring, settings=settings, threads=threads, views=views, auth=auth)
+    room = _room(settings, keyring, views)
     intake = Intake(engine=crossing, keyring=keyring, settings=settings)
 
     @asynccontextmanager
@@ -76,8 +77,8 @@ def create(settings: Settings) -> FastAPI:
         threads.stop()
         if watching is not None:
             watching.cancel()
-        web.dispose()
-        crossing.dispose()
+        for engine in (web, crossing, room.web, room.crossing):
+            engine.dispose()
 
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.live = live
@@ -101,6 +102,15 @@ def create(settings: Settings) -> FastAPI:
         app.router.routes += Simulator(phone=phone, live=live, threads=threads, views=views).routes
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return app
+
+
+def _room(settings: Settings, keyring: Keyring, views: Views) -> Room:
+    """The admin's ground, with connections and threads of its own: a slow search or check must not hold up webhooks."""
+    web = open_engine(settings.web_database_url, pool=_DESK_POOL, name="web desk")
+    crossing = open_engine(settings.crossing_database_url, pool=_DESK_POOL, name="web desk crossing", statement_timeout_s=2)
+    threads = Threads(2 * _DESK_POOL)
+    auth = Auth(web=web, threads=threads)
+    return Room(web=web, crossing=crossing, keyring=keyring, settings=settings, threads=threads, views=views, auth=auth)
 
 
 def _serve_admin(app: FastAPI, room: Room) -> None:

@@ -158,6 +158,16 @@ def cancel(batch: _Id) -> None:
 
 
 @app.command()
+def remove(batch: _Id) -> None:
+    """Erase a batch that is over, with its questions and answers."""
+    with _ground() as ground:
+        with unit(ground.engine) as connection:
+            wanted = batches.find(connection, batch, tenant=ground.tenant)
+        items = batches.remove(ground.engine, wanted, tenant=ground.tenant, actor=_ACTOR)
+    sys.stdout.write(f"{wanted}: removed, {items} items\n")
+
+
+@app.command()
 def retry(batch: _Id) -> None:
     """Ask again what failed."""
     with _batch(batch) as (ground, wanted, connection):

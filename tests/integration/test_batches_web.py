@@ -188,3 +188,15 @@ def test_the_buttons_of_a_page_do_what_they_say(served: Stack, seat: Seat, opera
     for action, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
         assert seat.post(f"{page}/{action}").status_code == 303
         assert f'data-state="{state}"' in seat.get(page).text
+
+
+def test_an_owner_erases_a_batch_that_is_over_and_nobody_one_that_runs(served: Stack, operator: httpx.Client) -> None:
+    batch = _started(operator, 3)
+    owner = {"Authorization": f"Bearer {a_token(served, Role.OWNER)}"}
+
+    assert operator.delete(f"{_API}/{batch}").status_code == 403
+    assert operator.delete(f"{_API}/{batch}", headers=owner).status_code == 409
+    assert operator.post(f"{_API}/{batch}/cancel").status_code == 200
+    assert operator.delete(f"{_API}/{batch}", headers=owner).json() == {"items": 3}
+    assert operator.get(f"{_API}/{batch}").status_code == 404
+    assert served.one("select count(*) from batch_items where batch_id = cast(:batch as uuid)", batch=batch) == 0

@@ -61,10 +61,17 @@ class Retried:
     items: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What was erased."""
+
+    items: int
+
+
 def router(room: Room) -> APIRouter:  # noqa: C901 - endpoints side by side
     """Build the endpoints of batches."""
     api = APIRouter(prefix="/api/v1/batches", tags=["batches"])
-    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
+    viewer, acting, owner = room.may(Role.VIEWER), room.may(Role.OPERATOR), room.may(Role.OWNER)
 
     @api.post("", status_code=201, response_model=Started, openapi_extra=_BODY, responses=_BAD_LINES)
     async def submit(  # noqa: PLR0917 - parameters of a query
@@ -150,6 +157,11 @@ def router(room: Room) -> APIRouter:  # noqa: C901 - endpoints side by side
     async def retry(batch: UUID, operator: Operator = acting) -> Retried:
         """Ask again what failed."""
         return Retried(items=await room.do(partial(change, "retry", batch, operator)))
+
+    @api.delete("/{batch}")
+    async def remove(batch: UUID, operator: Operator = owner) -> Removed:
+        """Erase a batch that is over, with its questions and answers."""
+        return Removed(items=await room.do(partial(batches.remove, room.web, batch, tenant=operator.tenant_id, actor=operator.name)))
 
     return api
 

@@ -37,6 +37,7 @@ class BatchPages:
             room.post("/admin/batches", self._paste, role=Role.OPERATOR),
             room.page("/admin/batches/{batch}", self._show),
             *(room.post(f"/admin/batches/{{batch}}/{action}", partial(self._act, action), role=Role.OPERATOR) for action in _DONE),
+            room.post("/admin/batches/{batch}/remove", self._remove, role=Role.OWNER),
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
@@ -115,6 +116,11 @@ class BatchPages:
         batch = _id(request)
         await self._room.do(partial(act, self._room, action, batch, operator))
         return self._room.see_other(f"/admin/batches/{batch}", flash=_DONE[action])
+
+    async def _remove(self, request: Request, operator: Operator) -> Response:
+        work = partial(batches.remove, self._room.web, _id(request), tenant=operator.tenant_id, actor=operator.name)
+        items = await self._room.do(work)
+        return self._room.see_other("/admin/batches", flash=f"Removed, with its {items} questions and answers.")
 
 
 def _id(request: Request) -> UUID:
