@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = ("in_flight", "added_time", "ingress", "remembers", "first_answer")
+BENCHES = ("in_flight", "batch", "added_time", "ingress", "remembers", "first_answer")
 _HERE = Path(__file__).resolve().parent
 
 
