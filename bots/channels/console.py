@@ -12,6 +12,16 @@ from bots.errors import Forged
 TEXT_LIMIT = 4096
 
 
+def fit(text: str) -> tuple[str, ...]:
+    """Cut a text into parts of at most 4,096 characters."""
+    return split(text, TEXT_LIMIT)
+
+
+def render(markdown: str) -> tuple[str, ...]:
+    """Turn Markdown into plain text, in parts that the platform takes."""
+    return fit(to_plain(markdown)) or fit(markdown)
+
+
 class Console:
     """The channel console."""
 
@@ -30,11 +40,11 @@ class Console:
 
     def render(self, markdown: str) -> tuple[str, ...]:
         """Turn Markdown into plain text, in parts of at most 4,096 characters."""
-        return self.fit(to_plain(markdown)) or self.fit(markdown)
+        return render(markdown)
 
     def fit(self, text: str) -> tuple[str, ...]:
         """Cut a text into parts of at most 4,096 characters."""
-        return split(text, TEXT_LIMIT)
+        return fit(text)
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Take the message: it is in the outbox, where the chat page reads it."""

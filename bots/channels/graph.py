@@ -90,7 +90,7 @@ class GraphClient:
 
         errors are the channel's own additions to the shared table.
         """
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
+        if not is_plain(token):
             raise AccessLost("The account has no usable access token.")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "identity"}
         try:
@@ -151,7 +151,7 @@ def _read(response: httpx.Response, errors: Table) -> Answer:
     status = response.status_code
     body: Json | None = None
     try:
-        body = read_json(_capped(response))
+        body = read_json(capped(response))
     except httpx.TransportError as error:
         # The answer breaks off: its status is known all the same.
         if status < 400:
@@ -165,8 +165,13 @@ def _read(response: httpx.Response, errors: Table) -> Answer:
     return Answer(http_status=status, body=body, trace_id=trace_id(response.headers))
 
 
-def _capped(response: httpx.Response) -> bytes | None:
-    """Read the raw body; None when it is compressed, which was not asked for, or larger than the cap."""
+def is_plain(text: str) -> bool:
+    """Whether a text can be an id, a secret or a token: visible ASCII without spaces."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def capped(response: httpx.Response) -> bytes | None:
+    """Read an answer's raw body; None when it is compressed, which was not asked for, or larger than the cap."""
     if response.headers.get("content-encoding", "identity") != "identity":
         return None
     body = bytearray()

@@ -16,13 +16,13 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import msgspec
 
+from bots.channels.graph import capped, is_plain
 from bots.channels.graph_errors import read_json
 from bots.channels.signature import app_secret_proof
 from wire.transport import DeadlineTransport
 
 Json = dict[str, Any]
 
-_ANSWER_LIMIT = 256 * 1024
 #: The platform quotes malformed tokens in its errors; ids are shorter.
 _SECRET = re.compile(r"[A-Za-z0-9_\-|.%]{24,}")
 _META = frozenset({"graph.facebook.com", "graph.instagram.com"})
@@ -140,11 +140,6 @@ def app_token(app_id: str, app_secret: str) -> str:
     return f"{app_id}|{app_secret}"
 
 
-def is_plain(text: str) -> bool:
-    """Whether a text can be an id, a secret or a token: visible ASCII without spaces."""
-    return bool(text) and text.isascii() and text.isprintable() and " " not in text
-
-
 def is_meta(url: str) -> bool:
     """Whether an address is Meta's own; everything else is a practice platform."""
     return (urlsplit(url).hostname or "").lower() in _META
@@ -181,14 +176,8 @@ def _practise(base_url: str, method: str, name: str, body: Json | None, *, deadl
 
 
 def _read(response: httpx.Response) -> Reply:
-    body: Json | None = None
     try:
-        pieces = bytearray()
-        for piece in response.iter_raw():
-            pieces += piece
-            if len(pieces) > _ANSWER_LIMIT:
-                return Reply(status=response.status_code)
-        body = read_json(bytes(pieces))
+        body = read_json(capped(response))
     except httpx.TransportError:
         return Reply(status=response.status_code)
     told = (body or {}).get("error")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from bots.channels.graph_setup import GraphSetup, Reply, app_token, is_plain
+from bots.channels.graph import is_plain
+from bots.channels.graph_setup import GraphSetup, Reply, app_token
 from bots.domain import ChannelKind
 from bots.settings import Settings
 

@@ -16,7 +16,8 @@ import structlog
 from sqlalchemy import Engine
 from starlette.requests import Request
 
-from bots.channels.graph_setup import is_meta, is_plain, practice_message, practice_world
+from bots.channels.graph import is_plain
+from bots.channels.graph_setup import is_meta, practice_message, practice_world
 from bots.crypto import Keyring
 from bots.domain import Account, Bot, ChannelKind
 from bots.errors import BotsError, CannotOpen, Conflict, NotFound

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from bots.channels import console, instagram, messenger, whatsapp
-from bots.channels.markup import split, split_bytes, to_plain, to_whatsapp
+from bots.channels.by_kind import RENDERERS
 from bots.domain import ChannelKind
 from bots.errors import NotFound
 from bots.storage import audit, conversations, dialogue, talk
@@ -19,11 +18,6 @@ from bots.storage.dialogue import Dialogue, Place
 
 #: The longest answer that a person may type.
 LONGEST_ANSWER = 20_000
-_LIMITS = {
-    ChannelKind.WHATSAPP: whatsapp.TEXT_LIMIT,
-    ChannelKind.MESSENGER: messenger.TEXT_LIMIT,
-    ChannelKind.CONSOLE: console.TEXT_LIMIT,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +83,7 @@ class Conversations:
 
     def answer(self, tenant: UUID, conversation: UUID, words: str, *, by: str, key: UUID, actor: str | None = None) -> UUID:
         """Send a person's answer by way of the outbox; returns its turn. Raises NotFound, Conflict."""
-        parts = parts_of(self.head(tenant, conversation).channel, words)
+        parts = RENDERERS[self.head(tenant, conversation).channel](words)
         with unit(self._crossing) as connection:
             turn = conversations.answer(connection, tenant=tenant, conversation=conversation, by=by, words=words, parts=parts, key=key)
             audit.record(
@@ -109,18 +103,12 @@ class Conversations:
             audit.record(connection, tenant=tenant, actor=actor, action="conversation.give_back", subject=f"conversation:{conversation}")
 
 
-def parts_of(channel: ChannelKind, words: str) -> tuple[str, ...]:
-    """A person's answer as a channel shows it, in parts that it takes."""
-    shown = (to_whatsapp if channel is ChannelKind.WHATSAPP else to_plain)(words).strip() or words.strip()
-    return split_bytes(shown, instagram.BYTES_LIMIT) if channel is ChannelKind.INSTAGRAM else split(shown, _LIMITS[channel])
-
-
 def wrong_with(words: str) -> str | None:
     """What is wrong with an answer that was typed, in plain words."""
     if not words.strip():
         return "Type an answer."
     if len(words) > LONGEST_ANSWER:
         return f"At most {LONGEST_ANSWER:,} characters."
-    if not parts_of(ChannelKind.CONSOLE, words):
+    if not RENDERERS[ChannelKind.CONSOLE](words):
         return "There is nothing to read in this answer."
     return None

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection, Engine
 
-from bots.channels.parsers import PARSERS
+from bots.channels.by_kind import PARSERS
 from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, InboundEvent

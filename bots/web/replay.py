@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError
 
-from bots.channels.parsers import PARSERS
+from bots.channels.by_kind import PARSERS
 from bots.crypto import Keyring
 from bots.domain import Account, InboundEvent
 from bots.errors import CannotOpen, Conflict

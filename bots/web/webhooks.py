@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bots.channels.parsers import PARSERS
+from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
 from bots.errors import StorageUnavailable
 from bots.web.intake import Intake, Verdict

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bots.channels.graph_setup import is_plain
+from bots.channels.graph import is_plain
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind
 from bots.errors import BotsError, NotFound

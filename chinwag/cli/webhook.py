@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bots.channels.parsers import PARSERS
+from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind, EventKind, InboundEvent
 from chinwag.cli.webhook_send import send
 

@@ -14,7 +14,7 @@ from bots.channels.signature import verify_meta
 from bots.channels.threads import read_threads
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
 
-__all__ = ["BYTES_LIMIT", "Instagram", "parse"]
+__all__ = ["BYTES_LIMIT", "Instagram", "fit", "parse", "render"]
 
 #: Of UTF-8, not of characters.
 BYTES_LIMIT = 1_000
@@ -28,6 +28,16 @@ _SENDER = "me"
 def parse(body: bytes) -> Received:
     """Read an Instagram webhook body; total."""
     return read_threads(body, "instagram", IdentityKind.IGSID, read_item)
+
+
+def fit(text: str) -> tuple[str, ...]:
+    """Cut a text into parts of at most 1,000 bytes."""
+    return split_bytes(text, BYTES_LIMIT)
+
+
+def render(markdown: str) -> tuple[str, ...]:
+    """Turn Markdown into plain text, in parts that the platform takes."""
+    return fit(to_plain(markdown)) or fit(markdown)
 
 
 class Instagram:
@@ -49,11 +59,11 @@ class Instagram:
 
     def render(self, markdown: str) -> tuple[str, ...]:
         """Turn Markdown into plain text, in parts that the platform takes."""
-        return self.fit(to_plain(markdown)) or self.fit(markdown)
+        return render(markdown)
 
     def fit(self, text: str) -> tuple[str, ...]:
         """Cut a text into parts of at most 1,000 bytes."""
-        return split_bytes(text, BYTES_LIMIT)
+        return fit(text)
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Send one part. Raises SendError, whose class says what is provable."""

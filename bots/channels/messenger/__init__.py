@@ -14,7 +14,7 @@ from bots.channels.signature import verify_meta
 from bots.channels.threads import read_threads
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
 
-__all__ = ["TEXT_LIMIT", "Messenger", "parse"]
+__all__ = ["TEXT_LIMIT", "Messenger", "fit", "parse", "render"]
 
 #: The platform says "under 2,000 characters".
 TEXT_LIMIT = 1_999
@@ -26,6 +26,16 @@ _TYPING_DEADLINE_S = 5.0
 def parse(body: bytes) -> Received:
     """Read a Messenger webhook body; total."""
     return read_threads(body, "page", IdentityKind.PSID, read_item)
+
+
+def fit(text: str) -> tuple[str, ...]:
+    """Cut a text into parts of at most 1,999 characters."""
+    return split(text, TEXT_LIMIT)
+
+
+def render(markdown: str) -> tuple[str, ...]:
+    """Turn Markdown into plain text, in parts that the platform takes."""
+    return fit(to_plain(markdown)) or fit(markdown)
 
 
 class Messenger:
@@ -47,11 +57,11 @@ class Messenger:
 
     def render(self, markdown: str) -> tuple[str, ...]:
         """Turn Markdown into plain text, in parts that the platform takes."""
-        return self.fit(to_plain(markdown)) or self.fit(markdown)
+        return render(markdown)
 
     def fit(self, text: str) -> tuple[str, ...]:
         """Cut a text into parts of at most 1,999 characters."""
-        return split(text, TEXT_LIMIT)
+        return fit(text)
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Send one part. Raises SendError, whose class says what is provable."""

@@ -13,11 +13,21 @@ from bots.channels.whatsapp.messages import DERIVED
 from bots.channels.whatsapp.send import text_message, typing
 from bots.domain import ChannelKind, InboundEvent, OutboundMessage, Received, Sent
 
-__all__ = ["TEXT_LIMIT", "WhatsApp", "parse"]
+__all__ = ["TEXT_LIMIT", "WhatsApp", "fit", "parse", "render"]
 
 TEXT_LIMIT = 4096
 #: Typing that comes late is of no use; the answer is on its way.
 _TYPING_DEADLINE_S = 5.0
+
+
+def fit(text: str) -> tuple[str, ...]:
+    """Cut a text into parts of at most 4,096 characters."""
+    return split(text, TEXT_LIMIT)
+
+
+def render(markdown: str) -> tuple[str, ...]:
+    """Turn Markdown into WhatsApp's dialect, in parts that the platform takes."""
+    return fit(to_whatsapp(markdown)) or fit(markdown)
 
 
 class WhatsApp:
@@ -39,11 +49,11 @@ class WhatsApp:
 
     def render(self, markdown: str) -> tuple[str, ...]:
         """Turn Markdown into WhatsApp's dialect, in parts of at most 4,096 characters."""
-        return self.fit(to_whatsapp(markdown)) or self.fit(markdown)
+        return render(markdown)
 
     def fit(self, text: str) -> tuple[str, ...]:
         """Cut a text into parts of at most 4,096 characters."""
-        return split(text, TEXT_LIMIT)
+        return fit(text)
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Send one part. Raises SendError, whose class says what is provable."""

@@ -1,0 +1,23 @@
+"""What each channel does without an account: how the body of a webhook is read, and how an answer is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bots.channels import console, instagram, messenger, whatsapp
+from bots.domain import ChannelKind, Received
+
+#: The channels that have webhooks. Total: any bytes give a result.
+PARSERS: Mapping[ChannelKind, Callable[[bytes], Received]] = {
+    ChannelKind.WHATSAPP: whatsapp.parse,
+    ChannelKind.MESSENGER: messenger.parse,
+    ChannelKind.INSTAGRAM: instagram.parse,
+}
+
+#: Markdown in the channel's dialect, in parts that it takes.
+RENDERERS: Mapping[ChannelKind, Callable[[str], tuple[str, ...]]] = {
+    ChannelKind.WHATSAPP: whatsapp.render,
+    ChannelKind.MESSENGER: messenger.render,
+    ChannelKind.INSTAGRAM: instagram.render,
+    ChannelKind.CONSOLE: console.render,
+}
