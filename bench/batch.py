@@ -6,7 +6,6 @@ Real Postgres, Redis, Celery, web, platform and the scripted model that takes 1.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -18,45 +17,32 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
-from bench.in_flight import _AS_SHIPPED as AS_SHIPPED
-from bots.storage import tenants
-from bots.storage.batch_intake import NewBatch, Submission
-from bots.storage.database import hot
+from bench.in_flight import AS_SHIPPED
 from tests.support import build
+from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
 from tests.support.processes import until
 from tests.support.stack import Stack
 
 _MODEL_S = 1.0
 _AIM = 1.2
+_QUESTION = "What should I see first in Porto? Question"
 _ENDED = "select count(*) from batch_items where state in ('done', 'failed')"
-
-
-def _lines(count: int) -> bytes:
-    return "".join(
-        json.dumps({"custom_id": f"q{n}", "text": f"Question {n}: what should I see first in Porto?"}) + "\n" for n in range(count)
-    ).encode()
-
-
-def _submit(stack: Stack, count: int) -> None:
-    engine = stack.engine("web").execution_options(isolation_level="AUTOCOMMIT")
-    with hot(engine) as connection:
-        tenant = tenants.default(connection)
-    submission = Submission(engine, NewBatch(tenant=tenant, bot="tester", name="bench", actor="bench"), line_bytes=2**20)
-    submission.feed(_lines(count))
-    assert submission.finish().total == count
 
 
 def _chat(stack: Stack, people: int, per_s: float, chance: random.Random, *, while_running: bool) -> list[float]:
     """Let people write at a steady rate, one message each, and return each one's seconds from the webhook to the answer."""
     sent: dict[str, float] = {}
+    due = time.monotonic()
     for _ in range(people):
         if while_running and stack.one("select state from batches") != "running":
             break
         person = build.a_person()
         sent[person.number] = time.time()
         stack.say(person, "Where do I begin?")
-        time.sleep(chance.uniform(0.5, 1.5) / per_s)
+        # The pace of people, kept also where the web is slow for a moment.
+        due += chance.uniform(0.5, 1.5) / per_s
+        time.sleep(max(0.0, due - time.monotonic()))
     answers = until(lambda: _answers(stack, sent), timeout_s=60, what="everybody was answered")
     return [at - sent[number] for number, at in answers.items()]
 
@@ -92,10 +78,12 @@ def measure(cluster: Cluster, *, items: int, people: int, per_s: float) -> dict[
             stack.start_dispatcher()
             _chat(stack, 5, per_s, chance, while_running=False)
             before = _chat(stack, people, per_s, chance, while_running=False)
-            _submit(stack, items)
+            found = submit(stack.engine("web").execution_options(isolation_level="AUTOCOMMIT"), lines(items, text=_QUESTION), bot="tester")
+            assert found.total == items
             began = time.monotonic()
             until(lambda: stack.one(_ENDED) > 0, what="the batch runs", timeout_s=30)
             beside = _chat(stack, people, per_s, chance, while_running=True)
+            assert len(beside) == people, "the batch ended before everybody had written: give it more items"
             until(lambda: stack.one("select state from batches") == "done", what="the batch was done", timeout_s=600, every_s=0.2)
             lasted = stack.one("select extract(epoch from finished_at - started_at) from batches")
             after = _chat(stack, people, per_s, chance, while_running=False)

@@ -31,7 +31,7 @@ _WARM_S = 5.0
 _BATCH = 100
 _DONE = "select count(*) from outbox where status not in ('queued', 'sending')"
 #: The tests' shortened windows undone: what is measured is the product's defaults.
-_AS_SHIPPED = {
+AS_SHIPPED = {
     variable: str(getattr(Settings(), variable.removeprefix("CHINWAG_").lower()))
     for variable in WINDOWS
     if variable != "CHINWAG_WORKER_SLOTS"
@@ -79,7 +79,7 @@ def _rss_mb(workers: list[Process]) -> float:
 def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: float = 12.0) -> dict[str, Any]:
     """One row: `in_flight` turns at once, over so many worker processes."""
     slots = in_flight // processes
-    settings = _AS_SHIPPED | {"CHINWAG_WORKER_SLOTS": str(slots)}
+    settings = AS_SHIPPED | {"CHINWAG_WORKER_SLOTS": str(slots)}
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
         stack.model.script(
             latency_s=_MODEL_S, answer="The Douro runs through the old town; begin at the Ribeira and cross the lower deck of the bridge."

@@ -34,6 +34,10 @@ class Conflict(BotsError):
     """There is such a thing already."""
 
 
+class NameTaken(Conflict):
+    """The name is somebody else's."""
+
+
 class Fenced(BotsError):
     """The lease has passed to somebody else; this result is dropped."""
 

@@ -16,9 +16,6 @@ _WEBHOOK_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 WEBHOOKS = Counter("chinwag_webhooks", "Webhooks that came in, by channel and by what became of them.", ["channel", "verdict"])
 WEBHOOK_SECONDS = Histogram("chinwag_webhook_seconds", "From a webhook's first byte to its answer.", ["channel"], buckets=_WEBHOOK_BUCKETS)
-OUTBOUND_DUPLICATE_DETECTED = Counter(
-    "chinwag_outbound_duplicate_detected", "Messages that a platform took twice: two of its ids for one message of ours."
-)
 
 
 def gathered(*more: Collector) -> CollectorRegistry:

@@ -98,6 +98,11 @@ class Settings:
     envelope_days: int = _setting(30, "days a webhook's raw body is kept")
     log_level: str = _setting("info", "debug, info, warning or error")
 
+    def own_error_delay_s(self, tries: int) -> float | None:
+        """How long what ran into an error of ours waits for its next try, after so many; None: it was the last."""
+        delays = [float(delay) for delay in self.own_error_delays_s.split(",") if delay.strip()]
+        return delays[tries] if tries < len(delays) else None
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Build the settings from variables. Raises BadSetting with every problem in one message."""

@@ -110,27 +110,27 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
                 text = check(answer, messages)
             except AnswerCut as error:
                 # Too slow to come to its end: what is there is an answer all the same, and asking again would end alike.
-                draft.calls.append(_call(deps, messages, attempt, "cut", None))
+                draft.calls.append(call_of(deps, messages, attempt, "cut", None))
                 said = _whole_or(seat, error.text, messages)
                 return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="cut")
             except GarbageAnswer:
-                draft.calls.append(_call(deps, messages, attempt, "garbage", None))
+                draft.calls.append(call_of(deps, messages, attempt, "garbage", None))
                 continue
             except PromptTooLong:
-                draft.calls.append(_call(deps, messages, attempt, "too_long", None))
+                draft.calls.append(call_of(deps, messages, attempt, "too_long", None))
                 # The server knows its context best: start the talk's history anew.
                 laid_out = prompt.build(persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len)
                 messages = laid_out.messages
                 history_from = claim.number
                 continue
             except ModelUnavailable as error:
-                draft.calls.append(_call(deps, messages, attempt, type(error).__name__, None))
+                draft.calls.append(call_of(deps, messages, attempt, type(error).__name__, None))
                 return _wait(deps, claim, seat, draft, deps.settings.ask_again_s)
             except ModelRefused as error:
                 log.warning("model_refused", turn=str(claim.turn), error=type(error).__name__)
-                draft.calls.append(_call(deps, messages, attempt, "refused", None))
+                draft.calls.append(call_of(deps, messages, attempt, "refused", None))
                 return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
-            draft.calls.append(_call(deps, messages, attempt, "ok", answer))
+            draft.calls.append(call_of(deps, messages, attempt, "ok", answer))
             return _answered(claim, seat, draft, text, texts=texts, asked=laid_out.asked, history_from=history_from)
     said = seat.bot.fallback_text
     return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="fallback")
@@ -278,7 +278,8 @@ def _opening(claim: Claim, seat: Seat) -> Sequence[str]:
     return seat.channel.render(said) if said and claim.first else ()
 
 
-def _call(deps: Deps, messages: Sequence[Message], attempt: int, outcome: str, answer: Answer | None) -> ModelCall:
+def call_of(deps: Deps, messages: Sequence[Message], attempt: int, outcome: str, answer: Answer | None) -> ModelCall:
+    """What is kept and counted of one call of the model."""
     return ModelCall(
         attempt=attempt,
         endpoint=deps.endpoint.name,

@@ -16,7 +16,7 @@ from inference.errors import AnswerCut, GarbageAnswer, ModelRefused, ModelUnavai
 from inference.prompt_style import neutralise
 from inference.types import Answer, Message, Role, Usage
 from workers import metrics
-from workers.answer import TRIES
+from workers.answer import TRIES, call_of
 from workers.deps import Deps
 
 log = structlog.get_logger()
@@ -61,7 +61,11 @@ def _ask(deps: Deps, item: Item) -> ItemResult:
     """Ask the model, twice where its answer is garbage. Raises ModelUnavailable."""
     messages = _messages(item)
     request, usual = item.request, deps.model_settings
-    for _ in range(TRIES):
+    for attempt in range(1, TRIES + 1):
+
+        def count(outcome: str, answer: Answer | None = None, attempt: int = attempt) -> None:
+            metrics.count_call(call_of(deps, messages, attempt, outcome, answer))
+
         try:
             answer = deps.model.chat(
                 messages,
@@ -69,17 +73,26 @@ def _ask(deps: Deps, item: Item) -> ItemResult:
                 temperature=usual.temperature if request.temperature is None else request.temperature,
                 top_p=usual.top_p if request.top_p is None else request.top_p,
             )
-            return _done(deps, check(answer, messages), answer)
+            text = check(answer, messages)
         except GarbageAnswer:
+            count("garbage")
             continue
         except AnswerCut as error:
             # Too slow to come to its end: asking again would end alike.
+            count("cut")
             return _cut(deps, error.text, messages)
         except PromptTooLong:
+            count("too_long")
             return ItemResult(state="failed", reason="too_long", model=deps.endpoint.model)
+        except ModelUnavailable as error:
+            count(type(error).__name__)
+            raise
         except ModelRefused as error:
+            count("refused")
             log.warning("model_refused", batch=str(item.batch), n=item.n, error=type(error).__name__)
             return ItemResult(state="failed", reason="refused", model=deps.endpoint.model)
+        count("ok", answer)
+        return _done(deps, text, answer)
     return ItemResult(state="failed", reason="garbage", model=deps.endpoint.model)
 
 
@@ -113,10 +126,10 @@ def _cut(deps: Deps, text: str, messages: list[Message]) -> ItemResult:
 
 
 def _own_error(deps: Deps, item: Item, name: str) -> str:
-    delays = [float(delay) for delay in deps.settings.own_error_delays_s.split(",") if delay.strip()]
-    if item.tries >= len(delays):
+    delay_s = deps.settings.own_error_delay_s(item.tries)
+    if delay_s is None:
         batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=f"error:{name}"))
         return "failed"
-    after_s = delays[item.tries] * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+    after_s = delay_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
     batch_items.retry_later(deps.crossing, item, after_s=after_s, reason=f"error:{name}")
     return "retry"

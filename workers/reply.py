@@ -85,7 +85,7 @@ def _finish(deps: Deps, claim: Claim, result: TurnResult) -> Sending | None:
 
 
 def _own_error(deps: Deps, claim: Claim, name: str) -> TurnResult:
-    delays = [float(delay) for delay in deps.settings.own_error_delays_s.split(",") if delay.strip()]
-    if claim.tries >= len(delays):
+    delay_s = deps.settings.own_error_delay_s(claim.tries)
+    if delay_s is None:
         return TurnResult(state="dead", reason=f"error:{name}")
-    return TurnResult(state="retry", reason=f"error:{name}", retry_s=delays[claim.tries] * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+    return TurnResult(state="retry", reason=f"error:{name}", retry_s=delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter

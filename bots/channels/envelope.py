@@ -13,6 +13,7 @@ from bots.domain import EventKind, InboundEvent, Received
 
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
+_COMMAND_LIMIT = 64
 #: So many items that are no objects go into the key of their event.
 _SEEN = 100
 
@@ -73,3 +74,9 @@ def unknown(content_type: str, seen: object, reason: str, account: str | None = 
         supported=False,
         reason=clean(reason, 256),
     )
+
+
+def is_command(text: str | None) -> bool:
+    """Whether a text is a command by its look: it is answered without waiting for more."""
+    said = (text or "").strip()
+    return said.startswith("/") and len(said) <= _COMMAND_LIMIT

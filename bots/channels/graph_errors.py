@@ -95,7 +95,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more
     """Return what an answer without success proves; `more` is one channel's. Header names are in lower case or ignore it."""
     told = body.get("error") if body else None
     error = cast("Json", told) if isinstance(told, dict) else None
-    code = _code(error, "code") if error is not None else None
+    code = code_of(error, "code") if error is not None else None
     kind = _by_code(status, code, error or {}, more) if code is not None else _by_status(status)
     wait = retry_after(headers)
     what = f"error {code}" if code is not None else "no error code"
@@ -111,7 +111,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more
 def _by_code(status: int, code: int, error: Json, more: Table) -> type[SendError]:
     if status < 400:
         return SendUnknown
-    kind = more.get((code, _code(error, "error_subcode") or 0)) or more.get(code) or _CODES.get(code)
+    kind = more.get((code, code_of(error, "error_subcode") or 0)) or more.get(code) or _CODES.get(code)
     if status >= 500 and (kind is None or code in _SAYS_NOTHING):
         return SendUnknown
     if kind is not None:
@@ -135,7 +135,8 @@ def _by_status(status: int) -> type[SendError]:
     return Rejected if 400 <= status < 500 and status != 408 else SendUnknown
 
 
-def _code(error: Json, name: str) -> int | None:
+def code_of(error: Json, name: str) -> int | None:
+    """Read a code of an error object; also one that came as text."""
     value = error.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)

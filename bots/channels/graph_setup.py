@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from bots.channels.graph import capped, is_plain
-from bots.channels.graph_errors import read_json
+from bots.channels.graph_errors import code_of, read_json
 from bots.channels.signature import app_secret_proof
 from wire.transport import DeadlineTransport
 
@@ -115,23 +115,26 @@ class GraphSetup:
             if not is_plain(token):
                 return Reply(status=400, body={}, code=190, message="the token holds signs that no token has")
             headers["Authorization"] = f"Bearer {token}"
-        content = None if body is None else msgspec.json.encode(dict(body))
+        try:
+            content = None if body is None else msgspec.json.encode(dict(body))
+            steps = "/".join(quote(step, safe="") for step in path.split("/"))
+            values = {name: value for name, value in (query or {}).items() if value}
+            if token and self.app_secret and "|" not in token:
+                values["appsecret_proof"] = app_secret_proof(token, self.app_secret)
+            asked = f"?{urlencode(values)}" if values else ""
+            url = httpx.URL(f"{self._base}/{quote(self.version, safe='')}/{steps}{asked}")
+        except (UnicodeEncodeError, httpx.InvalidURL):
+            return Reply(status=400, body={}, message="the request holds signs that no id and no address has")
         if content is not None:
             headers["Content-Type"] = "application/json"
-        steps = "/".join(quote(step, safe="") for step in path.split("/"))
-        values = {name: value for name, value in (query or {}).items() if value}
-        if token and self.app_secret and "|" not in token:
-            values["appsecret_proof"] = app_secret_proof(token, self.app_secret)
-        asked = f"?{urlencode(values)}" if values else ""
         self._transport.deadline.start(until=time.monotonic() + self._deadline_s, connect_s=self._deadline_s / 3)
         try:
-            url = httpx.URL(f"{self._base}/{quote(self.version, safe='')}/{steps}{asked}")
             response = self._transport.handle_request(httpx.Request(method, url, content=content, headers=headers))
             try:
                 return _read(response)
             finally:
                 response.close()
-        except (httpx.TransportError, httpx.InvalidURL):
+        except httpx.TransportError:
             return Reply()
 
 
@@ -185,15 +188,11 @@ def _read(response: httpx.Response) -> Reply:
     return Reply(
         status=response.status_code,
         body=body,
-        code=_number(error.get("code")),
-        subcode=_number(error.get("error_subcode")),
+        code=code_of(error, "code") or 0,
+        subcode=code_of(error, "error_subcode") or 0,
         message=_clean(error.get("message")),
         version=response.headers.get("facebook-api-version", "")[:20],
     )
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _clean(value: object) -> str:

@@ -115,7 +115,7 @@ def _mended(body: bytes) -> Iterator[tuple[bytes, str]]:
     except (ValueError, RecursionError):
         return
     for is_ascii, spacing, has_slashes, end in itertools.product((True, False), (0, 1, 2), (True, False), ("", "\n")):
-        separators = ((",", ":"), (", ", ": "), (",", ":"))[spacing]
+        separators = ((",", ":"), (", ", ": "), (",", ": "))[spacing]
         try:
             text = json.dumps(found, ensure_ascii=is_ascii, separators=separators, indent=2 if spacing == 2 else None)
         except (ValueError, RecursionError):

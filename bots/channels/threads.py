@@ -5,13 +5,13 @@ Here an item gets its account, its two sides and its time; what it says is read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bots.channels.envelope import objects, read_body, unknown
+from bots.channels.envelope import is_command, objects, read_body, unknown
 from bots.channels.fields import Fields, as_fields, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
 from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, Received, StatusUpdate
 
@@ -168,6 +168,72 @@ class _Walk:
         yield from self.read(
             Item(fields=item, people=self.people, account=account, sender=sender, recipient=recipient, is_standby=is_standby, at=at)
         )
+
+
+def read_by(item: Item, readers: Mapping[str, ItemReader], notices: Sequence[str]) -> Iterator[InboundEvent]:
+    """Read an item by the first kind that it names; notices are kinds that change nothing in a talk."""
+    for name, read in readers.items():
+        if as_fields(item.fields.get(name)) is not None:
+            yield from read(item)
+            return
+    for name in notices:
+        if name in item.fields:
+            yield item.noticed(name, _why(part(item.fields, name)))
+            return
+    yield item.unread("item", "an item of no kind that is known")
+
+
+def spoken(item: Item, content_type: str) -> Iterator[InboundEvent]:
+    """A message: an echo, a choice of a quick reply, a command, or plain words."""
+    message = part(item.fields, "message")
+    text = text_of(message, "text")
+    if item.is_from_account:
+        yield item.left(text, content_type)
+        return
+    choice = as_fields(message.get("quick_reply"))
+    if choice is not None:
+        yield item.said(item.key_of("message"), text or text_of(choice, "payload"), "quick_reply", at_once=True)
+        return
+    reason = "a message without content" if text is None and content_type == "text" else None
+    yield item.said(item.key_of("message"), text, content_type, at_once=is_command(text), reason=reason)
+
+
+def postback(item: Item) -> Iterator[InboundEvent]:
+    """A button that was pressed: its title counts as words."""
+    pressed = part(item.fields, "postback")
+    text = text_of(pressed, "title") or text_of(pressed, "payload")
+    key = item.id_in("postback") or f"postback:{item.sender or ''}:{item.stamp}"
+    yield item.said(key, text, "postback", at_once=True)
+
+
+def reaction(item: Item) -> Iterator[InboundEvent]:
+    """A sign on a message, or its withdrawal, which leaves none."""
+    found = part(item.fields, "reaction")
+    action = word_of(found, "action") or "react"
+    sign = None if action == "unreact" else text_of(found, "emoji", 64) or word_of(found, "reaction")
+    yield item.event(EventKind.REACTION, f"reaction:{item.key_of('reaction')}:{action}:{item.stamp}", "reaction", text=sign)
+
+
+def edit(item: Item) -> Iterator[InboundEvent]:
+    """New words for an older message. Edits of one message differ by their number, and by their time."""
+    found = part(item.fields, "message_edit")
+    key = f"edit:{item.key_of('message_edit')}:{id_of(found, 'num_edit') or ''}:{item.stamp}"
+    yield item.event(EventKind.EDIT, key, "message_edit", text=text_of(found, "text"))
+
+
+def sender_action(identities: Sequence[Identity], kind: IdentityKind, action: str) -> dict[str, Any] | None:
+    """Build the request of a sender action; None for a contact without an id of this kind."""
+    person = person_of(identities, kind)
+    return None if person is None else {"recipient": {"id": person}, "sender_action": action}
+
+
+def person_of(identities: Sequence[Identity], kind: IdentityKind) -> str | None:
+    """The contact's id on the channel, if it has one."""
+    return next((identity.value for identity in identities if identity.kind is kind), None)
+
+
+def _why(notice: Fields) -> str | None:
+    return word_of(notice, "reason") or word_of(notice, "action") or word_of(notice, "source") or word_of(notice, "type")
 
 
 def attached(message: Fields) -> str | None:

@@ -126,11 +126,6 @@ def set_state(connection: Connection, account: Account, state: str, reason: str 
     )
 
 
-def remove(connection: Connection, account: Account) -> None:
-    """Remove an account with its conversations. The contacts and what they are remembered by stay with other accounts."""
-    connection.execute(text("delete from accounts where id = :id"), {"id": account.id})
-
-
 def open_secrets(keyring: Keyring, account: Account) -> OpenedSecrets:
     """Open an account's secrets. Raises CannotOpen."""
     columns = ("app_secret", "app_secret_before")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from bots.storage.database import unit
+from bots.storage.operators import hashed
 
 _LINK_HOURS = 24
 
@@ -37,7 +37,7 @@ def put_link(connection: Connection, *, operator: UUID | None = None) -> str:
             "insert into admin_links (token_sha256, kind, operator_id, expires_at)"
             " values (:hash, 'link', :operator, now() + make_interval(hours => :hours))"
         ),
-        {"hash": _hash(token), "operator": operator, "hours": _LINK_HOURS},
+        {"hash": hashed(token), "operator": operator, "hours": _LINK_HOURS},
     )
     return token
 
@@ -70,9 +70,5 @@ def use(connection: Connection, token: str) -> Link | None:
 
 
 def _link(connection: Connection, statement: str, token: str) -> Link | None:
-    row = connection.execute(text(statement), {"hash": _hash(token)}).one_or_none()
+    row = connection.execute(text(statement), {"hash": hashed(token)}).one_or_none()
     return None if row is None else Link(operator=row.operator_id)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

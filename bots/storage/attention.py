@@ -62,19 +62,6 @@ class _Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountLine:
-    """An account and its state."""
-
-    channel: str
-    name: str
-    external_id: str
-    bot: str
-    state: str
-    state_reason: str | None
-    has_secret: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """The last sign of life of a worker process."""
 
@@ -91,7 +78,6 @@ class ModelWord:
 
     model: str
     outcome: str
-    age_s: float
     total_ms: float | None
 
 
@@ -109,7 +95,7 @@ class Work:
 class Overview:
     """The accounts and the parts at work."""
 
-    accounts: tuple[AccountLine, ...]
+    has_accounts: bool
     heartbeats: tuple[Heartbeat, ...]
     model: ModelWord | None
     work: Work
@@ -124,24 +110,11 @@ def overview(connection: Connection, *, tenant: UUID) -> Overview:
     work = rows["work"][0]
     model = rows["model"][0] if rows["model"] else None
     return Overview(
-        accounts=tuple(
-            AccountLine(
-                channel=r.channel,
-                name=r.name,
-                external_id=r.external_id,
-                bot=r.bot,
-                state=r.state,
-                state_reason=r.state_reason,
-                has_secret=r.has_secret,
-            )
-            for r in rows["accounts"]
-        ),
+        has_accounts=bool(rows["accounts"][0].found),
         heartbeats=tuple(
             Heartbeat(name=r.name, queues=tuple(r.queues), slots=r.slots, busy=r.busy, age_s=float(r.age_s)) for r in rows["heartbeats"]
         ),
-        model=None
-        if model is None
-        else ModelWord(model=model.model, outcome=model.outcome, age_s=float(model.age_s), total_ms=model.total_ms),
+        model=None if model is None else ModelWord(model=model.model, outcome=model.outcome, total_ms=model.total_ms),
         work=Work(due=work.due, running=work.running, oldest_due_s=float(work.oldest_due_s), unsent=work.unsent),
     )
 
@@ -367,20 +340,17 @@ _MAKE_DUE = text("""
         ready_at = case when taken_by is null then least(ready_at, now()) end
     where tenant_id = :tenant and id = :conversation""")
 _STATEMENTS = {
-    "accounts": text("""
-        select a.channel, a.name, a.external_id, b.name as bot, a.state, a.state_reason, a.app_secret is not null as has_secret
-        from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
-        where a.tenant_id = :tenant and a.persona_version is null order by a.channel, a.name limit 200"""),
+    "accounts": text("select exists (select from accounts where tenant_id = :tenant and persona_version is null) as found"),
     "heartbeats": text("""
         select name, queues, slots, busy, extract(epoch from now() - at) as age_s
         from worker_heartbeats where at > now() - interval '1 h' order by name limit 200"""),
     "model": text("""
-        select model, outcome, extract(epoch from now() - created_at) as age_s, total_ms
+        select model, outcome, total_ms
         from model_calls where tenant_id = :tenant order by created_at desc limit 1"""),
     "work": text("""
-        select count(*) filter (where ready_at is not null and ready_at <= now() and leased_by is null) as due,
+        select count(*) filter (where ready_at <= now() and (leased_until is null or leased_until <= now())) as due,
                count(*) filter (where leased_until > now()) as running,
-               coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and leased_by is null)), 0) as oldest_due_s,
+               coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and (leased_until is null or leased_until <= now()))), 0) as oldest_due_s,
                (select count(*) from outbox where not_before is not null and tenant_id = :tenant) as unsent
         from conversations where tenant_id = :tenant and (ready_at is not null or leased_by is not null)"""),
 }

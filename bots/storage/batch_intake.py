@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from bots.batch_lines import BadLine, Line, LineReader
 from bots.errors import Conflict, NotFound
-from bots.storage import audit
+from bots.storage import audit, batches
 from bots.storage.database import unit
 
 _ROWS = 500
@@ -66,8 +66,7 @@ class Submission:
         self.good = 0
         #: The file as a whole is no good: no more pieces are wanted.
         self.refused = False
-        with unit(engine) as connection:
-            self._batch, self._before = self._begin(connection)
+        self._batch, self._before = self._begin()
 
     def feed(self, piece: bytes) -> None:
         """Take a piece of the file. Raises Conflict when somebody else took the key over meanwhile."""
@@ -96,7 +95,7 @@ class Submission:
             started = connection.execute(
                 text(
                     "update batches set state = 'running', started_at = now(), total = :total, file_sha256 = :sha"
-                    " where tenant_id = :tenant and id = :batch and state = 'checking' returning id"
+                    " where tenant_id = :tenant and id = :batch and state = 'checking' and touched_at > '-infinity' returning id"
                 ),
                 self._values(total=self.good, sha=self._reader.sha256),
             ).scalar()
@@ -115,49 +114,55 @@ class Submission:
     def abandon(self) -> None:
         """Remove the batch that was begun, with its items."""
         if self._before is None:
-            with unit(self._engine) as connection:
-                self._remove(connection, self._batch)
+            self._remove(self._batch)
 
-    def _begin(self, connection: Connection) -> tuple[UUID, bytes | None]:
+    def _begin(self) -> tuple[UUID, bytes | None]:
+        """Make the batch, or find the one of this key with its file's hash. Raises NotFound, Conflict."""
+        for _ in range(2):
+            with unit(self._engine) as connection:
+                batch, before, is_left = self._make_or_find(connection)
+            if not is_left:
+                return batch, before
+            # A check that broke off, or that the same person began anew.
+            self._remove(batch)
+        raise Conflict("A file with this idempotency key is being checked right now.")
+
+    def _make_or_find(self, connection: Connection) -> tuple[UUID, bytes | None, bool]:
         new = self._new
         bot = connection.execute(
             text("select id, profile from bots where tenant_id = :tenant and name = :bot"), {"tenant": new.tenant, "bot": new.bot}
         ).one_or_none()
         if bot is None:
             raise NotFound(f"There is no bot named {new.bot}.")
-        for _ in range(2):
-            made = connection.execute(
-                text(
-                    "insert into batches (tenant_id, bot_id, name, queue, idempotency_key, created_by)"
-                    " values (:tenant, :bot, :name, :queue, :key, :actor)"
-                    " on conflict (tenant_id, idempotency_key) do nothing returning id"
-                ),
-                {
-                    "tenant": new.tenant,
-                    "bot": bot.id,
-                    "name": new.name,
-                    "queue": f"batch.{new.profile or bot.profile}",
-                    "key": new.key,
-                    "actor": new.actor,
-                },
-            ).scalar()
-            if made is not None:
-                return made, None
-            before = connection.execute(
-                text(
-                    "select id, state, file_sha256, created_by = :actor or touched_at < now() - interval '1 minute' as mine from batches"
-                    " where tenant_id = :tenant and idempotency_key = :key for update"
-                ),
-                {"tenant": new.tenant, "key": new.key, "actor": new.actor},
-            ).one_or_none()
-            if before is not None and before.state != "checking":
-                return before.id, bytes(before.file_sha256)
-            if before is not None and not before.mine:
-                raise Conflict("A file with this idempotency key is being checked right now.")
-            if before is not None:
-                # A check that broke off, or that the same person began anew.
-                self._remove(connection, before.id)
-        raise Conflict("A file with this idempotency key is being checked right now.")
+        made = connection.execute(
+            text(
+                "insert into batches (tenant_id, bot_id, name, queue, idempotency_key, created_by)"
+                " values (:tenant, :bot, :name, :queue, :key, :actor)"
+                " on conflict (tenant_id, idempotency_key) do nothing returning id"
+            ),
+            {
+                "tenant": new.tenant,
+                "bot": bot.id,
+                "name": new.name,
+                "queue": f"batch.{new.profile or bot.profile}",
+                "key": new.key,
+                "actor": new.actor,
+            },
+        ).scalar()
+        if made is not None:
+            return made, None, False
+        before = connection.execute(
+            text(
+                "select id, state, file_sha256, created_by = :actor or touched_at < now() - interval '1 minute' as mine from batches"
+                " where tenant_id = :tenant and idempotency_key = :key"
+            ),
+            {"tenant": new.tenant, "key": new.key, "actor": new.actor},
+        ).one_or_none()
+        if before is None or (before.state == "checking" and not before.mine):
+            raise Conflict("A file with this idempotency key is being checked right now.")
+        if before.state == "checking":
+            return before.id, None, True
+        return before.id, bytes(before.file_sha256), False
 
     def _compared(self, sha256: bytes) -> Submitted:
         if self._reader.sha256 != sha256:
@@ -187,7 +192,9 @@ class Submission:
         lines, self._waiting, self._chars = self._waiting, [], 0
         with unit(self._engine) as connection:
             alive = connection.execute(
-                text("update batches set touched_at = now() where tenant_id = :tenant and id = :batch and state = 'checking' returning id"),
+                text(
+                    "update batches set touched_at = now() where tenant_id = :tenant and id = :batch and state = 'checking' and touched_at > '-infinity' returning id"
+                ),
                 self._values(),
             ).scalar()
             if alive is None:
@@ -218,11 +225,25 @@ class Submission:
         for line in twice:
             self._complain(BadLine(n=line.n, reason=f"custom_id is the same as in line {first[line.custom_id]}"))
 
-    def _remove(self, connection: Connection, batch: UUID) -> None:
-        connection.execute(
-            text("delete from batches where tenant_id = :tenant and id = :gone and state = 'checking'"),
-            {"tenant": self._new.tenant, "gone": batch},
-        )
+    def _remove(self, batch: UUID) -> None:
+        values = {"tenant": self._new.tenant, "gone": batch}
+        with unit(self._engine) as connection:
+            # From now on whoever still fills it finds it gone, and its key is free.
+            is_ours = connection.execute(
+                text(
+                    "update batches set idempotency_key = null, touched_at = '-infinity'"
+                    " where tenant_id = :tenant and id = :gone and state = 'checking'"
+                ),
+                values,
+            ).rowcount
+        if not is_ours:
+            return
+        items = 1
+        while items:
+            with unit(self._engine) as connection:
+                items = batches.clear_slice(connection, batch, tenant=self._new.tenant)
+        with unit(self._engine) as connection:
+            connection.execute(text("delete from batches where tenant_id = :tenant and id = :gone and state = 'checking'"), values)
 
     def _values(self, **more: Any) -> dict[str, Any]:
         return {"tenant": self._new.tenant, "batch": self._batch} | more

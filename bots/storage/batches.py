@@ -207,20 +207,25 @@ def remove(engine: Engine, batch: UUID, *, tenant: UUID, actor: str) -> int:
             state = _locked(connection, batch, tenant=tenant)
             if state not in {"done", "cancelled"}:
                 raise Conflict(f"A batch that is {state} cannot be removed: cancel it first.")
-            slice_ = connection.execute(
-                text(
-                    "delete from batch_items where tenant_id = :tenant and batch_id = :batch and n in"
-                    " (select n from batch_items where tenant_id = :tenant and batch_id = :batch order by n limit :limit)"
-                ),
-                {"tenant": tenant, "batch": batch, "limit": _REMOVED_AT_ONCE},
-            ).rowcount
+            slice_ = clear_slice(connection, batch, tenant=tenant)
             items += slice_
-            if slice_ == _REMOVED_AT_ONCE:
+            if slice_:
                 continue
             connection.execute(text("delete from batches where tenant_id = :tenant and id = :batch"), {"tenant": tenant, "batch": batch})
             detail = {"items": items}
             audit.record(connection, tenant=tenant, actor=actor, action="batch.remove", subject=f"batch:{batch}", detail=detail)
             return items
+
+
+def clear_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
+    """Erase some items of a batch and return how many: a batch may have millions, and a statement two seconds."""
+    return connection.execute(
+        text(
+            "delete from batch_items where tenant_id = :tenant and batch_id = :batch and n in"
+            " (select n from batch_items where tenant_id = :tenant and batch_id = :batch order by n limit :limit)"
+        ),
+        {"tenant": tenant, "batch": batch, "limit": _REMOVED_AT_ONCE},
+    ).rowcount
 
 
 def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> int:

@@ -54,11 +54,6 @@ from operators o
 """
 
 
-def exist(connection: Connection, *, tenant: UUID) -> bool:
-    """Whether anybody can sign in already."""
-    return bool(connection.execute(text("select exists (select from operators where tenant_id = :tenant)"), {"tenant": tenant}).scalar())
-
-
 def add(connection: Connection, *, tenant: UUID, name: str, role: Role, password_hash: str | None = None) -> Known:
     """Make an operator. Raises Conflict when the name is taken."""
     try:
@@ -143,7 +138,7 @@ def enable(connection: Connection, *, tenant: UUID, operator: UUID) -> None:
 def open_session(connection: Connection, *, tenant: UUID, operator: UUID) -> str:
     """Begin a session and return its token."""
     token = secrets.token_urlsafe(32)
-    values = {"tenant": tenant, "operator": operator, "hash": _hash(token), "hours": SESSION_HOURS}
+    values = {"tenant": tenant, "operator": operator, "hash": hashed(token), "hours": SESSION_HOURS}
     connection.execute(
         text(
             "insert into operator_sessions (tenant_id, operator_id, token_sha256, expires_at)"
@@ -161,13 +156,13 @@ def by_session(connection: Connection, token: str) -> Known | None:
         connection,
         " join operator_sessions s on s.tenant_id = o.tenant_id and s.operator_id = o.id"
         " where s.token_sha256 = :hash and s.expires_at > now() and o.disabled_at is null",
-        {"hash": _hash(token)},
+        {"hash": hashed(token)},
     )
 
 
 def close_session(connection: Connection, token: str) -> None:
     """End a session."""
-    connection.execute(text("delete from operator_sessions where token_sha256 = :hash"), {"hash": _hash(token)})
+    connection.execute(text("delete from operator_sessions where token_sha256 = :hash"), {"hash": hashed(token)})
 
 
 def add_token(connection: Connection, *, tenant: UUID, operator: UUID, name: str, role: Role) -> str:
@@ -178,7 +173,7 @@ def add_token(connection: Connection, *, tenant: UUID, operator: UUID, name: str
             "insert into api_tokens (tenant_id, operator_id, name, prefix, token_sha256, role)"
             " values (:tenant, :operator, :name, :prefix, :hash, :role)"
         ),
-        {"tenant": tenant, "operator": operator, "name": name, "prefix": token[:9], "hash": _hash(token), "role": role.value},
+        {"tenant": tenant, "operator": operator, "name": name, "prefix": token[:9], "hash": hashed(token), "role": role.value},
     )
     return token
 
@@ -191,7 +186,7 @@ def by_token(connection: Connection, token: str) -> Known | None:
             " where t.token_sha256 = :hash and t.revoked_at is null and o.tenant_id = t.tenant_id and o.id = t.operator_id"
             " and o.disabled_at is null returning o.tenant_id, o.id, t.role"
         ),
-        {"hash": _hash(token)},
+        {"hash": hashed(token)},
     ).one_or_none()
     if row is None:
         return None
@@ -272,5 +267,6 @@ def _known(row: Row[Any]) -> Known:
     )
 
 
-def _hash(token: str) -> bytes:
+def hashed(token: str) -> bytes:
+    """What is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from bots.domain import Bot
-from bots.errors import Conflict, NotFound
+from bots.errors import Conflict, NameTaken, NotFound
 
 _BOTS = """
 select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.language, b.first_contact,
@@ -18,7 +18,7 @@ select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.
 from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
 #: Accounts of this channel and name belong to an editor's trials: no list of accounts shows them.
-_TRIAL = "channel = 'console' and name like 'try-%'"
+_TRIAL = "persona_version is not null"
 _LARGEST_VERSION = 2**31 - 1
 _BATCHES = "Batches were answered by it; it stays for their sake."
 
@@ -97,7 +97,7 @@ def make(connection: Connection, bot: Bot, *, by: str) -> Bot:
             _settings(bot),
         ).scalar_one()
     except IntegrityError as error:
-        raise Conflict(f"There is a bot {bot.name} already.") from error
+        raise NameTaken(f"There is a bot {bot.name} already.") from error
     _append(connection, tenant=bot.tenant_id, bot=made, persona=bot.persona, by=by)
     return _wanted(connection, tenant=bot.tenant_id, bot=made)
 
@@ -114,7 +114,7 @@ def save(connection: Connection, bot: Bot) -> None:
             _settings(bot),
         ).one_or_none()
     except IntegrityError as error:
-        raise Conflict(f"There is a bot {bot.name} already.") from error
+        raise NameTaken(f"There is a bot {bot.name} already.") from error
     if done is None:
         raise NotFound("There is no such bot.")
 
@@ -174,13 +174,9 @@ def check_unused(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
 
 
 def erase_trials(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
-    """Erase what was said in trials of a bot. Needs the crossing role."""
+    """Erase the accounts that a bot was tried over, with what was said there. Needs the crossing role."""
     connection.execute(
-        text(
-            "delete from contacts c using contact_identities i"  # noqa: S608 - our own words
-            " where c.tenant_id = :tenant and i.tenant_id = c.tenant_id and i.contact_id = c.id and i.scope in"
-            f" (select cast(id as text) from accounts where tenant_id = :tenant and bot_id = :bot and {_TRIAL})"
-        ),
+        text(f"select remove_account(tenant_id, id) from accounts where tenant_id = :tenant and bot_id = :bot and {_TRIAL}"),  # noqa: S608 - our own words
         {"tenant": tenant, "bot": bot},
     )
 
@@ -270,7 +266,7 @@ def profiles(connection: Connection) -> list[str]:
     rows = connection.execute(
         text(
             "select distinct split_part(queue, '.', 2) as profile from worker_heartbeats, unnest(queues) queue"
-            " where at > now() - interval '20 s' and queue like 'reply.%' order by 1"
+            " where at > now() - interval '15 s' and queue like 'reply.%' order by 1"
         )
     )
     return [row.profile for row in rows]

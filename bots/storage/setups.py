@@ -42,6 +42,11 @@ class Setup:
         """Whether the newest webhook was refused."""
         return self.refused_at is not None and (self.last_webhook_at is None or self.refused_at > self.last_webhook_at)
 
+    @property
+    def is_handshake_mended(self) -> bool:
+        """Whether the platform shook hands after the newest refusal."""
+        return self.handshake_at is not None and (self.refused_at is None or self.handshake_at > self.refused_at)
+
 
 _SETUPS = """
 select a.id, b.name as bot, a.created_at, coalesce(a.public_url, '') as public_url, a.handshake_at, a.first_webhook_at, a.last_webhook_at,

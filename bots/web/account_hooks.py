@@ -84,7 +84,7 @@ def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = 
             return _register_number(graph, offer, hook)
         if offer.by_login:
             return [_subscribe(graph, offer, "me", _FIELDS[ChannelKind.INSTAGRAM], "Instagram account"), _by_hand()]
-        app = _app_level(graph, offer, hook, take_over=take_over)
+        app = _app_level(graph, offer, hook, _subscription(graph, offer), take_over=take_over)
         page = offer.external_id if offer.channel is ChannelKind.MESSENGER else offer.parent_id
         fields = _FIELDS[ChannelKind.MESSENGER] if offer.channel is ChannelKind.MESSENGER else "messages"
         return [app, _subscribe(graph, offer, page, fields, "Page")]
@@ -140,7 +140,7 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
             Check(key="app", title="App's webhook", state="ok", words="The app keeps its address; this business account overrides it.")
         )
     else:
-        steps.append(_app_level(graph, offer, hook, take_over=True))
+        steps.append(_app_level(graph, offer, hook, there, take_over=True))
     reply = graph.post(f"{offer.parent_id}/subscribed_apps", token=offer.access_token, body=override)
     title = "Business account's subscription"
     if reply.ok:
@@ -151,9 +151,8 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
     return steps
 
 
-def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, *, take_over: bool) -> Check:
+def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: str | None, *, take_over: bool) -> Check:
     title = "App's webhook"
-    there = _subscription(graph, offer)
     if there == hook.url:
         return Check(key="app", title=title, state="ok", words="The app sends here already.")
     if isinstance(there, str) and there and not take_over:

@@ -23,6 +23,7 @@ from bots.storage import talk
 from bots.storage.database import open_engine
 from bots.web.api import accounts, attention, audit, batches, bots, conversations, figures, me, operators, tokens
 from bots.web.auth import Auth, Operator
+from bots.web.figures import Numbers
 from bots.web.headers import SafeHeaders
 from bots.web.health import Health
 from bots.web.intake import Intake
@@ -110,7 +111,8 @@ def _room(settings: Settings, keyring: Keyring, views: Views) -> Room:
     crossing = open_engine(settings.crossing_database_url, pool=_DESK_POOL, name="web desk crossing", statement_timeout_s=2)
     threads = Threads(2 * _DESK_POOL)
     auth = Auth(web=web, threads=threads)
-    return Room(web=web, crossing=crossing, keyring=keyring, settings=settings, threads=threads, views=views, auth=auth)
+    numbers = Numbers(crossing=crossing)
+    return Room(web=web, crossing=crossing, keyring=keyring, settings=settings, threads=threads, views=views, auth=auth, numbers=numbers)
 
 
 def _serve_admin(app: FastAPI, room: Room) -> None:

@@ -34,7 +34,6 @@ from bots.web.room import Room
 log = structlog.get_logger()
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-CHANNELS = (ChannelKind.WHATSAPP, ChannelKind.MESSENGER, ChannelKind.INSTAGRAM)
 _WORST = ("bad", "warn", "ok")
 
 
@@ -168,10 +167,12 @@ class Connections:
         """Tell the platform again where webhooks go. Raises NotFound, Conflict."""
         standing = self.one(desk, account)
         offer, verify_token = self._offer(standing.account)
-        url = Hook(url=standing.address.url, verify_token=verify_token)
-        steps = self._register(offer, url, standing.address, take_over=take_over)
+        # What the platform is told is what is kept.
+        base = desk.base or standing.setup.public_url
+        address = account_hooks.address(self.settings, base, standing.account.channel, standing.account.name)
+        steps = self._register(offer, Hook(url=address.url, verify_token=verify_token), address, take_over=take_over)
         with unit(self.web) as connection:
-            setups.keep_address(connection, standing.account, "" if self.settings.public_url else desk.base or standing.setup.public_url)
+            setups.keep_address(connection, standing.account, "" if self.settings.public_url else base)
             self._audit(connection, desk, standing.account, "register")
         return steps
 
@@ -249,9 +250,11 @@ class Connections:
         return found
 
     def remove(self, desk: Desk, account: UUID) -> dict[str, int]:
-        """Erase an account with everything that came and went over it; returns how much of each. Raises NotFound."""
+        """Erase an account with everything that came and went over it; returns how much of each. Raises NotFound, Conflict."""
         with unit(self.crossing) as connection:
             found = setups.mine(connection, tenant=desk.tenant, account=account)
+            if found.channel is ChannelKind.CONSOLE:
+                raise Conflict("The chat page's account stays.")
             counts = setups.erase(connection, tenant=desk.tenant, account=account)
             self._audit(connection, desk, found, "remove", counts)
         log.info("account_removed", account=found.name, **counts)

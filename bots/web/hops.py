@@ -45,7 +45,7 @@ def refusal(setup: Setup) -> tuple[str, str, str]:
 
 def _handshake(account: Account, setup: Setup) -> Check:
     title = "Handshake"
-    if setup.is_refused and refusal(setup)[0] == _OF_HANDSHAKE:
+    if setup.is_refused and not setup.is_handshake_mended and refusal(setup)[0] == _OF_HANDSHAKE:
         _, name, words = refusal(setup)
         return Check(key="handshake", title=title, state="bad", words=name, mend=words)
     if setup.handshake_at is not None:

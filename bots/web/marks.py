@@ -1,4 +1,4 @@
-"""Places in a list as they stand in an address: where the next page begins. Pure."""
+"""What stands in addresses and forms: ids, and places in a list where the next page begins. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from uuid import UUID
 LONGEST = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def identity(text: str) -> UUID | None:
+    """Read an id; None for anything else."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def after(at: datetime, number: UUID) -> str:

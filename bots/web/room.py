@@ -19,6 +19,7 @@ from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.web.auth import Auth, Operator, csrf, is_ours
+from bots.web.figures import Numbers
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.threads import Threads
 from bots.web.views import Views
@@ -61,6 +62,7 @@ class Room:
     threads: Threads
     views: Views
     auth: Auth
+    numbers: Numbers
     #: Which pages there are and who may open or send them: (method, path, role).
     rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
 
@@ -149,7 +151,7 @@ class Room:
             try:
                 operator = await self.auth.operator(request)
                 if operator is None or operator.by_token:
-                    return RedirectResponse(f"/admin/sign-in?next={quote(request.url.path)}", status_code=303)
+                    return _to_sign_in(request)
                 if not operator.role.includes(role):
                     why = f"This needs the role {role.value}; you are {operator.role.value}."
                     return self.closed(request, operator, 403, why)
@@ -166,6 +168,13 @@ class Room:
                 return self.closed(request, operator, status, why_of(error, status))
 
         return answer
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Ask who it is, and come back: to a page, since what a form had in it is gone."""
+    where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = f"?next={quote(where)}" if request.method == "GET" else ""
+    return RedirectResponse(f"/admin/sign-in{back}", status_code=303)
 
 
 def status_of(error: Exception) -> int | None:

@@ -7,23 +7,22 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from bots.errors import BotsError, NotFound
-from bots.settings import Settings
-from bots.storage import batch_results, batches, personas, tenants
+from bots.errors import NotFound
+from bots.storage import batch_results, batches, personas
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch
-from bots.storage.database import open_engine, unit
+from bots.storage.database import unit
 from chinwag.cli import batch_progress
 from chinwag.cli.batch_progress import in_words
-from chinwag.local import stack
+from chinwag.cli.database import Ground, ground
 
 app = typer.Typer(no_args_is_help=True, help="Answer a file of questions through the queue, behind people who chat.")
 
@@ -35,38 +34,16 @@ _Out = Annotated[Path | None, typer.Option(dir_okay=False, help="The file that t
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """Where batches are."""
-
-    settings: Settings
-    engine: Engine
-    tenant: UUID
-
-    def get(self, batch: UUID) -> Batch:
-        with unit(self.engine) as connection:
-            return batches.get(connection, batch, tenant=self.tenant)
+def _get(at: Ground, batch: UUID) -> Batch:
+    with unit(at.engine) as connection:
+        return batches.get(connection, batch, tenant=at.tenant)
 
 
 @contextmanager
-def _ground() -> Generator[_Ground]:
-    """The database as the web's role. A refusal of ours ends the command with one line and exit code 2."""
-    try:
-        settings = Settings.from_env(stack.environment(os.environ))
-        engine = open_engine(settings.web_database_url, pool=2, name="cli")
-        with unit(engine) as connection:
-            tenant = tenants.default(connection)
-        yield _Ground(settings=settings, engine=engine, tenant=tenant)
-    except BotsError as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def _batch(beginning: str) -> Generator[tuple[_Ground, UUID, Connection]]:
+def _batch(beginning: str) -> Generator[tuple[Ground, UUID, Connection]]:
     """One transaction about one batch."""
-    with _ground() as ground, unit(ground.engine) as connection:
-        yield ground, batches.find(connection, beginning, tenant=ground.tenant), connection
+    with ground() as at, unit(at.engine) as connection:
+        yield at, batches.find(connection, beginning, tenant=at.tenant), connection
 
 
 @app.command()
@@ -87,22 +64,22 @@ def submit(
     if out is not None and not wait:
         sys.stderr.write("--out needs --wait; without it fetch the answers later by `chinwag batch results`\n")
         raise typer.Exit(2)
-    with _ground() as ground:
-        new = _new(ground, file, bot=bot, profile=profile, key=key)
-        found = _check(ground, file, new)
+    with ground() as at:
+        new = _new(at, file, bot=bot, profile=profile, key=key)
+        found = _check(at, file, new)
         if found.batch is None:
             _complain(found)
             raise typer.Exit(2)
-        _say_started(ground, found)
+        _say_started(at, found)
         if wait:
-            _wait(ground, found.batch, out)
+            _wait(at, found.batch, out)
 
 
 @app.command("list")
 def list_(as_json: _Json = False) -> None:
     """List the newest batches."""
-    with _ground() as ground, unit(ground.engine) as connection:
-        found = batches.newest(connection, tenant=ground.tenant)
+    with ground() as at, unit(at.engine) as connection:
+        found = batches.newest(connection, tenant=at.tenant)
     if as_json:
         sys.stdout.write(json.dumps([_values(batch) for batch in found], ensure_ascii=False) + "\n")
         return
@@ -115,10 +92,10 @@ def list_(as_json: _Json = False) -> None:
 @app.command()
 def show(batch: _Id, as_json: _Json = False) -> None:
     """Show how far a batch is, and what failed."""
-    with _batch(batch) as (ground, wanted, connection):
-        found = batches.get(connection, wanted, tenant=ground.tenant)
-        failed = batches.failed_items(connection, wanted, tenant=ground.tenant, limit=20)
-        cost = batches.spent(connection, wanted, tenant=ground.tenant)
+    with _batch(batch) as (at, wanted, connection):
+        found = batches.get(connection, wanted, tenant=at.tenant)
+        failed = batches.failed_items(connection, wanted, tenant=at.tenant, limit=20)
+        cost = batches.spent(connection, wanted, tenant=at.tenant)
     if as_json:
         values = _values(found) | asdict(cost) | {"failed_items": [asdict(item) for item in failed]}
         sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
@@ -136,73 +113,73 @@ def show(batch: _Id, as_json: _Json = False) -> None:
 @app.command()
 def pause(batch: _Id) -> None:
     """Begin no further item; what runs ends."""
-    with _batch(batch) as (ground, wanted, connection):
-        batches.pause(connection, wanted, tenant=ground.tenant, actor=_ACTOR)
+    with _batch(batch) as (at, wanted, connection):
+        batches.pause(connection, wanted, tenant=at.tenant, actor=_ACTOR)
     sys.stdout.write(f"{wanted}: paused\n")
 
 
 @app.command()
 def resume(batch: _Id) -> None:
     """Go on after a pause."""
-    with _batch(batch) as (ground, wanted, connection):
-        batches.resume(connection, wanted, tenant=ground.tenant, actor=_ACTOR)
+    with _batch(batch) as (at, wanted, connection):
+        batches.resume(connection, wanted, tenant=at.tenant, actor=_ACTOR)
     sys.stdout.write(f"{wanted}: running\n")
 
 
 @app.command()
 def cancel(batch: _Id) -> None:
     """End a batch for good; answers that are there stay."""
-    with _batch(batch) as (ground, wanted, connection):
-        batches.cancel(connection, wanted, tenant=ground.tenant, actor=_ACTOR)
+    with _batch(batch) as (at, wanted, connection):
+        batches.cancel(connection, wanted, tenant=at.tenant, actor=_ACTOR)
     sys.stdout.write(f"{wanted}: cancelled\n")
 
 
 @app.command()
 def remove(batch: _Id) -> None:
     """Erase a batch that is over, with its questions and answers."""
-    with _ground() as ground:
-        with unit(ground.engine) as connection:
-            wanted = batches.find(connection, batch, tenant=ground.tenant)
-        items = batches.remove(ground.engine, wanted, tenant=ground.tenant, actor=_ACTOR)
+    with ground() as at:
+        with unit(at.engine) as connection:
+            wanted = batches.find(connection, batch, tenant=at.tenant)
+        items = batches.remove(at.engine, wanted, tenant=at.tenant, actor=_ACTOR)
     sys.stdout.write(f"{wanted}: removed, {items} items\n")
 
 
 @app.command()
 def retry(batch: _Id) -> None:
     """Ask again what failed."""
-    with _batch(batch) as (ground, wanted, connection):
-        count = batches.retry_failed(connection, wanted, tenant=ground.tenant, actor=_ACTOR)
+    with _batch(batch) as (at, wanted, connection):
+        count = batches.retry_failed(connection, wanted, tenant=at.tenant, actor=_ACTOR)
     sys.stdout.write(f"{wanted}: {count} items are asked again\n")
 
 
 @app.command()
 def results(batch: _Id, out: _Out = None) -> None:
     """Print the answers as JSONL in the order of the file, or write them into a file."""
-    with _ground() as ground:
-        with unit(ground.engine) as connection:
-            wanted = batches.find(connection, batch, tenant=ground.tenant)
-        found = ground.get(wanted)
+    with ground() as at:
+        with unit(at.engine) as connection:
+            wanted = batches.find(connection, batch, tenant=at.tenant)
+        found = _get(at, wanted)
         if out is None:
-            for line in _lines(ground, wanted):
+            for line in _lines(at, wanted):
                 sys.stdout.write(line)
         else:
-            _write(ground, wanted, out)
+            _write(at, wanted, out)
         if left := found.waiting + found.running:
             sys.stderr.write(f"{left} of {found.total} lines are not answered yet\n")
 
 
-def _new(ground: _Ground, file: Path, *, bot: str, profile: str | None, key: str | None) -> NewBatch:
+def _new(at: Ground, file: Path, *, bot: str, profile: str | None, key: str | None) -> NewBatch:
     if str(file) != "-" and not file.is_file():
         raise NotFound(f"{file} is no file.")
-    with unit(ground.engine) as connection:
-        if personas.get(connection, tenant=ground.tenant, name=bot) is None:
+    with unit(at.engine) as connection:
+        if personas.get(connection, tenant=at.tenant, name=bot) is None:
             raise NotFound(f"There is no bot named {bot}; `chinwag bot list` shows all.")
     name = "standard input" if str(file) == "-" else file.name
-    return NewBatch(tenant=ground.tenant, bot=bot, name=name[:200], profile=profile, key=key, actor=_ACTOR)
+    return NewBatch(tenant=at.tenant, bot=bot, name=name[:200], profile=profile, key=key, actor=_ACTOR)
 
 
-def _check(ground: _Ground, file: Path, new: NewBatch) -> Submitted:
-    submission = Submission(ground.engine, new, line_bytes=ground.settings.batch_line_bytes)
+def _check(at: Ground, file: Path, new: NewBatch) -> Submitted:
+    submission = Submission(at.engine, new, line_bytes=at.settings.batch_line_bytes)
     is_done = False
     try:
         with batch_progress.opened(file) as (source, size), batch_progress.checking(size) as tell:
@@ -228,36 +205,36 @@ def _complain(found: Submitted) -> None:
     sys.stderr.write("Nothing was started.\n" if not found.bad[0].n else f"{found.bad_count} {lines} no good. Nothing was started.\n")
 
 
-def _say_started(ground: _Ground, found: Submitted) -> None:
+def _say_started(at: Ground, found: Submitted) -> None:
     assert found.batch is not None
-    batch = ground.get(found.batch)
+    batch = _get(at, found.batch)
     word = "is there already under this key" if found.existing else "started"
     sys.stdout.write(f"{found.batch}: {found.total} lines, {word}\n")
     sys.stdout.flush()
-    with unit(ground.engine) as connection:
+    with unit(at.engine) as connection:
         if not batches.is_served(connection, batch.queue):
             sys.stderr.write(f"No worker takes the queue {batch.queue} now; the batch waits until one does.\n")
 
 
-def _wait(ground: _Ground, batch: UUID, out: Path | None) -> None:
+def _wait(at: Ground, batch: UUID, out: Path | None) -> None:
     try:
-        found = batch_progress.follow(lambda: ground.get(batch))
+        found = batch_progress.follow(lambda: _get(at, batch))
     except KeyboardInterrupt:
         sys.stderr.write(f"\nThe batch goes on. Look: chinwag batch show {batch}; end it: chinwag batch cancel {batch}\n")
         raise typer.Exit(130) from None
     if out is not None:
-        _write(ground, batch, out)
+        _write(at, batch, out)
     sys.stdout.write(f"{in_words(found)}\n")
     if found.failed or found.state == "cancelled":
         raise typer.Exit(1)
 
 
-def _write(ground: _Ground, batch: UUID, out: Path) -> None:
+def _write(at: Ground, batch: UUID, out: Path) -> None:
     """Write the result: whole, or not at all."""
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(_lines(ground, batch))
+            file.writelines(_lines(at, batch))
             file.flush()
             os.fsync(file.fileno())
         part.replace(out)
@@ -267,11 +244,11 @@ def _write(ground: _Ground, batch: UUID, out: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _lines(ground: _Ground, batch: UUID) -> Generator[str]:
+def _lines(at: Ground, batch: UUID) -> Generator[str]:
     after = 0
     while True:
-        with unit(ground.engine) as connection:
-            rows = batches.ended_after(connection, batch, tenant=ground.tenant, after=after)
+        with unit(at.engine) as connection:
+            rows = batches.ended_after(connection, batch, tenant=at.tenant, after=after)
         if not rows:
             return
         after = rows[-1].n

@@ -16,7 +16,7 @@ from bots.errors import Conflict, NotFound
 from bots.storage import audit, personas
 from bots.storage.database import open_engine
 from bots.web import editor
-from chinwag.cli.database import Desk, desk
+from chinwag.cli.database import Desk, desk, ground
 
 app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, texts, memory, versions.")
 
@@ -141,10 +141,13 @@ def rollback(name: _Name, version: _Version) -> None:
 def remove(name: _Name) -> None:
     """Remove a bot that no account and no batch uses, with its versions and trials."""
     with desk() as at:
-        bot, settings, tenant = wanted(at, name), at.settings, at.tenant
-    web = open_engine(settings.web_database_url, pool=1, name="cli")
-    crossing = open_engine(settings.crossing_database_url, pool=1, name="cli")
-    editor.remove(web, crossing, tenant=tenant, bot=bot.id, actor=_ACTOR)
+        bot = wanted(at, name)
+    with ground() as at:
+        crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli")
+        try:
+            editor.remove(at.engine, crossing, tenant=at.tenant, bot=bot.id, actor=_ACTOR)
+        finally:
+            crossing.dispose()
     sys.stdout.write(f"{name} is removed\n")
 
 

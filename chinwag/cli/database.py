@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import typer
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from bots.crypto import Keyring
 from bots.errors import BotsError
@@ -30,19 +30,34 @@ class Desk:
     tenant: UUID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The database for a command that needs more than one transaction."""
+
+    settings: Settings
+    engine: Engine
+    tenant: UUID
+
+
 @contextmanager
-def desk() -> Generator[Desk]:
-    """One transaction as the web's role. A refusal of ours ends the command with one line and exit code 2."""
+def ground() -> Generator[Ground]:
+    """The database as the web's role. A refusal of ours ends the command with one line and exit code 2."""
     try:
         settings = Settings.from_env(stack.environment(os.environ))
-        engine = open_engine(settings.web_database_url, pool=1, name="cli")
-        with unit(engine) as connection:
-            yield Desk(
-                settings=settings,
-                connection=connection,
-                keyring=Keyring.from_settings(settings),
-                tenant=tenants.default(connection),
-            )
+        engine = open_engine(settings.web_database_url, pool=2, name="cli")
+        try:
+            with unit(engine) as connection:
+                tenant = tenants.default(connection)
+            yield Ground(settings=settings, engine=engine, tenant=tenant)
+        finally:
+            engine.dispose()
     except BotsError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
+
+
+@contextmanager
+def desk() -> Generator[Desk]:
+    """One transaction as the web's role, refused as `ground` is."""
+    with ground() as at, unit(at.engine) as connection:
+        yield Desk(settings=at.settings, connection=connection, keyring=Keyring.from_settings(at.settings), tenant=at.tenant)

@@ -12,3 +12,5 @@ alter table bots drop column language, drop column first_contact;
 alter table audit drop column detail;
 alter table admin_links drop column operator_id;
 revoke all on audit from chinwag_crossing;
+revoke all on admin_links from chinwag_crossing;
+revoke delete, update (state, state_reason) on accounts from chinwag_crossing;

@@ -136,10 +136,12 @@ grant select on operators, operator_sessions, api_tokens, audit, admin_links to 
 grant insert, update, delete on operators, operator_sessions, api_tokens to chinwag_web;
 grant insert on audit to chinwag_crossing;
 grant select on batches, batch_items to chinwag_web, chinwag_worker, chinwag_crossing;
-grant insert, update, delete on batches, batch_items to chinwag_web, chinwag_worker, chinwag_crossing;
+grant insert, update, delete on batches, batch_items to chinwag_web;
+grant update on batches, batch_items to chinwag_worker;
+grant update, delete on batches, batch_items to chinwag_crossing;
 -- Hops of an account's set-up are noted where webhooks come in.
 grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason)
     on accounts to chinwag_crossing;
 grant delete on accounts to chinwag_crossing;
 -- The dispatcher keeps house, by the crossing role.
-grant delete on operator_sessions to chinwag_crossing;
+grant delete on operator_sessions, admin_links to chinwag_crossing;

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 from bots.domain import Role
 from tests.support import build
+from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
 from tests.support.operators import PASSWORD, make
 from tests.support.processes import until
@@ -32,8 +33,11 @@ PAGES = {
     "bot-new": "/admin/bots/new",
     "accounts": "/admin/accounts",
     "account": "first:/admin/accounts a[href^='/admin/accounts/']:not([href*='connect'])",
+    "account-remove": "first:/admin/accounts a[href^='/admin/accounts/']:not([href*='connect'])|/remove",
     "connect": "/admin/accounts/connect",
+    "connect-form": "/admin/accounts/connect/whatsapp",
     "batches": "/admin/batches",
+    "batch": "first:/admin/batches a[href^='/admin/batches/']",
     "attention": "/admin/attention",
     "operators": "/admin/operators",
     "audit": "/admin/audit",
@@ -55,6 +59,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         running.say(ada, "My name is Ada and I live in Porto. What can I see there?")
         running.say(bo, "When are you open?")
         running.post(b"this is no JSON")
+        submit(running.engine("web").execution_options(isolation_level="AUTOCOMMIT"), lines(3), bot="tester")
         until(lambda: running.one("select count(*) from outbox where status in ('delivered', 'read')") >= 2, what="both were answered")
         yield running
 
@@ -77,9 +82,11 @@ def sign_in(page: Page, url: str, name: str = "ana") -> None:
 
 def _open(page: Page, url: str, where: str) -> None:
     if where.startswith("first:"):
-        listing, link = where.removeprefix("first:").split(" ", 1)
+        # The first link of a list, and what stands below its page.
+        found, _, below = where.removeprefix("first:").partition("|")
+        listing, link = found.split(" ", 1)
         page.goto(url + listing)
-        where = page.locator(f"main {link}").first.get_attribute("href") or ""
+        where = (page.locator(f"main {link}").first.get_attribute("href") or "") + below
     answer = page.goto(url + where)
     assert answer is not None
     assert answer.status == 200, where

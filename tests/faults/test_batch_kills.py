@@ -101,8 +101,9 @@ def test_a_worker_frozen_beyond_its_lease_finishes_nothing_twice(stack: Stack) -
     stack.start_worker("b", CHINWAG_BATCH_LEASE_S="2")
     _wait_done(stack)
     before = results(stack.engine("web"), batch)
+    printed = len(frozen.printed())
     frozen.thaw()
-    until(lambda: "batch_item_finished" in frozen.printed(), what="the frozen worker goes on")
+    until(lambda: '"fenced"' in frozen.printed()[printed:], what="the frozen worker comes too late")
 
     _check(stack, batch)
     assert results(stack.engine("web"), batch) == before
@@ -146,9 +147,11 @@ def test_a_batch_cancelled_midway_takes_no_further_answer(stack: Stack) -> None:
     with unit(stack.engine("web")) as connection:
         batches.cancel(connection, batch, tenant=tenants.default(connection), actor="ada")
     before = results(stack.engine("web"), batch)
+    busy = "select max(busy) from worker_heartbeats where slots > 0"
+    until(lambda: stack.one(busy) > 0, what="a heartbeat tells of the item")
     stack.model.release()
     until(lambda: not stack.model.held(), what="the model answers")
-    until(lambda: stack.one("select max(busy) from worker_heartbeats where slots > 0") == 0, what="the worker has nothing to do")
+    until(lambda: stack.one(busy) == 0, what="the worker has nothing to do")
 
     assert len(before) == _COUNT
     assert results(stack.engine("web"), batch) == before
@@ -156,7 +159,10 @@ def test_a_batch_cancelled_midway_takes_no_further_answer(stack: Stack) -> None:
 
 
 def test_a_submit_killed_at_any_point_is_one_batch_when_it_is_sent_again(stack: Stack) -> None:
-    data = lines(5000)
+    data, longer = lines(5000), lines(30_000)
+    seen: list[UUID] = []
+    newest = "select id from batches where id <> all(:seen)"
+    of_it = "select count(*) from batch_items where batch_id = :it"
     env = {key: value for key, value in os.environ.items() if not key.startswith("CHINWAG_")} | stack.env
     command = [sys.executable, "-m", "chinwag", "batch", "submit", "-", "--bot", "tester", "--key", "k"]
     for items in (0, 1, 2000):
@@ -164,10 +170,11 @@ def test_a_submit_killed_at_any_point_is_one_batch_when_it_is_sent_again(stack: 
         try:
             assert killed.stdin is not None
             # It reads a mebibyte at a time and the input does not end: so it is killed within.
-            killed.stdin.write(data * 6 if items else data)
+            killed.stdin.write(longer if items else data)
             killed.stdin.flush()
-            until(lambda: stack.one("select count(*) from batches") == 1, what="the submission has begun")
-            until(lambda least=items: stack.one("select count(*) from batch_items") >= least, what="items are there")
+            it = until(lambda: stack.one(newest, seen=seen), what="the submission has begun")
+            until(lambda least=items, it=it: stack.one(of_it, it=it) >= least, what="items are there")
+            seen.append(it)
         finally:
             killed.kill()
             killed.wait(10)

@@ -197,13 +197,28 @@ def test_every_action_leaves_a_row_in_the_audit(desk: Desk) -> None:
     assert desk.rows("select actor, action, split_part(subject, ':', 1) from audit") == [("ana", "attention.dismiss", "turn")]
 
 
+def _one(desk: Desk, kind: TroubleKind) -> UUID:
+    """One trouble of a kind."""
+    match kind:
+        case TroubleKind.ACCOUNT:
+            return desk.account.id
+        case TroubleKind.TURN:
+            return _dead(desk)
+        case TroubleKind.SEND:
+            _unknown(desk)
+            return desk.value("select id from outbox")
+        case TroubleKind.ENVELOPE:
+            desk.let_in(quarantine="no JSON")
+            return desk.value("select id from envelopes where state = 'quarantined'")
+
+
 @pytest.mark.parametrize("kind", list(TroubleKind))
 def test_what_is_not_there_or_not_ours_is_not_found(desk: Desk, kind: TroubleKind) -> None:
-    ours = {TroubleKind.TURN: _dead(desk), TroubleKind.ACCOUNT: desk.account.id}
+    ours = _one(desk, kind)
     desk.do("update accounts set state = 'needs_attention'")
     action = Action.RESUME if kind is TroubleKind.ACCOUNT else Action.RESEND if kind is TroubleKind.SEND else Action.REPLAY
 
-    for tenant, id_ in ((desk.account.tenant_id, uuid4()), (uuid4(), ours.get(kind, uuid4()))):
+    for tenant, id_ in ((desk.account.tenant_id, uuid4()), (uuid4(), ours)):
         with pytest.raises(NotFound):
             _attention(desk).act(tenant, kind, id_, action, actor="ana")
     assert _attention(desk).troubles(uuid4()) == []

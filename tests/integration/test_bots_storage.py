@@ -12,6 +12,7 @@ from bots.errors import Conflict, NotFound
 from bots.storage import accounts, personas, tenants
 from bots.storage.database import hot, unit
 from bots.web import editor
+from tests.support.batches import lines, submit
 from tests.support.desk import Desk
 
 
@@ -85,11 +86,7 @@ def test_the_command_lines_way_publishes_at_once_also_over_a_draft(desk: Desk) -
 
 def test_a_bot_that_accounts_or_batches_use_stays(desk: Desk) -> None:
     used, batched = desk.account.bot_id, _made(desk, "batched")
-    desk.do(
-        "insert into batches (tenant_id, bot_id, name, queue, created_by) values (%s, %s, 'b', 'batch.default', 'ana')",
-        batched.tenant_id,
-        batched.id,
-    )
+    submit(desk.web, lines(1), bot="batched")
 
     for bot, why in ((used, "whatsapp/demo"), (batched.id, "Batches")):
         with pytest.raises(Conflict, match=why):

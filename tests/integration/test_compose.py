@@ -166,7 +166,7 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stack.callback(machine.processes.end_all)
         machine.program("redis-server", f'"{redis_server()}" "$@"')
         machine.program("redis-cli", f'\'{sys.executable}\' -c "{_REDIS_CLI}" "$@"')
-        machine.program("pg_isready", f"'{_pg_isready()}' --host '{cluster.postgres.sockets}' \"$@\"")
+        machine.program("pg_isready", f"'{_pg_isready()}' \"$@\" --host '{cluster.postgres.sockets}'")
         processes: dict[str, Process] = {}
         for service in compose.in_order():
             for other, how in compose.services[service].get("depends_on", {}).items():
@@ -186,7 +186,7 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def _pg_isready() -> str:
     own = binaries() / "pg_isready"
-    return str(own) if own.exists() else shutil.which("pg_isready") or "true"
+    return str(own) if own.exists() else shutil.which("pg_isready") or pytest.fail("there is no pg_isready")
 
 
 def _make_secrets(compose: Compose, cluster: Cluster) -> None:

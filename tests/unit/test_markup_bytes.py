@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 import pytest
 from hypothesis import given
@@ -49,4 +48,3 @@ def test_a_long_answer_is_cut_at_its_sentences() -> None:
 
 def test_plain_text_has_dots_for_items_and_marks_around_a_quote() -> None:
     assert to_plain("- a\n- b\n  - c\n\n> said\n> so") == '• a\n• b\n◦ c\n\n"said\nso"'
-    assert unicodedata.name("•") == "BULLET"

@@ -41,3 +41,9 @@ def test_a_running_task_is_never_handed_out_twice() -> None:
     visibility_timeout_s = app.conf.broker_transport_options["visibility_timeout"]
 
     assert Settings().task_run_s + Settings().task_deadline_s < visibility_timeout_s
+
+
+def test_an_error_of_ours_is_tried_again_after_each_delay_in_turn_and_then_no_more() -> None:
+    settings = Settings(own_error_delays_s="2, 8,30")
+
+    assert [settings.own_error_delay_s(tries) for tries in range(4)] == [2.0, 8.0, 30.0, None]

@@ -48,9 +48,19 @@ def test_a_trailing_newline_that_was_removed_is_told() -> None:
     assert diagnose(headers, SENT, (SECRET,), {}).code == "reencoded"
 
 
-@pytest.mark.parametrize("body", [SENT.replace(b"+", b" "), SENT.replace(b"+", b" ").replace(b"x.test", b"x.test")])
-def test_a_plus_that_became_a_space_is_told_also_among_other_spaces(body: bytes) -> None:
-    assert diagnose(HEADERS, body, (SECRET,), {}).code == "plus_as_space"
+@pytest.mark.parametrize("sent", [SENT, SENT.replace(b"1+1", b"1+1 is two")])
+def test_a_plus_that_became_a_space_is_told_also_among_other_spaces(sent: bytes) -> None:
+    headers = {"x-hub-signature-256": sign_meta(sent, SECRET)}
+    assert b"+" in sent
+
+    assert diagnose(headers, sent.replace(b"+", b" "), (SECRET,), {}).code == "plus_as_space"
+
+
+def test_a_body_that_was_printed_prettily_before_it_was_sent_is_told() -> None:
+    sent = json.dumps(json.loads(SENT), indent=2).encode()
+    headers = {"x-hub-signature-256": sign_meta(sent, SECRET)}
+
+    assert diagnose(headers, SENT, (SECRET,), {}).code == "reencoded"
 
 
 @pytest.mark.parametrize(

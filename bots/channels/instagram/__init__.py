@@ -8,10 +8,10 @@ from bots.channels.base import Credentials
 from bots.channels.graph import GraphClient
 from bots.channels.graph_errors import INSTAGRAM
 from bots.channels.instagram.items import read_item
-from bots.channels.instagram.send import sender_action, text_message
+from bots.channels.instagram.send import text_message
 from bots.channels.markup import split_bytes, to_plain
 from bots.channels.signature import verify_meta
-from bots.channels.threads import read_threads
+from bots.channels.threads import read_threads, sender_action
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
 
 __all__ = ["BYTES_LIMIT", "Instagram", "fit", "parse", "render"]
@@ -76,7 +76,7 @@ class Instagram:
         del account_external_id
         # The platform wants each action alone in its call.
         for action in ("mark_seen", "typing_on"):
-            body = sender_action(inbound.identities, action)
+            body = sender_action(inbound.identities, IdentityKind.IGSID, action)
             if body is not None:
                 self._doors[credentials.door].tell(
                     _SENDER,

@@ -9,9 +9,9 @@ from bots.channels.graph import GraphClient
 from bots.channels.graph_errors import MESSENGER
 from bots.channels.markup import split, to_plain
 from bots.channels.messenger.items import read_item
-from bots.channels.messenger.send import sender_action, text_message
+from bots.channels.messenger.send import text_message
 from bots.channels.signature import verify_meta
-from bots.channels.threads import read_threads
+from bots.channels.threads import read_threads, sender_action
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
 
 __all__ = ["TEXT_LIMIT", "Messenger", "fit", "parse", "render"]
@@ -77,7 +77,7 @@ class Messenger:
         """Mark the thread as seen and show typing. Raises SendError."""
         # The platform wants each action alone in its call.
         for action in ("mark_seen", "typing_on"):
-            body = sender_action(inbound.identities, action)
+            body = sender_action(inbound.identities, IdentityKind.PSID, action)
             if body is not None:
                 self._graph.tell(
                     account_external_id,

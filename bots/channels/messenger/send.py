@@ -1,11 +1,11 @@
-"""The bodies that go out to a page's messages: a text with our tag, and a sender action."""
+"""The bodies that go out to a page's messages: a text with our tag."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from bots.domain import Identity, IdentityKind, OutboundMessage
+from bots.channels.threads import person_of
+from bots.domain import IdentityKind, OutboundMessage
 from bots.errors import Rejected
 
 Json = dict[str, Any]
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 def text_message(message: OutboundMessage) -> Json:
     """Build the request of one text. Raises Rejected when the contact has no id of this page."""
-    person = _person(message.identities)
+    person = person_of(message.identities, IdentityKind.PSID)
     if person is None:
         raise Rejected("The contact has no id for this page.")
     return {
@@ -22,13 +22,3 @@ def text_message(message: OutboundMessage) -> Json:
         # The tag comes back in the echo of this message.
         "message": {"text": message.text, "metadata": str(message.id)},
     }
-
-
-def sender_action(identities: Sequence[Identity], action: str) -> Json | None:
-    """Build the request of a sender action; None for a contact without an id of this page."""
-    person = _person(identities)
-    return None if person is None else {"recipient": {"id": person}, "sender_action": action}
-
-
-def _person(identities: Sequence[Identity]) -> str | None:
-    return next((identity.value for identity in identities if identity.kind is IdentityKind.PSID), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bots.channels.envelope import is_command
 from bots.channels.fields import (
     Fields,
     as_fields,
@@ -23,7 +24,6 @@ from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, Statu
 
 #: Keys of messages that came without an id, or with one too long to keep; the platform's own ids never begin so.
 DERIVED = "message:"
-_COMMAND_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +111,7 @@ def _text(item: Fields) -> _Content:
     text = text_of(part(item, "text"), "body")
     if text is None:
         return _Content(reason="a text message without a text")
-    command = text.strip()
-    return _Content(text=text, supported=True, at_once=command.startswith("/") and len(command) <= _COMMAND_LIMIT)
+    return _Content(text=text, supported=True, at_once=is_command(text))
 
 
 def _button(item: Fields) -> _Content:

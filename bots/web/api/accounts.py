@@ -241,8 +241,8 @@ def _change(api: APIRouter, room: Room, connections: Connections) -> None:
         """Erase an account with everything that came and went over it."""
         desk = desk_of(request, operator)
         standing = await room.do(partial(connections.one, desk, account))
-        if body.name != standing.account.name or standing.account.channel is ChannelKind.CONSOLE:
-            return _unfit(Unfit({"name": "The account's name is wanted to confirm; the chat page's account stays."}))  # pyright: ignore[reportReturnType]
+        if body.name != standing.account.name:
+            return _unfit(Unfit({"name": "The account's name is wanted to confirm."}))  # pyright: ignore[reportReturnType]
         return ErasedView(erased=await room.do(partial(connections.remove, desk, account)))
 
 

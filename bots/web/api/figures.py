@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from bots.domain import Role
 from bots.storage.figures import Figures, Span
 from bots.web.auth import Operator
-from bots.web.figures import Numbers
 from bots.web.room import Room
 
 
@@ -17,11 +16,10 @@ def router(room: Room) -> APIRouter:
     """Build the endpoint of the figures."""
     api = APIRouter(prefix="/api/v1/figures", tags=["figures"])
     viewer = room.may(Role.VIEWER)
-    numbers = Numbers(crossing=room.crossing)
 
     @api.get("/{span}")
     async def read(span: Span, operator: Operator = viewer) -> Figures:
         """Messages, answers, time to answer, tokens and failures of a span; at most five seconds old."""
-        return await room.do(partial(numbers.read, operator.tenant_id, span))
+        return await room.do(partial(room.numbers.read, operator.tenant_id, span))
 
     return api

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bots.domain import ChannelKind, Role
-from bots.errors import Conflict
 from bots.web import connect
 from bots.web.account_checks import Check
 from bots.web.account_hooks import place
@@ -163,8 +162,6 @@ class AccountPages:
         account: UUID = request.path_params["account"]
         standing = await self._room.do(partial(self._connections.one, desk, account))
         typed = form.get("name", "").strip()[:80]
-        if standing.account.channel is ChannelKind.CONSOLE:
-            raise Conflict("The chat page's account stays.")
         if typed != standing.account.name:
             return await self._removal(request, operator, errors={"name": f"Type {standing.account.name} to erase it."}, typed=typed)
         counts = await self._room.do(partial(self._connections.remove, desk, account))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 from urllib.parse import urlencode
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from bots.domain import Role
 from bots.storage import audit
 from bots.storage.database import hot
+from bots.web import marks
 from bots.web.auth import Operator
 from bots.web.room import Room
 
@@ -27,7 +27,7 @@ class AuditPages:
 
     async def _list(self, request: Request, operator: Operator) -> Response:
         asked = {key: request.query_params.get(key, "").replace("\0", "").strip()[:80] for key in ("actor", "action")}
-        before = _identity(request.query_params.get("before", ""))
+        before = marks.identity(request.query_params.get("before", ""))
 
         def read() -> list[audit.Entry]:
             with hot(self._room.web) as connection:
@@ -59,10 +59,3 @@ def _said(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(item) for item in cast("list[object]", value))
     return str(value)
-
-
-def _identity(word: str) -> UUID | None:
-    try:
-        return UUID(word)
-    except ValueError:
-        return None

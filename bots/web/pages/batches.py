@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +13,7 @@ from bots.storage import batch_results, batches, personas
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch, FailedItem, Spent
 from bots.storage.database import hot
-from bots.web.api.batches import act
+from bots.web.api.batches import act, refusal
 from bots.web.auth import Operator
 from bots.web.room import Room
 
@@ -35,9 +34,9 @@ class BatchPages:
         self.routes = [
             room.page("/admin/batches", self._list),
             room.post("/admin/batches", self._paste, role=Role.OPERATOR),
-            room.page("/admin/batches/{batch}", self._show),
-            *(room.post(f"/admin/batches/{{batch}}/{action}", partial(self._act, action), role=Role.OPERATOR) for action in _DONE),
-            room.post("/admin/batches/{batch}/remove", self._remove, role=Role.OWNER),
+            room.page("/admin/batches/{batch:uuid}", self._show),
+            *(room.post(f"/admin/batches/{{batch:uuid}}/{action}", partial(self._act, action), role=Role.OPERATOR) for action in _DONE),
+            room.post("/admin/batches/{batch:uuid}/remove", self._remove, role=Role.OWNER),
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
@@ -58,6 +57,7 @@ class BatchPages:
                 return batches.newest(connection, tenant=operator.tenant_id, limit=_SHOWN), bots
 
         found, bots = await self._room.do(read)
+        named = [line for line in refused.bad if line.n] if refused else []
         return self._room.render(
             request,
             operator,
@@ -67,8 +67,9 @@ class BatchPages:
             bots=[(name, name) for name in bots],
             values=values or {},
             errors=errors or {},
-            bad=refused.bad if refused else (),
-            bad_count=refused.bad_count if refused else 0,
+            # A file that is refused as a whole has no line to name.
+            bad=named,
+            bad_count=refused.bad_count if refused and named else 0,
         )
 
     async def _paste(self, request: Request, operator: Operator) -> Response:
@@ -90,8 +91,7 @@ class BatchPages:
         except Conflict as error:
             return await self._list_page(request, operator, values=form, errors={"key": str(error)})
         if found.batch is None:
-            word = found.bad[0].reason if not found.bad[0].n else f"{found.bad_count} bad lines, listed below"
-            errors = {"lines": f"Nothing was started: {word}."}
+            errors = {"lines": str(refusal(found)["error"])}
             return await self._list_page(request, operator, values=form, errors=errors, refused=found)
         return self._room.see_other(f"/admin/batches/{found.batch}")
 
@@ -103,7 +103,7 @@ class BatchPages:
     async def _show(self, request: Request, operator: Operator) -> Response:
         def read() -> tuple[Batch, list[FailedItem], Spent, bool]:
             with hot(self._room.web) as connection:
-                batch = batches.get(connection, _id(request), tenant=operator.tenant_id)
+                batch = batches.get(connection, request.path_params["batch"], tenant=operator.tenant_id)
                 failed = batches.failed_items(connection, batch.id, tenant=operator.tenant_id, limit=_SHOWN)
                 cost = batches.spent(connection, batch.id, tenant=operator.tenant_id)
                 return batch, failed, cost, batches.is_served(connection, batch.queue)
@@ -113,18 +113,11 @@ class BatchPages:
         return self._room.render(request, operator, "batch.html", batch=batch, failed=shown, cost=cost, served=served)
 
     async def _act(self, action: str, request: Request, operator: Operator) -> Response:
-        batch = _id(request)
+        batch = request.path_params["batch"]
         await self._room.do(partial(act, self._room, action, batch, operator))
         return self._room.see_other(f"/admin/batches/{batch}", flash=_DONE[action])
 
     async def _remove(self, request: Request, operator: Operator) -> Response:
-        work = partial(batches.remove, self._room.web, _id(request), tenant=operator.tenant_id, actor=operator.name)
+        work = partial(batches.remove, self._room.web, request.path_params["batch"], tenant=operator.tenant_id, actor=operator.name)
         items = await self._room.do(work)
         return self._room.see_other("/admin/batches", flash=f"Removed, with its {items} questions and answers.")
-
-
-def _id(request: Request) -> UUID:
-    try:
-        return UUID(request.path_params["batch"])
-    except ValueError as error:
-        raise NotFound from error

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.domain import Bot, Role
-from bots.errors import Conflict
+from bots.errors import Conflict, NameTaken
 from bots.storage import personas
 from bots.storage.database import hot, unit
 from bots.web import diff, editor
@@ -134,13 +134,12 @@ class BotPages:
         if not errors:
             try:
                 return self._room.see_other(f"/admin/bots/{identity}", flash=_told(await self._room.do(save), publishes=publishes))
+            except NameTaken as error:
+                errors = {"name": str(error)}
             except Conflict as error:
-                if str(error) == f"There is a bot {wanted.name} already.":
-                    errors = {"name": str(error)}
-                else:
-                    # Shown once: saved again, what was typed here goes on top of what the other saved.
-                    errors = {"persona": f"{error} Compare below; save again to put your wording on top."}
-                    base = None
+                # Shown once: saved again, what was typed here goes on top of what the other saved.
+                errors = {"persona": f"{error} Compare below; save again to put your wording on top."}
+                base = None
         return await self._show_page(request, operator, values=_values(wanted), errors=errors, base=base)
 
     async def _version(self, request: Request, operator: Operator) -> Response:

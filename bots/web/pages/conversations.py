@@ -71,7 +71,7 @@ class ConversationPages:
         asked = request.query_params
         search = asked.get("q", "").replace("\0", "").strip()[:100]
         only = asked.get("only", "")
-        account = _uuid(asked.get("account", ""))
+        account = marks.identity(asked.get("account", ""))
         read = partial(
             self._conversations.newest,
             operator.tenant_id,
@@ -178,7 +178,12 @@ class ConversationPages:
         try:
             await self._room.do(
                 partial(
-                    self._conversations.answer, operator.tenant_id, conversation, words, by=operator.name, key=_key(form.get("key", ""))
+                    self._conversations.answer,
+                    operator.tenant_id,
+                    conversation,
+                    words,
+                    by=operator.name,
+                    key=marks.identity(form.get("key", "")) or uuid4(),
                 )
             )
         except Conflict as error:
@@ -201,14 +206,6 @@ def entries(dialogue: Dialogue) -> list[Entry]:
     ]
 
 
-def _key(text: str) -> UUID:
-    """What makes a form sent twice one answer."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return uuid4()
-
-
 def _waits(head: Head) -> str:
     """How long the contact waits, in plain words; minutes suffice, so that a live page need not change each second."""
     if head.unanswered_since is None:
@@ -226,10 +223,3 @@ def _prompt(prompt: object) -> list[tuple[str, str]]:
     except msgspec.ValidationError:
         return [("prompt", msgspec.json.format(msgspec.json.encode(prompt)).decode())]
     return [(message.get("role", "?"), message.get("content", "")) for message in messages]
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -15,7 +15,6 @@ from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Bucket, Figures, Span
 from bots.web.auth import Operator
-from bots.web.figures import Numbers
 from bots.web.pictures import Series, bars, lines, seconds, whole
 from bots.web.room import Room
 
@@ -46,12 +45,12 @@ class HomePages:
     """The home page's endpoint."""
 
     def __init__(self, room: Room) -> None:
-        self._room, self._numbers = room, Numbers(crossing=room.crossing)
+        self._room = room
         self.routes = [room.page("/admin", self._show)]
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         span = Span.WEEK if request.query_params.get("span") == "week" else Span.DAY
-        figures = await self._room.do(partial(self._numbers.read, operator.tenant_id, span))
+        figures = await self._room.do(partial(self._room.numbers.read, operator.tenant_id, span))
         overview, troubles = await self._room.do(partial(self._look, operator.tenant_id))
         return self._room.render(
             request,

@@ -20,7 +20,8 @@ from bots.storage.database import hot, unit
 from bots.web.auth import cookie, let_in, let_out
 from bots.web.limits import Bucket, TooLarge, TooSlow
 from bots.web.loopback import is_same_origin
-from bots.web.room import Room, status_of, why_of
+from bots.web.operators import name_error
+from bots.web.room import Refused, Room, status_of, why_of
 
 log = structlog.get_logger()
 
@@ -62,30 +63,20 @@ class SignInPages:
         return answer
 
     async def _look(self, request: Request) -> Response:
-        if self._wrong_links.is_empty:
-            return self._room.closed(request, None, 429, "Too many wrong links. Wait a minute.")
         token = request.query_params.get("token", "")[:200]
-        found = await self._room.do(partial(self._link, token))
-        if found is None:
-            self._wrong_links.take()
-            log.warning("admin_link_refused")
-            return self._room.closed(request, None, 403, _USED)
+        found = await self._living(token)
         return self._enter_page(request, token, found, values={"name": found["name"] or "owner"})
 
     async def _enter(self, request: Request) -> Response:
         form = await self._room.form(request)
         token = form.get("token", "")[:200]
-        found = await self._room.do(partial(self._link, token))
-        if found is None:
-            return self._room.closed(request, None, 403, _USED)
+        found = await self._living(token)
         errors: dict[str, str] = {}
         name, password = form.get("name", "").strip(), form.get("password", "")
         if found["chooses"]:
             errors = password_errors(password, form.get("again", ""))
-            if not found["name"] and not name:
-                errors["name"] = "Type a name: it is what you sign in with."
-            elif not found["name"] and len(name) > 80:
-                errors["name"] = "At most 80 characters."
+            if not found["name"] and (wrong := name_error(name)):
+                errors["name"] = wrong
         if errors:
             return self._enter_page(request, token, found, values={"name": name}, errors=errors, status=422)
         session = await self._room.do(partial(self._use, token, name=name, password=password if found["chooses"] else None))
@@ -95,6 +86,17 @@ class SignInPages:
         answer = self._room.see_other("/admin")
         let_in(request, answer, session)
         return answer
+
+    async def _living(self, token: str) -> dict[str, object]:
+        """What a living link opens. Raises Refused."""
+        if self._wrong_links.is_empty:
+            raise Refused(429, "Too many wrong links. Wait a minute.")
+        found = await self._room.do(partial(self._link, token))
+        if found is None:
+            self._wrong_links.take()
+            log.warning("admin_link_refused")
+            raise Refused(403, _USED)
+        return found
 
     def _enter_page(
         self,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.domain import ChannelKind, Role
 from bots.errors import Conflict, NotFound
-from bots.web import connect
+from bots.web import connect, marks
 from bots.web.account_checks import Check, Offer
 from bots.web.account_hooks import place
 from bots.web.auth import Operator
@@ -207,7 +206,7 @@ class WizardPages:
     async def _connect(self, request: Request, operator: Operator) -> Response:
         kind, form = _kind(request), await self._room.form(request)
         given = {one.name: form.get(one.name, "").strip()[:2000] for one in kind.fields}
-        name, bot = form.get("name", "").strip()[:80], _bot(form.get("bot", ""))
+        name, bot = form.get("name", "").strip()[:80], marks.identity(form.get("bot", ""))
         kept = {one.name: given[one.name] for one in kind.fields if not one.secret} | {"name": name, "bot": form.get("bot", "")}
         offer = Offer(
             channel=kind.channel,
@@ -243,10 +242,3 @@ def _kind(request: Request) -> Kind:
     if found is None:
         raise NotFound("There is no such channel.")
     return found
-
-
-def _bot(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -2,6 +2,9 @@
 // Everything in the part comes from a template of the server, in which people's words are escaped.
 
 const EVERY_MS = 2000;
+// What was refused stands under the address of its form: look, and read again, at the page itself.
+if (location.pathname.endsWith("/answer")) history.replaceState(null, "", location.pathname.slice(0, -"/answer".length));
+
 const live = document.getElementById("live");
 let tag = "";
 
