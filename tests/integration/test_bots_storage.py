@@ -131,3 +131,15 @@ def test_another_tenants_bot_is_not_found(desk: Desk) -> None:
         ):
             with pytest.raises(NotFound):
                 ask()
+
+
+def test_an_account_that_only_looks_like_a_trial_holds_its_bot(desk: Desk) -> None:
+    bot = _made(desk)
+    with unit(desk.web) as connection:
+        accounts.add(
+            connection, desk.keyring, tenant=bot.tenant_id, bot=bot.id, channel=ChannelKind.CONSOLE, name="try-me", external_id="try-me"
+        )
+
+    with pytest.raises(Conflict, match="console/try-me"):
+        editor.remove(desk.web, desk.crossing, tenant=bot.tenant_id, bot=bot.id, actor="ana")
+    assert desk.value("select count(*) from accounts where name = 'try-me'") == 1
