@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from tests.support import build
+from tests.support.processes import until
 from tests.support.stack import Stack
 
 _MESSAGES = 300
@@ -64,4 +65,6 @@ def test_each_message_counts_once_however_often_and_in_whatever_order_it_comes(s
     assert answers == {200}
     assert stack.one("select count(*) from inbox where kind = 'message'") == _MESSAGES
     assert stack.one("select count(*) from contacts") == len(set(wamids.values()))
-    assert stack.one("select count(*) from outbox where status not in ('delivered', 'read')") == 0
+    # A status that the web had no room for (503) is sent again by the platform, a moment after everything else is settled.
+    undelivered = "select count(*) from outbox where status not in ('delivered', 'read')"
+    until(lambda: stack.one(undelivered) == 0, what="every status was taken", timeout_s=20)
