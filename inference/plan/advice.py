@@ -1,0 +1,108 @@
+"""What would fit where the question does not: one change at a time, each tried by the same arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from inference.catalog import Weights
+from inference.plan import words
+from inference.plan.errors import CannotPlan
+from inference.plan.gpus import PER_HOST, Gpus, kinds
+from inference.plan.question import DEFAULT_CONTEXT
+from inference.plan.summary import Advice
+from inference.plan.trial import Task, Trial, most_bits_first, try_weights
+
+_SHORTEST = 1024
+_MOST_HOSTS = 16
+
+
+def advise(task: Task, failed: Trial) -> tuple[Advice, ...]:
+    """Return changes with which it fits: fewer bits, a smaller cache, a shorter context, free layouts, more GPUs, larger ones."""
+    return (
+        *_fewer_bits(task, failed),
+        *_cheaper_cache(task, failed),
+        *_other_layout(task, failed),
+        *_more(task, failed),
+        *_larger(task, failed),
+    )
+
+
+def _fits(task: Task, weights: Weights) -> Trial | None:
+    try:
+        trial = try_weights(task, weights)
+    except CannotPlan:
+        return None
+    return trial if trial.fits else None
+
+
+def _fewer_bits(task: Task, failed: Trial) -> Iterator[Advice]:
+    for weights in most_bits_first(task.model):
+        if weights.format is failed.weights.format or (task.model.kind == "open" and not weights.repo):
+            continue
+        if weights.size_gb < failed.weights.size_gb and (trial := _fits(task, weights)):
+            yield Advice(
+                options=f"--format {weights.format}", text=f"{weights.format} weights ({weights.size_gb:g} GB) fit: {words.room(trial)}"
+            )
+
+
+def _cheaper_cache(task: Task, failed: Trial) -> Iterator[Advice]:
+    question = task.question
+    if question.kv != "fp8" and (trial := _fits(replace(task, question=replace(question, kv="fp8")), failed.weights)):
+        yield Advice(options="--kv fp8", text=f"an fp8 KV cache fits: {words.room(trial)}")
+    if length := _shorter(task, failed.weights):
+        yield Advice(options=f"--context {words.length(length)}", text=f"a context of {length:,} tokens fits")
+    if question.speculative and (trial := _fits(replace(task, question=replace(question, speculative=False)), failed.weights)):
+        yield Advice(options="(without --speculative)", text=f"without speculative decoding it fits: {words.room(trial)}")
+    if question.redundant_experts and (trial := _fits(replace(task, question=replace(question, redundant_experts=0)), failed.weights)):
+        yield Advice(options="(without --redundant-experts)", text=f"without redundant experts it fits: {words.room(trial)}")
+
+
+def _shorter(task: Task, weights: Weights) -> int | None:
+    """Return the longest context below the asked one that fits, in whole thousands of 1,024; None where not even the shortest does."""
+
+    def holds(steps: int) -> bool:
+        return _fits(replace(task, question=replace(task.question, context=steps * _SHORTEST)), weights) is not None
+
+    context = task.question.context or DEFAULT_CONTEXT
+    low, high = 0, -(-context // _SHORTEST)
+    if high <= 1 or not holds(1):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low * _SHORTEST
+
+
+def _other_layout(task: Task, failed: Trial) -> Iterator[Advice]:
+    forced = task.question.forced
+    if forced.tp is None and forced.dp is None and forced.pp is None:
+        return
+    if trial := _fits(_free(task), failed.weights):
+        yield Advice(options=words.forced(trial.layout), text=f"the layout {trial.layout.text} fits on these GPUs: {words.room(trial)}")
+
+
+def _free(task: Task) -> Task:
+    return replace(task, question=replace(task.question, forced=type(task.question.forced)()))
+
+
+def _more(task: Task, failed: Trial) -> Iterator[Advice]:
+    sizes = [Gpus(kind=task.gpus.kind, hosts=1, per_host=number) for number in (1, 2, 4, PER_HOST)]
+    sizes += [Gpus(kind=task.gpus.kind, hosts=hosts, per_host=PER_HOST) for hosts in range(2, _MOST_HOSTS + 1)]
+    for gpus in sizes:
+        if gpus.count > task.gpus.count and (trial := _fits(replace(_free(task), gpus=gpus), failed.weights)):
+            yield Advice(options=f"--gpus {gpus.text}", text=f"{gpus.count} of them fit as {trial.layout.text}: {words.room(trial)}")
+            return
+
+
+def _larger(task: Task, failed: Trial) -> Iterator[Advice]:
+    """Name the smallest other kind, the same number of which fits."""
+    for kind in sorted(kinds().values(), key=lambda kind: kind.memory_gb):
+        gpus = replace(task.gpus, kind=kind)
+        if (
+            kind.memory_gb > task.gpus.kind.memory_gb
+            and kind.nvlink >= task.gpus.kind.nvlink
+            and (trial := _fits(replace(task, gpus=gpus), failed.weights))
+        ):
+            yield Advice(options=f"--gpus {gpus.text}", text=f"{gpus.count} x {kind.title} fit: {words.room(trial)}")
+            return

@@ -1,0 +1,214 @@
+"""Memory of one GPU: weights, overhead, and the pool of KV cache that is left. All arithmetic of serving.md, section 2, is here.
+
+Sizes are in bytes, for the fullest GPU of a layout; GB are 10^9.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from inference.catalog import Architecture, Model, NumberFormat, Weights
+from inference.plan.errors import CannotPlan
+from inference.plan.gpus import Gpu
+from inference.plan.layout import Layout
+from inference.plan.parameters import Parameters, attention, count
+
+#: Of the GPU's memory, vLLM's default.
+UTILISATION = 0.92
+#: Activations, CUDA graphs, NCCL: 5 to 8 GB seen; the profiles of serving.md are reckoned with 6.
+OVERHEAD = 6e9
+#: --max-num-batched-tokens: what a step may add beyond a local window. vLLM recommends it for Llama 4; it is its default on 80 to 141 GB GPUs.
+BATCHED_TOKENS = 8192
+#: Share of the pool that is planned with: published long contexts were 0.5 to 0.85 of what formulae allow.
+MARGIN = 0.8
+#: 4 bits and a 16-bit scale and zero per group of 128; 4 bits and an fp8 scale per group of 16.
+BYTES_PER_PARAMETER = {NumberFormat.BF16: 2.0, NumberFormat.FP8: 1.0, NumberFormat.W4A16: 0.515625, NumberFormat.NVFP4: 0.5625}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightBytes:
+    """A file set, by where its bytes go."""
+
+    #: Spread by expert parallelism; 0 for a dense model, and where it was not published which are.
+    routed: float
+    #: Split by tensor parallelism alone.
+    other: float
+    #: One matrix between tokens and hidden states, among `other`.
+    embedding: float
+    #: Draft layers of speculative decoding: routed and other.
+    draft_routed: float = 0.0
+    draft_other: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KvRule:
+    """What decides about the size of the KV cache."""
+
+    bytes_per_value: int
+    #: vLLM's hybrid manager frees what local layers no longer see.
+    hybrid: bool
+    #: Layers of a draft head, which keep a cache like the others.
+    draft_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """The fullest GPU of a layout, in bytes."""
+
+    memory: float
+    usable: float
+    weights: float
+    overhead: float
+    #: What is left for KV; never negative.
+    pool: float
+    #: KV of one conversation of the plan's whole context, on this GPU; None: not published.
+    sequence: float | None
+    #: What is missing; 0 where it fits.
+    missing: float
+    #: Of one short conversation's token, all layers of one copy; None: not published.
+    kv_per_token: int | None
+    #: Short-conversation tokens over all data-parallel ranks, by formula; None: not published.
+    pool_tokens: int | None
+    #: Longest single conversation by formula, not bounded by the model's; None: not published.
+    longest: int | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether weights, overhead and one whole conversation have room."""
+        return self.weights + self.overhead + (self.sequence or 0.0) < self.usable
+
+
+def weight_bytes(model: Model, weights: Weights, *, speculative: bool = False) -> WeightBytes:
+    """Split a file set into routed experts and the rest; raise CannotPlan when the row's size cannot hold its experts."""
+    parameters = count(model)
+    routed = (parameters.routed or 0) * BYTES_PER_PARAMETER[weights.format]
+    other = weights.size_gb * 1e9 - routed
+    if other <= 0:
+        raise CannotPlan(
+            f"{model.key}: {weights.size_gb:g} GB of {weights.format} cannot hold {routed / 1e9:.0f} GB of experts; mend the catalog's row"
+        )
+    draft_routed, draft_other = _draft(model, parameters, weights.format) if speculative else (0.0, 0.0)
+    return WeightBytes(routed=routed, other=other, embedding=parameters.embedding * 2, draft_routed=draft_routed, draft_other=draft_other)
+
+
+def _draft(model: Model, parameters: Parameters, form: NumberFormat) -> tuple[float, float]:
+    """Draft layers: MTP is one more layer of the model with its own embedding and head; an EAGLE head one dense layer with a head, in bf16."""
+    a, method = model.architecture, model.serving.speculative_method if model.serving else ""
+    if a is None or not method:
+        raise CannotPlan(f"{model.title} has no speculative decoding in its catalog row: leave --speculative out")
+    if method == "mtp" and a.moe is not None:
+        size = BYTES_PER_PARAMETER[form]
+        rest = attention(a) + a.moe.shared * parameters.expert + 2 * a.hidden**2
+        return a.moe.experts * parameters.expert * size, rest * size + 2 * parameters.embedding * size
+    return 0.0, 2 * (attention(a) + 3 * a.hidden * a.ffn + parameters.embedding)
+
+
+def weights_per_gpu(parts: WeightBytes, layout: Layout, a: Architecture | None, *, redundant: int = 0) -> float:
+    """Return the weights on the fullest GPU: routed experts over all of TP x DP, the rest over TP; stages take whole layers."""
+    share = _expert_share(layout, a, redundant)
+    draft = parts.draft_routed * share + parts.draft_other / layout.tp
+    if layout.pp == 1:
+        return parts.routed * share + parts.other / layout.tp + draft
+    stage = 1 / layout.pp if a is None else math.ceil(a.layers / layout.pp) / a.layers
+    ends = parts.embedding * (1 if a is not None and a.tied_embeddings else 2)
+    layers = parts.routed * share + (parts.other - ends) / layout.tp
+    return layers * stage + parts.embedding / layout.tp + draft
+
+
+def _expert_share(layout: Layout, a: Architecture | None, redundant: int) -> float:
+    """Return the share of all routed experts on the rank that has most."""
+    if a is None or a.moe is None:
+        return 1 / layout.tp
+    return math.ceil((a.moe.experts + redundant) / layout.ep) / a.moe.experts
+
+
+def kv_rule(model: Model, kv: str, *, speculative: bool) -> KvRule:
+    """Return what holds for a model's cache: EAGLE switches Llama 4's hybrid manager off (vLLM does so by itself)."""
+    method = model.serving.speculative_method if model.serving and speculative else ""
+    local = model.architecture.local if model.architecture else None
+    chunked = local is not None and local.kind == "chunked"
+    return KvRule(
+        bytes_per_value=1 if kv == "fp8" else 2, hybrid=not (chunked and method.startswith("eagle")), draft_layers=1 if method else 0
+    )
+
+
+def layer_bytes(a: Architecture, rule: KvRule) -> int:
+    """Return the KV of one token in one layer: keys and values of all KV heads, or MLA's latent and rope."""
+    values = a.mla.kv_rank + a.mla.rope if a.mla else 2 * a.kv_heads * a.head_size
+    return values * rule.bytes_per_value
+
+
+def token_bytes(a: Architecture, rule: KvRule) -> int:
+    """Return the KV of one token in all layers, one copy, while every layer still sees it."""
+    return layer_bytes(a, rule) * (a.layers + rule.draft_layers)
+
+
+def sequence_bytes(a: Architecture, length: int, rule: KvRule, *, padded: bool = True) -> int:
+    """Return the KV of one conversation of `length` tokens, one copy.
+
+    A sliding window keeps window - 1 tokens and the step's own. Padded: the hybrid manager deals in groups of as many layers as are global, so the
+    local layers count as if rounded up to a multiple of that (Gemma 3: 52 as 60).
+    """
+    each = layer_bytes(a, rule)
+    if a.local is None or not rule.hybrid:
+        return each * length * (a.layers + rule.draft_layers)
+    window = a.local.window if a.local.kind == "chunked" else a.local.window - 1
+    group, local = a.local.global_layers, a.local.local_layers
+    if padded and group:
+        local = math.ceil(local / group) * group
+    return each * ((group + rule.draft_layers) * length + local * min(length, window + BATCHED_TOKENS))
+
+
+def shards(a: Architecture, layout: Layout) -> float:
+    """Return over how many GPUs one copy of the KV is spread: MLA lies whole on EVERY tensor rank, other heads split; stages hold their layers."""
+    heads = 1 if a.mla else min(layout.tp, a.kv_heads)
+    return heads * a.layers / math.ceil(a.layers / layout.pp)
+
+
+def footprint(model: Model, gpu: Gpu, layout: Layout, parts: WeightBytes, *, context: int, rule: KvRule, redundant: int = 0) -> Footprint:
+    """Work out the fullest GPU for conversations of up to `context` tokens."""
+    a = model.architecture
+    usable = gpu.memory_gb * 1e9 * UTILISATION
+    weights = weights_per_gpu(parts, layout, a, redundant=redundant)
+    left = usable - weights - OVERHEAD
+    pool = max(0.0, left)
+    # Unpublished: at least something must be left, of which nobody can say how far it goes.
+    sequence = None if a is None else sequence_bytes(a, context, rule) / shards(a, layout)
+    missing = max(0.0, (sequence or 0.0) - left)
+    per_token = None if a is None else token_bytes(a, rule)
+    return Footprint(
+        memory=gpu.memory_gb * 1e9,
+        usable=usable,
+        weights=weights,
+        overhead=OVERHEAD,
+        pool=pool,
+        sequence=sequence,
+        missing=missing,
+        kv_per_token=per_token,
+        pool_tokens=None if a is None or per_token is None else int(pool * shards(a, layout) / per_token) * layout.dp,
+        longest=None if a is None else longest(a, pool * shards(a, layout), rule),
+    )
+
+
+def longest(a: Architecture, room: float, rule: KvRule) -> int:
+    """Return the longest conversation whose KV has room, in tokens."""
+    low, high = 0, 1
+    while sequence_bytes(a, high, rule) <= room:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if sequence_bytes(a, middle, rule) <= room else (low, middle)
+    return low
+
+
+def warm(a: Architecture, layout: Layout, pool: float, length: int, rule: KvRule) -> int:
+    """Return how many conversations of `length` tokens the pools of all ranks keep, after the margin; at least one where one fits without it."""
+    room, each = pool * shards(a, layout), sequence_bytes(a, length, rule)
+    return max(int(room * MARGIN / each), min(1, int(room / each))) * layout.dp
+
+
+def offloaded(a: Architecture, layout: Layout, host_bytes: float, length: int, rule: KvRule) -> int:
+    """Return how many conversations `host_bytes` of memory over all hosts keep: each engine has its share, and MLA's copies are kept as often as on the GPUs."""
+    copies = layout.tp * layout.pp / shards(a, layout)
+    return int(host_bytes / layout.dp / copies / sequence_bytes(a, length, rule)) * layout.dp

@@ -1,0 +1,191 @@
+"""One attempt: a file set on the GPUs of a task, every layout tried, the best taken with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from inference.catalog import Model, Weights
+from inference.plan.gpus import Gpus
+from inference.plan.layout import Layout, candidates
+from inference.plan.memory import BYTES_PER_PARAMETER, Footprint, KvRule, footprint, kv_rule, offloaded, warm, weight_bytes
+from inference.plan.question import DEFAULT_CONTEXT, Prefer, Question
+from inference.plan.summary import Considered
+from inference.plan.throughput import Machine, Speed, speed
+
+#: --max-num-seqs of one data-parallel rank, at most: beyond it a person's words come slowly and the fit says nothing.
+_MOST_SLOTS = 256
+#: Replies at once where the size of a conversation was not published.
+_UNKNOWN_AT_ONCE = 64
+#: NVIDIA's first with FP8 units, which an fp8 KV cache wants too.
+_FP8_CAPABILITY = 8.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A checked question about one model and some GPUs."""
+
+    model: Model
+    gpus: Gpus
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A file set in its best layout."""
+
+    weights: Weights
+    layout: Layout
+    reason: str
+    memory: Footprint
+    #: Why these GPUs cannot run it, whatever the memory; None where they can.
+    unable: str | None
+    #: Warm on the GPUs after the margin; None: the size was not published.
+    conversations: int | None
+    offloaded: int | None
+    #: Replies at once of one data-parallel rank.
+    slots: int
+    speed: Speed
+    considered: tuple[Considered, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can run and has room."""
+        return self.unable is None and self.memory.fits
+
+
+def most_bits_first(model: Model) -> list[Weights]:
+    """Return the file sets, those of most bits first."""
+    return sorted(model.weights, key=lambda weights: -BYTES_PER_PARAMETER[weights.format])
+
+
+def try_weights(task: Task, weights: Weights, *, peak_replies_per_s: float | None = None, most_load: float = 1.0) -> Trial:
+    """Try every layout and return the best, the nearest where none fits."""
+    tried = [_try(task, weights, layout) for layout in candidates(task.model, task.gpus, task.question.forced)]
+    fitting = [trial for trial in tried if trial.fits]
+    if not fitting:
+        best, reason = min(tried, key=lambda trial: (trial.memory.missing, -trial.layout.tp)), "none fits; this one comes nearest"
+    else:
+        prefer, because = _preference(task.question, fitting, peak_replies_per_s, most_load)
+        best = _best(fitting, prefer)
+        reason = _reason(task, best, fitting, prefer, because)
+    considered = tuple(_considered(trial) for trial in tried)
+    return replace(best, reason=reason, considered=considered)
+
+
+def _try(task: Task, weights: Weights, layout: Layout) -> Trial:
+    model, question, gpu = task.model, task.question, task.gpus.kind
+    rule = kv_rule(model, question.kv, speculative=question.speculative)
+    parts = weight_bytes(model, weights, speculative=question.speculative)
+    context = question.context or DEFAULT_CONTEXT
+    memory = footprint(model, gpu, layout, parts, context=context, rule=rule, redundant=question.redundant_experts)
+    kept = _kept(task, layout, memory, rule)
+    machine = Machine(model=model, gpu=gpu, layout=layout, form=weights.format, parts=parts, rule=rule)
+    at_once = question.at_once or min(kept[0] if kept else _UNKNOWN_AT_ONCE, _MOST_SLOTS * layout.dp)
+    return Trial(
+        weights=weights,
+        layout=layout,
+        reason="",
+        memory=memory,
+        unable=_unable(task, weights, layout),
+        conversations=kept[0] if kept else None,
+        offloaded=kept[1] if kept else None,
+        slots=max(1, min(_MOST_SLOTS, -(-at_once // layout.dp))),
+        speed=speed(
+            machine,
+            at_once=max(1, at_once),
+            tokens_in=question.reply.tokens_in,
+            uncached=question.reply.uncached,
+            tokens_out=question.reply.tokens_out,
+        ),
+    )
+
+
+def _kept(task: Task, layout: Layout, memory: Footprint, rule: KvRule) -> tuple[int, int] | None:
+    """Return how many conversations of the reply's length stay warm on the GPUs and in host memory."""
+    a, length = task.model.architecture, task.question.reply.tokens
+    if a is None:
+        return None
+    host = task.question.offload_gib * 2**30 * layout.nodes
+    return warm(a, layout, memory.pool, length, rule), offloaded(a, layout, host, length, rule)
+
+
+def _unable(task: Task, weights: Weights, layout: Layout) -> str | None:
+    gpu, a, extra = task.gpus.kind, task.model.architecture, task.question.redundant_experts
+    if gpu.capability < weights.min_capability:
+        return (
+            f"{weights.format} needs compute capability {weights.min_capability:g} or later (FP4 units); {gpu.title} has {gpu.capability:g}"
+        )
+    if task.question.kv == "fp8" and gpu.capability < _FP8_CAPABILITY:
+        return f"an fp8 KV cache needs compute capability {_FP8_CAPABILITY:g} or later; {gpu.title} has {gpu.capability:g}"
+    if extra and a is not None and a.moe is not None:
+        if layout.ep == 1:
+            return "redundant experts need several GPUs with expert parallelism"
+        if over := (a.moe.experts + extra) % layout.ep:
+            return (
+                f"{a.moe.experts} + {extra} experts do not divide over {layout.ep} ranks: {extra - over + layout.ep} redundant ones would"
+            )
+    return None
+
+
+def _preference(question: Question, fitting: list[Trial], peak: float | None, most_load: float) -> tuple[Prefer, str]:
+    if question.prefer is not None:
+        return question.prefer, "as asked"
+    if peak is None:
+        return "latency", "no number of contacts was given"
+    able = _best(fitting, "latency").speed.replies_per_s
+    if able * most_load >= peak:
+        return "latency", f"it bears the contacts' busiest hour ({peak:.1f} of {able:.1f} replies/s) with room"
+    return (
+        "throughput",
+        f"the contacts' busiest hour asks {peak:.1f} replies/s, and the layout with the quickest reply does {able:.1f} at full load",
+    )
+
+
+def _best(fitting: list[Trial], prefer: Prefer) -> Trial:
+    if prefer == "latency":
+        return max(fitting, key=lambda trial: (trial.speed.one_user_tokens_per_s, trial.memory.pool_tokens or 0))
+    return max(fitting, key=lambda trial: (trial.speed.replies_per_s, trial.speed.one_user_tokens_per_s))
+
+
+def _reason(task: Task, best: Trial, fitting: list[Trial], prefer: Prefer, because: str) -> str:
+    """Say the rule that decided, with the runner-up's numbers."""
+    layout = best.layout
+    if layout.gpus == 1:
+        return "one GPU holds it"
+    rule = {
+        "latency": "few replies must be fast: tensor parallelism splits every layer, and experts are spread over the same GPUs",
+        "throughput": "many replies run: data parallelism spares most exchanges, and experts are spread over all ranks",
+    }[prefer]
+    if layout.ep == 1:
+        rule = rule.split(",")[0]
+    if layout.dp == 1 and prefer == "throughput":
+        rule = "data-parallel copies of the unspread weights would leave less room or speed: tensor parallelism keeps one"
+    if layout.pp > 1:
+        rule += "; pipeline stages lie across hosts, where tensor parallelism would wait for the network in every layer"
+    others = [trial for trial in fitting if trial is not best]
+    text = f"{layout.text} ({prefer}: {because}): {rule}"
+    if task.question.forced.tp or task.question.forced.dp or task.question.forced.pp:
+        text = f"{layout.text}, as asked"
+    if others:
+        second = _best(others, prefer)
+        text += f". Next would be {second.layout.text}: {_in_numbers(second)}, against {_in_numbers(best)}"
+    elif len(fitting) == 1:
+        text += ". No other layout that was tried fits" if task.question.forced.tp is None else ""
+    return text
+
+
+def _in_numbers(trial: Trial) -> str:
+    return f"{trial.speed.one_user_tokens_per_s:.0f} tokens/s for one person, {trial.speed.replies_per_s:.1f} replies/s at full load"
+
+
+def _considered(trial: Trial) -> Considered:
+    if trial.fits:
+        return Considered(
+            what=trial.layout.text,
+            fits=True,
+            why=_in_numbers(trial),
+            tokens_per_s=trial.speed.tokens_per_s,
+            conversations=trial.conversations,
+        )
+    missing = trial.unable or f"{trial.memory.missing / 1e9:.1f} GB too little on each GPU"
+    return Considered(what=trial.layout.text, fits=False, why=missing)

@@ -1,0 +1,190 @@
+"""Commands, fragments and pictures say what the plan says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from inference.plan import Forced, Plan, Question
+from inference.plan.fragments import compose, emit, kubernetes
+from inference.plan.picture import svg
+from inference.plan.seats import seats
+from tests.support.plans import FP8, NVFP4, a_plan
+
+
+def _options(plan: Plan, host: int = 0) -> dict[str, str]:
+    """Read a command's options back from its line for a shell."""
+    words = [word for word in shlex.split(plan.commands[host].text) if "=" not in word or word.startswith("{")]
+    assert words[:2] == ["vllm", "serve"]
+    found: dict[str, str] = {}
+    for word, following in zip(words[3:], [*words[4:], "--"], strict=True):
+        if word.startswith("--"):
+            assert word not in found
+            found[word] = "" if following.startswith("--") else following
+    return found
+
+
+def test_one_host_gets_one_command_with_the_layout_and_what_memory_was_reckoned_with() -> None:
+    plan = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, kv="fp8", offload_gib=200, speculative=True))
+    options = _options(plan)
+
+    assert shlex.split(plan.commands[0].text)[2] == "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8"
+    expected = {
+        "--tensor-parallel-size": "8",
+        "--enable-expert-parallel": "",
+        "--max-model-len": "32768",
+        "--max-num-batched-tokens": "8192",
+        "--gpu-memory-utilization": "0.92",
+        "--kv-cache-dtype": "fp8",
+        "--kv-offloading-size": "200",
+        "--kv-offloading-backend": "native",
+        "--scheduling-policy": "priority",
+        "--enable-prompt-tokens-details": "",
+        "--limit-mm-per-prompt": '{"image": 5}',
+        "--tool-call-parser": "llama4_pythonic",
+    }
+    assert expected == {name: options[name] for name in expected}
+    assert json.loads(options["--speculative-config"])["method"] == "eagle3"
+    assert "--data-parallel-size" not in options
+
+
+def test_a_dense_model_on_one_gpu_has_nothing_about_experts() -> None:
+    options = _options(a_plan("mistral-small-3.1", "h100"))
+
+    assert {"--enable-expert-parallel", "--kv-cache-dtype", "--speculative-config"}.isdisjoint(options)
+    assert (options["--tokenizer-mode"], options["--load-format"]) == ("mistral", "mistral")
+
+
+def test_redundant_experts_switch_eplb_on() -> None:
+    options = _options(a_plan("deepseek-v3", "8xH200", Question(redundant_experts=32)))
+
+    assert "--enable-eplb" in options
+    assert json.loads(options["--eplb-config"]) == {"num_redundant_experts": 32}
+
+
+def test_what_a_file_set_needs_from_the_environment_stands_before_its_command() -> None:
+    plan = a_plan("deepseek-v3", "4xB200", Question(format=NVFP4))
+
+    assert plan.commands[0].text.startswith("VLLM_USE_FLASHINFER_MOE_FP4=1 vllm serve nvidia/DeepSeek-V3-FP4 ")
+
+
+def test_stages_over_hosts_find_each_other_by_rank_and_address() -> None:
+    plan = a_plan("deepseek-v3", "16xH100", Question(forced=Forced(tp=8, pp=2), head="192.0.2.7"))
+    head, follower = _options(plan, 0), _options(plan, 1)
+
+    assert (head["--nnodes"], head["--node-rank"], head["--master-addr"], head["--pipeline-parallel-size"]) == ("2", "0", "192.0.2.7", "2")
+    assert "--headless" not in head
+    assert (follower["--node-rank"], follower["--headless"]) == ("1", "")
+
+
+def test_data_parallel_hosts_are_a_head_and_headless_followers() -> None:
+    plan = a_plan("deepseek-v3", "16xH100", Question(forced=Forced(dp=16)))
+    head, follower = _options(plan, 0), _options(plan, 1)
+
+    assert tuple(
+        head[f"--{name}"] for name in ("data-parallel-size", "data-parallel-size-local", "api-server-count", "data-parallel-rpc-port")
+    ) == ("16", "8", "8", "13345")
+    assert tuple(
+        follower[f"--{name}"] for name in ("data-parallel-size", "data-parallel-size-local", "data-parallel-start-rank", "headless")
+    ) == ("16", "8", "8", "")
+    assert "--api-server-count" not in follower
+
+
+def test_host_memory_is_shared_by_the_engines_of_a_host() -> None:
+    options = _options(a_plan("deepseek-v3", "8xH200", Question(forced=Forced(dp=8), offload_gib=800)))
+
+    assert options["--kv-offloading-size"] == "100"
+
+
+def test_what_does_not_fit_has_no_command_and_no_fragment() -> None:
+    plan = a_plan("deepseek-v3", "8xH100")
+
+    assert plan.command is None
+    assert {None} == {yaml.safe_load(emit(plan, form)) for form in ("compose", "kubernetes")}
+    assert "Does not fit" in compose(plan)
+
+
+@pytest.mark.parametrize("gpus", ["8xH200", "16xH100"])
+def test_compose_starts_exactly_the_plans_commands(gpus: str) -> None:
+    plan = a_plan("deepseek-v3", gpus, Question(prefer="throughput"))
+    services = yaml.safe_load(compose(plan))["services"]
+
+    assert [list(command.argv[2:]) for command in plan.commands] == [service["command"] for service in services.values()]
+    reserved = [service["deploy"]["resources"]["reservations"]["devices"][0]["count"] for service in services.values()]
+    assert [8] * len(plan.commands) == reserved
+
+
+def test_each_host_of_several_has_a_compose_profile_of_its_own() -> None:
+    services = yaml.safe_load(compose(a_plan("deepseek-v3", "16xH100")))["services"]
+
+    assert [service["profiles"] for service in services.values()] == [["host-0"], ["host-1"]]
+
+
+def test_one_host_on_kubernetes_is_a_deployment_behind_a_service() -> None:
+    plan = a_plan("mistral-small-3.1", "h100")
+    deployment, service = yaml.safe_load_all(kubernetes(plan))
+    pod = deployment["spec"]["template"]
+
+    (container,) = pod["spec"]["containers"]
+    assert (deployment["kind"], service["kind"]) == ("Deployment", "Service")
+    assert list(plan.commands[0].argv) == container["command"]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": 1}
+    assert service["spec"]["selector"] == pod["metadata"]["labels"]
+    compile(container["startupProbe"]["exec"]["command"][2], "probe", "exec")
+
+
+def test_stages_on_kubernetes_are_a_group_that_knows_its_ranks_itself() -> None:
+    plan = a_plan("deepseek-v3", "16xH100", Question(forced=Forced(tp=8, pp=2)))
+    group, service = yaml.safe_load_all(kubernetes(plan))
+    template = group["spec"]["leaderWorkerTemplate"]
+    leader, worker = (template[f"{role}Template"]["spec"]["containers"][0]["command"] for role in ("leader", "worker"))
+
+    assert (group["kind"], template["size"]) == ("LeaderWorkerSet", 2)
+    for command in (leader, worker):
+        assert command[command.index("--node-rank") + 1] == "$(LWS_WORKER_INDEX)"
+        assert command[command.index("--master-addr") + 1] == "$(LWS_LEADER_ADDRESS)"
+    assert ("--headless" in leader, "--headless" in worker) == (False, True)
+    assert service["spec"]["selector"]["role"] == template["leaderTemplate"]["metadata"]["labels"]["role"]
+
+
+def test_data_parallel_workers_on_kubernetes_work_out_their_first_rank() -> None:
+    plan = a_plan("deepseek-v3", "24xH200", Question(forced=Forced(dp=24)))
+    group, _ = yaml.safe_load_all(kubernetes(plan))
+    template = group["spec"]["leaderWorkerTemplate"]
+    leader, worker = (template[f"{role}Template"]["spec"]["containers"][0]["command"] for role in ("leader", "worker"))
+
+    assert "--api-server-count" in leader
+    assert worker[:2] == ["sh", "-c"]
+    assert worker[2].endswith("--data-parallel-start-rank $((LWS_WORKER_INDEX * 8))")
+    assert "--data-parallel-start-rank" not in worker[3:]
+
+
+def test_seats_spread_all_experts_once() -> None:
+    for question in (Question(forced=Forced(dp=16)), Question(forced=Forced(tp=8, dp=2)), Question(forced=Forced(tp=2, dp=8))):
+        ranges = sorted(seat.experts for seat in seats(a_plan("deepseek-v3", "16xH100", question)) if seat.experts)
+
+        assert [(16 * rank, 16 * rank + 15) for rank in range(16)] == ranges
+
+
+def test_stages_hold_the_same_experts_of_other_layers() -> None:
+    found = seats(a_plan("deepseek-v3", "16xH100", Question(forced=Forced(tp=8, pp=2))))
+
+    assert [seat.experts for seat in found[:8]] == [seat.experts for seat in found[8:]]
+    assert [0] * 8 + [1] * 8 == [seat.stage for seat in found] == [seat.host for seat in found]
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus"), [("llama-4-maverick", "8xH100"), ("deepseek-v3", "8xH100"), ("llama-4-behemoth", "64xH100"), ("gemma-3-27b", "h100")]
+)
+def test_the_picture_is_well_formed_and_says_what_the_plan_says(model: str, gpus: str) -> None:
+    plan = a_plan(model, gpus)
+    drawn = ET.fromstring(svg(plan))
+    said = " ".join(drawn.itertext())
+
+    assert plan.model.title in said
+    assert ("Fits:" in said, "Does not fit:" in said) == (plan.fits, not plan.fits)
+    assert f"{plan.memory.weights / 1e9:.1f} GB of weights" in said

@@ -1,0 +1,279 @@
+"""Parameters, weights and KV caches against published numbers. Sources stand beside them; "(c)" in serving.md means computed there by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference.catalog import Architecture
+from inference.plan import Forced, Question
+from inference.plan.layout import Layout
+from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, layer_bytes, offloaded, sequence_bytes, token_bytes, weight_bytes
+from inference.plan.memory import weights_per_gpu as per_gpu
+from inference.plan.parameters import count
+from tests.support.plans import BF16, CATALOG, FP8, NVFP4, W4A16, a_plan
+
+_BF16_CACHE = KvRule(bytes_per_value=2, hybrid=True)
+_FP8_CACHE = KvRule(bytes_per_value=1, hybrid=True)
+_NOT_HYBRID = KvRule(bytes_per_value=2, hybrid=False)
+
+
+def _architecture(model: str) -> Architecture:
+    architecture = CATALOG.get(model).architecture
+    assert architecture is not None
+    return architecture
+
+
+@pytest.mark.parametrize(
+    ("model", "published_b", "active_b"),
+    [
+        # Model cards of meta-llama on the hub: 109B, 402B; of deepseek-ai: 671B and 37B active; of google: 27.4B; of mistralai: 24.0B.
+        ("llama-4-scout", 109.0, 17.0),
+        ("llama-4-maverick", 402.0, 17.0),
+        ("deepseek-v3", 671.0, 37.0),
+        ("gemma-3-27b", 27.4, 27.4),
+        ("mistral-small-3.1", 24.0, 24.0),
+    ],
+)
+def test_parameters_come_out_as_published(model: str, published_b: float, active_b: float) -> None:
+    counted = count(CATALOG.get(model))
+
+    assert pytest.approx(published_b, rel=0.01) == counted.total / 1e9
+    # serving.md counts 17.2B and 37.6B for the cards' 17B and 37B; a token of text goes past the eyes.
+    assert pytest.approx(active_b, rel=0.02) == counted.active / 1e9
+
+
+def test_behemoth_is_counted_by_what_was_announced() -> None:
+    counted = count(CATALOG.get("llama-4-behemoth"))
+
+    assert (counted.total, counted.active, counted.routed) == (2000e9, 288e9, None)
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "layout", "gb"),
+    [
+        # serving.md, section 3, column "weights/GPU"; section 2 for DP8 of Maverick ("78 GB a GPU").
+        ("llama-4-scout", W4A16, Layout(), 60),
+        ("llama-4-scout", FP8, Layout(), 112),
+        ("llama-4-scout", NVFP4, Layout(), 65),
+        ("llama-4-scout", BF16, Layout(tp=4, ep=4), 54),
+        ("llama-4-scout", BF16, Layout(tp=8, ep=8), 27),
+        ("llama-4-maverick", FP8, Layout(tp=8, ep=8), 52),
+        ("llama-4-maverick", FP8, Layout(dp=8, ep=8), 78),
+        ("llama-4-maverick", BF16, Layout(tp=8, ep=8), 100),
+        ("deepseek-v3", FP8, Layout(tp=8, ep=8), 84),
+        ("deepseek-v3", FP8, Layout(dp=8, ep=8), 101),
+        ("deepseek-v3", NVFP4, Layout(tp=4, ep=4), 99),
+        ("mistral-small-3.1", BF16, Layout(), 48),
+        ("gemma-3-27b", BF16, Layout(), 55),
+    ],
+)
+def test_weights_on_a_gpu_are_routed_experts_over_tp_x_dp_and_the_rest_over_tp(model: str, form, layout: Layout, gb: float) -> None:
+    row = CATALOG.get(model)
+    weights = next(weights for weights in row.weights if weights.format is form)
+
+    assert pytest.approx(gb, rel=0.02) == per_gpu(weight_bytes(row, weights), layout, row.architecture) / 1e9
+
+
+def test_the_fullest_rank_counts_where_experts_do_not_divide() -> None:
+    row = CATALOG.get("llama-4-scout")
+    parts = weight_bytes(row, row.weights[0])
+
+    # 16 experts over 3 ranks: one of them has 6.
+    assert parts.routed * 6 / 16 + parts.other == per_gpu(parts, Layout(dp=3, ep=3), row.architecture)
+
+
+def test_stages_hold_whole_layers_and_one_end_each() -> None:
+    row = CATALOG.get("mistral-small-3.1")
+    parts = weight_bytes(row, row.weights[0])
+
+    halves = (parts.other - 2 * parts.embedding) / 2 + parts.embedding
+    thirds = (parts.other - 2 * parts.embedding) * 14 / 40 + parts.embedding
+    assert pytest.approx(halves) == per_gpu(parts, Layout(pp=2), row.architecture)
+    assert pytest.approx(thirds) == per_gpu(parts, Layout(pp=3), row.architecture)
+
+
+@pytest.mark.parametrize(
+    ("model", "redundant_gb"),
+    [
+        # vLLM's page on expert parallelism has 2.4 GiB for one more DeepSeek expert a rank; serving.md, section 3: 12, 3.0 and 2.6 GB.
+        ("deepseek-v3", 2.4 * 2**30 / 1e9),
+        ("llama-4-scout", 12),
+        ("llama-4-maverick", 3.0),
+    ],
+)
+def test_one_more_expert_a_rank_costs_as_published(model: str, redundant_gb: float) -> None:
+    row = CATALOG.get(model)
+    parts = weight_bytes(row, next(weights for weights in row.weights if weights.repo and weights.format in {BF16, FP8}))
+    if model == "llama-4-maverick":
+        parts = weight_bytes(row, next(weights for weights in row.weights if weights.format is FP8))
+    layout = Layout(tp=8, ep=8)
+    more = per_gpu(parts, layout, row.architecture, redundant=8) - per_gpu(parts, layout, row.architecture)
+
+    assert pytest.approx(redundant_gb, rel=0.02) == more / 1e9
+
+
+@pytest.mark.parametrize(
+    ("model", "rule", "size"),
+    [
+        # serving.md, section 2, table "KV per token".
+        ("llama-4-scout", _BF16_CACHE, 196_608),
+        ("llama-4-scout", _FP8_CACHE, 98_304),
+        ("llama-4-maverick", _BF16_CACHE, 196_608),
+        ("deepseek-v3", _BF16_CACHE, 70_272),
+        ("deepseek-v3", _FP8_CACHE, 35_136),
+        ("mistral-small-3.1", _BF16_CACHE, 163_840),
+        ("mistral-small-3.1", _FP8_CACHE, 81_920),
+        ("gemma-3-27b", _BF16_CACHE, 507_904),
+    ],
+)
+def test_a_token_of_kv_has_its_size(model: str, rule: KvRule, size: int) -> None:
+    assert size == token_bytes(_architecture(model), rule)
+
+
+def test_a_deepseek_block_of_128_is_what_vllm_prints() -> None:
+    # Computed 8.58 MiB; vLLM's page on KV cache sizes has 8.6.
+    block = 128 * token_bytes(_architecture("deepseek-v3"), _BF16_CACHE) / 2**20
+
+    assert pytest.approx(8.58, abs=0.005) == block
+
+
+@pytest.mark.parametrize(
+    ("model", "length", "gb"),
+    [
+        # serving.md, section 2: "KV of one sequence" (bf16, 8192 tokens a step).
+        ("llama-4-scout", 4 * 1024, 0.81),
+        ("llama-4-scout", 8 * 1024, 1.6),
+        ("llama-4-scout", 32 * 1024, 4.0),
+        ("llama-4-scout", 128 * 1024, 8.9),
+        ("llama-4-scout", 1024**2, 54.0),
+        ("llama-4-scout", 1_000_000, 51.6),
+        ("llama-4-scout", 10_000_000, 494.0),
+        ("deepseek-v3", 4 * 1024, 0.29),
+        ("deepseek-v3", 128 * 1024, 9.2),
+    ],
+)
+def test_a_conversation_of_kv_has_its_size(model: str, length: int, gb: float) -> None:
+    assert pytest.approx(gb, rel=0.015) == sequence_bytes(_architecture(model), length, _BF16_CACHE) / 1e9
+
+
+def test_without_the_hybrid_manager_ten_million_tokens_are_four_times_as_large() -> None:
+    # serving.md, section 2: 1966 GB.
+    whole = sequence_bytes(_architecture("llama-4-scout"), 10_000_000, _NOT_HYBRID)
+
+    assert pytest.approx(1966, rel=0.001) == whole / 1e9
+
+
+def test_gemma_keeps_its_window_and_its_52_local_layers_count_as_60() -> None:
+    # serving.md, section 3: 128k = 14.7 GB; vLLM's manager rounds the local layers up to a multiple of the 10 global ones.
+    bare = sequence_bytes(_architecture("gemma-3-27b"), 128 * 1024, _BF16_CACHE, padded=False)
+    padded = sequence_bytes(_architecture("gemma-3-27b"), 128 * 1024, _BF16_CACHE)
+
+    assert pytest.approx(14.7, rel=0.005) == bare / 1e9
+    assert padded - bare == layer_bytes(_architecture("gemma-3-27b"), _BF16_CACHE) * 8 * (1023 + 8192)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "question", "tokens"),
+    [
+        # serving.md, section 3, column "KV pool" (utilisation 0.92, 6 GB overhead), rounded there by hand.
+        ("llama-4-scout", "h100", Question(format=W4A16), 60e3),
+        ("llama-4-scout", "h100", Question(format=W4A16, kv="fp8"), 120e3),
+        ("llama-4-scout", "h200", Question(format=FP8), 104e3),
+        ("llama-4-scout", "h200", Question(format=FP8, kv="fp8"), 207e3),
+        ("llama-4-scout", "b200", Question(format=NVFP4), 0.54e6),
+        ("llama-4-scout", "4xh100", Question(format=BF16), 0.36e6),
+        ("llama-4-scout", "8xh100", Question(format=BF16), 1.8e6),
+        ("llama-4-maverick", "8xh100", Question(format=FP8), 0.82e6),
+        ("llama-4-maverick", "8xh100", Question(format=FP8, kv="fp8"), 1.6e6),
+        ("llama-4-maverick", "8xh200", Question(format=FP8), 3.2e6),
+        ("llama-4-maverick", "8xh200", Question(format=FP8, forced=Forced(dp=8)), 2.2e6),
+        ("llama-4-maverick", "4xb200", Question(format=NVFP4), 2.2e6),
+        ("deepseek-v3", "8xh200", Question(format=FP8), 0.68e6),
+        ("deepseek-v3", "8xh200", Question(format=FP8, forced=Forced(dp=8)), 3.6e6),
+        ("deepseek-v3", "16xh100", Question(format=FP8, forced=Forced(dp=16)), 2.8e6),
+        ("deepseek-v3", "4xb200", Question(format=NVFP4), 1.0e6),
+        ("mistral-small-3.1", "h100", Question(format=BF16), 150e3),
+        ("mistral-small-3.1", "h100", Question(format=FP8), 290e3),
+        ("gemma-3-27b", "h100", Question(format=BF16), 36e3),
+        ("gemma-3-27b", "h100", Question(format=FP8), 87e3),
+    ],
+)
+def test_the_pool_of_each_profile_comes_out_within_six_percent(model: str, gpus: str, question: Question, tokens: float) -> None:
+    plan = a_plan(model, gpus, question)
+
+    assert plan.fits
+    assert pytest.approx(tokens, rel=0.06) == plan.memory.pool_tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "question", "tokens"),
+    [
+        # serving.md, section 3, column "longest single context".
+        ("llama-4-scout", "h100", Question(format=W4A16), 190e3),
+        ("llama-4-scout", "h100", Question(format=W4A16, kv="fp8"), 430e3),
+        ("llama-4-scout", "h200", Question(format=FP8), 0.37e6),
+        ("llama-4-scout", "b200", Question(format=NVFP4), 2.1e6),
+        ("llama-4-scout", "8xh100", Question(format=BF16), 7.3e6),
+        ("llama-4-maverick", "8xh100", Question(format=FP8), 3.2e6),
+    ],
+)
+def test_the_longest_conversation_comes_out_within_six_percent(model: str, gpus: str, question: Question, tokens: float) -> None:
+    assert pytest.approx(tokens, rel=0.06) == a_plan(model, gpus, question).memory.longest
+
+
+def test_scout_reads_ten_million_tokens_on_eight_h200() -> None:
+    # serving.md, section 3, scout-8gpu: by formula 17M, with the hybrid manager.
+    plan = a_plan("llama-4-scout", "8xH200", Question(format=BF16, context=10_485_760))
+
+    assert plan.fits
+    assert pytest.approx(17e6, rel=0.05) == plan.memory.longest
+
+
+def test_deepseek_leaves_the_room_that_a_published_run_had() -> None:
+    # A published run of R1 FP8 on 8xH200 had 45.7 GB a GPU left for KV (serving.md, section 2).
+    plan = a_plan("deepseek-v3", "8xH200", Question(format=FP8, forced=Forced(tp=8)))
+
+    assert pytest.approx(45.7, rel=0.08) == plan.memory.pool / 1e9
+
+
+def test_mla_lies_on_every_tensor_rank_and_other_heads_split() -> None:
+    tensor = a_plan("deepseek-v3", "8xH200", Question(forced=Forced(tp=8))).memory
+    scout = a_plan("llama-4-scout", "8xH100", Question(format=BF16, forced=Forced(tp=8))).memory
+
+    assert int(tensor.pool / 70_272) == tensor.pool_tokens
+    assert int(scout.pool * 8 / 196_608) == scout.pool_tokens
+
+
+def test_eagle_switches_llamas_hybrid_cache_off() -> None:
+    # serving.md, section 3: "Switched off by itself under EAGLE with Llama 4".
+    plain = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, context=131_072))
+    eagle = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, context=131_072, speculative=True))
+
+    assert plain.memory.sequence is not None
+    assert eagle.memory.sequence is not None
+    # 48 layers and the draft's one keep all 128k tokens; without EAGLE 36 of 48 stop at 16,384.
+    assert pytest.approx(131_072 * 49 / (131_072 * 12 + 16_384 * 36)) == eagle.memory.sequence / plain.memory.sequence
+    assert any("hybrid KV cache manager off" in one for one in eagle.assumptions)
+
+
+def test_mtp_brings_deepseeks_fourteen_gigabytes() -> None:
+    # serving.md, section 1: "+14B MTP", FP8.
+    row = CATALOG.get("deepseek-v3")
+    parts = weight_bytes(row, next(weights for weights in row.weights if weights.format is FP8), speculative=True)
+
+    assert pytest.approx(14, rel=0.05) == (parts.draft_routed + parts.draft_other) / 1e9
+
+
+def test_host_memory_keeps_as_many_tokens_as_published() -> None:
+    # serving.md, section 4: 200 GiB hold 2.2M tokens of Llama 4's fp8 KV (730 talks of 3k), 3.1M of DeepSeek's in bf16.
+    room = 200 * 2**30
+    llama = offloaded(_architecture("llama-4-scout"), Layout(tp=8, ep=8), room, 3000, _FP8_CACHE)
+    deepseek = offloaded(_architecture("deepseek-v3"), Layout(dp=8, ep=8), room, 1000, _BF16_CACHE)
+
+    assert pytest.approx(730, rel=0.01) == llama
+    assert pytest.approx(3100, rel=0.02) == deepseek
+
+
+def test_four_bits_cost_what_their_scales_add() -> None:
+    # compressed-tensors: a 16-bit scale for each group of 128 (4.125 bits); NVFP4: an fp8 scale for each group of 16 (4.5 bits).
+    assert (BYTES_PER_PARAMETER[W4A16], BYTES_PER_PARAMETER[NVFP4]) == (0.515625, 0.5625)
