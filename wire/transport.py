@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,11 +22,22 @@ _PIECE = 64 * 1024
 #: Larger headers are no answer of a platform or a model server.
 _MOST_HEADER_BYTES = 64 * 1024
 
+#: A socket's family and the address to connect it to, as getaddrinfo gives them.
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+
 
 @cache
 def shared_ssl_context() -> ssl.SSLContext:
     """Return the process's one SSL context: 256 clients with one each cost 5.2 s of CPU and 211 MB, with one for all 0.05 s."""
     return ssl.create_default_context()
+
+
+def look_up(host: str, port: int) -> list[Address]:
+    """Return a host's addresses. Raises httpx.ConnectError when its name is not known."""
+    try:
+        return [(found[0], found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError("the host's name is not known") from error
 
 
 class _Reader:
@@ -151,8 +162,16 @@ class DeadlineTransport(httpx.BaseTransport):
     One connection is kept, for `keep_s` seconds at most: one that the server closes while we write is a send of unknown outcome.
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None, *, keep_s: float) -> None:
+    def __init__(
+        self,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        keep_s: float,
+        addresses: Callable[[str, int], Sequence[Address]] = look_up,
+    ) -> None:
+        """`addresses` says where a host is: its connections go there and nowhere else; what it raises is raised to the caller."""
         self.deadline = Deadline()
+        self._addresses = addresses
         self._ssl = ssl_context
         self._keep_s = keep_s
         self._idle: _Connection | None = None
@@ -196,13 +215,9 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def _connect(self, origin: tuple[str, str, int]) -> socket.socket:
         scheme, host, port = origin
-        try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpx.ConnectError("the host's name is not known") from error
         failure: httpx.TransportError = httpx.ConnectError("the host has no address")
-        for family, kind, protocol, _, address in addresses:
-            sock = socket.socket(family, kind, protocol)
+        for family, address in self._addresses(host, port):
+            sock = socket.socket(family, socket.SOCK_STREAM)
             try:
                 sock.settimeout(min(self.deadline.connect_s, self.deadline.left(httpx.ConnectTimeout)))
                 sock.connect(address)

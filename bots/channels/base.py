@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bots.domain import ChannelKind, InboundEvent, OutboundMessage, Received, Sent
+from bots.domain import ChannelKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,19 @@ class Credentials:
     app_secret: str = field(default="", repr=False)
     #: Instagram's two doors lead to different hosts: page or login.
     door: str = "page"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where the platform keeps a picture."""
+
+    url: str = field(repr=False)
+    #: What opens it; empty where the address alone does.
+    token: str = field(default="", repr=False)
+    #: Of the file, as the platform tells it: hexadecimal or base64.
+    sha256: str | None = None
+    #: In bytes.
+    size: int | None = None
 
 
 class Channel(Protocol):
@@ -51,4 +64,8 @@ class Channel(Protocol):
 
         Raises SendError; callers may ignore it.
         """
+        ...
+
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
+        """Say where a picture of a message is to be fetched, for the next minutes. Raises SendError, MediaError."""
         ...

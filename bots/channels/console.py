@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bots.channels.base import Credentials
+from bots.channels.base import Credentials, Location
 from bots.channels.markup import split, to_plain
-from bots.domain import ChannelKind, InboundEvent, OutboundMessage, Received, Sent
-from bots.errors import Forged
+from bots.domain import ChannelKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
+from bots.errors import Forged, MediaGone
 
 TEXT_LIMIT = 4096
 
@@ -54,3 +54,8 @@ class Console:
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
         """Do nothing: the chat page learns of typing from Postgres."""
         del account_external_id, inbound, credentials
+
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
+        """Find nothing: the chat page stores a picture with its message. Raises MediaGone."""
+        del account_external_id, media, credentials
+        raise MediaGone("The chat page's picture was not stored.")

@@ -12,14 +12,19 @@ from typing import Any
 from uuid import UUID
 
 from bots.channels.envelope import is_command, objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
-from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, Received, StatusUpdate
+from bots.channels.fields import Fields, as_fields, clean, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
+from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, MediaReference, Received, StatusUpdate
 
 #: Where both lists are missing, an entry or a change holds an item by one of these.
 _SIDES = ("sender", "recipient")
 #: Ids of messages that came without one, or with one too long to keep.
 _DERIVED = "message:"
 _TAG_LIMIT = 1_000
+#: Attachments that are pictures; a sticker is one, too.
+_PICTURES = frozenset({"image", "sticker"})
+#: Of one message; more are left aside.
+_MOST_PICTURES = 10
+_URL_LIMIT = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +72,25 @@ class Item:
         """An event of this item. In standby everything but a status is kept quietly, under a key of its own."""
         if self.is_standby and kind is not EventKind.STATUS:
             kind, key = EventKind.STANDBY, f"standby:{key}"
-            more |= {"supported": False, "reply_at_once": False, "status": None, "reason": "another app owns the thread"}
+            more |= {"supported": False, "reply_at_once": False, "status": None, "media": (), "reason": "another app owns the thread"}
         values: dict[str, Any] = {"identities": self.person, "supported": False} | more
         return InboundEvent(
             kind=kind, event_key=key, account_external_id=self.account, content_type=content_type, occurred_at=self.at, **values
         )
 
-    def said(self, key: str, text: str | None, content_type: str, *, at_once: bool = False, reason: str | None = None) -> InboundEvent:
-        """A person's message: words are answered, everything else politely declined."""
-        more = {"text": text, "supported": text is not None, "reply_at_once": at_once and text is not None, "reason": reason}
-        return self.event(EventKind.MESSAGE, key, content_type, **more)
+    def said(
+        self,
+        key: str,
+        text: str | None,
+        content_type: str,
+        *,
+        at_once: bool = False,
+        media: tuple[MediaReference, ...] = (),
+        reason: str | None = None,
+    ) -> InboundEvent:
+        """A person's message: words and pictures are answered, everything else politely declined."""
+        more = {"text": text, "supported": text is not None or bool(media), "reply_at_once": at_once and text is not None}
+        return self.event(EventKind.MESSAGE, key, content_type, media=media, reason=reason, **more)
 
     def reached(self, external_id: str, status: DeliveryStatus, *, key: str | None = None, correlation: str | None = None) -> InboundEvent:
         """The platform's word on one message that left the account."""
@@ -195,7 +209,7 @@ def spoken(item: Item, content_type: str) -> Iterator[InboundEvent]:
         yield item.said(item.key_of("message"), text or text_of(choice, "payload"), "quick_reply", at_once=True)
         return
     reason = "a message without content" if text is None and content_type == "text" else None
-    yield item.said(item.key_of("message"), text, content_type, at_once=is_command(text), reason=reason)
+    yield item.said(item.key_of("message"), text, content_type, at_once=is_command(text), media=_pictures(message), reason=reason)
 
 
 def postback(item: Item) -> Iterator[InboundEvent]:
@@ -243,6 +257,19 @@ def attached(message: Fields) -> str | None:
         if found is not None:
             return word_of(found, "type") or "attachment"
     return None
+
+
+def _pictures(message: Fields) -> tuple[MediaReference, ...]:
+    """The pictures that are attached, by their addresses."""
+    found: list[MediaReference] = []
+    for item in items(message, "attachments"):
+        attachment = as_fields(item) or {}
+        kind, payload = word_of(attachment, "type"), part(attachment, "payload")
+        url = payload.get("url")
+        # An address that was cut leads nowhere.
+        if kind in _PICTURES and isinstance(url, str) and 0 < len(url) <= _URL_LIMIT:
+            found.append(MediaReference(kind=kind, reference=clean(url, _URL_LIMIT)))
+    return tuple(found[:_MOST_PICTURES])
 
 
 def _as_tag(text: str | None) -> str | None:

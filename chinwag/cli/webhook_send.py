@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import httpx
@@ -20,6 +22,8 @@ from chinwag.practice.rules import is_bsuid
 DEMO_SENDERS = SOMEBODY
 #: After this long without another part, an answer is complete.
 _QUIET_S = 1.5
+_LARGEST_IMAGE = 32 * 1024 * 1024
+_MARKS = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"WEBP": "image/webp"}
 
 
 class Channel(StrEnum):
@@ -31,7 +35,8 @@ class Channel(StrEnum):
 
 
 def send(
-    text: Annotated[str, typer.Option("--text", help="What the person writes.")],
+    text: Annotated[str, typer.Option("--text", help="What the person writes.")] = "",
+    image: Annotated[Path | None, typer.Option("--image", help="A picture that the person sends; --text goes with it.")] = None,
     channel: Annotated[Channel, typer.Option("--channel", help="The app that the person writes from.")] = Channel.WHATSAPP,
     account: Annotated[str, typer.Option("--account", help="The account's name, or its id on the platform.")] = "demo",
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")] = 60.0,
@@ -39,18 +44,29 @@ def send(
     name: Annotated[str, typer.Option("--name", help="What the person calls themself (WhatsApp).")] = "Demo Person",
 ) -> None:
     """Sign and send a message as the platform would, and print the answer that reached it."""
+    if not text.strip() and image is None:
+        _fail("Nothing to send: give --text, --image, or both.", 2)
+    picture = _read(image) if image is not None else None
     address = stack.environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
     writer = sender or DEMO_SENDERS[channel.value]
-    parts = converse(address, account=account, sender=writer, text=text, name=name, wait_s=wait, channel=channel.value)
+    parts = converse(address, account=account, sender=writer, text=text, name=name, wait_s=wait, channel=channel.value, picture=picture)
     if not parts:
         _fail(f"No answer reached the platform within {wait:g} s. The admin page shows what became of the message.", 1)
     typer.echo("\n".join(parts))
 
 
 def converse(
-    address: str, *, account: str, sender: str, text: str, name: str, wait_s: float, channel: str = Channel.WHATSAPP.value
+    address: str,
+    *,
+    account: str,
+    sender: str,
+    text: str,
+    name: str,
+    wait_s: float,
+    channel: str = Channel.WHATSAPP.value,
+    picture: bytes | None = None,
 ) -> list[str]:
     """Write to an account over the practice platform and return the parts of the answer; none when time is over."""
     if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
@@ -59,7 +75,7 @@ def converse(
     with httpx.Client(base_url=address, timeout=httpx.Timeout(35.0, connect=3.0), trust_env=False) as http:
         try:
             talk = _Talk(http, _account_id(http, channel, account), channel, sender)
-            talk.write(text, name, deadline)
+            talk.write(text, name, deadline, picture)
             return talk.answer(deadline)
         except httpx.HTTPError as error:
             _fail(f"The practice platform at {address} does not answer ({type(error).__name__}). Is the stack running?", 2)
@@ -75,14 +91,18 @@ class _Talk:
     sender: str
     seen: int = 0
 
-    def write(self, text: str, name: str, deadline: float) -> None:
+    def write(self, text: str, name: str, deadline: float, picture: bytes | None = None) -> None:
         """Post the person's message to the account's webhook."""
         self.seen = int(_asked(self.http.get("/_practice/log", params={"after": 2**53}))["last"])
         who = {"bsuid": self.sender} if self._is_bsuid() else {"from": self.sender}
         if self.channel == Channel.WHATSAPP:
             who["name"] = name
         left = max(0.5, min(30.0, deadline - time.monotonic()))
-        message = {"account_id": self.account_id, "text": text, "wait_s": left, **who}
+        message: dict[str, Any] = {"account_id": self.account_id, "wait_s": left, **who}
+        if text or picture is None:
+            message["text"] = text
+        if picture is not None:
+            message["pictures"] = [{"data": base64.b64encode(picture).decode(), "media_type": _media_type(picture)}]
         answer = _asked(self.http.post("/_practice/inbound", json=message))
         status = answer["http_status"]
         if "why" in answer:
@@ -113,6 +133,23 @@ class _Talk:
         if self.channel != Channel.WHATSAPP or self._is_bsuid():
             return entry["recipient"] == self.sender
         return digits(entry["to"] or "") == digits(self.sender)
+
+
+def _read(image: Path) -> bytes:
+    """Read a picture's file; what is in it is the service's to judge."""
+    try:
+        with image.open("rb") as file:
+            data = file.read(_LARGEST_IMAGE + 1)
+    except OSError as error:
+        _fail(f"{image} cannot be read: {error.strerror}.", 2)
+    if not 0 < len(data) <= _LARGEST_IMAGE:
+        _fail(f"{image} is empty or larger than {_LARGEST_IMAGE // 1024 // 1024} MB.", 2)
+    return data
+
+
+def _media_type(picture: bytes) -> str:
+    """What the platform would call it."""
+    return next((kind for mark, kind in _MARKS.items() if picture[8 * (mark == b"WEBP") :].startswith(mark)), "image/jpeg")
 
 
 def _account_id(http: httpx.Client, channel: str, account: str) -> str:

@@ -3,6 +3,7 @@
 Graph API (chinwag/practice/messages.py, setup.py):
   POST /vNN.0/{phone-number-id | page-id | ig-id | me}/messages
   GET  /vNN.0/debug_token?input_token= · /{id}?fields= · /me?fields= · /{waba-id}/phone_numbers · POST /{phone-number-id}
+  GET  /{media-id} and the picture servers' addresses (chinwag/practice/pictures.py)
   POST, GET, DELETE /{app-id}/subscriptions · /{waba-id | page-id | me}/subscribed_apps
 
 Control API (JSON, for loopback only; see chinwag/practice/control.py):
@@ -12,13 +13,14 @@ Control API (JSON, for loopback only; see chinwag/practice/control.py):
   GET  /_practice/accounts  what is registered and where its webhooks go, without secrets
   POST /_practice/numbers   the same for WhatsApp alone; GET lists the numbers
   GET  /_practice/log       ?after=N &wait=SECONDS &limit= -> {"last", "entries": [{n, at, kind: message|read|typing|typing_off|reaction,
-                            channel, account_id, phone_number_id, to, recipient, type, text, correlation, external_id,
+                            or picture, channel, account_id, phone_number_id, to, recipient, type, text, correlation, external_id,
                             outcome: accepted|refused|held, code, subcode, fault, body}]}
   GET  /_practice/webhooks  ?after=N &wait= -> {"last", "pending", "entries": [{n, at, kind: status|inbound, channel, account_id, ids,
                             attempt, http_status}]}
   POST /_practice/script    {"match": {...}, "faults": [...]} adds a rule, {"clear": true} forgets all first (see script.py)
   POST /_practice/release   {"accept"?: true} lets requests of read_body_then_hold go on -> {"released"}
-  POST /_practice/inbound   {phone_number_id | account_id | account, channel?, from?, text?, raw?, wait_s?, timestamp?;
+  POST /_practice/inbound   {phone_number_id | account_id | account, channel?, from?, text?, raw?, wait_s?, timestamp?,
+                            pictures?: [{data: base64, media_type?}] (one on WhatsApp, whose text is its caption);
                             WhatsApp: bsuid?, message?, name?, wamid?; threads: mid?, message?, postback?, quick_reply?, attachments?,
                             reply_to?, item?, by?: human, standby?: bool} builds, signs and posts a webhook with retries
                             -> {"message_id", "wamid", "http_status", "attempts", "callback_url", "why"?}
@@ -50,6 +52,7 @@ from chinwag.practice.inbound import Inbound
 from chinwag.practice.log import Log
 from chinwag.practice.messages import Messages
 from chinwag.practice.people import People
+from chinwag.practice.pictures import Pictures
 from chinwag.practice.refusals import Refusal
 from chinwag.practice.script import Script
 from chinwag.practice.setup import SetUp
@@ -59,7 +62,8 @@ from chinwag.practice.webhooks import Webhooks
 class Graph:
     """The practice platform: its endpoints and what they share."""
 
-    def __init__(self, state: Path | None, versions: Versions | None = None) -> None:
+    def __init__(self, state: Path | None, versions: Versions | None = None, *, address: str = "") -> None:
+        """Build the platform; address is where it listens, and what pictures' addresses begin with."""
         if state is not None:
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.stopping = asyncio.Event()
@@ -70,6 +74,9 @@ class Graph:
         deliveries = Log(None, kept=50_000)
         self._webhooks = Webhooks(accounts, apps, deliveries)
         script, people = Script(), People()
+        self._pictures = Pictures(
+            accounts=accounts, log=self._log, script=script, versions=self._versions, stopping=self.stopping, address=address
+        )
         self._messages = Messages(
             accounts=accounts,
             people=people,
@@ -79,11 +86,11 @@ class Graph:
             versions=self._versions,
             stopping=self.stopping,
         )
-        self._set_up = SetUp(accounts=accounts, apps=apps, versions=self._versions, webhooks=self._webhooks)
+        self._set_up = SetUp(accounts=accounts, apps=apps, versions=self._versions, webhooks=self._webhooks, pictures=self._pictures)
         self._control = Control(
             accounts=accounts,
             apps=apps,
-            inbound=Inbound(accounts=accounts, people=people, webhooks=self._webhooks, stopping=self.stopping),
+            inbound=Inbound(accounts=accounts, people=people, webhooks=self._webhooks, pictures=self._pictures, stopping=self.stopping),
             log=self._log,
             deliveries=deliveries,
             script=script,
@@ -97,6 +104,7 @@ class Graph:
         routes = [
             Route("/{version}/{sender}/messages", self._messages.answer, methods=["POST"]),
             *self._control.routes(),
+            *self._pictures.routes(),
             *self._set_up.routes(),
             Route("/{rest:path}", self._elsewhere, methods=["GET", "POST", "DELETE"]),
         ]

@@ -12,6 +12,7 @@ from chinwag.practice.mangle import encode
 from chinwag.practice.numbers import Number
 from chinwag.practice.pages import Page
 from chinwag.practice.people import People
+from chinwag.practice.pictures import Pictures
 from chinwag.practice.webhooks import Webhooks
 
 Json = dict[str, Any]
@@ -26,10 +27,11 @@ _CLOUD = _COMMON | {"bsuid", "text", "message", "name", "wamid"}
 class Inbound:
     """The way in."""
 
-    def __init__(self, *, accounts: Accounts, people: People, webhooks: Webhooks, stopping: asyncio.Event) -> None:
+    def __init__(self, *, accounts: Accounts, people: People, webhooks: Webhooks, pictures: Pictures, stopping: asyncio.Event) -> None:
         self._accounts = accounts
         self._people = people
         self._webhooks = webhooks
+        self._pictures = pictures
         self._stopping = stopping
 
     def find(self, given: Json) -> Account:
@@ -48,6 +50,8 @@ class Inbound:
     async def write(self, given: Json) -> Json:
         """Let a person write, and return what the business's webhook answered."""
         account = self.find(given)
+        if "pictures" in given:
+            given = self._pictures.said(account, given)
         if isinstance(account, Number):
             mid = str(given.get("wamid") or payloads.new_wamid())
             body, field = self._cloud(account, given, mid), "messages"
@@ -67,7 +71,7 @@ class Inbound:
     async def person(self, given: Json) -> Json:
         """The same for a person who practises: everything but the account may be left out."""
         account = self.find(given)
-        words = {} if {"text", "message", "postback", "attachments", "item"} & set(given) else {"text": "Hello! What is 1+1?"}
+        words = {} if {"text", "message", "postback", "attachments", "item", "pictures"} & set(given) else {"text": "Hello! What is 1+1?"}
         return await self.write({"from": SOMEBODY[account.kind], **words, **given})
 
     def _cloud(self, number: Number, given: Json, wamid: str) -> bytes:

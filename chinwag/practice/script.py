@@ -1,7 +1,7 @@
 """Faults on demand: which request is treated how, chosen from outside through the control API.
 
 A rule is {"match": {...}, "faults": [...]}. `match` may hold channel, account_id, phone_number_id, to, recipient, correlation, text, text_contains,
-type, kind (message unless told; read, typing, any). Each matching request takes the next fault; a rule without faults left is gone.
+type, kind (message unless told; read, typing, picture with type find or fetch, any). Each matching request takes the next fault; a rule without faults left is gone.
 A fault is a name, or {"fault": name, "times": 3, "always": true, ...options}.
 """
 
@@ -27,8 +27,9 @@ _NAMES = {
     "duplicate_status",
     "failed_status",
     "latency",
+    "redirect",
 }
-_OPTIONS = {"latency_ms", "retry_after_s", "code", "http_status", "statuses", "status_delay_s", "status_times", "subcode"}
+_OPTIONS = {"latency_ms", "retry_after_s", "code", "http_status", "statuses", "status_delay_s", "status_times", "subcode", "location"}
 _MATCH = {"channel", "account_id", "phone_number_id", "to", "recipient", "correlation", "text", "text_contains", "type", "kind"}
 
 
@@ -45,6 +46,8 @@ class Fault:
     statuses: tuple[tuple[str, float], ...] | None = None
     status_delay_s: float = 0.0
     status_times: int = 1
+    #: Where redirect leads; of pictures alone.
+    location: str = ""
 
 
 @dataclass(slots=True)
@@ -150,6 +153,8 @@ def _fault(name: str, options: dict[str, Any]) -> Fault:
     if name == "failed_status":
         options.setdefault("code", 131026)
         options.setdefault("statuses", (("failed", 120.0),))
+    if name == "redirect" and not options.get("location"):
+        raise ValueError("redirect wants a location")
     if name == "latency" and "latency_ms" not in options:
         raise ValueError("latency wants latency_ms")
     return Fault(name=name, **options)

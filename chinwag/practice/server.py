@@ -35,8 +35,9 @@ def serve(*, host: str, port: int, state: Path | None, versions: Versions | None
         listener.bind((host, port))
         listener.listen(1024)
         listener.setblocking(False)  # noqa: FBT003  The standard library takes it by position only.
-        graph = Graph(state, versions)
         shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{listener.getsockname()[1]}"
+        graph = Graph(state, versions, address=address)
         config = uvicorn.Config(
             graph.app(),
             http=Protocol,
@@ -48,4 +49,4 @@ def serve(*, host: str, port: int, state: Path | None, versions: Versions | None
             timeout_keep_alive=120,
             timeout_graceful_shutdown=0,
         )
-        _Server(config, graph, f"http://{shown}:{listener.getsockname()[1]}").run(sockets=[listener])
+        _Server(config, graph, address).run(sockets=[listener])

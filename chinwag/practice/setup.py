@@ -15,6 +15,7 @@ from chinwag.practice.apps import FIELDS, Apps, Subscription
 from chinwag.practice.calls import Versions, bearer, json_answer, parameters, prove, required, unknown_object
 from chinwag.practice.numbers import Number
 from chinwag.practice.pages import Page
+from chinwag.practice.pictures import Pictures
 from chinwag.practice.refusals import Refusal
 from chinwag.practice.webhooks import Webhooks
 
@@ -28,11 +29,12 @@ _URL_LIMIT = 200
 class SetUp:
     """The endpoints."""
 
-    def __init__(self, *, accounts: Accounts, apps: Apps, versions: Versions, webhooks: Webhooks) -> None:
+    def __init__(self, *, accounts: Accounts, apps: Apps, versions: Versions, webhooks: Webhooks, pictures: Pictures) -> None:
         self._accounts = accounts
         self._apps = apps
         self._versions = versions
         self._webhooks = webhooks
+        self._pictures = pictures
 
     def routes(self) -> list[Route]:
         """Return the routes; the more special ones come first."""
@@ -51,6 +53,8 @@ class SetUp:
         async def run(request: Request) -> Response:
             object_id = str(request.path_params.get("object_id", ""))
             version = self._versions.served(str(request.path_params.get("version", "v25.0")), object_id or "debug_token")
+            if request.method == "GET" and self._pictures.holds(object_id) and work == self._node:
+                return await self._pictures.tell(request)
             if object_id == "me" and "authorization" not in request.headers and "access_token" not in request.query_params:
                 raise Refusal(2500)
             verb = "GET" if request.method == "HEAD" else request.method

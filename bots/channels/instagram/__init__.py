@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bots.channels.base import Credentials
+from bots.channels.base import Credentials, Location
 from bots.channels.graph import GraphClient
 from bots.channels.graph_errors import INSTAGRAM
 from bots.channels.instagram.items import read_item
@@ -12,7 +12,7 @@ from bots.channels.instagram.send import text_message
 from bots.channels.markup import split_bytes, to_plain
 from bots.channels.signature import verify_meta
 from bots.channels.threads import read_threads, sender_action
-from bots.domain import ChannelKind, IdentityKind, InboundEvent, OutboundMessage, Received, Sent
+from bots.domain import ChannelKind, IdentityKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
 
 __all__ = ["BYTES_LIMIT", "Instagram", "fit", "parse", "render"]
 
@@ -86,3 +86,8 @@ class Instagram:
                     errors=INSTAGRAM,
                     deadline_s=_TYPING_DEADLINE_S,
                 )
+
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
+        """Return the address that the webhook named; it opens without a token."""
+        del account_external_id, credentials
+        return Location(url=media.reference)

@@ -20,7 +20,7 @@ from bots.channels.fields import (
     word_of,
 )
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
-from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
+from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, MediaReference, StatusUpdate
 
 #: Keys of messages that came without an id, or with one too long to keep; the platform's own ids never begin so.
 DERIVED = "message:"
@@ -35,6 +35,7 @@ class _Content:
     supported: bool = False
     at_once: bool = False
     reason: str | None = None
+    media: tuple[MediaReference, ...] = ()
     #: Further handles that the platform says belong to the same person.
     also: tuple[Identity, ...] = ()
 
@@ -49,10 +50,10 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
     if not content.supported and reason is None:
         code = code_of(item) or code_of(beside)
         reason = f"error {code}" if code is not None else None
-    kind, supported = content.kind, content.supported
+    kind, supported, media = content.kind, content.supported, content.media
     if item.get("group_id") is not None and kind is EventKind.MESSAGE:
         # An answer would reach one participant in private; groups are stored and shown.
-        kind, supported, reason = EventKind.UNKNOWN, False, "a group's message is not answered"
+        kind, supported, reason, media = EventKind.UNKNOWN, False, "a group's message is not answered", ()
     return InboundEvent(
         kind=kind,
         event_key=_key(item, content.kind, account),
@@ -64,6 +65,7 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
         occurred_at=time_of(item),
         supported=supported,
         reply_at_once=content.at_once,
+        media=media,
         reason=reason,
     )
 
@@ -137,6 +139,18 @@ def _captioned(name: str) -> Callable[[Fields], _Content]:
     return lambda item: _Content(text=text_of(part(item, name), "caption"))
 
 
+def _picture(name: str) -> Callable[[Fields], _Content]:
+    def read(item: Fields) -> _Content:
+        fields = part(item, name)
+        text, reference = text_of(fields, "caption"), id_of(fields, "id")
+        if reference is None:
+            return _Content(text=text)
+        media = MediaReference(kind=name, reference=reference, media_type=word_of(fields, "mime_type"))
+        return _Content(text=text, supported=True, at_once=is_command(text), media=(media,))
+
+    return read
+
+
 def _order(item: Fields) -> _Content:
     return _Content(text=text_of(part(item, "order"), "text"))
 
@@ -182,12 +196,12 @@ _READERS: dict[str, Callable[[Fields], _Content]] = {
     "text": _text,
     "button": _button,
     "interactive": _interactive,
-    "image": _captioned("image"),
+    "image": _picture("image"),
     "video": _captioned("video"),
     "document": _captioned("document"),
     "audio": _unknown,
     "voice": _unknown,
-    "sticker": _unknown,
+    "sticker": _picture("sticker"),
     "location": _unknown,
     "order": _order,
     "reaction": _reaction,

@@ -1,0 +1,81 @@
+// Pictures: attached by button, paste or drop; shown in the bubble. Drawn on a canvas until they are stored: the page loads images from itself alone.
+
+import { $, make } from "./dom.js";
+
+// As much as the service takes.
+const MOST_BYTES = 16 * 1024 * 1024;
+const KINDS = new Set(["image/jpeg", "image/png", "image/webp", "image/gif"]);
+const SIDE = 640;
+
+let kept = null;
+
+export const attached = () => kept;
+
+export function detach() {
+  kept = null;
+  $("attached").hidden = true;
+  $("file").value = "";
+}
+
+function draw(bitmap, canvas) {
+  const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+const base64 = (file) => new Promise((resolve, reject) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+  reader.onerror = () => reject(reader.error);
+  reader.readAsDataURL(file);
+});
+
+async function attach(file, tell) {
+  if (!KINDS.has(file.type)) return tell("Only pictures can be sent: JPEG, PNG, WebP or GIF.");
+  if (file.size > MOST_BYTES) return tell(`The picture is larger than ${MOST_BYTES / 1024 / 1024} MB.`);
+  try {
+    const [bitmap, data] = await Promise.all([createImageBitmap(file), base64(file)]);
+    draw(bitmap, $("preview"));
+    kept = { base64: data, canvas: draw(bitmap, make("canvas")) };
+  } catch {
+    return tell("This picture cannot be read.");
+  }
+  tell("");
+  $("attached").hidden = false;
+  $("words").focus();
+  return undefined;
+}
+
+export function watchForPictures(tell) {
+  const form = $("compose");
+  const first = (files) => [...(files ?? [])].find((file) => file.type.startsWith("image/"));
+  $("attach").addEventListener("click", () => $("file").click());
+  $("detach").addEventListener("click", () => { detach(); $("words").focus(); });
+  $("file").addEventListener("change", () => { if ($("file").files.length) attach($("file").files[0], tell); });
+  $("words").addEventListener("paste", (event) => {
+    const file = first(event.clipboardData?.files);
+    if (file) { event.preventDefault(); attach(file, tell); }
+  });
+  const phone = document.querySelector(".phone");
+  phone.addEventListener("dragover", (event) => { if (event.dataTransfer?.types.includes("Files")) { event.preventDefault(); form.classList.add("over"); } });
+  phone.addEventListener("dragleave", () => form.classList.remove("over"));
+  phone.addEventListener("drop", (event) => {
+    form.classList.remove("over");
+    if (!event.dataTransfer?.files.length) return;
+    event.preventDefault();
+    attach(first(event.dataTransfer.files) ?? event.dataTransfer.files[0], tell);
+  });
+}
+
+// The pictures of a line: those that are stored by their address, one that is on its way as it was drawn.
+export function pictures(line, slug) {
+  const found = line.pictures ?? [];
+  if (!found.length) return null;
+  return make("div", { class: "pictures" }, ...found.map((picture) => {
+    if (picture.canvas) { picture.canvas.setAttribute("role", "img"); picture.canvas.setAttribute("aria-label", "Picture"); return picture.canvas; }
+    if (picture.state === "fetched") return make("img", { src: `/chat/pictures/${picture.id}?contact=${encodeURIComponent(slug)}`, alt: "Picture" });
+    return make("em", { class: "kind" }, picture.reason ? "[picture: not there any more]" : "[picture]");
+  }));
+}
