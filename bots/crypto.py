@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,8 @@ class Keyring:
     """The keys that seal and open, newest first."""
 
     _fernet: MultiFernet = field(repr=False)
+    #: The newest key's bytes, from which other keys are made.
+    _newest: bytes = field(repr=False)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Keyring:
@@ -37,7 +41,7 @@ class Keyring:
                 "No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`python -m bots.crypto` prints a new one)."
             )
         try:
-            return cls(MultiFernet([Fernet(key) for key in keys]))
+            return cls(MultiFernet([Fernet(key) for key in keys]), base64.urlsafe_b64decode(keys[0]))
         except ValueError as error:
             raise BadSetting("A key in CHINWAG_KEYS is not a Fernet key: 32 bytes in url-safe base64.") from error
 
@@ -55,6 +59,10 @@ class Keyring:
         if not text.startswith(place):
             raise CannotOpen
         return text[len(place) :].decode()
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for one purpose, the same in every process with these keys; a new newest key changes it."""
+        return hmac.digest(self._newest, b"chinwag:" + purpose.encode(), "sha256")
 
 
 def hash_password(password: str) -> str:

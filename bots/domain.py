@@ -117,6 +117,17 @@ class StatusUpdate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaReference:
+    """A picture that a message carries, as the platform names it."""
+
+    #: image, or the platform's word for what is shown as one (sticker)
+    kind: str
+    #: WhatsApp: the media id; Messenger and Instagram: the address on their servers.
+    reference: str
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InboundEvent:
     """One item of a webhook, understood as far as possible."""
 
@@ -137,6 +148,7 @@ class InboundEvent:
     #: A button or a command: answer without waiting for more.
     reply_at_once: bool = False
     status: StatusUpdate | None = None
+    media: tuple[MediaReference, ...] = ()
     #: Why an item was not understood.
     reason: str | None = None
 
@@ -224,6 +236,11 @@ class Bot:
     language: str | None = None
     #: Sent before the first answer that a contact ever gets, for instance that an assistant writes here.
     first_contact: str | None = None
+    #: Whether its conversations may go to an endpoint outside the house.
+    data_may_leave: bool = False
+    #: What it may spend on one contact a day, and in a month in all, in USD; None: as much as it takes.
+    budget_contact_day: float | None = None
+    budget_month: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

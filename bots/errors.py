@@ -116,3 +116,41 @@ class AccessLost(SendError):
     """The account's token is expired, revoked or lacks a permission."""
 
     outcome, retry = Outcome.REJECTED, Retry.ASK_OPERATOR
+
+
+class MediaError(BotsError):
+    """The picture cannot be had."""
+
+    retry: ClassVar[Retry] = Retry.NEVER
+    #: For the record; the same for all of a class.
+    reason: ClassVar[str] = "refused"
+
+
+class MediaUnavailable(MediaError):
+    """The platform did not hand the picture over this time."""
+
+    retry, reason = Retry.LATER, "unreachable"
+
+
+class MediaGone(MediaError):
+    """The platform does not have the picture any more, or not for us."""
+
+    reason = "gone"
+
+
+class MediaForbidden(MediaError):
+    """The picture's address is none of the platform's, or leads to a private network: it was not contacted."""
+
+    reason = "forbidden_address"
+
+
+class MediaTooLarge(MediaError):
+    """The picture has more bytes or more pixels than allowed."""
+
+    reason = "too_large"
+
+
+class NotAPicture(MediaError):
+    """The bytes are no picture of a kind that is taken."""
+
+    reason = "not_a_picture"

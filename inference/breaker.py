@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from inference.errors import ModelUnavailable
+from inference.errors import ModelLeftAlone
 
 
 class Breaker:
@@ -29,8 +29,13 @@ class Breaker:
         """Whether calls are turned away now."""
         return self._open
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a call would be let in now: the breaker is closed, or it is time to try again."""
+        return not self._open or self._clock() >= self._next_probe
+
     def enter(self) -> None:
-        """Let the call in. Raises ModelUnavailable while the model is left alone."""
+        """Let the call in. Raises ModelLeftAlone while the model is left alone."""
         if not self._open:
             return
         with self._lock:
@@ -38,7 +43,7 @@ class Breaker:
                 return
             now = self._clock()
             if now < self._next_probe:
-                raise ModelUnavailable("the model failed several times in a row and is left alone for a moment")
+                raise ModelLeftAlone
             self._next_probe = now + self._probe_s
 
     def succeeded(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,27 +12,30 @@ from msgspec import UNSET
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract import extract
-from bots.extract.commands import Command, language_of, parse_command, unsupported_text
-from bots.storage.claims import Claim, ClaimedMessage, KnownFact
+from bots.extract.commands import Command, language_of, parse_command, picture_lost_text, unsupported_text
+from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
+from bots.storage.placing import profile_of
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
-from inference.answer_guard import check
-from inference.errors import AnswerCut, GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
-from inference.types import Answer, Message, Usage
-from workers import prompt
+from inference.types import Message
+from workers import budget, pictures, prompt
+from workers.ask import Question, ask
 from workers.commands import Effect, known_memories, obey
 from workers.deps import Deps, Seat
+from workers.history import Notes
 from workers.live import Live
+from workers.pictures import Pictures
+from workers.routes import PEOPLE, profile_key
 
 log = structlog.get_logger()
 
-#: How often a model is asked before its answers count as garbage.
-TRIES = 2
 #: As many memories as a claim brings.
 _MOST_MEMORIES = 20
 #: What somebody who has opted out may still ask for.
 _FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
 #: The model server refuses our key or request: an operator must mend it, so ask less often.
 _REFUSED_RETRY_S = 30.0
+#: Of the time after which the watchdog ends a process with a stuck turn, asking takes so much at most: storing and sending follow.
+_OF_DEADLINE = 0.75
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
                 texts, others = [], []
         elif stopped:
             continue
-        elif message.supported and message.text:
+        elif message.supported and (message.text or message.media):
             texts.append(message)
         else:
             others.append(message)
@@ -81,15 +84,72 @@ def decide(deps: Deps, claim: Claim, seat: Seat) -> TurnResult:
 
 
 def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], draft: _Draft) -> TurnResult:
-    written = [message.text or "" for message in texts]
-    laid_out = _lay_out(deps, claim, seat, written, draft)
+    refused = budget.refusal(deps, claim, seat)
+    if refused is not None:
+        draft.parts.extend(seat.channel.render(refused))
+        return _result(claim, seat, draft, state="answered", reason="budget", in_history=False, texts=texts)
+    shown = pictures.load(deps, claim, seat, texts, history=_history(claim, draft))
+    if shown.waits_for is not None:
+        return _wait(deps, claim, seat, draft, deps.settings.ask_again_s, reason="picture_unavailable")
+    if shown.are_lost(texts):
+        draft.parts.extend(seat.channel.render(picture_lost_text(_language(claim, seat))))
+        return _result(claim, seat, draft, state="answered", reason="picture_lost", in_history=False, texts=texts)
+    written = [shown.words(message) for message in texts]
+    laid_out = _lay_out(deps, claim, seat, draft, written=written, shown=shown)
     live = Live(deps.worker, claim, per_s=deps.settings.partial_per_s)
     live.typing()
-    messages = laid_out.messages
-    history_from = laid_out.history_from
-    newest = claim.messages[-1]
+
+    def shorter() -> Sequence[Message]:
+        nonlocal laid_out
+        # The server knows its context best: start the talk's history anew.
+        laid_out = prompt.build(
+            persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len, images=shown.new[-1:]
+        )
+        return laid_out.messages
+
+    with deps.typing.shown(_mark(claim, seat), lasts_s=seat.channel.typing_s):
+        reply = ask(deps, _question(deps, claim, seat, laid_out), on_text=live.partial if claim.watched else None, shorter=shorter)
+    draft.calls.extend(reply.calls)
+    if reply.outcome == "unavailable":
+        return _wait(deps, claim, seat, draft, deps.settings.ask_again_s)
+    if reply.outcome == "refused":
+        return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
+    reason = {"ok": None, "cut": "cut"}.get(reply.outcome, "fallback")
+    said = seat.bot.fallback_text if reply.text is None else reply.text
+    draft.parts.extend(seat.channel.render(said))
+    return _result(
+        claim,
+        seat,
+        draft,
+        state="answered",
+        reason=reason,
+        texts=texts,
+        asked=laid_out.asked,
+        answer=said,
+        history_from=claim.number if reply.shortened else laid_out.history_from,
+        summarise_to=claim.number - 1 if reply.shortened and claim.number > 1 else laid_out.summarise_to,
+    )
+
+
+def _question(deps: Deps, claim: Claim, seat: Seat, laid_out: prompt.Prompt) -> Question:
+    affinity = deps.routes.affinity(claim.conversation)
+    return Question(
+        profile=profile_key(claim.tenant, profile_of(claim.queue)),
+        messages=laid_out.messages,
+        may_leave=seat.bot.data_may_leave,
+        hints=deps.routes.hints(claim.tenant, priority=PEOPLE, affinity=affinity),
+        affinity=affinity,
+        max_tokens=deps.settings.answer_tokens,
+        temperature=deps.model_settings.temperature,
+        top_p=deps.model_settings.top_p,
+        within_s=deps.settings.task_deadline_s * _OF_DEADLINE,
+    )
+
+
+def _mark(claim: Claim, seat: Seat) -> Callable[[], None]:
+    """What shows the contact that an answer is being written."""
     people = tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in claim.identities)
-    mark = InboundEvent(kind=EventKind.MESSAGE, event_key=newest.event_key, identities=people)
+    mark = InboundEvent(kind=EventKind.MESSAGE, event_key=claim.messages[-1].event_key, identities=people)
 
     def show() -> None:
         try:
@@ -97,56 +157,32 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
         except SendError as error:
             log.debug("typing_not_shown", code=error.code)
 
-    with deps.typing.shown(show, lasts_s=seat.channel.typing_s):
-        for attempt in range(1, TRIES + 1):
-            try:
-                answer = deps.model.chat(
-                    messages,
-                    max_tokens=deps.settings.answer_tokens,
-                    temperature=deps.model_settings.temperature,
-                    top_p=deps.model_settings.top_p,
-                    on_text=live.partial if claim.watched else None,
-                )
-                text = check(answer, messages)
-            except AnswerCut as error:
-                # Too slow to come to its end: what is there is an answer all the same, and asking again would end alike.
-                draft.calls.append(call_of(deps, messages, attempt, "cut", None))
-                said = _whole_or(seat, error.text, messages)
-                return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="cut")
-            except GarbageAnswer:
-                draft.calls.append(call_of(deps, messages, attempt, "garbage", None))
-                continue
-            except PromptTooLong:
-                draft.calls.append(call_of(deps, messages, attempt, "too_long", None))
-                # The server knows its context best: start the talk's history anew.
-                laid_out = prompt.build(persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len)
-                messages = laid_out.messages
-                history_from = claim.number
-                continue
-            except ModelUnavailable as error:
-                draft.calls.append(call_of(deps, messages, attempt, type(error).__name__, None))
-                return _wait(deps, claim, seat, draft, deps.settings.ask_again_s)
-            except ModelRefused as error:
-                log.warning("model_refused", turn=str(claim.turn), error=type(error).__name__)
-                draft.calls.append(call_of(deps, messages, attempt, "refused", None))
-                return _wait(deps, claim, seat, draft, _REFUSED_RETRY_S)
-            draft.calls.append(call_of(deps, messages, attempt, "ok", answer))
-            return _answered(claim, seat, draft, text, texts=texts, asked=laid_out.asked, history_from=history_from)
-    said = seat.bot.fallback_text
-    return _answered(claim, seat, draft, said, texts=texts, asked=laid_out.asked, history_from=history_from, reason="fallback")
+    return show
 
 
-def _lay_out(deps: Deps, claim: Claim, seat: Seat, written: Sequence[str], draft: _Draft) -> prompt.Prompt:
+def _begins_anew(draft: _Draft) -> bool:
+    """Whether a command has just cut off all that was before."""
+    return draft.effect.closes or draft.effect.history_from is not None
+
+
+def _history(claim: Claim, draft: _Draft) -> Sequence[PastTurn]:
+    """What the prompt may tell of before: nothing where a command has just cut it off."""
+    return () if _begins_anew(draft) else claim.history
+
+
+def _lay_out(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, *, written: Sequence[str], shown: Pictures) -> prompt.Prompt:
     effect = draft.effect
     gone = set(effect.forget)
-    afresh = effect.closes or effect.history_from is not None
     build = partial(
         prompt.build,
         persona=seat.bot.persona,
-        history=[] if afresh else claim.history,
+        history=_history(claim, draft),
+        notes=Notes() if _begins_anew(draft) else Notes(text=claim.summary, until=claim.summary_until),
         texts=written,
+        images=shown.new,
+        past_images=shown.past,
         budget=deps.settings.history_tokens,
-        count=deps.counter.count,
+        count=deps.routes.counter(profile_key(claim.tenant, profile_of(claim.queue)), may_leave=seat.bot.data_may_leave),
     )
     told = [memory for memory in claim.memories if memory.id not in gone] if seat.bot.memory_on else []
     laid_out = build(memories=told)
@@ -159,35 +195,12 @@ def _lay_out(deps: Deps, claim: Claim, seat: Seat, written: Sequence[str], draft
     return laid_out
 
 
-def _answered(
-    claim: Claim,
-    seat: Seat,
-    draft: _Draft,
-    text: str,
-    *,
-    texts: Sequence[ClaimedMessage],
-    asked: str,
-    history_from: int | None,
-    reason: str | None = None,
-) -> TurnResult:
-    draft.parts.extend(seat.channel.render(text))
-    return _result(claim, seat, draft, state="answered", reason=reason, texts=texts, asked=asked, answer=text, history_from=history_from)
-
-
-def _whole_or(seat: Seat, text: str, messages: Sequence[Message]) -> str:
-    """What the model came to say, or the fallback text where that is nothing."""
-    try:
-        return check(Answer(text=text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length"), messages)
-    except GarbageAnswer:
-        return seat.bot.fallback_text
-
-
-def _wait(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, retry_s: float) -> TurnResult:
+def _wait(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, retry_s: float, *, reason: str = "model_unavailable") -> TurnResult:
     apology = seat.bot.apology_text
     say = apology is not None and not claim.apologised and claim.open_s >= deps.settings.apology_after_s
     return TurnResult(
         state="wait",
-        reason="model_unavailable",
+        reason=reason,
         parts=list(seat.channel.render(apology))[:1] if say and apology else [],
         calls=draft.calls,
         # What a contact wants erased does not wait for a model; nor does a wish for silence.
@@ -209,6 +222,7 @@ def _result(
     reason: str | None = None,
     in_history: bool = True,
     history_from: int | None = None,
+    summarise_to: int | None = None,
 ) -> TurnResult:
     effect = draft.effect
     if effect.closes and texts:
@@ -219,6 +233,8 @@ def _result(
         values["stopped"] = effect.stopped
     if history_from is not None:
         values["new_session"] = True
+    if summarise_to is not None:
+        values["summarise_to"] = summarise_to
     return TurnResult(
         state=state,  # pyright: ignore[reportArgumentType] - one of the literals at both callers
         reason=reason,
@@ -232,7 +248,9 @@ def _result(
         forget=list(effect.forget),
         history_from=effect.history_from if effect.history_from is not None else history_from,
         close=effect.closes and not texts,
-        **values,  # pyright: ignore[reportArgumentType] - two booleans, left out when unset
+        # What was forgotten, or ended with /reset, is not told on by notes either.
+        drop_summary=_begins_anew(draft),
+        **values,  # pyright: ignore[reportArgumentType] - left out when unset
     )
 
 
@@ -276,19 +294,3 @@ def _opening(claim: Claim, seat: Seat) -> Sequence[str]:
     """What stands before the first answer that a contact ever gets."""
     said = seat.bot.first_contact
     return seat.channel.render(said) if said and claim.first else ()
-
-
-def call_of(deps: Deps, messages: Sequence[Message], attempt: int, outcome: str, answer: Answer | None) -> ModelCall:
-    """What is kept and counted of one call of the model."""
-    return ModelCall(
-        attempt=attempt,
-        endpoint=deps.endpoint.name,
-        model=deps.endpoint.model,
-        prompt=[{"role": message.role, "content": message.content} for message in messages],
-        outcome=outcome,
-        tokens_in=answer.usage.tokens_in if answer else None,
-        tokens_cached=answer.usage.tokens_cached if answer else None,
-        tokens_out=answer.usage.tokens_out if answer else None,
-        first_token_ms=round(answer.first_token_ms, 1) if answer else None,
-        total_ms=round(answer.total_ms, 1) if answer else None,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import cast
 
 import structlog
@@ -11,15 +12,18 @@ import structlog
 from bots.errors import StorageUnavailable
 from bots.storage import batch_items
 from bots.storage.batch_items import Item, ItemResult
-from inference.answer_guard import check
-from inference.errors import AnswerCut, GarbageAnswer, ModelRefused, ModelUnavailable, PromptTooLong
+from bots.storage.placing import profile_of
 from inference.prompt_style import neutralise
-from inference.types import Answer, Message, Role, Usage
+from inference.types import Message, Role
 from workers import metrics
-from workers.answer import TRIES, call_of
+from workers.ask import Question, Reply, ask
 from workers.deps import Deps
+from workers.routes import BATCH, profile_key
 
 log = structlog.get_logger()
+
+#: Of an item's lease, which nobody renews, asking takes so much at most.
+_OF_LEASE = 0.85
 
 
 def batch_one(deps: Deps, queue: str) -> bool:
@@ -30,7 +34,7 @@ def batch_one(deps: Deps, queue: str) -> bool:
     started = time.monotonic()
     # For the watchdog. A batch's id is no conversation's, so nothing is renewed: the lease is longer than an item may take.
     with deps.in_flight.turn(item.batch):
-        state = _work(deps, item)
+        state = _work(deps, item, queue)
     metrics.BATCH_ITEMS.labels(state).inc()
     log.info(
         "batch_item_finished",
@@ -42,13 +46,13 @@ def batch_one(deps: Deps, queue: str) -> bool:
     return True
 
 
-def _work(deps: Deps, item: Item) -> str:
+def _work(deps: Deps, item: Item, queue: str) -> str:
     try:
-        result = _ask(deps, item)
+        result = _ask(deps, item, queue)
+        if result is None:
+            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s)
+            return "held"
         ours = batch_items.finish(deps.worker, item, result)
-    except ModelUnavailable:
-        batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s)
-        return "held"
     except StorageUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 - the task's edge: what is wrong with ourselves costs one item, not the queue
@@ -57,43 +61,45 @@ def _work(deps: Deps, item: Item) -> str:
     return result.state if ours else "fenced"
 
 
-def _ask(deps: Deps, item: Item) -> ItemResult:
-    """Ask the model, twice where its answer is garbage. Raises ModelUnavailable."""
-    messages = _messages(item)
+def _ask(deps: Deps, item: Item, queue: str) -> ItemResult | None:
+    """Ask the model; None while it is away."""
     request, usual = item.request, deps.model_settings
-    for attempt in range(1, TRIES + 1):
+    question = Question(
+        profile=profile_key(item.tenant, profile_of(queue)),
+        messages=_messages(item),
+        may_leave=item.may_leave,
+        hints=deps.routes.hints(item.tenant, priority=BATCH),
+        # Items of a batch share their beginning at most: any replica will do.
+        affinity=None,
+        max_tokens=request.max_tokens or deps.settings.answer_tokens,
+        temperature=usual.temperature if request.temperature is None else request.temperature,
+        top_p=usual.top_p if request.top_p is None else request.top_p,
+        within_s=min(deps.settings.batch_lease_s, deps.settings.task_deadline_s) * _OF_LEASE,
+    )
+    reply = ask(deps, question)
+    for call in reply.calls:
+        metrics.count_call(call, work="batch")
+    return None if reply.outcome == "unavailable" else _result(reply)
 
-        def count(outcome: str, answer: Answer | None = None, attempt: int = attempt) -> None:
-            metrics.count_call(call_of(deps, messages, attempt, outcome, answer))
 
-        try:
-            answer = deps.model.chat(
-                messages,
-                max_tokens=request.max_tokens or deps.settings.answer_tokens,
-                temperature=usual.temperature if request.temperature is None else request.temperature,
-                top_p=usual.top_p if request.top_p is None else request.top_p,
-            )
-            text = check(answer, messages)
-        except GarbageAnswer:
-            count("garbage")
-            continue
-        except AnswerCut as error:
-            # Too slow to come to its end: asking again would end alike.
-            count("cut")
-            return _cut(deps, error.text, messages)
-        except PromptTooLong:
-            count("too_long")
-            return ItemResult(state="failed", reason="too_long", model=deps.endpoint.model)
-        except ModelUnavailable as error:
-            count(type(error).__name__)
-            raise
-        except ModelRefused as error:
-            count("refused")
-            log.warning("model_refused", batch=str(item.batch), n=item.n, error=type(error).__name__)
-            return ItemResult(state="failed", reason="refused", model=deps.endpoint.model)
-        count("ok", answer)
-        return _done(deps, text, answer)
-    return ItemResult(state="failed", reason="garbage", model=deps.endpoint.model)
+def _result(reply: Reply) -> ItemResult:
+    # Garbage is paid for, too.
+    paid = [call for call in reply.calls if call.tokens_in is not None]
+    costs = [call.cost for call in paid if call.cost is not None]
+    last = reply.calls[-1] if reply.calls else None
+    result = partial(
+        ItemResult,
+        model=last.model if last else None,
+        endpoint=last.endpoint if last else None,
+        tokens_in=sum(call.tokens_in or 0 for call in paid) if paid else None,
+        tokens_cached=sum(call.tokens_cached or 0 for call in paid) if paid else None,
+        tokens_out=sum(call.tokens_out or 0 for call in paid) if paid else None,
+        cost=sum(costs) if costs else None,
+    )
+    if reply.text is None:
+        return result(state="failed", reason="garbage" if reply.outcome == "cut" else reply.outcome)
+    cut_off = reply.outcome == "cut" or (reply.answer is not None and reply.answer.finish_reason == "length")
+    return result(state="done", answer=reply.text, reason="length" if cut_off else None)
 
 
 def _messages(item: Item) -> list[Message]:
@@ -103,26 +109,6 @@ def _messages(item: Item) -> list[Message]:
     persona = (item.persona or "").strip()
     system = [Message(role="system", content=persona)] if persona else []
     return [*system, Message(role="user", content=neutralise(request.text) or "...")]
-
-
-def _done(deps: Deps, text: str, answer: Answer) -> ItemResult:
-    return ItemResult(
-        state="done",
-        answer=text,
-        reason="length" if answer.finish_reason == "length" else None,
-        model=deps.endpoint.model,
-        tokens_in=answer.usage.tokens_in,
-        tokens_cached=answer.usage.tokens_cached,
-        tokens_out=answer.usage.tokens_out,
-    )
-
-
-def _cut(deps: Deps, text: str, messages: list[Message]) -> ItemResult:
-    answer = Answer(text=text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length")
-    try:
-        return _done(deps, check(answer, messages), answer)
-    except GarbageAnswer:
-        return ItemResult(state="failed", reason="garbage", model=deps.endpoint.model)
 
 
 def _own_error(deps: Deps, item: Item, name: str) -> str:

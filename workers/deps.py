@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -14,6 +14,8 @@ from bots.channels.base import Channel, Credentials
 from bots.channels.console import Console
 from bots.channels.graph import GraphClient
 from bots.channels.instagram import Instagram
+from bots.channels.media import Media
+from bots.channels.media_hosts import Doors
 from bots.channels.messenger import Messenger
 from bots.channels.whatsapp import WhatsApp
 from bots.crypto import Keyring
@@ -22,12 +24,11 @@ from bots.errors import NotFound
 from bots.settings import Settings
 from bots.storage import accounts, personas
 from bots.storage.database import open_engine, unit
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.router import Router
 from inference.settings import ModelSettings
-from inference.tokens import TokenCounter
-from inference.types import Endpoint
+from workers.budget import Months
 from workers.in_flight import InFlight
+from workers.routes import Routes
 from workers.typing import TypingKeeper
 
 #: How long a changed persona, a pause or a rotated token may go unnoticed.
@@ -56,14 +57,21 @@ class Deps:
     crossing: Engine
     keyring: Keyring
     channels: Mapping[ChannelKind, Channel]
+    media: Media
     model_settings: ModelSettings
-    endpoint: Endpoint
-    model: ModelClient
-    counter: TokenCounter
+    routes: Routes
     in_flight: InFlight
     typing: TypingKeeper
+    #: The Celery queues that this process consumes.
+    queues: Sequence[str] = ()
+    months: Months = field(default_factory=Months)
     _seats: dict[UUID, tuple[float, Seat]] = field(default_factory=dict[UUID, "tuple[float, Seat]"])
     _seats_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def router(self) -> Router:
+        """What chooses the endpoint of a call. Raises StorageUnavailable while nothing is known of the endpoints."""
+        return self.routes.router
 
     def seat(self, account: UUID) -> Seat:
         """The account with its bot, about two seconds old. Raises NotFound when it was removed."""
@@ -97,37 +105,34 @@ class Deps:
         return seat
 
 
-def build(env: Mapping[str, str]) -> Deps:
+def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
     """Put a worker's parts together. Raises BadSetting and BadModelSetting."""
     settings = Settings.from_env(env)
     model_settings = ModelSettings.from_env(env)
-    endpoint = model_settings.open_endpoint()
     graph, login = (
         GraphClient(base_url=url, version=settings.graph_version, deadline_s=settings.send_deadline_s)
         for url in (settings.graph_url, settings.instagram_graph_url)
     )
     half = max(2, settings.worker_pool // 2)
+    # Each call is one statement; usage.roll counts on its end.
+    worker = open_engine(settings.worker_database_url, pool=half, name="worker", statement_timeout_s=10)
+    keyring = Keyring.from_settings(settings)
     return Deps(
         settings=settings,
         boot=uuid4(),
-        worker=open_engine(settings.worker_database_url, pool=half, name="worker"),
+        worker=worker,
         crossing=open_engine(settings.crossing_database_url, pool=half, name="crossing"),
-        keyring=Keyring.from_settings(settings),
+        keyring=keyring,
         channels={
             ChannelKind.WHATSAPP: WhatsApp(graph),
             ChannelKind.MESSENGER: Messenger(graph),
             ChannelKind.INSTAGRAM: Instagram(page=graph, login=login),
             ChannelKind.CONSOLE: Console(),
         },
+        media=Media(Doors(settings.media_hosts), max_bytes=settings.media_max_bytes, deadline_s=settings.media_deadline_s),
         model_settings=model_settings,
-        endpoint=endpoint,
-        model=ModelClient(
-            endpoint,
-            timeouts=model_settings.timeouts,
-            breaker=Breaker(failures=model_settings.breaker_failures, probe_s=model_settings.breaker_probe_s),
-            max_response_bytes=model_settings.max_response_bytes,
-        ),
-        counter=TokenCounter(endpoint),
+        routes=Routes(worker, keyring, model_settings),
         in_flight=InFlight(),
         typing=TypingKeeper(),
+        queues=tuple(queues),
     )

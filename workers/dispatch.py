@@ -18,10 +18,11 @@ from sqlalchemy.exc import DBAPIError
 from bots import metrics, telemetry
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import batch_items, claims
+from bots.storage import batch_items, claims, usage
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine
 from bots.storage.leader import Leader
+from workers import placing
 from workers.metrics import PUBLISHED
 
 log = structlog.get_logger()
@@ -78,9 +79,11 @@ class Dispatcher:
             self._beat_at = now
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
+            usage.roll(self._crossing)
         if now - self._kept_house_at >= _HOUSEKEEPING_S:
             self._kept_house_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+        placing.place(self._crossing)
         for queue in claims.waiting(self._crossing) + batch_items.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from prometheus_client import Counter, Histogram
 
 from bots.domain import Outcome
@@ -10,9 +12,27 @@ from bots.storage.turns import ModelCall, TurnResult
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0)
 _FIRST_TOKEN_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0, 20.0)
 #: Reasons of turns as they are; what stands behind a colon is for the log.
-_REASONS = frozenset({"", "cut", "error", "fallback", "model_unavailable", "nothing_to_answer", "stopped", "too_old", "fenced"})
+_REASONS = frozenset(
+    {
+        "",
+        "budget",
+        "cut",
+        "error",
+        "fallback",
+        "model_unavailable",
+        "nothing_to_answer",
+        "picture_lost",
+        "picture_unavailable",
+        "stopped",
+        "too_old",
+        "fenced",
+    }
+)
 _MOST_CODES = 100
 _codes: set[int] = set()
+#: Endpoints are the operator's own, and few; whoever changes their names every day must not fill a monitor.
+_MOST_ENDPOINTS = 100
+_endpoints: set[tuple[str, str]] = set()
 _OUTCOMES = frozenset({"ok", "cut", "garbage", "too_long", "refused"})
 
 TURNS = Counter("chinwag_turns", "Turns by the state they came to, and why.", ["state", "reason"])
@@ -26,11 +46,17 @@ MODEL_FIRST_TOKEN_SECONDS = Histogram(
     "chinwag_model_first_token_seconds", "From a call of the model to its first word.", buckets=_FIRST_TOKEN_SECONDS
 )
 MODEL_TOKENS = Counter("chinwag_model_tokens", "Tokens by kind; cached ones are part of prompt.", ["kind"])
+MODEL_ENDPOINT_TOKENS = Counter("chinwag_model_endpoint_tokens", "The same by endpoint and model.", ["endpoint", "model", "kind"])
+MODEL_COST = Counter(
+    "chinwag_model_cost_usd", "Money for calls of the model, for talk or batch; none without a price.", ["endpoint", "model", "work"]
+)
+BUDGET_REFUSED = Counter("chinwag_budget_refused", "Turns that a budget ended, a contact's of the day or a bot's of the month.", ["budget"])
 SENDS = Counter("chinwag_sends", "Attempts to send by outcome and the platform's code.", ["outcome", "code"])
 SEND_SECONDS = Histogram("chinwag_send_seconds", "Calls of a platform that took a message.", buckets=_SECONDS)
 OUTBOUND_UNKNOWN = Counter("chinwag_outbound_unknown", "Attempts of which it is not known whether the message left.")
 OUTBOUND_RESENT = Counter("chinwag_outbound_resent", "Messages sent a second time, since nothing was heard of the first.")
 BATCH_ITEMS = Counter("chinwag_batch_items_finished", "Batch items by the state they came to.", ["state"])
+SUMMARIES = Counter("chinwag_summaries", "Conversations whose older turns were summarised, by how it ended.", ["state"])
 PUBLISHED = Counter("chinwag_tasks_published", "Tasks that the dispatcher made.", ["queue"])
 
 
@@ -49,16 +75,20 @@ def count_fenced() -> None:
     TURNS.labels("fenced", "fenced").inc()
 
 
-def count_call(call: ModelCall) -> None:
+def count_call(call: ModelCall, *, work: Literal["talk", "batch"] = "talk") -> None:
     """Count a call of the model, of a turn or of a batch item."""
     MODEL_CALLS.labels(call.outcome if call.outcome in _OUTCOMES else "unavailable").inc()
     if call.total_ms is not None:
         MODEL_SECONDS.observe(call.total_ms / 1000)
     if call.first_token_ms is not None:
         MODEL_FIRST_TOKEN_SECONDS.observe(call.first_token_ms / 1000)
+    endpoint, model = _endpoint(call)
     for kind, tokens in (("prompt", call.tokens_in), ("cached", call.tokens_cached), ("answer", call.tokens_out)):
         if tokens:
             MODEL_TOKENS.labels(kind).inc(tokens)
+            MODEL_ENDPOINT_TOKENS.labels(endpoint, model, kind).inc(tokens)
+    if call.cost:
+        MODEL_COST.labels(endpoint, model, work).inc(call.cost)
 
 
 def count_send(outcome: Outcome, *, code: int | None, took_s: float, resent: bool = False) -> None:
@@ -76,6 +106,14 @@ def reason_of(reason: str | None) -> str:
     """The class of a turn's reason."""
     name = (reason or "").partition(":")[0]
     return name if name in _REASONS else "other"
+
+
+def _endpoint(call: ModelCall) -> tuple[str, str]:
+    """Endpoint and model as labels; after so many different ones the rest is one."""
+    found = (call.endpoint, call.model)
+    if len(_endpoints) < _MOST_ENDPOINTS:
+        _endpoints.add(found)
+    return found if found in _endpoints else ("other", "other")
 
 
 def _code(code: int | None) -> str:

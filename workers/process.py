@@ -14,6 +14,7 @@ import structlog
 
 from bots import metrics, telemetry
 from bots.storage import claims
+from workers import probes, routes
 from workers.deps import Deps, build
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     messages counts the tasks that wait in Redis for this worker.
     """
     global _current  # noqa: PLW0603 - one process has one set of parts; Celery gives tasks no other way to reach them
-    deps = build(env)
+    deps = build(env, queues=queues)
     telemetry.configure(deps.settings.log_level)
     _current = deps
     metrics.listen(deps.settings)
@@ -49,6 +50,8 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("heartbeat", beat.once, settings.heartbeat_s),
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
+        ("profiles", deps.routes.refresh, routes.EVERY_S),
+        ("probes", probes.Probes(deps).once, probes.EVERY_S),
         ("stall", partial(_judge, deps, slots=slots, messages=messages), _STALL_S / 4),
     ):
         threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,13 @@ import celery
 import structlog
 
 from bots.errors import StorageUnavailable
+from bots.storage.placing import home_of, is_engines
 from workers.batch import batch_one
 from workers.deliver import deliver_one
 from workers.deps import Deps
 from workers.process import current
 from workers.reply import reply_one
+from workers.summarise import summarise_one
 
 log = structlog.get_logger()
 
@@ -42,11 +44,21 @@ def work_through(deps: Deps, queue: str) -> int:
     """Do what `work` does and return how many turns, sends or items were done. Raises StorageUnavailable."""
     if not queue.startswith(_BATCH):
         return _repeat(deps, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
-    people = "reply." + queue.removeprefix(_BATCH)
+    people = _people(deps, queue)
     with deps.in_flight.batch_place(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
         # A surplus task ends at once: the reserve stays free for people whatever the dispatcher thought.
         # People first: an item of a batch begins only where nobody waits.
-        return _repeat(deps, lambda: reply_one(deps, people) or batch_one(deps, queue)) if is_free else 0
+        return (
+            _repeat(deps, lambda: any(reply_one(deps, one) for one in people) or summarise_one(deps, queue) or batch_one(deps, queue))
+            if is_free
+            else 0
+        )
+
+
+def _people(deps: Deps, batch: str) -> Sequence[str]:
+    """Where the people wait who go before this batch: first those of this process's own engine, then whoever has no engine yet."""
+    home = "reply." + batch.removeprefix(_BATCH)
+    return (*(queue for queue in deps.queues if is_engines(queue) and home_of(queue) == home), home)
 
 
 def _repeat(deps: Deps, one: Callable[[], bool]) -> int:

@@ -24,6 +24,7 @@ class TroubleKind(StrEnum):
     SEND = "send"
     TURN = "turn"
     ACCOUNT = "account"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +35,11 @@ class Trouble:
     id: UUID
     account: str
     channel: ChannelKind
-    #: quarantined, unknown, failed, dead or needs_attention
+    #: quarantined, unknown, failed, dead, needs_attention or budget
     state: str
     reason: str | None
     at: datetime
-    #: Bytes of the body, sends, or tries.
+    #: Bytes of the body, sends, tries, or turns that a budget ended today.
     count: int
     #: When it is tried again by itself.
     due_at: datetime | None
@@ -188,6 +189,12 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
         statement = (
             "update turns set state = 'skipped', reason = 'dismissed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :id"
         )
+    elif kind is TroubleKind.BUDGET:
+        # Seen for today: what else this budget ends today is not told again.
+        statement = f"update turns set reason = 'budget:seen' where tenant_id = :tenant and {_REFUSED_BY}"  # noqa: S608 - our own words
+        if not connection.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount:
+            raise NotFound("No budget of this bot was used up today.")
+        return
     elif kind is TroubleKind.ENVELOPE:
         _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
         statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
@@ -297,6 +304,9 @@ def is_up(connection: Connection) -> None:
     connection.execute(text("select 1"))
 
 
+#: Turns of today (UTC) that a budget of the bot ended.
+_REFUSED_BY = """reason like 'budget%' and finished_at >= date_trunc('day', now(), 'UTC') and conversation_id in (
+    select c.id from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id where a.bot_id = :id)"""
 _BEFORE = "(cast(:at as timestamptz) is null or ({at}, {id}) < (cast(:at as timestamptz), cast(:number as uuid)))"
 _TROUBLES = {
     # When an account was parked is not written down: it is a trouble of now.
@@ -325,6 +335,20 @@ _TROUBLES = {
         where e.tenant_id = :tenant and e.state = 'quarantined' and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="e.received_at", id="e.id")
     ),
+    # Once a day for a bot, however many messages there were.
+    TroubleKind.BUDGET: """
+        select * from (
+            select 'budget' as kind, b.id, (array_agg(a.name order by t.finished_at desc))[1] as account,
+                (array_agg(a.channel order by t.finished_at desc))[1] as channel, 'budget' as state,
+                case when b.budget_month <= spent_this_month(b.tenant_id, b.id) then 'month:' else 'contact_day:' end || b.name as reason,
+                min(t.finished_at) as at, count(*) as count, null::timestamptz as due_at,
+                (array_agg(t.conversation_id order by t.finished_at desc))[1] as conversation
+            from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
+            join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
+            join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+            where t.tenant_id = :tenant and t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
+            group by b.id, b.tenant_id having not bool_or(t.reason = 'budget:seen')) o
+        where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),
 }
 _OPEN_TALK = text("""
     insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)

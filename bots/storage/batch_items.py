@@ -44,8 +44,11 @@ class Item(msgspec.Struct, frozen=True):
     token: int
     tries: int
     request: Request
+    tenant: UUID
     #: The bot's published persona.
     persona: str | None = None
+    #: Whether the bot lets its words go to an endpoint outside the house.
+    may_leave: bool = False
 
 
 class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,8 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Why it failed; of an answer that was cut off: length.
     reason: str | None = None
     model: str | None = None
+    endpoint: str | None = None
+    cost: float | None = None
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None

@@ -45,11 +45,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Tokens that a batch has cost so far."""
+    """What a batch has cost so far."""
 
     tokens_in: int
     tokens_cached: int
     tokens_out: int
+    #: In USD; None where no answer had a price.
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,15 +138,15 @@ def find(connection: Connection, beginning: str, *, tenant: UUID) -> UUID:
 
 
 def spent(connection: Connection, batch: UUID, *, tenant: UUID) -> Spent:
-    """Sum up the tokens of a batch."""
+    """Sum up tokens and money of a batch."""
     row = connection.execute(
         text(
-            "select coalesce(sum(tokens_in), 0)::bigint, coalesce(sum(tokens_cached), 0)::bigint, coalesce(sum(tokens_out), 0)::bigint"
-            " from batch_items where tenant_id = :tenant and batch_id = :batch"
+            "select coalesce(sum(tokens_in), 0)::bigint, coalesce(sum(tokens_cached), 0)::bigint, coalesce(sum(tokens_out), 0)::bigint,"
+            " sum(cost) from batch_items where tenant_id = :tenant and batch_id = :batch"
         ),
         {"tenant": tenant, "batch": batch},
     ).one()
-    return Spent(tokens_in=row[0], tokens_cached=row[1], tokens_out=row[2])
+    return Spent(tokens_in=row[0], tokens_cached=row[1], tokens_out=row[2], cost=row[3])
 
 
 def failed_items(connection: Connection, batch: UUID, *, tenant: UUID, limit: int = 100) -> list[FailedItem]:

@@ -12,6 +12,16 @@ from sqlalchemy import Engine
 from bots.storage.database import call
 
 
+class ClaimedMedia(msgspec.Struct, frozen=True):
+    """A picture of a message, fetched already or not."""
+
+    id: UUID
+    kind: str
+    reference: str
+    state: str
+    media_type: str | None = None
+
+
 class ClaimedMessage(msgspec.Struct, frozen=True):
     """A message that the turn answers."""
 
@@ -21,6 +31,7 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     supported: bool
     age_s: float
     text: str | None = None
+    media: list[ClaimedMedia] = []
 
 
 class PastTurn(msgspec.Struct, frozen=True):
@@ -30,6 +41,8 @@ class PastTurn(msgspec.Struct, frozen=True):
     #: What the model was asked in it, as it was sent.
     asked: str
     answer: str
+    #: Pictures of its messages that are there.
+    media: list[UUID] = []
 
 
 class KnownFact(msgspec.Struct, frozen=True):
@@ -61,6 +74,9 @@ class Claim(msgspec.Struct, frozen=True):
     number: int
     tries: int
     history_from: int
+    #: What was spoken about in the turns up to summary_until.
+    summary: str | None
+    summary_until: int
     open_s: float
     apologised: bool
     watched: bool
@@ -102,6 +118,18 @@ def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], s
 def release(engine: Engine, *, boot: UUID) -> int:
     """Give back the leases of a process that stops, and return how many there were."""
     return call(engine, "select release_leases(%s)", (boot,))
+
+
+def forget_worker(engine: Engine, name: str) -> int:
+    """Take a worker whose process has ended off the list at once, and give back what it held; return how many leases there were.
+
+    The dispatcher then counts none of its slots: it need not wait until the last heartbeat is old.
+    """
+    statement = (
+        "with gone as (delete from worker_heartbeats where name = %s returning boot_id)"
+        " select coalesce(sum(release_leases(boot_id)), 0)::integer from gone"
+    )
+    return call(engine, statement, (name,))
 
 
 def waiting(engine: Engine) -> list[Waiting]:

@@ -10,7 +10,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
+
+from bots.storage import media, usage
+from bots.storage.usage import ContactSpent
 
 #: The place of a line in its conversation: time, side, number.
 Place = tuple[datetime, int, int]
@@ -36,6 +39,7 @@ class Bubble:
     #: Where to read on: (at, rank, n) of this line.
     rank: int
     n: int
+    pictures: tuple[media.Sent, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -59,6 +63,8 @@ class TurnSum:
     tokens_in: int
     tokens_cached: int
     tokens_out: int
+    #: In USD; None where no call had a price.
+    cost: float | None
     model_ms: float
     recalled: int
     sends: int
@@ -91,6 +97,8 @@ class Cost:
     tokens_in: int
     tokens_cached: int
     tokens_out: int
+    #: In USD; None where no call had a price.
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +110,8 @@ class Dialogue:
     memories: tuple[Remembered, ...]
     identities: tuple[tuple[str, str], ...]
     cost: Cost
+    #: What this contact's answers cost today and this month, in all conversations.
+    spent: ContactSpent
     #: There are older lines than these.
     has_more: bool
 
@@ -111,13 +121,14 @@ def read(connection: Connection, *, contact: UUID, conversation: UUID, before: P
     values: dict[str, Any] = {"conversation": conversation, "limit": limit + 1}
     at, rank, n = before if before is not None else (None, None, None)
     rows = connection.execute(_BUBBLES, values | {"at": at, "rank": rank, "n": n}).mappings().all()
-    bubbles = tuple(Bubble(**row) for row in reversed(rows[:limit]))
+    bubbles = tuple(_bubble(row) for row in reversed(rows[:limit]))
     turns = sorted({bubble.turn for bubble in bubbles if bubble.turn is not None})
     return Dialogue(
         bubbles=bubbles,
         turns=tuple(TurnSum(**row) for row in connection.execute(_TURNS, {"turns": turns}).mappings()) if turns else (),
         memories=tuple(Remembered(**row) for row in connection.execute(_MEMORIES, {"contact": contact}).mappings()),
         identities=tuple((row.kind, row.value) for row in connection.execute(_IDENTITIES, {"contact": contact})),
+        spent=usage.of_contact(connection, contact),
         cost=Cost(**connection.execute(_COST, {"conversation": conversation}).mappings().one()),
         has_more=len(rows) > limit,
     )
@@ -132,28 +143,34 @@ def has_turn(connection: Connection, *, conversation: UUID, turn: UUID) -> bool:
     return bool(found.scalar())
 
 
-_BUBBLES = text("""
-    select id, side, kind, text, content_type, supported, at, status, status_at, reason, turn, by, rank, n from (
+def _bubble(row: RowMapping) -> Bubble:
+    values: dict[str, Any] = {**row, "pictures": media.sent(row["pictures"])}
+    return Bubble(**values)
+
+
+_BUBBLES = text(f"""
+    select id, side, kind, text, content_type, supported, at, status, status_at, reason, turn, by, rank, n, pictures from (
         select i.id, case when i.kind = 'echo' then 'person' else 'in' end as side, i.kind, i.text, i.content_type, i.supported,
             i.received_at as at, null as status, null::timestamptz as status_at, i.reason, i.turn_id as turn,
-            case when i.kind = 'echo' then 'the platform''s inbox' end as by, 0 as rank, i.arrival as n
+            case when i.kind = 'echo' then 'the platform''s inbox' end as by, 0 as rank, i.arrival as n,
+            {media.OF_ROW} as pictures
         from inbox i where i.conversation_id = :conversation and i.kind <> 'status'
         union all
         select o.id, case when t.answered_by is null then 'out' else 'person' end, 'message', o.body, 'text', true, o.created_at, o.status,
-            o.status_at, o.reason, o.turn_id, t.answered_by, 1, o.seq
+            o.status_at, o.reason, o.turn_id, t.answered_by, 1, o.seq, null
         from outbox o join turns t on t.tenant_id = o.tenant_id and t.id = o.turn_id where o.conversation_id = :conversation
     ) lines
     where cast(:at as timestamptz) is null or (at, rank, n) < (cast(:at as timestamptz), cast(:rank as integer), cast(:n as bigint))
-    order by at desc, rank desc, n desc limit :limit""")
+    order by at desc, rank desc, n desc limit :limit""")  # noqa: S608 - a literal of the storage's own
 _TURNS = text("""
     select t.id, t.number, t.state, t.reason, t.tries, t.opened_at, t.finished_at, t.answered_by, coalesce(c.calls, 0) as calls,
-        coalesce(c.tokens_in, 0) as tokens_in, coalesce(c.tokens_cached, 0) as tokens_cached, coalesce(c.tokens_out, 0) as tokens_out,
+        coalesce(c.tokens_in, 0) as tokens_in, coalesce(c.tokens_cached, 0) as tokens_cached, coalesce(c.tokens_out, 0) as tokens_out, c.cost,
         coalesce(c.model_ms, 0) as model_ms, (select count(*) from recalls r where r.tenant_id = t.tenant_id and r.turn_id = t.id) as recalled,
         (select coalesce(sum(o.sends), 0) from outbox o where o.turn_id = t.id) as sends,
         extract(epoch from t.finished_at - (select max(i.received_at) from inbox i where i.turn_id = t.id))::double precision as took_s
     from turns t left join lateral (
         select count(*) as calls, sum(m.tokens_in) as tokens_in, sum(m.tokens_cached) as tokens_cached, sum(m.tokens_out) as tokens_out,
-            sum(m.total_ms) as model_ms
+            sum(m.total_ms) as model_ms, sum(m.cost) as cost
         from model_calls m where m.turn_id = t.id) c on true
     where t.id = any(cast(:turns as uuid[])) order by t.number""")
 _MEMORIES = text("""
@@ -165,5 +182,5 @@ _MEMORIES = text("""
 _IDENTITIES = text("select kind, value from contact_identities where contact_id = :contact order by kind, created_at desc limit 20")
 _COST = text("""
     select count(distinct t.id) as turns, coalesce(sum(m.tokens_in), 0) as tokens_in, coalesce(sum(m.tokens_cached), 0) as tokens_cached,
-        coalesce(sum(m.tokens_out), 0) as tokens_out
+        coalesce(sum(m.tokens_out), 0) as tokens_out, sum(m.cost) as cost
     from turns t left join model_calls m on m.turn_id = t.id where t.conversation_id = :conversation""")

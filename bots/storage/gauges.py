@@ -40,7 +40,7 @@ def read(connection: Connection) -> Gauges:
         workers=work.workers,
         slots=work.slots,
         busy=work.busy,
-        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account")},
+        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget")},
         batch_items=dict.fromkeys(("waiting", "running"), 0) | {row.state: row.items for row in items},
     )
 
@@ -63,7 +63,11 @@ _ATTENTION = text("""
         (select count(*) from outbox where attention_at is not null and status = 'unknown') as unknown,
         (select count(*) from outbox where attention_at is not null and status = 'failed') as failed,
         (select count(*) from turns where state = 'dead') as dead,
-        (select count(*) from accounts where state = 'needs_attention') as account""")
+        (select count(*) from accounts where state = 'needs_attention') as account,
+        (select count(*) from (
+            select from turns t join conversations c on c.id = t.conversation_id join accounts a on a.id = c.account_id
+            where t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
+            group by a.bot_id having not bool_or(t.reason = 'budget:seen')) x) as budget""")
 _BATCH_ITEMS = text("""
     select x.state, count(*) as items from (
         -- Counted no further than matters: a look every few seconds must not cost by the size of a batch.

@@ -76,6 +76,8 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         "at_once": event.reply_at_once,
         "reason": event.reason,
     }
+    if event.media:
+        found["media"] = [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media]
     if event.status is not None:
         found["status"] = {
             "external_id": event.status.external_id,

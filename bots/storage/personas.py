@@ -14,6 +14,7 @@ from bots.errors import Conflict, NameTaken, NotFound
 
 _BOTS = """
 select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.language, b.first_contact,
+    b.data_may_leave, b.budget_contact_day, b.budget_month,
     p.version as persona_version, p.text as persona
 from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
@@ -91,8 +92,10 @@ def make(connection: Connection, bot: Bot, *, by: str) -> Bot:
     try:
         made = connection.execute(
             text(
-                "insert into bots (tenant_id, name, profile, fallback_text, apology_text, memory_on, language, first_contact)"
-                " values (:tenant, :name, :profile, :fallback, :apology, :memory, :language, :first_contact) returning id"
+                "insert into bots (tenant_id, name, profile, fallback_text, apology_text, memory_on, language, first_contact, data_may_leave,"
+                " budget_contact_day, budget_month)"
+                " values (:tenant, :name, :profile, :fallback, :apology, :memory, :language, :first_contact, :data_may_leave,"
+                " :budget_contact_day, :budget_month) returning id"
             ),
             _settings(bot),
         ).scalar_one()
@@ -108,7 +111,8 @@ def save(connection: Connection, bot: Bot) -> None:
         done = connection.execute(
             text(
                 "update bots set name = :name, profile = :profile, fallback_text = :fallback, apology_text = :apology,"
-                " memory_on = :memory, language = :language, first_contact = :first_contact"
+                " memory_on = :memory, language = :language, first_contact = :first_contact, data_may_leave = :data_may_leave,"
+                " budget_contact_day = :budget_contact_day, budget_month = :budget_month"
                 " where tenant_id = :tenant and id = :bot returning id"
             ),
             _settings(bot),
@@ -265,7 +269,7 @@ def profiles(connection: Connection) -> list[str]:
     """The model profiles that living workers answer for."""
     rows = connection.execute(
         text(
-            "select distinct split_part(queue, '.', 2) as profile from worker_heartbeats, unnest(queues) queue"
+            "select distinct substr(profile_queue(queue), 7) as profile from worker_heartbeats, unnest(queues) queue"
             " where at > now() - interval '15 s' and queue like 'reply.%' order by 1"
         )
     )
@@ -311,6 +315,9 @@ def _settings(bot: Bot) -> dict[str, object]:
         "memory": bot.memory_on,
         "language": bot.language,
         "first_contact": bot.first_contact,
+        "data_may_leave": bot.data_may_leave,
+        "budget_contact_day": bot.budget_contact_day,
+        "budget_month": bot.budget_month,
     }
 
 

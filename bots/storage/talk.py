@@ -16,6 +16,8 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Connection, make_url, text
 
+from bots.storage import media
+
 #: A notice means "read again" when it is this: the listening connection was lost and notices with it.
 LOST = "lost"
 _LINES = 200
@@ -47,6 +49,7 @@ class Line:
     external_id: str | None
     turn: UUID | None
     conversation: UUID | None
+    pictures: tuple[media.Sent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class Call:
     total_ms: float | None
     outcome: str
     at: datetime
+    #: In USD; None where the endpoint has no price.
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +172,7 @@ def lines(connection: Connection, contact: UUID) -> Talk:
             external_id=r.external_id,
             turn=r.turn_id,
             conversation=r.conversation_id,
+            pictures=media.sent(r.pictures),
         )
         for r in reversed(rows)
     )
@@ -286,17 +292,18 @@ _NOW = text("""
     from conversations c left join turns t on t.tenant_id = c.tenant_id and t.conversation_id = c.id and t.state = 'open'
     where c.contact_id = :contact and c.closed_at is null
     order by c.created_at desc limit 1""")
-_TALK = text("""
+_TALK = text(f"""
     with mine as (select tenant_id, id from conversations where contact_id = :contact)
     select * from (
         select i.id, 'in' as side, i.kind, i.text, i.content_type, i.supported, i.received_at as at,
                case when i.turn_id is null then 'sent' else 'read' end as status, null as external_id,
-               i.turn_id, i.conversation_id, i.arrival as n
+               i.turn_id, i.conversation_id, i.arrival as n, {media.OF_ROW} as pictures
         from mine m join inbox i on i.conversation_id = m.id where i.kind <> 'status'
         union all
-        select o.id, 'out', 'message', o.body, 'text', true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part
+        select o.id, 'out', 'message', o.body, 'text', true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part,
+               null
         from mine m join outbox o on o.conversation_id = m.id
-    ) lines order by at desc, side desc, n desc limit :limit""")
+    ) lines order by at desc, side desc, n desc limit :limit""")  # noqa: S608 - a literal of the storage's own
 _TURN = text("select * from turns where id = :turn")
 _ARRIVED = text("select received_at, content_type from inbox where turn_id = :turn order by arrival")
 _RECALLED = text("""
@@ -309,7 +316,7 @@ _LEARNED = text("""
     from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
     where m.source_turn_id = :turn order by m.created_at, m.kind""")
 _CALLS = text("""
-    select attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out, first_token_ms, total_ms, outcome, created_at as at
+    select attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out, first_token_ms, total_ms, outcome, created_at as at, cost
     from model_calls where turn_id = :turn order by created_at, attempt""")
 _PARTS = text("select part, status, created_at, status_at, reason from outbox where turn_id = :turn order by part")
 _ATTEMPTS = text("""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -23,13 +23,16 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     endpoint: str
     model: str
-    prompt: list[dict[str, str]]
+    #: Role and content of each message, and how many images it has; never their bytes.
+    prompt: list[dict[str, Any]]
     outcome: str
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
     first_token_ms: float | None = None
     total_ms: float | None = None
+    #: In USD; None where the endpoint has no price.
+    cost: float | None = None
 
 
 class NewFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,10 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     facts: list[NewFact] = []
     forget: list[UUID] = []
     history_from: int | None = None
+    #: The turns up to this one are to be summarised, in the background.
+    summarise_to: int | msgspec.UnsetType = msgspec.UNSET
+    #: Nothing is told on of what was spoken about so far.
+    drop_summary: bool = False
     #: Close the conversation: the next message opens a new one.
     close: bool = False
     stopped: bool | msgspec.UnsetType = msgspec.UNSET

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bots.storage.tables import accounts, batches, house, inbound, outbound, people, talk
+from bots.storage.tables import accounts, batches, house, inbound, outbound, people, serving, talk
 from bots.storage.tables.base import metadata
 
-__all__ = ["accounts", "batches", "house", "inbound", "metadata", "outbound", "people", "talk"]
+__all__ = ["accounts", "batches", "house", "inbound", "metadata", "outbound", "people", "serving", "talk"]

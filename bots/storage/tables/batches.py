@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -64,6 +65,8 @@ batch_items = Table(
     Column("tokens_in", Integer),
     Column("tokens_cached", Integer),
     Column("tokens_out", Integer),
+    Column("endpoint", Text),
+    Column("cost", Double),
     Column("finished_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("batch_id", "n", name="pk_batch_items"),
     UniqueConstraint("batch_id", "custom_id", name="uq_batch_items_custom_id"),
@@ -71,5 +74,6 @@ batch_items = Table(
     Index("ix_batch_items_due", "batch_id", "ready_at", "n", postgresql_where=text("ready_at is not null")),
     Index("ix_batch_items_state", "batch_id", "state"),
     Index("ix_batch_items_finished", "batch_id", "finished_at", postgresql_where=text("finished_at is not null")),
+    Index("ix_batch_items_ended", "finished_at", postgresql_where=text("finished_at is not null")),
     Index("ix_batch_items_leased", "leased_by", postgresql_where=text("leased_by is not null")),
 )

@@ -98,6 +98,31 @@ inbox = Table(
     Index("ix_inbox_received_at", "received_at"),
 )
 
+media = Table(
+    "media",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("contact_id", Uuid, nullable=False),
+    Column("inbox_id", Uuid, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("media_type", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("data", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("id", "tenant_id", name="pk_media"),
+    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="fk_media_contact", ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "inbox_id"], ["inbox.tenant_id", "inbox.id"], name="fk_media_inbox", ondelete="CASCADE"),
+    UniqueConstraint("inbox_id", "n", name="uq_media_n"),
+    Index("ix_media_contact", "contact_id"),
+    Index("ix_media_old", "created_at", postgresql_where=text("data is not null")),
+)
+
 statuses = Table(
     "statuses",
     metadata,

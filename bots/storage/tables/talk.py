@@ -45,6 +45,10 @@ conversations = Table(
     Column("taken_by", Text),
     Column("taken_at", DateTime(timezone=True)),
     Column("taken_until", DateTime(timezone=True)),
+    Column("summary", Text),
+    Column("summary_until", Integer, nullable=False),
+    Column("summarise_at", DateTime(timezone=True)),
+    Column("summarise_to", Integer),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_conversations"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_conversations_account", ondelete="CASCADE"
@@ -57,6 +61,7 @@ conversations = Table(
     Index("ix_conversations_leased", "leased_by", postgresql_where=text("leased_by is not null")),
     Index("ix_conversations_account", "account_id"),
     Index("ix_conversations_contact", "tenant_id", "contact_id"),
+    Index("ix_conversations_summarise", "summarise_at", postgresql_where=text("summarise_at is not null")),
     Index("ix_conversations_taken", "taken_until", postgresql_where=text("taken_by is not null")),
     Index("ix_conversations_newest", "newest_at"),
 )
@@ -89,6 +94,7 @@ turns = Table(
     Index("uq_turns_open", "conversation_id", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_turns_dead", "finished_at", postgresql_where=text("state = 'dead'")),
     Index("ix_turns_finished_at", "finished_at"),
+    Index("ix_turns_budget", "finished_at", postgresql_where=text("reason like 'budget%'")),
 )
 
 model_calls = Table(
@@ -107,12 +113,14 @@ model_calls = Table(
     Column("tokens_out", Integer),
     Column("first_token_ms", Double),
     Column("total_ms", Double),
+    Column("cost", Double),
     Column("outcome", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("turn_id", "attempt", name="uq_model_calls_attempt"),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_model_calls"),
     ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.id"], name="fk_model_calls_turn", ondelete="CASCADE"),
     Index("ix_model_calls_created_at", "created_at"),
+    Index("ix_model_calls_contact", "contact_id", "created_at"),
 )
 
 recalls = Table(
