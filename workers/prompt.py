@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bots.extract import fact_line
 from bots.storage.claims import KnownFact, PastTurn
 from inference.prompt_style import neutralise
-from inference.types import Message
+from inference.types import Image, Message
+from workers.history import Notes, choose
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
@@ -25,6 +27,8 @@ class Prompt:
     asked: str
     #: Set when older turns were dropped: the new beginning.
     history_from: int | None = None
+    #: Set when the turns up to this one want to be summarised.
+    summarise_to: int | None = None
 
 
 def build(
@@ -35,39 +39,39 @@ def build(
     texts: Sequence[str],
     budget: int,
     count: Callable[[str], int],
+    images: Sequence[Image] = (),
+    past_images: Mapping[int, Sequence[Image]] | None = None,
+    notes: Notes = Notes(),  # noqa: B008 - frozen
 ) -> Prompt:
-    """Lay out a prompt whose history fits the budget, in tokens."""
-    kept, history_from = _within(history, budget, count)
+    """Lay out a prompt whose history fits the budget, in tokens.
+
+    notes stand for turns that are no longer told; images are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/pictures.py).
+    """
+    told = choose(history, notes, budget=budget, count=count)
     messages: list[Message] = []
     if persona.strip():
         messages.append(Message(role="system", content=persona.strip()))
-    if memories:
-        # A memory is data: fact_line puts each value into a JSON string, which cannot close the block.
-        facts = "; ".join(neutralise(fact_line(memory.kind, memory.text)) for memory in memories)
-        messages.append(Message(role="user", content=f"(what I told you before: {facts})"))
+    before = _before(memories, told.notes)
+    if before:
+        messages.append(Message(role="user", content=before))
         messages.append(Message(role="assistant", content=_THANKS))
-    for past in kept:
-        messages.append(Message(role="user", content=past.asked))
+    for past in told.turns:
+        messages.append(Message(role="user", content=past.asked, images=tuple((past_images or {}).get(past.number, ()))))
         messages.append(Message(role="assistant", content=past.answer))
     asked = _joined(texts)
-    messages.append(Message(role="user", content=asked))
-    return Prompt(messages=tuple(messages), asked=asked, history_from=history_from)
+    messages.append(Message(role="user", content=asked, images=tuple(images)))
+    return Prompt(messages=tuple(messages), asked=asked, history_from=told.history_from, summarise_to=told.summarise_to)
 
 
-def _within(history: Sequence[PastTurn], budget: int, count: Callable[[str], int]) -> tuple[Sequence[PastTurn], int | None]:
-    # A token is at least one byte: most histories need no counting.
-    if sum(len(text.encode()) for past in history for text in (past.asked, past.answer)) <= budget:
-        return history, None
-    sizes = [count(past.asked) + count(past.answer) for past in history]
-    if sum(sizes) <= budget:
-        return history, None
-    # Dropped in a large step, to half of the budget: each drop costs the prefix cache.
-    start, left = 0, sum(sizes)
-    # The last turn stays whatever its size: without it an answer to "and then?" makes no sense.
-    while start < len(history) - 1 and left > budget // 2:
-        left -= sizes[start]
-        start += 1
-    return history[start:], history[start].number
+def _before(memories: Sequence[KnownFact], notes: str | None) -> str:
+    """What the contact is taken to have said before: facts about them, and what was spoken about. Each is data in a JSON string."""
+    lines: list[str] = []
+    if memories:
+        facts = "; ".join(neutralise(fact_line(memory.kind, memory.text)) for memory in memories)
+        lines.append(f"(what I told you before: {facts})")
+    if notes:
+        lines.append(f"(what we spoke about before: {json.dumps(neutralise(notes), ensure_ascii=False)})")
+    return "\n".join(lines)
 
 
 def _joined(texts: Sequence[str]) -> str:

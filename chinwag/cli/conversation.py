@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
 
 import msgspec
 import typer
 
+from bots.storage import audit, exports
 from bots.storage.conversations import Head, State
-from bots.storage.database import open_engine
+from bots.storage.database import open_engine, unit
 from bots.web.conversations import Conversations, wrong_with
+from bots.web.money import money
 from chinwag.cli.database import desk
 
 app = typer.Typer(no_args_is_help=True, help="Read conversations; take one over, answer, give it back.")
@@ -63,7 +67,8 @@ def show(conversation: _Id, as_json: _Json = False) -> None:
     for memory in page.dialogue.memories:
         sys.stdout.write(f"remembered: {memory.kind}: {memory.text}{'' if memory.valid_to is None else ' (no longer)'}\n")
     cost = page.dialogue.cost
-    sys.stdout.write(f"{cost.turns} turns; tokens {cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out\n")
+    spent = "" if cost.cost is None else f"; {money(cost.cost)}"
+    sys.stdout.write(f"{cost.turns} turns; tokens {cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out{spent}\n")
 
 
 @app.command()
@@ -95,6 +100,43 @@ def give_back(conversation: _Id) -> None:
     with _conversations() as (conversations, tenant):
         conversations.give_back(tenant, conversation, actor="cli")
     sys.stdout.write("Given back; the bot answers again.\n")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(dir_okay=False, metavar="FILE.jsonl", help="The file to write; it holds what people wrote.")],
+    bot: Annotated[str | None, typer.Option(help="Only conversations with this bot.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Only those in which somebody wrote since.")] = 30,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest so many.")] = 100,
+) -> None:
+    """Write conversations into a file, one a line, for `chinwag compare` or a batch: the persona, and what was asked and answered."""
+    with desk() as at:
+        crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli crossing")
+        try:
+            with unit(crossing) as connection:
+                found = list(exports.talks(connection, tenant=at.tenant, bot=bot, days=days, limit=limit))
+        finally:
+            crossing.dispose()
+        audit.record(
+            at.connection,
+            tenant=at.tenant,
+            actor="cli",
+            action="conversation.export",
+            subject="conversations",
+            detail={"count": len(found)},
+        )
+    # Nobody else on this machine reads it.
+    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(_request(talk) for talk in found)
+    sys.stdout.write(f"{len(found)} conversations in {out}. They are people's own words: keep the file as you keep the database.\n")
+
+
+def _request(talk: exports.Talk) -> str:
+    messages = [{"role": "system", "content": talk.persona}] if talk.persona.strip() else []
+    for turn in talk.turns:
+        messages += [{"role": "user", "content": turn.asked}, {"role": "assistant", "content": turn.answer}]
+    line = {"custom_id": str(talk.id), "method": "POST", "url": "/v1/chat/completions", "body": {"messages": messages}}
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""`chinwag compare`: the same turns asked of two or more models, their answers side by side."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bots.storage import endpoints
+from chinwag.cli.database import desk
+from chinwag.compare import figures, page, replay, talks
+from chinwag.compare.replay import Reply
+from chinwag.local import stack
+from inference.breaker import Breaker
+from inference.client import ModelClient
+from inference.errors import BadModelSetting
+from inference.settings import ModelSettings
+from inference.types import Endpoint
+from workers.routes import as_endpoint
+
+#: The model of the environment, or of the running stack; no endpoint can be called so beside it.
+_OWN = "default"
+_COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 of 100 in", "tokens", "1,000 replies")
+
+
+def command(
+    models: Annotated[str, typer.Option(help="Two or more endpoints, with commas: names of `chinwag endpoint list`, or `default`.")],
+    source: Annotated[
+        Path,
+        typer.Option("--from", exists=True, dir_okay=False, metavar="FILE.jsonl", help="Conversations, one a line, as in batch files."),
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder that the page and the replies are written into.")] = Path(
+        "comparison"
+    ),
+    persona: Annotated[str, typer.Option(help="System text for conversations that bring none.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Ask no more turns than this, the first ones.")] = 200,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at once, of each endpoint.")] = 2,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
+) -> None:
+    r"""Ask the same turns of several models: answers side by side, length, time, tokens, cost of 1,000 replies.
+
+    \b
+    chinwag conversation export --out talks.jsonl
+    chinwag compare --models llama-4-scout,deepseek-v3 --from talks.jsonl
+
+    A line is {"custom_id": "a1", "text": "..."} or an OpenAI batch line with body.messages; of a conversation every turn is asked, and
+    all models see the history as it stands in the file. Writes comparison/index.html and comparison/replies.jsonl.
+    """
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
+    if len(names) < 2:
+        raise typer.BadParameter("two endpoints or more, with a comma between them", param_hint="--models")
+    try:
+        turns = talks.read(source, persona=persona)[:limit]
+        settings = ModelSettings.from_env(stack.environment(os.environ))
+        clients = [_client(endpoint, settings) for endpoint in _endpoints(names, settings)]
+    except (talks.BadTalks, BadModelSetting, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error
+    rows = _replayed(turns, clients, settings, parallel=parallel, max_tokens=max_tokens)
+    _write(rows, out, source)
+    if not any(reply.text is not None for row in rows for reply in row):
+        sys.stderr.write(f"No endpoint answered. The first said: {rows[0][0].fault}\n")
+        raise typer.Exit(1)
+
+
+def _endpoints(names: Sequence[str], settings: ModelSettings) -> list[Endpoint]:
+    with desk() as at:
+        known = {row.name: row for row in endpoints.list_all(at.connection, at.tenant)}
+        missing = [name for name in names if name not in known and name != _OWN]
+        if missing:
+            there = ", ".join([_OWN, *known])
+            raise BadModelSetting(f"There is no endpoint {missing[0]}; there are: {there}. `chinwag endpoint add` connects one.")
+        return [
+            as_endpoint(known[name], endpoints.open_key(at.keyring, known[name])) if name in known else settings.open_endpoint()
+            for name in names
+        ]
+
+
+def _client(endpoint: Endpoint, settings: ModelSettings) -> ModelClient:
+    breaker = Breaker(failures=settings.breaker_failures, probe_s=settings.breaker_probe_s)
+    return ModelClient(endpoint, timeouts=settings.timeouts, breaker=breaker, max_response_bytes=settings.max_response_bytes)
+
+
+def _replayed(
+    turns: Sequence[talks.Turn], clients: Sequence[ModelClient], settings: ModelSettings, *, parallel: int, max_tokens: int
+) -> list[list[Reply]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=len(turns) * len(clients))
+        return replay.replay(
+            turns,
+            clients,
+            parallel=parallel,
+            max_tokens=max_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            told=lambda: bar.advance(task),
+        )
+
+
+def _write(rows: Sequence[Sequence[Reply]], out: Path, source: Path) -> None:
+    sums = [figures.of([row[column] for row in rows]) for column in range(len(rows[0]))]
+    out.mkdir(parents=True, exist_ok=True)
+    html, lines = out / "index.html", out / "replies.jsonl"
+    html.write_text(page.html(rows, sums, source=source.name, at=datetime.now(UTC)), encoding="utf-8")
+    lines.write_text("".join(page.jsonl(rows)), encoding="utf-8")
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for words in page.table(sums):
+        table.add_row(*words)
+    Console().print(table)
+    sys.stdout.write(f"Side by side: {html}\nEach reply: {lines}\n")

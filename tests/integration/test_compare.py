@@ -1,0 +1,109 @@
+"""`chinwag conversation export` and `chinwag compare`: one's own conversations, asked of two endpoints, side by side."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import build
+from tests.support.cluster import Cluster
+from tests.support.processes import ROOT
+from tests.support.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(cluster, Path(tmp_path_factory.mktemp("compare")), persona="You are the assistant of a bakery.") as running:
+        running.settles = False
+        running.start_web()
+        running.start_dispatcher()
+        running.start_worker()
+        yield running
+
+
+def _run(stack: Stack, *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "chinwag", *arguments]
+    done = subprocess.run(
+        command, env={"PATH": "/usr/bin:/bin", **stack.env}, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _connect(stack: Stack, name: str, *options: str) -> None:
+    code, said = _run(stack, "endpoint", "add", name, "--url", f"{stack.model.url}/v1", "--model", "scripted", "--stays", *options)
+    assert code == 0, said
+
+
+def test_ones_own_conversations_are_exported_and_compared(served: Stack, tmp_path: Path) -> None:
+    person = build.a_person("Cleo")
+    for words in ("Do you have bread with figs?", "Please keep two for <b>me</b>"):
+        served.say(person, words)
+        served.wait_settled()
+    talks, out = tmp_path / "talks.jsonl", tmp_path / "side by side"
+    assert _run(served, "conversation", "export", "--out", str(talks))[0] == 0
+    _connect(served, "cheap", "--price-in", "0.1", "--price-out", "0.3")
+    _connect(served, "dear", "--price-in", "2.5", "--price-out", "10")
+    code, said = _run(served, "compare", "--models", "cheap,dear", "--from", str(talks), "--out", str(out))
+    replies = [json.loads(line) for line in (out / "replies.jsonl").read_text("utf-8").splitlines()]
+    page = (out / "index.html").read_text("utf-8")
+
+    assert code == 0, said
+    assert stat.S_IMODE(talks.stat().st_mode) == 0o600
+    assert [(reply["turn"], reply["endpoint"]) for reply in replies] == [(1, "cheap"), (1, "dear"), (2, "cheap"), (2, "dear")]
+    assert all(reply["answer"] and reply["recorded"] and reply["total_ms"] > 0 for reply in replies)
+    assert 0 < replies[0]["cost"] < replies[1]["cost"]
+    asked = [entry["messages"] for entry in served.model.log() if "two for" in str(entry["messages"])]
+    # Once by the person, then by each endpoint: with the history as it stood.
+    assert [[message["role"] for message in messages] for messages in asked] == [["system", "user", "assistant", "user"]] * 3
+    assert "&lt;b&gt;me&lt;/b&gt;" in page
+    assert "<b>me</b>" not in page
+    assert "as it was answered then" in page
+    assert "cheap" in said
+    assert "2/2" in said
+
+
+def test_an_endpoint_that_is_down_is_a_column_of_reasons_and_costs_nobody_else_anything(served: Stack, tmp_path: Path) -> None:
+    source, out = tmp_path / "asked.jsonl", tmp_path / "out"
+    source.write_text('{"custom_id": "a1", "text": "What is bread?"}\n')
+    _connect(served, "there")
+    assert _run(served, "endpoint", "add", "gone", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--stays")[0] == 0
+    code, said = _run(served, "compare", "--models", "there,gone", "--from", str(source), "--out", str(out))
+    there, gone = (json.loads(line) for line in (out / "replies.jsonl").read_text("utf-8").splitlines())
+
+    assert code == 0, said
+    assert (there["fault"], gone["answer"]) == (None, None)
+    assert "cannot be reached" in gone["fault"]
+    assert "0/1" in said
+
+
+@pytest.mark.parametrize(
+    ("models", "line", "why"),
+    [
+        ("there", '{"custom_id": "a", "text": "x"}', "two endpoints or more"),
+        ("there,nobody", '{"custom_id": "a", "text": "x"}', "There is no endpoint nobody; there are: default"),
+        ("default,there", '{"custom_id": "a"}', 'line 1: "text" is missing'),
+        ("default,there", "", "the file is empty"),
+        (
+            "default,there",
+            '{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"role": "system", "content": "x"}]}}',
+            "line 1: nobody says anything in it",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_one_clear_line_and_nothing_is_asked(
+    served: Stack, tmp_path: Path, models: str, line: str, why: str
+) -> None:
+    source, out = tmp_path / "asked.jsonl", tmp_path / "out"
+    source.write_text(line + "\n" if line else "")
+    before = len(served.model.log())
+    code, said = _run(served, "compare", "--models", models, "--from", str(source), "--out", str(out))
+
+    assert (code, out.exists()) == (2, False)
+    assert why in " ".join(said.replace("\u2502", " ").split())
+    assert len(served.model.log()) == before

@@ -1,0 +1,75 @@
+"""How much of a conversation a prompt tells, and what stands for the rest. Pure.
+
+Guarantee: turns are told whole or not at all, and the beginning changes rarely and in large steps: each change costs the prefix cache.
+
+The older turns are summarised ahead, while there is still room for them; when there is none the notes are ready, and take their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bots.storage.claims import PastTurn
+
+#: From this share of the budget on the older turns are summarised, so that only this share is left to be told word for word. Together
+#: they make a cut drop half of the budget.
+_AHEAD, _LEFT = 0.75, 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """What was spoken about in the turns up to a number, in a few sentences."""
+
+    text: str | None = None
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a prompt tells of before."""
+
+    turns: Sequence[PastTurn]
+    #: In place of the turns that are no longer told.
+    notes: str | None = None
+    #: Set when turns were dropped: the new beginning.
+    history_from: int | None = None
+    #: Set when the turns up to this one want to be summarised.
+    summarise_to: int | None = None
+
+
+def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Callable[[str], int]) -> Told:
+    """Choose what fits a budget of tokens. The last turn is told whatever its size: without it an answer to "and then?" makes no sense."""
+    # A token is at least one byte: most histories need no counting.
+    if sum(len(text.encode()) for past in history for text in (past.asked, past.answer)) <= budget * _AHEAD:
+        return Told(turns=history, notes=_standing_for(history, notes))
+    sizes = [count(past.asked) + count(past.answer) for past in history]
+    if sum(sizes) <= budget:
+        fresh = sum(size for past, size in zip(history, sizes, strict=True) if past.number > notes.until)
+        start = _start(sizes, int(budget * _LEFT)) if fresh > budget * _AHEAD else 0
+        return Told(turns=history, notes=_standing_for(history, notes), summarise_to=history[start - 1].number if start else None)
+    start = next((n for n, past in enumerate(history) if past.number > notes.until), len(history))
+    if not (notes.text and 0 < start < len(history) and sum(sizes[start:]) <= budget):
+        start = _start(sizes, budget // 2)
+    kept = history[start:]
+    late = start > 0 and history[start - 1].number > notes.until
+    return Told(
+        turns=kept,
+        notes=_standing_for(kept, notes),
+        history_from=kept[0].number,
+        summarise_to=history[start - 1].number if late else None,
+    )
+
+
+def _start(sizes: Sequence[int], room: int) -> int:
+    """Where to begin so that what follows has the room, or is the last turn."""
+    start, left = 0, sum(sizes)
+    while start < len(sizes) - 1 and left > room:
+        left -= sizes[start]
+        start += 1
+    return start
+
+
+def _standing_for(turns: Sequence[PastTurn], notes: Notes) -> str | None:
+    """The notes, unless what they are about is still told."""
+    return notes.text if not turns or turns[0].number > notes.until else None
