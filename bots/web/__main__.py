@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -14,6 +15,8 @@ from bots.settings import Settings
 from bots.telemetry import configure
 from bots.web.app import create
 from bots.web.live import Live
+from inference.catalog import load
+from inference.errors import CatalogError
 
 #: Streams end by themselves at a stop; this is for whatever else is running.
 _GRACE_S = 5
@@ -37,9 +40,11 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         configure(settings.log_level)
-        app = create(settings)
+        # The workers' setting: pages say the same of a model as commands do. What takes webhooks does without.
+        folder = "" if settings.web_hooks_only else os.environ.get("CHINWAG_MODEL_CATALOG", "")
+        app = create(settings, load(Path(folder) if folder else None))
         metrics.listen(settings, *app.state.collectors)
-    except BadSetting as error:
+    except (BadSetting, CatalogError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     config = uvicorn.Config(

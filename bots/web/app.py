@@ -21,7 +21,21 @@ from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import talk
 from bots.storage.database import open_engine
-from bots.web.api import accounts, attention, audit, batches, bots, conversations, figures, me, operators, tokens
+from bots.web.api import (
+    accounts,
+    attention,
+    audit,
+    batches,
+    bots,
+    conversations,
+    endpoints,
+    figures,
+    me,
+    operators,
+    profiles,
+    tokens,
+    usage,
+)
 from bots.web.auth import Auth, Operator
 from bots.web.figures import Numbers
 from bots.web.headers import SafeHeaders
@@ -38,8 +52,11 @@ from bots.web.pages.bots import BotPages
 from bots.web.pages.conversations import ConversationPages
 from bots.web.pages.home import HomePages
 from bots.web.pages.me import MePages
+from bots.web.pages.models import ModelPages
 from bots.web.pages.operators import OperatorPages
+from bots.web.pages.profiles import ProfilePages
 from bots.web.pages.sign_in import SignInPages
+from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
 from bots.web.phone import Phone
 from bots.web.room import Refused, Room, as_json, as_unfit
@@ -47,6 +64,7 @@ from bots.web.simulator import Simulator
 from bots.web.threads import Threads
 from bots.web.views import HERE, Views
 from bots.web.webhooks import Webhooks
+from inference.catalog import Catalog, load
 
 log = structlog.get_logger()
 
@@ -56,14 +74,14 @@ _WATCH_EVERY_S = 5.0
 _DESK_POOL = 6
 
 
-def create(settings: Settings) -> FastAPI:
-    """Build the application. `app.state.live` ends the open streams at a stop."""
+def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
+    """Build the application, with the shipped models unless others are given. `app.state.live` ends the open streams at a stop."""
     web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
     crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing", statement_timeout_s=2)
     keyring = Keyring.from_settings(settings)
     threads, live, views = Threads(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
-    room = _room(settings, keyring, views)
+    room = _room(settings, keyring, views, catalog or load())
     intake = Intake(engine=crossing, keyring=keyring, settings=settings)
 
     @asynccontextmanager
@@ -105,14 +123,24 @@ def create(settings: Settings) -> FastAPI:
     return app
 
 
-def _room(settings: Settings, keyring: Keyring, views: Views) -> Room:
+def _room(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) -> Room:
     """The admin's ground, with connections and threads of its own: a slow search or check must not hold up webhooks."""
     web = open_engine(settings.web_database_url, pool=_DESK_POOL, name="web desk")
     crossing = open_engine(settings.crossing_database_url, pool=_DESK_POOL, name="web desk crossing", statement_timeout_s=2)
     threads = Threads(2 * _DESK_POOL)
     auth = Auth(web=web, threads=threads)
     numbers = Numbers(crossing=crossing)
-    return Room(web=web, crossing=crossing, keyring=keyring, settings=settings, threads=threads, views=views, auth=auth, numbers=numbers)
+    return Room(
+        web=web,
+        crossing=crossing,
+        keyring=keyring,
+        settings=settings,
+        threads=threads,
+        views=views,
+        auth=auth,
+        numbers=numbers,
+        catalog=catalog,
+    )
 
 
 def _serve_admin(app: FastAPI, room: Room) -> None:
@@ -125,13 +153,16 @@ def _serve_admin(app: FastAPI, room: Room) -> None:
         WizardPages,
         AccountPages,
         BatchPages,
+        ModelPages,
+        ProfilePages,
+        UsagePages,
         AttentionPages,
         OperatorPages,
         AuditPages,
         MePages,
     ):
         app.router.routes += pages(room).routes
-    for noun in (figures, conversations, bots, accounts, batches, attention, operators, tokens, audit, me):
+    for noun in (figures, conversations, bots, accounts, batches, endpoints, profiles, usage, attention, operators, tokens, audit, me):
         app.include_router(noun.router(room))
     for error in (Refused, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)

@@ -37,6 +37,7 @@ ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
     TroubleKind.TURN: (Action.REPLAY, Action.DISMISS),
     TroubleKind.SEND: (Action.RESEND, Action.SETTLE, Action.DISMISS),
     TroubleKind.ACCOUNT: (Action.RESUME,),
+    TroubleKind.BUDGET: (Action.DISMISS,),
 }
 
 
@@ -113,4 +114,6 @@ def _what(trouble: Trouble) -> str:
         )
     if trouble.kind is TroubleKind.TURN:
         return f"turn, dead after {trouble.count} tries"
+    if trouble.kind is TroubleKind.BUDGET:
+        return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
     return "account"

@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 from bots.channels.by_kind import RENDERERS
 from bots.domain import ChannelKind
 from bots.errors import NotFound
-from bots.storage import audit, conversations, dialogue, talk
+from bots.storage import audit, conversations, dialogue, media, talk
 from bots.storage.conversations import Head, State
 from bots.storage.database import hot, unit
 from bots.storage.dialogue import Dialogue, Place
+from bots.storage.media import StoredPicture
 
 #: The longest answer that a person may type.
 LONGEST_ANSWER = 20_000
@@ -74,6 +75,15 @@ class Conversations:
         if story is None:
             raise NotFound("There is no such turn.")
         return head, story
+
+    def picture(self, tenant: UUID, conversation: UUID, picture: UUID) -> StoredPicture:
+        """Read a picture of a conversation. Raises NotFound."""
+        head = self.head(tenant, conversation)
+        with unit(self._web, contact=head.contact_id) as connection:
+            found = media.of_conversation(connection, conversation=conversation, media=picture)
+        if found is None:
+            raise NotFound("There is no such picture.")
+        return found
 
     def take(self, tenant: UUID, conversation: UUID, *, by: str, actor: str | None = None) -> None:
         """Take a conversation over. Raises NotFound, Conflict."""

@@ -19,7 +19,10 @@ NAME = r"^[^\x00-\x1f\x7f]+$"
 PROFILE = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 #: The shape of a BCP 47 code.
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"
-_SETTINGS = ("name", "profile", "fallback_text", "apology_text", "memory_on", "language", "first_contact")
+#: The largest budget in USD.
+MOST_BUDGET = 1_000_000.0
+_BUDGETS = ("budget_contact_day", "budget_month")
+_SETTINGS = ("name", "profile", "fallback_text", "apology_text", "memory_on", "language", "first_contact", "data_may_leave", *_BUDGETS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
     for key in ("fallback_text", "first_contact", "apology_text"):
         if len(values[key]) > MOST_WORDS:
             errors[key] = f"At most {MOST_WORDS:,} characters; this is {len(values[key]):,}."
+    budgets, wrong = _budgets(values, bot)
+    errors |= wrong
     wanted = replace(
         bot,
         name=values["name"],
@@ -69,8 +74,34 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
         language=values["language"] or None,
         first_contact=values["first_contact"] or None,
         memory_on=bool(values["memory_on"]),
+        data_may_leave=bool(values["data_may_leave"]),
+        budget_contact_day=budgets["budget_contact_day"],
+        budget_month=budgets["budget_month"],
     )
     return wanted, errors
+
+
+def _budgets(values: Mapping[str, str], bot: Bot) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Read both budgets; one that cannot be read stays as it is."""
+    found: dict[str, float | None] = {}
+    errors: dict[str, str] = {}
+    for key in _BUDGETS:
+        try:
+            found[key] = budget(values[key])
+        except ValueError as error:
+            found[key] = getattr(bot, key)
+            errors[key] = str(error)
+    return found, errors
+
+
+def budget(typed: str) -> float | None:
+    """Read a budget in USD; None for nothing typed. Raises ValueError with what to type."""
+    plain = typed.strip().removeprefix("$").strip()
+    if not plain:
+        return None
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,9})?", plain) or not 0 < float(plain) <= MOST_BUDGET:
+        raise ValueError(f"An amount in US dollars above 0, such as 0.50 or 20, at most {MOST_BUDGET:,.0f}; empty: no limit.")
+    return float(plain)
 
 
 def wanted(connection: Connection, *, tenant: UUID, bot: UUID) -> Bot:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Engine
 
-from bots.domain import Account, ChannelKind, DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, StatusUpdate
+from bots.channels.picture import Picture, shrink
+from bots.domain import (
+    Account,
+    ChannelKind,
+    DeliveryStatus,
+    EventKind,
+    Identity,
+    IdentityKind,
+    InboundEvent,
+    MediaReference,
+    StatusUpdate,
+)
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, inbox, personas, talk
+from bots.storage import accounts, inbox, media, personas, talk
 from bots.storage.database import hot, unit
 
 #: The account that the stack makes for the chat page.
@@ -31,20 +43,24 @@ class Phone:
         with hot(self._crossing) as connection:
             return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
-    def say(self, *, slug: str, key: str, words: str, name: str) -> None:
-        """Put a contact's words into the inbox, and watch what becomes of them."""
+    def say(self, *, slug: str, key: str, words: str, name: str, picture: bytes = b"") -> None:
+        """Put a contact's words, and a picture, into the inbox, and watch what becomes of them. Raises MediaError."""
+        small = shrink(picture) if picture else None
+        event_key = f"console:{slug}:{key}"
         event = InboundEvent(
             kind=EventKind.MESSAGE,
-            event_key=f"console:{slug}:{key}",
+            event_key=event_key,
             account_external_id=self._account().external_id,
             identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
             contact_name=name or None,
             # Postgres' text holds no NUL.
-            text=words.replace("\0", ""),
+            text=words.replace("\0", "") or None,
+            content_type="image" if small is not None else "text",
             occurred_at=datetime.now(UTC),
             reply_at_once=words.startswith("/"),
+            media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
         )
-        contacts = self._accept([event])
+        contacts = self._accept([event], small)
         if contacts:
             with hot(self._crossing) as connection:
                 talk.watch_contact(connection, contacts[0])
@@ -74,6 +90,14 @@ class Phone:
         with unit(self._web, contact=contact) as connection:
             return contact, talk.lines(connection, contact)
 
+    def picture(self, slug: str, picture: UUID) -> media.StoredPicture | None:
+        """Read a picture of this contact."""
+        contact = self._contact(self._account(), slug)
+        if contact is None:
+            return None
+        with unit(self._web, contact=contact) as connection:
+            return media.load(connection, [picture]).get(picture)
+
     def story(self, slug: str, turn: UUID) -> talk.Story | None:
         """Tell what happened in a turn of this contact."""
         account = self._account()
@@ -92,17 +116,32 @@ class Phone:
         with hot(self._crossing) as connection:
             return talk.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
 
-    def _accept(self, events: Sequence[InboundEvent]) -> tuple[UUID, ...]:
+    def _accept(self, events: Sequence[InboundEvent], picture: Picture | None = None) -> tuple[UUID, ...]:
         account, queue = self._console()
-        with hot(self._crossing) as connection:
-            return inbox.accept(
+        accept = partial(
+            inbox.accept,
+            account=account,
+            events=events,
+            queue=queue,
+            debounce_s=self._settings.debounce_s,
+            debounce_cap_s=self._settings.debounce_cap_s,
+        )
+        if picture is None:
+            with hot(self._crossing) as connection:
+                return accept(connection)
+        # One transaction: the message must not be answered before its picture is there.
+        with unit(self._crossing) as connection:
+            contacts = accept(connection)
+            media.put(
                 connection,
-                account,
-                events,
-                queue=queue,
-                debounce_s=self._settings.debounce_s,
-                debounce_cap_s=self._settings.debounce_cap_s,
+                account=account.id,
+                event_key=events[0].event_key,
+                media_type=picture.media_type,
+                width=picture.width,
+                height=picture.height,
+                data=picture.data,
             )
+            return contacts
 
     def _account(self) -> Account:
         return self._console()[0]

@@ -53,8 +53,11 @@ def nice_top(most: float) -> float:
     return next((step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= most * 0.999999), 10 * power)
 
 
-def bars(name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = whole) -> Markup:
-    """Draw stacked bars, one a label. `name` is unique on the page."""
+def bars(
+    name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = whole, tell: Format | None = None
+) -> Markup:
+    """Draw stacked bars, one a label. `name` is unique on the page; `tell` writes numbers where there is more room than beside the axis."""
+    tell = tell or say
     sums = [sum(one.values[n] or 0 for one in series) for n in range(len(labels))]
     top = nice_top(max(sums, default=0))
     if say is whole and top < 10:
@@ -72,13 +75,13 @@ def bars(name: str, title: str, labels: Sequence[str], series: Sequence[Series],
             # What happened once among thousands is still seen.
             height = max(value / top * _INNER_H, 1.5)
             foot -= height
-            tip = f"{label}: {say(value)} {one.name}"
+            tip = f"{label}: {tell(value)} {one.name}"
             drawn.append(
                 Markup(
                     '<rect class="{}-fill" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"><title>{}</title></rect>'
                 ).format(one.colour, _LEFT + n * room + (room - thick) / 2, foot, thick, height, tip)
             )
-    return _frame(name, title, _told(labels, series, say), labels, drawn, top=top, say=say)
+    return _frame(name, title, _told(labels, series, tell), labels, drawn, top=top, say=say)
 
 
 def lines(name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = seconds) -> Markup:

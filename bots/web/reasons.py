@@ -133,6 +133,8 @@ def _by_kind(kind: str, reason: str) -> tuple[str, str, str]:
             "Replay gives the messages to a fresh turn; the log names the error.",
             "replay",
         )
+    if kind == "budget":
+        return _by_budget(reason)
     if kind == "account":
         return (
             f"The account is parked: {reason or 'the platform refuses its token'}.",
@@ -140,3 +142,18 @@ def _by_kind(kind: str, reason: str) -> tuple[str, str, str]:
             "resume",
         )
     return ("The platform refused the message for good.", "Look at the message; send it again if the cause is gone.", "resend")
+
+
+def _by_budget(reason: str) -> tuple[str, str, str]:
+    which, _, bot = reason.partition(":")
+    if which == "month":
+        return (
+            f"The bot {bot} has spent what it may in this month (UTC). It says so to whoever writes, and the model is not asked.",
+            "Raise its budget on the bot's page, or wait for the next month.",
+            "dismiss",
+        )
+    return (
+        f"Somebody has used up what the bot {bot} may spend on one contact in a day (UTC), and was told to come back tomorrow.",
+        "Raise the budget on the bot's page if it is too small; it begins anew by itself each day.",
+        "dismiss",
+    )

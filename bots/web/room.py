@@ -23,6 +23,7 @@ from bots.web.figures import Numbers
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.threads import Threads
 from bots.web.views import Views
+from inference.catalog import Catalog
 
 T = TypeVar("T")
 Handler = Callable[[Request, Operator], Awaitable[Response]]
@@ -63,6 +64,7 @@ class Room:
     views: Views
     auth: Auth
     numbers: Numbers
+    catalog: Catalog
     #: Which pages there are and who may open or send them: (method, path, role).
     rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
 

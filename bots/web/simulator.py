@@ -18,10 +18,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bots.domain import DeliveryStatus
-from bots.errors import StorageUnavailable
+from bots.errors import MediaTooLarge, NotAPicture, StorageUnavailable
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.live import Live, Watcher
 from bots.web.loopback import is_local, is_same_origin
+from bots.web.media import picture_answer
 from bots.web.phone import Phone
 from bots.web.threads import Threads
 from bots.web.views import Views
@@ -32,12 +33,16 @@ _QUIET_S = 10.0
 _BREATH_S = 0.1
 _MAX_PAGES = 100
 _MAX_POST_BYTES = 64 * 1024
+#: A picture in base64, and the words beside it.
+_MAX_SAID_BYTES = 22 * 1024 * 1024 + _MAX_POST_BYTES
 
 _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     msgspec.DecodeError: (422, "this request cannot be read"),
     TooLarge: (413, "too large"),
     TooSlow: (408, "too slow"),
     StorageUnavailable: (503, "Postgres cannot take this now"),
+    MediaTooLarge: (413, "the picture is too large"),
+    NotAPicture: (422, "this is no picture that can be read: JPEG, PNG, WebP and GIF can"),
 }
 
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -46,12 +51,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a visitor typed as a contact. A second post with the same key changes nothing."""
+    """What a visitor typed as a contact, or showed. A second post with the same key changes nothing."""
 
     contact: Slug
     key: Annotated[str, msgspec.Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    text: Annotated[str, msgspec.Meta(max_length=4096)] = ""
     name: Annotated[str, msgspec.Meta(max_length=80)] = ""
+    #: In base64.
+    picture: bytes = b""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -79,6 +86,7 @@ class Simulator:
             Route("/chat/contacts", self._guarded(self._contacts)),
             Route("/chat/events", self._guarded(self._events)),
             Route("/chat/turns/{turn:uuid}", self._guarded(self._story)),
+            Route("/chat/pictures/{picture:uuid}", self._guarded(self._picture)),
             Route("/chat/messages", self._guarded(self._say), methods=["POST"]),
             Route("/chat/statuses", self._guarded(self._see), methods=["POST"]),
         ]
@@ -112,9 +120,19 @@ class Simulator:
         story = await self._threads.run(partial(self._phone.story, slug, turn))
         return _json({"error": "not found"}, 404) if story is None else _json(story)
 
+    async def _picture(self, request: Request) -> Response:
+        slug = msgspec.convert(request.query_params.get("contact"), Slug)
+        picture: UUID = request.path_params["picture"]
+        found = await self._threads.run(partial(self._phone.picture, slug, picture))
+        return _json({"error": "not found"}, 404) if found is None else picture_answer(found)
+
     async def _say(self, request: Request) -> Response:
-        said = await _read(request, Said)
-        await self._threads.run(partial(self._phone.say, slug=said.contact, key=said.key, words=said.text, name=said.name))
+        said = await _read(request, Said, max_bytes=_MAX_SAID_BYTES)
+        if not said.text and not said.picture:
+            raise msgspec.DecodeError
+        await self._threads.run(
+            partial(self._phone.say, slug=said.contact, key=said.key, words=said.text, name=said.name, picture=said.picture)
+        )
         self._live.read_again(said.contact)
         return _json({"stored": True})
 
@@ -183,10 +201,10 @@ def _event(name: str, data: bytes, number: str | None = None) -> bytes:
     return f"{head}event: {name}\ndata: ".encode() + data + b"\n\n"
 
 
-async def _read(request: Request, kind: type[Struct]) -> Struct:
+async def _read(request: Request, kind: type[Struct], *, max_bytes: int = _MAX_POST_BYTES) -> Struct:
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise msgspec.DecodeError
-    return msgspec.json.decode(await read_body(request, max_bytes=_MAX_POST_BYTES), type=kind)
+    return msgspec.json.decode(await read_body(request, max_bytes=max_bytes), type=kind)
 
 
 def _json(value: object, status: int = 200) -> Response:

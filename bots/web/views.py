@@ -8,6 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from bots.web.money import money
+
 HERE = Path(__file__).parent
 
 
@@ -20,6 +22,7 @@ class Views:
         )
         self._templates.filters["when"] = _when
         self._templates.filters["ago"] = _ago
+        self._templates.filters["money"] = money
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """Render a page that no cache keeps."""

@@ -14,6 +14,7 @@ from bots.domain import Role
 from tests.support import build
 from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
+from tests.support.models import seat_models
 from tests.support.operators import PASSWORD, make
 from tests.support.processes import until
 from tests.support.stack import Stack
@@ -38,6 +39,15 @@ PAGES = {
     "connect-form": "/admin/accounts/connect/whatsapp",
     "batches": "/admin/batches",
     "batch": "first:/admin/batches a[href^='/admin/batches/']",
+    "models": "/admin/models",
+    "models-new": "/admin/models/new?preset=own:llama-4-scout",
+    "models-new-retired": "/admin/models/new?preset=hosted:gemini-2.0-flash:0",
+    "endpoint": "/admin/models/endpoints/scout-a",
+    "endpoint-hosted": "/admin/models/endpoints/gpt-4o-openai",
+    "endpoint-remove": "/admin/models/endpoints/scout-a/remove",
+    "profile": "/admin/models/profiles/default",
+    "profile-empty": "/admin/models/profiles/thorough",
+    "usage": "/admin/usage",
     "attention": "/admin/attention",
     "operators": "/admin/operators",
     "audit": "/admin/audit",
@@ -61,7 +71,24 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         running.post(b"this is no JSON")
         submit(running.engine("web").execution_options(isolation_level="AUTOCOMMIT"), lines(3), bot="tester")
         until(lambda: running.one("select count(*) from outbox where status in ('delivered', 'read')") >= 2, what="both were answered")
+        _spend(running)
+        seat_models(running)
         yield running
+
+
+def _spend(stack: Stack) -> None:
+    """Let every day of the month have cost something, for talk and for batches, and most of a budget be used up."""
+    with stack.owner.begin() as connection:
+        connection.exec_driver_sql("""
+            insert into usage_days (tenant_id, day, bot_id, kind, endpoint, model, calls, tokens_in, tokens_cached, tokens_out, cost)
+            select b.tenant_id, d::date, b.id, k, e, 'Llama-4-Scout', 40 * n, 120000 * n, 90000 * n, 6000 * n, 0.021 * n * extract(day from d)
+            from bots b, generate_series(date_trunc('month', now() at time zone 'UTC'), now() at time zone 'UTC', interval '1 day') d,
+                (values ('talk', 'house', 3), ('talk', 'hosted', 1), ('batch', 'house', 2)) as x (k, e, n)
+            where b.name = 'tester'""")
+        connection.exec_driver_sql("""
+            update bots set budget_contact_day = 0.5, budget_month = (select sum(cost) * 1.2 from usage_days where bot_id = bots.id)
+            where name = 'tester'""")
+        connection.exec_driver_sql("update model_calls set cost = 0.00042")
 
 
 def _context(browser: Browser, look: str) -> BrowserContext:

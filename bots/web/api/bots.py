@@ -24,13 +24,15 @@ _NO_NUL = r"^[^\x00]*$"
 _MOST_VERSION = 2**31 - 1
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such bot or version."}}
 _MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "The name is taken, or something newer or in use is in the way."}}
-_CLEARED = ("apology_text", "language", "first_contact")
+_CLEARED = ("apology_text", "language", "first_contact", "budget_contact_day", "budget_month")
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=editor.MOST_NAME, pattern=editor.NAME)]
 _Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=editor.MOST_PERSONA, pattern=_NO_NUL)]
 _Profile = Annotated[str, StringConstraints(pattern=editor.PROFILE)]
 _Language = Annotated[str, StringConstraints(max_length=35, pattern=editor.LANGUAGE)]
 _Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=editor.MOST_WORDS, pattern=_NO_NUL)]
+_Budget = Annotated[float, Field(gt=0, le=editor.MOST_BUDGET, allow_inf_nan=False, description="USD; null: no limit.")]
+_MayLeave = Annotated[bool, Field(description="Whether conversations may go to an endpoint outside the house.")]
 _Said = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=_NO_NUL)]
 _Key = Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 _Thread = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
@@ -51,10 +53,13 @@ class NewBot(BaseModel):
     memory_on: bool = True
     language: _Language | None = None
     first_contact: _Words | None = None
+    data_may_leave: _MayLeave = False
+    budget_contact_day: _Budget | None = None
+    budget_month: _Budget | None = None
 
 
 class BotChange(BaseModel):
-    """What to change. What is left out stays; null takes the apology, the language or the first line away."""
+    """What to change. What is left out stays; null takes the apology, the language, the first line or a budget away."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,6 +74,9 @@ class BotChange(BaseModel):
     memory_on: bool | None = None
     language: _Language | None = None
     first_contact: _Words | None = None
+    data_may_leave: _MayLeave | None = None
+    budget_contact_day: _Budget | None = None
+    budget_month: _Budget | None = None
 
 
 class ToPublish(BaseModel):
@@ -107,6 +115,9 @@ class BotView:
     apology_text: str | None
     first_contact: str | None
     memory_on: bool
+    data_may_leave: bool
+    budget_contact_day: float | None
+    budget_month: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +209,9 @@ def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by 
                 memory_on=body.memory_on,
                 language=body.language,
                 first_contact=body.first_contact or None,
+                data_may_leave=body.data_may_leave,
+                budget_contact_day=body.budget_contact_day,
+                budget_month=body.budget_month,
             )
             if body.fallback_text:
                 bot = replace(bot, fallback_text=body.fallback_text)
@@ -343,6 +357,9 @@ def _view(bot: Bot, newest: int) -> BotView:
         apology_text=bot.apology_text,
         first_contact=bot.first_contact,
         memory_on=bot.memory_on,
+        data_may_leave=bot.data_may_leave,
+        budget_contact_day=bot.budget_contact_day,
+        budget_month=bot.budget_month,
     )
 
 

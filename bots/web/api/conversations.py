@@ -14,6 +14,7 @@ from bots.domain import Role
 from bots.storage.conversations import Head, State
 from bots.storage.dialogue import Bubble, Cost, Remembered, TurnSum
 from bots.storage.talk import Story
+from bots.storage.usage import ContactSpent
 from bots.web import marks
 from bots.web.auth import Operator
 from bots.web.conversations import LONGEST_ANSWER, Conversations, wrong_with
@@ -54,6 +55,7 @@ class One:
     turns: list[TurnSum]
     memories: list[Remembered]
     cost: Cost
+    spent: ContactSpent
     #: Where older lines begin; null: nothing is left.
     before: str | None
 
@@ -107,6 +109,7 @@ def router(room: Room) -> APIRouter:
             turns=list(found.turns),
             memories=list(found.memories),
             cost=found.cost,
+            spent=found.spent,
             before=marks.after_line(*found.bubbles[0].place) if found.has_more else None,
         )
 

@@ -22,6 +22,7 @@ _KINDS = {
     TroubleKind.TURN: "Dead turns",
     TroubleKind.SEND: "Sends",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
+    TroubleKind.BUDGET: "Budgets used up",
 }
 _BUTTONS = {
     Action.REPLAY: "Replay",

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from bots.domain import Bot, Role
 from bots.errors import Conflict, NameTaken
-from bots.storage import personas
+from bots.storage import personas, usage
 from bots.storage.database import hot, unit
 from bots.web import diff, editor
 from bots.web.auth import Operator
@@ -70,7 +70,7 @@ class BotPages:
                 return self._room.see_other(f"/admin/bots/{made.id}", flash="The bot is made. Try it here; then connect an account to it.")
             except Conflict as error:
                 errors = {"name": str(error)}
-        return await self._new_page(request, operator, _values(wanted), errors)
+        return await self._new_page(request, operator, _values(wanted) | _as_typed(form, errors), errors)
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         return await self._show_page(request, operator)
@@ -86,16 +86,23 @@ class BotPages:
     ) -> Response:
         identity: UUID = request.path_params["bot"]
 
-        def read() -> tuple[Bot, list[personas.Version], list[str], list[str]]:
+        def read() -> tuple[Bot, list[personas.Version], list[str], list[str], list[str]]:
             with unit(self._room.web) as connection:
+                found = editor.wanted(connection, tenant=operator.tenant_id, bot=identity)
                 return (
-                    editor.wanted(connection, tenant=operator.tenant_id, bot=identity),
+                    found,
                     personas.versions(connection, tenant=operator.tenant_id, bot=identity),
                     personas.used_by(connection, tenant=operator.tenant_id, bot=identity),
                     personas.profiles(connection),
+                    usage.unpriced(connection, tenant=operator.tenant_id, profile=found.profile),
                 )
 
-        bot, versions, accounts, profiles = await self._room.do(read)
+        def read_spent() -> float:
+            with hot(self._room.crossing) as connection:
+                return usage.of_bot(connection, tenant=operator.tenant_id, bot=identity)
+
+        bot, versions, accounts, profiles, unpriced = await self._room.do(read)
+        spent = await self._room.do(read_spent)
         return self._room.render(
             request,
             operator,
@@ -108,6 +115,8 @@ class BotPages:
             accounts=accounts,
             profiles=profiles,
             languages=_LANGUAGES,
+            spent=spent,
+            unpriced=unpriced,
             values=values or _values(replace(bot, persona=versions[0].text)),
             errors=errors or {},
         )
@@ -140,7 +149,7 @@ class BotPages:
                 # Shown once: saved again, what was typed here goes on top of what the other saved.
                 errors = {"persona": f"{error} Compare below; save again to put your wording on top."}
                 base = None
-        return await self._show_page(request, operator, values=_values(wanted), errors=errors, base=base)
+        return await self._show_page(request, operator, values=_values(wanted) | _as_typed(form, errors), errors=errors, base=base)
 
     async def _version(self, request: Request, operator: Operator) -> Response:
         identity, number = request.path_params["bot"], request.path_params["version"]
@@ -201,7 +210,20 @@ def _values(bot: Bot) -> dict[str, str]:
         "first_contact": bot.first_contact or "",
         "apology_text": bot.apology_text or "",
         "memory_on": "on" if bot.memory_on else "",
+        "data_may_leave": "on" if bot.data_may_leave else "",
+        "budget_contact_day": _typed(bot.budget_contact_day),
+        "budget_month": _typed(bot.budget_month),
     }
+
+
+def _as_typed(form: Mapping[str, str], errors: Mapping[str, str]) -> dict[str, str]:
+    """What was typed into fields that cannot be read."""
+    return {key: form[key] for key in errors if key in form}
+
+
+def _typed(usd: float | None) -> str:
+    """A budget as it is typed."""
+    return "" if usd is None else f"{usd:.9f}".rstrip("0").rstrip(".")
 
 
 def _number(word: str) -> int | None:

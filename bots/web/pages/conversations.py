@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +21,7 @@ from bots.storage.dialogue import Bubble, Dialogue, TurnSum
 from bots.web import marks
 from bots.web.auth import Operator
 from bots.web.conversations import Conversations, wrong_with
+from bots.web.media import picture_answer
 from bots.web.pictures import seconds
 from bots.web.reasons import explain
 from bots.web.room import Room
@@ -39,6 +39,15 @@ STATUS_WORDS = {
     "delivered": "delivered",
     "read": "read",
     "failed": "not sent",
+}
+#: Why a picture is not shown.
+PICTURE_WORDS = {
+    "unreachable": "the platform did not hand it over",
+    "gone": "the platform does not have it any more",
+    "forbidden_address": "its address is none of the platform's (CHINWAG_MEDIA_HOSTS)",
+    "too_large": "it is too large",
+    "not_a_picture": "its bytes are no picture",
+    "too_old": "its time is over",
 }
 
 
@@ -62,6 +71,7 @@ class ConversationPages:
             room.page("/admin/conversations", self._list),
             room.page(one, self._show),
             room.page(one + "/turns/{turn:uuid}", self._story),
+            room.page(one + "/pictures/{picture:uuid}", self._picture),
             room.post(one + "/take", self._take, role=Role.AGENT),
             room.post(one + "/answer", self._answer, role=Role.AGENT),
             room.post(one + "/give-back", self._give_back, role=Role.AGENT),
@@ -125,6 +135,7 @@ class ConversationPages:
             "is_newest": before is None,
             "waits": _waits,
             "status_words": STATUS_WORDS,
+            "picture_words": PICTURE_WORDS,
             "say_seconds": seconds,
             "mine": page.head.taken_by == operator.name,
         }
@@ -156,6 +167,10 @@ class ConversationPages:
         prompts = [_prompt(call.prompt) for call in story.calls]
         template = "turn_part.html" if "part" in request.query_params else "turn.html"
         return self._room.render(request, operator, template, head=head, story=story, prompts=prompts, say_seconds=seconds)
+
+    async def _picture(self, request: Request, operator: Operator) -> Response:
+        conversation, picture = request.path_params["conversation"], request.path_params["picture"]
+        return picture_answer(await self._room.do(partial(self._conversations.picture, operator.tenant_id, conversation, picture)))
 
     async def _take(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
@@ -216,10 +231,22 @@ def _waits(head: Head) -> str:
     return seconds(waited // 60 * 60) if waited >= 120 else "1 min"
 
 
+class _Asked(msgspec.Struct):
+    """One message of a prompt, as it is kept."""
+
+    role: str = "?"
+    content: str = ""
+    images: int = 0
+
+
 def _prompt(prompt: object) -> list[tuple[str, str]]:
     """A prompt as pairs of role and words; a form that is not known is shown as it is."""
     try:
-        messages: Sequence[dict[str, str]] = msgspec.convert(prompt, list[dict[str, str]])
+        messages = msgspec.convert(prompt, list[_Asked])
     except msgspec.ValidationError:
         return [("prompt", msgspec.json.format(msgspec.json.encode(prompt)).decode())]
-    return [(message.get("role", "?"), message.get("content", "")) for message in messages]
+    return [(message.role + _beside(message.images), message.content) for message in messages]
+
+
+def _beside(images: int) -> str:
+    return f", with {images} {'picture' if images == 1 else 'pictures'}" if images else ""

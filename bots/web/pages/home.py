@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bots.storage import attention
+from bots.storage import attention, usage
 from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Bucket, Figures, Span
@@ -25,6 +25,7 @@ _KINDS = {
     TroubleKind.TURN: "Dead turns",
     TroubleKind.SEND: "Sends unknown or failed",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
+    TroubleKind.BUDGET: "Budgets used up",
 }
 
 
@@ -51,7 +52,7 @@ class HomePages:
     async def _show(self, request: Request, operator: Operator) -> Response:
         span = Span.WEEK if request.query_params.get("span") == "week" else Span.DAY
         figures = await self._room.do(partial(self._room.numbers.read, operator.tenant_id, span))
-        overview, troubles = await self._room.do(partial(self._look, operator.tenant_id))
+        overview, troubles, spent = await self._room.do(partial(self._look, operator.tenant_id))
         return self._room.render(
             request,
             operator,
@@ -59,15 +60,17 @@ class HomePages:
             overview=overview,
             parts=_parts(overview),
             figures=figures,
+            spent=spent,
             pictures=draw(figures),
             say_seconds=seconds,
             say_whole=whole,
             troubles=[(_KINDS[kind], kind.value, found) for kind, found in troubles.items() if found],
         )
 
-    def _look(self, tenant: UUID) -> tuple[attention.Overview, dict[TroubleKind, int]]:
+    def _look(self, tenant: UUID) -> tuple[attention.Overview, dict[TroubleKind, int], float]:
         with hot(self._room.crossing) as connection:
-            return attention.overview(connection, tenant=tenant), attention.count(connection, tenant=tenant)
+            troubles = attention.count(connection, tenant=tenant)
+            return attention.overview(connection, tenant=tenant), troubles, usage.spent_by_all(connection, tenant=tenant)
 
 
 def draw(figures: Figures) -> list[Picture]:

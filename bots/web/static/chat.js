@@ -2,6 +2,7 @@
 
 import { $, clock, make, ticks, words } from "./dom.js";
 import { tell } from "./happened.js";
+import { attached, detach, pictures, watchForPictures } from "./pictures.js";
 
 const NAMES = ["Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farid", "Greta", "Hana", "Ines", "Jonas", "Keiko", "Luz", "Marta", "Noor",
   "Otto", "Priya", "Quim", "Rosa", "Sven", "Tariq", "Uma", "Vera", "Wanda", "Xavi", "Yara", "Zoe"];
@@ -62,6 +63,7 @@ function switchTo(slug) {
   $("face").className = style;
   $("face").textContent = text;
   $("name").textContent = contact.name;
+  detach();
   $("log").replaceChildren();
   $("story").replaceChildren(make("p", { class: "empty" }, "Say something; each step of the answer will be shown here."));
   document.title = `${contact.name} · Chinwag`;
@@ -108,7 +110,7 @@ function banner(text) {
 
 function connected(yes) {
   banner(yes ? "" : "Connection lost, reconnecting …");
-  if (yes) state.posting.filter((line) => line.failed).forEach(post);
+  if (yes) state.posting.filter((line) => line.failed && !line.why).forEach(post);
 }
 
 setInterval(() => { if (source && Date.now() - heard > SILENT_MS) { connected(false); listen(); } }, 5000);
@@ -136,7 +138,7 @@ function showLines() {
   lines.forEach((line, index) => {
     const before = lines[index - 1];
     if (before?.conversation && line.conversation && before.conversation !== line.conversation) rows.push(divider(line, old));
-    const print = JSON.stringify([line.status, line.failed, line.turn, line.text.length, before?.side, state.story]);
+    const print = JSON.stringify([line.status, line.failed, line.turn, line.text.length, before?.side, state.story, line.why, line.pictures]);
     const kept = old.get(line.id);
     rows.push(kept?.dataset.print === print ? kept : bubble(line, print, before?.side !== line.side));
   });
@@ -156,13 +158,14 @@ function bubble(line, print, first) {
   const mine = line.side === "in";
   const body = line.supported === false || line.kind !== "message" ? make("div", { class: "words" }, make("em", { class: "kind" }, `[${line.kind === "message" ? line.content_type : line.kind}] `), line.text) : words(line.text);
   const foot = make("div", { class: "foot" });
-  if (line.failed) foot.append(make("button", { class: "again", type: "button", onclick: () => post(line) }, "Not sent. Try again"));
+  if (line.why) foot.append(make("span", { class: "again" }, `Not sent: ${line.why}`));
+  else if (line.failed) foot.append(make("button", { class: "again", type: "button", onclick: () => post(line) }, "Not sent. Try again"));
   if (!mine && line.turn) {
     foot.append(make("button", { type: "button", class: "why", "aria-pressed": String(state.story === line.turn), onclick: () => pick(line.turn) }, "what happened"));
   }
   foot.append(make("time", { datetime: line.at }, clock(line.at)), ticks(line.status));
   return make("div", { class: `row ${mine ? "out" : "in"}${first ? " first" : ""}`, "data-id": line.id, "data-print": print },
-    make("div", { class: "bubble" }, make("span", { class: "hidden" }, mine ? `${state.name}: ` : "Bot: "), body, foot));
+    make("div", { class: "bubble" }, make("span", { class: "hidden" }, mine ? `${state.name}: ` : "Bot: "), pictures(line, state.slug), line.text || !line.pictures?.length ? body : null, foot));
 }
 
 function showWork() {
@@ -186,10 +189,11 @@ async function send(url, value) {
   return fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) }).catch(() => null);
 }
 
-function say(text) {
+function say(text, picture) {
   const line = {
     id: crypto.randomUUID(), side: "in", kind: "message", supported: true, text, at: new Date().toISOString(), status: "posting",
     before: (state.talk?.lines ?? []).filter((one) => one.side === "in").length + state.posting.length, failed: false, stored: false,
+    why: "", content_type: picture ? "image" : "text", picture: picture?.base64, pictures: picture ? [{ id: "", state: "here", canvas: picture.canvas }] : [],
   };
   state.posting.push(line);
   showLines();
@@ -201,8 +205,10 @@ async function post(line) {
   const { slug, name, version } = state;
   line.failed = false;
   // The line's id is the key: a repeated post changes nothing.
-  const answer = await send("/chat/messages", { contact: slug, key: line.id, text: line.text, name });
+  const answer = await send("/chat/messages", { contact: slug, key: line.id, text: line.text, name, ...(line.picture ? { picture: line.picture } : {}) });
   if (version !== state.version) return;
+  // A picture that cannot be read stays so.
+  line.why = [413, 422].includes(answer?.status) ? (await answer.json()).error : "";
   line.stored = Boolean(answer?.ok);
   line.failed = !line.stored;
   if (line.stored) line.status = "sent";
@@ -263,11 +269,12 @@ function unfold(open) {
 
 $("compose").addEventListener("submit", (event) => {
   event.preventDefault();
-  const text = $("words").value.trim();
-  if (!text) return;
+  const text = $("words").value.trim(), picture = attached();
+  if (!text && !picture) return;
   state.story = null;
   $("words").value = "";
-  say(text);
+  detach();
+  say(text, picture);
 });
 $("words").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -275,6 +282,7 @@ $("words").addEventListener("keydown", (event) => {
     $("compose").requestSubmit();
   }
 });
+watchForPictures(banner);
 $("new-contact").addEventListener("click", () => { newContact(); $("words").focus(); });
 $("toggle").addEventListener("click", () => unfold($("toggle").getAttribute("aria-expanded") !== "true"));
 $("close").addEventListener("click", () => { unfold(false); $("toggle").focus(); });

@@ -15,6 +15,16 @@ export function make(tag, attributes = {}, ...children) {
 
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
+// USD as the admin pages write it (bots/web/money.py): $12.34, and below a dollar three digits that count.
+export function money(usd) {
+  if (usd === null || usd === undefined) return "no price";
+  if (Math.abs(usd) >= 1) return `$${usd.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  if (usd === 0) return "$0";
+  const digits = Math.min(100, Math.max(2, 2 - Math.floor(Math.log10(Math.abs(usd)))));
+  const [whole, parts] = usd.toFixed(digits).split(".");
+  return `$${whole}.${parts.replace(/0+$/, "").padEnd(2, "0")}`;
+}
+
 // Text with the few marks that chat apps know: ``` blocks, `code`, *bold*, _italic_.
 export function words(text) {
   const out = make("div", { class: "words" });

@@ -1,6 +1,6 @@
 // The panel "what happened": one turn's steps, memories, prompt, tokens and attempts.
 
-import { clock, make } from "./dom.js";
+import { clock, make, money } from "./dom.js";
 
 const SAID = {
   received: "Message stored in the inbox", claimed: "A worker claimed the conversation", apologised: "Apologised",
@@ -25,12 +25,19 @@ const heading = (text) => make("h3", {}, text);
 const count = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString());
 const millis = (value) => (value === null || value === undefined ? "–" : value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(2)} s`);
 
+// Of all calls of the turn; null where none has a price.
+function cost(story) {
+  const known = story.calls.map((call) => call.cost).filter((one) => one !== null && one !== undefined);
+  return known.length ? known.reduce((sum, one) => sum + one, 0) : null;
+}
+
 function summary(story, call) {
   const tile = (value, label) => make("li", {}, make("b", {}, value), make("span", {}, label));
   return make("ul", { class: "sum", "aria-label": `Turn ${story.number}` },
     tile(`#${story.number}`, story.reason ? `${story.state}: ${story.reason}` : story.state),
     tile(count(call?.tokens_in), "tokens in"), tile(count(call?.tokens_cached), "cached"), tile(count(call?.tokens_out), "tokens out"),
-    tile(millis(call?.first_token_ms), "first token"), tile(millis(call?.total_ms), "model in all"));
+    tile(millis(call?.first_token_ms), "first token"), tile(millis(call?.total_ms), "model in all"),
+    ...(call ? [tile(money(cost(story)), "cost")] : []));
 }
 
 function steps(story) {
@@ -59,7 +66,7 @@ function prompts(story) {
     return make("details", { open: last, class: "call" },
       make("summary", {}, `${call.model} · ${messages.length} messages · ${call.outcome}${story.calls.length > 1 ? ` · call ${call.attempt}` : ""}`),
       ...messages.map((message) => make("div", { class: `prompt ${message.role}` },
-        make("div", { class: "role" }, String(message.role)),
+        make("div", { class: "role" }, message.images ? `${message.role} · ${message.images} ${message.images === 1 ? "picture" : "pictures"}` : String(message.role)),
         make("pre", {}, typeof message.content === "string" ? message.content : JSON.stringify(message.content, null, 1)))));
   });
 }

@@ -1,0 +1,231 @@
+"""Endpoints over JSON: connect, change, replace the key, measure anew, remove. A key goes in and never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import Connection
+from starlette.responses import JSONResponse, Response
+
+from bots.domain import Role
+from bots.storage import endpoints
+from bots.storage.database import hot, unit
+from bots.storage.endpoints import EndpointRow, Form
+from bots.web import endpoint_forms, endpoint_words, models
+from bots.web.auth import Operator
+from bots.web.endpoint_forms import MOST_KEY, MOST_MODEL, MOST_PRICE, MOST_URL, NAME, Unfit, Wish
+from bots.web.room import Room
+
+_NO_NUL = r"^[^\x00]*$"
+_MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such endpoint."}}
+_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "The name is taken."}}
+_MAY_BE_UNFIT: dict[int | str, dict[str, Any]] = {422: {"description": "What was said of it cannot be used; `fields` says why."}}
+
+_Name = Annotated[str, StringConstraints(max_length=40, pattern=NAME)]
+_Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_URL, pattern=_NO_NUL)]
+_Model = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_MODEL, pattern=_NO_NUL)]
+_Key = Annotated[str, StringConstraints(min_length=1, max_length=MOST_KEY, pattern=r"^[\x21-\x7e]*$")]
+_Usd = Annotated[float, Field(ge=0, le=MOST_PRICE, allow_inf_nan=False, description="USD for a million tokens; null: not known.")]
+
+
+class Endpoint(BaseModel):
+    """A model server. What is left out of a change becomes what stands here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: _Name
+    #: Base address up to and including /v1.
+    url: _Url
+    #: Its name on that server.
+    model: _Model
+    #: Whether what people write leaves the house on the way to it.
+    leaves_house: bool = True
+    price_in: _Usd | None = None
+    price_cached: _Usd | None = None
+    price_out: _Usd | None = None
+
+
+class NewEndpoint(Endpoint):
+    """A model server to connect."""
+
+    api_key: _Key | None = None
+    #: A hosted endpoint that asks for no key.
+    no_key: bool = False
+    #: Connect a model that the catalog says is switched off.
+    retired_ok: bool = False
+
+
+class NewKey(BaseModel):
+    """A key that takes the place of another; null takes it away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    api_key: _Key | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraitsView:
+    """What an endpoint really does, as the probe measured it; null: it was not measured."""
+
+    context: int | None
+    vision: bool | None
+    json_schema: bool | None
+    reasoning: bool | None
+    system_role: bool | None
+    roles_alternate: bool | None
+    parses_tokens: bool | None
+    priority: bool | None
+    cache_salt: bool | None
+    ranks: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointView:
+    """An endpoint without its key."""
+
+    name: str
+    url: str
+    model: str
+    leaves_house: bool
+    price_in: float | None
+    price_cached: float | None
+    price_out: float | None
+    has_key: bool
+    profiles: list[str]
+    #: ok: measured; bad: it cannot be used, the notes say why; wait: not probed yet.
+    state: str
+    probed_at: datetime | None
+    traits: TraitsView
+    #: What the probe found that an operator should know, a sentence each.
+    notes: list[str]
+    #: What the catalog has to say of the model: a licence that does not hold in the EU, a day on which it is switched off.
+    warnings: list[str]
+
+
+def router(room: Room) -> APIRouter:
+    """Build the endpoints of endpoints."""
+    api = APIRouter(prefix="/api/v1/endpoints", tags=["endpoints"])
+    _look_and_connect(api, room)
+    _change(api, room)
+    return api
+
+
+def _look_and_connect(api: APIRouter, room: Room) -> None:
+    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
+
+    @api.get("")
+    async def list_endpoints(operator: Operator = viewer) -> list[EndpointView]:
+        """List all endpoints, by name."""
+
+        def read() -> list[EndpointView]:
+            with hot(room.web) as connection:
+                return [_view(room, row) for row in endpoints.list_all(connection, operator.tenant_id)]
+
+        return await room.do(read)
+
+    @api.post("", status_code=201, responses=_MAY_CONFLICT | _MAY_BE_UNFIT)
+    async def add(body: NewEndpoint, operator: Operator = acting) -> EndpointView:
+        """Connect an endpoint; a worker measures it within seconds."""
+
+        def go(connection: Connection) -> EndpointRow:
+            wish = Wish(form=_form(body), api_key=body.api_key or "", no_key=body.no_key, retired_ok=body.retired_ok)
+            endpoint_forms.admit(wish, room.catalog, today=datetime.now(UTC).date())
+            return models.add(connection, room.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
+
+        return await _write(room, go)
+
+    @api.get("/{name}", responses=_MAY_MISS)
+    async def get_endpoint(name: str, operator: Operator = viewer) -> EndpointView:
+        """Read one endpoint with what was measured of it."""
+
+        def read() -> EndpointView:
+            with hot(room.web) as connection:
+                return _view(room, models.wanted(connection, tenant=operator.tenant_id, name=name))
+
+        return await room.do(read)
+
+
+def _change(api: APIRouter, room: Room) -> None:
+    acting = room.may(Role.OPERATOR)
+
+    @api.put("/{name}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
+    async def change(name: str, body: Endpoint, operator: Operator = acting) -> EndpointView:
+        """Give an endpoint new values. Another model or address is measured anew; on another server it loses its key."""
+        return await _write(room, lambda at: models.change(at, _form(body), tenant=operator.tenant_id, name=name, actor=operator.name))
+
+    @api.put("/{name}/key", responses=_MAY_MISS | _MAY_BE_UNFIT)
+    async def put_key(name: str, body: NewKey, operator: Operator = acting) -> EndpointView:
+        """Replace the key, or take it away; a worker tries it within seconds."""
+
+        def go(connection: Connection) -> EndpointRow:
+            models.set_key(connection, room.keyring, tenant=operator.tenant_id, name=name, api_key=body.api_key, actor=operator.name)
+            return models.wanted(connection, tenant=operator.tenant_id, name=name)
+
+        return await _write(room, go)
+
+    @api.post("/{name}/probe", status_code=202, responses=_MAY_MISS)
+    async def probe(name: str, operator: Operator = acting) -> EndpointView:
+        """Let a worker measure it anew; `state` is `wait` until then."""
+
+        def go(connection: Connection) -> EndpointRow:
+            models.probe(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
+            return models.wanted(connection, tenant=operator.tenant_id, name=name)
+
+        return await _write(room, go)
+
+    @api.delete("/{name}", status_code=204, responses=_MAY_MISS)
+    async def remove(name: str, operator: Operator = acting) -> Response:
+        """Remove an endpoint with its key, out of every profile too."""
+
+        def go() -> None:
+            with unit(room.web) as connection:
+                models.remove(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
+
+        await room.do(go)
+        return Response(status_code=204)
+
+
+async def _write(room: Room, work: Callable[[Connection], EndpointRow]) -> EndpointView:
+    def go() -> EndpointView:
+        with unit(room.web) as connection:
+            return _view(room, work(connection))
+
+    try:
+        return await room.do(go)
+    except Unfit as error:
+        return unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
+
+
+def unfit(error: Unfit) -> Response:
+    """Answer what cannot be used: why, by field."""
+    return JSONResponse({"error": str(error), "fields": error.errors}, status_code=422, headers={"Cache-Control": "no-store"})
+
+
+def _form(body: Endpoint) -> Form:
+    prices = {"price_in": body.price_in, "price_cached": body.price_cached, "price_out": body.price_out}
+    return endpoint_forms.checked(name=body.name, url=body.url, model=body.model, leaves_house=body.leaves_house, prices=prices)
+
+
+def _view(room: Room, row: EndpointRow) -> EndpointView:
+    traits = {key: row.traits.get(key) for key in TraitsView.__dataclass_fields__}
+    return EndpointView(
+        name=row.name,
+        url=row.url,
+        model=row.model,
+        leaves_house=row.leaves_house,
+        price_in=row.price_in,
+        price_cached=row.price_cached,
+        price_out=row.price_out,
+        has_key=row.key is not None,
+        profiles=list(row.profiles),
+        state=endpoint_words.standing(row).state,
+        probed_at=row.probed_at,
+        traits=TraitsView(**traits),
+        notes=list(row.notes),
+        warnings=endpoint_words.warnings(row, room.catalog, today=datetime.now(UTC).date()),
+    )

@@ -1,0 +1,232 @@
+"""The models' pages: all endpoints and profiles, connecting an endpoint, and each endpoint with what was measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bots.domain import Role
+from bots.errors import NameTaken
+from bots.storage.database import unit
+from bots.storage.endpoints import EndpointRow
+from bots.web import endpoint_forms, endpoint_words, models, presets
+from bots.web.auth import Operator
+from bots.web.endpoint_forms import Unfit
+from bots.web.models import Shown
+from bots.web.room import Room
+
+_MOST_TYPED = 2100
+
+
+class ModelPages:
+    """The endpoints of the pages."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        at = "/admin/models/endpoints/{name}"
+        self.routes = [
+            room.page("/admin/models", self._list),
+            room.page("/admin/models/new", self._new, role=Role.OPERATOR),
+            room.post("/admin/models/new", self._add, role=Role.OPERATOR),
+            room.page(at, self._show),
+            room.post(at, self._change, role=Role.OPERATOR),
+            room.post(f"{at}/key", self._set_key, role=Role.OPERATOR),
+            room.post(f"{at}/probe", self._probe, role=Role.OPERATOR),
+            room.page(f"{at}/remove", self._ask_removal, role=Role.OPERATOR),
+            room.post(f"{at}/remove", self._remove, role=Role.OPERATOR),
+        ]
+
+    async def _list(self, request: Request, operator: Operator) -> Response:
+        shown = await self._room.do(partial(look, self._room, operator))
+        template = "models_part.html" if "part" in request.query_params else "models.html"
+        return self._room.render(request, operator, template, **about(self._room, shown), values={}, errors={})
+
+    async def _new(self, request: Request, operator: Operator) -> Response:
+        chosen = presets.preset(self._room.catalog, request.query_params.get("preset", ""))
+        return self._new_page(request, operator, chosen, _begun(chosen), {})
+
+    def _new_page(
+        self, request: Request, operator: Operator, chosen: presets.Preset | None, values: Mapping[str, str], errors: Mapping[str, str]
+    ) -> Response:
+        catalog, today = self._room.catalog, _today()
+        url, model = values.get("url", ""), values.get("model", "")
+        leaves = bool(values.get("leaves_house"))
+        over = presets.ended(catalog, model, today=today, url=url) if leaves else ""
+        ending = presets.ending(catalog, model, today=today, url=url) if leaves and not over else ""
+        return self._room.render(
+            request,
+            operator,
+            "endpoint_new.html",
+            status=422 if errors else 200,
+            presets=[(one.key, one.title, _is_over(one, today)) for one in presets.presets(catalog)],
+            chosen=chosen,
+            over=over,
+            notices=[words for words in (over, ending, presets.licence(catalog, model)) if words],
+            instead=presets.instead_of(catalog, model) if over else None,
+            values=values,
+            errors=errors,
+        )
+
+    async def _add(self, request: Request, operator: Operator) -> Response:
+        room, form = self._room, await self._room.form(request)
+
+        def add() -> EndpointRow:
+            wish = endpoint_forms.read(form)
+            endpoint_forms.admit(wish, room.catalog, today=_today())
+            with unit(room.web) as connection:
+                return models.add(connection, room.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
+
+        try:
+            row = await room.do(add)
+        except Unfit as error:
+            errors = error.errors
+        except NameTaken as error:
+            errors = {"name": str(error)}
+        else:
+            return room.see_other(f"/admin/models/endpoints/{row.name}", flash="Connected. A worker measures it now.")
+        chosen = presets.preset(room.catalog, form.get("preset", ""))
+        return self._new_page(request, operator, chosen, _typed(form), errors)
+
+    async def _show(self, request: Request, operator: Operator) -> Response:
+        if "part" in request.query_params:
+            shown, row = await self._read(request, operator)
+            return self._room.render(request, operator, "endpoint_part.html", row=row, **about(self._room, shown))
+        return await self._page(request, operator)
+
+    async def _page(
+        self, request: Request, operator: Operator, *, values: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
+    ) -> Response:
+        shown, row = await self._read(request, operator)
+        return self._room.render(
+            request,
+            operator,
+            "endpoint.html",
+            status=422 if errors else 200,
+            row=row,
+            values=values or endpoint_forms.typed_of(row),
+            errors=errors or {},
+            **about(self._room, shown),
+        )
+
+    async def _read(self, request: Request, operator: Operator) -> tuple[Shown, EndpointRow]:
+        name: str = request.path_params["name"]
+
+        def read() -> tuple[Shown, EndpointRow]:
+            with unit(self._room.web) as connection:
+                row = models.wanted(connection, tenant=operator.tenant_id, name=name)
+                return models.look(connection, tenant=operator.tenant_id), row
+
+        return await self._room.do(read)
+
+    async def _change(self, request: Request, operator: Operator) -> Response:
+        room, form, name = self._room, await self._room.form(request), request.path_params["name"]
+
+        def change() -> tuple[EndpointRow, EndpointRow]:
+            with unit(room.web) as connection:
+                before = models.wanted(connection, tenant=operator.tenant_id, name=name)
+                wanted = endpoint_forms.read(form).form
+                return before, models.change(connection, wanted, tenant=operator.tenant_id, name=name, actor=operator.name)
+
+        try:
+            before, row = await room.do(change)
+        except Unfit as error:
+            return await self._page(request, operator, values=_typed(form), errors=error.errors)
+        except NameTaken as error:
+            return await self._page(request, operator, values=_typed(form), errors={"name": str(error)})
+        lost = before.key is not None and row.key is None
+        flash = "Saved. The address is on another server: its key was taken away, type it anew." if lost else "Saved."
+        return room.see_other(f"/admin/models/endpoints/{row.name}", flash=flash)
+
+    async def _set_key(self, request: Request, operator: Operator) -> Response:
+        room, form, name = self._room, await self._room.form(request), request.path_params["name"]
+        api_key = None if form.get("then") == "remove" else form.get("api_key", "")[:_MOST_TYPED]
+
+        def put() -> None:
+            with unit(room.web) as connection:
+                models.set_key(connection, room.keyring, tenant=operator.tenant_id, name=name, api_key=api_key, actor=operator.name)
+
+        try:
+            await room.do(put)
+        except Unfit as error:
+            return await self._page(request, operator, errors=error.errors)
+        said = "The key is taken away." if api_key is None else "The key is replaced; a worker tries it now."
+        return room.see_other(f"/admin/models/endpoints/{name}", flash=said)
+
+    async def _probe(self, request: Request, operator: Operator) -> Response:
+        room, name = self._room, request.path_params["name"]
+
+        def ask() -> None:
+            with unit(room.web) as connection:
+                models.probe(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
+
+        await room.do(ask)
+        return room.see_other(f"/admin/models/endpoints/{name}", flash="A worker measures it now.")
+
+    async def _ask_removal(self, request: Request, operator: Operator) -> Response:
+        shown, row = await self._read(request, operator)
+        using = [one for one in shown.profiles if one.name in row.profiles]
+        return self._room.render(request, operator, "endpoint_remove.html", row=row, using=using)
+
+    async def _remove(self, request: Request, operator: Operator) -> Response:
+        room, name = self._room, request.path_params["name"]
+
+        def remove() -> None:
+            with unit(room.web) as connection:
+                models.remove(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
+
+        await room.do(remove)
+        return room.see_other("/admin/models", flash=f"{name} is removed.")
+
+
+def look(room: Room, operator: Operator) -> Shown:
+    """Read everything of an operator's tenant."""
+    with unit(room.web) as connection:
+        return models.look(connection, tenant=operator.tenant_id)
+
+
+def about(room: Room, shown: Shown) -> dict[str, Any]:
+    """What the templates say of endpoints and profiles."""
+    today = _today()
+    warnings = {row.name: endpoint_words.warnings(row, room.catalog, today=today) for row in shown.endpoints}
+    known: dict[str, list[str]] = {}
+    for name, found in warnings.items():
+        for words in found:
+            known.setdefault(words, []).append(name)
+    return {
+        "shown": shown,
+        "standing": endpoint_words.standing,
+        "host": endpoint_words.host,
+        "facts": endpoint_words.facts,
+        "warnings": warnings,
+        #: The same, each warning once with the names of the endpoints.
+        "known": list(known.items()),
+    }
+
+
+def _begun(chosen: presets.Preset | None) -> dict[str, str]:
+    """What a form begins with."""
+    if chosen is None:
+        return {"leaves_house": "on"}
+    offer = chosen.offer
+    prices = {} if offer is None else {"price_in": offer.tokens_in, "price_cached": offer.tokens_cached, "price_out": offer.tokens_out}
+    values = {"name": chosen.name, "url": chosen.url, "model": chosen.model, "leaves_house": "on" if chosen.leaves_house else ""}
+    return values | {key: endpoint_forms.typed_price(usd) for key, usd in prices.items()}
+
+
+def _is_over(one: presets.Preset, today: date) -> bool:
+    retired = (one.offer.retired_on if one.offer else None) or one.row.retired_on
+    return retired is not None and retired <= today
+
+
+def _typed(form: Mapping[str, str]) -> dict[str, str]:
+    """What was typed, without the key: it is not sent back."""
+    return {key: value for key, value in form.items() if key not in {"csrf", "api_key"}}
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

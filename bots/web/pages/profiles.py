@@ -1,0 +1,91 @@
+"""A profile's page: which endpoints answer, in which order, which of them stand for one another, and who is answered by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bots.domain import Role
+from bots.errors import Conflict, NotFound
+from bots.storage.database import unit
+from bots.web import models, tiers
+from bots.web.auth import Operator
+from bots.web.models import Profile
+from bots.web.pages.models import about, look
+from bots.web.room import Room
+from bots.web.tiers import Tiers
+
+#: What a button of the page does to the order: each is one endpoint's.
+_MOVES: Mapping[str, Callable[[Tiers, str], Tiers]] = {
+    "add": tiers.added,
+    "drop": tiers.dropped,
+    "up": tiers.raised,
+    "down": tiers.lowered,
+    "join": tiers.joined,
+}
+
+
+class ProfilePages:
+    """The endpoints of the pages."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.routes = [
+            room.page("/admin/models/profiles", self._find),
+            room.page("/admin/models/profiles/{profile}", self._show),
+            room.post("/admin/models/profiles/{profile}", self._arrange, role=Role.OPERATOR),
+        ]
+
+    async def _find(self, request: Request, operator: Operator) -> Response:
+        """Lead to a profile by its name, one that nobody described yet too."""
+        name = request.query_params.get("name", "").strip()[:80]
+        shown = await self._room.do(partial(look, self._room, operator))
+        try:
+            return self._room.see_other(f"/admin/models/profiles/{shown.profile(name).name}")
+        except NotFound:
+            errors = {"name": "Small letters, digits, dots and dashes, as in default."}
+        values = about(self._room, shown) | {"values": {"name": name}, "errors": errors}
+        return self._room.render(request, operator, "models.html", status=422, **values)
+
+    async def _show(self, request: Request, operator: Operator) -> Response:
+        return await self._page(request, operator)
+
+    async def _page(self, request: Request, operator: Operator, *, refusal: str = "") -> Response:
+        shown = await self._room.do(partial(look, self._room, operator))
+        profile = shown.profile(request.path_params["profile"])
+        inside = {name for tier in profile.order for name in tier}
+        rest = [(row.name, f"{row.name}: {row.model}") for row in shown.endpoints if row.name not in inside]
+        values = about(self._room, shown) | {"profile": profile, "rest": rest, "refusal": refusal, "can": partial(_can, profile)}
+        return self._room.render(request, operator, "profile.html", status=409 if refusal else 200, **values)
+
+    async def _arrange(self, request: Request, operator: Operator) -> Response:
+        room, form, name = self._room, await self._room.form(request), request.path_params["profile"]
+        move, endpoint = _MOVES.get(form.get("do", "")), form.get("endpoint", "")
+
+        def arrange() -> str:
+            with unit(room.web) as connection:
+                before = models.look(connection, tenant=operator.tenant_id).profile(name)
+                if move is None:
+                    raise NotFound("There is no such change of a profile.")
+                after = move(before.order, endpoint)
+                models.arrange(connection, after, tenant=operator.tenant_id, profile=name, actor=operator.name)
+                return _told(before.order, after)
+
+        try:
+            return room.see_other(f"/admin/models/profiles/{name}", flash=await room.do(arrange))
+        except Conflict as error:
+            return await self._page(request, operator, refusal=str(error))
+
+
+def _can(profile: Profile, do: str, endpoint: str) -> bool:
+    """Whether a button would change anything."""
+    return _MOVES[do](profile.order, endpoint) != profile.order
+
+
+def _told(before: Tiers, after: Tiers) -> str:
+    if before == after:
+        return "Nothing changed."
+    return "Saved; workers go by it within seconds." if after else "The profile is empty: the worker's own model answers."

@@ -1,0 +1,30 @@
+// While something waits for the probe it is asked for each second, and now and then afterwards. Without this a reload shows the same.
+// Everything in the part comes from a template of the server, in which every value is escaped.
+
+const live = document.getElementById("models-live");
+
+async function look() {
+  let goes = true;
+  if (!document.hidden) {
+    try {
+      const answer = await fetch(`${live.dataset.from}?part=1`);
+      goes = !answer.redirected && answer.status !== 404;
+      if (goes && answer.ok) put(await answer.text());
+    } catch { /* The web is away for a moment: the next look tells. */ }
+  }
+  if (goes) setTimeout(look, live.querySelector("[data-waiting]") ? 1000 : 10000);
+}
+
+let shown = "";
+// Put in only when something changed: a screen reader is told of nothing else, and no focus is lost for nothing.
+function put(html) {
+  if (html === shown) return;
+  const fresh = new DOMParser().parseFromString(html, "text/html").body;
+  shown = html;
+  if (fresh.textContent.replace(/\s+/g, " ").trim() === live.textContent.replace(/\s+/g, " ").trim()) return;
+  const focused = live.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  live.replaceChildren(...fresh.childNodes);
+  if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+if (live) setTimeout(look, 1000);
