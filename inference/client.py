@@ -6,36 +6,34 @@ Guarantee: a call ends by its total deadline and reads at most `max_response_byt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import httpx
 import msgspec
 import structlog
 
 from inference.breaker import Breaker
-from inference.errors import AnswerCut, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import AnswerCut, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable
+from inference.refusal import ERROR_BODY_BYTES, refusal
 from inference.sse import Progress
-from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, read_at_most
-from inference.types import Answer, Endpoint, Message, Timeouts
+from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 
 log = structlog.get_logger()
 
-#: An error's body is read to tell its kind; no server needs more to say it.
-_ERROR_BODY_BYTES = 64 * 1024
-_TOO_LONG_WORDS = (b"exceed_context_size", b"context_length_exceeded", b"maximum context length", b"maximum model length")
-_BUSY_WORDS = (b"busy", b"queue", b"overload", b"capacity", b"too many", b"loading")
-
 
 class _Words(msgspec.Struct):
-    """One message of a request."""
+    """One message of a request: text, or parts where there are pictures."""
 
     role: str
-    content: str
+    content: str | list[dict[str, Any]]
 
 
 class _Request(msgspec.Struct):
-    """The body of a call; the fields are those that llama.cpp, vLLM and the hosted ones have in common."""
+    """The body of a call; the fields are those that llama.cpp, vLLM and the hosted ones have in common, the last ones left out elsewhere."""
 
     model: str
     messages: list[_Words]
@@ -44,9 +42,13 @@ class _Request(msgspec.Struct):
     top_p: float
     stream: bool = True
     stream_options: dict[str, bool] = msgspec.field(default_factory=lambda: {"include_usage": True})
+    priority: int | msgspec.UnsetType = msgspec.UNSET
+    cache_salt: str | msgspec.UnsetType = msgspec.UNSET
+    response_format: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode = msgspec.json.Encoder().encode
+_NO_HINTS = Hints()
 
 
 class ModelClient:
@@ -57,8 +59,9 @@ class ModelClient:
         self._timeouts = timeouts
         self._breaker = breaker
         self._cap = max_response_bytes
-        headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-        self._wire = Wire(endpoint.url, headers)
+        self._wire = Wire(endpoint.url, key_header(endpoint))
+        #: One header a data-parallel rank, made once; none where there is one rank.
+        self._ranks = [{"x-data-parallel-rank": str(rank)} for rank in range(endpoint.traits.ranks)] if endpoint.traits.ranks > 1 else []
 
     def chat(
         self,
@@ -68,15 +71,23 @@ class ModelClient:
         temperature: float = 0.3,
         top_p: float = 0.9,
         on_text: Callable[[str], None] | None = None,
+        until: float | None = None,
+        hints: Hints = _NO_HINTS,
+        schema: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Return the model's whole answer; `on_text` gets the whole text so far each time it grows.
 
+        `until` is a monotonic time by which the call ends, where that is before its total deadline.
+        The messages are such as the endpoint takes (`prompt_style.for_endpoint`). Hints, and the JSON schema of the answer,
+        are sent where the endpoint's traits say that they are understood.
+
         Raises ModelUnavailable, ModelBusy, AnswerCut, ModelRefused, PromptTooLong, or GarbageAnswer.
         """
-        body = self._body(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p)
+        body = self._body(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints, schema=schema)
+        rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         self._breaker.enter()
         try:
-            answer = self._ask(body, on_text)
+            answer = self._ask(body, rank, on_text, until)
         except (ModelBusy, AnswerCut):
             self._breaker.busy()
             raise
@@ -89,27 +100,50 @@ class ModelClient:
         self._breaker.succeeded()
         return answer
 
-    def _body(self, messages: Sequence[Message], *, max_tokens: int, temperature: float, top_p: float) -> bytes:
+    def _body(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float,
+        top_p: float,
+        hints: Hints,
+        schema: Mapping[str, Any] | None,
+    ) -> bytes:
         # Servers differ here: llama.cpp invents text for no messages, and takes any temperature. So it is checked on this side.
         if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
             raise ModelRefused("a call wants messages, max_tokens from 1, temperature from 0 to 2, top_p above 0 to 1")
-        words = [_Words(m.role, m.content) for m in messages]
+        words = [_Words(m.role, self._parts(m) if m.images else m.content) for m in messages]
         request = _Request(self.endpoint.model, words, max_tokens, temperature, top_p)
+        traits = self.endpoint.traits
+        # 0 is what a request without the field has.
+        if traits.priority and hints.priority:
+            request.priority = hints.priority
+        if traits.cache_salt and hints.cache_salt:
+            request.cache_salt = hints.cache_salt
+        if traits.json_schema and schema is not None:
+            request.response_format = answer_format(schema)
         try:
             return _encode(request)
         except UnicodeEncodeError as error:
             raise ModelRefused("a message holds half a character (a lone surrogate)") from error
 
-    def _ask(self, body: bytes, on_text: Callable[[str], None] | None) -> Answer:
+    def _parts(self, message: Message) -> list[dict[str, Any]]:
+        if not self.endpoint.traits.vision or message.role != "user":
+            raise ModelRefused("a picture was given to a model without eyes, or in a message that is not the user's")
+        return image_parts(message)
+
+    def _ask(self, body: bytes, rank: Mapping[str, str] | None, on_text: Callable[[str], None] | None, until: float | None) -> Answer:
         started = time.monotonic()
         end = started + self._timeouts.total_s
+        end = end if until is None else min(end, until)
         first = min(started + self._timeouts.first_token_s, end)
         progress = Progress(on_text)
         try:
-            response, deadline = self._wire.post("/chat/completions", body, connect_s=self._timeouts.connect_s, until=first)
+            response, deadline = self._wire.post("/chat/completions", body, connect_s=self._timeouts.connect_s, until=first, headers=rank)
             try:
                 if response.status_code != 200:
-                    raise self._refusal(response)
+                    raise self._refused(response)
                 self._read(response, progress, deadline, end)
             finally:
                 response.close()
@@ -142,27 +176,19 @@ class ModelClient:
                 deadline.at = min(time.monotonic() + 0.5, end)
         progress.end()
 
-    def _refusal(self, response: httpx.Response) -> ModelUnavailable | ModelRefused | GarbageAnswer:
-        """Say by status and body what a response that is not 200 means."""
-        status = response.status_code
-        body = (read_at_most(response, _ERROR_BODY_BYTES) or b"").lower()
-        log.info("model_server_refused", endpoint=self.endpoint.name, status=status, bytes=len(body))
-        if status == 429 or (status == 503 and _is_busy(body, response.headers)):
-            return ModelBusy(f"the model server is full ({status})")
-        if status >= 500 or status in (408, 425):
-            return ModelUnavailable(f"the model server failed ({status})")
-        if status in (400, 413, 422) and any(words in body for words in _TOO_LONG_WORDS):
-            return PromptTooLong()
-        if 300 <= status < 400:
-            return ModelRefused(f"the model server redirects ({status}): set its final address")
-        if status < 300:
-            return GarbageAnswer(f"the model server answered {status}")
-        return ModelRefused(f"the model server rejects the request ({status})")
+    def _refused(self, response: httpx.Response) -> Exception:
+        body = read_at_most(response, ERROR_BODY_BYTES) or b""
+        log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
+        return refusal(response.status_code, response.headers, body)
 
 
-def _is_busy(body: bytes, headers: httpx.Headers) -> bool:
-    """Whether a 503 comes from a full model server rather than from a proxy before a dead one.
+def image_parts(message: Message) -> list[dict[str, Any]]:
+    """Return the content of a message with pictures, in OpenAI's form: the pictures first, then the text."""
+    urls = (f"data:{image.media_type};base64,{b64encode(image.data).decode('ascii')}" for image in message.images)
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [*parts, {"type": "text", "text": message.content}] if message.content else parts
 
-    A model server says so in a JSON error (vLLM's admission, llama.cpp while it loads) or tells when to come again.
-    """
-    return "retry-after" in headers or b'"error"' in body or any(words in body for words in _BUSY_WORDS)
+
+def answer_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the field `response_format` that asks for JSON of this schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from inference.types import Endpoint
+
 
 class InferenceError(Exception):
     """Something in the model wing went wrong."""
+
+    #: The endpoint that was asked, for the record; None: none was.
+    endpoint: Endpoint | None = None
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
@@ -30,8 +35,16 @@ class ModelBusy(ModelUnavailable):
     """The model server is full (503). It is healthy: the breaker does not count this."""
 
 
+class ModelLeftAlone(ModelUnavailable):
+    """The model failed several times in a row and is left alone for a moment: it was not asked."""
+
+
 class ModelRefused(InferenceError):
     """The model server rejects the request (4xx): the request or its key is wrong. Trying again will not help."""
+
+
+class NoEndpoint(ModelRefused):
+    """No endpoint of the profile may be asked: it has none, or this text may not leave the house."""
 
 
 class PromptTooLong(ModelRefused):
@@ -44,3 +57,23 @@ class GarbageAnswer(InferenceError):
 
 class EngineFailed(InferenceError):
     """The engine cannot load or serve its model."""
+
+
+class EngineCannotStart(EngineFailed):
+    """The engine cannot start, and starting it again would not help: the message says what to do."""
+
+
+class WrongDimensions(InferenceError):
+    """The embedding model's vectors have another length than the database keeps. The message names both."""
+
+
+class CatalogError(InferenceError):
+    """The catalog of models cannot give what was asked."""
+
+
+class BadModelFile(CatalogError):
+    """A file of the catalog cannot be used. The message names the file, the line and the reason."""
+
+
+class UnknownModel(CatalogError):
+    """The catalog has no model of that key."""

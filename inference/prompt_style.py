@@ -1,11 +1,20 @@
-"""What a model family's template can bear: makes a stranger's text unable to speak as the template.
+"""What a model family's template can bear: makes a stranger's text unable to speak as the template, and a prompt fit for an endpoint.
 
 Servers parse template tokens anywhere in a message's content, so every text of a contact and every memory goes through `neutralise`.
+A prompt goes through `for_endpoint` last, for each endpoint anew: the client itself drops nothing.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from inference.types import Message, Role, Traits
+
+#: Stands where a picture was, for a model without eyes: it can say so, and must not guess.
+UNSEEN_PICTURE = "(a picture that you cannot see)"
+#: What the user seems to have said where the template demands that the user begins.
+_OPENING = "(the talk begins)"
 
 #: ChatML, Llama 3 and 4, Phi, Command R, Granite, gpt-oss: <|name|>. DeepSeek: the same with full-width bars. Gemma 4: <|turn>.
 #: Breaking the opening pair breaks each of them, whatever the name, also of families to come.
@@ -52,3 +61,67 @@ def neutralise(text: str) -> str:
 
 def _in_quotes(found: re.Match[str]) -> str:
     return "\u2039" + found[1].replace("<", "\u2039").replace(">", "\u203a") + "\u203a"
+
+
+def for_endpoint(messages: Sequence[Message], traits: Traits) -> Sequence[Message]:
+    """Return the prompt as this endpoint's template takes it; twice is the same as once, and one that needs nothing comes back as it is.
+
+    Every text stays, in its order. Only user messages carry pictures.
+    """
+    if any(m.images and not (traits.vision and m.role == "user") for m in messages):
+        messages = tuple(_without_eyes(m, vision=traits.vision) for m in messages)
+    # Where roles alternate, templates take a system message in front alone.
+    in_front = traits.system_role and traits.roles_alternate
+    if any(m.role == "system" and not (traits.system_role and (n == 0 or not in_front)) for n, m in enumerate(messages)):
+        messages = _without_system(messages, keep_front=in_front)
+    if traits.roles_alternate and not _alternates(messages):
+        messages = _alternating(messages)
+    return messages
+
+
+def _without_eyes(message: Message, *, vision: bool) -> Message:
+    if not message.images or (vision and message.role == "user"):
+        return message
+    placeholders = [UNSEEN_PICTURE] * len(message.images)
+    return Message(role=message.role, content="\n".join([*placeholders, message.content] if message.content else placeholders))
+
+
+def _without_system(messages: Sequence[Message], *, keep_front: bool) -> tuple[Message, ...]:
+    """Fold each system message into the user message that comes next, those in front into one system message where the template has it."""
+    start = next((n for n, m in enumerate(messages) if m.role != "system"), len(messages)) if keep_front else 0
+    done = [_merged("system", messages[:start])] if start else []
+    waiting: list[Message] = []
+    for message in messages[start:]:
+        if message.role == "system":
+            waiting += [message] if message.content else []
+        elif message.role == "user":
+            done.append(_merged("user", [*waiting, message]) if waiting else message)
+            waiting = []
+        else:
+            # What was waiting stands before the answer, not behind it.
+            done += [_merged("user", waiting), message] if waiting else [message]
+            waiting = []
+    return tuple([*done, _merged("user", waiting)] if waiting else done)
+
+
+def _alternates(messages: Sequence[Message]) -> bool:
+    turns = messages[1:] if messages and messages[0].role == "system" else messages
+    return all(m.role == ("assistant" if n % 2 else "user") for n, m in enumerate(turns))
+
+
+def _alternating(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Merge messages of one role in a row, and let the user begin."""
+    done: list[Message] = []
+    for message in messages:
+        if message.role == "assistant" and (not done or done[-1].role == "system"):
+            done.append(Message(role="user", content=_OPENING))
+        if done and done[-1].role == message.role:
+            done[-1] = _merged(message.role, [done[-1], message])
+        else:
+            done.append(message)
+    return tuple(done)
+
+
+def _merged(role: Role, messages: Sequence[Message]) -> Message:
+    text = "\n\n".join(message.content for message in messages if message.content)
+    return Message(role=role, content=text, images=tuple(image for message in messages for image in message.images))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from inference.affinity import choose
@@ -24,6 +25,7 @@ from inference.errors import (
     GarbageAnswer,
     InferenceError,
     ModelLeftAlone,
+    ModelRefused,
     ModelUnavailable,
     NoEndpoint,
     PromptTooLong,
@@ -145,16 +147,17 @@ class Router:
                 if failed and end - time.monotonic() < least_s:
                     break
                 try:
+                    ask = partial(
+                        place.client.chat,
+                        max_tokens=max_tokens,
+                        temperature=temperature,
+                        top_p=top_p,
+                        hints=hints,
+                        on_text=on_text,
+                        until=min(end, time.monotonic() + total_s),
+                    )
                     with _counted(self._lock, place):
-                        answer = place.client.chat(
-                            for_endpoint(messages, place.endpoint.traits),
-                            max_tokens=max_tokens,
-                            temperature=temperature,
-                            top_p=top_p,
-                            hints=hints,
-                            on_text=on_text,
-                            until=min(end, time.monotonic() + total_s),
-                        )
+                        answer = _seen_or_told(ask, messages, place.endpoint.traits)
                     return Routed(answer=answer, endpoint=place.endpoint)
                 except InferenceError as error:
                     error.endpoint = place.endpoint
@@ -208,6 +211,17 @@ class Router:
         breaker = Breaker(failures=settings.breaker_failures, probe_s=settings.breaker_probe_s) if before is None else before.breaker
         client = ModelClient(endpoint, timeouts=settings.timeouts, breaker=breaker, max_response_bytes=settings.max_response_bytes)
         return _Place(endpoint=endpoint, client=client, breaker=breaker)
+
+
+def _seen_or_told(ask: Callable[[Sequence[Message]], Answer], messages: Sequence[Message], traits: Traits) -> Answer:
+    """Ask with the pictures; where they are refused, which a probe cannot know of each, with what stands for them: a talk never hangs on one."""
+    fitted = for_endpoint(messages, traits)
+    try:
+        return ask(fitted)
+    except ModelRefused as error:
+        if isinstance(error, PromptTooLong) or not any(message.images for message in fitted):
+            raise
+    return ask(for_endpoint(messages, replace(traits, vision=False)))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from inference.types import Endpoint, Timeouts
 
 _PREFIX = "CHINWAG_MODEL_"
 _LARGEST_KEY_FILE = 16 * 1024
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -27,6 +28,11 @@ class ModelSettings:
     name: str = _setting("default", "the model's name on that server")
     endpoint: str = _setting("default", "what this endpoint is called in logs and on the pages")
     key_file: str = _setting("", "file with the server's API key; empty: no key is sent")
+    first: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "ask this endpoint before those of every profile: for a worker that has an engine of its own",
+    )
+    catalog: str = _setting("", "folder with model files of your own, as in inference/models; the same key replaces a shipped one")
 
     connect_s: float = _setting(3.0, "longest time to connect, in seconds")
     first_token_s: float = _setting(20.0, "longest time from the request to the first word, in seconds")
@@ -55,7 +61,7 @@ class ModelSettings:
                 continue
             try:
                 values[known[variable]] = _read(text, hints[known[variable]])
-            except ValueError:
+            except (ValueError, KeyError):
                 problems.append(f"{variable} wants a value of type {hints[known[variable]].__name__}")
         if not problems:
             problems = _unusable(values)
@@ -89,6 +95,8 @@ class ModelSettings:
 
 
 def _read(text: str, kind: type) -> Any:
+    if kind is bool:
+        return _SWITCH[text.strip().lower()]
     value = kind(text.strip())
     if kind in (int, float) and not 0 <= value < float("inf"):
         raise ValueError(text)

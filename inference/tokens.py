@@ -14,7 +14,7 @@ from hashlib import blake2b
 import msgspec
 import structlog
 
-from inference.transport import WIRE_ERRORS, Wire, read_at_most
+from inference.transport import WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Endpoint
 
 log = structlog.get_logger()
@@ -42,9 +42,8 @@ class TokenCounter:
         self._lock = threading.Lock()
         self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._ask_again = 0.0
-        headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         # The tokenizer stands beside /v1, not below it.
-        self._wire = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), headers)
+        self._wire = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), key_header(endpoint))
 
     def count(self, text: str) -> int:
         """Return the number of tokens of the text."""

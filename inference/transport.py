@@ -1,4 +1,4 @@
-"""Posts to model servers: one httpx transport a thread, one SSL context for all, and a deadline that no dripping peer defeats."""
+"""Asks model servers: one httpx transport a thread, one SSL context for all, and a deadline that no dripping peer defeats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from inference.types import Endpoint
 from wire.deadline import Deadline
 from wire.transport import DeadlineTransport
 
@@ -18,7 +19,7 @@ _KEEP_S = 30.0
 
 
 class Wire:
-    """Posts JSON to one server. Every thread has a transport and a deadline of its own."""
+    """Sends JSON to one server. Every thread has a transport and a deadline of its own."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self._base_url = base_url.rstrip("/")
@@ -28,20 +29,33 @@ class Wire:
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._mine = threading.local()
 
-    def post(self, path: str, content: bytes, *, connect_s: float, until: float) -> tuple[httpx.Response, Deadline]:
+    def post(
+        self, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None = None
+    ) -> tuple[httpx.Response, Deadline]:
         """Return the response, its body unread, and the deadline that its reads obey. Raises one of WIRE_ERRORS.
 
         A kept connection that the server closed meanwhile fails before any byte of a response: then a new one is tried, once.
+        `headers` are this call's own, beside those of the wire.
         """
+        return self._send("POST", path, content, connect_s=connect_s, until=until, headers=headers)
+
+    def get(self, path: str, *, connect_s: float, until: float) -> tuple[httpx.Response, Deadline]:
+        """Ask for a page; else as `post`."""
+        return self._send("GET", path, b"", connect_s=connect_s, until=until, headers=None)
+
+    def _send(
+        self, method: str, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None
+    ) -> tuple[httpx.Response, Deadline]:
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx.URL(self._base_url + path)
+        sent = self._headers if headers is None else {**self._headers, **headers}
         transport = self._transport()
         deadline = transport.deadline
         deadline.start(until=until, connect_s=connect_s)
         while True:
             deadline.connected = False
-            request = httpx.Request("POST", url, headers=self._headers, content=content)
+            request = httpx.Request(method, url, headers=sent, content=content)
             try:
                 # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
                 return transport.handle_request(request), deadline
@@ -64,6 +78,11 @@ class _Mine:
 
     def __del__(self) -> None:
         self.transport.close()
+
+
+def key_header(endpoint: Endpoint) -> dict[str, str]:
+    """Return the header with the endpoint's key, if it has one."""
+    return {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
 
 
 def read_at_most(response: httpx.Response, limit: int) -> bytes | None:

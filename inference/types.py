@@ -9,11 +9,54 @@ Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A picture of a prompt."""
+
+    #: image/jpeg, image/png or image/webp
+    media_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message of a prompt."""
 
     role: Role
     content: str
+    #: Shown before the text, to a model that has eyes; only in the user's messages.
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a million tokens cost, in USD."""
+
+    tokens_in: float
+    tokens_out: float
+    #: None: cached tokens cost as others do.
+    tokens_cached: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What an endpoint really does, as the probe measured it; the defaults are the safe side."""
+
+    #: Longest prompt and answer together, in tokens; 0: not known.
+    context: int = 0
+    vision: bool = False
+    json_schema: bool = False
+    #: It thinks aloud before it answers.
+    reasoning: bool = False
+    system_role: bool = True
+    #: Its template takes user and assistant by turns alone.
+    roles_alternate: bool = False
+    #: Template tokens in a person's text are read as such.
+    parses_tokens: bool = True
+    #: It takes vLLM's fields `priority` and `cache_salt`.
+    priority: bool = False
+    cache_salt: bool = False
+    #: Data-parallel ranks behind the address, each with a prefix cache of its own.
+    ranks: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +68,22 @@ class Endpoint:
     url: str
     model: str
     api_key: str = field(default="", repr=False)
+    price: Price | None = None
+    #: Whether what people write leaves the house on the way to it.
+    leaves_house: bool = False
+    traits: Traits = field(default_factory=Traits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What a call tells an engine of ours beside the prompt; an endpoint gets only what its traits name."""
+
+    #: Lower is sooner; 0 for people.
+    priority: int = 0
+    #: A keyed hash of the tenant: nothing of its prefixes is shared beyond it.
+    cache_salt: str = ""
+    #: Hash of the conversation, from which the data-parallel rank is taken.
+    affinity: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
 
 from inference.scripted.http import Connection
+from inference.scripted.played import Played
 from inference.scripted.script import Script
 from inference.scripted.server import ScriptedModel
 
@@ -27,13 +31,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m inference.scripted", description="A scriptable OpenAI-compatible model server.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--model", default="scripted", help="the model's name")
-    parser.add_argument("--flavour", choices=("llamacpp", "vllm", "hosted"), default="llamacpp", help="whose /tokenize is played")
-    parser.add_argument("--context", type=int, default=0, help="longest prompt in words; 0: any")
     parser.add_argument("--log", type=int, default=20_000, help="requests that the log keeps")
+    hints = get_type_hints(Played, include_extras=True)
+    for field in fields(Played):
+        _add_option(parser, field.name, hints[field.name], field.default)
     given = parser.parse_args()
-    model = ScriptedModel(Script(log_size=given.log), model=given.model, flavour=given.flavour, context=given.context)
-    asyncio.run(_serve(model, host=given.host, port=given.port))
+    played = Played(**{field.name: getattr(given, field.name) for field in fields(Played)})
+    asyncio.run(_serve(ScriptedModel(Script(log_size=given.log), played), host=given.host, port=given.port))
+
+
+def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any, default: Any) -> None:
+    kind, meaning = get_args(hint)
+    option, said = "--" + name.replace("_", "-"), f"{meaning} (default {default!r})"
+    if kind is bool:
+        parser.add_argument(option, action="store_true", help=meaning)
+    elif kind is int:
+        # Where 0 means nothing, nothing below 1 does.
+        parser.add_argument(option, type=_at_least(min(default, 1)), default=default, help=said)
+    else:
+        parser.add_argument(option, choices=get_args(kind) or None, default=default, help=said)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"wants {least} or more")
+        return value
+
+    return number
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ _LARGEST_BODY = 8 * 1024 * 1024
 _REASONS = {
     200: "OK",
     302: "Found",
+    308: "Permanent Redirect",
     400: "Bad Request",
     401: "Unauthorized",
     404: "Not Found",
@@ -26,11 +27,13 @@ Handler = Callable[["Exchange"], Awaitable[None]]
 class Exchange:
     """One request and the connection that its response goes to."""
 
-    __slots__ = ("body", "connection", "gone", "keep", "method", "path", "query")
+    __slots__ = ("body", "connection", "gone", "headers", "keep", "method", "path", "query")
 
-    def __init__(self, connection: Connection, method: str, target: str, body: bytes) -> None:
+    def __init__(self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         self.connection = connection
         self.method = method
+        #: By names in lower case.
+        self.headers = headers
         self.path, _, self.query = target.partition("?")
         self.body = body
         self.keep = True
@@ -98,14 +101,15 @@ class Connection(asyncio.Protocol):
                 self._refuse(400)
             return
         lines = bytes(self._bytes[:end]).decode("latin-1").split("\r\n")
-        length = 0
+        headers: dict[str, str] = {}
         for line in lines[1:]:
             name, _, value = line.partition(":")
-            if name.lower() == "content-length" and value.strip().isdigit():
-                length = int(value)
-            elif name.lower() == "transfer-encoding":
-                self._refuse(400)
-                return
+            headers[name.lower()] = value.strip()
+        if "transfer-encoding" in headers:
+            self._refuse(400)
+            return
+        declared = headers.get("content-length", "")
+        length = int(declared) if declared.isdigit() else 0
         if length > _LARGEST_BODY:
             self._refuse(413)
             return
@@ -118,7 +122,7 @@ class Connection(asyncio.Protocol):
         if len(words) != 3:
             self._refuse(400)
             return
-        self._exchange = Exchange(self, words[0], words[1], body)
+        self._exchange = Exchange(self, words[0], words[1], headers, body)
         self._task = asyncio.get_running_loop().create_task(self._run(self._exchange))
 
     async def _run(self, exchange: Exchange) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import deque
 from typing import Any, Literal
 
 import msgspec
+
+from inference.scripted.vectors import Fault
 
 Mode = Literal[
     "normal",
@@ -60,11 +61,15 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     echo: bool = False
     #: From the request to the first word.
     latency_s: float = 0.0
+    #: More of that for each thousand tokens of the prompt that the prefix cache does not hold.
+    prefill_s: float = 0.0
     #: Between two words of a stream; 0: the answer goes out in one write.
     word_s: float = 0.0
     #: Between two bytes in the modes that drip.
     drip_s: float = 0.2
     finish_reason: str = ""
+    #: What is wrong with the vectors of /v1/embeddings.
+    vectors: Fault = "none"
     #: Part of the last user message that this is for; empty: any.
     match: str = ""
     #: How many requests this is for; None: all.
@@ -79,31 +84,16 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return asked if self.echo else f"You said: {asked[:_ECHO_CHARS]}"
 
 
-class PromptMessage(msgspec.Struct):
-    """One message of a request."""
-
-    role: str
-    content: str
-
-
-class ChatRequest(msgspec.Struct):
-    """What is read of a request; the log keeps the whole body."""
-
-    messages: list[PromptMessage]
-    model: str = ""
-    stream: bool = False
-    max_tokens: int | None = None
-    stream_options: dict[str, bool] | None = None
-
-
 class Entry:
     """One request that came, for the log."""
 
-    __slots__ = ("answer", "body", "finished", "n", "outcome", "started", "usage")
+    __slots__ = ("answer", "body", "finished", "n", "outcome", "rank", "started", "usage")
 
     def __init__(self, n: int, body: bytes) -> None:
         self.n = n
         self.body = body
+        #: The data-parallel rank that it went to.
+        self.rank = 0
         self.started = time.time()
         self.finished: float | None = None
         #: pending, answered, failed (as scripted), or dropped (the client went away).
@@ -128,6 +118,7 @@ class Entry:
             "started": self.started,
             "finished": self.finished,
             "outcome": self.outcome,
+            "rank": self.rank,
             "messages": body.get("messages", []),
             "request": {k: v for k, v in body.items() if k != "messages"},
             "answer": self.answer,
@@ -136,13 +127,12 @@ class Entry:
 
 
 class Script:
-    """The rule, its exceptions, the log, and which prompts were seen before (for `cached_tokens`)."""
+    """The rule, its exceptions, and the log."""
 
     def __init__(self, *, log_size: int) -> None:
         self._rule = Behaviour()
         self._exceptions: list[Behaviour] = []
         self._log: deque[Entry] = deque(maxlen=log_size)
-        self._seen: OrderedDict[int, None] = OrderedDict()
         self.count = 0
 
     def add(self, behaviour: Behaviour) -> None:
@@ -187,29 +177,3 @@ class Script:
     def clear_log(self) -> None:
         """Forget the requests so far; the numbers go on."""
         self._log.clear()
-
-    def usage(self, messages: Sequence[PromptMessage], answer: str) -> dict[str, Any]:
-        """Count tokens as words between blanks; cached are the first messages that an earlier prompt began with."""
-        total = cached = path = 0
-        for message in messages:
-            total += len(message.content.split()) + 1
-            path = hash((path, message.role, message.content))
-            if path in self._seen:
-                cached = total
-                self._seen.move_to_end(path)
-            else:
-                self._seen[path] = None
-        while len(self._seen) > 50_000:
-            self._seen.popitem(last=False)
-        out = len(answer.split())
-        return {
-            "prompt_tokens": total,
-            "completion_tokens": out,
-            "total_tokens": total + out,
-            "prompt_tokens_details": {"cached_tokens": cached},
-        }
-
-
-def last_user(messages: Sequence[PromptMessage]) -> str:
-    """Return the last message of the user, or nothing."""
-    return next((m.content for m in reversed(messages) if m.role == "user"), "")

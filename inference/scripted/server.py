@@ -1,23 +1,26 @@
-"""The scripted model's addresses: the model's own (/v1/..., /tokenize, /health) and the ones that script it (/_script, /_log, /_release)."""
+"""The scripted model's addresses: the model's own (/v1/..., /tokenize, /health, /metrics) and those that script it (/_script, /_log, /_release)."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Any, Literal, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
+from inference.scripted import about, schema, vectors
+from inference.scripted.asked import ChatRequest, EmbedRequest, last_user
 from inference.scripted.http import Exchange
-from inference.scripted.script import Behaviour, ChatRequest, Entry, Script, last_user
+from inference.scripted.played import Played
+from inference.scripted.ranks import Rank, pick
+from inference.scripted.script import Behaviour, Entry, Script
+from inference.scripted.stream import Reply, stream
 
-Flavour = Literal["llamacpp", "vllm", "hosted"]
-
-_STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
-_HUGE_BYTES = 10 * 1024 * 1024
 _decode_chat = msgspec.json.Decoder(ChatRequest).decode
-_encode = msgspec.json.Encoder().encode
+_decode_embed = msgspec.json.Decoder(EmbedRequest).decode
+_THOUGHT = "The person wants an answer, so one is given."
+#: Where somebody finds a server that has moved.
+_MOVED = "/moved"
 
 #: Modes that are a whole response: status, body, content type, further headers.
 _REFUSALS: dict[str, tuple[int, bytes, str, str]] = {
@@ -37,43 +40,47 @@ _REFUSALS: dict[str, tuple[int, bytes, str, str]] = {
 }
 
 
-#: Modes that begin a stream and do not end it well.
-_BROKEN = frozenset({"truncated", "close_midway", "hang_midway", "stream_error"})
-
-
-class _Reply(NamedTuple):
-    """What a stream says, and the log's entry for it."""
-
-    text: str
-    usage: dict[str, Any]
-    reason: str
-    entry: Entry
-
-
 class ScriptedModel:
     """Answers requests by the script."""
 
-    def __init__(self, script: Script, *, model: str = "scripted", flavour: Flavour = "llamacpp", context: int = 0) -> None:
+    def __init__(self, script: Script, played: Played) -> None:
         self.script = script
-        self._model = model
-        self._flavour = flavour
-        self._context = context
+        self._played = played
+        self._ranks = [Rank(played) for _ in range(played.ranks)]
         self._held: list[asyncio.Event] = []
+        self._rejected = 0
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request."""
-        if exchange.path == "/v1/chat/completions" and exchange.method == "POST":
-            await self._chat(exchange)
-        elif exchange.path.startswith("/_"):
+        path = exchange.path
+        if path.startswith("/_"):
             self._control(exchange)
-        elif exchange.path == "/tokenize" and self._flavour != "hosted":
-            self._tokenize(exchange)
-        elif exchange.path == "/health":
-            exchange.json(200, {"status": "ok"})
-        elif exchange.path == "/v1/models":
-            exchange.json(200, {"object": "list", "data": [{"id": self._model, "object": "model"}]})
+        elif path.startswith(_MOVED):
+            exchange.whole(308, b"", "text/plain", f"location: {path.removeprefix(_MOVED)}\r\n")
+        elif path.startswith("/v1/") and self._played.key and exchange.headers.get("authorization") != f"Bearer {self._played.key}":
+            _complain(exchange, 401, "Unauthorized", "authentication_error")
+        elif path == "/v1/chat/completions" and exchange.method == "POST":
+            await self._chat(exchange)
+        elif path == "/v1/embeddings" and exchange.method == "POST":
+            await self._embed(exchange)
         else:
-            exchange.json(404, {"error": {"message": "not found", "code": 404}})
+            self._tell(exchange)
+
+    def _tell(self, exchange: Exchange) -> None:
+        """Answer what asks about the server itself."""
+        path, flavour = exchange.path, self._played.flavour
+        if path == "/v1/models":
+            exchange.json(200, about.models(self._played))
+        elif path == "/health":
+            exchange.json(200, {"status": "ok"})
+        elif path == "/tokenize" and flavour != "hosted":
+            self._tokenize(exchange)
+        elif path == "/metrics" and flavour != "hosted":
+            exchange.whole(200, about.metrics(self._played, self._ranks, self._rejected).encode(), "text/plain")
+        elif path == "/version" and flavour == "vllm":
+            exchange.json(200, {"version": about.VLLM_VERSION})
+        else:
+            _complain(exchange, 404, "not found", "not_found_error")
 
     def _control(self, exchange: Exchange) -> None:
         request = (exchange.method, exchange.path)
@@ -110,33 +117,137 @@ class ScriptedModel:
         except msgspec.DecodeError:
             exchange.json(400, {"error": "bad JSON"})
             return
-        if self._flavour == "llamacpp":
-            exchange.json(200, {"tokens": list(range(len(str(body.get("content", "")).split())))})
+        if self._played.flavour == "llamacpp":
+            exchange.json(200, {"tokens": list(range(len(self._played.split(str(body.get("content", ""))))))})
         elif "prompt" in body:
-            count = len(str(body["prompt"]).split())
+            count = len(self._played.split(str(body["prompt"])))
             exchange.json(200, {"count": count, "max_model_len": 8192, "tokens": list(range(count))})
         else:
-            exchange.json(400, {"error": {"message": "prompt: field required", "code": 400}})
+            _complain(exchange, 400, "prompt: field required")
+
+    async def _embed(self, exchange: Exchange) -> None:
+        entry = self.script.enter(exchange.body)
+        try:
+            request = _decode_embed(exchange.body)
+        except msgspec.DecodeError as error:
+            entry.end("failed")
+            _complain(exchange, 400, str(error))
+            return
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        behaviour = self.script.choose(texts[-1] if texts else "")
+        played = self._played
+        count = sum(len(played.split(text)) for text in texts)
+        try:
+            await self._wait(behaviour, behaviour.latency_s)
+            if self._fails(exchange, behaviour, entry):
+                return
+            if behaviour.mode == "toolong" or any(0 < played.context < len(played.split(text)) for text in texts):
+                entry.end("failed")
+                exchange.json(400, self._too_long(count))
+                return
+            data = vectors.rows(texts, played.dimensions, behaviour.vectors)
+            entry.end("answered")
+            usage = {"prompt_tokens": count, "total_tokens": count}
+            body = msgspec.json.encode({"object": "list", "model": played.model, "data": data, "usage": usage})
+            exchange.whole(200, body.replace(b"[null,", b"[NaN,") if behaviour.vectors == "nan" else body, "application/json")
+        except asyncio.CancelledError:
+            entry.end("dropped")
 
     async def _chat(self, exchange: Exchange) -> None:
         entry = self.script.enter(exchange.body)
         try:
             request = _decode_chat(exchange.body)
         except msgspec.DecodeError as error:
-            exchange.json(400, {"error": {"message": str(error), "type": "invalid_request_error", "code": 400}})
+            entry.end("failed")
+            _complain(exchange, 400, str(error))
+            return
+        if self._turns_away(exchange, request):
             entry.end("failed")
             return
-        behaviour = self.script.choose(last_user(request.messages))
+        rank = pick(self._ranks, exchange.headers.get("x-data-parallel-rank", "")) if len(self._ranks) > 1 else self._ranks[0]
+        entry.rank = self._ranks.index(rank)
         try:
-            await self._wait(behaviour)
-            await self._answer(exchange, request, behaviour, entry)
+            await rank.enter(request.priority if isinstance(request.priority, int) else 0)
+            try:
+                await self._run(exchange, request, rank, entry)
+            finally:
+                rank.leave()
         except asyncio.CancelledError:
             # The client went away; the loop is not ending, for the process just exits then.
             entry.end("dropped")
 
-    async def _wait(self, behaviour: Behaviour) -> None:
-        if behaviour.latency_s:
-            await asyncio.sleep(behaviour.latency_s)
+    def _turns_away(self, exchange: Exchange, request: ChatRequest) -> bool:
+        """Refuse what the played server does not even put into its queue; return whether that was so."""
+        played = self._played
+        if played.flavour != "llamacpp" and request.model not in {"", played.model}:
+            _complain(exchange, 404, f"The model `{request.model}` does not exist.", "NotFoundError")
+        elif played.flavour == "vllm" and (problem := _bad_field(request)):
+            _complain(exchange, 400, problem)
+        elif complaint := played.complaint(request.messages):
+            _complain(exchange, 500 if played.flavour == "llamacpp" else 400, complaint)
+        elif request.response_format and played.json_schema == "refuses":
+            _complain(exchange, 400, "response_format is not supported")
+        elif 0 < played.admit <= sum(rank.in_flight for rank in self._ranks):
+            self._rejected += 1
+            _complain(exchange, 503, f"The queue is full: {played.admit} requests are in flight", "ServiceUnavailableError")
+        else:
+            return False
+        return True
+
+    async def _run(self, exchange: Exchange, request: ChatRequest, rank: Rank, entry: Entry) -> None:
+        """Answer a request that has its slot."""
+        asked = last_user(request.messages)
+        behaviour = self.script.choose(asked)
+        if not behaviour.prefill_s:
+            await self._wait(behaviour, behaviour.latency_s)
+        if self._fails(exchange, behaviour, entry):
+            return
+        played = self._played
+        messages = played.heard(request.messages)
+        tokens, ends = played.split_prompt(messages)
+        total = len(tokens)
+        if behaviour.mode == "toolong" or 0 < played.context < total:
+            entry.end("failed")
+            exchange.json(400, self._too_long(total))
+            return
+        salt = request.cache_salt if isinstance(request.cache_salt, str) else ""
+        cached, trail = rank.cache.enter(messages, tokens, ends, salt)
+        rank.queried += total
+        rank.hit += cached
+        if behaviour.prefill_s:
+            await self._wait(behaviour, behaviour.latency_s + behaviour.prefill_s * (total - cached) / 1000)
+        reply = self._reply(request, behaviour, asked, entry)
+        answer = played.split(reply.text)
+        rank.cache.keep(trail, answer)
+        reply.usage |= {
+            "prompt_tokens": total,
+            "completion_tokens": len(answer),
+            "total_tokens": total + len(answer),
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
+        entry.answer, entry.usage = reply.text, reply.usage
+        if request.stream:
+            await stream(exchange, behaviour, reply)
+        else:
+            entry.end("answered")
+            exchange.json(200, reply.whole(no_choices=behaviour.mode == "no_choices"))
+
+    def _reply(self, request: ChatRequest, behaviour: Behaviour, asked: str, entry: Entry) -> Reply:
+        played = self._played
+        text = behaviour.words(asked)
+        guided = schema.answer_to(request.response_format) if request.response_format and played.json_schema == "follows" else None
+        if guided:
+            # Guided decoding lets nothing else out, thoughts neither.
+            text = guided
+        elif played.reasoning == "tags":
+            text = f"<think>\n{_THOUGHT}\n</think>\n\n{text}"
+        thought = _THOUGHT if played.reasoning == "field" else ""
+        reason = behaviour.finish_reason or ("length" if behaviour.mode == "loop" else "stop")
+        return Reply(model=played.model, text=text, thought=thought, usage={}, reason=reason, entry=entry)
+
+    async def _wait(self, behaviour: Behaviour, latency_s: float) -> None:
+        if latency_s:
+            await asyncio.sleep(latency_s)
         if behaviour.mode == "hold":
             event = asyncio.Event()
             self._held.append(event)
@@ -147,118 +258,33 @@ class ScriptedModel:
         elif behaviour.mode == "hang":
             await asyncio.Event().wait()
 
-    async def _answer(self, exchange: Exchange, request: ChatRequest, behaviour: Behaviour, entry: Entry) -> None:
-        mode = behaviour.mode
-        if mode in _REFUSALS:
+    def _fails(self, exchange: Exchange, behaviour: Behaviour, entry: Entry) -> bool:
+        """Fail before the first byte of an answer where the behaviour says so; return whether it did."""
+        if behaviour.mode in _REFUSALS:
             entry.end("failed")
-            exchange.whole(*_REFUSALS[mode])
-            return
-        if mode == "close":
+            exchange.whole(*_REFUSALS[behaviour.mode])
+        elif behaviour.mode == "close":
             entry.end("failed")
             exchange.cut()
-            return
-        text = behaviour.words(last_user(request.messages))
-        usage = self.script.usage(request.messages, text)
-        if mode == "toolong" or 0 < self._context < usage["prompt_tokens"]:
-            entry.end("failed")
-            exchange.json(400, self._too_long(usage["prompt_tokens"]))
-            return
-        reason = behaviour.finish_reason or ("length" if mode == "loop" else "stop")
-        entry.answer, entry.usage = text, usage
-        if request.stream:
-            await self._stream(exchange, behaviour, _Reply(text, usage, reason, entry))
         else:
-            choices = [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}]
-            entry.end("answered")
-            exchange.json(200, self._frame("chat.completion", [] if mode == "no_choices" else choices, usage))
+            return False
+        return True
 
     def _too_long(self, tokens: int) -> dict[str, Any]:
-        message = f"request ({tokens} tokens) exceeds the available context size ({self._context} tokens), try increasing it"
+        context = self._played.context
+        message = f"request ({tokens} tokens) exceeds the available context size ({context} tokens), try increasing it"
         kind = "exceed_context_size_error"
-        return {"error": {"code": 400, "message": message, "type": kind, "n_prompt_tokens": tokens, "n_ctx": self._context}}
-
-    def _frame(self, kind: str, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
-        frame = {
-            "id": f"chatcmpl-{self.script.count}",
-            "object": kind,
-            "created": int(time.time()),
-            "model": self._model,
-            "choices": choices,
-        }
-        return frame if usage is None else frame | {"usage": usage}
-
-    def _event(self, delta: dict[str, str], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return b"data: " + _encode(self._frame("chat.completion.chunk", [choice], None)) + b"\n\n"
-
-    def _last_events(self, reason: str, usage: dict[str, Any]) -> bytes:
-        counted = b"data: " + _encode(self._frame("chat.completion.chunk", [], usage)) + b"\n\n"
-        return self._event({}, reason) + counted + b"data: [DONE]\n\n"
-
-    async def _stream(self, exchange: Exchange, behaviour: Behaviour, reply: _Reply) -> None:
-        mode, entry = behaviour.mode, reply.entry
-        words = self._event({"role": "assistant", "content": reply.text})
-        last = self._last_events(reply.reason, reply.usage)
-        if mode in ("normal", "hold") and not behaviour.word_s:
-            # All in one write: the cheap and common way. Logged first: who has the answer finds it in the log.
-            entry.end("answered")
-            exchange.write(_STREAM_HEAD + b"%x\r\n%s\r\n0\r\n\r\n" % (len(words) + len(last), words + last))
-            return
-        if mode == "drip_headers":
-            await _drip(exchange, _STREAM_HEAD[:-2] + b"x-more: " + b"x" * 4096, behaviour.drip_s)
-        exchange.write(_STREAM_HEAD)
-        if mode in _BROKEN:
-            entry.end("failed")
-            await self._break_off(exchange, mode, words)
-        elif mode == "drip":
-            for byte in words + last:
-                exchange.chunk(bytes((byte,)))
-                await asyncio.sleep(behaviour.drip_s)
-        elif mode == "ping":
-            await self._ping(exchange, behaviour.drip_s)
-        elif mode == "huge":
-            await self._huge(exchange)
-        elif mode == "no_choices":
-            exchange.chunk(b"data: " + _encode(self._frame("chat.completion.chunk", [], reply.usage)) + b"\n\ndata: [DONE]\n\n")
-        else:
-            await self._by_words(exchange, reply.text, behaviour.word_s)
-            exchange.chunk(last)
-        entry.end("answered")
-        exchange.write(b"0\r\n\r\n")
-
-    async def _ping(self, exchange: Exchange, every_s: float) -> None:
-        while True:
-            exchange.chunk(b": ping\n\n")
-            await asyncio.sleep(every_s)
-
-    async def _by_words(self, exchange: Exchange, text: str, word_s: float) -> None:
-        if not word_s:
-            exchange.chunk(self._event({"role": "assistant", "content": text}))
-            return
-        for n, word in enumerate(text.split(" ")):
-            exchange.chunk(self._event({"content": word if n == 0 else " " + word}))
-            await asyncio.sleep(word_s)
-
-    async def _break_off(self, exchange: Exchange, mode: str, words: bytes) -> None:
-        if mode == "truncated":
-            exchange.chunk(words[: len(words) // 2])
-            return
-        exchange.chunk(words)
-        if mode == "stream_error":
-            exchange.chunk(b'data: {"error":{"message":"engine died","type":"server_error","code":500}}\n\n')
-        elif mode == "hang_midway":
-            await asyncio.Event().wait()
-        elif mode == "close_midway":
-            exchange.cut()
-
-    async def _huge(self, exchange: Exchange) -> None:
-        event = self._event({"content": "All work and no play. " * 3000})
-        for _ in range(_HUGE_BYTES // len(event)):
-            exchange.chunk(event)
-            await asyncio.sleep(0)
+        return {"error": {"code": 400, "message": message, "type": kind, "n_prompt_tokens": tokens, "n_ctx": context}}
 
 
-async def _drip(exchange: Exchange, data: bytes, every_s: float) -> None:
-    for byte in data:
-        exchange.write(bytes((byte,)))
-        await asyncio.sleep(every_s)
+def _complain(exchange: Exchange, status: int, message: str, kind: str = "invalid_request_error") -> None:
+    exchange.json(status, {"error": {"message": message, "type": kind, "code": status}})
+
+
+def _bad_field(request: ChatRequest) -> str | None:
+    """Say which of vLLM's own fields has a value that it refuses."""
+    if not isinstance(request.priority, int):
+        return "priority: Input should be a valid integer"
+    if request.cache_salt is not None and not (isinstance(request.cache_salt, str) and request.cache_salt):
+        return "Parameter 'cache_salt' must be a non-empty string if provided."
+    return None

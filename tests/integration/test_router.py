@@ -13,9 +13,10 @@ import pytest
 
 from inference.affinity import choose
 from inference.errors import InferenceError, ModelBusy, ModelRefused, ModelUnavailable, NoEndpoint, PromptTooLong
+from inference.prompt_style import UNSEEN_PICTURE
 from inference.router import MORE_FOR_OTHERS, Routed, Router
 from inference.settings import ModelSettings
-from inference.types import Endpoint, Hints, Message, Price, Traits
+from inference.types import Endpoint, Hints, Image, Message, Price, Traits
 from tests.support.fakes import Model
 from tests.support.processes import Processes, until
 
@@ -129,6 +130,17 @@ def test_a_busy_replica_spills_to_the_next_and_its_breaker_stays_closed(house: _
 
     assert house.ask().endpoint.name == first
     assert house.asked()["three"] == 0
+
+
+def test_a_picture_that_an_endpoint_refuses_is_told_in_words(house: _House) -> None:
+    """The probe found eyes; this picture is refused all the same. The person gets an answer, not a wait without end."""
+    house.router.configure({"p": [[house.endpoint("one", traits=Traits(vision=True))]]})
+    shown = Message(role="user", content="What is this?", images=(Image(media_type="image/png", data=b"no picture at all"),))
+    routed = house.router.chat("p", [shown], affinity=None, may_leave=False, max_tokens=8)
+    told = house.models["one"].log()[-1]["messages"]
+
+    assert routed.answer.text
+    assert told == [{"role": "user", "content": f"{UNSEEN_PICTURE}\nWhat is this?"}]
 
 
 def test_a_failing_replica_is_left_alone_after_some_failures_and_is_not_asked(house: _House) -> None:

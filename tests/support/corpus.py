@@ -39,6 +39,8 @@ def _event(event: InboundEvent) -> dict[str, Any]:
     row["supported"] = event.supported
     if event.reply_at_once:
         row["reply_at_once"] = True
+    if event.media:
+        row["media"] = [[one.kind, one.reference, one.media_type] for one in event.media]
     if event.status is not None:
         status = event.status
         row["status"] = [status.external_id, status.status.value, status.correlation]

@@ -86,6 +86,14 @@ class Model(_Controlled):
         """Forget every behaviour: answer as at the start."""
         self._http.delete("/_script").raise_for_status()
 
+    def forget(self) -> None:
+        """Empty the log of requests."""
+        self._http.delete("/_log").raise_for_status()
+
+    def clear_log(self) -> None:
+        """Forget the requests so far."""
+        self._http.delete("/_log").raise_for_status()
+
     def release(self) -> None:
         """Let the held requests go on."""
         self._post("/_release", {})

@@ -42,7 +42,8 @@ def until(ask: Callable[[], T], *, timeout_s: float = 15.0, what: str = "the con
         time.sleep(every_s)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """End this process when its parent ends; for a child, after the fork."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
@@ -140,7 +141,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env=full,
                 cwd=self.folder,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
             )
         process = Process(name, popen, output)
         self.all.append(process)

@@ -89,6 +89,7 @@ class Stack:
             self.env |= {
                 "CHINWAG_GRAPH_URL": self.platform.url,
                 "CHINWAG_INSTAGRAM_GRAPH_URL": self.platform.url,
+                "CHINWAG_MEDIA_HOSTS": f"{Settings().media_hosts},{self.platform.url}",
                 "CHINWAG_MODEL_URL": self.model.url + "/v1",
                 "CHINWAG_MODEL_NAME": "scripted",
             }
@@ -191,7 +192,15 @@ class Stack:
         """Start a dispatcher."""
         return self.processes.start("dispatcher", ["workers.dispatch"], self.env)
 
-    def start_worker(self, name: str = "a", *, database: FaultProxy | None = None, wait: bool = True, **extra: str) -> Process:
+    def start_worker(
+        self,
+        name: str = "a",
+        *,
+        database: FaultProxy | None = None,
+        wait: bool = True,
+        queues: str = "reply.default,deliver,batch.default",
+        **extra: str,
+    ) -> Process:
         """Start a Celery worker under a name, its database behind a proxy where one is given, and wait for its first heartbeat."""
         env = self.env | (self.cluster.addresses(self.database, proxy_port=database.port) if database else {}) | extra
         slots = env["CHINWAG_WORKER_SLOTS"]
@@ -205,7 +214,7 @@ class Stack:
             "--concurrency",
             slots,
             "--queues",
-            "reply.default,deliver,batch.default",
+            queues,
         ]
         arguments += ["--without-gossip", "--without-mingle", "--loglevel", "warning", "--hostname", f"{name}@tests"]
         before = self.one("select count(*) from worker_heartbeats where at > now() - interval '1 hour'")

@@ -1,0 +1,282 @@
+"""Measures what an endpoint really does, so that its guards are set by what was seen and not by what was promised.
+
+Guarantee: a probe ends within four minutes. A check that fails is a note; what was not measured keeps the safe default of Traits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from secrets import token_hex
+from typing import Any
+
+from inference import probe_read
+from inference.breaker import Breaker
+from inference.client import ModelClient, answer_format, image_parts
+from inference.errors import InferenceError, ModelUnavailable
+from inference.probe_ask import Asker, user
+from inference.probe_read import Listed, Reply, Server, said
+from inference.prompt_style import neutralise
+from inference.types import Endpoint, Image, Message, Timeouts, Traits
+
+_WHOLE_S = 240.0
+#: Longer than what any template adds by itself: whether it is dropped shows in the count.
+_LONG = "Remember that the lighthouse on the northern shore is painted in seven colours, and that the keeper has two grey cats."
+#: A token of each family which is long, so that it costs several where it is not read as one, and asks for no picture.
+_TOKENS = {
+    "ChatML (Qwen, SmolLM)": "<|im_start|>",
+    "Llama 3": "<|start_header_id|>",
+    "Llama 4": "<|header_start|>",
+    "DeepSeek": "<\uff5cbegin\u2581of\u2581sentence\uff5c>",
+    "Gemma": "<start_of_turn>",
+    "Mistral": "[AVAILABLE_TOOLS]",
+    "Phi": "<|assistant|>",
+}
+_TIMES = 4
+_SEVERAL = 48
+#: A thinking model has come to its end of a small sum by then, or is seen to think.
+_THINKING_TOKENS = 128
+#: More than a block of any engine: vLLM's are of 16 tokens, of 128 on a CPU.
+_PREFIX_WORDS = 160
+_RANK_0 = {"x-data-parallel-rank": "0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What was found out."""
+
+    traits: Traits
+    #: What an operator should know, in plain sentences.
+    notes: tuple[str, ...] = ()
+    #: Why the endpoint cannot be used; empty when it can.
+    failures: tuple[str, ...] = ()
+    server: Server = "unknown"
+    #: From a plain question to its one token, in milliseconds; None when there was no answer.
+    answer_ms: float | None = None
+    #: Whether a prompt that was sent before costs less; None where the server does not tell.
+    prefix_cache: bool | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Findings:
+    """What is known so far."""
+
+    ask: Asker
+    traits: Traits = field(default_factory=Traits)
+    notes: list[str] = field(default_factory=list[str])
+    server: Server = "unknown"
+    prefix_cache: bool | None = None
+
+    def set(self, **values: Any) -> None:
+        self.traits = replace(self.traits, **values)
+
+
+def probe(endpoint: Endpoint, timeouts: Timeouts) -> Probed:
+    """Ask the endpoint some thirty small questions and return what it does. Raises ModelUnavailable when nothing answers."""
+    ask = Asker(endpoint, timeouts, until=time.monotonic() + _WHOLE_S)
+    found = _Findings(ask=ask)
+    page = ask.page("/models")
+    listed = probe_read.models(page.body) if page.status == 200 else None
+    began = time.monotonic()
+    first = ask.chat([user("Hi.")])
+    took_ms = (time.monotonic() - began) * 1000
+    if page.status == first.status == 0:
+        raise ModelUnavailable(f"nothing answers at {endpoint.url}: is the server running, and is the address right?")
+    if listed is not None or first.status == 200:
+        _list(found, endpoint, listed)
+    if first.status != 200 or said(first.body) is None:
+        return _result(found, failures=(probe_read.explain(first, endpoint, listed),))
+    failure = _own_call(endpoint, timeouts)
+    if failure:
+        return _result(found, failures=(failure,), answer_ms=took_ms)
+    for check in (_about_server, _system_role, _roles, _tokens, _schema, _thinking, _vision, _priority, _salt, _prefix_cache):
+        if ask.is_lost:
+            found.notes.append("the server stopped answering in the middle: what is missing keeps its safe default, probe it again")
+            break
+        check(found)
+    return _result(found, answer_ms=took_ms)
+
+
+def _result(found: _Findings, *, failures: tuple[str, ...] = (), answer_ms: float | None = None) -> Probed:
+    return Probed(
+        traits=found.traits,
+        notes=tuple(found.notes),
+        failures=failures,
+        server=found.server,
+        answer_ms=answer_ms,
+        prefix_cache=found.prefix_cache,
+    )
+
+
+def _list(found: _Findings, endpoint: Endpoint, listed: Sequence[Listed] | None) -> None:
+    """Read the context and the server's kind out of /v1/models."""
+    if listed is None:
+        found.notes.append("the server has no list of models: the longest prompt is not known")
+        return
+    own = next((model for model in listed if model.name == endpoint.model), None)
+    if own is None:
+        found.notes.append(f"the server does not list {endpoint.model}; it lists: {probe_read.names(listed) or 'nothing'}")
+        own = listed[0] if len(listed) == 1 else None
+    if own is not None:
+        found.server = own.server
+        found.set(context=own.context)
+    if not found.traits.context:
+        found.notes.append("the server does not say how long a prompt may be")
+
+
+def _own_call(endpoint: Endpoint, timeouts: Timeouts) -> str:
+    """Make the call that the service will make, streamed and counted; return why it fails, or nothing."""
+    client = ModelClient(replace(endpoint, traits=Traits()), timeouts=timeouts, breaker=Breaker())
+    try:
+        answer = client.chat([Message(role="user", content="Hi.")], max_tokens=1)
+    except InferenceError as error:
+        return f"the server answers a plain question, and not the streamed one that the service asks: {error}"
+    return "" if answer.usage.tokens_in else "the server does not count tokens in a stream (stream_options.include_usage): costs would be 0"
+
+
+def _about_server(found: _Findings) -> None:
+    """Whose server it is, from the pages that stand beside /v1; and what only vLLM's own figures tell."""
+    version = probe_read.version(found.ask.page("/version", beside=True).body)
+    page = found.ask.page("/metrics", beside=True)
+    metrics = page.body.decode("utf-8", "replace") if page.status == 200 else ""
+    told = probe_read.server_of(metrics)
+    found.server = told if told != "unknown" else found.server
+    if found.server == "vllm":
+        found.notes.append(f"vLLM {version}".strip())
+        if told != "vllm":
+            found.notes.append("its /metrics cannot be read: data-parallel ranks are not known, and taken as one")
+    found.set(ranks=max(1, probe_read.ranks(metrics)))
+    found.prefix_cache = probe_read.prefix_caching(metrics)
+
+
+def _system_role(found: _Findings) -> None:
+    short = found.ask.chat([_system("Be kind."), user("Hi.")])
+    if short.is_refusal:
+        found.set(system_role=False)
+        found.notes.append("its template has no system role: the persona goes into the first message")
+        return
+    long = found.ask.chat([_system(_LONG), user("Hi.")])
+    if _grew(short, long) is False:
+        found.set(system_role=False)
+        found.notes.append("its template drops the system role without a word: the persona goes into the first message")
+
+
+def _roles(found: _Findings) -> None:
+    one, two = found.ask.chat([user("Hi.")]), found.ask.chat([user(_LONG), user("Hi.")])
+    opening = found.ask.chat([{"role": "assistant", "content": _LONG}, user("Hi.")])
+    if two.is_refusal or opening.is_refusal:
+        found.set(roles_alternate=True)
+        found.notes.append("its template takes user and assistant by turns alone: messages are joined")
+    elif _grew(one, two) is False or _grew(one, opening) is False:
+        found.set(roles_alternate=True)
+        found.notes.append("its template drops messages that do not take turns: messages are joined")
+    elif not two.status or not opening.status:
+        # The safe side: what takes turns is taken everywhere.
+        found.set(roles_alternate=True)
+        found.notes.append("whether its template wants user and assistant by turns could not be measured: messages are joined")
+
+
+def _tokens(found: _Findings) -> None:
+    plain = found.ask.count("Hi.")
+    if plain is None:
+        found.notes.append("it does not count a prompt's tokens: whether it reads template tokens in a text is not known")
+        return
+    results = {family: _parses(found.ask, plain, token) for family, token in _TOKENS.items()}
+    read = [family for family, result in results.items() if result]
+    if read:
+        found.notes.append(f"reads template tokens in a text ({', '.join(read)}): they are neutralised")
+    elif None in results.values():
+        found.notes.append("whether it reads template tokens in a text could not be told by its counts")
+    else:
+        found.set(parses_tokens=False)
+
+
+def _parses(ask: Asker, plain: int, token: str) -> bool | None:
+    reply = ask.chat([user("Hi." + token * _TIMES)])
+    answer = said(reply.body)
+    if not reply.is_refusal:
+        if answer is None or answer.tokens_in is None:
+            return None
+        if not probe_read.costs_as_one(plain=plain, with_tokens=answer.tokens_in, times=_TIMES):
+            return False
+    # Refused or cheap. If it is by what the token means, its harmless form is taken, and dear.
+    harmless = ask.count("Hi." + neutralise(token * _TIMES))
+    return None if harmless is None else probe_read.parses(plain=plain, neutralised=harmless, times=_TIMES)
+
+
+def _schema(found: _Findings) -> None:
+    reply = found.ask.chat([user("Say hello.")], max_tokens=_SEVERAL, response_format=answer_format(probe_read.SHAPE_SCHEMA))
+    answer = said(reply.body)
+    follows = answer is not None and probe_read.follows_schema(answer.text)
+    found.set(json_schema=follows)
+    if not follows:
+        found.notes.append("JSON by a schema: refused" if reply.is_refusal else "JSON by a schema: not followed")
+
+
+def _thinking(found: _Findings) -> None:
+    answer = found.ask.said([user("What is 2 + 2? Answer with the number alone.")], max_tokens=_THINKING_TOKENS)
+    if answer is None:
+        found.notes.append("whether it thinks aloud could not be measured")
+        return
+    found.set(reasoning=probe_read.thinks(answer))
+    if found.traits.reasoning:
+        found.notes.append("thinks aloud before it answers: first words come later, and more tokens are paid")
+
+
+def _vision(found: _Findings) -> None:
+    message = Message(role="user", content="Which colour?", images=(Image(media_type="image/png", data=probe_read.solid_png()),))
+    text, picture = found.ask.chat([user(message.content)]), found.ask.chat([user(image_parts(message))])
+    found.set(vision=_grew(text, picture) is True)
+    if picture.status == 200 and not found.traits.vision:
+        found.notes.append("takes a picture and does not look at it: it gets a line in its place")
+
+
+def _priority(found: _Findings) -> None:
+    """Only vLLM's field is meant: elsewhere the same word may mean the opposite. Who reads it refuses a word in its place."""
+    if found.server != "vllm":
+        return
+    takes, nonsense = found.ask.chat([user("Hi.")], priority=1), found.ask.chat([user("Hi.")], priority="high")
+    found.set(priority=takes.status == 200 and nonsense.is_refusal)
+    # vLLM 0.32 takes the field under either policy, and tells nobody which one it has.
+    found.notes.append(
+        "takes priorities; it goes by them only with `--scheduling-policy priority`, which cannot be seen from outside"
+        if found.traits.priority
+        else "takes no priorities: start it with `--scheduling-policy priority`"
+    )
+
+
+def _salt(found: _Findings) -> None:
+    """Who reads `cache_salt` refuses an empty one; who does not takes anything, or nothing of the name."""
+    takes, empty = found.ask.chat([user("Hi.")], cache_salt="probe"), found.ask.chat([user("Hi.")], cache_salt="")
+    found.set(cache_salt=takes.status == 200 and empty.is_refusal)
+
+
+def _prefix_cache(found: _Findings) -> None:
+    if found.prefix_cache is not None:
+        if not found.prefix_cache:
+            found.notes.append("its prefix cache is off: every turn is computed from the beginning")
+        return
+    words = min(_PREFIX_WORDS, found.traits.context // 4) if found.traits.context else _PREFIX_WORDS
+    talk = [user(f"{token_hex(4)} " + "one two three four " * (words // 4))]
+    headers = _RANK_0 if found.traits.ranks > 1 else None
+    found.ask.chat(talk, headers=headers)
+    again = found.ask.said(talk, headers=headers)
+    if again is None or again.cached is None:
+        found.notes.append("does not tell how many tokens came from its prefix cache (vLLM: --enable-prompt-tokens-details)")
+        return
+    found.prefix_cache = again.cached > 0
+    if not found.prefix_cache:
+        found.notes.append("a prompt sent twice is computed twice: its prefix cache is off, or its blocks are long")
+
+
+def _grew(less: Reply, more: Reply) -> bool | None:
+    """Whether the second prompt counts more tokens; None where that is not known."""
+    one, other = said(less.body), said(more.body)
+    if one is None or other is None or one.tokens_in is None or other.tokens_in is None:
+        return None
+    return other.tokens_in > one.tokens_in
+
+
+def _system(content: str) -> dict[str, str]:
+    return {"role": "system", "content": content}

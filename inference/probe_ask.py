@@ -1,0 +1,95 @@
+"""Asks a model server what a probe wants to know: plain requests, each with an end of its own, and none that raises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from inference.probe_read import Reply, Said, said
+from inference.transport import WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.types import Endpoint, Timeouts
+
+#: vLLM's figures are the longest page that is read.
+_LARGEST_PAGE = 4 * 1024 * 1024
+_PAGE_S = 5.0
+#: A server that did not answer twice in a row is not asked again.
+_LOST = 2
+#: How often, and how long, a server is waited for that is full or counts requests a minute.
+_WAITS = 2
+_WAIT_S = 2.0
+
+
+class Asker:
+    """One thread's questions to one endpoint. All of them end by `until` (monotonic)."""
+
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts, *, until: float) -> None:
+        self._endpoint, self._timeouts, self._until = endpoint, timeouts, until
+        self._wire = Wire(endpoint.url, key_header(endpoint))
+        self._beside = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), key_header(endpoint))
+        self._silent = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server stopped answering."""
+        return self._silent >= _LOST or time.monotonic() >= self._until
+
+    def page(self, path: str, *, beside: bool = False) -> Reply:
+        """Return a page below /v1, or one that stands beside it."""
+        wire = self._beside if beside else self._wire
+        until = min(time.monotonic() + min(_PAGE_S, self._timeouts.total_s), self._until)
+        try:
+            response, _ = wire.get(path, connect_s=self._timeouts.connect_s, until=until)
+            try:
+                body = read_at_most(response, _LARGEST_PAGE)
+            finally:
+                response.close()
+        except WIRE_ERRORS:
+            return Reply()
+        return Reply(status=response.status_code, body=body or b"", headers=response.headers)
+
+    def chat(
+        self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int = 1, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> Reply:
+        """Return the response to a chat completion with these further fields; a server that is full is asked again."""
+        request = {"model": self._endpoint.model, "messages": messages, "max_tokens": max_tokens, "temperature": 0.0, **fields}
+        body = msgspec.json.encode(request)
+        longest = self._timeouts.first_token_s if max_tokens == 1 else self._timeouts.total_s
+        reply = Reply()
+        for attempt in range(_WAITS + 1):
+            if self.is_lost:
+                return Reply()
+            reply = self._post(body, headers, min(time.monotonic() + longest, self._until))
+            self._silent = 0 if reply.status else self._silent + 1
+            if not reply.is_full or attempt == _WAITS:
+                break
+            time.sleep(min(_WAIT_S, max(0.0, self._until - time.monotonic())))
+        return reply
+
+    def said(self, messages: Sequence[Mapping[str, Any]], **more: Any) -> Said | None:
+        """Return what the model says to it; None when it does not."""
+        reply = self.chat(messages, **more)
+        return said(reply.body) if reply.status == 200 else None
+
+    def count(self, text: str) -> int | None:
+        """Return how many tokens a prompt of this one user message has; None where the server does not count."""
+        answer = self.said([user(text)])
+        return answer.tokens_in if answer else None
+
+    def _post(self, body: bytes, headers: Mapping[str, str] | None, until: float) -> Reply:
+        try:
+            response, _ = self._wire.post("/chat/completions", body, connect_s=self._timeouts.connect_s, until=until, headers=headers)
+            try:
+                answer = read_at_most(response, _LARGEST_PAGE)
+            finally:
+                response.close()
+        except WIRE_ERRORS:
+            return Reply()
+        return Reply(status=response.status_code, body=answer or b"", headers=response.headers)
+
+
+def user(content: str | list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a user's message."""
+    return {"role": "user", "content": content}

@@ -1,0 +1,92 @@
+"""Which server and which model the scripted one plays: whose addresses it has, what its template bears, what it can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from inference.scripted.asked import PromptMessage
+
+Flavour = Literal["llamacpp", "vllm", "hosted"]
+Template = Literal["plain", "deaf", "chatml", "llama4", "deepseek", "gemma", "mistral"]
+Tokens = Literal["words", "pieces"]
+Schemas = Literal["follows", "ignores", "refuses"]
+Reasoning = Literal["none", "tags", "field"]
+Policy = Literal["fcfs", "priority"]
+OnOff = Literal["on", "off"]
+
+#: What a picture costs: one tile of Llama 4.
+IMAGE_TOKENS = 144
+
+#: The template tokens that each family reads wherever they stand.
+_SPECIAL = {
+    "plain": "",
+    "deaf": "",
+    "chatml": r"<\|im_(?:start|end)\|>|<\|endoftext\|>",
+    "llama4": r"<\|(?:header_start|header_end|eot|image|begin_of_text)\|>",
+    "deepseek": "<\uff5c(?:begin\u2581of\u2581sentence|end\u2581of\u2581sentence|User|Assistant)\uff5c>",
+    "gemma": r"<(?:start|end)_of_turn>",
+    "mistral": r"\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|SYSTEM_PROMPT)\]",
+}
+_PIECES = r"[^\W_]{1,4}|\S"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """The server and the model; each field is an option of the command."""
+
+    model: Annotated[str, "the model's name"] = "scripted"
+    flavour: Annotated[Flavour, "whose addresses and refusals are played"] = "llamacpp"
+    context: Annotated[int, "longest prompt in tokens; 0: any"] = 0
+    template: Annotated[Template, "deaf drops system messages; gemma has no system role; gemma's and mistral's roles alternate"] = "plain"
+    tokens: Annotated[Tokens, "pieces: letters by fours and signs; only then template tokens are read as such"] = "words"
+    vision: Annotated[bool, "takes pictures"] = False
+    json_schema: Annotated[Schemas, "what it does with response_format"] = "follows"
+    reasoning: Annotated[Reasoning, "thinks aloud: in tags within the text, or in a field of its own"] = "none"
+    key: Annotated[str, "the API key that it wants; empty: none"] = ""
+    ranks: Annotated[int, "data-parallel ranks, each with slots and a prefix cache of its own"] = 1
+    slots: Annotated[int, "requests that run at once on a rank, the others wait; 0: any number"] = 0
+    admit: Annotated[int, "requests that run or wait in all before more get 503; 0: any number"] = 0
+    policy: Annotated[Policy, "who waits is taken in turn, or by the request's priority first"] = "fcfs"
+    prefix_cache: Annotated[OnOff, "whether prompts that came before are known"] = "on"
+    cache_blocks: Annotated[int, "blocks of 16 tokens in a rank's prefix cache; 0: whole messages, without bound"] = 0
+    dimensions: Annotated[int, "length of the vectors of /v1/embeddings"] = 384
+
+    def complaint(self, messages: Sequence[PromptMessage]) -> str | None:
+        """Say what the template or the model cannot take of a prompt; None when it can."""
+        if not self.vision and any(message.pictures for message in messages):
+            return f"image input is not supported: {self.model} is not a multimodal model"
+        if self.template not in {"gemma", "mistral"}:
+            return None
+        roles = [message.role for message in messages]
+        if self.template == "gemma" and "system" in roles:
+            return "System role not supported"
+        turns = roles[1:] if roles[:1] == ["system"] else roles
+        if any(role != ("assistant" if n % 2 else "user") for n, role in enumerate(turns)):
+            return "Conversation roles must alternate user/assistant/user/assistant/..."
+        return None
+
+    def heard(self, messages: list[PromptMessage]) -> list[PromptMessage]:
+        """Return the messages that the template renders."""
+        return [message for message in messages if message.role != "system"] if self.template == "deaf" else messages
+
+    def split(self, text: str) -> list[str]:
+        """Return the tokens of a text."""
+        if self.tokens == "words":
+            return text.split()
+        special = _SPECIAL[self.template]
+        return re.findall(f"{special}|{_PIECES}" if special else _PIECES, text)
+
+    def split_prompt(self, messages: Sequence[PromptMessage]) -> tuple[list[str], list[int]]:
+        """Return the tokens of a prompt, and how many there are up to the end of each message: its role's, its pictures', its text's."""
+        tokens: list[str] = []
+        ends: list[int] = []
+        for message in messages:
+            tokens.append(message.role)
+            for picture in message.pictures:
+                tokens += [picture] * IMAGE_TOKENS
+            tokens += self.split(message.text)
+            ends.append(len(tokens))
+        return tokens, ends

@@ -1,0 +1,120 @@
+"""`chinwag model serve` as a real process: its progress in plain lines, an engine that answers, a service that uses it, and an orderly end."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chinwag.cli.serve_progress import Progress
+from inference.engines.base import Reason, Step
+from tests.support import build
+from tests.support.processes import ROOT, Processes, until
+from tests.support.stack import Stack, a_free_port
+
+
+@pytest.fixture
+def on_path(tmp_path: Path) -> str:
+    """A PATH on which `vllm` is the one that plays it."""
+    program = tmp_path / "bin" / "vllm"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nPYTHONPATH='{ROOT}' exec '{sys.executable}' -m tests.support.fake_vllm \"$@\"\n", encoding="utf-8")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
+    return folder
+
+
+def test_a_folder_is_served_and_its_progress_shown(tmp_path: Path, on_path: str, checkpoint: Path) -> None:
+    processes, port = Processes(tmp_path), a_free_port()
+    arguments = ["chinwag", "model", "serve", "--path", str(checkpoint), "--port", str(port), "--log", str(tmp_path / "engine.log")]
+    serving = processes.start("serve", arguments, {"PATH": on_path})
+    try:
+        until(lambda: "Ready after" in serving.printed() or not serving.alive(), timeout_s=40, what="it is ready")
+        models = httpx.get(f"http://127.0.0.1:{port}/v1/models").json()["data"]
+        code = serving.stop(20)
+    finally:
+        processes.end_all()
+    said = serving.printed()
+
+    assert [model["id"] for model in models] == ["tiny"]
+    assert "room for 46,592 tokens of conversations" in said
+    assert f"http://127.0.0.1:{port}/v1, model tiny" in said
+    assert code == 0
+    assert said.splitlines()[-1] == "Ending: what runs is finished first"
+
+
+def test_with_a_worker_it_answers_the_conversations_of_its_profile(stack: Stack, tmp_path: Path, on_path: str, checkpoint: Path) -> None:
+    stack.start_web()
+    stack.start_dispatcher()
+    arguments = ["chinwag", "model", "serve", "--path", str(checkpoint), "--port", str(a_free_port()), "--engine", "e7", "--with-worker"]
+    serving = stack.processes.start("serve", [*arguments, "--", "--max-num-seqs", "5"], stack.env | {"PATH": on_path})
+    serving.wait_ready(lambda: bool(stack.one("select count(*) from worker_heartbeats where slots = 5")), 60)
+    person = build.a_person()
+    stack.say(person, "hello")
+    stack.wait_settled()
+    code = serving.stop(30)
+
+    assert len(stack.platform.texts_to(person.number)) == 1
+    assert code == 0
+
+
+def test_an_engine_that_cannot_start_ends_it_with_its_reason(tmp_path: Path, on_path: str, checkpoint: Path) -> None:
+    processes = Processes(tmp_path)
+    broken = checkpoint.rename(tmp_path / "weights")
+    (tmp_path / "bin" / "vllm").write_text("#!/bin/sh\necho 'vllm: error: unrecognized arguments: --odd' >&2\nexit 2\n", encoding="utf-8")
+    serving = processes.start("serve", ["chinwag", "model", "serve", "--path", str(broken), "--", "--odd"], {"PATH": on_path})
+    try:
+        code = serving.popen.wait(40)
+    finally:
+        processes.end_all()
+
+    assert code == 2
+    assert "Cannot serve: after" in serving.printed()
+    assert "does not know --odd" in serving.printed()
+
+
+def test_away_from_a_terminal_each_step_and_each_tenth_is_a_line() -> None:
+    out = io.StringIO()
+    progress = Progress("http://engine/v1", out=out)
+    for fraction in (0.0, 0.01, 0.5, 0.55, 1.0):
+        progress.step(Step(words="loading the weights", fraction=fraction))
+    progress.step(Step(words="weights loaded in 9 s"))
+    progress.ready("http://engine")
+    progress.lost(Reason(words="it crashed"), 2.0)
+
+    assert out.getvalue().splitlines() == [
+        "loading the weights: 0 %",
+        "loading the weights: 50 %",
+        "loading the weights: 100 %",
+        "weights loaded in 9 s",
+        "Ready after 0 s: http://engine/v1",
+        "Lost: it crashed; again in 2 s",
+    ]
+
+
+def test_on_a_terminal_there_is_a_bar_that_goes_when_it_is_ready() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    progress = Progress("http://engine/v1", out=out)
+    with progress:
+        progress.step(Step(words="loading the weights", fraction=0.5))
+        progress.step(Step(words="compiling"))
+        progress.ready("http://engine")
+
+    assert "loading the weights" in out.getvalue()
+    assert "Ready after 0 s: http://engine/v1" in out.getvalue()

@@ -1,0 +1,183 @@
+"""What the probe finds out about servers of each kind: scripted ones, and llama.cpp itself with the tiny model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inference.errors import ModelUnavailable
+from inference.probe import Probed, probe
+from inference.types import Endpoint, Timeouts, Traits
+from tests.support.model_servers import Scripted, scripted, tiny_model
+from tests.support.processes import Processes
+
+_PLAIN = Traits(context=8192, json_schema=True, parses_tokens=False)
+_PIECES = ("--tokens", "pieces")
+
+
+def _probe(server: Scripted, **endpoint: str) -> Probed:
+    return probe(server.endpoint(**endpoint), Timeouts(first_token_s=5, total_s=5))
+
+
+@pytest.mark.parametrize(
+    ("options", "traits", "note"),
+    [
+        ("", _PLAIN, ""),
+        ("--context 4096", replace(_PLAIN, context=4096), ""),
+        ("--flavour vllm", replace(_PLAIN, cache_salt=True, priority=True), "vLLM 0.33.0"),
+        ("--flavour vllm --ranks 4", replace(_PLAIN, cache_salt=True, priority=True, ranks=4), ""),
+        ("--flavour hosted", replace(_PLAIN, context=0), "does not say how long"),
+        ("--vision", replace(_PLAIN, vision=True), ""),
+        ("--template chatml", replace(_PLAIN, parses_tokens=True), "ChatML"),
+        ("--template llama4", replace(_PLAIN, parses_tokens=True), "(Llama 4)"),
+        ("--template deepseek", replace(_PLAIN, parses_tokens=True), "(DeepSeek)"),
+        ("--template deaf", replace(_PLAIN, system_role=False), "drops the system role"),
+        ("--template gemma", replace(_PLAIN, parses_tokens=True, system_role=False, roles_alternate=True), "has no system role"),
+        ("--template gemma --flavour vllm", replace(
+            _PLAIN, parses_tokens=True, system_role=False, roles_alternate=True, cache_salt=True, priority=True), "by turns alone"),
+        ("--template mistral", replace(_PLAIN, parses_tokens=True, roles_alternate=True), "by turns alone"),
+        ("--json-schema ignores", replace(_PLAIN, json_schema=False), "not followed"),
+        ("--json-schema refuses", replace(_PLAIN, json_schema=False), "refused"),
+        ("--reasoning tags", replace(_PLAIN, reasoning=True), "thinks aloud"),
+        ("--reasoning field", replace(_PLAIN, reasoning=True), "thinks aloud"),
+    ],
+)  # fmt: skip
+def test_what_a_server_does_is_measured(tmp_path: Path, options: str, traits: Traits, note: str) -> None:
+    with scripted(tmp_path, *_PIECES, *options.split()) as server:
+        found = _probe(server)
+
+    assert found.failures == ()
+    assert found.traits == traits
+    assert note in "; ".join(found.notes)
+    assert found.answer_ms is not None
+
+
+def test_counts_that_cannot_tell_leave_the_safe_default(tmp_path: Path) -> None:
+    with scripted(tmp_path) as server:
+        found = _probe(server)
+
+    assert found.traits.parses_tokens
+    assert "could not be told" in "; ".join(found.notes)
+
+
+@pytest.mark.parametrize("flavour", ["llamacpp", "vllm"])
+def test_a_prefix_cache_is_seen_where_it_is_on(tmp_path: Path, flavour: str) -> None:
+    options = ("--flavour", flavour, "--cache-blocks", "1000", "--prefix-cache")
+    with scripted(tmp_path, *options, "on") as warm, scripted(tmp_path, *options, "off") as cold:
+        assert (_probe(warm).prefix_cache, _probe(cold).prefix_cache) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "endpoint", "words"),
+    [
+        ("--key right", {"key": "wrong"}, "the key is not the right one"),
+        ("--key right", {}, "it wants a key, and none was given"),
+        ("", {"path": ""}, "end in /v1 as it should?"),
+        ("", {"path": "/moved/v1"}, "redirects (308)"),
+        ("--flavour vllm", {"model": "other"}, "no model other; it has: scripted"),
+    ],
+)
+def test_why_a_server_cannot_be_used_is_said(tmp_path: Path, options: str, endpoint: dict[str, str], words: str) -> None:
+    with scripted(tmp_path, *options.split()) as server:
+        (failure,) = _probe(server, **endpoint).failures
+
+    assert words in failure
+
+
+def test_the_right_key_opens(tmp_path: Path) -> None:
+    with scripted(tmp_path, "--key", "right") as server:
+        assert _probe(server, key="right").failures == ()
+
+
+def test_a_server_that_streams_badly_cannot_be_used(tmp_path: Path) -> None:
+    with scripted(tmp_path) as server:
+        server.script(mode="truncated")
+        (failure,) = _probe(server).failures
+
+    assert "not the streamed one" in failure
+
+
+def test_a_server_that_is_full_is_waited_for(tmp_path: Path) -> None:
+    with scripted(tmp_path, *_PIECES) as server:
+        server.script(mode="busy429", times=1)
+        found = _probe(server)
+
+    assert (found.failures, found.traits) == ((), _PLAIN)
+
+
+def test_nothing_that_answers_is_unavailable() -> None:
+    with pytest.raises(ModelUnavailable, match="nothing answers at"):
+        probe(Endpoint(name="x", url="http://127.0.0.1:9/v1", model="m"), Timeouts())
+
+
+def test_a_server_that_falls_silent_in_the_middle_costs_two_deadlines_and_no_error(tmp_path: Path) -> None:
+    with scripted(tmp_path) as server:
+        # The plain question, streamed and not, is answered: then it hangs.
+        server.script(times=2)
+        server.script(mode="hang")
+        began = time.monotonic()
+        found = probe(server.endpoint(), Timeouts(first_token_s=0.5, total_s=0.5))
+
+    assert time.monotonic() - began < 3
+    assert "stopped answering in the middle" in found.notes[-1]
+    assert found.failures == ()
+    assert found.traits == Traits(context=8192)
+
+
+@pytest.mark.slow
+def test_llama_cpp_with_the_tiny_model_is_known(tmp_path: Path) -> None:
+    tiny = tiny_model()
+    processes = Processes(tmp_path)
+    try:
+        options = ["--model", str(tiny.path), "--alias", tiny.name, "--ctx", "2048"]
+        url = processes.start("engine", ["inference.engines.llamacpp", *options], {}).wait_listening(60)
+        found = probe(Endpoint(name="tiny", url=f"{url}/v1", model=tiny.name), Timeouts(first_token_s=60, total_s=60))
+    finally:
+        processes.end_all()
+
+    assert found.failures == ()
+    assert (found.server, found.prefix_cache) == ("llamacpp", True)
+    assert found.traits == Traits(context=2048, json_schema=True, parses_tokens=True)
+    assert "ChatML" in "; ".join(found.notes)
+
+
+def _run(*arguments: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "chinwag", "model", "probe", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("right\n")
+    with scripted(tmp_path, *_PIECES, "--key", "right", "--template", "gemma") as server:
+        where = ("--url", f"{server.url}/v1", "--model", "scripted", "--key-file", str(key))
+        code, said, _ = _run(*where)
+        json_code, as_json, _ = _run(*where, "--json")
+
+    assert (code, json_code) == (0, 0)
+    assert "System role       no\n" in said
+    assert "- its template has no system role" in said
+    assert json.loads(as_json)["traits"]["roles_alternate"] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "words"),
+    [
+        ("http://127.0.0.1:9/v1", [], "nothing answers at"),
+        ("127.0.0.1:9/v1", [], "--url wants an address"),
+        ("http://user:pw@127.0.0.1/v1", [], "--url wants an address"),
+        ("http://127.0.0.1:9/v1", ["--key-file", "/nowhere"], "--key-file names a file"),
+    ],
+)
+def test_what_the_command_cannot_use_is_one_line_and_code_2(url: str, more: list[str], words: str) -> None:
+    code, said, why = _run("--url", url, "--model", "m", *more)
+
+    assert (code, said, why.count("\n")) == (2, "", 1)
+    assert words in why

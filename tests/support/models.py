@@ -1,0 +1,70 @@
+"""Endpoints of a test's service, as an operator connects them and a worker's probe finds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bots.crypto import Keyring
+from bots.settings import Settings
+from bots.storage import endpoints, tenants
+from bots.storage.endpoints import EndpointRow, Form
+from tests.support.stack import Stack
+
+_SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
+#: What a probe of vLLM with Llama 4 finds.
+TRAITS: dict[str, Any] = {
+    "context": 131_072,
+    "vision": True,
+    "json_schema": True,
+    "reasoning": False,
+    "system_role": True,
+    "roles_alternate": False,
+    "parses_tokens": True,
+    "priority": True,
+    "cache_salt": True,
+    "ranks": 2,
+}
+
+
+def seat(stack: Stack, form: Form, *, api_key: str | None = None) -> EndpointRow:
+    """Connect an endpoint that no worker is going to ask."""
+    keyring = Keyring.from_settings(Settings.from_env(stack.env))
+    with stack.engine("web").begin() as connection:
+        tenant = tenants.default(connection)
+        row = endpoints.add(connection, keyring, tenant=tenant, form=form, api_key=api_key)
+        connection.exec_driver_sql("update endpoints set probe_at = null where id = %s", (row.id,))
+        found = endpoints.get(connection, tenant=tenant, name=form.name)
+    assert found is not None
+    return found
+
+
+def seat_models(stack: Stack) -> None:
+    """Two replicas of one's own, measured; a hosted model that lets nobody in; one that nobody has measured. The first three are `default`."""
+    prices = {"price_in": 2.5, "price_cached": 1.25, "price_out": 10.0}
+    own = [
+        seat(
+            stack,
+            Form(
+                name=f"scout-{n}", url=f"http://scout-{n}.internal:8000/v1", model=_SCOUT, leaves_house=False, price_in=0.02, price_out=0.09
+            ),
+        )
+        for n in ("a", "b")
+    ]
+    hosted = seat(stack, Form(name="gpt-4o-openai", url="https://api.openai.com/v1", model="gpt-4o", **prices), api_key="sk-x")
+    seat(stack, Form(name="new", url="http://127.0.0.1:1/v1", model="mistralai/Mistral-Small-3.1-24B-Instruct-2503", leaves_house=False))
+    with stack.owner.begin() as connection:
+        tenant = hosted.tenant_id
+        connection.exec_driver_sql("update endpoints set probe_at = now() + interval '1 hour'")
+        places = [(0, own[0].id), (0, own[1].id), (1, hosted.id)]
+        endpoints.set_profile(connection, tenant, "default", places)
+    for row in own:
+        _found(stack, row.name, traits=TRAITS, notes=["vLLM 0.33.0", "reads template tokens in a text (Llama 4): they are neutralised"])
+    _found(stack, "gpt-4o-openai", traits=None, notes=["the server lets nobody in (401): the key is not the right one"])
+
+
+def _found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: list[str]) -> None:
+    engine = stack.engine("worker")
+    with engine.connect() as connection:
+        row = endpoints.get(connection, tenant=tenants.default(connection), name=name)
+    assert row is not None
+    assert endpoints.store_probe(engine, row, traits=traits, notes=notes)
