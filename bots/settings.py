@@ -59,6 +59,13 @@ class Settings:
     instagram_graph_url: str = _setting("https://graph.instagram.com", "address of the Graph API for Instagram login")
     graph_version: str = _setting("v25.0", "version of the Graph API")
     send_deadline_s: float = _setting(15.0, "longest time of one call to a platform, in seconds")
+    media_hosts: str = _setting(
+        "*.fbcdn.net,*.fbsbx.com,*.cdninstagram.com,*.whatsapp.net,graph.facebook.com,graph.instagram.com",
+        "hosts that pictures are fetched from by https, separated by commas; http://127.0.0.1:port for a practice platform",
+    )
+    media_max_bytes: int = _setting(16 * 1024 * 1024, "largest picture that is fetched, in bytes")
+    media_deadline_s: float = _setting(20.0, "longest time to fetch the pictures of one turn, in seconds")
+    media_patience_s: float = _setting(15.0, "how long an answer waits for a picture that cannot be fetched, in seconds")
 
     worker_slots: int = _setting(64, "turns in flight in one worker process")
     worker_pool: int = _setting(24, "Postgres connections of a worker process")
@@ -81,6 +88,7 @@ class Settings:
     own_error_delays_s: str = _setting("2,8,30,120,600", "delays after an error of our own, in seconds; then the turn is dead")
     partial_per_s: float = _setting(5.0, "partial texts a second while a page watches")
     history_tokens: int = _setting(1500, "token budget of the history in a prompt")
+    images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
     human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
     batch_reserve: int = _setting(16, "slots of a worker process that batches never take: they stay free for people")
@@ -95,7 +103,7 @@ class Settings:
     )
     metrics_host: str = _setting("127.0.0.1", "address that a process's own /metrics listens on, without a sign-in")
     metrics_port: int = _setting(0, "port of a process's own /metrics; 0: none")
-    envelope_days: int = _setting(30, "days a webhook's raw body is kept")
+    envelope_days: int = _setting(30, "days a webhook's raw body and people's pictures are kept")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     def own_error_delay_s(self, tries: int) -> float | None:

@@ -148,11 +148,26 @@ def why_text(rows: Sequence[WhyRow], language: str = "en") -> str:
     return "\n".join([str(texts["why"]), *lines])
 
 
+def picture_lost_text(language: str = "en") -> str:
+    """One polite sentence for a picture that could not be opened."""
+    return str(_texts(language)["picture_lost"])
+
+
 def unsupported_text(content_type: str, language: str = "en") -> str:
     """One polite sentence for a kind of content that cannot be read yet."""
     texts = _texts(language)
     contents = cast("dict[str, str]", texts["contents"])
     return str(texts["unsupported"]).format(what=contents.get(content_type, contents["other"]))
+
+
+def budget_day_text(language: str = "en") -> str:
+    """The contact has had what one contact may cost in a day."""
+    return str(_texts(language)["budget_day"])
+
+
+def budget_month_text(language: str = "en") -> str:
+    """The bot has spent what it may spend in a month."""
+    return str(_texts(language)["budget_month"])
 
 
 def _say(texts: dict[str, Any], kind: str, text: str) -> str:

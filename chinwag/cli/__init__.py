@@ -24,17 +24,23 @@ Try it:
   chinwag bot set --help    what the bot is told about itself
   chinwag account add --help
                             connect a real WhatsApp number
+  chinwag model list        the models that can be planned, served or compared with
+  chinwag plan --model llama-4-scout --gpus 8xH100
+                            does it fit, how fast, at what cost; nothing is started
   chinwag doctor            is everything in order?
 
 Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead to another one.
 """
-_GROUPS = ("account", "attention", "batch", "bot", "conversation", "operator", "webhook")
+_GROUPS = ("account", "attention", "batch", "bot", "conversation", "endpoint", "model", "operator", "profile", "webhook")
 _COMMANDS = {
     "run": "Start everything on this machine.",
     "stop": "Stop what `run` started.",
     "reset": "Remove this checkout's data; asks first.",
     "doctor": "Check what `run` needs, and what runs.",
+    "plan": "Does a model fit some GPUs, how fast, at what cost, with which commands.",
     "sign-in": "A one-time link to the admin page.",
+    "usage": "Tokens and money of a month.",
+    "compare": "The same turns asked of several models, answers side by side.",
     "migrate": "Make or update the database.",
     "env-example": "What .env may say, with meanings and defaults.",
     "fake-platform": "A practice server for WhatsApp, Messenger and Instagram.",

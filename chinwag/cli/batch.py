@@ -20,6 +20,7 @@ from bots.storage import batch_results, batches, personas
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch
 from bots.storage.database import unit
+from bots.web.money import money
 from chinwag.cli import batch_progress
 from chinwag.cli.batch_progress import in_words
 from chinwag.cli.database import Ground, ground
@@ -103,7 +104,8 @@ def show(batch: _Id, as_json: _Json = False) -> None:
     sys.stdout.write(
         f"{found.id}  {found.name}, bot {found.bot}, queue {found.queue}, submitted by {found.created_by}\n{in_words(found)}\n"
     )
-    sys.stdout.write(f"tokens: {cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out\n")
+    spent = f"; {money(cost.cost)}" if cost.cost is not None or cost.tokens_in else ""
+    sys.stdout.write(f"tokens: {cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out{spent}\n")
     for item in failed:
         sys.stdout.write(f"line {item.n}, {item.custom_id}: {batch_results.reason_in_words(item.reason)}\n")
     if found.failed > len(failed):

@@ -16,6 +16,7 @@ from bots.errors import Conflict, NotFound
 from bots.storage import audit, personas
 from bots.storage.database import open_engine
 from bots.web import editor
+from bots.web.money import money
 from chinwag.cli.database import Desk, desk, ground
 
 app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, texts, memory, versions.")
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, tex
 _ACTOR = "cli"
 _Name = Annotated[str, typer.Argument(help="The bot's name.")]
 _Version = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="The version's number.")]
+_Budget = Annotated[str | None, typer.Option(metavar="USD", help="At most so much in USD, such as 0.50; empty: no limit.")]
 _File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True)]
 
 
@@ -43,10 +45,14 @@ def show(name: _Name, as_json: Annotated[bool, typer.Option("--json", help="Prin
     if as_json:
         values = {"name": bot.name, "profile": bot.profile, "persona": bot.persona, "persona_version": bot.persona_version}
         values |= {"fallback_text": bot.fallback_text, "apology_text": bot.apology_text, "memory_on": bot.memory_on}
-        values |= {"language": bot.language, "first_contact": bot.first_contact}
+        values |= {"language": bot.language, "first_contact": bot.first_contact, "data_may_leave": bot.data_may_leave}
+        values |= {"budget_contact_day": bot.budget_contact_day, "budget_month": bot.budget_month}
         sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
         return
     sys.stdout.write(f"{bot.name}: persona version {bot.persona_version}\n\n{bot.persona}\n\nFallback: {bot.fallback_text}\n")
+    leaves = "may go to hosted endpoints" if bot.data_may_leave else "stay in the house"
+    day, month = (money(usd) if usd is not None else "no limit" for usd in (bot.budget_contact_day, bot.budget_month))
+    sys.stdout.write(f"Conversations {leaves}. Budget: of a contact a day {day}, of a month {month}.\n")
 
 
 @app.command("set")
@@ -59,11 +65,18 @@ def set_(
     memory: Annotated[bool | None, typer.Option("--memory/--no-memory", help="Whether the bot remembers contacts.")] = None,
     language: Annotated[str | None, typer.Option(help="Code of the bot's own sentences: en, es, pt, ...; empty: not set.")] = None,
     first_contact: _File = None,
+    data_may_leave: Annotated[
+        bool | None, typer.Option("--data-may-leave/--no-data-may-leave", help="Whether conversations may go to hosted endpoints.")
+    ] = None,
+    budget_contact_day: _Budget = None,
+    budget_month: _Budget = None,
 ) -> None:
     """Make a bot, or change what is given of it.
 
     A changed persona becomes a new version and is published at once: chinwag bot set clinic --persona persona.txt
     """
+    limits = {"budget_contact_day": _budget(budget_contact_day), "budget_month": _budget(budget_month)}
+    given = {"data_may_leave": data_may_leave, "budget_contact_day": budget_contact_day, "budget_month": budget_month}
     with desk() as at:
         before = personas.get(at.connection, tenant=at.tenant, name=name)
         bot = personas.put(
@@ -80,9 +93,15 @@ def set_(
         if language is not None or first_contact is not None:
             line = bot.first_contact if first_contact is None else _text(first_contact)
             bot = replace(bot, language=bot.language if language is None else language or None, first_contact=line or None)
-            personas.save(at.connection, bot)
+        if data_may_leave is not None:
+            bot = replace(bot, data_may_leave=data_may_leave)
+        bot = replace(bot, **{key: usd for key, usd in limits.items() if given[key] is not None})
+        personas.save(at.connection, bot)
         action = "bot.add" if before is None else "bot.change"
-        detail = {"version": bot.persona_version}
+        changed = [key for key, value in given.items() if value is not None]
+        detail: dict[str, object] = {"version": bot.persona_version}
+        if changed:
+            detail["changed"] = changed
         audit.record(at.connection, tenant=at.tenant, actor=_ACTOR, action=action, subject=f"bot:{name}", detail=detail)
     sys.stdout.write(f"{bot.name}: persona version {bot.persona_version}\n")
 
@@ -157,6 +176,15 @@ def wanted(at: Desk, name: str) -> Bot:
     if bot is None:
         raise NotFound(f"There is no bot named {name}; `chinwag bot list` shows all, `chinwag bot set {name}` makes it.")
     return bot
+
+
+def _budget(typed: str | None) -> float | None:
+    if typed is None:
+        return None
+    try:
+        return editor.budget(typed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _text(file: Path | None) -> str | None:

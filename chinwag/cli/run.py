@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Start everything on this machine: Postgres, Redis, a chat model, web, worker, dispatcher, and a practice WhatsApp.
 
-    Reads MODEL, MODEL_URL, MODEL_NAME, MODEL_KEY_FILE, DATABASE_URL, REDIS_URL and PORT from the environment. Ctrl-C stops it all.
+    Reads MODEL, ENGINE, MODEL_URL, MODEL_NAME, MODEL_KEY_FILE, DATABASE_URL, REDIS_URL and PORT from the environment. Ctrl-C stops it all.
     """
     report = Report()
     for number in _SIGNALS:
@@ -59,6 +59,8 @@ def _run(stack: Stack, report: Report) -> None:
         report.line(f"Chat page: http://127.0.0.1:{stack.port}/chat")
         report.line(f"Admin: http://127.0.0.1:{stack.port}/admin/enter?token={token}")
         report.line(stack.model_line)
+        if stack.offer_line:
+            report.line(stack.offer_line)
         while True:
             stack.supervisor.tick()
             time.sleep(_TICK_S)

@@ -210,13 +210,20 @@ def _one(desk: Desk, kind: TroubleKind) -> UUID:
         case TroubleKind.ENVELOPE:
             desk.let_in(quarantine="no JSON")
             return desk.value("select id from envelopes where state = 'quarantined'")
+        case TroubleKind.BUDGET:
+            desk.let_in(a_message())
+            desk.end(desk.answered(reason="budget", in_history=False))
+            return desk.account.bot_id
+
+
+_FITS = {TroubleKind.ACCOUNT: Action.RESUME, TroubleKind.SEND: Action.RESEND, TroubleKind.BUDGET: Action.DISMISS}
 
 
 @pytest.mark.parametrize("kind", list(TroubleKind))
 def test_what_is_not_there_or_not_ours_is_not_found(desk: Desk, kind: TroubleKind) -> None:
     ours = _one(desk, kind)
     desk.do("update accounts set state = 'needs_attention'")
-    action = Action.RESUME if kind is TroubleKind.ACCOUNT else Action.RESEND if kind is TroubleKind.SEND else Action.REPLAY
+    action = _FITS.get(kind, Action.REPLAY)
 
     for tenant, id_ in ((desk.account.tenant_id, uuid4()), (uuid4(), ours)):
         with pytest.raises(NotFound):

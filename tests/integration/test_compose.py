@@ -32,7 +32,7 @@ from tests.support.stack import a_free_port
 #: Not in this image: as much of it as the health check uses.
 _REDIS_CLI = "import os, sys, redis; redis.Redis(port=int(sys.argv[2]), password=os.environ['REDISCLI_AUTH']).ping() and print('PONG')"
 _EXAMPLE = dict(line.split("=", 1) for line in (ROOT / ".env.example").read_text("utf-8").splitlines() if line and line[0] != "#")
-_OURS = ("migrate", "web", "hooks", "worker", "dispatcher")
+_OURS = ("migrate", "web", "hooks", "worker", "dispatcher", "gpu-worker")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,7 @@ class _Running:
 
     machine: Machine
     platform: Platform
+    model: Model
     processes: dict[str, Process]
     hooks: str
     web: str
@@ -160,8 +161,11 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 "0.0.0.0": "127.0.0.1",
                 "@postgres/chinwag": f"@127.0.0.1:{postgres.port}/{database}?sslmode=disable&gssencmode=disable",
                 "//redis:": "//127.0.0.1:",
+                "http://engine:8000": model.url,
             },
-            ports=ports | {(service, "9100"): a_free_port() for service in ("web", "hooks", "worker", "dispatcher")},
+            ports=ports
+            | {("engine", "8000"): httpx.URL(model.url).port or 0}
+            | {(service, "9100"): a_free_port() for service in ("web", "hooks", "worker", "dispatcher", "gpu-worker")},
         )
         stack.callback(machine.processes.end_all)
         machine.program("redis-server", f'"{redis_server()}" "$@"')
@@ -178,6 +182,7 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield _Running(
             machine=machine,
             platform=platform,
+            model=model,
             processes=processes,
             hooks=f"http://127.0.0.1:{ports['hooks', '8081']}",
             web=f"http://127.0.0.1:{ports['web', '8080']}",
@@ -230,6 +235,30 @@ def test_every_service_but_the_engine_which_needs_a_gpu_starts_in_order_and_a_si
 
     assert taken.status_code == 200
     assert [name for name, process in running.processes.items() if not process.alive()] == ["migrate"]
+
+
+def test_the_engines_own_worker_attaches_to_it_and_consumes_once_a_token_came(running: _Running) -> None:
+    running.model.script(mode="error500")
+    worker = running.machine.start("gpu-worker")
+    refused = len(running.model.log())
+    until(lambda: len(running.model.log()) > refused, timeout_s=20, what="a token was asked for")
+    before = running.machine.is_healthy("gpu-worker")
+    running.model.reset()
+    running.machine.wait_for("gpu-worker", "service_healthy", worker)
+    code = worker.stop(20)
+
+    assert not before
+    assert code == 0
+
+
+def test_the_engines_health_is_a_token_and_not_its_page(running: _Running) -> None:
+    well = running.machine.is_healthy("engine")
+    running.model.script(mode="error500")
+    page = httpx.get(f"{running.model.url}/health", trust_env=False).status_code
+    ill = running.machine.is_healthy("engine")
+    running.model.reset()
+
+    assert (well, page, ill) == (True, 200, False)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,13 @@ import yaml
 _ROOT = Path(__file__).parents[2]
 _PRODUCT = ("bots", "chinwag", "inference", "wire", "workers")
 _MOST_LINES = 400
-#: Engines are imported lazily, each in its own file.
-_ENGINES = {"torch": "vllm", "vllm": "vllm", "xllamacpp": "llamacpp"}
+#: Engines are imported lazily, each in its own file; convert.py is run by the engine environment's own Python.
+_ENGINES = {
+    "torch": {"inference/engines/cpu_experts.py", "inference/engines/torchvision_ops.py", "chinwag/local/convert.py"},
+    "transformers": {"chinwag/local/convert.py"},
+    "vllm": {"inference/engines/vllm.py", "inference/engines/cpu_experts.py"},
+    "xllamacpp": {"inference/engines/llamacpp.py"},
+}
 _HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client"}
 #: Rooms that speak HTTP to the outside (style, section 2).
 _HTTP_ROOMS = (
@@ -38,6 +43,7 @@ _ENVIRONMENT_ROOMS = (
     "/__main__.py",
     "workers/app.py",
     "workers/dispatch.py",
+    "workers/gpu.py",
     "inference/embed_server.py",
     "inference/scripted.py",
     "chinwag/",
@@ -47,8 +53,9 @@ _PROCESSES = {
     "migrate": "python -m chinwag migrate",
     "web": "python -m bots.web",
     "hooks": "python -m bots.web",
-    "worker": "python -m celery -A workers.app worker --pool threads --concurrency ${CHINWAG_WORKER_SLOTS:-64} --queues reply.default,deliver,batch.default --without-gossip --without-mingle --loglevel warning",
+    "worker": "python -m celery -A workers.app worker --pool threads --concurrency ${CHINWAG_WORKER_SLOTS:-64} --queues ${WORKER_QUEUES:-reply.default,deliver,batch.default} --without-gossip --without-mingle --loglevel warning",
     "dispatcher": "python -m workers.dispatch",
+    "gpu-worker": "python -m workers.gpu --profile default --engine ${ENGINE_ID:-one} --attach http://engine:8000 --name ${CHINWAG_MODEL_NAME:-default} --slots ${ENGINE_SLOTS:-128} --copies ${ENGINE_COPIES:-1}",
 }  # fmt: skip
 
 
@@ -75,6 +82,13 @@ def _imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _named_imports(path: Path) -> Iterator[str]:
+    """What is imported by a name in a string, as packages are that only some environments have."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (given.value for given in node.args if isinstance(given, ast.Constant) and isinstance(given.value, str))
 
 
 def _docstrings(tree: ast.Module) -> set[int]:
@@ -124,10 +138,10 @@ def test_no_file_is_called_after_a_noun_that_was_not_found() -> None:
 
 
 @pytest.mark.parametrize("package", sorted(_ENGINES))
-def test_an_engine_is_imported_in_one_file(package: str) -> None:
-    importers = [_name(path) for path in _OURS if any(name.split(".")[0] == package for name in _imports(path))]
+def test_an_engine_is_imported_in_the_files_made_for_it(package: str) -> None:
+    importers = [_name(path) for path in _OURS if any(name.split(".")[0] == package for name in (*_imports(path), *_named_imports(path)))]
 
-    assert set(importers) <= {f"inference/engines/{_ENGINES[package]}.py"}
+    assert set(importers) <= _ENGINES[package]
 
 
 def test_sql_stands_in_storage_alone() -> None:

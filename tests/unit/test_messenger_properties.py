@@ -37,6 +37,7 @@ def check(received: Received) -> None:
         assert len(event.event_key) <= 1024
         words = [event.event_key, event.account_external_id, event.text, event.content_type, event.reason]
         words += [identity.value for identity in event.identities]
+        words += [word for one in event.media for word in (one.kind, one.reference, one.media_type)]
         if event.status is not None:
             words += [event.status.external_id, event.status.correlation]
             assert event.status.external_id or (event.status.watermark is not None and event.identities)
@@ -44,7 +45,7 @@ def check(received: Received) -> None:
             assert word is None or ("\x00" not in word and word.encode("utf-8") is not None)
         assert event.occurred_at is None or event.occurred_at.tzinfo is not None
         assert (event.kind in {EventKind.STATUS, EventKind.ECHO}) == (event.status is not None)
-        assert not (event.kind is EventKind.MESSAGE and event.supported and not (event.text or "").strip())
+        assert not (event.kind is EventKind.MESSAGE and event.supported and not event.media and not (event.text or "").strip())
         assert not (event.kind is EventKind.ECHO and not event.identities)
         assert not (event.reply_at_once and not event.supported)
 

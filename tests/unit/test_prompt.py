@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from bots.storage.claims import KnownFact, PastTurn
+from inference.types import Image
 from workers import prompt
 
 PERSONA = "You are the assistant of a clinic."
@@ -82,3 +83,30 @@ def test_of_a_flood_of_messages_the_newest_stay() -> None:
 
     assert len(built.asked) < 8100
     assert built.asked.endswith("newest")
+
+
+def test_pictures_stand_with_the_messages_that_they_came_with() -> None:
+    old, new = Image(media_type="image/jpeg", data=b"old"), Image(media_type="image/jpeg", data=b"new")
+
+    built = prompt.build(
+        persona=PERSONA,
+        memories=(),
+        history=[a_turn(1), a_turn(2, "(picture)\nlook")],
+        texts=["(picture)\nand this?"],
+        budget=10_000,
+        count=len,
+        images=[new],
+        past_images={2: (old,), 9: (new,)},
+    )
+
+    assert [message.images for message in built.messages] == [(), (), (), (old,), (), (new,)]
+    assert built.asked == "(picture)\nand this?"
+
+
+def test_a_picture_leaves_with_its_turn_when_the_history_is_cut() -> None:
+    history = [a_turn(n, "x" * 50, "y" * 50) for n in range(1, 12)]
+    shown = {n: (Image(media_type="image/jpeg", data=b"%d" % n),) for n in range(1, 12)}
+
+    built = prompt.build(persona="", memories=(), history=history, texts=["now"], budget=1000, count=len, past_images=shown)
+
+    assert [message.images[0].data for message in built.messages if message.images] == [b"7", b"8", b"9", b"10", b"11"]

@@ -43,6 +43,8 @@ def test_a_code_that_nobody_knows_still_gets_words_and_a_button() -> None:
         ("account", "code:190", "needs_attention", "resume"),
         ("account", "code:131026", "needs_attention", "resume"),
         ("account", None, "needs_attention", "resume"),
+        ("budget", "month:clinic", "budget", "dismiss"),
+        ("budget", "contact_day:clinic", "budget", "dismiss"),
     ],
 )
 def test_every_trouble_has_one_button_that_fits(kind: str, reason: str | None, state: str, fits: str) -> None:

@@ -32,6 +32,8 @@ def told(event: InboundEvent) -> dict[str, Any]:
     row["supported"] = event.supported
     if event.reply_at_once:
         row["reply_at_once"] = True
+    if event.media:
+        row["media"] = [[one.kind, one.reference, one.media_type] for one in event.media]
     if event.status is not None:
         status = event.status
         row["status"] = [status.external_id, status.status.value, status.correlation, status.error_code]

@@ -41,6 +41,7 @@ def check(received: Received) -> None:
         assert len(event.event_key) <= 1024
         words = [event.event_key, event.account_external_id, event.contact_name, event.text, event.content_type, event.reason]
         words += [identity.value for identity in event.identities]
+        words += [word for one in event.media for word in (one.kind, one.reference, one.media_type)]
         if event.status is not None:
             words += [event.status.external_id, event.status.correlation]
             assert event.status.error_code is None or abs(event.status.error_code) < 2**31
@@ -48,7 +49,7 @@ def check(received: Received) -> None:
             assert word is None or ("\x00" not in word and word.encode("utf-8") is not None)
         assert event.occurred_at is None or event.occurred_at.tzinfo is not None
         assert (event.kind in {EventKind.STATUS, EventKind.ECHO}) == (event.status is not None)
-        assert not (event.kind is EventKind.MESSAGE and event.supported and not (event.text or "").strip())
+        assert not (event.kind is EventKind.MESSAGE and event.supported and not event.media and not (event.text or "").strip())
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:

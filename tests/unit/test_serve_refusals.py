@@ -1,0 +1,121 @@
+"""`chinwag model serve` on bad input: one line, exit code 2, nothing started; and what it prints where the plan fits."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chinwag.cli.model import app
+from inference.engines.reasons import option
+
+
+def _serve(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["serve", *arguments])
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Folders as a person may name them."""
+    for name, files in {"empty": [], "config": ["config.json"], "whole": ["config.json", "model.safetensors"]}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "say what to serve"),
+        ("--model nope --gpus 8xH100", "There is no model 'nope'"),
+        ("--model deepseek-v3 --gpus 9xFOO", "no GPUs can be read from '9xFOO'"),
+        ("--model deepseek-v3 --gpus 9xH100", "whole hosts of 8"),
+        ("--model deepseek-v3", "say on which GPUs"),
+        ("--model mistral-small-3.1 --gpus h100 --context 1M", "reads at most 131,072 tokens"),
+        ("--model mistral-small-3.1 --gpus h100 --context soon", "a context is a number of tokens"),
+        ("--model mistral-small-3.1 --gpus h100 --format int3", "--format takes bf16"),
+        ("--model mistral-small-3.1 --gpus h100 --kv int3", "--kv takes auto or fp8"),
+        ("--model mistral-small-3.1 --gpus h100 --port 0", "--port 0 is no port"),
+        ("--model llama-4-scout --gpus 8xH100", "--accept-licence"),
+        ("--model llama-4-maverick --gpus 8xH100 --print", "--accept-licence"),
+        ("--model deepseek-v3 --gpus 8xH100", "does not fit 8xH100: fp8 as tp8 ep8 is"),
+        ("--model llama-4-behemoth --gpus 24xH200", "were not published"),
+        ("--model gemini-2.0-flash --gpus 8xH100", "was switched off on 2026-06-01"),
+        ("--model gpt-4o --gpus 8xH100", "its weights cannot be had"),
+        ("--path {}/missing", "is no folder"),
+        ("--path {}/empty", "has no config.json"),
+        ("--path {}/config", "has a config and no weights"),
+        ("--attach ftp://x", "is not an http(s) address"),
+        ("--attach http://127.0.0.1:9 --with-worker", "wants --slots"),
+        ("--attach http://127.0.0.1:9 --model deepseek-v3", "one of them"),
+        ("--attach http://127.0.0.1:9 --print", "no command to print"),
+        ("--model deepseek-v3 --gpus 16xH100 --node 2", "the plan has 2 hosts, from 0"),
+        ("--model deepseek-v3 --gpus 16xH100 --node 1 --with-worker", "goes with the first host"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_that_says_what_to_do(folders: Path, arguments: str, words: str) -> None:
+    done = _serve(*shlex.split(arguments.format(folders)))
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Note: ")]
+
+    assert done.exit_code == 2
+    assert len(said) == 1
+    assert said[0].startswith("Cannot serve: ")
+    assert words in said[0]
+    assert done.stdout == ""
+
+
+def test_a_refused_licence_names_where_it_stands_and_what_the_eu_may_take() -> None:
+    (line,) = _serve("--model", "llama-4-scout", "--gpus", "8xH100").stderr.splitlines()
+
+    assert "https://" in line
+    assert "deepseek-v3" in line
+
+
+def test_an_accepted_licence_and_a_fitting_plan_give_the_command() -> None:
+    done = _serve("--model", "llama-4-scout", "--gpus", "8xH100", "--accept-licence", "--print")
+    (command,) = done.stdout.splitlines()
+    argv = shlex.split(command)
+
+    assert done.exit_code == 0
+    assert argv[:3] == ["vllm", "serve", "meta-llama/Llama-4-Scout-17B-16E-Instruct"]
+    assert (option(argv, "--served-model-name"), option(argv, "--host"), option(argv, "--port")) == ("llama-4-scout", "127.0.0.1", "8000")
+
+
+def test_two_hosts_have_two_commands_and_only_the_first_one_listens() -> None:
+    first, second = (
+        shlex.split(line)
+        for line in _serve("--model", "deepseek-v3", "--gpus", "16xH100", "--head", "10.1.1.1", "--print").stdout.splitlines()
+    )
+
+    assert (option(first, "--headless"), option(second, "--headless")) == (None, "")
+    assert (option(first, "--port"), option(second, "--port")) == ("8000", None)
+    assert {option(one, "--master-addr") for one in (first, second)} == {"10.1.1.1"}
+
+
+def test_a_plan_that_does_not_fit_is_tried_anyway_when_told() -> None:
+    done = _serve("--model", "deepseek-v3", "--gpus", "8xH100", "--anyway", "--print")
+
+    assert done.exit_code == 0
+    assert "--tensor-parallel-size 8" in done.stdout
+
+
+def test_what_the_person_adds_stands_in_the_place_of_the_plans_own(folders: Path) -> None:
+    more = ["--", "--max-num-seqs", "33", "--enforce-eager"]
+    planned = shlex.split(_serve("--model", "mistral-small-3.1", "--gpus", "h100", "--print", *more).stdout)
+    plain = shlex.split(_serve("--path", str(folders / "whole"), "--name", "mine", "--context", "4k", "--print", *more).stdout)
+
+    assert planned.count("--max-num-seqs") == 1
+    assert option(planned, "--max-num-seqs") == "33"
+    assert plain[:3] == ["vllm", "serve", str(folders / "whole")]
+    assert (option(plain, "--max-model-len"), option(plain, "--served-model-name")) == ("4096", "mine")
+    assert plain[-3:] == ["--max-num-seqs", "33", "--enforce-eager"]
+
+
+def test_a_plans_weights_may_lie_in_a_folder(folders: Path) -> None:
+    argv = shlex.split(_serve("--model", "mistral-small-3.1", "--gpus", "h100", "--path", str(folders / "whole"), "--print").stdout)
+
+    assert argv[2] == str(folders / "whole")
+    assert option(argv, "--tensor-parallel-size") == "1"
