@@ -30,7 +30,7 @@ _QUESTION = "What should I see first in Porto? Question"
 _ENDED = "select count(*) from batch_items where state in ('done', 'failed')"
 
 
-def _chat(stack: Stack, people: int, per_s: float, chance: random.Random, *, while_running: bool) -> list[float]:
+def chat(stack: Stack, people: int, per_s: float, chance: random.Random, *, while_running: bool) -> list[float]:
     """Let people write at a steady rate, one message each, and return each one's seconds from the webhook to the answer."""
     sent: dict[str, float] = {}
     due = time.monotonic()
@@ -56,7 +56,7 @@ def _answers(stack: Stack, sent: dict[str, float]) -> dict[str, float]:
     return found if len(found) == len(sent) else {}
 
 
-def _row(name: str, took: list[float]) -> dict[str, Any]:
+def row(name: str, took: list[float]) -> dict[str, Any]:
     return {
         "people": name,
         "answers": len(took),
@@ -76,22 +76,22 @@ def measure(cluster: Cluster, *, items: int, people: int, per_s: float) -> dict[
             stack.start_web()
             stack.start_worker()
             stack.start_dispatcher()
-            _chat(stack, 5, per_s, chance, while_running=False)
-            before = _chat(stack, people, per_s, chance, while_running=False)
+            chat(stack, 5, per_s, chance, while_running=False)
+            before = chat(stack, people, per_s, chance, while_running=False)
             found = submit(stack.engine("web").execution_options(isolation_level="AUTOCOMMIT"), lines(items, text=_QUESTION), bot="tester")
             assert found.total == items
             began = time.monotonic()
             until(lambda: stack.one(_ENDED) > 0, what="the batch runs", timeout_s=30)
-            beside = _chat(stack, people, per_s, chance, while_running=True)
+            beside = chat(stack, people, per_s, chance, while_running=True)
             assert len(beside) == people, "the batch ended before everybody had written: give it more items"
             until(lambda: stack.one("select state from batches") == "done", what="the batch was done", timeout_s=600, every_s=0.2)
             lasted = stack.one("select extract(epoch from finished_at - started_at) from batches")
-            after = _chat(stack, people, per_s, chance, while_running=False)
+            after = chat(stack, people, per_s, chance, while_running=False)
             failed = stack.one("select count(*) from batch_items where state <> 'done'")
             wall = time.monotonic() - began
     alone = [*before, *after]
     ratio = report.percentile(beside, 0.95) / report.percentile(alone, 0.95)
-    rows = [_row("alone, before", before), _row("beside the batch", beside), _row("alone, after", after), _row("alone", alone)]
+    rows = [row("alone, before", before), row("beside the batch", beside), row("alone, after", after), row("alone", alone)]
     return {
         "items": items,
         "items_per_s": round(items / float(lasted), 1),

@@ -72,19 +72,19 @@ def main(arguments: list[str]) -> int:
     lock = ROOT / ("requirements-test.lock" if "--test" in arguments else "requirements.lock")
     venv = Path(os.environ.get("CHINWAG_VENV", "") or ROOT / ".venv")
     if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        return _fail(f"Python {sys.version.split()[0]} does not do: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.12")
+        return fail(f"Python {sys.version.split()[0]} does not do: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.12")
     if is_current(venv, lock):
-        _say(f"Environment   ready ({_name(venv)})", started)
+        say(f"Environment   ready ({name(venv)})", started)
         return 0
     if not has_same_python(venv):
         shutil.rmtree(venv, ignore_errors=True)
     if shutil.disk_usage(ROOT).free < _NEEDED_BYTES and not venv.exists():
-        return _fail(f"the disk of {ROOT} is full: the environment needs 1.3 GB free")
-    _say("Environment   installing (about half a minute the first time)")
+        return fail(f"the disk of {ROOT} is full: the environment needs 1.3 GB free")
+    say("Environment   installing (about half a minute the first time)")
     problem = _make(venv, lock)
     if problem:
-        return _fail(problem)
-    _say(f"Environment   installed ({_name(venv)})", started)
+        return fail(problem)
+    say(f"Environment   installed ({name(venv)})", started)
     return 0
 
 
@@ -121,14 +121,14 @@ def _make(venv: Path, lock: Path) -> str:
     (venv / _STAMP).unlink(missing_ok=True)
     try:
         if not has_same_python(venv):
-            done = _run([sys.executable, "-m", "venv", str(venv)])
+            done = run([sys.executable, "-m", "venv", str(venv)])
             if done.returncode != 0:
-                return f"no environment could be made with {sys.executable}: {_reason(done)} (on Debian: apt install python3-venv)"
+                return f"no environment could be made with {sys.executable}: {reason(done)} (on Debian: apt install python3-venv)"
         # Compiling every module of every package would take as long again: only what a run imports is compiled, below.
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--no-compile"]
-        done = _run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)])
+        done = run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)])
         if done.returncode != 0:
-            return f"the packages could not be installed: {_reason(done)}"
+            return f"the packages could not be installed: {reason(done)}"
         _place(venv)
         _compile(venv)
         (venv / _STAMP).write_text(stamp(lock), encoding="utf-8")
@@ -154,14 +154,16 @@ def _place(venv: Path) -> None:
     script.chmod(0o755)
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of our own to its end, and keep what it says."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
 
 
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
+def reason(done: subprocess.CompletedProcess[str], *, needed: str = "1.3 GB") -> str:
+    """Why pip or venv failed, in one line."""
     said = done.stderr + done.stdout
     if "No space left" in said:
-        return "the disk is full; free 1.3 GB and start again"
+        return f"the disk is full; free {needed} and start again"
     if any(word in said for word in _UNREACHABLE):
         return "no package index could be reached; connect to a network, or set pip's index to one that can be reached"
     lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("WARNING")]
@@ -169,17 +171,20 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return (errors or lines or ["it gave no reason"])[-1]
 
 
-def _name(venv: Path) -> str:
+def name(venv: Path) -> str:
+    """The environment as a reader of the output would call it."""
     return str(venv.relative_to(ROOT)) if venv.is_relative_to(ROOT) else str(venv)
 
 
-def _say(line: str, started: float | None = None) -> None:
+def say(line: str, started: float | None = None) -> None:
+    """Print a line of progress, with the seconds since `started`."""
     took = "" if started is None else f"  {time.monotonic() - started:.1f} s"
     sys.stdout.write(f"{line}{took}\n")
     sys.stdout.flush()
 
 
-def _fail(line: str) -> int:
+def fail(line: str) -> int:
+    """Print why it cannot be done, and return the exit code for that."""
     sys.stderr.write(f"Cannot install: {line}\n")
     return 2
 

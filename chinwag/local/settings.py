@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from chinwag.local.processes import CannotStart
@@ -13,13 +14,17 @@ from chinwag.local.processes import CannotStart
 ROOT = Path(__file__).resolve().parent.parent.parent
 _DEFAULT_HUB = "https://huggingface.co"
 
+ChatEngine = Literal["llamacpp", "vllm"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """The settings of `make run`."""
 
-    #: "" is the default model; also tiny, a path, or hf:owner/repo/file.gguf.
+    #: "" is the default model; also tiny, a path, or hf:owner/repo/file.gguf; with vllm a folder with config.json, too.
     model: str = ""
+    #: What serves the model on this machine.
+    engine: ChatEngine = "llamacpp"
     model_url: str = ""
     model_name: str = ""
     model_key_file: str = ""
@@ -48,10 +53,14 @@ class LocalSettings:
             raise CannotStart(f"MODEL_URL={url} is not an http(s) address")
         if key_file and not Path(key_file).expanduser().is_file():
             raise CannotStart(f"MODEL_KEY_FILE={key_file} is no file that can be read")
+        engine = _engine(env.get("ENGINE", "").strip())
+        if url and engine == "vllm":
+            raise CannotStart("give ENGINE= or MODEL_URL=, not both: a model elsewhere needs no engine here")
         home = env.get("XDG_CACHE_HOME", "")
         cache = Path(home) if home.startswith("/") else Path(env.get("HOME", "") or "~").expanduser() / ".cache"
         return cls(
             model=model,
+            engine=engine,
             model_url=url.rstrip("/"),
             model_name=name,
             model_key_file=str(Path(key_file).expanduser().resolve()) if key_file else "",
@@ -68,6 +77,14 @@ def checkout_of_this_python() -> Path:
     """The checkout whose `.venv` runs this; from another environment, the one this file lies in."""
     own = Path(sys.prefix).parent
     return own if (own / "chinwag" / "cli").is_dir() else ROOT
+
+
+def _engine(text: str) -> ChatEngine:
+    if text in {"", "llamacpp"}:
+        return "llamacpp"
+    if text == "vllm":
+        return "vllm"
+    raise CannotStart(f"ENGINE={text} is not an engine: vllm, or llamacpp (which holds without it)")
 
 
 def _port(text: str) -> int:

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,7 +17,7 @@ from sqlalchemy import make_url
 
 from bots.errors import BotsError
 from bots.settings import Settings
-from chinwag.local import demo, models
+from chinwag.local import demo, engine, gpus, models
 from chinwag.local.ground import Ground, Secrets
 from chinwag.local.ground import environment as environment  # noqa: PLC0414 - commands know it by this module
 from chinwag.local.postgres import Running, start_postgres
@@ -25,9 +26,13 @@ from chinwag.local.progress import Report
 from chinwag.local.redis import RunningRedis, start_redis, try_redis
 from chinwag.local.settings import ROOT, LocalSettings
 from chinwag.local.supervisor import Part, Supervisor
+from inference.engines.asking import Asking
+from inference.engines.loading import Tail, step_of
 
 _HOST = "127.0.0.1"
 _DISK_BYTES = 300_000_000
+#: vLLM starts in half a minute on two free cores, and in several where others use them.
+_VLLM_S = 600.0
 
 
 class Stack:
@@ -44,13 +49,18 @@ class Stack:
         self.port = settings.port
         self.platform_url = ""
         self.model_line = ""
+        #: What this machine's GPUs could serve; empty without any.
+        self.offer_line = ""
+        #: The model of vLLM, once it is there.
+        self._checkpoint: engine.Checkpoint | None = None
 
     def start(self) -> str:
         """Bring everything up; returns the token of the admin link. Raises CannotStart."""
-        models.check(self.settings)
+        self.check_model()
         self.check_room()
         secrets = self.ground.secrets()
         self.tell()
+        self.prepare_model()
         embedder, platform = self.start_embedder(), self.start_platform()
         began = time.monotonic()
         self.start_postgres(secrets)
@@ -71,6 +81,20 @@ class Stack:
             )
         self.ground.publish({**self.variables, "PORT": str(self.port), "FAKE_PLATFORM_URL": self.platform_url})
         return token
+
+    def check_model(self) -> None:
+        """Raise CannotStart for a MODEL= that nothing can help."""
+        if self.settings.engine == "vllm":
+            engine.check(self.settings)
+        else:
+            models.check(self.settings)
+
+    def prepare_model(self) -> None:
+        """Install vLLM and convert the model for it, where it is wanted: minutes, so before anything else is started."""
+        if self.settings.engine == "vllm":
+            logs = self.ground.folder / "logs"
+            engine.install(self.report, logs)
+            self._checkpoint = engine.prepare(self.settings, self.report, logs)
 
     def check_room(self) -> None:
         """Raise CannotStart when the disk is full or the port is taken."""
@@ -129,6 +153,8 @@ class Stack:
                 self.variables["CHINWAG_MODEL_KEY_FILE"] = self.settings.model_key_file
             self._try_model(time.monotonic())
             return None
+        if self._checkpoint is not None:
+            return self._start_vllm(self._checkpoint)
         began = time.monotonic()
         model = models.find(self.settings, self.report)
         if model.fetched:
@@ -140,8 +166,32 @@ class Stack:
             f"{model.name} answers, a small model on this machine; for a better one: make run MODEL=path/to/file.gguf, "
             "MODEL=hf:owner/repo/file.gguf, or MODEL_URL=https://.../v1 MODEL_NAME=... MODEL_KEY_FILE=..."
         )
+        self.offer_line = gpus.offer(gpus.names())
         options = ("--model", str(model.path), "--alias", model.name, "--port", str(port))
         return self._launch("Chat model", "inference.engines.llamacpp", *options, ready=f"http://{_HOST}:{port}/health", deadline_s=180)
+
+    def _start_vllm(self, checkpoint: engine.Checkpoint) -> Part:
+        """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has answered a token."""
+        url, log = f"http://{_HOST}:{(port := free_port())}", self.ground.folder / "logs" / "engine.log"
+        self.variables["CHINWAG_MODEL_URL"], self.variables["CHINWAG_MODEL_NAME"] = f"{url}/v1", checkpoint.name
+        for name, value in engine.SETTINGS.items():
+            self.variables.setdefault(name, value)
+        self.model_line = f"{checkpoint.name} answers, served by vLLM on this machine's CPU (log: {log})."
+        asking, tail, told = Asking(url), Tail(log), set[str]()
+
+        def is_ready() -> bool:
+            for step in filter(None, map(step_of, tail.lines())):
+                line = f"{'Chat model':<14}{step.words}" + ("" if step.fraction is None else f" {100 * step.fraction:.0f} %")
+                if line not in told:
+                    told.add(line)
+                    self.report.line(line)
+            return asking.health() == 200 and asking.one_token(checkpoint.name) == 200
+
+        own = ["--profile", "default", "--engine", "local", "--grace", "1.5"]
+        options = (*own, "--log", str(log), "--", *engine.command(checkpoint, port=port))
+        log.unlink(missing_ok=True)
+        start = partial(self._python, "Chat model", "workers.gpu", *options, **engine.cpu_env())
+        return self.supervisor.launch(Part(name="Chat model", start=start, ready=is_ready, deadline_s=_VLLM_S))
 
     def start_embedder(self) -> Part:
         """Start the embedding server."""
@@ -156,6 +206,8 @@ class Stack:
         # Whoever names the real Graph API keeps it; the demo account then has nobody to talk to.
         self.variables.setdefault("CHINWAG_GRAPH_URL", self.platform_url)
         self.variables.setdefault("CHINWAG_INSTAGRAM_GRAPH_URL", self.platform_url)
+        # Its pictures are on this machine, where no other picture may be fetched from.
+        self.variables.setdefault("CHINWAG_MEDIA_HOSTS", f"{Settings().media_hosts},{self.platform_url}")
         state = str(self.ground.folder / "platform")
         return self._launch("Practice", "chinwag", "fake-platform", "--port", str(port), "--state", state, port=port)
 
@@ -175,7 +227,8 @@ class Stack:
             "--concurrency",
             slots,
             "--queues",
-            "reply.default,deliver,batch.default",
+            # An engine's own worker takes the batches; talks it takes before this one, which has those of an engine that is lost: to apologise.
+            "reply.default,deliver" if self._checkpoint is not None else "reply.default,deliver,batch.default",
         )
         return self._launch("Worker", "celery", *options, "--without-gossip", "--without-mingle", "--loglevel", "warning")
 
@@ -234,10 +287,10 @@ class Stack:
         part = Part(name=name, start=lambda: self._python(name, module, *options), ready=is_ready, deadline_s=deadline_s)
         return self.supervisor.launch(part)
 
-    def _python(self, name: str, module: str, *options: str) -> Child:
+    def _python(self, name: str, module: str, *options: str, **more: str) -> Child:
         # Loopback addresses never go through a proxy; threads of numeric libraries would fight over the few cores.
         own = {"NO_PROXY": f"{_HOST},localhost", "no_proxy": f"{_HOST},localhost", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-        env = {**self._inherited, **own, "C_FORCE_ROOT": "1", **self.variables}
+        env = {**self._inherited, **own, "C_FORCE_ROOT": "1", **more, **self.variables}
         log = self.ground.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
         return start([sys.executable, "-m", module, *options], name=name, log=log, env=env, cwd=ROOT)
 

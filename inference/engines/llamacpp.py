@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import importlib
 import os
 import re
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
+from inference.engines.asking import Asking, wait_idle
+from inference.engines.base import Reason, Step
 from inference.errors import EngineFailed
 
 _MAGIC = b"GGUF"
 #: llama.cpp's scale; 2 and below: errors and warnings. Above, it writes about requests.
 _QUIET = 2
-_ASK_S = 2.0
 _REASON = re.compile(r"error loading model: (?:llama_model_loader: )?([^\n]{1,200})|(couldn't bind[^\n]{1,100})")
-_METRIC = re.compile(r"^(llamacpp:\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 def usable_cores() -> int:
@@ -49,7 +46,7 @@ class LlamaCpp:
         self._context = context
         self._slots = slots
         self._server: Any = None
-        self._host = ""
+        self._asking: Asking | None = None
 
     def start(self) -> str:
         """Load the model and return the base address, without /v1. Raises EngineFailed when it cannot."""
@@ -63,28 +60,36 @@ class LlamaCpp:
         except (RuntimeError, ValueError) as error:
             raise EngineFailed(f"{self._model}: llama.cpp cannot serve it") from error
         url = str(self._server.listening_address).rstrip("/")
-        self._host = urlsplit(url).netloc
+        self._asking = Asking(url)
         return url
+
+    def step(self) -> Step | None:
+        """Nothing: start returns when all is loaded."""
+        return None
 
     def ready(self) -> bool:
         """Whether a request would be answered now: one token is asked for, since a health page alone is no proof."""
-        body = f'{{"model":"{self._alias}","messages":[{{"role":"user","content":"Hi"}}],"max_tokens":1}}'
-        return self._ask("POST", "/v1/chat/completions", body, timeout_s=30.0)[0] == 200
+        return self._asking is not None and self._asking.one_token(self._alias, timeout_s=30.0) == 200
+
+    def alive(self) -> bool:
+        """Whether the server in this process listens."""
+        return self._asking is not None and self._asking.health() != 0
+
+    def reason(self) -> Reason:
+        """Why it does not serve; its threads live and die with this process."""
+        return Reason(words="llama.cpp does not answer", known=False)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until no request is running; return whether that came in time."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            figures = self.metrics()
-            if not figures.get("llamacpp:requests_processing") and not figures.get("llamacpp:requests_deferred"):
-                return True
-            time.sleep(0.1)
-        return False
+        return wait_idle(self.metrics, timeout_s)
+
+    def stop(self, grace_s: float) -> None:
+        """Wait for what runs: llama.cpp has no stop method, its threads end with this process."""
+        self.drain(grace_s)
 
     def metrics(self) -> Mapping[str, float]:
         """Return llama.cpp's own figures by name; none while it is not ready."""
-        status, text = self._ask("GET", "/metrics", None, timeout_s=_ASK_S)
-        return {name: float(value) for name, value in _METRIC.findall(text)} if status == 200 else {}
+        return self._asking.metrics() if self._asking is not None else {}
 
     def _look_at_file(self) -> None:
         try:
@@ -116,17 +121,6 @@ class LlamaCpp:
             # Waiting threads sleep instead of spinning.
             pool.poll = 0
         return parameters
-
-    def _ask(self, method: str, path: str, body: str | None, *, timeout_s: float) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self._host, timeout=timeout_s)
-        try:
-            connection.request(method, path, body, {"content-type": "application/json"})
-            response = connection.getresponse()
-            return response.status, response.read(1024 * 1024).decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,108 @@
+"""Real vLLM for a bench, as `make run ENGINE=vllm MODEL=tiny` serves it: SmolLM2 on the CPU; and whose CPU seconds were used meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from chinwag.local import engine as local
+from chinwag.local.processes import CannotStart
+from chinwag.local.progress import Report
+from chinwag.local.settings import LocalSettings
+from inference.engines.vllm import Vllm
+from tests.support.processes import until
+from tests.support.stack import a_free_port
+from workers.gpu import engine_env
+
+#: Real ones take 25 s on two idle cores.
+_START_S = 400.0
+#: A long way to the end of a start: no answer of one token takes so long.
+_TOKEN_S = 60.0
+#: What the first argument of a process of ours names, and what the figures call it.
+_GROUPS = {
+    "serve": "engine",
+    "bench": "vllm bench serve",
+    "bots.web": "web",
+    "celery": "worker",
+    "workers.gpu": "worker",
+    "workers.dispatch": "dispatcher",
+    "fake-platform": "platform",
+}
+
+
+def checkpoint() -> local.Checkpoint:
+    """SmolLM2 as vLLM takes it, from the cache; vLLM is installed and the model converted where they are not there yet."""
+    report, settings = Report(), LocalSettings.from_env(os.environ | {"MODEL": "tiny"})
+    logs = settings.data / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    if not (local.venv() / "bin" / "vllm").is_file():
+        local.install(report, logs)
+    return local.prepare(settings, report, logs)
+
+
+@contextmanager
+def real_engine(model: local.Checkpoint, folder: Path, *, slots: int) -> Iterator[Vllm]:
+    """A serving vLLM with so many slots; it ends with the block. Raises CannotStart with the end of its log."""
+    command = local.command(model, port=a_free_port())
+    command[command.index("--max-num-seqs") + 1] = str(slots)
+    log = folder / "vllm.log"
+    engine = Vllm(command, log=log, env=engine_env(os.environ) | local.cpu_env(), token_s=_TOKEN_S)
+    engine.start()
+    try:
+        until(lambda: engine.ready() or not engine.alive(), what="vLLM answers", timeout_s=_START_S, every_s=0.5)
+        if not engine.alive():
+            raise CannotStart(f"vLLM ended: {engine.reason().words}\n{log.read_text('utf-8', errors='replace')[-3000:]}")
+        yield engine
+    finally:
+        engine.stop(20)
+
+
+def figures(engine: Vllm) -> dict[str, float]:
+    """The engine's own figures; asked again where a busy front does not answer at once."""
+    return dict(until(engine.metrics, what="the engine's figures", timeout_s=30, every_s=0.2))
+
+
+def cpu_s() -> dict[str, float]:
+    """CPU seconds so far of all that this bench has started, by part, of itself, and of whatever else this machine does."""
+    ours = psutil.Process()
+    found = {"this bench": _own(ours)}
+    parts = {ours.pid: ""}
+    # Parents come before their children.
+    for process in ours.children(recursive=True):
+        with suppress(psutil.Error):
+            parts[process.pid] = parts.get(process.ppid()) or _part(process)
+            found[parts[process.pid]] = found.get(parts[process.pid], 0.0) + _spent(process)
+    whole = psutil.cpu_times()
+    found["everything"] = sum(whole) - whole.idle - whole.iowait - getattr(whole, "guest", 0.0) - getattr(whole, "guest_nice", 0.0)
+    return found
+
+
+def cpu_between(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """What each part used between two readings, and `others`: what is not of this bench."""
+    used = {name: after[name] - before.get(name, 0.0) for name in after}
+    others = used.pop("everything") - sum(used.values())
+    return {name: round(value, 2) for name, value in {**used, "others": max(0.0, others)}.items()}
+
+
+def _part(process: psutil.Process) -> str:
+    words = process.cmdline()
+    for word in words:
+        if word in _GROUPS:
+            return _GROUPS[word]
+    name = process.name()
+    return "Postgres" if "postgres" in " ".join(words) else "Redis" if "valkey" in name or "redis" in name else "idle parts"
+
+
+def _spent(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    # What its ended children used, too: those are not listed any more.
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _own(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system

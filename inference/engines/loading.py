@@ -1,0 +1,73 @@
+"""What vLLM's log says about how far its start has come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from inference.engines.base import Step
+
+#: A line goes on with what came before as long as nothing ends it; a progress bar ends its lines with \r.
+_END_OF_LINE = re.compile(rb"[\r\n]+")
+
+
+def _share(done: str, of: str) -> float | None:
+    return min(1.0, int(done) / int(of)) if int(of) else None
+
+
+_Read = Callable[[re.Match[str]], Step]
+#: What the lines of vLLM 0.32 and 0.33 mean; the first that fits counts.
+_LINES: tuple[tuple[re.Pattern[str], _Read], ...] = (
+    (re.compile(r"Fetching \d+ files: .*?(\d+)/(\d+)"), lambda m: Step(words="fetching the weights", fraction=_share(m[1], m[2]))),
+    (re.compile(r"Starting to load model (\S+?)(?:\.\.\.)?$"), lambda _: Step(words="loading the weights", fraction=0.0)),
+    (
+        re.compile(r"checkpoint shards: .*?Completed \| (\d+)/(\d+)"),
+        lambda m: Step(words="loading the weights", fraction=_share(m[1], m[2])),
+    ),
+    (re.compile(r"Loading weights took ([\d.]+) seconds"), lambda m: Step(words=f"weights loaded in {float(m[1]):.0f} s")),
+    (re.compile(r"Available KV cache memory: ([\d.]+) GiB"), lambda m: Step(words=f"{m[1]} GiB left for conversations")),
+    (re.compile(r"\wPU KV cache size: ([\d,]+) tokens"), lambda m: Step(words=f"room for {m[1]} tokens of conversations")),
+    (re.compile(r"torch\.compile took|Compiling a graph|Start compiling"), lambda _: Step(words="compiling")),
+    (re.compile(r"Capturing CUDA graphs.*?(\d+)/(\d+)"), lambda m: Step(words="capturing CUDA graphs", fraction=_share(m[1], m[2]))),
+    (re.compile(r"init engine .* took ([\d.]+)"), lambda m: Step(words=f"engine made in {float(m[1]):.0f} s")),
+    (re.compile(r"Application startup complete"), lambda _: Step(words="asking for a first token")),
+)
+_KV_TOKENS = re.compile(r"\wPU KV cache size: ([\d,]+) tokens")
+
+
+def step_of(line: str) -> Step | None:
+    """What one line of the log says about the start; None where it says nothing about it."""
+    for pattern, read in _LINES:
+        found = pattern.search(line)
+        if found:
+            return read(found)
+    return None
+
+
+def kv_tokens(log: str) -> int | None:
+    """How many tokens of conversations the started engine holds, by its own log; summed over data-parallel ranks."""
+    found = [int(tokens.replace(",", "")) for tokens in _KV_TOKENS.findall(log)]
+    return sum(found) if found else None
+
+
+class Tail:
+    """Reads on where it stopped in a file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+        self._rest = b""
+
+    def lines(self) -> Iterator[str]:
+        """The whole lines that came since."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                new = file.read(1024 * 1024)
+        except OSError:
+            return
+        self._at += len(new)
+        *whole, self._rest = _END_OF_LINE.split(self._rest + new)
+        for line in whole:
+            yield line.decode("utf-8", "replace")

@@ -1,0 +1,98 @@
+"""Checkpoints made once, and engines one at a time: what an engine answered is kept, so that many tests read one start."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chinwag.local import install_engine
+from tests.engine.serving import ALONE, DATA, PROMPTS, TENSOR, VENV, VLLM, Answer, python
+
+#: A test may have to wait for three engines, each of which takes up to 70 s on two idle cores.
+_TIMEOUT_S = 1200
+#: On processors with AMX vLLM would choose another kernel, for bf16 and with a prefix cache: the portable one everywhere.
+_MLA = ("--attention-backend", "CPU_MLA")
+LAYOUTS = {"alone": ALONE, "tensor": TENSOR, "data": DATA}
+#: Longer than two blocks of 32 tokens, so that the second time there is something to find.
+_LONG = "This sentence is long enough to fill two whole blocks of the cache, and a little more of it is left over for a third one."
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests of real engines where there is none; the installer's own line says why."""
+    there = install_engine.is_current(VENV)
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
+            if not there:
+                item.add_marker(
+                    pytest.mark.skip(reason="vLLM for CPUs is not installed: `make install-engine` installs it, or says why not")
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What an engine said to all that it was asked, kept after its end."""
+
+    answers: list[Answer]
+    log: str
+    #: Prefix cache: tokens looked up, and found, when a long prompt came for the second time.
+    looked_up: float
+    found: float
+    #: Tokens of prompts by engine core: one alone, two with data parallel ranks.
+    by_rank: dict[str, float]
+
+    @property
+    def tokens(self) -> list[tuple[int, ...]]:
+        """The greedy tokens of each prompt."""
+        return [answer.tokens for answer in self.answers]
+
+    def spread_as_vllm_says(self) -> dict[str, str]:
+        """How many of the experts a rank holds: vLLM's own lines, one for the first rank that each engine core has on this host."""
+        return dict(re.findall(r"\[EP Rank (\d+/\d+)\].*?Local/global number of experts: (\d+/\d+)", self.log))
+
+    def spread_as_ranks_say(self) -> list[str]:
+        """Which experts each rank holds: our plugin's line in each of them."""
+        return sorted(re.findall(r"This rank holds \d+ of \d+ experts: ([\d, ]+)", self.log))
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny checkpoints."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    done = subprocess.run(
+        [python(), str(Path(__file__).with_name("checkpoints.py")), str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def asked(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Asked]:
+    """Serve a checkpoint in a layout, ask it everything, end it; the second time the kept answers come."""
+    kept: dict[tuple[str, str], Asked] = {}
+    logs = tmp_path_factory.mktemp("engines")
+
+    def ask(checkpoint: str, layout: str) -> Asked:
+        if (checkpoint, layout) not in kept:
+            mla = _MLA if checkpoint.startswith("deepseek") else ()
+            with VLLM(checkpoints / checkpoint, *LAYOUTS[layout], *mla, folder=logs) as engine:
+                kept[checkpoint, layout] = _ask(engine)
+        return kept[checkpoint, layout]
+
+    return ask
+
+
+def _ask(engine: VLLM) -> Asked:
+    answers = engine.answers(PROMPTS)
+    by_rank = engine.by_engine("vllm:prompt_tokens_total")
+    engine.answer(_LONG)
+    before = engine.metric("vllm:prefix_cache_queries_total"), engine.metric("vllm:prefix_cache_hits_total")
+    engine.answer(_LONG)
+    after = engine.metric("vllm:prefix_cache_queries_total"), engine.metric("vllm:prefix_cache_hits_total")
+    return Asked(answers=answers, log=engine.log(), looked_up=after[0] - before[0], found=after[1] - before[1], by_rank=by_rank)

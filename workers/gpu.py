@@ -1,0 +1,210 @@
+"""A GPU worker: owns one engine, and consumes its queues only while the engine serves.
+
+`python -m workers.gpu --profile NAME --engine NAME (--attach URL --slots N | -- vllm serve MODEL ...)`. The Celery worker is a child process with
+as many slots as the engine works on requests at once. When the engine is lost the child ends first, what it held is given back, and its row
+among the workers goes, so that the dispatcher places those conversations elsewhere at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+from sqlalchemy import Engine as Database
+
+from bots import telemetry
+from bots.errors import BotsError, StorageUnavailable
+from bots.settings import Settings
+from bots.storage import claims
+from bots.storage.database import open_engine
+from bots.storage.placing import engine_queue
+from inference.engines import child
+from inference.engines.asking import TOKEN_S
+from inference.engines.attached import Attached
+from inference.engines.base import Engine, Reason, Step
+from inference.engines.keeper import Keeper, Pauses, Watch
+from inference.engines.vllm import Vllm
+from inference.errors import EngineCannotStart, InferenceError
+from inference.settings import ModelSettings
+
+log = structlog.get_logger()
+
+_PROFILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+#: For turns in hand when the engine is gone: their calls fail at once, a send on its way may still arrive.
+_LOST_GRACE_S = 15.0
+#: Beyond the worker's own grace it is killed: its leases are given back here.
+_BEYOND_GRACE_S = 5.0
+
+
+class Consumer:
+    """The Celery worker on one engine; a Tenant of its keeper."""
+
+    def __init__(self, *, profile: str, engine: str, model: str, slots: int, env: Mapping[str, str]) -> None:
+        """Raises BadSetting and BadModelSetting, and ValueError for a name that no queue can have."""
+        if not _PROFILE.fullmatch(profile):
+            raise ValueError("a profile's name consists of small letters, digits, dots, - and _")
+        self._settings = Settings.from_env(env)
+        ModelSettings.from_env(env)
+        self._queues = (engine_queue(profile, engine), f"batch.{profile}")
+        #: Celery's name of it, which is also its row's: unlike that of any other engine of the profile, here or elsewhere.
+        self.name = f"{profile}.{engine}@{socket.gethostname()}"
+        self._model, self._endpoint, self._slots = model, engine, slots
+        self._env = dict(env)
+        self._crossing: Database = open_engine(self._settings.crossing_database_url, pool=1, name="gpu")
+        self._pauses = Pauses()
+        self._child: child.Child | None = None
+        self._url = ""
+
+    def step(self, step: Step) -> None:
+        """Log how far the engine's start has come."""
+        log.info(
+            "engine_loading", engine=self._endpoint, step=step.words, percent=None if step.fraction is None else round(100 * step.fraction)
+        )
+
+    def ready(self, url: str) -> None:
+        """Begin to consume."""
+        self._url = url
+        self._begin()
+        log.info("engine_ready", engine=self._endpoint, slots=self._slots, queues=list(self._queues))
+
+    def tick(self) -> None:
+        """Begin again where the Celery worker ended by itself: it does when a turn is stuck, or its way to Redis is lost."""
+        if self._child is not None and not self._child.alive():
+            log.warning("consumer_ended", engine=self._endpoint, code=self._child.code())
+            self._end(0.0)
+            self._begin()
+
+    def lost(self, reason: Reason, again_in_s: float) -> None:
+        """Consume no more and give back what was in hand."""
+        log.error("engine_lost", engine=self._endpoint, reason=reason.words, again_in_s=round(again_in_s, 1))
+        self._end(_LOST_GRACE_S)
+
+    def leave(self) -> None:
+        """Finish the turns in hand, and end."""
+        self._end(self._settings.stop_grace_s + _BEYOND_GRACE_S)
+
+    def _begin(self) -> None:
+        command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool", "threads"]
+        command += ["--concurrency", str(self._slots), "--queues", ",".join(self._queues), "--hostname", self.name]
+        command += ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
+        own = {
+            "CHINWAG_MODEL_URL": f"{self._url}/v1",
+            "CHINWAG_MODEL_NAME": self._model,
+            "CHINWAG_MODEL_ENDPOINT": self._endpoint,
+            "CHINWAG_MODEL_FIRST": "true",
+            # What a batch may hold is this less the reserve.
+            "CHINWAG_WORKER_SLOTS": str(self._slots),
+        }
+        self._child = child.start(command, log=None, env=self._env | own)
+
+    def _end(self, grace_s: float) -> None:
+        if self._child is None:
+            return
+        self._child.terminate()
+        self._child.end(grace_s)
+        self._child = None
+        try:
+            freed = claims.forget_worker(self._crossing, self.name)
+        except StorageUnavailable:
+            # Its heartbeat grows old, and its leases run out, by themselves.
+            log.warning("storage_unavailable", engine=self._endpoint)
+        else:
+            log.info("consumer_gone", engine=self._endpoint, given_back=freed)
+
+
+def keep(engine: Engine, consumer: Consumer, *, watch: Watch | None = None) -> int:
+    """Keep engine and consumer up until SIGTERM or SIGINT; returns the exit code, 2 where the engine cannot start."""
+    keeper = Keeper(engine, consumer, watch=watch)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        keeper.stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        keeper.run()
+    except EngineCannotStart as error:
+        log.error("engine_cannot_start", reason=str(error))  # noqa: TRY400 - the reason says it all
+        sys.stderr.write(f"Cannot serve: {error}\n")
+        return 2
+    return 0
+
+
+def engine_env(env: Mapping[str, str]) -> dict[str, str]:
+    """What an engine's process gets of our environment: no setting and no secret of ours."""
+    kept = {name: value for name, value in env.items() if not name.startswith("CHINWAG_")}
+    return {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | kept
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{message}; see python -m workers.gpu --help\n")
+        raise SystemExit(2)
+
+
+def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.Namespace, list[str]]:
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = _Parser(
+        prog="python -m workers.gpu", description="Serves a profile's conversations with an engine of its own.", allow_abbrev=False
+    )
+    parser.add_argument("--profile", default="default", help="whose conversations and batches it answers")
+    parser.add_argument(
+        "--engine", required=True, help="this engine's name, unlike those of the profile's other engines: letters, digits, - and _"
+    )
+    parser.add_argument("--attach", default="", help="address of a running engine, in place of a command behind --")
+    parser.add_argument("--name", default=env.get("CHINWAG_MODEL_NAME", "default"), help="with --attach: the model's name there")
+    parser.add_argument(
+        "--slots", type=int, default=0, help="requests that the engine works on at once; a command's own --max-num-seqs else"
+    )
+    parser.add_argument("--copies", type=int, default=1, help="data-parallel copies behind the address, each with so many slots")
+    parser.add_argument("--log", type=Path, default=Path("engine.log"), help="file for the engine's output")
+    parser.add_argument("--probe", type=float, default=15.0, help="seconds without work after which a token is asked for")
+    parser.add_argument(
+        "--token", type=float, default=TOKEN_S, help="seconds within which that token must come; two in a row that do not are the end"
+    )
+    parser.add_argument("--grace", type=float, default=45.0, help="seconds for the engine to end, once its turns are done")
+    given = parser.parse_args(arguments[:split])
+    command = list(arguments[split + 1 :])
+    if bool(given.attach) == bool(command):
+        parser.error("give either --attach URL, or behind -- the command that starts the engine (vllm serve MODEL ...)")
+    if given.copies < 1:
+        parser.error("--copies wants a number from 1")
+    if given.attach and (given.slots < 1 or not given.attach.startswith(("http://", "https://"))):
+        parser.error("--attach wants an http(s) address, and --slots: how many requests that engine works on at once")
+    if given.probe <= 0 or given.token <= 0:
+        parser.error("--probe and --token want seconds above 0")
+    return given, command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM. Exit code 2 and one line where it cannot be done."""
+    env = dict(os.environ)
+    given, command = _given(sys.argv[1:] if arguments is None else arguments, env)
+    engine: Vllm | Attached
+    try:
+        key = ModelSettings.from_env(env | {"CHINWAG_MODEL_URL": given.attach or "http://127.0.0.1/v1"}).open_endpoint().api_key
+        if command:
+            engine = Vllm(command, log=given.log.resolve(), env=engine_env(env), api_key=key, token_s=given.token)
+            slots = given.slots * given.copies or engine.slots
+        else:
+            engine = Attached(given.attach, model=given.name, api_key=key, token_s=given.token)
+            slots = given.slots * given.copies
+        consumer = Consumer(profile=given.profile, engine=given.engine, model=engine.model, slots=slots, env=env)
+        telemetry.configure(Settings.from_env(env).log_level)
+    except (BotsError, InferenceError, ValueError) as error:
+        sys.stderr.write(f"Cannot serve: {error}\n")
+        return 2
+    return keep(engine, consumer, watch=Watch(probe_s=given.probe, drain_s=given.grace, grace_s=given.grace))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
