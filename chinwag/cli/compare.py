@@ -45,7 +45,7 @@ def command(
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at once, of each endpoint.")] = 2,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
 ) -> None:
-    r"""Ask the same turns of several models: answers side by side, length, time, tokens, cost of 1,000 replies.
+    """Ask the same turns of several models: answers side by side, length, time, tokens, cost of 1,000 replies.
 
     \b
     chinwag conversation export --out talks.jsonl
@@ -53,7 +53,7 @@ def command(
 
     A line is {"custom_id": "a1", "text": "..."} or an OpenAI batch line with body.messages; of a conversation every turn is asked, and
     all models see the history as it stands in the file. Writes comparison/index.html and comparison/replies.jsonl.
-    """
+    """  # noqa: D301 - typer wants the character that \b stands for
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if len(names) < 2:
         raise typer.BadParameter("two endpoints or more, with a comma between them", param_hint="--models")

@@ -95,7 +95,7 @@ def command(
     catalog: _Folder = None,
     rest: _Rest = None,
 ) -> None:
-    r"""Serve a model with vLLM: start it, show how far it is, and start it again when it dies. Ctrl-C lets it finish and ends it.
+    """Serve a model with vLLM: start it, show how far it is, and start it again when it dies. Ctrl-C lets it finish and ends it.
 
     \b
     chinwag model serve --model llama-4-scout --gpus 8xH100 --accept-licence --with-worker
@@ -108,7 +108,7 @@ def command(
                               the commands of two hosts; each starts its own with --node
 
     A plan that does not fit, a licence that was not accepted, weights that are not there: one line, exit code 2, nothing started.
-    """
+    """  # noqa: D301 - typer wants the character that \b stands for
     try:
         _check_options(kv=kv, port=port, attach=attach)
         if attach:
