@@ -6,6 +6,7 @@ ranks add up changes the last bits only, and equal tokens mean equal computation
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -34,6 +36,11 @@ _SPECIALS = (
     "<start_of_image>",
     "<end_of_image>",
     "<image_soft_token>",
+    # What its processor puts around pictures
+    "\n",
+    "\n\n",
+    "\n\n\n",
+    "\n\n\n\n",
     # Mistral 3
     "[IMG]",
     "[IMG_BREAK]",
@@ -72,7 +79,6 @@ def tokenizer(image: str) -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         bos_token="<bos>",
         eos_token="<eos>",
-        additional_special_tokens=list(_SPECIALS[3:]),
         extra_special_tokens={"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"},
         chat_template=_TEMPLATE.replace("IMAGE", image),
         model_max_length=4096,
@@ -86,7 +92,7 @@ def randomised(model: torch.nn.Module, seed: int) -> None:
         for name, weight in sorted(model.named_parameters()):
             if weight.dim() > 1:
                 weight.normal_(0.0, _SPREAD, generator=chance)
-            elif "norm" not in name:
+            elif not any(word in name for word in ("norm", "ln_pre")):
                 weight.zero_()
         for name, buffer in sorted(model.named_buffers()):
             if name.endswith("e_score_correction_bias"):
@@ -263,10 +269,19 @@ def write(family: str, folder: Path, seed: int) -> None:
 def _save(model: transformers.PreTrainedModel, words: PreTrainedTokenizerFast, where: Path, family: str) -> None:
     model.save_pretrained(where)
     words.save_pretrained(where)
+    if family == "gemma3":
+        _name_eyes_as_published(where / "model.safetensors")
     # The whole way sends answers of any length: let none end early by chance.
     (where / "generation_config.json").unlink(missing_ok=True)
     for name, settings in zip(("preprocessor_config.json", "processor_config.json"), _PROCESSORS.get(family, ()), strict=False):
         (where / name).write_text(json.dumps(settings), encoding="utf-8")
+
+
+def _name_eyes_as_published(weights: Path) -> None:
+    """Call the tensors of Gemma's eyes as in Google's own files, which vLLM reads; transformers 5 writes one level less."""
+    tensors = load_file(weights)
+    named = {re.sub(r"vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", name): tensor for name, tensor in tensors.items()}
+    save_file(named, weights, metadata={"format": "pt"})
 
 
 def _null_half(model: torch.nn.Module) -> None:
