@@ -254,7 +254,14 @@ def main() -> None:
     report.table(rows, ["at_once", "straight_tokens_per_s", "service_tokens_per_s", "ratio"])
     for row in rows:
         print(f"{row['at_once']} at once, share of the machine's CPU time: {row['cpu_share']}")
-    setting = {"model": model.name, "answer_tokens": _TOKENS, "temperature": _TEMPERATURE, "top_p": _TOP_P, "slots": _SLOTS}
+    setting = {
+        "model": model.name,
+        "dtype": serving.dtype(),
+        "answer_tokens": _TOKENS,
+        "temperature": _TEMPERATURE,
+        "top_p": _TOP_P,
+        "slots": _SLOTS,
+    }
     report.keep("engine", {**setting, "rounds": given.rounds, "aim_at_32": _AIM, "rows": rows}, given.json)
     report.bars(
         "engine",

@@ -240,7 +240,14 @@ def main() -> None:
     rows = _medians(rounds)
     columns = ["layout", "hit_rate", "allowed", "of_allowed", "first_token_p50_ms", "first_token_p95_ms", "prompts", "garbage"]
     report.table(rows, columns)
-    setting = {"model": model.name, "block": _BLOCK, "people": given.people, "turns": given.turns, "a_session": _SESSION}
+    setting = {
+        "model": model.name,
+        "dtype": serving.dtype(),
+        "block": _BLOCK,
+        "people": given.people,
+        "turns": given.turns,
+        "a_session": _SESSION,
+    }
     report.keep("prefix_cache", {**setting, "aim_of_allowed": _AIM, "rows": rows, "rounds": rounds}, given.json)
     report.bars(
         "prefix_cache",

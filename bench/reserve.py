@@ -150,7 +150,14 @@ def main() -> int:
     report.table(rows, ["people", "answers", "p50_s", "p95_s", "engine_running", "batch_items_per_s", "errors"])
     worse = round(rows[2]["p95_s"] / rows[1]["p95_s"], 2)
     print(f"p95 without the reserve / with it: {worse} (below {_SHOWS} the bench has shown nothing)")
-    setting = {"model": model.name, "slots": _SLOTS, "answer_tokens": _ANSWER_TOKENS, "item_tokens": _ITEM_TOKENS, "rounds": given.rounds}
+    setting = {
+        "model": model.name,
+        "dtype": serving.dtype(),
+        "slots": _SLOTS,
+        "answer_tokens": _ANSWER_TOKENS,
+        "item_tokens": _ITEM_TOKENS,
+        "rounds": given.rounds,
+    }
     report.keep("reserve", {**setting, "shows_from": _SHOWS, "p95_without_to_with": worse, "rows": rows}, given.json)
     report.bars(
         "reserve",

@@ -22,6 +22,8 @@ from workers.gpu import engine_env
 _START_S = 400.0
 #: A long way to the end of a start: no answer of one token takes so long.
 _TOKEN_S = 60.0
+#: Enough for all that a bench sends: what is measured is never a lack of room. 46,000 tokens in float32.
+_KV_GIB = "2"
 #: What the first argument of a process of ours names, and what the figures call it.
 _GROUPS = {
     "serve": "engine",
@@ -50,7 +52,8 @@ def real_engine(model: local.Checkpoint, folder: Path, *, slots: int) -> Iterato
     command = local.command(model, port=a_free_port())
     command[command.index("--max-num-seqs") + 1] = str(slots)
     log = folder / "vllm.log"
-    engine = Vllm(command, log=log, env=engine_env(os.environ) | local.cpu_env(), token_s=_TOKEN_S)
+    env = engine_env(os.environ) | local.cpu_env() | {"VLLM_CPU_KVCACHE_SPACE": _KV_GIB}
+    engine = Vllm([*command, "--dtype", dtype()], log=log, env=env, token_s=_TOKEN_S)
     engine.start()
     try:
         until(lambda: engine.ready() or not engine.alive(), what="vLLM answers", timeout_s=_START_S, every_s=0.5)
@@ -59,6 +62,12 @@ def real_engine(model: local.Checkpoint, folder: Path, *, slots: int) -> Iterato
         yield engine
     finally:
         engine.stop(20)
+
+
+def dtype() -> str:
+    """What this machine's CPU reckons fastest in: without instructions for bfloat16 eight answers at once came at 18 tokens/s, in float32 at 50."""
+    words = set(Path("/proc/cpuinfo").read_text("utf-8").split())
+    return "bfloat16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "float32"
 
 
 def figures(engine: Vllm) -> dict[str, float]:
