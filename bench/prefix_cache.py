@@ -233,9 +233,11 @@ def main() -> None:
     given = parser.parse_args()
     model, rounds = serving.checkpoint(), []
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, serving.real_engine(model, Path(folder), slots=8) as engine:
-        bench = Bench(engine)
+        bench, others = Bench(engine), list[float]()
         for n in range(given.rounds):
+            meanwhile = serving.Meanwhile()
             rounds.append(_round(bench, given.people, given.turns))
+            others.append(meanwhile.others_share())
             print(f"{n + 1} of {given.rounds}: {rounds[-1]}", flush=True)
     rows = _medians(rounds)
     columns = ["layout", "hit_rate", "allowed", "of_allowed", "first_token_p50_ms", "first_token_p95_ms", "prompts", "garbage"]
@@ -248,7 +250,7 @@ def main() -> None:
         "turns": given.turns,
         "a_session": _SESSION,
     }
-    report.keep("prefix_cache", {**setting, "aim_of_allowed": _AIM, "rows": rows, "rounds": rounds}, given.json)
+    report.keep("prefix_cache", {**setting, "aim_of_allowed": _AIM, "rows": rows, "rounds": rounds, "others_share": others}, given.json)
     report.bars(
         "prefix_cache",
         "Prompt tokens from the prefix cache, talks of ten turns with memory",

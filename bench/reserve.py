@@ -96,10 +96,12 @@ def measure(cluster: Cluster, engine: Vllm, *, reserve: int, people: int, per_s:
         # Only when the first items have ended are the others out of step with each other, as in a batch that has run for hours.
         until(lambda: stack.one(_ENDED) >= _SLOTS, what="the batch runs", timeout_s=240, every_s=0.2)
         ended, began = stack.one(_ENDED), time.monotonic()
+        meanwhile = serving.Meanwhile()
         with _counted(engine) as rows:
             beside = chat(stack, people, per_s, chance, while_running=True)
         items, took = stack.one(_ENDED) - ended, time.monotonic() - began
         assert len(beside) == people, "the batch ended before everybody had written: give it more items"
+        others = meanwhile.others_share()
         errors = stack.one("select count(*) from model_calls where outcome not in ('ok', 'garbage')")
     until(lambda: serving.figures(engine)[_RUNNING] == 0, what="the engine is idle again", timeout_s=120, every_s=0.5)
     return {
@@ -110,6 +112,7 @@ def measure(cluster: Cluster, engine: Vllm, *, reserve: int, people: int, per_s:
         "engine_running": round(statistics.fmean(one.get(_RUNNING, 0.0) for one in rows if one), 2),
         "engine_waiting": round(statistics.fmean(one.get(_WAITING, 0.0) for one in rows if one), 2),
         "errors": errors,
+        "others_share": others,
     }
 
 
@@ -127,6 +130,7 @@ def _summary(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "engine_running": round(statistics.fmean(one["engine_running"] for one in mine), 2),
                 "batch_items_per_s": round(statistics.fmean(one["batch_items_per_s"] for one in mine), 3),
                 "errors": sum(one["errors"] for one in mine),
+                "others_share": [one["others_share"] for one in mine],
             }
         )
     return rows
@@ -136,8 +140,8 @@ def main() -> int:
     """Measure both settings in turn and write the result; 1 where nothing was shown."""
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=2, help="how often each setting is measured")
-    parser.add_argument("--people", type=int, default=30, help="who write beside the batch, each time")
-    parser.add_argument("--per-s", type=float, default=0.2, help="messages a second")
+    parser.add_argument("--people", type=int, default=25, help="who write beside the batch, each time")
+    parser.add_argument("--per-s", type=float, default=0.125, help="messages a second")
     given = parser.parse_args()
     model = serving.checkpoint()
     measured: list[dict[str, Any]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -95,6 +96,20 @@ def cpu_between(before: dict[str, float], after: dict[str, float]) -> dict[str, 
     used = {name: after[name] - before.get(name, 0.0) for name in after}
     others = used.pop("everything") - sum(used.values())
     return {name: round(value, 2) for name, value in {**used, "others": max(0.0, others)}.items()}
+
+
+class Meanwhile:
+    """What else this machine did since the last look."""
+
+    def __init__(self) -> None:
+        self._at, self._spent = time.monotonic(), cpu_s()
+
+    def others_share(self) -> float:
+        """The share of all cores' time that went to what is not of this bench; near 0 on a quiet machine."""
+        at, spent = time.monotonic(), cpu_s()
+        used, took = cpu_between(self._spent, spent)["others"], at - self._at
+        self._at, self._spent = at, spent
+        return round(used / (took * len(os.sched_getaffinity(0))), 4)
 
 
 def _part(process: psutil.Process) -> str:
