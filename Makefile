@@ -47,7 +47,7 @@ test: install-test ## All tests, on real parts; a line of progress a suite
 # Exit code 2 of the installer: it cannot be had here, and its line has said why; the tests are then skipped.
 test-engine: install-test ## The tests on real vLLM: tiny Llama 4, DeepSeek, Gemma, Mistral; expert parallelism on two ranks
 	@$(FIND_PYTHON); "$$found" -I "$(ROOT)/chinwag/local/install_engine.py" || [ $$? -eq 2 ]
-	@exec "$(PY)" -m pytest tests/engine
+	@exec "$(PY)" -m pytest tests/engine -n 2 --dist loadgroup
 
 unit: install-test ## The tests that need no sockets
 	@exec "$(PY)" -m pytest tests/unit

@@ -32,6 +32,7 @@ from inference.client import ModelClient
 from inference.engines.vllm import Vllm
 from inference.errors import GarbageAnswer
 from inference.settings import ModelSettings
+from inference.tokens import estimate
 from inference.types import Endpoint, Hints, Message, Timeouts, Traits
 from tests.support.processes import until
 from workers import prompt
@@ -107,7 +108,7 @@ class _Layout:
                 history=person.history,
                 texts=[person.words[turn]],
                 budget=settings.history_tokens,
-                count=len,
+                count=estimate,
             ).messages
         facts = "; ".join(fact_line(fact.kind, fact.text) for fact in reversed(person.facts))
         system = f"What you know of the customer: {facts or 'nothing yet'}. It is {now:%A, %d %B %Y, %H:%M}.\n{_PERSONA}"

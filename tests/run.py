@@ -19,6 +19,8 @@ from tests.support.seed import the_seed
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("unit", "integration", "faults", "browser", "engine")
+#: An engine's start is a minute on one core, so two processes start them side by side; what shares an engine stays in one of them.
+_SIDE_BY_SIDE = {"engine": ("-n", "2", "--dist", "loadgroup")}
 #: pytest's exit code for "no tests were collected".
 _NONE_COLLECTED = 5
 
@@ -63,7 +65,8 @@ def run_suite(suite: str, seed: int, report: Path, extra: Sequence[str] = ()) ->
     if suite == "engine":
         # Where it cannot be had it says so in one line, and the suite's tests are skipped.
         subprocess.run([sys.executable, "-I", str(ROOT / "chinwag" / "local" / "install_engine.py")], cwd=ROOT, check=False)
-    command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / suite), "--junit-xml", str(report), "-q", "--tb=short", *extra]
+    command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / suite), "--junit-xml", str(report), "-q", "--tb=short"]
+    command += [*_SIDE_BY_SIDE.get(suite, ()), *extra]
     env = os.environ | {"CHINWAG_TEST_SEED": str(seed)}
     code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
     try:

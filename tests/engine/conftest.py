@@ -25,15 +25,31 @@ _LONG = "This sentence is long enough to fill two whole blocks of the cache, and
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of real engines where there is none; the installer's own line says why."""
+    """Keep together what shares an engine; skip the tests of real engines where there is none: the installer's own line says why."""
     there = install_engine.is_current(VENV)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
+            if shared := _shared_engines(item):
+                item.add_marker(pytest.mark.xdist_group(shared))
             if not there:
                 item.add_marker(
                     pytest.mark.skip(reason="vLLM for CPUs is not installed: `make install-engine` installs it, or says why not")
                 )
+
+
+def _shared_engines(item: pytest.Item) -> str:
+    """The engines that this test shares with others, which two processes of pytest would both start; empty where it has its own."""
+    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    match item.path.stem:
+        case "test_expert_parallelism":
+            return str(given.get("family", "llama4"))
+        case "test_families":
+            return str(given["engine"])
+        case "test_whole_way":
+            return "whole way"
+        case _:
+            return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
