@@ -2,6 +2,8 @@
 
 The engines are simulated (a finite prefix cache each, least used conversations forgotten first; time for what is not cached, and for writing);
 the choice is the router's own (inference.affinity). The first block of every prompt, the bot's persona, is left out: all engines hold it.
+
+Whoever chooses knows loads: the dispatcher those of all workers, a worker process that spreads over replicas its own calls alone.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ _CACHE = int(0.6 * _CONVERSATIONS * _LONGEST / _ENGINES)
 _PREFILL_PER_S, _WRITING_S = 6000.0, 1.5
 #: Turns a second, all conversations together: about 24 in work at an engine.
 _PER_S = 110.0
+#: Worker processes that the turns come to by chance.
+_PROCESSES = 8
 #: Engine 3 is away for the third quarter of the run.
 _AWAY, _GONE_FROM, _GONE_TO = 3, 0.5, 0.75
 
-_Choice = Callable[[int, "list[_Engine]", random.Random], "_Engine"]
+#: For a conversation, among engines that live, by chance perhaps, in a process.
+_Choice = Callable[[int, "list[_Engine]", random.Random, int], "_Engine"]
 
 
 @dataclass
@@ -41,9 +46,14 @@ class _Engine:
     """One engine: how many turns are in work, and which conversations' prefixes it holds."""
 
     name: str
-    load: int = 0
+    #: Turns in work, by the process that asked.
+    loads: list[int] = field(default_factory=lambda: [0] * _PROCESSES)
     held: int = 0
     cache: OrderedDict[int, int] = field(default_factory=OrderedDict)
+
+    @property
+    def load(self) -> int:
+        return sum(self.loads)
 
     def take(self, conversation: int, tokens: int) -> int:
         """Hold a conversation's prompt, and return how much of it was there already."""
@@ -59,21 +69,30 @@ def _key(conversation: int) -> bytes:
     return blake2b(conversation.to_bytes(8, "big"), digest_size=16).digest()
 
 
-def _ours(conversation: int, engines: list[_Engine], _: random.Random) -> _Engine:
-    by_name = {engine.name: engine for engine in engines}
-    return by_name[choose(_key(conversation), {engine.name: engine.load for engine in engines})[0]]
+def _ours(conversation: int, engines: list[_Engine], loads: dict[str, int]) -> _Engine:
+    liked = choose(_key(conversation), loads)[0]
+    return next(engine for engine in engines if engine.name == liked)
+
+
+def _dispatcher(conversation: int, engines: list[_Engine], _: random.Random, _process: int) -> _Engine:
+    return _ours(conversation, engines, {engine.name: engine.load for engine in engines})
+
+
+def _worker(conversation: int, engines: list[_Engine], _: random.Random, process: int) -> _Engine:
+    return _ours(conversation, engines, {engine.name: engine.loads[process] for engine in engines})
 
 
 def _round_robin() -> _Choice:
     turns = iter(range(sys.maxsize))
-    return lambda _conversation, engines, _chance: engines[next(turns) % len(engines)]
+    return lambda _conversation, engines, _chance, _process: engines[next(turns) % len(engines)]
 
 
 _CHOICES: dict[str, Callable[[], _Choice]] = {
-    "random": lambda: lambda _conversation, engines, chance: chance.choice(engines),
+    "random": lambda: lambda _conversation, engines, chance, _: chance.choice(engines),
     "round robin": _round_robin,
-    "hash mod n": lambda: lambda conversation, engines, _: engines[int.from_bytes(_key(conversation)[:8], "big") % len(engines)],
-    "ours": lambda: _ours,
+    "hash mod n": lambda: lambda conversation, engines, *_: engines[int.from_bytes(_key(conversation)[:8], "big") % len(engines)],
+    "ours, dispatcher": lambda: _dispatcher,
+    "ours, 8 workers": lambda: _worker,
 }
 
 
@@ -85,20 +104,23 @@ def measure(choice: _Choice, *, seed: int) -> dict[str, Any]:
     weights = [1 / (n + 20) for n in range(_CONVERSATIONS)]
     said = chance.choices(range(_CONVERSATIONS), weights, k=_TURNS)
     length = [0] * _CONVERSATIONS
-    ends: list[tuple[float, int]] = []
+    ends: list[tuple[float, int, int]] = []
+    by_process = random.Random(seed + 1)
     now, prompt, cached, after, after_cached = 0.0, 0, 0, 0, 0
     first_word: list[float] = []
     spread: list[float] = []
     for n, conversation in enumerate(said):
         now += chance.expovariate(_PER_S)
         while ends and ends[0][0] <= now:
-            engines[heapq.heappop(ends)[1]].load -= 1
+            _, place, process = heapq.heappop(ends)
+            engines[place].loads[process] -= 1
         away = _GONE_FROM <= n / _TURNS < _GONE_TO
         if away:
             engines[_AWAY].cache.clear()
             engines[_AWAY].held = 0
-        living = [engine for place, engine in enumerate(engines) if not (away and place == _AWAY)]
-        engine = choice(conversation, living, chance)
+        living = [engine for number, engine in enumerate(engines) if not (away and number == _AWAY)]
+        process = by_process.randrange(_PROCESSES)
+        engine = choice(conversation, living, chance, process)
         length[conversation] = min(_LONGEST, max(_BEGINS, length[conversation] + _TURN))
         hit = engine.take(conversation, length[conversation])
         prompt, cached = prompt + length[conversation], cached + hit
@@ -107,8 +129,8 @@ def measure(choice: _Choice, *, seed: int) -> dict[str, Any]:
         # Prefill shares the engine with whoever else is there.
         first = (length[conversation] - hit) / _PREFILL_PER_S * (1 + engine.load / 8)
         first_word.append(first)
-        engine.load += 1
-        heapq.heappush(ends, (now + first + _WRITING_S, engines.index(engine)))
+        engine.loads[process] += 1
+        heapq.heappush(ends, (now + first + _WRITING_S, engines.index(engine), process))
         spread.append(max(one.load for one in living) / statistics.fmean(one.load for one in living))
     return {
         "hit_rate": round(cached / prompt, 4),
@@ -127,7 +149,14 @@ def main() -> None:
     given = parser.parse_args()
     rows = [{"choice": name} | measure(make(), seed=given.seed) for name, make in _CHOICES.items()]
     report.table(rows, list(rows[0]))
-    setting = {"conversations": _CONVERSATIONS, "engines": _ENGINES, "turns": _TURNS, "cache_tokens": _CACHE, "turns_per_s": _PER_S}
+    setting = {
+        "conversations": _CONVERSATIONS,
+        "engines": _ENGINES,
+        "turns": _TURNS,
+        "cache_tokens": _CACHE,
+        "turns_per_s": _PER_S,
+        "processes": _PROCESSES,
+    }
     report.keep("router", {"simulated": setting, "seed": given.seed, "rows": rows}, given.json)
     report.bars(
         "router",

@@ -267,10 +267,12 @@ class Model:
             _among(one, _MODALITIES, "modalities")
         _must("text" in self.modalities, "modalities", "lacks text")
         _must("image" in self.modalities or not (self.images or self.image_tokens), "modalities", "lacks image, and images are counted")
+        if self.kind != "hosted":
+            _above_zero(self, "total_b", "active_b")
+            _must(bool(self.weights), "kind", f"is {self.kind}, and there are no [[weights]]")
         if self.kind == "open":
-            _above_zero(self, "context", "total_b", "active_b")
+            _above_zero(self, "context")
             _must(self.architecture is not None, "kind", "is open, and there is no [architecture]")
-            _must(bool(self.weights), "kind", "is open, and there are no [[weights]]")
             _must(self.licence is not None, "kind", "is open, and there is no [licence]")
         _must(self.active_b <= self.total_b, "active_b", f"is {self.active_b:g}, more than total_b")
         _must(self.retired_on is None or bool(self.successor), "retired_on", "is given, and no successor is named")
@@ -320,11 +322,6 @@ def load(extra: Path | None = None) -> Catalog:
                 line = lines.of(("licence", "instead_in_eu", position))
                 raise BadModelFile(f'{path}, line {line}: licence.instead_in_eu names "{key}", of which there is no file')
     return Catalog(models=tuple(found[key][1] for key in sorted(found)))
-
-
-def read_model(path: Path) -> Model:
-    """Read one file. Raises BadModelFile with its line and what is wrong there."""
-    return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[Model, Lines]:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from inference.breaker import Breaker
-from inference.errors import AnswerCut, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable
+from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable
 from inference.refusal import ERROR_BODY_BYTES, refusal
 from inference.sse import Progress
 from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
@@ -44,7 +44,6 @@ class _Request(msgspec.Struct):
     stream_options: dict[str, bool] = msgspec.field(default_factory=lambda: {"include_usage": True})
     priority: int | msgspec.UnsetType = msgspec.UNSET
     cache_salt: str | msgspec.UnsetType = msgspec.UNSET
-    response_format: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode = msgspec.json.Encoder().encode
@@ -73,17 +72,16 @@ class ModelClient:
         on_text: Callable[[str], None] | None = None,
         until: float | None = None,
         hints: Hints = _NO_HINTS,
-        schema: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Return the model's whole answer; `on_text` gets the whole text so far each time it grows.
 
         `until` is a monotonic time by which the call ends, where that is before its total deadline.
-        The messages are such as the endpoint takes (`prompt_style.for_endpoint`). Hints, and the JSON schema of the answer,
-        are sent where the endpoint's traits say that they are understood.
+        The messages are such as the endpoint takes (`prompt_style.for_endpoint`). Hints are sent where the endpoint's traits say that
+        they are understood; a model that thinks aloud gets room for it beside `max_tokens`.
 
         Raises ModelUnavailable, ModelBusy, AnswerCut, ModelRefused, PromptTooLong, or GarbageAnswer.
         """
-        body = self._body(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints, schema=schema)
+        body = self._body(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         self._breaker.enter()
         try:
@@ -108,21 +106,18 @@ class ModelClient:
         temperature: float,
         top_p: float,
         hints: Hints,
-        schema: Mapping[str, Any] | None,
     ) -> bytes:
         # Servers differ here: llama.cpp invents text for no messages, and takes any temperature. So it is checked on this side.
         if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
             raise ModelRefused("a call wants messages, max_tokens from 1, temperature from 0 to 2, top_p above 0 to 1")
         words = [_Words(m.role, self._parts(m) if m.images else m.content) for m in messages]
-        request = _Request(self.endpoint.model, words, max_tokens, temperature, top_p)
         traits = self.endpoint.traits
+        request = _Request(self.endpoint.model, words, traits.tokens_for(max_tokens), temperature, top_p)
         # 0 is what a request without the field has.
         if traits.priority and hints.priority:
             request.priority = hints.priority
         if traits.cache_salt and hints.cache_salt:
             request.cache_salt = hints.cache_salt
-        if traits.json_schema and schema is not None:
-            request.response_format = answer_format(schema)
         try:
             return _encode(request)
         except UnicodeEncodeError as error:
@@ -134,11 +129,18 @@ class ModelClient:
         return image_parts(message)
 
     def _ask(self, body: bytes, rank: Mapping[str, str] | None, on_text: Callable[[str], None] | None, until: float | None) -> Answer:
+        progress = Progress(on_text)
+        try:
+            return self._streamed(body, rank, progress, until)
+        except InferenceError as error:
+            error.text = progress.text
+            raise
+
+    def _streamed(self, body: bytes, rank: Mapping[str, str] | None, progress: Progress, until: float | None) -> Answer:
         started = time.monotonic()
         end = started + self._timeouts.total_s
         end = end if until is None else min(end, until)
         first = min(started + self._timeouts.first_token_s, end)
-        progress = Progress(on_text)
         try:
             response, deadline = self._wire.post("/chat/completions", body, connect_s=self._timeouts.connect_s, until=first, headers=rank)
             try:

@@ -73,7 +73,7 @@ class Embedder:
         self,
         endpoint: Endpoint,
         *,
-        dimensions: int,
+        dimensions: int | None = None,
         prefixes: Prefixes,
         timeouts: Timeouts | None = None,
         batch: int = 32,
@@ -81,6 +81,7 @@ class Embedder:
         max_tokens: int = 512,
         kept: int = 4096,
     ) -> None:
+        """`dimensions`: how long each vector must be; None takes what the server gives."""
         self.endpoint = endpoint
         self.dimensions = dimensions
         self._prefixes: Prefixes = prefixes
@@ -104,12 +105,16 @@ class Embedder:
         """
         return self._embed(texts, "passage")
 
-    def check_dimensions(self, expected: int) -> None:
-        """Ask for one vector. Raises WrongDimensions when its length is not the one that the database keeps; else as `passages`."""
+    def measured(self) -> int:
+        """Ask for one vector and return its length. Raises as `passages`."""
         (row,) = self._asked([self._ready("dimensions", "passage")], "passage", time.monotonic() + self._timeouts.total_s)
-        if len(row) != expected:
+        return len(row)
+
+    def check_dimensions(self, expected: int) -> None:
+        """Measure once. Raises WrongDimensions when the length is not the one that the database keeps; else as `passages`."""
+        if (given := self.measured()) != expected:
             raise WrongDimensions(
-                f"the embedding model {self.endpoint.model} gives vectors of {len(row)} numbers, the database keeps {expected}: "
+                f"the embedding model {self.endpoint.model} gives vectors of {given} numbers, the database keeps {expected}: "
                 "take another model, or migrate the database and embed everything anew"
             )
 
@@ -151,7 +156,7 @@ class Embedder:
     def _asked(self, texts: Sequence[str], kind: Kind, until: float) -> list[list[float]]:
         """Return the rows of one request in the texts' order, unchecked."""
         request = _Request(self.endpoint.model, texts, "float", kind if self._prefixes == "server" else "")
-        limit = 64 * 1024 + len(texts) * max(self.dimensions, 4096) * _BYTES_A_NUMBER
+        limit = 64 * 1024 + len(texts) * max(self.dimensions or 0, 4096) * _BYTES_A_NUMBER
         try:
             response, _ = self._wire.post("/embeddings", _encode(request), connect_s=self._timeouts.connect_s, until=until)
             try:
@@ -172,7 +177,7 @@ class Embedder:
 
     def _checked(self, row: Sequence[float]) -> array[float]:
         """Return the vector with length one. Raises GarbageAnswer."""
-        if len(row) != self.dimensions:
+        if self.dimensions not in {None, len(row)}:
             raise GarbageAnswer(f"a vector has {len(row)} numbers, {self.dimensions} were expected of {self.endpoint.model}")
         length = math.hypot(*row)
         if not math.isfinite(length) or length == 0:

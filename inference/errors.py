@@ -10,6 +10,8 @@ class InferenceError(Exception):
 
     #: The endpoint that was asked, for the record; None: none was.
     endpoint: Endpoint | None = None
+    #: What the model wrote until then. It is paid for as an answer is.
+    text: str = ""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())

@@ -1,21 +1,22 @@
 """Measures what an endpoint really does, so that its guards are set by what was seen and not by what was promised.
 
-Guarantee: a probe ends within four minutes. A check that fails is a note; what was not measured keeps the safe default of Traits.
+Guarantee: a probe ends within four minutes. What got no answer, from a server that was full or away, counts as not measured, never as
+missing in the server: it is named in `missing`, for whoever knows it from before.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
 from typing import Any
 
 from inference import probe_read
 from inference.breaker import Breaker
 from inference.client import ModelClient, answer_format, image_parts
-from inference.errors import InferenceError, ModelUnavailable
-from inference.probe_ask import Asker, user
+from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable
+from inference.probe_ask import Asker, Unanswered, user
 from inference.probe_read import Listed, Reply, Server, said
 from inference.prompt_style import neutralise
 from inference.types import Endpoint, Image, Message, Timeouts, Traits
@@ -40,6 +41,7 @@ _THINKING_TOKENS = 128
 #: More than a block of any engine: vLLM's are of 16 tokens, of 128 on a CPU.
 _PREFIX_WORDS = 160
 _RANK_0 = {"x-data-parallel-rank": "0"}
+_NOT_STREAMED = "the server answers a plain question, and not the streamed one that the service asks: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +49,24 @@ class Probed:
     """What was found out."""
 
     traits: Traits
+    #: Those of the traits that were not measured, and so keep their defaults.
+    missing: tuple[str, ...] = ()
     #: What an operator should know, in plain sentences.
     notes: tuple[str, ...] = ()
     #: Why the endpoint cannot be used; empty when it can.
     failures: tuple[str, ...] = ()
+    #: Whether another probe, later, may find more or fail no more.
+    again: bool = False
     server: Server = "unknown"
     #: From a plain question to its one token, in milliseconds; None when there was no answer.
     answer_ms: float | None = None
     #: Whether a prompt that was sent before costs less; None where the server does not tell.
     prefix_cache: bool | None = None
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The traits without those that are missing."""
+        return {name: value for name, value in asdict(self.traits).items() if name not in self.missing}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +75,7 @@ class _Findings:
 
     ask: Asker
     traits: Traits = field(default_factory=Traits)
+    missing: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
     server: Server = "unknown"
     prefix_cache: bool | None = None
@@ -79,30 +91,51 @@ def probe(endpoint: Endpoint, timeouts: Timeouts) -> Probed:
     page = ask.page("/models")
     listed = probe_read.models(page.body) if page.status == 200 else None
     began = time.monotonic()
-    first = ask.chat([user("Hi.")])
+    first = ask.try_chat([user("Hi.")])
     took_ms = (time.monotonic() - began) * 1000
     if page.status == first.status == 0:
         raise ModelUnavailable(f"nothing answers at {endpoint.url}: is the server running, and is the address right?")
-    if listed is not None or first.status == 200:
+    if page.is_unanswered:
+        found.missing.append("context")
+    elif listed is not None or first.status == 200:
         _list(found, endpoint, listed)
     if first.status != 200 or said(first.body) is None:
-        return _result(found, failures=(probe_read.explain(first, endpoint, listed),))
-    failure = _own_call(endpoint, timeouts)
+        passes = first.is_unanswered or first.status >= 500
+        return _result(found, failures=(probe_read.explain(first, endpoint, listed),), again=passes)
+    try:
+        failure = _own_call(ask, endpoint, timeouts)
+    except ModelUnavailable as error:
+        return _result(found, failures=(_NOT_STREAMED + str(error),), again=True, answer_ms=took_ms)
     if failure:
         return _result(found, failures=(failure,), answer_ms=took_ms)
-    for check in (_about_server, _system_role, _roles, _tokens, _schema, _thinking, _vision, _priority, _salt, _prefix_cache):
-        if ask.is_lost:
-            found.notes.append("the server stopped answering in the middle: what is missing keeps its safe default, probe it again")
-            break
-        check(found)
-    return _result(found, answer_ms=took_ms)
+    _measure(found)
+    return _result(found, again=bool(found.missing), answer_ms=took_ms)
 
 
-def _result(found: _Findings, *, failures: tuple[str, ...] = (), answer_ms: float | None = None) -> Probed:
+def _measure(found: _Findings) -> None:
+    for check, traits in _CHECKS:
+        try:
+            check(found)
+        except Unanswered:
+            found.missing += traits
+    if not found.missing:
+        return
+    if found.ask.is_full:
+        why = "the server was full"
+    elif found.ask.is_lost:
+        why = "the server stopped answering in the middle"
+    else:
+        why = "some questions got no answer"
+    found.notes.append(f"{why}; not measured, and as it was known before: {', '.join(found.missing).replace('_', ' ')}")
+
+
+def _result(found: _Findings, *, failures: tuple[str, ...] = (), again: bool = False, answer_ms: float | None = None) -> Probed:
     return Probed(
         traits=found.traits,
+        missing=tuple(found.missing),
         notes=tuple(found.notes),
         failures=failures,
+        again=again,
         server=found.server,
         answer_ms=answer_ms,
         prefix_cache=found.prefix_cache,
@@ -125,14 +158,22 @@ def _list(found: _Findings, endpoint: Endpoint, listed: Sequence[Listed] | None)
         found.notes.append("the server does not say how long a prompt may be")
 
 
-def _own_call(endpoint: Endpoint, timeouts: Timeouts) -> str:
-    """Make the call that the service will make, streamed and counted; return why it fails, or nothing."""
+def _own_call(ask: Asker, endpoint: Endpoint, timeouts: Timeouts) -> str:
+    """Make the call that the service will make, streamed and counted; return why it fails, or nothing. Raises ModelUnavailable."""
     client = ModelClient(replace(endpoint, traits=Traits()), timeouts=timeouts, breaker=Breaker())
-    try:
-        answer = client.chat([Message(role="user", content="Hi.")], max_tokens=1)
-    except InferenceError as error:
-        return f"the server answers a plain question, and not the streamed one that the service asks: {error}"
-    return "" if answer.usage.tokens_in else "the server does not count tokens in a stream (stream_options.include_usage): costs would be 0"
+    waited = 0
+    while True:
+        try:
+            answer = client.chat([Message(role="user", content="Hi.")], max_tokens=1)
+        except ModelBusy:
+            if not ask.wait(waited):
+                raise
+            waited += 1
+        except (ModelRefused, GarbageAnswer) as error:
+            return f"{_NOT_STREAMED}{error}"
+        else:
+            counts = answer.usage.tokens_in > 0
+            return "" if counts else "the server does not count tokens in a stream (stream_options.include_usage): costs would be 0"
 
 
 def _about_server(found: _Findings) -> None:
@@ -142,6 +183,8 @@ def _about_server(found: _Findings) -> None:
     metrics = page.body.decode("utf-8", "replace") if page.status == 200 else ""
     told = probe_read.server_of(metrics)
     found.server = told if told != "unknown" else found.server
+    if found.server == "vllm" and page.is_unanswered:
+        raise Unanswered
     if found.server == "vllm":
         found.notes.append(f"vLLM {version}".strip())
         if told != "vllm":
@@ -171,10 +214,6 @@ def _roles(found: _Findings) -> None:
     elif _grew(one, two) is False or _grew(one, opening) is False:
         found.set(roles_alternate=True)
         found.notes.append("its template drops messages that do not take turns: messages are joined")
-    elif not two.status or not opening.status:
-        # The safe side: what takes turns is taken everywhere.
-        found.set(roles_alternate=True)
-        found.notes.append("whether its template wants user and assistant by turns could not be measured: messages are joined")
 
 
 def _tokens(found: _Findings) -> None:
@@ -268,6 +307,22 @@ def _prefix_cache(found: _Findings) -> None:
     found.prefix_cache = again.cached > 0
     if not found.prefix_cache:
         found.notes.append("a prompt sent twice is computed twice: its prefix cache is off, or its blocks are long")
+
+
+_Check = Callable[[_Findings], None]
+#: In order, and the traits that each one measures.
+_CHECKS: tuple[tuple[_Check, tuple[str, ...]], ...] = (
+    (_about_server, ("ranks",)),
+    (_system_role, ("system_role",)),
+    (_roles, ("roles_alternate",)),
+    (_tokens, ("parses_tokens",)),
+    (_schema, ("json_schema",)),
+    (_thinking, ("reasoning",)),
+    (_vision, ("vision",)),
+    (_priority, ("priority",)),
+    (_salt, ("cache_salt",)),
+    (_prefix_cache, ()),
+)
 
 
 def _grew(less: Reply, more: Reply) -> bool | None:

@@ -1,4 +1,7 @@
-"""Asks a model server what a probe wants to know: plain requests, each with an end of its own, and none that raises."""
+"""Asks a model server what a probe wants to know: plain requests, each with an end of its own.
+
+Guarantee: an answer that `chat` returns is the server's own; silence, a full server and a gateway before a dead one are Unanswered.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,13 @@ _LARGEST_PAGE = 4 * 1024 * 1024
 _PAGE_S = 5.0
 #: A server that did not answer twice in a row is not asked again.
 _LOST = 2
-#: How often, and how long, a server is waited for that is full or counts requests a minute.
-_WAITS = 2
-_WAIT_S = 2.0
+#: How often a server is waited for that is full or counts requests a minute, and how long where it does not say: twice as long each time.
+_WAITS = 4
+_WAIT_S = 1.0
+
+
+class Unanswered(Exception):
+    """A question has no answer that says anything of what the server can do."""
 
 
 class Asker:
@@ -30,11 +37,13 @@ class Asker:
         self._wire = Wire(endpoint.url, key_header(endpoint))
         self._beside = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), key_header(endpoint))
         self._silent = 0
+        #: Whether the server was full for longer than it is waited for.
+        self.is_full = False
 
     @property
     def is_lost(self) -> bool:
-        """Whether the server stopped answering."""
-        return self._silent >= _LOST or time.monotonic() >= self._until
+        """Whether nothing more is asked: the server is full, stopped answering, or took all the time there is."""
+        return self.is_full or self._silent >= _LOST or time.monotonic() >= self._until
 
     def page(self, path: str, *, beside: bool = False) -> Reply:
         """Return a page below /v1, or one that stands beside it."""
@@ -50,31 +59,44 @@ class Asker:
             return Reply()
         return Reply(status=response.status_code, body=body or b"", headers=response.headers)
 
-    def chat(
+    def chat(self, messages: Sequence[Mapping[str, Any]], **more: Any) -> Reply:
+        """Return the server's own answer to a chat completion, with `try_chat`'s arguments. Raises Unanswered."""
+        reply = self.try_chat(messages, **more)
+        if reply.is_unanswered:
+            raise Unanswered
+        return reply
+
+    def try_chat(
         self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int = 1, headers: Mapping[str, str] | None = None, **fields: Any
     ) -> Reply:
-        """Return the response to a chat completion with these further fields; a server that is full is asked again."""
+        """Return the response to a chat completion with these further fields, whatever it is; a server that is full is asked again."""
         request = {"model": self._endpoint.model, "messages": messages, "max_tokens": max_tokens, "temperature": 0.0, **fields}
         body = msgspec.json.encode(request)
         longest = self._timeouts.first_token_s if max_tokens == 1 else self._timeouts.total_s
-        reply = Reply()
-        for attempt in range(_WAITS + 1):
-            if self.is_lost:
-                return Reply()
+        waited = 0
+        while not self.is_lost:
             reply = self._post(body, headers, min(time.monotonic() + longest, self._until))
             self._silent = 0 if reply.status else self._silent + 1
-            if not reply.is_full or attempt == _WAITS:
-                break
-            time.sleep(min(_WAIT_S, max(0.0, self._until - time.monotonic())))
-        return reply
+            if not reply.is_full or not self.wait(waited, reply.retry_after_s):
+                return reply
+            waited += 1
+        return Reply()
+
+    def wait(self, waited: int, told_s: float = 0.0) -> bool:
+        """Wait for a server that is full, for as long as it told; False, and nothing is asked any more, when it was waited for enough."""
+        pause_s = told_s or _WAIT_S * 2**waited
+        self.is_full = waited >= _WAITS or time.monotonic() + pause_s >= self._until
+        if not self.is_full:
+            time.sleep(pause_s)
+        return not self.is_full
 
     def said(self, messages: Sequence[Mapping[str, Any]], **more: Any) -> Said | None:
-        """Return what the model says to it; None when it does not."""
+        """Return what the model says to it; None when it does not. Raises Unanswered."""
         reply = self.chat(messages, **more)
         return said(reply.body) if reply.status == 200 else None
 
     def count(self, text: str) -> int | None:
-        """Return how many tokens a prompt of this one user message has; None where the server does not count."""
+        """Return how many tokens a prompt of this one user message has; None where the server does not count. Raises Unanswered."""
         answer = self.said([user(text)])
         return answer.tokens_in if answer else None
 

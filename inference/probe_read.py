@@ -25,6 +25,10 @@ _ENGINE = re.compile(r'^vllm:num_requests_running\{[^}\n]*\bengine="(\d+)"', re.
 _CACHING = re.compile(r'^vllm:cache_config_info\{[^}\n]*\benable_prefix_caching="(True|False)"', re.MULTILINE)
 
 
+#: No answer, or one from between: no time, no server behind a gateway.
+_NOT_THE_SERVERS = (0, 408, 425, 502, 503, 504)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A response with its body; status 0 stands for none."""
@@ -39,9 +43,20 @@ class Reply:
         return is_full(self.status, self.headers, self.body.lower())
 
     @property
+    def retry_after_s(self) -> float:
+        """How long the server wants to be left alone; 0 where it does not say so in seconds."""
+        told = self.headers.get("retry-after", "").strip()
+        return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else 0.0
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether it says nothing of what the server can do: silence, a full server, a gateway that reached none."""
+        return self.status in _NOT_THE_SERVERS or self.is_full
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the server will not have it: engines answer a template's own error with 500 too."""
-        return self.status >= 400 and not self.is_full
+        return self.status >= 400 and not self.is_unanswered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

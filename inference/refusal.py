@@ -11,7 +11,17 @@ ERROR_BODY_BYTES = 64 * 1024
 _TOO_LONG_WORDS = (b"exceed_context_size", b"context_length_exceeded", b"maximum context length", b"maximum model length")
 #: llama.cpp answers 500 to a picture that its model has no eyes for.
 _NO_EYES = b"image input is not supported"
-_BUSY_WORDS = (b"busy", b"queue", b"overload", b"capacity", b"too many", b"loading")
+#: Of vLLM's admission, of llama.cpp while it loads or has no slot, and of hosted servers that have too much to do.
+_BUSY_WORDS = (
+    b'"serviceunavailableerror"',
+    b"in flight",
+    b"loading model",
+    b"no slot",
+    b"busy",
+    b"queue is full",
+    b"overload",
+    b"too many requests",
+)
 
 
 def refusal(  # noqa: PLR0911 - one a kind
@@ -37,8 +47,9 @@ def refusal(  # noqa: PLR0911 - one a kind
 def is_full(status: int, headers: Mapping[str, str], lowered: bytes) -> bool:
     """Whether the server only has too much to do: a 503 may come from a full model server or from a proxy before a dead one.
 
-    A model server says so in a JSON error (vLLM's admission, llama.cpp while it loads) or tells when to come again.
+    A model server says in an error that it has too much to do, or tells when to come again. Any other error may be a gateway's whose engine
+    is gone: to take that for full would ask it for ever.
     """
     if status != 503:
         return status == 429
-    return "retry-after" in headers or b'"error"' in lowered or any(words in lowered for words in _BUSY_WORDS)
+    return "retry-after" in headers or (not lowered.lstrip().startswith(b"<") and any(words in lowered for words in _BUSY_WORDS))

@@ -11,11 +11,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from inference.affinity import choose
 from inference.breaker import Breaker
@@ -51,29 +51,37 @@ class Routed:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Place:
-    """An endpoint with what this process knows of it."""
+class _Server:
+    """What this process knows of a server, whoever's endpoints lead to it."""
 
-    endpoint: Endpoint
-    client: ModelClient
     breaker: Breaker
     #: Calls that this process has in hand there.
     load: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """An endpoint and the way to it."""
+
+    endpoint: Endpoint
+    client: ModelClient
+    server: _Server
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the process knows of, swapped as a whole when profiles change: a reader sees the old or the new."""
 
-    #: By address, model and key: whatever else changes of an endpoint, its breaker and its load stay.
-    places: Mapping[Endpoint, _Place] = field(default_factory=dict["Endpoint", "_Place"])
-    profiles: Mapping[str, tuple[tuple[_Place, ...], ...]] = field(default_factory=dict[str, "tuple[tuple[_Place, ...], ...]"])
+    places: Mapping[Endpoint, _Place]
+    #: The environment's endpoint as each owner of profiles has it.
+    homes: Mapping[str, _Place]
+    profiles: Mapping[str, tuple[tuple[_Place, ...], ...]]
 
 
 class Router:
-    """Routes calls for every profile of a process; safe between threads.
+    """Routes calls for every profile of a process; safe between threads. A profile is called OWNER/NAME, or NAME alone.
 
-    `home` is the environment's endpoint: it answers profiles that nobody described, and stands before the others' where `home_first` is set.
+    `home` is the environment's endpoint: it answers profiles that nobody described, and stands before the others' where the settings say `first`.
     """
 
     def __init__(self, home: Endpoint, settings: ModelSettings) -> None:
@@ -81,39 +89,59 @@ class Router:
         self._lock = threading.Lock()
         self._changing = threading.RLock()
         self._described: Mapping[str, Tiers] = {}
-        self._home = self._place(home, None)
-        self._known = _Known()
+        #: As the environment and its own measurement have it.
+        self._home = home
+        place = self._placed(home, _Server(breaker=self._breaker()))
+        self._known = _Known({home: place}, {}, {})
 
     @property
     def home(self) -> Endpoint:
-        """The environment's endpoint, with what was learned of it."""
-        return self._home.endpoint
+        """The environment's endpoint, with what was measured of it."""
+        return self._home
+
+    @property
+    def endpoints(self) -> Collection[Endpoint]:
+        """Every endpoint that may be asked."""
+        return self._known.places.keys()
 
     def learn(self, traits: Traits) -> None:
         """Take over what a probe measured of the environment's endpoint."""
         with self._changing:
-            self._home = self._place(replace(self._home.endpoint, traits=traits), self._home)
+            self._home = replace(self._home, traits=traits)
             self.configure(self._described)
 
     def configure(self, profiles: Mapping[str, Tiers]) -> None:
-        """Take these profiles from now on. Clients, breakers and counts of endpoints that stay go on; calls in hand end as they began."""
+        """Take these profiles from now on. Clients, breakers and counts of servers that stay go on; calls in hand end as they began."""
         with self._changing:
             self._described = profiles
-            self._home = self._learned(endpoint for tiers in profiles.values() for tier in tiers for endpoint in tier)
-            before, places = self._known.places, dict[Endpoint, _Place]()
+            places = dict[Endpoint, _Place]()
+            servers = {_server(endpoint): place.server for endpoint, place in self._known.places.items()}
+
+            def placed(endpoint: Endpoint) -> _Place:
+                if endpoint not in places:
+                    server = servers.setdefault(_server(endpoint), _Server(breaker=self._breaker()))
+                    places[endpoint] = self._known.places.get(endpoint) or self._placed(endpoint, server)
+                return places[endpoint]
+
+            # It answers whoever has described nothing.
+            placed(self._home)
+            homes = {owner: placed(self._home_of(owner)) for owner in {_owner(profile) for profile in profiles}}
             made: dict[str, tuple[tuple[_Place, ...], ...]] = {}
             for profile, tiers in profiles.items():
-                rows: list[tuple[_Place, ...]] = [(self._home,)] if self._settings.first else []
+                rows: list[tuple[_Place, ...]] = [(homes[_owner(profile)],)] if self._settings.first else []
                 for tier in tiers:
-                    row = tuple(self._kept(endpoint, before, places) for endpoint in tier if not self._is_home(endpoint))
+                    row = tuple(placed(endpoint) for endpoint in tier if not self._is_first(endpoint))
                     rows += [row] if row else []
                 made[profile] = tuple(rows)
-            self._known = _Known(places, made)
+            self._known = _Known(places, homes, made)
 
     def first(self, profile: str, *, may_leave: bool) -> Endpoint | None:
         """Return the endpoint that counts tokens for a profile: the first that may see the text; None: there is none."""
-        allowed = (place.endpoint for tier in self._tiers(profile) for place in tier if may_leave or not place.endpoint.leaves_house)
-        return next(allowed, None)
+        return next(self.allowed(profile, may_leave=may_leave), None)
+
+    def allowed(self, profile: str, *, may_leave: bool) -> Iterator[Endpoint]:
+        """Yield the endpoints of a profile that may see the text, in their order."""
+        return (place.endpoint for tier in self._tiers(profile) for place in tier if may_leave or not place.endpoint.leaves_house)
 
     def chat(
         self,
@@ -152,12 +180,11 @@ class Router:
                         max_tokens=max_tokens,
                         temperature=temperature,
                         top_p=top_p,
-                        hints=hints,
                         on_text=on_text,
                         until=min(end, time.monotonic() + total_s),
                     )
-                    with _counted(self._lock, place):
-                        answer = _seen_or_told(ask, messages, place.endpoint.traits)
+                    with _counted(self._lock, place.server):
+                        answer = _asked(ask, messages, hints, place.endpoint.traits)
                     return Routed(answer=answer, endpoint=place.endpoint)
                 except InferenceError as error:
                     error.endpoint = place.endpoint
@@ -176,63 +203,85 @@ class Router:
             if len(allowed) == 1:
                 yield allowed[0]
                 continue
-            ready = {place.endpoint.name: place for place in allowed if place.breaker.is_ready}
+            ready = {place.endpoint.name: place for place in allowed if place.server.breaker.is_ready}
             key = affinity if affinity is not None else random.randbytes(16)  # noqa: S311 - no secret
-            yield from (ready[name] for name in choose(key, {name: place.load for name, place in ready.items()}))
+            yield from (ready[name] for name in choose(key, {name: place.server.load for name, place in ready.items()}))
             yield from (place for place in allowed if place.endpoint.name not in ready)
 
     def _tiers(self, profile: str) -> tuple[tuple[_Place, ...], ...]:
-        return self._known.profiles.get(profile, ((self._home,),))
+        known = self._known
+        tiers = known.profiles.get(profile)
+        return ((known.homes.get(_owner(profile)) or known.places[self._home],),) if tiers is None else tiers
 
-    def _is_home(self, endpoint: Endpoint) -> bool:
+    def _is_first(self, endpoint: Endpoint) -> bool:
         """Whether this is the environment's own endpoint again, which stands in front already."""
-        return self._settings.first and _address(endpoint) == _address(self._home.endpoint)
+        return self._settings.first and _address(endpoint) == _address(self._home)
 
-    def _learned(self, endpoints: Iterable[Endpoint]) -> _Place:
-        """The environment's endpoint with what is known of it elsewhere: its price, and what a probe measured."""
-        own = self._home.endpoint
-        same = next((endpoint for endpoint in endpoints if _address(endpoint) == _address(own)), None)
-        if same is None:
-            return self._home
-        # One that was not measured yet tells nothing.
-        learned = replace(own, price=same.price, traits=own.traits if same.traits == Traits() else same.traits)
-        return self._home if learned == own else self._place(learned, self._home)
+    def _home_of(self, owner: str) -> Endpoint:
+        """The environment's endpoint with what this owner says of the same server, and with what a probe measured there.
 
-    def _kept(self, endpoint: Endpoint, before: Mapping[Endpoint, _Place], places: dict[Endpoint, _Place]) -> _Place:
-        place = places.get(endpoint) or before.get(endpoint)
-        if place is None:
-            same = (place for place in before.values() if _server(place.endpoint) == _server(endpoint))
-            place = self._place(endpoint, next(same, None))
-        places[endpoint] = place
-        return place
+        What this process measured counts before what stands in a table: that may be of a time before the engine was started anew.
+        A mark that words leave the house counts wherever it is.
+        """
+        own = self._home
+        found = (endpoint for profile, tiers in self._described.items() if _owner(profile) == owner for tier in tiers for endpoint in tier)
+        same = [endpoint for endpoint in found if _address(endpoint) == _address(own)]
+        measured = (endpoint.traits for endpoint in (own, *same) if endpoint.traits != Traits())
+        return replace(
+            own,
+            price=next((endpoint.price for endpoint in same if endpoint.price is not None), own.price),
+            traits=next(measured, own.traits),
+            leaves_house=own.leaves_house or any(endpoint.leaves_house for endpoint in same),
+        )
 
-    def _place(self, endpoint: Endpoint, before: _Place | None) -> _Place:
+    def _breaker(self) -> Breaker:
+        return Breaker(failures=self._settings.breaker_failures, probe_s=self._settings.breaker_probe_s)
+
+    def _placed(self, endpoint: Endpoint, server: _Server) -> _Place:
         settings = self._settings
-        breaker = Breaker(failures=settings.breaker_failures, probe_s=settings.breaker_probe_s) if before is None else before.breaker
-        client = ModelClient(endpoint, timeouts=settings.timeouts, breaker=breaker, max_response_bytes=settings.max_response_bytes)
-        return _Place(endpoint=endpoint, client=client, breaker=breaker)
+        client = ModelClient(endpoint, timeouts=settings.timeouts, breaker=server.breaker, max_response_bytes=settings.max_response_bytes)
+        return _Place(endpoint=endpoint, client=client, server=server)
 
 
-def _seen_or_told(ask: Callable[[Sequence[Message]], Answer], messages: Sequence[Message], traits: Traits) -> Answer:
-    """Ask with the pictures; where they are refused, which a probe cannot know of each, with what stands for them: a talk never hangs on one."""
+class _Ask(Protocol):
+    def __call__(self, messages: Sequence[Message], *, hints: Hints) -> Answer: ...
+
+
+def _asked(ask: _Ask, messages: Sequence[Message], hints: Hints, traits: Traits) -> Answer:
+    """Ask with all that the endpoint is said to take; what it refuses all the same is left out, so that a talk never hangs on it.
+
+    Its ranks may be fewer than when it was measured, and a probe cannot know of each picture.
+    """
     fitted = for_endpoint(messages, traits)
-    try:
-        return ask(fitted)
-    except ModelRefused as error:
-        if isinstance(error, PromptTooLong) or not any(message.images for message in fitted):
+    ways: list[tuple[Sequence[Message], Hints]] = [(fitted, hints)]
+    if traits.ranks > 1 and hints.affinity is not None:
+        ways.append((fitted, replace(hints, affinity=None)))
+    if any(message.images for message in fitted):
+        ways.append((for_endpoint(messages, replace(traits, vision=False)), replace(hints, affinity=None)))
+    for shown, told in ways[:-1]:
+        try:
+            return ask(shown, hints=told)
+        except PromptTooLong:
             raise
-    return ask(for_endpoint(messages, replace(traits, vision=False)))
+        except ModelRefused:
+            continue
+    shown, told = ways[-1]
+    return ask(shown, hints=told)
 
 
 @contextmanager
-def _counted(lock: threading.Lock, place: _Place) -> Generator[None]:
+def _counted(lock: threading.Lock, server: _Server) -> Generator[None]:
     with lock:
-        place.load += 1
+        server.load += 1
     try:
         yield
     finally:
         with lock:
-            place.load -= 1
+            server.load -= 1
+
+
+def _owner(profile: str) -> str:
+    return profile.partition("/")[0] if "/" in profile else ""
 
 
 def _address(endpoint: Endpoint) -> tuple[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 from inference.errors import BadModelSetting
 from inference.types import Endpoint, Timeouts
+from wire import address
 
 _PREFIX = "CHINWAG_MODEL_"
 _LARGEST_KEY_FILE = 16 * 1024
@@ -28,9 +28,17 @@ class ModelSettings:
     name: str = _setting("default", "the model's name on that server")
     endpoint: str = _setting("default", "what this endpoint is called in logs and on the pages")
     key_file: str = _setting("", "file with the server's API key; empty: no key is sent")
+    leaves_house: str = _setting(
+        "auto",
+        "whether words leave the house on the way there: yes, no, or auto (yes unless the address is this host's or a private network's)",
+    )
     first: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
         "ask this endpoint before those of every profile: for a worker that has an engine of its own",
+    )
+    measure: bool = _setting(
+        True,  # noqa: FBT003 - a default like the others
+        "measure at a worker's start what this endpoint really does, by some thirty short questions, which hosted ones bill",
     )
     catalog: str = _setting("", "folder with model files of your own, as in inference/models; the same key replaces a shipped one")
 
@@ -73,12 +81,16 @@ class ModelSettings:
         """Return the endpoint with its key read from the file. Raises BadModelSetting when there is no address or no readable key."""
         if not self.url:
             raise BadModelSetting(f"{_PREFIX}URL is not set: it wants the address of an OpenAI-compatible server")
-        return Endpoint(name=self.endpoint, url=self.url.rstrip("/"), model=self.name, api_key=self._key())
+        url = self.url.rstrip("/")
+        return Endpoint(name=self.endpoint, url=url, model=self.name, api_key=self._key(), leaves_house=self._leaves_house(url))
 
     @property
     def timeouts(self) -> Timeouts:
         """The deadlines of one call."""
         return Timeouts(connect_s=self.connect_s, first_token_s=self.first_token_s, silence_s=self.silence_s, total_s=self.total_s)
+
+    def _leaves_house(self, url: str) -> bool:
+        return not address.is_near(url) if self.leaves_house in {"", "auto"} else _SWITCH[self.leaves_house]
 
     def _key(self) -> str:
         if not self.key_file:
@@ -106,17 +118,12 @@ def _read(text: str, kind: type) -> Any:
 def _unusable(values: Mapping[str, Any]) -> list[str]:
     """Say which values have the right type and still cannot work."""
     problems: list[str] = []
-    if values.get("url"):
-        try:
-            parts = urlsplit(str(values["url"]))
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            plain = parts.username is None and not parts.query and not parts.fragment
-        except ValueError:
-            usable = plain = False
-        if not (usable and plain):
-            problems.append(f"{_PREFIX}URL wants an address like http://host:port/v1, without a user, a password or a question mark")
+    if values.get("url") and not address.is_base(str(values["url"])):
+        problems.append(f"{_PREFIX}URL wants an address like http://host:port/v1, without a user, a password or a question mark")
     above_zero = ("connect_s", "first_token_s", "silence_s", "total_s", "max_response_bytes", "breaker_failures", "top_p")
     problems += [f"{_PREFIX}{name.upper()} wants a value above 0" for name in above_zero if values.get(name) == 0]
+    if values.get("leaves_house", "auto") not in {"auto", *_SWITCH}:
+        problems.append(f"{_PREFIX}LEAVES_HOUSE wants yes, no or auto")
     for name, most in (("temperature", 2), ("top_p", 1)):
         if values.get(name, 0) > most:
             problems.append(f"{_PREFIX}{name.upper()} wants a value from 0 to {most}")

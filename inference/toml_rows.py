@@ -23,6 +23,7 @@ _Row = TypeVar("_Row")
 #: Far above every number of a model: tokens of context, parameters, prices.
 _LARGEST = 1e12
 _WANTED: dict[type, str] = {str: "text", bool: "true or false", int: "a whole number", float: "a number", date: "a date like 2026-11-01"}
+_ENDLESS = re.compile(r"[0-9][0-9_]{2000}")
 _PLACE = re.compile(r"^(?P<why>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
 
 
@@ -57,6 +58,10 @@ def read_row(raw: bytes, shape: type[_Row]) -> tuple[_Row, Lines]:
         raise _syntax(error, text) from error
     except RecursionError as error:
         raise Flaw(1, "nests arrays or tables too deeply") from error
+    except ValueError as error:
+        # Python reads no longer whole number from text, and does not say where it stands.
+        found = _ENDLESS.search(text)
+        raise Flaw(text.count("\n", 0, found.start() if found else 0) + 1, "has a number of thousands of digits") from error
     return _Reader(lines=lines).table(values, shape, ()), lines
 
 

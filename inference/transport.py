@@ -46,9 +46,7 @@ class Wire:
     def _send(
         self, method: str, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None
     ) -> tuple[httpx.Response, Deadline]:
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = httpx.URL(self._base_url + path)
+        url = self._urls.get(path) or self._url(path)
         sent = self._headers if headers is None else {**self._headers, **headers}
         transport = self._transport()
         deadline = transport.deadline
@@ -62,6 +60,16 @@ class Wire:
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if deadline.connected:
                     raise
+
+    def _url(self, path: str) -> httpx.URL:
+        try:
+            url = httpx.URL(self._base_url + path)
+            # A name that no host can have is found out by reading it.
+            _ = url.host
+        except (httpx.InvalidURL, ValueError) as error:
+            raise httpx.UnsupportedProtocol("no call can use this address") from error
+        self._urls[path] = url
+        return url
 
     def _transport(self) -> DeadlineTransport:
         mine: _Mine | None = getattr(self._mine, "own", None)

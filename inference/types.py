@@ -8,6 +8,12 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 
 
+#: What Llama 4 makes of a picture of 1,344 px a side: 16 tiles and one of the whole, 144 tokens each and a mark; the others make no more of it.
+_MOST_IMAGE_TOKENS = 17 * 145
+#: What a model that thinks aloud may think before its answer, in tokens.
+_THINKING_TOKENS = 2048
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """A picture of a prompt."""
@@ -15,6 +21,8 @@ class Image:
     #: image/jpeg, image/png or image/webp
     media_type: str
     data: bytes = field(repr=False)
+    #: What it takes of a prompt at most.
+    tokens: int = _MOST_IMAGE_TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,10 @@ class Traits:
     cache_salt: bool = False
     #: Data-parallel ranks behind the address, each with a prefix cache of its own.
     ranks: int = 1
+
+    def tokens_for(self, answer: int) -> int:
+        """Return how many tokens an answer of so many takes: what is thought before it counts, too."""
+        return answer + _THINKING_TOKENS if self.reasoning else answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -34,8 +35,10 @@ _MOST_MEMORIES = 20
 _FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
 #: The model server refuses our key or request: an operator must mend it, so ask less often.
 _REFUSED_RETRY_S = 30.0
-#: Of the time after which the watchdog ends a process with a stuck turn, asking takes so much at most: storing and sending follow.
-_OF_DEADLINE = 0.75
+#: Of the time after which the watchdog ends a process with a stuck turn, pictures and asking take so much at most: storing and sending follow.
+OF_DEADLINE = 0.7
+#: Where a prompt is too long with nothing before it, so much of its newest message is asked.
+_SHORT_CHARS = 2000
 
 
 @dataclass(slots=True)
@@ -88,27 +91,22 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
     if refused is not None:
         draft.parts.extend(seat.channel.render(refused))
         return _result(claim, seat, draft, state="answered", reason="budget", in_history=False, texts=texts)
-    shown = pictures.load(deps, claim, seat, texts, history=_history(claim, draft))
+    began, history = time.monotonic(), _history(claim, draft)
+    shown = pictures.load(deps, claim, seat, texts, history=history)
     if shown.waits_for is not None:
         return _wait(deps, claim, seat, draft, deps.settings.ask_again_s, reason="picture_unavailable")
     if shown.are_lost(texts):
         draft.parts.extend(seat.channel.render(picture_lost_text(_language(claim, seat))))
         return _result(claim, seat, draft, state="answered", reason="picture_lost", in_history=False, texts=texts)
     written = [shown.words(message) for message in texts]
-    laid_out = _lay_out(deps, claim, seat, draft, written=written, shown=shown)
+    build = _layout(deps, claim, seat, draft, written=written, shown=shown)
+    laid_out = build()
     live = Live(deps.worker, claim, per_s=deps.settings.partial_per_s)
     live.typing()
-
-    def shorter() -> Sequence[Message]:
-        nonlocal laid_out
-        # The server knows its context best: start the talk's history anew.
-        laid_out = prompt.build(
-            persona=seat.bot.persona, memories=(), history=(), texts=[written[-1][:2000]], budget=0, count=len, images=shown.new[-1:]
-        )
-        return laid_out.messages
-
+    shorter = _shorter(build, laid_out, history, written=written, shown=shown)
+    question = _question(deps, claim, seat, laid_out, within_s=deps.settings.task_deadline_s * OF_DEADLINE - (time.monotonic() - began))
     with deps.typing.shown(_mark(claim, seat), lasts_s=seat.channel.typing_s):
-        reply = ask(deps, _question(deps, claim, seat, laid_out), on_text=live.partial if claim.watched else None, shorter=shorter)
+        reply = ask(deps, question, on_text=live.partial if claim.watched else None, shorter=shorter)
     draft.calls.extend(reply.calls)
     if reply.outcome == "unavailable":
         return _wait(deps, claim, seat, draft, deps.settings.ask_again_s)
@@ -124,14 +122,14 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
         state="answered",
         reason=reason,
         texts=texts,
-        asked=laid_out.asked,
+        asked=reply.messages[-1].content if reply.messages else laid_out.asked,
         answer=said,
-        history_from=claim.number if reply.shortened else laid_out.history_from,
-        summarise_to=claim.number - 1 if reply.shortened and claim.number > 1 else laid_out.summarise_to,
+        history_from=laid_out.history_from,
+        summarise_to=laid_out.summarise_to,
     )
 
 
-def _question(deps: Deps, claim: Claim, seat: Seat, laid_out: prompt.Prompt) -> Question:
+def _question(deps: Deps, claim: Claim, seat: Seat, laid_out: prompt.Prompt, *, within_s: float) -> Question:
     affinity = deps.routes.affinity(claim.conversation)
     return Question(
         profile=profile_key(claim.tenant, profile_of(claim.queue)),
@@ -142,7 +140,7 @@ def _question(deps: Deps, claim: Claim, seat: Seat, laid_out: prompt.Prompt) -> 
         max_tokens=deps.settings.answer_tokens,
         temperature=deps.model_settings.temperature,
         top_p=deps.model_settings.top_p,
-        within_s=deps.settings.task_deadline_s * _OF_DEADLINE,
+        within_s=within_s,
     )
 
 
@@ -170,9 +168,14 @@ def _history(claim: Claim, draft: _Draft) -> Sequence[PastTurn]:
     return () if _begins_anew(draft) else claim.history
 
 
-def _lay_out(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, *, written: Sequence[str], shown: Pictures) -> prompt.Prompt:
+def _layout(
+    deps: Deps, claim: Claim, seat: Seat, draft: _Draft, *, written: Sequence[str], shown: Pictures
+) -> Callable[..., prompt.Prompt]:
+    """What lays out the prompt, and shorter ones, with what is to be told."""
     effect = draft.effect
     gone = set(effect.forget)
+    profile = profile_key(claim.tenant, profile_of(claim.queue))
+    may_leave = seat.bot.data_may_leave
     build = partial(
         prompt.build,
         persona=seat.bot.persona,
@@ -182,17 +185,30 @@ def _lay_out(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, *, written: Se
         images=shown.new,
         past_images=shown.past,
         budget=deps.settings.history_tokens,
-        count=deps.routes.counter(profile_key(claim.tenant, profile_of(claim.queue)), may_leave=seat.bot.data_may_leave),
+        count=deps.routes.counter(profile, may_leave=may_leave),
+        room=lambda images: deps.routes.room(profile, may_leave=may_leave, answer=deps.settings.answer_tokens, images=images),
     )
     told = [memory for memory in claim.memories if memory.id not in gone] if seat.bot.memory_on else []
-    laid_out = build(memories=told)
-    if seat.bot.memory_on and (effect.closes or laid_out.history_from is not None):
+    if seat.bot.memory_on and (effect.closes or build(memories=told).history_from is not None):
         # What was told in the turns that are left out now would else be known again only in the next turn.
         known = [KnownFact(id=memory.id, kind=memory.kind, text=memory.text) for memory in known_memories(deps, claim)]
         told = [memory for memory in known if memory.id not in gone][:_MOST_MEMORIES]
-        laid_out = build(memories=told)
     draft.told = told
-    return laid_out
+    return partial(build, memories=told)
+
+
+def _shorter(
+    build: Callable[..., prompt.Prompt], laid_out: prompt.Prompt, history: Sequence[PastTurn], *, written: Sequence[str], shown: Pictures
+) -> Iterator[Sequence[Message]]:
+    """Ever shorter prompts, for a server that knows its context best: without earlier pictures, with half of the history, with nothing before.
+
+    For this call alone: perhaps only a small endpoint was left, and the talk tells the same again when the others are back.
+    """
+    if any(message.images for message in laid_out.messages[:-1]):
+        yield build(past_images={}).messages
+    if laid_out.turns > 1:
+        yield build(past_images={}, history=history[len(history) - laid_out.turns // 2 :]).messages
+    yield build(memories=(), history=(), notes=Notes(), images=shown.new[-1:], texts=[written[-1][:_SHORT_CHARS]]).messages
 
 
 def _wait(deps: Deps, claim: Claim, seat: Seat, draft: _Draft, retry_s: float, *, reason: str = "model_unavailable") -> TurnResult:

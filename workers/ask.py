@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -12,8 +12,9 @@ import structlog
 
 from bots.storage.turns import ModelCall
 from inference.answer_guard import check
-from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelRefused, ModelUnavailable, NoEndpoint, PromptTooLong
 from inference.router import Routed
+from inference.tokens import estimate
 from inference.types import Answer, Endpoint, Hints, Message, Usage
 from inference.usage import cost_of
 from workers.deps import Deps
@@ -56,8 +57,8 @@ class Reply:
     text: str | None = None
     answer: Answer | None = None
     endpoint: Endpoint | None = None
-    #: The prompt was too long, and the shorter one was asked in its place.
-    shortened: bool = False
+    #: The prompt that was asked last: a shorter one where the first was too long.
+    messages: Sequence[Message] = ()
 
 
 def ask(
@@ -65,45 +66,51 @@ def ask(
     question: Question,
     *,
     on_text: Callable[[str], None] | None = None,
-    shorter: Callable[[], Sequence[Message]] | None = None,
+    shorter: Iterable[Sequence[Message]] = (),
 ) -> Reply:
-    """Ask, and once more after garbage; after a prompt that was too long with the shorter one, where there is one.
+    """Ask, and once more after garbage; after a prompt that was too long with the next shorter one, as long as there is one.
 
     Raises StorageUnavailable while nothing is known of the endpoints.
     """
     usual = deps.model_settings
     until = time.monotonic() + min(TRIES * usual.total_s, question.within_s)
-    messages, calls, shortened = question.messages, list[ModelCall](), False
-    for attempt in range(TRIES):
-        if attempt and until - time.monotonic() < usual.first_token_s * _LEAST_SHARE:
+    messages, calls, shorter = question.messages, list[ModelCall](), iter(shorter)
+    tries = 0
+    while tries < TRIES:
+        if calls and until - time.monotonic() < usual.first_token_s * _LEAST_SHARE:
             break
         try:
             routed = _routed(deps, question, messages, calls, on_text=on_text, until=until)
         except GarbageAnswer:
+            tries += 1
             continue
         except PromptTooLong as error:
-            if shorter is None:
+            next_one = next(shorter, None)
+            if next_one is None:
                 return Reply(outcome="too_long", calls=calls, endpoint=error.endpoint)
-            messages, shortened = shorter(), True
+            messages = next_one
             continue
         except AnswerCut as error:
             # Asking again would end alike: what is there is an answer all the same.
             shown = _shown(error.text, messages)
-            return Reply(outcome="cut", calls=calls, text=shown, endpoint=error.endpoint, shortened=shortened)
+            return Reply(outcome="cut", calls=calls, text=shown, endpoint=error.endpoint, messages=messages)
         except ModelUnavailable as error:
             return Reply(outcome="unavailable", calls=calls, endpoint=error.endpoint)
         except ModelRefused as error:
-            log.warning("model_refused", endpoint=error.endpoint and error.endpoint.name, error=type(error).__name__)
+            log.warning(
+                "model_refused", endpoint=error.endpoint and error.endpoint.name, error=type(error).__name__, mend=_mend(error, question)
+            )
             return Reply(outcome="refused", calls=calls, endpoint=error.endpoint)
         try:
             text = check(routed.answer, messages)
         except GarbageAnswer:
             # It is paid for all the same.
-            calls.append(_call(calls, messages, routed.endpoint, "garbage", routed.answer))
+            calls.append(_call(calls, messages, routed.endpoint, "garbage", answer=routed.answer))
+            tries += 1
             continue
-        calls.append(_call(calls, messages, routed.endpoint, "ok", routed.answer))
-        return Reply(outcome="ok", calls=calls, text=text, answer=routed.answer, endpoint=routed.endpoint, shortened=shortened)
-    return Reply(outcome="garbage", calls=calls, shortened=shortened)
+        calls.append(_call(calls, messages, routed.endpoint, "ok", answer=routed.answer))
+        return Reply(outcome="ok", calls=calls, text=text, answer=routed.answer, endpoint=routed.endpoint, messages=messages)
+    return Reply(outcome="garbage", calls=calls, messages=messages)
 
 
 def _routed(
@@ -150,7 +157,24 @@ def _note(calls: list[ModelCall], messages: Sequence[Message], error: InferenceE
         case _:
             outcome = type(error).__name__
     if error.endpoint is not None:
-        calls.append(_call(calls, messages, error.endpoint, outcome, None))
+        calls.append(_call(calls, messages, error.endpoint, outcome, usage=_begun(messages, error.text) if error.text else None))
+
+
+def _mend(error: ModelRefused, question: Question) -> str | None:
+    """Say what an operator has to do where no endpoint may be asked."""
+    if not isinstance(error, NoEndpoint):
+        return None
+    if question.may_leave:
+        return "the profile has no endpoint: chinwag profile set"
+    return (
+        "the bot's words stay in the house, and no endpoint of its profile is known to be there: chinwag bot set NAME --data-may-leave lets them"
+        " leave; chinwag endpoint change NAME --stays, or CHINWAG_MODEL_LEAVES_HOUSE=no for the worker's own model, says that one is in the house"
+    )
+
+
+def _begun(messages: Sequence[Message], text: str) -> Usage:
+    """What an answer took that broke off. Its server told no counts: they are estimated, pictures as nothing."""
+    return Usage(tokens_in=sum(estimate(message.content) for message in messages), tokens_out=estimate(text))
 
 
 def _shown(text: str, messages: Sequence[Message]) -> str | None:
@@ -161,20 +185,29 @@ def _shown(text: str, messages: Sequence[Message]) -> str | None:
         return None
 
 
-def _call(calls: Sequence[ModelCall], messages: Sequence[Message], endpoint: Endpoint, outcome: str, answer: Answer | None) -> ModelCall:
+def _call(
+    calls: Sequence[ModelCall],
+    messages: Sequence[Message],
+    endpoint: Endpoint,
+    outcome: str,
+    *,
+    answer: Answer | None = None,
+    usage: Usage | None = None,
+) -> ModelCall:
     """What is kept and counted of one call of a model."""
+    usage = answer.usage if answer else usage
     return ModelCall(
         attempt=len(calls) + 1,
         endpoint=endpoint.name,
         model=endpoint.model,
         prompt=[_told(message) for message in messages],
         outcome=outcome,
-        tokens_in=answer.usage.tokens_in if answer else None,
-        tokens_cached=answer.usage.tokens_cached if answer else None,
-        tokens_out=answer.usage.tokens_out if answer else None,
+        tokens_in=usage.tokens_in if usage else None,
+        tokens_cached=usage.tokens_cached if usage else None,
+        tokens_out=usage.tokens_out if usage else None,
         first_token_ms=round(answer.first_token_ms, 1) if answer else None,
         total_ms=round(answer.total_ms, 1) if answer else None,
-        cost=cost_of(endpoint.price, answer.usage) if answer else None,
+        cost=cost_of(endpoint.price, usage) if usage else None,
     )
 
 

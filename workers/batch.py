@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from functools import partial
 from typing import cast
 
+import msgspec
 import structlog
 
 from bots.errors import StorageUnavailable
 from bots.storage import batch_items
-from bots.storage.batch_items import Item, ItemResult
+from bots.storage.batch_items import Item, ItemResult, Spent
 from bots.storage.placing import profile_of
 from inference.prompt_style import neutralise
 from inference.types import Message, Role
@@ -47,22 +47,24 @@ def batch_one(deps: Deps, queue: str) -> bool:
 
 
 def _work(deps: Deps, item: Item, queue: str) -> str:
+    spent = Spent()
     try:
-        result = _ask(deps, item, queue)
-        if result is None:
-            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s)
+        reply = _ask(deps, item, queue)
+        spent = _spent(reply)
+        if reply.outcome == "unavailable":
+            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s, spent=spent)
             return "held"
+        result = _result(reply, spent)
         ours = batch_items.finish(deps.worker, item, result)
     except StorageUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 - the task's edge: what is wrong with ourselves costs one item, not the queue
         log.error("batch_item_broke", batch=str(item.batch), n=item.n, error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
-        return _own_error(deps, item, type(error).__name__)
+        return _own_error(deps, item, type(error).__name__, spent)
     return result.state if ours else "fenced"
 
 
-def _ask(deps: Deps, item: Item, queue: str) -> ItemResult | None:
-    """Ask the model; None while it is away."""
+def _ask(deps: Deps, item: Item, queue: str) -> Reply:
     request, usual = item.request, deps.model_settings
     question = Question(
         profile=profile_key(item.tenant, profile_of(queue)),
@@ -79,16 +81,15 @@ def _ask(deps: Deps, item: Item, queue: str) -> ItemResult | None:
     reply = ask(deps, question)
     for call in reply.calls:
         metrics.count_call(call, work="batch")
-    return None if reply.outcome == "unavailable" else _result(reply)
+    return reply
 
 
-def _result(reply: Reply) -> ItemResult:
-    # Garbage is paid for, too.
+def _spent(reply: Reply) -> Spent:
+    # Garbage is paid for, too. An item has one row: what several endpoints took stands at the last that took anything.
     paid = [call for call in reply.calls if call.tokens_in is not None]
     costs = [call.cost for call in paid if call.cost is not None]
-    last = reply.calls[-1] if reply.calls else None
-    result = partial(
-        ItemResult,
+    last = next(reversed(paid or reply.calls), None)
+    return Spent(
         model=last.model if last else None,
         endpoint=last.endpoint if last else None,
         tokens_in=sum(call.tokens_in or 0 for call in paid) if paid else None,
@@ -96,10 +97,14 @@ def _result(reply: Reply) -> ItemResult:
         tokens_out=sum(call.tokens_out or 0 for call in paid) if paid else None,
         cost=sum(costs) if costs else None,
     )
+
+
+def _result(reply: Reply, spent: Spent) -> ItemResult:
+    took = msgspec.structs.asdict(spent)
     if reply.text is None:
-        return result(state="failed", reason="garbage" if reply.outcome == "cut" else reply.outcome)
+        return ItemResult(state="failed", reason="garbage" if reply.outcome == "cut" else reply.outcome, **took)
     cut_off = reply.outcome == "cut" or (reply.answer is not None and reply.answer.finish_reason == "length")
-    return result(state="done", answer=reply.text, reason="length" if cut_off else None)
+    return ItemResult(state="done", answer=reply.text, reason="length" if cut_off else None, **took)
 
 
 def _messages(item: Item) -> list[Message]:
@@ -111,11 +116,11 @@ def _messages(item: Item) -> list[Message]:
     return [*system, Message(role="user", content=neutralise(request.text) or "...")]
 
 
-def _own_error(deps: Deps, item: Item, name: str) -> str:
-    delay_s = deps.settings.own_error_delay_s(item.tries)
+def _own_error(deps: Deps, item: Item, name: str, spent: Spent) -> str:
+    delay_s, reason = deps.settings.own_error_delay_s(item.tries), f"error:{name}"
     if delay_s is None:
-        batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=f"error:{name}"))
+        batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=reason, **msgspec.structs.asdict(spent)))
         return "failed"
     after_s = delay_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-    batch_items.retry_later(deps.crossing, item, after_s=after_s, reason=f"error:{name}")
+    batch_items.retry_later(deps.crossing, item, after_s=after_s, reason=reason, spent=spent)
     return "retry"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
@@ -26,15 +25,23 @@ from bots.storage import accounts, personas
 from bots.storage.database import open_engine, unit
 from inference.router import Router
 from inference.settings import ModelSettings
-from workers.budget import Months
 from workers.in_flight import InFlight
+from workers.kept import Kept
 from workers.routes import Routes
 from workers.typing import TypingKeeper
 
-#: How long a changed persona, a pause or a rotated token may go unnoticed.
-_FRESH_S = 2.0
-#: How long a busy process may go on with it meanwhile.
-_STALE_S = 10.0
+#: How long a changed persona, a pause or a rotated token may go unnoticed; what a bot has spent; and how long a busy process may go on
+#: with it meanwhile.
+_SEAT_FRESH_S, _SEAT_STALE_S = 2.0, 10.0
+_MONTH_FRESH_S, _MONTH_STALE_S = 10.0, 30.0
+
+
+def _new_seats() -> Kept[UUID, Seat]:
+    return Kept(fresh_s=_SEAT_FRESH_S, stale_s=_SEAT_STALE_S)
+
+
+def _new_months() -> Kept[UUID, float]:
+    return Kept(fresh_s=_MONTH_FRESH_S, stale_s=_MONTH_STALE_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +71,9 @@ class Deps:
     typing: TypingKeeper
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
-    months: Months = field(default_factory=Months)
-    _seats: dict[UUID, tuple[float, Seat]] = field(default_factory=dict[UUID, "tuple[float, Seat]"])
-    _seats_lock: threading.Lock = field(default_factory=threading.Lock)
+    #: What bots have spent this month in USD.
+    months: Kept[UUID, float] = field(default_factory=_new_months)
+    _seats: Kept[UUID, Seat] = field(default_factory=_new_seats)
 
     @property
     def router(self) -> Router:
@@ -75,22 +82,9 @@ class Deps:
 
     def seat(self, account: UUID) -> Seat:
         """The account with its bot, about two seconds old. Raises NotFound when it was removed."""
-        cached = self._seats.get(account)
-        age_s = time.monotonic() - cached[0] if cached is not None else float("inf")
-        if cached is not None and age_s < _FRESH_S:
-            return cached[1]
-        # One thread reads it again; the others go on with what they have, and wait only where that is nothing or old.
-        if not self._seats_lock.acquire(blocking=age_s > _STALE_S) and cached is not None:
-            return cached[1]
-        try:
-            return self._read_seat(account)
-        finally:
-            self._seats_lock.release()
+        return self._seats.get(account, partial(self._read_seat, account))
 
     def _read_seat(self, account: UUID) -> Seat:
-        cached = self._seats.get(account)
-        if cached is not None and time.monotonic() - cached[0] < _FRESH_S:
-            return cached[1]
         with unit(self.worker) as connection:
             found = accounts.by_id(connection, account)
             bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id, version=found.persona_version)
@@ -100,9 +94,7 @@ class Deps:
         credentials = Credentials(
             access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else "", door=found.door
         )
-        seat = Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
-        self._seats[account] = (time.monotonic(), seat)
-        return seat
+        return Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
 
 
 def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:

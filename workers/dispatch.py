@@ -22,6 +22,7 @@ from bots.storage import batch_items, claims, usage
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine
 from bots.storage.leader import Leader
+from bots.storage.placing import is_batch
 from workers import placing
 from workers.metrics import PUBLISHED
 
@@ -36,7 +37,7 @@ def to_publish(queue: Waiting, unclaimed: int) -> int:
 
     For a batch not one above them: its slots are those beyond the reserve that stays free for people.
     """
-    above = 0 if queue.queue.startswith("batch.") else max(1, queue.slots // 8)
+    above = 0 if is_batch(queue.queue) else max(1, queue.slots // 8)
     room = queue.slots + above - queue.running - unclaimed
     return max(0, min(queue.due - unclaimed, room)) if queue.slots else 0
 
@@ -54,6 +55,8 @@ class Dispatcher:
         self._connection: Any = None
         self._kept_house_at = 0.0
         self._beat_at = 0.0
+        #: Whether there is usage to add up.
+        self._counts = False
         self.stopping = False
 
     def run(self) -> None:
@@ -79,13 +82,21 @@ class Dispatcher:
             self._beat_at = now
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
-            usage.roll(self._crossing)
+            self._counts = True
         if now - self._kept_house_at >= _HOUSEKEEPING_S:
             self._kept_house_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
         placing.place(self._crossing)
         for queue in claims.waiting(self._crossing) + batch_items.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)
+        if self._counts:
+            self._count()
+
+    def _count(self) -> None:
+        """Add up an hour of usage: after a long stop one in each tick, behind the work that people wait for."""
+        self._counts = usage.roll(self._crossing)
+        if not self._counts:
+            usage.hold_spent(self._crossing)
 
     def _publish(self, queue: Waiting) -> None:
         if self._connection is None:

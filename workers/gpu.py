@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import structlog
@@ -26,18 +25,20 @@ from bots.errors import BotsError, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import claims
 from bots.storage.database import open_engine
-from bots.storage.placing import engine_queue
+from bots.storage.placing import batch_queue, engine_queue
 from inference.engines import child
 from inference.engines.asking import TOKEN_S
 from inference.engines.attached import Attached
-from inference.engines.base import Engine, Reason, Step
-from inference.engines.keeper import Keeper, Pauses, Watch
+from inference.engines.base import Reason, Step
+from inference.engines.keeper import Pauses, Watch, keep
 from inference.engines.vllm import Vllm
 from inference.errors import EngineCannotStart, InferenceError
 from inference.settings import ModelSettings
 
 log = structlog.get_logger()
 
+#: What `make` exports for `make run`: addresses with passwords, and where a key lies.
+_EXPORTED = frozenset({"DATABASE_URL", "REDIS_URL", "MODEL_KEY_FILE"})
 _PROFILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 #: For turns in hand when the engine is gone: their calls fail at once, a send on its way may still arrive.
 _LOST_GRACE_S = 15.0
@@ -48,19 +49,20 @@ _BEYOND_GRACE_S = 5.0
 class Consumer:
     """The Celery worker on one engine; a Tenant of its keeper."""
 
-    def __init__(self, *, profile: str, engine: str, model: str, slots: int, env: Mapping[str, str]) -> None:
+    def __init__(self, *, profile: str, engine: str, model: str, slots: int, env: Mapping[str, str], pauses: Pauses | None = None) -> None:
         """Raises BadSetting and BadModelSetting, and ValueError for a name that no queue can have."""
         if not _PROFILE.fullmatch(profile):
             raise ValueError("a profile's name consists of small letters, digits, dots, - and _")
         self._settings = Settings.from_env(env)
         ModelSettings.from_env(env)
-        self._queues = (engine_queue(profile, engine), f"batch.{profile}")
+        self._queues = (engine_queue(profile, engine), batch_queue(profile))
         #: Celery's name of it, which is also its row's: unlike that of any other engine of the profile, here or elsewhere.
         self.name = f"{profile}.{engine}@{socket.gethostname()}"
         self._model, self._endpoint, self._slots = model, engine, slots
         self._env = dict(env)
         self._crossing: Database = open_engine(self._settings.crossing_database_url, pool=1, name="gpu")
-        self._pauses = Pauses()
+        self._pauses = pauses or Pauses()
+        self._again_at = 0.0
         self._child: child.Child | None = None
         self._url = ""
 
@@ -77,10 +79,15 @@ class Consumer:
         log.info("engine_ready", engine=self._endpoint, slots=self._slots, queues=list(self._queues))
 
     def tick(self) -> None:
-        """Begin again where the Celery worker ended by itself: it does when a turn is stuck, or its way to Redis is lost."""
+        """Begin again where the Celery worker ended by itself: it does when a turn is stuck, or its way to Redis is lost.
+
+        One that cannot even start is not begun hot: a pause lies between two starts, and one that lived longer begins again at once.
+        """
         if self._child is not None and not self._child.alive():
             log.warning("consumer_ended", engine=self._endpoint, code=self._child.code())
+            self._again_at = self._child.started + self._pauses.after(time.monotonic() - self._child.started)
             self._end(0.0)
+        if self._child is None and time.monotonic() >= self._again_at:
             self._begin()
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
@@ -121,28 +128,14 @@ class Consumer:
             log.info("consumer_gone", engine=self._endpoint, given_back=freed)
 
 
-def keep(engine: Engine, consumer: Consumer, *, watch: Watch | None = None) -> int:
-    """Keep engine and consumer up until SIGTERM or SIGINT; returns the exit code, 2 where the engine cannot start."""
-    keeper = Keeper(engine, consumer, watch=watch)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        keeper.stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    try:
-        keeper.run()
-    except EngineCannotStart as error:
-        log.error("engine_cannot_start", reason=str(error))  # noqa: TRY400 - the reason says it all
-        sys.stderr.write(f"Cannot serve: {error}\n")
-        return 2
-    return 0
-
-
 def engine_env(env: Mapping[str, str]) -> dict[str, str]:
     """What an engine's process gets of our environment: no setting and no secret of ours."""
-    kept = {name: value for name, value in env.items() if not name.startswith("CHINWAG_")}
-    return {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | kept
+    return {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | {name: value for name, value in env.items() if not is_ours(name)}
+
+
+def is_ours(variable: str) -> bool:
+    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only where it is told it."""
+    return variable.startswith("CHINWAG_") or variable in _EXPORTED
 
 
 class _Parser(argparse.ArgumentParser):
@@ -185,9 +178,9 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     return given, command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
     """Serve until SIGTERM. Exit code 2 and one line where it cannot be done."""
-    env = dict(os.environ)
+    env = dict(os.environ if env is None else env)
     given, command = _given(sys.argv[1:] if arguments is None else arguments, env)
     engine: Vllm | Attached
     try:
@@ -203,7 +196,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BotsError, InferenceError, ValueError) as error:
         sys.stderr.write(f"Cannot serve: {error}\n")
         return 2
-    return keep(engine, consumer, watch=Watch(probe_s=given.probe, drain_s=given.grace, grace_s=given.grace))
+    try:
+        keep(engine, consumer, watch=Watch(probe_s=given.probe, drain_s=given.grace, grace_s=given.grace))
+    except EngineCannotStart as error:
+        log.error("engine_cannot_start", reason=str(error))  # noqa: TRY400 - the reason says it all
+        sys.stderr.write(f"Cannot serve: {error}\n")
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ The older turns are summarised ahead, while there is still room for them; when t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bots.storage.claims import PastTurn
 
@@ -59,6 +59,12 @@ def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Cal
         history_from=kept[0].number,
         summarise_to=history[start - 1].number if late else None,
     )
+
+
+def shortened(told: Told, notes: Notes, *, room: int, count: Callable[[str], int]) -> Told:
+    """Return what of it has room in one call that has less than others: the talk's beginning stays, and the next call may tell all of it again."""
+    turns = told.turns[_start([count(past.asked) + count(past.answer) for past in told.turns], room) :]
+    return replace(told, turns=turns, notes=_standing_for(turns, notes))
 
 
 def _start(sizes: Sequence[int], room: int) -> int:

@@ -14,7 +14,7 @@ import structlog
 
 from bots.channels.picture import Picture
 from bots.domain import MediaReference, Retry
-from bots.errors import MediaError, MediaGone, SendError
+from bots.errors import MediaError, MediaGone, MediaUnavailable, SendError
 from bots.storage import media
 from bots.storage.claims import Claim, ClaimedMedia, ClaimedMessage, PastTurn
 from bots.storage.database import unit
@@ -96,7 +96,9 @@ def _mark(one: ClaimedMedia, found: Mapping[UUID, object], left_out: set[UUID]) 
 
 
 def _image(picture: media.StoredPicture) -> Image:
-    return Image(media_type=picture.media_type, data=picture.data)
+    # As Llama 4 cuts it: a tile for each 336 px, and one of the whole.
+    tiles = -(-picture.width // 336) * -(-picture.height // 336) + 1
+    return Image(media_type=picture.media_type, data=picture.data, tokens=tiles * 145)
 
 
 def _fetched(deps: Deps, claim: Claim, seat: Seat, chosen: Sequence[ClaimedMedia]) -> tuple[list[UUID], str | None]:
@@ -128,7 +130,7 @@ def _fetch(deps: Deps, claim: Claim, seat: Seat, one: ClaimedMedia, until: float
         return error.retry, error.reason
     except SendError as error:
         log.info("picture_not_found", media=str(one.id), error=type(error).__name__, http_status=error.http_status, code=error.code)
-        return error.retry, MediaGone.reason if error.retry is Retry.NEVER else "unreachable"
+        return error.retry, MediaGone.reason if error.retry is Retry.NEVER else MediaUnavailable.reason
     with unit(deps.worker, contact=claim.contact) as connection:
         media.fetched(connection, one.id, media_type=picture.media_type, width=picture.width, height=picture.height, data=picture.data)
     log.info("picture_fetched", media=str(one.id), bytes=len(picture.data), took_ms=round((time.monotonic() - began) * 1000))
@@ -138,7 +140,10 @@ def _fetch(deps: Deps, claim: Claim, seat: Seat, one: ClaimedMedia, until: float
 def _from_platform(deps: Deps, seat: Seat, one: ClaimedMedia, until: float) -> Picture:
     reference = MediaReference(kind=one.kind, reference=one.reference, media_type=one.media_type)
     for last in (False, True):
-        location = seat.channel.locate(seat.account.external_id, reference, seat.credentials)
+        left_s = until - time.monotonic()
+        if left_s <= 0:
+            raise MediaUnavailable("The time for the pictures of this turn is over.")
+        location = seat.channel.locate(seat.account.external_id, reference, seat.credentials, deadline_s=left_s)
         try:
             return deps.media.fetch(location, until=until)
         except MediaGone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from bots.extract import fact_line
 from bots.storage.claims import KnownFact, PastTurn
 from inference.prompt_style import neutralise
 from inference.types import Image, Message
-from workers.history import Notes, choose
+from workers.history import Notes, choose, shortened
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
@@ -23,6 +24,8 @@ class Prompt:
     """A prompt, and from which turn on its history tells."""
 
     messages: tuple[Message, ...]
+    #: How many turns of before it tells.
+    turns: int
     #: What the contact says in it, as later prompts tell it again.
     asked: str
     #: Set when older turns were dropped: the new beginning.
@@ -42,25 +45,44 @@ def build(
     images: Sequence[Image] = (),
     past_images: Mapping[int, Sequence[Image]] | None = None,
     notes: Notes = Notes(),  # noqa: B008 - frozen
+    room: Callable[[int], int] = lambda _images: sys.maxsize,
 ) -> Prompt:
-    """Lay out a prompt whose history fits the budget, in tokens.
+    """Lay out a prompt whose history fits the budget, in tokens, and which fits the room for all its words beside so many tokens of pictures.
 
+    Where a long message or new pictures leave less room than usual the earlier pictures are left out, then the older turns: in this prompt alone.
     notes stand for turns that are no longer told; images are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/pictures.py).
     """
-    told = choose(history, notes, budget=budget, count=count)
+    persona, asked, shown = persona.strip(), _joined(texts), past_images or {}
+    told = choose(history, notes, budget=min(budget, _left(room(0), [persona], enough=budget, count=count)), count=count)
+    new = sum(image.tokens for image in images)
+    past = sum(image.tokens for turn in told.turns for image in shown.get(turn.number, ()))
+    beside = [persona, _before(memories, notes.text), asked]
+    size = sum(len(text.encode()) for turn in told.turns for text in (turn.asked, turn.answer))
+    if (left := _left(room(new + past), beside, enough=size, count=count)) < size:
+        size = sum(count(turn.asked) + count(turn.answer) for turn in told.turns)
+    if left < size:
+        told, shown = shortened(told, notes, room=_left(room(new), beside, enough=size, count=count), count=count), {}
     messages: list[Message] = []
-    if persona.strip():
-        messages.append(Message(role="system", content=persona.strip()))
+    if persona:
+        messages.append(Message(role="system", content=persona))
     before = _before(memories, told.notes)
     if before:
         messages.append(Message(role="user", content=before))
         messages.append(Message(role="assistant", content=_THANKS))
-    for past in told.turns:
-        messages.append(Message(role="user", content=past.asked, images=tuple((past_images or {}).get(past.number, ()))))
-        messages.append(Message(role="assistant", content=past.answer))
-    asked = _joined(texts)
+    for turn in told.turns:
+        # What a person answered was asked in the contact's own words.
+        messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
+        messages.append(Message(role="assistant", content=turn.answer))
     messages.append(Message(role="user", content=asked, images=tuple(images)))
-    return Prompt(messages=tuple(messages), asked=asked, history_from=told.history_from, summarise_to=told.summarise_to)
+    return Prompt(
+        messages=tuple(messages), turns=len(told.turns), asked=asked, history_from=told.history_from, summarise_to=told.summarise_to
+    )
+
+
+def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str], int]) -> int:
+    """What a room leaves beside these texts. Their tokens are counted only where their bytes, which are no fewer, leave less than enough."""
+    left = room - sum(len(text.encode()) for text in texts)
+    return left if left >= enough else max(0, room - sum(map(count, texts)))
 
 
 def _before(memories: Sequence[KnownFact], notes: str | None) -> str:

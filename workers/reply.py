@@ -6,6 +6,7 @@ import random
 import time
 from functools import partial
 
+import msgspec
 import structlog
 
 from bots.errors import Fenced, StorageUnavailable
@@ -81,7 +82,9 @@ def _finish(deps: Deps, claim: Claim, result: TurnResult) -> Sending | None:
         raise
     except Exception as error:  # noqa: BLE001 - the same edge: what Postgres will not store must not come back for ever
         log.error("finish_failed", turn=str(claim.turn), error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
-        return finish(result=_own_error(deps, claim, type(error).__name__))
+        # What was asked is paid for all the same. Its words stay away: they may be what was not stored.
+        calls = [msgspec.structs.replace(call, prompt=[]) for call in result.calls]
+        return finish(result=msgspec.structs.replace(_own_error(deps, claim, type(error).__name__), calls=calls))
 
 
 def _own_error(deps: Deps, claim: Claim, name: str) -> TurnResult:

@@ -6,8 +6,10 @@ Guarantee: nothing that leaves the process names a tenant, a conversation or a p
 from __future__ import annotations
 
 import hmac
+import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from uuid import UUID
 
@@ -32,6 +34,8 @@ log = structlog.get_logger()
 EVERY_S = 2.0
 #: What vLLM's scheduler goes by, lower is sooner: people before what can wait.
 PEOPLE, BATCH = 0, 10
+#: Of a context so much is filled: the template's own marks, and another tokenizer than the one that counted, take the rest.
+_SURE = 0.9
 #: Hex digits of a tenant's salt: 128 bits.
 _SALT_DIGITS = 32
 
@@ -55,19 +59,26 @@ class Routes:
     def router(self) -> Router:
         """The router; the first who asks reads the profiles. Raises StorageUnavailable then."""
         if self._rows is None:
-            self.refresh()
+            with self._lock:
+                if self._rows is None:
+                    self._read()
         return self._router
 
     def refresh(self) -> None:
         """Read the profiles again and open their keys, where anything changed. Raises StorageUnavailable."""
         with self._lock:
-            with unit(self._engine) as connection:
-                rows = endpoints.every_profile(connection)
-            if rows != self._rows:
-                self._router.configure({profile_key(*key): self._tiers(places) for key, places in rows.items()})
-                self._rows = rows
-                # Of endpoints that are gone nothing is kept.
-                self._counters = {}
+            self._read()
+
+    def _read(self) -> None:
+        with unit(self._engine) as connection:
+            found = endpoints.every_profile(connection)
+        rows = {key: tuple((position, _routed(row)) for position, row in places) for key, places in found.items()}
+        if rows != self._rows:
+            self._router.configure({profile_key(*key): self._tiers(places) for key, places in rows.items()})
+            self._rows = rows
+            # Of endpoints that are gone nothing is kept.
+            known = self._router.endpoints
+            self._counters = {endpoint: counter for endpoint, counter in dict(self._counters).items() if endpoint in known}
 
     def counter(self, profile: str, *, may_leave: bool) -> Callable[[str], int]:
         """Return what counts a text's tokens for a profile: its first endpoint that may see the text, else an estimate."""
@@ -78,6 +89,20 @@ class Routes:
         if counter is None:
             counter = self._counters[endpoint] = TokenCounter(endpoint)
         return counter.count
+
+    def room(self, profile: str, *, may_leave: bool, answer: int, images: int = 0) -> int:
+        """Return how many tokens of words a prompt may have so that any endpoint that may see it takes it, beside an answer of so many tokens.
+
+        images are the tokens of its pictures, which only some endpoints see. Where no endpoint tells its context there is no end.
+        """
+        return min(
+            (
+                int(traits.context * _SURE) - traits.tokens_for(answer) - (images if traits.vision else 0)
+                for traits in (endpoint.traits for endpoint in self.router.allowed(profile, may_leave=may_leave))
+                if traits.context
+            ),
+            default=sys.maxsize,
+        )
 
     def affinity(self, conversation: UUID) -> bytes:
         """Return the hash by which a conversation finds back to its endpoint."""
@@ -103,6 +128,11 @@ class Routes:
             log.error("endpoint_key_cannot_be_opened", endpoint=row.name)  # noqa: TRY400 - nothing to trace
             return None
         return as_endpoint(row, key)
+
+
+def _routed(row: EndpointRow) -> EndpointRow:
+    """A row without what makes no difference to a call."""
+    return replace(row, notes=(), probed_at=None, probe_at=None, profiles=())
 
 
 def profile_key(tenant: UUID, profile: str) -> str:

@@ -11,7 +11,7 @@ import celery
 import structlog
 
 from bots.errors import StorageUnavailable
-from bots.storage.placing import home_of, is_engines
+from bots.storage.placing import home_of, is_batch, is_engines, profile_of, reply_queue
 from workers.batch import batch_one
 from workers.deliver import deliver_one
 from workers.deps import Deps
@@ -22,7 +22,6 @@ from workers.summarise import summarise_one
 log = structlog.get_logger()
 
 DELIVER = "deliver"
-_BATCH = "batch."
 
 #: Celery ships no types.
 _celery: Any = celery
@@ -42,7 +41,7 @@ def work(queue: str) -> None:
 
 def work_through(deps: Deps, queue: str) -> int:
     """Do what `work` does and return how many turns, sends or items were done. Raises StorageUnavailable."""
-    if not queue.startswith(_BATCH):
+    if not is_batch(queue):
         return _repeat(deps, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
     people = _people(deps, queue)
     with deps.in_flight.batch_place(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
@@ -57,7 +56,7 @@ def work_through(deps: Deps, queue: str) -> int:
 
 def _people(deps: Deps, batch: str) -> Sequence[str]:
     """Where the people wait who go before this batch: first those of this process's own engine, then whoever has no engine yet."""
-    home = "reply." + batch.removeprefix(_BATCH)
+    home = reply_queue(profile_of(batch))
     return (*(queue for queue in deps.queues if is_engines(queue) and home_of(queue) == home), home)
 
 

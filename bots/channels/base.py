@@ -66,6 +66,6 @@ class Channel(Protocol):
         """
         ...
 
-    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
-        """Say where a picture of a message is to be fetched, for the next minutes. Raises SendError, MediaError."""
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
+        """Say where a picture of a message is to be fetched, for the next minutes; deadline_s may shorten the usual one. Raises SendError, MediaError."""
         ...

@@ -55,7 +55,7 @@ class Console:
         """Do nothing: the chat page learns of typing from Postgres."""
         del account_external_id, inbound, credentials
 
-    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Find nothing: the chat page stores a picture with its message. Raises MediaGone."""
-        del account_external_id, media, credentials
+        del account_external_id, media, credentials, deadline_s
         raise MediaGone("The chat page's picture was not stored.")

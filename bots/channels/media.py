@@ -103,9 +103,12 @@ def _url(text: str, base: httpx.URL | None = None) -> httpx.URL:
     if len(text) > _LONGEST_URL or not text.isascii() or not text.isprintable() or "\\" in text:
         raise MediaForbidden("The picture's address holds signs that no address has.")
     try:
-        return httpx.URL(text) if base is None else base.join(text)
+        url = httpx.URL(text) if base is None else base.join(text)
+        # Read here: an A-label that is none is seen only when the host is asked for.
+        _ = url.host
     except (httpx.InvalidURL, ValueError) as error:
         raise MediaForbidden("The picture's address cannot be read.") from error
+    return url
 
 
 def _is_digest_of(data: bytes, told: str) -> bool:

@@ -25,6 +25,8 @@ _QUALITIES = (88, 75, 60, 40)
 #: A strip that is longer has no picture in it, and some image processors refuse it; white is put beside it.
 _LONGEST_RATIO = 20
 _SMALLEST_SIDE = 32
+#: Real files have fewer than a hundred marks before the first frame, and a few fill bytes before one; walking along more is work for nothing.
+_MOST_MARKS = 1000
 #: Each scan of a progressive JPEG costs a pass over the whole picture; encoders write about ten.
 _MOST_SCANS = 100
 #: Decoding a large PNG takes 100 MB; so many at once in a process.
@@ -97,7 +99,9 @@ def _measured(data: bytes) -> tuple[str, int, int] | None:
 def _of_jpeg(data: bytes) -> tuple[int, int]:
     """Walk the segments to the first frame header."""
     at = 2
-    while data[at] == 0xFF:
+    for _ in range(_MOST_MARKS):
+        if data[at] != 0xFF:
+            return 0, 0
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
@@ -108,7 +112,7 @@ def _of_jpeg(data: bytes) -> tuple[int, int]:
             at += 2
         else:
             at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    return 0, 0
+    raise NotAPicture(f"The picture has more than {_MOST_MARKS} marks before its first frame.")
 
 
 def _of_webp(data: bytes) -> tuple[int, int]:

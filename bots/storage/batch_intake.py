@@ -15,6 +15,7 @@ from bots.batch_lines import BadLine, Line, LineReader
 from bots.errors import Conflict, NotFound
 from bots.storage import audit, batches
 from bots.storage.database import unit
+from bots.storage.placing import batch_queue
 
 _ROWS = 500
 _CHARS = 1_000_000
@@ -144,7 +145,7 @@ class Submission:
                 "tenant": new.tenant,
                 "bot": bot.id,
                 "name": new.name,
-                "queue": f"batch.{new.profile or bot.profile}",
+                "queue": batch_queue(new.profile or bot.profile),
                 "key": new.key,
                 "actor": new.actor,
             },

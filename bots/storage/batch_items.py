@@ -51,19 +51,27 @@ class Item(msgspec.Struct, frozen=True):
     may_leave: bool = False
 
 
-class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How an item ended."""
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What asking for an item took, and where it was asked last."""
 
-    state: Literal["done", "failed"]
-    answer: str | None = None
-    #: Why it failed; of an answer that was cut off: length.
-    reason: str | None = None
     model: str | None = None
     endpoint: str | None = None
     cost: float | None = None
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
+
+
+class ItemResult(Spent, frozen=True, kw_only=True):
+    """How an item ended. What it took is added to what earlier tries took."""
+
+    state: Literal["done", "failed"]
+    answer: str | None = None
+    #: Why it failed; of an answer that was cut off: length.
+    reason: str | None = None
+
+
+_NOTHING = Spent()
 
 
 def claim(engine: Engine, queue: str, *, boot: UUID, lease_s: float) -> Item | None:
@@ -79,14 +87,15 @@ def finish(engine: Engine, item: Item, result: ItemResult) -> bool:
     return bool(call(engine, "select finish_item(%s, %s, %s, %s::jsonb)", values, delays=_PATIENCE_S))
 
 
-def hold(engine: Engine, item: Item, *, hold_s: float) -> bool:
+def hold(engine: Engine, item: Item, *, hold_s: float, spent: Spent = _NOTHING) -> bool:
     """Put an item back, which is no try, and let its batch wait: the model is away."""
-    return bool(call(engine, "select hold_item(%s, %s, %s, %s)", (item.batch, item.n, item.token, hold_s)))
+    return bool(call(engine, "select hold_item(%s, %s, %s, %s, %s::jsonb)", (item.batch, item.n, item.token, hold_s, to_json(spent))))
 
 
-def retry_later(engine: Engine, item: Item, *, after_s: float, reason: str) -> bool:
+def retry_later(engine: Engine, item: Item, *, after_s: float, reason: str, spent: Spent = _NOTHING) -> bool:
     """Put an item back for a later try."""
-    return bool(call(engine, "select retry_item(%s, %s, %s, %s, %s)", (item.batch, item.n, item.token, after_s, reason)))
+    values = (item.batch, item.n, item.token, after_s, reason, to_json(spent))
+    return bool(call(engine, "select retry_item(%s, %s, %s, %s, %s, %s::jsonb)", values))
 
 
 def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:

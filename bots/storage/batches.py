@@ -237,7 +237,9 @@ def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID, actor: st
         raise Conflict(f"A batch that is {state} cannot be tried again.")
     count = connection.execute(
         text(
-            "update batch_items set state = 'waiting', ready_at = now(), tries = 0, reason = null, finished_at = null, token = token + 1"
+            # What they took so far was counted when they failed.
+            "update batch_items set state = 'waiting', ready_at = now(), tries = 0, reason = null, finished_at = null, token = token + 1,"
+            " tokens_in = null, tokens_cached = null, tokens_out = null, cost = null"
             " where tenant_id = :tenant and batch_id = :batch and state = 'failed'"
         ),
         {"tenant": tenant, "batch": batch},

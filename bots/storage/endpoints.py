@@ -19,6 +19,7 @@ from bots.crypto import Keyring
 from bots.domain import Sealed
 from bots.errors import BadSetting, NameTaken, NotFound
 from bots.storage.database import to_json, unit
+from wire import address
 
 _COLUMNS = """
 select e.tenant_id, e.id, e.name, e.url, e.model, e.api_key, e.leaves_house, e.price_in, e.price_cached, e.price_out, e.traits, e.notes,
@@ -71,7 +72,7 @@ class Form:
         """Refuse an address that no call could reach, an empty name or model, and prices below nothing."""
         if not self.name.strip() or not self.model.strip():
             raise BadSetting("An endpoint wants a name and a model.")
-        if not _is_address(self.url):
+        if not address.is_base(self.url):
             raise BadSetting("An endpoint's address looks like https://host/v1, without a user, a password or a question mark.")
         prices = (self.price_in, self.price_cached, self.price_out)
         if any(price is not None and not 0 <= price < float("inf") for price in prices):
@@ -86,10 +87,10 @@ def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
     return [_endpoint(row) for row in rows]
 
 
-def get(connection: Connection, *, tenant: UUID, name: str) -> EndpointRow | None:
-    """Find an endpoint by its name."""
-    row = connection.execute(text(_COLUMNS + " where e.tenant_id = :tenant and e.name = :name"), {"tenant": tenant, "name": name})
-    found = row.one_or_none()
+def get(connection: Connection, *, tenant: UUID, name: str, locked: bool = False) -> EndpointRow | None:
+    """Find an endpoint by its name; locked: nobody else changes it until the transaction's end."""
+    statement = _COLUMNS + " where e.tenant_id = :tenant and e.name = :name" + (" for update of e" if locked else "")
+    found = connection.execute(text(statement), {"tenant": tenant, "name": name}).one_or_none()
     return None if found is None else _endpoint(found)
 
 
@@ -115,7 +116,8 @@ def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> En
 
     Another model or address is probed anew; an address on another server drops the key, too.
     """
-    before = _wanted(connection, tenant=tenant, name=name)
+    # Nobody moves it, or gives it another key, between this look and the change.
+    before = _wanted(connection, tenant=tenant, name=name, locked=True)
     moved, other = _server(before.url) != _server(form.url), (before.url, before.model) != (form.url.rstrip("/"), form.model)
     values = _values(form) | {"tenant": tenant, "id": before.id, "moved": moved, "other": other}
     try:
@@ -259,20 +261,11 @@ def _values(form: Form) -> dict[str, Any]:
     }
 
 
-def _wanted(connection: Connection, *, tenant: UUID, name: str) -> EndpointRow:
-    found = get(connection, tenant=tenant, name=name)
+def _wanted(connection: Connection, *, tenant: UUID, name: str, locked: bool = False) -> EndpointRow:
+    found = get(connection, tenant=tenant, name=name, locked=locked)
     if found is None:
         raise NotFound(f"There is no endpoint {name}.")
     return found
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return usable and parts.username is None and not parts.query and not parts.fragment and url.isprintable() and " " not in url
 
 
 def _server(url: str) -> tuple[str, str | None, int | None]:

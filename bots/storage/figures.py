@@ -14,6 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
+from bots.storage import turns
+
 #: So many codes are told apart.
 _MOST_CODES = 30
 
@@ -85,7 +87,7 @@ def read(connection: Connection, *, tenant: UUID, span: Span) -> Figures:
             numbers.update({name: row[name] for name in ("answers", "by_hand", "p50_s", "p95_s")})
     for row in connection.execute(_CALLS, values).mappings():
         _add(found, row, ("tokens_in", "tokens_cached", "tokens_out"))
-        if row["outcome"] != "ok":
+        if row["outcome"] not in turns.WELL:
             failures["model", row["outcome"]] += row["calls"]
     for row in connection.execute(_FAILED, values):
         failures[row.what, row.code] += int(row[2])

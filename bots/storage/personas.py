@@ -276,6 +276,17 @@ def profiles(connection: Connection) -> list[str]:
     return [row.profile for row in rows]
 
 
+def without_plain_worker(connection: Connection) -> set[str]:
+    """The model profiles that engines' own workers alone answer for: while the engine is away nobody asks the next endpoint."""
+    rows = connection.execute(
+        text(
+            "select substr(profile_queue(queue), 7) as profile from worker_heartbeats, unnest(queues) queue"
+            " where at > now() - interval '15 s' and queue like 'reply.%' group by 1 having bool_and(queue like 'reply.%.@%')"
+        )
+    )
+    return {row.profile for row in rows}
+
+
 def _append(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by: str | None) -> int:
     return connection.execute(
         text(

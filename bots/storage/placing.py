@@ -1,6 +1,8 @@
-"""Which engine's queue a conversation waits in. Deciding is workers.placing's; here are the looking and the moving, one statement each.
+"""The names of queues, and which engine's queue a conversation waits in. Deciding is workers.placing's; here are the looking and the moving,
+one statement each.
 
-`reply.P` is the queue of the profile P; `reply.P.@E` that of its engine E. No profile has an @ in its name, so the two are never mixed up.
+`reply.P` is the queue of the profile P, `batch.P` that of its batches; `reply.P.@E` that of its engine E. No profile has an @ in its name, so
+they are never mixed up.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from sqlalchemy import Engine
 
 from bots.storage.database import call, hot
 
+_REPLY, _BATCH = "reply.", "batch."
 _ENGINE = ".@"
 
 
@@ -28,11 +31,26 @@ class Spot:
     due: int
 
 
+def reply_queue(profile: str) -> str:
+    """Return the queue of a profile's conversations that have no engine of their own."""
+    return _REPLY + profile
+
+
+def batch_queue(profile: str) -> str:
+    """Return the queue of a profile's batches and summaries."""
+    return _BATCH + profile
+
+
+def is_batch(queue: str) -> bool:
+    """Whether this is a queue of what can wait."""
+    return queue.startswith(_BATCH)
+
+
 def engine_queue(profile: str, engine: str) -> str:
     """Return the queue of one engine of a profile. Raises ValueError for a name that no queue can have."""
     if not engine or not all(letter.isalnum() or letter in "-_" for letter in engine) or not engine.isascii():
         raise ValueError("an engine's name consists of letters, digits, - and _")
-    return f"reply.{profile}{_ENGINE}{engine}"
+    return f"{reply_queue(profile)}{_ENGINE}{engine}"
 
 
 def home_of(queue: str) -> str:
@@ -47,7 +65,7 @@ def profile_of(queue: str) -> str:
 
 def is_engines(queue: str) -> bool:
     """Whether this is one engine's queue."""
-    return queue.startswith("reply.") and _ENGINE in queue
+    return queue.startswith(_REPLY) and _ENGINE in queue
 
 
 def spots(engine: Engine) -> list[Spot]:

@@ -40,13 +40,16 @@ def claim(engine: Engine, queue: str, *, lease_s: float) -> SummaryClaim | None:
     return None if found is None else msgspec.convert(found, SummaryClaim)
 
 
-def finish(engine: Engine, claimed: SummaryClaim, summary: str, *, calls: Sequence[ModelCall]) -> bool:
-    """Write a summary and what it took; False when it came too late, or nobody wants it any more."""
-    values = (claimed.contact, claimed.conversation, claimed.token, summary, claimed.until, to_json(list(calls)))
+def finish(engine: Engine, claimed: SummaryClaim, summary: str | None, *, until: int, calls: Sequence[ModelCall]) -> bool:
+    """Write the summary of the turns up to this one; False when it came too late, or nobody wants it any more. It is paid for all the same.
+
+    Where it is not about all that was claimed, the rest is due at once.
+    """
+    values = (claimed.contact, claimed.conversation, claimed.token, summary, until, to_json(list(calls)))
     return bool(call(engine, "select finish_summary(%s, %s, %s::timestamptz, %s, %s, %s::jsonb)", values))
 
 
-def put_off(engine: Engine, claimed: SummaryClaim, *, after_s: float | None, calls: Sequence[ModelCall]) -> bool:
-    """Try again after a while; None: not at all, the turns are then simply no longer told. What it took so far is kept."""
-    values = (claimed.contact, claimed.conversation, claimed.token, after_s, claimed.until, to_json(list(calls)))
+def put_off(engine: Engine, claimed: SummaryClaim, *, after_s: float | None, until: int, calls: Sequence[ModelCall]) -> bool:
+    """Try again after a while; None: it failed, which is tried three times, and then again whenever the talk asks for it. What it took is kept."""
+    values = (claimed.contact, claimed.conversation, claimed.token, after_s, until, to_json(list(calls)))
     return bool(call(engine, "select put_off_summary(%s, %s, %s::timestamptz, %s, %s, %s::jsonb)", values))

@@ -87,6 +87,7 @@ class Call:
     tokens_out: int | None
     first_token_ms: float | None
     total_ms: float | None
+    #: ok, or why not; summary where it was for notes of older turns, summary: and why not where none came.
     outcome: str
     at: datetime
     #: In USD; None where the endpoint has no price.
@@ -221,14 +222,15 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
 
 
 def _asking(calls: Sequence[Call], claimed_at: datetime | None) -> list[Step]:
-    """Calls are recorded when the turn ends; each began as long before as it and the later ones took."""
+    """Calls are recorded together at the end of what they were for; each began as long before as it and the later ones of these took."""
     steps: list[Step] = []
-    took_ms = 0.0
+    recorded, took_ms = None, 0.0
     for call in reversed(calls):
-        took_ms += call.total_ms or 0.0
+        recorded, took_ms = call.at, (call.total_ms or 0.0) + (took_ms if call.at == recorded else 0.0)
         began = call.at - timedelta(milliseconds=took_ms)
         detail = call.outcome if call.total_ms is None else f"{call.outcome}, {call.total_ms / 1000:.2f} s"
-        steps.append(Step(at=max(began, claimed_at) if claimed_at else began, what="model", detail=detail))
+        what = "notes" if call.outcome.startswith("summary") else "model"
+        steps.append(Step(at=max(began, claimed_at) if claimed_at else began, what=what, detail=detail))
     return steps
 
 

@@ -14,6 +14,8 @@ from bots.storage.outbox import Sending
 
 #: An answer is worth waiting for Postgres as long as its lease may live.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
+#: How a call of the model ends well: with an answer, or with notes of older turns.
+WELL = frozenset({"ok", "summary"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
 
 

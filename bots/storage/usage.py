@@ -93,14 +93,15 @@ class ContactSpent:
     month: float
 
 
-def roll(engine: Engine, *, margin_s: float = _MARGIN_S) -> None:
-    """Add what was called since the last time to the days' sums, and let batches of a bot whose month is spent wait. Needs crossing."""
-    # A day behind is caught up with at once; more by and by.
-    for _ in range(24):
-        # Not repeated by itself: the next look does.
-        if not call(engine, "select roll_usage(%s, %s)", (margin_s, _MOST_S), repeat=False):
-            break
-    call(engine, "select hold_spent_batches(%s)", (_HOLD_S,), repeat=False)
+def roll(engine: Engine, *, margin_s: float = _MARGIN_S) -> bool:
+    """Add an hour at most of what was called since the last time to the days' sums; True where there is more to add. Needs crossing."""
+    # Not repeated by itself: the next look does.
+    return bool(call(engine, "select roll_usage(%s, %s)", (margin_s, _MOST_S), repeat=False))
+
+
+def hold_spent(engine: Engine) -> int:
+    """Let batches of bots whose month is spent wait until the next look, and return how many began to. Needs crossing."""
+    return call(engine, "select hold_spent_batches(%s)", (_HOLD_S,), repeat=False)
 
 
 def month(connection: Connection, *, tenant: UUID, first: date) -> Month:
@@ -147,13 +148,8 @@ def spent_by_all(connection: Connection, *, tenant: UUID) -> float:
     return float(connection.execute(text(statement), {"tenant": tenant}).scalar_one())
 
 
-def of_bot(connection: Connection, *, tenant: UUID, bot: UUID) -> float:
-    """What a bot has spent this month in USD, up to this moment. Needs the crossing role."""
-    return float(connection.execute(text("select spent_this_month(:tenant, :bot)"), {"tenant": tenant, "bot": bot}).scalar_one())
-
-
 def of_contact(connection: Connection, contact: UUID) -> ContactSpent:
-    """What this contact's answers cost today and this month, within their rows."""
+    """What this contact's answers cost today and this month, of all bots, within their rows."""
     row = connection.execute(
         text(
             "select coalesce(sum(cost) filter (where created_at >= date_trunc('day', now(), 'UTC')), 0) as today, coalesce(sum(cost), 0) as month"
@@ -164,12 +160,12 @@ def of_contact(connection: Connection, contact: UUID) -> ContactSpent:
     return ContactSpent(today=row.today, month=row.month)
 
 
-def spent_today(engine: Engine, contact: UUID) -> float:
-    """What a contact's answers cost today in USD: one round trip."""
-    return float(call(engine, "select spent_today(%s)", (contact,)))
+def contact_day(engine: Engine, contact: UUID, *, bot: UUID) -> float:
+    """What one bot's answers to a contact cost today in USD: one round trip."""
+    return float(call(engine, "select spent_today(%s, %s)", (contact, bot)))
 
 
-def spent_this_month(engine: Engine, *, tenant: UUID, bot: UUID) -> float:
+def bot_month(engine: Engine, *, tenant: UUID, bot: UUID) -> float:
     """What a bot has spent this month in USD, up to this moment: one round trip. Needs the crossing role."""
     return float(call(engine, "select spent_this_month(%s, %s)", (tenant, bot)))
 

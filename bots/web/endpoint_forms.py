@@ -31,7 +31,7 @@ class Unfit(BadSetting):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """An endpoint to connect, as somebody wants it."""
+    """An endpoint to connect or to change, as somebody wants it."""
 
     form: Form
     api_key: str = field(default="", repr=False)
@@ -101,11 +101,25 @@ def admit(wish: Wish, catalog: Catalog, *, today: date) -> None:
         errors["api_key"] = _KEYS_WORDS
     elif wish.form.leaves_house and not wish.api_key and not wish.no_key:
         errors["api_key"] = "A hosted endpoint wants its API key; say so if this one asks for none."
-    over = presets.ended(catalog, wish.form.model, today=today, url=wish.form.url) if wish.form.leaves_house else ""
-    if over and not wish.retired_ok:
-        errors["model"] = f"{over} It will not answer; say so if you want it all the same."
+    errors |= _over(wish, catalog, today=today)
     if errors:
         raise Unfit(errors)
+
+
+def admit_change(wish: Wish, before: EndpointRow, after: EndpointRow, catalog: Catalog, *, today: date) -> None:
+    """Refuse what `admit` refuses, where it is the change that makes it so. Raises Unfit."""
+    errors: dict[str, str] = {}
+    if after.leaves_house and not before.leaves_house and after.key is None and not wish.no_key:
+        errors["leaves_house"] = "A hosted endpoint wants its API key: give it first, or say so if this one asks for none."
+    if any(getattr(before, name) != getattr(after, name) for name in ("url", "model", "leaves_house")):
+        errors |= _over(wish, catalog, today=today)
+    if errors:
+        raise Unfit(errors)
+
+
+def _over(wish: Wish, catalog: Catalog, *, today: date) -> dict[str, str]:
+    over = presets.ended(catalog, wish.form.model, today=today, url=wish.form.url) if wish.form.leaves_house else ""
+    return {"model": f"{over} It will not answer; say so if you want it all the same."} if over and not wish.retired_ok else {}
 
 
 def check_key(api_key: str) -> str:

@@ -22,6 +22,7 @@ from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import accounts, hops, inbox, personas
 from bots.storage.database import hot
+from bots.storage.placing import reply_queue
 from bots.web.refusals import Refusals
 
 log = structlog.get_logger()
@@ -164,7 +165,7 @@ class Intake:
         with hot(self._engine) as connection:
             account = find(connection)
             bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
-        door = None if account is None or bot is None else self._opened(account, f"reply.{bot.profile}")
+        door = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile))
         if len(self._doors) >= _CACHE_ROWS:
             self._doors.clear()
         self._doors[key] = (now, door)

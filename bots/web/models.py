@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -18,8 +19,9 @@ from bots.errors import Conflict, NotFound
 from bots.storage import audit, endpoints, personas
 from bots.storage.endpoints import EndpointRow
 from bots.web import editor, tiers
-from bots.web.endpoint_forms import PRICES, Unfit, Wish, check_key
+from bots.web.endpoint_forms import PRICES, Unfit, Wish, admit_change, check_key
 from bots.web.tiers import Tiers
+from inference.catalog import Catalog
 
 _SETTINGS = ("name", "url", "model", "leaves_house", *PRICES)
 #: More than anybody has; a profile is read with each change of it.
@@ -37,6 +39,8 @@ class Profile:
     bots: tuple[Bot, ...]
     #: Whether a living worker takes its work.
     is_alive: bool
+    #: Its living workers have an engine each: while that is away nobody takes the profile's work.
+    engines_only: bool = False
 
     @property
     def stays(self) -> bool:
@@ -76,6 +80,7 @@ def look(connection: Connection, *, tenant: UUID) -> Shown:
     rows = endpoints.list_all(connection, tenant)
     kept = endpoints.profiles(connection, tenant)
     bots, alive = personas.list_all(connection, tenant=tenant), personas.profiles(connection)
+    engines_only = personas.without_plain_worker(connection)
     names = sorted({*kept, *alive, *(bot.profile for bot in bots)})
     found: list[Profile] = []
     for name in names:
@@ -88,6 +93,7 @@ def look(connection: Connection, *, tenant: UUID) -> Shown:
                 tiers=tuple(tuple(known[member] for member in tier) for tier in order),
                 bots=tuple(bot for bot in bots if bot.profile == name),
                 is_alive=name in alive,
+                engines_only=name in engines_only,
             )
         )
     return Shown(endpoints=tuple(rows), profiles=tuple(found), has_worker=bool(alive))
@@ -112,10 +118,11 @@ def add(connection: Connection, keyring: Keyring, wish: Wish, *, tenant: UUID, a
     return row
 
 
-def change(connection: Connection, form: endpoints.Form, *, tenant: UUID, name: str, actor: str) -> EndpointRow:
-    """Give an endpoint new values; on another server it loses its key. Raises NotFound, NameTaken."""
+def change(connection: Connection, wish: Wish, catalog: Catalog, *, today: date, tenant: UUID, name: str, actor: str) -> EndpointRow:
+    """Give an endpoint new values, but no key; on another server it loses its own. Raises NotFound, NameTaken, Unfit."""
     before = wanted(connection, tenant=tenant, name=name)
-    row = endpoints.change(connection, tenant=tenant, name=name, form=form)
+    row = endpoints.change(connection, tenant=tenant, name=name, form=wish.form)
+    admit_change(wish, before, row, catalog, today=today)
     changed = [key for key in _SETTINGS if getattr(before, key) != getattr(row, key)]
     if changed:
         detail: dict[str, object] = {"changed": changed}

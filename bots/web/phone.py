@@ -25,6 +25,7 @@ from bots.errors import StorageUnavailable
 from bots.settings import Settings
 from bots.storage import accounts, inbox, media, personas, talk
 from bots.storage.database import hot, unit
+from bots.storage.placing import reply_queue
 
 #: The account that the stack makes for the chat page.
 ACCOUNT = "console"
@@ -153,5 +154,5 @@ class Phone:
                 bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
             if account is None or bot is None:
                 raise StorageUnavailable("the console account is not there yet")
-            self._known = (account, f"reply.{bot.profile}")
+            self._known = (account, reply_queue(bot.profile))
         return self._known

@@ -48,7 +48,8 @@ def presets(catalog: Catalog) -> list[Preset]:
             title=model.title,
             name=_name(model.key),
             url=_OWN_ADDRESS,
-            model=next((weights.repo for weights in model.weights if weights.repo), model.key),
+            # As plans serve it (--served-model-name), whichever file set.
+            model=model.key,
             leaves_house=False,
             row=model,
         )

@@ -15,6 +15,7 @@ from bots.errors import CannotOpen, Conflict
 from bots.settings import Settings
 from bots.storage import accounts, attention, audit, inbox, personas
 from bots.storage.database import hot, unit
+from bots.storage.placing import reply_queue
 
 
 def replay_envelope(crossing: Engine, keyring: Keyring, settings: Settings, *, tenant: UUID, envelope: UUID, actor: str) -> int:
@@ -91,7 +92,7 @@ def _take_in(crossing: Engine, settings: Settings, account: Account, events: lis
             connection,
             account,
             events,
-            queue=f"reply.{bot.profile}",
+            queue=reply_queue(bot.profile),
             body=body,
             debounce_s=settings.debounce_s,
             debounce_cap_s=settings.debounce_cap_s,

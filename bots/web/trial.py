@@ -16,6 +16,7 @@ from bots.errors import Conflict, NotFound
 from bots.settings import Settings
 from bots.storage import accounts, inbox, personas, talk
 from bots.storage.database import hot, unit
+from bots.storage.placing import reply_queue
 
 
 class Trials:
@@ -47,7 +48,7 @@ class Trials:
                 connection,
                 account,
                 [event],
-                queue=f"reply.{found.profile}",
+                queue=reply_queue(found.profile),
                 debounce_s=self._settings.debounce_s,
                 debounce_cap_s=self._settings.debounce_cap_s,
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from bots.errors import BotsError
 from chinwag.local.processes import CannotStart
@@ -47,10 +48,38 @@ _COMMANDS = {
 }
 
 
+class _Commands(TyperGroup):
+    """All commands: a line that cannot be read is answered with one line, too."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run what the line says, and exit with its code."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
+        except typer.TyperException as error:
+            # Typer itself prints the usage before it, and a blank line.
+            sys.stderr.write(f"{error.format_message().rstrip()}\n")
+            code = error.exit_code
+        except typer.Abort:
+            sys.stderr.write("Aborted!\n")
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 def build(only: str | None = None) -> typer.Typer:
     """Assemble the commands: all of them, or just the one that is about to run, so that a process of the stack loads no more than it needs."""
     app = typer.Typer(
         name="chinwag",
+        cls=_Commands,
         help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, practise.",
         epilog=_EPILOG,
         no_args_is_help=True,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -16,8 +16,9 @@ from rich.table import Table
 
 from bots.storage import endpoints
 from chinwag.cli.database import desk
+from chinwag.cli.private_file import open_private
 from chinwag.compare import figures, page, replay, talks
-from chinwag.compare.replay import Reply
+from chinwag.compare.replay import Asking, Reply
 from chinwag.local import stack
 from inference.breaker import Breaker
 from inference.client import ModelClient
@@ -28,6 +29,7 @@ from workers.routes import as_endpoint
 
 #: The model of the environment, or of the running stack; no endpoint can be called so beside it.
 _OWN = "default"
+_REPLIES = "replies.jsonl"
 _COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 of 100 in", "tokens", "1,000 replies")
 
 
@@ -44,6 +46,7 @@ def command(
     limit: Annotated[int, typer.Option(min=1, help="Ask no more turns than this, the first ones.")] = 200,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at once, of each endpoint.")] = 2,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
+    patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long a server that is full or away is waited for.")] = 60.0,
 ) -> None:
     """Ask the same turns of several models: answers side by side, length, time, tokens, cost of 1,000 replies.
 
@@ -61,14 +64,27 @@ def command(
         turns = talks.read(source, persona=persona)[:limit]
         settings = ModelSettings.from_env(stack.environment(os.environ))
         clients = [_client(endpoint, settings) for endpoint in _endpoints(names, settings)]
+        lines = _opened(out)
     except (talks.BadTalks, BadModelSetting, OSError) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
-    rows = _replayed(turns, clients, settings, parallel=parallel, max_tokens=max_tokens)
-    _write(rows, out, source)
+    asking = Asking(max_tokens=max_tokens, temperature=settings.temperature, top_p=settings.top_p, patience_s=patience)
+    try:
+        with lines:
+            rows = _replayed(turns, clients, asking, parallel=parallel, lines=lines)
+        _write(rows, out, source)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(1) from error
     if not any(reply.text is not None for row in rows for reply in row):
         sys.stderr.write(f"No endpoint answered. The first said: {rows[0][0].fault}\n")
         raise typer.Exit(1)
+
+
+def _opened(out: Path) -> TextIO:
+    """Make the folder and the file of replies: before anything is asked and paid."""
+    out.mkdir(parents=True, exist_ok=True)
+    return open_private(out / _REPLIES)
 
 
 def _endpoints(names: Sequence[str], settings: ModelSettings) -> list[Endpoint]:
@@ -90,31 +106,33 @@ def _client(endpoint: Endpoint, settings: ModelSettings) -> ModelClient:
 
 
 def _replayed(
-    turns: Sequence[talks.Turn], clients: Sequence[ModelClient], settings: ModelSettings, *, parallel: int, max_tokens: int
+    turns: Sequence[talks.Turn], clients: Sequence[ModelClient], asking: Asking, *, parallel: int, lines: TextIO
 ) -> list[list[Reply]]:
+    """Ask, and keep each reply as it comes: they are paid for. In the end they stand in the order of the turns."""
     console = Console(stderr=True)
     columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=len(turns) * len(clients))
-        return replay.replay(
-            turns,
-            clients,
-            parallel=parallel,
-            max_tokens=max_tokens,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            told=lambda: bar.advance(task),
-        )
+
+        def told(reply: Reply) -> None:
+            lines.write(page.line(reply))
+            lines.flush()
+            bar.advance(task)
+
+        rows = replay.replay(turns, clients, asking, parallel=parallel, told=told)
+    # The same lines, and so as many bytes.
+    lines.seek(0)
+    lines.writelines(page.line(reply) for row in rows for reply in row)
+    return rows
 
 
 def _write(rows: Sequence[Sequence[Reply]], out: Path, source: Path) -> None:
     sums = [figures.of([row[column] for row in rows]) for column in range(len(rows[0]))]
-    out.mkdir(parents=True, exist_ok=True)
-    html, lines = out / "index.html", out / "replies.jsonl"
-    html.write_text(page.html(rows, sums, source=source.name, at=datetime.now(UTC)), encoding="utf-8")
-    lines.write_text("".join(page.jsonl(rows)), encoding="utf-8")
+    html = out / "index.html"
+    with open_private(html) as file:
+        file.write(page.html(rows, sums, source=source.name, at=datetime.now(UTC)))
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for words in page.table(sums):
         table.add_row(*words)
     Console().print(table)
-    sys.stdout.write(f"Side by side: {html}\nEach reply: {lines}\n")
+    sys.stdout.write(f"Side by side: {html}\nEach reply: {out / _REPLIES}\n")

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 from uuid import UUID, uuid4
 
 import msgspec
 import typer
 
-from bots.storage import audit, exports
+from bots.errors import NotFound
+from bots.storage import audit, exports, personas
 from bots.storage.conversations import Head, State
 from bots.storage.database import open_engine, unit
 from bots.web.conversations import Conversations, wrong_with
 from bots.web.money import money
 from chinwag.cli.database import desk
+from chinwag.cli.private_file import open_private
 
 app = typer.Typer(no_args_is_help=True, help="Read conversations; take one over, answer, give it back.")
 
@@ -111,6 +112,10 @@ def export(
 ) -> None:
     """Write conversations into a file, one a line, for `chinwag compare` or a batch: the persona, and what was asked and answered."""
     with desk() as at:
+        if bot is not None and personas.get(at.connection, tenant=at.tenant, name=bot) is None:
+            raise NotFound(f"There is no bot named {bot}; `chinwag bot list` shows all.")
+        # Opened before anything is read: what cannot be written is not told as exported.
+        file = _opened(out)
         crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli crossing")
         try:
             with unit(crossing) as connection:
@@ -125,10 +130,21 @@ def export(
             subject="conversations",
             detail={"count": len(found)},
         )
-    # Nobody else on this machine reads it.
-    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.writelines(_request(talk) for talk in found)
+    try:
+        with file:
+            file.writelines(_request(talk) for talk in found)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(1) from error
     sys.stdout.write(f"{len(found)} conversations in {out}. They are people's own words: keep the file as you keep the database.\n")
+
+
+def _opened(out: Path) -> TextIO:
+    try:
+        return open_private(out)
+    except OSError as error:
+        sys.stderr.write(f"--out: {out} cannot be written: {error.strerror}\n")
+        raise typer.Exit(2) from error
 
 
 def _request(talk: exports.Talk) -> str:

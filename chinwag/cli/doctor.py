@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +14,11 @@ import httpx
 import psycopg
 import redis as redis_client
 import typer
+from psycopg.rows import TupleRow
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
+from bots.web import presets
 from chinwag.cli.stop import own_ground
 from chinwag.local import engine, models, postgres, redis
 from chinwag.local.ground import Ground
@@ -44,7 +47,7 @@ def command() -> None:
         ("Redis", _redis),
         ("Chat model", _model),
         ("Catalog", lambda: f"{len(_catalog(env).models)} models"),
-        ("Licence", lambda: licence_line(env)),
+        ("Licence", lambda: licence_line(env, _connected(env))),
     ]
     checks += _running(ground) if ground.runner() is not None else [("Port", _port), ("Stack", lambda: "not running: `make run` starts it")]
     wrong = 0
@@ -132,15 +135,27 @@ def _catalog(env: Mapping[str, str]) -> Catalog:
         raise CannotStart(str(error)) from error
 
 
-def licence_line(env: Mapping[str, str]) -> str:
-    """What must be said about the licence of the configured model; empty where nothing must."""
+def _connected(env: Mapping[str, str]) -> list[str]:
+    """The models of the endpoints that an operator has connected; none where no database is set or answers, which other lines say."""
+    url = env.get("CHINWAG_WEB_DATABASE_URL", "")
+    if not url:
+        return []
+    try:
+        with _connection(url) as connection:
+            return [model for (model,) in connection.execute("select distinct model from endpoints order by model")]
+    except (psycopg.Error, ArgumentError):
+        return []
+
+
+def licence_line(env: Mapping[str, str], connected: Iterable[str] = ()) -> str:
+    """What must be said about the licences of the configured model and of connected ones; empty where nothing must."""
     try:
         catalog = _catalog(env)
     except CannotStart:
         # The line above says so.
         return ""
-    named = (env.get(variable, "") for variable in ("MODEL", "MODEL_NAME", "CHINWAG_MODEL_NAME"))
-    notices = {model.key: licence_notice(model) for name in named if (model := catalog.matching(name))}
+    named = (*(env.get(variable, "") for variable in ("MODEL", "MODEL_NAME", "CHINWAG_MODEL_NAME")), *connected)
+    notices = {model.key: licence_notice(model) for name in named if (model := presets.model_of(catalog, name))}
     return " ".join(notice for notice in notices.values() if notice)
 
 
@@ -178,8 +193,12 @@ def _get(url: str) -> str:
 
 
 def _database(url: str) -> str:
-    psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
+    _connection(url).close()
     return "answers"
+
+
+def _connection(url: str) -> psycopg.Connection[TupleRow]:
+    return psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5)
 
 
 def _queue(url: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,8 @@ _Leaves = Annotated[
 ]
 _Price = Annotated[str | None, typer.Option(metavar="USD", help="For a million tokens, such as 0.10; empty: not known.")]
 _KeyFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="File that holds the API key.")]
+_NoKey = Annotated[bool, typer.Option("--no-key", help="This hosted endpoint asks for no key.")]
+_RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="A model that is switched off, all the same.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 #: What the command line calls the fields of the page.
 _OPTIONS = {
@@ -52,7 +54,7 @@ _OPTIONS = {
     "price_cached": "--price-cached",
     "price_out": "--price-out",
 }
-_HOW = {"api_key": " (--no-key)", "model": " (--retired-ok)"}
+_HOW = {"api_key": " (--no-key)", "leaves_house": " (--no-key)", "model": " (--retired-ok)"}
 
 
 @app.command()
@@ -62,7 +64,7 @@ def add(
     model: _Model = None,
     leaves_house: _Leaves = None,
     key_file: _KeyFile = None,
-    no_key: Annotated[bool, typer.Option("--no-key", help="This hosted endpoint asks for no key.")] = False,
+    no_key: _NoKey = False,
     price_in: _Price = None,
     price_cached: _Price = None,
     price_out: _Price = None,
@@ -70,12 +72,12 @@ def add(
         str | None, typer.Option(metavar="KEY", help="Take address, name and price from the catalog; `chinwag model list` shows it.")
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Whose price of the catalog, where several have one.")] = None,
-    retired_ok: Annotated[bool, typer.Option("--retired-ok", help="Connect a model that is switched off.")] = False,
+    retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
     """Connect a model server. Unless --stays says that it is your own, what people write leaves the house on the way to it.
 
-    Try: chinwag endpoint add local --url http://127.0.0.1:8000/v1 --model meta-llama/Llama-4-Scout-17B-16E-Instruct --stays
+    Try: chinwag endpoint add local --url http://127.0.0.1:8000/v1 --model llama-4-scout --stays
     """
     known, typed = _catalog(catalog), {"price_in": price_in, "price_cached": price_cached, "price_out": price_out}
     begun = _begun(known, catalog_model, provider, stays=leaves_house is False) if catalog_model else None
@@ -144,12 +146,14 @@ def change(
     price_in: _Price = None,
     price_cached: _Price = None,
     price_out: _Price = None,
+    no_key: _NoKey = False,
+    retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
     """Change what is given of an endpoint. On another server it loses its key; another model or address is measured anew."""
     known, typed = _catalog(catalog), {"price_in": price_in, "price_cached": price_cached, "price_out": price_out}
     prices = _prices(typed)
-    with desk() as at, _options():
+    with desk() as at, _options(_OPTIONS | {"leaves_house": "--leaves-house"}):
         before = models.wanted(at.connection, tenant=at.tenant, name=name)
         form = endpoint_forms.checked(
             name=name if new_name is None else new_name,
@@ -158,7 +162,8 @@ def change(
             leaves_house=before.leaves_house if leaves_house is None else leaves_house,
             prices={key: getattr(before, key) if typed[key] is None else prices[key] for key in PRICES},
         )
-        row = models.change(at.connection, form, tenant=at.tenant, name=name, actor=_ACTOR)
+        wish = Wish(form=form, no_key=no_key, retired_ok=retired_ok)
+        row = models.change(at.connection, wish, known, today=_today(), tenant=at.tenant, name=name, actor=_ACTOR)
     _warn(row, known)
     lost = before.key is not None and row.key is None
     sys.stdout.write(f"{row.name} is changed{f'; its key was for another server: `chinwag endpoint key {row.name}`' if lost else ''}\n")
@@ -205,13 +210,13 @@ def remove(name: _Name, yes: Annotated[bool, typer.Option("--yes", help="Do not 
 
 
 @contextmanager
-def _options() -> Generator[None]:
+def _options(named: Mapping[str, str] = _OPTIONS) -> Generator[None]:
     """Tell what cannot be used by the name of its option, and end with exit code 2; nothing is kept."""
     try:
         yield
     except Unfit as error:
         for field, words in error.errors.items():
-            sys.stderr.write(f"{_OPTIONS.get(field, field)}: {words}{_HOW.get(field, '') if 'say so' in words else ''}\n")
+            sys.stderr.write(f"{named.get(field, field)}: {words}{_HOW.get(field, '') if 'say so' in words else ''}\n")
         raise typer.Exit(2) from error
 
 

@@ -21,19 +21,23 @@ _ROOT = Path(__file__).parent.parent.parent
 _OLDEST_POSTGRES = 160000
 
 
-def command(to: str = typer.Option("head", help="Revision to migrate to; `base` removes everything.")) -> None:
+def command(
+    to: str = typer.Option("head", help="Revision to migrate to; `base` removes everything."),
+    *,
+    at_rest: bool = typer.Option(default=False, help="The service is stopped: a statement may take as long as a large table needs."),
+) -> None:
     """Create or update the database: login roles, tables, functions. Safe to run again."""
     try:
         settings = Settings.from_env(environment(os.environ))
-        migrate(settings, to=to)
+        migrate(settings, to=to, at_rest=at_rest)
     except (BotsError, DBAPIError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         sys.stderr.write(f"Cannot migrate: {str(reason).strip().splitlines()[0]}\n")
         raise typer.Exit(2) from error
 
 
-def migrate(settings: Settings, *, to: str = "head") -> None:
-    """Bring the database to a revision, as the owner. Raises DBAPIError and BadSetting."""
+def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> None:
+    """Bring the database to a revision, as the owner; at rest with no limit to a statement's time. Raises DBAPIError and BadSetting."""
     engine = create_engine(settings.owner_database_url, poolclass=pool.NullPool)
     with engine.connect() as connection:
         if connection.exec_driver_sql("show server_version_num").scalar_one() < str(_OLDEST_POSTGRES):
@@ -45,6 +49,7 @@ def migrate(settings: Settings, *, to: str = "head") -> None:
         config = Config(str(_ROOT / "alembic.ini"))
         config.set_main_option("script_location", str(_ROOT / "migrations"))
         config.attributes["connection"] = connection
+        config.attributes["at_rest"] = at_rest
         if to == "base":
             alembic.downgrade(config, to)
         else:

@@ -13,11 +13,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chinwag.cli import model_card, model_probe, model_serve
+from chinwag.cli import model_card, model_embeddings, model_probe, model_serve
 from inference.catalog import Catalog, load
 from inference.errors import CatalogError
 
-app = typer.Typer(no_args_is_help=True, help="The models of the catalog: list, show; and what an endpoint does: probe.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The models of the catalog: list, show; an engine of your own: serve; what an endpoint does: probe, embeddings.",
+)
 
 _Folder = Annotated[
     Path | None,
@@ -56,6 +59,7 @@ def show(
 
 
 app.command("probe")(model_probe.command)
+app.command("embeddings")(model_embeddings.command)
 app.command("serve")(model_serve.command)
 
 

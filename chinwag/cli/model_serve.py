@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from bots.errors import BotsError
-from chinwag.cli.serve_progress import Progress
+from chinwag.cli.plan_options import Asked, Folder, GpusText, ModelKey, plan_options
+from chinwag.cli.serve_run import Tenancy, serve_attached, serve_follower, serve_gguf, serve_vllm
 from chinwag.local import engine as local_engine
-from chinwag.local.ground import environment
 from chinwag.local.processes import CannotStart
-from inference.catalog import Catalog, Model, NumberFormat, load
-from inference.engines.attached import Attached
-from inference.engines.keeper import Keeper, Tenant, Watch
-from inference.engines.reasons import option
-from inference.engines.vllm import Vllm
-from inference.errors import EngineCannotStart, InferenceError
+from inference.catalog import Catalog, Model, load
+from inference.engines.llamacpp import command_of
+from inference.engines.reasons import option, spelt
+from inference.errors import InferenceError
 from inference.licence import licence_notice
-from inference.plan import CannotPlan, Forced, HostCommand, Plan, Question, make_plan, read_context
+from inference.plan import CannotPlan, HostCommand, Plan, Question, make_plan
 from inference.plan.command import commands as plan_commands
-from inference.settings import ModelSettings
-from workers.gpu import Consumer, engine_env
 
 #: Without --anyway no plan that does not fit has so many.
 _FEW_SLOTS = 16
 
-_Model = Annotated[str, typer.Option("--model", help="Key of the catalog, such as llama-4-scout; `chinwag model list` shows all.")]
-_Gpus = Annotated[str, typer.Option("--gpus", help="This host's GPUs, or those of all hosts: 8xH100; 16xH100 is two hosts.")]
-_Format = Annotated[str | None, typer.Option("--format", help="bf16, fp8, w4a16 or nvfp4; without it the most bits that fit with room.")]
-_Context = Annotated[str | None, typer.Option("--context", help="Longest conversation in tokens: 32k, 1M, 40000.")]
-_Contacts = Annotated[int | None, typer.Option("--contacts", help="How many people write; decides between quick replies and many.")]
-_Kv = Annotated[str, typer.Option("--kv", help="KV cache in fp8, or auto: bf16.")]
-_Speculative = Annotated[bool, typer.Option("--speculative", help="With the catalog's speculative decoding (EAGLE, MTP).")]
-_Tp = Annotated[int | None, typer.Option("--tp", help="Set the tensor-parallel size.")]
-_Dp = Annotated[int | None, typer.Option("--dp", help="Set the data-parallel size.")]
-_Pp = Annotated[int | None, typer.Option("--pp", help="Set the number of pipeline stages.")]
-_Head = Annotated[str, typer.Option("--head", help="Of several hosts: the address of the first.")]
 _Node = Annotated[int, typer.Option("--node", help="Of several hosts: which one this is, from 0.")]
-_Path = Annotated[Path | None, typer.Option("--path", help="Folder of a checkpoint; with --model and --gpus the plan's weights lie there.")]
+_Path = Annotated[
+    Path | None,
+    typer.Option("--path", help="Folder of a checkpoint, or a .gguf file; with --model and --gpus the plan's weights lie there."),
+]
 _Attach = Annotated[str, typer.Option("--attach", help="Address of a running engine: nothing is started, it is watched and used.")]
 _Name = Annotated[str, typer.Option("--name", help="The model's name for requests; with --attach its name there.")]
 _Profile = Annotated[str, typer.Option("--profile", help="With --with-worker: whose conversations it answers.")]
@@ -59,25 +43,18 @@ _Print = Annotated[bool, typer.Option("--print", help="Show the commands of all 
 _Accept = Annotated[bool, typer.Option("--accept-licence", help="You have read the model's licence and accept it.")]
 _Anyway = Annotated[bool, typer.Option("--anyway", help="Start a plan that does not fit by the arithmetic.")]
 _Log = Annotated[Path, typer.Option("--log", help="File for the engine's output.")]
-_Folder = Annotated[Path | None, typer.Option("--catalog", envvar="CHINWAG_MODEL_CATALOG", help="Folder with model files of your own.")]
 _Rest = Annotated[
     list[str] | None, typer.Argument(help="Behind --: more arguments for `vllm serve`; they go before the plan's.", show_default=False)
 ]
 
 
+@plan_options
 def command(
+    ctx: typer.Context,
     *,
-    model: _Model = "",
-    gpus: _Gpus = "",
-    format_: _Format = None,
-    context: _Context = None,
-    contacts: _Contacts = None,
-    kv: _Kv = "auto",
-    speculative: _Speculative = False,
-    tp: _Tp = None,
-    dp: _Dp = None,
-    pp: _Pp = None,
-    head: _Head = "10.0.0.1",
+    model: ModelKey = "",
+    gpus: GpusText = "",
+    asked: Asked,
     node: _Node = 0,
     path: _Path = None,
     attach: _Attach = "",
@@ -92,16 +69,18 @@ def command(
     accept_licence: _Accept = False,
     anyway: _Anyway = False,
     log: _Log = Path("engine.log"),
-    catalog: _Folder = None,
+    catalog: Folder = None,
     rest: _Rest = None,
 ) -> None:
-    """Serve a model with vLLM: start it, show how far it is, and start it again when it dies. Ctrl-C lets it finish and ends it.
+    """Serve a model with vLLM, or llama.cpp: start it, show how far it is, and start it again when it dies. Ctrl-C lets it finish and ends it.
 
     \b
     chinwag model serve --model llama-4-scout --gpus 8xH100 --accept-licence --with-worker
                               from a plan, and answer the conversations of the profile default
     chinwag model serve --path ./checkpoint -- --max-model-len 8192
                               a folder, with whatever vLLM is told
+    chinwag model serve --path ./model.gguf
+                              a model file, with llama.cpp on this machine's cores
     chinwag model serve --attach http://10.0.0.7:8000 --name scout --slots 128 --with-worker
                               an engine that runs already
     chinwag model serve --model deepseek-v3 --gpus 16xH100 --head 10.0.0.1 --print
@@ -109,43 +88,64 @@ def command(
 
     A plan that does not fit, a licence that was not accepted, weights that are not there: one line, exit code 2, nothing started.
     """  # noqa: D301 - typer wants the character that \b stands for
+    tenancy = Tenancy(profile=profile, engine=engine, with_worker=with_worker, log=log.resolve())
     try:
-        _check_options(kv=kv, port=port, attach=attach)
+        _check_options(port=port, attach=attach)
         if attach:
             if model or path or gpus:
                 _refuse("give --attach, or --model with --gpus, or --path: one of them")
-            if only_print:
-                _refuse("--attach starts no engine: there is no command to print")
-            _attached(attach, name or "default", profile=profile, engine=engine, slots=slots, with_worker=with_worker)
+            _attach(attach, name or "default", tenancy, slots=slots, only_print=only_print)
             return
         models = load(catalog)
         _check_licence(models, model, path, accepted=accept_licence)
-        found = _commands(
-            models,
-            model,
-            gpus,
-            path,
-            Question(
-                format=_format(format_),
-                context=None if context is None else read_context(context),
-                kv="fp8" if kv == "fp8" else "auto",
-                contacts=contacts,
-                speculative=speculative,
-                forced=Forced(tp=tp, dp=dp, pp=pp),
-                head=head,
-            ),
-            anyway=anyway,
-        )
-        served = name or model or (path.resolve().name if path else "")
-        ready = [_whole(one, rest or [], name=served, host=host, port=port) for one in found]
-        if only_print:
-            sys.stdout.write("\n".join(_text(one) for one in ready) + "\n")
+        question, more = asked(), rest or []
+        if path is not None and path.suffix == ".gguf":
+            if model or gpus or host != "127.0.0.1":
+                _refuse("a .gguf file is served by llama.cpp, on this machine's loopback: leave --model, --gpus and --host away")
+            context = ["--ctx", str(question.context)] if question.context else []
+            _gguf(path.resolve(), name or path.stem, tenancy, port=port, more=[*context, *more], only_print=only_print)
             return
-        if not 0 <= node < len(ready):
-            _refuse(f"--node {node}: the plan has {len(ready)} host{'s, from 0' if len(ready) > 1 else ': leave it away'}")
-        _started(ready[node], log, profile=profile, engine=engine, with_worker=with_worker)
+        found = _commands(models, model, gpus, path, question, anyway=anyway)
+        served = name or model or (path.resolve().name if path else "")
+        ready = [_whole(one, more, name=served, host=host, port=port) for one in found]
+        if only_print:
+            _show(*map(_text, ready))
+        else:
+            # A plan is for GPUs: it is not tried on the vLLM for CPUs that tests have made here.
+            _start(ready, node, tenancy, has_head=_was_given(ctx, "head"), on_cpu=not (model or gpus))
     except (CannotPlan, InferenceError, BotsError, CannotStart, ValueError) as error:
         _refuse(str(error))
+
+
+def _attach(url: str, name: str, tenancy: Tenancy, *, slots: int, only_print: bool) -> None:
+    if only_print:
+        _refuse("--attach starts no engine: there is no command to print")
+    if tenancy.with_worker and slots < 1:
+        _refuse("--attach with --with-worker wants --slots: how many requests that engine works on at once")
+    serve_attached(url, name, tenancy, slots=slots)
+
+
+def _gguf(file: Path, alias: str, tenancy: Tenancy, *, port: int, more: list[str], only_print: bool) -> None:
+    if only_print:
+        _show(shlex.join(command_of(file, alias=alias, port=port, more=more)))
+    else:
+        serve_gguf(file, alias, tenancy, port=port, more=more)
+
+
+def _start(ready: list[HostCommand], node: int, tenancy: Tenancy, *, has_head: bool, on_cpu: bool) -> None:
+    """Start the host that this one is."""
+    if not 0 <= node < len(ready):
+        _refuse(f"--node {node}: the plan has {len(ready)} host{'s, from 0' if len(ready) > 1 else ': leave it away'}")
+    if node and tenancy.with_worker:
+        _refuse("--with-worker goes with the first host (--node 0): the others answer nobody")
+    if len(ready) > 1 and not has_head:
+        _refuse(f"this plan is for {len(ready)} hosts: say with --head at which address the others reach the first")
+    argv, env = local_engine.program(ready[node].argv) if on_cpu else (ready[node].argv, {})
+    env |= ready[node].environment
+    if node:
+        serve_follower(argv, env, log=tenancy.log)
+    else:
+        serve_vllm(argv, env, tenancy)
 
 
 def _commands(models: Catalog, key: str, gpus: str, path: Path | None, question: Question, *, anyway: bool) -> tuple[HostCommand, ...]:
@@ -186,24 +186,33 @@ def _unfit(plan: Plan, *, anyway: bool) -> tuple[HostCommand, ...]:
 
 def _whole(planned: HostCommand, rest: list[str], *, name: str, host: str, port: int) -> HostCommand:
     """A host's command with where it listens, what requests call it, and what the person added, which goes before the plan's own."""
-    given = [argument for argument in planned.argv if argument]
-    for argument in rest:
-        flag = argument.partition("=")[0]
-        if flag.startswith("--") and option(given, flag) is not None:
-            given = _without(given, flag)
-    if option(given, "--headless") is None:
-        given += ["--served-model-name", name, "--host", host, "--port", str(port)]
-    argv = [*given, *rest]
+    own = ["--served-model-name", name]
+    if option(planned.argv, "--headless") is None:
+        own += ["--host", host, "--port", str(port)]
+    argv = _replaced(_replaced([argument for argument in planned.argv if argument], own), rest)
     return HostCommand(host=planned.host, argv=tuple(argv), environment=planned.environment)
+
+
+def _replaced(argv: list[str], more: list[str]) -> list[str]:
+    """The arguments and more of them, without the options that stand in both."""
+    for argument in more:
+        flag = spelt(argument.partition("=")[0])
+        if flag.startswith("--") and option(argv, flag) is not None:
+            argv = _without(argv, flag)
+    return [*argv, *more]
 
 
 def _without(argv: list[str], flag: str) -> list[str]:
     """The arguments without an option and its values."""
-    at = next(n for n, argument in enumerate(argv) if argument.partition("=")[0] == flag)
+    at = next(n for n, argument in enumerate(argv) if spelt(argument.partition("=")[0]) == flag)
     end = at + 1
     while end < len(argv) and not argv[end].startswith("--"):
         end += 1
     return argv[:at] + argv[end:]
+
+
+def _show(*commands: str) -> None:
+    sys.stdout.write("\n".join(commands) + "\n")
 
 
 def _text(one: HostCommand) -> str:
@@ -234,67 +243,16 @@ def _check_folder(path: Path) -> None:
         _refuse(f"--path {path} has a config and no weights: fetch its .safetensors files")
 
 
-def _started(one: HostCommand, log: Path, *, profile: str, engine: str, with_worker: bool) -> None:
-    argv, more = local_engine.program(one.argv)
-    if option(argv, "--headless") is not None:
-        if with_worker:
-            _refuse("--with-worker goes with the first host (--node 0): the others answer nobody")
-        # Its first host answers; this one only computes, and vLLM's own mechanism ends it with the first.
-        os.execvpe(argv[0], argv, engine_env(os.environ) | more | dict(one.environment))  # noqa: S606 - the plan's own command
-    running = Vllm(argv, log=log.resolve(), env=engine_env(os.environ) | more | dict(one.environment))
-    tenant = _consumer(profile, engine, running.model, running.slots) if with_worker else None
-    _keep(running, tenant, f"{running.url}/v1, model {running.model}, log {running.log}")
+def _was_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
-def _attached(url: str, name: str, *, profile: str, engine: str, slots: int, with_worker: bool) -> None:
-    env = dict(os.environ) | {"CHINWAG_MODEL_URL": url.rstrip("/").removesuffix("/v1") + "/v1"}
-    endpoint = ModelSettings.from_env(env).open_endpoint()
-    if with_worker and slots < 1:
-        _refuse("--attach with --with-worker wants --slots: how many requests that engine works on at once")
-    running = Attached(endpoint.url, model=name, api_key=endpoint.api_key)
-    tenant = _consumer(profile, engine, name, slots) if with_worker else None
-    _keep(running, tenant, f"{endpoint.url}, model {name}")
-
-
-def _consumer(profile: str, engine: str, model: str, slots: int) -> Consumer:
-    """What answers the profile's conversations, in the stack that the environment names or that runs here."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("CHINWAG_")}
-    return Consumer(profile=profile, engine=engine, model=model, slots=slots, env=kept | environment(os.environ))
-
-
-def _keep(running: Vllm | Attached, inner: Tenant | None, where: str) -> None:
-    began = time.monotonic()
-    progress = Progress(where, inner)
-    keeper = Keeper(running, progress, watch=Watch())
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        keeper.stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
-    try:
-        with progress:
-            keeper.run()
-    except EngineCannotStart as error:
-        _refuse(f"after {time.monotonic() - began:.0f} s: {error}")
-
-
-def _check_options(*, kv: str, port: int, attach: str) -> None:
-    if kv not in {"auto", "fp8"}:
-        _refuse(f"--kv takes auto or fp8, not {kv!r}")
+def _check_options(*, port: int, attach: str) -> None:
     if not 1 <= port <= 65535:
         _refuse(f"--port {port} is no port: a number from 1 to 65535")
     if attach and not attach.startswith(("http://", "https://")):
         _refuse(f"--attach {attach} is not an http(s) address")
-
-
-def _format(text: str | None) -> NumberFormat | None:
-    if text is None:
-        return None
-    known = {str(one): one for one in NumberFormat}
-    if text.strip().lower() not in known:
-        _refuse(f"--format takes {', '.join(known)}, not {text!r}")
-    return known[text.strip().lower()]
 
 
 def _refuse(line: str) -> NoReturn:

@@ -89,10 +89,13 @@ def _seats(plan: Plan) -> Text:
 def _facts(plan: Plan) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     m, speed, question = plan.memory, plan.speed, plan.question
-    if m.kv_per_token is None or m.pool_tokens is None or m.longest is None:
+    if m.kv_per_token is None or m.pool_tokens is None:
         table.add_row("KV", f"unknown (not published); {m.pool / 1e9:.1f} GB a GPU left for it")
     else:
-        table.add_row("KV", f"{m.kv_per_token:,} B a token; room for {m.pool_tokens:,} tokens of short talks, or one talk of {m.longest:,}")
+        table.add_row(
+            "KV",
+            f"{m.kv_per_token:,} B a token; room for {m.pool_tokens:,} tokens of short talks, or one talk of {'any length' if m.longest is None else f'{m.longest:,}'}",
+        )
         table.add_row("Warm talks", f"{plan.conversations:,} of {question.reply.tokens:,} tokens on the GPUs{_host_part(plan)}")
     if speed is not None:
         curve = ", ".join(f"{rate:,.0f} at {number}" for number, rate in speed.curve)
@@ -119,7 +122,7 @@ def _costs(plan: Plan) -> Group | Text:
         return Text("")
     own = ", ".join(f"${price:.2f} at {load:.0%}" for load, price in plan.cost.per_1000)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("hosted", "$/1,000", "own GPUs are cheaper"):
+    for name in ("hosted (*: the same model)", "$/1,000", "own GPUs are cheaper"):
         table.add_column(name, no_wrap=True)
     for rival in plan.cost.rivals:
         name = f"{'* ' if rival.same_model else ''}{rival.model.rsplit('/', 1)[-1]}, {rival.provider}"
@@ -127,7 +130,12 @@ def _costs(plan: Plan) -> Group | Text:
         if rival.break_even is not None and rival.replies_a_day is not None:
             when = f"from {rival.break_even:.0%} load ({rival.replies_a_day:,.0f} a day)"
         table.add_row(name if len(name) <= 38 else f"{name[:37]}…", f"{rival.per_1000:.2f}", when)
-    return Group(Text(f"\nCost of 1,000 replies: {own} load (${plan.cost.per_hour:.2f} an hour). * the same model"), table)
+    tokens = ", ".join(f"${price.tokens_in:.3f} and ${price.tokens_out:.2f} at {load:.0%}" for load, price in plan.cost.per_million)
+    said = (
+        f"\nCost of 1,000 replies: {own} load (${plan.cost.per_hour:.2f} an hour).\n"
+        f"A million tokens in (cached ones cost nothing) and out: {tokens} load."
+    )
+    return Group(Text(said), table)
 
 
 def _commands(plan: Plan) -> None:

@@ -75,6 +75,11 @@ def _order(profile: Profile) -> str:
 
 
 def _warn(profile: Profile) -> None:
+    if profile.engines_only:
+        sys.stderr.write(
+            f"look  {profile.name}: only engines' own workers take its work: while an engine is away nobody asks the next endpoint. Start a worker"
+            f" without an engine beside them: --queues reply.{profile.name},deliver\n"
+        )
     if profile.mute:
         bots = ", ".join(bot.name for bot in profile.mute)
         sys.stderr.write(

@@ -25,6 +25,7 @@ class Progress:
         self._task: TaskID | None = None
         self._began = time.monotonic()
         self._tenth: tuple[str, int] | None = None
+        self._serves = False
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +48,7 @@ class Progress:
     def ready(self, url: str) -> None:
         """Say where it answers."""
         self._end_bar()
+        self._serves = True
         self._line(f"Ready after {time.monotonic() - self._began:.0f} s: {self._where}")
         if self._inner is not None:
             self._inner.ready(url)
@@ -59,15 +61,17 @@ class Progress:
     def lost(self, reason: Reason, again_in_s: float) -> None:
         """Say why, and when it is started again."""
         self._end_bar()
+        self._serves = False
         self._line(f"Lost: {reason.words}; again in {again_in_s:.0f} s")
         if self._inner is not None:
             self._inner.lost(reason, again_in_s)
         self._began = time.monotonic()
 
     def leave(self) -> None:
-        """Say that what runs is waited for."""
+        """Say that what runs is waited for; where nothing serves nothing runs."""
         self._end_bar()
-        self._line("Ending: what runs is finished first")
+        if self._serves:
+            self._line("Ending: what runs is finished first")
         if self._inner is not None:
             self._inner.leave()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isinf
 from statistics import fmean, median
 
 from chinwag.compare.replay import Reply
@@ -23,9 +24,9 @@ class Figures:
     words: float | None
     first_token_ms: float | None
     total_ms: float | None
-    #: 95 of 100 replies were whole by then.
+    #: Of 100 turns 95 had their answer by then; None where more than 5 had none at all.
     slow_ms: float | None
-    #: Means of a reply.
+    #: Means of a reply, of those that the server counted.
     tokens_in: float | None
     tokens_cached: float | None
     tokens_out: float | None
@@ -36,10 +37,9 @@ class Figures:
 def of(replies: Sequence[Reply]) -> Figures:
     """Sum up one endpoint's replies."""
     seen = [reply for reply in replies if reply.text is not None]
-    timed = sorted(reply.total_ms for reply in replies if reply.total_ms is not None)
+    timed = [reply.total_ms for reply in replies if reply.total_ms is not None]
     first = [reply.first_token_ms for reply in replies if reply.first_token_ms is not None]
-    counted = [reply for reply in replies if reply.total_ms is not None]
-    costs = [reply.cost for reply in counted if reply.cost is not None]
+    usages = [reply.usage for reply in replies if reply.usage is not None]
     return Figures(
         endpoint=replies[0].endpoint,
         model=replies[0].model,
@@ -49,10 +49,27 @@ def of(replies: Sequence[Reply]) -> Figures:
         words=fmean(len((reply.text or "").split()) for reply in seen) if seen else None,
         first_token_ms=median(first) if first else None,
         total_ms=median(timed) if timed else None,
-        slow_ms=timed[min(len(timed) - 1, int(len(timed) * 0.95))] if timed else None,
-        tokens_in=fmean(reply.usage.tokens_in for reply in counted) if counted else None,
-        tokens_cached=fmean(reply.usage.tokens_cached for reply in counted) if counted else None,
-        tokens_out=fmean(reply.usage.tokens_out for reply in counted) if counted else None,
-        # What was paid for and could not be shown is paid for all the same: a thousand replies are a thousand that people saw.
-        cost_per_1000=1000 * sum(costs) / len(seen) if costs and seen and len(costs) == len(counted) else None,
+        slow_ms=_slow(replies),
+        tokens_in=fmean(usage.tokens_in for usage in usages) if usages else None,
+        tokens_cached=fmean(usage.tokens_cached for usage in usages) if usages else None,
+        tokens_out=fmean(usage.tokens_out for usage in usages) if usages else None,
+        cost_per_1000=_cost_per_1000(replies),
     )
+
+
+def _slow(replies: Sequence[Reply]) -> float | None:
+    """Who waited in vain waited for ever: an endpoint does not get faster by answering fewer."""
+    waited = sorted(reply.total_ms if reply.text is not None and reply.total_ms is not None else inf for reply in replies)
+    slow = waited[min(len(waited) - 1, int(len(waited) * 0.95))]
+    return None if isinf(slow) else slow
+
+
+def _cost_per_1000(replies: Sequence[Reply]) -> float | None:
+    """What was paid for and could not be shown is paid for all the same: a thousand replies are a thousand that people saw.
+
+    A reply that was cut has no count, and so no part in either: it would make an endpoint that is too slow look cheap.
+    """
+    counted = [reply for reply in replies if reply.usage is not None]
+    costs = [reply.cost for reply in counted if reply.cost is not None]
+    seen = sum(reply.text is not None for reply in counted)
+    return 1000 * sum(costs) / seen if seen and len(costs) == len(counted) else None

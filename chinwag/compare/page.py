@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -27,27 +27,26 @@ def html(rows: Sequence[Sequence[Reply]], figures: Sequence[Figures], *, source:
     return template.render(rows=rows, figures=figures, longest=longest, source=source, at=at)
 
 
-def jsonl(rows: Sequence[Sequence[Reply]]) -> Iterator[str]:
-    """One line a reply, in the order of the turns."""
-    for row in rows:
-        for reply in row:
-            line = {
-                "custom_id": reply.turn.talk,
-                "turn": reply.turn.number,
-                "asked": reply.turn.asked,
-                "recorded": reply.turn.recorded,
-                "endpoint": reply.endpoint,
-                "model": reply.model,
-                "answer": reply.text,
-                "fault": reply.fault,
-                "first_token_ms": reply.first_token_ms,
-                "total_ms": reply.total_ms,
-                "tokens_in": reply.usage.tokens_in,
-                "tokens_cached": reply.usage.tokens_cached,
-                "tokens_out": reply.usage.tokens_out,
-                "cost": reply.cost,
-            }
-            yield msgspec.json.encode(line).decode() + "\n"
+def line(reply: Reply) -> str:
+    """A reply as a line of JSON."""
+    usage = reply.usage
+    said = {
+        "custom_id": reply.turn.talk,
+        "turn": reply.turn.number,
+        "asked": reply.turn.asked,
+        "recorded": reply.turn.recorded,
+        "endpoint": reply.endpoint,
+        "model": reply.model,
+        "answer": reply.text,
+        "fault": reply.fault,
+        "first_token_ms": reply.first_token_ms,
+        "total_ms": reply.total_ms,
+        "tokens_in": usage and usage.tokens_in,
+        "tokens_cached": usage and usage.tokens_cached,
+        "tokens_out": usage and usage.tokens_out,
+        "cost": reply.cost,
+    }
+    return msgspec.json.encode(said).decode() + "\n"
 
 
 def table(figures: Iterable[Figures]) -> list[tuple[str, ...]]:

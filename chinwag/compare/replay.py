@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from chinwag.compare.talks import Turn
 from inference.answer_guard import check
 from inference.client import ModelClient
-from inference.errors import AnswerCut, GarbageAnswer, InferenceError
+from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelUnavailable
 from inference.prompt_style import for_endpoint
 from inference.types import Usage
 from inference.usage import cost_of
+
+#: Between two tries of a server that is full or away: twice as long each time, at most this.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How each turn is asked."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    #: How long a turn waits for a server that is full or away.
+    patience_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,62 +42,77 @@ class Reply:
     text: str | None
     #: Why there is no text, or that it is not whole.
     fault: str | None = None
-    usage: Usage = field(default_factory=Usage)
+    #: As the server counted; None where it did not come to that.
+    usage: Usage | None = None
     first_token_ms: float | None = None
+    #: To the last word, also of one that was cut.
     total_ms: float | None = None
     #: In USD; None where the endpoint has no price.
     cost: float | None = None
 
 
 def replay(
-    turns: Sequence[Turn],
-    clients: Sequence[ModelClient],
-    *,
-    parallel: int,
-    max_tokens: int,
-    temperature: float,
-    top_p: float,
-    told: Callable[[], None],
+    turns: Sequence[Turn], clients: Sequence[ModelClient], asking: Asking, *, parallel: int, told: Callable[[Reply], None]
 ) -> list[list[Reply]]:
-    """Return for each turn the replies in the order of the clients. `told` is called after each reply.
+    """Return for each turn the replies in the order of the clients. `told` is called with each reply as it comes.
 
     parallel: how many calls each endpoint gets at once.
     """
-
-    def ask(client: ModelClient, turn: Turn) -> Reply:
-        return _ask(client, turn, max_tokens=max_tokens, temperature=temperature, top_p=top_p)
-
     found: list[list[Reply | None]] = [[None] * len(clients) for _ in turns]
     pools = [ThreadPoolExecutor(max_workers=parallel, thread_name_prefix=client.endpoint.name) for client in clients]
     try:
-        places = {
-            pools[column].submit(ask, client, turn): (row, column)
-            for row, turn in enumerate(turns)
-            for column, client in enumerate(clients)
-        }
+        asks = [partial(_ask, _Server(client, asking.patience_s), asking) for client in clients]
+        places = {pools[column].submit(ask, turn): (row, column) for row, turn in enumerate(turns) for column, ask in enumerate(asks)}
         for done in as_completed(places):
             row, column = places[done]
-            found[row][column] = done.result()
-            told()
+            reply = found[row][column] = done.result()
+            told(reply)
     finally:
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
     return [[reply for reply in row if reply is not None] for row in found]
 
 
-def _ask(client: ModelClient, turn: Turn, *, max_tokens: int, temperature: float, top_p: float) -> Reply:
-    endpoint = client.endpoint
+class _Server:
+    """An endpoint and whether it is worth waiting for: once a turn waited in vain the others do not, until it answers again."""
+
+    def __init__(self, client: ModelClient, patience_s: float) -> None:
+        self.client = client
+        self.answers = True
+        self._patience_s = patience_s
+
+    def wait(self, *, since: float, tries: int) -> bool:
+        """Wait a little before a turn's next try; False where it is not to be asked again."""
+        pause_s = min(_FIRST_PAUSE_S * 2 ** (tries - 1), _LONGEST_PAUSE_S)
+        self.answers = self.answers and time.monotonic() + pause_s < since + self._patience_s
+        if self.answers:
+            time.sleep(pause_s)
+        return self.answers
+
+
+def _ask(server: _Server, asking: Asking, turn: Turn) -> Reply:
+    endpoint = server.client.endpoint
     messages = for_endpoint(turn.messages, endpoint.traits)
 
     def reply(**values: object) -> Reply:
         return Reply(turn=turn, endpoint=endpoint.name, model=endpoint.model, **values)  # pyright: ignore[reportArgumentType] - Reply's own fields
 
-    try:
-        answer = client.chat(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p)
-    except AnswerCut as error:
-        return reply(text=error.text, fault="cut off: the time for an answer was over")
-    except InferenceError as error:
-        return reply(text=None, fault=str(error))
+    since, tries = time.monotonic(), 0
+    while True:
+        began, tries = time.monotonic(), tries + 1
+        try:
+            answer = server.client.chat(messages, max_tokens=asking.max_tokens, temperature=asking.temperature, top_p=asking.top_p)
+        except AnswerCut as error:
+            server.answers, took_ms = True, (time.monotonic() - began) * 1000
+            return reply(text=error.text, fault="cut off: the time for an answer was over", total_ms=took_ms)
+        except ModelUnavailable as error:
+            if not server.wait(since=since, tries=tries):
+                return reply(text=None, fault=str(error))
+        except InferenceError as error:
+            return reply(text=None, fault=str(error))
+        else:
+            break
+    server.answers = True
     figures = {
         "usage": answer.usage,
         "first_token_ms": answer.first_token_ms,

@@ -28,6 +28,7 @@ SETTINGS = {
     "CHINWAG_MODEL_SILENCE_S": "30",
     "CHINWAG_MODEL_TOTAL_S": "150",
 }
+_KNOWN = {"", "default", "tiny"}
 _NAME = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -72,8 +73,9 @@ def prepare(settings: LocalSettings, report: Report, logs: Path) -> Checkpoint:
     if model.fetched:
         report.done("Download", f"{model.path.name}, kept in {model.path.parent}", time.monotonic() - began)
     facts = model.path.stat()
-    # Another file of the same name is another model.
-    folder = settings.cache / "engine" / f"{model.path.stem}-{facts.st_size:x}"
+    # A file of the person's own may be replaced by another of the same name and even size; the known ones never change.
+    changed = "" if settings.model in _KNOWN else f"-{facts.st_mtime_ns:x}"
+    folder = settings.cache / "engine" / f"{model.path.stem}-{facts.st_size:x}{changed}"
     if not (folder / "config.json").is_file():
         report.line(f"{'Convert':<14}{model.path.name} for vLLM, once; about a minute")
         command = [str(venv() / "bin" / "python"), str(ROOT / "chinwag" / "local" / "convert.py"), str(model.path), str(folder)]
@@ -99,7 +101,7 @@ def command(checkpoint: Checkpoint, *, port: int) -> list[str]:
 
 
 def program(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """A plan's command with the vLLM that is there: the one on the path, else the CPU's own environment; and what that wants to be told."""
+    """A command with the vLLM that is there: the one on the path, else the CPU's own environment; and what that wants to be told."""
     own = venv() / "bin" / "vllm"
     if argv[0] != "vllm" or shutil.which("vllm") or not own.exists():
         return list(argv), {}
@@ -120,7 +122,7 @@ def cpu_env() -> dict[str, str]:
 
 def _folder(settings: LocalSettings) -> Path | None:
     """The folder that MODEL= names, if it does."""
-    if settings.model in {"", "default", "tiny"} or settings.model.startswith("hf:"):
+    if settings.model in _KNOWN or settings.model.startswith("hf:"):
         return None
     path = Path(settings.model).expanduser().resolve()
     return path if path.is_dir() else None

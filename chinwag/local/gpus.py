@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from inference.plan.gpus import PER_HOST, kinds
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 _ASK_S = 10.0
+_MEMORY = re.compile(r"\b(\d+) ?gb\b")
+#: A name's round number of the memory against the exact one: 80 GB are 85. Below, it is a smaller GPU of the same name.
+_LEAST_MEMORY = 0.85
 
 
 def names(driver: Path = _DRIVER) -> list[str]:
@@ -91,4 +95,8 @@ def largest(text: str, models: Iterable[Model]) -> Plan | None:
 
 def _kind(name: str) -> str | None:
     words = f" {name.lower().replace('-', ' ')} "
-    return next((key for key in kinds() if f" {key.replace('-', ' ')} " in words), None)
+    found = next((kind for key, kind in kinds().items() if f" {key.replace('-', ' ')} " in words), None)
+    memory = _MEMORY.search(words)
+    if found is None or (memory and int(memory[1]) < _LEAST_MEMORY * found.memory_gb):
+        return None
+    return found.key

@@ -28,6 +28,9 @@ from chinwag.local.settings import ROOT, LocalSettings
 from chinwag.local.supervisor import Part, Supervisor
 from inference.engines.asking import Asking
 from inference.engines.loading import Tail, step_of
+from inference.errors import BadModelSetting
+from inference.settings import ModelSettings
+from workers.gpu import is_ours
 
 _HOST = "127.0.0.1"
 _DISK_BYTES = 300_000_000
@@ -45,7 +48,7 @@ class Stack:
         self.supervisor = Supervisor(report)
         #: The CHINWAG_ variables of every process.
         self.variables: dict[str, str] = {key: value for key, value in (env or {}).items() if key.startswith("CHINWAG_")}
-        self._inherited = {key: value for key, value in (env or os.environ).items() if not key.startswith("CHINWAG_")}
+        self._inherited = {key: value for key, value in (env or os.environ).items() if not is_ours(key)}
         self.port = settings.port
         self.platform_url = ""
         self.model_line = ""
@@ -270,6 +273,15 @@ class Stack:
         else:
             self.report.done("Chat model", f"{name} at {url}", time.monotonic() - began)
             self.model_line = f"{name} at {url} answers."
+        try:
+            leaves_house = ModelSettings.from_env(self.variables).open_endpoint().leaves_house
+        except BadModelSetting as error:
+            raise CannotStart(str(error)) from error
+        if leaves_house:
+            self.model_line += (
+                " Words leave the house on the way there: only bots that let them are answered (chinwag bot set demo --data-may-leave);"
+                " if that server is yours, CHINWAG_MODEL_LEAVES_HOUSE=no says so."
+            )
 
     def _await(self, what: str, part: Part, how: str, began: float) -> None:
         try:

@@ -16,6 +16,9 @@ _ASK_S = 3.0
 TOKEN_S = 20.0
 #: In place of a status: connected, and no answer in time.
 SILENT = -1
+#: Statuses of a server that will never answer such a request: no key or a wrong one; no chat, or no such model.
+KEYLESS = (401, 403)
+REFUSED = (400, 404, *KEYLESS)
 _MOST_BYTES = 4 * 1024 * 1024
 _FIGURE = re.compile(r"^((?:vllm|llamacpp):\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 #: What makes no sense as a sum over label values, or says only since when it is counted.

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inference.engines.asking import TOKEN_S, Asking
+from inference.engines.asking import KEYLESS, REFUSED, TOKEN_S, Asking
 from inference.engines.base import Reason, Step
-
-_KEYLESS = (401, 403)
-_REFUSED = (400, 404, *_KEYLESS)
 
 
 class Attached:
@@ -43,16 +40,16 @@ class Attached:
 
     def alive(self) -> bool:
         """Whether it is worth asking further: one that never answered may be loading; one that refuses us will go on to."""
-        if self._status in _REFUSED:
+        if self._status in REFUSED:
             return False
         # vLLM's front says 503 when the engine behind it is dead. Silence is judged by the next token.
         return not self._served or self._asking.health() not in {0, 500, 503}
 
     def reason(self) -> Reason:
         """Why it does not serve us."""
-        if self._status in _KEYLESS:
+        if self._status in KEYLESS:
             return Reason(words=f"{self._url} wants a key that it was not given: name its file with CHINWAG_MODEL_KEY_FILE", lasting=True)
-        if self._status in _REFUSED:
+        if self._status in REFUSED:
             named = ", ".join(self._asking.models()[1]) or "none"
             return Reason(words=f"{self._url} does not chat as {self.model}: its models are {named}; name one with --name", lasting=True)
         return Reason(words=f"{self._url} cannot be reached", known=False)

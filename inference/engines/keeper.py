@@ -5,9 +5,11 @@ Guarantee: whoever lives on the engine hears that it is lost before it is starte
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from threading import Event
+from types import FrameType
 from typing import Protocol
 
 from inference.engines.asking import work_done
@@ -72,6 +74,24 @@ class Watch:
     grace_s: float = 45.0
 
 
+def keep(engine: Engine, tenant: Tenant, *, watch: Watch | None = None) -> None:
+    """Keep an engine and its tenant up until a signal tells to stop. Raises EngineCannotStart when starting it again would help nothing."""
+    keeper = Keeper(engine, tenant, watch=watch)
+    stop_on_signals(keeper.stopping)
+    keeper.run()
+
+
+def stop_on_signals(stopping: Event) -> None:
+    """Set the event at SIGTERM, at Ctrl-C, and when the terminal goes, unless that was to be outlived (nohup)."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
 class Keeper:
     """One engine and its tenant. `run` is the whole life; another thread or a signal sets `stopping`."""
 
@@ -89,7 +109,8 @@ class Keeper:
                 if self.stopping.is_set():
                     break
                 self._engine.stop(0)
-                if reason.lasting or (reason.known and not self._has_served):
+                # One that served can serve again: what its log says of odd requests is no reason to give up.
+                if not served_s and (reason.lasting or (reason.known and not self._has_served)):
                     raise EngineCannotStart(reason.words)
                 pause = self._pauses.after(served_s)
                 self._tenant.lost(reason, pause)
@@ -139,9 +160,12 @@ class Keeper:
             # A busy engine proves by its figures that it works; an idle one, or one that hangs, by a token.
             if time.monotonic() - seen_at < self._watch.probe_s:
                 continue
-            figures = work_done(self._engine.metrics())
-            if figures > done or self._engine.ready():
+            if (figures := work_done(self._engine.metrics())) > done:
                 done, seen_at, silent = figures, time.monotonic(), 0
+                continue
+            if self._engine.ready():
+                # The token asked for is in the figures too, and is no work.
+                done, seen_at, silent = work_done(self._engine.metrics()), time.monotonic(), 0
                 continue
             silent += 1
             if silent >= _MOST_SILENT_PROBES:

@@ -1,6 +1,7 @@
 """llama.cpp's own HTTP server as the chat engine: `python -m inference.engines.llamacpp --model FILE --alias NAME --port P`.
 
-The only file that imports xllamacpp. The engine lives in this process and ends with it; a broken model file ends it with code 2 and one line.
+The only file that imports xllamacpp. The server lives in that process and ends with it; a broken model file ends it with code 2 and one line.
+`LlamaCpp` is the engine that keeps such a process.
 """
 
 from __future__ import annotations
@@ -13,14 +14,21 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from inference.engines.asking import Asking, wait_idle
-from inference.engines.base import Reason, Step
+from inference.engines.asking import TOKEN_S
+from inference.engines.base import Reason
+from inference.engines.process import EngineProcess
 from inference.errors import EngineFailed
 
+#: Requests at once: more would only share a few cores and one context.
+SLOTS = 4
+_HOST = "127.0.0.1"
+_PROGRAM = "python -m inference.engines.llamacpp"
+#: The exit code of what a further start would meet too.
+_REFUSED = 2
 _MAGIC = b"GGUF"
 #: llama.cpp's scale; 2 and below: errors and warnings. Above, it writes about requests.
 _QUIET = 2
@@ -34,93 +42,86 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-class LlamaCpp:
-    """One model in llama.cpp's server, on loopback; an Engine."""
+class LlamaCpp(EngineProcess):
+    """llama.cpp's server on a model file, as a child process of this Python."""
 
-    def __init__(self, model: Path, *, alias: str, port: int = 0, threads: int = 0, context: int = 8192, slots: int = 4) -> None:
-        self._model = model
-        self._alias = alias
-        self._port = port
+    def __init__(
+        self,
+        model: Path,
+        *,
+        alias: str,
+        port: int,
+        log: Path,
+        env: Mapping[str, str],
+        more: Sequence[str] = (),
+        token_s: float = TOKEN_S,
+    ) -> None:
+        """`more` are further options of this module's command line."""
+        super().__init__(
+            command_of(model, alias=alias, port=port, more=more),
+            url=f"http://{_HOST}:{port}",
+            model=alias,
+            slots=SLOTS,
+            log=log,
+            env=env,
+            token_s=token_s,
+        )
+
+    def read_end(self, said: str, code: int | None, *, served: bool) -> Reason:
+        """Why it ended: with code 2 its last line says what a further start would meet too."""
+        last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+        if code == _REFUSED and not served and last:
+            # A port may be free again.
+            return Reason(words=last.removeprefix(f"{_PROGRAM}: error: ")[:300], lasting="couldn't bind" not in last)
+        return Reason(words=f"llama.cpp ended with code {code}", known=False)
+
+
+def command_of(model: Path, *, alias: str, port: int, more: Sequence[str] = ()) -> list[str]:
+    """What serves a model file on loopback."""
+    return [sys.executable, "-m", "inference.engines.llamacpp", "--model", str(model), "--alias", alias, "--port", str(port), *more]
+
+
+def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) -> Any:
+    """Load the model in this process and return the server, which ends with its last reference. Raises EngineFailed when it cannot."""
+    _look_at(model)
+    try:
+        xllamacpp: Any = importlib.import_module("xllamacpp")
+    except ImportError as error:
+        raise EngineFailed("the package xllamacpp is not installed here: make install") from error
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(model)
+    parameters.model_alias = {alias}
+    parameters.n_ctx = context
+    parameters.n_parallel = SLOTS
+    # All slots share the context: one long conversation may take what the others leave.
+    parameters.kv_unified = True
+    parameters.port = port
+    parameters.hostnames = [_HOST]
+    parameters.endpoint_metrics = True
+    parameters.ui = False
+    # No web page of another origin may talk to it through the operator's browser.
+    parameters.cors_origins = ""
+    parameters.cache_ram_mib = 64
+    parameters.verbosity = _QUIET
+    for pool in (parameters.cpuparams, parameters.cpuparams_batch):
         # One thread fewer than cores: with as many as busy cores it takes 63 s for what one does in 2 s.
-        self._threads = threads or max(1, usable_cores() - 1)
-        self._context = context
-        self._slots = slots
-        self._server: Any = None
-        self._asking: Asking | None = None
+        pool.n_threads = threads or max(1, usable_cores() - 1)
+        # Waiting threads sleep instead of spinning.
+        pool.poll = 0
+    try:
+        return xllamacpp.Server(parameters)
+    except (RuntimeError, ValueError) as error:
+        raise EngineFailed(f"{model}: llama.cpp cannot serve it") from error
 
-    def start(self) -> str:
-        """Load the model and return the base address, without /v1. Raises EngineFailed when it cannot."""
-        self._look_at_file()
-        try:
-            xllamacpp: Any = importlib.import_module("xllamacpp")
-        except ImportError as error:
-            raise EngineFailed("the package xllamacpp is not installed here: make install") from error
-        try:
-            self._server = xllamacpp.Server(self._parameters(xllamacpp))
-        except (RuntimeError, ValueError) as error:
-            raise EngineFailed(f"{self._model}: llama.cpp cannot serve it") from error
-        url = str(self._server.listening_address).rstrip("/")
-        self._asking = Asking(url)
-        return url
 
-    def step(self) -> Step | None:
-        """Nothing: start returns when all is loaded."""
-        return None
-
-    def ready(self) -> bool:
-        """Whether a request would be answered now: one token is asked for, since a health page alone is no proof."""
-        return self._asking is not None and self._asking.one_token(self._alias, timeout_s=30.0) == 200
-
-    def alive(self) -> bool:
-        """Whether the server in this process listens."""
-        return self._asking is not None and self._asking.health() != 0
-
-    def reason(self) -> Reason:
-        """Why it does not serve; its threads live and die with this process."""
-        return Reason(words="llama.cpp does not answer", known=False)
-
-    def drain(self, timeout_s: float) -> bool:
-        """Wait until no request is running; return whether that came in time."""
-        return wait_idle(self.metrics, timeout_s)
-
-    def stop(self, grace_s: float) -> None:
-        """Wait for what runs: llama.cpp has no stop method, its threads end with this process."""
-        self.drain(grace_s)
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return llama.cpp's own figures by name; none while it is not ready."""
-        return self._asking.metrics() if self._asking is not None else {}
-
-    def _look_at_file(self) -> None:
-        try:
-            with self._model.open("rb") as file:
-                magic = file.read(len(_MAGIC))
-        except OSError as error:
-            raise EngineFailed(f"{self._model}: the model file cannot be read ({error.strerror})") from error
-        if magic != _MAGIC:
-            raise EngineFailed(f"{self._model}: this is no model file in GGUF form")
-
-    def _parameters(self, xllamacpp: Any) -> Any:
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(self._model)
-        parameters.model_alias = {self._alias}
-        parameters.n_ctx = self._context
-        parameters.n_parallel = self._slots
-        # All slots share the context: one long conversation may take what the others leave.
-        parameters.kv_unified = True
-        parameters.port = self._port
-        parameters.hostnames = ["127.0.0.1"]
-        parameters.endpoint_metrics = True
-        parameters.ui = False
-        # No web page of another origin may talk to it through the operator's browser.
-        parameters.cors_origins = ""
-        parameters.cache_ram_mib = 64
-        parameters.verbosity = _QUIET
-        for pool in (parameters.cpuparams, parameters.cpuparams_batch):
-            pool.n_threads = self._threads
-            # Waiting threads sleep instead of spinning.
-            pool.poll = 0
-        return parameters
+def _look_at(model: Path) -> None:
+    try:
+        with model.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise EngineFailed(f"{model}: the model file cannot be read ({error.strerror})") from error
+    if magic != _MAGIC:
+        raise EngineFailed(f"{model}: this is no model file in GGUF form")
 
 
 @contextlib.contextmanager
@@ -150,7 +151,7 @@ def _quit(_number: int, _frame: object) -> None:
 
 def main() -> None:
     """Serve the model until SIGTERM; exit code 2 and one line when it cannot be served."""
-    parser = argparse.ArgumentParser(prog="python -m inference.engines.llamacpp", description="Serves a GGUF model on loopback.")
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Serves a GGUF model on loopback.")
     parser.add_argument("--model", type=Path, required=True, help="the GGUF file")
     parser.add_argument("--alias", required=True, help="the model's name for requests")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
@@ -159,18 +160,17 @@ def main() -> None:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _quit)
     signal.signal(signal.SIGINT, _quit)
-    engine = LlamaCpp(given.model, alias=given.alias, port=given.port, threads=given.threads, context=given.ctx)
     try:
         with tempfile.TemporaryFile() as said, _stderr_into(said):
             try:
-                url = engine.start()
+                server = _serve(given.model, alias=given.alias, port=given.port, threads=given.threads, context=given.ctx)
             except EngineFailed as error:
                 raise EngineFailed(f"{error}{_reason(said)}") from error
     except EngineFailed as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
         # Not sys.exit: threads of a half-started engine must not keep the process.
-        os._exit(2)
-    print(f"Listening on {url}", flush=True)  # noqa: T201 - whoever started it reads this line
+        os._exit(_REFUSED)
+    print(f"Listening on {str(server.listening_address).rstrip('/')}", flush=True)  # noqa: T201 - whoever started it reads this line
     while True:
         signal.pause()
 

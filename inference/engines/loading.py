@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +34,8 @@ _LINES: tuple[tuple[re.Pattern[str], _Read], ...] = (
     (re.compile(r"init engine .* took ([\d.]+)"), lambda m: Step(words=f"engine made in {float(m[1]):.0f} s")),
     (re.compile(r"Application startup complete"), lambda _: Step(words="asking for a first token")),
 )
-_KV_TOKENS = re.compile(r"\wPU KV cache size: ([\d,]+) tokens")
+#: The end of a log is enough, and no log is read whole that grew for weeks.
+_END_BYTES = 400_000
 
 
 def step_of(line: str) -> Step | None:
@@ -45,10 +47,14 @@ def step_of(line: str) -> Step | None:
     return None
 
 
-def kv_tokens(log: str) -> int | None:
-    """How many tokens of conversations the started engine holds, by its own log; summed over data-parallel ranks."""
-    found = [int(tokens.replace(",", "")) for tokens in _KV_TOKENS.findall(log)]
-    return sum(found) if found else None
+def end_of(path: Path) -> str:
+    """The end of a log; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 class Tail:

@@ -11,14 +11,19 @@ from collections.abc import Callable, Sequence
 from inference.engines.base import Reason
 
 _Words = Callable[[re.Match[str], "Command"], str]
-#: The end of a log is enough, and no log is read whole that grew for weeks.
-_MOST_CHARS = 400_000
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 #: What vLLM puts before each line of a process. Only what it calls an error counts, and what comes without a level: tracebacks, and argparse.
 _PREFIX = re.compile(r"^(?:\([^()\n]*pid=\d+\) ?)?(?:(DEBUG|INFO|WARNING)\b.*|ERROR [\d:\- ]+\[[\w./]+:\d+\] ?)?", re.MULTILINE)
 _ERROR_LINE = re.compile(r"^(?:[\w.]+\.)?([A-Z]\w*(?:Error|Exception|Interrupt)): (.{1,300})", re.MULTILINE)
 #: Says only that another line says it.
-_EMPTY_WORDS = ("Engine core initialization failed", "WorkerProc initialization failed", "Executor failed")
+_EMPTY_WORDS = (
+    "Engine core initialization failed",
+    "WorkerProc initialization failed",
+    "Executor failed",
+    "EngineCore encountered an issue",
+)
+#: vLLM's own short forms.
+_SHORT = {"-dp": "--data-parallel-size", "-tp": "--tensor-parallel-size", "-pp": "--pipeline-parallel-size"}
 
 
 class Command:
@@ -38,15 +43,19 @@ class Command:
 
 
 def option(arguments: Sequence[str], name: str) -> str | None:
-    """The value of an option in either form, `--port 1` or `--port=1`, with underscores or hyphens; an option without a value gives ""."""
+    """The value of an option in either form, `--port 1` or `--port=1`; one without a value gives "", and of several the last counts."""
+    found: str | None = None
     for n, argument in enumerate(arguments):
         key, equals, value = argument.partition("=")
-        if key.startswith("--") and key.replace("_", "-") == name:
-            if equals:
-                return value
+        if spelt(key) == name:
             following = arguments[n + 1] if n + 1 < len(arguments) else ""
-            return "" if following.startswith("--") else following
-    return None
+            found = value if equals else "" if following.startswith("--") else following
+    return found
+
+
+def spelt(key: str) -> str:
+    """The one name of an option that may be written with underscores, or short."""
+    return key.replace("_", "-") if key.startswith("--") else _SHORT.get(key, key)
 
 
 def model_of(arguments: Sequence[str]) -> str | None:
@@ -120,11 +129,15 @@ _TABLE: tuple[tuple[str, bool, _Words], ...] = (
 _COMPILED = tuple((re.compile(pattern), lasting, words) for pattern, lasting, words in _TABLE)
 
 
-def reason_of(log: str, command: Sequence[str], *, code: int | None = None) -> Reason:
-    """Say why the engine did not start, or died, in one line without its stack traces; `code` is its exit code."""
-    text = _PREFIX.sub("", _COLOUR.sub("", log[-_MOST_CHARS:]))
+def reason_of(log: str, command: Sequence[str], *, code: int | None = None, served: bool = False) -> Reason:
+    """Say why the engine did not start, or died, in one line without its stack traces; `code` is its exit code.
+
+    After it has served, its log holds the errors of weeks, of odd requests too: none of them says for certain why it ended, and what they quote
+    may be a person's.
+    """
+    text = _PREFIX.sub("", _COLOUR.sub("", log))
     asked = Command(command)
-    for pattern, lasting, words in _COMPILED:
+    for pattern, lasting, words in () if served else _COMPILED:
         found = pattern.search(text)
         if found:
             return Reason(words=words(found, asked), lasting=lasting)
@@ -133,7 +146,11 @@ def reason_of(log: str, command: Sequence[str], *, code: int | None = None) -> R
         return Reason(words="the engine was killed (SIGKILL): look for the kernel's out-of-memory killer in dmesg", known=False)
     if code in {-11, -6, -7, -4}:
         return Reason(words=f"the engine crashed (signal {-code})", known=False)
-    errors = [f"{name}: {said.strip()}" for name, said in _ERROR_LINE.findall(text) if not said.startswith(_EMPTY_WORDS)]
-    last = errors[0] if errors else next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
-    ended = "ended" if code is None else f"ended with code {code}"
-    return Reason(words=f"the engine {ended}: {last[:300]}", known=False)
+    errors = [(name, said.strip()) for name, said in _ERROR_LINE.findall(text) if not said.startswith(_EMPTY_WORDS)]
+    if served:
+        last = f"the last error of its log is {errors[-1][0]}" if errors else "its log may say why"
+    elif errors:
+        last = ": ".join(errors[0])
+    else:
+        last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+    return Reason(words=f"the engine ended{'' if code is None else f' with code {code}'}: {last[:300]}", known=False)

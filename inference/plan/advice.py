@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from inference.catalog import Weights
 from inference.plan import words
@@ -18,9 +18,9 @@ _MOST_HOSTS = 16
 
 
 def advise(task: Task, failed: Trial) -> tuple[Advice, ...]:
-    """Return changes with which it fits: fewer bits, a smaller cache, a shorter context, free layouts, more GPUs, larger ones."""
+    """Return changes with which it fits: another format, a smaller cache, a shorter context, free layouts, more GPUs, larger ones."""
     return (
-        *_fewer_bits(task, failed),
+        *(_other_ways(task, failed) if failed.unable else _fewer_bits(task, failed)),
         *_cheaper_cache(task, failed),
         *_other_layout(task, failed),
         *_more(task, failed),
@@ -36,14 +36,54 @@ def _fits(task: Task, weights: Weights) -> Trial | None:
     return trial if trial.fits else None
 
 
+def _others(task: Task, failed: Trial) -> list[Weights]:
+    """Return the file sets that can be had beside the one that failed."""
+    rows = [weights for weights in most_bits_first(task.model) if weights.format is not failed.weights.format]
+    return [weights for weights in rows if weights.repo or task.model.kind != "open"]
+
+
 def _fewer_bits(task: Task, failed: Trial) -> Iterator[Advice]:
-    for weights in most_bits_first(task.model):
-        if weights.format is failed.weights.format or (task.model.kind == "open" and not weights.repo):
-            continue
+    for weights in _others(task, failed):
         if weights.size_gb < failed.weights.size_gb and (trial := _fits(task, weights)):
-            yield Advice(
-                options=f"--format {weights.format}", text=f"{weights.format} weights ({weights.size_gb:g} GB) fit: {words.room(trial)}"
-            )
+            yield Advice(options=f"--format {weights.format}", text=f"{_of(weights)} fit: {words.room(trial)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """A question near the asked one."""
+
+    options: str
+    task: Task
+    weights: Weights
+
+
+def _ways(task: Task, failed: Trial) -> list[_Way]:
+    """Return the question as it was asked, and, where these GPUs can never run that, with the formats and caches that they may run."""
+    found = [_Way(options="", task=task, weights=failed.weights)]
+    if failed.unable is None:
+        return found
+    plain = replace(task, question=replace(task.question, kv="auto"))
+    asked_format = task.question.format is not None
+    for weights in (failed.weights, *_others(task, failed)):
+        option = f"--format {weights.format}" if asked_format and weights is not failed.weights else ""
+        if option:
+            found.append(_Way(options=option, task=task, weights=weights))
+        if task.question.kv != "auto":
+            found.append(_Way(options=f"{option} --kv auto".strip(), task=plain, weights=weights))
+    return found
+
+
+def _other_ways(task: Task, failed: Trial) -> Iterator[Advice]:
+    told: set[str] = set()
+    for way in _ways(task, failed):
+        if way.options not in {"", *told} and (trial := _fits(way.task, way.weights)):
+            told.add(way.options)
+            cache = "" if way.task is task else " with a bf16 KV cache"
+            yield Advice(options=way.options, text=f"{_of(way.weights)} fit{cache}: {words.room(trial)}")
+
+
+def _of(weights: Weights) -> str:
+    return f"{weights.format} weights ({weights.size_gb:g} GB)"
 
 
 def _cheaper_cache(task: Task, failed: Trial) -> Iterator[Advice]:
@@ -65,8 +105,11 @@ def _shorter(task: Task, weights: Weights) -> int | None:
         return _fits(replace(task, question=replace(task.question, context=steps * _SHORTEST)), weights) is not None
 
     context = task.question.context or DEFAULT_CONTEXT
-    low, high = 0, -(-context // _SHORTEST)
-    if high <= 1 or not holds(1):
+    high = -(-context // _SHORTEST)
+    # The reply that was asked for must have room, too.
+    reply = task.question.reply
+    low = (reply.tokens_out + (1 if reply.may_be_cut else reply.tokens_in) - 1) // _SHORTEST
+    if high <= low + 1 or not holds(low + 1):
         return None
     while high - low > 1:
         middle = (low + high) // 2
@@ -90,9 +133,11 @@ def _more(task: Task, failed: Trial) -> Iterator[Advice]:
     sizes = [Gpus(kind=task.gpus.kind, hosts=1, per_host=number) for number in (1, 2, 4, PER_HOST)]
     sizes += [Gpus(kind=task.gpus.kind, hosts=hosts, per_host=PER_HOST) for hosts in range(2, _MOST_HOSTS + 1)]
     for gpus in sizes:
-        if gpus.count > task.gpus.count and (trial := _fits(replace(_free(task), gpus=gpus), failed.weights)):
-            yield Advice(options=f"--gpus {gpus.text}", text=f"{gpus.count} of them fit as {trial.layout.text}: {words.room(trial)}")
-            return
+        for way in _ways(task, failed) if gpus.count > task.gpus.count else ():
+            if trial := _fits(replace(_free(way.task), gpus=gpus), way.weights):
+                options = f"{way.options} --gpus {gpus.text}".strip()
+                yield Advice(options=options, text=f"{gpus.count} of them fit as {trial.layout.text}: {words.room(trial)}")
+                return
 
 
 def _larger(task: Task, failed: Trial) -> Iterator[Advice]:

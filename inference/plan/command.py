@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from inference.catalog import Model, Weights
 from inference.plan.layout import Layout
-from inference.plan.memory import BATCHED_TOKENS, UTILISATION
+from inference.plan.memory import BATCHED_TOKENS, UTILISATION, offload_each
 from inference.plan.question import Question
 from inference.plan.summary import HostCommand
 
 #: Between data-parallel hosts.
 RPC_PORT = 13345
 #: Seconds in which a stopping engine finishes what it writes; vLLM's default aborts at once.
-_DRAIN_S = 60
+DRAIN_S = 60
 
 
 def commands(model: Model, weights: Weights, layout: Layout, question: Question, *, context: int, slots: int) -> tuple[HostCommand, ...]:
@@ -52,6 +52,8 @@ def _data_parallel(layout: Layout, question: Question, host: int) -> list[str]:
 
 def _everywhere(model: Model, weights: Weights, layout: Layout, question: Question, *, context: int, slots: int) -> list[str]:
     options: list[tuple[str, ...]] = [
+        # Requests, endpoints and the catalog call it by one name, whichever file set is served.
+        ("--served-model-name", model.key),
         *([("--enable-expert-parallel",)] if layout.ep > 1 else []),
         ("--max-model-len", str(context)),
         ("--max-num-seqs", str(slots)),
@@ -63,7 +65,7 @@ def _everywhere(model: Model, weights: Weights, layout: Layout, question: Questi
         ("--enable-prompt-tokens-details",),
         # People's turns go before batch work where both wait.
         ("--scheduling-policy", "priority"),
-        ("--shutdown-timeout", str(_DRAIN_S)),
+        ("--shutdown-timeout", str(DRAIN_S)),
         *_extras(model, layout, question),
         *_pairs((*weights.args, *(model.serving.args if model.serving else ()))),
         *_tools(model),
@@ -76,8 +78,7 @@ def _extras(model: Model, layout: Layout, question: Question) -> list[tuple[str,
     if question.redundant_experts:
         found += [("--enable-eplb",), ("--eplb-config", f'{{"num_redundant_experts": {question.redundant_experts}}}')]
     if question.offload_gib:
-        engines_here = max(1, layout.dp // layout.nodes)
-        found += [("--kv-offloading-size", f"{question.offload_gib / engines_here:g}"), ("--kv-offloading-backend", "native")]
+        found += [("--kv-offloading-size", f"{offload_each(layout, question.offload_gib):g}"), ("--kv-offloading-backend", "native")]
     if question.speculative and model.serving:
         found += [("--speculative-config", model.serving.speculative)]
     return found
@@ -88,7 +89,8 @@ def _tools(model: Model) -> list[tuple[str, ...]]:
     if template is None:
         return []
     found: list[tuple[str, ...]] = []
-    if template.tool_call_parser:
+    # A template of vLLM's examples is in no wheel, and without it the model is not told of tools: the parser goes with it.
+    if template.tool_call_parser and not template.chat_template:
         found += [("--enable-auto-tool-choice",), ("--tool-call-parser", template.tool_call_parser)]
     if template.reasoning_parser:
         found += [("--reasoning-parser", template.reasoning_parser)]

@@ -8,6 +8,9 @@ from datetime import date
 
 from inference.catalog import Model, Offer
 from inference.plan.question import Reply
+from inference.plan.throughput import Speed
+from inference.types import Price, Usage
+from inference.usage import per_thousand
 
 #: Shares of full load that are told; 1 is the floor of the price, 0.3 what a service sees that is awake by day.
 LOADS = (0.3, 0.6, 1.0)
@@ -41,6 +44,8 @@ class Cost:
     per_hour: float
     #: By share of full load.
     per_1000: tuple[tuple[float, float], ...]
+    #: For a million tokens, by share of full load: what an endpoint of these GPUs is given as its price. Cached tokens take no time.
+    per_million: tuple[tuple[float, Price], ...]
     #: Cheapest first.
     rivals: tuple[Rival, ...]
 
@@ -50,19 +55,26 @@ def own(per_hour: float, replies_per_s: float, load: float) -> float:
     return 1000 * per_hour / (3600 * replies_per_s * load)
 
 
+def own_price(per_hour: float, speed: Speed, load: float) -> Price:
+    """Return the cost of a million tokens at a share of full load: each takes the whole machine for its part of a second."""
+    second = per_hour / 3600 / load
+    return Price(tokens_in=1e6 * second / speed.prefill_tokens_per_s, tokens_cached=0.0, tokens_out=1e6 * second / speed.tokens_per_s)
+
+
 def hosted(offer: Offer, reply: Reply) -> float:
-    """Return what a thousand replies cost at a hosted offer; without a price for cached tokens they cost as others do."""
-    cached_price = offer.tokens_in if offer.tokens_cached is None else offer.tokens_cached
-    cached = reply.tokens_in - reply.uncached
-    return (reply.uncached * offer.tokens_in + cached * cached_price + reply.tokens_out * offer.tokens_out) / 1000
+    """Return what a thousand replies cost at a hosted offer."""
+    price = Price(tokens_in=offer.tokens_in, tokens_cached=offer.tokens_cached, tokens_out=offer.tokens_out)
+    return per_thousand(
+        price, Usage(tokens_in=reply.tokens_in, tokens_cached=round(reply.tokens_in * reply.cached), tokens_out=reply.tokens_out)
+    )
 
 
-def work_out(model: Model, rivals: Iterable[Model], *, per_hour: float, replies_per_s: float, reply: Reply, today: date) -> Cost:
+def work_out(model: Model, rivals: Iterable[Model], *, per_hour: float, speed: Speed, reply: Reply, today: date) -> Cost:
     """Work out the own cost, and the load at which it beats each offer that is not retired."""
-    full = own(per_hour, replies_per_s, 1)
+    full = own(per_hour, speed.replies_per_s, 1)
     rows = {rival.key: rival for rival in (*rivals, model)}
     compared = [
-        _compare(offer, rival.key == model.key, full, replies_per_s, reply)
+        _compare(offer, rival.key == model.key, full, speed.replies_per_s, reply)
         for rival in rows.values()
         if not rival.is_retired(today)
         for offer in rival.offers
@@ -70,7 +82,8 @@ def work_out(model: Model, rivals: Iterable[Model], *, per_hour: float, replies_
     ]
     return Cost(
         per_hour=per_hour,
-        per_1000=tuple((load, own(per_hour, replies_per_s, load)) for load in LOADS),
+        per_1000=tuple((load, own(per_hour, speed.replies_per_s, load)) for load in LOADS),
+        per_million=tuple((load, own_price(per_hour, speed, load)) for load in LOADS),
         rivals=tuple(sorted(compared, key=lambda rival: (rival.per_1000, rival.provider, rival.model))),
     )
 

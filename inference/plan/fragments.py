@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from inference.plan.command import DRAIN_S
 from inference.plan.summary import HostCommand, Plan
 
 _IMAGE = "vllm/vllm-openai:v0.33.0"
 _PORT = 8000
 #: Where downloaded weights are kept (HF_HOME).
 _CACHE = "/weights"
+#: Seconds until a stopping container is killed: what the engine takes to finish, and to end.
+_GRACE_S = DRAIN_S + 30
 
 
 def compose(plan: Plan) -> str:
@@ -24,6 +27,7 @@ def compose(plan: Plan) -> str:
     lines = [f"# {plan.model.title} as {plan.weights.format} on {plan.gpus.text}, {plan.layout.text}."]
     if several:
         lines.append(f"# On host N: docker compose --profile host-N up; {plan.question.head} is the address of host 0.")
+        lines.append(f"# Host 0 answers on port {_PORT} of all its addresses and asks for no key: keep that network closed.")
     lines.append("services:")
     for command in plan.commands:
         lines += _service(plan, command, several=several)
@@ -36,10 +40,11 @@ def _service(plan: Plan, command: HostCommand, *, several: bool) -> list[str]:
     lines = [f"  {name}:", f"    image: {_IMAGE}"]
     if several:
         # Engines of several hosts find each other by many ports: the host's network, as vLLM advises.
-        lines += [f"    profiles: [host-{command.host}]", "    network_mode: host"]
+        lines += [f"    profiles: [host-{command.host}]", "    network_mode: host", "    ulimits: {memlock: -1}"]
     else:
         lines += [f'    ports: ["127.0.0.1:{_PORT}:{_PORT}"]']
     lines += [
+        f"    stop_grace_period: {_GRACE_S}s",
         "    ipc: host",
         f"    volumes: [weights:{_CACHE}]",
         "    environment:",
@@ -77,6 +82,8 @@ def _deployment(plan: Plan, name: str) -> list[str]:
         f"metadata: {{name: {name}}}",
         "spec:",
         "  replicas: 1",
+        "  # The new pod wants the GPUs that the old one holds.",
+        "  strategy: {type: Recreate}",
         f"  selector: {{matchLabels: {{app: {name}}}}}",
         "  template:",
         f"    metadata: {{labels: {{app: {name}}}}}",
@@ -107,9 +114,8 @@ def _group(plan: Plan, name: str) -> list[str]:
 
 def _pod(plan: Plan, command: HostCommand, indent: str, *, serves: bool) -> list[str]:
     per_host = plan.layout.gpus // plan.layout.nodes
-    seconds = 90
     lines = [
-        f"terminationGracePeriodSeconds: {seconds}",
+        f"terminationGracePeriodSeconds: {_GRACE_S}",
         "containers:",
         "  - name: engine",
         f"    image: {_IMAGE}",
@@ -124,8 +130,13 @@ def _pod(plan: Plan, command: HostCommand, indent: str, *, serves: bool) -> list
         f"      - {{name: weights, mountPath: {_CACHE}}}",
     ]
     if serves:
-        lines += [f"    ports: [{{containerPort: {_PORT}}}]", *_probes(command.argv[2])]
-    lines += ["volumes:", "  - {name: shared-memory, emptyDir: {medium: Memory}}", "  - {name: weights, emptyDir: {}}"]
+        lines += [f"    ports: [{{containerPort: {_PORT}}}]", *_probes(plan.model.key)]
+    lines += [
+        "volumes:",
+        "  # With each new pod the weights are fetched anew: a persistentVolumeClaim here keeps them.",
+        "  - {name: shared-memory, emptyDir: {medium: Memory}}",
+        "  - {name: weights, emptyDir: {}}",
+    ]
     return [indent + line for line in lines]
 
 

@@ -66,8 +66,9 @@ class Gpus:
 
     @property
     def text(self) -> str:
-        """As a person writes it: 8xH100."""
-        return f"{self.count}x{self.kind.key.upper()}"
+        """As a person writes it, and as it is read: 8xH100, 16xH100, 2x4xH100."""
+        number = f"{self.count}" if self.hosts == 1 or self.per_host == PER_HOST else f"{self.hosts}x{self.per_host}"
+        return f"{number}x{self.kind.key.upper()}"
 
 
 @cache

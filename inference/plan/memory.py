@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from inference.catalog import Architecture, Model, NumberFormat, Weights
+from inference.catalog import Architecture, LocalAttention, Model, NumberFormat, Weights
 from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
@@ -20,6 +20,8 @@ UTILISATION = 0.92
 OVERHEAD = 6e9
 #: --max-num-batched-tokens: what a step may add beyond a local window. vLLM recommends it for Llama 4; it is its default on 80 to 141 GB GPUs.
 BATCHED_TOKENS = 8192
+#: No model reads more: where the search for the longest conversation ends (a cache of local layers alone stops growing).
+_LONGEST = 2**40
 #: Share of the pool that is planned with: published long contexts were 0.5 to 0.85 of what formulae allow.
 MARGIN = 0.8
 #: 4 bits and a 16-bit scale and zero per group of 128; 4 bits and an fp8 scale per group of 16.
@@ -70,7 +72,7 @@ class Footprint:
     kv_per_token: int | None
     #: Short-conversation tokens over all data-parallel ranks, by formula; None: not published.
     pool_tokens: int | None
-    #: Longest single conversation by formula, not bounded by the model's; None: not published.
+    #: Longest single conversation by formula, not bounded by the model's; None: not published, or of any length.
     longest: int | None
 
     @property
@@ -93,7 +95,10 @@ def weight_bytes(model: Model, weights: Weights, *, speculative: bool = False) -
 
 
 def _draft(model: Model, parameters: Parameters, form: NumberFormat) -> tuple[float, float]:
-    """Draft layers: MTP is one more layer of the model with its own embedding and head; an EAGLE head one dense layer with a head, in bf16."""
+    """Draft layers: MTP is one more layer of the model with its own embedding and head; an EAGLE head one dense layer with a head, in bf16.
+
+    An EAGLE head has the width of the model's dense layers; where it has none, two experts' (Scout: 16,384, as Maverick's dense layers have).
+    """
     a, method = model.architecture, model.serving.speculative_method if model.serving else ""
     if a is None or not method:
         raise CannotPlan(f"{model.title} has no speculative decoding in its catalog row: leave --speculative out")
@@ -101,7 +106,8 @@ def _draft(model: Model, parameters: Parameters, form: NumberFormat) -> tuple[fl
         size = BYTES_PER_PARAMETER[form]
         rest = attention(a) + a.moe.shared * parameters.expert + 2 * a.hidden**2
         return a.moe.experts * parameters.expert * size, rest * size + 2 * parameters.embedding * size
-    return 0.0, 2 * (attention(a) + 3 * a.hidden * a.ffn + parameters.embedding)
+    ffn = a.ffn or (2 * a.moe.expert_ffn if a.moe else 0)
+    return 0.0, 2 * (attention(a) + 3 * a.hidden * ffn + parameters.embedding)
 
 
 def weights_per_gpu(parts: WeightBytes, layout: Layout, a: Architecture | None, *, redundant: int = 0) -> float:
@@ -144,20 +150,20 @@ def token_bytes(a: Architecture, rule: KvRule) -> int:
     return layer_bytes(a, rule) * (a.layers + rule.draft_layers)
 
 
-def sequence_bytes(a: Architecture, length: int, rule: KvRule, *, padded: bool = True) -> int:
-    """Return the KV of one conversation of `length` tokens, one copy.
-
-    A sliding window keeps window - 1 tokens and the step's own. Padded: the hybrid manager deals in groups of as many layers as are global, so the
-    local layers count as if rounded up to a multiple of that (Gemma 3: 52 as 60).
-    """
+def sequence_bytes(a: Architecture, length: int, rule: KvRule) -> int:
+    """Return the KV of one conversation of `length` tokens, one copy. A sliding window keeps window - 1 tokens and the step's own."""
     each = layer_bytes(a, rule)
     if a.local is None or not rule.hybrid:
         return each * length * (a.layers + rule.draft_layers)
     window = a.local.window if a.local.kind == "chunked" else a.local.window - 1
-    group, local = a.local.global_layers, a.local.local_layers
-    if padded and group:
-        local = math.ceil(local / group) * group
-    return each * ((group + rule.draft_layers) * length + local * min(length, window + BATCHED_TOKENS))
+    everywhere = a.local.global_layers + rule.draft_layers
+    return each * (everywhere * length + padded(a.local) * min(length, window + BATCHED_TOKENS))
+
+
+def padded(local: LocalAttention) -> int:
+    """Return as how many the local layers count: the hybrid manager deals in groups of as many layers as are global (Gemma 3: 52 count as 60)."""
+    group = local.global_layers or 1
+    return math.ceil(local.local_layers / group) * group
 
 
 def shards(a: Architecture, layout: Layout) -> float:
@@ -186,13 +192,15 @@ def footprint(model: Model, gpu: Gpu, layout: Layout, parts: WeightBytes, *, con
         sequence=sequence,
         missing=missing,
         kv_per_token=per_token,
-        pool_tokens=None if a is None or per_token is None else int(pool * shards(a, layout) / per_token) * layout.dp,
+        pool_tokens=None if a is None else int(pool * shards(a, layout) / sequence_bytes(a, 1, rule)) * layout.dp,
         longest=None if a is None else longest(a, pool * shards(a, layout), rule),
     )
 
 
-def longest(a: Architecture, room: float, rule: KvRule) -> int:
-    """Return the longest conversation whose KV has room, in tokens."""
+def longest(a: Architecture, room: float, rule: KvRule) -> int | None:
+    """Return the longest conversation whose KV has room, in tokens; None where it is of any length."""
+    if sequence_bytes(a, _LONGEST, rule) <= room:
+        return None
     low, high = 0, 1
     while sequence_bytes(a, high, rule) <= room:
         low, high = high, high * 2
@@ -208,7 +216,15 @@ def warm(a: Architecture, layout: Layout, pool: float, length: int, rule: KvRule
     return max(int(room * MARGIN / each), min(1, int(room / each))) * layout.dp
 
 
-def offloaded(a: Architecture, layout: Layout, host_bytes: float, length: int, rule: KvRule) -> int:
-    """Return how many conversations `host_bytes` of memory over all hosts keep: each engine has its share, and MLA's copies are kept as often as on the GPUs."""
-    copies = layout.tp * layout.pp / shards(a, layout)
-    return int(host_bytes / layout.dp / copies / sequence_bytes(a, length, rule)) * layout.dp
+def offload_each(layout: Layout, gib: float) -> float:
+    """Return the host memory of one engine (data-parallel rank) in GiB, of `gib` on each host.
+
+    Engines of a host share it. An engine over several hosts has it once in all: vLLM makes the whole buffer on each of them.
+    """
+    return gib / max(1, layout.dp // layout.nodes)
+
+
+def offloaded(a: Architecture, layout: Layout, gib: float, length: int, rule: KvRule) -> int:
+    """Return how many conversations `gib` of memory on each host keep; without stages vLLM keeps MLA's latent there once, not for each tensor rank."""
+    copies = 1 if a.mla and layout.pp == 1 else layout.tp * layout.pp / shards(a, layout)
+    return int(offload_each(layout, gib) * 2**30 / copies / sequence_bytes(a, length, rule)) * layout.dp

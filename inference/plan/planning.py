@@ -14,6 +14,7 @@ from inference.plan.command import commands
 from inference.plan.cost import Cost, work_out
 from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpus, read_gpus
+from inference.plan.parameters import count
 from inference.plan.question import DEFAULT_CONTEXT, Question
 from inference.plan.summary import Considered, Demand, Plan
 from inference.plan.trial import Task, Trial, most_bits_first, try_weights
@@ -24,6 +25,8 @@ _BUSIEST_HOUR = 0.12
 _PEAK_LOAD = 0.6
 #: A format that leaves fewer warm conversations gives way to one of fewer bits.
 _ROOM = 16
+#: A row whose architecture adds up to another total by more has a wrong digit somewhere.
+_TOTALS_DIFFER = 0.05
 
 
 def make_plan(
@@ -51,6 +54,11 @@ def _check_model(model: Model, today: date) -> None:
         raise CannotPlan(
             f"{model.title} is hosted by {model.maker}, its weights cannot be had: there is nothing to plan (plans name its price beside theirs)"
         )
+    total = count(model).total / 1e9
+    if abs(total / model.total_b - 1) > _TOTALS_DIFFER:
+        raise CannotPlan(
+            f"{model.key}: its [architecture] adds up to {total:.4g} billion parameters, and total_b says {model.total_b:g}: mend the catalog's row"
+        )
 
 
 def _checked(model: Model, asked: Question) -> Question:
@@ -60,14 +68,16 @@ def _checked(model: Model, asked: Question) -> Question:
     context = asked.context or min(DEFAULT_CONTEXT, most or DEFAULT_CONTEXT)
     if most and context > most:
         raise CannotPlan(f"{model.title} reads at most {most:,} tokens: give --context {words.length(most)} or less, not {context:,}")
-    if context <= asked.reply.tokens_out:
-        raise CannotPlan(
-            f"a context of {context} tokens has no room for a reply of {asked.reply.tokens_out} and a question: give more, such as 8k"
-        )
+    reply = asked.reply
+    needed = reply.tokens_out + (1 if reply.may_be_cut else reply.tokens_in)
+    if context < needed:
+        question = "a question" if reply.may_be_cut else f"a prompt of {reply.tokens_in:,}"
+        enough = words.length(-(-needed // 1024) * 1024)
+        would = f"--context {enough} or more, or shorter ones" if not most or needed <= most else "shorter ones"
+        raise CannotPlan(f"a context of {context:,} tokens has no room for a reply of {reply.tokens_out:,} and {question}: give {would}")
     if asked.redundant_experts and (model.architecture is None or model.architecture.moe is None):
         raise CannotPlan(f"{model.title} has no routed experts (or none that were published): leave --redundant-experts out")
-    reply = replace(asked.reply, tokens_in=min(asked.reply.tokens_in, context - asked.reply.tokens_out))
-    return replace(asked, context=context, reply=reply)
+    return replace(asked, context=context, reply=replace(reply, tokens_in=min(reply.tokens_in, context - reply.tokens_out)))
 
 
 def _demand(question: Question) -> Demand | None:
@@ -152,7 +162,7 @@ def _cost(task: Task, chosen: Trial, rivals: Iterable[Model], today: date) -> Co
         task.model,
         rivals,
         per_hour=_price(task) * task.gpus.count,
-        replies_per_s=chosen.speed.replies_per_s,
+        speed=chosen.speed,
         reply=task.question.reply,
         today=today,
     )

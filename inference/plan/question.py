@@ -27,6 +27,8 @@ class Reply:
     tokens_out: int = 150
     #: Share of tokens_in that the prefix cache holds.
     cached: float = 0.75
+    #: Nobody asked for that many tokens in: a shorter context cuts them, where it would otherwise be refused.
+    may_be_cut: bool = False
 
     def __post_init__(self) -> None:
         """Raise CannotPlan unless the numbers can be a reply."""
@@ -75,9 +77,9 @@ class Question:
     redundant_experts: int = 0
     #: Host memory for KV on each host, GiB; 0 for none.
     offload_gib: float = 0.0
-    #: Replies being written at the same time at full load; None: as many as the plan has room for.
+    #: Replies being written at the same time at full load, at most as many as the plan has room for; None: as many as that.
     at_once: int | None = None
-    reply: Reply = field(default_factory=Reply)
+    reply: Reply = field(default_factory=lambda: Reply(may_be_cut=True))
     forced: Forced = field(default_factory=Forced)
     #: USD for a GPU and hour; None: the GPU table's.
     price_per_hour: float | None = None

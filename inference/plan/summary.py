@@ -25,7 +25,7 @@ _SPEED_KEYS: tuple[str, ...] = (
     "replies_per_s",
     "replies_a_day",
 )
-_COST_KEYS: tuple[str, ...] = ("cost_per_1000", "cost_per_hour", "hosted")
+_COST_KEYS: tuple[str, ...] = ("cost_per_1000", "cost_per_million", "cost_per_hour", "hosted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class Plan:
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as one JSON object; what is not known, or not to be had because it does not fit, is null."""
-        m = self.memory
+        m, reply = self.memory, self.question.reply
         return {
             "model": self.model.key,
             "title": self.model.title,
@@ -132,6 +132,7 @@ class Plan:
             "weights": self.weights.repo or None,
             "context": self.context,
             "kv_cache": self.question.kv,
+            "reply": {"tokens_in": reply.tokens_in, "cached": reply.cached, "tokens_out": reply.tokens_out},
             "fits": self.fits,
             "why_not": self.why_not,
             "what_would_fit": [{"options": one.options, "text": one.text} for one in self.advice],
@@ -188,11 +189,19 @@ def _speed(speed: Speed | None) -> Mapping[str, object]:
     }
 
 
+def _percent(load: float) -> str:
+    return f"{load:.0%}".rstrip("%")
+
+
 def _cost(cost: Cost | None) -> Mapping[str, object]:
     if cost is None:
         return dict.fromkeys(_COST_KEYS)
     return {
-        "cost_per_1000": {f"{load:.0%}".rstrip("%"): round(price, 4) for load, price in cost.per_1000},
+        "cost_per_1000": {_percent(load): round(price, 4) for load, price in cost.per_1000},
+        "cost_per_million": {
+            _percent(load): {"in": round(price.tokens_in, 4), "cached": price.tokens_cached, "out": round(price.tokens_out, 4)}
+            for load, price in cost.per_million
+        },
         "cost_per_hour": round(cost.per_hour, 2),
         "hosted": [
             {

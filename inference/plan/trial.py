@@ -80,7 +80,8 @@ def _try(task: Task, weights: Weights, layout: Layout) -> Trial:
     memory = footprint(model, gpu, layout, parts, context=context, rule=rule, redundant=question.redundant_experts)
     kept = _kept(task, layout, memory, rule)
     machine = Machine(model=model, gpu=gpu, layout=layout, form=weights.format, parts=parts, rule=rule)
-    at_once = question.at_once or min(kept[0] if kept else _UNKNOWN_AT_ONCE, _MOST_SLOTS * layout.dp)
+    room = max(1, min(kept[0] if kept else _UNKNOWN_AT_ONCE, _MOST_SLOTS * layout.dp))
+    at_once = min(question.at_once or room, room)
     return Trial(
         weights=weights,
         layout=layout,
@@ -92,7 +93,7 @@ def _try(task: Task, weights: Weights, layout: Layout) -> Trial:
         slots=max(1, min(_MOST_SLOTS, -(-at_once // layout.dp))),
         speed=speed(
             machine,
-            at_once=max(1, at_once),
+            at_once=at_once,
             tokens_in=question.reply.tokens_in,
             uncached=question.reply.uncached,
             tokens_out=question.reply.tokens_out,
@@ -105,18 +106,18 @@ def _kept(task: Task, layout: Layout, memory: Footprint, rule: KvRule) -> tuple[
     a, length = task.model.architecture, task.question.reply.tokens
     if a is None:
         return None
-    host = task.question.offload_gib * 2**30 * layout.nodes
-    return warm(a, layout, memory.pool, length, rule), offloaded(a, layout, host, length, rule)
+    return warm(a, layout, memory.pool, length, rule), offloaded(a, layout, task.question.offload_gib, length, rule)
 
 
 def _unable(task: Task, weights: Weights, layout: Layout) -> str | None:
     gpu, a, extra = task.gpus.kind, task.model.architecture, task.question.redundant_experts
+    # First what holds for every format: where none was asked for, the nearest of them is told.
+    if task.question.kv == "fp8" and gpu.capability < _FP8_CAPABILITY:
+        return f"an fp8 KV cache needs compute capability {_FP8_CAPABILITY:g} or later; {gpu.title} has {gpu.capability:g}"
     if gpu.capability < weights.min_capability:
         return (
             f"{weights.format} needs compute capability {weights.min_capability:g} or later (FP4 units); {gpu.title} has {gpu.capability:g}"
         )
-    if task.question.kv == "fp8" and gpu.capability < _FP8_CAPABILITY:
-        return f"an fp8 KV cache needs compute capability {_FP8_CAPABILITY:g} or later; {gpu.title} has {gpu.capability:g}"
     if extra and a is not None and a.moe is not None:
         if layout.ep == 1:
             return "redundant experts need several GPUs with expert parallelism"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from inference.licence import licence_notice
 from inference.plan.layout import Layout
-from inference.plan.memory import BATCHED_TOKENS, MARGIN, OVERHEAD, UTILISATION, kv_rule
-from inference.plan.throughput import FIT_ERROR, FITTED
+from inference.plan.memory import BATCHED_TOKENS, MARGIN, OVERHEAD, UTILISATION, kv_rule, offload_each, padded
+from inference.plan.throughput import FIT_ERROR, FITTED, PREFILL_DOUBT
 
 if TYPE_CHECKING:
     from inference.plan.trial import Task, Trial
@@ -33,7 +33,8 @@ def room(trial: Trial) -> str:
     """Say what is left for conversations."""
     if trial.memory.pool_tokens is None:
         return f"{trial.memory.pool / 1e9:.0f} GB a GPU left"
-    return f"{trial.memory.pool_tokens:,} tokens of KV, {trial.conversations} conversations warm"
+    many = "conversation" if trial.conversations == 1 else "conversations"
+    return f"{trial.memory.pool_tokens:,} tokens of KV, {trial.conversations} {many} warm"
 
 
 def why_not(trial: Trial) -> str:
@@ -99,11 +100,20 @@ def assumptions(task: Task, chosen: Trial, *, price: float) -> tuple[str, ...]:
         f"A reply: {talk}; a warm conversation is {reply.tokens:,} tokens, and {MARGIN:.0%} of the pool is planned with.",
         f"Decoding {decoding}; prefill reaches {FITTED.arithmetic:.0%} of the arithmetic.",
         f"That is {FIT_ERROR}.",
+        f"Prefill is the weaker half of the fit: replies without any cache hit may cost {PREFILL_DOUBT:g} times what is said here.",
         f"${price:g} for a GPU and hour" + (f" ({gpu.price_source}, {gpu.priced_on})." if price == gpu.dollars else ", as given."),
     ]
+    if question.at_once is not None and question.at_once > chosen.speed.at_once:
+        found.append(
+            f"{question.at_once:,} replies at once were asked, and {chosen.speed.at_once:,} have room: speed and cost are for those."
+        )
     if chosen.speed.at_once > 64:
         found.append(
             f"{chosen.speed.at_once} replies at once are beyond the fit's 64: the roofline carries on alone (--at-once 64 stays inside)."
+        )
+    if model.template is not None and model.template.tool_call_parser and model.template.chat_template:
+        found.append(
+            f"Tool calls are off: the parser {model.template.tool_call_parser} goes with {model.template.chat_template} of vLLM's examples, a file to bring."
         )
     if model.architecture is None:
         found.append("Without published layers speed counts weights alone: an upper bound for 64 replies at once; costs are a lower bound.")
@@ -126,6 +136,8 @@ def _cache_rules(task: Task, chosen: Trial) -> list[str]:
         found.append(
             f"MLA's cache lies whole on each of the {chosen.layout.tp} tensor ranks (-dcp {chosen.layout.tp} would shard it along the text)."
         )
+    if a.local is not None and rule.hybrid and (counted := padded(a.local)) > a.local.local_layers:
+        found.append(f"{a.local.local_layers} local layers take the room of {counted} in the hybrid KV cache manager: so it was reckoned.")
     if a.local is not None and rule.hybrid:
         found.append(f"Local layers keep their window and a step's {BATCHED_TOKENS:,} tokens (hybrid KV cache manager on).")
     if a.local is not None and not rule.hybrid:
@@ -135,7 +147,9 @@ def _cache_rules(task: Task, chosen: Trial) -> list[str]:
             f"EPLB holds {a.moe.experts} + {question.redundant_experts} experts a layer, {(a.moe.experts + question.redundant_experts) // chosen.layout.ep} on each rank."
         )
     if question.offload_gib:
-        found.append(
-            f"{question.offload_gib:g} GiB of host memory on each host, shared by its engines; each tensor rank keeps its own part there."
-        )
+        each = f"{offload_each(chosen.layout, question.offload_gib):g} GiB"
+        once = "; MLA's latent lies there once" if a.mla is not None and chosen.layout.pp == 1 else ""
+        found.append(f"Of {question.offload_gib:g} GiB of host memory on each host an engine has {each}{once}.")
+    if rule.draft_layers and a.moe is not None and not a.ffn:
+        found.append(f"The draft's width was not published: {2 * a.moe.expert_ffn:,}, as two experts'.")
     return found

@@ -59,8 +59,8 @@ class Rank:
         self.running -= 1
 
 
-def pick(ranks: Sequence[Rank], wanted: str) -> Rank:
-    """Return the rank that the request's header names, else the one with the least to do, as vLLM's balancer does."""
-    if wanted.isdigit() and int(wanted) < len(ranks):
-        return ranks[int(wanted)]
+def pick(ranks: Sequence[Rank], wanted: str) -> Rank | None:
+    """Return the rank that the request's header names, None where there is no such rank; else the one with the least to do, as vLLM does."""
+    if wanted.isdigit():
+        return ranks[int(wanted)] if int(wanted) < len(ranks) else None
     return min(ranks, key=lambda rank: rank.in_flight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -87,11 +88,13 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Entry:
     """One request that came, for the log."""
 
-    __slots__ = ("answer", "body", "finished", "n", "outcome", "rank", "started", "usage")
+    __slots__ = ("answer", "body", "finished", "headers", "n", "outcome", "rank", "started", "usage")
 
-    def __init__(self, n: int, body: bytes) -> None:
+    def __init__(self, n: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.n = n
         self.body = body
+        #: All but the key.
+        self.headers = {name: value for name, value in headers.items() if name != "authorization"}
         #: The data-parallel rank that it went to.
         self.rank = 0
         self.started = time.time()
@@ -119,6 +122,7 @@ class Entry:
             "finished": self.finished,
             "outcome": self.outcome,
             "rank": self.rank,
+            "headers": self.headers,
             "messages": body.get("messages", []),
             "request": {k: v for k, v in body.items() if k != "messages"},
             "answer": self.answer,
@@ -159,10 +163,10 @@ class Script:
                 return behaviour
         return self._rule
 
-    def enter(self, body: bytes) -> Entry:
+    def enter(self, body: bytes, headers: Mapping[str, str]) -> Entry:
         """Put a request into the log."""
         self.count += 1
-        entry = Entry(self.count, body)
+        entry = Entry(self.count, body, headers)
         self._log.append(entry)
         return entry
 

@@ -126,7 +126,7 @@ class ScriptedModel:
             _complain(exchange, 400, "prompt: field required")
 
     async def _embed(self, exchange: Exchange) -> None:
-        entry = self.script.enter(exchange.body)
+        entry = self.script.enter(exchange.body, exchange.headers)
         try:
             request = _decode_embed(exchange.body)
         except msgspec.DecodeError as error:
@@ -154,7 +154,7 @@ class ScriptedModel:
             entry.end("dropped")
 
     async def _chat(self, exchange: Exchange) -> None:
-        entry = self.script.enter(exchange.body)
+        entry = self.script.enter(exchange.body, exchange.headers)
         try:
             request = _decode_chat(exchange.body)
         except msgspec.DecodeError as error:
@@ -164,7 +164,12 @@ class ScriptedModel:
         if self._turns_away(exchange, request):
             entry.end("failed")
             return
-        rank = pick(self._ranks, exchange.headers.get("x-data-parallel-rank", "")) if len(self._ranks) > 1 else self._ranks[0]
+        wanted = exchange.headers.get("x-data-parallel-rank", "")
+        rank = pick(self._ranks, wanted if self._played.flavour == "vllm" else "")
+        if rank is None:
+            entry.end("failed")
+            _complain(exchange, 400, f"data_parallel_rank {wanted} is out of range [0, {len(self._ranks)}).")
+            return
         entry.rank = self._ranks.index(rank)
         try:
             await rank.enter(request.priority if isinstance(request.priority, int) else 0)

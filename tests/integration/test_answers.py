@@ -321,13 +321,15 @@ def _ask_now(stack: Stack, wamid: str) -> None:
         connection.exec_driver_sql(due, {"key": wamid})
 
 
-def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_without_its_history(talk: Talk) -> None:
+def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_with_less_history_which_the_next_one_tells_in_full(talk: Talk) -> None:
     talk.ask("Good morning")
-    talk.stack.model.script(mode="toolong", match="bread", times=1)
+    talk.ask("Good evening")
+    talk.stack.model.script(mode="toolong", match="bread", times=2)
 
     assert talk.ask("Do you sell bread?") == "You said: Do you sell bread?"
-    # What was left out is summarised in the background, which is no prompt of this talk.
-    assert [len(prompt) for prompt in talk.prompts() if "Write the notes." not in prompt[-1]["content"]] == [2, 4, 2]
+    talk.ask("And cake?")
+    # Half of the history, then nothing: and all of it again, since perhaps only a small endpoint was left for a moment.
+    assert [len(prompt) for prompt in talk.prompts()] == [2, 4, 6, 4, 2, 8]
 
 
 # How it reaches the person

@@ -339,6 +339,14 @@ def test_the_dispatcher_hears_of_batches_without_the_slots_that_are_peoples(desk
     assert (found.queue, found.due, found.running, found.slots) == (_QUEUE, 4, 1, 48 + 1)
 
 
+def test_where_engines_have_workers_of_their_own_a_batch_gets_what_these_leave_and_no_other_worker_adds_to_it(desk: Desk) -> None:
+    _running(desk, 5)
+    for name, slots, queue in (("plain", 64, "reply.default"), ("e1", 128, "reply.default.@e1"), ("e2", 32, "reply.default.@e2")):
+        claims.heartbeat(desk.crossing, name, boot=uuid4(), queues=[queue, _QUEUE], slots=slots, busy=0)
+
+    assert [found.slots for found in batch_items.waiting(desk.crossing, reserve=16)] == [112 + 16]
+
+
 def test_a_check_that_broke_off_is_swept_away_after_an_hour(desk: Desk) -> None:
     submission(desk.web).feed(lines(1500))
     batch_items.keep_house(desk.crossing)

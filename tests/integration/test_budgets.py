@@ -118,6 +118,22 @@ def test_a_contact_whose_day_is_used_up_is_told_politely_without_the_model_and_a
     assert "are you there?" not in str(talk.prompt())
 
 
+def test_notes_on_a_talk_wait_until_there_is_money_again(service: Stack, talk: Talk) -> None:
+    talk.ask("hello")
+    _set(service, budget_contact_day=_cost(service, talk) / 2)
+    conversation = service.one(
+        "select c.id from conversations c join contact_identities i on i.contact_id = c.contact_id where i.value like :number",
+        number=f"%{talk.person.number}",
+    )
+    with service.owner.begin() as connection:
+        connection.exec_driver_sql("update conversations set summarise_at = now(), summarise_to = 1 where id = %s", (conversation,))
+    waits = "select summarise_at > now() + interval '5 min' from conversations where id = :id"
+    until(lambda: service.one(waits, id=conversation), what="the notes wait")
+
+    assert service.one("select summarise_tries from conversations where id = :id", id=conversation) == 0
+    assert not any("Write the notes." in prompt[-1]["content"] for prompt in talk.prompts())
+
+
 def test_one_contacts_budget_is_no_others(service: Stack, talk: Talk) -> None:
     talk.ask("hello")
     _set(service, budget_contact_day=_cost(service, talk) * 0.9)

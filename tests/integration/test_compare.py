@@ -46,6 +46,8 @@ def test_ones_own_conversations_are_exported_and_compared(served: Stack, tmp_pat
         served.say(person, words)
         served.wait_settled()
     talks, out = tmp_path / "talks.jsonl", tmp_path / "side by side"
+    # Of a file that is there the mode is not taken over.
+    talks.touch(0o644)
     assert _run(served, "conversation", "export", "--out", str(talks))[0] == 0
     _connect(served, "cheap", "--price-in", "0.1", "--price-out", "0.3")
     _connect(served, "dear", "--price-in", "2.5", "--price-out", "10")
@@ -54,7 +56,7 @@ def test_ones_own_conversations_are_exported_and_compared(served: Stack, tmp_pat
     page = (out / "index.html").read_text("utf-8")
 
     assert code == 0, said
-    assert stat.S_IMODE(talks.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (talks, out / "replies.jsonl", out / "index.html")] == [0o600] * 3
     assert [(reply["turn"], reply["endpoint"]) for reply in replies] == [(1, "cheap"), (1, "dear"), (2, "cheap"), (2, "dear")]
     assert all(reply["answer"] and reply["recorded"] and reply["total_ms"] > 0 for reply in replies)
     assert 0 < replies[0]["cost"] < replies[1]["cost"]
@@ -73,13 +75,41 @@ def test_an_endpoint_that_is_down_is_a_column_of_reasons_and_costs_nobody_else_a
     source.write_text('{"custom_id": "a1", "text": "What is bread?"}\n')
     _connect(served, "there")
     assert _run(served, "endpoint", "add", "gone", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--stays")[0] == 0
-    code, said = _run(served, "compare", "--models", "there,gone", "--from", str(source), "--out", str(out))
+    code, said = _run(served, "compare", "--models", "there,gone", "--from", str(source), "--out", str(out), "--patience", "1")
     there, gone = (json.loads(line) for line in (out / "replies.jsonl").read_text("utf-8").splitlines())
 
     assert code == 0, said
     assert (there["fault"], gone["answer"]) == (None, None)
     assert "cannot be reached" in gone["fault"]
     assert "0/1" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--out", "{folder}/nowhere/talks.jsonl"], "--out: {folder}/nowhere/talks.jsonl cannot be written: No such file or directory\n"),
+        (["--out", "{folder}/talks.jsonl", "--bot", "nobody"], "There is no bot named nobody; `chinwag bot list` shows all.\n"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line_and_nothing_is_read(served: Stack, tmp_path: Path, arguments: list[str], line: str) -> None:
+    before = served.one("select count(*) from audit where action = 'conversation.export'")
+
+    code, said = _run(served, "conversation", "export", *(part.format(folder=tmp_path) for part in arguments))
+
+    assert (code, said) == (2, line.format(folder=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert served.one("select count(*) from audit where action = 'conversation.export'") == before
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(served: Stack, tmp_path: Path) -> None:
+    source, out = tmp_path / "asked.jsonl", tmp_path / "asked.jsonl" / "out"
+    source.write_text('{"custom_id": "a1", "text": "never to be asked"}\n')
+    _connect(served, "one")
+    code, said = _run(served, "compare", "--models", "default,one", "--from", str(source), "--out", str(out))
+
+    assert (code, said.count("\n")) == (2, 1)
+    assert "Not a directory" in said
+    assert "never to be asked" not in str(served.model.log())
 
 
 @pytest.mark.parametrize(

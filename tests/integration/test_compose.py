@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from sqlalchemy import create_engine, pool
 
 from bots.crypto import Keyring
@@ -87,6 +88,21 @@ def test_postgres_and_redis_are_reached_from_inside_alone(compose: Compose) -> N
 
     assert compose.raw["networks"]["inside"]["internal"] is True
     assert doors == {"postgres": (["inside"], False), "redis": (["inside"], False)}
+
+
+def test_prometheus_asks_every_service_that_stays_for_its_figures(compose: Compose) -> None:
+    (job,) = (
+        job for job in yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text("utf-8"))["scrape_configs"] if job["job_name"] == "chinwag"
+    )
+    named = [target for group in job["static_configs"] for target in group["targets"]]
+    named += [f"{name}:{group['port']}" for group in job["dns_sd_configs"] for name in group["names"]]
+    serving = {
+        name: compose.environment(name)["CHINWAG_METRICS_PORT"]
+        for name in _OURS
+        if compose.services[name].get("restart") == "unless-stopped"
+    }
+
+    assert sorted(named) == sorted(f"{name}:{port}" for name, port in serving.items())
 
 
 def test_what_the_dockerfile_copies_is_there_and_let_in() -> None:

@@ -95,6 +95,7 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
     [
         (_HOSTED, "--key-file: A hosted endpoint wants its API key; say so if this one asks for none. (--no-key)\n"),
         ([*_OWN, "--url", "localhost:8000"], "--url: An address like https://host/v1, without a user, a password or a question mark.\n"),
+        ([*_OWN, "--url", "http://10.0.0.256:8000/v1"], "--url: An address like https://host/v1"),
         ([*_OWN, "--price-in", "1"], "--price-out: Tokens out have a price too; 0 where they are free.\n"),
         (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: That is OpenAI's address: what people write leaves"),
         (["--stays", "--model", "m"], "--url: An address like https://host/v1"),
@@ -117,6 +118,30 @@ def test_what_cannot_be_is_one_line_exit_code_2_and_nothing_kept(stack: Stack, a
     assert stack.one("select count(*) from endpoints where name = :name", name=name) == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line", "insist"),
+    [
+        (["--leaves-house"], "--leaves-house: A hosted endpoint wants its API key: give it first, or say so if this one asks for none.", "--no-key"),
+        (
+            ["--leaves-house", "--no-key", "--model", "gemini-2.0-flash", "--url", "https://generativelanguage.googleapis.com/v1beta/openai"],
+            "--model: Gemini API switched gemini-2.0-flash off on 2026-06-01. Its successor: gemini-3.5-flash-lite.",
+            "--retired-ok",
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_does_not_go_round_what_connecting_refuses(stack: Stack, arguments: list[str], line: str, insist: str) -> None:
+    name = _made(stack)
+    before = _shown(stack, name)
+
+    code, said = _run(stack, "endpoint", "change", name, *arguments)
+
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(line), said
+    assert said.endswith(f"({insist})\n")
+    assert _shown(stack, name) == before
+    assert _run(stack, "endpoint", "change", name, *arguments, insist)[0] == 0
+
+
 def test_a_wrong_name_price_or_key_file_is_refused(stack: Stack, tmp_path: Path) -> None:
     assert _run(stack, "endpoint", "add", "Big One", *_OWN)[1].startswith("NAME: Small letters, digits")
     assert "Invalid value for --price-in: US dollars" in _run(stack, "endpoint", "add", _named(), *_OWN, "--price-in", "cheap")[1]
@@ -135,7 +160,7 @@ def test_the_catalog_fills_in_address_name_and_price(stack: Stack, tmp_path: Pat
     one, other = _shown(stack, hosted), _shown(stack, own)
     assert (one["url"], one["model"], one["price_in"], one["price_out"]) == ("https://api.openai.com/v1", "gpt-4o", 2.5, 10.0)
     assert one["warnings"] == ["OpenAI switches gpt-4o off on 2027-01-14. Its successor: gpt-6-luna."]
-    assert (other["model"], other["price_in"], other["leaves_house"]) == ("deepseek-ai/DeepSeek-V3-0324", None, False)
+    assert (other["model"], other["price_in"], other["leaves_house"]) == ("deepseek-v3", None, False)
 
 
 def test_a_retired_model_names_its_successor_and_is_taken_only_when_said_so(stack: Stack, tmp_path: Path) -> None:
@@ -203,7 +228,11 @@ def test_a_probe_waits_for_a_workers_result_and_shows_it(
 
     assert (running.returncode, words in said) == (code, True), said
     # A profile's name may hold dots, and an engine's queue is its profile's.
-    assert "a.b: the worker's own model" in _run(stack, "profile", "list")[1]
+    listed = _run(stack, "profile", "list")[1]
+    assert "a.b: the worker's own model" in listed
+    # While that engine is away nobody asks the next endpoint.
+    assert "look  a.b: only engines' own workers take its work" in listed
+    assert "look  default: only" not in listed
 
 
 def test_a_profile_is_set_listed_and_removed(stack: Stack, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from bots.storage import endpoints
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow, Form
 from tests.support.desk import Desk
+from tests.support.processes import until
 
 _FORM = Form(name="hosted", url="https://models.example/v1/", model="big", price_in=1.0, price_out=2.0)
 
@@ -75,6 +77,22 @@ def test_a_key_stays_with_its_server(desk: Desk) -> None:
 
     assert endpoints.open_key(desk.keyring, _changed(desk, model="bigger", url="https://models.example/v2")) == "key-1"
     assert _changed(desk, url="https://elsewhere.example/v1").key is None
+
+
+def test_a_change_from_an_old_look_tells_no_key_to_another_server(desk: Desk) -> None:
+    _add(desk)
+    tenant = desk.account.tenant_id
+    with ThreadPoolExecutor(1) as threads:
+        with _web(desk) as connection:
+            moved = Form(name="hosted", url="https://new.example/v1", model="big")
+            endpoints.change(connection, tenant=tenant, name="hosted", form=moved)
+            endpoints.set_key(connection, desk.keyring, tenant=tenant, name="hosted", api_key="key-of-new")
+            # Somebody who saw the old address changes a price.
+            late = threads.submit(_changed, desk, price_in=5.0, price_out=6.0)
+            until(lambda: desk.value("select count(*) from pg_locks where not granted"), what="the other change waits")
+        row = late.result(10)
+
+    assert (row.url, row.price_in, row.key) == ("https://models.example/v1", 5.0, None)
 
 
 def test_another_model_is_measured_anew_and_another_price_is_not(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,7 @@ from bots.domain import Role
 from bots.settings import Settings
 from bots.storage import endpoints, tenants
 from tests.support.cluster import Cluster
+from tests.support.models import found
 from tests.support.operators import Seat, a_token
 from tests.support.stack import Stack
 
@@ -55,15 +56,6 @@ def _made(api: httpx.Client, **more: Any) -> str:
     answer = api.post("/endpoints", json=body)
     assert answer.status_code == 201, answer.text
     return body["name"]
-
-
-def _found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: Sequence[str] = ()) -> None:
-    """Keep what a worker's probe would have found."""
-    engine = stack.engine("worker")
-    with engine.connect() as connection:
-        row = endpoints.get(connection, tenant=tenants.default(connection), name=name)
-    assert row is not None
-    assert endpoints.store_probe(engine, row, traits=traits, notes=notes)
 
 
 def _opened(stack: Stack, name: str) -> str:
@@ -182,6 +174,29 @@ def test_a_retired_model_names_its_successor_and_is_taken_only_when_confirmed(se
     assert "switched gemini-2.0-flash off" in seat.get(f"/admin/models/endpoints/{asked['name']}").text
 
 
+def test_a_change_does_not_go_round_what_connecting_refuses(served: Stack, seat: Seat, api: httpx.Client) -> None:
+    name = _made(api)
+    as_it_is = {"name": name, "url": "http://127.0.0.1:8000/v1", "model": "m"}
+    retired = {"name": name, "url": "https://generativelanguage.googleapis.com/v1beta/openai", "model": "gemini-2.0-flash"}
+    hosted = seat.post(f"/admin/models/endpoints/{name}", **as_it_is, leaves_house="on")
+    refused = api.put(f"/endpoints/{name}", json=as_it_is | {"leaves_house": True})
+
+    assert (hosted.status_code, "wants its API key: give it first" in hosted.text, 'name="no_key"' in hosted.text) == (422, True, True)
+    assert (refused.status_code, refused.json()["fields"].keys()) == (422, {"leaves_house"})
+    assert served.one("select leaves_house from endpoints where name = :name", name=name) is False
+
+    assert api.put(f"/endpoints/{name}/key", json={"api_key": _KEY}).status_code == 200
+    assert api.put(f"/endpoints/{name}", json=as_it_is | {"leaves_house": True}).status_code == 200
+    over = seat.post(f"/admin/models/endpoints/{name}", **retired, leaves_house="on")
+    assert (over.status_code, 'name="retired_ok"' in over.text) == (422, True)
+    assert "switched gemini-2.0-flash off on 2026-06-01" in over.text
+    assert api.put(f"/endpoints/{name}", json=retired | {"leaves_house": True}).json()["fields"].keys() == {"model"}
+    assert _opened(served, name) == _KEY
+    assert seat.post(f"/admin/models/endpoints/{name}", **retired, leaves_house="on", retired_ok="on").status_code == 303
+    # What was let in stays changeable in all else: it has lost its key by moving, and its model is over.
+    assert seat.post(f"/admin/models/endpoints/{name}", **retired, leaves_house="on", price_in="1", price_out="2").status_code == 303
+
+
 def test_llama_4_says_before_and_after_connecting_that_the_eu_gets_no_licence_and_what_may_be_taken(seat: Seat) -> None:
     name = _named()
     before = seat.get("/admin/models/new?preset=own:llama-4-scout").text
@@ -200,7 +215,7 @@ def test_what_the_probe_found_is_shown_with_what_it_means(served: Stack, seat: S
     assert "No worker is alive" in seat.get(page).text
 
     traits = {"context": 8192, "vision": False, "json_schema": True, "reasoning": True, "system_role": False, "roles_alternate": True}
-    _found(served, name, traits=traits | {"parses_tokens": True})
+    found(served, name, traits=traits | {"parses_tokens": True})
 
     shown = seat.get(f"{page}?part=1").text
     for words in ("8,192 tokens", "Text alone", "keeps to a schema", "thinks aloud", "no system role", "by turns alone", "taken out"):
@@ -214,10 +229,10 @@ def test_what_went_wrong_is_shown_until_it_is_asked_again_and_what_was_measured_
     served: Stack, seat: Seat, api: httpx.Client
 ) -> None:
     name = _made(api)
-    _found(served, name, traits={"context": 4096})
+    found(served, name, traits={"context": 4096})
     assert api.post(f"/endpoints/{name}/probe").json()["state"] == "wait"
 
-    _found(served, name, traits=None, notes=["The server refuses the key <b>."])
+    found(served, name, traits=None, notes=["The server refuses the key <b>."])
 
     page = seat.get(f"/admin/models/endpoints/{name}").text
     assert "cannot be used" in page
@@ -339,6 +354,8 @@ def test_a_wrong_order_is_refused_and_the_profile_stays(api: httpx.Client, tiers
         {"url": "http://[::1/v1"},
         {"url": "http://x:0/v1"},
         {"url": "http://x:99999/v1"},
+        {"url": "http://10.0.0.256:8000/v1"},
+        {"url": "https://xn--/v1"},
         {"model": "a\nb"},
         {"model": " "},
         {"price_in": -1},
@@ -354,7 +371,7 @@ def test_a_wrong_body_is_refused(api: httpx.Client, more: dict[str, Any]) -> Non
     assert api.post("/endpoints", json=body | more).status_code == 422
 
 
-def test_odd_names_are_not_found(api: httpx.Client, seat: Seat) -> None:
+def test_odd_names_are_notfound(api: httpx.Client, seat: Seat) -> None:
     for name in ("nobody", "%00", "x" * 3000, "%FF%FE", "..%2F.."):
         assert api.get(f"/endpoints/{name}").status_code in {404, 422}
         assert seat.get(f"/admin/models/endpoints/{name}").status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chinwag.local import models
+from chinwag.local import engine, models
 from chinwag.local.processes import CannotStart
 from chinwag.local.progress import Report
 from chinwag.local.settings import LocalSettings
@@ -188,3 +189,25 @@ def test_a_file_that_is_no_model_is_one_clear_line(hub: Hub, tmp_path: Path) -> 
 def test_a_model_that_no_fetching_helps_is_refused_before_anything_starts(wanted: str) -> None:
     with pytest.raises(CannotStart, match=r"^MODEL=[^\n]+$"):
         models.check(LocalSettings(model=wanted))
+
+
+def test_a_model_file_is_converted_once_for_vllm_and_anew_when_another_of_its_name_and_size_took_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the place of the converter: it makes the folder that it is told to make.
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nmkdir -p "$3" && touch "$3/config.json" && echo once >> "$3/converted"\n', encoding="utf-8")
+    python.chmod(0o755)
+    monkeypatch.setenv("CHINWAG_ENGINE_VENV", str(tmp_path / "venv"))
+    file, settings = tmp_path / "mine.gguf", LocalSettings(model=str(tmp_path / "mine.gguf"), engine="vllm", cache=tmp_path)
+
+    def folder(made_at: int) -> Path:
+        file.write_bytes(_BYTES)
+        os.utime(file, (made_at, made_at))
+        return engine.prepare(settings, Report(StringIO()), tmp_path / "logs").folder
+
+    before, same, after = folder(1), folder(1), folder(2)
+
+    assert before == same != after
+    assert [(one / "converted").read_text("utf-8") for one in (before, after)] == ["once\n", "once\n"]

@@ -220,6 +220,23 @@ def test_a_server_that_stays_away_costs_the_picture_and_not_the_answer(service: 
     assert [(one["state"], one["reason"]) for one in ada.media(message)] == [("refused", "unreachable")]
 
 
+def test_a_platform_that_says_no_address_holds_the_answer_for_the_pictures_time_alone(service: Studio) -> None:
+    ada = Sitter(service)
+    service.platform.script({"fault": "hang", "always": True}, kind="picture", type="find", account_id=service.account.external_id)
+    try:
+        ada.show(a_picture())
+        ada.show(a_picture(50, 50))
+        message = ada.show(a_picture(60, 60), words="look")
+        turn = ada.turn(message)
+        asked = ada.fetches()
+    finally:
+        service.platform._post("/_practice/script", {"clear": True})  # noqa: SLF001 - the test's own hand
+
+    assert _parts(ada.prompts()[0][-1]) == ("\n".join(["(a picture that could not be loaded)"] * 3) + "\nlook", [])
+    assert [one["reason"] for one in ada.media(message)] == ["unreachable"]
+    assert 0 < len(asked) <= turn["token"], "each time that it was claimed, the first took the time of all three"
+
+
 def test_a_file_that_is_no_picture_is_answered_politely_and_no_model_is_asked(service: Studio) -> None:
     ada = Sitter(service)
 
@@ -274,6 +291,16 @@ def test_a_hostile_address_in_a_webhook_is_never_contacted(service: Studio, host
 
         assert inside.connections == 0
     assert said == [_LOST]
+    assert [(one["state"], one["reason"]) for one in eve.media(message)] == [("refused", "forbidden_address")]
+
+
+@pytest.mark.parametrize("url", ["https://xn--/p.jpg", "https://xn--a.fbcdn.net/p", "https://[v1.a]/p"])
+def test_an_address_that_no_name_has_costs_the_picture_and_not_the_answer(service: Studio, url: str) -> None:
+    eve = Sitter(service, ChannelKind.MESSENGER)
+    message = eve.show(words="what is this?", attachments=[{"type": "image", "payload": {"url": url}}])
+
+    assert eve.turn(message)["state"] == "answered"
+    assert _parts(eve.prompts()[0][-1])[0] == "(a picture that could not be loaded)\nwhat is this?"
     assert [(one["state"], one["reason"]) for one in eve.media(message)] == [("refused", "forbidden_address")]
 
 

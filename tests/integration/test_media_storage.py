@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+import pytest
+
 from bots.domain import EventKind, InboundEvent, MediaReference
 from bots.storage import inbox, media, setups
 from bots.storage.database import unit
@@ -143,3 +145,33 @@ def test_a_picture_that_came_with_its_message_is_there_at_once(desk: Desk) -> No
     assert put == [True, False]
     assert [one.state for one in claim.messages[0].media] == ["fetched"]
     assert load(desk, contact, claim.messages[0].media[0].id) == [DATA]
+
+
+@pytest.mark.parametrize(("caption", "told"), [(None, "(picture)\n(picture)"), ("look", "(picture)\n(picture)\nlook")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "select answer_by_hand(id, 'ana', 'lovely', array['lovely'], gen_random_uuid()) from conversations",
+        "select answered_elsewhere(id, 'lovely', 60) from conversations",
+    ],
+)
+def test_what_a_person_answered_to_a_picture_stays_in_the_history_with_a_mark_for_it(
+    desk: Desk, answer: str, caption: str | None, told: str
+) -> None:
+    desk.let_in(a_picture_message(caption, references=("1", "2")))
+    desk.do("select take_over(id, 'ana', 60) from conversations")
+    desk.do(answer)
+    desk.do("select give_back(id) from conversations")
+    desk.let_in(a_message("and now?"))
+
+    assert [(turn.asked, turn.answer, turn.media) for turn in desk.claimed().history] == [(told, "lovely", [])]
+
+
+def test_what_a_person_answered_to_a_voice_message_stays_in_the_history(desk: Desk) -> None:
+    desk.let_in(a_message(None, content_type="audio", supported=False), a_message("did you hear it?"))
+    desk.do("select take_over(id, 'ana', null) from conversations")
+    desk.do("select answer_by_hand(id, 'ana', 'yes', array['yes'], gen_random_uuid()) from conversations")
+    desk.do("select give_back(id) from conversations")
+    desk.let_in(a_message("good"))
+
+    assert [turn.asked for turn in desk.claimed().history] == ["(audio)\ndid you hear it?"]

@@ -20,10 +20,9 @@ from tests.support.model_servers import Scripted, scripted
 _HI = (Message(role="system", content="You are Bo."), Message(role="user", content="hi there"))
 _LONG = (Message(role="system", content="You are Bo. " * 20), Message(role="user", content="hi there"))
 _HINTS = Hints(priority=5, cache_salt="k1", affinity=7)
-_SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Porto"]}}, "required": ["city"]}
 _PICTURE = Image(media_type="image/png", data=b"\x89PNG...")
 _LOOK = (Message(role="user", content="what is it?", images=(_PICTURE, _PICTURE)),)
-_OURS = Traits(priority=True, cache_salt=True, json_schema=True, vision=True, ranks=4)
+_OURS = Traits(priority=True, cache_salt=True, vision=True, ranks=4)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def _chat(server: Scripted, messages: tuple[Message, ...] = _HI, traits: Traits 
 
 
 def test_a_plain_endpoint_gets_the_same_bytes_as_ever(server: Scripted) -> None:
-    _chat(server, hints=_HINTS, schema=_SCHEMA)
+    _chat(server, hints=_HINTS)
     _chat(server)
 
     for entry in server.log():
@@ -56,18 +55,25 @@ def test_a_plain_endpoint_gets_the_same_bytes_as_ever(server: Scripted) -> None:
 
 
 def test_an_endpoint_gets_each_field_that_it_understands(server: Scripted) -> None:
-    answer = _chat(server, traits=_OURS, hints=_HINTS, schema=_SCHEMA)
+    _chat(server, traits=_OURS, hints=_HINTS)
     (entry,) = server.log()
 
     assert (entry["request"]["priority"], entry["request"]["cache_salt"]) == (5, "k1")
-    assert entry["request"]["response_format"]["json_schema"]["schema"] == _SCHEMA
-    assert msgspec.json.decode(answer.text) == {"city": "Porto"}
+
+
+def test_a_model_that_thinks_aloud_gets_room_for_it_beside_the_answer(server: Scripted) -> None:
+    _chat(server, traits=Traits(reasoning=True))
+    _chat(server)
+    thinking, plain = (entry["request"]["max_tokens"] for entry in server.log())
+
+    assert plain == 64
+    assert thinking > 10 * plain
 
 
 def test_what_says_nothing_is_not_sent(server: Scripted) -> None:
     _chat(server, traits=_OURS)
 
-    assert {"priority", "cache_salt", "response_format"}.isdisjoint(server.log()[0]["request"])
+    assert {"priority", "cache_salt"}.isdisjoint(server.log()[0]["request"])
 
 
 def test_a_conversation_goes_to_its_rank_each_time(server: Scripted) -> None:

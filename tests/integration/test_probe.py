@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from bots.web import endpoint_words
+from chinwag.cli import model
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
 from inference.types import Endpoint, Timeouts, Traits
@@ -111,6 +113,51 @@ def test_a_server_that_is_full_is_waited_for(tmp_path: Path) -> None:
     assert (found.failures, found.traits) == ((), _PLAIN)
 
 
+@pytest.mark.parametrize("mode", ["busy429", "close"])
+def test_what_a_full_server_did_not_answer_is_not_measured_and_never_a_no(tmp_path: Path, mode: str) -> None:
+    with scripted(tmp_path, *_PIECES, "--flavour", "vllm", "--vision") as server:
+        # The plain question, the streamed one and those about the system role: then it is full.
+        server.script(times=4)
+        server.script(mode=mode)
+        found = _probe(server)
+
+    assert (found.failures, found.again) == ((), True)
+    assert found.measured == {"context": 8192, "ranks": 1, "system_role": True}
+    assert set(found.missing) == {field.name for field in fields(Traits)} - set(found.measured)
+    assert "not measured, and as it was known before: roles alternate, parses tokens, json schema" in found.notes[-1]
+    assert [note for note in found.notes if "JSON" in note or "count" in note or "by turns" in note] == []
+
+
+def test_one_question_without_an_answer_leaves_the_others_measured(tmp_path: Path) -> None:
+    with scripted(tmp_path, *_PIECES, "--flavour", "vllm", "--vision") as server:
+        server.script(mode="close", match="Which colour?", times=10)
+        found = _probe(server)
+
+    assert (found.missing, found.again) == (("vision",), True)
+    assert (found.traits.cache_salt, found.traits.json_schema) == (True, True)
+    assert "some questions got no answer; not measured, and as it was known before: vision" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("mode", "again"), [("busy429", True), ("error500", True), ("down503", True), ("error401", False), ("error400", False)]
+)
+def test_a_failure_that_may_pass_is_worth_another_probe(tmp_path: Path, mode: str, again: bool) -> None:
+    with scripted(tmp_path) as server:
+        server.script(mode=mode)
+        found = _probe(server)
+
+    assert (len(found.failures), found.again) == (1, again)
+
+
+def test_a_server_that_is_full_for_the_streamed_question_is_waited_for(tmp_path: Path) -> None:
+    with scripted(tmp_path, *_PIECES) as server:
+        server.script(times=1)
+        server.script(mode="busy429", times=1)
+        found = _probe(server)
+
+    assert (found.failures, found.traits) == ((), _PLAIN)
+
+
 def test_nothing_that_answers_is_unavailable() -> None:
     with pytest.raises(ModelUnavailable, match="nothing answers at"):
         probe(Endpoint(name="x", url="http://127.0.0.1:9/v1", model="m"), Timeouts())
@@ -162,9 +209,26 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
         json_code, as_json, _ = _run(*where, "--json")
 
     assert (code, json_code) == (0, 0)
-    assert "System role       no\n" in said
+    # In the words of the endpoint's page.
+    assert "Roles                Its template knows no system role: the persona is told in the first message. It takes user" in said
     assert "- its template has no system role" in said
     assert json.loads(as_json)["traits"]["roles_alternate"] is True
+
+
+def test_the_command_tells_a_measurement_in_the_words_of_the_endpoints_page(tmp_path: Path) -> None:
+    with scripted(tmp_path, *_PIECES, "--flavour", "vllm", "--vision", "--ranks", "2") as server:
+        code, said, _ = _run("--url", f"{server.url}/v1", "--model", "scripted")
+        found = _probe(server)
+
+    assert code == 0
+    assert [fact for fact in endpoint_words.facts(found.measured) if f"{fact.title:<21}{fact.words}\n" not in said] == []
+
+
+def test_the_help_of_models_names_each_of_its_commands() -> None:
+    names = [command.name or command.callback.__name__ for command in model.app.registered_commands if command.callback]
+
+    assert len(names) > 3
+    assert [name for name in names if name not in str(model.app.info.help)] == []
 
 
 @pytest.mark.parametrize(
@@ -172,6 +236,7 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
     [
         ("http://127.0.0.1:9/v1", [], "nothing answers at"),
         ("127.0.0.1:9/v1", [], "--url wants an address"),
+        ("http://10.0.0.256:8000/v1", [], "--url wants an address"),
         ("http://user:pw@127.0.0.1/v1", [], "--url wants an address"),
         ("http://127.0.0.1:9/v1", ["--key-file", "/nowhere"], "--key-file names a file"),
     ],

@@ -18,6 +18,7 @@ from inference.router import MORE_FOR_OTHERS, Routed, Router
 from inference.settings import ModelSettings
 from inference.types import Endpoint, Hints, Image, Message, Price, Traits
 from tests.support.fakes import Model
+from tests.support.model_servers import scripted
 from tests.support.processes import Processes, until
 
 _HI = (Message(role="system", content="You are Bo."), Message(role="user", content="hi there"))
@@ -25,6 +26,8 @@ _NAMES = ("one", "two", "three")
 _QUICK = ModelSettings(
     connect_s=0.5, first_token_s=0.6, silence_s=0.5, total_s=1.6, breaker_failures=2, breaker_probe_s=60.0, endpoint="home"
 )
+
+_OWNERS = {"a/p": Price(tokens_in=1.0, tokens_out=2.0), "b/p": None}
 
 
 class _House:
@@ -183,6 +186,58 @@ def test_a_hot_replica_spills_though_it_is_healthy(house: _House) -> None:
     assert spilled.endpoint.name == second
 
 
+def test_the_environments_endpoint_outside_the_house_is_asked_only_where_words_may_leave(house: _House) -> None:
+    outside = Router(replace(house.home, leaves_house=True), _QUICK)
+
+    with pytest.raises(NoEndpoint):
+        outside.chat("p", _HI, affinity=None, may_leave=False, max_tokens=8)
+    assert outside.first("p", may_leave=False) is None
+    assert house.asked()["one"] == 0
+    assert outside.chat("p", _HI, affinity=None, may_leave=True, max_tokens=8).endpoint.name == "home"
+
+
+def test_a_mark_that_words_leave_the_house_holds_for_the_environments_endpoint_at_the_same_address(house: _House) -> None:
+    own = _House(list(house.models.values()), replace(_QUICK, first=True))
+    own.router.configure({"t/p": [[own.endpoint("one", leaves_house=True)]]})
+
+    for profile in ("t/p", "t/other"):
+        with pytest.raises(NoEndpoint):
+            own.ask(profile=profile, may_leave=False)
+        assert own.router.first(profile, may_leave=False) is None
+    assert own.asked()["one"] == 0
+
+
+def test_a_price_of_the_environments_endpoint_is_its_owners_alone_and_goes_with_the_row(house: _House) -> None:
+    dear = Price(tokens_in=1000.0, tokens_out=1000.0)
+    house.router.configure({"a/p": [[house.endpoint("one", price=dear)]], "b/p": [[house.endpoint("two")]]})
+    prices = {profile: house.ask(profile=profile).endpoint.price for profile in ("a/q", "b/q", "c/q")}
+    house.router.configure({})
+
+    assert prices == {"a/q": dear, "b/q": None, "c/q": None}
+    assert house.ask(profile="a/q").endpoint == house.home
+
+
+def test_a_row_that_was_measured_tells_of_the_environments_endpoint_until_that_is_measured_itself(house: _House) -> None:
+    row, fresh = Traits(ranks=4), Traits(ranks=2, vision=True)
+    house.router.configure({"t/p": [[house.endpoint("one")], [house.endpoint("one", traits=row)]]})
+    before = house.ask(profile="t/q").endpoint.traits
+    house.router.learn(fresh)
+
+    assert (before, house.ask(profile="t/q").endpoint.traits) == (row, fresh)
+
+
+def test_a_rank_that_is_no_more_costs_a_question_and_not_the_answer(tmp_path: Path) -> None:
+    with scripted(tmp_path, "--flavour", "vllm", "--ranks", "2") as server:
+        router = Router(server.endpoint(), _QUICK)
+        router.configure({"p": [[server.endpoint(traits=Traits(ranks=4))]]})
+        for rank in range(4):
+            answered = router.chat("p", _HI, affinity=b"a", may_leave=False, max_tokens=8, hints=Hints(affinity=rank))
+            assert answered.answer.text
+        outcomes = [entry["outcome"] for entry in server.log()]
+
+    assert outcomes == ["answered", "answered", "failed", "answered", "failed", "answered"]
+
+
 def test_what_may_not_leave_the_house_goes_to_no_endpoint_outside(house: _House) -> None:
     inside, outside = house.endpoint("one"), house.endpoint("two", leaves_house=True)
     house.router.configure({"p": [[outside, inside], [outside]], "out": [[outside]]})
@@ -267,6 +322,34 @@ def test_new_profiles_keep_the_breakers_of_endpoints_that_stay(house: _House) ->
 
     assert house.ask().endpoint.name == "three"
     assert house.asked()["one"] == _QUICK.breaker_failures
+
+
+def test_new_profiles_keep_what_a_server_has_in_hand(house: _House) -> None:
+    first, second = _preferred(b"a", "one", "two")
+    house.models[first].script(mode="hold")
+    patient = _House(list(house.models.values()), replace(_QUICK, first_token_s=20.0, total_s=30.0))
+    patient.tiers("one two")
+    with ThreadPoolExecutor(6) as threads:
+        held = [threads.submit(patient.ask) for _ in range(4)]
+        until(lambda: house.models[first].held() == 4, what="four calls wait at the first replica")
+        # Its price becomes known: it is as hot as before.
+        patient.tiers("one two", price=Price(tokens_in=1.0, tokens_out=2.0))
+        spilled = patient.ask()
+        house.models[first].release()
+
+    assert [future.result().endpoint.name for future in held] == [first] * 4
+    assert spilled.endpoint.name == second
+
+
+def test_two_owners_endpoints_of_one_server_have_one_breaker(house: _House) -> None:
+    house.router.configure({owner: [[house.endpoint("one")], [house.endpoint("two", price=price)]] for owner, price in _OWNERS.items()})
+    house.models["two"].script(mode="error500")
+    house.models["one"].script(mode="error500")
+    for _ in range(_QUICK.breaker_failures):
+        _error(house, profile="a/p")
+    _error(house, profile="b/p")
+
+    assert house.asked() == {"one": _QUICK.breaker_failures, "two": _QUICK.breaker_failures, "three": 0}
 
 
 def test_a_new_key_begins_with_a_closed_breaker(house: _House) -> None:

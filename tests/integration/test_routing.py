@@ -53,8 +53,16 @@ class _House:
         return {call["endpoint"] for call in self.calls(talk.say("Who are you?"))}
 
     def may_leave(self, allowed: bool) -> None:
+        """Say whether words may leave, and wait until the worker must know: it goes by what it read for two seconds."""
         with self.stack.owner.begin() as connection:
-            connection.exec_driver_sql("update bots set data_may_leave = %s", (allowed,))
+            changed = connection.exec_driver_sql(
+                "update bots set data_may_leave = %s where data_may_leave <> %s returning now()", (allowed, allowed)
+            ).scalar()
+        if changed is not None:
+            until(
+                lambda: self.stack.one("select now() > cast(:at as timestamptz) + interval '2.2 s'", at=changed),
+                what="the worker read the bot anew",
+            )
 
     def calls(self, wamid: str) -> list[dict[str, Any]]:
         """The calls of the model for a message's turn, once it has ended."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from alembic import command as alembic
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from bots.settings import Settings
 from bots.storage.tables import metadata
+from bots.storage.turns import ModelCall
 from chinwag.cli.migrate import migrate
-from tests.support.cluster import Database
+from tests.support.cluster import Cluster, Database
+from tests.support.desk import a_message, open_desk
+
+_ROOT = Path(__file__).parents[2]
+_CALL = ModelCall(attempt=1, endpoint="house", model="m", prompt=[], outcome="ok", tokens_in=1, cost=0.5)
 
 
 def _differences(database: Database) -> list[object]:
@@ -41,6 +51,40 @@ def test_the_migrations_go_down_to_nothing_and_up_again(database: Database) -> N
     migrate(settings)
 
     assert _differences(database) == []
+
+
+def _down(database: Database, to: str) -> None:
+    config = Config(str(_ROOT / "alembic.ini"))
+    config.set_main_option("script_location", str(_ROOT / "migrations"))
+    with database.engine().connect() as connection:
+        config.attributes["connection"] = connection
+        alembic.downgrade(config, to)
+        connection.commit()
+
+
+def _functions(database: Database) -> set[tuple[str, str]]:
+    with database.engine().connect() as connection:
+        rows = connection.exec_driver_sql(
+            "select p.oid::regprocedure::text, md5(prosrc) from pg_proc p join pg_namespace n on n.oid = pronamespace where n.nspname = 'public'"
+        )
+        return {(row[0], row[1]) for row in rows}
+
+
+@pytest.mark.parametrize("to", ["0004", "0003"])
+def test_going_down_and_up_again_loses_no_waiting_message(cluster: Cluster, database: Database, to: str) -> None:
+    desk, functions = open_desk(cluster, database.name), _functions(database)
+    desk.let_in(a_message("hi"))
+    desk.finish(desk.claimed(), state="wait", parts=[], answer=None, retry_s=0, calls=[_CALL])
+    desk.do("update conversations set queue = 'reply.default.@gpu-1'")
+    _down(database, to)
+
+    # Who consumes it before engines had queues of their own?
+    assert desk.rows("select queue from conversations") == [("reply.default",)]
+    migrate(Settings.from_env(database.env))
+    assert _functions(database) == functions
+    assert [message.text for message in desk.claimed().messages] == ["hi"]
+    for engine in (desk.web, desk.worker, desk.crossing):
+        engine.dispose()
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

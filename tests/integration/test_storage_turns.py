@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from bots.errors import Fenced
-from bots.storage import claims
+from bots.storage import claims, exports
+from bots.storage.database import hot
 from bots.storage.turns import NewFact
 from tests.support.desk import QUEUE, Desk, a_bsuid, a_message, a_phone
 
@@ -161,6 +162,48 @@ def test_history_tells_what_was_said_before_and_leaves_commands_out(desk: Desk) 
     history = desk.claimed().history
 
     assert [(past.asked, past.answer) for past in history] == [("one", "first answer")]
+
+
+def _said(desk: Desk, text: str, **result: object) -> None:
+    """A message and its answer."""
+    desk.let_in(a_message(text))
+    sending = desk.finish(desk.claimed(), asked=text, answer="yes", **result)
+    assert sending is not None
+    desk.end(sending)
+
+
+def _exported(desk: Desk) -> list[str]:
+    with hot(desk.crossing) as connection:
+        return [turn.asked for talk in exports.talks(connection, tenant=desk.account.tenant_id, days=9, limit=9) for turn in talk.turns]
+
+
+def test_what_a_contact_wants_forgotten_is_exported_no_more_than_it_is_told(desk: Desk) -> None:
+    _said(desk, "an older talk", close=True)
+    _said(desk, "my secret")
+    _said(desk, "/forget", in_history=False, history_from=3, drop_summary=True)
+    _said(desk, "something new")
+    desk.let_in(a_message("and then?"))
+
+    assert [past.asked for past in desk.claimed().history] == ["something new"]
+    assert _exported(desk) == ["something new"]
+
+
+def test_what_one_contact_wants_forgotten_stays_with_the_others(desk: Desk) -> None:
+    desk.let_in(a_message("mine", by=(a_phone("34600000009"),)))
+    desk.answered(asked="mine", answer="yes")
+    _said(desk, "my secret")
+    _said(desk, "/forget", in_history=False, history_from=3, drop_summary=True)
+
+    assert _exported(desk) == ["mine"]
+
+
+def test_a_talk_that_ends_is_exported_all_the_same_and_its_last_words_are_still_to_be_summarised(desk: Desk) -> None:
+    _said(desk, "the old talk")
+    # /reset with words behind it: the turn is the first of the new talk.
+    _said(desk, "the new talk", history_from=2, drop_summary=True)
+
+    assert _exported(desk) == ["the old talk", "the new talk"]
+    assert desk.value("select summary_until from conversations") == 1
 
 
 def test_a_newer_value_of_a_single_kind_supersedes_and_the_old_row_stays(desk: Desk) -> None:

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection
 
-from bots.storage import batch_items, batches, usage
+from bots.storage import batch_items, batches, personas, usage
 from bots.storage.attention import TroubleKind, count, dismiss, troubles
-from bots.storage.batch_items import ItemResult
+from bots.storage.batch_items import ItemResult, Spent
 from bots.storage.database import call, hot, unit
 from bots.storage.turns import ModelCall
 from bots.storage.usage import Month
@@ -53,8 +53,9 @@ def _month(desk: Desk, tenant: UUID | None = None) -> Month:
 
 
 def _roll(desk: Desk) -> None:
-    """Roll with no margin: nothing else is in flight."""
-    usage.roll(desk.crossing, margin_s=0)
+    """Roll with no margin, for nothing else is in flight, until there is no more to add."""
+    while usage.roll(desk.crossing, margin_s=0):
+        pass
 
 
 def test_the_sums_are_those_of_the_rows(desk: Desk) -> None:
@@ -158,13 +159,21 @@ def test_a_young_call_waits_for_the_margin(desk: Desk) -> None:
     assert _month(desk).total.calls == 0
     assert _month(desk).counted_until <= datetime.now(UTC)
     # A budget does not wait.
-    assert usage.spent_this_month(desk.crossing, tenant=desk.account.tenant_id, bot=desk.account.bot_id) == _COST
+    assert _spent(desk) == _COST
 
 
-def test_a_long_stop_is_caught_up_with(desk: Desk) -> None:
+def _spent(desk: Desk) -> float:
+    """What the desk's bot spent this month."""
+    return usage.bot_month(desk.crossing, tenant=desk.account.tenant_id, bot=desk.account.bot_id)
+
+
+def test_a_long_stop_is_caught_up_with_by_an_hour_at_a_time(desk: Desk) -> None:
     _talk(desk, _call())
     desk.do("update usage_until set at = now() - interval '20 hours'")
     desk.do("update model_calls set created_at = now() - interval '19 hours'")
+    assert usage.roll(desk.crossing, margin_s=0)
+    assert desk.value("select min(at) < now() - interval '18 hours' from usage_until")
+
     _roll(desk)
 
     with hot(desk.crossing) as connection:
@@ -195,23 +204,115 @@ def test_a_contacts_money_is_of_their_rows_alone(desk: Desk) -> None:
     desk.do("update model_calls set created_at = date_trunc('day', now(), 'UTC') - interval '1 s' where cost = 0.25")
     this_month = datetime.now(UTC).day > 1
 
-    assert usage.spent_today(desk.worker, ada) == _COST
-    assert usage.spent_today(desk.worker, bo) == 0.5
+    assert usage.contact_day(desk.worker, ada, bot=desk.account.bot_id) == _COST
+    assert usage.contact_day(desk.worker, bo, bot=desk.account.bot_id) == 0.5
     with unit(desk.web, contact=ada) as connection:
         assert usage.of_contact(connection, ada).month == pytest.approx(_COST + 0.25 if this_month else _COST)
         assert usage.of_contact(connection, bo).month == 0.0
+
+
+def test_what_another_bot_cost_today_is_not_of_this_ones_budget(desk: Desk) -> None:
+    ada = _talk(desk, _call())
+    with unit(desk.web) as connection:
+        other = personas.put(connection, tenant=desk.account.tenant_id, name="other", persona="Another.").id
+
+    assert usage.contact_day(desk.worker, ada, bot=desk.account.bot_id) == _COST
+    assert usage.contact_day(desk.worker, ada, bot=other) == 0.0
+
+
+def _waits(desk: Desk, *calls: ModelCall, state: str = "wait") -> None:
+    """The turn was tried with these calls, and goes on."""
+    desk.finish(desk.claimed(), state=state, parts=[], answer=None, retry_s=0, calls=list(calls))
+
+
+def _recorded(desk: Desk) -> list[tuple[int, str, str, float | None]]:
+    return [tuple(row) for row in desk.rows("select attempt, endpoint, outcome, cost from model_calls order by attempt")]
+
+
+def test_what_a_waiting_turn_paid_for_stays_when_it_is_tried_again(desk: Desk) -> None:
+    desk.let_in(a_message())
+    _waits(desk, _call(cost=0.3), _away("gpu-1", attempt=2))
+    _roll(desk)
+    _waits(desk, _away("gpu-1"), _away("gpu-2", attempt=2))
+    _waits(desk, _away("gpu-2"))
+    desk.answered(calls=[_call(cost=0.5, endpoint="hosted")])
+    _roll(desk)
+
+    assert _recorded(desk) == [(1, "house", "ok", 0.3), (2, "hosted", "ok", 0.5), (3, "gpu-2", "ModelUnavailable", None)]
+    assert _month(desk).total.cost == _spent(desk) == pytest.approx(0.8)
+
+
+def test_a_call_that_replaces_one_in_vain_stands_at_its_own_endpoint(desk: Desk) -> None:
+    desk.let_in(a_message())
+    _waits(desk, _away("gpu-1"), _away("hosted", attempt=2))
+    desk.answered(calls=[_call(endpoint="hosted")])
+    _roll(desk)
+
+    assert _recorded(desk)[0] == (1, "hosted", "ok", _COST)
+    assert [(one.endpoint, one.cost) for one in _month(desk).models] == [("hosted", _COST)]
+
+
+def _away(endpoint: str, *, attempt: int = 1) -> ModelCall:
+    return ModelCall(attempt=attempt, endpoint=endpoint, model="m", prompt=[], outcome="ModelUnavailable")
+
+
+def _item(desk: Desk) -> batch_items.Item:
+    item = batch_items.claim(desk.crossing, "batch.default", boot=desk.boot, lease_s=60)
+    assert item is not None
+    return item
+
+
+def test_what_an_item_took_until_the_model_went_away_or_something_broke_is_added_to_its_end(desk: Desk) -> None:
+    submit(desk.web.execution_options(isolation_level="AUTOCOMMIT"), lines(1))
+    spent = Spent(endpoint="dear", model="big", cost=0.25, tokens_in=10, tokens_cached=0, tokens_out=1)
+    assert batch_items.hold(desk.crossing, _item(desk), hold_s=0, spent=spent)
+    assert batch_items.retry_later(desk.crossing, _item(desk), after_s=0, reason="error:X", spent=spent)
+    assert batch_items.hold(desk.crossing, _item(desk), hold_s=0)
+    batch_items.finish(desk.worker, _item(desk), ItemResult(state="done", answer="a", endpoint="house", model="m", tokens_in=3))
+    _roll(desk)
+
+    assert (_month(desk).total.cost, _month(desk).total.tokens_in) == (0.5, 23)
+
+
+def test_what_a_cancelled_batchs_last_items_took_is_counted(desk: Desk) -> None:
+    started = submit(desk.web.execution_options(isolation_level="AUTOCOMMIT"), lines(1))
+    assert started.batch is not None
+    item = _item(desk)
+    with unit(desk.web) as connection:
+        batches.cancel(connection, started.batch, tenant=desk.account.tenant_id, actor="test")
+    result = ItemResult(state="done", answer="a", model="big", endpoint="hosted", cost=0.25, tokens_in=7)
+
+    assert [batch_items.finish(desk.worker, item, result) for _ in range(2)] == [False, False]
+    _roll(desk)
+    assert _month(desk).total.cost == 0.25
+    with hot(desk.web) as connection:
+        found = batches.get(connection, started.batch, tenant=desk.account.tenant_id)
+    assert (found.cancelled, found.done, found.running) == (1, 0, 0)
+
+
+def test_an_item_that_is_asked_again_is_counted_by_what_it_takes_anew(desk: Desk) -> None:
+    started = submit(desk.web.execution_options(isolation_level="AUTOCOMMIT"), lines(1))
+    assert started.batch is not None
+    batch_items.finish(desk.worker, _item(desk), ItemResult(state="failed", reason="garbage", endpoint="house", model="m", cost=0.5))
+    _roll(desk)
+    with unit(desk.web) as connection:
+        batches.retry_failed(connection, started.batch, tenant=desk.account.tenant_id, actor="test")
+    batch_items.finish(desk.worker, _item(desk), ItemResult(state="done", answer="a", endpoint="house", model="m", cost=0.25))
+    _roll(desk)
+
+    assert _month(desk).total.cost == 0.75
 
 
 def test_a_bots_month_ends_with_the_month(desk: Desk) -> None:
     _talk(desk, _call(), number="34600000001")
     _roll(desk)
     _talk(desk, _call(cost=0.5), number="34600000002")
-    now = usage.spent_this_month(desk.crossing, tenant=desk.account.tenant_id, bot=desk.account.bot_id)
+    now = _spent(desk)
     desk.do("update usage_days set day = date_trunc('month', day)::date - 1")
     desk.do("update model_calls set created_at = date_trunc('month', now(), 'UTC') - interval '1 s'")
 
     assert now == pytest.approx(_COST + 0.5)
-    assert usage.spent_this_month(desk.crossing, tenant=desk.account.tenant_id, bot=desk.account.bot_id) == 0.0
+    assert _spent(desk) == 0.0
 
 
 def test_batches_of_a_bot_whose_month_is_spent_wait_until_its_budget_is_raised(desk: Desk) -> None:
@@ -228,11 +329,12 @@ def test_batches_of_a_bot_whose_month_is_spent_wait_until_its_budget_is_raised(d
 
     budget(0.4)
     _roll(desk)
+    assert usage.hold_spent(desk.crossing) == 1
     assert next_item() is None
 
     budget(5)
     desk.do("update batches set hold_until = now()")
-    _roll(desk)
+    assert usage.hold_spent(desk.crossing) == 0
     assert next_item() is not None
     with hot(desk.web) as connection:
         assert batches.spent(connection, batch, tenant=desk.account.tenant_id).cost == 0.4

@@ -133,7 +133,8 @@ def test_it_is_ready_once_a_token_came_and_tells_its_progress_until_then(started
     assert told.urls == [engine.url]
     assert words[0] == "loading the weights"
     assert words[-1] == "asking for a first token"
-    assert (engine.kv_tokens, engine.slots, engine.model) == (46_592, 3, "slow")
+    assert "room for 46,592 tokens of conversations" in words
+    assert (engine.slots, engine.model) == (3, "slow")
     assert told.left == 1
     assert not engine.alive()
 
@@ -223,6 +224,33 @@ def test_what_a_restart_cannot_mend_ends_it_at_once(
     with pytest.raises(EngineCannotStart, match=words):
         _kept(engine, told, lambda keeper: keeper.stopping.wait(10))
     assert (told.urls, told.losses, told.left) == ([], [], 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "words"),
+    [
+        ("tiny", ["--api-key", "k"], r"wants a key .*CHINWAG_MODEL_KEY_FILE.*--api-key, VLLM_API_KEY"),
+        ("base", [], r"does not chat as base \(status 400, its models: base\).*--chat-template"),
+    ],
+)
+def test_one_that_runs_and_refuses_every_request_of_ours_ends_it_with_its_reason(
+    started: list[Vllm], tmp_path: Path, env: dict[str, str], *, model: str, more: list[str], words: str
+) -> None:
+    engine, told = _engine(started, tmp_path, env, model, *more), Told()
+
+    with pytest.raises(EngineCannotStart, match=words):
+        _kept(engine, told, lambda keeper: keeper.stopping.wait(20))
+    assert (told.urls, told.losses, told.left) == ([], [], 1)
+    assert not engine.alive()
+
+
+def test_one_with_a_key_serves_whoever_asks_with_it(started: list[Vllm], tmp_path: Path, env: dict[str, str]) -> None:
+    engine = Vllm(_command("tiny", "--api-key", "k"), log=tmp_path / "engine.log", env=env, cwd=ROOT, api_key="k")
+    started.append(engine)
+    told = Told()
+    _kept(engine, told, lambda _: until(lambda: told.ticks, what="the engine serves"))
+
+    assert told.urls == [engine.url]
 
 
 def test_a_command_that_is_not_there_says_so(started: list[Vllm], tmp_path: Path, env: dict[str, str]) -> None:

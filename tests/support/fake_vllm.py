@@ -1,7 +1,7 @@
 """Plays `vllm serve`: prints what vLLM prints while it loads, then becomes the scripted model server, on the port that it was given.
 
 How it goes is chosen by the model's name: `tiny` serves; `slow` loads until the file beside it appears; `broken`, `gone` and `gpuless` end as
-vLLM ends. FAKE_VLLM_ONCE names a file: where it is there, the next start fails by a crash and removes it.
+vLLM ends; `base` serves and answers no chat. FAKE_VLLM_ONCE names a file: where it is there, the next start fails by a crash and removes it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,18 @@ def main() -> None:
     sys.stderr.write(_LOADED)
     sys.stderr.flush()
     name = option(arguments, "--served-model-name") or model
-    played = ["--model", name, "--flavour", "vllm", "--slots", option(arguments, "--max-num-seqs") or "0"]
+    played = [
+        "--model",
+        name,
+        "--flavour",
+        "vllm",
+        "--slots",
+        option(arguments, "--max-num-seqs") or "0",
+        "--key",
+        option(arguments, "--api-key") or "",
+    ]
+    # vLLM answers 400 to a chat without a template; here no prompt is short enough.
+    played += ["--context", "1"] if model == "base" else []
     where = ["--host", option(arguments, "--host") or "127.0.0.1", "--port", option(arguments, "--port") or "0"]
     os.execv(sys.executable, [sys.executable, "-m", "inference.scripted", *where, *played])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bots.crypto import Keyring
@@ -58,11 +59,12 @@ def seat_models(stack: Stack) -> None:
         places = [(0, own[0].id), (0, own[1].id), (1, hosted.id)]
         endpoints.set_profile(connection, tenant, "default", places)
     for row in own:
-        _found(stack, row.name, traits=TRAITS, notes=["vLLM 0.33.0", "reads template tokens in a text (Llama 4): they are neutralised"])
-    _found(stack, "gpt-4o-openai", traits=None, notes=["the server lets nobody in (401): the key is not the right one"])
+        found(stack, row.name, traits=TRAITS, notes=["vLLM 0.33.0", "reads template tokens in a text (Llama 4): they are neutralised"])
+    found(stack, "gpt-4o-openai", traits=None, notes=["the server lets nobody in (401): the key is not the right one"])
 
 
-def _found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: list[str]) -> None:
+def found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: Sequence[str] = ()) -> None:
+    """Keep what a worker's probe would have found."""
     engine = stack.engine("worker")
     with engine.connect() as connection:
         row = endpoints.get(connection, tenant=tenants.default(connection), name=name)

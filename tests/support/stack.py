@@ -79,6 +79,8 @@ class Stack:
                 **self.cluster.addresses(self.database),
                 "CHINWAG_REDIS_URL": redis.url,
                 "CHINWAG_WEB_PORT": str(self.web_port),
+                # A worker's questions about the model would stand among those that a test scripts and counts.
+                "CHINWAG_MODEL_MEASURE": "false",
                 **self._settings,
             }
             self.owner = create_engine(self.cluster.owner_url(self.database), poolclass=pool.NullPool)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.catalog import Catalog, Model, NumberFormat, load, read_model
+from inference.catalog import Catalog, Model, NumberFormat, load
 from inference.errors import BadModelFile, UnknownModel
 from inference.licence import licence_notice
 from inference.toml_lines import find_lines
@@ -90,15 +90,19 @@ def _written(folder: Path, text: str, name: str = "tiny.toml") -> Path:
     return path
 
 
+def _read(path: Path) -> Model:
+    return load(path.parent).get("tiny-moe")
+
+
 def _refused(path: Path) -> str:
     with pytest.raises(BadModelFile) as caught:
-        read_model(path)
+        load(path.parent)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_whole_file_is_read_as_it_says(tmp_path: Path) -> None:
-    model = read_model(_written(tmp_path, _WHOLE))
+    model = _read(_written(tmp_path, _WHOLE))
 
     assert (model.key, model.total_b, model.active_b, model.context) == ("tiny-moe", 1.0, 0.5, 4096)
     assert [weights.format for weights in model.weights] == [NumberFormat.BF16, NumberFormat.FP8]
@@ -113,7 +117,7 @@ def test_files_of_other_editors_are_read_too(tmp_path: Path, ending: str, start:
     path = tmp_path / "tiny.toml"
     path.write_bytes((start + _WHOLE).replace("\n", ending).encode())
 
-    assert read_model(path).key == "tiny-moe"
+    assert _read(path).key == "tiny-moe"
 
 
 #: What is replaced by what, and what is said; the line that is to be told ends with the comment "#!".
@@ -151,6 +155,7 @@ _WRONG = [
     ("size_gb = 1\n", "size_gb = inf #!\n", "weights 2.size_gb wants a number from 0"),
     ("size_gb = 1\n", f"size_gb = 1{'0' * 500} #!\n", "weights 2.size_gb wants a number from 0"),
     ("size_gb = 1\n", "size_gb = 0 #!\n", "weights 2.size_gb wants a number above 0"),
+    ("size_gb = 1\n", f"size_gb = {'9' * 5000} #!\n", "has a number of thousands of digits"),
     ("kv_heads = 2", "kv_heads = 3 #!", "architecture.kv_heads is 3, which does not divide the 4 heads"),
     ("[architecture.moe]  # routes in every second layer\nlayers = 2", "[architecture.moe]\nlayers = 4 #!", "architecture.moe.layers is 4, but of 4 layers 2 route"),
     ("active = 2", "active = 9 #!", "architecture.moe.active is 9, more than the 8 experts"),
@@ -207,8 +212,10 @@ def test_a_file_that_is_no_model_at_all_is_one_line_too(tmp_path: Path, content:
     assert why in _refused(path)
 
 
-def test_a_file_that_is_not_there_is_one_line_too(tmp_path: Path) -> None:
-    assert _refused(tmp_path / "none.toml") == f"{tmp_path}/none.toml cannot be read: No such file or directory"
+def test_a_file_that_is_none_is_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "none.toml").mkdir()
+
+    assert _refused(tmp_path / "none.toml") == f"{tmp_path}/none.toml cannot be read: Is a directory"
 
 
 _ODD_TOML = '''\
@@ -271,6 +278,20 @@ def test_any_valid_toml_is_scanned_to_its_end(text: str) -> None:
         return
 
     assert _paths(values) - {()} <= set(find_lines(text).known)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("", "total_b wants a number above 0"),
+        ("total_b = 9", "active_b wants a number above 0"),
+        ("total_b = 9\nactive_b = 1", "kind is unpublished, and there are no [[weights]]"),
+    ],
+)
+def test_an_unpublished_model_has_totals_and_sizes_to_plan_with(tmp_path: Path, more: str, why: str) -> None:
+    path = _written(tmp_path, f'key = "a"\ntitle = "A"\nmaker = "Ada"\nkind = "unpublished"\ncontext = 0\nsource = "a test"\n{more}\n')
+
+    assert _refused(path).endswith(f": {why}")
 
 
 def test_the_operators_file_replaces_the_shipped_one_of_its_key(tmp_path: Path) -> None:
@@ -344,8 +365,8 @@ def catalog() -> Catalog:
 
 def test_only_a_licence_that_the_eu_does_not_get_has_a_notice(tmp_path: Path) -> None:
     text = _WHOLE.replace("[licence]", '[licence]\nin_eu = false\ninstead_in_eu = ["gemma-3-27b", "deepseek-v3"]')
-    without = read_model(_written(tmp_path, text))
-    granted = read_model(_written(tmp_path, _WHOLE))
+    without = _read(_written(tmp_path, text))
+    granted = _read(_written(tmp_path, _WHOLE))
 
     assert licence_notice(granted) == ""
     assert licence_notice(without).endswith("in the EU. Permitted there: gemma-3-27b, deepseek-v3.")

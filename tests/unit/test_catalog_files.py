@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import inference
-from inference.catalog import Architecture, LocalAttention, Mla, Model, Moe, NumberFormat, load, read_model
+from inference.catalog import Architecture, LocalAttention, Mla, Model, Moe, NumberFormat, load
 from inference.licence import licence_notice
 
 _FILES = sorted((Path(inference.__file__).parent / "models").glob("*.toml"))
@@ -27,7 +27,7 @@ def _keys(models: list[Model]) -> list[str]:
 
 @pytest.mark.parametrize("path", _FILES, ids=[path.stem for path in _FILES])
 def test_a_shipped_file_reads_and_is_called_by_its_key(path: Path) -> None:
-    assert read_model(path).key == path.stem
+    assert path.stem in _keys(list(_MODELS))
 
 
 def test_every_model_that_must_have_a_row_has_one() -> None:
@@ -140,8 +140,8 @@ def test_nothing_that_the_plan_decides_stands_among_the_arguments(model: Model) 
         "--data-parallel-size",
         "--max-model-len",
         "--kv-cache-dtype",
+        "--served-model-name",
         "--tool-call-parser",
-        "--chat-template",
     }
     arguments = [*(model.serving.args if model.serving else ()), *(one for weights in model.weights for one in weights.args)]
 

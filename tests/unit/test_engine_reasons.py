@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.engines.base import Reason
 from inference.engines.reasons import model_of, option, reason_of
 
 _CORPUS = Path(__file__).parents[1] / "corpus" / "vllm"
@@ -160,6 +161,25 @@ def test_what_is_only_told_or_warned_of_is_no_reason() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
+        (-9, "the engine was killed (SIGKILL): look for the kernel's out-of-memory killer in dmesg"),
+        (1, "the engine ended with code 1: the last error of its log is OutOfMemoryError"),
+    ],
+)
+def test_what_it_said_of_odd_requests_while_it_served_is_no_reason_and_quotes_nobody(code: int, words: str) -> None:
+    log = (
+        "INFO:     Application startup complete.\n"
+        "(APIServer pid=1) ERROR 11-27 03:49:48 [hermes_tool_parser.py:120] Error in extracting tool call from response.\n"
+        "(APIServer pid=1) ERROR 11-27 03:49:48 [hermes_tool_parser.py:120] json.decoder.JSONDecodeError: Expecting value: hello\n"
+        "(EngineCore pid=2) ERROR 11-27 09:12:00 [core.py:1] torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB.\n"
+        "(APIServer pid=1) ERROR 11-27 09:12:01 [a.py:1] vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See\n"
+    )
+
+    assert reason_of(log, _SERVE, code=code, served=True) == Reason(words=words, known=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
         (-9, "out-of-memory killer"),
         (-11, "the engine crashed (signal 11)"),
         (3, "the engine ended with code 3: it said nothing"),
@@ -182,6 +202,7 @@ def test_an_end_without_words_is_told_by_its_code(code: int | None, words: str) 
         (["--port"], ""),
         (["--port", "--host", "x"], ""),
         (["--ports", "1"], None),
+        (["--port", "1", "--port=2"], "2"),
     ],
 )
 def test_an_option_is_found_in_whatever_form_it_was_written(arguments: list[str], value: str | None) -> None:

@@ -6,10 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.storage.claims import PastTurn
-from workers.history import Notes, Told, choose
-
-#: Every turn counts ten: five asked, five answered.
-_TURN = 10
+from workers.history import Notes, Told, choose, shortened
 
 
 def _turns(first: int, last: int) -> list[PastTurn]:
@@ -67,6 +64,14 @@ def test_after_a_cut_the_notes_go_on_standing_for_what_was_dropped() -> None:
     told = _choose(_turns(7, 9), Notes(text="they spoke", until=6))
 
     assert (_numbers(told), told.notes) == ([7, 8, 9], "they spoke")
+
+
+def test_where_a_call_has_less_room_the_newest_turns_are_told_and_the_talks_beginning_stays() -> None:
+    notes = Notes(text="they spoke", until=4)
+    told = shortened(_choose(_turns(1, 8), notes), notes, room=35, count=len)
+
+    assert (_numbers(told), told.notes) == ([6, 7, 8], "they spoke")
+    assert told.history_from is None, "the next call may tell all of it again"
 
 
 @given(

@@ -107,7 +107,7 @@ def test_a_token_is_read_as_such_where_it_costs_one_and_its_neutral_form_several
         (Reply(status=308), _OPEN, None, "give its final address"),
         (Reply(status=404), _AT, [_OTHER], "no model mine; it has: other"),
         (Reply(status=404, body=b'{"error":{"message":"gone"}}'), _AT, [_MINE], "rejects a plain question (404): gone"),
-        (Reply(status=503, body=b'{"error":{}}'), _AT, [_MINE], "full (503): try again later"),
+        (Reply(status=503, body=b'{"error":{"message":"its queue is full"}}'), _AT, [_MINE], "full (503): try again later"),
         (Reply(status=429), _AT, [_MINE], "full (429)"),
         (Reply(status=502, body=b"<html>"), _AT, [_MINE], "rejects a plain question (502)"),
         (Reply(), _AT, [_MINE], "does not answer a plain question in time"),

@@ -32,6 +32,7 @@ def test_all_problems_are_told_in_one_message() -> None:
         ("URL", "http://user:word@host/v1"),
         ("URL", "http://host/v1?key=1"),
         ("URL", "http://host:99999/v1"),
+        ("LEAVES_HOUSE", "perhaps"),
         ("TOTAL_S", "0"),
         ("TOTAL_S", "inf"),
         ("TOTAL_S", "nan"),
@@ -69,3 +70,40 @@ def test_a_file_without_exactly_one_key_is_refused(tmp_path: Path, content: byte
 
     with pytest.raises(BadModelSetting, match="KEY_FILE"):
         ModelSettings(url="http://h/v1", key_file=str(file)).open_endpoint()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000/v1",
+        "http://[::1]:8000/v1",
+        "http://10.0.0.11:8000/v1",
+        "http://192.168.1.4/v1",
+        "http://169.254.7.7/v1",
+        "http://[fd00::7]/v1",
+        "http://[::ffff:10.0.0.7]/v1",
+        "http://localhost:8000/v1",
+        "http://engine:8000/v1",
+        "https://gpu-1.internal/v1",
+        "http://engine.chinwag.svc/v1",
+    ],
+)
+def test_words_stay_in_the_house_on_the_way_to_a_private_address(url: str) -> None:
+    assert not ModelSettings(url=url).open_endpoint().leaves_house
+    assert ModelSettings(url=url, leaves_house="yes").open_endpoint().leaves_house
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://models.example/v1",
+        "https://8.8.8.8/v1",
+        "https://[2606:4700::1111]/v1",
+        "https://[::ffff:8.8.8.8]/v1",
+        "https://10.0.0.1.example.com/v1",
+        "https://internal.example/v1",
+    ],
+)
+def test_an_address_that_is_not_known_to_be_private_counts_as_outside_the_house(url: str) -> None:
+    assert ModelSettings(url=url).open_endpoint().leaves_house
+    assert not ModelSettings(url=url, leaves_house="no").open_endpoint().leaves_house

@@ -10,8 +10,8 @@ import pytest
 from inference.engines.asking import in_flight, read_metrics, work_done
 from inference.engines.base import Reason, Step
 from inference.engines.keeper import Keeper, Pauses, Watch
-from inference.engines.loading import Tail, kv_tokens, step_of
-from inference.engines.vllm import completed, slots_of
+from inference.engines.loading import Tail, end_of, step_of
+from inference.engines.vllm import Vllm, completed, slots_of
 from inference.errors import EngineCannotStart, EngineFailed
 
 _NOW = Watch(every_s=0.001, while_loading_s=0.001, probe_s=0.002, drain_s=0.1, grace_s=0.1)
@@ -62,6 +62,7 @@ class Told:
 
     def __init__(self, stop_after: int = 100) -> None:
         self.told: list[str] = []
+        self.ticks = 0
         self.stop_after = stop_after
         self.keeper: Keeper | None = None
 
@@ -72,7 +73,7 @@ class Told:
         self.told.append("ready")
 
     def tick(self) -> None:
-        pass
+        self.ticks += 1
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
         self.told.append(f"lost: {reason.words}")
@@ -107,12 +108,54 @@ def test_five_minutes_of_health_begin_the_pauses_anew() -> None:
     assert (pauses.after(299), pauses.after(300), pauses.after(0)) == (32, 1, 2)
 
 
-def test_a_reason_that_lasts_ends_it_whenever_it_comes() -> None:
+def test_a_reason_that_lasts_ends_any_start() -> None:
     told = Told()
 
     with pytest.raises(EngineCannotStart, match="wrong flag"):
         _keep(Scripted((3, _CRASH), (0, _WRONG)), told).run()
     assert told.told == ["ready", "lost: crash", "left"]
+
+
+def test_no_reason_ends_for_good_what_has_served() -> None:
+    told = Told(stop_after=2)
+    _keep(Scripted((3, _WRONG), (3, _WRONG)), told).run()
+
+    assert told.told == ["ready", "lost: wrong flag", "ready", "lost: wrong flag", "left"]
+
+
+def test_one_that_runs_and_refuses_its_first_token_ends_it() -> None:
+    class Refusing(Scripted):
+        """It runs on, and its owner knows better."""
+
+        def alive(self) -> bool:
+            return False
+
+    engine = Refusing((0, Reason(words="it wants a key", lasting=True)))
+    with pytest.raises(EngineCannotStart, match="it wants a key"):
+        _keep(engine, Told()).run()
+
+    assert engine.stops == [0, _NOW.grace_s]
+
+
+def test_the_token_of_a_look_does_not_pass_for_work() -> None:
+    class Counting(Scripted):
+        """Its figures grow by the tokens that it is asked for, and by nothing else."""
+
+        tokens = 0
+
+        def ready(self) -> bool:
+            self.tokens += 1
+            return self.serves
+
+        def metrics(self) -> Mapping[str, float]:
+            return {"vllm:generation_tokens_total": float(self.tokens)}
+
+    engine, told = Counting((10, _CRASH)), Told(stop_after=1)
+    told.keeper = Keeper(engine, told, watch=Watch(every_s=0.001, probe_s=0))
+    told.keeper.run()
+
+    # The first token makes it ready; then an idle engine is asked at each look.
+    assert (told.ticks, engine.tokens) == (9, 10)
 
 
 def test_a_known_reason_ends_the_first_start_alone() -> None:
@@ -172,9 +215,13 @@ def test_most_lines_say_nothing_of_it(line: str) -> None:
     assert step_of(line) is None
 
 
-def test_the_room_of_all_ranks_is_added_up() -> None:
-    assert kv_tokens("GPU KV cache size: 46,592 tokens\nGPU KV cache size: 46,592 tokens\n") == 93_184
-    assert kv_tokens("") is None
+def test_of_a_long_log_the_end_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("first\n" + "x" * 600_000 + "\nlast\n", encoding="utf-8")
+
+    assert end_of(log).endswith("x\nlast\n")
+    assert len(end_of(log)) < 500_000
+    assert end_of(tmp_path / "none") == ""
 
 
 def test_a_growing_log_is_read_by_whole_lines_and_a_bar_by_its_strokes(tmp_path: Path) -> None:
@@ -219,17 +266,40 @@ def test_a_command_gets_what_a_service_needs_and_keeps_what_it_says() -> None:
 
     assert bare[:5] == ["vllm", "serve", "a/b", "--host", "127.0.0.1"]
     assert {"--port", "--served-model-name", "--shutdown-timeout", "--no-enable-log-requests", "--disable-uvicorn-access-log"} <= set(bare)
-    assert told[10:] == ["--no-enable-log-requests", "--disable-uvicorn-access-log"]
+    assert told[10:] == ["--max-num-seqs", "256", "--no-enable-log-requests", "--disable-uvicorn-access-log"]
 
 
 @pytest.mark.parametrize(
     ("more", "slots"),
     [
-        ([], 1024),
+        ([], 256),
         (["--max-num-seqs", "16"], 16),
         (["--max-num-seqs=16", "--data-parallel-size", "8"], 128),
-        (["--max-num-seqs", "many"], 1024),
+        (["--max-num-seqs", "16", "-dp", "2"], 32),
+        (["--max-num-seqs", "128", "--max_num_seqs", "5"], 5),
     ],
 )
 def test_an_engine_works_on_as_many_requests_as_its_ranks_together(more: list[str], slots: int) -> None:
-    assert slots_of(["vllm", "serve", "m", *more]) == slots
+    assert slots_of(completed(["vllm", "serve", "m", *more])) == slots
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--max-num-seqs", "many"], "--max-num-seqs wants a number from 1, not 'many'"),
+        (["--max-num-seqs", "0"], "--max-num-seqs wants a number from 1"),
+        (["--port", "http"], "--port wants a number from 1"),
+        (["-dp", "two"], "--data-parallel-size wants a number from 1"),
+        (["--ssl-certfile", "cert.pem"], "--ssl-certfile: an engine that is kept up here is asked by plain HTTP"),
+        (["--uds", "/tmp/socket"], "--uds: an engine"),
+    ],
+)
+def test_a_command_that_no_request_of_ours_could_reach_is_refused(more: list[str], words: str) -> None:
+    with pytest.raises(EngineFailed, match=words):
+        completed(["vllm", "serve", "m", *more])
+
+
+def test_of_an_option_given_twice_the_last_counts_as_it_does_for_vllm(tmp_path: Path) -> None:
+    engine = Vllm(["vllm", "serve", "m", "--port", "8000", "--served-model-name", "x", "--port=9000"], log=tmp_path / "log", env={})
+
+    assert (engine.url, engine.model) == ("http://127.0.0.1:9000", "x")

@@ -73,6 +73,8 @@ def test_the_drivers_own_list_is_read(tmp_path: Path) -> None:
     [
         (["NVIDIA H100 80GB HBM3"] * 8, "8xH100"),
         (["NVIDIA A100-SXM4-80GB"] * 2, "2xA100"),
+        (["NVIDIA A100-PCIE-40GB"] * 2, None),
+        (["NVIDIA H100 PCIe", "NVIDIA H200 141GB"], "1xH100"),
         (["NVIDIA L40S"], "1xL40S"),
         (["NVIDIA RTX PRO 6000 Blackwell Server Edition"], "1xRTX-PRO-6000"),
         (["NVIDIA GeForce RTX 3060"], None),

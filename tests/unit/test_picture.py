@@ -145,3 +145,12 @@ def test_spoilt_bytes_cost_no_more_than_their_picture(seed: random.Random) -> No
                 continue
 
             assert max(found.width, found.height) <= 1344
+
+
+@pytest.mark.parametrize("filling", [b"\xff" * 2_000_000, b"\xff\x01" * 1_000_000], ids=["fill bytes", "marks without a body"])
+def test_a_head_that_never_comes_to_a_frame_is_not_walked_along_to_its_end(filling: bytes) -> None:
+    whole = a_picture(61, 43)
+
+    with pytest.raises(NotAPicture):
+        measure(whole[:2] + filling + whole[2:])
+    assert measure(whole[:2] + b"\xff" * 8 + whole[2:]) == ("JPEG", 61, 43), "some fill bytes are nothing unusual"

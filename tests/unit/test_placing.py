@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from bots.storage.placing import Spot, engine_queue, home_of, is_engines, profile_of
+from bots.storage.placing import Spot, batch_queue, engine_queue, home_of, is_batch, is_engines, profile_of, reply_queue
 from inference.affinity import preference
 from workers.placing import decide, to_look_at
 
@@ -104,3 +106,20 @@ def test_engines_of_another_profile_are_not_looked_at() -> None:
     (one,) = _likes(_A, 1)
 
     assert decide(spots, {_HOME: [one]}) == [(one, _HOME, _A)]
+
+
+def test_queues_are_named_in_one_place() -> None:
+    root = Path(__file__).parents[2]
+    spelt = re.compile(r"""["'](?:reply|batch)\.["'{]""")
+    found = {
+        str(path.relative_to(root))
+        for wing in ("bots", "workers")
+        for path in (root / wing).rglob("*.py")
+        if spelt.search(path.read_text("utf-8"))
+    }
+
+    # An audit action is called batch.SOMETHING, too.
+    assert found - {"bots/storage/batches.py"} == {"bots/storage/placing.py"}
+    for profile in ("default", "talk.v2"):
+        assert [profile_of(queue) for queue in (reply_queue(profile), batch_queue(profile), engine_queue(profile, "a"))] == [profile] * 3
+        assert [is_batch(queue) for queue in (reply_queue(profile), batch_queue(profile))] == [False, True]

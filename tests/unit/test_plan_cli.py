@@ -72,6 +72,30 @@ def test_json_has_the_promised_keys() -> None:
     assert row["demand"] is not None
 
 
+def test_json_has_the_reply_that_was_reckoned_with() -> None:
+    given = _json("--model mistral-small-3.1 --gpus h100 --tokens-in 5000 --tokens-out 200 --cached 0.5")
+    cut = _json("--model mistral-small-3.1 --gpus h100 --context 2k")
+
+    assert given["reply"] == {"tokens_in": 5000, "cached": 0.5, "tokens_out": 200}
+    assert cut["reply"] == {"tokens_in": 2048 - 150, "cached": 0.75, "tokens_out": 150}
+
+
+def test_a_million_tokens_have_their_price_for_an_endpoint() -> None:
+    prices = _json("--model llama-4-scout --gpus h100 --kv fp8")["cost_per_million"]
+
+    assert isinstance(prices, dict)
+    assert list(prices) == ["30", "60", "100"]
+    assert all(price["cached"] == 0 < price["in"] < price["out"] for price in prices.values())
+    assert f"${prices['30']['in']:.3f} and ${prices['30']['out']:.2f} at 30%" in _run("--model llama-4-scout --gpus h100 --kv fp8").stdout
+
+
+def test_a_command_without_more_words_shows_its_help() -> None:
+    done = CliRunner().invoke(build("model"), ["model"])
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage: " in done.stderr
+
+
 def test_warnings_go_to_stderr_and_leave_stdout_to_the_plan() -> None:
     done = _run("--model llama-4-behemoth --gpus 24xH200 --json")
 
@@ -107,6 +131,17 @@ def test_sixteen_gpus_are_two_hosts_with_a_command_each() -> None:
         ("--model mistral-small-3.1 --gpus h100 --picture /nowhere/plan.svg", "cannot write"),
         ("--model gemini-2.0-flash --gpus 8xH100", "switched off on 2026-06-01"),
         ("--model llama-4-scout --gpus 8xH100 --catalog /nowhere", "/nowhere"),
+        # What the command line itself cannot read.
+        ("--model mistral-small-3.1 --gpus h100 --contacts abc", "Invalid value for '--contacts'"),
+        ("--model mistral-small-3.1 --gpus h100 --tp x", "Invalid value for '--tp'"),
+        ("--model mistral-small-3.1 --gpus h100 --formt fp8", "No such option: --formt"),
+        ("--model mistral-small-3.1", "Missing option '--gpus'"),
+        (
+            "--model llama-4-scout --gpus h100 --kv fp8 --tokens-in 100000",
+            "a prompt of 100,000: give --context 98k or more, or shorter ones",
+        ),
+        ("--model mistral-small-3.1 --gpus h100 --tokens-in 200000", "a prompt of 200,000: give shorter ones"),
+        ("--model mistral-small-3.1 --gpus h100 --tokens-out 40000", "a question: give --context 40k or more, or shorter ones"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line_and_exit_code_two(arguments: str, said: str) -> None:

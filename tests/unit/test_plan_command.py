@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from bots.web.presets import presets
+from chinwag.cli.model import app
+from inference.engines.reasons import option
 from inference.plan import Forced, Plan, Question
 from inference.plan.fragments import compose, emit, kubernetes
 from inference.plan.picture import svg
 from inference.plan.seats import seats
-from tests.support.plans import FP8, NVFP4, a_plan
+from tests.support.plans import CATALOG, FP8, NVFP4, a_plan
 
 
 def _options(plan: Plan, host: int = 0) -> dict[str, str]:
@@ -45,11 +50,37 @@ def test_one_host_gets_one_command_with_the_layout_and_what_memory_was_reckoned_
         "--scheduling-policy": "priority",
         "--enable-prompt-tokens-details": "",
         "--limit-mm-per-prompt": '{"image": 5}',
-        "--tool-call-parser": "llama4_pythonic",
     }
     assert expected == {name: options[name] for name in expected}
     assert json.loads(options["--speculative-config"])["method"] == "eagle3"
     assert "--data-parallel-size" not in options
+
+
+@pytest.mark.parametrize("model", [model.key for model in CATALOG.models if model.kind == "open"])
+def test_an_engine_is_called_by_its_key_in_requests_presets_and_probes(model: str) -> None:
+    # One name, whichever file set is served: else an endpoint made from the catalog asks its own engine for a model that it does not know.
+    plan = a_plan(model, "8xH200")
+    preset = next(one for one in presets(CATALOG) if one.key == f"own:{model}")
+    deployment, _ = yaml.safe_load_all(kubernetes(plan))
+    probe = deployment["spec"]["template"]["spec"]["containers"][0]["startupProbe"]["exec"]["command"][2]
+    arguments = ["serve", "--model", model, "--gpus", "8xH200", "--accept-licence", "--print"]
+    served = shlex.split(CliRunner().invoke(app, arguments).stdout.splitlines()[0])
+
+    assert _options(plan)["--served-model-name"] == preset.model == model
+    assert f'"model": "{model}"' in probe
+    assert served.count("--served-model-name") == 1
+    assert option(served, "--served-model-name") == model
+
+
+@pytest.mark.parametrize(
+    ("model", "parser"), [("llama-4-scout", None), ("deepseek-v3", None), ("gemma-3-27b", None), ("mistral-small-3.1", "mistral")]
+)
+def test_tool_calls_are_switched_on_only_with_a_template_that_knows_tools(model: str, parser: str | None) -> None:
+    plan = a_plan(model, "8xH200")
+    options = _options(plan)
+
+    assert any("Tool calls are off" in one for one in plan.assumptions) == (parser is None)
+    assert (options.get("--tool-call-parser"), "--enable-auto-tool-choice" in options) == (parser, parser is not None)
 
 
 def test_a_dense_model_on_one_gpu_has_nothing_about_experts() -> None:
@@ -100,6 +131,18 @@ def test_host_memory_is_shared_by_the_engines_of_a_host() -> None:
     assert options["--kv-offloading-size"] == "100"
 
 
+def test_an_engine_over_several_hosts_asks_each_of_them_for_no_more_than_it_has() -> None:
+    # vLLM makes the whole buffer on every host, and refuses to start where it has no room.
+    plan = a_plan("deepseek-v3", "16xH100", Question(forced=Forced(tp=8, pp=2), offload_gib=200))
+    one_host = a_plan("deepseek-v3", "8xH200", Question(forced=Forced(tp=8), offload_gib=200))
+
+    assert _options(plan)["--kv-offloading-size"] == "200"
+    # Eight copies of the latent lie there, and without stages one.
+    assert plan.offloaded is not None
+    assert one_host.offloaded is not None
+    assert one_host.offloaded // 8 - plan.offloaded in {0, 1, 2, 3}
+
+
 def test_what_does_not_fit_has_no_command_and_no_fragment() -> None:
     plan = a_plan("deepseek-v3", "8xH100")
 
@@ -118,6 +161,25 @@ def test_compose_starts_exactly_the_plans_commands(gpus: str) -> None:
     assert [8] * len(plan.commands) == reserved
 
 
+@pytest.mark.parametrize("gpus", ["8xH200", "16xH100"])
+def test_a_stopping_container_has_the_time_that_the_engine_takes(gpus: str) -> None:
+    plan = a_plan("deepseek-v3", gpus)
+    drain = int(_options(plan)["--shutdown-timeout"])
+    waits = [int(service["stop_grace_period"].removesuffix("s")) for service in yaml.safe_load(compose(plan))["services"].values()]
+    waits += [int(found) for found in re.findall(r"terminationGracePeriodSeconds: (\d+)", kubernetes(plan))]
+
+    assert len(waits) == 2 * len(plan.commands)
+    assert [wait for wait in waits if wait <= drain] == []
+
+
+def test_engines_over_hosts_may_lock_memory_and_say_that_they_ask_for_no_key() -> None:
+    said = compose(a_plan("deepseek-v3", "16xH100"))
+
+    assert {service["ulimits"]["memlock"] for service in yaml.safe_load(said)["services"].values()} == {-1}
+    assert "asks for no key" in said
+    assert "ulimits" not in compose(a_plan("deepseek-v3", "8xH200"))
+
+
 def test_each_host_of_several_has_a_compose_profile_of_its_own() -> None:
     services = yaml.safe_load(compose(a_plan("deepseek-v3", "16xH100")))["services"]
 
@@ -133,6 +195,8 @@ def test_one_host_on_kubernetes_is_a_deployment_behind_a_service() -> None:
     assert (deployment["kind"], service["kind"]) == ("Deployment", "Service")
     assert list(plan.commands[0].argv) == container["command"]
     assert container["resources"]["limits"] == {"nvidia.com/gpu": 1}
+    # A second pod beside the first would wait for its GPUs for ever.
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     assert service["spec"]["selector"] == pod["metadata"]["labels"]
     compile(container["startupProbe"]["exec"]["command"][2], "probe", "exec")
 

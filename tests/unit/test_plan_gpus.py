@@ -29,6 +29,8 @@ def test_gpus_are_read_from_a_number_and_a_kind(text: str, hosts: int, per_host:
     gpus = read_gpus(text)
 
     assert (hosts, per_host, kind) == (gpus.hosts, gpus.per_host, gpus.kind.key)
+    # What a plan prints leads back to it.
+    assert read_gpus(gpus.text) == gpus
 
 
 @pytest.mark.parametrize(

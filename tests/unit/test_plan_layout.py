@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from inference.catalog import NumberFormat
-from inference.plan import CannotPlan, Forced, Question, make_plan, read_context
+from inference.plan import CannotPlan, Forced, Question, Reply, make_plan, read_context
+from inference.plan.summary import Advice
 from tests.support.plans import BF16, CATALOG, FP8, NVFP4, TODAY, W4A16, a_plan
 
 
@@ -285,6 +286,68 @@ def test_the_european_union_gets_a_word_about_llamas_licence_and_a_permitted_mod
     assert any("must be accepted before serving" in warning for warning in llama)
     assert not any("EU" in warning for warning in mistral)
     assert any("Unconfirmed numbers of the architecture" in warning for warning in mistral)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "question", "advised"),
+    [
+        # A format that these GPUs can never run: what fits them is another, of whichever size.
+        ("deepseek-v3", "8xH200", Question(format=NVFP4), "--format fp8"),
+        ("llama-4-scout", "h100", Question(format=NVFP4), "--format w4a16"),
+        ("deepseek-v3", "h100", Question(format=NVFP4), "--format fp8 --gpus 16xH100"),
+        ("mistral-small-3.1", "a100", Question(kv="fp8"), "--kv auto"),
+        ("deepseek-v3", "a100", Question(kv="fp8"), "--kv auto --gpus 16xA100"),
+        ("llama-4-scout", "8xA100", Question(kv="fp8", format=NVFP4), "--format bf16 --kv auto"),
+    ],
+)
+def test_what_can_never_run_is_told_with_what_can(model: str, gpus: str, question: Question, advised: str) -> None:
+    plan = a_plan(model, gpus, question)
+
+    assert not plan.fits
+    assert advised in [advice.options for advice in plan.advice]
+
+
+def test_a_cache_that_no_format_can_have_here_is_the_reason_that_is_told() -> None:
+    assert "fp8 KV cache" in (a_plan("deepseek-v3", "a100", Question(kv="fp8")).why_not or "")
+
+
+def test_advice_names_hosts_as_they_were_tried() -> None:
+    plan = a_plan("deepseek-v3", "2x4xH100")
+    tried = a_plan("deepseek-v3", "2x4xH200")
+
+    assert plan.to_json()["gpus"] == "2x4xH100"
+    assert any(advice.options == "--gpus 2x4xH200" and f"{tried.conversations} conversations" in advice.text for advice in plan.advice)
+
+
+def test_an_advised_context_has_room_for_the_reply() -> None:
+    question = Question(format=FP8, context=131_072, reply=Reply(tokens_in=1000, tokens_out=60_000))
+    plan = a_plan("gemma-3-27b", "l40s", question)
+
+    assert not plan.fits
+    assert [advice.options for advice in plan.advice if "--context" in advice.options] == []
+
+
+def test_one_conversation_is_one() -> None:
+    row = CATALOG.get("gemma-3-27b")
+    words = [advice.text for context in (8192, 16_384) for advice in _advised(row.key, context)]
+
+    assert not [text for text in words if " 1 conversations" in text]
+    assert [text for text in words if " 1 conversation " in text]
+
+
+def _advised(model: str, context: int) -> tuple[Advice, ...]:
+    return a_plan(model, "l40s", Question(format=BF16, context=context, reply=Reply(tokens_in=context - 150))).advice
+
+
+@pytest.mark.parametrize("change", [{"hidden": 537}, {"vision_b": 420.0}])
+def test_a_row_whose_numbers_contradict_its_total_is_refused(change: dict[str, float]) -> None:
+    # A lost digit in an operator's file would plan another model.
+    row = CATALOG.get("gemma-3-27b")
+    assert row.architecture is not None
+    wrong = replace(row, architecture=replace(row.architecture, **change))
+
+    with pytest.raises(CannotPlan, match=r"gemma-3-27b: its \[architecture\] adds up to [0-9.]+ billion parameters, and total_b says 27.4"):
+        make_plan(wrong, "8xH100", today=TODAY)
 
 
 def test_a_row_whose_size_cannot_hold_its_experts_is_refused() -> None:

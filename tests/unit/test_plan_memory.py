@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from inference.catalog import Architecture
-from inference.plan import Forced, Question
+from inference.catalog import Architecture, LocalAttention
+from inference.plan import Forced, Question, make_plan
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, layer_bytes, offloaded, sequence_bytes, token_bytes, weight_bytes
 from inference.plan.memory import weights_per_gpu as per_gpu
 from inference.plan.parameters import count
-from tests.support.plans import BF16, CATALOG, FP8, NVFP4, W4A16, a_plan
+from tests.support.plans import BF16, CATALOG, FP8, NVFP4, TODAY, W4A16, a_plan
 
 _BF16_CACHE = KvRule(bytes_per_value=2, hybrid=True)
 _FP8_CACHE = KvRule(bytes_per_value=1, hybrid=True)
@@ -165,11 +167,30 @@ def test_without_the_hybrid_manager_ten_million_tokens_are_four_times_as_large()
 
 def test_gemma_keeps_its_window_and_its_52_local_layers_count_as_60() -> None:
     # serving.md, section 3: 128k = 14.7 GB; vLLM's manager rounds the local layers up to a multiple of the 10 global ones.
-    bare = sequence_bytes(_architecture("gemma-3-27b"), 128 * 1024, _BF16_CACHE, padded=False)
     padded = sequence_bytes(_architecture("gemma-3-27b"), 128 * 1024, _BF16_CACHE)
+    added = layer_bytes(_architecture("gemma-3-27b"), _BF16_CACHE) * 8 * (1023 + 8192)
 
-    assert pytest.approx(14.7, rel=0.005) == bare / 1e9
-    assert padded - bare == layer_bytes(_architecture("gemma-3-27b"), _BF16_CACHE) * 8 * (1023 + 8192)
+    assert pytest.approx(14.7, rel=0.005) == (padded - added) / 1e9
+
+
+def test_short_talks_fill_the_pool_that_is_told() -> None:
+    # Gemma's pool counts its 52 local layers as 60 too: so many tokens of short talks are what warm talks are planned with.
+    plan = a_plan("gemma-3-27b", "h100", Question(format=FP8))
+
+    assert plan.memory.pool_tokens is not None
+    assert int(plan.memory.pool_tokens * 0.8 / 3150) == plan.conversations
+    assert any("52 local layers take the room of 60" in one for one in plan.assumptions)
+
+
+def test_a_model_of_local_layers_alone_has_conversations_of_any_length() -> None:
+    # Mistral 7B's first version is one: beyond the window a conversation grows no more.
+    row = CATALOG.get("gemma-3-27b")
+    sliding = replace(_architecture("gemma-3-27b"), local=LocalAttention(kind="sliding", window=4096, local_layers=62, global_layers=0))
+    plan = make_plan(replace(row, architecture=sliding), "h100", today=TODAY, question=Question(format=FP8))
+
+    assert plan.fits
+    assert plan.memory.longest is None
+    assert plan.to_json()["longest_context"] is None
 
 
 @pytest.mark.parametrize(
@@ -194,8 +215,9 @@ def test_gemma_keeps_its_window_and_its_52_local_layers_count_as_60() -> None:
         ("deepseek-v3", "4xb200", Question(format=NVFP4), 1.0e6),
         ("mistral-small-3.1", "h100", Question(format=BF16), 150e3),
         ("mistral-small-3.1", "h100", Question(format=FP8), 290e3),
-        ("gemma-3-27b", "h100", Question(format=BF16), 36e3),
-        ("gemma-3-27b", "h100", Question(format=FP8), 87e3),
+        # There without what the manager's groups add: 62 layers for 70.
+        ("gemma-3-27b", "h100", Question(format=BF16), 36e3 * 62 / 70),
+        ("gemma-3-27b", "h100", Question(format=FP8), 87e3 * 62 / 70),
     ],
 )
 def test_the_pool_of_each_profile_comes_out_within_six_percent(model: str, gpus: str, question: Question, tokens: float) -> None:
@@ -266,12 +288,24 @@ def test_mtp_brings_deepseeks_fourteen_gigabytes() -> None:
 
 def test_host_memory_keeps_as_many_tokens_as_published() -> None:
     # serving.md, section 4: 200 GiB hold 2.2M tokens of Llama 4's fp8 KV (730 talks of 3k), 3.1M of DeepSeek's in bf16.
-    room = 200 * 2**30
-    llama = offloaded(_architecture("llama-4-scout"), Layout(tp=8, ep=8), room, 3000, _FP8_CACHE)
-    deepseek = offloaded(_architecture("deepseek-v3"), Layout(dp=8, ep=8), room, 1000, _BF16_CACHE)
+    llama = offloaded(_architecture("llama-4-scout"), Layout(tp=8, ep=8), 200, 3000, _FP8_CACHE)
+    ranks = offloaded(_architecture("deepseek-v3"), Layout(dp=8, ep=8), 200, 1000, _BF16_CACHE)
+    # vLLM 0.32's replicated layout: one copy of the latent for all tensor ranks, as long as there are no stages.
+    tensor = offloaded(_architecture("deepseek-v3"), Layout(tp=8, ep=8), 200, 1000, _BF16_CACHE)
 
     assert pytest.approx(730, rel=0.01) == llama
-    assert pytest.approx(3100, rel=0.02) == deepseek
+    assert pytest.approx(3100, rel=0.02) == ranks
+    assert pytest.approx(3100, rel=0.02) == tensor
+
+
+def test_a_draft_for_a_model_without_dense_layers_has_a_feed_forward_part() -> None:
+    # Scout's EAGLE layer at 16,384: attention, 3 x 5120 x 16,384, and the head, in bf16.
+    row = CATALOG.get("llama-4-scout")
+    parts = weight_bytes(row, row.weights[0], speculative=True)
+    plan = a_plan("llama-4-scout", "h200", Question(speculative=True))
+
+    assert parts.draft_other == 2 * (2 * 5120 * (5120 + 1024) + 3 * 5120 * 16_384 + 202_048 * 5120)
+    assert any("16,384" in one for one in plan.assumptions)
 
 
 def test_four_bits_cost_what_their_scales_add() -> None:

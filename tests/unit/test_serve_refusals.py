@@ -6,8 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+from chinwag.cli import build
 from chinwag.cli.model import app
 from inference.engines.reasons import option
 
@@ -37,7 +39,7 @@ def folders(tmp_path: Path) -> Path:
         ("--model mistral-small-3.1 --gpus h100 --context 1M", "reads at most 131,072 tokens"),
         ("--model mistral-small-3.1 --gpus h100 --context soon", "a context is a number of tokens"),
         ("--model mistral-small-3.1 --gpus h100 --format int3", "--format takes bf16"),
-        ("--model mistral-small-3.1 --gpus h100 --kv int3", "--kv takes auto or fp8"),
+        ("--model mistral-small-3.1 --gpus h100 --kv int3", "--kv takes auto, fp8, not 'int3'"),
         ("--model mistral-small-3.1 --gpus h100 --port 0", "--port 0 is no port"),
         ("--model llama-4-scout --gpus 8xH100", "--accept-licence"),
         ("--model llama-4-maverick --gpus 8xH100 --print", "--accept-licence"),
@@ -54,6 +56,12 @@ def folders(tmp_path: Path) -> Path:
         ("--attach http://127.0.0.1:9 --print", "no command to print"),
         ("--model deepseek-v3 --gpus 16xH100 --node 2", "the plan has 2 hosts, from 0"),
         ("--model deepseek-v3 --gpus 16xH100 --node 1 --with-worker", "goes with the first host"),
+        ("--model deepseek-v3 --gpus 16xH100", "this plan is for 2 hosts: say with --head"),
+        ("--model deepseek-v3 --gpus 16xH100 --node 1", "this plan is for 2 hosts: say with --head"),
+        ("--path {}/whole -- --max-num-seqs many", "--max-num-seqs wants a number from 1, not 'many'"),
+        ("--path {}/whole -- --ssl-certfile cert.pem", "--ssl-certfile: an engine that is kept up here is asked by plain HTTP"),
+        ("--path {}/m.gguf --model deepseek-v3", "a .gguf file is served by llama.cpp"),
+        ("--path {}/m.gguf --host 0.0.0.0", "a .gguf file is served by llama.cpp"),
     ],
 )
 def test_what_cannot_be_served_is_one_line_that_says_what_to_do(folders: Path, arguments: str, words: str) -> None:
@@ -84,6 +92,29 @@ def test_an_accepted_licence_and_a_fitting_plan_give_the_command() -> None:
     assert (option(argv, "--served-model-name"), option(argv, "--host"), option(argv, "--port")) == ("llama-4-scout", "127.0.0.1", "8000")
 
 
+def test_serve_takes_every_option_of_a_plan() -> None:
+    # Many replies at once: data parallelism over both hosts, which only --prefer chooses; four engines share a host's memory.
+    more = ["--prefer", "throughput", "--offload-gib", "800"]
+    first, _ = _serve("--model", "deepseek-v3", "--gpus", "16xH100", *more, "--print").stdout.splitlines()
+    argv = shlex.split(first)
+
+    assert (option(argv, "--data-parallel-size"), option(argv, "--kv-offloading-size")) == ("8", "200")
+
+
+def test_serve_and_plan_take_the_same_words_for_the_same_questions() -> None:
+    root = build()
+    plan, serve = (_options(root, *path) for path in (["plan"], ["model", "serve"]))
+
+    assert plan - serve == {"--json", "--picture", "--emit"}
+
+
+def _options(app: typer.Typer, *path: str) -> set[str]:
+    command = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]  # pyright: ignore[reportAttributeAccessIssue] - a group
+    return {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
+
+
 def test_two_hosts_have_two_commands_and_only_the_first_one_listens() -> None:
     first, second = (
         shlex.split(line)
@@ -112,6 +143,23 @@ def test_what_the_person_adds_stands_in_the_place_of_the_plans_own(folders: Path
     assert plain[:3] == ["vllm", "serve", str(folders / "whole")]
     assert (option(plain, "--max-model-len"), option(plain, "--served-model-name")) == ("4096", "mine")
     assert plain[-3:] == ["--max-num-seqs", "33", "--enforce-eager"]
+
+
+def test_where_it_listens_and_what_it_is_called_may_stand_behind_the_hyphens_too(folders: Path) -> None:
+    more = ["--", "--port", "9000", "--served_model_name", "mine"]
+    argv = shlex.split(_serve("--path", str(folders / "whole"), "--print", *more).stdout)
+
+    assert (argv.count("--port"), option(argv, "--port")) == (1, "9000")
+    assert [argument for argument in argv if "name" in argument] == ["--served_model_name"]
+    assert option(argv, "--served-model-name") == "mine"
+
+
+def test_a_model_file_is_served_by_llama_cpp() -> None:
+    argv = shlex.split(_serve("--path", "/models/small.gguf", "--context", "4k", "--print").stdout)
+
+    assert argv[1:] == [
+        *("-m", "inference.engines.llamacpp", "--model", "/models/small.gguf", "--alias", "small", "--port", "8000", "--ctx", "4096")
+    ]
 
 
 def test_a_plans_weights_may_lie_in_a_folder(folders: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bots.errors import BadSetting
 from bots.settings import Settings
+from workers.answer import OF_DEADLINE
 from workers.app import app
 
 
@@ -33,8 +34,11 @@ def test_secrets_do_not_print() -> None:
 def test_the_watchdogs_deadline_is_above_every_sum_of_inner_deadlines() -> None:
     settings = Settings()
     two_model_calls, statements, send = 2 * 60.0, 3 * 10.0, settings.send_deadline_s
+    pictures_and_asking = settings.task_deadline_s * OF_DEADLINE
 
-    assert settings.task_deadline_s > two_model_calls + statements + send
+    assert settings.task_deadline_s > pictures_and_asking + statements + send
+    assert pictures_and_asking > two_model_calls
+    assert pictures_and_asking - settings.media_deadline_s > 60.0, "one model call in full whatever pictures took"
 
 
 def test_a_running_task_is_never_handed_out_twice() -> None:

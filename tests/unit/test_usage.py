@@ -6,9 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
-from threading import Event, Thread
-from uuid import UUID
+from datetime import date
 
 import pytest
 
@@ -21,7 +19,6 @@ from bots.web.usage import cells, days_of, month_of
 from inference.types import Price, Usage
 from inference.usage import cost_of, per_thousand
 from workers import metrics
-from workers.budget import Months
 
 #: USD for a million tokens in, cached, out, and what 1,000 reference replies cost by shared prices of 2026-11.
 _HOSTED = {
@@ -121,52 +118,6 @@ def test_a_budgets_sentence_is_there_in_every_language(say: Callable[[str], str]
     assert len(set(found.values())) == 3
     assert all(len(words) > 40 for words in found.values())
     assert say("de") == found["en"]
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = timedelta()
-
-    def __call__(self) -> float:
-        return self.now.total_seconds()
-
-
-def test_a_months_sum_is_read_again_after_ten_seconds_and_not_before() -> None:
-    clock, read = _Clock(), iter([1.0, 2.0, 3.0])
-    months = Months(clock)
-
-    def spent() -> float:
-        return months.spent(UUID(int=1), lambda: next(read))
-
-    found = [spent(), spent()]
-    clock.now += timedelta(seconds=9.9)
-    found.append(spent())
-    clock.now += timedelta(seconds=0.2)
-    found.append(spent())
-
-    assert found == [1.0, 1.0, 1.0, 2.0]
-
-
-def test_while_one_thread_reads_a_sum_again_the_others_go_on_with_the_old_one() -> None:
-    clock, reading, go = _Clock(), Event(), Event()
-    months = Months(clock)
-    months.spent(UUID(int=1), lambda: 1.0)
-    clock.now += timedelta(seconds=11)
-
-    def slow() -> float:
-        reading.set()
-        go.wait(10)
-        return 2.0
-
-    reader = Thread(target=months.spent, args=(UUID(int=1), slow))
-    reader.start()
-    assert reading.wait(10)
-    meanwhile = months.spent(UUID(int=1), lambda: 99.0)
-    go.set()
-    reader.join(10)
-
-    assert meanwhile == 1.0
-    assert months.spent(UUID(int=1), lambda: 99.0) == 2.0
 
 
 def _call(endpoint: str, *, cost: float | None) -> ModelCall:

@@ -88,7 +88,7 @@ class Messenger:
                     deadline_s=_TYPING_DEADLINE_S,
                 )
 
-    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Return the address that the webhook named; it opens without a token."""
-        del account_external_id, credentials
+        del account_external_id, credentials, deadline_s
         return Location(url=media.reference)

@@ -67,8 +67,9 @@ class WhatsApp:
             return
         self._graph.tell(account_external_id, typing(inbound.event_key), token=credentials.access_token, deadline_s=_TYPING_DEADLINE_S)
 
-    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials) -> Location:
+    def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Ask for the address of a picture; it opens with the account's token, for five minutes. Raises SendError, MediaError."""
         # The number guards against ids of another one.
         path = f"{quote(media.reference, safe='')}?phone_number_id={quote(account_external_id, safe='')}"
-        return location_of(self._graph.call("GET", path, token=credentials.access_token).body, credentials.access_token)
+        answer = self._graph.call("GET", path, token=credentials.access_token, deadline_s=deadline_s)
+        return location_of(answer.body, credentials.access_token)

@@ -49,6 +49,7 @@ conversations = Table(
     Column("summary_until", Integer, nullable=False),
     Column("summarise_at", DateTime(timezone=True)),
     Column("summarise_to", Integer),
+    Column("summarise_tries", Integer, nullable=False),
     PrimaryKeyConstraint("id", "tenant_id", name="pk_conversations"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.id"], name="fk_conversations_account", ondelete="CASCADE"

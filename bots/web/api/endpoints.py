@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from bots.domain import Role
 from bots.storage import endpoints
 from bots.storage.database import hot, unit
-from bots.storage.endpoints import EndpointRow, Form
+from bots.storage.endpoints import EndpointRow
 from bots.web import endpoint_forms, endpoint_words, models
 from bots.web.auth import Operator
 from bots.web.endpoint_forms import MOST_KEY, MOST_MODEL, MOST_PRICE, MOST_URL, NAME, Unfit, Wish
@@ -48,16 +48,16 @@ class Endpoint(BaseModel):
     price_in: _Usd | None = None
     price_cached: _Usd | None = None
     price_out: _Usd | None = None
+    #: A hosted endpoint that asks for no key.
+    no_key: bool = False
+    #: A model that the catalog says is switched off.
+    retired_ok: bool = False
 
 
 class NewEndpoint(Endpoint):
     """A model server to connect."""
 
     api_key: _Key | None = None
-    #: A hosted endpoint that asks for no key.
-    no_key: bool = False
-    #: Connect a model that the catalog says is switched off.
-    retired_ok: bool = False
 
 
 class NewKey(BaseModel):
@@ -133,8 +133,8 @@ def _look_and_connect(api: APIRouter, room: Room) -> None:
         """Connect an endpoint; a worker measures it within seconds."""
 
         def go(connection: Connection) -> EndpointRow:
-            wish = Wish(form=_form(body), api_key=body.api_key or "", no_key=body.no_key, retired_ok=body.retired_ok)
-            endpoint_forms.admit(wish, room.catalog, today=datetime.now(UTC).date())
+            wish = _wish(body, body.api_key or "")
+            endpoint_forms.admit(wish, room.catalog, today=_today())
             return models.add(connection, room.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
 
         return await _write(room, go)
@@ -156,7 +156,12 @@ def _change(api: APIRouter, room: Room) -> None:
     @api.put("/{name}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
     async def change(name: str, body: Endpoint, operator: Operator = acting) -> EndpointView:
         """Give an endpoint new values. Another model or address is measured anew; on another server it loses its key."""
-        return await _write(room, lambda at: models.change(at, _form(body), tenant=operator.tenant_id, name=name, actor=operator.name))
+
+        def go(connection: Connection) -> EndpointRow:
+            wish, today = _wish(body), _today()
+            return models.change(connection, wish, room.catalog, today=today, tenant=operator.tenant_id, name=name, actor=operator.name)
+
+        return await _write(room, go)
 
     @api.put("/{name}/key", responses=_MAY_MISS | _MAY_BE_UNFIT)
     async def put_key(name: str, body: NewKey, operator: Operator = acting) -> EndpointView:
@@ -206,9 +211,14 @@ def unfit(error: Unfit) -> Response:
     return JSONResponse({"error": str(error), "fields": error.errors}, status_code=422, headers={"Cache-Control": "no-store"})
 
 
-def _form(body: Endpoint) -> Form:
+def _wish(body: Endpoint, api_key: str = "") -> Wish:
     prices = {"price_in": body.price_in, "price_cached": body.price_cached, "price_out": body.price_out}
-    return endpoint_forms.checked(name=body.name, url=body.url, model=body.model, leaves_house=body.leaves_house, prices=prices)
+    form = endpoint_forms.checked(name=body.name, url=body.url, model=body.model, leaves_house=body.leaves_house, prices=prices)
+    return Wish(form=form, api_key=api_key, no_key=body.no_key, retired_ok=body.retired_ok)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _view(room: Room, row: EndpointRow) -> EndpointView:
@@ -227,5 +237,5 @@ def _view(room: Room, row: EndpointRow) -> EndpointView:
         probed_at=row.probed_at,
         traits=TraitsView(**traits),
         notes=list(row.notes),
-        warnings=endpoint_words.warnings(row, room.catalog, today=datetime.now(UTC).date()),
+        warnings=endpoint_words.warnings(row, room.catalog, today=_today()),
     )

@@ -98,8 +98,7 @@ class BotPages:
                 )
 
         def read_spent() -> float:
-            with hot(self._room.crossing) as connection:
-                return usage.of_bot(connection, tenant=operator.tenant_id, bot=identity)
+            return usage.bot_month(self._room.crossing, tenant=operator.tenant_id, bot=identity)
 
         bot, versions, accounts, profiles, unpriced = await self._room.do(read)
         spent = await self._room.do(read_spent)

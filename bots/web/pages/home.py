@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bots.storage import attention, usage
+from bots.storage import attention, turns, usage
 from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Bucket, Figures, Span
@@ -174,5 +174,5 @@ def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
         parts.append(("Model", "unknown", "not asked yet"))
     else:
         took = f", {model.total_ms:.0f} ms" if model.total_ms is not None else ""
-        parts.append(("Model", "ok" if model.outcome in {"ok", "answered"} else "bad", f"{model.model}: {model.outcome}{took}"))
+        parts.append(("Model", "ok" if model.outcome in turns.WELL else "bad", f"{model.model}: {model.outcome}{took}"))
     return parts

@@ -129,8 +129,11 @@ class ModelPages:
         def change() -> tuple[EndpointRow, EndpointRow]:
             with unit(room.web) as connection:
                 before = models.wanted(connection, tenant=operator.tenant_id, name=name)
-                wanted = endpoint_forms.read(form).form
-                return before, models.change(connection, wanted, tenant=operator.tenant_id, name=name, actor=operator.name)
+                wish = endpoint_forms.read(form)
+                row = models.change(
+                    connection, wish, room.catalog, today=_today(), tenant=operator.tenant_id, name=name, actor=operator.name
+                )
+                return before, row
 
         try:
             before, row = await room.do(change)

@@ -4,13 +4,13 @@ import { clock, make, money } from "./dom.js";
 
 const SAID = {
   received: "Message stored in the inbox", claimed: "A worker claimed the conversation", apologised: "Apologised",
-  model: "The model was asked", answered: "Turn finished, answer in the outbox", skipped: "Turn skipped", dead: "Turn is dead",
+  model: "The model was asked", notes: "The model was asked for notes of older turns", answered: "Turn finished, answer in the outbox", skipped: "Turn skipped", dead: "Turn is dead",
   sent: "The channel accepted the answer", send: "Sending", delivered: "Delivered", read: "Read", failed: "Failed",
 };
 const BAD = new Set(["dead", "failed"]);
 
 export function tell(story) {
-  const call = story.calls.at(-1);
+  const call = answering(story);
   return [
     summary(story, call),
     heading("Steps"), steps(story),
@@ -21,6 +21,8 @@ export function tell(story) {
   ];
 }
 
+// The call that the answer is from: notes of older turns are made later, and recorded beside the last turn that they are about.
+const answering = (story) => story.calls.filter((call) => !call.outcome.startsWith("summary")).at(-1);
 const heading = (text) => make("h3", {}, text);
 const count = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString());
 const millis = (value) => (value === null || value === undefined ? "–" : value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(2)} s`);
@@ -60,10 +62,9 @@ function memories(title, rows, none) {
 
 function prompts(story) {
   if (!story.calls.length) return [make("p", { class: "empty" }, "The model was not asked.")];
-  return story.calls.map((call, index) => {
+  return story.calls.map((call) => {
     const messages = Array.isArray(call.prompt) ? call.prompt : call.prompt?.messages ?? [];
-    const last = index === story.calls.length - 1;
-    return make("details", { open: last, class: "call" },
+    return make("details", { open: call === answering(story), class: "call" },
       make("summary", {}, `${call.model} · ${messages.length} messages · ${call.outcome}${story.calls.length > 1 ? ` · call ${call.attempt}` : ""}`),
       ...messages.map((message) => make("div", { class: `prompt ${message.role}` },
         make("div", { class: "role" }, message.images ? `${message.role} · ${message.images} ${message.images === 1 ? "picture" : "pictures"}` : String(message.role)),

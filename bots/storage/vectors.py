@@ -1,0 +1,31 @@
+"""How long the vectors are that the database keeps, wherever it keeps any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+#: pgvector notes a column's dimensions as its type modifier; -1 is a column that takes vectors of any length.
+_COLUMNS = """
+select c.relname as "table", a.attname as "column", a.atttypmod as dimensions
+from pg_attribute a
+join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'p')
+join pg_type t on t.oid = a.atttypid and t.typname in ('vector', 'halfvec')
+where a.atttypmod > 0 and not a.attisdropped and pg_table_is_visible(c.oid)
+order by 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorColumn:
+    """A column of vectors of one length."""
+
+    table: str
+    column: str
+    dimensions: int
+
+
+def columns(connection: Connection) -> list[VectorColumn]:
+    """Return every column of vectors; none where nothing has been embedded yet."""
+    return [VectorColumn(**row) for row in connection.execute(text(_COLUMNS)).mappings()]

@@ -1,0 +1,54 @@
+"""A host of an engine over several: it computes for the first one and answers nobody, so there is no token to ask it for.
+
+When the engine of the first host dies, vLLM ends the others with it. Each is started again where it runs, and they wait for one another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+
+from inference.engines import child
+from inference.engines.base import Reason
+from inference.engines.keeper import Pauses
+from inference.engines.loading import end_of
+from inference.engines.reasons import reason_of
+from inference.errors import EngineCannotStart, EngineFailed
+
+_LOOK_S = 0.2
+_GRACE_S = 45.0
+
+
+def follow(
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str],
+    stopping: Event,
+    lost: Callable[[Reason, float], None],
+    pauses: Pauses | None = None,
+) -> None:
+    """Keep the process up until `stopping` is set. Raises EngineCannotStart when starting it again would help nothing."""
+    pauses = pauses or Pauses()
+    while not stopping.is_set():
+        try:
+            running = child.start(command, log=log, env=env)
+        except OSError as error:
+            raise EngineFailed(f"{log} cannot be written: {error.strerror}") from error
+        while running.alive() and not stopping.wait(_LOOK_S):
+            pass
+        if stopping.is_set():
+            running.terminate()
+            running.end(_GRACE_S)
+            return
+        running.end(0)
+        lived = time.monotonic() - running.started
+        # One that lived so long has served: what its log says of weeks is no reason to give up.
+        reason = reason_of(end_of(log), command, code=running.code(), served=lived >= pauses.steady_s)
+        if reason.lasting:
+            raise EngineCannotStart(reason.words)
+        pause = pauses.after(lived)
+        lost(reason, pause)
+        stopping.wait(pause)

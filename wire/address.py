@@ -1,0 +1,35 @@
+"""Which addresses of servers a call can use: asked before one is kept, so that it is refused where somebody can still mend it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
+
+#: Names that no public name ends in.
+_NEAR = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
+
+
+def is_base(url: str) -> bool:
+    """Whether a path can be put behind this address and called: http or https, a host, no user, password, question mark or fragment."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # What a call reads of it; it refuses hosts that urlsplit takes, such as 10.0.0.256.
+        usable = usable and bool(httpx.URL(url).host)
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return usable and parts.username is None and not parts.query and not parts.fragment and url.isprintable() and " " not in url
+
+
+def is_near(url: str) -> bool:
+    """Whether an address is this host's or a private network's by its looks; nothing is looked up. In doubt it is not."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        # A name without a dot is a machine's or a container's.
+        return bool(host) and ("." not in host or host.endswith(_NEAR))
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return ip.is_loopback or ip.is_private or ip.is_link_local
