@@ -87,6 +87,11 @@ def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
     return [_endpoint(row) for row in rows]
 
 
+def all_models(connection: Connection) -> list[str]:
+    """Return the names of all models that endpoints are connected for, of all tenants, in order."""
+    return list(connection.execute(text("select distinct model from endpoints order by model")).scalars())
+
+
 def get(connection: Connection, *, tenant: UUID, name: str, locked: bool = False) -> EndpointRow | None:
     """Find an endpoint by its name; locked: nobody else changes it until the transaction's end."""
     statement = _COLUMNS + " where e.tenant_id = :tenant and e.name = :name" + (" for update of e" if locked else "")

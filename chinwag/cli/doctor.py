@@ -18,6 +18,9 @@ from psycopg.rows import TupleRow
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bots.errors import BotsError
+from bots.storage import endpoints
+from bots.storage.database import open_engine, unit
 from bots.web import presets
 from chinwag.cli.stop import own_ground
 from chinwag.local import engine, models, postgres, redis
@@ -141,9 +144,13 @@ def _connected(env: Mapping[str, str]) -> list[str]:
     if not url:
         return []
     try:
-        with _connection(url) as connection:
-            return [model for (model,) in connection.execute("select distinct model from endpoints order by model")]
-    except (psycopg.Error, ArgumentError):
+        database = open_engine(url, pool=1, name="cli doctor")
+        try:
+            with unit(database) as connection:
+                return endpoints.all_models(connection)
+        finally:
+            database.dispose()
+    except (BotsError, ArgumentError):
         return []
 
 

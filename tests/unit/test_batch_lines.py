@@ -61,7 +61,7 @@ def _zipped() -> bytes:
         (b"\n \n\t\n", "empty"),
         (b"\xef\xbb\xbf", "empty"),
         (_zipped(), "zip"),
-        (gzip.compress(b"{}"), "gzip"),
+        (gzip.compress(b"{}", mtime=0), "gzip"),
         (json.dumps(_GOOD).encode("utf-16"), "UTF-16"),
         (b"%PDF-1.7 ...", "PDF"),
         (b' [\n{"custom_id": "a", "text": "b"}\n]', "JSON list"),

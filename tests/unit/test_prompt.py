@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from bots.storage.claims import KnownFact, PastTurn
@@ -15,11 +17,11 @@ def a_turn(number: int, text: str = "hi", answer: str = "hello") -> PastTurn:
     return PastTurn(number=number, asked=text, answer=answer)
 
 
-def a_prompt(*, history=(), memories=(), texts=("now",), budget=10_000, count=len, **more) -> prompt.Prompt:
+def a_prompt(*, history=(), memories=(), texts=("now",), budget=10_000, count=len, **more: Any) -> prompt.Prompt:
     return prompt.build(persona=PERSONA, memories=memories, history=history, texts=texts, budget=budget, count=count, **more)
 
 
-def a_room(tokens: int):
+def a_room(tokens: int) -> Callable[[int], int]:
     """The room of an endpoint with eyes."""
     return lambda images: tokens - images
 
