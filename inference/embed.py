@@ -105,18 +105,16 @@ class Embedder:
         """
         return self._embed(texts, "passage")
 
-    def measured(self) -> int:
-        """Ask for one vector and return its length. Raises as `passages`."""
+    def check_dimensions(self, *kept: int) -> int:
+        """Ask for one vector and return its length. Raises WrongDimensions where the database keeps another; else as `passages`."""
         (row,) = self._asked([self._ready("dimensions", "passage")], "passage", time.monotonic() + self._timeouts.total_s)
+        for expected in kept:
+            if len(row) != expected:
+                raise WrongDimensions(
+                    f"the embedding model {self.endpoint.model} gives vectors of {len(row)} numbers, the database keeps {expected}: "
+                    "take another model, or migrate the database and embed everything anew"
+                )
         return len(row)
-
-    def check_dimensions(self, expected: int) -> None:
-        """Measure once. Raises WrongDimensions when the length is not the one that the database keeps; else as `passages`."""
-        if (given := self.measured()) != expected:
-            raise WrongDimensions(
-                f"the embedding model {self.endpoint.model} gives vectors of {given} numbers, the database keeps {expected}: "
-                "take another model, or migrate the database and embed everything anew"
-            )
 
     def _embed(self, texts: Sequence[str], kind: Kind) -> list[list[float]]:
         until = time.monotonic() + self._timeouts.total_s

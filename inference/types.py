@@ -8,10 +8,17 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 
 
-#: What Llama 4 makes of a picture of 1,344 px a side: 16 tiles and one of the whole, 144 tokens each and a mark; the others make no more of it.
-_MOST_IMAGE_TOKENS = 17 * 145
+#: Side of the tiles that Llama 4 cuts a picture into, and what it makes of each, and of one more of the whole: 144 tokens and a mark.
+_TILE_PX, _TILE_TOKENS = 336, 145
+#: The largest side of a picture that was fetched.
+_MOST_PX = 1344
 #: What a model that thinks aloud may think before its answer, in tokens.
 _THINKING_TOKENS = 2048
+
+
+def image_tokens(width: int, height: int) -> int:
+    """Return what a picture of so many pixels takes of a prompt: as Llama 4 reads it; the other families make no more of it."""
+    return (-(-width // _TILE_PX) * -(-height // _TILE_PX) + 1) * _TILE_TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +29,7 @@ class Image:
     media_type: str
     data: bytes = field(repr=False)
     #: What it takes of a prompt at most.
-    tokens: int = _MOST_IMAGE_TOKENS
+    tokens: int = image_tokens(_MOST_PX, _MOST_PX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,8 +99,7 @@ def _ask(deps: Deps, claim: Claim, seat: Seat, texts: Sequence[ClaimedMessage], 
         draft.parts.extend(seat.channel.render(picture_lost_text(_language(claim, seat))))
         return _result(claim, seat, draft, state="answered", reason="picture_lost", in_history=False, texts=texts)
     written = [shown.words(message) for message in texts]
-    build = _layout(deps, claim, seat, draft, written=written, shown=shown)
-    laid_out = build()
+    build, laid_out = _layout(deps, claim, seat, draft, written=written, shown=shown)
     live = Live(deps.worker, claim, per_s=deps.settings.partial_per_s)
     live.typing()
     shorter = _shorter(build, laid_out, history, written=written, shown=shown)
@@ -170,8 +169,8 @@ def _history(claim: Claim, draft: _Draft) -> Sequence[PastTurn]:
 
 def _layout(
     deps: Deps, claim: Claim, seat: Seat, draft: _Draft, *, written: Sequence[str], shown: Pictures
-) -> Callable[..., prompt.Prompt]:
-    """What lays out the prompt, and shorter ones, with what is to be told."""
+) -> tuple[Callable[..., prompt.Prompt], prompt.Prompt]:
+    """Lay out the prompt with what is to be told; and what lays out shorter ones."""
     effect = draft.effect
     gone = set(effect.forget)
     profile = profile_key(claim.tenant, profile_of(claim.queue))
@@ -189,12 +188,14 @@ def _layout(
         room=lambda images: deps.routes.room(profile, may_leave=may_leave, answer=deps.settings.answer_tokens, images=images),
     )
     told = [memory for memory in claim.memories if memory.id not in gone] if seat.bot.memory_on else []
-    if seat.bot.memory_on and (effect.closes or build(memories=told).history_from is not None):
+    laid_out = build(memories=told)
+    if seat.bot.memory_on and (effect.closes or laid_out.history_from is not None):
         # What was told in the turns that are left out now would else be known again only in the next turn.
         known = [KnownFact(id=memory.id, kind=memory.kind, text=memory.text) for memory in known_memories(deps, claim)]
         told = [memory for memory in known if memory.id not in gone][:_MOST_MEMORIES]
+        laid_out = build(memories=told)
     draft.told = told
-    return partial(build, memories=told)
+    return partial(build, memories=told), laid_out
 
 
 def _shorter(

@@ -18,7 +18,7 @@ from bots.errors import MediaError, MediaGone, MediaUnavailable, SendError
 from bots.storage import media
 from bots.storage.claims import Claim, ClaimedMedia, ClaimedMessage, PastTurn
 from bots.storage.database import unit
-from inference.types import Image
+from inference.types import Image, image_tokens
 from workers.deps import Deps, Seat
 
 log = structlog.get_logger()
@@ -96,9 +96,7 @@ def _mark(one: ClaimedMedia, found: Mapping[UUID, object], left_out: set[UUID]) 
 
 
 def _image(picture: media.StoredPicture) -> Image:
-    # As Llama 4 cuts it: a tile for each 336 px, and one of the whole.
-    tiles = -(-picture.width // 336) * -(-picture.height // 336) + 1
-    return Image(media_type=picture.media_type, data=picture.data, tokens=tiles * 145)
+    return Image(media_type=picture.media_type, data=picture.data, tokens=image_tokens(picture.width, picture.height))
 
 
 def _fetched(deps: Deps, claim: Claim, seat: Seat, chosen: Sequence[ClaimedMedia]) -> tuple[list[UUID], str | None]:

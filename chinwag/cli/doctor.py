@@ -14,7 +14,6 @@ import httpx
 import psycopg
 import redis as redis_client
 import typer
-from psycopg.rows import TupleRow
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -200,12 +199,8 @@ def _get(url: str) -> str:
 
 
 def _database(url: str) -> str:
-    _connection(url).close()
+    psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
     return "answers"
-
-
-def _connection(url: str) -> psycopg.Connection[TupleRow]:
-    return psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5)
 
 
 def _queue(url: str) -> str:

@@ -16,22 +16,23 @@ from inference.probe import Probed, probe
 from inference.types import Endpoint, Timeouts
 from wire import address
 
+Url = Annotated[str, typer.Option(help="The server's address, up to and including /v1.", show_default=False)]
+ModelName = Annotated[str, typer.Option("--model", help="The model's name on that server.", show_default=False)]
+KeyFile = Annotated[Path | None, typer.Option(help="A file with the server's API key.", show_default=False)]
+
 _LARGEST_KEY_FILE = 16 * 1024
 _SERVERS = {"vllm": "vLLM", "llamacpp": "llama.cpp", "unknown": "not known"}
 
 
 def command(
-    url: Annotated[str, typer.Option(help="The server's address, up to and including /v1.", show_default=False)],
-    model: Annotated[str, typer.Option(help="The model's name on that server.", show_default=False)],
-    key_file: Annotated[Path | None, typer.Option(help="A file with the server's API key.", show_default=False)] = None,
+    url: Url,
+    model: ModelName,
+    key_file: KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what an endpoint does: context, roles, template tokens, JSON, pictures, vLLM's fields. Exit code 2 when it cannot be used."""
-    if not address.is_base(url):
-        end("--url wants an address like http://host:port/v1, without a user, a password or a question mark")
-    endpoint = Endpoint(name="probed", url=url.rstrip("/"), model=model, api_key=key_of(key_file))
     try:
-        found = probe(endpoint, Timeouts())
+        found = probe(endpoint_of(url, model, key_file), Timeouts())
     except ModelUnavailable as error:
         end(str(error))
     if as_json:
@@ -53,8 +54,14 @@ def _lines(found: Probed) -> list[tuple[str, str]]:
     ]
 
 
-def key_of(file: Path | None) -> str:
-    """Return the key in a file, empty without one; ends the command where there is not exactly one."""
+def endpoint_of(url: str, model: str, key_file: Path | None) -> Endpoint:
+    """Return the endpoint that the options name; ends the command where they cannot be used."""
+    if not address.is_base(url):
+        end("--url wants an address like http://host:port/v1, without a user, a password or a question mark")
+    return Endpoint(name="asked", url=url.rstrip("/"), model=model, api_key=_key(key_file))
+
+
+def _key(file: Path | None) -> str:
     if file is None:
         return ""
     try:

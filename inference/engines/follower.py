@@ -12,13 +12,12 @@ from threading import Event
 
 from inference.engines import child
 from inference.engines.base import Reason
-from inference.engines.keeper import Pauses
+from inference.engines.keeper import Pauses, Watch
 from inference.engines.loading import end_of
 from inference.engines.reasons import reason_of
 from inference.errors import EngineCannotStart, EngineFailed
 
 _LOOK_S = 0.2
-_GRACE_S = 45.0
 
 
 def follow(
@@ -41,7 +40,7 @@ def follow(
             pass
         if stopping.is_set():
             running.terminate()
-            running.end(_GRACE_S)
+            running.end(Watch().grace_s)
             return
         running.end(0)
         lived = time.monotonic() - running.started

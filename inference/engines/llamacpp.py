@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from inference.engines.asking import TOKEN_S
-from inference.engines.base import Reason
+from inference.engines.base import Reason, Step
 from inference.engines.process import EngineProcess
 from inference.errors import EngineFailed
 
@@ -66,6 +66,11 @@ class LlamaCpp(EngineProcess):
             env=env,
             token_s=token_s,
         )
+
+    def read_step(self, line: str) -> Step | None:
+        """Nothing: it loads a model file within seconds, and is quiet about it."""
+        del line
+        return None
 
     def read_end(self, said: str, code: int | None, *, served: bool) -> Reason:
         """Why it ended: with code 2 its last line says what a further start would meet too."""

@@ -5,6 +5,7 @@ The log is a file of ours and holds no words of people: the engines are told to 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from inference.engines.loading import Tail, end_of
 from inference.errors import EngineFailed
 
 
-class EngineProcess:
+class EngineProcess(ABC):
     """One engine on this host; an Engine. Start it from the main thread. Each kind knows its command, and what its log means."""
 
     def __init__(
@@ -45,13 +46,13 @@ class EngineProcess:
         self._steps: deque[Step] = deque()
         self._status, self._served = 0, False
 
-    def read_step(self, line: str) -> Step | None:  # noqa: ARG002 - a kind that says nothing of its start leaves it so
-        """What one line of its log says about how far its start has come."""
-        return None
+    @abstractmethod
+    def read_step(self, line: str) -> Step | None:
+        """What one line of its log says about how far its start has come; None: nothing."""
 
+    @abstractmethod
     def read_end(self, said: str, code: int | None, *, served: bool) -> Reason:
         """Why it ended, by the end of its log and its exit code."""
-        raise NotImplementedError
 
     def start(self) -> str:
         """Start the process and return the base address. Raises EngineFailed when there is nothing to start."""

@@ -6,6 +6,6 @@ alter table conversations force row level security;
 drop function spent_today(uuid, uuid);
 drop function hold_item(uuid, bigint, bigint, double precision, jsonb);
 drop function retry_item(uuid, bigint, bigint, double precision, text, jsonb);
-drop function if exists pay_item;
+drop function pay_item(uuid, bigint, jsonb);
 drop function unanswered(uuid);
 alter table conversations drop column summarise_tries;

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
-from alembic import op
+from migrations import functions
 
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_SQL = Path(__file__).parent.parent / "sql"
 _PARTS = ("tables", "talk", "finish", "route", "usage", "summary")
 #: Functions of revisions before that this one replaces, and where they stand: going down makes them anew.
 _BEFORE = {
@@ -23,15 +19,9 @@ _BEFORE = {
 
 
 def upgrade() -> None:
-    for part in _PARTS:
-        op.execute((_SQL / f"0004_{part}.sql").read_text())
+    functions.run(*(f"0004_{part}" for part in _PARTS))
 
 
 def downgrade() -> None:
-    op.execute((_SQL / "0004_down.sql").read_text())
-    for file, names in _BEFORE.items():
-        text = (_SQL / f"{file}.sql").read_text()
-        for name in names:
-            found = re.search(rf"^create (?:or replace )?function ({name}\(.*?^\$\$;)", text, re.MULTILINE | re.DOTALL)
-            assert found is not None, name
-            op.execute(f"create or replace function {found[1]}")
+    functions.run("0004_down")
+    functions.make_anew(_BEFORE)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
-from alembic import op
+from migrations import functions
 
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_SQL = Path(__file__).parent.parent / "sql"
 #: In this order; each replaces functions of before, or adds some.
 _PARTS = ("finish", "usage", "summary", "talk", "batch")
 #: Functions of revisions before that this one replaces, and where they stand: going down makes them anew.
@@ -25,15 +21,9 @@ _BEFORE = {
 
 
 def upgrade() -> None:
-    for part in _PARTS:
-        op.execute((_SQL / f"0005_{part}.sql").read_text())
+    functions.run(*(f"0005_{part}" for part in _PARTS))
 
 
 def downgrade() -> None:
-    op.execute((_SQL / "0005_down.sql").read_text())
-    for file, names in _BEFORE.items():
-        text = (_SQL / f"{file}.sql").read_text()
-        for name in names:
-            found = re.search(rf"^create (?:or replace )?function ({name}\(.*?^\$\$;)", text, re.MULTILINE | re.DOTALL)
-            assert found is not None, name
-            op.execute(f"create or replace function {found[1]}")
+    functions.run("0005_down")
+    functions.make_anew(_BEFORE)

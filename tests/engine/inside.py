@@ -43,4 +43,4 @@ def _forked(code: str) -> str:
 
 
 for line in sys.stdin:
-    sys.__stdout__ and print(_forked(json.loads(line)), file=sys.__stdout__, flush=True)
+    print(_forked(json.loads(line)), flush=True)

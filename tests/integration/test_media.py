@@ -214,7 +214,7 @@ def test_a_server_that_stays_away_costs_the_picture_and_not_the_answer(service: 
         message = ada.show(a_picture(), words="look")
         ada.turn(message)
     finally:
-        service.platform._post("/_practice/script", {"clear": True})  # noqa: SLF001 - the test's own hand
+        service.platform.unscript()
 
     assert _parts(ada.prompts()[0][-1]) == ("(a picture that could not be loaded)\nlook", [])
     assert [(one["state"], one["reason"]) for one in ada.media(message)] == [("refused", "unreachable")]
@@ -230,7 +230,7 @@ def test_a_platform_that_says_no_address_holds_the_answer_for_the_pictures_time_
         turn = ada.turn(message)
         asked = ada.fetches()
     finally:
-        service.platform._post("/_practice/script", {"clear": True})  # noqa: SLF001 - the test's own hand
+        service.platform.unscript()
 
     assert _parts(ada.prompts()[0][-1]) == ("\n".join(["(a picture that could not be loaded)"] * 3) + "\nlook", [])
     assert [one["reason"] for one in ada.media(message)] == ["unreachable"]

@@ -58,6 +58,10 @@ class Platform(_Controlled):
         """Treat the next matching requests like this, one fault each."""
         self._post("/_practice/script", {"match": match, "faults": list(faults)})
 
+    def unscript(self) -> None:
+        """Let no fault happen any more."""
+        self._post("/_practice/script", {"clear": True})
+
     def log(self, after: int = 0) -> list[dict[str, Any]]:
         """All requests to its messages edge so far."""
         return self._get("/_practice/log", after=after)["entries"]
