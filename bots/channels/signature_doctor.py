@@ -22,6 +22,8 @@ _SEARCHED_BYTES = 64 * 1024
 _MOST_OTHERS, _MOST_OTHERS_OF_LARGE = 256, 16
 #: Of so many spaces each choice of those that were a plus sign is tried.
 _MOST_SPACES = 8
+#: WhatsApp's message ids and digests of pictures are base64, which has plus signs and no space.
+_BASE64 = re.compile(rb'"(?:wamid\.|sha256":")[A-Za-z0-9+/= ]+"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,10 @@ def _mended(body: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 def _with_plus(body: bytes) -> Iterator[bytes]:
+    changed = _BASE64.sub(lambda found: found[0].replace(b" ", b"+"), body)
+    if changed != body:
+        yield changed
+    body = changed
     places = [place for place, sign in enumerate(body) if sign == 0x20]
     if not places:
         return

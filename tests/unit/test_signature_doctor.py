@@ -48,7 +48,15 @@ def test_a_trailing_newline_that_was_removed_is_told() -> None:
     assert diagnose(headers, SENT, (SECRET,), {}).code == "reencoded"
 
 
-@pytest.mark.parametrize("sent", [SENT, SENT.replace(b"1+1", b"1+1 is two")])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        SENT,
+        SENT.replace(b"1+1", b"1+1 is two"),
+        SENT.replace(b'"m_1"', b'"wamid.a+b+c/d+e+f="').replace(b"1+1", b"1 + 1 is two, said Ana Maria da Silva"),
+        SENT.replace(b'"m_1"', b'"wamid.a+b+c/d+e+f="').replace(b"1+1", b"nothing more"),
+    ],
+)
 def test_a_plus_that_became_a_space_is_told_also_among_other_spaces(sent: bytes) -> None:
     headers = {"x-hub-signature-256": sign_meta(sent, SECRET)}
     assert b"+" in sent
