@@ -153,8 +153,14 @@ def test_a_batch_cancelled_midway_takes_no_further_answer(stack: Stack) -> None:
     until(lambda: not stack.model.held(), what="the model answers")
     until(lambda: stack.one(busy) == 0, what="the worker has nothing to do")
 
+    after = results(stack.engine("web"), batch)
+    paid = [(was, now) for was, now in zip(before, after, strict=True) if was != now]
+
     assert len(before) == _COUNT
-    assert results(stack.engine("web"), batch) == before
+    # What the model had in hand is paid for, and dropped.
+    assert paid
+    assert all(was["error"] is not None and was["usage"] is None and now == was | {"usage": now["usage"]} for was, now in paid)
+    assert all(now["text"] is None and now["usage"]["tokens_out"] > 0 for _, now in paid)
     assert stack.one("select state from batches") == "cancelled"
 
 
