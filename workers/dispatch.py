@@ -87,7 +87,7 @@ class Dispatcher:
             self._kept_house_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
         placing.place(self._crossing)
-        for queue in claims.waiting(self._crossing) + batch_items.waiting(self._crossing, reserve=self._settings.batch_reserve):
+        for queue in claims.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)
         if self._counts:
             self._count()

@@ -11,8 +11,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
-from bots.storage.claims import Waiting
-from bots.storage.database import call, hot, to_json
+from bots.storage.database import call, to_json
 
 #: An answer is worth waiting for Postgres as long as its lease may live.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
@@ -96,13 +95,6 @@ def retry_later(engine: Engine, item: Item, *, after_s: float, reason: str, spen
     """Put an item back for a later try."""
     values = (item.batch, item.n, item.token, after_s, reason, to_json(spent))
     return bool(call(engine, "select retry_item(%s, %s, %s, %s, %s, %s::jsonb)", values))
-
-
-def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
-    """What is due and runs of each batch queue, and how many slots a batch may have there: the reserve of each process is people's."""
-    with hot(engine) as connection:
-        rows = connection.exec_driver_sql("select queue, due, running, slots from batches_waiting(%s)", (reserve,)).all()
-    return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=int(row.slots)) for row in rows]
 
 
 def keep_house(engine: Engine) -> int:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
-from bots.storage.database import call
+from bots.storage.database import call, hot
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
@@ -132,10 +132,13 @@ def forget_worker(engine: Engine, name: str) -> int:
     return call(engine, statement, (name,))
 
 
-def waiting(engine: Engine) -> list[Waiting]:
-    """What is due, what runs and what could run, by queue, for queues with due work."""
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("select queue, due, running, slots from work_waiting()").all()
+def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
+    """What is due, what runs and what could run, by queue, for queues with due work: one look at everything.
+
+    A batch's slots are those beyond the reserve that each process keeps for people.
+    """
+    with hot(engine) as connection:
+        rows = connection.exec_driver_sql("select queue, due, running, slots from everything_waiting(%s)", (reserve,)).all()
     return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=row.slots) for row in rows]
 
 

@@ -71,7 +71,7 @@ def is_engines(queue: str) -> bool:
 def spots(engine: Engine) -> list[Spot]:
     """Look at all queues that matter. Where no engine has a queue of its own this is one cheap statement, and empty."""
     with hot(engine) as connection:
-        rows = connection.exec_driver_sql("select queue, slots, running, due from engine_queues()").all()
+        rows = connection.exec_driver_sql("select queue, slots, running, due from queue_spots()").all()
     return [Spot(queue=row.queue, slots=row.slots, running=row.running, due=row.due) for row in rows]
 
 

@@ -260,9 +260,9 @@ def test_what_a_cancelled_batch_was_asking_gives_its_slot_to_the_next_batch(desk
     _do(desk, batches.cancel, batch)
     _running(desk)
 
-    assert [queue.running for queue in batch_items.waiting(desk.crossing, reserve=1)] == [1]
+    assert [queue.running for queue in claims.waiting(desk.crossing, reserve=1)] == [1]
     batch_items.finish(desk.worker, item, _DONE)
-    assert [queue.running for queue in batch_items.waiting(desk.crossing, reserve=1)] == [0]
+    assert [queue.running for queue in claims.waiting(desk.crossing, reserve=1)] == [0]
 
 
 def test_what_failed_is_asked_again_and_nothing_else(desk: Desk) -> None:
@@ -330,12 +330,12 @@ def test_results_come_in_the_order_of_the_file_in_both_forms(desk: Desk) -> None
 
 def test_the_dispatcher_hears_of_batches_without_the_slots_that_are_peoples(desk: Desk) -> None:
     _running(desk, 5)
-    assert batch_items.waiting(desk.crossing, reserve=16) == []
+    assert claims.waiting(desk.crossing, reserve=16) == []
     for name, slots in (("a", 64), ("b", 8)):
         claims.heartbeat(desk.crossing, name, boot=desk.boot, queues=["reply.default", _QUEUE], slots=slots, busy=0)
     _claimed(desk)
 
-    (found,) = batch_items.waiting(desk.crossing, reserve=16)
+    (found,) = claims.waiting(desk.crossing, reserve=16)
     assert (found.queue, found.due, found.running, found.slots) == (_QUEUE, 4, 1, 48 + 1)
 
 
@@ -344,7 +344,7 @@ def test_where_engines_have_workers_of_their_own_a_batch_gets_what_these_leave_a
     for name, slots, queue in (("plain", 64, "reply.default"), ("e1", 128, "reply.default.@e1"), ("e2", 32, "reply.default.@e2")):
         claims.heartbeat(desk.crossing, name, boot=uuid4(), queues=[queue, _QUEUE], slots=slots, busy=0)
 
-    assert [found.slots for found in batch_items.waiting(desk.crossing, reserve=16)] == [112 + 16]
+    assert [found.slots for found in claims.waiting(desk.crossing, reserve=16)] == [112 + 16]
 
 
 def test_a_check_that_broke_off_is_swept_away_after_an_hour(desk: Desk) -> None:

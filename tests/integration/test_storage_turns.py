@@ -17,7 +17,7 @@ from tests.support.desk import QUEUE, Desk, a_bsuid, a_message, a_phone
 def waiting(desk: Desk) -> list[claims.Waiting]:
     """What the dispatcher sees while a worker lives."""
     claims.heartbeat(desk.crossing, "w", boot=desk.boot, queues=[QUEUE], slots=4, busy=0)
-    return claims.waiting(desk.crossing)
+    return claims.waiting(desk.crossing, reserve=0)
 
 
 def test_a_waiting_conversation_is_seen_by_the_dispatcher_until_it_is_claimed(desk: Desk) -> None:

@@ -1,0 +1,20 @@
+"""What the dispatcher asks ten times a second is planned once."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from migrations import functions
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    functions.run("0006_looks")
+
+
+def downgrade() -> None:
+    op.execute("drop function queue_spots(); drop function everything_waiting(integer)")
