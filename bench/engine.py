@@ -258,7 +258,9 @@ def main() -> None:
                     rows.append(_compare(given.rounds, at_once, waves, straight=bench.straight, service=bench.service))
     for row in rows:
         row["cpu_share"] = {side: _shares(row, side) for side in ("straight", "service")}
-    report.table(rows, ["at_once", "straight_tokens_per_s", "service_tokens_per_s", "ratio"])
+        # How much of the cores the service left to the engine: what it costs where all share them, and no machine's drift is in it.
+        row["engine_cpu_ratio"] = round(row["cpu_share"]["service"]["engine"] / row["cpu_share"]["straight"]["engine"], 3)
+    report.table(rows, ["at_once", "straight_tokens_per_s", "service_tokens_per_s", "ratio", "engine_cpu_ratio"])
     for row in rows:
         print(f"{row['at_once']} at once, share of the machine's CPU time: {row['cpu_share']}")
         if max(shares["others"] for shares in row["cpu_share"].values()) > _QUIET:

@@ -82,7 +82,8 @@ def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], 
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.15)
     if len(series) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        # Below, where it lies over no bar.
+        figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize=8)
     RESULTS.mkdir(parents=True, exist_ok=True)
     figure.savefig(RESULTS / f"{name}.png", dpi=130)
     plt.close(figure)

@@ -183,6 +183,8 @@ def test_llama_4_says_that_the_eu_gets_no_licence_and_what_may_be_taken(stack: S
 
 def test_without_a_worker_a_probe_says_so_and_ends(stack: Stack) -> None:
     name = _made(stack)
+    with stack.owner.begin() as connection:
+        connection.exec_driver_sql("delete from worker_heartbeats")
 
     code, said = _run(stack, "endpoint", "probe", name)
 

@@ -45,7 +45,7 @@ class Cluster:
     def database(self) -> str:
         """Copy the template and return the copy's name."""
         name = f"test_{next(_numbers)}"
-        self._owner("postgres", f"create database {name} template {_TEMPLATE} strategy file_copy")
+        self._owner("postgres", f"create database {name} template {_TEMPLATE}")
         return name
 
     def drop(self, database: str) -> None:

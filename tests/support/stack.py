@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
 import socket
 import time
 from contextlib import ExitStack, closing
@@ -43,11 +46,21 @@ WINDOWS = {
     "CHINWAG_WORKER_POOL": "12",
 }
 
+#: Not the tests' own chance, which begins anew with each test.
+_CHANCE = random.SystemRandom()
+
 
 def a_free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A loopback port that was free a moment ago.
+
+    Below those that the kernel gives to whoever asks for any, and of several test processes side by side each has its own.
+    """
+    processes, mine = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    for _ in range(100):
+        port = _CHANCE.randrange(12_000, 32_000, processes) + mine
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no free port among a hundred")
 
 
 class Stack:
