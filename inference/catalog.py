@@ -12,6 +12,7 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
+from inference import parameters
 from inference.errors import BadModelFile, UnknownModel
 from inference.toml_lines import Lines
 from inference.toml_rows import Flaw, Unfit, read_row
@@ -20,6 +21,8 @@ _SHIPPED = Path(__file__).parent / "models"
 #: Far above any real one; a wrong path must not fill the memory.
 _LARGEST_FILE = 256 * 1024
 _KEY = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+#: A row whose architecture adds up to another total by more has a wrong digit somewhere.
+_TOTALS_DIFFER = 0.05
 _KINDS = ("open", "unpublished", "hosted")
 _MODALITIES = ("text", "image", "audio", "video")
 
@@ -275,6 +278,10 @@ class Model:
             _must(self.architecture is not None, "kind", "is open, and there is no [architecture]")
             _must(self.licence is not None, "kind", "is open, and there is no [licence]")
         _must(self.active_b <= self.total_b, "active_b", f"is {self.active_b:g}, more than total_b")
+        if self.architecture is not None:
+            total = parameters.count(self).total / 1e9
+            differ = abs(total / self.total_b - 1) if self.total_b else 1.0
+            _must(differ <= _TOTALS_DIFFER, "total_b", f"is {self.total_b:g}, and [architecture] adds up to {total:.4g} billion parameters")
         _must(self.retired_on is None or bool(self.successor), "retired_on", "is given, and no successor is named")
         _names(self)
 

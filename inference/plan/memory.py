@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass
 
 from inference.catalog import Architecture, LocalAttention, Model, NumberFormat, Weights
+from inference.parameters import Parameters, attention, count
 from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
-from inference.plan.parameters import Parameters, attention, count
 
 #: Of the GPU's memory, vLLM's default.
 UTILISATION = 0.92

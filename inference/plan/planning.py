@@ -14,7 +14,6 @@ from inference.plan.command import commands
 from inference.plan.cost import Cost, work_out
 from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpus, read_gpus
-from inference.plan.parameters import count
 from inference.plan.question import DEFAULT_CONTEXT, Question
 from inference.plan.summary import Considered, Demand, Plan
 from inference.plan.trial import Task, Trial, most_bits_first, try_weights
@@ -25,8 +24,6 @@ _BUSIEST_HOUR = 0.12
 _PEAK_LOAD = 0.6
 #: A format that leaves fewer warm conversations gives way to one of fewer bits.
 _ROOM = 16
-#: A row whose architecture adds up to another total by more has a wrong digit somewhere.
-_TOTALS_DIFFER = 0.05
 
 
 def make_plan(
@@ -53,11 +50,6 @@ def _check_model(model: Model, today: date) -> None:
     if model.kind == "hosted":
         raise CannotPlan(
             f"{model.title} is hosted by {model.maker}, its weights cannot be had: there is nothing to plan (plans name its price beside theirs)"
-        )
-    total = count(model).total / 1e9
-    if abs(total / model.total_b - 1) > _TOTALS_DIFFER:
-        raise CannotPlan(
-            f"{model.key}: its [architecture] adds up to {total:.4g} billion parameters, and total_b says {model.total_b:g}: mend the catalog's row"
         )
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from inference.catalog import Model, Weights
+from inference.parameters import count
 from inference.plan.cost import Cost
 from inference.plan.gpus import Gpus
 from inference.plan.layout import Layout
 from inference.plan.memory import Footprint, shards
-from inference.plan.parameters import count
 from inference.plan.question import Question
 from inference.plan.throughput import Speed
 

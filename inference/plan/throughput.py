@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inference.catalog import Model, NumberFormat
+from inference.parameters import Parameters, count
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, WeightBytes, layer_bytes, shards
-from inference.plan.parameters import Parameters, count
 
 #: InfiniBand or RoCE of 400 Gbit/s for each GPU, and the wait for one exchange over it.
 _NETWORK_BYTES_S = 50e9

@@ -31,12 +31,12 @@ source = "a test"
 
 [architecture]
 layers = 4
-hidden = 64
-heads = 4
-kv_heads = 2
-head_size = 16
-ffn = 128
-vocabulary = 1000
+hidden = 2048
+heads = 16
+kv_heads = 4
+head_size = 128
+ffn = 4096
+vocabulary = 50000
 tied_embeddings = true
 source = "a test"
 
@@ -45,7 +45,7 @@ layers = 2
 experts = 8
 active = 2
 shared = 0
-expert_ffn = 32
+expert_ffn = 8192
 interleave = 2
 
 [architecture.local]
@@ -124,13 +124,13 @@ def test_files_of_other_editors_are_read_too(tmp_path: Path, ending: str, start:
 _WRONG = [
     ("layers = 4", "layers 4 #!", "is not TOML: expected '=' after a key in a key/value pair in column 8"),
     ('title = "Tiny"', 'title = "Tiny #!', "is not TOML: illegal character"),
-    ("hidden = 64", "hidden = 64\nhidden = 65 #!", "is not TOML: cannot overwrite a value"),
+    ("hidden = 2048", "hidden = 2048\nhidden = 65 #!", "is not TOML: cannot overwrite a value"),
     ("layers = 4", "layres = 4 #!", "architecture.layres is not a key of [architecture]; is layers meant?"),
     ('maker = "Ada\'s shop"', 'maker = "Ada"\ncolour = "red" #!', "colour is not a key of the file"),
     ("[licence]", "[license] #!", "license is not a key of the file; is licence meant?"),
     ("[architecture.local]", "[architecture.locals] #!", "architecture.locals is not a key of [architecture]; is local meant?"),
     ('repo = "ada/Tiny-MoE-FP8"', 'repos = "ada" #!', "weights 2.repos is not a key of [weights 2]; is repo meant?"),
-    ("[architecture]\nlayers = 4\nhidden = 64", "[architecture] #!", "[architecture] lacks layers and hidden"),
+    ("[architecture]\nlayers = 4\nhidden = 2048", "[architecture] #!", "[architecture] lacks layers and hidden"),
     ('[[weights]]\nformat = "fp8"', "[[weights]] #!", "[weights 2] lacks format"),
     ('# A model of a test\'s.\nkey = "tiny-moe"\ntitle = "Tiny"', '#! A model\nkey = "tiny-moe"', "the file lacks title"),
     ("layers = 4", 'layers = "four" #!', 'architecture.layers wants a whole number, not the text "four"'),
@@ -156,16 +156,18 @@ _WRONG = [
     ("size_gb = 1\n", f"size_gb = 1{'0' * 500} #!\n", "weights 2.size_gb wants a number from 0"),
     ("size_gb = 1\n", "size_gb = 0 #!\n", "weights 2.size_gb wants a number above 0"),
     ("size_gb = 1\n", f"size_gb = {'9' * 5000} #!\n", "has a number of thousands of digits"),
-    ("kv_heads = 2", "kv_heads = 3 #!", "architecture.kv_heads is 3, which does not divide the 4 heads"),
+    ("kv_heads = 4", "kv_heads = 3 #!", "architecture.kv_heads is 3, which does not divide the 16 heads"),
     ("[architecture.moe]  # routes in every second layer\nlayers = 2", "[architecture.moe]\nlayers = 4 #!", "architecture.moe.layers is 4, but of 4 layers 2 route"),
     ("active = 2", "active = 9 #!", "architecture.moe.active is 9, more than the 8 experts"),
-    ("ffn = 128", "ffn = 0 #!", "architecture.ffn is 0, and there are dense layers"),
+    ("\nffn = 4096", "\nffn = 0 #!", "architecture.ffn is 0, and there are dense layers"),
     ("local_layers = 3", "local_layers = 2 #!", "architecture.local.local_layers and global_layers are 3 together, of 4 layers"),
     ("tied_embeddings = true", 'tied_embeddings = true\nunconfirmed = ["layer"] #!', 'architecture.unconfirmed names "layer", which is no field here'),
     ('source = "a test"\n\n[architecture]', 'source = "a test"\nimages = 3\nmodalities = ["text"] #!\n\n[architecture]', "modalities lacks image"),
     ('source = "a test"\n\n[architecture]', 'source = "a test"\nmodalities = ["text", "smell"] #!\n\n[architecture]', "modalities wants one of text, image"),
     ('key = "tiny-moe"', 'key = "Tiny MoE" #!', 'key is "Tiny MoE": small letters and digits'),
     ("active_b = 0.5", "active_b = 2 #!", "active_b is 2, more than total_b"),
+    ("total_b = 1", "total_b = 10 #!", "total_b is 10, and [architecture] adds up to 1 billion parameters"),
+    ("total_b = 1", "total_b = 1.06 #!", "total_b is 1.06, and [architecture] adds up to 1 billion parameters"),
     ("context = 4096", "context = 0 #!", "context wants a number above 0"),
     ("context = 4096", "context = 4096\nretired_on = 2026-01-01 #!", "retired_on is given, and no successor is named"),
     ('name = "MIT"', 'name = "MIT"\nin_eu = false #!', "licence.in_eu is false, and instead_in_eu names no model"),

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from inference.catalog import Architecture, LocalAttention
+from inference.parameters import count
 from inference.plan import Forced, Question, make_plan
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, layer_bytes, offloaded, sequence_bytes, token_bytes, weight_bytes
 from inference.plan.memory import weights_per_gpu as per_gpu
-from inference.plan.parameters import count
 from tests.support.plans import BF16, CATALOG, FP8, NVFP4, TODAY, W4A16, a_plan
 
 _BF16_CACHE = KvRule(bytes_per_value=2, hybrid=True)
