@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.cluster import Cluster, Database
@@ -17,6 +18,10 @@ from tests.support.seed import the_seed
 from tests.support.stack import Stack
 
 SEED = the_seed(os.environ)
+
+# Times are noise on a machine where other tests run beside: the first letters alone take a second where Hypothesis has kept no table of them yet.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

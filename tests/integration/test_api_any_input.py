@@ -46,7 +46,7 @@ def test_no_input_makes_the_api_answer_with_an_error_of_ours(served: Stack) -> N
 
 def _ask(served: Stack, headers: dict[str, str], operation: Any, mode: schemathesis.GenerationMode) -> None:
     @hypothesis.seed(SEED)
-    @hypothesis.settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(max_examples=12, database=None, suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
         answer = case.call(base_url=served.web_url, headers=headers, timeout=20)

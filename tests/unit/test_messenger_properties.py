@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.channels import instagram, messenger
@@ -68,7 +68,6 @@ def test_any_json_is_read_to_something(parse: Parse, value: Any) -> None:
     check(parse(json.dumps(value).encode()))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(parsers, st.sampled_from(BODIES), st.data())
 def test_a_payload_with_some_bytes_changed_is_read_to_something(parse: Parse, body: bytes, data: st.DataObject) -> None:
     changed = bytearray(body)
@@ -80,7 +79,6 @@ def test_a_payload_with_some_bytes_changed_is_read_to_something(parse: Parse, bo
     check(parse(bytes(changed)))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(parsers, st.sampled_from(READABLE), st.data())
 def test_a_payload_with_any_value_put_anywhere_is_read_to_something(parse: Parse, payload: Any, data: st.DataObject) -> None:
     changed = copy.deepcopy(payload)

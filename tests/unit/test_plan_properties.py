@@ -38,7 +38,7 @@ def _plan(model: str, gpus: str, question: Question) -> Plan | None:
         return None
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(model=st.sampled_from(_MODELS), gpus=_GPUS, question=_QUESTIONS)
 def test_a_plan_is_one_json_object_and_says_why_where_it_does_not_fit(model: str, gpus: str, question: Question) -> None:
     plan = _plan(model, gpus, question)
@@ -54,7 +54,7 @@ def test_a_plan_is_one_json_object_and_says_why_where_it_does_not_fit(model: str
     assert needed <= set(row)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(model=st.sampled_from(_MODELS), gpus=_GPUS, question=_QUESTIONS)
 def test_what_fits_has_room_for_weights_overhead_and_one_whole_conversation(model: str, gpus: str, question: Question) -> None:
     plan = _plan(model, gpus, question)
@@ -71,7 +71,7 @@ def test_what_fits_has_room_for_weights_overhead_and_one_whole_conversation(mode
     assert prices == sorted(prices, reverse=True)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(model=st.sampled_from(_MODELS), gpus=_GPUS, question=_QUESTIONS)
 def test_commands_survive_a_shell(model: str, gpus: str, question: Question) -> None:
     plan = _plan(model, gpus, question)
@@ -84,7 +84,7 @@ def test_commands_survive_a_shell(model: str, gpus: str, question: Question) -> 
     assert plan.layout.nodes == len(plan.commands)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(model=st.sampled_from(_WITH_LAYERS), number=st.sampled_from([1, 2, 4]), kind=st.sampled_from(["h100", "h200", "b200", "l40s"]))
 def test_twice_the_gpus_never_keep_fewer_tokens(model: str, number: int, kind: str) -> None:
     # In one format, with the layout that splits most: a token has at least as much room.
@@ -99,7 +99,7 @@ def test_twice_the_gpus_never_keep_fewer_tokens(model: str, number: int, kind: s
     assert (more.memory.pool_tokens or 0) >= (fewer.memory.pool_tokens or 0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(model=st.sampled_from(_MODELS), gpus=_GPUS, question=_QUESTIONS, shorter=st.sampled_from([1024, 4096, 16_384]))
 def test_what_fits_a_long_context_fits_a_shorter_one(model: str, gpus: str, question: Question, shorter: int) -> None:
     plan = _plan(model, gpus, question)

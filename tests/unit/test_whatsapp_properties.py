@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.channels.whatsapp import parse
@@ -70,7 +70,6 @@ def test_any_json_is_read_to_something(value: Any) -> None:
     check(parse(json.dumps(value).encode()))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(BODIES), st.data())
 def test_a_payload_with_some_bytes_changed_is_read_to_something(body: bytes, data: st.DataObject) -> None:
     changed = bytearray(body)
@@ -82,7 +81,6 @@ def test_a_payload_with_some_bytes_changed_is_read_to_something(body: bytes, dat
     check(parse(bytes(changed)))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(READABLE), st.data())
 def test_a_payload_with_any_value_put_anywhere_is_read_to_something(payload: Any, data: st.DataObject) -> None:
     changed = copy.deepcopy(payload)
