@@ -82,6 +82,7 @@ class Dispatcher:
             self._beat_at = now
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
+            claims.plan_anew(self._crossing)
             self._counts = True
         if now - self._kept_house_at >= _HOUSEKEEPING_S:
             self._kept_house_at = now

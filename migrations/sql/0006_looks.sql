@@ -1,5 +1,6 @@
 -- The dispatcher's two looks, ten a second. What they ask takes six times as long to plan as to run (1.2 ms of 1.4 on an idle house); behind a
--- function of plpgsql it is planned once a connection, and anew when a table's statistics change.
+-- function of plpgsql it is planned once, and anew when the dispatcher wants it (every few seconds) or
+-- a table's statistics change.
 
 create function queue_spots() returns table (queue text, slots bigint, running bigint, due bigint) language plpgsql stable as $$
 begin

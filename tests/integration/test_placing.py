@@ -191,22 +191,43 @@ def test_looking_walks_along_indexes_alone(desk: Desk, name: str) -> None:
 
 
 def test_a_tick_costs_by_the_queues_and_not_by_the_backlog(desk: Desk) -> None:
-    _people(desk, 1)
-    # Planned while there was nothing to see.
+    _look(desk)
+    _backlog(desk, 5000)
+
+    assert placing.spots(desk.crossing) == []
+    assert _touched(desk, "select * from queue_spots()") < 60
+
+
+def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(desk: Desk) -> None:
+    claims.heartbeat(desk.crossing, "w", boot=uuid4(), queues=[QUEUE, "deliver", "batch.default"], slots=4, busy=0)
+    _look(desk)
+    _backlog(desk, 20_000)
+
+    claims.plan_anew(desk.crossing)
+
+    # A thousand are counted, each with its account.
+    assert _touched(desk, "select * from everything_waiting(2)") < 5000
+
+
+def _look(desk: Desk) -> None:
+    """What the dispatcher looks at, often enough for a plan to be kept."""
     for _ in range(10):
         placing.spots(desk.crossing)
+        claims.waiting(desk.crossing, reserve=2)
+
+
+def _backlog(desk: Desk, n: int) -> None:
+    _people(desk, 1)
     contact, account, tenant = desk.rows("select contact_id, account_id, tenant_id from conversations")[0]
     desk.do(
         "insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at)"
-        " select %s, %s, %s, n::text, %s, now() - interval '1 hour' from generate_series(1, 5000) n",
+        " select %s, %s, %s, n::text, %s, now() - interval '1 hour' from generate_series(1, %s) n",
         tenant,
         account,
         contact,
         QUEUE,
+        n,
     )
-
-    assert placing.spots(desk.crossing) == []
-    assert _touched(desk, "select * from queue_spots()") < 60
 
 
 def _touched(desk: Desk, statement: str) -> int:
