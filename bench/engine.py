@@ -258,7 +258,8 @@ def main() -> None:
                     rows.append(_compare(given.rounds, at_once, waves, straight=bench.straight, service=bench.service))
     for row in rows:
         row["cpu_share"] = {side: _shares(row, side) for side in ("straight", "service")}
-        # How much of the cores the service left to the engine: what it costs where all share them, and no machine's drift is in it.
+        # How much of the cores the service left to the engine: what it costs where all share them, without the machine's
+        # drift. What a thread of the engine burns while it waits for another counts as the engine's.
         row["engine_cpu_ratio"] = round(row["cpu_share"]["service"]["engine"] / row["cpu_share"]["straight"]["engine"], 3)
     report.table(rows, ["at_once", "straight_tokens_per_s", "service_tokens_per_s", "ratio", "engine_cpu_ratio"])
     for row in rows:

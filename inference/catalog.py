@@ -280,8 +280,8 @@ class Model:
         _must(self.active_b <= self.total_b, "active_b", f"is {self.active_b:g}, more than total_b")
         if self.architecture is not None:
             total = parameters.count(self).total / 1e9
-            differ = abs(total / self.total_b - 1) if self.total_b else 1.0
-            _must(differ <= _TOTALS_DIFFER, "total_b", f"is {self.total_b:g}, and [architecture] adds up to {total:.4g} billion parameters")
+            adds_up = abs(total - self.total_b) <= _TOTALS_DIFFER * self.total_b
+            _must(adds_up, "total_b", f"is {self.total_b:g}, and [architecture] adds up to {total:.4g} billion parameters")
         _must(self.retired_on is None or bool(self.successor), "retired_on", "is given, and no successor is named")
         _names(self)
 

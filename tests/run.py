@@ -19,7 +19,7 @@ from tests.support.seed import the_seed
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("unit", "integration", "faults", "browser", "engine")
-#: In two processes of pytest: what waits most of its time, or needs no sockets. Where chance kills processes, or a page is looked at, timing
+#: In two processes of pytest: what one process would do on one core while the other is idle. Where chance kills processes, or a page is looked at, timing
 #: matters, and one at a time runs. An engine's start is a minute on one core; what shares an engine stays in one of them.
 _SIDE_BY_SIDE = {"unit": ("-n", "2"), "integration": ("-n", "2"), "engine": ("-n", "2", "--dist", "loadgroup")}
 #: The engine installer's exit code for "it cannot be had here": its line has said why, and the suite's tests are skipped.

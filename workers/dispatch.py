@@ -20,7 +20,7 @@ from bots.errors import StorageUnavailable
 from bots.settings import Settings
 from bots.storage import batch_items, claims, usage
 from bots.storage.claims import Waiting
-from bots.storage.database import open_engine
+from bots.storage.database import open_engine, plan_anew
 from bots.storage.leader import Leader
 from bots.storage.placing import is_batch
 from workers import placing
@@ -82,7 +82,7 @@ class Dispatcher:
             self._beat_at = now
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
-            claims.plan_anew(self._crossing)
+            plan_anew(self._crossing)
             self._counts = True
         if now - self._kept_house_at >= _HOUSEKEEPING_S:
             self._kept_house_at = now

@@ -142,14 +142,6 @@ def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
     return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=row.slots) for row in rows]
 
 
-def plan_anew(engine: Engine) -> None:
-    """Let a connection plan by what the tables hold now. What was planned on an empty house reads twenty times as much in a full one, and
-    Postgres itself plans anew only once it has counted the rows, up to a minute later. For an engine with one connection in use.
-    """
-    with hot(engine) as connection:
-        connection.exec_driver_sql("discard plans")
-
-
 def keep_house(engine: Engine, *, envelope_days: int) -> int:
     """Clear what has outlived its time and return how many bodies went."""
     return call(engine, "select keep_house(%s)", (envelope_days,))

@@ -1,4 +1,4 @@
-"""What the dispatcher asks ten times a second is planned once."""
+"""What the dispatcher asks ten times a second is no longer planned each time."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 
 from bots.domain import Identity, IdentityKind
 from bots.storage import claims, placing
-from bots.storage.database import hot, unit
+from bots.storage.database import hot, plan_anew, unit
 from bots.storage.placing import engine_queue
 from inference.affinity import preference
 from tests.support.desk import QUEUE, Desk, a_message
@@ -203,7 +203,7 @@ def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(d
     _look(desk)
     _backlog(desk, 20_000)
 
-    claims.plan_anew(desk.crossing)
+    plan_anew(desk.crossing)
 
     # A thousand are counted, each with its account.
     assert _touched(desk, "select * from everything_waiting(2)") < 5000

@@ -311,6 +311,16 @@ def test_the_operators_own_key_is_added(tmp_path: Path) -> None:
     assert {model.key for model in load(tmp_path).models} - {model.key for model in load().models} == {"tiny-moe"}
 
 
+@pytest.mark.parametrize(
+    ("was", "wrong"), [("hidden = 2048", "hidden = 204"), ("tied_embeddings = true", "tied_embeddings = true\nvision_b = 42")]
+)
+def test_a_lost_digit_in_the_architecture_is_told_at_the_total_that_it_contradicts(tmp_path: Path, was: str, wrong: str) -> None:
+    # It would plan another model.
+    path = _written(tmp_path, _WHOLE.replace(was, wrong))
+
+    assert re.search(r"tiny\.toml, line 6: total_b is 1, and \[architecture\] adds up to [0-9.]+ billion parameters$", _refused(path))
+
+
 def test_one_key_in_two_files_is_refused(tmp_path: Path) -> None:
     _written(tmp_path, _WHOLE, "a.toml")
     _written(tmp_path, _WHOLE, "b.toml")
