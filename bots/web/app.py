@@ -21,6 +21,7 @@ from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import talk
 from bots.storage.database import open_engine
+from bots.web.acting import Operator, Refused
 from bots.web.api import (
     accounts,
     attention,
@@ -36,7 +37,7 @@ from bots.web.api import (
     tokens,
     usage,
 )
-from bots.web.auth import Auth, Operator
+from bots.web.auth import Auth
 from bots.web.figures import Numbers
 from bots.web.headers import SafeHeaders
 from bots.web.health import Health
@@ -59,7 +60,7 @@ from bots.web.pages.sign_in import SignInPages
 from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
 from bots.web.phone import Phone
-from bots.web.room import Refused, Room, as_json, as_unfit
+from bots.web.room import Room, as_json, as_unfit
 from bots.web.simulator import Simulator
 from bots.web.threads import Threads
 from bots.web.views import HERE, Views

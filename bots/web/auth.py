@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from functools import partial
-from uuid import UUID
 
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bots.domain import Role
 from bots.storage import operators
 from bots.storage.database import hot
+from bots.web.acting import Operator
 from bots.web.loopback import is_same_origin
 from bots.web.threads import Threads
 
 #: No token of ours is longer.
 _LONGEST = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """Somebody signed in."""
-
-    id: UUID
-    tenant_id: UUID
-    name: str
-    role: Role
-    by_token: bool = False
 
 
 class Auth:

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine
-from starlette.requests import Request
 
 from bots.channels.graph import is_plain
 from bots.channels.graph_setup import is_meta, practice_message, practice_world
@@ -28,8 +27,6 @@ from bots.storage.setups import Setup
 from bots.web import account_checks, account_hooks, hops
 from bots.web.account_checks import Check, Checked, Offer
 from bots.web.account_hooks import Address, Hook
-from bots.web.auth import Operator
-from bots.web.room import Room
 
 log = structlog.get_logger()
 
@@ -334,16 +331,6 @@ class Connections:
     def _audit(self, connection: Any, desk: Desk, account: Account, action: str, detail: dict[str, Any] | None = None) -> None:
         subject = f"account:{account.channel.value}/{account.name}"
         audit.record(connection, tenant=desk.tenant, actor=desk.actor, action=f"account.{action}", subject=subject, detail=detail)
-
-
-def of(room: Room) -> Connections:
-    """The work on accounts with what the room has at hand."""
-    return Connections(web=room.web, crossing=room.crossing, keyring=room.keyring, settings=room.settings)
-
-
-def desk_of(request: Request, operator: Operator) -> Desk:
-    """Who acts, and the address that they came by."""
-    return Desk(tenant=operator.tenant_id, actor=operator.name, base=str(request.base_url).rstrip("/"))
 
 
 def days_left(health: dict[str, Any] | None, now: datetime | None = None) -> int | None:

@@ -22,7 +22,7 @@ from bots.errors import StorageUnavailable
 from bots.storage import gauges
 from bots.storage.database import hot
 from bots.storage.gauges import Gauges
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 _VERDICTS = {

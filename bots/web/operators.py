@@ -13,8 +13,7 @@ from bots.errors import Conflict, NotFound
 from bots.storage import admin, audit, operators
 from bots.storage.database import hot, unit
 from bots.storage.operators import Known
-from bots.web.auth import Operator
-from bots.web.room import Refused
+from bots.web.acting import Operator, Refused
 
 MOST_NAME = 80
 #: Of an operator or a token.

@@ -18,7 +18,8 @@ from bots.crypto import Keyring
 from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
-from bots.web.auth import Auth, Operator, csrf, is_ours
+from bots.web.acting import Operator, Refused
+from bots.web.auth import Auth, csrf, is_ours
 from bots.web.figures import Numbers
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.threads import Threads
@@ -31,14 +32,6 @@ Handler = Callable[[Request, Operator], Awaitable[Response]]
 _FORM_LIMIT = 256 * 1024
 _MOST_FIELDS = 500
 _FLASH = "chinwag_flash"
-
-
-class Refused(BotsError):
-    """The request is not allowed."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 #: What an error looks like from outside.

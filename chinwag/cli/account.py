@@ -22,7 +22,7 @@ from bots.storage.database import hot, open_engine, unit
 from bots.web import account_hooks
 from bots.web.account_checks import Check, Offer
 from bots.web.connect import Connections, Desk, Unfit, days_left
-from chinwag.local import stack
+from chinwag.local.ground import environment
 
 app = typer.Typer(no_args_is_help=True, help="Connect, check, rotate, pause and remove accounts.")
 
@@ -52,7 +52,7 @@ class _At:
 def _work() -> Generator[_At]:
     """Open the work on accounts. A refusal of ours ends the command with its words and exit code 2."""
     try:
-        settings = Settings.from_env(stack.environment(os.environ))
+        settings = Settings.from_env(environment(os.environ))
         web = open_engine(settings.web_database_url, pool=2, name="cli")
         crossing = open_engine(settings.crossing_database_url, pool=2, name="cli crossing")
         try:

@@ -19,7 +19,7 @@ from chinwag.cli.database import desk
 from chinwag.cli.private_file import open_private
 from chinwag.compare import figures, page, replay, talks
 from chinwag.compare.replay import Asking, Reply
-from chinwag.local import stack
+from chinwag.local.ground import environment
 from inference.breaker import Breaker
 from inference.client import ModelClient
 from inference.errors import BadModelSetting
@@ -62,7 +62,7 @@ def command(
         raise typer.BadParameter("two endpoints or more, with a comma between them", param_hint="--models")
     try:
         turns = talks.read(source, persona=persona)[:limit]
-        settings = ModelSettings.from_env(stack.environment(os.environ))
+        settings = ModelSettings.from_env(environment(os.environ))
         clients = [_client(endpoint, settings) for endpoint in _endpoints(names, settings)]
         lines = _opened(out)
     except (talks.BadTalks, BadModelSetting, OSError) as error:

@@ -17,7 +17,7 @@ from bots.errors import BotsError
 from bots.settings import Settings
 from bots.storage import tenants
 from bots.storage.database import open_engine, unit
-from chinwag.local import stack
+from chinwag.local.ground import environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Ground:
 def ground() -> Generator[Ground]:
     """The database as the web's role. A refusal of ours ends the command with one line and exit code 2."""
     try:
-        settings = Settings.from_env(stack.environment(os.environ))
+        settings = Settings.from_env(environment(os.environ))
         engine = open_engine(settings.web_database_url, pool=2, name="cli")
         try:
             with unit(engine) as connection:

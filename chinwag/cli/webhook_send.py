@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import httpx
 import typer
 
-from chinwag.local import stack
+from chinwag.local.ground import environment
 from chinwag.practice.inbound import SOMEBODY
 from chinwag.practice.payloads import digits
 from chinwag.practice.rules import is_bsuid
@@ -47,7 +47,7 @@ def send(
     if not text.strip() and image is None:
         _fail("Nothing to send: give --text, --image, or both.", 2)
     picture = _read(image) if image is not None else None
-    address = stack.environment(os.environ).get("FAKE_PLATFORM_URL", "")
+    address = environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
     writer = sender or DEMO_SENDERS[channel.value]

@@ -19,7 +19,6 @@ from bots.errors import BotsError
 from bots.settings import Settings
 from chinwag.local import demo, engine, gpus, models
 from chinwag.local.ground import Ground, Secrets
-from chinwag.local.ground import environment as environment  # noqa: PLC0414 - commands know it by this module
 from chinwag.local.postgres import Running, start_postgres
 from chinwag.local.processes import CannotStart, Child, start
 from chinwag.local.progress import Report

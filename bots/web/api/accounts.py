@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import JSONResponse, Response
 
 from bots.domain import ChannelKind, Role
-from bots.web import connect as work
 from bots.web.account_checks import Check, Offer
-from bots.web.auth import Operator
-from bots.web.connect import Connections, Standing, Unfit, days_left, desk_of
+from bots.web.acting import Operator
+from bots.web.connect import Connections, Standing, Unfit, days_left
+from bots.web.desk import connections_of, desk_of
 from bots.web.room import Room
 
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such account."}}
@@ -138,7 +138,7 @@ class ErasedView:
 
 def router(room: Room) -> APIRouter:
     """Build the endpoints of accounts."""
-    api, connections = APIRouter(prefix="/api/v1/accounts", tags=["accounts"]), work.of(room)
+    api, connections = APIRouter(prefix="/api/v1/accounts", tags=["accounts"]), connections_of(room)
     _look_and_connect(api, room, connections)
     _change(api, room, connections)
     return api

@@ -12,8 +12,8 @@ from fastapi import APIRouter, HTTPException, Query
 from bots.domain import Role
 from bots.storage.attention import Trouble, TroubleKind
 from bots.web import marks
+from bots.web.acting import Operator
 from bots.web.attention import Action, Attention, as_row
-from bots.web.auth import Operator
 from bots.web.room import Room
 
 _Before = Annotated[str | None, Query(max_length=marks.LONGEST, description="The `before` of the page that was read last.")]

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query
 from bots.domain import Role
 from bots.storage import audit
 from bots.storage.database import hot
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 _Word = Annotated[str | None, Query(min_length=1, max_length=80, pattern=r"^[^\x00]*$")]

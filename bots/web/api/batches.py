@@ -20,7 +20,7 @@ from bots.storage import batch_results, batches
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch, FailedItem
 from bots.storage.database import hot, unit
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.limits import TooLarge, TooSlow
 from bots.web.room import Room
 

@@ -16,7 +16,7 @@ from bots.domain import Bot, Role
 from bots.storage import personas
 from bots.storage.database import hot, unit
 from bots.web import diff, editor
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 from bots.web.trial import Trials, is_waiting
 

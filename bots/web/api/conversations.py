@@ -16,7 +16,7 @@ from bots.storage.dialogue import Bubble, Cost, Remembered, TurnSum
 from bots.storage.talk import Story
 from bots.storage.usage import ContactSpent
 from bots.web import marks
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.conversations import LONGEST_ANSWER, Conversations, wrong_with
 from bots.web.room import Room
 

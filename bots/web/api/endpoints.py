@@ -17,7 +17,7 @@ from bots.storage import endpoints
 from bots.storage.database import hot, unit
 from bots.storage.endpoints import EndpointRow
 from bots.web import endpoint_forms, endpoint_words, models
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.endpoint_forms import MOST_KEY, MOST_MODEL, MOST_PRICE, MOST_URL, NAME, Unfit, Wish
 from bots.web.room import Room
 

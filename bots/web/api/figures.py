@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from bots.domain import Role
 from bots.storage.figures import Figures, Span
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from bots.domain import Role
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 

@@ -16,7 +16,7 @@ from bots.domain import Role
 from bots.storage import operators
 from bots.storage.database import unit
 from bots.web import operators as acts
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 T = TypeVar("T")

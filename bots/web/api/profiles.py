@@ -13,8 +13,8 @@ from starlette.responses import Response
 from bots.domain import Role
 from bots.storage.database import unit
 from bots.web import editor, models
+from bots.web.acting import Operator
 from bots.web.api.endpoints import unfit
-from bots.web.auth import Operator
 from bots.web.endpoint_forms import Unfit
 from bots.web.models import Profile
 from bots.web.room import Room

@@ -16,8 +16,8 @@ from bots.domain import Role
 from bots.storage.database import hot, unit
 from bots.storage.operators import ApiToken
 from bots.web import operators as acts
-from bots.web.auth import Operator
-from bots.web.room import Refused, Room
+from bots.web.acting import Operator, Refused
+from bots.web.room import Room
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=acts.MOST_NAME, pattern=acts.NAME)]
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from bots.domain import Role
 from bots.storage.usage import Month
 from bots.web import usage
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 _Month = Annotated[str | None, Query(pattern=usage.MONTH, description="2026-11; left out: the current month. Months are those of UTC.")]

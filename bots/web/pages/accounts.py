@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bots.domain import ChannelKind, Role
-from bots.web import connect
 from bots.web.account_checks import Check
 from bots.web.account_hooks import place
-from bots.web.auth import Operator
-from bots.web.connect import Desk, Standing, Unfit, days_left, desk_of
+from bots.web.acting import Operator
+from bots.web.connect import Desk, Standing, Unfit, days_left
+from bots.web.desk import connections_of, desk_of
 from bots.web.room import Room
 
 
@@ -23,7 +23,7 @@ class AccountPages:
     """The endpoints of the pages."""
 
     def __init__(self, room: Room) -> None:
-        self._room, self._connections = room, connect.of(room)
+        self._room, self._connections = room, connections_of(room)
         at = "/admin/accounts/{account:uuid}"
         self.routes = [
             room.page("/admin/accounts", self._list),

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from bots.domain import Role
 from bots.storage.attention import TroubleKind
 from bots.web import marks
+from bots.web.acting import Operator
 from bots.web.attention import ALLOWED, Action, Attention, as_row
-from bots.web.auth import Operator
 from bots.web.room import Room
 
 _PAGE = 50

@@ -12,7 +12,7 @@ from bots.domain import Role
 from bots.storage import audit
 from bots.storage.database import hot
 from bots.web import marks
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 _A_PAGE = 50

@@ -13,8 +13,8 @@ from bots.storage import batch_results, batches, personas
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch, FailedItem, Spent
 from bots.storage.database import hot
+from bots.web.acting import Operator
 from bots.web.api.batches import act, refusal
-from bots.web.auth import Operator
 from bots.web.room import Room
 
 _DONE = {

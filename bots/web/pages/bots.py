@@ -15,7 +15,7 @@ from bots.errors import Conflict, NameTaken
 from bots.storage import personas, usage
 from bots.storage.database import hot, unit
 from bots.web import diff, editor
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.room import Room
 
 _LANGUAGES = (("en", "English"), ("es", "Español"), ("pt", "Português"))

@@ -19,7 +19,7 @@ from bots.errors import Conflict
 from bots.storage.conversations import Head, State
 from bots.storage.dialogue import Bubble, Dialogue, TurnSum
 from bots.web import marks
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.conversations import Conversations, wrong_with
 from bots.web.media import picture_answer
 from bots.web.pictures import seconds

@@ -14,7 +14,7 @@ from bots.storage import attention, turns, usage
 from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Bucket, Figures, Span
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.pictures import Series, bars, lines, seconds, whole
 from bots.web.room import Room
 

@@ -14,7 +14,8 @@ from bots.domain import Role
 from bots.storage import operators
 from bots.storage.database import hot, unit
 from bots.web import operators as acts
-from bots.web.auth import Operator, let_in
+from bots.web.acting import Operator
+from bots.web.auth import let_in
 from bots.web.limits import Bucket
 from bots.web.pages.sign_in import LONGEST_PASSWORD, SHORTEST_PASSWORD, password_errors
 from bots.web.room import Room

@@ -15,7 +15,7 @@ from bots.errors import NameTaken
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow
 from bots.web import endpoint_forms, endpoint_words, models, presets
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.endpoint_forms import Unfit
 from bots.web.models import Shown
 from bots.web.room import Room

@@ -16,7 +16,8 @@ from bots.errors import Conflict
 from bots.storage import operators
 from bots.storage.database import unit
 from bots.web import operators as acts
-from bots.web.auth import Operator, is_https
+from bots.web.acting import Operator
+from bots.web.auth import is_https
 from bots.web.room import Room
 
 ROLES = (

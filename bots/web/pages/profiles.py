@@ -12,7 +12,7 @@ from bots.domain import Role
 from bots.errors import Conflict, NotFound
 from bots.storage.database import unit
 from bots.web import models, tiers
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.models import Profile
 from bots.web.pages.models import about, look
 from bots.web.room import Room

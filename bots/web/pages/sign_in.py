@@ -17,11 +17,12 @@ from bots.domain import Role
 from bots.errors import BotsError
 from bots.storage import admin, audit, operators, tenants
 from bots.storage.database import hot, unit
+from bots.web.acting import Refused
 from bots.web.auth import cookie, let_in, let_out
 from bots.web.limits import Bucket, TooLarge, TooSlow
 from bots.web.loopback import is_same_origin
 from bots.web.operators import name_error
-from bots.web.room import Refused, Room, status_of, why_of
+from bots.web.room import Room, status_of, why_of
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bots.storage.usage import Month
 from bots.web import usage
-from bots.web.auth import Operator
+from bots.web.acting import Operator
 from bots.web.money import axis, money
 from bots.web.pages.home import Picture
 from bots.web.pictures import Format, Series, bars, whole

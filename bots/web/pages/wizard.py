@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from bots.domain import ChannelKind, Role
 from bots.errors import Conflict, NotFound
-from bots.web import connect, marks
+from bots.web import marks
 from bots.web.account_checks import Check, Offer
 from bots.web.account_hooks import place
-from bots.web.auth import Operator
-from bots.web.connect import Unfit, desk_of
+from bots.web.acting import Operator
+from bots.web.connect import Unfit
+from bots.web.desk import connections_of, desk_of
 from bots.web.room import Room
 
 
@@ -149,7 +150,7 @@ class WizardPages:
     """The wizard's endpoints."""
 
     def __init__(self, room: Room) -> None:
-        self._room, self._connections = room, connect.of(room)
+        self._room, self._connections = room, connections_of(room)
         self.routes = [
             room.page("/admin/accounts/connect", self._choose, role=Role.OPERATOR),
             room.page("/admin/accounts/connect/{kind}", self._ask, role=Role.OPERATOR),
