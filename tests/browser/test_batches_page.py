@@ -50,7 +50,7 @@ def _send(page: Page, name: str, data: bytes) -> None:
 
 
 def test_a_file_is_sent_watched_to_its_end_and_its_answers_fetched(served: Stack, page: Page) -> None:
-    served.model.script(latency_s=0.3)
+    served.model.script(latency_s=0.8)
     _send(page, "questions.jsonl", lines(80))
 
     expect(page.get_by_role("heading", level=1)).to_have_text("questions.jsonl")

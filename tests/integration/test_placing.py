@@ -14,6 +14,8 @@ from bots.storage.database import hot, plan_anew, unit
 from bots.storage.placing import engine_queue
 from inference.affinity import preference
 from tests.support.desk import QUEUE, Desk, a_message
+from tests.support.processes import until
+from tests.support.stack import Stack
 from workers.placing import place
 
 _A, _B = engine_queue("default", "a"), engine_queue("default", "b")
@@ -207,6 +209,18 @@ def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(d
 
     # A thousand are counted, each with its account.
     assert _touched(desk, "select * from everything_waiting(2)") < 5000
+
+
+def test_the_dispatcher_lets_its_looks_be_planned_anew_with_each_heartbeat(stack: Stack) -> None:
+    stack.settles = False
+    with stack.owner.begin() as connection:
+        # The server's log has no statements by its own settings; this role's, in this database, are the dispatcher's alone.
+        connection.exec_driver_sql(f"alter role chinwag_crossing in database {stack.database} set log_statement = 'all'")
+    stack.start_dispatcher()
+
+    log = stack.cluster.postgres.child.log
+
+    until(lambda: len(re.findall("discard plans$", log.read_text(), re.MULTILINE)) >= 3, what="three of the dispatcher's heartbeats")
 
 
 def _look(desk: Desk) -> None:
