@@ -66,13 +66,18 @@ def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
     TURN_SECONDS.observe(took_s)
     if result.state == "answered":
         ANSWER_SECONDS.observe(max(0.0, waited_s) + took_s)
+    _count_calls(result)
+
+
+def count_fenced(result: TurnResult) -> None:
+    """Count a turn whose lease had passed on: another worker answers it, or a person. What it asked is paid for."""
+    TURNS.labels("fenced", "fenced").inc()
+    _count_calls(result)
+
+
+def _count_calls(result: TurnResult) -> None:
     for call in result.calls:
         count_call(call)
-
-
-def count_fenced() -> None:
-    """Count a turn whose lease had passed on: another worker answers it."""
-    TURNS.labels("fenced", "fenced").inc()
 
 
 def count_call(call: ModelCall, *, work: Literal["talk", "batch"] = "talk") -> None:

@@ -38,7 +38,7 @@ def reply_one(deps: Deps, queue: str) -> bool:
             sending = _finish(deps, claim, result)
         except Fenced:
             log.warning("turn_fenced", turn=str(claim.turn), token=claim.token)
-            metrics.count_fenced()
+            metrics.count_fenced(result)
             return True
         took_s = time.monotonic() - started
         metrics.count_turn(result, waited_s=min((message.age_s for message in claim.messages), default=0.0), took_s=took_s)

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from bots.errors import Fenced
-from bots.storage.database import call_timed, to_json
+from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
 
 #: An answer is worth waiting for Postgres as long as its lease may live.
@@ -17,6 +17,7 @@ _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 #: How a call of the model ends well: with an answer, or with notes of older turns.
 WELL = frozenset({"ok", "summary"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
+_PAY_FENCED = "select pay_fenced(%s, %s, %s, %s::jsonb)"
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +83,13 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
 
 def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
-    """End a turn and return the send that was journaled with it. Raises Fenced when the lease has passed on."""
+    """End a turn and return the send that was journaled with it.
+
+    Raises Fenced when the lease has passed on; what the turn's calls cost is recorded all the same.
+    """
     found, began = call_timed(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
     if found is None:
+        if result.calls:
+            call(engine, _PAY_FENCED, (contact, turn, token, to_json(result.calls)))
         raise Fenced
     return None if found["sending"] is None else msgspec.convert(found["sending"] | {"journaled_at": began}, Sending)

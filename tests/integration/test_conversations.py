@@ -125,6 +125,11 @@ def test_taking_over_fences_the_turn_that_runs(served: Stack, api: httpx.Client)
     api.post(f"/conversations/{conversation}/give-back")
 
     assert _said(served, person) == ["A person thought about it."]
+    # What the model was asked in vain is paid for.
+    until(
+        lambda: served.one("select sum(tokens_out) from model_calls m join turns t on t.id = turn_id where reason = 'taken_over'"),
+        what="it counts",
+    )
 
 
 def test_an_answer_of_who_does_not_have_it_is_refused_and_kept_in_the_form(served: Stack, api: httpx.Client) -> None:
