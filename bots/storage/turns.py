@@ -17,7 +17,7 @@ _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 #: How a call of the model ends well: with an answer, or with notes of older turns.
 WELL = frozenset({"ok", "summary"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
-_PAY_FENCED = "select pay_fenced(%s, %s, %s, %s::jsonb)"
+_PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +90,6 @@ def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID,
     found, began = call_timed(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
     if found is None:
         if result.calls:
-            call(engine, _PAY_FENCED, (contact, turn, token, to_json(result.calls)))
+            call(engine, _PAY_FENCED, (contact, turn, to_json(result.calls)))
         raise Fenced
     return None if found["sending"] is None else msgspec.convert(found["sending"] | {"journaled_at": began}, Sending)

@@ -17,4 +17,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("drop function pay_fenced(uuid, uuid, bigint, jsonb)")
+    op.execute("drop function pay_fenced(uuid, uuid, jsonb)")

@@ -50,6 +50,7 @@ def _send(page: Page, name: str, data: bytes) -> None:
 
 
 def test_a_file_is_sent_watched_to_its_end_and_its_answers_fetched(served: Stack, page: Page) -> None:
+    # Slow enough for the page to tell its pace before the end.
     served.model.script(latency_s=0.8)
     _send(page, "questions.jsonl", lines(80))
 

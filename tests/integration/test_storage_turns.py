@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from bots.errors import Fenced
 from bots.storage import claims, exports
 from bots.storage.database import hot
-from bots.storage.turns import NewFact
+from bots.storage.turns import ModelCall, NewFact
 from tests.support.desk import QUEUE, Desk, a_bsuid, a_message, a_phone
 
 
@@ -95,6 +96,44 @@ def test_a_lease_that_ran_out_passes_on_and_fences_its_former_holder(desk: Desk)
         desk.finish(frozen)
     assert desk.finish(other) is not None
     assert desk.value("select count(*) from outbox") == 1
+
+
+def _asked(endpoint: str, *, cost: float | None, attempt: int = 1) -> ModelCall:
+    paid: dict[str, Any] = {} if cost is None else {"tokens_in": 9, "tokens_out": 9, "total_ms": 100.0, "cost": cost}
+    outcome = "ok" if paid else "ModelUnavailable"
+    return ModelCall(attempt=attempt, endpoint=endpoint, model="m", prompt=[{"role": "user", "content": "hi"}], outcome=outcome, **paid)
+
+
+def _recorded(desk: Desk) -> list[tuple[str, float, bool]]:
+    return [tuple(row) for row in desk.rows("select endpoint, cost, prompt <> '[]' from model_calls order by attempt")]
+
+
+def test_what_a_fenced_turn_asked_is_paid_for_once_and_without_its_words(desk: Desk) -> None:
+    desk.let_in(a_message())
+    frozen = desk.claimed(lease_s=0)
+    other = desk.claimed(boot=uuid4())
+    calls = [_asked("gpu-1", cost=None), _asked("house", cost=0.3, attempt=2)]
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            desk.finish(frozen, calls=calls)
+    desk.finish(other, calls=[_asked("hosted", cost=0.5)])
+    with pytest.raises(Fenced):
+        desk.finish(frozen, calls=calls)
+
+    assert _recorded(desk) == [("house", 0.3, False), ("hosted", 0.5, True)]
+
+
+def test_a_turn_that_is_fenced_when_it_repeats_its_own_commit_pays_once(desk: Desk) -> None:
+    desk.let_in(a_message())
+    claim = desk.claimed()
+    waits: dict[str, Any] = {"state": "wait", "parts": [], "answer": None, "retry_s": 0, "calls": [_asked("house", cost=0.3)]}
+    desk.finish(claim, **waits)
+    # Its commit's answer was lost on the way, and somebody else has the turn when it asks again.
+    desk.claimed(boot=uuid4())
+    with pytest.raises(Fenced):
+        desk.finish(claim, **waits)
+
+    assert _recorded(desk) == [("house", 0.3, True)]
 
 
 def test_a_lease_that_ran_out_is_not_revived(desk: Desk) -> None:

@@ -7,10 +7,8 @@ from threading import Thread
 from uuid import UUID, uuid4
 
 import pytest
-from msgspec import structs
 from sqlalchemy import Connection
 
-from bots.errors import Fenced
 from bots.storage import batch_items, batches, personas, usage
 from bots.storage.attention import TroubleKind, count, dismiss, troubles
 from bots.storage.batch_items import ItemResult, Spent
@@ -252,24 +250,6 @@ def test_a_call_that_replaces_one_in_vain_stands_at_its_own_endpoint(desk: Desk)
 
     assert _recorded(desk)[0] == (1, "hosted", "ok", _COST)
     assert [(one.endpoint, one.cost) for one in _month(desk).models] == [("hosted", _COST)]
-
-
-def test_what_a_fenced_turn_asked_is_paid_for_once_and_without_its_words(desk: Desk) -> None:
-    desk.let_in(a_message())
-    frozen = desk.claimed(lease_s=0)
-    other = desk.claimed(boot=uuid4())
-    calls = [_away("gpu-1"), structs.replace(_call(cost=0.3, attempt=2), prompt=[{"role": "user", "content": "hi"}])]
-    for _ in range(2):
-        with pytest.raises(Fenced):
-            desk.finish(frozen, calls=calls)
-    desk.finish(other, calls=[_call(cost=0.5, endpoint="hosted")])
-    with pytest.raises(Fenced):
-        desk.finish(frozen, calls=calls)
-    _roll(desk)
-
-    assert [(endpoint, outcome, cost) for _, endpoint, outcome, cost in _recorded(desk)] == [("house", "ok", 0.3), ("hosted", "ok", 0.5)]
-    assert desk.value("select prompt from model_calls where endpoint = 'house'") == []
-    assert _month(desk).total.cost == _spent(desk) == pytest.approx(0.8)
 
 
 def _away(endpoint: str, *, attempt: int = 1) -> ModelCall:

@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 
 from bots.extract import commands
-from bots.storage.turns import ModelCall
+from bots.storage.turns import ModelCall, TurnResult
 from bots.storage.usage import Line
 from bots.web import editor
 from bots.web.money import axis, money
@@ -130,11 +130,12 @@ def test_money_is_counted_by_endpoint_and_work_where_it_is_known_with_at_most_a_
     metrics.count_call(_call("priced", cost=0.25))
     metrics.count_call(_call("priced", cost=0.5), work="batch")
     metrics.count_call(_call("free", cost=None))
+    metrics.count_fenced(TurnResult(state="answered", calls=[_call("fenced", cost=0.125)]))
     found = {
         tuple(sample.labels.values()): sample.value for sample in metrics.MODEL_COST.collect()[0].samples if sample.name.endswith("_total")
     }
 
-    assert (found["priced", "m", "talk"], found["priced", "m", "batch"]) == (0.25, 0.5)
+    assert (found["priced", "m", "talk"], found["priced", "m", "batch"], found["fenced", "m", "talk"]) == (0.25, 0.5, 0.125)
     assert [labels for labels in found if labels[0] == "free"] == []
 
     # Labels are never given back, hence in one test: whoever comes after the hundredth is another.
