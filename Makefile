@@ -21,7 +21,7 @@ FIND_PYTHON = \
 	fi
 comma := ,
 
-.PHONY: help install install-test install-engine run test test-engine unit faults lint types bench migrate stop reset doctor
+.PHONY: help install install-test install-engine run test test-engine unit faults lint types bench migrate revision stop reset doctor
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ bench: install-test ## Measure, and write bench/results
 
 migrate: install ## Bring the running stack's database up to date
 	@exec "$(PY)" -m chinwag migrate
+
+revision: install ## Write the next migration from what changed in bots/storage/sql: NAME="what it does"
+	@exec "$(PY)" -m migrations.new "$(NAME)"
 
 doctor: install ## Check what `make run` needs
 	@exec "$(PY)" -m chinwag doctor

@@ -35,7 +35,7 @@ Functions = Mapping[str, Row[Any]]
 
 def write(title: str, before: Connection, after: Connection) -> list[Path]:
     """Write the revision that leads from one database to the other, and return its files: none where they are equal."""
-    script = ScriptDirectory(str(_MIGRATIONS))
+    script = ScriptDirectory(str(_MIGRATIONS), messaging_opts={"quiet": True})
     revision = f"{int(script.get_current_head() or 0) + 1:04}"
     old, new = _functions(before), _functions(after)
     parts = {"tables": _by_hand(before, after, skip=old.keys() ^ new.keys()), **_by_noun(old, new)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,7 @@ def _name(path: Path) -> str:
 
 _ALL = _files(*_PRODUCT, "bench", "migrations", "tests")
 _OURS = _files(*_PRODUCT)
+_SQL_FILES = sorted(path for folder in ("bots/storage/sql", "migrations/sql") for path in (_ROOT / folder).rglob("*.sql"))
 
 
 def _tree(path: Path) -> ast.Module:
@@ -128,9 +130,24 @@ def _offenders(paths: list[Path], rooms: tuple[str, ...]) -> Iterator[Path]:
 
 
 def test_no_file_is_longer_than_four_hundred_lines() -> None:
-    too_long = {_name(path): lines for path in _ALL if (lines := len(path.read_text("utf-8").splitlines())) > _MOST_LINES}
+    everything = (*_ALL, *_SQL_FILES)
+    too_long = {_name(path): lines for path in everything if (lines := len(path.read_text("utf-8").splitlines())) > _MOST_LINES}
 
+    assert len(_SQL_FILES) > 50
     assert too_long == {}
+
+
+def test_every_table_and_function_at_head_says_what_it_promises() -> None:
+    made = [
+        (before, line)
+        for path in _SQL_FILES
+        if path.is_relative_to(_ROOT / "bots")
+        for before, line in itertools.pairwise(path.read_text("utf-8").splitlines())
+        if re.match(r"create (function|table|unlogged table) ", line) and " partition of " not in line
+    ]
+
+    assert len(made) > 80
+    assert [line for before, line in made if not before.startswith("-- ")] == []
 
 
 def test_no_file_is_called_after_a_noun_that_was_not_found() -> None:
