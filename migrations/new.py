@@ -97,11 +97,8 @@ def _by_hand(before: Connection, after: Connection, *, skip: set[str]) -> tuple[
     )
 
     def todo(lines: list[str]) -> list[str]:
-        return (
-            ["\n".join(["-- Write here what makes these differences (- before, + afterwards).", *(f"-- {line}" for line in lines)])]
-            if lines
-            else []
-        )
+        first = "Write here what makes these differences (- before, + afterwards)."
+        return ["\n".join(f"-- {' '.join(line.split())}" for line in (first, *lines))] if lines else []
 
     return todo(catalog.differences(old, new)), todo(catalog.differences(new, old))
 

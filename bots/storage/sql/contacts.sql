@@ -1,8 +1,8 @@
 -- Whose event is it: finding, making and joining contacts by the handles that a platform gives.
 
 -- Two contacts turn out to be one person: everything of p_gone moves to p_keep, and p_gone is deleted. A turn in work of p_gone is fenced.
--- Where both had an open conversation on an account, their messages go to that of p_keep. A conversation that a person has taken over
--- stays theirs.
+-- Where both have an open conversation with an account, unanswered messages go to that of p_keep, and the other is closed. A conversation
+-- that a person has taken over stays theirs.
 -- Locks: the conversations of both contacts. Called by: find_contact.
 create function join_contacts(p_tenant uuid, p_keep uuid, p_gone uuid) returns void language plpgsql as $$
 declare

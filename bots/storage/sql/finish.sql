@@ -1,7 +1,7 @@
 -- Finishing a turn: everything it decided, and the record of its first send, in one transaction or not at all.
 
--- Adds facts ([{kind, text, single, source}]) to what is remembered of a contact, except those that are known. A newer value of a single-
--- valued kind ends the older one; so does liking what was disliked, and the other way round. p_by names the extractor.
+-- Adds facts ([{kind, text, single, source}]) to what is remembered of a contact, except those that are known. A newer value of a
+-- single-valued kind ends the older one; so does liking what was disliked, and the other way round. p_by names the extractor.
 -- Locks: the memories that it ends. Called by: finish_turn.
 create function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb, p_by text) returns void language plpgsql as $$
 declare

@@ -15,7 +15,7 @@ $$;
 
 -- The queues that matter for placing: those of living engines, those of gone engines where something waits, and their profiles' own
 -- queues. slots is 0 where no worker is alive; due counts to 1,000. Empty where there are no engines. Each queue with work is found by one
--- step through the index, so the cost does not grow with the backlog.
+-- lookup in the index, so the cost does not grow with the backlog.
 -- Locks: none. Called by: queue_spots.
 create function engine_queues() returns table (queue text, slots bigint, running bigint, due bigint) language sql stable as $$
     with recursive used as (

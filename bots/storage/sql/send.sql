@@ -2,7 +2,7 @@
 
 -- Records an attempt to send a message before its request leaves, and returns what to send (bots.storage.outbox.Sending). The caller has
 -- set when the attempt must count as unknown.
--- Locks: none; the caller has the message. Called by: finish_turn, claim_send.
+-- Locks: none; the caller holds that of the message. Called by: finish_turn, claim_send.
 create function journal(m outbox, p_boot uuid) returns jsonb language plpgsql as $$
 declare
     attempt uuid;

@@ -25,7 +25,7 @@ $$;
 
 -- Records the calls that summarising took, beside the last turn that the summary is about, whatever came of it. The same calls again are
 -- not recorded again.
--- Locks: none; the caller has the conversation. Called by: finish_summary, put_off_summary.
+-- Locks: none; the caller holds that of the conversation. Called by: finish_summary, put_off_summary.
 create function pay_summary(c conversations, p_until integer, p_calls jsonb) returns void language sql as $$
     insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
         first_token_ms, total_ms, outcome, cost)

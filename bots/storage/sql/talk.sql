@@ -1,4 +1,4 @@
--- Conversations that a person takes over: the bot is silent until they are given back. And what chat pages are told.
+-- Conversations that a person takes over: the bot is silent until they are given back. And the notice to chat pages.
 
 -- Tells the chat pages that watch a conversation that something changed: pg_notify on chinwag_talk, with ids and no text. It arrives when
 -- the transaction commits. Does nothing where nobody watches.
@@ -73,7 +73,7 @@ $$;
 
 -- Records a person's answer as a turn of its own (its id is p_key) that covers all unanswered messages, and queues its parts. Returns the
 -- turn's id, or null where the conversation is closed or not taken over. The same p_key again changes nothing and returns the same id.
--- Locks: the conversation. Called by: crossing (the web), which has checked that p_by is who has the conversation.
+-- Locks: the conversation. Called by: crossing (the web), which has checked that it was p_by who took the conversation over.
 create function answer_by_hand(p_conversation uuid, p_by text, p_text text, p_parts text[], p_key uuid) returns uuid language plpgsql as $$
 declare
     c conversations;
