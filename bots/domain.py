@@ -65,7 +65,7 @@ class EventKind(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """The ladder of an outbound message. It is climbed, never descended (guarantees, section 3)."""
+    """The ladder of an outbound message. It is climbed, never descended: statuses may come late, twice and in any order."""
 
     QUEUED = "queued"
     SENDING = "sending"

@@ -30,11 +30,13 @@ from workers.routes import as_endpoint
 #: The model of the environment, or of the running stack; no endpoint can be called so beside it.
 _OWN = "default"
 _REPLIES = "replies.jsonl"
-_COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 of 100 in", "tokens", "1,000 replies")
+_COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 % within", "tokens", "1,000 replies")
 
 
 def command(
-    models: Annotated[str, typer.Option(help="Two or more endpoints, with commas: names of `chinwag endpoint list`, or `default`.")],
+    models: Annotated[
+        str, typer.Option(help="Two or more endpoints, separated by commas: names from `chinwag endpoint list`, or `default`.")
+    ],
     source: Annotated[
         Path,
         typer.Option("--from", exists=True, dir_okay=False, metavar="FILE.jsonl", help="Conversations, one a line, as in batch files."),
@@ -42,11 +44,11 @@ def command(
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder that the page and the replies are written into.")] = Path(
         "comparison"
     ),
-    persona: Annotated[str, typer.Option(help="System text for conversations that bring none.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Ask no more turns than this, the first ones.")] = 200,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at once, of each endpoint.")] = 2,
+    persona: Annotated[str, typer.Option(help="System text for conversations that have none of their own.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Ask only the first N turns.")] = 200,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Parallel calls to each endpoint.")] = 2,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
-    patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long a server that is full or away is waited for.")] = 60.0,
+    patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long to wait for a server that is full or down.")] = 60.0,
 ) -> None:
     """Ask the same turns of several models: answers side by side, length, time, tokens, cost of 1,000 replies.
 
@@ -59,7 +61,7 @@ def command(
     """  # noqa: D301 - typer wants the character that \b stands for
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if len(names) < 2:
-        raise typer.BadParameter("two endpoints or more, with a comma between them", param_hint="--models")
+        raise typer.BadParameter("name two or more endpoints, separated by commas", param_hint="--models")
     try:
         turns = talks.read(source, persona=persona)[:limit]
         settings = ModelSettings.from_env(environment(os.environ))

@@ -12,7 +12,7 @@ from inference.errors import InferenceError
 
 
 def command(url: Url, model: ModelName, key_file: KeyFile = None) -> None:
-    """Ask an embeddings endpoint for one vector and hold its length against the database. Exit code 2 when they do not go together."""
+    """Ask an embeddings endpoint for one vector and compare its length with the database. Exit code 2 when they do not match."""
     embedder = Embedder(endpoint_of(url, model, key_file), prefixes="none")
     with desk() as at:
         kept = vectors.columns(at.connection)
@@ -22,5 +22,5 @@ def command(url: Url, model: ModelName, key_file: KeyFile = None) -> None:
         end(str(error))
     told = [("Vectors", f"{given} numbers each"), *((f"{one.table}.{one.column}", f"{one.dimensions}, the same") for one in kept)]
     if not kept:
-        told.append(("Database", "keeps no vectors yet: any length will do"))
+        told.append(("Database", "stores no vectors yet, so any length will do"))
     sys.stdout.write("".join(f"{what:<21}{said}\n" for what, said in told))

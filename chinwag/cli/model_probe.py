@@ -30,7 +30,7 @@ def command(
     key_file: KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure what an endpoint does: context, roles, template tokens, JSON, pictures, vLLM's fields. Exit code 2 when it cannot be used."""
+    """Probe what an endpoint really does: context, roles, template tokens, JSON, pictures, vLLM's fields. Exit code 2 when it cannot be used."""
     try:
         found = probe(endpoint_of(url, model, key_file), Timeouts())
     except ModelUnavailable as error:
@@ -57,7 +57,7 @@ def _lines(found: Probed) -> list[tuple[str, str]]:
 def endpoint_of(url: str, model: str, key_file: Path | None) -> Endpoint:
     """Return the endpoint that the options name; ends the command where they cannot be used."""
     if not address.is_base(url):
-        end("--url wants an address like http://host:port/v1, without a user, a password or a question mark")
+        end("--url must be an address like http://host:port/v1, without a user, a password or a query")
     return Endpoint(name="asked", url=url.rstrip("/"), model=model, api_key=_key(key_file))
 
 
@@ -70,7 +70,7 @@ def _key(file: Path | None) -> str:
     except (OSError, UnicodeDecodeError):
         key = ""
     if not key or not key.isprintable():
-        end("--key-file names a file that cannot be read, or holds not exactly one key")
+        end("--key-file names a file that cannot be read or does not hold exactly one key")
     return key
 
 

@@ -81,7 +81,7 @@ def _seats(plan: Plan) -> Text:
         experts = "" if seat.experts is None else f" e{seat.experts[0]}-{seat.experts[1]}"
         found.append(f"[{lies}{experts}] ")
     if layout.nodes > _MOST_HOSTS:
-        found.append(f"\n          and {layout.nodes - _MOST_HOSTS} more hosts alike")
+        found.append(f"\n          and {layout.nodes - _MOST_HOSTS} more hosts like these")
     found.append("\n")
     return found
 
@@ -126,7 +126,7 @@ def _costs(plan: Plan) -> Group | Text:
         table.add_column(name, no_wrap=True)
     for rival in plan.cost.rivals:
         name = f"{'* ' if rival.same_model else ''}{rival.model.rsplit('/', 1)[-1]}, {rival.provider}"
-        when = "never on these GPUs"
+        when = "never with these GPUs"
         if rival.break_even is not None and rival.replies_a_day is not None:
             when = f"from {rival.break_even:.0%} load ({rival.replies_a_day:,.0f} a day)"
         table.add_row(name if len(name) <= 38 else f"{name[:37]}…", f"{rival.per_1000:.2f}", when)
@@ -148,7 +148,7 @@ def _commands(plan: Plan) -> None:
 
 def _advice(plan: Plan) -> None:
     if not plan.advice:
-        sys.stdout.write("Nothing near these GPUs would fit.\n")
+        sys.stdout.write("Nothing similar to these GPUs would fit.\n")
         return
     sys.stdout.write("What would fit:\n" + "".join(f"  {one.options:<24} {one.text}\n" for one in plan.advice))
 

@@ -16,7 +16,7 @@ from inference.engines.keeper import Tenant
 
 
 class Progress:
-    """A tenant that shows what happens, and hands it on to another where there is one."""
+    """Shows what happens to an engine, and passes each event on to another listener if there is one."""
 
     def __init__(self, where: str, inner: Tenant | None = None, *, out: TextIO | None = None) -> None:
         self._where, self._inner = where, inner
@@ -62,7 +62,7 @@ class Progress:
         """Say why, and when it is started again."""
         self._end_bar()
         self._serves = False
-        self._line(f"Lost: {reason.words}; again in {again_in_s:.0f} s")
+        self._line(f"Lost: {reason.words}; restarting in {again_in_s:.0f} s")
         if self._inner is not None:
             self._inner.lost(reason, again_in_s)
         self._began = time.monotonic()
@@ -71,7 +71,7 @@ class Progress:
         """Say that what runs is waited for; where nothing serves nothing runs."""
         self._end_bar()
         if self._serves:
-            self._line("Ending: what runs is finished first")
+            self._line("Stopping: running requests are finished first")
         if self._inner is not None:
             self._inner.leave()
 

@@ -65,7 +65,7 @@ def test_ones_own_conversations_are_exported_and_compared(served: Stack, tmp_pat
     assert [[message["role"] for message in messages] for messages in asked] == [["system", "user", "assistant", "user"]] * 3
     assert "&lt;b&gt;me&lt;/b&gt;" in page
     assert "<b>me</b>" not in page
-    assert "as it was answered then" in page
+    assert "the original answer" in page
     assert "cheap" in said
     assert "2/2" in said
 

@@ -57,7 +57,7 @@ def test_a_folder_is_served_and_its_progress_shown(tmp_path: Path, on_path: str,
     assert "room for 46,592 tokens of conversations" in said
     assert f"http://127.0.0.1:{port}/v1, model tiny" in said
     assert code == 0
-    assert said.splitlines()[-1] == "Ending: what runs is finished first"
+    assert said.splitlines()[-1] == "Stopping: running requests are finished first"
 
 
 def test_with_a_worker_it_answers_the_conversations_of_its_profile(stack: Stack, tmp_path: Path, on_path: str, checkpoint: Path) -> None:
