@@ -36,6 +36,8 @@ _LATE = (
     "celery.worker.state",
     "celery.worker.strategy",
     "kombu.transport.redis",
+    "pydantic.dataclasses",
+    "pydantic.v1",
     "sqlalchemy.dialects.postgresql.psycopg",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -79,6 +80,11 @@ class ForkServer:
                 pass_fds=[theirs.fileno()],
             )
 
+    def close(self) -> None:
+        """End it, and with it whatever it started."""
+        self._control.close()
+        self._process.wait(10)
+
     def start(self, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, stdout: int, stderr: int) -> Forked:
         """Start `python -m ARGUMENTS` with exactly this environment."""
         module, *rest = arguments
@@ -99,7 +105,9 @@ class ForkServer:
 @functools.cache
 def fork_server() -> ForkServer:
     """The one of this test process, started by whoever needs it first."""
-    return ForkServer()
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 def start(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdout: IO[bytes], stderr: IO[bytes] | None = None) -> Forked:
