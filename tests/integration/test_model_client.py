@@ -43,11 +43,11 @@ class _Server:
         self.url = process.wait_listening()
 
     def script(self, **behaviour: Any) -> None:
-        response = httpx.post(f"{self.url}/_script", json=behaviour)
+        response = httpx.post(f"{self.url}/_script", json=behaviour, verify=False)
         assert response.status_code == 200, response.text
 
     def log(self) -> dict[str, Any]:
-        log: dict[str, Any] = httpx.get(f"{self.url}/_log").json()
+        log: dict[str, Any] = httpx.get(f"{self.url}/_log", verify=False).json()
         return log
 
     def endpoint(self, **more: str) -> Endpoint:
@@ -256,7 +256,7 @@ def test_held_requests_go_on_when_released(server: _Server) -> None:
     assert _chat(client).text == "You said: hi there"
     assert answers == []
 
-    httpx.post(f"{server.url}/_release")
+    httpx.post(f"{server.url}/_release", verify=False)
     thread.join(5)
 
     assert answers == ["You said: please wait"]
@@ -291,7 +291,7 @@ async def _ask_at_once(port: int, requests: int, release: str) -> list[bytes]:
         async with httpx.AsyncClient() as client:
             while (await client.get(f"{release}/_log?after=1000000")).json()["held"] < requests:  # noqa: ASYNC110 - the state of another process
                 await asyncio.sleep(0.05)
-            await client.post(f"{release}/_release")
+            await client.post(f"{release}/_release", verify=False)
 
     answers, _ = await asyncio.wait_for(asyncio.gather(asyncio.gather(*(ask() for _ in range(requests))), let_go()), 30)
     return answers

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from chinwag.cli import model
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
 from inference.types import Endpoint, Timeouts, Traits
+from tests.support import forked
 from tests.support.model_servers import Scripted, scripted, tiny_model
 from tests.support.processes import Processes
 
@@ -195,9 +195,8 @@ def test_llama_cpp_with_the_tiny_model_is_known(tmp_path: Path) -> None:
 
 
 def _run(*arguments: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "chinwag", "model", "probe", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
+    done = forked.run("chinwag", "model", "probe", *arguments, env=os.environ)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def test_the_command_prints_what_was_found(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import httpx
-from sqlalchemy import Engine, create_engine, pool, text
+from sqlalchemy import Engine, create_engine, text
 
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind
@@ -96,8 +96,10 @@ class Stack:
                 "CHINWAG_MODEL_MEASURE": "false",
                 **self._settings,
             }
-            self.owner = create_engine(self.cluster.owner_url(self.database), poolclass=pool.NullPool)
-            self.http = started.enter_context(httpx.Client(base_url=self.web_url, timeout=10, trust_env=False))
+            # Tests look many times a second: for them a connection stays open.
+            self.owner = create_engine(self.cluster.owner_url(self.database), pool_size=2, max_overflow=30, pool_pre_ping=True)
+            started.callback(self.owner.dispose)
+            self.http = started.enter_context(httpx.Client(base_url=self.web_url, timeout=10, trust_env=False, verify=False))
             where = ["--port", "0", "--state", str(self.folder / "platform")]
             self.platform = started.enter_context(closing(Platform(self._listening("platform", ["chinwag", "fake-platform", *where]))))
             self.model = started.enter_context(closing(Model(self._listening("model", ["inference.scripted", "--port", "0"]))))
