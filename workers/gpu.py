@@ -1,8 +1,8 @@
 """A GPU worker: owns one engine, and consumes its queues only while the engine serves.
 
 `python -m workers.gpu --profile NAME --engine NAME (--attach URL --slots N | -- vllm serve MODEL ...)`. The Celery worker is a child process with
-as many slots as the engine works on requests at once. When the engine is lost the child ends first, what it held is given back, and its row
-among the workers goes, so that the dispatcher places those conversations elsewhere at once.
+as many slots as the engine works on requests at once. When the engine is lost the child ends first, its leases are released, and its row
+among the workers is deleted, so that the dispatcher places those conversations elsewhere at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bots.errors import BotsError, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import claims
 from bots.storage.database import open_engine
-from bots.storage.placing import batch_queue, engine_queue
+from bots.storage.queues import batch_queue, engine_queue
 from inference.engines import child
 from inference.engines.asking import TOKEN_S
 from inference.engines.attached import Attached
@@ -37,12 +37,12 @@ from inference.settings import ModelSettings
 
 log = structlog.get_logger()
 
-#: What `make` exports for `make run`: addresses with passwords, and where a key lies.
+#: What `make` exports for `make run`: addresses with passwords, and the path of a key.
 _EXPORTED = frozenset({"DATABASE_URL", "REDIS_URL", "MODEL_KEY_FILE"})
 _PROFILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-#: For turns in hand when the engine is gone: their calls fail at once, a send on its way may still arrive.
+#: For the turns in work when the engine is gone: their calls fail at once, a send on its way may still arrive.
 _LOST_GRACE_S = 15.0
-#: Beyond the worker's own grace it is killed: its leases are given back here.
+#: After the worker's own grace and this it is killed: its leases are released here.
 _BEYOND_GRACE_S = 5.0
 
 
@@ -56,7 +56,7 @@ class Consumer:
         self._settings = Settings.from_env(env)
         ModelSettings.from_env(env)
         self._queues = (engine_queue(profile, engine), batch_queue(profile))
-        #: Celery's name of it, which is also its row's: unlike that of any other engine of the profile, here or elsewhere.
+        #: Celery's name for it, and its row's: different from that of any other engine of the profile, on any host.
         self.name = f"{profile}.{engine}@{socket.gethostname()}"
         self._model, self._endpoint, self._slots = model, engine, slots
         self._env = dict(env)
@@ -79,9 +79,9 @@ class Consumer:
         log.info("engine_ready", engine=self._endpoint, slots=self._slots, queues=list(self._queues))
 
     def tick(self) -> None:
-        """Begin again where the Celery worker ended by itself: it does when a turn is stuck, or its way to Redis is lost.
+        """Start the Celery worker again where it ended by itself: it does when a turn is stuck, or its connection to Redis is lost.
 
-        One that cannot even start is not begun hot: a pause lies between two starts, and one that lived longer begins again at once.
+        Between two starts there is a pause, so that a worker that cannot start at all does not loop; one that lived longer starts again at once.
         """
         if self._child is not None and not self._child.alive():
             log.warning("consumer_ended", engine=self._endpoint, code=self._child.code())
@@ -91,12 +91,12 @@ class Consumer:
             self._begin()
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
-        """Consume no more and give back what was in hand."""
+        """Stop consuming, and release the leases."""
         log.error("engine_lost", engine=self._endpoint, reason=reason.words, again_in_s=round(again_in_s, 1))
         self._end(_LOST_GRACE_S)
 
     def leave(self) -> None:
-        """Finish the turns in hand, and end."""
+        """Finish the turns in work, and end."""
         self._end(self._settings.stop_grace_s + _BEYOND_GRACE_S)
 
     def _begin(self) -> None:
@@ -122,19 +122,19 @@ class Consumer:
         try:
             freed = claims.forget_worker(self._crossing, self.name)
         except StorageUnavailable:
-            # Its heartbeat grows old, and its leases run out, by themselves.
+            # Its heartbeat gets old and its leases run out by themselves.
             log.warning("storage_unavailable", engine=self._endpoint)
         else:
             log.info("consumer_gone", engine=self._endpoint, given_back=freed)
 
 
 def engine_env(env: Mapping[str, str]) -> dict[str, str]:
-    """What an engine's process gets of our environment: no setting and no secret of ours."""
+    """The environment for an engine's process: ours without our settings and secrets."""
     return {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | {name: value for name, value in env.items() if not is_ours(name)}
 
 
 def is_ours(variable: str) -> bool:
-    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only where it is told it."""
+    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only where it is passed on purpose."""
     return variable.startswith("CHINWAG_") or variable in _EXPORTED
 
 
