@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -10,90 +9,68 @@ import structlog
 
 from bots.storage import batch_items
 from bots.storage.batch_items import Item, ItemResult, Spent
-from bots.storage.queues import profile_of
 from inference.prompt_style import neutralise
 from inference.types import Message, Role
 from workers import leased_work, metrics
 from workers.deps import Deps
 from workers.leased_work import LeasedWork
-from workers.model_call import ModelReply, ModelRequest, call_model
-from workers.model_routes import BATCH, profile_key
+from workers.model_call import ModelReply, ModelRequest, background_request, call_model
 
 log = structlog.get_logger()
-
-#: The share that the model may take of an item's lease, which nobody renews.
-_OF_LEASE = 0.85
 
 
 def batch_one(deps: Deps, queue: str) -> bool:
     """Work one due item of a batch queue to its end; False when none was due."""
     item = batch_items.claim(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.batch_lease_s)
-    if item is None:
-        return False
-    leased_work.run(deps, _ItemWork(deps, item, queue))
-    return True
+    return item is not None and leased_work.run(deps, _ItemWork(deps, item, queue))
 
 
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """The item goes back: held while the model is away, which is no try, or retried for a reason."""
-
-    after_s: float
-    reason: str | None = None
-
-
-class _ItemWork(LeasedWork[ItemResult | _Again]):
+class _ItemWork(LeasedWork):
     """A claimed item of a batch."""
 
     def __init__(self, deps: Deps, item: Item, queue: str) -> None:
         self._deps, self._item, self._queue = deps, item, queue
         self._spent = Spent()
 
-    def do(self) -> ItemResult | _Again:
-        reply = call_model(self._deps, _request(self._deps, self._item, self._queue))
+    def do(self) -> str:
+        deps, item = self._deps, self._item
+        reply = call_model(deps, self._request())
         for call in reply.calls:
             metrics.count_call(call, work="batch")
         self._spent = _spent(reply)
-        return _Again(self._deps.settings.ask_again_s) if reply.outcome == "unavailable" else _result(reply, self._spent)
-
-    def store(self, result: ItemResult | _Again) -> str:
-        deps, item = self._deps, self._item
-        if isinstance(result, ItemResult):
-            return result.state if batch_items.finish(deps.worker, item, result) else "fenced"
-        if result.reason is None:
-            batch_items.hold(deps.crossing, item, hold_s=result.after_s, spent=self._spent)
+        if reply.outcome == "unavailable":
+            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s, spent=self._spent)
             return "held"
-        batch_items.retry_later(deps.crossing, item, after_s=result.after_s, reason=result.reason, spent=self._spent)
-        return "retry"
+        result = _result(reply, self._spent)
+        return result.state if batch_items.finish(deps.worker, item, result) else "fenced"
 
-    def failed(self, error: Exception) -> ItemResult | _Again:
-        name, item = type(error).__name__, self._item
+    def failed(self, error: Exception) -> str:
+        deps, item, name = self._deps, self._item, type(error).__name__
         # Without a traceback, which would show the text.
         log.error("batch_item_broke", batch=str(item.batch), n=item.n, error=name)
-        retry_s, reason = leased_work.retry_s(self._deps, item.tries), f"error:{name}"
+        retry_s, reason = leased_work.retry_s(deps, item.tries), f"error:{name}"
         if retry_s is None:
-            return ItemResult(state="failed", reason=reason, **msgspec.structs.asdict(self._spent))
-        return _Again(retry_s, reason)
+            batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=reason, **msgspec.structs.asdict(self._spent)))
+            return "failed"
+        batch_items.retry_later(deps.crossing, item, after_s=retry_s, reason=reason, spent=self._spent)
+        return "retry"
 
     def ended(self, state: str, *, took_s: float) -> None:
         metrics.BATCH_ITEMS.labels(state).inc()
         log.info("batch_item_finished", batch=str(self._item.batch), n=self._item.n, state=state, took_ms=round(took_s * 1000))
 
-
-def _request(deps: Deps, item: Item, queue: str) -> ModelRequest:
-    wanted, usual = item.request, deps.model_settings
-    return ModelRequest(
-        profile=profile_key(item.tenant, profile_of(queue)),
-        messages=_messages(item),
-        may_leave=item.may_leave,
-        hints=deps.routes.hints(item.tenant, priority=BATCH),
-        # Items of a batch share their beginning at most: any replica will do.
-        affinity=None,
-        max_tokens=wanted.max_tokens or deps.settings.answer_tokens,
-        temperature=usual.temperature if wanted.temperature is None else wanted.temperature,
-        top_p=usual.top_p if wanted.top_p is None else wanted.top_p,
-        within_s=min(deps.settings.batch_lease_s, deps.settings.task_deadline_s) * _OF_LEASE,
-    )
+    def _request(self) -> ModelRequest:
+        deps, item, wanted = self._deps, self._item, self._item.request
+        return background_request(
+            deps,
+            item.tenant,
+            self._queue,
+            messages=_messages(item),
+            may_leave=item.may_leave,
+            max_tokens=wanted.max_tokens or deps.settings.answer_tokens,
+            temperature=deps.model_settings.temperature if wanted.temperature is None else wanted.temperature,
+            top_p=wanted.top_p,
+        )
 
 
 def _spent(reply: ModelReply) -> Spent:

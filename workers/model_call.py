@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
+from uuid import UUID
 
 import structlog
 
+from bots.storage.queues import profile_of
 from bots.storage.turns import ModelCall
 from inference.answer_guard import check
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelRefused, ModelUnavailable, NoEndpoint, PromptTooLong
@@ -18,6 +20,7 @@ from inference.tokens import estimate
 from inference.types import Answer, Endpoint, Hints, Message, Usage
 from inference.usage import cost_of
 from workers.deps import Deps
+from workers.model_routes import BATCH, profile_key
 
 log = structlog.get_logger()
 
@@ -25,6 +28,8 @@ log = structlog.get_logger()
 TRIES = 2
 #: With less than this share of the time to a first word left it is not called again: a healthy endpoint would be blamed for our hurry.
 _LEAST_SHARE = 0.5
+#: The share that the model may take of a lease that nobody renews, and of the time after which the watchdog ends the process.
+_OF_LEASE = 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,31 @@ class ModelReply:
     endpoint: Endpoint | None = None
     #: The prompt that was sent last: a shorter one where the first was too long.
     messages: Sequence[Message] = ()
+
+
+def background_request(
+    deps: Deps,
+    tenant: UUID,
+    queue: str,
+    *,
+    messages: Sequence[Message],
+    may_leave: bool,
+    max_tokens: int,
+    temperature: float,
+    top_p: float | None = None,
+) -> ModelRequest:
+    """Return a request of work in a batch queue: behind people, within its lease, and at any replica, since it shares no long beginning."""
+    return ModelRequest(
+        profile=profile_key(tenant, profile_of(queue)),
+        messages=messages,
+        may_leave=may_leave,
+        hints=deps.routes.hints(tenant, priority=BATCH),
+        affinity=None,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=deps.model_settings.top_p if top_p is None else top_p,
+        within_s=min(deps.settings.batch_lease_s, deps.settings.task_deadline_s) * _OF_LEASE,
+    )
 
 
 def call_model(

@@ -7,8 +7,6 @@ not written down.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
@@ -23,8 +21,8 @@ from inference.types import Message
 from workers import budget, leased_work, metrics
 from workers.deps import Deps
 from workers.leased_work import LeasedWork
-from workers.model_call import ModelRequest, call_model
-from workers.model_routes import BATCH, profile_key
+from workers.model_call import background_request, call_model
+from workers.model_routes import profile_key
 
 log = structlog.get_logger()
 
@@ -45,99 +43,75 @@ _SHORT_CHARS = 500
 _AGAIN_S = 60.0
 #: How long a summary waits for money: a larger budget, or the next month.
 _SPENT_S = 600.0
-#: The share that the model may take of a claim, which nobody renews, and of the time after which the watchdog ends the process.
-_OF_LEASE = 0.85
 
 
 def summarise_one(deps: Deps, queue: str) -> bool:
     """Summarise one portion of a conversation of a batch queue's profile; False when none was due."""
     claimed = summaries.claim(deps.crossing, queue, lease_s=deps.settings.batch_lease_s)
-    if claimed is None:
-        return False
-    leased_work.run(deps, _SummaryWork(deps, claimed, profile_key(claimed.tenant, profile_of(queue))))
-    return True
+    return claimed is not None and leased_work.run(deps, _SummaryWork(deps, claimed, queue))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Summary:
-    """What came of a claim. gone: the account was removed; waits: the model is away, or a budget is used up."""
-
-    state: Literal["done", "gone", "waits", "failed"]
-    #: The last turn that was to be summarised.
-    until: int
-    notes: str | None = None
-    calls: Sequence[ModelCall] = ()
-    #: When it waits: for how long.
-    after_s: float | None = None
-
-
-class _SummaryWork(LeasedWork[_Summary]):
+class _SummaryWork(LeasedWork):
     """A claimed conversation, of which the next portion is summarised."""
 
-    def __init__(self, deps: Deps, claimed: SummaryClaim, profile: str) -> None:
-        self._deps, self._claimed, self._profile = deps, claimed, profile
+    def __init__(self, deps: Deps, claimed: SummaryClaim, queue: str) -> None:
+        self._deps, self._claimed, self._queue = deps, claimed, queue
 
-    def do(self) -> _Summary:
+    def do(self) -> str:
         try:
             bot = self._deps.open_account(self._claimed.account).bot
         except NotFound:
-            return _Summary(state="gone", until=self._claimed.until)
+            return "gone"
         if budget.used_up(self._deps, bot, contact=self._claimed.contact):
-            return _Summary(state="waits", until=self._claimed.until, after_s=_SPENT_S)
-        return self._summarised(may_leave=bot.data_may_leave)
+            return self._put_off("waits", after_s=_SPENT_S)
+        return self._summarise(may_leave=bot.data_may_leave)
 
-    def store(self, result: _Summary) -> str:
-        claimed, worker = self._claimed, self._deps.worker
-        if result.state == "done":
-            return "done" if summaries.finish(worker, claimed, result.notes, until=result.until, calls=result.calls) else "fenced"
-        if result.state != "gone":
-            summaries.put_off(worker, claimed, after_s=result.after_s, until=result.until, calls=result.calls)
-        return result.state
-
-    def failed(self, error: Exception) -> _Summary:
+    def failed(self, error: Exception) -> str:
         # Without a traceback, which would show the text.
         log.error("summary_broke", conversation=str(self._claimed.conversation), error=type(error).__name__)
-        return _Summary(state="failed", until=self._claimed.until)
+        return self._put_off("failed")
 
     def ended(self, state: str, *, took_s: float) -> None:
         metrics.SUMMARIES.labels(state).inc()
         log.info("summary_finished", conversation=str(self._claimed.conversation), state=state, took_ms=round(took_s * 1000))
 
-    def _summarised(self, *, may_leave: bool) -> _Summary:
+    def _summarise(self, *, may_leave: bool) -> str:
         """Summarise as many of the turns as the model has room for."""
-        deps, claimed, profile = self._deps, self._claimed, self._profile
+        deps, claimed = self._deps, self._claimed
+        profile = profile_key(claimed.tenant, profile_of(self._queue))
         count = deps.routes.counter(profile, may_leave=may_leave)
         room = deps.routes.room(profile, may_leave=may_leave, answer=_MOST_TOKENS) - count(_TASK) - count(claimed.summary or "")
         turns = _portion(claimed.turns, min(deps.settings.history_tokens, room), count)
         until = claimed.until if len(turns) == len(claimed.turns) else turns[-1].number
         if not turns:
             # What was to be summarised was forgotten, or never was for a prompt.
-            return _Summary(state="done", until=until, notes=claimed.summary)
-        request = self._request(turns, may_leave=may_leave)
+            return self._finish(claimed.summary, until=until)
+        request = background_request(
+            deps,
+            claimed.tenant,
+            self._queue,
+            messages=_messages(claimed.summary, turns),
+            may_leave=may_leave,
+            max_tokens=_MOST_TOKENS,
+            temperature=_TEMPERATURE,
+        )
         reply = call_model(deps, request, shorter=[_messages(claimed.summary, turns, most=_SHORT_CHARS)])
         for call in reply.calls:
             metrics.count_call(call)
         if reply.outcome == "ok" and reply.text is not None:
             is_whole = reply.answer is None or reply.answer.finish_reason != "length"
-            return _Summary(state="done", until=until, notes=shortened(reply.text, is_whole=is_whole), calls=reply.calls)
+            return self._finish(shortened(reply.text, is_whole=is_whole), until=until, calls=reply.calls)
         if reply.outcome == "unavailable":
-            return _Summary(state="waits", until=until, after_s=_AGAIN_S, calls=reply.calls)
-        return _Summary(state="failed", until=until, calls=reply.calls)
+            return self._put_off("waits", after_s=_AGAIN_S, until=until, calls=reply.calls)
+        return self._put_off("failed", until=until, calls=reply.calls)
 
-    def _request(self, turns: Sequence[PastTurn], *, may_leave: bool) -> ModelRequest:
-        deps, claimed = self._deps, self._claimed
-        return ModelRequest(
-            profile=self._profile,
-            messages=_messages(claimed.summary, turns),
-            may_leave=may_leave,
-            hints=deps.routes.hints(claimed.tenant, priority=BATCH),
-            # Nothing of the conversation's prefix is used: any replica will do.
-            affinity=None,
-            max_tokens=_MOST_TOKENS,
-            temperature=_TEMPERATURE,
-            top_p=deps.model_settings.top_p,
-            within_s=min(deps.settings.batch_lease_s, deps.settings.task_deadline_s) * _OF_LEASE,
-        )
+    def _finish(self, notes: str | None, *, until: int, calls: Sequence[ModelCall] = ()) -> str:
+        return "done" if summaries.finish(self._deps.worker, self._claimed, notes, until=until, calls=calls) else "fenced"
+
+    def _put_off(self, state: str, *, after_s: float | None = None, until: int | None = None, calls: Sequence[ModelCall] = ()) -> str:
+        until = self._claimed.until if until is None else until
+        summaries.put_off(self._deps.worker, self._claimed, after_s=after_s, until=until, calls=calls)
+        return state
 
 
 def _portion(turns: Sequence[PastTurn], room: int, count: Callable[[str], int]) -> Sequence[PastTurn]:

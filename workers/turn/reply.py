@@ -26,13 +26,10 @@ _SESSION_S = 1800.0
 def reply_one(deps: Deps, queue: str) -> bool:
     """Work one due conversation of the queue to its end; False when none was due."""
     claim = claims.claim_turn(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.lease_s, session_s=_SESSION_S)
-    if claim is None:
-        return False
-    leased_work.run(deps, _Reply(deps, claim))
-    return True
+    return claim is not None and leased_work.run(deps, _Reply(deps, claim))
 
 
-class _Reply(LeasedWork[TurnResult]):
+class _Reply(LeasedWork):
     """The answer to a claimed turn, and the first send of it."""
 
     def __init__(self, deps: Deps, claim: Claim) -> None:
@@ -42,26 +39,10 @@ class _Reply(LeasedWork[TurnResult]):
         self._result: TurnResult | None = None
         self._sending: Sending | None = None
 
-    def do(self) -> TurnResult:
-        return decide(ClaimedTurn(self._deps, self._claim, self._deps.open_account(self._claim.account)))
+    def do(self) -> str:
+        return self._store(decide(ClaimedTurn(self._deps, self._claim, self._deps.open_account(self._claim.account))))
 
-    def store(self, result: TurnResult) -> str:
-        deps, claim, self._result = self._deps, self._claim, result
-        try:
-            self._sending = turns.finish(
-                deps.worker,
-                contact=claim.contact,
-                turn=claim.turn,
-                token=claim.token,
-                boot=deps.boot,
-                stale_s=stale_s(deps),
-                result=result,
-            )
-        except Fenced:
-            return "fenced"
-        return result.state
-
-    def failed(self, error: Exception) -> TurnResult:
+    def failed(self, error: Exception) -> str:
         claim, name, calls = self._claim, type(error).__name__, list[ModelCall]()
         if self._result is None:
             log.error("turn_failed", turn=str(claim.turn), tries=claim.tries + 1, error=name, exc_info=error)
@@ -72,8 +53,8 @@ class _Reply(LeasedWork[TurnResult]):
             calls = [msgspec.structs.replace(call, prompt=[]) for call in self._result.calls]
         retry_s, reason = leased_work.retry_s(self._deps, claim.tries), f"error:{name}"
         if retry_s is None:
-            return TurnResult(state="dead", reason=reason, calls=calls)
-        return TurnResult(state="retry", reason=reason, calls=calls, retry_s=retry_s)
+            return self._store(TurnResult(state="dead", reason=reason, calls=calls))
+        return self._store(TurnResult(state="retry", reason=reason, calls=calls, retry_s=retry_s))
 
     def ended(self, state: str, *, took_s: float) -> None:
         claim, result = self._claim, self._result
@@ -94,3 +75,19 @@ class _Reply(LeasedWork[TurnResult]):
         )
         if self._sending is not None:
             send(self._deps, self._sending, claim.identities)
+
+    def _store(self, result: TurnResult) -> str:
+        deps, claim, self._result = self._deps, self._claim, result
+        try:
+            self._sending = turns.finish(
+                deps.worker,
+                contact=claim.contact,
+                turn=claim.turn,
+                token=claim.token,
+                boot=deps.boot,
+                stale_s=stale_s(deps),
+                result=result,
+            )
+        except Fenced:
+            return "fenced"
+        return result.state
