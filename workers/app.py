@@ -1,4 +1,4 @@
-"""The Celery app: Redis carries, Postgres decides. Every setting with its reason (guarantees, section 2)."""
+"""The Celery app: Redis carries tasks, Postgres decides. Each setting with its reason."""
 
 from __future__ import annotations
 

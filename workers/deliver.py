@@ -45,16 +45,16 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
     http_status: int | None = None
     trace_id: str | None = None
     try:
-        account = deps.open_account(sending.account)
+        opened = deps.open_account(sending.account)
         message = OutboundMessage(
             id=sending.message,
-            account_external_id=account.account.external_id,
+            account_external_id=opened.account.external_id,
             identities=tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in identities),
             text=sending.text,
             part=sending.part,
         )
         _check_still_fresh(deps, sending)
-        sent = account.channel.send(message, account.credentials)
+        sent = opened.channel.send(message, opened.credentials)
         external_id, http_status, trace_id = sent.external_id, sent.http_status, sent.trace_id
     except SendError as error:
         failure = error

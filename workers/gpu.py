@@ -108,7 +108,7 @@ class Consumer:
             "CHINWAG_MODEL_NAME": self._model,
             "CHINWAG_MODEL_ENDPOINT": self._endpoint,
             "CHINWAG_MODEL_FIRST": "true",
-            # What a batch may hold is this less the reserve.
+            # A batch may use these slots less the reserve.
             "CHINWAG_WORKER_SLOTS": str(self._slots),
         }
         self._child = child.start(command, log=None, env=self._env | own)
@@ -151,18 +151,21 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     )
     parser.add_argument("--profile", default="default", help="whose conversations and batches it answers")
     parser.add_argument(
-        "--engine", required=True, help="this engine's name, unlike those of the profile's other engines: letters, digits, - and _"
+        "--engine", required=True, help="this engine's name, different from those of the profile's other engines: letters, digits, - and _"
     )
     parser.add_argument("--attach", default="", help="address of a running engine, in place of a command behind --")
     parser.add_argument("--name", default=env.get("CHINWAG_MODEL_NAME", "default"), help="with --attach: the model's name there")
     parser.add_argument(
-        "--slots", type=int, default=0, help="requests that the engine works on at once; a command's own --max-num-seqs else"
+        "--slots", type=int, default=0, help="requests that the engine works on at once; by default the command's own --max-num-seqs"
     )
     parser.add_argument("--copies", type=int, default=1, help="data-parallel copies behind the address, each with so many slots")
     parser.add_argument("--log", type=Path, default=Path("engine.log"), help="file for the engine's output")
     parser.add_argument("--probe", type=float, default=15.0, help="seconds without work after which a token is asked for")
     parser.add_argument(
-        "--token", type=float, default=TOKEN_S, help="seconds within which that token must come; two in a row that do not are the end"
+        "--token",
+        type=float,
+        default=TOKEN_S,
+        help="seconds within which that token must come; when two in a row do not, the engine is lost",
     )
     parser.add_argument("--grace", type=float, default=45.0, help="seconds for the engine to end, once its turns are done")
     given = parser.parse_args(arguments[:split])
@@ -170,16 +173,16 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     if bool(given.attach) == bool(command):
         parser.error("give either --attach URL, or behind -- the command that starts the engine (vllm serve MODEL ...)")
     if given.copies < 1:
-        parser.error("--copies wants a number from 1")
+        parser.error("--copies must be at least 1")
     if given.attach and (given.slots < 1 or not given.attach.startswith(("http://", "https://"))):
-        parser.error("--attach wants an http(s) address, and --slots: how many requests that engine works on at once")
+        parser.error("--attach needs an http(s) address, and --slots: how many requests that engine works on at once")
     if given.probe <= 0 or given.token <= 0:
-        parser.error("--probe and --token want seconds above 0")
+        parser.error("--probe and --token must be above 0 seconds")
     return given, command
 
 
 def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Serve until SIGTERM. Exit code 2 and one line where it cannot be done."""
+    """Serve until SIGTERM. Returns exit code 2, and writes one line, where it cannot."""
     env = dict(os.environ if env is None else env)
     given, command = _given(sys.argv[1:] if arguments is None else arguments, env)
     engine: Vllm | Attached

@@ -70,7 +70,9 @@ class Probes:
         try:
             found = probe(as_endpoint(row, endpoints.open_key(self._deps.keyring, row)), self._deps.model_settings.timeouts)
         except CannotOpen:
-            endpoints.store_probe(worker, row, traits=None, notes=["its key cannot be opened with the keys of this service: give it anew"])
+            endpoints.store_probe(
+                worker, row, traits=None, notes=["its key cannot be opened with the keys of this service: enter it again"]
+            )
             log.error("endpoint_key_cannot_be_opened", endpoint=row.name)  # noqa: TRY400 - nothing to trace
             return
         except InferenceError as error:

@@ -84,7 +84,7 @@ class _SummaryWork(LeasedWork):
         turns = _portion(claimed.turns, min(deps.settings.history_tokens, room), count)
         until = claimed.until if len(turns) == len(claimed.turns) else turns[-1].number
         if not turns:
-            # What was to be summarised was forgotten, or never was for a prompt.
+            # The contact had these turns forgotten, or they were never meant for a prompt.
             return self._finish(claimed.summary, until=until)
         request = background_request(
             deps,

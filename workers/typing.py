@@ -43,7 +43,7 @@ class TypingKeeper:
             heapq.heappush(self._heap, (time.monotonic() + _FIRST_AFTER_S, number, lasts_s * _AGAIN_SHARE, show))
             self._start()
             if self._heap[0][1] == number:
-                # Else the thread that waits for the first need not be woken.
+                # Otherwise the thread wakes in time by itself.
                 self._wake.notify()
         try:
             yield

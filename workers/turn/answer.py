@@ -19,7 +19,7 @@ from workers.turn.partials import Partials
 
 log = structlog.get_logger()
 
-#: What somebody who has opted out may still ask for.
+#: The commands that a contact may still use after /stop.
 _FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
 #: The model server refuses our key or request: an operator must fix it, so ask less often.
 _REFUSED_RETRY_S = 30.0
@@ -44,7 +44,7 @@ def decide(turn: ClaimedTurn) -> TurnResult:
 
 
 def _obey_commands(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]:
-    """Obey the commands. Returns the messages that the model answers, and those of kinds that it cannot read."""
+    """Obey the commands. Returns the messages for the model, and those of kinds that it cannot read."""
     texts: list[ClaimedMessage] = []
     others: list[ClaimedMessage] = []
     stopped = turn.stopped

@@ -1,4 +1,4 @@
-"""The turn in work: what was claimed, the account that it is on, what it has come to so far, and the result made of that."""
+"""The turn in work: what was claimed, on which account, what its answer is so far, and the result that ends it or leaves it open."""
 
 from __future__ import annotations
 
@@ -77,18 +77,18 @@ class ClaimedTurn:
         """Return what shows the contact, when called, that an answer is being written."""
         people = tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in self.claim.identities)
         event = InboundEvent(kind=EventKind.MESSAGE, event_key=self.claim.messages[-1].event_key, identities=people)
-        account = self.account
+        opened = self.account
 
         def show() -> None:
             try:
-                account.channel.show_typing(account.account.external_id, event, account.credentials)
+                opened.channel.show_typing(opened.account.external_id, event, opened.credentials)
             except SendError as error:
                 log.debug("typing_not_shown", code=error.code)
 
         return show
 
     def wait(self, retry_s: float, *, reason: str = "model_unavailable") -> TurnResult:
-        """Return the result that leaves the turn open and tries it again; with the bot's apology, once, when the contact has waited long."""
+        """Return the result that leaves the turn open for another try; with the bot's apology, once, when the contact has waited long."""
         apology = self.account.bot.apology_text
         is_due = apology and not self.claim.apologised and self.claim.open_s >= self.deps.settings.apology_after_s
         return TurnResult(
@@ -96,7 +96,7 @@ class ClaimedTurn:
             reason=reason,
             parts=list(self.account.channel.render(apology))[:1] if apology and is_due else [],
             calls=self.calls,
-            # What a contact wants erased does not wait for a model; nor does a wish for silence.
+            # /forget and /stop do not wait for a model.
             forget=list(self.effect.forget),
             stopped=UNSET if self.effect.stopped is None else self.effect.stopped,
             retry_s=retry_s,

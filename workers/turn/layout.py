@@ -15,7 +15,7 @@ from workers.turn.pictures import Pictures
 
 #: As many memories as a claim brings.
 _MOST_MEMORIES = 20
-#: Where a prompt is too long with nothing before it, so much of its newest message is asked.
+#: Where even the newest message alone is too long, only so much of it is in the prompt.
 _SHORT_CHARS = 2000
 
 
@@ -43,7 +43,7 @@ class Layout:
         self.memories: Sequence[KnownFact] = [one for one in claim.memories if one.id not in forgotten] if bot.memory_on else []
         self.prompt = self._build(memories=self.memories)
         if bot.memory_on and (turn.effect.closes or self.prompt.history_from is not None):
-            # What a contact said in the turns that are left out now would otherwise be known again only in the next turn.
+            # What was remembered from the turns that are left out now would otherwise be in the prompt only from the next turn on.
             known = [KnownFact(id=one.id, kind=one.kind, text=one.text) for one in known_memories(deps, claim)]
             self.memories = [one for one in known if one.id not in forgotten][:_MOST_MEMORIES]
             self.prompt = self._build(memories=self.memories)

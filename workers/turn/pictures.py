@@ -67,7 +67,7 @@ def load(turn: ClaimedTurn, messages: Sequence[ClaimedMessage]) -> Pictures:
     there, waits_for = _fetched(turn, chosen)
     if waits_for is not None:
         return Pictures(waits_for=waits_for)
-    of_past = [(past_turn.number, one) for past_turn in turn.history for one in past_turn.media]
+    of_past = [(past.number, one) for past in turn.history for one in past.media]
     of_past = of_past[dropped(len(of_past), len(there), most) :]
     wanted = [*there, *(one for _, one in of_past)]
     if not wanted:
@@ -75,13 +75,13 @@ def load(turn: ClaimedTurn, messages: Sequence[ClaimedMessage]) -> Pictures:
     else:
         with unit(deps.worker, contact=claim.contact) as connection:
             found = media.load(connection, wanted)
-    past: dict[int, tuple[Image, ...]] = {}
+    shown: dict[int, tuple[Image, ...]] = {}
     for number, one in of_past:
         if one in found:
-            past[number] = (*past.get(number, ()), _image(found[one]))
+            shown[number] = (*shown.get(number, ()), _image(found[one]))
     left_out = {one.id for one in sent} - {one.id for one in chosen}
     marks = {message.id: tuple(_mark(one, found, left_out) for one in message.media) for message in messages if message.media}
-    return Pictures(new=tuple(_image(found[one]) for one in there if one in found), past=past, marks=marks)
+    return Pictures(new=tuple(_image(found[one]) for one in there if one in found), past=shown, marks=marks)
 
 
 def dropped(past: int, new: int, most: int) -> int:
@@ -139,17 +139,17 @@ def _fetch(turn: ClaimedTurn, one: ClaimedMedia, until: float) -> tuple[Retry, s
 
 
 def _from_platform(turn: ClaimedTurn, one: ClaimedMedia, until: float) -> Picture:
-    account = turn.account
+    opened = turn.account
     reference = MediaReference(kind=one.kind, reference=one.reference, media_type=one.media_type)
     for last in (False, True):
         left_s = until - time.monotonic()
         if left_s <= 0:
             raise MediaUnavailable("The time for the pictures of this turn is over.")
-        location = account.channel.locate(account.account.external_id, reference, account.credentials, deadline_s=left_s)
+        location = opened.channel.locate(opened.account.external_id, reference, opened.credentials, deadline_s=left_s)
         try:
             return turn.deps.media.fetch(location, until=until)
         except MediaGone:
-            # An address that the platform made for us is good for minutes: ask it for a new one.
+            # An address that the platform made for us expires within minutes: ask for a new one.
             if last or location.url == one.reference:
                 raise
     raise AssertionError("unreachable")

@@ -15,7 +15,7 @@ from workers.turn.history import Notes, choose, shortened
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
-#: What the messages of one turn may take of a prompt, in characters; of more the newest stay.
+#: How many characters the messages of one turn may have in a prompt; where they have more the oldest are left out.
 _LONGEST_TEXT = 8000
 
 
@@ -71,7 +71,7 @@ def build(
         messages.append(Message(role="user", content=before))
         messages.append(Message(role="assistant", content=_THANKS))
     for turn in told.turns:
-        # What a person answered was asked in the contact's own words.
+        # Of a turn that a person answered this is the contact's own text, as it came.
         messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
         messages.append(Message(role="assistant", content=turn.answer))
     messages.append(Message(role="user", content=asked, images=tuple(images)))

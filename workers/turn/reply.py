@@ -19,7 +19,7 @@ from workers.turn.claimed import ClaimedTurn
 
 log = structlog.get_logger()
 
-#: Quiet for this long, and the next message begins a new session of talk: memories told meanwhile enter the prompt.
+#: After a pause of this length the next message starts a new session: what was remembered meanwhile enters the prompt.
 _SESSION_S = 1800.0
 
 
@@ -35,7 +35,7 @@ class _Reply(LeasedWork):
     def __init__(self, deps: Deps, claim: Claim) -> None:
         self._deps, self._claim = deps, claim
         self.lease = claim.conversation
-        #: What was to be stored last.
+        #: The result that was stored, or was to be.
         self._result: TurnResult | None = None
         self._sending: Sending | None = None
 
@@ -47,9 +47,9 @@ class _Reply(LeasedWork):
         if self._result is None:
             log.error("turn_failed", turn=str(claim.turn), tries=claim.tries + 1, error=name, exc_info=error)
         else:
-            # What Postgres does not store must not come back for ever. No traceback: it would show the text.
+            # A result that Postgres cannot store must not come back for ever. No traceback: it would show the text.
             log.error("finish_failed", turn=str(claim.turn), error=name)
-            # The calls are paid for all the same. Their words stay away: they may be what was not stored.
+            # The calls are paid for all the same; without their texts, which may be what could not be stored.
             calls = [msgspec.structs.replace(call, prompt=[]) for call in self._result.calls]
         retry_s, reason = leased_work.retry_s(self._deps, claim.tries), f"error:{name}"
         if retry_s is None:
