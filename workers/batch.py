@@ -22,7 +22,7 @@ log = structlog.get_logger()
 def batch_one(deps: Deps, queue: str) -> bool:
     """Work one due item of a batch queue to its end; False when none was due."""
     item = batch_items.claim(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.batch_lease_s)
-    return item is not None and leased_work.run(deps, _ItemWork(deps, item, queue))
+    return item is not None and leased_work.run(deps.in_flight, _ItemWork(deps, item, queue))
 
 
 class _ItemWork(LeasedWork):
@@ -48,7 +48,7 @@ class _ItemWork(LeasedWork):
         deps, item, name = self._deps, self._item, type(error).__name__
         # Without a traceback, which would show the text.
         log.error("batch_item_broke", batch=str(item.batch), n=item.n, error=name)
-        retry_s, reason = leased_work.retry_s(deps, item.tries), f"error:{name}"
+        retry_s, reason = leased_work.retry_s(deps.settings, item.tries), f"error:{name}"
         if retry_s is None:
             batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=reason, **msgspec.structs.asdict(self._spent)))
             return "failed"

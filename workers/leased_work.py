@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from uuid import UUID
 
 from bots.errors import StorageUnavailable
-from workers.deps import Deps
+from bots.settings import Settings
+from workers.in_flight import InFlight
 
 
 class LeasedWork(ABC):
@@ -33,10 +34,10 @@ class LeasedWork(ABC):
         """Count and log what was stored."""
 
 
-def run(deps: Deps, work: LeasedWork) -> bool:
+def run(in_flight: InFlight, work: LeasedWork) -> bool:
     """Do a piece of work; True: there may be more. Raises StorageUnavailable: then the lease runs out, and the work is claimed again."""
     started = time.monotonic()
-    with deps.in_flight.work(lease=work.lease):
+    with in_flight.work(lease=work.lease):
         try:
             state = work.do()
         except StorageUnavailable:
@@ -47,7 +48,7 @@ def run(deps: Deps, work: LeasedWork) -> bool:
     return True
 
 
-def retry_s(deps: Deps, tries: int) -> float | None:
+def retry_s(settings: Settings, tries: int) -> float | None:
     """After how long work that met an error of our own is tried again, with jitter; None: no more."""
-    delay_s = deps.settings.own_error_delay_s(tries)
+    delay_s = settings.own_error_delay_s(tries)
     return None if delay_s is None else delay_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

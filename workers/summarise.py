@@ -48,7 +48,7 @@ _SPENT_S = 600.0
 def summarise_one(deps: Deps, queue: str) -> bool:
     """Summarise one portion of a conversation of a batch queue's profile; False when none was due."""
     claimed = summaries.claim(deps.crossing, queue, lease_s=deps.settings.batch_lease_s)
-    return claimed is not None and leased_work.run(deps, _SummaryWork(deps, claimed, queue))
+    return claimed is not None and leased_work.run(deps.in_flight, _SummaryWork(deps, claimed, queue))
 
 
 class _SummaryWork(LeasedWork):

@@ -26,7 +26,7 @@ _SESSION_S = 1800.0
 def reply_one(deps: Deps, queue: str) -> bool:
     """Work one due conversation of the queue to its end; False when none was due."""
     claim = claims.claim_turn(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.lease_s, session_s=_SESSION_S)
-    return claim is not None and leased_work.run(deps, _Reply(deps, claim))
+    return claim is not None and leased_work.run(deps.in_flight, _Reply(deps, claim))
 
 
 class _Reply(LeasedWork):
@@ -51,7 +51,7 @@ class _Reply(LeasedWork):
             log.error("finish_failed", turn=str(claim.turn), error=name)
             # The calls are paid for all the same; without their texts, which may be what could not be stored.
             calls = [msgspec.structs.replace(call, prompt=[]) for call in self._result.calls]
-        retry_s, reason = leased_work.retry_s(self._deps, claim.tries), f"error:{name}"
+        retry_s, reason = leased_work.retry_s(self._deps.settings, claim.tries), f"error:{name}"
         if retry_s is None:
             return self._store(TurnResult(state="dead", reason=reason, calls=calls))
         return self._store(TurnResult(state="retry", reason=reason, calls=calls, retry_s=retry_s))
