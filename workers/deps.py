@@ -30,19 +30,6 @@ from workers.model_routes import ModelRoutes
 from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
 
-#: How long a changed persona, a pause or a rotated token may go unnoticed, and what a bot has spent; the second number: the longest that a busy
-#: process uses the old value while one of its threads reads the new one.
-_ACCOUNT_FRESH_S, _ACCOUNT_STALE_S = 2.0, 10.0
-_MONTH_FRESH_S, _MONTH_STALE_S = 10.0, 30.0
-
-
-def _accounts_cache() -> TimedCache[UUID, OpenAccount]:
-    return TimedCache(fresh_s=_ACCOUNT_FRESH_S, stale_s=_ACCOUNT_STALE_S)
-
-
-def _spending_cache() -> TimedCache[UUID, float]:
-    return TimedCache(fresh_s=_MONTH_FRESH_S, stale_s=_MONTH_STALE_S)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAccount:
@@ -71,9 +58,10 @@ class Deps:
     typing: TypingKeeper
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
-    #: What bots have spent this month in USD.
-    month_spending: TimedCache[UUID, float] = field(default_factory=_spending_cache)
-    _accounts: TimedCache[UUID, OpenAccount] = field(default_factory=_accounts_cache)
+    #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
+    month_spending: TimedCache[UUID, float] = field(default_factory=partial(TimedCache[UUID, float], fresh_s=10.0, stale_s=30.0))
+    #: For two seconds a changed persona, a pause or a rotated token may go unnoticed.
+    _accounts: TimedCache[UUID, OpenAccount] = field(default_factory=partial(TimedCache[UUID, OpenAccount], fresh_s=2.0, stale_s=10.0))
 
     @property
     def router(self) -> Router:
