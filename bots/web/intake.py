@@ -22,7 +22,7 @@ from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import accounts, hops, inbox, personas
 from bots.storage.database import hot
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 from bots.web.refusals import Refusals
 
 log = structlog.get_logger()

@@ -25,7 +25,7 @@ from bots.errors import StorageUnavailable
 from bots.settings import Settings
 from bots.storage import accounts, inbox, media, personas, talk
 from bots.storage.database import hot, unit
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 
 #: The account that the stack makes for the chat page.
 ACCOUNT = "console"

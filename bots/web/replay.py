@@ -15,7 +15,7 @@ from bots.errors import CannotOpen, Conflict
 from bots.settings import Settings
 from bots.storage import accounts, attention, audit, inbox, personas
 from bots.storage.database import hot, unit
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 
 
 def replay_envelope(crossing: Engine, keyring: Keyring, settings: Settings, *, tenant: UUID, envelope: UUID, actor: str) -> int:

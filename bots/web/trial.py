@@ -16,7 +16,7 @@ from bots.errors import Conflict, NotFound
 from bots.settings import Settings
 from bots.storage import accounts, inbox, personas, talk
 from bots.storage.database import hot, unit
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 
 
 class Trials:

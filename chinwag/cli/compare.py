@@ -25,7 +25,7 @@ from inference.client import ModelClient
 from inference.errors import BadModelSetting
 from inference.settings import ModelSettings
 from inference.types import Endpoint
-from workers.routes import as_endpoint
+from workers.model_routes import as_endpoint
 
 #: The model of the environment, or of the running stack; no endpoint can be called so beside it.
 _OWN = "default"

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from bots.domain import Identity, IdentityKind
-from bots.storage import claims, placing
+from bots.storage import claims, placement
 from bots.storage.database import hot, plan_anew, unit
-from bots.storage.placing import engine_queue
+from bots.storage.queues import engine_queue
 from inference.affinity import preference
 from tests.support.desk import QUEUE, Desk, a_message
 from tests.support.processes import until
 from tests.support.stack import Stack
-from workers.placing import place
+from workers.placement import place
 
 _A, _B = engine_queue("default", "a"), engine_queue("default", "b")
 
@@ -52,7 +52,7 @@ def test_without_engines_nothing_is_looked_for_and_nothing_moves(desk: Desk) -> 
     claims.heartbeat(desk.crossing, "w", boot=desk.boot, queues=[QUEUE, "deliver", "batch.default"], slots=4, busy=0)
     (one,) = _people(desk, 1)
 
-    assert placing.spots(desk.crossing) == []
+    assert placement.loads(desk.crossing) == []
     assert place(desk.crossing) == 0
     assert _queue(desk, one) == QUEUE
 
@@ -123,7 +123,7 @@ def test_what_is_in_somebodys_hands_is_not_moved_until_the_lease_is_over(desk: D
     _lives(desk, _B)
 
     assert place(desk.crossing) == 0
-    assert placing.move(desk.crossing, [(claim.conversation, _A, _B)]) == 0
+    assert placement.move(desk.crossing, [(claim.conversation, _A, _B)]) == 0
     desk.do("update conversations set leased_until = now(), ready_at = now()")
     assert place(desk.crossing) == 1
     assert _queue(desk, claim.conversation) == _B
@@ -193,16 +193,16 @@ def test_looking_walks_along_indexes_alone(desk: Desk, name: str) -> None:
 
 
 def test_a_tick_costs_by_the_queues_and_not_by_the_backlog(desk: Desk) -> None:
-    _look(desk)
+    _poll(desk)
     _backlog(desk, 5000)
 
-    assert placing.spots(desk.crossing) == []
+    assert placement.loads(desk.crossing) == []
     assert _touched(desk, "select * from queue_spots()") < 60
 
 
 def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(desk: Desk) -> None:
     claims.heartbeat(desk.crossing, "w", boot=uuid4(), queues=[QUEUE, "deliver", "batch.default"], slots=4, busy=0)
-    _look(desk)
+    _poll(desk)
     _backlog(desk, 20_000)
 
     plan_anew(desk.crossing)
@@ -211,7 +211,7 @@ def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(d
     assert _touched(desk, "select * from everything_waiting(2)") < 5000
 
 
-def test_the_dispatcher_lets_its_looks_be_planned_anew_with_each_heartbeat(stack: Stack) -> None:
+def test_the_dispatcher_lets_its_queries_be_planned_anew_with_each_heartbeat(stack: Stack) -> None:
     stack.settles = False
     with stack.owner.begin() as connection:
         # The server's log has no statements by its own settings; this role's, in this database, are the dispatcher's alone.
@@ -223,10 +223,10 @@ def test_the_dispatcher_lets_its_looks_be_planned_anew_with_each_heartbeat(stack
     until(lambda: len(re.findall("discard plans$", log.read_text(), re.MULTILINE)) >= 3, what="three of the dispatcher's heartbeats")
 
 
-def _look(desk: Desk) -> None:
-    """What the dispatcher looks at, often enough for a plan to be kept."""
+def _poll(desk: Desk) -> None:
+    """What the dispatcher polls, often enough for a plan to be kept."""
     for _ in range(10):
-        placing.spots(desk.crossing)
+        placement.loads(desk.crossing)
         claims.waiting(desk.crossing, reserve=2)
 
 

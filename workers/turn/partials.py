@@ -14,8 +14,8 @@ from bots.storage.claims import Claim
 log = structlog.get_logger()
 
 
-class Live:
-    """The live side of one turn; silent unless a page watches."""
+class Partials:
+    """The partial texts of one turn; none are sent unless a page watches."""
 
     def __init__(self, engine: Engine, claim: Claim, *, per_s: float) -> None:
         self._engine = engine
@@ -24,11 +24,11 @@ class Live:
         self._last_at = 0.0
 
     def typing(self) -> None:
-        """Say that the model is at work."""
+        """Tell that the model is at work."""
         self._tell("typing", None)
 
-    def partial(self, text: str) -> None:
-        """Show the text so far, unless the last one was just now."""
+    def show(self, text: str) -> None:
+        """Show the text so far, unless another one was shown just now."""
         now = time.monotonic()
         if now - self._last_at >= self._pause_s:
             self._last_at = now

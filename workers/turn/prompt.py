@@ -1,4 +1,4 @@
-"""The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, history append-only, the new turn (design, decision 5)."""
+"""The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, history append-only, the new turn (docs/decisions/0008)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from bots.extract import fact_line
 from bots.storage.claims import KnownFact, PastTurn
 from inference.prompt_style import neutralise
 from inference.types import Image, Message
-from workers.history import Notes, choose, shortened
+from workers.turn.history import Notes, choose, shortened
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
-#: What the messages of one turn may take of a prompt, in characters; of more the newest stay.
+#: How many characters the messages of one turn may have in a prompt; where they have more the oldest are left out.
 _LONGEST_TEXT = 8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A prompt, and from which turn on its history tells."""
+    """A prompt, and where its history begins."""
 
     messages: tuple[Message, ...]
-    #: How many turns of before it tells.
+    #: How many earlier turns it tells.
     turns: int
-    #: What the contact says in it, as later prompts tell it again.
+    #: What the contact says in the new turn, as later prompts tell it again.
     asked: str
-    #: Set when older turns were dropped: the new beginning.
+    #: Set when older turns were dropped: the number of the first one that is told.
     history_from: int | None = None
-    #: Set when the turns up to this one want to be summarised.
+    #: Set when the turns up to this one are to be summarised.
     summarise_to: int | None = None
 
 
@@ -47,10 +47,11 @@ def build(
     notes: Notes = Notes(),  # noqa: B008 - frozen
     room: Callable[[int], int] = lambda _images: sys.maxsize,
 ) -> Prompt:
-    """Lay out a prompt whose history fits the budget, in tokens, and which fits the room for all its words beside so many tokens of pictures.
+    """Lay out a prompt whose history fits the budget, in tokens.
 
-    Where a long message or new pictures leave less room than usual the earlier pictures are left out, then the older turns: in this prompt alone.
-    notes stand for turns that are no longer told; images are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/pictures.py).
+    room returns how many tokens of text the model takes beside so many tokens of pictures. Where a long message or new pictures leave less room
+    than usual the earlier pictures are left out, then the older turns: in this prompt alone. notes replace turns that are no longer told; images
+    are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/turn/pictures.py).
     """
     persona, asked, shown = persona.strip(), _joined(texts), past_images or {}
     told = choose(history, notes, budget=min(budget, _left(room(0), [persona], enough=budget, count=count)), count=count)
@@ -70,7 +71,7 @@ def build(
         messages.append(Message(role="user", content=before))
         messages.append(Message(role="assistant", content=_THANKS))
     for turn in told.turns:
-        # What a person answered was asked in the contact's own words.
+        # Of a turn that a person answered this is the contact's own text, as it came.
         messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
         messages.append(Message(role="assistant", content=turn.answer))
     messages.append(Message(role="user", content=asked, images=tuple(images)))
@@ -80,13 +81,13 @@ def build(
 
 
 def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str], int]) -> int:
-    """What a room leaves beside these texts. Their tokens are counted only where their bytes, which are no fewer, leave less than enough."""
+    """How much room is left beside these texts. Their tokens are counted only where their bytes, which are no fewer, leave less than enough."""
     left = room - sum(len(text.encode()) for text in texts)
     return left if left >= enough else max(0, room - sum(map(count, texts)))
 
 
 def _before(memories: Sequence[KnownFact], notes: str | None) -> str:
-    """What the contact is taken to have said before: facts about them, and what was spoken about. Each is data in a JSON string."""
+    """What the prompt lets the contact say first: facts about them, and the notes. Each is data in a JSON string."""
     lines: list[str] = []
     if memories:
         facts = "; ".join(neutralise(fact_line(memory.kind, memory.text)) for memory in memories)
@@ -97,11 +98,11 @@ def _before(memories: Sequence[KnownFact], notes: str | None) -> str:
 
 
 def _joined(texts: Sequence[str]) -> str:
-    kept: list[str] = []
+    newest: list[str] = []
     room = _LONGEST_TEXT
     for text in reversed(texts):
         if room <= 0:
             break
-        kept.append(text[:room])
+        newest.append(text[:room])
         room -= len(text)
-    return neutralise("\n".join(reversed(kept))) or "..."
+    return neutralise("\n".join(reversed(newest))) or "..."

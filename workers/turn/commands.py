@@ -36,7 +36,7 @@ class Effect:
 
 
 def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:  # noqa: PLR0911 - one a command
-    """Return what a command changes, and the words that answer it."""
+    """Return what a command changes, and the text that answers it."""
     match command.name:
         case "help":
             return Effect(), say.help_text(language)
@@ -50,7 +50,7 @@ def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[
             return Effect(), say.memory_text(known_memories(deps, claim), language)
         case "forget":
             gone = say.chosen(command, known_memories(deps, claim))
-            # What was forgotten must not come back from the history of the talk.
+            # What was forgotten must not come back from the conversation's history.
             everything = command.argument is None or command.is_everything
             cut = claim.number + 1 if gone or everything else None
             effect = Effect(forget=tuple(memory.id for memory in gone), history_from=cut)

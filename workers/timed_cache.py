@@ -1,4 +1,4 @@
-"""Values that a process keeps for a while: one of its threads reads an old one again, the others go on with it. Safe between threads."""
+"""A cache for values that a process may use for a while: one thread reads an old value again, the others go on with the old one meanwhile."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 
-class Kept(Generic[_Key, _Value]):
-    """Values by key, each read anew once it is older than fresh_s."""
+class TimedCache(Generic[_Key, _Value]):
+    """Values by key, each read again once it is older than fresh_s. Safe between threads."""
 
     def __init__(self, *, fresh_s: float, stale_s: float, most: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
         self._fresh_s, self._stale_s, self._most, self._clock = fresh_s, stale_s, most, clock
@@ -20,7 +20,10 @@ class Kept(Generic[_Key, _Value]):
         self._known: dict[_Key, tuple[float, _Value]] = {}
 
     def get(self, key: _Key, read: Callable[[], _Value]) -> _Value:
-        """Return the value. Who does not read it waits only where there is none, or where it is older than stale_s. Raises what read raises."""
+        """Return the value. A thread waits for another one's read only where there is no value, or one older than stale_s.
+
+        Raises what read raises.
+        """
         known = self._known.get(key)
         age_s = float("inf") if known is None else self._clock() - known[0]
         if known is not None and age_s < self._fresh_s:

@@ -1,6 +1,6 @@
-"""The way to the models of a worker process: its router, what the database says of endpoints, and the hashes that go with a call.
+"""A worker process's routes to the models: its router, the endpoints as the database has them, and the hashes that go with a call.
 
-Guarantee: nothing that leaves the process names a tenant, a conversation or a person. What leaves are keyed hashes of them.
+Guarantee: no hint for an engine names a tenant, a conversation or a person; what is sent are keyed hashes of them.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ log = structlog.get_logger()
 
 #: How long a changed endpoint or profile may go unnoticed.
 EVERY_S = 2.0
-#: What vLLM's scheduler goes by, lower is sooner: people before what can wait.
+#: For vLLM's scheduler, lower is sooner: people before work that can wait.
 PEOPLE, BATCH = 0, 10
-#: Of a context so much is filled: the template's own marks, and another tokenizer than the one that counted, take the rest.
-_SURE = 0.9
+#: So much of a context is filled: the rest is for the template's own tokens, and for a tokenizer that counts more than ours.
+_FILLED = 0.9
 #: Hex digits of a tenant's salt: 128 bits.
 _SALT_DIGITS = 32
 
 _Rows = Mapping[tuple[UUID, str], tuple[tuple[int, EndpointRow], ...]]
 
 
-class Routes:
-    """Keeps the router in step with the database; safe between threads."""
+class ModelRoutes:
+    """Keeps the router in step with the database. Safe between threads."""
 
     def __init__(self, worker: Engine, keyring: Keyring, settings: ModelSettings) -> None:
         """Raises BadModelSetting where the environment names no endpoint."""
@@ -57,7 +57,7 @@ class Routes:
 
     @property
     def router(self) -> Router:
-        """The router; the first who asks reads the profiles. Raises StorageUnavailable then."""
+        """The router; the first use reads the profiles. Raises StorageUnavailable then."""
         if self._rows is None:
             with self._lock:
                 if self._rows is None:
@@ -76,12 +76,12 @@ class Routes:
         if rows != self._rows:
             self._router.configure({profile_key(*key): self._tiers(places) for key, places in rows.items()})
             self._rows = rows
-            # Of endpoints that are gone nothing is kept.
+            # Forget the counters of endpoints that are gone.
             known = self._router.endpoints
             self._counters = {endpoint: counter for endpoint, counter in dict(self._counters).items() if endpoint in known}
 
     def counter(self, profile: str, *, may_leave: bool) -> Callable[[str], int]:
-        """Return what counts a text's tokens for a profile: its first endpoint that may see the text, else an estimate."""
+        """Return what counts a text's tokens for a profile: the tokenizer of its first endpoint that may see the text, else an estimate."""
         endpoint = self.router.first(profile, may_leave=may_leave)
         if endpoint is None:
             return estimate
@@ -91,13 +91,13 @@ class Routes:
         return counter.count
 
     def room(self, profile: str, *, may_leave: bool, answer: int, images: int = 0) -> int:
-        """Return how many tokens of words a prompt may have so that any endpoint that may see it takes it, beside an answer of so many tokens.
+        """Return how many tokens of text a prompt may have so that every endpoint that may see it takes it, beside an answer of so many tokens.
 
-        images are the tokens of its pictures, which only some endpoints see. Where no endpoint tells its context there is no end.
+        images are the tokens of its pictures, which only some endpoints see. Where no endpoint's context is known there is no limit.
         """
         return min(
             (
-                int(traits.context * _SURE) - traits.tokens_for(answer) - (images if traits.vision else 0)
+                int(traits.context * _FILLED) - traits.tokens_for(answer) - (images if traits.vision else 0)
                 for traits in (endpoint.traits for endpoint in self.router.allowed(profile, may_leave=may_leave))
                 if traits.context
             ),
@@ -105,11 +105,11 @@ class Routes:
         )
 
     def affinity(self, conversation: UUID) -> bytes:
-        """Return the hash by which a conversation finds back to its endpoint."""
+        """Return the hash that brings a conversation back to its endpoint."""
         return keyed(self._affinity, conversation.bytes)
 
     def hints(self, tenant: UUID, *, priority: int, affinity: bytes | None = None) -> Hints:
-        """Return what an engine of ours is told beside the prompt."""
+        """Return what an engine of our own is told beside the prompt."""
         salt = self._salts.get(tenant)
         if salt is None:
             salt = self._salts[tenant] = hmac.new(self._salting, tenant.bytes, "sha256").hexdigest()[:_SALT_DIGITS]
@@ -124,14 +124,14 @@ class Routes:
         try:
             key = endpoints.open_key(self._keyring, row)
         except CannotOpen:
-            # Without its key it would only refuse us.
+            # Without its key it would refuse each call.
             log.error("endpoint_key_cannot_be_opened", endpoint=row.name)  # noqa: TRY400 - nothing to trace
             return None
         return as_endpoint(row, key)
 
 
 def _routed(row: EndpointRow) -> EndpointRow:
-    """A row without what makes no difference to a call."""
+    """A row without the columns that make no difference to a call."""
     return replace(row, notes=(), probed_at=None, probe_at=None, profiles=())
 
 
@@ -141,7 +141,7 @@ def profile_key(tenant: UUID, profile: str) -> str:
 
 
 def as_endpoint(row: EndpointRow, key: str) -> Endpoint:
-    """Return a stored endpoint as the model wing knows it, with its opened key."""
+    """Return a stored endpoint as inference knows it, with its opened key."""
     price = None
     if row.price_in is not None and row.price_out is not None:
         price = Price(tokens_in=row.price_in, tokens_out=row.price_out, tokens_cached=row.price_cached)

@@ -21,9 +21,9 @@ from tests.support.desk import QUEUE, Desk, a_message, a_phone, open_desk
 from tests.support.model_servers import Scripted, scripted
 from workers.batch import batch_one
 from workers.deps import Deps, build
-from workers.reply import reply_one
-from workers.routes import PEOPLE, profile_key
+from workers.model_routes import PEOPLE, profile_key
 from workers.summarise import summarise_one
+from workers.turn.reply import reply_one
 
 _NUMBER = "34600111222"
 _BATCHES = "batch.default"
