@@ -1,17 +1,17 @@
-"""The work on accounts as a request reaches it: what the room has at hand, who acts, the address that they came by."""
+"""The work on accounts as a request reaches it: what the site has at hand, who acts, the address that they came by."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 
-from bots.web.acting import Operator
-from bots.web.connect import Connections, Desk
-from bots.web.room import Room
+from bots.admin.accounts.connections import Connections, Desk
+from bots.admin.acting import Operator
+from bots.web.admin_site import AdminSite
 
 
-def connections_of(room: Room) -> Connections:
-    """The work on accounts with what the room has at hand."""
-    return Connections(web=room.web, crossing=room.crossing, keyring=room.keyring, settings=room.settings)
+def connections_of(site: AdminSite) -> Connections:
+    """The work on accounts with what the site has at hand."""
+    return Connections(web=site.web, crossing=site.crossing, keyring=site.keyring, settings=site.settings)
 
 
 def desk_of(request: Request, operator: Operator) -> Desk:

@@ -12,6 +12,9 @@ from typing import Annotated
 
 import typer
 
+from bots.admin.accounts import webhook as account_hooks
+from bots.admin.accounts.checks import Check, Offer
+from bots.admin.accounts.connections import Connections, Desk, Unfit, days_left
 from bots.channels.graph import is_plain
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind
@@ -19,9 +22,6 @@ from bots.errors import BotsError, NotFound
 from bots.settings import Settings
 from bots.storage import accounts, audit, personas, tenants
 from bots.storage.database import hot, open_engine, unit
-from bots.web import account_hooks
-from bots.web.account_checks import Check, Offer
-from bots.web.connect import Connections, Desk, Unfit, days_left
 from chinwag.local.ground import environment
 
 app = typer.Typer(no_args_is_help=True, help="Connect, check, rotate, pause and remove accounts.")

@@ -12,9 +12,9 @@ from uuid import UUID
 import msgspec
 import typer
 
+from bots.admin.attention.troubles import Action, Attention, as_row
 from bots.storage.attention import TroubleKind
 from bots.storage.database import open_engine
-from bots.web.attention import Action, Attention, as_row
 from chinwag.cli.database import desk
 
 app = typer.Typer(no_args_is_help=True, help="What wants attention: list, replay, resend, settle, dismiss, resume.")

@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 import msgspec
 import typer
 
+from bots.admin.conversations import Conversations, wrong_with
+from bots.admin.money import money
 from bots.errors import NotFound
 from bots.storage import audit, exports, personas
 from bots.storage.conversations import Head, State
 from bots.storage.database import open_engine, unit
-from bots.web.conversations import Conversations, wrong_with
-from bots.web.money import money
 from chinwag.cli.database import desk
 from chinwag.cli.private_file import open_private
 

@@ -12,12 +12,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import JSONResponse, Response
 
+from bots.admin.accounts.checks import Check, Offer
+from bots.admin.accounts.connections import Connections, Standing, Unfit, days_left
+from bots.admin.acting import Operator
 from bots.domain import ChannelKind, Role
-from bots.web.account_checks import Check, Offer
-from bots.web.acting import Operator
-from bots.web.connect import Connections, Standing, Unfit, days_left
+from bots.web.admin_site import AdminSite
 from bots.web.desk import connections_of, desk_of
-from bots.web.room import Room
 
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such account."}}
 _MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "It is there already, or lacks what the platform wants to know."}}
@@ -136,27 +136,27 @@ class ErasedView:
     erased: dict[str, int]
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of accounts."""
-    api, connections = APIRouter(prefix="/api/v1/accounts", tags=["accounts"]), connections_of(room)
-    _look_and_connect(api, room, connections)
-    _change(api, room, connections)
+    api, connections = APIRouter(prefix="/api/v1/accounts", tags=["accounts"]), connections_of(site)
+    _look_and_connect(api, site, connections)
+    _change(api, site, connections)
     return api
 
 
-def _look_and_connect(api: APIRouter, room: Room, connections: Connections) -> None:
-    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
+def _look_and_connect(api: APIRouter, site: AdminSite, connections: Connections) -> None:
+    viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
 
     @api.get("")
     async def list_accounts(request: Request, operator: Operator = viewer) -> list[AccountView]:
         """List all accounts."""
-        return [_view(one) for one in await room.do(partial(connections.all, desk_of(request, operator)))]
+        return [_view(one) for one in await site.do(partial(connections.all, desk_of(request, operator)))]
 
     @api.post("/check", responses=_MAY_BE_UNFIT)
     async def check_offer(request: Request, body: NewAccount, operator: Operator = acting) -> list[CheckView]:
         """Check an account against the platform without keeping anything."""
         try:
-            checked = await room.do(partial(connections.check, desk_of(request, operator), _offer(body)))
+            checked = await site.do(partial(connections.check, desk_of(request, operator), _offer(body)))
         except Unfit as error:
             return _unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
         return [_check(one) for one in checked.checks]
@@ -166,11 +166,11 @@ def _look_and_connect(api: APIRouter, room: Room, connections: Connections) -> N
         """Check everything, connect the account, register its webhook."""
         desk = desk_of(request, operator)
         try:
-            done = await room.do(partial(connections.connect, desk, _offer(body), body.bot))
+            done = await site.do(partial(connections.connect, desk, _offer(body), body.bot))
         except Unfit as error:
             return _unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
         return ConnectedView(
-            account=_view(await room.do(partial(connections.one, desk, done.account.id))),
+            account=_view(await site.do(partial(connections.one, desk, done.account.id))),
             checks=[_check(one) for one in done.checks],
             steps=[_check(one) for one in done.steps],
             verify_token=done.verify_token if done.by_hand else None,
@@ -179,27 +179,27 @@ def _look_and_connect(api: APIRouter, room: Room, connections: Connections) -> N
     @api.get("/{account}", responses=_MAY_MISS)
     async def get_account(request: Request, account: UUID, operator: Operator = viewer) -> AccountView:
         """Read one account with its hops."""
-        return _view(await room.do(partial(connections.one, desk_of(request, operator), account)))
+        return _view(await site.do(partial(connections.one, desk_of(request, operator), account)))
 
     @api.get("/{account}/health", responses=_MAY_MISS)
     async def get_health(request: Request, account: UUID, operator: Operator = viewer) -> HealthView | None:
         """Read what the last look found; null when nobody looked."""
-        standing = await room.do(partial(connections.one, desk_of(request, operator), account))
+        standing = await site.do(partial(connections.one, desk_of(request, operator), account))
         return None if standing.setup.health is None else _health(standing.setup.health)
 
     @api.post("/{account}/check", responses=_MAY_MISS | _MAY_CONFLICT)
     async def look(request: Request, account: UUID, operator: Operator = acting) -> HealthView:
         """Look at the platform again."""
-        return _health(await room.do(partial(connections.look, desk_of(request, operator), account)))
+        return _health(await site.do(partial(connections.look, desk_of(request, operator), account)))
 
     @api.post("/{account}/register", responses=_MAY_MISS | _MAY_CONFLICT)
     async def register(request: Request, account: UUID, operator: Operator = acting) -> list[CheckView]:
         """Tell the platform again where webhooks go."""
-        return [_check(one) for one in await room.do(partial(connections.register, desk_of(request, operator), account))]
+        return [_check(one) for one in await site.do(partial(connections.register, desk_of(request, operator), account))]
 
 
-def _change(api: APIRouter, room: Room, connections: Connections) -> None:
-    acting, owner = room.may(Role.OPERATOR), room.may(Role.OWNER)
+def _change(api: APIRouter, site: AdminSite, connections: Connections) -> None:
+    acting, owner = site.may(Role.OPERATOR), site.may(Role.OWNER)
 
     @api.post("/{account}/rotate", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
     async def rotate(request: Request, account: UUID, body: NewSecrets, operator: Operator = acting) -> AccountView:
@@ -208,42 +208,42 @@ def _change(api: APIRouter, room: Room, connections: Connections) -> None:
         try:
             if body.app_secret or body.access_token or not body.drop_before:
                 given = {"app_secret": body.app_secret, "access_token": body.access_token}
-                await room.do(partial(connections.rotate, desk, account, **given))
+                await site.do(partial(connections.rotate, desk, account, **given))
         except Unfit as error:
             return _unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
         if body.drop_before:
-            await room.do(partial(connections.drop_before, desk, account))
-        return _view(await room.do(partial(connections.one, desk, account)))
+            await site.do(partial(connections.drop_before, desk, account))
+        return _view(await site.do(partial(connections.one, desk, account)))
 
     @api.post("/{account}/pause", responses=_MAY_MISS)
     async def pause(request: Request, account: UUID, operator: Operator = acting) -> AccountView:
         """Stop answering; messages are still taken in and kept."""
         desk = desk_of(request, operator)
-        await room.do(partial(connections.set_state, desk, account, "paused"))
-        return _view(await room.do(partial(connections.one, desk, account)))
+        await site.do(partial(connections.set_state, desk, account, "paused"))
+        return _view(await site.do(partial(connections.one, desk, account)))
 
     @api.post("/{account}/resume", responses=_MAY_MISS)
     async def resume(request: Request, account: UUID, operator: Operator = acting) -> AccountView:
         """Answer again."""
         desk = desk_of(request, operator)
-        await room.do(partial(connections.set_state, desk, account, "active"))
-        return _view(await room.do(partial(connections.one, desk, account)))
+        await site.do(partial(connections.set_state, desk, account, "active"))
+        return _view(await site.do(partial(connections.one, desk, account)))
 
     @api.put("/{account}/bot", responses=_MAY_MISS)
     async def point(request: Request, account: UUID, body: WhichBot, operator: Operator = acting) -> AccountView:
         """Let another bot answer."""
         desk = desk_of(request, operator)
-        await room.do(partial(connections.point, desk, account, body.bot))
-        return _view(await room.do(partial(connections.one, desk, account)))
+        await site.do(partial(connections.point, desk, account, body.bot))
+        return _view(await site.do(partial(connections.one, desk, account)))
 
     @api.delete("/{account}", responses=_MAY_MISS | _MAY_BE_UNFIT)
     async def remove(request: Request, account: UUID, body: Confirmation, operator: Operator = owner) -> ErasedView:
         """Erase an account with everything that came and went over it."""
         desk = desk_of(request, operator)
-        standing = await room.do(partial(connections.one, desk, account))
+        standing = await site.do(partial(connections.one, desk, account))
         if body.name != standing.account.name:
             return _unfit(Unfit({"name": "The account's name is wanted to confirm."}))  # pyright: ignore[reportReturnType]
-        return ErasedView(erased=await room.do(partial(connections.remove, desk, account)))
+        return ErasedView(erased=await site.do(partial(connections.remove, desk, account)))
 
 
 def _offer(body: NewAccount) -> Offer:

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query
 
+from bots.admin.acting import Operator
+from bots.admin.attention.troubles import Action, Attention, as_row
 from bots.domain import Role
 from bots.storage.attention import Trouble, TroubleKind
 from bots.web import marks
-from bots.web.acting import Operator
-from bots.web.attention import Action, Attention, as_row
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _Before = Annotated[str | None, Query(max_length=marks.LONGEST, description="The `before` of the page that was read last.")]
 _Limit = Annotated[int, Query(ge=1, le=200)]
@@ -49,11 +49,11 @@ class Done:
     action: Action
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of what wants attention."""
     api = APIRouter(prefix="/api/v1/attention", tags=["attention"])
-    viewer, agent = room.may(Role.VIEWER), room.may(Role.AGENT)
-    attention = Attention(crossing=room.crossing, keyring=room.keyring, settings=room.settings)
+    viewer, agent = site.may(Role.VIEWER), site.may(Role.AGENT)
+    attention = Attention(crossing=site.crossing, keyring=site.keyring, settings=site.settings)
 
     @api.get("")
     async def troubles(
@@ -63,18 +63,18 @@ def router(room: Room) -> APIRouter:
         place = None if before is None else marks.read(before)
         if before is not None and place is None:
             raise HTTPException(422, "before is none of ours: take it from the page that was read last.")
-        found = await room.do(partial(attention.troubles, operator.tenant_id, kind=kind, before=place, limit=limit))
+        found = await site.do(partial(attention.troubles, operator.tenant_id, kind=kind, before=place, limit=limit))
         rows = [as_row(trouble) for trouble in found]
         return Troubles(
             troubles=[Explained(trouble=r.trouble, words=r.reason.words, mend=r.reason.mend, actions=list(r.actions)) for r in rows],
-            counts=await room.do(partial(attention.count, operator.tenant_id)),
+            counts=await site.do(partial(attention.count, operator.tenant_id)),
             before=marks.after(found[-1].at, found[-1].id) if len(found) == limit else None,
         )
 
     @api.post("/{kind}/{id}/{action}")
     async def act(kind: TroubleKind, id: UUID, action: Action, operator: Operator = agent) -> Done:  # noqa: A002 - as in the path
         """Replay, resend, settle, dismiss or resume."""
-        await room.do(partial(attention.act, operator.tenant_id, kind, id, action, actor=operator.name))
+        await site.do(partial(attention.act, operator.tenant_id, kind, id, action, actor=operator.name))
         return Done(kind=kind, id=id, action=action)
 
     return api

@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from bots.admin.acting import Operator
+from bots.admin.conversations import LONGEST_ANSWER, Conversations, wrong_with
 from bots.domain import Role
 from bots.storage.conversations import Head, State
 from bots.storage.dialogue import Bubble, Cost, Remembered, TurnSum
 from bots.storage.talk import Story
 from bots.storage.usage import ContactSpent
 from bots.web import marks
-from bots.web.acting import Operator
-from bots.web.conversations import LONGEST_ANSWER, Conversations, wrong_with
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
 _Search = Annotated[str, Query(max_length=100, pattern=_NO_NUL, description="A part of a name, of a handle, or of what was said lately.")]
@@ -67,11 +67,11 @@ class Answered:
     turn: UUID
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of conversations."""
     api = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
-    viewer, agent = room.may(Role.VIEWER), room.may(Role.AGENT)
-    conversations = Conversations(web=room.web, crossing=room.crossing)
+    viewer, agent = site.may(Role.VIEWER), site.may(Role.AGENT)
+    conversations = Conversations(web=site.web, crossing=site.crossing)
 
     @api.get("")
     async def newest(  # noqa: PLR0917 - parameters of a query
@@ -92,7 +92,7 @@ def router(room: Room) -> APIRouter:
             before=_place(marks.read(before)) if before is not None else None,
             limit=limit,
         )
-        found = await room.do(read)
+        found = await site.do(read)
         last = found[-1] if len(found) == limit else None
         return Heads(conversations=found, before=marks.after(last.newest_at, last.id) if last is not None and last.newest_at else None)
 
@@ -100,7 +100,7 @@ def router(room: Room) -> APIRouter:
     async def one(conversation: UUID, before: _Before = None, limit: _Limit = 100, operator: Operator = viewer) -> One:
         """Read a conversation: messages with statuses, turns with what they took, memories with where they come from."""
         place = _place(marks.read_line(before)) if before is not None else None
-        page = await room.do(partial(conversations.page, operator.tenant_id, conversation, before=place, limit=limit))
+        page = await site.do(partial(conversations.page, operator.tenant_id, conversation, before=place, limit=limit))
         found = page.dialogue
         return One(
             head=page.head,
@@ -116,13 +116,13 @@ def router(room: Room) -> APIRouter:
     @api.get("/{conversation}/turns/{turn}")
     async def story(conversation: UUID, turn: UUID, operator: Operator = viewer) -> Story:
         """Tell what happened in a turn, with the exact prompts."""
-        return (await room.do(partial(conversations.story, operator.tenant_id, conversation, turn)))[1]
+        return (await site.do(partial(conversations.story, operator.tenant_id, conversation, turn)))[1]
 
     @api.post("/{conversation}/take")
     async def take(conversation: UUID, operator: Operator = agent) -> Head:
         """Take a conversation over: the bot is silent until it is given back."""
-        await room.do(partial(conversations.take, operator.tenant_id, conversation, by=operator.name))
-        return await room.do(partial(conversations.head, operator.tenant_id, conversation))
+        await site.do(partial(conversations.take, operator.tenant_id, conversation, by=operator.name))
+        return await site.do(partial(conversations.head, operator.tenant_id, conversation))
 
     @api.post("/{conversation}/answer")
     async def answer(conversation: UUID, body: Answer, operator: Operator = agent) -> Answered:
@@ -130,7 +130,7 @@ def router(room: Room) -> APIRouter:
         wrong = wrong_with(body.text)
         if wrong is not None:
             raise HTTPException(422, wrong)
-        turn = await room.do(
+        turn = await site.do(
             partial(conversations.answer, operator.tenant_id, conversation, body.text, by=operator.name, key=body.key or uuid4())
         )
         return Answered(turn=turn)
@@ -138,8 +138,8 @@ def router(room: Room) -> APIRouter:
     @api.post("/{conversation}/give-back")
     async def give_back(conversation: UUID, operator: Operator = agent) -> Head:
         """Let the bot answer again."""
-        await room.do(partial(conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
-        return await room.do(partial(conversations.head, operator.tenant_id, conversation))
+        await site.do(partial(conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
+        return await site.do(partial(conversations.head, operator.tenant_id, conversation))
 
     return api
 

@@ -10,43 +10,43 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bots.admin.accounts.checks import Check
+from bots.admin.accounts.connections import Desk, Standing, Unfit, days_left
+from bots.admin.accounts.webhook import place
+from bots.admin.acting import Operator
 from bots.domain import ChannelKind, Role
-from bots.web.account_checks import Check
-from bots.web.account_hooks import place
-from bots.web.acting import Operator
-from bots.web.connect import Desk, Standing, Unfit, days_left
+from bots.web.admin_site import AdminSite
 from bots.web.desk import connections_of, desk_of
-from bots.web.room import Room
 
 
 class AccountPages:
     """The endpoints of the pages."""
 
-    def __init__(self, room: Room) -> None:
-        self._room, self._connections = room, connections_of(room)
+    def __init__(self, site: AdminSite) -> None:
+        self._site, self._connections = site, connections_of(site)
         at = "/admin/accounts/{account:uuid}"
         self.routes = [
-            room.page("/admin/accounts", self._list),
-            room.page(at, self._show),
-            room.page(f"{at}/hops.json", self._hops),
-            room.post(f"{at}/look", self._look, role=Role.OPERATOR),
-            room.post(f"{at}/register", self._register, role=Role.OPERATOR),
-            room.post(f"{at}/ids", self._describe, role=Role.OPERATOR),
-            room.post(f"{at}/verify-token", self._verify_token, role=Role.OPERATOR),
-            room.post(f"{at}/practise", self._practise, role=Role.OPERATOR),
-            room.post(f"{at}/bot", self._point, role=Role.OPERATOR),
-            room.post(f"{at}/rotate", self._rotate, role=Role.OPERATOR),
-            room.post(f"{at}/drop-before", self._drop_before, role=Role.OPERATOR),
-            room.post(f"{at}/pause", partial(self._set_state, "paused"), role=Role.OPERATOR),
-            room.post(f"{at}/resume", partial(self._set_state, "active"), role=Role.OPERATOR),
-            room.page(f"{at}/remove", self._ask_removal, role=Role.OWNER),
-            room.post(f"{at}/remove", self._remove, role=Role.OWNER),
+            site.page("/admin/accounts", self._list),
+            site.page(at, self._show),
+            site.page(f"{at}/hops.json", self._hops),
+            site.post(f"{at}/look", self._look, role=Role.OPERATOR),
+            site.post(f"{at}/register", self._register, role=Role.OPERATOR),
+            site.post(f"{at}/ids", self._describe, role=Role.OPERATOR),
+            site.post(f"{at}/verify-token", self._verify_token, role=Role.OPERATOR),
+            site.post(f"{at}/practise", self._practise, role=Role.OPERATOR),
+            site.post(f"{at}/bot", self._point, role=Role.OPERATOR),
+            site.post(f"{at}/rotate", self._rotate, role=Role.OPERATOR),
+            site.post(f"{at}/drop-before", self._drop_before, role=Role.OPERATOR),
+            site.post(f"{at}/pause", partial(self._set_state, "paused"), role=Role.OPERATOR),
+            site.post(f"{at}/resume", partial(self._set_state, "active"), role=Role.OPERATOR),
+            site.page(f"{at}/remove", self._ask_removal, role=Role.OWNER),
+            site.post(f"{at}/remove", self._remove, role=Role.OWNER),
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
-        found = await self._room.do(partial(self._connections.all, desk_of(request, operator)))
+        found = await self._site.do(partial(self._connections.all, desk_of(request, operator)))
         left = {one.account.id: days_left(one.setup.health) for one in found}
-        return self._room.render(request, operator, "accounts.html", accounts=found, left=left)
+        return self._site.render(request, operator, "accounts.html", accounts=found, left=left)
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         return await self._page(request, operator)
@@ -63,10 +63,10 @@ class AccountPages:
         status: int = 200,
     ) -> Response:
         desk = desk_of(request, operator)
-        standing = await self._room.do(partial(self._connections.one, desk, request.path_params["account"]))
-        bots = await self._room.do(partial(self._connections.bots, desk))
+        standing = await self._site.do(partial(self._connections.one, desk, request.path_params["account"]))
+        bots = await self._site.do(partial(self._connections.bots, desk))
         account = standing.account
-        return self._room.render(
+        return self._site.render(
             request,
             operator,
             "account.html",
@@ -84,7 +84,7 @@ class AccountPages:
         )
 
     async def _hops(self, request: Request, operator: Operator) -> Response:
-        standing = await self._room.do(partial(self._connections.one, desk_of(request, operator), request.path_params["account"]))
+        standing = await self._site.do(partial(self._connections.one, desk_of(request, operator), request.path_params["account"]))
         return JSONResponse(
             {"hops": [asdict(hop) for hop in standing.hops], "done": is_done(standing)}, headers={"Cache-Control": "no-store"}
         )
@@ -94,17 +94,17 @@ class AccountPages:
 
     async def _do(self, request: Request, operator: Operator, work: Callable[[Desk, UUID], object], flash: str) -> Response:
         account: UUID = request.path_params["account"]
-        await self._room.do(partial(work, desk_of(request, operator), account))
-        return self._room.see_other(f"/admin/accounts/{account}", flash=flash)
+        await self._site.do(partial(work, desk_of(request, operator), account))
+        return self._site.see_other(f"/admin/accounts/{account}", flash=flash)
 
     async def _register(self, request: Request, operator: Operator) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         work = partial(self._connections.register, take_over=bool(form.get("take_over")))
-        steps = await self._room.do(partial(work, desk_of(request, operator), request.path_params["account"]))
+        steps = await self._site.do(partial(work, desk_of(request, operator), request.path_params["account"]))
         return await self._page(request, operator, steps=steps)
 
     async def _describe(self, request: Request, operator: Operator) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         ids = {name: form.get(name, "").strip()[:40] for name in ("app_id", "parent_id")}
         try:
             return await self._do(request, operator, partial(self._connections.describe, **ids), "Saved.")
@@ -113,16 +113,16 @@ class AccountPages:
 
     async def _verify_token(self, request: Request, operator: Operator) -> Response:
         work = partial(self._connections.new_verify_token, desk_of(request, operator), request.path_params["account"])
-        return await self._page(request, operator, verify_token=await self._room.do(work))
+        return await self._page(request, operator, verify_token=await self._site.do(work))
 
     async def _practise(self, request: Request, operator: Operator) -> Response:
         account: UUID = request.path_params["account"]
-        went = await self._room.do(partial(self._connections.practise, desk_of(request, operator), account))
+        went = await self._site.do(partial(self._connections.practise, desk_of(request, operator), account))
         word = "A practice person wrote." if went else "The practice platform knows no such account, or does not answer."
-        return self._room.see_other(f"/admin/accounts/{account}", flash=word)
+        return self._site.see_other(f"/admin/accounts/{account}", flash=word)
 
     async def _point(self, request: Request, operator: Operator) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         try:
             bot = UUID(form.get("bot", ""))
         except ValueError:
@@ -132,7 +132,7 @@ class AccountPages:
         )
 
     async def _rotate(self, request: Request, operator: Operator) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         given = {name: form.get(name, "").strip()[:2000] for name in ("app_secret", "access_token")}
         try:
             return await self._do(request, operator, partial(self._connections.rotate, **given), "Rotated.")
@@ -150,22 +150,22 @@ class AccountPages:
         return await self._removal(request, operator)
 
     async def _removal(self, request: Request, operator: Operator, *, errors: dict[str, str] | None = None, typed: str = "") -> Response:
-        standing = await self._room.do(partial(self._connections.one, desk_of(request, operator), request.path_params["account"]))
+        standing = await self._site.do(partial(self._connections.one, desk_of(request, operator), request.path_params["account"]))
         status = 422 if errors else 200
         values = {"name": typed}
-        return self._room.render(
+        return self._site.render(
             request, operator, "account_remove.html", status=status, account=standing.account, values=values, errors=errors or {}
         )
 
     async def _remove(self, request: Request, operator: Operator) -> Response:
-        form, desk = await self._room.form(request), desk_of(request, operator)
+        form, desk = await self._site.form(request), desk_of(request, operator)
         account: UUID = request.path_params["account"]
-        standing = await self._room.do(partial(self._connections.one, desk, account))
+        standing = await self._site.do(partial(self._connections.one, desk, account))
         typed = form.get("name", "").strip()[:80]
         if typed != standing.account.name:
             return await self._removal(request, operator, errors={"name": f"Type {standing.account.name} to erase it."}, typed=typed)
-        counts = await self._room.do(partial(self._connections.remove, desk, account))
-        return self._room.see_other("/admin/accounts", flash=f"{standing.account.name} is erased: {erased(counts)}.")
+        counts = await self._site.do(partial(self._connections.remove, desk, account))
+        return self._site.see_other("/admin/accounts", flash=f"{standing.account.name} is erased: {erased(counts)}.")
 
 
 def is_done(standing: Standing) -> bool:

@@ -14,17 +14,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
+from bots.admin.attention.reasons import explain
+from bots.admin.conversations import Conversations, wrong_with
 from bots.domain import Role
 from bots.errors import Conflict
 from bots.storage.conversations import Head, State
 from bots.storage.dialogue import Bubble, Dialogue, TurnSum
 from bots.web import marks
-from bots.web.acting import Operator
-from bots.web.conversations import Conversations, wrong_with
+from bots.web.admin_site import AdminSite
+from bots.web.charts import seconds
 from bots.web.media import picture_answer
-from bots.web.pictures import seconds
-from bots.web.reasons import explain
-from bots.web.room import Room
 
 _PAGE = 50
 _LINES = 100
@@ -63,18 +63,18 @@ class Entry:
 class ConversationPages:
     """The endpoints of the pages."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._conversations = Conversations(web=room.web, crossing=room.crossing)
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
+        self._conversations = Conversations(web=site.web, crossing=site.crossing)
         one = "/admin/conversations/{conversation:uuid}"
         self.routes = [
-            room.page("/admin/conversations", self._list),
-            room.page(one, self._show),
-            room.page(one + "/turns/{turn:uuid}", self._story),
-            room.page(one + "/pictures/{picture:uuid}", self._picture),
-            room.post(one + "/take", self._take, role=Role.AGENT),
-            room.post(one + "/answer", self._answer, role=Role.AGENT),
-            room.post(one + "/give-back", self._give_back, role=Role.AGENT),
+            site.page("/admin/conversations", self._list),
+            site.page(one, self._show),
+            site.page(one + "/turns/{turn:uuid}", self._story),
+            site.page(one + "/pictures/{picture:uuid}", self._picture),
+            site.post(one + "/take", self._take, role=Role.AGENT),
+            site.post(one + "/answer", self._answer, role=Role.AGENT),
+            site.post(one + "/give-back", self._give_back, role=Role.AGENT),
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
@@ -91,7 +91,7 @@ class ConversationPages:
             before=marks.read(asked.get("before", "")),
             limit=_PAGE + 1,
         )
-        heads = await self._room.do(read)
+        heads = await self._site.do(read)
         more = None
         if len(heads) > _PAGE and (last := heads[_PAGE - 1]).newest_at is not None:
             kept = {"q": search, "only": only, "account": str(account or "")}
@@ -101,8 +101,8 @@ class ConversationPages:
         values: dict[str, Any] = {"heads": heads[:_PAGE], "more": more, "waits": _waits, "is_first": "before" not in asked}
         if "part" in asked:
             return self._part(request, operator, "conversations_part.html", **values)
-        accounts = await self._room.do(partial(self._conversations.accounts, operator.tenant_id))
-        return self._room.render(
+        accounts = await self._site.do(partial(self._conversations.accounts, operator.tenant_id))
+        return self._site.render(
             request,
             operator,
             "conversations.html",
@@ -122,7 +122,7 @@ class ConversationPages:
     ) -> Response:
         conversation: UUID = request.path_params["conversation"]
         before = marks.read_line(request.query_params.get("before", ""))
-        page = await self._room.do(partial(self._conversations.page, operator.tenant_id, conversation, before=before, limit=_LINES))
+        page = await self._site.do(partial(self._conversations.page, operator.tenant_id, conversation, before=before, limit=_LINES))
         dialogue = page.dialogue
         earlier = None
         if dialogue.has_more and dialogue.bubbles:
@@ -141,7 +141,7 @@ class ConversationPages:
         }
         if "part" in request.query_params:
             return self._part(request, operator, "conversation_part.html", **values)
-        return self._room.render(
+        return self._site.render(
             request,
             operator,
             "conversation.html",
@@ -154,7 +154,7 @@ class ConversationPages:
 
     def _part(self, request: Request, operator: Operator, template: str, **values: Any) -> Response:
         """The part of a page that is read again and again: its digest says whether anything is new."""
-        answer = self._room.render(request, operator, template, **values)
+        answer = self._site.render(request, operator, template, **values)
         tag = '"' + hashlib.sha256(bytes(answer.body)).hexdigest()[:20] + '"'
         if request.headers.get("if-none-match") == tag:
             answer = Response(status_code=304, headers={"Cache-Control": "no-store"})
@@ -163,35 +163,35 @@ class ConversationPages:
 
     async def _story(self, request: Request, operator: Operator) -> Response:
         conversation, turn = request.path_params["conversation"], request.path_params["turn"]
-        head, story = await self._room.do(partial(self._conversations.story, operator.tenant_id, conversation, turn))
+        head, story = await self._site.do(partial(self._conversations.story, operator.tenant_id, conversation, turn))
         prompts = [_prompt(call.prompt) for call in story.calls]
         template = "turn_part.html" if "part" in request.query_params else "turn.html"
-        return self._room.render(request, operator, template, head=head, story=story, prompts=prompts, say_seconds=seconds)
+        return self._site.render(request, operator, template, head=head, story=story, prompts=prompts, say_seconds=seconds)
 
     async def _picture(self, request: Request, operator: Operator) -> Response:
         conversation, picture = request.path_params["conversation"], request.path_params["picture"]
-        return picture_answer(await self._room.do(partial(self._conversations.picture, operator.tenant_id, conversation, picture)))
+        return picture_answer(await self._site.do(partial(self._conversations.picture, operator.tenant_id, conversation, picture)))
 
     async def _take(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
-        await self._room.do(partial(self._conversations.take, operator.tenant_id, conversation, by=operator.name))
-        return self._room.see_other(f"/admin/conversations/{conversation}", flash="You have this conversation. The bot is silent.")
+        await self._site.do(partial(self._conversations.take, operator.tenant_id, conversation, by=operator.name))
+        return self._site.see_other(f"/admin/conversations/{conversation}", flash="You have this conversation. The bot is silent.")
 
     async def _give_back(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
-        await self._room.do(partial(self._conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
-        return self._room.see_other(f"/admin/conversations/{conversation}", flash="Given back. The bot answers again.")
+        await self._site.do(partial(self._conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
+        return self._site.see_other(f"/admin/conversations/{conversation}", flash="Given back. The bot answers again.")
 
     async def _answer(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         words = form.get("words", "").replace("\r\n", "\n")
         wrong = wrong_with(words)
         if wrong is not None:
             # Another tenant's conversation is not found before anything is said about the form.
             return await self._conversation(request, operator, status=422, typed=words, error=wrong)
         try:
-            await self._room.do(
+            await self._site.do(
                 partial(
                     self._conversations.answer,
                     operator.tenant_id,
@@ -204,7 +204,7 @@ class ConversationPages:
         except Conflict as error:
             # What was typed must not be lost because a colleague was quicker.
             return await self._conversation(request, operator, status=409, typed=words, error=str(error))
-        return self._room.see_other(f"/admin/conversations/{conversation}#answer")
+        return self._site.see_other(f"/admin/conversations/{conversation}#answer")
 
 
 def entries(dialogue: Dialogue) -> list[Entry]:

@@ -10,13 +10,13 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
 from bots.storage import attention, turns, usage
 from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Bucket, Figures, Span
-from bots.web.acting import Operator
-from bots.web.pictures import Series, bars, lines, seconds, whole
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
+from bots.web.charts import Series, bars, lines, seconds, whole
 
 #: Workers beat every 5 s; three missed beats are a silence.
 _SILENT_AFTER_S = 16.0
@@ -45,15 +45,15 @@ class Picture:
 class HomePages:
     """The home page's endpoint."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self.routes = [room.page("/admin", self._show)]
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
+        self.routes = [site.page("/admin", self._show)]
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         span = Span.WEEK if request.query_params.get("span") == "week" else Span.DAY
-        figures = await self._room.do(partial(self._room.numbers.read, operator.tenant_id, span))
-        overview, troubles, spent = await self._room.do(partial(self._look, operator.tenant_id))
-        return self._room.render(
+        figures = await self._site.do(partial(self._site.numbers.read, operator.tenant_id, span))
+        overview, troubles, spent = await self._site.do(partial(self._look, operator.tenant_id))
+        return self._site.render(
             request,
             operator,
             "home.html",
@@ -68,7 +68,7 @@ class HomePages:
         )
 
     def _look(self, tenant: UUID) -> tuple[attention.Overview, dict[TroubleKind, int], float]:
-        with hot(self._room.crossing) as connection:
+        with hot(self._site.crossing) as connection:
             troubles = attention.count(connection, tenant=tenant)
             return attention.overview(connection, tenant=tenant), troubles, usage.spent_by_all(connection, tenant=tenant)
 

@@ -9,15 +9,15 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.accounts.checks import Check, Offer
+from bots.admin.accounts.connections import Unfit
+from bots.admin.accounts.webhook import place
+from bots.admin.acting import Operator
 from bots.domain import ChannelKind, Role
 from bots.errors import Conflict, NotFound
 from bots.web import marks
-from bots.web.account_checks import Check, Offer
-from bots.web.account_hooks import place
-from bots.web.acting import Operator
-from bots.web.connect import Unfit
+from bots.web.admin_site import AdminSite
 from bots.web.desk import connections_of, desk_of
-from bots.web.room import Room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,23 +149,23 @@ KINDS = {
 class WizardPages:
     """The wizard's endpoints."""
 
-    def __init__(self, room: Room) -> None:
-        self._room, self._connections = room, connections_of(room)
+    def __init__(self, site: AdminSite) -> None:
+        self._site, self._connections = site, connections_of(site)
         self.routes = [
-            room.page("/admin/accounts/connect", self._choose, role=Role.OPERATOR),
-            room.page("/admin/accounts/connect/{kind}", self._ask, role=Role.OPERATOR),
-            room.post("/admin/accounts/connect/{kind}", self._connect, role=Role.OPERATOR),
+            site.page("/admin/accounts/connect", self._choose, role=Role.OPERATOR),
+            site.page("/admin/accounts/connect/{kind}", self._ask, role=Role.OPERATOR),
+            site.post("/admin/accounts/connect/{kind}", self._connect, role=Role.OPERATOR),
         ]
 
     async def _choose(self, request: Request, operator: Operator) -> Response:
-        return self._room.render(request, operator, "connect.html", kinds=KINDS.values(), practises=self._connections.practises)
+        return self._site.render(request, operator, "connect.html", kinds=KINDS.values(), practises=self._connections.practises)
 
     async def _ask(self, request: Request, operator: Operator) -> Response:
         kind = _kind(request)
         practice = "practice" in request.query_params and self._connections.practises
         values, secrets = {"name": ""}, dict[str, str]()
         if practice:
-            world = await self._room.do(self._connections.world) or {}
+            world = await self._site.do(self._connections.world) or {}
             given = world.get(kind.key)
             told = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
             found = {one.name: str(told.get(one.name, "")) for one in kind.fields}
@@ -188,9 +188,9 @@ class WizardPages:
         status: int = 200,
         **more: Any,
     ) -> Response:
-        bots = await self._room.do(partial(self._connections.bots, desk_of(request, operator)))
+        bots = await self._site.do(partial(self._connections.bots, desk_of(request, operator)))
         given: dict[str, Any] = {"secrets": dict[str, str](), "practice": False, **more}
-        return self._room.render(
+        return self._site.render(
             request,
             operator,
             "connect_form.html",
@@ -205,7 +205,7 @@ class WizardPages:
         )
 
     async def _connect(self, request: Request, operator: Operator) -> Response:
-        kind, form = _kind(request), await self._room.form(request)
+        kind, form = _kind(request), await self._site.form(request)
         given = {one.name: form.get(one.name, "").strip()[:2000] for one in kind.fields}
         name, bot = form.get("name", "").strip()[:80], marks.identity(form.get("bot", ""))
         kept = {one.name: given[one.name] for one in kind.fields if not one.secret} | {"name": name, "bot": form.get("bot", "")}
@@ -224,16 +224,16 @@ class WizardPages:
         if bot is None:
             return await again(errors={"bot": "Choose the bot that answers."})
         try:
-            done = await self._room.do(partial(self._connections.connect, desk, offer, bot))
+            done = await self._site.do(partial(self._connections.connect, desk, offer, bot))
         except Unfit as error:
             return await again(errors=error.errors, checks=error.checks)
         except NotFound:
             return await again(errors={"bot": "This bot is gone. Choose another one."})
         except Conflict as error:
             return await again(errors={"name": str(error)})
-        standing = await self._room.do(partial(self._connections.one, desk, done.account.id))
+        standing = await self._site.do(partial(self._connections.one, desk, done.account.id))
         where = place(kind.channel, kind.door)
-        return self._room.render(
+        return self._site.render(
             request, operator, "connect_done.html", done=done, standing=standing, where=where, practises=self._connections.practises
         )
 

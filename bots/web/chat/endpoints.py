@@ -19,11 +19,11 @@ from starlette.routing import Route
 
 from bots.domain import DeliveryStatus
 from bots.errors import MediaTooLarge, NotAPicture, StorageUnavailable
+from bots.web.chat.live import Live, Watcher
+from bots.web.chat.phone import Phone
 from bots.web.limits import TooLarge, TooSlow, read_body
-from bots.web.live import Live, Watcher
 from bots.web.loopback import is_local, is_same_origin
 from bots.web.media import picture_answer
-from bots.web.phone import Phone
 from bots.web.threads import Threads
 from bots.web.views import Views
 

@@ -6,10 +6,10 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bots.admin.accounts.checks import Check, Offer, caller
 from bots.channels.graph_setup import GraphSetup, Reply, app_token, is_meta
 from bots.domain import ChannelKind
 from bots.settings import Settings
-from bots.web.account_checks import Check, Offer, caller
 
 _OBJECTS = {ChannelKind.WHATSAPP: "whatsapp_business_account", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "instagram"}
 _FIELDS = {

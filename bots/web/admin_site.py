@@ -1,4 +1,4 @@
-"""What every admin page and API endpoint has at hand: who acts, what they may, the way to synchronous code, how errors look."""
+"""What every admin page and API endpoint shares: who acts, what they may do, the way to synchronous code, how errors look."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from bots.admin.acting import NotAllowed, Operator
+from bots.admin.deps import Deps
+from bots.admin.figures import Numbers
 from bots.crypto import Keyring
 from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
-from bots.web.acting import Operator, Refused
 from bots.web.auth import Auth, csrf, is_ours
-from bots.web.figures import Numbers
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.threads import Threads
 from bots.web.views import Views
@@ -35,7 +36,14 @@ _FLASH = "chinwag_flash"
 
 
 #: What an error looks like from outside.
-_STATUSES: dict[type[Exception], int] = {NotFound: 404, Conflict: 409, StorageUnavailable: 503, TooLarge: 413, TooSlow: 408}
+_STATUSES: dict[type[Exception], int] = {
+    NotAllowed: 403,
+    NotFound: 404,
+    Conflict: 409,
+    StorageUnavailable: 503,
+    TooLarge: 413,
+    TooSlow: 408,
+}
 _WORDS = {
     401: "This needs a sign-in.",
     404: "There is no such page, or it is not yours to see.",
@@ -45,14 +53,19 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """The admin's ground."""
+class Refused(BotsError):
+    """The request is answered with an HTTP status and why."""
 
-    web: Engine
-    crossing: Engine
-    keyring: Keyring
-    settings: Settings
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSite:
+    """What the admin pages and the API share."""
+
+    deps: Deps
     threads: Threads
     views: Views
     auth: Auth
@@ -60,6 +73,26 @@ class Room:
     catalog: Catalog
     #: Which pages there are and who may open or send them: (method, path, role).
     rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
+
+    @property
+    def web(self) -> Engine:
+        """The database as the web's own role."""
+        return self.deps.web
+
+    @property
+    def crossing(self) -> Engine:
+        """The database as the role that may span contacts."""
+        return self.deps.crossing
+
+    @property
+    def keyring(self) -> Keyring:
+        """What opens sealed secrets."""
+        return self.deps.keyring
+
+    @property
+    def settings(self) -> Settings:
+        """The process's settings."""
+        return self.deps.settings
 
     def page(self, path: str, handler: Handler, *, role: Role = Role.VIEWER) -> Route:
         """Serve a page to whoever may see it."""

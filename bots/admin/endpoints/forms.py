@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from bots.admin.endpoints import presets
 from bots.channels.graph import is_plain
 from bots.errors import BadSetting
 from bots.storage.endpoints import EndpointRow, Form
-from bots.web import presets
 from inference.catalog import Catalog
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"

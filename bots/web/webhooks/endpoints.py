@@ -14,9 +14,9 @@ from starlette.routing import Route
 from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
 from bots.errors import StorageUnavailable
-from bots.web.intake import Intake, Verdict
 from bots.web.limits import Full, Gate, TooLarge, TooSlow, read_body
 from bots.web.threads import Threads
+from bots.web.webhooks.intake import Intake, Verdict
 
 _LATER = {"Retry-After": "2"}
 

@@ -11,14 +11,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from bots.admin.attention.reasons import Reason, explain
+from bots.admin.attention.replay import replay_envelope
 from bots.crypto import Keyring
 from bots.errors import Conflict
 from bots.settings import Settings
 from bots.storage import attention, audit
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.database import hot, unit
-from bots.web.reasons import Reason, explain
-from bots.web.replay import replay_envelope
 
 
 class Action(StrEnum):

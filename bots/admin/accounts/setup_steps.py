@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bots.admin.accounts.checks import Check
+from bots.admin.accounts.webhook import Address, place
+from bots.admin.attention import reasons
 from bots.channels.graph_setup import is_meta
 from bots.domain import Account, ChannelKind
 from bots.settings import Settings
 from bots.storage.setups import Setup
-from bots.web import reasons
-from bots.web.account_checks import Check
-from bots.web.account_hooks import Address, place
 
 #: What the signature doctor's codes are called; its own words say the rest with the mend.
 _REFUSALS = {

@@ -13,14 +13,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from bots.admin.bots import editor
+from bots.admin.endpoints import tiers
+from bots.admin.endpoints.forms import PRICES, Unfit, Wish, admit_change, check_key
+from bots.admin.endpoints.tiers import Tiers
 from bots.crypto import Keyring
 from bots.domain import Bot
 from bots.errors import Conflict, NotFound
 from bots.storage import audit, endpoints, personas
 from bots.storage.endpoints import EndpointRow
-from bots.web import editor, tiers
-from bots.web.endpoint_forms import PRICES, Unfit, Wish, admit_change, check_key
-from bots.web.tiers import Tiers
 from inference.catalog import Catalog
 
 _SETTINGS = ("name", "url", "model", "leaves_house", *PRICES)

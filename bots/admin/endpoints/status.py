@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from bots.admin.endpoints import presets
 from bots.storage.endpoints import EndpointRow
-from bots.web import presets
 from inference.catalog import Catalog
 
 

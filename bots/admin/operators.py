@@ -7,13 +7,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from bots.admin.acting import NotAllowed, Operator
 from bots.crypto import hash_password, password_matches
 from bots.domain import Role
 from bots.errors import Conflict, NotFound
 from bots.storage import admin, audit, operators
 from bots.storage.database import hot, unit
 from bots.storage.operators import Known
-from bots.web.acting import Operator, Refused
 
 MOST_NAME = 80
 #: Of an operator or a token.
@@ -80,9 +80,9 @@ def wanted(connection: Connection, *, tenant: UUID, name: str) -> Known:
 
 
 def make_token(connection: Connection, operator: Operator, *, name: str, role: Role) -> str:
-    """Make an API token for oneself and return it: it is never shown again. Raises Refused above one's own role."""
+    """Make an API token for oneself and return it: it is never shown again. Raises NotAllowed above one's own role."""
     if not operator.role.includes(role):
-        raise Refused(403, f"A token may do no more than you: you are {operator.role.value}.")
+        raise NotAllowed(f"A token may do no more than you: you are {operator.role.value}.")
     token = operators.add_token(connection, tenant=operator.tenant_id, operator=operator.id, name=name, role=role)
     audit.record(
         connection,

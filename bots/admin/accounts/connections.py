@@ -15,6 +15,11 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Engine
 
+from bots.admin.accounts import checks as account_checks
+from bots.admin.accounts import setup_steps as hops
+from bots.admin.accounts import webhook as account_hooks
+from bots.admin.accounts.checks import Check, Checked, Offer
+from bots.admin.accounts.webhook import Address, Hook
 from bots.channels.graph import is_plain
 from bots.channels.graph_setup import is_meta, practice_message, practice_world
 from bots.crypto import Keyring
@@ -24,9 +29,6 @@ from bots.settings import Settings
 from bots.storage import accounts, audit, personas, setups
 from bots.storage.database import hot, unit
 from bots.storage.setups import Setup
-from bots.web import account_checks, account_hooks, hops
-from bots.web.account_checks import Check, Checked, Offer
-from bots.web.account_hooks import Address, Hook
 
 log = structlog.get_logger()
 

@@ -23,7 +23,7 @@ from bots.settings import Settings
 from bots.storage import accounts, hops, inbox, personas
 from bots.storage.database import hot
 from bots.storage.placing import reply_queue
-from bots.web.refusals import Refusals
+from bots.web.webhooks.refusals import Refusals
 
 log = structlog.get_logger()
 
