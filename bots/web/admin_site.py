@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 from fastapi import Depends
@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from bots.admin.acting import NotAllowed, Operator
 from bots.admin.deps import Deps
-from bots.admin.figures import Numbers
+from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
@@ -28,6 +28,7 @@ from bots.web.views import Views
 from inference.catalog import Catalog
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Handler = Callable[[Request, Operator], Awaitable[Response]]
 
 _FORM_LIMIT = 256 * 1024
@@ -69,7 +70,7 @@ class AdminSite:
     threads: Threads
     views: Views
     auth: Auth
-    numbers: Numbers
+    figures: FigureCache
     catalog: Catalog
     #: Which pages there are and who may open or send them: (method, path, role).
     rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
@@ -136,6 +137,10 @@ class AdminSite:
         """Run synchronous work beside the event loop."""
         return await self.threads.run(work)
 
+    async def run(self, use_case: Callable[Concatenate[Deps, Operator, P], T], operator: Operator, *args: P.args, **values: P.kwargs) -> T:
+        """Run a use case for this operator, beside the event loop."""
+        return await self.threads.run(lambda: use_case(self.deps, operator, *args, **values))
+
     async def form(self, request: Request) -> dict[str, str]:
         """Read a form's fields; of a field that comes twice the last counts. Raises TooLarge, TooSlow."""
         known: dict[str, str] | None = getattr(request.state, "form", None)
@@ -196,6 +201,11 @@ class AdminSite:
                 return self.closed(request, operator, status, why_of(error, status))
 
         return answer
+
+
+def base_of(request: Request) -> str:
+    """The address that a request came to, without a path."""
+    return str(request.base_url).rstrip("/")
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from bots.admin.acting import NotAllowed, Operator
 from bots.admin.deps import Deps
-from bots.admin.figures import Numbers
+from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
@@ -131,13 +131,12 @@ def _site(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) 
     crossing = open_engine(settings.crossing_database_url, pool=_ADMIN_POOL, name="web admin crossing", statement_timeout_s=2)
     threads = Threads(2 * _ADMIN_POOL)
     auth = Auth(web=web, threads=threads)
-    numbers = Numbers(crossing=crossing)
     return AdminSite(
         deps=Deps(web=web, crossing=crossing, keyring=keyring, settings=settings),
         threads=threads,
         views=views,
         auth=auth,
-        numbers=numbers,
+        figures=FigureCache(),
         catalog=catalog,
     )
 

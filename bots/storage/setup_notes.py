@@ -1,4 +1,4 @@
-"""What webhooks tell of an account's set-up: when the platform shook hands, when webhooks came, and why the last refused one was."""
+"""What webhooks show of an account's set-up: when the platform verified the address, when webhooks arrived, and why the last refused one was refused."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def note_handshake(engine: Engine, account: UUID) -> None:
 
 
 def note_webhook(engine: Engine, account: UUID) -> None:
-    """Note that a signed webhook came. Raises StorageUnavailable."""
+    """Note that a signed webhook arrived. Raises StorageUnavailable."""
     _note(engine, "first_webhook_at = coalesce(first_webhook_at, now()), last_webhook_at = now()", account)
 
 
-def note_refusal(engine: Engine, account: UUID, word: str) -> None:
+def note_refusal(engine: Engine, account: UUID, diagnosis: str) -> None:
     """Note why a webhook or a handshake was refused. Raises StorageUnavailable."""
-    _note(engine, "refused_at = now(), refusal = %s", account, word)
+    _note(engine, "refused_at = now(), refusal = %s", account, diagnosis)
 
 
 def _note(engine: Engine, what: str, account: UUID, *values: str) -> None:
