@@ -80,7 +80,9 @@ class Deps:
             raise NotFound("The account was removed.")
         opened = accounts.open_secrets(self.keyring, found)
         credentials = Credentials(
-            access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else "", door=found.door
+            access_token=opened.access_token or "",
+            app_secret=opened.app_secrets[0] if opened.app_secrets else "",
+            login_type=found.login_type,
         )
         return OpenAccount(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
 

@@ -1,1 +1,1 @@
-"""The web: webhooks in, health, the chat page and the admin page. The only asynchronous room."""
+"""The web: webhooks in, health, the chat page and the admin page. The only asynchronous part."""

@@ -14,7 +14,7 @@ from bots.errors import BadSetting
 from bots.settings import Settings
 from bots.telemetry import configure
 from bots.web.app import create
-from bots.web.live import Live
+from bots.web.chat.live import Live
 from inference.catalog import load
 from inference.errors import CatalogError
 

@@ -16,12 +16,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
+from bots.admin.acting import NotAllowed, Operator
+from bots.admin.deps import Deps
+from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import talk
 from bots.storage.database import open_engine
-from bots.web.acting import Operator, Refused
+from bots.web.admin_site import AdminSite, Refused, as_json, as_unfit
 from bots.web.api import (
     accounts,
     attention,
@@ -38,12 +41,12 @@ from bots.web.api import (
     usage,
 )
 from bots.web.auth import Auth
-from bots.web.figures import Numbers
+from bots.web.chat.endpoints import Simulator
+from bots.web.chat.live import Live
+from bots.web.chat.phone import Phone
 from bots.web.headers import SafeHeaders
 from bots.web.health import Health
-from bots.web.intake import Intake
 from bots.web.limits import TooLarge, TooSlow
-from bots.web.live import Live
 from bots.web.metrics import CountWebhooks, Metrics
 from bots.web.pages.accounts import AccountPages
 from bots.web.pages.attention import AttentionPages
@@ -59,12 +62,10 @@ from bots.web.pages.profiles import ProfilePages
 from bots.web.pages.sign_in import SignInPages
 from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
-from bots.web.phone import Phone
-from bots.web.room import Room, as_json, as_unfit
-from bots.web.simulator import Simulator
 from bots.web.threads import Threads
 from bots.web.views import HERE, Views
-from bots.web.webhooks import Webhooks
+from bots.web.webhooks.endpoints import Webhooks
+from bots.web.webhooks.intake import Intake
 from inference.catalog import Catalog, load
 
 log = structlog.get_logger()
@@ -72,7 +73,7 @@ log = structlog.get_logger()
 #: A watch lasts 15 s; two renewals may fail.
 _WATCH_EVERY_S = 5.0
 #: Postgres connections of each of the admin's two roles.
-_DESK_POOL = 6
+_ADMIN_POOL = 6
 
 
 def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
@@ -82,7 +83,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     keyring = Keyring.from_settings(settings)
     threads, live, views = Threads(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
-    room = _room(settings, keyring, views, catalog or load())
+    site = _site(settings, keyring, views, catalog or load())
     intake = Intake(engine=crossing, keyring=keyring, settings=settings)
 
     @asynccontextmanager
@@ -97,12 +98,12 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
         threads.stop()
         if watching is not None:
             watching.cancel()
-        for engine in (web, crossing, room.web, room.crossing):
+        for engine in (web, crossing, site.web, site.crossing):
             engine.dispose()
 
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.live = live
-    app.state.room = room
+    app.state.site = site
     app.add_middleware(SafeHeaders)
     app.add_middleware(CountWebhooks)
     app.add_exception_handler(Exception, _our_error)
@@ -114,8 +115,8 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     app.state.collectors = ()
     if settings.web_hooks_only:
         return app
-    _serve_admin(app, room)
-    metrics = Metrics(room)
+    _serve_admin(app, site)
+    metrics = Metrics(site)
     app.router.routes += metrics.routes
     app.state.collectors = (metrics.work,)
     if settings.simulator:
@@ -124,27 +125,23 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     return app
 
 
-def _room(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) -> Room:
-    """The admin's ground, with connections and threads of its own: a slow search or check must not hold up webhooks."""
-    web = open_engine(settings.web_database_url, pool=_DESK_POOL, name="web desk")
-    crossing = open_engine(settings.crossing_database_url, pool=_DESK_POOL, name="web desk crossing", statement_timeout_s=2)
-    threads = Threads(2 * _DESK_POOL)
+def _site(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) -> AdminSite:
+    """What pages and API share, with connections and threads of its own: a slow search or check must not hold up webhooks."""
+    web = open_engine(settings.web_database_url, pool=_ADMIN_POOL, name="web admin")
+    crossing = open_engine(settings.crossing_database_url, pool=_ADMIN_POOL, name="web admin crossing", statement_timeout_s=2)
+    threads = Threads(2 * _ADMIN_POOL)
     auth = Auth(web=web, threads=threads)
-    numbers = Numbers(crossing=crossing)
-    return Room(
-        web=web,
-        crossing=crossing,
-        keyring=keyring,
-        settings=settings,
+    return AdminSite(
+        deps=Deps(web=web, crossing=crossing, keyring=keyring, settings=settings),
         threads=threads,
         views=views,
         auth=auth,
-        numbers=numbers,
+        figures=FigureCache(),
         catalog=catalog,
     )
 
 
-def _serve_admin(app: FastAPI, room: Room) -> None:
+def _serve_admin(app: FastAPI, site: AdminSite) -> None:
     """Pages and API for operators."""
     for pages in (
         SignInPages,
@@ -162,10 +159,10 @@ def _serve_admin(app: FastAPI, room: Room) -> None:
         AuditPages,
         MePages,
     ):
-        app.router.routes += pages(room).routes
+        app.router.routes += pages(site).routes
     for noun in (figures, conversations, bots, accounts, batches, endpoints, profiles, usage, attention, operators, tokens, audit, me):
-        app.include_router(noun.router(room))
-    for error in (Refused, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
+        app.include_router(noun.router(site))
+    for error in (Refused, NotAllowed, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)
     app.add_exception_handler(RequestValidationError, as_unfit)
 
@@ -173,7 +170,7 @@ def _serve_admin(app: FastAPI, room: Room) -> None:
         return JSONResponse(app.openapi())
 
     # Behind the sign-in: what can be done here is nobody else's business.
-    app.router.routes.append(Route("/openapi.json", room.api(describe), methods=["GET"]))
+    app.router.routes.append(Route("/openapi.json", site.api(describe), methods=["GET"]))
 
 
 async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:

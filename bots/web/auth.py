@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
 from bots.storage import operators
 from bots.storage.database import hot
-from bots.web.acting import Operator
 from bots.web.loopback import is_same_origin
 from bots.web.threads import Threads
 

@@ -17,13 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bots import metrics
+from bots.admin.acting import Operator
 from bots.domain import ChannelKind
 from bots.errors import StorageUnavailable
 from bots.storage import gauges
 from bots.storage.database import hot
 from bots.storage.gauges import Gauges
-from bots.web.acting import Operator
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _VERDICTS = {
     200: "stored",
@@ -113,17 +113,17 @@ class Work(Collector):
 class Metrics:
     """The web's /metrics."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
         #: Also for a port of its own.
-        self.work = Work(room.crossing)
+        self.work = Work(site.crossing)
         self._registry = metrics.gathered(self.work)
         # Numbers of the house are nobody else's business: a monitor brings an API token of the role viewer.
-        self.routes = [Route("/metrics", room.api(self.show), methods=["GET"])]
+        self.routes = [Route("/metrics", site.api(self.show), methods=["GET"])]
 
     async def show(self, _request: Request, _operator: Operator) -> Response:
         """Write all numbers down."""
-        body = await self._room.do(partial(metrics.text, self._registry))
+        body = await self._site.do(partial(metrics.text, self._registry))
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from bots.web.money import money
+from bots.admin.money import money
 
 HERE = Path(__file__).parent
 

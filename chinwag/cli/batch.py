@@ -15,12 +15,12 @@ from uuid import UUID
 import typer
 from sqlalchemy import Connection
 
+from bots.admin.money import money
 from bots.errors import NotFound
 from bots.storage import batch_results, batches, personas
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch
 from bots.storage.database import unit
-from bots.web.money import money
 from chinwag.cli import batch_progress
 from chinwag.cli.batch_progress import in_words
 from chinwag.cli.database import Ground, ground

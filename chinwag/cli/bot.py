@@ -11,12 +11,12 @@ from typing import Annotated
 
 import typer
 
+from bots.admin.bots import editor
+from bots.admin.money import money
 from bots.domain import Bot
 from bots.errors import Conflict, NotFound
 from bots.storage import audit, personas
 from bots.storage.database import open_engine
-from bots.web import editor
-from bots.web.money import money
 from chinwag.cli.database import Desk, desk, ground
 
 app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, texts, memory, versions.")

@@ -12,6 +12,8 @@ from uuid import UUID
 import typer
 from sqlalchemy import Connection, Engine
 
+from bots.admin.acting import Operator, command_line
+from bots.admin.deps import Deps
 from bots.crypto import Keyring
 from bots.errors import BotsError
 from bots.settings import Settings
@@ -61,3 +63,23 @@ def desk() -> Generator[Desk]:
     """One transaction as the web's role, refused as `ground` is."""
     with ground() as at, unit(at.engine) as connection:
         yield Desk(settings=at.settings, connection=connection, keyring=Keyring.from_settings(at.settings), tenant=at.tenant)
+
+
+@contextmanager
+def use_cases() -> Generator[tuple[Deps, Operator]]:
+    """What the use cases of `bots.admin` work with, and who acts. A refusal of ours ends the command with one line and exit code 2."""
+    try:
+        settings = Settings.from_env(environment(os.environ))
+        web = open_engine(settings.web_database_url, pool=2, name="cli")
+        crossing = open_engine(settings.crossing_database_url, pool=2, name="cli crossing")
+        try:
+            with unit(web) as connection:
+                tenant = tenants.default(connection)
+            deps = Deps(web=web, crossing=crossing, keyring=Keyring.from_settings(settings), settings=settings)
+            yield deps, command_line(tenant)
+        finally:
+            web.dispose()
+            crossing.dispose()
+    except BotsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error

@@ -17,10 +17,10 @@ import typer
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bots.admin.endpoints import presets
 from bots.errors import BotsError
 from bots.storage import endpoints
 from bots.storage.database import open_engine, unit
-from bots.web import presets
 from chinwag.cli.stop import own_ground
 from chinwag.local import engine, models, postgres, redis
 from chinwag.local.ground import Ground

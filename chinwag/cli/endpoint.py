@@ -12,11 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints import forms as endpoint_forms
+from bots.admin.endpoints import presets
+from bots.admin.endpoints import status as endpoint_words
+from bots.admin.endpoints.forms import PRICES, Unfit, Wish
+from bots.admin.money import money
 from bots.storage import endpoints
 from bots.storage.endpoints import EndpointRow
-from bots.web import endpoint_forms, endpoint_words, models, presets
-from bots.web.endpoint_forms import PRICES, Unfit, Wish
-from bots.web.money import money
 from chinwag.cli import endpoint_probe
 from chinwag.cli.database import desk
 from inference.catalog import Catalog, load

@@ -7,10 +7,11 @@ import time
 
 from rich.console import Console
 
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints import status as endpoint_words
 from bots.storage import personas
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow
-from bots.web import endpoint_words, models
 from chinwag.cli.database import ground
 
 _EVERY_S = 0.5

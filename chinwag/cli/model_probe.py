@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bots.web import endpoint_words
+from bots.admin.endpoints import status as endpoint_words
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
 from inference.types import Endpoint, Timeouts

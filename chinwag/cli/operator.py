@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from bots.admin import operators as acts
 from bots.domain import Role
 from bots.errors import Conflict
 from bots.storage import operators
-from bots.web import operators as acts
 from chinwag.cli.database import Desk, desk
 
 app = typer.Typer(no_args_is_help=True, help="Let people in to the admin pages: add, list, role, disable, link.")

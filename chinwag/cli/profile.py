@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from bots.web import models, tiers
-from bots.web.models import Profile
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints import tiers
+from bots.admin.endpoints.endpoints import Profile
 from chinwag.cli.database import desk
 
 app = typer.Typer(no_args_is_help=True, help="Show and arrange profiles: which endpoints answer, in which order.")

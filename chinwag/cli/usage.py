@@ -11,10 +11,10 @@ from typing import Annotated
 import msgspec
 import typer
 
+from bots.admin import usage
+from bots.admin.money import money
 from bots.storage.database import open_engine
 from bots.storage.usage import Month, Sum
-from bots.web import usage
-from bots.web.money import money
 from chinwag.cli.database import ground
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, expect
 
-from bots.web.money import money
+from bots.admin.money import money
 from tests.support.processes import until
 from tests.support.stack import Stack
 

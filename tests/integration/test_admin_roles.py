@@ -32,7 +32,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def rules(served: Stack) -> list[tuple[str, str, Role]]:
     app = create(Settings.from_env(served.env))
-    return list(app.state.room.rules)
+    return list(app.state.site.rules)
 
 
 def _filled(path: str) -> str:

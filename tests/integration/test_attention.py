@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from bots.admin.attention.troubles import Action, Attention
 from bots.crypto import Keyring
 from bots.domain import ChannelKind, DeliveryStatus, Outcome, Retry, Role
 from bots.errors import Conflict, NotFound
@@ -20,7 +21,6 @@ from bots.settings import Settings
 from bots.storage import accounts, attention
 from bots.storage.attention import TroubleKind
 from bots.storage.database import unit
-from bots.web.attention import Action, Attention
 from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.desk import Desk, a_message, a_phone, a_status

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
+from bots.admin.bots import editor
 from bots.domain import Bot, ChannelKind
 from bots.errors import Conflict, NotFound
 from bots.storage import accounts, personas, tenants
 from bots.storage.database import hot, unit
-from bots.web import editor
 from tests.support.batches import lines, submit
 from tests.support.desk import Desk
 

@@ -203,9 +203,9 @@ def test_an_account_made_without_ids_is_looked_at_once_they_are_added(served: St
 
 
 def test_a_public_address_without_https_is_told_where_the_platform_is_the_real_one(served: Stack) -> None:
+    from bots.admin.accounts.webhook import address
     from bots.domain import ChannelKind
     from bots.settings import Settings
-    from bots.web.account_hooks import address
 
     real = Settings(public_url="")
     asked = ("http://bots.example.com", "https://127.0.0.1:8443", "https://bots.internal", "https://bots.example.com")

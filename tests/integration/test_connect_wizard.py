@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bots.admin.accounts.checks import Offer, run
 from bots.domain import ChannelKind, Role
 from bots.settings import Settings
-from bots.web.account_checks import Offer, run
 from tests.support.cluster import Cluster
 from tests.support.operators import Seat
 from tests.support.processes import until

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bots.admin.figures import Numbers
 from bots.domain import Outcome, Retry, Role
 from bots.storage import figures
 from bots.storage.database import hot
 from bots.storage.figures import Figures, Span
 from bots.storage.turns import ModelCall
-from bots.web.figures import Numbers
 from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.desk import Desk, a_message, a_phone

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.web import endpoint_words
+from bots.admin.endpoints import status as endpoint_words
 from chinwag.cli import model
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe

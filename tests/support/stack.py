@@ -158,7 +158,7 @@ class Stack:
             phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN, **options
         )
 
-    def seat_page(self, channel: ChannelKind, name: str = "page", *, door: str = "page", **options: Any) -> Account:
+    def seat_page(self, channel: ChannelKind, name: str = "page", *, login_type: str = "page", **options: Any) -> Account:
         """Make a Messenger page's or an Instagram account's account, of the one bot, known to the fake platform with its options."""
         is_messenger, number = channel is ChannelKind.MESSENGER, self.one("select count(*) from accounts")
         external_id = f"{'2003004005006' if is_messenger else '178414005006'}{number:02d}"
@@ -177,16 +177,16 @@ class Stack:
                 channel=channel,
                 name=name,
                 external_id=external_id,
-                door=door,
-                parent_id=None if is_messenger or door == "login" else page_id,
+                login_type=login_type,
+                parent_id=None if is_messenger or login_type == "login" else page_id,
                 app_secret=secret,
                 verify_token=build.VERIFY_TOKEN,
                 access_token=token,
             )
-        ids = {} if door == "login" else {"page_id": page_id}
+        ids = {} if login_type == "login" else {"page_id": page_id}
         url = f"{self.web_url}/webhooks/{channel.value}/{name}"
         self.platform.serve_page(
-            channel=channel.value, account_id=external_id, url=url, app_secret=secret, access_token=token, door=door, **ids, **options
+            channel=channel.value, account_id=external_id, url=url, app_secret=secret, access_token=token, door=login_type, **ids, **options
         )
         return account
 

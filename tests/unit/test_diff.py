@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.web.diff import Piece, compare
+from bots.admin.bots.diff import Piece, compare
 
 _TEXTS = st.text(alphabet="ab \n.é", max_size=60)
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from bots.web.pictures import Series, bars, lines, nice_top, seconds, whole
+from bots.web.charts import Series, bars, lines, nice_top, seconds, whole
 
 
 def _root(drawn: str) -> ET.Element:

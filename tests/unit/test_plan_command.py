@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from bots.web.presets import presets
+from bots.admin.endpoints.presets import presets
 from chinwag.cli.model import app
 from inference.engines.reasons import option
 from inference.plan import Forced, Plan, Question

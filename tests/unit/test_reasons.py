@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from bots.admin.attention.reasons import explain
 from bots.web import marks
-from bots.web.reasons import explain
 
 
 @pytest.mark.parametrize("code", [190, 10, 131047, 131026, 131056, 130429, 368, 551])

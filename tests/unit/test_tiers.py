@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.web import tiers
-from bots.web.tiers import Tiers
+from bots.admin.endpoints import tiers
+from bots.admin.endpoints.tiers import Tiers
 
 _NAMES = "abcdef"
 _MOVES = (tiers.added, tiers.dropped, tiers.raised, tiers.lowered, tiers.joined)

@@ -10,12 +10,12 @@ from datetime import date
 
 import pytest
 
+from bots.admin.bots import editor
+from bots.admin.money import axis, money
+from bots.admin.usage import cells, days_of, month_of
 from bots.extract import commands
 from bots.storage.turns import ModelCall, TurnResult
 from bots.storage.usage import Line
-from bots.web import editor
-from bots.web.money import axis, money
-from bots.web.usage import cells, days_of, month_of
 from inference.types import Price, Usage
 from inference.usage import cost_of, per_thousand
 from workers import metrics

@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from bots import telemetry
 from bots.storage import talk
+from bots.web.chat.live import Live
 from bots.web.limits import Bucket, Full, Gate
-from bots.web.live import Live
 from bots.web.loopback import is_local, is_same_origin
 
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage import audit
 from bots.storage.database import hot
-from bots.web.acting import Operator
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _Word = Annotated[str | None, Query(min_length=1, max_length=80, pattern=r"^[^\x00]*$")]
 
@@ -31,10 +31,10 @@ class EntryView:
     detail: dict[str, Any] | None
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoint."""
     api = APIRouter(prefix="/api/v1/audit", tags=["audit"])
-    owner = room.may(Role.OWNER)
+    owner = site.may(Role.OWNER)
 
     @api.get("")
     async def newest(
@@ -48,10 +48,10 @@ def router(room: Room) -> APIRouter:
 
         def read() -> list[audit.Entry]:
             find = partial(audit.newest, tenant=operator.tenant_id, actor=actor, action=action, before=before, limit=limit)
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 return find(connection)
 
-        return [_view(entry) for entry in await room.do(read)]
+        return [_view(entry) for entry in await site.do(read)]
 
     return api
 

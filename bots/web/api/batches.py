@@ -15,14 +15,14 @@ from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage import batch_results, batches
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch, FailedItem
 from bots.storage.database import hot, unit
-from bots.web.acting import Operator
+from bots.web.admin_site import AdminSite
 from bots.web.limits import TooLarge, TooSlow
-from bots.web.room import Room
 
 #: Larger files come by `chinwag batch submit`, which has no such limit.
 _MOST_BYTES = 2 * 1024**3
@@ -68,10 +68,10 @@ class Removed:
     items: int
 
 
-def router(room: Room) -> APIRouter:  # noqa: C901 - endpoints side by side
+def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
     """Build the endpoints of batches."""
     api = APIRouter(prefix="/api/v1/batches", tags=["batches"])
-    viewer, acting, owner = room.may(Role.VIEWER), room.may(Role.OPERATOR), room.may(Role.OWNER)
+    viewer, acting, owner = site.may(Role.VIEWER), site.may(Role.OPERATOR), site.may(Role.OWNER)
 
     @api.post("", status_code=201, response_model=Started, openapi_extra=_BODY, responses=_BAD_LINES)
     async def submit(  # noqa: PLR0917 - parameters of a query
@@ -84,7 +84,7 @@ def router(room: Room) -> APIRouter:  # noqa: C901 - endpoints side by side
     ) -> Response:
         """Check a file of lines and start its batch."""
         new = NewBatch(tenant=operator.tenant_id, bot=bot, name=name, profile=profile, key=idempotency_key, actor=operator.name)
-        found = await take(room, request, new)
+        found = await take(site, request, new)
         if found.batch is None:
             return JSONResponse(refusal(found), status_code=422)
         started = {"id": str(found.batch), "total": found.total, "existing": found.existing}
@@ -99,76 +99,76 @@ def router(room: Room) -> APIRouter:  # noqa: C901 - endpoints side by side
         """Return the newest batches, or those made before a time."""
 
         def read() -> list[Batch]:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 return batches.newest(connection, tenant=operator.tenant_id, before=before, limit=limit)
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.get("/{batch}")
     async def one(batch: UUID, operator: Operator = viewer) -> Batch:
         """Return one batch: counts by state, rate, seconds left."""
 
         def read() -> Batch:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 return batches.get(connection, batch, tenant=operator.tenant_id)
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.get("/{batch}/failed")
     async def failed(batch: UUID, limit: _Limit = 100, operator: Operator = viewer) -> list[FailedItem]:
         """Return the first items that failed, with their reasons."""
 
         def read() -> list[FailedItem]:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 batches.get(connection, batch, tenant=operator.tenant_id)
                 return batches.failed_items(connection, batch, tenant=operator.tenant_id, limit=limit)
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.get("/{batch}/results", response_class=StreamingResponse)
     async def results(batch: UUID, operator: Operator = viewer) -> Response:
         """Stream the answers as JSONL in the order of the file; of a batch that runs those that are there."""
         await one(batch, operator)
         headers = {"Content-Disposition": f'attachment; filename="answers-{batch.hex[:8]}.jsonl"', "Cache-Control": "no-store"}
-        return StreamingResponse(_lines(room, operator.tenant_id, batch), media_type="application/jsonl", headers=headers)
+        return StreamingResponse(_lines(site, operator.tenant_id, batch), media_type="application/jsonl", headers=headers)
 
     def change(action: str, batch: UUID, operator: Operator) -> int:
-        return act(room, action, batch, operator)
+        return act(site, action, batch, operator)
 
     @api.post("/{batch}/pause")
     async def pause(batch: UUID, operator: Operator = acting) -> Batch:
         """Begin no further item; what runs ends."""
-        await room.do(partial(change, "pause", batch, operator))
+        await site.do(partial(change, "pause", batch, operator))
         return await one(batch, operator)
 
     @api.post("/{batch}/resume")
     async def resume(batch: UUID, operator: Operator = acting) -> Batch:
         """Go on after a pause."""
-        await room.do(partial(change, "resume", batch, operator))
+        await site.do(partial(change, "resume", batch, operator))
         return await one(batch, operator)
 
     @api.post("/{batch}/cancel")
     async def cancel(batch: UUID, operator: Operator = acting) -> Batch:
         """End a batch for good; answers that are there stay."""
-        await room.do(partial(change, "cancel", batch, operator))
+        await site.do(partial(change, "cancel", batch, operator))
         return await one(batch, operator)
 
     @api.post("/{batch}/retry")
     async def retry(batch: UUID, operator: Operator = acting) -> Retried:
         """Ask again what failed."""
-        return Retried(items=await room.do(partial(change, "retry", batch, operator)))
+        return Retried(items=await site.do(partial(change, "retry", batch, operator)))
 
     @api.delete("/{batch}")
     async def remove(batch: UUID, operator: Operator = owner) -> Removed:
         """Erase a batch that is over, with its questions and answers."""
-        return Removed(items=await room.do(partial(batches.remove, room.web, batch, tenant=operator.tenant_id, actor=operator.name)))
+        return Removed(items=await site.do(partial(batches.remove, site.web, batch, tenant=operator.tenant_id, actor=operator.name)))
 
     return api
 
 
-def act(room: Room, action: str, batch: UUID, operator: Operator) -> int:
+def act(site: AdminSite, action: str, batch: UUID, operator: Operator) -> int:
     """Do what an operator asks of a batch; of a retry returns how many items. Raises NotFound, Conflict."""
-    with unit(room.web) as connection:
+    with unit(site.web) as connection:
         tenant, actor = operator.tenant_id, operator.name
         match action:
             case "pause":
@@ -182,22 +182,22 @@ def act(room: Room, action: str, batch: UUID, operator: Operator) -> int:
         return 0
 
 
-async def take(room: Room, request: Request, new: NewBatch) -> Submitted:
+async def take(site: AdminSite, request: Request, new: NewBatch) -> Submitted:
     """Check a request's body as it comes and start its batch. Raises NotFound, Conflict, TooLarge, TooSlow."""
-    submission = await room.do(partial(Submission, room.web, new, line_bytes=room.settings.batch_line_bytes))
+    submission = await site.do(partial(Submission, site.web, new, line_bytes=site.settings.batch_line_bytes))
     is_done = False
     try:
         async for piece in _pieces(request):
-            await room.do(partial(submission.feed, piece))
+            await site.do(partial(submission.feed, piece))
             if submission.refused:
                 break
-        found = await room.do(submission.finish)
+        found = await site.do(submission.finish)
         is_done = True
         return found
     finally:
         if not is_done:
             # Also when the peer has left: nothing of a file that did not come whole is kept.
-            await asyncio.shield(room.do(submission.abandon))
+            await asyncio.shield(site.do(submission.abandon))
 
 
 def refusal(found: Submitted) -> dict[str, object]:
@@ -230,16 +230,16 @@ async def _pieces(request: Request) -> AsyncGenerator[bytes]:
         yield bytes(held)
 
 
-async def _lines(room: Room, tenant: UUID, batch: UUID) -> AsyncGenerator[str]:
+async def _lines(site: AdminSite, tenant: UUID, batch: UUID) -> AsyncGenerator[str]:
     after = 0
 
     def page() -> tuple[int, str]:
-        with hot(room.web) as connection:
+        with hot(site.web) as connection:
             rows = batches.ended_after(connection, batch, tenant=tenant, after=after)
         return (rows[-1].n if rows else after), "".join(batch_results.line(batch, row) for row in rows)
 
     while True:
-        after, text = await room.do(page)
+        after, text = await site.do(page)
         if not text:
             return
         yield text

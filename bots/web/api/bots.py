@@ -12,13 +12,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
+from bots.admin.bots import diff, editor
+from bots.admin.bots.trial import Trials, is_waiting
 from bots.domain import Bot, Role
 from bots.storage import personas
 from bots.storage.database import hot, unit
-from bots.web import diff, editor
-from bots.web.acting import Operator
-from bots.web.room import Room
-from bots.web.trial import Trials, is_waiting
+from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
 _MOST_VERSION = 2**31 - 1
@@ -178,21 +178,21 @@ class TalkView:
     lines: list[TalkLine]
 
 
-def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by side
+def router(site: AdminSite) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by side
     """Build the endpoints of bots."""
     api = APIRouter(prefix="/api/v1/bots", tags=["bots"])
-    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
-    trials = Trials(web=room.web, crossing=room.crossing, keyring=room.keyring, settings=room.settings)
+    viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
+    trials = Trials(web=site.web, crossing=site.crossing, keyring=site.keyring, settings=site.settings)
 
     @api.get("")
     async def list_bots(operator: Operator = viewer) -> list[BotLine]:
         """List all bots by name."""
 
         def read() -> list[personas.BotLine]:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 return personas.overview(connection, tenant=operator.tenant_id)
 
-        return [_line(line) for line in await room.do(read)]
+        return [_line(line) for line in await site.do(read)]
 
     @api.post("", status_code=201, responses=_MAY_CONFLICT)
     async def make_bot(body: NewBot, operator: Operator = acting) -> BotView:
@@ -215,38 +215,38 @@ def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by 
             )
             if body.fallback_text:
                 bot = replace(bot, fallback_text=body.fallback_text)
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 return _view(editor.make(connection, bot, actor=operator.name), 1)
 
-        return await room.do(make)
+        return await site.do(make)
 
     @api.get("/{bot}", responses=_MAY_MISS)
     async def get_bot(bot: UUID, operator: Operator = viewer) -> BotView:
         """Read one bot."""
 
         def read() -> BotView:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 newest = personas.versions(connection, tenant=operator.tenant_id, bot=bot, limit=1)[0].version
                 return _view(editor.wanted(connection, tenant=operator.tenant_id, bot=bot), newest)
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.patch("/{bot}", responses=_MAY_MISS | _MAY_CONFLICT)
     async def change_bot(bot: UUID, body: BotChange, operator: Operator = acting) -> BotView:
         """Change a bot. A changed persona is a draft: publish it. Everything else holds at once."""
 
         def change() -> BotView:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 wanted = _changed(editor.wanted(connection, tenant=operator.tenant_id, bot=bot), body)
                 saved = editor.save(connection, wanted, persona=body.persona, actor=operator.name, base=body.base_version)
                 return _view(saved.bot, saved.newest)
 
-        return await room.do(change)
+        return await site.do(change)
 
     @api.delete("/{bot}", status_code=204, responses=_MAY_MISS | _MAY_CONFLICT)
     async def remove_bot(bot: UUID, operator: Operator = acting) -> Response:
         """Remove a bot that no account and no batch uses."""
-        await room.do(partial(editor.remove, room.web, room.crossing, tenant=operator.tenant_id, bot=bot, actor=operator.name))
+        await site.do(partial(editor.remove, site.web, site.crossing, tenant=operator.tenant_id, bot=bot, actor=operator.name))
         return Response(status_code=204)
 
     @api.get("/{bot}/versions", responses=_MAY_MISS)
@@ -259,21 +259,21 @@ def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by 
         """List the versions of a persona, the newest first."""
 
         def read() -> list[VersionView]:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 found = personas.versions(connection, tenant=operator.tenant_id, bot=bot, before=before, limit=limit)
             return [_version(one) for one in found]
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.get("/{bot}/versions/{version}", responses=_MAY_MISS)
     async def get_version(bot: UUID, version: _Number, operator: Operator = viewer) -> VersionView:
         """Read one version."""
 
         def read() -> VersionView:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 return _version(personas.version(connection, tenant=operator.tenant_id, bot=bot, version=version))
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.get("/{bot}/diff", responses=_MAY_MISS)
     async def compare(
@@ -285,29 +285,29 @@ def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by 
         """Tell what changed between two versions."""
 
         def read() -> list[PieceView]:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 one = personas.version(connection, tenant=operator.tenant_id, bot=bot, version=old)
                 other = personas.version(connection, tenant=operator.tenant_id, bot=bot, version=new)
             return [PieceView(kind=piece.kind, text=piece.text) for piece in diff.compare(one.text, other.text)]
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.post("/{bot}/publish", responses=_MAY_MISS)
     async def publish(bot: UUID, body: ToPublish, operator: Operator = acting) -> BotView:
         """Let a version answer, a newer or an older one."""
 
         def go() -> BotView:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 found = editor.publish(connection, tenant=operator.tenant_id, bot=bot, version=body.version, actor=operator.name)
                 return _view(found, personas.versions(connection, tenant=operator.tenant_id, bot=bot, limit=1)[0].version)
 
-        return await room.do(go)
+        return await site.do(go)
 
     @api.post("/{bot}/try", status_code=202, responses=_MAY_MISS)
     async def say(bot: UUID, body: ToSay, operator: Operator = acting) -> Taken:
         """Say something to a version of the bot, over the console channel."""
         words = partial(trials.say, tenant=operator.tenant_id, operator=operator.id, bot=bot, version=body.version)
-        return Taken(version=await room.do(partial(words, thread=body.thread, key=body.key, words=body.text)))
+        return Taken(version=await site.do(partial(words, thread=body.thread, key=body.key, words=body.text)))
 
     @api.get("/{bot}/try", responses=_MAY_MISS)
     async def read_talk(
@@ -318,7 +318,7 @@ def router(room: Room) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by 
     ) -> TalkView:
         """Read your own talk with a version of the bot."""
         read = partial(trials.lines, tenant=operator.tenant_id, operator=operator.id, bot=bot, version=version, thread=thread)
-        found = await room.do(read)
+        found = await site.do(read)
         lines = [TalkLine(id=line.id, side=line.side, text=line.text, at=line.at, status=line.status) for line in found.lines]
         return TalkView(typing=found.is_typing, waiting=is_waiting(found), lines=lines)
 

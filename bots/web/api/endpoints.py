@@ -12,14 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
+from bots.admin.acting import Operator
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints import forms as endpoint_forms
+from bots.admin.endpoints import status as endpoint_words
+from bots.admin.endpoints.forms import MOST_KEY, MOST_MODEL, MOST_PRICE, MOST_URL, NAME, Unfit, Wish
 from bots.domain import Role
 from bots.storage import endpoints
 from bots.storage.database import hot, unit
 from bots.storage.endpoints import EndpointRow
-from bots.web import endpoint_forms, endpoint_words, models
-from bots.web.acting import Operator
-from bots.web.endpoint_forms import MOST_KEY, MOST_MODEL, MOST_PRICE, MOST_URL, NAME, Unfit, Wish
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such endpoint."}}
@@ -107,26 +109,26 @@ class EndpointView:
     warnings: list[str]
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of endpoints."""
     api = APIRouter(prefix="/api/v1/endpoints", tags=["endpoints"])
-    _look_and_connect(api, room)
-    _change(api, room)
+    _look_and_connect(api, site)
+    _change(api, site)
     return api
 
 
-def _look_and_connect(api: APIRouter, room: Room) -> None:
-    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
+def _look_and_connect(api: APIRouter, site: AdminSite) -> None:
+    viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
 
     @api.get("")
     async def list_endpoints(operator: Operator = viewer) -> list[EndpointView]:
         """List all endpoints, by name."""
 
         def read() -> list[EndpointView]:
-            with hot(room.web) as connection:
-                return [_view(room, row) for row in endpoints.list_all(connection, operator.tenant_id)]
+            with hot(site.web) as connection:
+                return [_view(site, row) for row in endpoints.list_all(connection, operator.tenant_id)]
 
-        return await room.do(read)
+        return await site.do(read)
 
     @api.post("", status_code=201, responses=_MAY_CONFLICT | _MAY_BE_UNFIT)
     async def add(body: NewEndpoint, operator: Operator = acting) -> EndpointView:
@@ -134,24 +136,24 @@ def _look_and_connect(api: APIRouter, room: Room) -> None:
 
         def go(connection: Connection) -> EndpointRow:
             wish = _wish(body, body.api_key or "")
-            endpoint_forms.admit(wish, room.catalog, today=_today())
-            return models.add(connection, room.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
+            endpoint_forms.admit(wish, site.catalog, today=_today())
+            return models.add(connection, site.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
 
-        return await _write(room, go)
+        return await _write(site, go)
 
     @api.get("/{name}", responses=_MAY_MISS)
     async def get_endpoint(name: str, operator: Operator = viewer) -> EndpointView:
         """Read one endpoint with what was measured of it."""
 
         def read() -> EndpointView:
-            with hot(room.web) as connection:
-                return _view(room, models.wanted(connection, tenant=operator.tenant_id, name=name))
+            with hot(site.web) as connection:
+                return _view(site, models.wanted(connection, tenant=operator.tenant_id, name=name))
 
-        return await room.do(read)
+        return await site.do(read)
 
 
-def _change(api: APIRouter, room: Room) -> None:
-    acting = room.may(Role.OPERATOR)
+def _change(api: APIRouter, site: AdminSite) -> None:
+    acting = site.may(Role.OPERATOR)
 
     @api.put("/{name}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
     async def change(name: str, body: Endpoint, operator: Operator = acting) -> EndpointView:
@@ -159,19 +161,19 @@ def _change(api: APIRouter, room: Room) -> None:
 
         def go(connection: Connection) -> EndpointRow:
             wish, today = _wish(body), _today()
-            return models.change(connection, wish, room.catalog, today=today, tenant=operator.tenant_id, name=name, actor=operator.name)
+            return models.change(connection, wish, site.catalog, today=today, tenant=operator.tenant_id, name=name, actor=operator.name)
 
-        return await _write(room, go)
+        return await _write(site, go)
 
     @api.put("/{name}/key", responses=_MAY_MISS | _MAY_BE_UNFIT)
     async def put_key(name: str, body: NewKey, operator: Operator = acting) -> EndpointView:
         """Replace the key, or take it away; a worker tries it within seconds."""
 
         def go(connection: Connection) -> EndpointRow:
-            models.set_key(connection, room.keyring, tenant=operator.tenant_id, name=name, api_key=body.api_key, actor=operator.name)
+            models.set_key(connection, site.keyring, tenant=operator.tenant_id, name=name, api_key=body.api_key, actor=operator.name)
             return models.wanted(connection, tenant=operator.tenant_id, name=name)
 
-        return await _write(room, go)
+        return await _write(site, go)
 
     @api.post("/{name}/probe", status_code=202, responses=_MAY_MISS)
     async def probe(name: str, operator: Operator = acting) -> EndpointView:
@@ -181,27 +183,27 @@ def _change(api: APIRouter, room: Room) -> None:
             models.probe(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
             return models.wanted(connection, tenant=operator.tenant_id, name=name)
 
-        return await _write(room, go)
+        return await _write(site, go)
 
     @api.delete("/{name}", status_code=204, responses=_MAY_MISS)
     async def remove(name: str, operator: Operator = acting) -> Response:
         """Remove an endpoint with its key, out of every profile too."""
 
         def go() -> None:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 models.remove(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
 
-        await room.do(go)
+        await site.do(go)
         return Response(status_code=204)
 
 
-async def _write(room: Room, work: Callable[[Connection], EndpointRow]) -> EndpointView:
+async def _write(site: AdminSite, work: Callable[[Connection], EndpointRow]) -> EndpointView:
     def go() -> EndpointView:
-        with unit(room.web) as connection:
-            return _view(room, work(connection))
+        with unit(site.web) as connection:
+            return _view(site, work(connection))
 
     try:
-        return await room.do(go)
+        return await site.do(go)
     except Unfit as error:
         return unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
 
@@ -221,7 +223,7 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _view(room: Room, row: EndpointRow) -> EndpointView:
+def _view(site: AdminSite, row: EndpointRow) -> EndpointView:
     traits = {key: row.traits.get(key) for key in TraitsView.__dataclass_fields__}
     return EndpointView(
         name=row.name,
@@ -237,5 +239,5 @@ def _view(room: Room, row: EndpointRow) -> EndpointView:
         probed_at=row.probed_at,
         traits=TraitsView(**traits),
         notes=list(row.notes),
-        warnings=endpoint_words.warnings(row, room.catalog, today=_today()),
+        warnings=endpoint_words.warnings(row, site.catalog, today=_today()),
     )

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from fastapi import APIRouter
 
+from bots.admin import figures
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage.figures import Figures, Span
-from bots.web.acting import Operator
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoint of the figures."""
     api = APIRouter(prefix="/api/v1/figures", tags=["figures"])
-    viewer = room.may(Role.VIEWER)
+    viewer = site.may(Role.VIEWER)
 
     @api.get("/{span}")
     async def read(span: Span, operator: Operator = viewer) -> Figures:
         """Messages, answers, time to answer, tokens and failures of a span; at most five seconds old."""
-        return await room.do(partial(room.numbers.read, operator.tenant_id, span))
+        return await site.run(figures.read, operator, span, cache=site.figures)
 
     return api

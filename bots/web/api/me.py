@@ -7,9 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from bots.admin.acting import Operator
 from bots.domain import Role
-from bots.web.acting import Operator
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,10 @@ class Me:
     by_token: bool
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoint."""
     api = APIRouter(prefix="/api/v1/me", tags=["me"])
-    viewer = room.may(Role.VIEWER)
+    viewer = site.may(Role.VIEWER)
 
     @api.get("")
     async def me(operator: Operator = viewer) -> Me:

@@ -12,12 +12,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection
 
+from bots.admin import operators as acts
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage import operators
 from bots.storage.database import unit
-from bots.web import operators as acts
-from bots.web.acting import Operator
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 T = TypeVar("T")
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=acts.MOST_NAME, pattern=acts.NAME)]
@@ -64,17 +64,17 @@ class Invitation:
     link: str
 
 
-def router(room: Room) -> APIRouter:  # noqa: C901 - endpoints side by side
+def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
     """Build the endpoints of operators."""
     api = APIRouter(prefix="/api/v1/operators", tags=["operators"])
-    owner = room.may(Role.OWNER)
+    owner = site.may(Role.OWNER)
 
     async def do(work: Callable[[Connection], T]) -> T:
         def go() -> T:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 return work(connection)
 
-        return await room.do(go)
+        return await site.do(go)
 
     @api.get("")
     async def list_operators(operator: Operator = owner) -> list[OperatorView]:

@@ -10,15 +10,16 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
+from bots.admin.bots import editor
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints.endpoints import Profile
+from bots.admin.endpoints.forms import Unfit
+from bots.admin.endpoints.tiers import Tiers
 from bots.domain import Role
 from bots.storage.database import unit
-from bots.web import editor, models
-from bots.web.acting import Operator
+from bots.web.admin_site import AdminSite
 from bots.web.api.endpoints import unfit
-from bots.web.endpoint_forms import Unfit
-from bots.web.models import Profile
-from bots.web.room import Room
-from bots.web.tiers import Tiers
 
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such profile or endpoint."}}
 _MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "Somebody else changed it at the same moment."}}
@@ -51,13 +52,13 @@ class ProfileView:
     mute: list[str]
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of profiles."""
     api = APIRouter(prefix="/api/v1/profiles", tags=["profiles"])
-    viewer, acting = room.may(Role.VIEWER), room.may(Role.OPERATOR)
+    viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
 
     def arrange(operator: Operator, profile: str, order: Tiers) -> ProfileView:
-        with unit(room.web) as connection:
+        with unit(site.web) as connection:
             models.arrange(connection, order, tenant=operator.tenant_id, profile=profile, actor=operator.name)
             return _view(models.look(connection, tenant=operator.tenant_id).profile(profile))
 
@@ -66,34 +67,34 @@ def router(room: Room) -> APIRouter:
         """List all profiles: those with endpoints, those that bots name, those that workers answer for."""
 
         def read() -> Sequence[Profile]:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 return models.look(connection, tenant=operator.tenant_id).profiles
 
-        return [_view(one) for one in await room.do(read)]
+        return [_view(one) for one in await site.do(read)]
 
     @api.get("/{profile}")
     async def get_profile(profile: _Named, operator: Operator = viewer) -> ProfileView:
         """Read one profile; of one that nobody described the worker's own model answers."""
 
         def read() -> Profile:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 return models.look(connection, tenant=operator.tenant_id).profile(profile)
 
-        return _view(await room.do(read))
+        return _view(await site.do(read))
 
     @api.put("/{profile}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
     async def put_profile(profile: _Named, body: Order, operator: Operator = acting) -> ProfileView:
         """Make a profile of these endpoints; workers go by it within seconds."""
         order = tuple(tuple(tier) for tier in body.tiers)
         try:
-            return await room.do(lambda: arrange(operator, profile, order))
+            return await site.do(lambda: arrange(operator, profile, order))
         except Unfit as error:
             return unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
 
     @api.delete("/{profile}", status_code=204)
     async def remove(profile: _Named, operator: Operator = acting) -> Response:
         """Take every endpoint out; the worker's own model answers then."""
-        await room.do(lambda: arrange(operator, profile, ()))
+        await site.do(lambda: arrange(operator, profile, ()))
         return Response(status_code=204)
 
     return api

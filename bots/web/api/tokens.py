@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin import operators as acts
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage.database import hot, unit
 from bots.storage.operators import ApiToken
-from bots.web import operators as acts
-from bots.web.acting import Operator, Refused
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite, Refused
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=acts.MOST_NAME, pattern=acts.NAME)]
 
@@ -54,13 +54,13 @@ class TokenView:
     revoked_at: datetime | None
 
 
-def router(room: Room) -> APIRouter:
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of API tokens."""
     api = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
-    viewer = room.may(Role.VIEWER)
+    viewer = site.may(Role.VIEWER)
 
     async def in_person(request: Request) -> Operator:
-        operator = await room.acting(request, Role.VIEWER)
+        operator = await site.acting(request, Role.VIEWER)
         if operator.by_token:
             raise Refused(403, "Tokens are made and revoked by somebody signed in, not by a token.")
         return operator
@@ -72,30 +72,30 @@ def router(room: Room) -> APIRouter:
         """List your own API tokens; an owner sees all."""
 
         def read() -> list[ApiToken]:
-            with hot(room.web) as connection:
+            with hot(site.web) as connection:
                 return acts.visible_tokens(connection, operator)
 
-        return [_view(one) for one in await room.do(read)]
+        return [_view(one) for one in await site.do(read)]
 
     @api.post("", status_code=201)
     async def make_token(body: NewToken, operator: Operator = seated) -> MadeToken:
         """Make an API token for yourself."""
 
         def make() -> str:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 return acts.make_token(connection, operator, name=body.name, role=body.role)
 
-        return MadeToken(token=await room.do(make), role=body.role)
+        return MadeToken(token=await site.do(make), role=body.role)
 
     @api.delete("/{token}", status_code=204, responses={404: {"description": "There is no such token."}})
     async def revoke_token(token: UUID, operator: Operator = seated) -> Response:
         """Revoke one of your tokens; an owner anybody's."""
 
         def revoke() -> None:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 acts.revoke_token(connection, operator, token)
 
-        await room.do(revoke)
+        await site.do(revoke)
         return Response(status_code=204)
 
     return api

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage import audit
 from bots.storage.database import hot
 from bots.web import marks
-from bots.web.acting import Operator
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _A_PAGE = 50
 
@@ -21,16 +21,16 @@ _A_PAGE = 50
 class AuditPages:
     """The endpoint of the page."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self.routes = [room.page("/admin/audit", self._list, role=Role.OWNER)]
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
+        self.routes = [site.page("/admin/audit", self._list, role=Role.OWNER)]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
         asked = {key: request.query_params.get(key, "").replace("\0", "").strip()[:80] for key in ("actor", "action")}
         before = marks.identity(request.query_params.get("before", ""))
 
         def read() -> list[audit.Entry]:
-            with hot(self._room.web) as connection:
+            with hot(self._site.web) as connection:
                 return audit.newest(
                     connection,
                     tenant=operator.tenant_id,
@@ -40,12 +40,12 @@ class AuditPages:
                     limit=_A_PAGE + 1,
                 )
 
-        entries = await self._room.do(read)
+        entries = await self._site.do(read)
         older = None
         if len(entries) > _A_PAGE:
             entries = entries[:_A_PAGE]
             older = "/admin/audit?" + urlencode({key: word for key, word in asked.items() if word} | {"before": str(entries[-1].id)})
-        return self._room.render(
+        return self._site.render(
             request, operator, "audit.html", entries=[(entry, _words(entry)) for entry in entries], values=asked, older=older, before=before
         )
 

@@ -10,15 +10,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints import forms as endpoint_forms
+from bots.admin.endpoints import presets
+from bots.admin.endpoints import status as endpoint_words
+from bots.admin.endpoints.endpoints import Shown
+from bots.admin.endpoints.forms import Unfit
 from bots.domain import Role
 from bots.errors import NameTaken
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow
-from bots.web import endpoint_forms, endpoint_words, models, presets
-from bots.web.acting import Operator
-from bots.web.endpoint_forms import Unfit
-from bots.web.models import Shown
-from bots.web.room import Room
+from bots.web.admin_site import AdminSite
 
 _MOST_TYPED = 2100
 
@@ -26,39 +29,39 @@ _MOST_TYPED = 2100
 class ModelPages:
     """The endpoints of the pages."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
         at = "/admin/models/endpoints/{name}"
         self.routes = [
-            room.page("/admin/models", self._list),
-            room.page("/admin/models/new", self._new, role=Role.OPERATOR),
-            room.post("/admin/models/new", self._add, role=Role.OPERATOR),
-            room.page(at, self._show),
-            room.post(at, self._change, role=Role.OPERATOR),
-            room.post(f"{at}/key", self._set_key, role=Role.OPERATOR),
-            room.post(f"{at}/probe", self._probe, role=Role.OPERATOR),
-            room.page(f"{at}/remove", self._ask_removal, role=Role.OPERATOR),
-            room.post(f"{at}/remove", self._remove, role=Role.OPERATOR),
+            site.page("/admin/models", self._list),
+            site.page("/admin/models/new", self._new, role=Role.OPERATOR),
+            site.post("/admin/models/new", self._add, role=Role.OPERATOR),
+            site.page(at, self._show),
+            site.post(at, self._change, role=Role.OPERATOR),
+            site.post(f"{at}/key", self._set_key, role=Role.OPERATOR),
+            site.post(f"{at}/probe", self._probe, role=Role.OPERATOR),
+            site.page(f"{at}/remove", self._ask_removal, role=Role.OPERATOR),
+            site.post(f"{at}/remove", self._remove, role=Role.OPERATOR),
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
-        shown = await self._room.do(partial(look, self._room, operator))
+        shown = await self._site.do(partial(look, self._site, operator))
         template = "models_part.html" if "part" in request.query_params else "models.html"
-        return self._room.render(request, operator, template, **about(self._room, shown), values={}, errors={})
+        return self._site.render(request, operator, template, **about(self._site, shown), values={}, errors={})
 
     async def _new(self, request: Request, operator: Operator) -> Response:
-        chosen = presets.preset(self._room.catalog, request.query_params.get("preset", ""))
+        chosen = presets.preset(self._site.catalog, request.query_params.get("preset", ""))
         return self._new_page(request, operator, chosen, _begun(chosen), {})
 
     def _new_page(
         self, request: Request, operator: Operator, chosen: presets.Preset | None, values: Mapping[str, str], errors: Mapping[str, str]
     ) -> Response:
-        catalog, today = self._room.catalog, _today()
+        catalog, today = self._site.catalog, _today()
         url, model = values.get("url", ""), values.get("model", "")
         leaves = bool(values.get("leaves_house"))
         over = presets.ended(catalog, model, today=today, url=url) if leaves else ""
         ending = presets.ending(catalog, model, today=today, url=url) if leaves and not over else ""
-        return self._room.render(
+        return self._site.render(
             request,
             operator,
             "endpoint_new.html",
@@ -73,36 +76,36 @@ class ModelPages:
         )
 
     async def _add(self, request: Request, operator: Operator) -> Response:
-        room, form = self._room, await self._room.form(request)
+        site, form = self._site, await self._site.form(request)
 
         def add() -> EndpointRow:
             wish = endpoint_forms.read(form)
-            endpoint_forms.admit(wish, room.catalog, today=_today())
-            with unit(room.web) as connection:
-                return models.add(connection, room.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
+            endpoint_forms.admit(wish, site.catalog, today=_today())
+            with unit(site.web) as connection:
+                return models.add(connection, site.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
 
         try:
-            row = await room.do(add)
+            row = await site.do(add)
         except Unfit as error:
             errors = error.errors
         except NameTaken as error:
             errors = {"name": str(error)}
         else:
-            return room.see_other(f"/admin/models/endpoints/{row.name}", flash="Connected. A worker measures it now.")
-        chosen = presets.preset(room.catalog, form.get("preset", ""))
+            return site.see_other(f"/admin/models/endpoints/{row.name}", flash="Connected. A worker measures it now.")
+        chosen = presets.preset(site.catalog, form.get("preset", ""))
         return self._new_page(request, operator, chosen, _typed(form), errors)
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         if "part" in request.query_params:
             shown, row = await self._read(request, operator)
-            return self._room.render(request, operator, "endpoint_part.html", row=row, **about(self._room, shown))
+            return self._site.render(request, operator, "endpoint_part.html", row=row, **about(self._site, shown))
         return await self._page(request, operator)
 
     async def _page(
         self, request: Request, operator: Operator, *, values: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
     ) -> Response:
         shown, row = await self._read(request, operator)
-        return self._room.render(
+        return self._site.render(
             request,
             operator,
             "endpoint.html",
@@ -110,92 +113,92 @@ class ModelPages:
             row=row,
             values=values or endpoint_forms.typed_of(row),
             errors=errors or {},
-            **about(self._room, shown),
+            **about(self._site, shown),
         )
 
     async def _read(self, request: Request, operator: Operator) -> tuple[Shown, EndpointRow]:
         name: str = request.path_params["name"]
 
         def read() -> tuple[Shown, EndpointRow]:
-            with unit(self._room.web) as connection:
+            with unit(self._site.web) as connection:
                 row = models.wanted(connection, tenant=operator.tenant_id, name=name)
                 return models.look(connection, tenant=operator.tenant_id), row
 
-        return await self._room.do(read)
+        return await self._site.do(read)
 
     async def _change(self, request: Request, operator: Operator) -> Response:
-        room, form, name = self._room, await self._room.form(request), request.path_params["name"]
+        site, form, name = self._site, await self._site.form(request), request.path_params["name"]
 
         def change() -> tuple[EndpointRow, EndpointRow]:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 before = models.wanted(connection, tenant=operator.tenant_id, name=name)
                 wish = endpoint_forms.read(form)
                 row = models.change(
-                    connection, wish, room.catalog, today=_today(), tenant=operator.tenant_id, name=name, actor=operator.name
+                    connection, wish, site.catalog, today=_today(), tenant=operator.tenant_id, name=name, actor=operator.name
                 )
                 return before, row
 
         try:
-            before, row = await room.do(change)
+            before, row = await site.do(change)
         except Unfit as error:
             return await self._page(request, operator, values=_typed(form), errors=error.errors)
         except NameTaken as error:
             return await self._page(request, operator, values=_typed(form), errors={"name": str(error)})
         lost = before.key is not None and row.key is None
         flash = "Saved. The address is on another server: its key was taken away, type it anew." if lost else "Saved."
-        return room.see_other(f"/admin/models/endpoints/{row.name}", flash=flash)
+        return site.see_other(f"/admin/models/endpoints/{row.name}", flash=flash)
 
     async def _set_key(self, request: Request, operator: Operator) -> Response:
-        room, form, name = self._room, await self._room.form(request), request.path_params["name"]
+        site, form, name = self._site, await self._site.form(request), request.path_params["name"]
         api_key = None if form.get("then") == "remove" else form.get("api_key", "")[:_MOST_TYPED]
 
         def put() -> None:
-            with unit(room.web) as connection:
-                models.set_key(connection, room.keyring, tenant=operator.tenant_id, name=name, api_key=api_key, actor=operator.name)
+            with unit(site.web) as connection:
+                models.set_key(connection, site.keyring, tenant=operator.tenant_id, name=name, api_key=api_key, actor=operator.name)
 
         try:
-            await room.do(put)
+            await site.do(put)
         except Unfit as error:
             return await self._page(request, operator, errors=error.errors)
         said = "The key is taken away." if api_key is None else "The key is replaced; a worker tries it now."
-        return room.see_other(f"/admin/models/endpoints/{name}", flash=said)
+        return site.see_other(f"/admin/models/endpoints/{name}", flash=said)
 
     async def _probe(self, request: Request, operator: Operator) -> Response:
-        room, name = self._room, request.path_params["name"]
+        site, name = self._site, request.path_params["name"]
 
         def ask() -> None:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 models.probe(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
 
-        await room.do(ask)
-        return room.see_other(f"/admin/models/endpoints/{name}", flash="A worker measures it now.")
+        await site.do(ask)
+        return site.see_other(f"/admin/models/endpoints/{name}", flash="A worker measures it now.")
 
     async def _ask_removal(self, request: Request, operator: Operator) -> Response:
         shown, row = await self._read(request, operator)
         using = [one for one in shown.profiles if one.name in row.profiles]
-        return self._room.render(request, operator, "endpoint_remove.html", row=row, using=using)
+        return self._site.render(request, operator, "endpoint_remove.html", row=row, using=using)
 
     async def _remove(self, request: Request, operator: Operator) -> Response:
-        room, name = self._room, request.path_params["name"]
+        site, name = self._site, request.path_params["name"]
 
         def remove() -> None:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 models.remove(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
 
-        await room.do(remove)
-        return room.see_other("/admin/models", flash=f"{name} is removed.")
+        await site.do(remove)
+        return site.see_other("/admin/models", flash=f"{name} is removed.")
 
 
-def look(room: Room, operator: Operator) -> Shown:
+def look(site: AdminSite, operator: Operator) -> Shown:
     """Read everything of an operator's tenant."""
-    with unit(room.web) as connection:
+    with unit(site.web) as connection:
         return models.look(connection, tenant=operator.tenant_id)
 
 
-def about(room: Room, shown: Shown) -> dict[str, Any]:
+def about(site: AdminSite, shown: Shown) -> dict[str, Any]:
     """What the templates say of endpoints and profiles."""
     today = _today()
-    warnings = {row.name: endpoint_words.warnings(row, room.catalog, today=today) for row in shown.endpoints}
+    warnings = {row.name: endpoint_words.warnings(row, site.catalog, today=today) for row in shown.endpoints}
     known: dict[str, list[str]] = {}
     for name, found in warnings.items():
         for words in found:

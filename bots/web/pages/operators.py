@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin import operators as acts
+from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.errors import Conflict
 from bots.storage import operators
 from bots.storage.database import unit
-from bots.web import operators as acts
-from bots.web.acting import Operator
+from bots.web.admin_site import AdminSite
 from bots.web.auth import is_https
-from bots.web.room import Room
 
 ROLES = (
     (Role.VIEWER.value, "viewer: reads everything"),
@@ -33,16 +33,16 @@ _DONE = {"disable": "{} is let in no more.", "enable": "{} may sign in again. To
 class OperatorPages:
     """The endpoints of the page."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
         one = "/admin/operators/{operator:uuid}"
         self.routes = [
-            room.page("/admin/operators", self._list, role=Role.OWNER),
-            room.post("/admin/operators", self._add, role=Role.OWNER),
-            room.post(f"{one}/role", self._change_role, role=Role.OWNER),
-            room.post(f"{one}/link", self._link, role=Role.OWNER),
-            *(room.post(f"{one}/{name}", partial(self._act, name), role=Role.OWNER) for name in _ACTS),
-            room.post("/admin/operators/tokens/{token:uuid}/revoke", self._revoke, role=Role.OWNER),
+            site.page("/admin/operators", self._list, role=Role.OWNER),
+            site.post("/admin/operators", self._add, role=Role.OWNER),
+            site.post(f"{one}/role", self._change_role, role=Role.OWNER),
+            site.post(f"{one}/link", self._link, role=Role.OWNER),
+            *(site.post(f"{one}/{name}", partial(self._act, name), role=Role.OWNER) for name in _ACTS),
+            site.post("/admin/operators/tokens/{token:uuid}/revoke", self._revoke, role=Role.OWNER),
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
@@ -59,16 +59,16 @@ class OperatorPages:
         **shown: Any,
     ) -> Response:
         def read() -> tuple[list[operators.Known], list[operators.ApiToken]]:
-            with unit(self._room.web) as connection:
+            with unit(self._site.web) as connection:
                 return operators.list_all(connection, tenant=operator.tenant_id), acts.visible_tokens(connection, operator)
 
-        found, tokens = await self._room.do(read)
+        found, tokens = await self._site.do(read)
         common = {"operators": found, "tokens": tokens, "roles": ROLES, "values": values or {"role": "viewer"}, "errors": errors or {}}
         extra = {"link": None, "link_for": None, "refusal": None} | shown
-        return self._room.render(request, operator, "operators.html", status=status, **common, **extra)
+        return self._site.render(request, operator, "operators.html", status=status, **common, **extra)
 
     async def _add(self, request: Request, operator: Operator) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         values = {"name": form.get("name", "").strip(), "role": form.get("role", "")}
         role = _role(values["role"])
         error = acts.name_error(values["name"])
@@ -98,7 +98,7 @@ class OperatorPages:
         return await self._page(request, operator, link=_address(request, token), link_for=found.name)
 
     async def _change_role(self, request: Request, operator: Operator) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         identity: UUID = request.path_params["operator"]
         role = _role(form.get("role", ""))
         if role is None:
@@ -128,19 +128,19 @@ class OperatorPages:
     async def _revoke(self, request: Request, operator: Operator) -> Response:
         token: UUID = request.path_params["token"]
         await self._write(lambda connection: acts.revoke_token(connection, operator, token))
-        return self._room.see_other("/admin/operators", flash="The token opens nothing any more.")
+        return self._site.see_other("/admin/operators", flash="The token opens nothing any more.")
 
     def _on(self, operator: Operator, changed: operators.Known, said: str) -> Response:
         """Go on where the operator may still be after the change."""
         is_owner_still = changed.id != operator.id or (changed.role is Role.OWNER and changed.disabled_at is None)
-        return self._room.see_other("/admin/operators" if is_owner_still else "/admin", flash=said)
+        return self._site.see_other("/admin/operators" if is_owner_still else "/admin", flash=said)
 
     async def _write(self, work: Callable[[Connection], Any]) -> Any:
         def write() -> Any:
-            with unit(self._room.web) as connection:
+            with unit(self._site.web) as connection:
                 return work(connection)
 
-        return await self._room.do(write)
+        return await self._site.do(write)
 
 
 def _role(word: str) -> Role | None:

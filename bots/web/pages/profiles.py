@@ -8,15 +8,16 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin.acting import Operator
+from bots.admin.endpoints import endpoints as models
+from bots.admin.endpoints import tiers
+from bots.admin.endpoints.endpoints import Profile
+from bots.admin.endpoints.tiers import Tiers
 from bots.domain import Role
 from bots.errors import Conflict, NotFound
 from bots.storage.database import unit
-from bots.web import models, tiers
-from bots.web.acting import Operator
-from bots.web.models import Profile
+from bots.web.admin_site import AdminSite
 from bots.web.pages.models import about, look
-from bots.web.room import Room
-from bots.web.tiers import Tiers
 
 #: What a button of the page does to the order: each is one endpoint's.
 _MOVES: Mapping[str, Callable[[Tiers, str], Tiers]] = {
@@ -31,42 +32,42 @@ _MOVES: Mapping[str, Callable[[Tiers, str], Tiers]] = {
 class ProfilePages:
     """The endpoints of the pages."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
         self.routes = [
-            room.page("/admin/models/profiles", self._find),
-            room.page("/admin/models/profiles/{profile}", self._show),
-            room.post("/admin/models/profiles/{profile}", self._arrange, role=Role.OPERATOR),
+            site.page("/admin/models/profiles", self._find),
+            site.page("/admin/models/profiles/{profile}", self._show),
+            site.post("/admin/models/profiles/{profile}", self._arrange, role=Role.OPERATOR),
         ]
 
     async def _find(self, request: Request, operator: Operator) -> Response:
         """Lead to a profile by its name, one that nobody described yet too."""
         name = request.query_params.get("name", "").strip()[:80]
-        shown = await self._room.do(partial(look, self._room, operator))
+        shown = await self._site.do(partial(look, self._site, operator))
         try:
-            return self._room.see_other(f"/admin/models/profiles/{shown.profile(name).name}")
+            return self._site.see_other(f"/admin/models/profiles/{shown.profile(name).name}")
         except NotFound:
             errors = {"name": "Small letters, digits, dots and dashes, as in default."}
-        values = about(self._room, shown) | {"values": {"name": name}, "errors": errors}
-        return self._room.render(request, operator, "models.html", status=422, **values)
+        values = about(self._site, shown) | {"values": {"name": name}, "errors": errors}
+        return self._site.render(request, operator, "models.html", status=422, **values)
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         return await self._page(request, operator)
 
     async def _page(self, request: Request, operator: Operator, *, refusal: str = "") -> Response:
-        shown = await self._room.do(partial(look, self._room, operator))
+        shown = await self._site.do(partial(look, self._site, operator))
         profile = shown.profile(request.path_params["profile"])
         inside = {name for tier in profile.order for name in tier}
         rest = [(row.name, f"{row.name}: {row.model}") for row in shown.endpoints if row.name not in inside]
-        values = about(self._room, shown) | {"profile": profile, "rest": rest, "refusal": refusal, "can": partial(_can, profile)}
-        return self._room.render(request, operator, "profile.html", status=409 if refusal else 200, **values)
+        values = about(self._site, shown) | {"profile": profile, "rest": rest, "refusal": refusal, "can": partial(_can, profile)}
+        return self._site.render(request, operator, "profile.html", status=409 if refusal else 200, **values)
 
     async def _arrange(self, request: Request, operator: Operator) -> Response:
-        room, form, name = self._room, await self._room.form(request), request.path_params["profile"]
+        site, form, name = self._site, await self._site.form(request), request.path_params["profile"]
         move, endpoint = _MOVES.get(form.get("do", "")), form.get("endpoint", "")
 
         def arrange() -> str:
-            with unit(room.web) as connection:
+            with unit(site.web) as connection:
                 before = models.look(connection, tenant=operator.tenant_id).profile(name)
                 if move is None:
                     raise NotFound("There is no such change of a profile.")
@@ -75,7 +76,7 @@ class ProfilePages:
                 return _told(before.order, after)
 
         try:
-            return room.see_other(f"/admin/models/profiles/{name}", flash=await room.do(arrange))
+            return site.see_other(f"/admin/models/profiles/{name}", flash=await site.do(arrange))
         except Conflict as error:
             return await self._page(request, operator, refusal=str(error))
 

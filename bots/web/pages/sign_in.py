@@ -12,17 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bots.admin.operators import name_error
 from bots.crypto import hash_password, password_matches
 from bots.domain import Role
 from bots.errors import BotsError
 from bots.storage import admin, audit, operators, tenants
 from bots.storage.database import hot, unit
-from bots.web.acting import Refused
+from bots.web.admin_site import AdminSite, Refused, status_of, why_of
 from bots.web.auth import cookie, let_in, let_out
 from bots.web.limits import Bucket, TooLarge, TooSlow
 from bots.web.loopback import is_same_origin
-from bots.web.operators import name_error
-from bots.web.room import Room, status_of, why_of
 
 log = structlog.get_logger()
 
@@ -36,8 +35,8 @@ _USED = "This link was used already, or is too old. `chinwag sign-in` prints a n
 class SignInPages:
     """Sign-in, sign-out and one-time links."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
         self._wrong_links = Bucket(tries=20, per_s=60.0)
         #: Wrong passwords by name and by address, so that neither many names nor many addresses help.
         self._wrong: OrderedDict[str, Bucket] = OrderedDict()
@@ -46,20 +45,20 @@ class SignInPages:
             Route("/admin/enter", self._guarded(self._enter), methods=["POST"]),
             Route("/admin/sign-in", self._guarded(self._ask), methods=["GET"]),
             Route("/admin/sign-in", self._guarded(self._sign_in), methods=["POST"]),
-            room.post("/admin/sign-out", self._sign_out, role=Role.VIEWER),
+            site.post("/admin/sign-out", self._sign_out, role=Role.VIEWER),
         ]
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
                 if request.method == "POST" and not is_same_origin(request):
-                    return self._room.closed(request, None, 403, "Another page sent this form.")
+                    return self._site.closed(request, None, 403, "Another page sent this form.")
                 return await handler(request)
             except (BotsError, TooLarge, TooSlow) as error:
                 status = status_of(error)
                 if status is None:
                     raise
-                return self._room.closed(request, None, status, why_of(error, status))
+                return self._site.closed(request, None, status, why_of(error, status))
 
         return answer
 
@@ -69,7 +68,7 @@ class SignInPages:
         return self._enter_page(request, token, found, values={"name": found["name"] or "owner"})
 
     async def _enter(self, request: Request) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         token = form.get("token", "")[:200]
         found = await self._living(token)
         errors: dict[str, str] = {}
@@ -80,11 +79,11 @@ class SignInPages:
                 errors["name"] = wrong
         if errors:
             return self._enter_page(request, token, found, values={"name": name}, errors=errors, status=422)
-        session = await self._room.do(partial(self._use, token, name=name, password=password if found["chooses"] else None))
+        session = await self._site.do(partial(self._use, token, name=name, password=password if found["chooses"] else None))
         if session is None:
-            return self._room.closed(request, None, 403, _USED)
+            return self._site.closed(request, None, 403, _USED)
         log.info("admin_entered")
-        answer = self._room.see_other("/admin")
+        answer = self._site.see_other("/admin")
         let_in(request, answer, session)
         return answer
 
@@ -92,7 +91,7 @@ class SignInPages:
         """What a living link opens. Raises Refused."""
         if self._wrong_links.is_empty:
             raise Refused(429, "Too many wrong links. Wait a minute.")
-        found = await self._room.do(partial(self._link, token))
+        found = await self._site.do(partial(self._link, token))
         if found is None:
             self._wrong_links.take()
             log.warning("admin_link_refused")
@@ -109,7 +108,7 @@ class SignInPages:
         errors: dict[str, str] | None = None,
         status: int = 200,
     ) -> Response:
-        return self._room.render(
+        return self._site.render(
             request,
             None,
             "enter.html",
@@ -122,10 +121,10 @@ class SignInPages:
         )
 
     async def _ask(self, request: Request) -> Response:
-        return self._room.render(request, None, "sign_in.html", values={"next": _inside(request.query_params.get("next", ""))}, errors={})
+        return self._site.render(request, None, "sign_in.html", values={"next": _inside(request.query_params.get("next", ""))}, errors={})
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await self._room.form(request)
+        form = await self._site.form(request)
         name, password = form.get("name", "").strip()[:80], form.get("password", "")[:LONGEST_PASSWORD]
         values = {"name": name, "next": _inside(form.get("next", ""))}
         address = request.client.host if request.client else ""
@@ -136,24 +135,24 @@ class SignInPages:
             buckets += [self._bucket(f"name:{name}|{address}", 10), self._bucket(f"name:{name}", 100)]
         if any(bucket.is_empty for bucket in buckets):
             errors = {"password": "Too many wrong tries. Wait five minutes."}
-            return self._room.render(request, None, "sign_in.html", status=429, values=values, errors=errors)
+            return self._site.render(request, None, "sign_in.html", status=429, values=values, errors=errors)
         # Counted before the slow check: tries sent all at once count, too.
         for bucket in buckets:
             bucket.take()
-        session = await self._room.do(partial(self._check, name, password))
+        session = await self._site.do(partial(self._check, name, password))
         if session is None:
             log.warning("sign_in_refused")
             errors = {"password": "Name and password do not belong together."}
-            return self._room.render(request, None, "sign_in.html", status=403, values=values, errors=errors)
+            return self._site.render(request, None, "sign_in.html", status=403, values=values, errors=errors)
         for bucket in buckets:
             bucket.give_back()
-        answer = self._room.see_other(values["next"] or "/admin")
+        answer = self._site.see_other(values["next"] or "/admin")
         let_in(request, answer, session)
         return answer
 
     async def _sign_out(self, request: Request, _operator: object) -> Response:
-        await self._room.do(partial(self._close, request.cookies.get(cookie(request), "")[:200]))
-        answer = self._room.see_other("/admin/sign-in")
+        await self._site.do(partial(self._close, request.cookies.get(cookie(request), "")[:200]))
+        answer = self._site.see_other("/admin/sign-in")
         let_out(request, answer)
         return answer
 
@@ -166,7 +165,7 @@ class SignInPages:
 
     def _link(self, token: str) -> dict[str, object] | None:
         """What a living link opens: whose name, and whether a password is to be chosen."""
-        with unit(self._room.web) as connection:
+        with unit(self._site.web) as connection:
             link = admin.look(connection, token)
             if link is None:
                 return None
@@ -182,7 +181,7 @@ class SignInPages:
 
     def _use(self, token: str, *, name: str, password: str | None) -> str | None:
         hashed = None if password is None else hash_password(password)
-        with unit(self._room.web) as connection:
+        with unit(self._site.web) as connection:
             link = admin.use(connection, token)
             if link is None:
                 return None
@@ -202,19 +201,19 @@ class SignInPages:
             return operators.open_session(connection, tenant=tenant, operator=known.id)
 
     def _check(self, name: str, password: str) -> str | None:
-        with unit(self._room.web) as connection:
+        with unit(self._site.web) as connection:
             tenant = tenants.default(connection)
             found = operators.password_hash(connection, tenant=tenant, name=name)
         if not password_matches(password, found[1] if found else None) or found is None:
             return None
-        with unit(self._room.web) as connection:
+        with unit(self._site.web) as connection:
             # A password that was changed meanwhile opens nothing.
             if operators.password_hash(connection, tenant=tenant, name=name) != found:
                 return None
             return operators.open_session(connection, tenant=tenant, operator=found[0])
 
     def _close(self, session: str) -> None:
-        with hot(self._room.web) as connection:
+        with hot(self._site.web) as connection:
             operators.close_session(connection, session)
 
 

@@ -9,28 +9,28 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin import usage
+from bots.admin.acting import Operator
+from bots.admin.money import axis, money
 from bots.storage.usage import Month
-from bots.web import usage
-from bots.web.acting import Operator
-from bots.web.money import axis, money
+from bots.web.admin_site import AdminSite
+from bots.web.charts import Format, Series, bars, whole
 from bots.web.pages.home import Picture
-from bots.web.pictures import Format, Series, bars, whole
-from bots.web.room import Room
 
 
 class UsagePages:
     """The endpoints of the page."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self.routes = [room.page("/admin/usage", self._show), room.page("/admin/usage.csv", self._file)]
+    def __init__(self, site: AdminSite) -> None:
+        self._site = site
+        self.routes = [site.page("/admin/usage", self._show), site.page("/admin/usage.csv", self._file)]
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         asked = usage.month_of(request.query_params.get("month", ""))
-        found = await self._room.do(partial(usage.read, self._room.crossing, operator.tenant_id, asked))
+        found = await self._site.do(partial(usage.read, self._site.crossing, operator.tenant_id, asked))
         month = found.month
         months = sorted({*found.months, month.first}, reverse=True)
-        return self._room.render(
+        return self._site.render(
             request,
             operator,
             "usage.html",
@@ -45,8 +45,8 @@ class UsagePages:
     async def _file(self, request: Request, operator: Operator) -> Response:
         asked = usage.month_of(request.query_params.get("month", ""))
         if asked is None:
-            asked = (await self._room.do(partial(usage.read, self._room.crossing, operator.tenant_id, None))).month.first
-        body = await self._room.do(partial(usage.as_csv, self._room.crossing, operator.tenant_id, asked))
+            asked = (await self._site.do(partial(usage.read, self._site.crossing, operator.tenant_id, None))).month.first
+        body = await self._site.do(partial(usage.as_csv, self._site.crossing, operator.tenant_id, asked))
         headers = {"Content-Disposition": f'attachment; filename="usage-{_word(asked)}.csv"', "Cache-Control": "no-store"}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -1,0 +1,32 @@
+"""Who acts: pages, API and commands hand the same operator to each use case, which checks what it must and writes the audit trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from bots.domain import Role
+from bots.errors import BotsError
+
+#: What the audit trail calls somebody at the command line of the server, who can do everything there anyway.
+_COMMAND_LINE = "cli"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Somebody signed in, by a session or by an API token."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    role: Role
+    by_token: bool = False
+
+
+class NotAllowed(BotsError):
+    """The operator may not do that."""
+
+
+def command_line(tenant: UUID) -> Operator:
+    """Return the operator that commands act as; it has no row of its own."""
+    return Operator(id=UUID(int=0), tenant_id=tenant, name=_COMMAND_LINE, role=Role.OWNER)

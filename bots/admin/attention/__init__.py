@@ -1,0 +1,1 @@
+"""What wants an operator's attention, and what can be done about it."""

@@ -1,0 +1,123 @@
+"""What a reason in the database means in plain English, how to fix it, and which button helps. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bots.channels import graph_codes
+
+_CODE = re.compile(r"(?:code|platform):(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A reason for people."""
+
+    message: str
+    fix: str
+    #: The button that helps: replay, resend, settle, dismiss or resume.
+    fits: str
+
+
+#: Whole reasons, by kind of trouble.
+_REASONS: dict[tuple[str, str], Reason] = {
+    ("send", "unknown"): Reason(
+        message="The platform never said whether it took the message, and one more try did not tell either.",
+        fix="If the person seems to have it, leave it as sent. Otherwise send it again; they may then get it twice.",
+        fits="settle",
+    ),
+    ("send", ""): Reason(
+        message="The platform has not said yet whether it took the message.",
+        fix="Wait: a status, or one more automatic try, will tell. Leave it as sent if you know that it arrived.",
+        fits="settle",
+    ),
+    ("send", "not_sent"): Reason(
+        message="The platform could not be reached for a day.", fix="When it is reachable again, send it again.", fits="resend"
+    ),
+    ("send", "rejected"): Reason(
+        message="The platform refused the message without saying why.", fix="Look at the message, then send it again.", fits="resend"
+    ),
+    ("send", "taken_over"): Reason(
+        message="A person took the conversation over before this message was sent.", fix="There is nothing to do.", fits="dismiss"
+    ),
+    ("envelope", "not_storable"): Reason(
+        message="The webhook was understood, but something in it cannot be stored.",
+        fix="Replay it after an update. Everything else in it was stored.",
+        fits="replay",
+    ),
+}
+
+
+def explain(kind: str, reason: str | None, *, state: str = "") -> Reason:
+    """Say what is behind a reason of this kind of trouble (envelope, send, turn or account)."""
+    given = reason or ""
+    found = _REASONS.get((kind, given)) if (kind != "send" or state != "failed" or given) else None
+    code = _CODE.fullmatch(given)
+    if found is None and code is not None:
+        found = _by_code(kind, int(code.group(1)))
+    return found or _by_kind(kind, given)
+
+
+def _by_code(kind: str, code: int) -> Reason:
+    known = graph_codes.about(code)
+    if known is None:
+        message, fix, fits = f"The platform refused this with code {code}.", "Look the code up in Meta's list of error codes.", "dismiss"
+    else:
+        message, fix, fits = known.message, known.fix, known.button
+    if kind == "account":
+        fits = "resume"
+    elif fits == "resume":
+        # The account itself is listed with that button; the message waits for one more try.
+        fits = "resend"
+    return Reason(message=f"{message} (code {code})", fix=fix, fits=fits)
+
+
+def _by_kind(kind: str, reason: str) -> Reason:
+    if kind == "envelope":
+        if "account that is not here" in reason:
+            return Reason(
+                message=f"It contains {reason}.",
+                fix="Connect that account with the same app, then replay. Dismiss it if the account is not yours.",
+                fits="replay",
+            )
+        return Reason(
+            message=f"Signed by the platform, but not understood: {reason or 'no reason was stored'}.",
+            fix="Replay it after an update, or dismiss it.",
+            fits="replay",
+        )
+    if kind == "turn":
+        name = reason.removeprefix("error:") or "unknown"
+        return Reason(
+            message=f"An error in Chinwag, five times in a row ({name}). The contact got no answer.",
+            fix="Replay answers the messages in a new turn. The log has the details of the error.",
+            fits="replay",
+        )
+    if kind == "budget":
+        return _by_budget(reason)
+    if kind == "account":
+        return Reason(
+            message=f"The account is parked: {reason or 'the platform refuses its token'}.",
+            fix="Fix what its page shows, then resume.",
+            fits="resume",
+        )
+    return Reason(
+        message="The platform refused the message for good.",
+        fix="Look at the message. Send it again once the cause is gone.",
+        fits="resend",
+    )
+
+
+def _by_budget(reason: str) -> Reason:
+    which, _, bot = reason.partition(":")
+    if which == "month":
+        return Reason(
+            message=f"The bot {bot} has used up its budget for this month (UTC). It says so to everybody who writes, and the model is not asked.",
+            fix="Raise its budget on the bot's page, or wait for next month.",
+            fits="dismiss",
+        )
+    return Reason(
+        message=f"A contact has used up what the bot {bot} may spend on one contact in a day (UTC), and was asked to come back tomorrow.",
+        fix="Raise the budget on the bot's page if it is too small. It starts anew each day.",
+        fits="dismiss",
+    )

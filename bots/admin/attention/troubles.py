@@ -1,0 +1,125 @@
+"""What needs an operator's attention, and what they can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from bots.admin.acting import Operator
+from bots.admin.attention.reasons import Reason, explain
+from bots.admin.attention.replay import replay_webhook
+from bots.admin.deps import Deps
+from bots.errors import Conflict
+from bots.storage import attention, audit
+from bots.storage.attention import Trouble, TroubleKind
+from bots.storage.database import hot, unit
+
+
+class Action(StrEnum):
+    """What can be done about a trouble."""
+
+    REPLAY = "replay"
+    RESEND = "resend"
+    SETTLE = "settle"
+    DISMISS = "dismiss"
+    RESUME = "resume"
+
+
+#: What each kind allows.
+ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
+    TroubleKind.ENVELOPE: (Action.REPLAY, Action.DISMISS),
+    TroubleKind.TURN: (Action.REPLAY, Action.DISMISS),
+    TroubleKind.SEND: (Action.RESEND, Action.SETTLE, Action.DISMISS),
+    TroubleKind.ACCOUNT: (Action.RESUME,),
+    TroubleKind.BUDGET: (Action.DISMISS,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A trouble with its reason and its buttons, the one that helps first."""
+
+    trouble: Trouble
+    reason: Reason
+    what: str
+    actions: tuple[Action, ...]
+
+
+def list_troubles(
+    deps: Deps,
+    operator: Operator,
+    *,
+    kind: TroubleKind | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[Trouble]:
+    """List what needs attention, the newest first."""
+    with hot(deps.crossing) as connection:
+        return attention.troubles(connection, tenant=operator.tenant_id, kind=kind, before=before, limit=limit)
+
+
+def count(deps: Deps, operator: Operator) -> dict[TroubleKind, int]:
+    """Count what needs attention, by kind."""
+    with hot(deps.crossing) as connection:
+        return attention.count(connection, tenant=operator.tenant_id)
+
+
+def act(deps: Deps, operator: Operator, kind: TroubleKind, id_: UUID, action: Action) -> None:
+    """Do what a button says. Raises NotFound, Conflict."""
+    if action not in ALLOWED[kind]:
+        raise Conflict(f"A trouble of the kind {kind.value} cannot be handled with {action.value}.")
+    if kind is TroubleKind.ENVELOPE and action is Action.REPLAY:
+        replay_webhook(deps, operator, id_)
+        return
+    with unit(deps.crossing) as connection:
+        _handler(connection, operator.tenant_id, kind, id_, action)()
+        audit.record(
+            connection,
+            tenant=operator.tenant_id,
+            actor=operator.name,
+            action=f"attention.{action.value}",
+            subject=f"{kind.value}:{id_}",
+        )
+
+
+def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID, action: Action) -> Callable[[], None]:
+    if action is Action.DISMISS:
+        return partial(attention.dismiss, connection, tenant=tenant, kind=kind, id_=id_)
+    if action is Action.RESEND:
+        return partial(attention.resend, connection, tenant=tenant, message=id_)
+    if action is Action.SETTLE:
+        return partial(attention.settle, connection, tenant=tenant, message=id_)
+    if action is Action.RESUME:
+        return partial(attention.resume, connection, tenant=tenant, account=id_)
+    return partial(attention.replay_turn, connection, tenant=tenant, turn=id_)
+
+
+def as_row(trouble: Trouble) -> Row:
+    """Explain a trouble and choose its buttons."""
+    reason = explain(trouble.kind.value, trouble.reason, state=trouble.state)
+    fits = Action(reason.fits)
+    allowed = ALLOWED[trouble.kind]
+    if fits not in allowed or (fits is Action.SETTLE and trouble.state != "unknown"):
+        fits = allowed[0]
+    rest = tuple(action for action in allowed if action is not fits and not (action is Action.SETTLE and trouble.state != "unknown"))
+    return Row(trouble=trouble, reason=reason, what=_what(trouble), actions=(fits, *rest))
+
+
+def _what(trouble: Trouble) -> str:
+    if trouble.kind is TroubleKind.ENVELOPE:
+        return f"webhook of {trouble.count:,} bytes" if trouble.count else "webhook whose body is no longer stored"
+    if trouble.kind is TroubleKind.SEND:
+        tries = f"{trouble.count} {'send' if trouble.count == 1 else 'sends'}"
+        again = f"; the next automatic try is at {trouble.due_at:%H:%M:%S} UTC" if trouble.due_at else ""
+        return f"message, {trouble.state} after {tries}{again}"
+    if trouble.kind is TroubleKind.TURN:
+        return f"turn, dead after {trouble.count} tries"
+    if trouble.kind is TroubleKind.BUDGET:
+        return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
+    return "account"

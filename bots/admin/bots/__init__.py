@@ -1,0 +1,1 @@
+"""Writing, trying and publishing bots."""

@@ -1,0 +1,1 @@
+"""Model endpoints and the profiles that put them in order."""

@@ -1,0 +1,165 @@
+"""What may be said of an endpoint: the same checks for pages, API and commands, each with words for the one who typed it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from bots.admin.endpoints import presets
+from bots.channels.graph import is_plain
+from bots.errors import BadSetting
+from bots.storage.endpoints import EndpointRow, Form
+from inference.catalog import Catalog
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
+MOST_URL, MOST_MODEL, MOST_KEY = 500, 200, 2000
+#: USD for a million tokens; above any that was ever asked.
+MOST_PRICE = 10_000.0
+PRICES = ("price_in", "price_cached", "price_out")
+_KEYS_WORDS = "Signs are in it that no key has; copy it again."
+
+
+class Unfit(BadSetting):
+    """What was said of an endpoint cannot be used; `errors` tells why, by field."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = dict(errors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """An endpoint to connect or to change, as somebody wants it."""
+
+    form: Form
+    api_key: str = field(default="", repr=False)
+    #: A hosted endpoint that asks for no key.
+    no_key: bool = False
+    #: Connect a model that the catalog says is switched off.
+    retired_ok: bool = False
+
+
+def checked(*, name: str, url: str, model: str, leaves_house: bool, prices: Mapping[str, float | None]) -> Form:
+    """Return a form of what can be. Raises Unfit."""
+    errors: dict[str, str] = {}
+    if not re.fullmatch(NAME, name):
+        errors["name"] = "Small letters, digits, dots and dashes, at most 40, as in `own-llama`."
+    if not model.strip() or len(model) > MOST_MODEL or not model.isprintable():
+        errors["model"] = "The model's name on that server, as its /v1/models lists it."
+    provider = presets.provider_at(url)
+    if len(url) > MOST_URL or not _is_address(url):
+        errors["url"] = "An address like https://host/v1, without a user, a password or a question mark."
+    elif provider and not leaves_house:
+        errors["leaves_house"] = f"That is {provider}'s address: what people write leaves the house on the way to it."
+    errors |= _price_errors(prices)
+    if errors:
+        raise Unfit(errors)
+    return Form(name=name, url=url, model=model, leaves_house=leaves_house, **prices)
+
+
+def read(typed: Mapping[str, str]) -> Wish:
+    """Read the form of a page. Raises Unfit with what is wrong, by field."""
+    values = {key: typed.get(key, "").strip() for key in ("name", "url", "model", "api_key", *PRICES)}
+    prices: dict[str, float | None] = {}
+    errors: dict[str, str] = {}
+    for key in PRICES:
+        try:
+            prices[key] = price(values[key])
+        except ValueError as error:
+            prices[key], errors[key] = None, str(error)
+    try:
+        form = checked(
+            name=values["name"],
+            url=values["url"],
+            model=values["model"],
+            leaves_house=bool(typed.get("leaves_house")),
+            prices=dict.fromkeys(PRICES) if errors else prices,
+        )
+    except Unfit as error:
+        raise Unfit(error.errors | errors) from error
+    if errors:
+        raise Unfit(errors)
+    return Wish(form=form, api_key=values["api_key"], no_key=bool(typed.get("no_key")), retired_ok=bool(typed.get("retired_ok")))
+
+
+def price(typed: str) -> float | None:
+    """Read a price in USD for a million tokens; None for nothing typed. Raises ValueError with what to type."""
+    plain = typed.strip().removeprefix("$").strip()
+    if not plain:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,9})?", plain, re.ASCII) or float(plain) > MOST_PRICE:
+        raise ValueError(f"US dollars for a million tokens, such as 0.10 or 2.50, at most {MOST_PRICE:,.0f}.")
+    return float(plain)
+
+
+def admit(wish: Wish, catalog: Catalog, *, today: date) -> None:
+    """Refuse a hosted endpoint without a key and a model that is switched off, unless they are wanted all the same. Raises Unfit."""
+    errors: dict[str, str] = {}
+    if wish.api_key and (not is_plain(wish.api_key) or len(wish.api_key) > MOST_KEY):
+        errors["api_key"] = _KEYS_WORDS
+    elif wish.form.leaves_house and not wish.api_key and not wish.no_key:
+        errors["api_key"] = "A hosted endpoint wants its API key; say so if this one asks for none."
+    errors |= _over(wish, catalog, today=today)
+    if errors:
+        raise Unfit(errors)
+
+
+def admit_change(wish: Wish, before: EndpointRow, after: EndpointRow, catalog: Catalog, *, today: date) -> None:
+    """Refuse what `admit` refuses, where it is the change that makes it so. Raises Unfit."""
+    errors: dict[str, str] = {}
+    if after.leaves_house and not before.leaves_house and after.key is None and not wish.no_key:
+        errors["leaves_house"] = "A hosted endpoint wants its API key: give it first, or say so if this one asks for none."
+    if any(getattr(before, name) != getattr(after, name) for name in ("url", "model", "leaves_house")):
+        errors |= _over(wish, catalog, today=today)
+    if errors:
+        raise Unfit(errors)
+
+
+def _over(wish: Wish, catalog: Catalog, *, today: date) -> dict[str, str]:
+    over = presets.ended(catalog, wish.form.model, today=today, url=wish.form.url) if wish.form.leaves_house else ""
+    return {"model": f"{over} It will not answer; say so if you want it all the same."} if over and not wish.retired_ok else {}
+
+
+def check_key(api_key: str) -> str:
+    """Return a new key as it is kept. Raises Unfit."""
+    key = api_key.strip()
+    if not is_plain(key) or len(key) > MOST_KEY:
+        raise Unfit({"api_key": _KEYS_WORDS if key else "A key is wanted."})
+    return key
+
+
+def typed_of(row: EndpointRow | Form) -> dict[str, str]:
+    """Return an endpoint's values as they are typed."""
+    prices = {key: typed_price(getattr(row, key)) for key in PRICES}
+    return {"name": row.name, "url": row.url, "model": row.model, "leaves_house": "on" if row.leaves_house else "", **prices}
+
+
+def typed_price(usd: float | None) -> str:
+    """Write a price as it is typed."""
+    if usd is None:
+        return ""
+    whole, _, parts = f"{usd:.9f}".partition(".")
+    return f"{whole}.{parts.rstrip('0'):0<2}"
+
+
+def _price_errors(prices: Mapping[str, float | None]) -> dict[str, str]:
+    errors = {
+        key: "US dollars for a million tokens, from 0." for key, usd in prices.items() if usd is not None and not 0 <= usd <= MOST_PRICE
+    }
+    if prices.get("price_in") is None and prices.get("price_out") is not None:
+        errors["price_in"] = "Tokens in have a price too; 0 where they are free."
+    if prices.get("price_out") is None and (prices.get("price_in") is not None or prices.get("price_cached") is not None):
+        errors["price_out"] = "Tokens out have a price too; 0 where they are free."
+    if prices.get("price_cached") is not None and prices.get("price_in") is None:
+        errors["price_in"] = "Tokens in have a price too; 0 where they are free."
+    return errors
+
+
+def _is_address(url: str) -> bool:
+    try:
+        Form(name="x", url=url, model="x")
+    except BadSetting:
+        return False
+    return True

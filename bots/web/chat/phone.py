@@ -1,0 +1,158 @@
+"""The contacts' side of the chat page: what a visitor writes as a contact enters the inbox like any webhook. Synchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from bots.channels.picture import Picture, shrink
+from bots.domain import (
+    Account,
+    ChannelKind,
+    DeliveryStatus,
+    EventKind,
+    Identity,
+    IdentityKind,
+    InboundEvent,
+    MediaReference,
+    StatusUpdate,
+)
+from bots.errors import StorageUnavailable
+from bots.settings import Settings
+from bots.storage import accounts, inbox, media, personas, talk
+from bots.storage.database import hot, unit
+from bots.storage.queues import reply_queue
+
+#: The account that the stack makes for the chat page.
+ACCOUNT = "console"
+
+
+class Phone:
+    """Writes and reads for the console's contacts."""
+
+    def __init__(self, *, web: Engine, crossing: Engine, settings: Settings) -> None:
+        self._web, self._crossing, self._settings = web, crossing, settings
+        self._known: tuple[Account, str] | None = None
+
+    def contacts(self) -> tuple[talk.TalkContact, ...]:
+        """List the contacts that have written."""
+        account = self._account()
+        with hot(self._crossing) as connection:
+            return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
+
+    def say(self, *, slug: str, key: str, text: str, name: str, picture: bytes = b"") -> None:
+        """Put a contact's text, and a picture, into the inbox, and watch the answer. Raises MediaError."""
+        small = shrink(picture) if picture else None
+        event_key = f"console:{slug}:{key}"
+        event = InboundEvent(
+            kind=EventKind.MESSAGE,
+            event_key=event_key,
+            account_external_id=self._account().external_id,
+            identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
+            contact_name=name or None,
+            # Postgres' text holds no NUL.
+            text=text.replace("\0", "") or None,
+            content_type="image" if small is not None else "text",
+            occurred_at=datetime.now(UTC),
+            reply_at_once=text.startswith("/"),
+            media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
+        )
+        contacts = self._accept([event], small)
+        if contacts:
+            with hot(self._crossing) as connection:
+                talk.watch_contact(connection, contacts[0])
+
+    def see(self, *, slug: str, statuses: Sequence[tuple[str, DeliveryStatus]]) -> None:
+        """Report messages of the bot as delivered or read."""
+        events = [
+            InboundEvent(
+                kind=EventKind.STATUS,
+                event_key=f"{external_id}:{status}",
+                account_external_id=self._account().external_id,
+                identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
+                content_type="status",
+                occurred_at=datetime.now(UTC),
+                status=StatusUpdate(external_id=external_id, status=status, correlation=external_id.removeprefix("console:")),
+            )
+            for external_id, status in statuses
+        ]
+        self._accept(events)
+
+    def talk(self, slug: str) -> tuple[UUID | None, talk.Talk]:
+        """Read a contact's talk; empty for a contact that has not written yet."""
+        account = self._account()
+        contact = self._contact(account, slug)
+        if contact is None:
+            return None, talk.Talk()
+        with unit(self._web, contact=contact) as connection:
+            return contact, talk.lines(connection, contact)
+
+    def picture(self, slug: str, picture: UUID) -> media.StoredPicture | None:
+        """Read a picture of this contact."""
+        contact = self._contact(self._account(), slug)
+        if contact is None:
+            return None
+        with unit(self._web, contact=contact) as connection:
+            return media.load(connection, [picture]).get(picture)
+
+    def story(self, slug: str, turn: UUID) -> talk.Story | None:
+        """Read what happened in a turn of this contact."""
+        account = self._account()
+        contact = self._contact(account, slug)
+        if contact is None:
+            return None
+        with unit(self._web, contact=contact) as connection:
+            return talk.what_happened(connection, turn)
+
+    def watch(self, conversations: Sequence[UUID]) -> None:
+        """Ask the workers for partial texts of these conversations."""
+        with hot(self._crossing) as connection:
+            talk.watch(connection, conversations)
+
+    def _contact(self, account: Account, slug: str) -> UUID | None:
+        with hot(self._crossing) as connection:
+            return talk.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
+
+    def _accept(self, events: Sequence[InboundEvent], picture: Picture | None = None) -> tuple[UUID, ...]:
+        account, queue = self._console()
+        accept = partial(
+            inbox.accept,
+            account=account,
+            events=events,
+            queue=queue,
+            debounce_s=self._settings.debounce_s,
+            debounce_cap_s=self._settings.debounce_cap_s,
+        )
+        if picture is None:
+            with hot(self._crossing) as connection:
+                return accept(connection)
+        # One transaction: the message must not be answered before its picture is there.
+        with unit(self._crossing) as connection:
+            contacts = accept(connection)
+            media.put(
+                connection,
+                account=account.id,
+                event_key=events[0].event_key,
+                media_type=picture.media_type,
+                width=picture.width,
+                height=picture.height,
+                data=picture.data,
+            )
+            return contacts
+
+    def _account(self) -> Account:
+        return self._console()[0]
+
+    def _console(self) -> tuple[Account, str]:
+        if self._known is None:
+            with hot(self._crossing) as connection:
+                account = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
+                bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
+            if account is None or bot is None:
+                raise StorageUnavailable("the console account is not there yet")
+            self._known = (account, reply_queue(bot.profile))
+        return self._known

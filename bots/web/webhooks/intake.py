@@ -1,0 +1,192 @@
+"""What happens to one signed webhook: account -> signature -> parse -> stored. Synchronous; one Postgres round trip.
+
+A verdict of STORED means that everything in the body is in Postgres, understood or quarantined.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from bots.channels.by_kind import PARSERS
+from bots.channels.signature import challenge, verify_meta
+from bots.crypto import Keyring
+from bots.domain import Account, ChannelKind, InboundEvent
+from bots.errors import CannotOpen, Forged, StorageUnavailable
+from bots.settings import Settings
+from bots.storage import accounts, inbox, personas, setup_notes
+from bots.storage.database import hot
+from bots.storage.queues import reply_queue
+from bots.web.webhooks.refusals import Refusals
+
+log = structlog.get_logger()
+
+#: An account's row is read again after this long: a new secret or a pause takes effect within 2 s.
+_CACHE_S = 2.0
+#: Names that do not exist are remembered too; guesses by strangers must not fill the memory.
+_CACHE_ROWS = 1024
+#: That webhooks arrive is noted once in this time: storing a webhook takes one round trip.
+_NOTE_S = 60.0
+#: What each platform calls the id that an event names its account by.
+_ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
+
+
+class Verdict(IntEnum):
+    """The answer to a webhook, as an HTTP status."""
+
+    STORED = 200
+    FORGED = 401
+    NO_ACCOUNT = 404
+    UNAVAILABLE = 503
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAccount:
+    """An account with its opened secrets."""
+
+    account: Account
+    #: Where this account's conversations wait: its bot's profile says so.
+    queue: str
+    app_secrets: tuple[str, ...] = field(default=(), repr=False)
+    verify_token: str | None = field(default=None, repr=False)
+
+
+class Intake:
+    """Accepts webhooks for one process."""
+
+    def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
+        self._known: dict[tuple[str, str, str], tuple[float, WebhookAccount | None]] = {}
+        self._noted: dict[UUID, float] = {}
+        self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
+
+    def find(self, channel: ChannelKind, name: str) -> WebhookAccount | None:
+        """Find a channel's account of this name; None when there is none. Raises StorageUnavailable."""
+        return self._cached(("name", channel, name), lambda connection: accounts.find(connection, channel=channel, name=name))
+
+    def shake_hands(self, channel: ChannelKind, name: str, query: Mapping[str, str]) -> tuple[WebhookAccount | None, str | None]:
+        """The account of this name, and what to answer to the platform's handshake. Raises StorageUnavailable."""
+        found = self.find(channel, name)
+        if found is None:
+            return None, None
+        answer = challenge(query, found.verify_token)
+        if answer is None:
+            self._refusals.handshake(found.account, query, found.verify_token)
+        else:
+            setup_notes.note_handshake(self._engine, found.account.id)
+        return found, answer
+
+    def take(self, channel: ChannelKind, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
+        """Check and store one webhook body of a channel's account `name`."""
+        found: WebhookAccount | None = None
+        try:
+            found = self.find(channel, name)
+            if found is None:
+                return Verdict.NO_ACCOUNT
+            verify_meta(headers, body, found.app_secrets)
+            self._store(found, headers, body)
+        except Forged:
+            log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
+            if found is not None:
+                # The next valid one is noted at once: it shows that the problem is fixed.
+                self._noted.pop(found.account.id, None)
+                self._refusals.webhook(found.account, headers, body, found.app_secrets)
+            return Verdict.FORGED
+        except StorageUnavailable:
+            log.warning("webhook_storage_unavailable", account=name)
+            return Verdict.UNAVAILABLE
+        self._note(found.account.id)
+        return Verdict.STORED
+
+    def _note(self, account: UUID) -> None:
+        """Note once a minute that webhooks arrive. The webhook itself is stored already: if this fails, nothing is lost."""
+        now = self._clock()
+        if now - self._noted.get(account, -_NOTE_S) < _NOTE_S:
+            return
+        self._noted[account] = now
+        try:
+            setup_notes.note_webhook(self._engine, account)
+        except StorageUnavailable:
+            log.warning("webhook_not_noted", account=str(account))
+
+    def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+        received = PARSERS[found.account.channel](body)
+        own, others = _sort(received.events, found.account)
+        reason = received.reason
+        batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
+        for external_id, events in others.items():
+            other = self._other_account(found.account.channel, external_id, headers, body)
+            if other is None:
+                reason = f"{len(events)} events of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
+            else:
+                batches.append((other, events, None))
+        if own or reason is not None or not batches:
+            batches.insert(0, (found, own, reason))
+        with hot(self._engine) as connection:
+            for owner, events, why in batches:
+                inbox.accept(
+                    connection,
+                    owner.account,
+                    events,
+                    queue=owner.queue,
+                    body=body,
+                    quarantine=why,
+                    debounce_s=self._settings.debounce_s,
+                    debounce_cap_s=self._settings.debounce_cap_s,
+                    hold_s=self._settings.human_hold_s,
+                )
+                log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
+
+    def _other_account(self, channel: ChannelKind, external_id: str, headers: Mapping[str, str], body: bytes) -> WebhookAccount | None:
+        """Find the account of another number or page for which this same signature is valid."""
+        found = self._cached(
+            ("external_id", channel, external_id),
+            lambda connection: accounts.find(connection, channel=channel, external_id=external_id),
+        )
+        if found is None:
+            return None
+        try:
+            verify_meta(headers, body, found.app_secrets)
+        except Forged:
+            return None
+        return found
+
+    def _cached(self, key: tuple[str, str, str], read: Callable[[Connection], Account | None]) -> WebhookAccount | None:
+        now = self._clock()
+        known = self._known.get(key)
+        if known is not None and now - known[0] < _CACHE_S:
+            return known[1]
+        with hot(self._engine) as connection:
+            account = read(connection)
+            bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
+        found = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile))
+        if len(self._known) >= _CACHE_ROWS:
+            self._known.clear()
+        self._known[key] = (now, found)
+        return found
+
+    def _opened(self, account: Account, queue: str) -> WebhookAccount:
+        try:
+            secrets = accounts.open_secrets(self._keyring, account)
+        except CannotOpen:
+            log.exception("account_secrets_do_not_open", account=account.name)
+            return WebhookAccount(account=account, queue=queue)
+        return WebhookAccount(account=account, queue=queue, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
+
+
+def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:
+    """Split a webhook's events into this account's own and those of others."""
+    own: list[InboundEvent] = []
+    others: dict[str, list[InboundEvent]] = {}
+    for event in events:
+        if event.account_external_id in (None, account.external_id):
+            own.append(event)
+        else:
+            others.setdefault(event.account_external_id or "", []).append(event)
+    return own, others
