@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 from fastapi import Depends
@@ -27,6 +28,7 @@ from bots.web.threads import Threads
 from bots.web.views import Views
 from inference.catalog import Catalog
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Handler = Callable[[Request, Operator], Awaitable[Response]]
 
@@ -135,6 +137,10 @@ class AdminSite:
     async def do(self, work: Callable[[], T]) -> T:
         """Run synchronous work beside the event loop."""
         return await self.threads.run(work)
+
+    async def run(self, use_case: Callable[Concatenate[Deps, Operator, P], T], operator: Operator, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a use case of `bots.admin` beside the event loop."""
+        return await self.threads.run(partial(use_case, self.deps, operator, *args, **kwargs))
 
     async def form(self, request: Request) -> dict[str, str]:
         """Read a form's fields; of a field that comes twice the last counts. Raises TooLarge, TooSlow."""
