@@ -123,8 +123,10 @@ class BotPages:
     async def _diff(self, request: Request, operator: Operator) -> Response:
         old, new = (_number(request.query_params.get(key, "")) for key in ("old", "new"))
         found = await self._site.run(versions.compare, operator, request.path_params["bot"], old=old, new=new)
-        shown = {"bot": found.bot, "versions": found.versions, "old": found.old, "new": found.new}
-        return self._site.render(request, operator, "bot_diff.html", **shown, pieces=await self._site.do(lambda: found.pieces))
+        pieces = await self._site.do(lambda: found.pieces)
+        return self._site.render(
+            request, operator, "bot_diff.html", bot=found.bot, versions=found.versions, old=found.old, new=found.new, pieces=pieces
+        )
 
     async def _publish(self, request: Request, operator: Operator) -> Response:
         form = await self._site.form(request)
