@@ -210,7 +210,7 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
 
     assert (code, json_code) == (0, 0)
     # In the words of the endpoint's page.
-    assert "Roles                Its template knows no system role: the persona is told in the first message. It takes user" in said
+    assert "Roles                Its chat template has no system role: the persona goes into the first message. User and" in said
     assert "- its template has no system role" in said
     assert json.loads(as_json)["traits"]["roles_alternate"] is True
 
