@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -27,8 +28,8 @@ from bots.web.threads import Threads
 from bots.web.views import Views
 from inference.catalog import Catalog
 
-T = TypeVar("T")
 P = ParamSpec("P")
+T = TypeVar("T")
 Handler = Callable[[Request, Operator], Awaitable[Response]]
 
 _FORM_LIMIT = 256 * 1024
@@ -137,9 +138,9 @@ class AdminSite:
         """Run synchronous work beside the event loop."""
         return await self.threads.run(work)
 
-    async def run(self, use_case: Callable[Concatenate[Deps, Operator, P], T], operator: Operator, *args: P.args, **values: P.kwargs) -> T:
-        """Run a use case for this operator, beside the event loop."""
-        return await self.threads.run(lambda: use_case(self.deps, operator, *args, **values))
+    async def run(self, use_case: Callable[Concatenate[Deps, Operator, P], T], operator: Operator, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a use case of `bots.admin` beside the event loop."""
+        return await self.threads.run(partial(use_case, self.deps, operator, *args, **kwargs))
 
     async def form(self, request: Request) -> dict[str, str]:
         """Read a form's fields; of a field that comes twice the last counts. Raises TooLarge, TooSlow."""
