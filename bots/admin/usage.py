@@ -1,4 +1,4 @@
-"""What pages, API and commands say of tokens and money. Synchronous reads, and a month's form in addresses."""
+"""Tokens and money of a month: read for pages, API and commands, and written as CSV."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from uuid import UUID
 
-from sqlalchemy import Engine
-
+from bots.admin.acting import Operator
+from bots.admin.deps import Deps
 from bots.storage import usage
 from bots.storage.database import hot
 from bots.storage.usage import DaySum, Line, Month, Sum
 
-#: A month as it stands in addresses: 2026-11.
+#: A month as it is written in addresses: 2026-11.
 MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 _COLUMNS = ("day", "bot", "kind", "endpoint", "model", "calls", "tokens_in", "tokens_cached", "tokens_out", "cost_usd")
-#: A spreadsheet takes words that begin like this for a formula.
+#: A spreadsheet takes a text that begins like this for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A month and the months that there are."""
+class Usage:
+    """A month's usage, and the months that there are."""
 
     month: Month
     months: tuple[date, ...]
 
 
-def month_of(word: str) -> date | None:
-    """Read a month's first day; None for anything else."""
-    return date.fromisoformat(f"{word}-01") if re.fullmatch(MONTH.removeprefix("^").removesuffix("$"), word, re.ASCII) else None
+def month_of(typed: str) -> date | None:
+    """Return the first day of a month written like 2026-11; None for anything else."""
+    return date.fromisoformat(f"{typed}-01") if re.fullmatch(MONTH.removeprefix("^").removesuffix("$"), typed, re.ASCII) else None
 
 
-def read(crossing: Engine, tenant: UUID, first: date | None) -> Shown:
-    """Read a month, the current one where none is named. Raises StorageUnavailable."""
-    with hot(crossing) as connection:
+def read(deps: Deps, operator: Operator, first: date | None = None) -> Usage:
+    """Read a month, the current one unless another is named. Raises StorageUnavailable."""
+    tenant = operator.tenant_id
+    with hot(deps.crossing) as connection:
         months = usage.months(connection, tenant=tenant)
-        return Shown(month=usage.month(connection, tenant=tenant, first=first or months[0]), months=tuple(months))
+        return Usage(month=usage.month(connection, tenant=tenant, first=first or months[0]), months=tuple(months))
 
 
-def as_csv(crossing: Engine, tenant: UUID, first: date) -> str:
+def as_csv(deps: Deps, operator: Operator, first: date) -> str:
     """Write all sums of a month as CSV. Raises StorageUnavailable."""
-    with hot(crossing) as connection:
-        lines = usage.lines(connection, tenant=tenant, first=first)
+    with hot(deps.crossing) as connection:
+        lines = usage.lines(connection, tenant=operator.tenant_id, first=first)
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
@@ -61,7 +61,7 @@ def days_of(first: date) -> list[date]:
 
 
 def by_day(days: Sequence[DaySum]) -> Mapping[date, Sum]:
-    """Add up what there is of each day; of a day that is not there: nothing."""
+    """Add up each day; a day without usage counts as zero."""
     found: defaultdict[date, Sum] = defaultdict(Sum)
     for one in days:
         known = found[one.day]
@@ -76,6 +76,6 @@ def by_day(days: Sequence[DaySum]) -> Mapping[date, Sum]:
 
 
 def cells(line: Line) -> tuple[object, ...]:
-    """Write a line's cells; no word of them is taken for a formula."""
-    words = [f"'{word}" if word.startswith(_FORMULA) else word for word in (line.bot, line.kind, line.endpoint, line.model)]
-    return (line.day.isoformat(), *words, line.calls, line.tokens_in, line.tokens_cached, line.tokens_out, f"{line.cost:.9f}")
+    """Write a line's cells so that no spreadsheet takes one for a formula."""
+    names = [f"'{name}" if name.startswith(_FORMULA) else name for name in (line.bot, line.kind, line.endpoint, line.model)]
+    return (line.day.isoformat(), *names, line.calls, line.tokens_in, line.tokens_cached, line.tokens_out, f"{line.cost:.9f}")

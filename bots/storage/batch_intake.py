@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from bots.batch_lines import BadLine, Line, LineReader
 from bots.errors import Conflict, NotFound
-from bots.storage import audit, batches
+from bots.storage import batches
 from bots.storage.database import unit
 from bots.storage.placing import batch_queue
 
@@ -58,7 +58,7 @@ class Submission:
 
     def __init__(self, engine: Engine, new: NewBatch, *, line_bytes: int) -> None:
         """Begin a batch. Raises NotFound for an unknown bot, Conflict while the key's batch is being checked by somebody else."""
-        self._engine, self._new = engine, new
+        self._engine, self.new = engine, new
         self._reader = LineReader(line_bytes=line_bytes)
         self._waiting: list[Line] = []
         self._chars = 0
@@ -80,36 +80,34 @@ class Submission:
                 if self.refused:
                     return
 
-    def finish(self) -> Submitted:
-        """Start the batch when every line was good; else remove it and say why. Raises Conflict when the key belongs to another file."""
+    def check(self) -> Submitted | None:
+        """Take the file's end. None: every line was good, and the batch can start; else what came of it.
+
+        Raises Conflict when the key belongs to another file.
+        """
         if self._before is not None:
             return self._compared(self._before)
         if not self.refused:
             for line in self._reader.end():
                 self._take(line)
             self._flush()
-        if self.bad_count:
-            self.abandon()
-            ordered = sorted(self.bad, key=lambda line: line.n)
-            return Submitted(batch=None, total=self.good, bad=tuple(ordered), bad_count=self.bad_count)
-        with unit(self._engine) as connection:
-            started = connection.execute(
-                text(
-                    "update batches set state = 'running', started_at = now(), total = :total, file_sha256 = :sha"
-                    " where tenant_id = :tenant and id = :batch and state = 'checking' and touched_at > '-infinity' returning id"
-                ),
-                self._values(total=self.good, sha=self._reader.sha256),
-            ).scalar()
-            if started is None:
-                raise Conflict(_REPLACED)
-            audit.record(
-                connection,
-                tenant=self._new.tenant,
-                actor=self._new.actor,
-                action="batch.submit",
-                subject=f"batch:{self._batch}",
-                detail={"name": self._new.name, "bot": self._new.bot, "total": self.good},
-            )
+        if not self.bad_count:
+            return None
+        self.abandon()
+        ordered = sorted(self.bad, key=lambda line: line.n)
+        return Submitted(batch=None, total=self.good, bad=tuple(ordered), bad_count=self.bad_count)
+
+    def start(self, connection: Connection) -> Submitted:
+        """Start the batch of a file that was checked. Raises Conflict when somebody else took the key over meanwhile."""
+        started = connection.execute(
+            text(
+                "update batches set state = 'running', started_at = now(), total = :total, file_sha256 = :sha"
+                " where tenant_id = :tenant and id = :batch and state = 'checking' and touched_at > '-infinity' returning id"
+            ),
+            self._values(total=self.good, sha=self._reader.sha256),
+        ).scalar()
+        if started is None:
+            raise Conflict(_REPLACED)
         return Submitted(batch=self._batch, total=self.good)
 
     def abandon(self) -> None:
@@ -129,7 +127,7 @@ class Submission:
         raise Conflict("A file with this idempotency key is being checked right now.")
 
     def _make_or_find(self, connection: Connection) -> tuple[UUID, bytes | None, bool]:
-        new = self._new
+        new = self.new
         bot = connection.execute(
             text("select id, profile from bots where tenant_id = :tenant and name = :bot"), {"tenant": new.tenant, "bot": new.bot}
         ).one_or_none()
@@ -227,7 +225,7 @@ class Submission:
             self._complain(BadLine(n=line.n, reason=f"custom_id is the same as in line {first[line.custom_id]}"))
 
     def _remove(self, batch: UUID) -> None:
-        values = {"tenant": self._new.tenant, "gone": batch}
+        values = {"tenant": self.new.tenant, "gone": batch}
         with unit(self._engine) as connection:
             # From now on whoever still fills it finds it gone, and its key is free.
             is_ours = connection.execute(
@@ -242,9 +240,9 @@ class Submission:
         items = 1
         while items:
             with unit(self._engine) as connection:
-                items = batches.clear_slice(connection, batch, tenant=self._new.tenant)
+                items = batches.clear_slice(connection, batch, tenant=self.new.tenant)
         with unit(self._engine) as connection:
             connection.execute(text("delete from batches where tenant_id = :tenant and id = :gone and state = 'checking'"), values)
 
     def _values(self, **more: Any) -> dict[str, Any]:
-        return {"tenant": self._new.tenant, "batch": self._batch} | more
+        return {"tenant": self.new.tenant, "batch": self._batch} | more

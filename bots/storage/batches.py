@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from bots.errors import Conflict, NotFound
-from bots.storage import audit
-from bots.storage.database import unit
 
 #: The stretch in which the rate is counted, in seconds.
 _RATE_S = 30
@@ -183,40 +181,30 @@ def ended_after(connection: Connection, batch: UUID, *, tenant: UUID, after: int
     return [Row(**row) for row in rows.mappings()]
 
 
-def pause(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
-    """Let no further item begin; what runs ends. Raises NotFound, Conflict."""
-    _change(connection, batch, tenant=tenant, actor=actor, action="pause", to="paused", since=("running",))
+def pause(connection: Connection, batch: UUID, *, tenant: UUID) -> bool:
+    """Let no further item begin; what runs ends. False: it is so already. Raises NotFound, Conflict."""
+    return _change(connection, batch, tenant=tenant, to="paused", since=("running",))
 
 
-def resume(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
-    """Go on after a pause. Raises NotFound, Conflict."""
-    _change(connection, batch, tenant=tenant, actor=actor, action="resume", to="running", since=("paused",))
+def resume(connection: Connection, batch: UUID, *, tenant: UUID) -> bool:
+    """Go on after a pause. False: it is so already. Raises NotFound, Conflict."""
+    return _change(connection, batch, tenant=tenant, to="running", since=("paused",))
 
 
-def cancel(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> None:
-    """End a batch for good: what waits is cancelled, what runs is dropped. Raises NotFound, Conflict."""
-    _change(connection, batch, tenant=tenant, actor=actor, action="cancel", to="cancelled", since=("running", "paused"))
+def cancel(connection: Connection, batch: UUID, *, tenant: UUID) -> bool:
+    """End a batch for good: what waits is cancelled, what runs is dropped. False: it is so already. Raises NotFound, Conflict."""
+    return _change(connection, batch, tenant=tenant, to="cancelled", since=("running", "paused"))
 
 
-def remove(engine: Engine, batch: UUID, *, tenant: UUID, actor: str) -> int:
-    """Erase a batch that is over, questions and answers, and return how many items that were. Raises NotFound, Conflict.
-
-    By slices, each its own transaction: a batch may have millions of items. Broken off, it can be begun again.
-    """
-    items = 0
-    while True:
-        with unit(engine) as connection:
-            state = _locked(connection, batch, tenant=tenant)
-            if state not in {"done", "cancelled"}:
-                raise Conflict(f"A batch that is {state} cannot be removed: cancel it first.")
-            slice_ = clear_slice(connection, batch, tenant=tenant)
-            items += slice_
-            if slice_:
-                continue
-            connection.execute(text("delete from batches where tenant_id = :tenant and id = :batch"), {"tenant": tenant, "batch": batch})
-            detail = {"items": items}
-            audit.record(connection, tenant=tenant, actor=actor, action="batch.remove", subject=f"batch:{batch}", detail=detail)
-            return items
+def remove_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
+    """Erase some items of a batch that is over, or, of one without items, the batch; returns how many items. Raises NotFound, Conflict."""
+    state = _locked(connection, batch, tenant=tenant)
+    if state not in {"done", "cancelled"}:
+        raise Conflict(f"A batch that is {state} cannot be removed: cancel it first.")
+    items = clear_slice(connection, batch, tenant=tenant)
+    if not items:
+        connection.execute(text("delete from batches where tenant_id = :tenant and id = :batch"), {"tenant": tenant, "batch": batch})
+    return items
 
 
 def clear_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
@@ -230,7 +218,7 @@ def clear_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
     ).rowcount
 
 
-def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID, actor: str) -> int:
+def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
     """Ask again what failed, and return how many items that are. Raises NotFound, Conflict."""
     state = _locked(connection, batch, tenant=tenant)
     if state not in {"running", "paused", "done"}:
@@ -253,15 +241,13 @@ def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID, actor: st
         ),
         {"tenant": tenant, "batch": batch},
     )
-    audit.record(connection, tenant=tenant, actor=actor, action="batch.retry", subject=f"batch:{batch}", detail={"items": count})
     return count
 
 
-def _change(connection: Connection, batch: UUID, *, tenant: UUID, actor: str, action: str, to: str, since: tuple[str, ...]) -> None:
+def _change(connection: Connection, batch: UUID, *, tenant: UUID, to: str, since: tuple[str, ...]) -> bool:
     state = _locked(connection, batch, tenant=tenant)
     if state == to:
-        # Asked twice: it is as it should be.
-        return
+        return False
     if state not in since:
         raise Conflict(f"A batch that is {state} cannot be {to if to != 'running' else 'resumed'}.")
     connection.execute(
@@ -271,7 +257,7 @@ def _change(connection: Connection, batch: UUID, *, tenant: UUID, actor: str, ac
         ),
         {"tenant": tenant, "batch": batch, "to": to},
     )
-    audit.record(connection, tenant=tenant, actor=actor, action=f"batch.{action}", subject=f"batch:{batch}")
+    return True
 
 
 def _locked(connection: Connection, batch: UUID, *, tenant: UUID) -> str:

@@ -130,9 +130,10 @@ def _site(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) 
     web = open_engine(settings.web_database_url, pool=_ADMIN_POOL, name="web admin")
     crossing = open_engine(settings.crossing_database_url, pool=_ADMIN_POOL, name="web admin crossing", statement_timeout_s=2)
     threads = Threads(2 * _ADMIN_POOL)
-    auth = Auth(web=web, threads=threads)
+    deps = Deps(web=web, crossing=crossing, keyring=keyring, settings=settings)
+    auth = Auth(deps=deps, threads=threads)
     return AdminSite(
-        deps=Deps(web=web, crossing=crossing, keyring=keyring, settings=settings),
+        deps=deps,
         threads=threads,
         views=views,
         auth=auth,

@@ -6,13 +6,12 @@ import hashlib
 import hmac
 from functools import partial
 
-from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin import sign_in
 from bots.admin.acting import Operator
-from bots.storage import operators
-from bots.storage.database import hot
+from bots.admin.deps import Deps
 from bots.web.loopback import is_same_origin
 from bots.web.threads import Threads
 
@@ -23,8 +22,8 @@ _LONGEST = 200
 class Auth:
     """Knows operators by their cookie or token."""
 
-    def __init__(self, *, web: Engine, threads: Threads) -> None:
-        self._web, self._threads = web, threads
+    def __init__(self, *, deps: Deps, threads: Threads) -> None:
+        self._deps, self._threads = deps, threads
 
     async def operator(self, request: Request) -> Operator | None:
         """Who sent the request. Raises StorageUnavailable."""
@@ -33,14 +32,7 @@ class Auth:
         secret = (token.strip() if by_token else request.cookies.get(cookie(request), ""))[:_LONGEST]
         if not secret:
             return None
-        known = await self._threads.run(partial(self._find, secret, by_token=by_token))
-        if known is None:
-            return None
-        return Operator(id=known.id, tenant_id=known.tenant_id, name=known.name, role=known.role, by_token=by_token)
-
-    def _find(self, secret: str, *, by_token: bool) -> operators.Known | None:
-        with hot(self._web) as connection:
-            return operators.by_token(connection, secret) if by_token else operators.by_session(connection, secret)
+        return await self._threads.run(partial(sign_in.who, self._deps, secret, by_token=by_token))
 
 
 def cookie(request: Request) -> str:
@@ -60,7 +52,7 @@ def let_in(request: Request, answer: Response, session: str) -> None:
     answer.set_cookie(
         cookie(request),
         session,
-        max_age=operators.SESSION_HOURS * 3600,
+        max_age=sign_in.SESSION_HOURS * 3600,
         httponly=True,
         samesite="strict",
         secure=is_https(request),

@@ -1,4 +1,4 @@
-"""What `chinwag batch` shows while it works: a bar where somebody watches, a plain line now and then where nobody does."""
+"""What `chinwag batch` shows while it works: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def opened(file: Path) -> Generator[tuple[IO[bytes], int | None]]:
 
 @contextmanager
 def checking(size: int | None) -> Generator[Callable[[int, int], None]]:
-    """A bar that follows the bytes of a file that is being checked."""
+    """A bar that shows how much of a file is checked."""
     console = Console(stderr=True)
     columns = (TextColumn("Checking {task.fields[bad]}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -44,22 +44,22 @@ def checking(size: int | None) -> Generator[Callable[[int, int], None]]:
 
 
 def follow(get: Callable[[], Batch]) -> Batch:
-    """Show how a batch goes on until it has ended, and return its last state. Storage that is away for a while is waited for."""
+    """Show a batch's progress until it has ended, and return its last state. Waits while Postgres is unavailable."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<9}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[words]}"))
+    columns = (TextColumn("{task.description:<9}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
     told_at = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Answering", total=None, words="")
+        task = bar.add_task("Answering", total=None, detail="")
         while True:
             try:
                 batch = get()
             except StorageUnavailable:
-                bar.update(task, words="Postgres does not answer; the batch is safe there")
+                bar.update(task, detail="Postgres does not answer; the batch is safe there")
                 time.sleep(_EVERY_S)
                 continue
             if batch.state in {"done", "cancelled"}:
                 return batch
-            bar.update(task, total=batch.total, completed=batch.done + batch.failed, words=_rate(batch), description=_state(batch))
+            bar.update(task, total=batch.total, completed=batch.done + batch.failed, detail=_rate(batch), description=_state(batch))
             if not console.is_terminal and time.monotonic() - told_at >= _PLAIN_EVERY_S:
                 told_at = time.monotonic()
                 console.print(in_words(batch), highlight=False)
@@ -67,14 +67,14 @@ def follow(get: Callable[[], Batch]) -> Batch:
 
 
 def in_words(batch: Batch) -> str:
-    """How far a batch is, in one line."""
+    """A batch's progress in one line."""
     ended = batch.done + batch.failed
-    words = f"{batch.state}: {ended} of {batch.total} answered" if batch.state != "checking" else "checking"
+    told = f"{batch.state}: {ended} of {batch.total} answered" if batch.state != "checking" else "checking"
     if batch.failed:
-        words = f"{batch.state}: {batch.done} of {batch.total} answered, {batch.failed} failed"
+        told = f"{batch.state}: {batch.done} of {batch.total} answered, {batch.failed} failed"
     if batch.cancelled:
-        words += f", {batch.cancelled} cancelled"
-    return f"{words}, {rate}" if batch.state == "running" and (rate := _rate(batch)) else words
+        told += f", {batch.cancelled} cancelled"
+    return f"{told}, {rate}" if batch.state == "running" and (rate := _rate(batch)) else told
 
 
 def _state(batch: Batch) -> str:

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bots.storage import endpoints
-from chinwag.cli.database import desk
+from bots.admin.endpoints import endpoints
+from chinwag.cli.database import use_cases
 from chinwag.cli.private_file import open_private
 from chinwag.compare import figures, page, replay, talks
 from chinwag.compare.replay import Asking, Reply
@@ -27,26 +27,28 @@ from inference.settings import ModelSettings
 from inference.types import Endpoint
 from workers.routes import as_endpoint
 
-#: The model of the environment, or of the running stack; no endpoint can be called so beside it.
+#: The model of the environment, or of the running stack, unless an endpoint has this name.
 _OWN = "default"
 _REPLIES = "replies.jsonl"
 _COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 of 100 in", "tokens", "1,000 replies")
 
 
 def command(
-    models: Annotated[str, typer.Option(help="Two or more endpoints, with commas: names of `chinwag endpoint list`, or `default`.")],
+    models: Annotated[
+        str, typer.Option(help="Two or more endpoints, separated by commas: names from `chinwag endpoint list`, or `default`.")
+    ],
     source: Annotated[
         Path,
-        typer.Option("--from", exists=True, dir_okay=False, metavar="FILE.jsonl", help="Conversations, one a line, as in batch files."),
+        typer.Option("--from", exists=True, dir_okay=False, metavar="FILE.jsonl", help="Conversations, one per line, as in batch files."),
     ],
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder that the page and the replies are written into.")] = Path(
         "comparison"
     ),
-    persona: Annotated[str, typer.Option(help="System text for conversations that bring none.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Ask no more turns than this, the first ones.")] = 200,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at once, of each endpoint.")] = 2,
+    persona: Annotated[str, typer.Option(help="System text for conversations that have none.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Ask only so many turns, the first ones.")] = 200,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at the same time, to each endpoint.")] = 2,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
-    patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long a server that is full or away is waited for.")] = 60.0,
+    patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long to wait for a server that is busy or down.")] = 60.0,
 ) -> None:
     """Ask the same turns of several models: answers side by side, length, time, tokens, cost of 1,000 replies.
 
@@ -59,7 +61,7 @@ def command(
     """  # noqa: D301 - typer wants the character that \b stands for
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if len(names) < 2:
-        raise typer.BadParameter("two endpoints or more, with a comma between them", param_hint="--models")
+        raise typer.BadParameter("name two endpoints or more, separated by commas", param_hint="--models")
     try:
         turns = talks.read(source, persona=persona)[:limit]
         settings = ModelSettings.from_env(environment(os.environ))
@@ -82,21 +84,20 @@ def command(
 
 
 def _opened(out: Path) -> TextIO:
-    """Make the folder and the file of replies: before anything is asked and paid."""
+    """Create the folder and the file of replies, before anything is asked and paid for."""
     out.mkdir(parents=True, exist_ok=True)
     return open_private(out / _REPLIES)
 
 
 def _endpoints(names: Sequence[str], settings: ModelSettings) -> list[Endpoint]:
-    with desk() as at:
-        known = {row.name: row for row in endpoints.list_all(at.connection, at.tenant)}
+    with use_cases() as (deps, operator):
+        known = {row.name: row for row in endpoints.list_all(deps, operator)}
         missing = [name for name in names if name not in known and name != _OWN]
         if missing:
             there = ", ".join([_OWN, *known])
             raise BadModelSetting(f"There is no endpoint {missing[0]}; there are: {there}. `chinwag endpoint add` connects one.")
         return [
-            as_endpoint(known[name], endpoints.open_key(at.keyring, known[name])) if name in known else settings.open_endpoint()
-            for name in names
+            as_endpoint(known[name], endpoints.key_of(deps, known[name])) if name in known else settings.open_endpoint() for name in names
         ]
 
 
@@ -108,7 +109,7 @@ def _client(endpoint: Endpoint, settings: ModelSettings) -> ModelClient:
 def _replayed(
     turns: Sequence[talks.Turn], clients: Sequence[ModelClient], asking: Asking, *, parallel: int, lines: TextIO
 ) -> list[list[Reply]]:
-    """Ask, and keep each reply as it comes: they are paid for. In the end they stand in the order of the turns."""
+    """Ask, and write each reply as it comes: they are paid for. In the end they are in the order of the turns."""
     console = Console(stderr=True)
     columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import typer
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from bots.admin.acting import Operator, command_line
 from bots.admin.deps import Deps
@@ -32,39 +32,6 @@ class Desk:
     tenant: UUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """The database for a command that needs more than one transaction."""
-
-    settings: Settings
-    engine: Engine
-    tenant: UUID
-
-
-@contextmanager
-def ground() -> Generator[Ground]:
-    """The database as the web's role. A refusal of ours ends the command with one line and exit code 2."""
-    try:
-        settings = Settings.from_env(environment(os.environ))
-        engine = open_engine(settings.web_database_url, pool=2, name="cli")
-        try:
-            with unit(engine) as connection:
-                tenant = tenants.default(connection)
-            yield Ground(settings=settings, engine=engine, tenant=tenant)
-        finally:
-            engine.dispose()
-    except BotsError as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def desk() -> Generator[Desk]:
-    """One transaction as the web's role, refused as `ground` is."""
-    with ground() as at, unit(at.engine) as connection:
-        yield Desk(settings=at.settings, connection=connection, keyring=Keyring.from_settings(at.settings), tenant=at.tenant)
-
-
 @contextmanager
 def use_cases() -> Generator[tuple[Deps, Operator]]:
     """What the use cases of `bots.admin` work with, and who acts. A refusal of ours ends the command with one line and exit code 2."""
@@ -83,3 +50,10 @@ def use_cases() -> Generator[tuple[Deps, Operator]]:
     except BotsError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
+
+
+@contextmanager
+def desk() -> Generator[Desk]:
+    """One transaction as the web's role, refused as `use_cases` is."""
+    with use_cases() as (deps, operator), unit(deps.web) as connection:
+        yield Desk(settings=deps.settings, connection=connection, keyring=deps.keyring, tenant=operator.tenant_id)

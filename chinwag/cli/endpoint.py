@@ -6,45 +6,41 @@ import json
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bots.admin.endpoints import endpoints as models
-from bots.admin.endpoints import forms as endpoint_forms
-from bots.admin.endpoints import presets
-from bots.admin.endpoints import status as endpoint_words
-from bots.admin.endpoints.forms import PRICES, Unfit, Wish
+from bots.admin.endpoints import endpoints, forms, presets, status
+from bots.admin.endpoints.forms import PRICES, InvalidEndpoint, Wish
 from bots.admin.money import money
-from bots.storage import endpoints
 from bots.storage.endpoints import EndpointRow
 from chinwag.cli import endpoint_probe
-from chinwag.cli.database import desk
+from chinwag.cli.database import use_cases
 from inference.catalog import Catalog, load
 from inference.errors import CatalogError
 
-app = typer.Typer(no_args_is_help=True, help="Connect, measure, change and remove the model servers that answer.")
+app = typer.Typer(no_args_is_help=True, help="Connect, measure, change and remove model servers.")
 
-_ACTOR = "cli"
 _LARGEST_KEY = 16 * 1024
 _Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
 _Folder = Annotated[
     Path | None,
     typer.Option(
-        "--catalog", envvar="CHINWAG_MODEL_CATALOG", help="Folder with model files of your own; the same key replaces a shipped one."
+        "--catalog",
+        envvar="CHINWAG_MODEL_CATALOG",
+        help="Folder with your own model files; one with the key of a shipped model replaces it.",
     ),
 ]
 _Url = Annotated[str | None, typer.Option(help="Address up to and including /v1.")]
 _Model = Annotated[str | None, typer.Option(help="The model's name on that server.")]
 _Leaves = Annotated[
-    bool | None, typer.Option("--leaves-house/--stays", help="Whether what people write leaves the house on the way to it.")
+    bool | None, typer.Option("--leaves-house/--stays", help="Whether what people write leaves your own servers on the way to it.")
 ]
-_Price = Annotated[str | None, typer.Option(metavar="USD", help="For a million tokens, such as 0.10; empty: not known.")]
+_Price = Annotated[str | None, typer.Option(metavar="USD", help="Price per million tokens, such as 0.10; empty: not known.")]
 _KeyFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="File that holds the API key.")]
-_NoKey = Annotated[bool, typer.Option("--no-key", help="This hosted endpoint asks for no key.")]
-_RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="A model that is switched off, all the same.")]
+_NoKey = Annotated[bool, typer.Option("--no-key", help="This hosted endpoint needs no key.")]
+_RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="Connect the model although it is switched off.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 #: What the command line calls the fields of the page.
 _OPTIONS = {
@@ -74,11 +70,11 @@ def add(
     catalog_model: Annotated[
         str | None, typer.Option(metavar="KEY", help="Take address, name and price from the catalog; `chinwag model list` shows it.")
     ] = None,
-    provider: Annotated[str | None, typer.Option(help="Whose price of the catalog, where several have one.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Whose catalog entry to take, where several providers have one.")] = None,
     retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
-    """Connect a model server. Unless --stays says that it is your own, what people write leaves the house on the way to it.
+    """Connect a model server. Unless --stays says that it is your own, what people write leaves your servers on the way to it.
 
     Try: chinwag endpoint add local --url http://127.0.0.1:8000/v1 --model llama-4-scout --stays
     """
@@ -88,8 +84,8 @@ def add(
     if begun is not None and begun.offer is not None:
         offer = {"price_in": begun.offer.tokens_in, "price_cached": begun.offer.tokens_cached, "price_out": begun.offer.tokens_out}
         prices = {key: prices[key] if typed[key] is not None else usd for key, usd in offer.items()}
-    with desk() as at, _options():
-        form = endpoint_forms.checked(
+    with use_cases() as (deps, operator), _options():
+        form = forms.checked(
             name=name,
             url=(url if url is not None else begun.url if begun else "").strip(),
             model=(model if model is not None else begun.model if begun else "").strip(),
@@ -97,43 +93,44 @@ def add(
             prices=prices,
         )
         wish = Wish(form=form, api_key=_key_of(key_file) if key_file else "", no_key=no_key, retired_ok=retired_ok)
-        endpoint_forms.admit(wish, known, today=_today())
-        row = models.add(at.connection, at.keyring, wish, tenant=at.tenant, actor=_ACTOR)
+        row = endpoints.add(deps, operator, wish, known)
     _warn(row, known)
     sys.stdout.write(
-        f"{name} is connected. `chinwag endpoint probe {name}` measures it, `chinwag profile set default {name}` lets it answer.\n"
+        f"{name} is connected. `chinwag endpoint probe {name}` measures it, `chinwag profile set default {name}` makes it answer.\n"
     )
 
 
 @app.command("list")
 def list_(*, as_json: _Json = False, catalog: _Folder = None) -> None:
-    """List all endpoints: where, which model, at what price, in which profiles, and how the probe went."""
+    """List all endpoints: address, model, price, profiles, and the state of the probe."""
     known = _catalog(catalog)
-    with desk() as at:
-        rows = endpoints.list_all(at.connection, at.tenant)
+    with use_cases() as (deps, operator):
+        rows = endpoints.list_all(deps, operator)
     if as_json:
         _print_json([_as_json(row, known) for row in rows])
         return
     for row in rows:
         where = "hosted" if row.leaves_house else "own"
-        now = endpoint_words.standing(row)
+        now = status.status_of(row)
         profiles = f"  profiles {', '.join(row.profiles)}" if row.profiles else "  no profile"
-        sys.stdout.write(f"{row.name}  {where}  {row.model} at {endpoint_words.host(row)}  {_price(row)}{profiles}  {now.word}\n")
+        sys.stdout.write(f"{row.name}  {where}  {row.model} at {status.host(row)}  {_price(row)}{profiles}  {now.message}\n")
     if not rows:
-        sys.stdout.write("No endpoint: every profile is answered by the worker's own model. `chinwag endpoint add --help` connects one.\n")
+        sys.stdout.write(
+            "No endpoint yet: the worker's own model answers for every profile. `chinwag endpoint add --help` tells how to connect one.\n"
+        )
 
 
 @app.command()
 def show(name: _Name, *, as_json: _Json = False, catalog: _Folder = None) -> None:
-    """Show one endpoint with what was measured of it."""
+    """Show one endpoint with what was measured."""
     known = _catalog(catalog)
-    with desk() as at:
-        row = models.wanted(at.connection, tenant=at.tenant, name=name)
+    with use_cases() as (deps, operator):
+        row = endpoints.get(deps, operator, name)
     if as_json:
         _print_json(_as_json(row, known))
         return
-    where = "hosted: data leaves the house" if row.leaves_house else "own: data stays in the house"
-    sys.stdout.write(f"{row.name}: {row.model} at {row.url}\n  {where}; key {'kept' if row.key else 'none'}; {_price(row)}\n")
+    where = "hosted: data leaves your servers" if row.leaves_house else "own: data stays on your servers"
+    sys.stdout.write(f"{row.name}: {row.model} at {row.url}\n  {where}; key {'stored' if row.key else 'none'}; {_price(row)}\n")
     sys.stdout.write(f"  Profiles: {', '.join(row.profiles) or 'none, so nothing is sent there'}\n")
     endpoint_probe.tell(row)
     _warn(row, known)
@@ -142,7 +139,7 @@ def show(name: _Name, *, as_json: _Json = False, catalog: _Folder = None) -> Non
 @app.command()
 def change(
     name: _Name,
-    new_name: Annotated[str | None, typer.Option("--name", help="Call it so from now on.")] = None,
+    new_name: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
     url: _Url = None,
     model: _Model = None,
     leaves_house: _Leaves = None,
@@ -153,12 +150,12 @@ def change(
     retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
-    """Change what is given of an endpoint. On another server it loses its key; another model or address is measured anew."""
+    """Change the given values of an endpoint. On another server it loses its key; after a change of model or address it is measured again."""
     known, typed = _catalog(catalog), {"price_in": price_in, "price_cached": price_cached, "price_out": price_out}
     prices = _prices(typed)
-    with desk() as at, _options(_OPTIONS | {"leaves_house": "--leaves-house"}):
-        before = models.wanted(at.connection, tenant=at.tenant, name=name)
-        form = endpoint_forms.checked(
+    with use_cases() as (deps, operator), _options(_OPTIONS | {"leaves_house": "--leaves-house"}):
+        before = endpoints.get(deps, operator, name)
+        form = forms.checked(
             name=name if new_name is None else new_name,
             url=(before.url if url is None else url).strip(),
             model=(before.model if model is None else model).strip(),
@@ -166,60 +163,58 @@ def change(
             prices={key: getattr(before, key) if typed[key] is None else prices[key] for key in PRICES},
         )
         wish = Wish(form=form, no_key=no_key, retired_ok=retired_ok)
-        row = models.change(at.connection, wish, known, today=_today(), tenant=at.tenant, name=name, actor=_ACTOR)
-    _warn(row, known)
-    lost = before.key is not None and row.key is None
-    sys.stdout.write(f"{row.name} is changed{f'; its key was for another server: `chinwag endpoint key {row.name}`' if lost else ''}\n")
+        changed = endpoints.change(deps, operator, name, wish, known)
+    _warn(changed.row, known)
+    lost = f"; its key was for another server: `chinwag endpoint key {changed.row.name}`" if changed.lost_key else ""
+    sys.stdout.write(f"{changed.row.name} is changed{lost}\n")
 
 
 @app.command()
 def key(
     name: _Name,
     key_file: _KeyFile = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the key away.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the key.")] = False,
 ) -> None:
     """Replace an endpoint's API key: asks for it (hidden) unless a file is given."""
-    with desk() as at:
-        models.wanted(at.connection, tenant=at.tenant, name=name)
-    # Asked for outside of any transaction: somebody types.
-    given = None if remove else _key_of(key_file) if key_file else str(typer.prompt("API key", hide_input=True))
-    with desk() as at, _options():
-        models.set_key(at.connection, at.keyring, tenant=at.tenant, name=name, api_key=given, actor=_ACTOR)
-    sys.stdout.write(f"{name}: the key is {'taken away' if remove else 'replaced; a worker tries it'}\n")
+    with use_cases() as (deps, operator), _options():
+        endpoints.get(deps, operator, name)
+        given = None if remove else _key_of(key_file) if key_file else str(typer.prompt("API key", hide_input=True))
+        endpoints.set_key(deps, operator, name, given)
+    sys.stdout.write(f"{name}: the key is {'removed' if remove else 'replaced; a worker tries it'}\n")
 
 
 @app.command()
 def probe(
     name: _Name, timeout_s: Annotated[float, typer.Option("--timeout", min=1, max=3600, help="Longest wait, in seconds.")] = 300.0
 ) -> None:
-    """Let a worker measure an endpoint, wait, and show what it found. Exit code 1 when the endpoint cannot be used or nobody measured it."""
-    with desk() as at:
-        models.probe(at.connection, tenant=at.tenant, name=name, actor=_ACTOR)
-    if not endpoint_probe.follow(name, timeout_s=timeout_s):
+    """Let a worker measure an endpoint, wait, and show the result. Exit code 1 when it cannot be used or was not measured in time."""
+    with use_cases() as (deps, operator):
+        endpoints.probe(deps, operator, name)
+        can_be_used = endpoint_probe.follow(deps, operator, name, timeout_s=timeout_s)
+    if not can_be_used:
         raise typer.Exit(1)
 
 
 @app.command()
 def remove(name: _Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Remove an endpoint with its key, out of every profile too."""
-    with desk() as at:
-        row = models.wanted(at.connection, tenant=at.tenant, name=name)
-    if not yes:
-        used = f" The profiles {', '.join(row.profiles)} use it." if row.profiles else ""
-        typer.confirm(f"Remove {name} with its key?{used}", abort=True)
-    with desk() as at:
-        models.remove(at.connection, tenant=at.tenant, name=name, actor=_ACTOR)
+    """Remove an endpoint with its key, also from every profile."""
+    with use_cases() as (deps, operator):
+        row = endpoints.get(deps, operator, name)
+        if not yes:
+            used = f" These profiles use it: {', '.join(row.profiles)}." if row.profiles else ""
+            typer.confirm(f"Remove {name} with its key?{used}", abort=True)
+        endpoints.remove(deps, operator, name)
     sys.stdout.write(f"{name} is removed\n")
 
 
 @contextmanager
 def _options(named: Mapping[str, str] = _OPTIONS) -> Generator[None]:
-    """Tell what cannot be used by the name of its option, and end with exit code 2; nothing is kept."""
+    """Report invalid values by the names of their options, and end with exit code 2; nothing is stored."""
     try:
         yield
-    except Unfit as error:
-        for field, words in error.errors.items():
-            sys.stderr.write(f"{named.get(field, field)}: {words}{_HOW.get(field, '') if 'say so' in words else ''}\n")
+    except InvalidEndpoint as error:
+        for field, message in error.errors.items():
+            sys.stderr.write(f"{named.get(field, field)}: {message}{_HOW.get(field, '') if 'say so' in message else ''}\n")
         raise typer.Exit(2) from error
 
 
@@ -232,7 +227,7 @@ def _catalog(folder: Path | None) -> Catalog:
 
 
 def _begun(catalog: Catalog, key: str, provider: str | None, *, stays: bool) -> presets.Preset:
-    """What the catalog has of a model, on an engine of one's own or at one provider; anything else ends the command."""
+    """The catalog's entry for a model, on an engine of one's own or at one provider; anything else ends the command."""
     try:
         model = catalog.get(key)
     except CatalogError as error:
@@ -257,9 +252,9 @@ def _begun(catalog: Catalog, key: str, provider: str | None, *, stays: bool) -> 
 
 def _prices(typed: dict[str, str | None]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    for key, words in typed.items():
+    for key, given in typed.items():
         try:
-            found[key] = endpoint_forms.price(words or "")
+            found[key] = forms.price(given or "")
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint=_OPTIONS[key]) from error
     return found
@@ -278,8 +273,8 @@ def _price(row: EndpointRow) -> str:
 
 
 def _warn(row: EndpointRow, catalog: Catalog) -> None:
-    for words in endpoint_words.warnings(row, catalog, today=_today()):
-        sys.stderr.write(f"look  {words}\n")
+    for message in status.warnings(row, catalog, today=endpoints.today()):
+        sys.stderr.write(f"note  {message}\n")
 
 
 def _as_json(row: EndpointRow, catalog: Catalog) -> dict[str, Any]:
@@ -287,17 +282,13 @@ def _as_json(row: EndpointRow, catalog: Catalog) -> dict[str, Any]:
     return plain | {
         "has_key": row.key is not None,
         "profiles": list(row.profiles),
-        "state": endpoint_words.standing(row).state,
+        "state": status.status_of(row).state,
         "probed_at": row.probed_at.isoformat() if row.probed_at else None,
         "traits": dict(row.traits),
         "notes": list(row.notes),
-        "warnings": endpoint_words.warnings(row, catalog, today=_today()),
+        "warnings": status.warnings(row, catalog, today=endpoints.today()),
     }
 
 
 def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _today() -> Any:
-    return datetime.now(UTC).date()

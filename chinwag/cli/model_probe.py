@@ -1,4 +1,4 @@
-"""`chinwag model probe`: what an endpoint really does, measured by some thirty small questions; nothing is kept."""
+"""`chinwag model probe`: what an endpoint can really do, measured by some thirty short questions; nothing is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bots.admin.endpoints import status as endpoint_words
+from bots.admin.endpoints import status
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
 from inference.types import Endpoint, Timeouts
@@ -30,7 +30,7 @@ def command(
     key_file: KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure what an endpoint does: context, roles, template tokens, JSON, pictures, vLLM's fields. Exit code 2 when it cannot be used."""
+    """Measure what an endpoint can do: context, roles, template tokens, JSON, images, vLLM's fields. Exit code 2 when it cannot be used."""
     try:
         found = probe(endpoint_of(url, model, key_file), Timeouts())
     except ModelUnavailable as error:
@@ -49,7 +49,7 @@ def _lines(found: Probed) -> list[tuple[str, str]]:
     return [
         ("Server", _SERVERS[found.server]),
         ("First token", f"{found.answer_ms:.0f} ms" if found.answer_ms is not None else "not known"),
-        *((fact.title, fact.words) for fact in endpoint_words.facts(found.measured)),
+        *((fact.title, fact.message) for fact in status.facts(found.measured)),
         ("Prefix cache", told[found.prefix_cache]),
     ]
 
@@ -57,7 +57,7 @@ def _lines(found: Probed) -> list[tuple[str, str]]:
 def endpoint_of(url: str, model: str, key_file: Path | None) -> Endpoint:
     """Return the endpoint that the options name; ends the command where they cannot be used."""
     if not address.is_base(url):
-        end("--url wants an address like http://host:port/v1, without a user, a password or a question mark")
+        end("--url needs an address like http://host:port/v1, without a user, a password or a question mark")
     return Endpoint(name="asked", url=url.rstrip("/"), model=model, api_key=_key(key_file))
 
 
@@ -70,7 +70,7 @@ def _key(file: Path | None) -> str:
     except (OSError, UnicodeDecodeError):
         key = ""
     if not key or not key.isprintable():
-        end("--key-file names a file that cannot be read, or holds not exactly one key")
+        end("--key-file must name a readable file that contains exactly one key")
     return key
 
 

@@ -1,4 +1,4 @@
-"""`chinwag profile`: which endpoints answer for a profile, in which order, and which stand for one another."""
+"""`chinwag profile`: which endpoints answer for a profile, in which order, and which are replicas of one another."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from typing import Annotated
 
 import typer
 
-from bots.admin.endpoints import endpoints as models
-from bots.admin.endpoints import tiers
-from bots.admin.endpoints.endpoints import Profile
-from chinwag.cli.database import desk
+from bots.admin.endpoints import profiles, tiers
+from bots.admin.endpoints.profiles import Profile
+from chinwag.cli.database import use_cases
 
-app = typer.Typer(no_args_is_help=True, help="Show and arrange profiles: which endpoints answer, in which order.")
+app = typer.Typer(no_args_is_help=True, help="Show and change profiles: which endpoints answer, in which order.")
 
-_ACTOR = "cli"
 _Name = Annotated[str, typer.Argument(help="The profile's name, as bots have it.")]
 
 
 @app.command("list")
 def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List all profiles: those with endpoints, those that bots name, those that workers answer for."""
-    with desk() as at:
-        found = models.look(at.connection, tenant=at.tenant).profiles
+    """List all profiles: those with endpoints, those that bots name, those that running workers serve."""
+    with use_cases() as (deps, operator):
+        found = profiles.overview(deps, operator).profiles
     if as_json:
         rows = [{"name": one.name, "tiers": one.order, "bots": [bot.name for bot in one.bots], "is_alive": one.is_alive} for one in found]
         sys.stdout.write(json.dumps(rows, ensure_ascii=False) + "\n")
         return
     for one in found:
         bots = f"  bots {', '.join(bot.name for bot in one.bots)}" if one.bots else "  no bot"
-        sys.stdout.write(f"{one.name}: {_order(one)}{bots}{'' if one.is_alive else '  no worker alive'}\n")
+        sys.stdout.write(f"{one.name}: {_order(one)}{bots}{'' if one.is_alive else '  no worker running'}\n")
         _warn(one)
 
 
@@ -39,10 +37,10 @@ def set_(
     name: _Name,
     order: Annotated[
         list[str],
-        typer.Argument(metavar="ENDPOINT...", help="One after the other; replicas joined by commas, or by position: a=1 b=1 c=2."),
+        typer.Argument(metavar="ENDPOINT...", help="In the order of trying; replicas joined by commas, or by position: a=1 b=1 c=2."),
     ],
 ) -> None:
-    """Make a profile of these endpoints: the next is asked when those before it are away or full.
+    """Make a profile of these endpoints: the next one is tried when those before it are down or busy.
 
     Try: chinwag profile set default local-a,local-b hosted
     """
@@ -50,40 +48,39 @@ def set_(
         wanted = tiers.read(order)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
-    with desk() as at:
-        models.arrange(at.connection, wanted, tenant=at.tenant, profile=name, actor=_ACTOR)
-        made = models.look(at.connection, tenant=at.tenant).profile(name)
+    with use_cases() as (deps, operator):
+        made = profiles.arrange(deps, operator, name, wanted)
     sys.stdout.write(f"{name}: {_order(made)}\n")
     _warn(made)
     if not made.is_alive:
-        sys.stderr.write(f"look  no living worker takes its work: start one with --queues reply.{name},deliver,batch.{name}\n")
+        sys.stderr.write(f"note  no running worker serves it: start one with --queues reply.{name},deliver,batch.{name}\n")
 
 
 @app.command()
 def remove(name: _Name) -> None:
-    """Take every endpoint out of a profile: the worker's own model answers then."""
-    with desk() as at:
-        before = models.look(at.connection, tenant=at.tenant).profile(name)
-        models.arrange(at.connection, (), tenant=at.tenant, profile=name, actor=_ACTOR)
-    said = "the worker's own model answers" if before.tiers else "there was no endpoint in it"
+    """Remove every endpoint from a profile: the worker's own model answers then."""
+    with use_cases() as (deps, operator):
+        before = profiles.overview(deps, operator).profile(name)
+        profiles.arrange(deps, operator, name, ())
+    said = "the worker's own model answers" if before.tiers else "it had no endpoints"
     sys.stdout.write(f"{name}: {said}\n")
 
 
 def _order(profile: Profile) -> str:
     """The order in words."""
-    words = [" or ".join(f"{row.name} ({'hosted' if row.leaves_house else 'own'})" for row in tier) for tier in profile.tiers]
-    return ", then ".join(words) or "the worker's own model"
+    parts = [" or ".join(f"{row.name} ({'hosted' if row.leaves_house else 'own'})" for row in tier) for tier in profile.tiers]
+    return ", then ".join(parts) or "the worker's own model"
 
 
 def _warn(profile: Profile) -> None:
     if profile.engines_only:
         sys.stderr.write(
-            f"look  {profile.name}: only engines' own workers take its work: while an engine is away nobody asks the next endpoint. Start a worker"
-            f" without an engine beside them: --queues reply.{profile.name},deliver\n"
+            f"note  {profile.name}: only workers with an engine of their own serve it: while an engine is down nobody tries the next endpoint."
+            f" Start a worker without an engine beside them: --queues reply.{profile.name},deliver\n"
         )
     if profile.mute:
         bots = ", ".join(bot.name for bot in profile.mute)
         sys.stderr.write(
-            f"look  {profile.name}: the conversations of {bots} stay in the house, and every endpoint is outside: nobody answers them."
-            " Add one of your own, or `chinwag bot set NAME --data-may-leave`.\n"
+            f"note  {profile.name}: the conversations of {bots} must stay on your own servers, and every endpoint is hosted: nothing answers"
+            " them. Add an endpoint of your own, or `chinwag bot set NAME --data-may-leave`.\n"
         )

@@ -1,19 +1,21 @@
-"""`chinwag sign-in`: a fresh one-time link to the admin page."""
+"""`chinwag sign-in`: a new one-time link to the admin pages."""
 
 from __future__ import annotations
 
-import os
 import sys
 
+from bots.admin import sign_in
 from bots.settings import Settings
-from bots.storage import admin
-from bots.storage.database import open_engine
-from chinwag.local.ground import environment
+from chinwag.cli.database import use_cases
 
 
 def command() -> None:
-    """Print a one-time link to the admin page, good for a day. Behind a proxy, put your own address before its path."""
-    env = environment(os.environ)
-    settings = Settings.from_env(env)
-    token = admin.new_link(open_engine(settings.web_database_url, pool=1, name="cli"))
-    sys.stdout.write(f"http://{settings.web_host}:{settings.web_port}/admin/enter?token={token}\n")
+    """Print a one-time link to the admin pages, good for a day. Behind a proxy, put your own address in front of its path."""
+    with use_cases() as (deps, _):
+        address = enter_address(deps.settings, sign_in.new_link(deps))
+    sys.stdout.write(address)
+
+
+def enter_address(settings: Settings, token: str) -> str:
+    """A line with the address of a one-time link."""
+    return f"http://{settings.web_host}:{settings.web_port}/admin/enter?token={token}\n"

@@ -13,13 +13,12 @@ import typer
 
 from bots.admin import usage
 from bots.admin.money import money
-from bots.storage.database import open_engine
 from bots.storage.usage import Month, Sum
-from chinwag.cli.database import ground
+from chinwag.cli.database import use_cases
 
 
 class By(StrEnum):
-    """What a line stands for."""
+    """What each line is about."""
 
     BOT = "bot"
     MODEL = "model"
@@ -28,26 +27,22 @@ class By(StrEnum):
 
 def command(
     month: Annotated[str | None, typer.Option(metavar="2026-11", help="Which month (UTC); left out: the current one.")] = None,
-    by: Annotated[By, typer.Option(help="What a line stands for.")] = By.BOT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the month in all, by day, bot and model.")] = False,
+    by: Annotated[By, typer.Option(help="What each line is about.")] = By.BOT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole month, and by day, bot and model.")] = False,
 ) -> None:
-    """Show what a month's answers took: calls, tokens and money in USD. Days and months are those of UTC.
+    """Show what a month's answers cost: calls, tokens and money in USD. Days and months are those of UTC.
 
     Try: chinwag usage --by day
     """
     first = None if month is None else usage.month_of(month)
     if month is not None and first is None:
-        raise typer.BadParameter(f"{month} is no month: write it as in 2026-11.", param_hint="--month")
-    with ground() as at:
-        crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli crossing")
-        try:
-            found = usage.read(crossing, at.tenant, first).month
-        finally:
-            crossing.dispose()
+        raise typer.BadParameter(f"{month} is not a month: write it as in 2026-11.", param_hint="--month")
+    with use_cases() as (deps, operator):
+        found = usage.read(deps, operator, first).month
     if as_json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(found), ensure_ascii=False) + "\n")
         return
-    rows = [("", "money", "calls", "tokens in", "cached", "tokens out"), *_named(found, by), _cells("in all", found.total)]
+    rows = [("", "money", "calls", "tokens in", "cached", "tokens out"), *_named(found, by), _cells("total", found.total)]
     sys.stdout.write(f"{found.first:%B %Y} (UTC), counted until {found.counted_until:%Y-%m-%d %H:%M:%S}\n{_table(rows)}")
 
 
@@ -64,7 +59,7 @@ def _cells(name: str, one: Sum) -> tuple[str, ...]:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns in line: the name to the left, numbers to the right."""
+    """Aligned columns: names to the left, numbers to the right."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True)))

@@ -45,7 +45,7 @@ def page(served: Stack, browser: Browser) -> Iterator[Page]:
 
 
 def _send(page: Page, name: str, data: bytes) -> None:
-    page.get_by_label("File of lines").set_input_files({"name": name, "mimeType": "application/jsonl", "buffer": data})
+    page.get_by_label("File", exact=True).set_input_files({"name": name, "mimeType": "application/jsonl", "buffer": data})
     page.get_by_role("button", name="Check and start").click()
 
 
@@ -78,7 +78,7 @@ def test_bad_lines_are_listed_and_the_form_is_ready_again(page: Page) -> None:
 def test_a_batch_is_paused_resumed_and_cancelled_by_its_buttons(served: Stack, page: Page) -> None:
     served.model.script(latency_s=0.5)
     _send(page, "long.jsonl", lines(2000))
-    for button, state in (("Pause", "paused"), ("Go on", "running"), ("Cancel", "cancelled")):
+    for button, state in (("Pause", "paused"), ("Resume", "running"), ("Cancel", "cancelled")):
         page.get_by_role("button", name=button).click()
         expect(page.locator("#batch")).to_have_attribute("data-state", state)
     assert Axe().run(page).response["violations"] == []

@@ -74,7 +74,7 @@ def _make(page: Page, name: str, persona: str) -> None:
     page.get_by_role("link", name="New bot").click()
     page.get_by_role("textbox", name="Name").fill(name)
     page.get_by_role("textbox", name="Persona").fill(persona)
-    page.get_by_role("button", name="Make the bot").click()
+    page.get_by_role("button", name="Create the bot").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
 
 
@@ -93,7 +93,7 @@ def test_a_draft_is_tried_beside_the_editor_compared_and_published(served: Stack
 
     page.reload()
     expect(page.locator("#try-log .bubble.in")).to_contain_text("Good morning")
-    page.get_by_role("button", name="Start afresh").click()
+    page.get_by_role("button", name="Start over").click()
     expect(page.locator("#try-log .bubble")).to_have_count(0)
 
     page.get_by_role("link", name="See what it changes").click()
@@ -151,9 +151,9 @@ def test_somebody_is_let_in_by_a_link_that_is_shown_once(served: Stack, browser:
     with _context(served, browser) as context:
         theirs = context.new_page()
         theirs.goto(link)
-        theirs.get_by_label("Password").fill(PASSWORD)
-        theirs.get_by_label("The same again").fill(PASSWORD)
-        theirs.get_by_role("button", name="Go on").click()
+        theirs.get_by_label("Password", exact=True).fill(PASSWORD)
+        theirs.get_by_label("Password again").fill(PASSWORD)
+        theirs.get_by_role("button", name="Continue").click()
         expect(theirs.get_by_role("link", name=name)).to_be_visible()
         assert theirs.get_by_role("link", name="Operators").count() == 0
     page.goto("/admin/operators")
@@ -175,7 +175,7 @@ def test_the_last_owner_is_told_why_they_stay(cluster: Cluster, tmp_path: Path, 
 
 def test_a_token_is_shown_once_and_revoked(page: Page) -> None:
     page.get_by_role("textbox", name="Name").fill("nightly export")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create the token").click()
     expect(page.locator("code", has_text=re.compile(r"^cw_[\w-]{30,}$"))).to_be_visible()
 
     page.goto("/admin/me")
@@ -227,7 +227,7 @@ def test_pages_with_a_trial_a_link_or_a_token_on_them_are_accessible_and_fit_a_p
             look(page, f"operators-link-{look_name}")
             page.goto("/admin/me")
             page.get_by_role("textbox", name="Name").fill("export")
-            page.get_by_role("button", name="Make it").click()
+            page.get_by_role("button", name="Create the token").click()
             expect(page.get_by_role("heading", name="Your new token")).to_be_visible()
             look(page, f"me-token-{look_name}")
     assert found == {}

@@ -74,7 +74,7 @@ def test_a_wrong_key_is_told_by_itself_and_the_right_one_measured(served: Stack,
     served.model.script(mode="normal")
     page.get_by_label("New key").fill("sk-right")
     page.get_by_role("button", name="Replace the key").click()
-    expect(found).to_contain_text("8,192 tokens, prompt and answer together.", timeout=_SOON_MS)
+    expect(found).to_contain_text("8,192 tokens for prompt and answer together.", timeout=_SOON_MS)
     expect(page.get_by_text("sk-")).to_have_count(0)
 
 
@@ -96,11 +96,11 @@ def test_an_endpoint_connected_here_answers_people_once_its_profile_and_bot_let_
     page.goto("/admin/models/profiles/default")
     page.get_by_label("Add at the end").select_option("answering")
     page.get_by_role("button", name="Add").click()
-    expect(page.get_by_text("nobody answers")).to_be_visible()
+    expect(page.get_by_text("Nothing answers")).to_be_visible()
     with served.owner.begin() as connection:
         connection.exec_driver_sql("update bots set data_may_leave = true")
     page.reload()
-    expect(page.get_by_text("nobody answers")).to_have_count(0)
+    expect(page.get_by_text("Nothing answers")).to_have_count(0)
     # The worker's router has read the profile within seconds; until then its own model answers, which is the same server.
     served.say(build.a_person(), "Hello there")
 
@@ -130,7 +130,7 @@ def test_a_profile_is_arranged_with_a_mouse_alone(served: Stack, browser: Browse
 
     page.get_by_role("button", name=f"Earlier ({three})").click()
     expect(stops.first).to_have_text(three)
-    page.get_by_role("button", name=f"Take out ({three})").click()
+    page.get_by_role("button", name=f"Remove ({three})").click()
     page.get_by_role("button", name=f"Later ({one})").click()
     expect(page.locator(".way .replicas")).to_have_count(0)
     page.get_by_role("button", name=f"Replica of the one before ({one})").click()

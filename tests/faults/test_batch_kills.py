@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from bots.storage import batches, tenants
-from bots.storage.database import unit
+from bots.admin import batches
 from chinwag.local.redis import RunningRedis, start_redis
-from tests.support.batches import lines, results, submit
+from tests.support.acting import acting, deps
+from tests.support.batches import lines, results, submit, tenant_of
 from tests.support.crew import Hand
 from tests.support.processes import ROOT, until
 from tests.support.proxy import Watch
@@ -144,8 +144,7 @@ def test_a_batch_cancelled_midway_takes_no_further_answer(stack: Stack) -> None:
     stack.model.script(mode="hold", match="question 2")
     batch = _submitted(stack)
     until(lambda: stack.model.held() >= 1, what="an item is being asked")
-    with unit(stack.engine("web")) as connection:
-        batches.cancel(connection, batch, tenant=tenants.default(connection), actor="ada")
+    batches.cancel(deps(stack.engine("web")), acting(tenant_of(stack.engine("web"))), batch)
     before = results(stack.engine("web"), batch)
     busy = "select max(busy) from worker_heartbeats where slots > 0"
     until(lambda: stack.one(busy) > 0, what="a heartbeat tells of the item")

@@ -44,7 +44,7 @@ def _get(desk: Desk, batch: UUID) -> Batch:
 
 def _do(desk: Desk, what: Callable[..., Any], batch: UUID, *, tenant: UUID | None = None) -> Any:
     with unit(desk.web) as connection:
-        return what(connection, batch, tenant=tenant or tenant_of(desk.web), actor="ada")
+        return what(connection, batch, tenant=tenant or tenant_of(desk.web))
 
 
 def _left(desk: Desk) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def test_a_submission_that_broke_off_is_begun_anew_by_its_submitter(desk: Desk) 
     assert again.batch is not None
     assert _left(desk) == (1, 1500)
     with pytest.raises(Conflict):
-        broken.finish()
+        broken.check()
     assert _get(desk, again.batch).state == "running"
 
 

@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from bots.admin.bots import editor
+from bots.admin.bots import editor, versions
 from bots.domain import Bot, ChannelKind
 from bots.errors import Conflict, NotFound
 from bots.storage import accounts, personas, tenants
 from bots.storage.database import hot, unit
+from tests.support.acting import acting, deps
 from tests.support.batches import lines, submit
 from tests.support.desk import Desk
 
@@ -19,8 +20,8 @@ from tests.support.desk import Desk
 def _made(desk: Desk, name: str = "clinic") -> Bot:
     with unit(desk.web) as connection:
         tenant = tenants.default(connection)
-        bot = Bot(id=uuid4(), tenant_id=tenant, name=name, persona="You help.")
-        return editor.make(connection, bot, actor="ana")
+    bot = Bot(id=uuid4(), tenant_id=tenant, name=name, persona="You help.")
+    return editor.create(deps(desk.web), acting(tenant, "ana"), bot)
 
 
 def _draft(desk: Desk, bot: Bot, words: str, *, base: int | None = None) -> int:
@@ -41,8 +42,7 @@ def test_a_draft_answers_nobody_until_it_is_published_and_an_older_version_can_r
     assert _answering(desk, bot) == "You help."
 
     for version, words in ((2, "You help in rhymes."), (1, "You help.")):
-        with unit(desk.web) as connection:
-            editor.publish(connection, tenant=bot.tenant_id, bot=bot.id, version=version, actor="ana")
+        versions.publish(deps(desk.web), acting(bot.tenant_id, "ana"), bot.id, version)
         assert _answering(desk, bot) == words
 
     actions = [row.action for row in desk.rows("select action from audit order by at")]
@@ -90,7 +90,7 @@ def test_a_bot_that_accounts_or_batches_use_stays(desk: Desk) -> None:
 
     for bot, why in ((used, "whatsapp/demo"), (batched.id, "Batches")):
         with pytest.raises(Conflict, match=why):
-            editor.remove(desk.web, desk.crossing, tenant=batched.tenant_id, bot=bot, actor="ana")
+            editor.remove(deps(desk.web, desk.crossing), acting(batched.tenant_id), bot)
     assert desk.value("select count(*) from bots") == 2
 
 
@@ -110,7 +110,7 @@ def test_an_unused_bot_goes_with_its_versions_and_its_trials_accounts(desk: Desk
         )
         assert personas.used_by(connection, tenant=bot.tenant_id, bot=bot.id) == []
 
-    editor.remove(desk.web, desk.crossing, tenant=bot.tenant_id, bot=bot.id, actor="ana")
+    editor.remove(deps(desk.web, desk.crossing), acting(bot.tenant_id), bot.id)
 
     assert desk.rows("select name from accounts") == [("demo",)]
     assert desk.value("select count(*) from personas where bot_id = %s", bot.id) == 0
@@ -141,5 +141,5 @@ def test_an_account_that_only_looks_like_a_trial_holds_its_bot(desk: Desk) -> No
         )
 
     with pytest.raises(Conflict, match="console/try-me"):
-        editor.remove(desk.web, desk.crossing, tenant=bot.tenant_id, bot=bot.id, actor="ana")
+        editor.remove(deps(desk.web, desk.crossing), acting(bot.tenant_id), bot.id)
     assert desk.value("select count(*) from accounts where name = 'try-me'") == 1

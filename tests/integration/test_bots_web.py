@@ -95,10 +95,10 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
         assert answer.status_code == 422
         for word in (
             "A bot needs a name.",
-            "Small letters, digits",
+            "Lower-case letters, digits",
             "A language code",
             "At most 20,000 characters",
-            "no good answer comes.",
+            "there is no usable answer.",
         ):
             assert word in answer.text
         assert 'value="Big Model!"' in answer.text

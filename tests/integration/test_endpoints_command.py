@@ -93,7 +93,7 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (_HOSTED, "--key-file: A hosted endpoint wants its API key; say so if this one asks for none. (--no-key)\n"),
+        (_HOSTED, "--key-file: A hosted endpoint needs its API key; say so if this one needs none. (--no-key)\n"),
         ([*_OWN, "--url", "localhost:8000"], "--url: An address like https://host/v1, without a user, a password or a question mark.\n"),
         ([*_OWN, "--url", "http://10.0.0.256:8000/v1"], "--url: An address like https://host/v1"),
         ([*_OWN, "--price-in", "1"], "--price-out: Tokens out have a price too; 0 where they are free.\n"),
@@ -121,7 +121,7 @@ def test_what_cannot_be_is_one_line_exit_code_2_and_nothing_kept(stack: Stack, a
 @pytest.mark.parametrize(
     ("arguments", "line", "insist"),
     [
-        (["--leaves-house"], "--leaves-house: A hosted endpoint wants its API key: give it first, or say so if this one asks for none.", "--no-key"),
+        (["--leaves-house"], "--leaves-house: A hosted endpoint needs its API key: enter it first, or say so if this one needs none.", "--no-key"),
         (
             ["--leaves-house", "--no-key", "--model", "gemini-2.0-flash", "--url", "https://generativelanguage.googleapis.com/v1beta/openai"],
             "--model: Gemini API switched gemini-2.0-flash off on 2026-06-01. Its successor: gemini-3.5-flash-lite.",
@@ -143,12 +143,12 @@ def test_a_change_does_not_go_round_what_connecting_refuses(stack: Stack, argume
 
 
 def test_a_wrong_name_price_or_key_file_is_refused(stack: Stack, tmp_path: Path) -> None:
-    assert _run(stack, "endpoint", "add", "Big One", *_OWN)[1].startswith("NAME: Small letters, digits")
+    assert _run(stack, "endpoint", "add", "Big One", *_OWN)[1].startswith("NAME: Lower-case letters, digits")
     assert "Invalid value for --price-in: US dollars" in _run(stack, "endpoint", "add", _named(), *_OWN, "--price-in", "cheap")[1]
     assert "does not exist" in _run(stack, "endpoint", "add", _named(), *_HOSTED, "--key-file", str(tmp_path / "none"))[1]
     for key in ("two words", "\N{SNOWMAN}", "x" * 5000):
         code, said = _run(stack, "endpoint", "add", _named(), *_HOSTED, *_key_file(tmp_path, key))
-        assert (code, said) == (2, "--key-file: Signs are in it that no key has; copy it again.\n")
+        assert (code, said) == (2, "--key-file: It contains characters that no API key has. Copy it again.\n")
     name = _made(stack)
     assert _run(stack, "endpoint", "add", name, *_OWN) == (2, f"There is an endpoint with the name {name} already.\n")
 
@@ -188,7 +188,7 @@ def test_without_a_worker_a_probe_says_so_and_ends(stack: Stack) -> None:
 
     code, said = _run(stack, "endpoint", "probe", name)
 
-    assert (code, "no worker is alive; the first one that starts measures it" in said) == (1, True)
+    assert (code, "no worker is running; the first one that starts measures it" in said) == (1, True)
     assert stack.one("select probe_at <= now() from endpoints where name = :name", name=name) is True
 
 
@@ -233,8 +233,8 @@ def test_a_probe_waits_for_a_workers_result_and_shows_it(
     listed = _run(stack, "profile", "list")[1]
     assert "a.b: the worker's own model" in listed
     # While that engine is away nobody asks the next endpoint.
-    assert "look  a.b: only engines' own workers take its work" in listed
-    assert "look  default: only" not in listed
+    assert "note  a.b: only workers with an engine of their own serve it" in listed
+    assert "note  default: only" not in listed
 
 
 def test_a_profile_is_set_listed_and_removed(stack: Stack, tmp_path: Path) -> None:
@@ -279,4 +279,7 @@ def test_a_bot_that_nobody_may_answer_is_named(stack: Stack, tmp_path: Path) -> 
     _run(stack, "profile", "remove", "default")
 
     assert code == 0
-    assert "look  default: the conversations of tester stay in the house, and every endpoint is outside: nobody answers them." in said
+    assert (
+        "note  default: the conversations of tester must stay on your own servers, and every endpoint is hosted: nothing answers them."
+        in said
+    )

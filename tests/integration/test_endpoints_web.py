@@ -77,7 +77,7 @@ def test_an_endpoint_is_connected_changed_and_removed_by_forms_and_each_write_is
     made = seat.post("/admin/models/new", name=name, price_in="0.10", price_out="$0.40", **_HOSTED)
     assert made.headers["location"] == f"/admin/models/endpoints/{name}", made.text
     page = seat.get(made.headers["location"]).text
-    assert "hosted: data leaves the house" in page
+    assert "hosted: data leaves your servers" in page
     assert "$0.10 in, $0.40 out" in page
     changed = seat.post(f"/admin/models/endpoints/{name}", name=name, url=_HOSTED["url"], model="m-2", leaves_house="on")
     assert changed.status_code == 303, changed.text
@@ -101,7 +101,7 @@ def test_a_key_is_sealed_opens_for_a_worker_and_stands_in_no_answer(served: Stac
     assert _opened(served, name) == _KEY
     assert seat.post(f"/admin/models/endpoints/{name}/key", api_key="sk-another").status_code == 303
     assert _opened(served, name) == "sk-another"
-    assert "no key has" in seat.post(f"/admin/models/endpoints/{name}/key", api_key="two words").text
+    assert "no API key has" in seat.post(f"/admin/models/endpoints/{name}/key", api_key="two words").text
     assert seat.post(f"/admin/models/endpoints/{name}/key", then="remove").status_code == 303
     assert _opened(served, name) == ""
 
@@ -112,7 +112,7 @@ def test_an_endpoint_that_moves_to_another_server_loses_its_key_and_the_page_say
 
     moved = seat.post(f"/admin/models/endpoints/{name}", name=name, url="https://other.example.com/v1", model="m-1", leaves_house="on")
 
-    assert "its key was taken away" in seat.get(moved.headers["location"]).text
+    assert "the key was removed" in seat.get(moved.headers["location"]).text
     assert _opened(served, name) == ""
 
 
@@ -130,7 +130,7 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"api_key": ""}, "A hosted endpoint wants its API key"),
+        ({"api_key": ""}, "A hosted endpoint needs its API key"),
         ({"url": "https://api.openai.com/v1", "leaves_house": ""}, "That is OpenAI&#39;s address"),
         ({"price_in": "1"}, "Tokens out have a price too"),
         ({"price_out": "1"}, "Tokens in have a price too"),
@@ -166,7 +166,7 @@ def test_a_retired_model_names_its_successor_and_is_taken_only_when_confirmed(se
     refused = seat.post("/admin/models/new", **form)
     assert refused.status_code == 422
     assert "switched gemini-2.0-flash off on 2026-06-01. Its successor: gemini-3.5-flash-lite." in refused.text
-    assert "Connect it all the same" in refused.text
+    assert "Connect it although it is switched off" in refused.text
     assert "Fill in Gemini 3.5 Flash-Lite at Gemini API instead" in refused.text
     assert api.post("/endpoints", json=asked | {"api_key": _KEY}).json()["fields"].keys() == {"model"}
 
@@ -181,7 +181,7 @@ def test_a_change_does_not_go_round_what_connecting_refuses(served: Stack, seat:
     hosted = seat.post(f"/admin/models/endpoints/{name}", **as_it_is, leaves_house="on")
     refused = api.put(f"/endpoints/{name}", json=as_it_is | {"leaves_house": True})
 
-    assert (hosted.status_code, "wants its API key: give it first" in hosted.text, 'name="no_key"' in hosted.text) == (422, True, True)
+    assert (hosted.status_code, "needs its API key: enter it first" in hosted.text, 'name="no_key"' in hosted.text) == (422, True, True)
     assert (refused.status_code, refused.json()["fields"].keys()) == (422, {"leaves_house"})
     assert served.one("select leaves_house from endpoints where name = :name", name=name) is False
 
@@ -212,13 +212,21 @@ def test_what_the_probe_found_is_shown_with_what_it_means(served: Stack, seat: S
     name = _made(api)
     page = f"/admin/models/endpoints/{name}"
     assert "not probed yet" in seat.get(page).text
-    assert "No worker is alive" in seat.get(page).text
+    assert "No worker is running" in seat.get(page).text
 
     traits = {"context": 8192, "vision": False, "json_schema": True, "reasoning": True, "system_role": False, "roles_alternate": True}
     found(served, name, traits=traits | {"parses_tokens": True})
 
     shown = seat.get(f"{page}?part=1").text
-    for words in ("8,192 tokens", "Text alone", "keeps to a schema", "thinks aloud", "no system role", "by turns alone", "taken out"):
+    for words in (
+        "8,192 tokens",
+        "Text only",
+        "follows a schema",
+        "reasons before",
+        "no system role",
+        "must alternate",
+        "are removed first",
+    ):
         assert words in shown
     assert "data-waiting" not in shown
     view = api.get(f"/endpoints/{name}").json()
@@ -292,7 +300,7 @@ def test_a_profile_page_shows_the_order_its_bots_and_that_the_workers_own_model_
     stops = re.findall(r'<li class="stop (\w+)"><b>([^<]+)</b>', page)
     assert stops == [("own", own), ("hosted", hosted)]
     assert f"bot of {profile}" in page
-    assert "no worker alive" in page
+    assert "no worker running" in page
     assert profile in seat.get(f"/admin/models/endpoints/{own}/remove").text
 
 
@@ -303,10 +311,10 @@ def test_a_bot_that_nobody_may_answer_is_named(seat: Seat, api: httpx.Client) ->
 
     api.put(f"/profiles/{profile}", json={"tiers": [[hosted]]})
     assert api.get(f"/profiles/{profile}").json()["mute"] == [f"mute {profile}"]
-    assert "every endpoint here is outside" in seat.get(f"/admin/models/profiles/{profile}").text
+    assert "every endpoint here is hosted elsewhere" in seat.get(f"/admin/models/profiles/{profile}").text
 
     api.patch(f"/bots/{bot['id']}", json={"data_may_leave": True})
-    assert "every endpoint here is outside" not in seat.get(f"/admin/models/profiles/{profile}").text
+    assert "every endpoint here is hosted elsewhere" not in seat.get(f"/admin/models/profiles/{profile}").text
 
 
 def test_the_api_connects_changes_and_removes(served: Stack, api: httpx.Client) -> None:

@@ -41,12 +41,12 @@ def test_operators_are_added_changed_and_disabled_by_commands(served: Stack) -> 
     assert _chinwag(served, "operator", "role", "ana", "viewer") == (2, "Somebody has to stay owner.\n")
     assert _chinwag(served, "operator", "disable", "ana") == (2, "Somebody has to stay owner.\n")
     _chinwag(served, "operator", "add", "bea")
-    assert _chinwag(served, "operator", "role", "bea", "agent") == (0, "bea is agent now.\n")
+    assert _chinwag(served, "operator", "role", "bea", "agent") == (0, "The role of bea is agent now.\n")
     assert _chinwag(served, "operator", "disable", "bea")[0] == 0
     assert _chinwag(served, "operator", "link", "bea")[0] == 2
     assert _chinwag(served, "operator", "disable", "bea", "--undo")[0] == 0
     assert "/admin/enter?token=" in _chinwag(served, "operator", "link", "bea")[1]
-    assert "bea  agent  no password yet  last in never" in _chinwag(served, "operator", "list")[1]
+    assert "bea  agent  no password yet  last sign-in never" in _chinwag(served, "operator", "list")[1]
     assert _chinwag(served, "operator", "role", "nobody", "agent")[0] == 2
 
     actions = [

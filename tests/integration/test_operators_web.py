@@ -83,7 +83,7 @@ def test_a_wrong_operator_form_keeps_what_was_typed_and_says_why(served: Stack, 
     assert (taken.status_code, nobody.status_code) == (422, 422)
     assert f"There is an operator {name} already." in taken.text
     assert f'value="{name}"' in taken.text
-    assert "It needs a name." in nobody.text
+    assert "A name is needed." in nobody.text
     assert "Choose a role." in nobody.text
 
 
@@ -101,7 +101,7 @@ def test_a_new_link_ends_the_one_before_and_a_disabled_operators_link_opens_noth
     assert served.http.get("/admin/enter", params={"token": late}).status_code == 403
     refused = owner.post(f"/admin/operators/{_id(served, name)}/link")
     assert refused.status_code == 409
-    assert "let them in again first" in refused.text
+    assert "enable them again first" in refused.text
 
 
 def test_a_changed_role_holds_from_the_next_click_on(served: Stack, owner: Seat) -> None:
@@ -288,4 +288,4 @@ def test_the_audit_is_paged_without_loss_and_filtered(served: Stack, owner: Seat
     older = re.search(r'href="(/admin/audit\?[^"]+before=[^"]+)"', first.text)
     assert older is not None
     assert owner.get(older.group(1).replace("&amp;", "&")).status_code == 200
-    assert "Nothing fits." in owner.get("/admin/audit?actor=nobody%00&before=zzz").text
+    assert "No entry matches." in owner.get("/admin/audit?actor=nobody%00&before=zzz").text

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.admin.endpoints import status as endpoint_words
+from bots.admin.endpoints import status
 from chinwag.cli import model
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
@@ -210,7 +210,7 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
 
     assert (code, json_code) == (0, 0)
     # In the words of the endpoint's page.
-    assert "Roles                Its template knows no system role: the persona is told in the first message. It takes user" in said
+    assert "Roles                Its chat template has no system role: the persona goes into the first message. User and" in said
     assert "- its template has no system role" in said
     assert json.loads(as_json)["traits"]["roles_alternate"] is True
 
@@ -221,7 +221,7 @@ def test_the_command_tells_a_measurement_in_the_words_of_the_endpoints_page(tmp_
         found = _probe(server)
 
     assert code == 0
-    assert [fact for fact in endpoint_words.facts(found.measured) if f"{fact.title:<21}{fact.words}\n" not in said] == []
+    assert [fact for fact in status.facts(found.measured) if f"{fact.title:<21}{fact.message}\n" not in said] == []
 
 
 def test_the_help_of_models_names_each_of_its_commands() -> None:

@@ -279,7 +279,7 @@ def test_what_a_cancelled_batchs_last_items_took_is_counted(desk: Desk) -> None:
     assert started.batch is not None
     item = _item(desk)
     with unit(desk.web) as connection:
-        batches.cancel(connection, started.batch, tenant=desk.account.tenant_id, actor="test")
+        batches.cancel(connection, started.batch, tenant=desk.account.tenant_id)
     result = ItemResult(state="done", answer="a", model="big", endpoint="hosted", cost=0.25, tokens_in=7)
 
     assert [batch_items.finish(desk.worker, item, result) for _ in range(2)] == [False, False]
@@ -296,7 +296,7 @@ def test_an_item_that_is_asked_again_is_counted_by_what_it_takes_anew(desk: Desk
     batch_items.finish(desk.worker, _item(desk), ItemResult(state="failed", reason="garbage", endpoint="house", model="m", cost=0.5))
     _roll(desk)
     with unit(desk.web) as connection:
-        batches.retry_failed(connection, started.batch, tenant=desk.account.tenant_id, actor="test")
+        batches.retry_failed(connection, started.batch, tenant=desk.account.tenant_id)
     batch_items.finish(desk.worker, _item(desk), ItemResult(state="done", answer="a", endpoint="house", model="m", cost=0.25))
     _roll(desk)
 

@@ -92,7 +92,7 @@ def test_the_page_shows_a_month_by_day_bot_and_model(seat: Seat) -> None:
     assert "scripted" in page
     assert 'aria-labelledby="money-title money-told"' in page
     assert f'<option value="{_NOW:%Y-%m}" selected>' in page
-    assert "No model was asked in this month." in seat.get("/admin/usage?month=2020-01").text
+    assert "No model was called this month." in seat.get("/admin/usage?month=2020-01").text
     # What is no month is the current one.
     assert "$1.02" in seat.get("/admin/usage?month=2020-13").text
 
@@ -121,7 +121,7 @@ def test_a_batch_shows_its_money_on_its_page_and_by_command(served: Stack, seat:
     batch = served.one("select id from batches")
     code, shown = _chinwag(served, "batch", "show", str(batch))
 
-    assert "<dt>Money</dt><dd>$1.00</dd>" in seat.get(f"/admin/batches/{batch}").text
+    assert "<dt>Cost</dt><dd>$1.00</dd>" in seat.get(f"/admin/batches/{batch}").text
     assert (code, "; $1.00" in shown) == (0, True)
     assert json.loads(_chinwag(served, "batch", "show", str(batch), "--json")[1])["cost"] == 1.0
 
@@ -152,7 +152,7 @@ def test_the_command_shows_a_month(served: Stack, by: str, line: str) -> None:
 
     assert code == 0
     assert any(row.startswith(line) for row in shown.splitlines()), shown
-    assert re.search(r"^in all +\$1\.02 +4 ", shown, re.MULTILINE)
+    assert re.search(r"^total +\$1\.02 +4 ", shown, re.MULTILINE)
 
 
 def test_the_commands_json_is_the_month_and_a_month_that_is_none_is_one_line(served: Stack) -> None:
@@ -161,7 +161,7 @@ def test_the_commands_json_is_the_month_and_a_month_that_is_none_is_one_line(ser
 
     assert found["total"]["cost"] == pytest.approx(2 * _TALK + 2 * _ITEM)
     assert code == 2
-    assert "2026-13 is no month" in said
+    assert "2026-13 is not a month" in said
     assert "Traceback" not in said
 
 

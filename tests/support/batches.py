@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
 
-from bots.storage import batch_results, batches, tenants
-from bots.storage.batch_intake import NewBatch, Submission, Submitted
+from bots.admin import batches
+from bots.storage import tenants
+from bots.storage.batch_intake import Submission, Submitted
 from bots.storage.database import hot
-
-LINE_BYTES = 10_000
+from tests.support.acting import acting, deps
 
 
 def lines(count: int, *, text: str = "question") -> bytes:
@@ -29,16 +29,16 @@ def tenant_of(engine: Engine) -> UUID:
 
 def submission(engine: Engine, *, bot: str = "demo", key: str | None = None, actor: str = "ada", profile: str | None = None) -> Submission:
     """A submission that has begun."""
-    new = NewBatch(tenant=tenant_of(engine), bot=bot, name="questions", key=key, actor=actor, profile=profile)
-    return Submission(engine, new, line_bytes=LINE_BYTES)
+    operator = acting(tenant_of(engine), actor)
+    return batches.begin(deps(engine), operator, bot=bot, name="questions", key=key, profile=profile)
 
 
-def submit(engine: Engine, data: bytes, **options: Any) -> Submitted:
+def submit(
+    engine: Engine, data: bytes, *, bot: str = "demo", key: str | None = None, actor: str = "ada", profile: str | None = None
+) -> Submitted:
     """Submit a whole file."""
-    begun = submission(engine, **options)
-    for piece in _pieces(data):
-        begun.feed(piece)
-    return begun.finish()
+    operator = acting(tenant_of(engine), actor)
+    return batches.submit(deps(engine), operator, _pieces(data), bot=bot, name="questions", key=key, profile=profile)
 
 
 def _pieces(data: bytes, size: int = 1000) -> Iterable[bytes]:
@@ -47,13 +47,5 @@ def _pieces(data: bytes, size: int = 1000) -> Iterable[bytes]:
 
 def results(engine: Engine, batch: UUID) -> list[dict[str, Any]]:
     """The result's lines so far."""
-    return [json.loads(line) for line in _lines(engine, batch)]
-
-
-def _lines(engine: Engine, batch: UUID) -> Iterator[str]:
-    after = 0
-    with hot(engine) as connection:
-        tenant = tenants.default(connection)
-        while rows := batches.ended_after(connection, batch, tenant=tenant, after=after, limit=7):
-            after = rows[-1].n
-            yield from (batch_results.line(batch, row) for row in rows)
+    parts = batches.results(deps(engine), acting(tenant_of(engine)), batch)
+    return [json.loads(line) for part in parts for line in part.splitlines()]

@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 
-from bots.admin.bots import editor
+from bots.admin.bots import forms
 from bots.admin.money import axis, money
 from bots.admin.usage import cells, days_of, month_of
 from bots.extract import commands
@@ -91,13 +91,13 @@ def test_money_fits_beside_an_axis(usd: float) -> None:
 
 @pytest.mark.parametrize(("typed", "usd"), [("", None), ("  ", None), ("20", 20.0), ("$0.50", 0.5), (" 0.000001 ", 0.000001)])
 def test_a_budget_is_read_as_it_is_typed(typed: str, usd: float | None) -> None:
-    assert editor.budget(typed) == usd
+    assert forms.budget(typed) == usd
 
 
 @pytest.mark.parametrize("typed", ["0", "0.0", "-1", "1e3", "nan", "inf", "0,50", "ten", "1000001", "1 2", "٣"])
 def test_a_budget_that_is_none_says_what_to_type(typed: str) -> None:
     with pytest.raises(ValueError, match=r"such as 0\.50"):
-        editor.budget(typed)
+        forms.budget(typed)
 
 
 @pytest.mark.parametrize("word", ["", "2026", "2026-13", "2026-00", "2026-1", "1999-01", "2026-11-01", "٢٠٢٦-11", "2026-11\n"])

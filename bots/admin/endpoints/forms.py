@@ -1,4 +1,4 @@
-"""What may be said of an endpoint: the same checks for pages, API and commands, each with words for the one who typed it. Pure."""
+"""What may be entered for an endpoint: the same checks for pages, API and commands, each with a message for whoever typed it. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from inference.catalog import Catalog
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 MOST_URL, MOST_MODEL, MOST_KEY = 500, 200, 2000
-#: USD for a million tokens; above any that was ever asked.
+#: USD per million tokens; more than anybody has ever charged.
 MOST_PRICE = 10_000.0
 PRICES = ("price_in", "price_cached", "price_out")
-_KEYS_WORDS = "Signs are in it that no key has; copy it again."
+_BAD_KEY = "It contains characters that no API key has. Copy it again."
 
 
-class Unfit(BadSetting):
-    """What was said of an endpoint cannot be used; `errors` tells why, by field."""
+class InvalidEndpoint(BadSetting):
+    """An endpoint cannot have these values; `errors` tells why, by field."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(" ".join(errors.values()))
@@ -35,32 +35,32 @@ class Wish:
 
     form: Form
     api_key: str = field(default="", repr=False)
-    #: A hosted endpoint that asks for no key.
+    #: A hosted endpoint that needs no key.
     no_key: bool = False
-    #: Connect a model that the catalog says is switched off.
+    #: Connect a model although the catalog says that it is switched off.
     retired_ok: bool = False
 
 
 def checked(*, name: str, url: str, model: str, leaves_house: bool, prices: Mapping[str, float | None]) -> Form:
-    """Return a form of what can be. Raises Unfit."""
+    """Return a form of valid values. Raises InvalidEndpoint."""
     errors: dict[str, str] = {}
     if not re.fullmatch(NAME, name):
-        errors["name"] = "Small letters, digits, dots and dashes, at most 40, as in `own-llama`."
+        errors["name"] = "Lower-case letters, digits, dots, underscores and dashes, at most 40, as in `own-llama`."
     if not model.strip() or len(model) > MOST_MODEL or not model.isprintable():
         errors["model"] = "The model's name on that server, as its /v1/models lists it."
     provider = presets.provider_at(url)
     if len(url) > MOST_URL or not _is_address(url):
         errors["url"] = "An address like https://host/v1, without a user, a password or a question mark."
     elif provider and not leaves_house:
-        errors["leaves_house"] = f"That is {provider}'s address: what people write leaves the house on the way to it."
+        errors["leaves_house"] = f"That is {provider}'s address: what people write leaves your servers on the way to it."
     errors |= _price_errors(prices)
     if errors:
-        raise Unfit(errors)
+        raise InvalidEndpoint(errors)
     return Form(name=name, url=url, model=model, leaves_house=leaves_house, **prices)
 
 
 def read(typed: Mapping[str, str]) -> Wish:
-    """Read the form of a page. Raises Unfit with what is wrong, by field."""
+    """Read the form of a page. Raises InvalidEndpoint with what is wrong, by field."""
     values = {key: typed.get(key, "").strip() for key in ("name", "url", "model", "api_key", *PRICES)}
     prices: dict[str, float | None] = {}
     errors: dict[str, str] = {}
@@ -77,56 +77,56 @@ def read(typed: Mapping[str, str]) -> Wish:
             leaves_house=bool(typed.get("leaves_house")),
             prices=dict.fromkeys(PRICES) if errors else prices,
         )
-    except Unfit as error:
-        raise Unfit(error.errors | errors) from error
+    except InvalidEndpoint as error:
+        raise InvalidEndpoint(error.errors | errors) from error
     if errors:
-        raise Unfit(errors)
+        raise InvalidEndpoint(errors)
     return Wish(form=form, api_key=values["api_key"], no_key=bool(typed.get("no_key")), retired_ok=bool(typed.get("retired_ok")))
 
 
 def price(typed: str) -> float | None:
-    """Read a price in USD for a million tokens; None for nothing typed. Raises ValueError with what to type."""
+    """Read a price in USD per million tokens; None when nothing was typed. Raises ValueError with what to type."""
     plain = typed.strip().removeprefix("$").strip()
     if not plain:
         return None
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,9})?", plain, re.ASCII) or float(plain) > MOST_PRICE:
-        raise ValueError(f"US dollars for a million tokens, such as 0.10 or 2.50, at most {MOST_PRICE:,.0f}.")
+        raise ValueError(f"US dollars per million tokens, such as 0.10 or 2.50, at most {MOST_PRICE:,.0f}.")
     return float(plain)
 
 
 def admit(wish: Wish, catalog: Catalog, *, today: date) -> None:
-    """Refuse a hosted endpoint without a key and a model that is switched off, unless they are wanted all the same. Raises Unfit."""
+    """Refuse a hosted endpoint without a key and a model that is switched off, unless the operator insists. Raises InvalidEndpoint."""
     errors: dict[str, str] = {}
     if wish.api_key and (not is_plain(wish.api_key) or len(wish.api_key) > MOST_KEY):
-        errors["api_key"] = _KEYS_WORDS
+        errors["api_key"] = _BAD_KEY
     elif wish.form.leaves_house and not wish.api_key and not wish.no_key:
-        errors["api_key"] = "A hosted endpoint wants its API key; say so if this one asks for none."
+        errors["api_key"] = "A hosted endpoint needs its API key; say so if this one needs none."
     errors |= _over(wish, catalog, today=today)
     if errors:
-        raise Unfit(errors)
+        raise InvalidEndpoint(errors)
 
 
 def admit_change(wish: Wish, before: EndpointRow, after: EndpointRow, catalog: Catalog, *, today: date) -> None:
-    """Refuse what `admit` refuses, where it is the change that makes it so. Raises Unfit."""
+    """Refuse what `admit` refuses, where it is the change that makes it so. Raises InvalidEndpoint."""
     errors: dict[str, str] = {}
     if after.leaves_house and not before.leaves_house and after.key is None and not wish.no_key:
-        errors["leaves_house"] = "A hosted endpoint wants its API key: give it first, or say so if this one asks for none."
+        errors["leaves_house"] = "A hosted endpoint needs its API key: enter it first, or say so if this one needs none."
     if any(getattr(before, name) != getattr(after, name) for name in ("url", "model", "leaves_house")):
         errors |= _over(wish, catalog, today=today)
     if errors:
-        raise Unfit(errors)
+        raise InvalidEndpoint(errors)
 
 
 def _over(wish: Wish, catalog: Catalog, *, today: date) -> dict[str, str]:
     over = presets.ended(catalog, wish.form.model, today=today, url=wish.form.url) if wish.form.leaves_house else ""
-    return {"model": f"{over} It will not answer; say so if you want it all the same."} if over and not wish.retired_ok else {}
+    return {"model": f"{over} It will not answer; say so if you want it anyway."} if over and not wish.retired_ok else {}
 
 
 def check_key(api_key: str) -> str:
-    """Return a new key as it is kept. Raises Unfit."""
+    """Return a new key as it is stored. Raises InvalidEndpoint."""
     key = api_key.strip()
     if not is_plain(key) or len(key) > MOST_KEY:
-        raise Unfit({"api_key": _KEYS_WORDS if key else "A key is wanted."})
+        raise InvalidEndpoint({"api_key": _BAD_KEY if key else "Enter a key."})
     return key
 
 
@@ -146,14 +146,14 @@ def typed_price(usd: float | None) -> str:
 
 def _price_errors(prices: Mapping[str, float | None]) -> dict[str, str]:
     errors = {
-        key: "US dollars for a million tokens, from 0." for key, usd in prices.items() if usd is not None and not 0 <= usd <= MOST_PRICE
+        key: "US dollars per million tokens, 0 or more." for key, usd in prices.items() if usd is not None and not 0 <= usd <= MOST_PRICE
     }
     if prices.get("price_in") is None and prices.get("price_out") is not None:
-        errors["price_in"] = "Tokens in have a price too; 0 where they are free."
+        errors["price_in"] = "Input tokens need a price too; 0 if they are free."
     if prices.get("price_out") is None and (prices.get("price_in") is not None or prices.get("price_cached") is not None):
-        errors["price_out"] = "Tokens out have a price too; 0 where they are free."
+        errors["price_out"] = "Output tokens need a price too; 0 if they are free."
     if prices.get("price_cached") is not None and prices.get("price_in") is None:
-        errors["price_in"] = "Tokens in have a price too; 0 where they are free."
+        errors["price_in"] = "Input tokens need a price too; 0 if they are free."
     return errors
 
 

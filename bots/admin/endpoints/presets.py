@@ -1,4 +1,4 @@
-"""What the catalog says of an endpoint: values to begin a form with, retired models, licences that do not hold in the EU. Pure."""
+"""What the catalog says about an endpoint: values to fill a form with, retired models, licences not granted in the EU. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from inference.catalog import Catalog, Model, Offer
 from inference.licence import licence_notice
 
-#: Where providers take OpenAI's requests, as far as known and to be checked by whoever connects one: a wrong one is told by the probe.
+#: Where providers serve OpenAI's API, as far as is known. Whoever connects one should check it; the probe reports a wrong one.
 ADDRESSES = {
     "OpenAI": "https://api.openai.com/v1",
     "Gemini API": "https://generativelanguage.googleapis.com/v1beta/openai",
@@ -26,17 +26,17 @@ _OWN_ADDRESS = "http://127.0.0.1:8000/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """What a form for an endpoint begins with."""
+    """The values that a form for an endpoint is filled with."""
 
     key: str
-    #: For a list: the model and who serves it.
+    #: For lists: the model and who serves it.
     title: str
     name: str
     url: str
     model: str
     leaves_house: bool
     row: Model
-    #: The hosted price; None: an engine of one's own.
+    #: The hosted price; None: for an engine of one's own.
     offer: Offer | None = None
 
 
@@ -71,7 +71,7 @@ def model_of(catalog: Catalog, model: str) -> Model | None:
 
 
 def ended(catalog: Catalog, model: str, *, today: date, url: str) -> str:
-    """Say that a hosted model is switched off and what came after; empty for one that is not, or is not known."""
+    """Say that a hosted model is switched off and what replaced it; empty for one that is not, or is not known."""
     row, offers = model_of(catalog, model), _offers(catalog, model, url)
     if offers and all(offer.retired_on is not None and offer.retired_on <= today for offer in offers):
         last = max(offers, key=lambda offer: offer.retired_on or today)
@@ -82,7 +82,7 @@ def ended(catalog: Catalog, model: str, *, today: date, url: str) -> str:
 
 
 def ending(catalog: Catalog, model: str, *, today: date, url: str) -> str:
-    """Say that a hosted model is going to be switched off; empty for one of which no day is known."""
+    """Say that a hosted model is going to be switched off; empty when no day is known."""
     coming = [offer for offer in _offers(catalog, model, url) if offer.retired_on is not None and offer.retired_on > today]
     if not coming:
         return ""
@@ -91,20 +91,20 @@ def ending(catalog: Catalog, model: str, *, today: date, url: str) -> str:
 
 
 def instead_of(catalog: Catalog, model: str) -> Preset | None:
-    """Find what came after a hosted model, where the catalog has it."""
+    """Find what replaced a hosted model, where the catalog has it."""
     row = model_of(catalog, model)
     successors = {offer.successor for offer in row.offers if offer.model == model} | {row.successor} if row else set[str]()
     return next((one for one in presets(catalog) if one.leaves_house and one.row.key in successors), None)
 
 
 def licence(catalog: Catalog, model: str) -> str:
-    """Say that nobody in the EU gets a model's licence, and which may be taken there; empty where all is well."""
+    """Say that a model's licence is not granted in the EU, and which models are; empty where it is."""
     row = model_of(catalog, model)
     return "" if row is None else licence_notice(row)
 
 
 def provider_at(url: str) -> str:
-    """Name the provider whose address this is; empty where it is none that is known."""
+    """Name the provider whose address this is; empty for an unknown one."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
@@ -139,5 +139,5 @@ def _after(successor: str) -> str:
     return f" Its successor: {successor}." if successor else ""
 
 
-def _name(words: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")[:40]
+def _name(text: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")[:40]

@@ -1,4 +1,4 @@
-"""What is known of an endpoint, in words: what the probe found and what it means, what an operator should look at. Pure."""
+"""What is known of an endpoint, in plain sentences: what the probe found, what it means, and what needs an operator. Pure."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class Fact:
     """One thing that was measured, and what it means."""
 
     title: str
-    words: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How an endpoint stands: ok, bad or wait, and a word on it."""
+class EndpointStatus:
+    """How far the probe is: ok, bad or wait, and the same in words."""
 
     state: str
-    word: str
+    message: str
 
 
-def standing(row: EndpointRow) -> Standing:
+def status_of(row: EndpointRow) -> EndpointStatus:
     """Say how far the probe has come with an endpoint."""
     if row.probed_at is not None:
-        return Standing(state="ok", word="measured")
+        return EndpointStatus(state="ok", message="measured")
     # Without a measurement, notes say why there is none.
     if row.notes:
-        return Standing(state="bad", word="cannot be used")
-    return Standing(state="wait", word="not probed yet")
+        return EndpointStatus(state="bad", message="cannot be used")
+    return EndpointStatus(state="wait", message="not probed yet")
 
 
 def host(row: EndpointRow) -> str:
@@ -46,43 +46,43 @@ def host(row: EndpointRow) -> str:
 
 
 def facts(traits: Mapping[str, Any]) -> list[Fact]:
-    """Tell what the probe found; of what it did not say there is no fact."""
-    found = [Fact(title=title, words=tell(traits[key])) for key, title, tell in _FACTS if key in traits]
+    """Tell what the probe found; what it did not measure has no fact."""
+    found = [Fact(title=title, message=tell(traits[key])) for key, title, tell in _FACTS if key in traits]
     if "system_role" in traits or "roles_alternate" in traits:
-        found.insert(min(2, len(found)), Fact(title="Roles", words=_roles(traits)))
+        found.insert(min(2, len(found)), Fact(title="Roles", message=_roles(traits)))
     return found
 
 
 def warnings(row: EndpointRow, catalog: Catalog, *, today: date) -> list[str]:
-    """Say what an operator should know beside what the probe found: the licence, an end that is near, a key on an open line."""
+    """Say what an operator should know besides what the probe found: the licence, a coming end, a key sent unencrypted."""
     found = [presets.licence(catalog, row.model)]
     if row.leaves_house:
         over = presets.ended(catalog, row.model, today=today, url=row.url)
         found.append(over or presets.ending(catalog, row.model, today=today, url=row.url))
-        found.append(_open_line(row))
-    return [words for words in found if words]
+        found.append(_unencrypted(row))
+    return [message for message in found if message]
 
 
 def _context(tokens: int) -> str:
     if not tokens:
-        return "The server does not tell how long a prompt may be; prompts are kept to the budget of the settings."
-    return f"{tokens:,} tokens, prompt and answer together."
+        return "The server does not say how long a prompt may be; prompts are limited by the settings."
+    return f"{tokens:,} tokens for prompt and answer together."
 
 
 def _roles(traits: Mapping[str, Any]) -> str:
     system = (
-        "Its template knows the system role."
+        "Its chat template has a system role."
         if traits.get("system_role", True)
-        else ("Its template knows no system role: the persona is told in the first message.")
+        else ("Its chat template has no system role: the persona goes into the first message.")
     )
-    by_turns = " It takes user and assistant by turns alone; prompts are laid out so." if traits.get("roles_alternate") else ""
+    by_turns = " User and assistant must alternate; prompts are laid out that way." if traits.get("roles_alternate") else ""
     return system + by_turns
 
 
 def _ranks(ranks: int) -> str:
     if ranks < 2:
         return "One."
-    return f"{ranks}, each with a prefix cache of its own; a conversation goes back to the rank that holds its beginning."
+    return f"{ranks}, each with its own prefix cache; a conversation goes back to the rank that has its beginning cached."
 
 
 def _either(yes: str, no: str) -> Callable[[Any], str]:
@@ -96,39 +96,37 @@ _FACTS = (
     ("context", "Context", _context),
     (
         "vision",
-        "Eyes",
+        "Images",
         _either(
-            "It sees pictures: those that people send go to it.",
-            "Text alone: in a picture's place it is told that one was sent.",
+            "It understands images: those that people send are passed on to it.",
+            "Text only: instead of an image it is told that one was sent.",
         ),
     ),
-    ("json_schema", "JSON schema", _either("It keeps to a schema that is asked for.", "It does not keep to a schema: none is asked for.")),
+    ("json_schema", "JSON schema", _either("It follows a schema when one is given.", "It does not follow a schema, so none is given.")),
     (
         "reasoning",
-        "Thinking aloud",
-        _either(
-            "It thinks aloud before it answers; people see the answer alone, and the thinking is paid for.", "It answers straight away."
-        ),
+        "Reasoning",
+        _either("It reasons before it answers; people see only the answer, and the reasoning is billed.", "It answers straight away."),
     ),
     (
         "parses_tokens",
         "Template tokens",
         _either(
-            "Marks of its template in a person's words would count as marks: they are taken out before they get there.",
-            "Marks of its template in a person's words are plain words to it.",
+            "Template tokens in a message would be read as template tokens: they are removed first.",
+            "It reads template tokens in a message as plain text.",
         ),
     ),
-    ("cache_salt", "Cache salt", _either("It keeps each tenant's prefixes apart.", "Not taken.")),
-    ("priority", "Priority", _either("It serves people before batches.", "Not taken.")),
+    ("cache_salt", "Cache salt", _either("Supported: each tenant's cached prefixes are kept apart.", "Not supported.")),
+    ("priority", "Priority", _either("Supported: people are served before batches.", "Not supported.")),
     ("ranks", "Data-parallel ranks", _ranks),
 )
 
 
-def _open_line(row: EndpointRow) -> str:
+def _unencrypted(row: EndpointRow) -> str:
     parts = urlsplit(row.url)
     if parts.scheme != "http" or _is_near(parts.hostname or ""):
         return ""
-    return "The address is http, not https: what people write, and the key, cross the network for everybody to read."
+    return "The address is http, not https: what people write, and the key, cross the network unencrypted."
 
 
 def _is_near(name: str) -> bool:

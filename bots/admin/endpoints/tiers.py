@@ -1,8 +1,8 @@
-"""The order of a profile: tiers, tried one after the other, of endpoints that stand for one another. Pure changes of it, by name."""
+"""The order of a profile: tiers, tried one after the other, of endpoints that are replicas of one another. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Names of endpoints; the first tier answers while one of its members can.
 Tiers = tuple[tuple[str, ...], ...]
@@ -61,7 +61,7 @@ def read(words: Sequence[str]) -> Tiers:
         position = int(typed) if is_placed else position + 1
         for name in names.split(","):
             if not name:
-                raise ValueError(f"{word}: names of endpoints are wanted, joined by commas where they are replicas.")
+                raise ValueError(f"{word}: give the names of endpoints, with commas between replicas.")
             if name in seen:
                 raise ValueError(f"{name} is named twice.")
             seen.add(name)
@@ -72,6 +72,10 @@ def read(words: Sequence[str]) -> Tiers:
 def written(tiers: Tiers) -> str:
     """Write an order as `read` reads it."""
     return " ".join(",".join(tier) for tier in tiers)
+
+
+#: What can be done with one endpoint's place in the order.
+MOVES: Mapping[str, Callable[[Tiers, str], Tiers]] = {"add": added, "drop": dropped, "up": raised, "down": lowered, "join": joined}
 
 
 def _moved(tiers: Tiers, name: str, *, earlier: bool) -> Tiers:

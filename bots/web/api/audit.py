@@ -1,19 +1,18 @@
-"""The audit over JSON, for owners."""
+"""The audit trail over JSON, for owners."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from bots.admin import audit
 from bots.admin.acting import Operator
 from bots.domain import Role
-from bots.storage import audit
-from bots.storage.database import hot
+from bots.storage.audit import Entry
 from bots.web.admin_site import AdminSite
 
 _Word = Annotated[str | None, Query(min_length=1, max_length=80, pattern=r"^[^\x00]*$")]
@@ -44,17 +43,12 @@ def router(site: AdminSite) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         operator: Operator = owner,
     ) -> list[EntryView]:
-        """List the newest entries, or those before one; by actor, or of actions that begin like `bot`."""
-
-        def read() -> list[audit.Entry]:
-            find = partial(audit.newest, tenant=operator.tenant_id, actor=actor, action=action, before=before, limit=limit)
-            with hot(site.web) as connection:
-                return find(connection)
-
-        return [_view(entry) for entry in await site.do(read)]
+        """List the newest entries, or those before one; by actor, or of actions that begin like `bot` or `bot.publish`."""
+        entries = await site.run(audit.newest, operator, actor=actor, action=action, before=before, limit=limit)
+        return [_view(entry) for entry in entries]
 
     return api
 
 
-def _view(entry: audit.Entry) -> EntryView:
+def _view(entry: Entry) -> EntryView:
     return EntryView(id=entry.id, at=entry.at, actor=entry.actor, action=entry.action, subject=entry.subject, detail=entry.detail)

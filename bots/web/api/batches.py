@@ -1,4 +1,4 @@
-"""Batches over JSON: a file streams in and is checked as it comes, its state is read, its answers stream out."""
+"""Batches over JSON: a file streams in and is checked as it arrives, its state is read, its answers stream out."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from bots.admin import batches
 from bots.admin.acting import Operator
 from bots.domain import Role
-from bots.storage import batch_results, batches
-from bots.storage.batch_intake import NewBatch, Submission, Submitted
+from bots.storage.batch_intake import Submission, Submitted
 from bots.storage.batches import Batch, FailedItem
-from bots.storage.database import hot, unit
 from bots.web.admin_site import AdminSite
 from bots.web.limits import TooLarge, TooSlow
 
-#: Larger files come by `chinwag batch submit`, which has no such limit.
+#: For larger files there is `chinwag batch submit`, which has no such limit.
 _MOST_BYTES = 2 * 1024**3
-#: So much is gathered before it is checked, beside the event loop.
+#: Bytes that are collected before they are checked, beside the event loop.
 _PIECE = 1024 * 1024
-#: Silence of a peer that is sending a file.
+#: How long a client may pause while it sends a file.
 _SILENCE_S = 30.0
 _NO_NUL = r"^[^\x00]*$"
 _PROFILE = r"^[a-z0-9][a-z0-9._-]*$"
-_FILE = {"schema": {"type": "string", "format": "binary", "description": "JSONL: one line a question"}}
+_FILE = {"schema": {"type": "string", "format": "binary", "description": "JSONL: one question per line"}}
 _BODY = {"requestBody": {"required": True, "content": {"application/jsonl": _FILE, "application/octet-stream": _FILE}}}
 _BAD_LINES: dict[int | str, dict[str, Any]] = {422: {"description": "Bad lines: nothing was started"}}
 
@@ -46,24 +45,24 @@ _Limit = Annotated[int, Query(ge=1, le=200)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A batch that runs."""
+    """A batch that has started."""
 
     id: UUID
     total: int
-    #: The key was used with the same file before.
+    #: The same file was submitted with this key before.
     existing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """What is asked again."""
+    """How many items are asked again."""
 
     items: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What was erased."""
+    """How many items were erased."""
 
     items: int
 
@@ -83,8 +82,8 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
         operator: Operator = acting,
     ) -> Response:
         """Check a file of lines and start its batch."""
-        new = NewBatch(tenant=operator.tenant_id, bot=bot, name=name, profile=profile, key=idempotency_key, actor=operator.name)
-        found = await take(site, request, new)
+        begun = await site.run(batches.begin, operator, bot=bot, name=name, profile=profile, key=idempotency_key)
+        found = await _take(site, request, operator, begun)
         if found.batch is None:
             return JSONResponse(refusal(found), status_code=422)
         started = {"id": str(found.batch), "total": found.total, "existing": found.existing}
@@ -97,106 +96,70 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
         operator: Operator = viewer,
     ) -> list[Batch]:
         """Return the newest batches, or those made before a time."""
-
-        def read() -> list[Batch]:
-            with hot(site.web) as connection:
-                return batches.newest(connection, tenant=operator.tenant_id, before=before, limit=limit)
-
-        return await site.do(read)
+        return await site.run(batches.newest, operator, before=before, limit=limit)
 
     @api.get("/{batch}")
     async def one(batch: UUID, operator: Operator = viewer) -> Batch:
         """Return one batch: counts by state, rate, seconds left."""
-
-        def read() -> Batch:
-            with hot(site.web) as connection:
-                return batches.get(connection, batch, tenant=operator.tenant_id)
-
-        return await site.do(read)
+        return await site.run(batches.get, operator, batch)
 
     @api.get("/{batch}/failed")
     async def failed(batch: UUID, limit: _Limit = 100, operator: Operator = viewer) -> list[FailedItem]:
         """Return the first items that failed, with their reasons."""
-
-        def read() -> list[FailedItem]:
-            with hot(site.web) as connection:
-                batches.get(connection, batch, tenant=operator.tenant_id)
-                return batches.failed_items(connection, batch, tenant=operator.tenant_id, limit=limit)
-
-        return await site.do(read)
+        return await site.run(batches.failed_items, operator, batch, limit=limit)
 
     @api.get("/{batch}/results", response_class=StreamingResponse)
     async def results(batch: UUID, operator: Operator = viewer) -> Response:
-        """Stream the answers as JSONL in the order of the file; of a batch that runs those that are there."""
+        """Stream the answers as JSONL in the order of the file; those so far while the batch is running."""
         await one(batch, operator)
         headers = {"Content-Disposition": f'attachment; filename="answers-{batch.hex[:8]}.jsonl"', "Cache-Control": "no-store"}
-        return StreamingResponse(_lines(site, operator.tenant_id, batch), media_type="application/jsonl", headers=headers)
-
-    def change(action: str, batch: UUID, operator: Operator) -> int:
-        return act(site, action, batch, operator)
+        return StreamingResponse(_lines(site, operator, batch), media_type="application/jsonl", headers=headers)
 
     @api.post("/{batch}/pause")
     async def pause(batch: UUID, operator: Operator = acting) -> Batch:
-        """Begin no further item; what runs ends."""
-        await site.do(partial(change, "pause", batch, operator))
+        """Start no further item; running ones finish."""
+        await site.run(batches.pause, operator, batch)
         return await one(batch, operator)
 
     @api.post("/{batch}/resume")
     async def resume(batch: UUID, operator: Operator = acting) -> Batch:
         """Go on after a pause."""
-        await site.do(partial(change, "resume", batch, operator))
+        await site.run(batches.resume, operator, batch)
         return await one(batch, operator)
 
     @api.post("/{batch}/cancel")
     async def cancel(batch: UUID, operator: Operator = acting) -> Batch:
-        """End a batch for good; answers that are there stay."""
-        await site.do(partial(change, "cancel", batch, operator))
+        """End a batch for good; the answers so far are kept."""
+        await site.run(batches.cancel, operator, batch)
         return await one(batch, operator)
 
     @api.post("/{batch}/retry")
     async def retry(batch: UUID, operator: Operator = acting) -> Retried:
-        """Ask again what failed."""
-        return Retried(items=await site.do(partial(change, "retry", batch, operator)))
+        """Ask the failed items again."""
+        return Retried(items=await site.run(batches.retry, operator, batch))
 
     @api.delete("/{batch}")
     async def remove(batch: UUID, operator: Operator = owner) -> Removed:
-        """Erase a batch that is over, with its questions and answers."""
-        return Removed(items=await site.do(partial(batches.remove, site.web, batch, tenant=operator.tenant_id, actor=operator.name)))
+        """Erase a batch that has ended, with its questions and answers."""
+        return Removed(items=await site.run(batches.remove, operator, batch))
 
     return api
 
 
-def act(site: AdminSite, action: str, batch: UUID, operator: Operator) -> int:
-    """Do what an operator asks of a batch; of a retry returns how many items. Raises NotFound, Conflict."""
-    with unit(site.web) as connection:
-        tenant, actor = operator.tenant_id, operator.name
-        match action:
-            case "pause":
-                batches.pause(connection, batch, tenant=tenant, actor=actor)
-            case "resume":
-                batches.resume(connection, batch, tenant=tenant, actor=actor)
-            case "cancel":
-                batches.cancel(connection, batch, tenant=tenant, actor=actor)
-            case _:
-                return batches.retry_failed(connection, batch, tenant=tenant, actor=actor)
-        return 0
-
-
-async def take(site: AdminSite, request: Request, new: NewBatch) -> Submitted:
-    """Check a request's body as it comes and start its batch. Raises NotFound, Conflict, TooLarge, TooSlow."""
-    submission = await site.do(partial(Submission, site.web, new, line_bytes=site.settings.batch_line_bytes))
+async def _take(site: AdminSite, request: Request, operator: Operator, submission: Submission) -> Submitted:
+    """Check a request's body as it arrives and start its batch. Raises NotFound, Conflict, TooLarge, TooSlow."""
     is_done = False
     try:
         async for piece in _pieces(request):
             await site.do(partial(submission.feed, piece))
             if submission.refused:
                 break
-        found = await site.do(submission.finish)
+        found = await site.run(batches.finish, operator, submission)
         is_done = True
         return found
     finally:
         if not is_done:
-            # Also when the peer has left: nothing of a file that did not come whole is kept.
+            # Also when the client has gone: nothing of an incomplete file is kept.
             await asyncio.shield(site.do(submission.abandon))
 
 
@@ -230,16 +193,7 @@ async def _pieces(request: Request) -> AsyncGenerator[bytes]:
         yield bytes(held)
 
 
-async def _lines(site: AdminSite, tenant: UUID, batch: UUID) -> AsyncGenerator[str]:
-    after = 0
-
-    def page() -> tuple[int, str]:
-        with hot(site.web) as connection:
-            rows = batches.ended_after(connection, batch, tenant=tenant, after=after)
-        return (rows[-1].n if rows else after), "".join(batch_results.line(batch, row) for row in rows)
-
-    while True:
-        after, text = await site.do(page)
-        if not text:
-            return
-        yield text
+async def _lines(site: AdminSite, operator: Operator, batch: UUID) -> AsyncGenerator[str]:
+    parts = batches.results(site.deps, operator, batch)
+    while part := await site.do(partial(next, parts, "")):
+        yield part

@@ -1,10 +1,9 @@
-"""Bots over JSON: settings hold at once, a changed persona is a draft until it is published, any version can be tried."""
+"""Bots over JSON: settings take effect at once, a changed persona is a draft until it is published, any version can be tried."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,27 +12,27 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.bots import diff, editor
-from bots.admin.bots.trial import Trials, is_waiting
+from bots.admin.bots import editor, forms, trial, versions
 from bots.domain import Bot, Role
 from bots.storage import personas
-from bots.storage.database import hot, unit
 from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
 _MOST_VERSION = 2**31 - 1
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such bot or version."}}
-_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "The name is taken, or something newer or in use is in the way."}}
+_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"description": "The name is taken, there is a newer version, or the bot is in use."}
+}
 _CLEARED = ("apology_text", "language", "first_contact", "budget_contact_day", "budget_month")
 
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=editor.MOST_NAME, pattern=editor.NAME)]
-_Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=editor.MOST_PERSONA, pattern=_NO_NUL)]
-_Profile = Annotated[str, StringConstraints(pattern=editor.PROFILE)]
-_Language = Annotated[str, StringConstraints(max_length=35, pattern=editor.LANGUAGE)]
-_Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=editor.MOST_WORDS, pattern=_NO_NUL)]
-_Budget = Annotated[float, Field(gt=0, le=editor.MOST_BUDGET, allow_inf_nan=False, description="USD; null: no limit.")]
-_MayLeave = Annotated[bool, Field(description="Whether conversations may go to an endpoint outside the house.")]
-_Said = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=_NO_NUL)]
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=forms.MOST_NAME, pattern=forms.NAME)]
+_Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=forms.MOST_PERSONA, pattern=_NO_NUL)]
+_Profile = Annotated[str, StringConstraints(pattern=forms.PROFILE)]
+_Language = Annotated[str, StringConstraints(max_length=35, pattern=forms.LANGUAGE)]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=forms.MOST_TEXT, pattern=_NO_NUL)]
+_Budget = Annotated[float, Field(gt=0, le=forms.MOST_BUDGET, allow_inf_nan=False, description="USD; null: no limit.")]
+_MayLeave = Annotated[bool, Field(description="Whether conversations may go to hosted endpoints, which another company runs.")]
+_Message = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=_NO_NUL)]
 _Key = Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 _Thread = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 _Number = Annotated[int, Field(ge=1, le=_MOST_VERSION)]
@@ -41,46 +40,46 @@ _Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 class NewBot(BaseModel):
-    """A bot to make."""
+    """A bot to create."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: _Name
     persona: _Persona
     profile: _Profile = "default"
-    fallback_text: Annotated[_Words, Field(min_length=1)] | None = None
-    apology_text: _Words | None = None
+    fallback_text: Annotated[_Text, Field(min_length=1)] | None = None
+    apology_text: _Text | None = None
     memory_on: bool = True
     language: _Language | None = None
-    first_contact: _Words | None = None
+    first_contact: _Text | None = None
     data_may_leave: _MayLeave = False
     budget_contact_day: _Budget | None = None
     budget_month: _Budget | None = None
 
 
 class BotChange(BaseModel):
-    """What to change. What is left out stays; null takes the apology, the language, the first line or a budget away."""
+    """What to change. What is left out stays; null clears the apology, the language, the first message or a budget."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: _Name | None = None
     #: Becomes a draft.
     persona: _Persona | None = None
-    #: The newest version when the wording was begun: 409 when there is a newer one.
+    #: The newest version when the edit was begun: 409 when there is a newer one.
     base_version: _Number | None = None
     profile: _Profile | None = None
-    fallback_text: Annotated[_Words, Field(min_length=1)] | None = None
-    apology_text: _Words | None = None
+    fallback_text: Annotated[_Text, Field(min_length=1)] | None = None
+    apology_text: _Text | None = None
     memory_on: bool | None = None
     language: _Language | None = None
-    first_contact: _Words | None = None
+    first_contact: _Text | None = None
     data_may_leave: _MayLeave | None = None
     budget_contact_day: _Budget | None = None
     budget_month: _Budget | None = None
 
 
 class ToPublish(BaseModel):
-    """Which version is to answer."""
+    """Which version should answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -88,12 +87,12 @@ class ToPublish(BaseModel):
 
 
 class ToSay(BaseModel):
-    """Words for a version of the bot. The same key again changes nothing."""
+    """A message to a version of the bot. Sent again with the same key it changes nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: _Said
-    #: Names the talk; another one starts afresh.
+    text: _Message
+    #: Names the trial; a new name starts a new one.
     thread: _Thread
     key: _Key
     #: Left out: the newest.
@@ -135,7 +134,7 @@ class BotLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
-    """One wording of a persona."""
+    """One version of a persona."""
 
     version: int
     persona: str
@@ -145,7 +144,7 @@ class VersionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceView:
-    """A stretch of text that is the `same`, came (`ins`) or went (`del`)."""
+    """A piece of text that is the `same`, was inserted (`ins`) or deleted (`del`)."""
 
     kind: str
     text: str
@@ -153,7 +152,7 @@ class PieceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The words are stored; this version answers them."""
+    """The message is stored; this version answers it."""
 
     version: int
 
@@ -178,75 +177,52 @@ class TalkView:
     lines: list[TalkLine]
 
 
-def router(site: AdminSite) -> APIRouter:  # noqa: C901, PLR0915 - endpoints side by side
+def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
     """Build the endpoints of bots."""
     api = APIRouter(prefix="/api/v1/bots", tags=["bots"])
     viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
-    trials = Trials(web=site.web, crossing=site.crossing, keyring=site.keyring, settings=site.settings)
 
     @api.get("")
     async def list_bots(operator: Operator = viewer) -> list[BotLine]:
         """List all bots by name."""
-
-        def read() -> list[personas.BotLine]:
-            with hot(site.web) as connection:
-                return personas.overview(connection, tenant=operator.tenant_id)
-
-        return [_line(line) for line in await site.do(read)]
+        return [_line(line) for line in await site.run(editor.list_all, operator)]
 
     @api.post("", status_code=201, responses=_MAY_CONFLICT)
     async def make_bot(body: NewBot, operator: Operator = acting) -> BotView:
-        """Make a bot; its persona is version 1 and published."""
-
-        def make() -> BotView:
-            bot = Bot(
-                id=UUID(int=0),
-                tenant_id=operator.tenant_id,
-                name=body.name,
-                profile=body.profile,
-                persona=body.persona,
-                apology_text=body.apology_text or None,
-                memory_on=body.memory_on,
-                language=body.language,
-                first_contact=body.first_contact or None,
-                data_may_leave=body.data_may_leave,
-                budget_contact_day=body.budget_contact_day,
-                budget_month=body.budget_month,
-            )
-            if body.fallback_text:
-                bot = replace(bot, fallback_text=body.fallback_text)
-            with unit(site.web) as connection:
-                return _view(editor.make(connection, bot, actor=operator.name), 1)
-
-        return await site.do(make)
+        """Create a bot; its persona is version 1 and published."""
+        bot = Bot(
+            id=UUID(int=0),
+            tenant_id=operator.tenant_id,
+            name=body.name,
+            profile=body.profile,
+            persona=body.persona,
+            apology_text=body.apology_text or None,
+            memory_on=body.memory_on,
+            language=body.language,
+            first_contact=body.first_contact or None,
+            data_may_leave=body.data_may_leave,
+            budget_contact_day=body.budget_contact_day,
+            budget_month=body.budget_month,
+        )
+        if body.fallback_text:
+            bot = replace(bot, fallback_text=body.fallback_text)
+        return _view(await site.run(editor.create, operator, bot), 1)
 
     @api.get("/{bot}", responses=_MAY_MISS)
     async def get_bot(bot: UUID, operator: Operator = viewer) -> BotView:
         """Read one bot."""
-
-        def read() -> BotView:
-            with unit(site.web) as connection:
-                newest = personas.versions(connection, tenant=operator.tenant_id, bot=bot, limit=1)[0].version
-                return _view(editor.wanted(connection, tenant=operator.tenant_id, bot=bot), newest)
-
-        return await site.do(read)
+        return _view(await site.run(editor.get, operator, bot), await site.run(versions.newest, operator, bot))
 
     @api.patch("/{bot}", responses=_MAY_MISS | _MAY_CONFLICT)
     async def change_bot(bot: UUID, body: BotChange, operator: Operator = acting) -> BotView:
-        """Change a bot. A changed persona is a draft: publish it. Everything else holds at once."""
-
-        def change() -> BotView:
-            with unit(site.web) as connection:
-                wanted = _changed(editor.wanted(connection, tenant=operator.tenant_id, bot=bot), body)
-                saved = editor.save(connection, wanted, persona=body.persona, actor=operator.name, base=body.base_version)
-                return _view(saved.bot, saved.newest)
-
-        return await site.do(change)
+        """Change a bot. A changed persona is a draft: publish it. Everything else takes effect at once."""
+        saved = await site.run(editor.change, operator, bot, _settings(body), persona=body.persona, base=body.base_version)
+        return _view(saved.bot, saved.newest)
 
     @api.delete("/{bot}", status_code=204, responses=_MAY_MISS | _MAY_CONFLICT)
     async def remove_bot(bot: UUID, operator: Operator = acting) -> Response:
         """Remove a bot that no account and no batch uses."""
-        await site.do(partial(editor.remove, site.web, site.crossing, tenant=operator.tenant_id, bot=bot, actor=operator.name))
+        await site.run(editor.remove, operator, bot)
         return Response(status_code=204)
 
     @api.get("/{bot}/versions", responses=_MAY_MISS)
@@ -257,23 +233,12 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901, PLR0915 - endpoints sid
         operator: Operator = viewer,
     ) -> list[VersionView]:
         """List the versions of a persona, the newest first."""
-
-        def read() -> list[VersionView]:
-            with hot(site.web) as connection:
-                found = personas.versions(connection, tenant=operator.tenant_id, bot=bot, before=before, limit=limit)
-            return [_version(one) for one in found]
-
-        return await site.do(read)
+        return [_version(one) for one in await site.run(versions.list_all, operator, bot, before=before, limit=limit)]
 
     @api.get("/{bot}/versions/{version}", responses=_MAY_MISS)
     async def get_version(bot: UUID, version: _Number, operator: Operator = viewer) -> VersionView:
         """Read one version."""
-
-        def read() -> VersionView:
-            with hot(site.web) as connection:
-                return _version(personas.version(connection, tenant=operator.tenant_id, bot=bot, version=version))
-
-        return await site.do(read)
+        return _version(await site.run(versions.get, operator, bot, version))
 
     @api.get("/{bot}/diff", responses=_MAY_MISS)
     async def compare(
@@ -283,31 +248,20 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901, PLR0915 - endpoints sid
         operator: Operator = viewer,
     ) -> list[PieceView]:
         """Tell what changed between two versions."""
-
-        def read() -> list[PieceView]:
-            with hot(site.web) as connection:
-                one = personas.version(connection, tenant=operator.tenant_id, bot=bot, version=old)
-                other = personas.version(connection, tenant=operator.tenant_id, bot=bot, version=new)
-            return [PieceView(kind=piece.kind, text=piece.text) for piece in diff.compare(one.text, other.text)]
-
-        return await site.do(read)
+        found = await site.run(versions.compare, operator, bot, old=old, new=new)
+        return [PieceView(kind=piece.kind, text=piece.text) for piece in await site.do(lambda: found.pieces)]
 
     @api.post("/{bot}/publish", responses=_MAY_MISS)
     async def publish(bot: UUID, body: ToPublish, operator: Operator = acting) -> BotView:
         """Let a version answer, a newer or an older one."""
-
-        def go() -> BotView:
-            with unit(site.web) as connection:
-                found = editor.publish(connection, tenant=operator.tenant_id, bot=bot, version=body.version, actor=operator.name)
-                return _view(found, personas.versions(connection, tenant=operator.tenant_id, bot=bot, limit=1)[0].version)
-
-        return await site.do(go)
+        found = await site.run(versions.publish, operator, bot, body.version)
+        return _view(found, await site.run(versions.newest, operator, bot))
 
     @api.post("/{bot}/try", status_code=202, responses=_MAY_MISS)
     async def say(bot: UUID, body: ToSay, operator: Operator = acting) -> Taken:
-        """Say something to a version of the bot, over the console channel."""
-        words = partial(trials.say, tenant=operator.tenant_id, operator=operator.id, bot=bot, version=body.version)
-        return Taken(version=await site.do(partial(words, thread=body.thread, key=body.key, words=body.text)))
+        """Send a message to a version of the bot, over the console channel."""
+        version = await site.run(trial.say, operator, bot, body.text, version=body.version, thread=body.thread, key=body.key)
+        return Taken(version=version)
 
     @api.get("/{bot}/try", responses=_MAY_MISS)
     async def read_talk(
@@ -316,20 +270,18 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901, PLR0915 - endpoints sid
         thread: Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")],
         operator: Operator = viewer,
     ) -> TalkView:
-        """Read your own talk with a version of the bot."""
-        read = partial(trials.lines, tenant=operator.tenant_id, operator=operator.id, bot=bot, version=version, thread=thread)
-        found = await site.do(read)
+        """Read your own trial of a version of the bot."""
+        found = await site.run(trial.read, operator, bot, version=version, thread=thread)
         lines = [TalkLine(id=line.id, side=line.side, text=line.text, at=line.at, status=line.status) for line in found.lines]
-        return TalkView(typing=found.is_typing, waiting=is_waiting(found), lines=lines)
+        return TalkView(typing=found.is_typing, waiting=trial.is_waiting(found), lines=lines)
 
     return api
 
 
-def _changed(bot: Bot, body: BotChange) -> Bot:
+def _settings(body: BotChange) -> dict[str, Any]:
     given = body.model_dump(exclude_unset=True, exclude={"persona", "base_version"})
     kept = {key: value for key, value in given.items() if value is not None}
-    cleared = {key: given[key] or None for key in _CLEARED if key in given}
-    return replace(bot, **(kept | cleared))
+    return kept | {key: given[key] or None for key in _CLEARED if key in given}
 
 
 def _line(line: personas.BotLine) -> BotLine:

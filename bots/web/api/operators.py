@@ -1,32 +1,30 @@
-"""Operators over JSON, for owners. A one-time link is in the answer that makes it and nowhere else."""
+"""Operators over JSON, for owners. A one-time link is in the response that creates it and nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
-from sqlalchemy import Connection
 
-from bots.admin import operators as acts
+from bots.admin import operators
 from bots.admin.acting import Operator
 from bots.domain import Role
-from bots.storage import operators
-from bots.storage.database import unit
+from bots.storage.operators import Known
 from bots.web.admin_site import AdminSite
 
-T = TypeVar("T")
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=acts.MOST_NAME, pattern=acts.NAME)]
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=operators.MOST_NAME, pattern=operators.NAME)]
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such operator."}}
-_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "The name is taken, nobody would stay owner, or they are disabled."}}
+_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"description": "The name is taken, no owner would be left, or the operator is disabled."}
+}
 
 
 class NewOperator(BaseModel):
-    """Somebody to let in."""
+    """An operator to add."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,76 +56,50 @@ class OperatorView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """An operator and the path of the one-time link that lets them choose a password; it works once and for a day."""
+    """An operator and the path of the one-time link by which they choose a password; it works once, within a day."""
 
     operator: OperatorView
     link: str
 
 
-def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
+def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of operators."""
     api = APIRouter(prefix="/api/v1/operators", tags=["operators"])
     owner = site.may(Role.OWNER)
 
-    async def do(work: Callable[[Connection], T]) -> T:
-        def go() -> T:
-            with unit(site.web) as connection:
-                return work(connection)
-
-        return await site.do(go)
-
     @api.get("")
     async def list_operators(operator: Operator = owner) -> list[OperatorView]:
         """List all operators by name."""
-        return [_view(one) for one in await do(lambda connection: operators.list_all(connection, tenant=operator.tenant_id))]
+        return [_view(one) for one in await site.run(operators.list_all, operator)]
 
     @api.post("", status_code=201, responses=_MAY_CONFLICT)
     async def add_operator(body: NewOperator, operator: Operator = owner) -> Invitation:
-        """Let somebody in: they choose a password by the link."""
-
-        def add(connection: Connection) -> Invitation:
-            made, token = acts.add(connection, tenant=operator.tenant_id, actor=operator.name, name=body.name, role=body.role)
-            return _invitation(made, token)
-
-        return await do(add)
+        """Add an operator; they choose a password by the one-time link."""
+        return _invitation(*await site.run(operators.add, operator, body.name, role=body.role))
 
     @api.get("/{operator_id}", responses=_MAY_MISS)
     async def get_operator(operator_id: UUID, operator: Operator = owner) -> OperatorView:
         """Read one operator."""
-        return _view(await do(lambda connection: operators.get(connection, tenant=operator.tenant_id, operator=operator_id)))
+        return _view(await site.run(operators.get, operator, operator_id))
 
     @api.patch("/{operator_id}", responses=_MAY_MISS | _MAY_CONFLICT)
     async def change_operator(operator_id: UUID, body: OperatorChange, operator: Operator = owner) -> OperatorView:
-        """Change a role; disable somebody, or let them in again."""
-
-        def change(connection: Connection) -> OperatorView:
-            found = operators.get(connection, tenant=operator.tenant_id, operator=operator_id)
-            if body.role is not None:
-                acts.change_role(connection, tenant=operator.tenant_id, actor=operator.name, operator=operator_id, role=body.role)
-            if body.disabled is not None and body.disabled != (found.disabled_at is not None):
-                act = acts.disable if body.disabled else acts.enable
-                act(connection, tenant=operator.tenant_id, actor=operator.name, operator=operator_id)
-            return _view(operators.get(connection, tenant=operator.tenant_id, operator=operator_id))
-
-        return await do(change)
+        """Change a role; disable an operator, or enable them again."""
+        return _view(await site.run(operators.change, operator, operator_id, role=body.role, disabled=body.disabled))
 
     @api.post("/{operator_id}/link", status_code=201, responses=_MAY_MISS | _MAY_CONFLICT)
     async def make_link(operator_id: UUID, operator: Operator = owner) -> Invitation:
-        """Make a fresh one-time link; those before it end."""
-
-        def make(connection: Connection) -> Invitation:
-            return _invitation(*acts.link(connection, tenant=operator.tenant_id, actor=operator.name, operator=operator_id))
-
-        return await do(make)
+        """Create a new one-time link; earlier ones end."""
+        return _invitation(*await site.run(operators.link, operator, operator_id))
 
     return api
 
 
-def _invitation(found: operators.Known, token: str) -> Invitation:
+def _invitation(found: Known, token: str) -> Invitation:
     return Invitation(operator=_view(found), link=f"/admin/enter?token={token}")
 
 
-def _view(found: operators.Known) -> OperatorView:
+def _view(found: Known) -> OperatorView:
     return OperatorView(
         id=found.id,
         name=found.name,

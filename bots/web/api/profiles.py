@@ -1,8 +1,7 @@
-"""Profiles over JSON: which endpoints answer, in which order, and who is answered by them."""
+"""Profiles over JSON: which endpoints answer, in which order, and for which bots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,23 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.bots import editor
-from bots.admin.endpoints import endpoints as models
-from bots.admin.endpoints.endpoints import Profile
-from bots.admin.endpoints.forms import Unfit
-from bots.admin.endpoints.tiers import Tiers
+from bots.admin.bots.forms import PROFILE
+from bots.admin.endpoints import profiles
+from bots.admin.endpoints.forms import InvalidEndpoint
+from bots.admin.endpoints.profiles import Profile
 from bots.domain import Role
-from bots.storage.database import unit
 from bots.web.admin_site import AdminSite
-from bots.web.api.endpoints import unfit
+from bots.web.api.endpoints import invalid
 
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such profile or endpoint."}}
 _MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "Somebody else changed it at the same moment."}}
-_MAY_BE_UNFIT: dict[int | str, dict[str, Any]] = {422: {"description": "What was said of it cannot be used; `fields` says why."}}
+_MAY_BE_INVALID: dict[int | str, dict[str, Any]] = {422: {"description": "Some values cannot be used; `fields` says why."}}
 
 _Member = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
 _Tier = Annotated[list[_Member], Field(min_length=1, max_length=100)]
-_Named = Annotated[str, Path(max_length=60, pattern=editor.PROFILE)]
+_Named = Annotated[str, Path(max_length=60, pattern=PROFILE)]
 
 
 class Order(BaseModel):
@@ -44,11 +41,11 @@ class ProfileView:
 
     name: str
     tiers: list[list[str]]
-    #: Names of the bots that are answered by it.
+    #: Names of the bots that use it.
     bots: list[str]
-    #: Whether a living worker takes its work.
+    #: Whether a running worker serves it.
     is_alive: bool
-    #: Bots whose conversations stay in the house, while every endpoint is outside: nobody answers them.
+    #: Bots that nothing answers: their conversations must not leave your servers, and every endpoint is hosted elsewhere.
     mute: list[str]
 
 
@@ -57,44 +54,28 @@ def router(site: AdminSite) -> APIRouter:
     api = APIRouter(prefix="/api/v1/profiles", tags=["profiles"])
     viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
 
-    def arrange(operator: Operator, profile: str, order: Tiers) -> ProfileView:
-        with unit(site.web) as connection:
-            models.arrange(connection, order, tenant=operator.tenant_id, profile=profile, actor=operator.name)
-            return _view(models.look(connection, tenant=operator.tenant_id).profile(profile))
-
     @api.get("")
     async def list_profiles(operator: Operator = viewer) -> list[ProfileView]:
-        """List all profiles: those with endpoints, those that bots name, those that workers answer for."""
-
-        def read() -> Sequence[Profile]:
-            with unit(site.web) as connection:
-                return models.look(connection, tenant=operator.tenant_id).profiles
-
-        return [_view(one) for one in await site.do(read)]
+        """List all profiles: those with endpoints, those that bots name, those that running workers serve."""
+        return [_view(one) for one in (await site.run(profiles.overview, operator)).profiles]
 
     @api.get("/{profile}")
     async def get_profile(profile: _Named, operator: Operator = viewer) -> ProfileView:
-        """Read one profile; of one that nobody described the worker's own model answers."""
+        """Read one profile; one that nobody has set up is answered by the worker's own model."""
+        return _view((await site.run(profiles.overview, operator)).profile(profile))
 
-        def read() -> Profile:
-            with unit(site.web) as connection:
-                return models.look(connection, tenant=operator.tenant_id).profile(profile)
-
-        return _view(await site.do(read))
-
-    @api.put("/{profile}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
+    @api.put("/{profile}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_INVALID)
     async def put_profile(profile: _Named, body: Order, operator: Operator = acting) -> ProfileView:
-        """Make a profile of these endpoints; workers go by it within seconds."""
-        order = tuple(tuple(tier) for tier in body.tiers)
+        """Make a profile of these endpoints; workers use it within seconds."""
         try:
-            return await site.do(lambda: arrange(operator, profile, order))
-        except Unfit as error:
-            return unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
+            return _view(await site.run(profiles.arrange, operator, profile, tuple(tuple(tier) for tier in body.tiers)))
+        except InvalidEndpoint as error:
+            return invalid(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
 
     @api.delete("/{profile}", status_code=204)
     async def remove(profile: _Named, operator: Operator = acting) -> Response:
-        """Take every endpoint out; the worker's own model answers then."""
-        await site.do(lambda: arrange(operator, profile, ()))
+        """Remove every endpoint; the worker's own model answers then."""
+        await site.run(profiles.arrange, operator, profile, ())
         return Response(status_code=204)
 
     return api

@@ -1,4 +1,4 @@
-"""API tokens over JSON. They are made and revoked by somebody signed in: a token that leaked must not make others."""
+"""API tokens over JSON. Only somebody signed in makes and revokes them: a leaked token must not make others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bots.admin import operators as acts
+from bots.admin import tokens
 from bots.admin.acting import Operator
+from bots.admin.operators import MOST_NAME, NAME
 from bots.domain import Role
-from bots.storage.database import hot, unit
 from bots.storage.operators import ApiToken
 from bots.web.admin_site import AdminSite, Refused
 
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=acts.MOST_NAME, pattern=acts.NAME)]
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_NAME, pattern=NAME)]
 
 
 class NewToken(BaseModel):
@@ -28,7 +28,7 @@ class NewToken(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: _Name
-    #: No higher than one's own.
+    #: No higher than your own.
     role: Role
 
 
@@ -65,37 +65,22 @@ def router(site: AdminSite) -> APIRouter:
             raise Refused(403, "Tokens are made and revoked by somebody signed in, not by a token.")
         return operator
 
-    seated: Operator = Depends(in_person)
+    signed_in: Operator = Depends(in_person)
 
     @api.get("")
     async def list_tokens(operator: Operator = viewer) -> list[TokenView]:
-        """List your own API tokens; an owner sees all."""
-
-        def read() -> list[ApiToken]:
-            with hot(site.web) as connection:
-                return acts.visible_tokens(connection, operator)
-
-        return [_view(one) for one in await site.do(read)]
+        """List your own API tokens; an owner sees everybody's."""
+        return [_view(one) for one in await site.run(tokens.list_revocable, operator)]
 
     @api.post("", status_code=201)
-    async def make_token(body: NewToken, operator: Operator = seated) -> MadeToken:
+    async def make_token(body: NewToken, operator: Operator = signed_in) -> MadeToken:
         """Make an API token for yourself."""
-
-        def make() -> str:
-            with unit(site.web) as connection:
-                return acts.make_token(connection, operator, name=body.name, role=body.role)
-
-        return MadeToken(token=await site.do(make), role=body.role)
+        return MadeToken(token=await site.run(tokens.make, operator, body.name, role=body.role), role=body.role)
 
     @api.delete("/{token}", status_code=204, responses={404: {"description": "There is no such token."}})
-    async def revoke_token(token: UUID, operator: Operator = seated) -> Response:
+    async def revoke_token(token: UUID, operator: Operator = signed_in) -> Response:
         """Revoke one of your tokens; an owner anybody's."""
-
-        def revoke() -> None:
-            with unit(site.web) as connection:
-                acts.revoke_token(connection, operator, token)
-
-        await site.do(revoke)
+        await site.run(tokens.revoke, operator, token)
         return Response(status_code=204)
 
     return api

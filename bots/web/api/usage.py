@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -23,8 +22,8 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.get("")
     async def read(month: _Month = None, operator: Operator = viewer) -> Month:
-        """Return a month's calls, tokens and money in USD; what is younger than `counted_until` is not in it yet."""
+        """Return a month's calls, tokens and money in USD; calls after `counted_until` are not included yet."""
         first = None if month is None else usage.month_of(month)
-        return (await site.do(partial(usage.read, site.crossing, operator.tenant_id, first))).month
+        return (await site.run(usage.read, operator, first)).month
 
     return api

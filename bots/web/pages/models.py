@@ -1,25 +1,20 @@
-"""The models' pages: all endpoints and profiles, connecting an endpoint, and each endpoint with what was measured of it."""
+"""The pages of models: all endpoints and profiles, connecting an endpoint, and each endpoint with what was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from functools import partial
+from datetime import date
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.endpoints import endpoints as models
-from bots.admin.endpoints import forms as endpoint_forms
-from bots.admin.endpoints import presets
-from bots.admin.endpoints import status as endpoint_words
-from bots.admin.endpoints.endpoints import Shown
-from bots.admin.endpoints.forms import Unfit
+from bots.admin.endpoints import endpoints, forms, presets, profiles, status
+from bots.admin.endpoints.forms import InvalidEndpoint
+from bots.admin.endpoints.profiles import Overview
 from bots.domain import Role
 from bots.errors import NameTaken
-from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow
 from bots.web.admin_site import AdminSite
 
@@ -45,7 +40,7 @@ class ModelPages:
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
-        shown = await self._site.do(partial(look, self._site, operator))
+        shown = await self._site.run(profiles.overview, operator)
         template = "models_part.html" if "part" in request.query_params else "models.html"
         return self._site.render(request, operator, template, **about(self._site, shown), values={}, errors={})
 
@@ -56,7 +51,7 @@ class ModelPages:
     def _new_page(
         self, request: Request, operator: Operator, chosen: presets.Preset | None, values: Mapping[str, str], errors: Mapping[str, str]
     ) -> Response:
-        catalog, today = self._site.catalog, _today()
+        catalog, today = self._site.catalog, endpoints.today()
         url, model = values.get("url", ""), values.get("model", "")
         leaves = bool(values.get("leaves_house"))
         over = presets.ended(catalog, model, today=today, url=url) if leaves else ""
@@ -69,7 +64,7 @@ class ModelPages:
             presets=[(one.key, one.title, _is_over(one, today)) for one in presets.presets(catalog)],
             chosen=chosen,
             over=over,
-            notices=[words for words in (over, ending, presets.licence(catalog, model)) if words],
+            notices=[message for message in (over, ending, presets.licence(catalog, model)) if message],
             instead=presets.instead_of(catalog, model) if over else None,
             values=values,
             errors=errors,
@@ -77,16 +72,9 @@ class ModelPages:
 
     async def _add(self, request: Request, operator: Operator) -> Response:
         site, form = self._site, await self._site.form(request)
-
-        def add() -> EndpointRow:
-            wish = endpoint_forms.read(form)
-            endpoint_forms.admit(wish, site.catalog, today=_today())
-            with unit(site.web) as connection:
-                return models.add(connection, site.keyring, wish, tenant=operator.tenant_id, actor=operator.name)
-
         try:
-            row = await site.do(add)
-        except Unfit as error:
+            row = await site.run(endpoints.add, operator, forms.read(form), site.catalog)
+        except InvalidEndpoint as error:
             errors = error.errors
         except NameTaken as error:
             errors = {"name": str(error)}
@@ -111,66 +99,39 @@ class ModelPages:
             "endpoint.html",
             status=422 if errors else 200,
             row=row,
-            values=values or endpoint_forms.typed_of(row),
+            values=values or forms.typed_of(row),
             errors=errors or {},
             **about(self._site, shown),
         )
 
-    async def _read(self, request: Request, operator: Operator) -> tuple[Shown, EndpointRow]:
-        name: str = request.path_params["name"]
-
-        def read() -> tuple[Shown, EndpointRow]:
-            with unit(self._site.web) as connection:
-                row = models.wanted(connection, tenant=operator.tenant_id, name=name)
-                return models.look(connection, tenant=operator.tenant_id), row
-
-        return await self._site.do(read)
+    async def _read(self, request: Request, operator: Operator) -> tuple[Overview, EndpointRow]:
+        shown = await self._site.run(profiles.overview, operator)
+        return shown, shown.endpoint(request.path_params["name"])
 
     async def _change(self, request: Request, operator: Operator) -> Response:
         site, form, name = self._site, await self._site.form(request), request.path_params["name"]
-
-        def change() -> tuple[EndpointRow, EndpointRow]:
-            with unit(site.web) as connection:
-                before = models.wanted(connection, tenant=operator.tenant_id, name=name)
-                wish = endpoint_forms.read(form)
-                row = models.change(
-                    connection, wish, site.catalog, today=_today(), tenant=operator.tenant_id, name=name, actor=operator.name
-                )
-                return before, row
-
         try:
-            before, row = await site.do(change)
-        except Unfit as error:
+            changed = await site.run(endpoints.change, operator, name, forms.read(form), site.catalog)
+        except InvalidEndpoint as error:
             return await self._page(request, operator, values=_typed(form), errors=error.errors)
         except NameTaken as error:
             return await self._page(request, operator, values=_typed(form), errors={"name": str(error)})
-        lost = before.key is not None and row.key is None
-        flash = "Saved. The address is on another server: its key was taken away, type it anew." if lost else "Saved."
-        return site.see_other(f"/admin/models/endpoints/{row.name}", flash=flash)
+        flash = "Saved. The address is on another server, so the key was removed: enter it again." if changed.lost_key else "Saved."
+        return site.see_other(f"/admin/models/endpoints/{changed.row.name}", flash=flash)
 
     async def _set_key(self, request: Request, operator: Operator) -> Response:
         site, form, name = self._site, await self._site.form(request), request.path_params["name"]
         api_key = None if form.get("then") == "remove" else form.get("api_key", "")[:_MOST_TYPED]
-
-        def put() -> None:
-            with unit(site.web) as connection:
-                models.set_key(connection, site.keyring, tenant=operator.tenant_id, name=name, api_key=api_key, actor=operator.name)
-
         try:
-            await site.do(put)
-        except Unfit as error:
+            await site.run(endpoints.set_key, operator, name, api_key)
+        except InvalidEndpoint as error:
             return await self._page(request, operator, errors=error.errors)
-        said = "The key is taken away." if api_key is None else "The key is replaced; a worker tries it now."
+        said = "The key is removed." if api_key is None else "The key is replaced; a worker tries it now."
         return site.see_other(f"/admin/models/endpoints/{name}", flash=said)
 
     async def _probe(self, request: Request, operator: Operator) -> Response:
         site, name = self._site, request.path_params["name"]
-
-        def ask() -> None:
-            with unit(site.web) as connection:
-                models.probe(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
-
-        await site.do(ask)
+        await site.run(endpoints.probe, operator, name)
         return site.see_other(f"/admin/models/endpoints/{name}", flash="A worker measures it now.")
 
     async def _ask_removal(self, request: Request, operator: Operator) -> Response:
@@ -180,34 +141,23 @@ class ModelPages:
 
     async def _remove(self, request: Request, operator: Operator) -> Response:
         site, name = self._site, request.path_params["name"]
-
-        def remove() -> None:
-            with unit(site.web) as connection:
-                models.remove(connection, tenant=operator.tenant_id, name=name, actor=operator.name)
-
-        await site.do(remove)
+        await site.run(endpoints.remove, operator, name)
         return site.see_other("/admin/models", flash=f"{name} is removed.")
 
 
-def look(site: AdminSite, operator: Operator) -> Shown:
-    """Read everything of an operator's tenant."""
-    with unit(site.web) as connection:
-        return models.look(connection, tenant=operator.tenant_id)
-
-
-def about(site: AdminSite, shown: Shown) -> dict[str, Any]:
-    """What the templates say of endpoints and profiles."""
-    today = _today()
-    warnings = {row.name: endpoint_words.warnings(row, site.catalog, today=today) for row in shown.endpoints}
+def about(site: AdminSite, shown: Overview) -> dict[str, Any]:
+    """What the templates show of endpoints and profiles."""
+    today = endpoints.today()
+    warnings = {row.name: status.warnings(row, site.catalog, today=today) for row in shown.endpoints}
     known: dict[str, list[str]] = {}
     for name, found in warnings.items():
-        for words in found:
-            known.setdefault(words, []).append(name)
+        for message in found:
+            known.setdefault(message, []).append(name)
     return {
         "shown": shown,
-        "standing": endpoint_words.standing,
-        "host": endpoint_words.host,
-        "facts": endpoint_words.facts,
+        "status_of": status.status_of,
+        "host": status.host,
+        "facts": status.facts,
         "warnings": warnings,
         #: The same, each warning once with the names of the endpoints.
         "known": list(known.items()),
@@ -215,13 +165,13 @@ def about(site: AdminSite, shown: Shown) -> dict[str, Any]:
 
 
 def _begun(chosen: presets.Preset | None) -> dict[str, str]:
-    """What a form begins with."""
+    """The values that a form begins with."""
     if chosen is None:
         return {"leaves_house": "on"}
     offer = chosen.offer
     prices = {} if offer is None else {"price_in": offer.tokens_in, "price_cached": offer.tokens_cached, "price_out": offer.tokens_out}
     values = {"name": chosen.name, "url": chosen.url, "model": chosen.model, "leaves_house": "on" if chosen.leaves_house else ""}
-    return values | {key: endpoint_forms.typed_price(usd) for key, usd in prices.items()}
+    return values | {key: forms.typed_price(usd) for key, usd in prices.items()}
 
 
 def _is_over(one: presets.Preset, today: date) -> bool:
@@ -230,9 +180,5 @@ def _is_over(one: presets.Preset, today: date) -> bool:
 
 
 def _typed(form: Mapping[str, str]) -> dict[str, str]:
-    """What was typed, without the key: it is not sent back."""
+    """What was typed, without the key, which is not sent back."""
     return {key: value for key, value in form.items() if key not in {"csrf", "api_key"}}
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

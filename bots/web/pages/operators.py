@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bots.admin import operators as acts
+from bots.admin import operators, tokens
 from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.errors import Conflict
-from bots.storage import operators
-from bots.storage.database import unit
+from bots.storage.operators import Known
 from bots.web.admin_site import AdminSite
 from bots.web.auth import is_https
 
 ROLES = (
     (Role.VIEWER.value, "viewer: reads everything"),
-    (Role.AGENT.value, "agent: also answers people and settles what wants attention"),
+    (Role.AGENT.value, "agent: also answers people and settles what needs attention"),
     (Role.OPERATOR.value, "operator: also accounts, bots and batches"),
     (Role.OWNER.value, "owner: also operators, tokens and erasure"),
 )
-_ACTS = {"disable": acts.disable, "enable": acts.enable}
-_DONE = {"disable": "{} is let in no more.", "enable": "{} may sign in again. Tokens stay revoked."}
+_DONE = {"disable": "{} can no longer sign in.", "enable": "{} can sign in again. Tokens stay revoked."}
 
 
 class OperatorPages:
@@ -41,7 +37,7 @@ class OperatorPages:
             site.post("/admin/operators", self._add, role=Role.OWNER),
             site.post(f"{one}/role", self._change_role, role=Role.OWNER),
             site.post(f"{one}/link", self._link, role=Role.OWNER),
-            *(site.post(f"{one}/{name}", partial(self._act, name), role=Role.OWNER) for name in _ACTS),
+            *(site.post(f"{one}/{name}", partial(self._act, name), role=Role.OWNER) for name in _DONE),
             site.post("/admin/operators/tokens/{token:uuid}/revoke", self._revoke, role=Role.OWNER),
         ]
 
@@ -58,12 +54,9 @@ class OperatorPages:
         errors: Mapping[str, str] | None = None,
         **shown: Any,
     ) -> Response:
-        def read() -> tuple[list[operators.Known], list[operators.ApiToken]]:
-            with unit(self._site.web) as connection:
-                return operators.list_all(connection, tenant=operator.tenant_id), acts.visible_tokens(connection, operator)
-
-        found, tokens = await self._site.do(read)
-        common = {"operators": found, "tokens": tokens, "roles": ROLES, "values": values or {"role": "viewer"}, "errors": errors or {}}
+        found = await self._site.run(operators.list_all, operator)
+        every_token = await self._site.run(tokens.list_revocable, operator)
+        common = {"operators": found, "tokens": every_token, "roles": ROLES, "values": values or {"role": "viewer"}, "errors": errors or {}}
         extra = {"link": None, "link_for": None, "refusal": None} | shown
         return self._site.render(request, operator, "operators.html", status=status, **common, **extra)
 
@@ -71,80 +64,55 @@ class OperatorPages:
         form = await self._site.form(request)
         values = {"name": form.get("name", "").strip(), "role": form.get("role", "")}
         role = _role(values["role"])
-        error = acts.name_error(values["name"])
+        error = operators.name_error(values["name"])
         errors = ({"name": error} if error else {}) | ({} if role else {"role": "Choose a role."})
         if errors or role is None:
             return await self._page(request, operator, status=422, values=values, errors=errors)
 
-        def add(connection: Connection) -> tuple[operators.Known, str]:
-            return acts.add(connection, tenant=operator.tenant_id, actor=operator.name, name=values["name"], role=role)
-
         try:
-            made, token = await self._write(add)
+            made, token = await self._site.run(operators.add, operator, values["name"], role=role)
         except Conflict as error:
             return await self._page(request, operator, status=422, values=values, errors={"name": str(error)})
         return await self._page(request, operator, link=_address(request, token), link_for=made.name)
 
     async def _link(self, request: Request, operator: Operator) -> Response:
-        identity: UUID = request.path_params["operator"]
-
-        def make(connection: Connection) -> tuple[operators.Known, str]:
-            return acts.link(connection, tenant=operator.tenant_id, actor=operator.name, operator=identity)
-
         try:
-            found, token = await self._write(make)
+            found, token = await self._site.run(operators.link, operator, request.path_params["operator"])
         except Conflict as error:
             return await self._page(request, operator, status=409, refusal=str(error))
         return await self._page(request, operator, link=_address(request, token), link_for=found.name)
 
     async def _change_role(self, request: Request, operator: Operator) -> Response:
         form = await self._site.form(request)
-        identity: UUID = request.path_params["operator"]
         role = _role(form.get("role", ""))
         if role is None:
             return await self._page(request, operator, status=422, refusal="There is no such role.")
 
-        def change(connection: Connection) -> operators.Known:
-            return acts.change_role(connection, tenant=operator.tenant_id, actor=operator.name, operator=identity, role=role)
-
         try:
-            found = await self._write(change)
+            found = await self._site.run(operators.change, operator, request.path_params["operator"], role=role)
         except Conflict as error:
             return await self._page(request, operator, status=409, refusal=str(error))
-        return self._on(operator, found, f"{found.name} is {found.role.value} now.")
+        return self._on(operator, found, f"The role of {found.name} is {found.role.value} now.")
 
     async def _act(self, name: str, request: Request, operator: Operator) -> Response:
-        identity: UUID = request.path_params["operator"]
-
-        def act(connection: Connection) -> operators.Known:
-            return _ACTS[name](connection, tenant=operator.tenant_id, actor=operator.name, operator=identity)
-
         try:
-            found = await self._write(act)
+            found = await self._site.run(operators.change, operator, request.path_params["operator"], disabled=name == "disable")
         except Conflict as error:
             return await self._page(request, operator, status=409, refusal=str(error))
         return self._on(operator, found, _DONE[name].format(found.name))
 
     async def _revoke(self, request: Request, operator: Operator) -> Response:
-        token: UUID = request.path_params["token"]
-        await self._write(lambda connection: acts.revoke_token(connection, operator, token))
-        return self._site.see_other("/admin/operators", flash="The token opens nothing any more.")
+        await self._site.run(tokens.revoke, operator, request.path_params["token"])
+        return self._site.see_other("/admin/operators", flash="The token is revoked.")
 
-    def _on(self, operator: Operator, changed: operators.Known, said: str) -> Response:
-        """Go on where the operator may still be after the change."""
+    def _on(self, operator: Operator, changed: Known, said: str) -> Response:
+        """Go on to a page that the operator may still open after the change."""
         is_owner_still = changed.id != operator.id or (changed.role is Role.OWNER and changed.disabled_at is None)
         return self._site.see_other("/admin/operators" if is_owner_still else "/admin", flash=said)
 
-    async def _write(self, work: Callable[[Connection], Any]) -> Any:
-        def write() -> Any:
-            with unit(self._site.web) as connection:
-                return work(connection)
 
-        return await self._site.do(write)
-
-
-def _role(word: str) -> Role | None:
-    return Role(word) if word in {role.value for role in Role} else None
+def _role(typed: str) -> Role | None:
+    return Role(typed) if typed in {role.value for role in Role} else None
 
 
 def _address(request: Request, token: str) -> str:

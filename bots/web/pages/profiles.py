@@ -1,32 +1,20 @@
-"""A profile's page: which endpoints answer, in which order, which of them stand for one another, and who is answered by it."""
+"""A profile's page: which endpoints answer, in which order, which of them are replicas, and which bots use it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.endpoints import endpoints as models
-from bots.admin.endpoints import tiers
-from bots.admin.endpoints.endpoints import Profile
-from bots.admin.endpoints.tiers import Tiers
+from bots.admin.endpoints import profiles
+from bots.admin.endpoints.profiles import Profile
+from bots.admin.endpoints.tiers import MOVES, Tiers
 from bots.domain import Role
 from bots.errors import Conflict, NotFound
-from bots.storage.database import unit
 from bots.web.admin_site import AdminSite
-from bots.web.pages.models import about, look
-
-#: What a button of the page does to the order: each is one endpoint's.
-_MOVES: Mapping[str, Callable[[Tiers, str], Tiers]] = {
-    "add": tiers.added,
-    "drop": tiers.dropped,
-    "up": tiers.raised,
-    "down": tiers.lowered,
-    "join": tiers.joined,
-}
+from bots.web.pages.models import about
 
 
 class ProfilePages:
@@ -41,13 +29,13 @@ class ProfilePages:
         ]
 
     async def _find(self, request: Request, operator: Operator) -> Response:
-        """Lead to a profile by its name, one that nobody described yet too."""
+        """Lead to a profile by its name, also to one that nobody has set up yet."""
         name = request.query_params.get("name", "").strip()[:80]
-        shown = await self._site.do(partial(look, self._site, operator))
+        shown = await self._site.run(profiles.overview, operator)
         try:
             return self._site.see_other(f"/admin/models/profiles/{shown.profile(name).name}")
         except NotFound:
-            errors = {"name": "Small letters, digits, dots and dashes, as in default."}
+            errors = {"name": "Lower-case letters, digits, dots, underscores and dashes, as in default."}
         values = about(self._site, shown) | {"values": {"name": name}, "errors": errors}
         return self._site.render(request, operator, "models.html", status=422, **values)
 
@@ -55,7 +43,7 @@ class ProfilePages:
         return await self._page(request, operator)
 
     async def _page(self, request: Request, operator: Operator, *, refusal: str = "") -> Response:
-        shown = await self._site.do(partial(look, self._site, operator))
+        shown = await self._site.run(profiles.overview, operator)
         profile = shown.profile(request.path_params["profile"])
         inside = {name for tier in profile.order for name in tier}
         rest = [(row.name, f"{row.name}: {row.model}") for row in shown.endpoints if row.name not in inside]
@@ -64,29 +52,19 @@ class ProfilePages:
 
     async def _arrange(self, request: Request, operator: Operator) -> Response:
         site, form, name = self._site, await self._site.form(request), request.path_params["profile"]
-        move, endpoint = _MOVES.get(form.get("do", "")), form.get("endpoint", "")
-
-        def arrange() -> str:
-            with unit(site.web) as connection:
-                before = models.look(connection, tenant=operator.tenant_id).profile(name)
-                if move is None:
-                    raise NotFound("There is no such change of a profile.")
-                after = move(before.order, endpoint)
-                models.arrange(connection, after, tenant=operator.tenant_id, profile=name, actor=operator.name)
-                return _told(before.order, after)
-
         try:
-            return site.see_other(f"/admin/models/profiles/{name}", flash=await site.do(arrange))
+            before, after = await site.run(profiles.move, operator, name, form.get("endpoint", ""), how=form.get("do", ""))
         except Conflict as error:
             return await self._page(request, operator, refusal=str(error))
+        return site.see_other(f"/admin/models/profiles/{name}", flash=_told(before, after))
 
 
 def _can(profile: Profile, do: str, endpoint: str) -> bool:
     """Whether a button would change anything."""
-    return _MOVES[do](profile.order, endpoint) != profile.order
+    return MOVES[do](profile.order, endpoint) != profile.order
 
 
 def _told(before: Tiers, after: Tiers) -> str:
     if before == after:
         return "Nothing changed."
-    return "Saved; workers go by it within seconds." if after else "The profile is empty: the worker's own model answers."
+    return "Saved. Workers use the new order within seconds." if after else "The profile is empty: the worker's own model answers."

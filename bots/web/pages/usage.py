@@ -1,10 +1,9 @@
-"""The page of tokens and money: a month by day as a picture, by bot, by model and endpoint; the same as a file."""
+"""The page of tokens and money: a month by day as a chart, by bot, by model and endpoint; the same as a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +26,7 @@ class UsagePages:
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         asked = usage.month_of(request.query_params.get("month", ""))
-        found = await self._site.do(partial(usage.read, self._site.crossing, operator.tenant_id, asked))
+        found = await self._site.run(usage.read, operator, asked)
         month = found.month
         months = sorted({*found.months, month.first}, reverse=True)
         return self._site.render(
@@ -45,8 +44,8 @@ class UsagePages:
     async def _file(self, request: Request, operator: Operator) -> Response:
         asked = usage.month_of(request.query_params.get("month", ""))
         if asked is None:
-            asked = (await self._site.do(partial(usage.read, self._site.crossing, operator.tenant_id, None))).month.first
-        body = await self._site.do(partial(usage.as_csv, self._site.crossing, operator.tenant_id, asked))
+            asked = (await self._site.run(usage.read, operator)).month.first
+        body = await self._site.run(usage.as_csv, operator, asked)
         headers = {"Content-Disposition": f'attachment; filename="usage-{_word(asked)}.csv"', "Cache-Control": "no-store"}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -57,13 +56,13 @@ def draw(month: Month) -> list[Picture]:
     talk, batch = (usage.by_day([one for one in month.days if one.kind == kind]) for kind in ("talk", "batch"))
     both = usage.by_day(month.days)
     spent = [
-        Series(name="people's talk", values=[talk[day].cost for day in days]),
+        Series(name="conversations", values=[talk[day].cost for day in days]),
         Series(name="batches", values=[batch[day].cost for day in days], colour="warn"),
     ]
     tokens = [
-        Series(name="out", values=[float(both[day].tokens_out) for day in days]),
-        Series(name="in", values=[float(max(both[day].tokens_in - both[day].tokens_cached, 0)) for day in days], colour="warn"),
-        Series(name="in, cached", values=[float(both[day].tokens_cached) for day in days], colour="soft"),
+        Series(name="output", values=[float(both[day].tokens_out) for day in days]),
+        Series(name="input", values=[float(max(both[day].tokens_in - both[day].tokens_cached, 0)) for day in days], colour="warn"),
+        Series(name="input, cached", values=[float(both[day].tokens_cached) for day in days], colour="soft"),
     ]
     return [
         _picture("money", "Money by day", days, spent, say=axis, tell=money),
@@ -72,7 +71,7 @@ def draw(month: Month) -> list[Picture]:
 
 
 def _picture(name: str, title: str, days: Sequence[date], series: Sequence[Series], *, say: Format, tell: Format) -> Picture:
-    """A picture with the numbers of the days on which there was something, the newest first."""
+    """A chart with the numbers of the days on which there was anything, the newest first."""
     some = [n for n in range(len(days) - 1, -1, -1) if any(one.values[n] for one in series)]
     return Picture(
         name=name,

@@ -1,4 +1,4 @@
-// The live parts of the batch pages: a file on its way in, and a batch's progress.
+// The live parts of the batch pages: submitting a file, and a batch's progress.
 
 import { $, make } from "/static/dom.js";
 
@@ -12,7 +12,7 @@ if (form) {
   $("with-file").hidden = false;
   form.addEventListener("submit", (event) => {
     const file = $("file").files[0];
-    if (!file) return; // Pasted lines go the plain way.
+    if (!file) return; // Pasted lines are sent as a plain form.
     event.preventDefault();
     send(file);
   });
@@ -28,7 +28,7 @@ function send(file) {
   request.setRequestHeader("X-CSRF-Token", csrf());
   request.upload.addEventListener("progress", (event) => {
     $("sent").value = event.total ? event.loaded / event.total : 0;
-    say("sent-words", `${megabytes(event.loaded)} of ${megabytes(event.total)} MB`);
+    say("sent-bytes", `${megabytes(event.loaded)} of ${megabytes(event.total)} MB`);
   });
   request.addEventListener("load", () => ended(request));
   request.addEventListener("error", () => refuse("The connection broke. Nothing was started; send the file again."));
@@ -36,13 +36,13 @@ function send(file) {
   $("going").hidden = false;
   $("refused").hidden = true;
   $("bad").hidden = true;
-  say("sent-words", "");
+  say("sent-bytes", "");
   request.send(file);
 }
 
 function ended(request) {
   let answer = {};
-  try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page: the status is all there is */ }
+  try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page: only the status is known */ }
   if (answer.id) { window.location = `/admin/batches/${answer.id}`; return; }
   refuse(answer.error ?? `The server answered ${request.status}. Nothing was started.`);
   if (!answer.lines?.length) return;
@@ -72,7 +72,7 @@ async function watch() {
     const batch = await look();
     if (batch && batch.state !== shown.dataset.state) { window.location.reload(); return; }
     if (batch) show(batch);
-    // A batch of millions takes long to count: ask it less often.
+    // A batch of millions takes long to count, so ask less often.
     await new Promise((done) => setTimeout(done, Math.max(1000, 10 * (performance.now() - began))));
   }
 }

@@ -1,4 +1,4 @@
-// While something waits for the probe it is asked for each second, and now and then afterwards. Without this a reload shows the same.
+// Fetches the page's live part every second while a probe is expected, and now and then afterwards. Without this a reload shows the same.
 // Everything in the part comes from a template of the server, in which every value is escaped.
 
 const live = document.getElementById("models-live");
@@ -10,13 +10,13 @@ async function look() {
       const answer = await fetch(`${live.dataset.from}?part=1`);
       goes = !answer.redirected && answer.status !== 404;
       if (goes && answer.ok) put(await answer.text());
-    } catch { /* The web is away for a moment: the next look tells. */ }
+    } catch { /* The web is unavailable for a moment: the next request will tell. */ }
   }
   if (goes) setTimeout(look, live.querySelector("[data-waiting]") ? 1000 : 10000);
 }
 
 let shown = "";
-// Put in only when something changed: a screen reader is told of nothing else, and no focus is lost for nothing.
+// Replaced only when something changed, so that screen readers announce nothing else and no focus is lost.
 function put(html) {
   if (html === shown) return;
   const fresh = new DOMParser().parseFromString(html, "text/html").body;

@@ -1,4 +1,4 @@
-// The trial beside the editor: says words to a saved version and reads the talk again while an answer is to come.
+// The trial beside the editor: sends messages to a saved version and reads the conversation again while an answer is expected.
 
 import { $, clock, make, words } from "./dom.js";
 
@@ -30,7 +30,7 @@ function openTalk(thread) {
 
 async function read() {
   const { thread, version } = state;
-  // A reading that another one has overtaken is dropped.
+  // The result of an older request is dropped.
   const turn = ++state.turn;
   clearTimeout(state.reading);
   const answer = await fetch(`/api/v1/bots/${bot}/try?version=${version}&thread=${thread}`).catch(() => null);
@@ -52,7 +52,7 @@ async function read() {
   show();
   const patient = performance.now() - state.asked < PATIENCE_MS;
   const waits = talk.waiting || state.said.some((line) => line.stored);
-  tell(talk.typing ? "the bot is typing …" : waits ? (patient ? "waiting for an answer …" : "Still no answer. Is a worker alive?") : "");
+  tell(talk.typing ? "the bot is typing …" : waits ? (patient ? "waiting for an answer …" : "Still no answer. Is a worker running?") : "");
   if (waits) state.reading = setTimeout(read, patient ? OFTEN_MS : SELDOM_MS);
 }
 
@@ -87,7 +87,7 @@ async function post(line) {
   const { thread, version } = state;
   line.lost = false;
   show();
-  // The line's id is the key: a repeated post changes nothing.
+  // The line's id is the key: sending it again changes nothing.
   const answer = await fetch(`/api/v1/bots/${bot}/try`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
