@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
-
+from bots.admin import audit
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.channels.by_kind import RENDERERS
 from bots.domain import ChannelKind
 from bots.errors import NotFound
-from bots.storage import audit, conversations, dialogue, exports, media, talk
+from bots.storage import conversations, dialogue, exports, media, talk
 from bots.storage.conversations import Head, State
 from bots.storage.database import hot, unit
 from bots.storage.dialogue import Dialogue, Place
@@ -94,7 +92,7 @@ def take(deps: Deps, operator: Operator, conversation: UUID, *, by: str | None =
     """Take a conversation over, in the operator's own name or as `by`. Raises NotFound, Conflict."""
     with unit(deps.crossing) as connection:
         conversations.take(connection, tenant=operator.tenant_id, conversation=conversation, by=by or operator.name)
-        _record(connection, operator, "take", conversation)
+        audit.record(connection, operator, "conversation.take", f"conversation:{conversation}")
 
 
 def answer(deps: Deps, operator: Operator, conversation: UUID, text: str, *, key: UUID, by: str | None = None) -> UUID:
@@ -110,7 +108,8 @@ def answer(deps: Deps, operator: Operator, conversation: UUID, text: str, *, key
             parts=parts,
             key=key,
         )
-        _record(connection, operator, "answer", conversation, {"turn": str(turn), "parts": len(parts)})
+        detail = {"turn": str(turn), "parts": len(parts)}
+        audit.record(connection, operator, "conversation.answer", f"conversation:{conversation}", detail)
     return turn
 
 
@@ -118,7 +117,7 @@ def give_back(deps: Deps, operator: Operator, conversation: UUID) -> None:
     """Let the bot answer again. Raises NotFound, Conflict."""
     with unit(deps.crossing) as connection:
         conversations.give_back(connection, tenant=operator.tenant_id, conversation=conversation)
-        _record(connection, operator, "give_back", conversation)
+        audit.record(connection, operator, "conversation.give_back", f"conversation:{conversation}")
 
 
 def export(deps: Deps, operator: Operator, *, bot: str | None = None, days: int, limit: int) -> list[exports.Talk]:
@@ -126,14 +125,7 @@ def export(deps: Deps, operator: Operator, *, bot: str | None = None, days: int,
     with unit(deps.crossing) as connection:
         found = list(exports.talks(connection, tenant=operator.tenant_id, bot=bot, days=days, limit=limit))
     with unit(deps.web) as connection:
-        audit.record(
-            connection,
-            tenant=operator.tenant_id,
-            actor=operator.name,
-            action="conversation.export",
-            subject="conversations",
-            detail={"count": len(found)},
-        )
+        audit.record(connection, operator, "conversation.export", "conversations", {"count": len(found)})
     return found
 
 
@@ -146,14 +138,3 @@ def check_answer(text: str) -> str | None:
     if not RENDERERS[ChannelKind.CONSOLE](text):
         return "Nothing in this answer would be visible."
     return None
-
-
-def _record(connection: Connection, operator: Operator, action: str, conversation: UUID, detail: dict[str, Any] | None = None) -> None:
-    audit.record(
-        connection,
-        tenant=operator.tenant_id,
-        actor=operator.name,
-        action=f"conversation.{action}",
-        subject=f"conversation:{conversation}",
-        detail=detail,
-    )

@@ -15,6 +15,7 @@ from bots.admin.accounts import health as account_health
 from bots.admin.accounts.offer import BAD_CHARACTERS, AccountRejected, Check, Offer
 from bots.admin.accounts.webhook import place
 from bots.admin.acting import Operator
+from bots.admin.bots import editor
 from bots.admin.deps import Deps
 from bots.channels.graph import is_plain
 from bots.domain import ChannelKind
@@ -89,7 +90,7 @@ def add(
         login_type=login_type if channel is ChannelKind.INSTAGRAM else "page",
     )
     with _accounts() as (deps, operator, base):
-        done = connections.connect(deps, operator, offer, status.find_bot(deps, operator, bot).id, base=base)
+        done = connections.connect(deps, operator, offer, editor.by_name(deps, operator, bot).id, base=base)
     _show((*done.checks, *done.steps))
     if done.by_hand:
         where = place(channel, offer.login_type)

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from bots.admin import conversations
-from bots.admin.accounts.status import find_bot
+from bots.admin.bots import editor
 from bots.admin.money import money
 from bots.storage import exports
 from bots.storage.conversations import Head, State
@@ -110,7 +110,7 @@ def export(
     """Write conversations to a file, one per line, for `chinwag compare` or a batch: the persona, and what was asked and answered."""
     with use_cases() as (deps, operator):
         if bot is not None:
-            find_bot(deps, operator, bot)
+            editor.by_name(deps, operator, bot)
         # Opened before anything is read: an export that cannot be written is not in the audit trail.
         file = _opened(out)
         found = conversations.export(deps, operator, bot=bot, days=days, limit=limit)

@@ -35,7 +35,7 @@ def _ids(kind: str, form: dict[str, str]) -> list[str]:
     if kind == "messenger":
         return [*ids, "--channel", "messenger", "--page-id", form["external_id"]]
     ids += ["--channel", "instagram"]
-    return [*ids, "--page-id", form["parent_id"]] if kind == "instagram" else [*ids, "--door", "login"]
+    return [*ids, "--page-id", form["parent_id"]] if kind == "instagram" else [*ids, "--login-type", "login"]
 
 
 def _files(folder: Path, form: dict[str, str]) -> list[str]:

@@ -53,7 +53,7 @@ def test_a_conversation_is_found_taken_answered_and_given_back(served: Stack) ->
 
 
 def test_what_wants_attention_is_listed_and_settled(served: Stack) -> None:
-    assert _run(served, "attention", "list", "--kind", "turn") == (0, "Nothing wants attention.\n")
+    assert _run(served, "attention", "list", "--kind", "turn") == (0, "Nothing needs attention.\n")
     served.post(b"this is no JSON")
     with served.owner.connect() as connection:
         envelope = connection.execute(text("select id from envelopes where state = 'quarantined'")).scalar_one()
@@ -64,4 +64,4 @@ def test_what_wants_attention_is_listed_and_settled(served: Stack) -> None:
     status, printed = _run(served, "attention", "replay", str(envelope))
     assert (status, "Still not understood" in printed) == (2, True)
     assert _run(served, "attention", "dismiss", str(envelope), "--kind", "envelope") == (0, "Done.\n")
-    assert _run(served, "attention", "list") == (0, "Nothing wants attention.\n")
+    assert _run(served, "attention", "list") == (0, "Nothing needs attention.\n")

@@ -43,11 +43,11 @@ def account_id(stack: Stack, name: str) -> str:
     return str(stack.one("select id from accounts where name = :name", name=name))
 
 
-def hops(seat: Seat, account: str) -> dict[str, str]:
-    """How each hop stands."""
-    answer = seat.get(f"/admin/accounts/{account}/hops.json")
+def setup_steps(seat: Seat, account: str) -> dict[str, str]:
+    """The state of each step of an account's set-up."""
+    answer = seat.get(f"/admin/accounts/{account}/setup_steps.json")
     assert answer.status_code == 200, answer.text
-    return {hop["key"]: hop["state"] for hop in answer.json()["hops"]}
+    return {step["key"]: step["state"] for step in answer.json()["setup_steps"]}
 
 
 def register(stack: Stack, **body: Any) -> None:

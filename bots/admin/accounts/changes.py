@@ -6,8 +6,8 @@ from uuid import UUID
 
 import structlog
 
-from bots.admin.accounts import audit
-from bots.admin.accounts.offer import AccountRejected, id_errors
+from bots.admin import audit
+from bots.admin.accounts.offer import AccountRejected, audit_subject, id_errors
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.channels import graph_setup
@@ -34,7 +34,7 @@ def assign_bot(deps: Deps, operator: Operator, account: UUID, bot: UUID) -> Acco
     with unit(deps.web) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
         setups.point(connection, found, bot=bot)
-        audit.record(connection, operator, found, "bot")
+        audit.record(connection, operator, "account.bot", audit_subject(found))
     return found
 
 
@@ -46,7 +46,7 @@ def set_ids(deps: Deps, operator: Operator, account: UUID, *, app_id: str, paren
     with unit(deps.web) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
         setups.describe(connection, found, app_id=app_id or found.app_id or "", parent_id=parent_id or found.parent_id or "")
-        audit.record(connection, operator, found, "describe")
+        audit.record(connection, operator, "account.describe", audit_subject(found))
 
 
 def remove(deps: Deps, operator: Operator, account: UUID) -> dict[str, int]:
@@ -56,7 +56,7 @@ def remove(deps: Deps, operator: Operator, account: UUID) -> dict[str, int]:
         if found.channel is ChannelKind.CONSOLE:
             raise Conflict("The chat page's account cannot be removed.")
         counts = setups.erase(connection, tenant=operator.tenant_id, account=account)
-        audit.record(connection, operator, found, "remove", counts)
+        audit.record(connection, operator, "account.remove", audit_subject(found), counts)
     log.info("account_removed", account=found.name, **counts)
     return counts
 
@@ -72,5 +72,5 @@ def _set_state(deps: Deps, operator: Operator, account: UUID, state: str, action
     with unit(deps.web) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
         accounts.set_state(connection, found, state)
-        audit.record(connection, operator, found, action)
+        audit.record(connection, operator, f"account.{action}", audit_subject(found))
     return found

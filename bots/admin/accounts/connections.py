@@ -11,9 +11,10 @@ from uuid import UUID
 
 import structlog
 
-from bots.admin.accounts import audit, checks, health, status, webhook
+from bots.admin import audit
+from bots.admin.accounts import checks, health, status, webhook
 from bots.admin.accounts.checks import Checked
-from bots.admin.accounts.offer import NAME, AccountRejected, Check, Offer, shape_errors, stored_offer
+from bots.admin.accounts.offer import NAME, AccountRejected, Check, Offer, audit_subject, shape_errors, stored_offer
 from bots.admin.accounts.webhook import Address, Hook
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
@@ -78,7 +79,7 @@ def connect(deps: Deps, operator: Operator, offer: Offer, bot: UUID, *, base: st
             app_id=offer.app_id,
         )
         setups.keep_address(connection, account, "" if deps.settings.public_url else base)
-        audit.record(connection, operator, account, "connect")
+        audit.record(connection, operator, "account.connect", audit_subject(account))
     steps = _register(deps, offer, hook, address, take_over=False)
     log.info("account_connected", account=account.name, channel=account.channel.value, steps_bad=sum(one.state == "bad" for one in steps))
     health.store(deps, account, checked)
@@ -95,7 +96,7 @@ def register(deps: Deps, operator: Operator, account: UUID, *, base: str = "", t
     steps = _register(deps, offer, Hook(url=address.url, verify_token=verify_token), address, take_over=take_over)
     with unit(deps.web) as connection:
         setups.keep_address(connection, found.account, "" if deps.settings.public_url else base)
-        audit.record(connection, operator, found.account, "register")
+        audit.record(connection, operator, "account.register", audit_subject(found.account))
     return steps
 
 

@@ -113,5 +113,10 @@ def stored_offer(keyring: Keyring, account: Account) -> tuple[Offer, str]:
     return offer, opened.verify_token or ""
 
 
+def audit_subject(account: Account) -> str:
+    """What the audit trail calls an account."""
+    return f"account:{account.channel.value}/{account.name}"
+
+
 def _is_id(value: str) -> bool:
     return value.isascii() and value.isdigit()

@@ -6,8 +6,9 @@ import secrets
 from dataclasses import replace
 from uuid import UUID
 
-from bots.admin.accounts import audit, checks, health
-from bots.admin.accounts.offer import BAD_CHARACTERS, AccountRejected, Check, stored_offer
+from bots.admin import audit
+from bots.admin.accounts import checks, health
+from bots.admin.accounts.offer import BAD_CHARACTERS, AccountRejected, Check, audit_subject, stored_offer
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.channels.graph import is_plain
@@ -54,7 +55,7 @@ def drop_previous_secret(deps: Deps, operator: Operator, account: UUID) -> None:
     with unit(deps.web) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
         accounts.rotate(connection, deps.keyring, found, drop_previous=True)
-        audit.record(connection, operator, found, "drop_before")
+        audit.record(connection, operator, "account.drop_before", audit_subject(found))
 
 
 def new_verify_token(deps: Deps, operator: Operator, account: UUID) -> str:
@@ -63,11 +64,11 @@ def new_verify_token(deps: Deps, operator: Operator, account: UUID) -> str:
     with unit(deps.web) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
         accounts.rotate(connection, deps.keyring, found, verify_token=made)
-        audit.record(connection, operator, found, "verify_token")
+        audit.record(connection, operator, "account.verify_token", audit_subject(found))
     return made
 
 
 def _store(deps: Deps, operator: Operator, account: Account, given: dict[str, str]) -> None:
     with unit(deps.web) as connection:
         accounts.rotate(connection, deps.keyring, account, app_secret=given.get("app_secret"), access_token=given.get("access_token"))
-        audit.record(connection, operator, account, "rotate", {"secrets": sorted(given)})
+        audit.record(connection, operator, "account.rotate", audit_subject(account), {"secrets": sorted(given)})

@@ -1,4 +1,4 @@
-"""Accounts with the state of their set-up: the list, one of them, and what there is to choose from."""
+"""Accounts with the state of their set-up: the list, and one of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bots.admin.accounts.webhook import Address
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.channels import graph_setup
-from bots.domain import Account, Bot, ChannelKind
+from bots.domain import Account, ChannelKind
 from bots.errors import NotFound
-from bots.storage import accounts, personas, setups
+from bots.storage import accounts, setups
 from bots.storage.database import hot, unit
 from bots.storage.setups import Setup
 
@@ -54,21 +54,6 @@ def find(deps: Deps, operator: Operator, channel: ChannelKind, name: str) -> Acc
         found = accounts.find(connection, channel=channel, name=name)
     if found is None or found.tenant_id != operator.tenant_id:
         raise NotFound(f"There is no {channel.value} account named {name}; `chinwag account list` shows all.")
-    return found
-
-
-def list_bots(deps: Deps, operator: Operator) -> list[Bot]:
-    """The bots that an account can be given to."""
-    with hot(deps.web) as connection:
-        return personas.list_all(connection, tenant=operator.tenant_id)
-
-
-def find_bot(deps: Deps, operator: Operator, name: str) -> Bot:
-    """Find a bot by its name. Raises NotFound."""
-    with hot(deps.web) as connection:
-        found = personas.get(connection, tenant=operator.tenant_id, name=name)
-    if found is None:
-        raise NotFound(f"There is no bot named {name}; `chinwag bot list` shows all.")
     return found
 
 

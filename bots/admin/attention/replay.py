@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.exc import DataError
 
+from bots.admin import audit
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.channels.by_kind import PARSERS
 from bots.domain import Account, InboundEvent
 from bots.errors import CannotOpen, Conflict
-from bots.storage import accounts, attention, audit, inbox, personas
+from bots.storage import accounts, attention, inbox, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
 
@@ -36,14 +37,8 @@ def replay_webhook(deps: Deps, operator: Operator, envelope: UUID) -> int:
         reason = "not_storable"
     with unit(deps.crossing) as connection:
         attention.set_replayed(connection, tenant=operator.tenant_id, envelope=envelope, reason=reason)
-        audit.record(
-            connection,
-            tenant=operator.tenant_id,
-            actor=operator.name,
-            action="attention.replay",
-            subject=f"envelope:{envelope}",
-            detail={"events": len(received.events), "understood": reason is None},
-        )
+        detail = {"events": len(received.events), "understood": reason is None}
+        audit.record(connection, operator, "attention.replay", f"envelope:{envelope}", detail)
     if reason is not None:
         raise Conflict(f"Still not understood: {'something in it cannot be stored' if reason == 'not_storable' else reason}.")
     return len(received.events)

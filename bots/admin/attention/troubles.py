@@ -11,12 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from bots.admin import audit
 from bots.admin.acting import Operator
 from bots.admin.attention.reasons import Reason, explain
 from bots.admin.attention.replay import replay_webhook
 from bots.admin.deps import Deps
 from bots.errors import Conflict
-from bots.storage import attention, audit
+from bots.storage import attention
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.database import hot, unit
 
@@ -79,13 +80,7 @@ def act(deps: Deps, operator: Operator, kind: TroubleKind, id_: UUID, action: Ac
         return
     with unit(deps.crossing) as connection:
         _handler(connection, operator.tenant_id, kind, id_, action)()
-        audit.record(
-            connection,
-            tenant=operator.tenant_id,
-            actor=operator.name,
-            action=f"attention.{action.value}",
-            subject=f"{kind.value}:{id_}",
-        )
+        audit.record(connection, operator, f"attention.{action.value}", f"{kind.value}:{id_}")
 
 
 def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID, action: Action) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from bots.admin.accounts import changes, connections, health, rotation, status
 from bots.admin.accounts.offer import AccountRejected, Check
 from bots.admin.accounts.webhook import place
 from bots.admin.acting import Operator
+from bots.admin.bots import editor
 from bots.domain import ChannelKind, Role
 from bots.web.admin_site import AdminSite, base_of
 
@@ -61,7 +62,7 @@ class AccountPages:
         code: int = 200,
     ) -> Response:
         found = await self._site.run(status.get, operator, _account(request), base=base_of(request))
-        bots = await self._site.run(status.list_bots, operator)
+        bots = await self._site.run(editor.list_all, operator)
         account = found.account
         return self._site.render(
             request,
@@ -69,7 +70,7 @@ class AccountPages:
             "account.html",
             status=code,
             found=found,
-            bots=[(str(bot.id), bot.name) for bot in bots],
+            bots=[(str(line.bot.id), line.bot.name) for line in bots],
             values={"bot": str(account.bot_id), "app_id": account.app_id, "parent_id": account.parent_id},
             errors=errors or {},
             checks=checks,

@@ -13,6 +13,7 @@ from bots.admin.accounts import connections, status
 from bots.admin.accounts.offer import AccountRejected, Check, Offer
 from bots.admin.accounts.webhook import place
 from bots.admin.acting import Operator
+from bots.admin.bots import editor
 from bots.domain import ChannelKind, Role
 from bots.errors import Conflict, NotFound
 from bots.web import marks
@@ -197,7 +198,7 @@ class WizardPages:
         code: int = 200,
         **more: Any,
     ) -> Response:
-        bots = await self._site.run(status.list_bots, operator)
+        bots = await self._site.run(editor.list_all, operator)
         given: dict[str, Any] = {"secrets": dict[str, str](), "practice": False, **more}
         return self._site.render(
             request,
@@ -205,7 +206,7 @@ class WizardPages:
             "connect_form.html",
             status=code,
             kind=kind,
-            bots=[(str(one.id), one.name) for one in bots],
+            bots=[(str(line.bot.id), line.bot.name) for line in bots],
             values=values,
             errors=errors or {},
             checks=checks,
