@@ -45,11 +45,6 @@ def who(deps: Deps, secret: str, *, by_token: bool) -> Operator | None:
     return None if known is None else _acting(known, by_token=by_token)
 
 
-def new_link(deps: Deps) -> str:
-    """Make a one-time link for whoever runs the server, good for a day."""
-    return admin.new_link(deps.web)
-
-
 def find_link(deps: Deps, token: str) -> Link | None:
     """What a link does, without using it up; None when it is wrong, used or too old."""
     with unit(deps.web) as connection:

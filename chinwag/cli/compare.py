@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bots.admin.endpoints import endpoints
+from bots.admin.endpoints import keys
 from chinwag.cli.database import use_cases
 from chinwag.cli.private_file import open_private
 from chinwag.compare import figures, page, replay, talks
@@ -91,13 +91,14 @@ def _opened(out: Path) -> TextIO:
 
 def _endpoints(names: Sequence[str], settings: ModelSettings) -> list[Endpoint]:
     with use_cases() as (deps, operator):
-        known = {row.name: row for row in endpoints.list_all(deps, operator)}
+        known = keys.by_name(deps, operator)
         missing = [name for name in names if name not in known and name != _OWN]
         if missing:
             there = ", ".join([_OWN, *known])
             raise BadModelSetting(f"There is no endpoint {missing[0]}; there are: {there}. `chinwag endpoint add` connects one.")
         return [
-            as_endpoint(known[name], endpoints.key_of(deps, known[name])) if name in known else settings.open_endpoint() for name in names
+            as_endpoint(known[name], keys.opened(deps, operator, known[name])) if name in known else settings.open_endpoint()
+            for name in names
         ]
 
 

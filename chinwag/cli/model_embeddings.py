@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bots.admin.endpoints import endpoints
+from bots.admin.endpoints import vectors
 from chinwag.cli.database import use_cases
 from chinwag.cli.model_probe import KeyFile, ModelName, Url, end, endpoint_of
 from inference.embed import Embedder
@@ -15,7 +15,7 @@ def command(url: Url, model: ModelName, key_file: KeyFile = None) -> None:
     """Ask an embeddings endpoint for one vector and compare its length with the database. Exit code 2 when they do not match."""
     embedder = Embedder(endpoint_of(url, model, key_file), prefixes="none")
     with use_cases() as (deps, operator):
-        stored = endpoints.vector_columns(deps, operator)
+        stored = vectors.columns(deps, operator)
     try:
         given = embedder.check_dimensions(*(one.dimensions for one in stored))
     except InferenceError as error:

@@ -1,19 +1,21 @@
-"""`chinwag sign-in`: a new one-time link to the admin pages."""
+"""`chinwag sign-in`: a new one-time link to the admin pages, for whoever runs the server. No operator acts here: there may be none yet."""
 
 from __future__ import annotations
 
+import os
 import sys
 
-from bots.admin import sign_in
 from bots.settings import Settings
-from chinwag.cli.database import use_cases
+from bots.storage import admin
+from bots.storage.database import open_engine
+from chinwag.local.ground import environment
 
 
 def command() -> None:
     """Print a one-time link to the admin pages, good for a day. Behind a proxy, put your own address in front of its path."""
-    with use_cases() as (deps, _):
-        address = enter_address(deps.settings, sign_in.new_link(deps))
-    sys.stdout.write(address)
+    settings = Settings.from_env(environment(os.environ))
+    token = admin.new_link(open_engine(settings.web_database_url, pool=1, name="cli"))
+    sys.stdout.write(enter_address(settings, token))
 
 
 def enter_address(settings: Settings, token: str) -> str:

@@ -1,6 +1,6 @@
 """Endpoints: connected, changed, measured and removed by operators.
 
-A key goes in and never comes out: what is shown says whether there is one. `key_of` alone opens it, for commands that call the endpoint.
+A key goes in and never comes out: what is shown says whether there is one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from bots.admin.audit import record
 from bots.admin.deps import Deps
 from bots.admin.endpoints.forms import PRICES, Wish, admit, admit_change, check_key
 from bots.errors import Conflict, NotFound
-from bots.storage import endpoints, personas, vectors
+from bots.storage import endpoints, personas
 from bots.storage.database import hot, unit
 from bots.storage.endpoints import EndpointRow
-from bots.storage.vectors import VectorColumn
 from inference.catalog import Catalog
 
 _SETTINGS = ("name", "url", "model", "leaves_house", *PRICES)
@@ -57,11 +56,6 @@ def measured(deps: Deps, operator: Operator, name: str) -> tuple[EndpointRow, bo
     """The endpoint, and whether any worker is running that could measure it. Raises NotFound."""
     with hot(deps.web) as connection:
         return _wanted(connection, operator, name), bool(personas.profiles(connection))
-
-
-def key_of(deps: Deps, row: EndpointRow) -> str:
-    """Open an endpoint's key; empty where it has none. Raises CannotOpen."""
-    return endpoints.open_key(deps.keyring, row)
 
 
 def add(deps: Deps, operator: Operator, wish: Wish, catalog: Catalog) -> EndpointRow:
@@ -120,12 +114,6 @@ def remove(deps: Deps, operator: Operator, name: str) -> Sequence[str]:
         endpoints.remove(connection, tenant=operator.tenant_id, name=name)
         record(connection, operator, "endpoint.remove", f"endpoint:{name}", {"profiles": list(row.profiles)})
         return row.profiles
-
-
-def vector_columns(deps: Deps, _operator: Operator) -> list[VectorColumn]:
-    """The columns that hold an embeddings endpoint's vectors, with their lengths."""
-    with hot(deps.web) as connection:
-        return vectors.columns(connection)
 
 
 def _wanted(connection: Connection, operator: Operator, name: str) -> EndpointRow:
