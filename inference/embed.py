@@ -19,10 +19,10 @@ from typing import Literal
 import msgspec
 import structlog
 
+from inference.client.refusal import ERROR_BODY_BYTES, refusal
+from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.errors import GarbageAnswer, ModelUnavailable, WrongDimensions
-from inference.refusal import ERROR_BODY_BYTES, refusal
 from inference.tokens import TokenCounter, estimate
-from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Endpoint, Timeouts
 
 log = structlog.get_logger()

@@ -18,8 +18,7 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from inference.affinity import choose
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import (
     AnswerCut,
     GarbageAnswer,

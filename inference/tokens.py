@@ -14,7 +14,7 @@ from hashlib import blake2b
 import msgspec
 import structlog
 
-from inference.transport import WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.client.transport import WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Endpoint
 
 log = structlog.get_logger()

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from urllib.parse import urlsplit
 
-from inference.catalog import Catalog, Model, Offer
-from inference.licence import licence_notice
+from inference.catalog import Catalog, Model, Offer, licence_notice
 
 #: Where providers take OpenAI's requests, as far as known and to be checked by whoever connects one: a wrong one is told by the probe.
 ADDRESSES = {

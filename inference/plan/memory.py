@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from inference.catalog import Architecture, LocalAttention, Model, NumberFormat, Weights
-from inference.parameters import Parameters, attention, count
+from inference.catalog.parameters import Parameters, attention
 from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
@@ -83,7 +83,7 @@ class Footprint:
 
 def weight_bytes(model: Model, weights: Weights, *, speculative: bool = False) -> WeightBytes:
     """Split a file set into routed experts and the rest; raise CannotPlan when the row's size cannot hold its experts."""
-    parameters = count(model)
+    parameters = model.parameters()
     routed = (parameters.routed or 0) * BYTES_PER_PARAMETER[weights.format]
     other = weights.size_gb * 1e9 - routed
     if other <= 0:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from inference.catalog import Model, Weights
-from inference.parameters import count
 from inference.plan.cost import Cost
 from inference.plan.gpus import Gpus
 from inference.plan.layout import Layout
@@ -163,7 +162,7 @@ class Plan:
 
 
 def _parameters(model: Model) -> dict[str, float | None]:
-    counted = count(model)
+    counted = model.parameters()
     routed = None if counted.routed is None else round(counted.routed / 1e9, 2)
     return {"total": round(counted.total / 1e9, 2), "active": round(counted.active / 1e9, 2), "routed": routed}
 

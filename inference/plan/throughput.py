@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inference.catalog import Model, NumberFormat
-from inference.parameters import Parameters, count
+from inference.catalog.parameters import Parameters
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, WeightBytes, layer_bytes, shards
@@ -143,7 +143,7 @@ def _bytes_read(machine: Machine, rows: float, length: float, tokens_each: int) 
     """
     a, layout, parts = machine.model.architecture, machine.layout, machine.parts
     if a is None:
-        p = count(machine.model)
+        p = machine.model.parameters()
         return parts.other * (1 - (1 - p.active / p.total) ** rows) / (layout.tp * layout.pp)
     # Of the matrix from tokens to hidden states only rows are read (a tied one is read as the other way's); eyes (bf16) are for pictures.
     unread = (0 if a.tied_embeddings else parts.embedding) + 2e9 * a.vision_b
@@ -163,7 +163,7 @@ def _bytes_read(machine: Machine, rows: float, length: float, tokens_each: int) 
 
 def _work_s(machine: Machine, seen: float) -> float:
     """Return a GPU's seconds for one token of the whole machine at full arithmetic, per stage: products with weights, and attention over `seen` tokens."""
-    p, gpu, layout = count(machine.model), machine.gpu, machine.layout
+    p, gpu, layout = machine.model.parameters(), machine.gpu, machine.layout
     rest_form = _rest_form(machine, p)
     rest = 2 * (p.active - p.routed_active - p.embedding) + _attention_work(machine, seen)
     whole = 2 * p.routed_active / gpu.rate(machine.form) + rest / gpu.rate(rest_form)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.licence import licence_notice
+from inference.catalog import licence_notice
 from inference.plan.layout import Layout
 from inference.plan.memory import BATCHED_TOKENS, MARGIN, OVERHEAD, UTILISATION, kv_rule, offload_each, padded
 from inference.plan.throughput import FIT_ERROR, FITTED, PREFILL_DOUBT

@@ -8,13 +8,12 @@ import pytest
 
 from bots.errors import BadSetting
 from bots.storage.endpoints import Form
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
+from inference.client.transport import WIRE_ERRORS, Wire
 from inference.errors import BadModelSetting, ModelUnavailable
 from inference.probe import probe
 from inference.settings import ModelSettings
 from inference.tokens import TokenCounter
-from inference.transport import WIRE_ERRORS, Wire
 from inference.types import Endpoint, Message, Timeouts
 from wire import address
 

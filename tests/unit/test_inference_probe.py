@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import probe_read
-from inference.probe_read import Listed, Reply, Said
+from inference.probe import replies as probe_read
+from inference.probe.replies import Listed, Reply, Said
 from inference.types import Endpoint
 
 _AT = Endpoint(name="x", url="http://host:1/v1", model="mine", api_key="sk-secret")

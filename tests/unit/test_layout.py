@@ -25,10 +25,10 @@ _HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "h
 _HTTP_ROOMS = (
     "bots/channels/graph",
     "bots/channels/media",
-    "inference/client",
+    "inference/client/client",
+    "inference/client/transport",
     "inference/embed",
     "inference/engines/",
-    "inference/transport",
     "wire/",
     "chinwag/",
 )
@@ -45,7 +45,6 @@ _ENVIRONMENT_ROOMS = (
     "workers/dispatch.py",
     "workers/gpu.py",
     "inference/embed_server.py",
-    "inference/scripted.py",
     "chinwag/",
 )
 _REGISTRIES = re.compile(r"\b(pypi|npmjs|pythonhosted|yarnpkg|crates|anaconda)\.(org|com|io)\b|registry\.npmjs|/root/|/work/")

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from inference.refusal import is_full
+from inference.client.refusal import is_full
 from inference.types import Endpoint
 
 T = TypeVar("T")

@@ -14,11 +14,11 @@ import httpx
 import msgspec
 import structlog
 
-from inference.breaker import Breaker
+from inference.client.breaker import Breaker
+from inference.client.refusal import ERROR_BODY_BYTES, refusal
+from inference.client.sse import Progress
+from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable
-from inference.refusal import ERROR_BODY_BYTES, refusal
-from inference.sse import Progress
-from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from inference.probe_read import Reply, Said, said
-from inference.transport import WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.client.transport import WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.probe.replies import Reply, Said, said
 from inference.types import Endpoint, Timeouts
 
 #: vLLM's figures are the longest page that is read.

@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
 from typing import Any
 
-from inference import probe_read
-from inference.breaker import Breaker
-from inference.client import ModelClient, answer_format, image_parts
+from inference.client import Breaker, ModelClient, answer_format, image_parts
 from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable
-from inference.probe_ask import Asker, Unanswered, user
-from inference.probe_read import Listed, Reply, Server, said
+from inference.probe import replies as probe_read
+from inference.probe.ask import Asker, Unanswered, user
+from inference.probe.replies import Listed, Reply, Server, said
 from inference.prompt_style import neutralise
 from inference.types import Endpoint, Image, Message, Timeouts, Traits
 
