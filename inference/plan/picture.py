@@ -1,4 +1,4 @@
-"""The plan as an SVG: every GPU's memory as a column (weights, overhead, KV pool), host by host, with what lies on it."""
+"""The plan as an SVG: every GPU's memory as a column (weights, overhead, KV pool), host by host, with the part of the model it holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLUMN, _GAP, _HEIGHT = 84, 22, 170
 _LEFT, _TOP, _HOST = 76, 150, 244
 _NARROWEST = 680
 _MOST_HOSTS = 3
-#: Told apart in print and by the colour-blind; white stands on the first.
+#: Distinct in print and for colour-blind people. White text is written on the first.
 _COLOURS = {"weights": "#2b5c8a", "overhead": "#c98a2b", "KV cache": "#7fb685", "one conversation": "#7fb685", "kept free": "#e4e4e4"}
 _BEYOND = "#b3362b"
 
@@ -36,7 +36,7 @@ def svg(plan: Plan) -> str:
         *(part for host in range(rows) for part in _host(plan, host)),
     ]
     if plan.layout.nodes > rows:
-        parts.append(_text(24, height - 18, f"and {plan.layout.nodes - rows} more hosts alike", size=13, fill="#444444"))
+        parts.append(_text(24, height - 18, f"and {plan.layout.nodes - rows} more hosts like these", size=13, fill="#444444"))
     return "\n".join([*parts, "</svg>", ""])
 
 

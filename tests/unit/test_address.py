@@ -37,7 +37,7 @@ def test_an_address_that_no_call_can_use_is_refused_wherever_one_is_given(url: s
     with pytest.raises(BadSetting):
         Form(name="x", url=url, model="m")
     if url:
-        with pytest.raises(BadModelSetting, match="CHINWAG_MODEL_URL wants an address"):
+        with pytest.raises(BadModelSetting, match="CHINWAG_MODEL_URL must be an address"):
             ModelSettings.from_env({"CHINWAG_MODEL_URL": url})
 
 

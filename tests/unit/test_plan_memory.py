@@ -178,7 +178,7 @@ def test_short_talks_fill_the_pool_that_is_told() -> None:
 
     assert plan.memory.pool_tokens is not None
     assert int(plan.memory.pool_tokens * 0.8 / 3150) == plan.conversations
-    assert any("52 local layers take the room of 60" in one for one in plan.assumptions)
+    assert any("52 local layers take as much memory as 60" in one for one in plan.assumptions)
 
 
 def test_a_model_of_local_layers_alone_has_conversations_of_any_length() -> None:
@@ -274,7 +274,7 @@ def test_eagle_switches_llamas_hybrid_cache_off() -> None:
     assert eagle.memory.sequence is not None
     # 48 layers and the draft's one keep all 128k tokens; without EAGLE 36 of 48 stop at 16,384.
     assert pytest.approx(131_072 * 49 / (131_072 * 12 + 16_384 * 36)) == eagle.memory.sequence / plain.memory.sequence
-    assert any("hybrid KV cache manager off" in one for one in eagle.assumptions)
+    assert any("switches off the hybrid KV cache manager" in one for one in eagle.assumptions)
 
 
 def test_mtp_brings_deepseeks_fourteen_gigabytes() -> None:

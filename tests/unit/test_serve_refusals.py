@@ -33,7 +33,7 @@ def folders(tmp_path: Path) -> Path:
     [
         ("", "say what to serve"),
         ("--model nope --gpus 8xH100", "There is no model 'nope'"),
-        ("--model deepseek-v3 --gpus 9xFOO", "no GPUs can be read from '9xFOO'"),
+        ("--model deepseek-v3 --gpus 9xFOO", "'9xFOO' does not name GPUs"),
         ("--model deepseek-v3 --gpus 9xH100", "whole hosts of 8"),
         ("--model deepseek-v3", "say on which GPUs"),
         ("--model mistral-small-3.1 --gpus h100 --context 1M", "reads at most 131,072 tokens"),
@@ -46,7 +46,7 @@ def folders(tmp_path: Path) -> Path:
         ("--model deepseek-v3 --gpus 8xH100", "does not fit 8xH100: fp8 as tp8 ep8 is"),
         ("--model llama-4-behemoth --gpus 24xH200", "were not published"),
         ("--model gemini-2.0-flash --gpus 8xH100", "was switched off on 2026-06-01"),
-        ("--model gpt-4o --gpus 8xH100", "its weights cannot be had"),
+        ("--model gpt-4o --gpus 8xH100", "its weights are not available"),
         ("--path {}/missing", "is no folder"),
         ("--path {}/empty", "has no config.json"),
         ("--path {}/config", "has a config and no weights"),
