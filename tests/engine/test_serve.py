@@ -142,7 +142,7 @@ def test_it_tells_its_progress_is_ready_with_a_token_comes_back_when_killed_and_
         figures.append(work_done(engine.metrics()))
 
     _keep(engine, told, steer)
-    words = [step.words for step in told.steps]
+    words = [step.message for step in told.steps]
 
     assert "loading the weights" in words
     assert any(step.fraction == 1.0 for step in told.steps)

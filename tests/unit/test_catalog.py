@@ -159,7 +159,7 @@ _WRONG = [
     ("tied_embeddings = true", 'tied_embeddings = true\nunconfirmed = ["layer"] #!', 'architecture.unconfirmed names "layer", which is not a field here'),
     ('source = "a test"\n\n[architecture]', 'source = "a test"\nimages = 3\nmodalities = ["text"] #!\n\n[architecture]', "modalities lacks image"),
     ('source = "a test"\n\n[architecture]', 'source = "a test"\nmodalities = ["text", "smell"] #!\n\n[architecture]', "modalities must be one of text, image"),
-    ('key = "tiny-moe"', 'key = "Tiny MoE" #!', 'key must be lower-case letters and digits'),
+    ('key = "tiny-moe"', 'key = "Tiny MoE" #!', "key must be lower-case letters and digits"),
     ("active_b = 0.5", "active_b = 2 #!", "active_b is 2, more than total_b"),
     ("total_b = 1", "total_b = 10 #!", "total_b is 10, but [architecture] adds up to 1 billion parameters"),
     ("total_b = 1", "total_b = 1.06 #!", "total_b is 1.06, but [architecture] adds up to 1 billion parameters"),

@@ -106,7 +106,7 @@ _SAID = [
         True,
         "the layout wants 8 GPUs and this host has 2",
     ),
-    ("RuntimeError: Failed to infer device type, please set the environment variable", [], True, "no GPU is seen here"),
+    ("RuntimeError: Failed to infer device type, please set the environment variable", [], True, "no GPU was found"),
     ("AssertionError: 14336 is not divisible by 3", [], True, "14336 cannot be divided among 3 ranks"),
     ("OSError: [Errno 98] Address already in use", ["--port", "8123"], False, "port 8123 is taken"),
     (
@@ -126,8 +126,8 @@ def test_a_real_log_gives_one_line_that_says_what_to_do(name: str) -> None:
     more, words = _REAL[name]
     reason = reason_of((_CORPUS / f"{name}.log").read_text("utf-8"), [*_SERVE, *more], code=1)
 
-    assert words in reason.words
-    assert "\n" not in reason.words
+    assert words in reason.message
+    assert "\n" not in reason.message
     assert reason.known
     assert reason.lasting
 
@@ -141,7 +141,7 @@ def test_what_this_machine_cannot_do_gives_its_line_too(said: str, more: list[st
     worker = f"(Worker_TP0 pid=77) ERROR 11-27 03:49:48 [multiproc_executor.py:953] {said}\n"
     reason = reason_of("INFO:     Started\n" + worker + "RuntimeError: Engine core initialization failed.\n", [*_SERVE, *more], code=1)
 
-    assert words in reason.words
+    assert words in reason.message
     assert (reason.known, reason.lasting) == (True, lasting)
 
 
@@ -154,7 +154,7 @@ def test_what_is_only_told_or_warned_of_is_no_reason() -> None:
     )
     reason = reason_of(log, _SERVE, code=1)
 
-    assert reason.words == "the engine ended with code 1: RuntimeError: something that nobody knows"
+    assert reason.message == "the engine ended with code 1: RuntimeError: something that nobody knows"
     assert (reason.known, reason.lasting) == (False, False)
 
 
@@ -174,7 +174,7 @@ def test_what_it_said_of_odd_requests_while_it_served_is_no_reason_and_quotes_no
         "(APIServer pid=1) ERROR 11-27 09:12:01 [a.py:1] vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See\n"
     )
 
-    assert reason_of(log, _SERVE, code=code, served=True) == Reason(words=words, known=False)
+    assert reason_of(log, _SERVE, code=code, served=True) == Reason(message=words, known=False)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_what_it_said_of_odd_requests_while_it_served_is_no_reason_and_quotes_no
 def test_an_end_without_words_is_told_by_its_code(code: int | None, words: str) -> None:
     reason = reason_of("", _SERVE, code=code)
 
-    assert words in reason.words
+    assert words in reason.message
     assert not reason.known
 
 

@@ -101,8 +101,8 @@ def test_a_token_is_read_as_such_where_it_costs_one_and_its_neutral_form_several
 @pytest.mark.parametrize(
     ("reply", "endpoint", "listed", "words"),
     [
-        (Reply(status=401), _AT, None, "the key is not the right one"),
-        (Reply(status=403), _OPEN, None, "it wants a key, and none was given"),
+        (Reply(status=401), _AT, None, "the key is wrong"),
+        (Reply(status=403), _OPEN, None, "it requires a key, and none was given"),
         (Reply(status=404), _OPEN, None, "does http://host:1 end in /v1"),
         (Reply(status=308), _OPEN, None, "give its final address"),
         (Reply(status=404), _AT, [_OTHER], "no model mine; it has: other"),
@@ -110,7 +110,7 @@ def test_a_token_is_read_as_such_where_it_costs_one_and_its_neutral_form_several
         (Reply(status=503, body=b'{"error":{"message":"its queue is full"}}'), _AT, [_MINE], "full (503): try again later"),
         (Reply(status=429), _AT, [_MINE], "full (429)"),
         (Reply(status=502, body=b"<html>"), _AT, [_MINE], "rejects a plain question (502)"),
-        (Reply(), _AT, [_MINE], "does not answer a plain question in time"),
+        (Reply(), _AT, [_MINE], "does not answer a plain request in time"),
         (Reply(status=200, body=b"<html>"), _AT, None, "no completion"),
     ],
 )
