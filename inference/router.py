@@ -198,7 +198,7 @@ class Router:
             _tell(failed, on_failed)
 
     def _along(self, profile: str, affinity: bytes | None, *, may_leave: bool) -> Iterator[_Route]:
-        """The endpoints in the order in which they are tried; those with an open breaker come last in their tier, and raise that they are not called."""
+        """The endpoints in the order in which they are tried; those with an open breaker come last in their tier, and raise CircuitOpen."""
         for tier in self._tiers(profile):
             allowed = [route for route in tier if may_leave or not route.endpoint.leaves_house]
             if len(allowed) == 1:

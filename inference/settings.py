@@ -1,4 +1,4 @@
-"""The settings of models, each once with name, type, default, unit and meaning. In the environment: CHINWAG_MODEL_ and the name in capitals."""
+"""The settings of models, each once with type, default, unit and meaning. Its variable is CHINWAG_MODEL_ and the name in capitals."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _digest(text: str) -> bytes:
 
 
 def estimate(text: str) -> int:
-    """Return a count that is rarely below the true one, for any model: a short word is one token, a long one a token for 3 letters, others by bytes."""
+    """Return a count that is rarely below the true one, for any model: a token for every 3 letters of a word, other text by its bytes."""
     tokens = 0
     for word in text.split():
         if word.isascii() and word.isalpha():

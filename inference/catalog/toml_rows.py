@@ -28,7 +28,7 @@ _PLACE = re.compile(r"^(?P<why>.*) \(at (?:line (?P<line>\d+), column (?P<column
 
 
 class InvalidRow(ValueError):
-    """A value of a table breaks a rule. `key` is its name inside the table, with dots; `why` continues a sentence that begins with its full name."""
+    """A value breaks a rule. `key` is its name inside the table, with dots; `why` continues a sentence that begins with its full name."""
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key} {why}")

@@ -1,4 +1,4 @@
-"""HTTP to model servers: one httpx transport for each thread, one SSL context for all, and a deadline that also stops a server that sends byte by byte."""
+"""HTTP to model servers: one httpx transport a thread, and a deadline that holds even against a server that sends byte by byte."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Wire:
             deadline.connected = False
             request = httpx.Request(method, url, headers=sent, content=content)
             try:
-                # The transport itself: an httpx client's cookies, redirects and joined addresses are not needed here, and take 0.4 ms a call.
+                # The transport itself: a client's cookies, redirects and joined addresses are not needed, and take 0.4 ms a call.
                 return transport.handle_request(request), deadline
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if deadline.connected:

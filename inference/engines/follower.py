@@ -1,4 +1,4 @@
-"""A further host of an engine that spans several hosts. It computes for the first one and answers no requests, so it cannot be asked for a token.
+"""A further host of an engine that spans several. It computes for the first one and answers no requests, so it is not asked for a token.
 
 When the engine on the first host dies, vLLM ends the others too. Each is started again on its own host, and they wait for one another.
 """

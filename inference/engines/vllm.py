@@ -17,7 +17,7 @@ from inference.engines.reasons import model_of, option, reason_of, spelt
 from inference.errors import EngineFailed
 
 _HOST = "127.0.0.1"
-#: vLLM's default for most GPUs. It is set explicitly, since other GPUs have other defaults, and a worker takes as many turns as its engine has slots.
+#: vLLM's default for most GPUs. It is set explicitly, since others have another default and a worker must know its engine's slots.
 _SLOTS = 256
 _DRAIN_S = 30
 #: With these options it does not listen on plain HTTP.

@@ -18,7 +18,7 @@ from inference.plan.layout import Layout
 UTILISATION = 0.92
 #: Activations, CUDA graphs and NCCL: between 5 and 8 GB in practice.
 OVERHEAD = 6e9
-#: --max-num-batched-tokens: how many tokens a step may add to a local window. vLLM recommends this for Llama 4; it is its default on 80 to 141 GB GPUs.
+#: --max-num-batched-tokens, which a step may add to a local window. Recommended for Llama 4; vLLM's default on 80 to 141 GB GPUs.
 BATCHED_TOKENS = 8192
 #: Where the search for the longest conversation ends, since a cache of local layers alone stops growing. No model reads more.
 _LONGEST = 2**40
@@ -95,7 +95,7 @@ def weight_bytes(model: Model, weights: Weights, *, speculative: bool = False) -
 
 
 def _draft(model: Model, parameters: Parameters, form: NumberFormat) -> tuple[float, float]:
-    """Return the bytes of the draft layers. MTP is one more layer of the model with its own embedding and head; EAGLE is one dense layer and a head, in bf16.
+    """Return the bytes of the draft layers: for MTP one more layer with its own embedding and head, for EAGLE one dense layer and a head, in bf16.
 
     The EAGLE layer is as wide as the model's dense layers, or as two experts where it has none (Scout: 16,384, like Maverick's dense layers).
     """
@@ -161,13 +161,13 @@ def sequence_bytes(a: Architecture, length: int, rule: KvRule) -> int:
 
 
 def padded(local: LocalAttention) -> int:
-    """Return how many local layers are paid for: the hybrid manager groups them by the number of global layers (Gemma 3: 52 cost as much as 60)."""
+    """Return how many local layers take memory: the hybrid manager groups them by the number of global ones (Gemma 3: 52 take that of 60)."""
     group = local.global_layers or 1
     return math.ceil(local.local_layers / group) * group
 
 
 def shards(a: Architecture, layout: Layout) -> float:
-    """Return over how many GPUs one copy of the KV is spread. MLA's cache is whole on EVERY tensor rank; other heads are split, and layers are by stages."""
+    """Return over how many GPUs one copy of the KV is spread: heads over tensor ranks, layers over stages. MLA's is whole on EVERY rank."""
     heads = 1 if a.mla else min(layout.tp, a.kv_heads)
     return heads * a.layers / math.ceil(a.layers / layout.pp)
 
@@ -225,6 +225,6 @@ def offload_each(layout: Layout, gib: float) -> float:
 
 
 def offloaded(a: Architecture, layout: Layout, gib: float, length: int, rule: KvRule) -> int:
-    """Return how many conversations `gib` of memory on each host hold. Without stages vLLM stores MLA's latent there once, not for each tensor rank."""
+    """Return how many conversations `gib` of memory on each host hold. Without stages, MLA's latent is there once and not for each rank."""
     copies = 1 if a.mla and layout.pp == 1 else layout.tp * layout.pp / shards(a, layout)
     return int(offload_each(layout, gib) * 2**30 / copies / sequence_bytes(a, length, rule)) * layout.dp

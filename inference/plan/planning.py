@@ -49,7 +49,7 @@ def _check_model(model: Model, today: date) -> None:
         raise CannotPlan(f"{model.title} was switched off on {model.retired_on}: plan or call {model.successor} instead")
     if model.kind == "hosted":
         raise CannotPlan(
-            f"{model.title} is hosted by {model.maker} and its weights are not available, so there is nothing to plan (other plans compare their cost with its price)"
+            f"{model.title} is hosted by {model.maker}: its weights are not available, so it cannot be planned (plans of others show its price)"
         )
 
 

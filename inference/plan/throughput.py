@@ -19,13 +19,14 @@ _NETWORK_BYTES_S = 50e9
 _NETWORK_S = 25e-6
 #: Extra latency of a step's exchange over PCIe; that of NVLink is part of the fitted factors.
 _PCIE_S = 10e-6
-#: Tokens that a step of speculative decoding tries, and yields: 2.4 to 3.1 of 4 reported for Maverick's EAGLE-3; 85 to 90 % of MTP's guesses by DeepSeek's report.
+#: Tokens that a step of speculative decoding tries and yields: 2.4 to 3.1 of 4 reported for Maverick's EAGLE-3, and 85 to 90 % of
+#: MTP's guesses in DeepSeek's report.
 _ACCEPTED = {"eagle3": (4, 2.4), "eagle": (4, 2.4), "mtp": (2, 1.85)}
 FIT_ERROR = (
     "fitted to 15 points published for vLLM 0.8.3 on 8 GPUs, 64 replies at once (2025-04): half of them within 5.1 %, "
     "all but one within 16 %, DeepSeek R1 with 10,000 tokens in is estimated 41 % too fast; newer engines are faster"
 )
-#: By how much the cost of 1,000 replies without cache hits, worked out by hand from Maverick's points ($0.91 at full load), exceeds the fit's.
+#: The cost of 1,000 replies without cache hits by hand from Maverick's points ($0.91 at full load), divided by the fit's.
 PREFILL_DOUBT = 1.4
 
 

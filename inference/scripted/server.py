@@ -1,4 +1,4 @@
-"""The scripted model's HTTP paths: those of a model server (/v1/..., /tokenize, /health, /metrics) and those that script it (/_script, /_log, /_release)."""
+"""The scripted model's HTTP paths: a model server's (/v1/..., /tokenize, /health, /metrics) and its own (/_script, /_log, /_release)."""
 
 from __future__ import annotations
 
