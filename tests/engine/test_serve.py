@@ -175,8 +175,8 @@ def spoilt(checkpoints: Path, tmp_path: Path) -> Callable[[str], Path]:
     ("how", "more", "env", "words"),
     [
         ("whole", ["--no-such-flag"], {}, "this vLLM does not know --no-such-flag"),
-        ("missing", [], {}, "is neither a folder that is there nor a name on the model hub"),
-        ("cut", [], {}, r"a \.safetensors file of .* is damaged or not whole"),
+        ("missing", [], {}, "is neither an existing folder nor a name on the model hub"),
+        ("cut", [], {}, r"a \.safetensors file of .* is damaged or incomplete"),
         ("whole", [], {"VLLM_CPU_KVCACHE_SPACE": "4000"}, "of this host's memory are free"),
     ],
     ids=["flag", "missing", "cut", "memory"],

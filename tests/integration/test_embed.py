@@ -224,7 +224,7 @@ def test_dimensions_that_the_database_does_not_keep_are_named(server: Scripted) 
     embedder = _embedder(server)
     embedder.check_dimensions(64)
 
-    with pytest.raises(WrongDimensions, match="vectors of 64 numbers, the database keeps 384"):
+    with pytest.raises(WrongDimensions, match="vectors of 64 numbers, but the database has 384"):
         embedder.check_dimensions(384)
 
 

@@ -211,8 +211,8 @@ def test_a_busy_one_is_not_asked_for_tokens(started: list[Vllm], tmp_path: Path,
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("broken", "a .safetensors file of broken is damaged or not whole"),
-        ("gone", "gone has a config and no weights"),
+        ("broken", "a .safetensors file of broken is damaged or incomplete"),
+        ("gone", "gone has a config but no weights"),
         ("gpuless", "no GPU was found"),
     ],
 )

@@ -290,7 +290,7 @@ def test_an_engine_works_on_as_many_requests_as_its_ranks_together(more: list[st
         (["--max-num-seqs", "0"], "--max-num-seqs must be a number of at least 1"),
         (["--port", "http"], "--port must be a number of at least 1"),
         (["-dp", "two"], "--data-parallel-size must be a number of at least 1"),
-        (["--ssl-certfile", "cert.pem"], "--ssl-certfile: an engine that is kept up here is asked by plain HTTP"),
+        (["--ssl-certfile", "cert.pem"], "--ssl-certfile: an engine that is started here is called over plain HTTP"),
         (["--uds", "/tmp/socket"], "--uds: an engine"),
     ],
 )

@@ -59,7 +59,7 @@ def folders(tmp_path: Path) -> Path:
         ("--model deepseek-v3 --gpus 16xH100", "this plan is for 2 hosts: say with --head"),
         ("--model deepseek-v3 --gpus 16xH100 --node 1", "this plan is for 2 hosts: say with --head"),
         ("--path {}/whole -- --max-num-seqs many", "--max-num-seqs must be a number of at least 1, not 'many'"),
-        ("--path {}/whole -- --ssl-certfile cert.pem", "--ssl-certfile: an engine that is kept up here is asked by plain HTTP"),
+        ("--path {}/whole -- --ssl-certfile cert.pem", "--ssl-certfile: an engine that is started here is called over plain HTTP"),
         ("--path {}/m.gguf --model deepseek-v3", "a .gguf file is served by llama.cpp"),
         ("--path {}/m.gguf --host 0.0.0.0", "a .gguf file is served by llama.cpp"),
     ],
