@@ -27,8 +27,7 @@ from bots.extract import extract, fact_line
 from bots.settings import Settings
 from bots.storage.claims import KnownFact, PastTurn
 from inference.answer_guard import check
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.engines.vllm import Vllm
 from inference.errors import GarbageAnswer
 from inference.settings import ModelSettings

@@ -69,7 +69,10 @@ class Consumer:
     def step(self, step: Step) -> None:
         """Log how far the engine's start has come."""
         log.info(
-            "engine_loading", engine=self._endpoint, step=step.words, percent=None if step.fraction is None else round(100 * step.fraction)
+            "engine_loading",
+            engine=self._endpoint,
+            step=step.message,
+            percent=None if step.fraction is None else round(100 * step.fraction),
         )
 
     def ready(self, url: str) -> None:
@@ -92,7 +95,7 @@ class Consumer:
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
         """Stop consuming, and release the leases."""
-        log.error("engine_lost", engine=self._endpoint, reason=reason.words, again_in_s=round(again_in_s, 1))
+        log.error("engine_lost", engine=self._endpoint, reason=reason.message, again_in_s=round(again_in_s, 1))
         self._end(_LOST_GRACE_S)
 
     def leave(self) -> None:

@@ -52,14 +52,14 @@ class Probes:
             self._one(row)
 
     def _own(self) -> None:
-        endpoint = self._deps.router.home
+        endpoint = self._deps.router.default_endpoint
         try:
             found = probe(endpoint, self._deps.model_settings.timeouts)
         except InferenceError:
             # It is away; the next try costs next to nothing.
             return
         if not found.failures:
-            home = self._deps.router.home
+            home = self._deps.router.default_endpoint
             self._deps.router.learn(replace(home.traits, **found.measured))
         again_s = self._next(None, again=found.again or bool(found.failures))
         self._own_at = None if again_s is None else time.monotonic() + again_s

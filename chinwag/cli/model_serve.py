@@ -15,11 +15,10 @@ from chinwag.cli.plan_options import Asked, Folder, GpusText, ModelKey, plan_opt
 from chinwag.cli.serve_run import Tenancy, serve_attached, serve_follower, serve_gguf, serve_vllm
 from chinwag.local import engine as local_engine
 from chinwag.local.processes import CannotStart
-from inference.catalog import Catalog, Model, load
+from inference.catalog import Catalog, Model, licence_notice, load
 from inference.engines.llamacpp import command_of
 from inference.engines.reasons import option, spelt
 from inference.errors import InferenceError
-from inference.licence import licence_notice
 from inference.plan import CannotPlan, HostCommand, Plan, Question, make_plan
 from inference.plan.command import commands as plan_commands
 

@@ -183,7 +183,7 @@ class Stack:
 
         def is_ready() -> bool:
             for step in filter(None, map(step_of, tail.lines())):
-                line = f"{'Chat model':<14}{step.words}" + ("" if step.fraction is None else f" {100 * step.fraction:.0f} %")
+                line = f"{'Chat model':<14}{step.message}" + ("" if step.fraction is None else f" {100 * step.fraction:.0f} %")
                 if line not in told:
                     told.add(line)
                     self.report.line(line)

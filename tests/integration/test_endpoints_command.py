@@ -98,7 +98,7 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
         ([*_OWN, "--price-in", "1"], "--price-out: Tokens out have a price too; 0 where they are free.\n"),
         (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: That is OpenAI's address: what people write leaves"),
         (["--stays", "--model", "m"], "--url: An address like https://host/v1"),
-        (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Near: gpt-4o."),
+        (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Similar: gpt-4o."),
         (["--catalog-model", "gpt-4o", "--stays"], "GPT-4o has no weights to run in the catalog"),
         (
             ["--catalog-model", "llama-4-scout"],

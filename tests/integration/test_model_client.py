@@ -15,8 +15,7 @@ import httpx
 import pytest
 
 from inference.answer_guard import check
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import (
     AnswerCut,
     GarbageAnswer,

@@ -26,10 +26,10 @@ _HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "h
 _HTTP_ROOMS = (
     "bots/channels/graph",
     "bots/channels/media",
-    "inference/client",
+    "inference/client/client",
+    "inference/client/transport",
     "inference/embed",
     "inference/engines/",
-    "inference/transport",
     "wire/",
     "chinwag/",
 )
@@ -46,7 +46,6 @@ _ENVIRONMENT_ROOMS = (
     "workers/dispatch.py",
     "workers/gpu.py",
     "inference/embed_server.py",
-    "inference/scripted.py",
     "chinwag/",
 )
 #: The places that may catch any error, one handler each, and why they may.

@@ -180,7 +180,7 @@ def test_a_format_that_leaves_no_room_for_company_gives_way_and_says_so() -> Non
     plan = a_plan("gemma-3-27b", "h100")
 
     assert plan.weights.format is FP8
-    assert "bf16 leaves too little room" in plan.format_reason
+    assert "bf16 leaves too little memory" in plan.format_reason
 
 
 def test_four_bit_floats_need_blackwell() -> None:
@@ -262,7 +262,7 @@ def test_redundant_experts_must_divide_over_the_ranks() -> None:
         ("mistral-small-3.1", "h100", Question(format=NVFP4), "its formats are: bf16, fp8, w4a16"),
         ("mistral-small-3.1", "h100", Question(redundant_experts=8), "no routed experts"),
         ("gemma-3-27b", "h100", Question(speculative=True), "leave --speculative out"),
-        ("mistral-small-3.1", "h100", Question(context=100), "no room for a reply"),
+        ("mistral-small-3.1", "h100", Question(context=100), "too short for a reply"),
         ("mistral-small-3.1", "h100", Question(at_once=0), "--at-once takes a number from 1"),
         ("mistral-small-3.1", "h100", Question(contacts=0), "--contacts takes a number from 1"),
         ("mistral-small-3.1", "h100", Question(price_per_hour=-1.0), "--price takes"),

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from inference.catalog import Architecture, LocalAttention
-from inference.parameters import count
 from inference.plan import Forced, Question, make_plan
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, layer_bytes, offloaded, sequence_bytes, token_bytes, weight_bytes
@@ -37,7 +36,7 @@ def _architecture(model: str) -> Architecture:
     ],
 )
 def test_parameters_come_out_as_published(model: str, published_b: float, active_b: float) -> None:
-    counted = count(CATALOG.get(model))
+    counted = CATALOG.get(model).parameters()
 
     assert pytest.approx(published_b, rel=0.01) == counted.total / 1e9
     # By hand: 17.2B and 37.6B for the model cards' 17B and 37B; a token of text does not pass through the vision tower.
@@ -45,7 +44,7 @@ def test_parameters_come_out_as_published(model: str, published_b: float, active
 
 
 def test_behemoth_is_counted_by_what_was_announced() -> None:
-    counted = count(CATALOG.get("llama-4-behemoth"))
+    counted = CATALOG.get("llama-4-behemoth").parameters()
 
     assert (counted.total, counted.active, counted.routed) == (2000e9, 288e9, None)
 
@@ -179,7 +178,7 @@ def test_short_talks_fill_the_pool_that_is_told() -> None:
 
     assert plan.memory.pool_tokens is not None
     assert int(plan.memory.pool_tokens * 0.8 / 3150) == plan.conversations
-    assert any("52 local layers take the room of 60" in one for one in plan.assumptions)
+    assert any("52 local layers take as much memory as 60" in one for one in plan.assumptions)
 
 
 def test_a_model_of_local_layers_alone_has_conversations_of_any_length() -> None:
@@ -275,7 +274,7 @@ def test_eagle_switches_llamas_hybrid_cache_off() -> None:
     assert eagle.memory.sequence is not None
     # 48 layers and the draft's one keep all 128k tokens; without EAGLE 36 of 48 stop at 16,384.
     assert pytest.approx(131_072 * 49 / (131_072 * 12 + 16_384 * 36)) == eagle.memory.sequence / plain.memory.sequence
-    assert any("hybrid KV cache manager off" in one for one in eagle.assumptions)
+    assert any("switches off the hybrid KV cache manager" in one for one in eagle.assumptions)
 
 
 def test_mtp_brings_deepseeks_fourteen_gigabytes() -> None:

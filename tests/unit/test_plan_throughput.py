@@ -163,7 +163,7 @@ def test_more_at_once_than_have_room_change_nothing() -> None:
     assert room.speed is not None
     assert (room.speed, room.cost, room.command) == (more.speed, more.cost, more.command)
     assert room.speed.at_once == room.conversations == 31
-    assert any("1,000 replies at once were asked, and 31 have room" in one for one in more.assumptions)
+    assert any("1,000 replies at once were asked for, but only 31 fit" in one for one in more.assumptions)
 
 
 def test_a_first_token_waits_for_all_stages_one_after_the_other() -> None:

@@ -1,13 +1,10 @@
-"""How many parameters a model has, by where they live: what expert parallelism spreads, and what it does not."""
+"""How many parameters a model has, by where they are: what expert parallelism spreads over GPUs, and what it does not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    # The catalog counts, too, when it reads a row.
-    from inference.catalog import Architecture, Model
+from inference.catalog.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +12,11 @@ class Parameters:
     """Counts of parameters."""
 
     total: float
-    #: Those that one token goes through.
+    #: Those that one token passes through.
     active: float
-    #: Routed experts of all layers: expert parallelism spreads these. 0 for a dense model, None where it was not published.
+    #: Routed experts of all layers, which expert parallelism spreads over GPUs. 0 for a dense model, None where it was not published.
     routed: float | None
-    #: Of which one token goes through.
+    #: Those of the routed experts that one token passes through.
     routed_active: float
     #: One expert of one layer.
     expert: float
@@ -37,8 +34,8 @@ def attention(a: Architecture) -> float:
     return queries + keys + a.heads * m.v * a.hidden
 
 
-def text_parameters(a: Architecture) -> Parameters:
-    """Count what the architecture's numbers say; eyes and draft layers are not among them."""
+def count(a: Architecture) -> Parameters:
+    """Count the parameters of an architecture; the vision encoder is in the total alone, and draft layers are left out."""
     moe_layers = a.moe.layers if a.moe else 0
     expert = 3 * a.hidden * a.moe.expert_ffn if a.moe else 0
     routed = moe_layers * a.moe.experts * expert if a.moe else 0
@@ -48,14 +45,11 @@ def text_parameters(a: Architecture) -> Parameters:
     embedding = a.vocabulary * a.hidden
     rest = a.layers * attention(a) + shared + dense + embedding * (1 if a.tied_embeddings else 2)
     return Parameters(
-        total=routed + rest, active=routed_active + rest, routed=routed, routed_active=routed_active, expert=expert, embedding=embedding
+        # A text token does not pass through the vision encoder.
+        total=routed + rest + a.vision_b * 1e9,
+        active=routed_active + rest,
+        routed=routed,
+        routed_active=routed_active,
+        expert=expert,
+        embedding=embedding,
     )
-
-
-def count(model: Model) -> Parameters:
-    """Count a model's parameters, eyes included; the published totals where its architecture was not published."""
-    if model.architecture is None:
-        return Parameters(total=model.total_b * 1e9, active=model.active_b * 1e9, routed=None, routed_active=0, expert=0, embedding=0)
-    text = text_parameters(model.architecture)
-    # A token of text goes past the eyes.
-    return replace(text, total=text.total + model.architecture.vision_b * 1e9)

@@ -1,7 +1,7 @@
-"""Measures what an endpoint really does, so that its guards are set by what was seen and not by what was promised.
+"""Measures what an endpoint really does, so that its traits rest on observation and not on promises.
 
-Guarantee: a probe ends within four minutes. What got no answer, from a server that was full or away, counts as not measured, never as
-missing in the server: it is named in `missing`, for whoever knows it from before.
+Guarantee: a probe ends within four minutes. A question without an answer, because the server was full or away, counts as not measured, and
+never as a lack of the server. Its traits are named in `missing`, so that a caller can keep earlier values.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
 from typing import Any
 
-from inference import probe_read
-from inference.breaker import Breaker
-from inference.client import ModelClient, answer_format, image_parts
+from inference.client import Breaker, ModelClient, answer_format, image_parts
 from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable
-from inference.probe_ask import Asker, Unanswered, user
-from inference.probe_read import Listed, Reply, Server, said
+from inference.probe import replies as probe_read
+from inference.probe.ask import Asker, Unanswered, user
+from inference.probe.replies import Listed, Reply, Server, said
 from inference.prompt_style import neutralise
 from inference.types import Endpoint, Image, Message, Timeouts, Traits
 
 _WHOLE_S = 240.0
-#: Longer than what any template adds by itself: whether it is dropped shows in the count.
+#: Longer than anything that a template adds by itself, so the token count shows whether it was dropped.
 _LONG = "Remember that the lighthouse on the northern shore is painted in seven colours, and that the keeper has two grey cats."
-#: A token of each family which is long, so that it costs several where it is not read as one, and asks for no picture.
+#: For each family a long template token: where it is not read as one token it costs several. None of them stands for a picture.
 _TOKENS = {
     "ChatML (Qwen, SmolLM)": "<|im_start|>",
     "Llama 3": "<|start_header_id|>",
@@ -36,36 +35,36 @@ _TOKENS = {
 }
 _TIMES = 4
 _SEVERAL = 48
-#: A thinking model has come to its end of a small sum by then, or is seen to think.
+#: Enough for a reasoning model to finish a small sum, or to show that it reasons.
 _THINKING_TOKENS = 128
-#: More than a block of any engine: vLLM's are of 16 tokens, of 128 on a CPU.
+#: More than a block of any engine: vLLM's have 16 tokens, and 128 on a CPU.
 _PREFIX_WORDS = 160
 _RANK_0 = {"x-data-parallel-rank": "0"}
-_NOT_STREAMED = "the server answers a plain question, and not the streamed one that the service asks: "
+_NOT_STREAMED = "the server answers a plain request, but not the streamed one that the service sends: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """What was found out."""
+    """The result of a probe."""
 
     traits: Traits
-    #: Those of the traits that were not measured, and so keep their defaults.
+    #: Names of traits that were not measured, and so have their defaults.
     missing: tuple[str, ...] = ()
     #: What an operator should know, in plain sentences.
     notes: tuple[str, ...] = ()
     #: Why the endpoint cannot be used; empty when it can.
     failures: tuple[str, ...] = ()
-    #: Whether another probe, later, may find more or fail no more.
+    #: Whether a later probe may find more or succeed.
     again: bool = False
     server: Server = "unknown"
-    #: From a plain question to its one token, in milliseconds; None when there was no answer.
+    #: Milliseconds from a plain request to its one token; None without an answer.
     answer_ms: float | None = None
-    #: Whether a prompt that was sent before costs less; None where the server does not tell.
+    #: Whether a prompt that is sent again costs less; None where the server does not say.
     prefix_cache: bool | None = None
 
     @property
     def measured(self) -> dict[str, Any]:
-        """The traits without those that are missing."""
+        """The traits that were measured."""
         return {name: value for name, value in asdict(self.traits).items() if name not in self.missing}
 
 
@@ -85,7 +84,7 @@ class _Findings:
 
 
 def probe(endpoint: Endpoint, timeouts: Timeouts) -> Probed:
-    """Ask the endpoint some thirty small questions and return what it does. Raises ModelUnavailable when nothing answers."""
+    """Send the endpoint about thirty small requests and return what it does. Raises ModelUnavailable when nothing answers."""
     ask = Asker(endpoint, timeouts, until=time.monotonic() + _WHOLE_S)
     found = _Findings(ask=ask)
     page = ask.page("/models")
@@ -126,7 +125,7 @@ def _measure(found: _Findings) -> None:
         why = "the server stopped answering in the middle"
     else:
         why = "some questions got no answer"
-    found.notes.append(f"{why}; not measured, and as it was known before: {', '.join(found.missing).replace('_', ' ')}")
+    found.notes.append(f"{why}, so these were not measured and keep their earlier values: {', '.join(found.missing).replace('_', ' ')}")
 
 
 def _result(found: _Findings, *, failures: tuple[str, ...] = (), again: bool = False, answer_ms: float | None = None) -> Probed:
@@ -145,7 +144,7 @@ def _result(found: _Findings, *, failures: tuple[str, ...] = (), again: bool = F
 def _list(found: _Findings, endpoint: Endpoint, listed: Sequence[Listed] | None) -> None:
     """Read the context and the server's kind out of /v1/models."""
     if listed is None:
-        found.notes.append("the server has no list of models: the longest prompt is not known")
+        found.notes.append("the server has no list of models, so the longest prompt is unknown")
         return
     own = next((model for model in listed if model.name == endpoint.model), None)
     if own is None:
@@ -159,7 +158,7 @@ def _list(found: _Findings, endpoint: Endpoint, listed: Sequence[Listed] | None)
 
 
 def _own_call(ask: Asker, endpoint: Endpoint, timeouts: Timeouts) -> str:
-    """Make the call that the service will make, streamed and counted; return why it fails, or nothing. Raises ModelUnavailable."""
+    """Make the call that the service will make, streamed and with token counts; return why it fails, or "". Raises ModelUnavailable."""
     client = ModelClient(replace(endpoint, traits=Traits()), timeouts=timeouts, breaker=Breaker())
     waited = 0
     while True:
@@ -177,9 +176,9 @@ def _own_call(ask: Asker, endpoint: Endpoint, timeouts: Timeouts) -> str:
 
 
 def _about_server(found: _Findings) -> None:
-    """Whose server it is, from the pages that stand beside /v1; and what only vLLM's own figures tell."""
-    version = probe_read.version(found.ask.page("/version", beside=True).body)
-    page = found.ask.page("/metrics", beside=True)
+    """Find out which server it is, from its pages outside /v1, and what only vLLM's metrics show."""
+    version = probe_read.version(found.ask.page("/version", outside_v1=True).body)
+    page = found.ask.page("/metrics", outside_v1=True)
     metrics = page.body.decode("utf-8", "replace") if page.status == 200 else ""
     told = probe_read.server_of(metrics)
     found.server = told if told != "unknown" else found.server
@@ -188,7 +187,7 @@ def _about_server(found: _Findings) -> None:
     if found.server == "vllm":
         found.notes.append(f"vLLM {version}".strip())
         if told != "vllm":
-            found.notes.append("its /metrics cannot be read: data-parallel ranks are not known, and taken as one")
+            found.notes.append("its /metrics cannot be read: the number of data-parallel ranks is unknown and taken as one")
     found.set(ranks=max(1, probe_read.ranks(metrics)))
     found.prefix_cache = probe_read.prefix_caching(metrics)
 
@@ -197,12 +196,12 @@ def _system_role(found: _Findings) -> None:
     short = found.ask.chat([_system("Be kind."), user("Hi.")])
     if short.is_refusal:
         found.set(system_role=False)
-        found.notes.append("its template has no system role: the persona goes into the first message")
+        found.notes.append("its template has no system role, so the persona goes into the first message")
         return
     long = found.ask.chat([_system(_LONG), user("Hi.")])
     if _grew(short, long) is False:
         found.set(system_role=False)
-        found.notes.append("its template drops the system role without a word: the persona goes into the first message")
+        found.notes.append("its template silently drops system messages, so the persona goes into the first message")
 
 
 def _roles(found: _Findings) -> None:
@@ -210,23 +209,23 @@ def _roles(found: _Findings) -> None:
     opening = found.ask.chat([{"role": "assistant", "content": _LONG}, user("Hi.")])
     if two.is_refusal or opening.is_refusal:
         found.set(roles_alternate=True)
-        found.notes.append("its template takes user and assistant by turns alone: messages are joined")
+        found.notes.append("its template requires user and assistant to take turns, so messages are joined")
     elif _grew(one, two) is False or _grew(one, opening) is False:
         found.set(roles_alternate=True)
-        found.notes.append("its template drops messages that do not take turns: messages are joined")
+        found.notes.append("its template drops messages that do not take turns, so messages are joined")
 
 
 def _tokens(found: _Findings) -> None:
     plain = found.ask.count("Hi.")
     if plain is None:
-        found.notes.append("it does not count a prompt's tokens: whether it reads template tokens in a text is not known")
+        found.notes.append("it does not count a prompt's tokens, so it is unknown whether it reads template tokens in a text")
         return
     results = {family: _parses(found.ask, plain, token) for family, token in _TOKENS.items()}
     read = [family for family, result in results.items() if result]
     if read:
-        found.notes.append(f"reads template tokens in a text ({', '.join(read)}): they are neutralised")
+        found.notes.append(f"reads template tokens in a text ({', '.join(read)}), so they are neutralised")
     elif None in results.values():
-        found.notes.append("whether it reads template tokens in a text could not be told by its counts")
+        found.notes.append("its token counts do not show whether it reads template tokens in a text")
     else:
         found.set(parses_tokens=False)
 
@@ -239,7 +238,7 @@ def _parses(ask: Asker, plain: int, token: str) -> bool | None:
             return None
         if not probe_read.costs_as_one(plain=plain, with_tokens=answer.tokens_in, times=_TIMES):
             return False
-    # Refused or cheap. If it is by what the token means, its harmless form is taken, and dear.
+    # Refused or cheap. If that is because of the token's meaning, its neutralised form is accepted and costs more.
     harmless = ask.count("Hi." + neutralise(token * _TIMES))
     return None if harmless is None else probe_read.parses(plain=plain, neutralised=harmless, times=_TIMES)
 
@@ -256,11 +255,11 @@ def _schema(found: _Findings) -> None:
 def _thinking(found: _Findings) -> None:
     answer = found.ask.said([user("What is 2 + 2? Answer with the number alone.")], max_tokens=_THINKING_TOKENS)
     if answer is None:
-        found.notes.append("whether it thinks aloud could not be measured")
+        found.notes.append("it could not be measured whether it reasons before it answers")
         return
     found.set(reasoning=probe_read.thinks(answer))
     if found.traits.reasoning:
-        found.notes.append("thinks aloud before it answers: first words come later, and more tokens are paid")
+        found.notes.append("reasons before it answers, so first words come later and more tokens are paid for")
 
 
 def _vision(found: _Findings) -> None:
@@ -268,25 +267,25 @@ def _vision(found: _Findings) -> None:
     text, picture = found.ask.chat([user(message.content)]), found.ask.chat([user(image_parts(message))])
     found.set(vision=_grew(text, picture) is True)
     if picture.status == 200 and not found.traits.vision:
-        found.notes.append("takes a picture and does not look at it: it gets a line in its place")
+        found.notes.append("accepts pictures but ignores them, so it gets a line of text in place of each")
 
 
 def _priority(found: _Findings) -> None:
-    """Only vLLM's field is meant: elsewhere the same word may mean the opposite. Who reads it refuses a word in its place."""
+    """Only vLLM's field counts, since elsewhere it may mean the opposite. A server that reads it refuses a text as its value."""
     if found.server != "vllm":
         return
     takes, nonsense = found.ask.chat([user("Hi.")], priority=1), found.ask.chat([user("Hi.")], priority="high")
     found.set(priority=takes.status == 200 and nonsense.is_refusal)
-    # vLLM 0.32 takes the field under either policy, and tells nobody which one it has.
+    # vLLM 0.32 accepts the field under either policy, and does not say which one it has.
     found.notes.append(
-        "takes priorities; it goes by them only with `--scheduling-policy priority`, which cannot be seen from outside"
+        "accepts priorities, but follows them only with `--scheduling-policy priority`, which cannot be seen from outside"
         if found.traits.priority
-        else "takes no priorities: start it with `--scheduling-policy priority`"
+        else "accepts no priorities: start it with `--scheduling-policy priority`"
     )
 
 
 def _salt(found: _Findings) -> None:
-    """Who reads `cache_salt` refuses an empty one; who does not takes anything, or nothing of the name."""
+    """A server that reads `cache_salt` refuses an empty one; another accepts any value, or refuses the field."""
     takes, empty = found.ask.chat([user("Hi.")], cache_salt="probe"), found.ask.chat([user("Hi.")], cache_salt="")
     found.set(cache_salt=takes.status == 200 and empty.is_refusal)
 
@@ -294,7 +293,7 @@ def _salt(found: _Findings) -> None:
 def _prefix_cache(found: _Findings) -> None:
     if found.prefix_cache is not None:
         if not found.prefix_cache:
-            found.notes.append("its prefix cache is off: every turn is computed from the beginning")
+            found.notes.append("its prefix cache is off, so every turn is computed from the beginning")
         return
     words = min(_PREFIX_WORDS, found.traits.context // 4) if found.traits.context else _PREFIX_WORDS
     talk = [user(f"{token_hex(4)} " + "one two three four " * (words // 4))]
@@ -302,15 +301,15 @@ def _prefix_cache(found: _Findings) -> None:
     found.ask.chat(talk, headers=headers)
     again = found.ask.said(talk, headers=headers)
     if again is None or again.cached is None:
-        found.notes.append("does not tell how many tokens came from its prefix cache (vLLM: --enable-prompt-tokens-details)")
+        found.notes.append("does not say how many tokens came from its prefix cache (vLLM: --enable-prompt-tokens-details)")
         return
     found.prefix_cache = again.cached > 0
     if not found.prefix_cache:
-        found.notes.append("a prompt sent twice is computed twice: its prefix cache is off, or its blocks are long")
+        found.notes.append("a prompt sent twice is computed twice, so its prefix cache is off or has long blocks")
 
 
 _Check = Callable[[_Findings], None]
-#: In order, and the traits that each one measures.
+#: The checks in their order, with the traits that each one measures.
 _CHECKS: tuple[tuple[_Check, tuple[str, ...]], ...] = (
     (_about_server, ("ranks",)),
     (_system_role, ("system_role",)),

@@ -1,4 +1,4 @@
-"""Leaves a model alone that fails in a row, and tries it again now and then. One a process and endpoint; safe between threads."""
+"""A circuit breaker: stops calls to a server that keeps failing, and tries it again now and then. Safe between threads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from inference.errors import ModelLeftAlone
+from inference.errors import CircuitOpen
 
 
 class Breaker:
-    """Opens after `failures` failures in a row; while open it lets one call through each `probe_s` seconds.
+    """Opens after `failures` failures in a row. While it is open it lets one call through every `probe_s` seconds.
 
-    Every call that `enter` let in reports once: `succeeded`, `failed`, or `busy` (full, and so alive: not a failure).
+    Every call that `enter` let through reports once: `succeeded`, `failed`, or `busy` (full, so not a failure).
     """
 
     def __init__(self, *, failures: int = 5, probe_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,16 +26,16 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are turned away now."""
+        """Whether calls are refused now."""
         return self._open
 
     @property
     def is_ready(self) -> bool:
-        """Whether a call would be let in now: the breaker is closed, or it is time to try again."""
+        """Whether a call would be let through now: the breaker is closed, or it is time to try again."""
         return not self._open or self._clock() >= self._next_probe
 
     def enter(self) -> None:
-        """Let the call in. Raises ModelLeftAlone while the model is left alone."""
+        """Let the call through. Raises CircuitOpen while the breaker is open."""
         if not self._open:
             return
         with self._lock:
@@ -43,7 +43,7 @@ class Breaker:
                 return
             now = self._clock()
             if now < self._next_probe:
-                raise ModelLeftAlone
+                raise CircuitOpen
             self._next_probe = now + self._probe_s
 
     def succeeded(self) -> None:
@@ -60,7 +60,7 @@ class Breaker:
                 self._next_probe = self._clock() + self._probe_s
 
     def busy(self) -> None:
-        """The model is full, or slow because it is full: it lives, so an open breaker closes, and nothing is counted."""
+        """The model is full, or slow because it is full. It works, so an open breaker closes, and no failure is counted."""
         if self._open:
             self._close()
 

@@ -1,4 +1,4 @@
-"""Asks model servers: one httpx transport a thread, one SSL context for all, and a deadline that no dripping peer defeats."""
+"""HTTP to model servers: one httpx transport a thread, and a deadline that holds even against a server that sends byte by byte."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from inference.types import Endpoint
 from wire.deadline import Deadline
 from wire.transport import DeadlineTransport
 
-#: What a call can fail with on the way: no connection, a broken one, or a passed deadline.
+#: The errors of a call on the network: no connection, a broken one, or a passed deadline.
 WIRE_ERRORS = httpx.TransportError
 DEADLINE_PASSED = httpx.TimeoutException
-#: Below what model servers keep; a stale connection is replaced once in any case.
+#: Shorter than model servers keep idle connections. A connection that was closed all the same is replaced once.
 _KEEP_S = 30.0
 
 
@@ -23,9 +23,9 @@ class Wire:
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self._base_url = base_url.rstrip("/")
-        #: Parsed once: an address costs 0.2 ms to read.
+        #: Parsed once: parsing an address takes 0.2 ms.
         self._urls: dict[str, httpx.URL] = {}
-        # Identity: a compressed response could be larger than the cap that was counted.
+        # Identity, because a compressed response could grow beyond the limit on its size.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._mine = threading.local()
 
@@ -34,13 +34,13 @@ class Wire:
     ) -> tuple[httpx.Response, Deadline]:
         """Return the response, its body unread, and the deadline that its reads obey. Raises one of WIRE_ERRORS.
 
-        A kept connection that the server closed meanwhile fails before any byte of a response: then a new one is tried, once.
-        `headers` are this call's own, beside those of the wire.
+        A kept connection that the server has closed fails before any byte of a response: then a new one is tried, once.
+        `headers` are added for this call.
         """
         return self._send("POST", path, content, connect_s=connect_s, until=until, headers=headers)
 
     def get(self, path: str, *, connect_s: float, until: float) -> tuple[httpx.Response, Deadline]:
-        """Ask for a page; else as `post`."""
+        """Get a page, in the same way as `post`."""
         return self._send("GET", path, b"", connect_s=connect_s, until=until, headers=None)
 
     def _send(
@@ -55,7 +55,7 @@ class Wire:
             deadline.connected = False
             request = httpx.Request(method, url, headers=sent, content=content)
             try:
-                # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
+                # The transport itself: a client's cookies, redirects and joined addresses are not needed, and take 0.4 ms a call.
                 return transport.handle_request(request), deadline
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if deadline.connected:
@@ -64,7 +64,7 @@ class Wire:
     def _url(self, path: str) -> httpx.URL:
         try:
             url = httpx.URL(self._base_url + path)
-            # A name that no host can have is found out by reading it.
+            # httpx finds an impossible host name only when `host` is read.
             _ = url.host
         except (httpx.InvalidURL, ValueError) as error:
             raise httpx.UnsupportedProtocol("no call can use this address") from error
@@ -79,7 +79,7 @@ class Wire:
 
 
 class _Mine:
-    """A thread's transport; closed with the thread, or with the wire."""
+    """A thread's transport; closed with the thread, or with the Wire."""
 
     def __init__(self) -> None:
         self.transport = DeadlineTransport(keep_s=_KEEP_S)

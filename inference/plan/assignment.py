@@ -1,4 +1,4 @@
-"""Which part of the model lies on which GPU."""
+"""Says which part of the model each GPU holds."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from inference.plan.summary import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """One GPU of a layout."""
+class GpuAssignment:
+    """The part of the model that one GPU holds."""
 
     host: int
-    #: Within the host.
+    #: Its number within the host.
     gpu: int
     dp_rank: int
     stage: int
     tp_rank: int
-    #: Routed experts of each layer that it holds, first and last; None without expert parallelism or where their number was not published.
+    #: The first and last routed expert of each layer that it holds; None without expert parallelism, or where their number was not published.
     experts: tuple[int, int] | None
 
 
-def seats(plan: Plan) -> tuple[Seat, ...]:
-    """Return the GPUs in vLLM's order: tensor ranks side by side, then stages, then data-parallel ranks; experts are placed linearly."""
+def assignments(plan: Plan) -> tuple[GpuAssignment, ...]:
+    """Return the GPUs in vLLM's order: tensor ranks first, then pipeline stages, then data-parallel ranks; experts are split in order."""
     layout = plan.layout
     per_host = layout.gpus // layout.nodes
-    found: list[Seat] = []
+    found: list[GpuAssignment] = []
     for number in range(layout.gpus):
         tp_rank, stage, dp_rank = number % layout.tp, number // layout.tp % layout.pp, number // (layout.tp * layout.pp)
         found.append(
-            Seat(
+            GpuAssignment(
                 host=number // per_host,
                 gpu=number % per_host,
                 dp_rank=dp_rank,

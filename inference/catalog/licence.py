@@ -1,12 +1,12 @@
-"""What must be said about a model's licence before somebody builds on it; plan, doctor and the admin page say the same."""
+"""What an operator must know about a model's licence before building on the model. Plan, doctor and the admin page say the same."""
 
 from __future__ import annotations
 
-from inference.catalog import Model
+from inference.catalog.model import Model
 
 
 def licence_notice(model: Model) -> str:
-    """Say in one line that nobody in the EU gets this model's licence, and which models may be taken there; empty where all is well."""
+    """Say in one line that the licence excludes the EU, and which models may be used there instead; empty where it does not."""
     licence = model.licence
     if licence is None or licence.in_eu:
         return ""

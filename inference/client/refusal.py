@@ -1,4 +1,4 @@
-"""What a response that is not 200 means, by status and body, for every client of a model server. Pure."""
+"""What a response with another status than 200 means, by status and body, for every client of a model server. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
 
-#: An error's body is read to tell its kind; no server needs more to say it.
+#: How much of an error's body is read to find out its kind.
 ERROR_BODY_BYTES = 64 * 1024
 _TOO_LONG_WORDS = (b"exceed_context_size", b"context_length_exceeded", b"maximum context length", b"maximum model length")
-#: llama.cpp answers 500 to a picture that its model has no eyes for.
-_NO_EYES = b"image input is not supported"
-#: Of vLLM's admission, of llama.cpp while it loads or has no slot, and of hosted servers that have too much to do.
+#: llama.cpp answers 500 to a picture that its model cannot read.
+_NO_VISION = b"image input is not supported"
+#: Said by vLLM when its queue is full, by llama.cpp while it loads or has no free slot, and by hosted servers under too much load.
 _BUSY_WORDS = (
     b'"serviceunavailableerror"',
     b"in flight",
@@ -24,14 +24,14 @@ _BUSY_WORDS = (
 )
 
 
-def refusal(  # noqa: PLR0911 - one a kind
+def refusal(  # noqa: PLR0911 - one return for each kind
     status: int, headers: Mapping[str, str], body: bytes
 ) -> ModelUnavailable | ModelRefused | GarbageAnswer:
-    """Return the error that the response stands for; header names in lower case, or in a mapping that does not care."""
+    """Return the error that the response means. Header names are in lower case, or the mapping ignores case."""
     lowered = body.lower()
     if is_full(status, headers, lowered):
         return ModelBusy(f"the model server is full ({status})")
-    if status >= 400 and _NO_EYES in lowered:
+    if status >= 400 and _NO_VISION in lowered:
         return ModelRefused(f"the model takes no pictures ({status})")
     if status >= 500 or status in (408, 425):
         return ModelUnavailable(f"the model server failed ({status})")
@@ -45,10 +45,10 @@ def refusal(  # noqa: PLR0911 - one a kind
 
 
 def is_full(status: int, headers: Mapping[str, str], lowered: bytes) -> bool:
-    """Whether the server only has too much to do: a 503 may come from a full model server or from a proxy before a dead one.
+    """Whether the server is only overloaded: a 503 may come from a full model server, or from a proxy in front of a dead one.
 
-    A model server says in an error that it has too much to do, or tells when to come again. Any other error may be a gateway's whose engine
-    is gone: to take that for full would ask it for ever.
+    A full model server says so in the error, or says when to try again. Any other 503 may come from a gateway whose engine is gone; if that
+    counted as full, it would be asked for ever.
     """
     if status != 503:
         return status == 429

@@ -1,6 +1,6 @@
-"""In which line a TOML text says what: the standard library's reader tells values and no places.
+"""Finds the line of each key of a TOML text, which the standard library's parser does not tell.
 
-Takes only text that `tomllib` has read without complaint, so nothing here checks anything.
+The text must be one that `tomllib` has accepted: nothing is checked here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Lines:
     known: dict[Path, int]
 
     def of(self, path: Path) -> int:
-        """Return the line of the path, else of the nearest thing around it; of the whole file 1."""
+        """Return the line of the path, or that of the nearest table or array around it; 1 for the whole file."""
         while path and path not in self.known:
             path = path[:-1]
         return self.known.get(path, 1)
@@ -43,7 +43,7 @@ def find_lines(text: str) -> Lines:
 
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:
-    """Split into (kind, words, line), without spaces and comments; ends with a newline token."""
+    """Split into (kind, text, line), without spaces and comments; ends with a newline token."""
     tokens: list[tuple[str, str, int]] = []
     line = 1
     for found in _TOKEN.finditer(text + "\n"):
@@ -66,11 +66,11 @@ class _Scan:
         while self.at < len(self.tokens):
             if self._take("newline"):
                 continue
-            table = self._header() if self._word() == "[" else self._pair(table)
+            table = self._header() if self._mark() == "[" else self._pair(table)
 
-    def _word(self) -> str:
-        kind, words, _ = self.tokens[self.at]
-        return words if kind == "mark" else ""
+    def _mark(self) -> str:
+        kind, text, _ = self.tokens[self.at]
+        return text if kind == "mark" else ""
 
     def _take(self, kind: str) -> bool:
         if self.tokens[self.at][0] != kind:
@@ -84,7 +84,7 @@ class _Scan:
     def _header(self) -> Path:
         line = self.tokens[self.at][2]
         self.at += 1
-        many = self._word() == "["
+        many = self._mark() == "["
         self.at += many
         parts = self._key()
         self.at += 2 if many else 1
@@ -93,7 +93,7 @@ class _Scan:
             self._note(path, line)
             self.newest[path] = self.newest.get(path, -1) + 1
             path = (*path, self.newest[path])
-        # A table that was known only by a table inside it gets its own line now.
+        # A table that a table inside it has named before gets its own line now.
         self.known[path] = line
         return path
 
@@ -108,11 +108,11 @@ class _Scan:
     def _key(self) -> tuple[str, ...]:
         parts: list[str] = []
         while True:
-            kind, words, _ = self.tokens[self.at]
-            # The reader itself unquotes.
-            parts += [words] if kind == "bare" else tomllib.loads(f"{words} = 0")
+            kind, text, _ = self.tokens[self.at]
+            # The parser removes the quotes.
+            parts += [text] if kind == "bare" else tomllib.loads(f"{text} = 0")
             self.at += 1
-            if self._word() != ".":
+            if self._mark() != ".":
                 return tuple(parts)
             self.at += 1
 
@@ -124,22 +124,22 @@ class _Scan:
         return table
 
     def _value(self, path: Path) -> None:
-        opening = self._word()
+        opening = self._mark()
         if opening == "[":
             self._members(path)
         elif opening == "{":
             self._inline(path)
         else:
-            while self.tokens[self.at][0] != "newline" and self._word() not in {",", "]", "}"}:
+            while self.tokens[self.at][0] != "newline" and self._mark() not in {",", "]", "}"}:
                 self.at += 1
 
     def _members(self, path: Path) -> None:
         self.at += 1
         position = 0
-        while self._word() != "]":
+        while self._mark() != "]":
             if self._take("newline"):
                 continue
-            if self._word() == ",":
+            if self._mark() == ",":
                 self.at += 1
                 continue
             self._note((*path, position), self.tokens[self.at][2])
@@ -149,8 +149,8 @@ class _Scan:
 
     def _inline(self, path: Path) -> None:
         self.at += 1
-        while self._word() != "}":
-            if self._word() == "," or self.tokens[self.at][0] == "newline":
+        while self._mark() != "}":
+            if self._mark() == "," or self.tokens[self.at][0] == "newline":
                 self.at += 1
             else:
                 self._pair(path)

@@ -1,4 +1,4 @@
-"""What a probe reads out of a model server's answers. Pure: bytes in, findings out; any bytes give one."""
+"""Reads a model server's answers for a probe. Pure: it takes any bytes and raises nothing."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from inference.refusal import is_full
+from inference.client.refusal import is_full
 from inference.types import Endpoint
 
 T = TypeVar("T")
 Server = Literal["vllm", "llamacpp", "unknown"]
 
 _MOST_NAMES = 10
-_LONGEST_WORDS = 200
-#: A thinking model's marks: DeepSeek, Qwen and kin; gpt-oss; Mistral.
+_LONGEST_MESSAGE = 200
+#: Marks of reasoning models: DeepSeek, Qwen and similar ones; gpt-oss; Mistral.
 _THOUGHTS = ("<think>", "</think>", "<|channel|>analysis", "[THINK]")
 _ENGINE = re.compile(r'^vllm:num_requests_running\{[^}\n]*\bengine="(\d+)"', re.MULTILINE)
 _CACHING = re.compile(r'^vllm:cache_config_info\{[^}\n]*\benable_prefix_caching="(True|False)"', re.MULTILINE)
 
 
-#: No answer, or one from between: no time, no server behind a gateway.
-_NOT_THE_SERVERS = (0, 408, 425, 502, 503, 504)
+#: No answer, or one from a gateway: a timeout, or no server behind it.
+_NOT_FROM_SERVER = (0, 408, 425, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A response with its body; status 0 stands for none."""
+    """A response with its body; status 0 means that there was none."""
 
     status: int = 0
     body: bytes = field(default=b"", repr=False)
@@ -39,32 +39,32 @@ class Reply:
 
     @property
     def is_full(self) -> bool:
-        """Whether the server only has too much to do."""
+        """Whether the server is only overloaded."""
         return is_full(self.status, self.headers, self.body.lower())
 
     @property
     def retry_after_s(self) -> float:
-        """How long the server wants to be left alone; 0 where it does not say so in seconds."""
+        """How long the server asks to wait before the next request; 0 where it does not say so in seconds."""
         told = self.headers.get("retry-after", "").strip()
         return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else 0.0
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether it says nothing of what the server can do: silence, a full server, a gateway that reached none."""
-        return self.status in _NOT_THE_SERVERS or self.is_full
+        """Whether it says nothing about what the server can do: silence, a full server, a gateway without a server."""
+        return self.status in _NOT_FROM_SERVER or self.is_full
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the server will not have it: engines answer a template's own error with 500 too."""
+        """Whether the server refuses the request. Engines answer errors of a template with 500 too."""
         return self.status >= 400 and not self.is_unanswered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A model of /v1/models."""
+    """A model in /v1/models."""
 
     name: str
-    #: Longest prompt and answer in tokens; 0: not said.
+    #: Longest prompt and answer together, in tokens; 0: not stated.
     context: int
     server: Server
 
@@ -84,7 +84,7 @@ class _Meta(msgspec.Struct):
 
 
 class _Card(msgspec.Struct):
-    """What vLLM, llama.cpp and hosted ones call a model's context; each by another name."""
+    """A model's context, for which vLLM, llama.cpp and hosted servers have different names."""
 
     id: str
     owned_by: str | None = None
@@ -127,7 +127,7 @@ class _Version(msgspec.Struct):
 
 
 class _Shaped(msgspec.Struct, forbid_unknown_fields=True):
-    """The answer that SHAPE_SCHEMA leaves as the only one."""
+    """The only answer that SHAPE_SCHEMA allows."""
 
     shape: Literal["hexagon"]
 
@@ -137,7 +137,7 @@ class _Problem(msgspec.Struct):
 
 
 class _Failure(msgspec.Struct):
-    """OpenAI's form of an error; older servers put the message on top."""
+    """OpenAI's form of an error; older servers have the message at the top level."""
 
     error: _Problem | str | None = None
     message: str = ""
@@ -152,7 +152,7 @@ SHAPE_SCHEMA = {
 
 
 def models(body: bytes) -> list[Listed] | None:
-    """Return the models that the server lists; None when this is no list of models."""
+    """Return the models that the server lists; None if this is not a list of models."""
     cards = _read(body, _Cards)
     if cards is None:
         return None
@@ -160,7 +160,7 @@ def models(body: bytes) -> list[Listed] | None:
 
 
 def said(body: bytes) -> Said | None:
-    """Return what a completion says; None when this is none."""
+    """Return what a completion says; None if this is not one."""
     completion = _read(body, _Completion)
     if completion is None or not completion.choices:
         return None
@@ -174,18 +174,18 @@ def said(body: bytes) -> Said | None:
 
 
 def version(body: bytes) -> str:
-    """Return what /version says, or nothing."""
+    """Return what /version says, or an empty text."""
     found = _read(body, _Version)
     return _plain(found.version, 40) if found else ""
 
 
 def server_of(metrics: str) -> Server:
-    """Return whose figures these are."""
+    """Return which server these metrics are from."""
     return "vllm" if "\nvllm:" in f"\n{metrics}" else "llamacpp" if "\nllamacpp:" in f"\n{metrics}" else "unknown"
 
 
 def ranks(metrics: str) -> int:
-    """Return how many data-parallel ranks tell their figures; 0 when none does."""
+    """Return how many data-parallel ranks have metrics; 0 if none has."""
     return len(set(_ENGINE.findall(metrics)))
 
 
@@ -196,33 +196,33 @@ def prefix_caching(metrics: str) -> bool | None:
 
 
 def thinks(answer: Said) -> bool:
-    """Whether the model thinks aloud."""
+    """Whether the model writes thoughts before its answer."""
     return bool(answer.thought) or any(mark in answer.text for mark in _THOUGHTS)
 
 
 def follows_schema(text: str) -> bool:
-    """Whether the answer is the only one that SHAPE_SCHEMA allows: nobody says it by chance."""
+    """Whether the answer is the only one that SHAPE_SCHEMA allows; no model gives it by chance."""
     return _read(text.strip().encode("utf-8", "replace"), _Shaped) is not None
 
 
 def costs_as_one(*, plain: int, with_tokens: int, times: int) -> bool:
-    """Whether what stands in a text `times` over costs as little as if each were one token."""
+    """Whether something that is repeated `times` times in a text costs as little as if it were one token each."""
     return with_tokens - plain <= 1.5 * times
 
 
 def parses(*, plain: int, neutralised: int, times: int) -> bool | None:
-    """Say whether what costs as one token is read as the template's; None where its neutralised form costs as little."""
+    """Say whether what costs one token is read as a template token; None where its neutralised form costs as little."""
     return True if neutralised - plain >= 2 * times else None
 
 
 def explain(reply: Reply, endpoint: Endpoint, listed: Sequence[Listed] | None) -> str:
-    """Say in one line why a plain question was not answered, and what to do."""
+    """Say in one line why a plain request was not answered, and what to do."""
     status = reply.status
     if status == 0:
-        why = "the server does not answer a plain question in time, or breaks off"
+        why = "the server does not answer a plain request in time, or breaks off"
     elif status in (401, 403):
-        told = "the key is not the right one" if endpoint.api_key else "it wants a key, and none was given"
-        why = f"the server lets nobody in ({status}): {told}"
+        told = "the key is wrong" if endpoint.api_key else "it requires a key, and none was given"
+        why = f"the server denies access ({status}): {told}"
     elif 300 <= status < 400:
         why = f"the server redirects ({status}): give its final address"
     elif status in (400, 404, 422) and listed and all(model.name != endpoint.model for model in listed):
@@ -232,10 +232,10 @@ def explain(reply: Reply, endpoint: Endpoint, listed: Sequence[Listed] | None) -
     elif reply.is_full:
         why = f"the server is full ({status}): try again later"
     elif status == 200:
-        why = "the server answers a plain question with something that is no completion"
+        why = "the server answers a plain request with something that is not a completion"
     else:
-        words = _words(reply.body).replace(endpoint.api_key or "\n", "***")
-        why = f"the server rejects a plain question ({status}){': ' if words else ''}{words}"
+        message = _message(reply.body).replace(endpoint.api_key or "\n", "***")
+        why = f"the server rejects a plain request ({status}){': ' if message else ''}{message}"
     return why
 
 
@@ -266,14 +266,14 @@ def _server(owner: str | None) -> Server:
     return "vllm" if owner == "vllm" else "llamacpp" if owner == "llamacpp" else "unknown"
 
 
-def _words(body: bytes) -> str:
+def _message(body: bytes) -> str:
     failure = _read(body, _Failure) or _Failure()
     told = failure.error if isinstance(failure.error, str) else failure.error.message if failure.error else failure.message
-    return _plain(told, _LONGEST_WORDS)
+    return _plain(told, _LONGEST_MESSAGE)
 
 
 def _plain(text: str, longest: int) -> str:
-    """A stranger's words on one line, for a terminal."""
+    """Return text of unknown origin on one line, safe for a terminal."""
     line = " ".join(text.split())
     shown = "".join(character if character.isprintable() else "?" for character in line)
     return shown if len(shown) <= longest else shown[: longest - 3] + "..."

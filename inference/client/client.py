@@ -1,4 +1,4 @@
-"""Asks a model on any OpenAI-compatible server, and says by the class of the error what the caller should do.
+"""Calls a model on any OpenAI-compatible server. The class of an error tells the caller what to do.
 
 Guarantee: a call ends by its total deadline and reads at most `max_response_bytes`, whatever the server does.
 """
@@ -14,29 +14,29 @@ import httpx
 import msgspec
 import structlog
 
-from inference.breaker import Breaker
+from inference.client.breaker import Breaker
+from inference.client.refusal import ERROR_BODY_BYTES, refusal
+from inference.client.sse import Progress
+from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable
-from inference.refusal import ERROR_BODY_BYTES, refusal
-from inference.sse import Progress
-from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 
 log = structlog.get_logger()
 
 
-class _Words(msgspec.Struct):
-    """One message of a request: text, or parts where there are pictures."""
+class _Message(msgspec.Struct):
+    """One message of a request: text, or a list of parts where there are pictures."""
 
     role: str
     content: str | list[dict[str, Any]]
 
 
 class _Request(msgspec.Struct):
-    """The body of a call; the fields are those that llama.cpp, vLLM and the hosted ones have in common, the last ones left out elsewhere."""
+    """The body of a call. llama.cpp, vLLM and hosted servers share all fields but the last two, which only vLLM gets."""
 
     model: str
-    messages: list[_Words]
+    messages: list[_Message]
     max_tokens: int
     temperature: float
     top_p: float
@@ -51,7 +51,7 @@ _NO_HINTS = Hints()
 
 
 class ModelClient:
-    """Talks to one endpoint; safe between threads."""
+    """Calls one endpoint; safe between threads."""
 
     def __init__(self, endpoint: Endpoint, *, timeouts: Timeouts, breaker: Breaker, max_response_bytes: int = 1024 * 1024) -> None:
         self.endpoint = endpoint
@@ -59,7 +59,7 @@ class ModelClient:
         self._breaker = breaker
         self._cap = max_response_bytes
         self._wire = Wire(endpoint.url, key_header(endpoint))
-        #: One header a data-parallel rank, made once; none where there is one rank.
+        #: One header for each data-parallel rank; none where there is one rank.
         self._ranks = [{"x-data-parallel-rank": str(rank)} for rank in range(endpoint.traits.ranks)] if endpoint.traits.ranks > 1 else []
 
     def chat(
@@ -76,8 +76,8 @@ class ModelClient:
         """Return the model's whole answer; `on_text` gets the whole text so far each time it grows.
 
         `until` is a monotonic time by which the call ends, where that is before its total deadline.
-        The messages are such as the endpoint takes (`prompt_style.for_endpoint`). Hints are sent where the endpoint's traits say that
-        they are understood; a model that thinks aloud gets room for it beside `max_tokens`.
+        The messages must be in a form that the endpoint accepts (`prompt_style.for_endpoint`). Hints are sent only where the endpoint's traits
+        say that it understands them. A reasoning model gets more than `max_tokens`, so that its thoughts fit too.
 
         Raises ModelUnavailable, ModelBusy, AnswerCut, ModelRefused, PromptTooLong, or GarbageAnswer.
         """
@@ -107,13 +107,15 @@ class ModelClient:
         top_p: float,
         hints: Hints,
     ) -> bytes:
-        # Servers differ here: llama.cpp invents text for no messages, and takes any temperature. So it is checked on this side.
+        # Servers differ here: llama.cpp invents text when there are no messages, and accepts any temperature. So it is checked here.
         if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
-            raise ModelRefused("a call wants messages, max_tokens from 1, temperature from 0 to 2, top_p above 0 to 1")
-        words = [_Words(m.role, self._parts(m) if m.images else m.content) for m in messages]
+            raise ModelRefused(
+                "a call must have messages, max_tokens of at least 1, temperature from 0 to 2, and top_p above 0 and up to 1"
+            )
+        shown = [_Message(m.role, self._parts(m) if m.images else m.content) for m in messages]
         traits = self.endpoint.traits
-        request = _Request(self.endpoint.model, words, traits.tokens_for(max_tokens), temperature, top_p)
-        # 0 is what a request without the field has.
+        request = _Request(self.endpoint.model, shown, traits.tokens_for(max_tokens), temperature, top_p)
+        # A request without the field has priority 0.
         if traits.priority and hints.priority:
             request.priority = hints.priority
         if traits.cache_salt and hints.cache_salt:
@@ -125,7 +127,7 @@ class ModelClient:
 
     def _parts(self, message: Message) -> list[dict[str, Any]]:
         if not self.endpoint.traits.vision or message.role != "user":
-            raise ModelRefused("a picture was given to a model without eyes, or in a message that is not the user's")
+            raise ModelRefused("a picture was given to a model that reads none, or in a message that is not the user's")
         return image_parts(message)
 
     def _ask(self, body: bytes, rank: Mapping[str, str] | None, on_text: Callable[[str], None] | None, until: float | None) -> Answer:
@@ -159,7 +161,7 @@ class ModelClient:
 
     def _read(self, response: httpx.Response, progress: Progress, deadline: Deadline, end: float) -> None:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            # A server that cannot stream says it all at once.
+            # A server that cannot stream sends the whole answer at once.
             deadline.at = end
             whole = read_at_most(response, self._cap)
             if whole is None:
@@ -174,7 +176,7 @@ class ModelClient:
             if progress.feed(piece) and progress.first_at is not None:
                 deadline.at = min(time.monotonic() + self._timeouts.silence_s, end)
             if progress.done:
-                # Without this last read the connection could not be kept for the next call.
+                # The end of the response must be read, or the connection cannot be used for the next call.
                 deadline.at = min(time.monotonic() + 0.5, end)
         progress.end()
 

@@ -1,4 +1,4 @@
-"""Reads a chat completion as it streams: server-sent events in, text and token counts out. Pure: no sockets, no clock but for marks."""
+"""Reads a chat completion while it streams: server-sent events in, text and token counts out. No sockets; the clock only notes times."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from inference.types import Answer, Usage
 _DONE = b"[DONE]"
 
 
-class _Words(msgspec.Struct):
+class _Delta(msgspec.Struct):
     content: str | None = None
-    #: What thinking models write before the answer, by two names; it shows life and is not kept.
+    #: What reasoning models write before the answer, under two names. It shows that the server is working, and is not kept.
     reasoning_content: str | None = None
     reasoning: str | None = None
 
 
 class _Choice(msgspec.Struct):
     index: int = 0
-    delta: _Words | None = None
-    message: _Words | None = None
+    delta: _Delta | None = None
+    message: _Delta | None = None
     finish_reason: str | None = None
 
 
@@ -49,7 +49,7 @@ _decode = msgspec.json.Decoder(_Event).decode
 
 
 class Progress:
-    """An answer on its way. `feed` takes bytes as they come; `answer` gives the whole after `end`."""
+    """An answer that is being received. `feed` takes bytes as they come; `answer` returns the whole after `end`."""
 
     def __init__(self, on_text: Callable[[str], None] | None = None) -> None:
         self._on_text = on_text
@@ -57,9 +57,9 @@ class Progress:
         self._rest = b""
         self._usage = _Usage()
         self._finish = ""
-        #: When the first word came, by the monotonic clock.
+        #: When the first token came, by the monotonic clock.
         self.first_at: float | None = None
-        #: Whether the server said that this was all.
+        #: Whether the server said that the answer is complete.
         self.done = False
 
     @property
@@ -68,7 +68,7 @@ class Progress:
         return "".join(self._pieces)
 
     def feed(self, piece: bytes) -> bool:
-        """Take bytes; return whether an event was in them. A comment is none: a server that only pings is silent."""
+        """Take bytes; return whether they held an event. A comment is not one: a server that only sends pings counts as silent."""
         lines = (self._rest + piece).split(b"\n") if self._rest else piece.split(b"\n")
         self._rest = lines.pop()
         events = grown = False
@@ -87,7 +87,7 @@ class Progress:
         self.done = True
 
     def end(self) -> None:
-        """The stream is over. Raises GarbageAnswer when it stopped in the middle."""
+        """Note that the stream has ended. Raises GarbageAnswer when it stopped in the middle."""
         if self._rest.strip():
             self.feed(b"\n")
         if not self.done and not self._finish:
@@ -130,20 +130,20 @@ class Progress:
         return grown
 
     def _choice(self, choice: _Choice) -> bool:
-        words = choice.delta or choice.message
+        delta = choice.delta or choice.message
         if choice.finish_reason:
             self._finish = choice.finish_reason
-        if words is None:
+        if delta is None:
             return False
-        if self.first_at is None and (words.content or words.reasoning_content or words.reasoning):
+        if self.first_at is None and (delta.content or delta.reasoning_content or delta.reasoning):
             self.first_at = time.monotonic()
-        if words.content:
-            self._pieces.append(words.content)
-        return bool(words.content)
+        if delta.content:
+            self._pieces.append(delta.content)
+        return bool(delta.content)
 
 
 def _meaning(error: bytes) -> ModelUnavailable | ModelRefused:
-    """Say what an error inside a stream means: the 200 was sent before the server knew."""
+    """Say what an error inside a stream means. The server sends the status 200 before it knows of the error."""
     lowered = error.lower()
     if b"exceed_context_size" in lowered or b"context_length" in lowered or b"maximum context length" in lowered:
         return PromptTooLong()
