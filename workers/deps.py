@@ -14,7 +14,7 @@ from bots.channels.console import Console
 from bots.channels.graph import GraphClient
 from bots.channels.instagram import Instagram
 from bots.channels.media import Media
-from bots.channels.media_hosts import Doors
+from bots.channels.media_hosts import AllowedHosts
 from bots.channels.messenger import Messenger
 from bots.channels.whatsapp import WhatsApp
 from bots.crypto import Keyring
@@ -111,7 +111,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
             ChannelKind.INSTAGRAM: Instagram(page=graph, login=login),
             ChannelKind.CONSOLE: Console(),
         },
-        media=Media(Doors(settings.media_hosts), max_bytes=settings.media_max_bytes, deadline_s=settings.media_deadline_s),
+        media=Media(AllowedHosts(settings.media_hosts), max_bytes=settings.media_max_bytes, deadline_s=settings.media_deadline_s),
         model_settings=model_settings,
         routes=ModelRoutes(worker, keyring, model_settings),
         in_flight=InFlight(),
