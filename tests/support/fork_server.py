@@ -118,6 +118,9 @@ def _prepare(request: dict[str, Any], files: list[int], server: int) -> None:
     if request["env"].get("PYTHONWARNINGS"):
         warnings.simplefilter(request["env"]["PYTHONWARNINGS"])
     sys.path.insert(0, request["cwd"])
+    # As `python -m` finds it: what runs as `__main__` is not known by its own name yet.
+    if not hasattr(sys.modules.get(request["module"]), "__path__"):
+        sys.modules.pop(request["module"], None)
     sys.argv = [request["module"], *request["arguments"]]
     gc.enable()
 

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,12 +128,15 @@ def a_clean_environment() -> dict[str, str]:
 class Processes:
     """Starts processes in a folder of their own and ends all of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, forks: bool = True) -> None:
+        """`forks=False` starts each by its command, as an operator does: for measurements."""
+        self.folder, self._forks = folder, forks
         self.all: list[Process] = []
 
     def start(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> Process:
         """Start what `python -m ARGUMENTS` starts, with these CHINWAG_* variables and none of the caller's."""
+        if not self._forks:
+            return self.start_command(name, [sys.executable, "-m", *arguments], env)
         output = self._output(name)
         with output.open("wb") as file:
             return self._started(name, forked.start(arguments, env=a_clean_environment() | dict(env), cwd=self.folder, stdout=file), output)

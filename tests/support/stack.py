@@ -71,7 +71,7 @@ class Stack:
     ) -> None:
         """`settings` stand in the place of the shortened windows."""
         self.cluster, self.folder, self._persona = cluster, folder, persona
-        self.processes = Processes(folder)
+        self.processes = Processes(folder, forks=not cluster.as_shipped)
         self._settings = WINDOWS if settings is None else {"CHINWAG_WORKER_SLOTS": "64"} | settings
         self._exit = ExitStack()
         #: False where a test starts nobody who answers: then only what holds at every moment is checked.
