@@ -134,7 +134,8 @@ def erase(connection: Connection, *, tenant: UUID, account: UUID) -> dict[str, i
 
 def _setup(row: Any) -> Setup:
     values: dict[str, Any] = {name: value for name, value in row.items() if name != "id"}
-    return Setup(**(values | {"health": _health(values["health"])}))
+    values["health"] = _health(values["health"])
+    return Setup(**values)
 
 
 def _health(stored: dict[str, Any] | None) -> dict[str, Any] | None:
