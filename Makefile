@@ -21,7 +21,7 @@ FIND_PYTHON = \
 	fi
 comma := ,
 
-.PHONY: help install install-test install-engine run test test-engine unit faults lint types bench migrate stop reset doctor
+.PHONY: help install install-test install-engine run test test-engine unit faults faults-long lint types bench migrate revision stop reset doctor
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -41,19 +41,20 @@ install-engine: ## Make .venv-engine: real vLLM for CPUs, 3.5 GB
 run: install ## Start everything: Postgres, Redis, model, web, worker; ends with the address of the chat page
 	@exec "$(PY)" -m chinwag run --with-parent
 
-test: install-test ## All tests, on real parts; a line of progress a suite
+test: install-test ## All tests but those on real vLLM, on real parts; a line of progress a suite
 	@exec "$(PY)" -m tests.run
 
-# Exit code 2 of the installer: it cannot be had here, and its line has said why; the tests are then skipped.
 test-engine: install-test ## The tests on real vLLM: tiny Llama 4, DeepSeek, Gemma, Mistral; expert parallelism on two ranks
-	@$(FIND_PYTHON); "$$found" -I "$(ROOT)/chinwag/local/install_engine.py" || [ $$? -eq 2 ]
-	@exec "$(PY)" -m pytest tests/engine -n 2 --dist loadgroup
+	@exec "$(PY)" -m tests.run engine
 
 unit: install-test ## The tests that need no sockets
-	@exec "$(PY)" -m pytest tests/unit
+	@exec "$(PY)" -m tests.run unit
 
 faults: install-test ## The tests that kill, freeze and cut off
-	@exec "$(PY)" -m pytest tests/faults
+	@exec "$(PY)" -m tests.run faults
+
+faults-long: install-test ## Those of them that take too long for make test
+	@exec "$(PY)" -m tests.run faults-long
 
 lint: install-test ## ruff, the floors, the formats
 	@"$(PY)" -m ruff check . && "$(PY)" -m ruff format --check . && "$(VENV)/bin/lint-imports"
@@ -66,6 +67,9 @@ bench: install-test ## Measure, and write bench/results
 
 migrate: install ## Bring the running stack's database up to date
 	@exec "$(PY)" -m chinwag migrate
+
+revision: install ## Write the next migration from what changed in bots/storage/sql: NAME="what it does"
+	@exec "$(PY)" -m migrations.new "$(NAME)"
 
 doctor: install ## Check what `make run` needs
 	@exec "$(PY)" -m chinwag doctor

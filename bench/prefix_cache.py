@@ -1,6 +1,6 @@
 """Talks of many turns with memory on real vLLM: prompt tokens from the prefix cache, for our layout of a prompt against a naive one.
 
-Ours is workers.prompt.build: persona first, what is remembered behind it and rewritten only when a new session begins, the history
+Ours is workers.turn.prompt.build: persona first, what is remembered behind it and rewritten only when a new session begins, the history
 append-only. The naive one has in its system text, at the beginning, all that is remembered so far and the time of day. The hit rate is the
 engine's own. `allowed` is what the lengths and blocks of 32 tokens allow: on a turn that goes on with a talk, all full blocks before the new
 message; on a person's first turn, and where a session begins, those of the persona; on the very first none.
@@ -27,15 +27,14 @@ from bots.extract import extract, fact_line
 from bots.settings import Settings
 from bots.storage.claims import KnownFact, PastTurn
 from inference.answer_guard import check
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.engines.vllm import Vllm
 from inference.errors import GarbageAnswer
 from inference.settings import ModelSettings
 from inference.tokens import estimate
 from inference.types import Endpoint, Hints, Message, Timeouts, Traits
 from tests.support.processes import until
-from workers import prompt
+from workers.turn import prompt
 
 _BLOCK = 32
 _AIM = 0.95

@@ -59,7 +59,7 @@ def real_engine(model: local.Checkpoint, folder: Path, *, slots: int) -> Iterato
     try:
         until(lambda: engine.ready() or not engine.alive(), what="vLLM answers", timeout_s=_START_S, every_s=0.5)
         if not engine.alive():
-            raise CannotStart(f"vLLM ended: {engine.reason().words}\n{log.read_text('utf-8', errors='replace')[-3000:]}")
+            raise CannotStart(f"vLLM ended: {engine.reason().message}\n{log.read_text('utf-8', errors='replace')[-3000:]}")
         yield engine
     finally:
         engine.stop(20)

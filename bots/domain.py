@@ -65,7 +65,7 @@ class EventKind(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """The ladder of an outbound message. It is climbed, never descended (guarantees, section 3)."""
+    """The ladder of an outbound message. It is climbed, never descended: statuses may come late, twice and in any order."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -206,12 +206,12 @@ class Account:
     #: active, paused or needs_attention
     state: str = "active"
     state_reason: str | None = None
-    #: Newest first; two during a rotation. None of them: the door is closed.
+    #: Newest first; two during a rotation. With none, every webhook is refused.
     app_secrets: tuple[Sealed, ...] = ()
     verify_token: Sealed | None = None
     access_token: Sealed | None = None
-    #: Instagram's door: page (graph.facebook.com, the page's token) or login (graph.instagram.com).
-    door: str = "page"
+    #: How Instagram is reached: page (graph.facebook.com, the page's token) or login (graph.instagram.com).
+    login_type: str = "page"
     #: WhatsApp: the business account (WABA); Instagram through a page: the page.
     parent_id: str | None = None
     app_id: str | None = None

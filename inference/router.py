@@ -1,9 +1,10 @@
-"""Chooses the endpoint that answers: a profile is tiers in order, a tier is endpoints that stand for one another.
+"""Chooses the endpoint that answers. A profile is an ordered list of tiers; the endpoints of a tier are interchangeable.
 
-Guarantees: what may not leave the house goes to no endpoint outside it; a call, however many endpoints it tries, ends by its deadline.
+Guarantees: text that must stay on the operator's own servers is never sent to an outside endpoint (`leaves_house`). A call ends by its
+deadline, however many endpoints it tries.
 
-Inside a tier a conversation keeps to the endpoint that holds its prefix (inference.affinity). A full endpoint is passed over and counts as
-healthy; one that fails opens its breaker in time. Both go on along the list, and never back.
+Inside a tier a conversation stays with the endpoint that has its prefix in the cache (inference.affinity). A full endpoint is skipped and
+counts as healthy; one that keeps failing opens its breaker. Either way the next endpoint of the list is tried, and never an earlier one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from inference.affinity import choose
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import (
     AnswerCut,
+    CircuitOpen,
     GarbageAnswer,
     InferenceError,
-    ModelLeftAlone,
     ModelRefused,
     ModelUnavailable,
     NoEndpoint,
@@ -36,7 +36,7 @@ from inference.types import Answer, Endpoint, Hints, Message, Traits
 
 #: What a call may take beyond one endpoint's total time, as a share of it, when it had to go on to others.
 MORE_FOR_OTHERS = 0.25
-#: With less than this share of the time to a first word left, another endpoint is not begun: it would be blamed for our haste.
+#: With less than this share of the time for a first token left, no other endpoint is tried: it would count as failed for lack of time.
 _LEAST_SHARE = 0.5
 
 Tiers: TypeAlias = Sequence[Sequence[Endpoint]]
@@ -44,7 +44,7 @@ Tiers: TypeAlias = Sequence[Sequence[Endpoint]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """An answer and who gave it."""
+    """An answer and the endpoint that gave it."""
 
     answer: Answer
     endpoint: Endpoint
@@ -52,16 +52,16 @@ class Routed:
 
 @dataclass(slots=True, kw_only=True)
 class _Server:
-    """What this process knows of a server, whoever's endpoints lead to it."""
+    """What this process knows of a server. Endpoints of several tenants may lead to it."""
 
     breaker: Breaker
-    #: Calls that this process has in hand there.
+    #: Calls of this process that are running there.
     load: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """An endpoint and the way to it."""
+class _Route:
+    """An endpoint, the client that calls it, and its server."""
 
     endpoint: Endpoint
     client: ModelClient
@@ -70,78 +70,79 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the process knows of, swapped as a whole when profiles change: a reader sees the old or the new."""
+    """The routes of all profiles. It is replaced as a whole when profiles change, so a reader sees the old state or the new one."""
 
-    places: Mapping[Endpoint, _Place]
-    #: The environment's endpoint as each owner of profiles has it.
-    homes: Mapping[str, _Place]
-    profiles: Mapping[str, tuple[tuple[_Place, ...], ...]]
+    routes: Mapping[Endpoint, _Route]
+    #: The default endpoint, with what each owner of profiles says of it.
+    defaults: Mapping[str, _Route]
+    profiles: Mapping[str, tuple[tuple[_Route, ...], ...]]
 
 
 class Router:
     """Routes calls for every profile of a process; safe between threads. A profile is called OWNER/NAME, or NAME alone.
 
-    `home` is the environment's endpoint: it answers profiles that nobody described, and stands before the others' where the settings say `first`.
+    `default` is the endpoint that the environment names. It answers profiles that have no endpoints of their own, and comes before all others
+    where the settings say `first`.
     """
 
-    def __init__(self, home: Endpoint, settings: ModelSettings) -> None:
+    def __init__(self, default: Endpoint, settings: ModelSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._changing = threading.RLock()
         self._described: Mapping[str, Tiers] = {}
-        #: As the environment and its own measurement have it.
-        self._home = home
-        place = self._placed(home, _Server(breaker=self._breaker()))
-        self._known = _Known({home: place}, {}, {})
+        #: As the environment names it and the probe measured it.
+        self._default = default
+        route = self._connect(default, _Server(breaker=self._breaker()))
+        self._known = _Known({default: route}, {}, {})
 
     @property
-    def home(self) -> Endpoint:
-        """The environment's endpoint, with what was measured of it."""
-        return self._home
+    def default_endpoint(self) -> Endpoint:
+        """The endpoint that the environment names, with what was measured of it."""
+        return self._default
 
     @property
     def endpoints(self) -> Collection[Endpoint]:
         """Every endpoint that may be asked."""
-        return self._known.places.keys()
+        return self._known.routes.keys()
 
     def learn(self, traits: Traits) -> None:
-        """Take over what a probe measured of the environment's endpoint."""
+        """Take over what a probe measured of the default endpoint."""
         with self._changing:
-            self._home = replace(self._home, traits=traits)
+            self._default = replace(self._default, traits=traits)
             self.configure(self._described)
 
     def configure(self, profiles: Mapping[str, Tiers]) -> None:
-        """Take these profiles from now on. Clients, breakers and counts of servers that stay go on; calls in hand end as they began."""
+        """Use these profiles from now on. Servers that stay keep their clients, breakers and counts; running calls are not touched."""
         with self._changing:
             self._described = profiles
-            places = dict[Endpoint, _Place]()
-            servers = {_server(endpoint): place.server for endpoint, place in self._known.places.items()}
+            routes = dict[Endpoint, _Route]()
+            servers = {_server(endpoint): route.server for endpoint, route in self._known.routes.items()}
 
-            def placed(endpoint: Endpoint) -> _Place:
-                if endpoint not in places:
+            def route_to(endpoint: Endpoint) -> _Route:
+                if endpoint not in routes:
                     server = servers.setdefault(_server(endpoint), _Server(breaker=self._breaker()))
-                    places[endpoint] = self._known.places.get(endpoint) or self._placed(endpoint, server)
-                return places[endpoint]
+                    routes[endpoint] = self._known.routes.get(endpoint) or self._connect(endpoint, server)
+                return routes[endpoint]
 
-            # It answers whoever has described nothing.
-            placed(self._home)
-            homes = {owner: placed(self._home_of(owner)) for owner in {_owner(profile) for profile in profiles}}
-            made: dict[str, tuple[tuple[_Place, ...], ...]] = {}
+            # It answers owners who have no profiles.
+            route_to(self._default)
+            defaults = {owner: route_to(self._default_of(owner)) for owner in {_owner(profile) for profile in profiles}}
+            made: dict[str, tuple[tuple[_Route, ...], ...]] = {}
             for profile, tiers in profiles.items():
-                rows: list[tuple[_Place, ...]] = [(homes[_owner(profile)],)] if self._settings.first else []
+                rows: list[tuple[_Route, ...]] = [(defaults[_owner(profile)],)] if self._settings.first else []
                 for tier in tiers:
-                    row = tuple(placed(endpoint) for endpoint in tier if not self._is_first(endpoint))
+                    row = tuple(route_to(endpoint) for endpoint in tier if not self._is_first(endpoint))
                     rows += [row] if row else []
                 made[profile] = tuple(rows)
-            self._known = _Known(places, homes, made)
+            self._known = _Known(routes, defaults, made)
 
     def first(self, profile: str, *, may_leave: bool) -> Endpoint | None:
-        """Return the endpoint that counts tokens for a profile: the first that may see the text; None: there is none."""
+        """Return the endpoint that counts tokens for a profile: the first that may see the text, or None."""
         return next(self.allowed(profile, may_leave=may_leave), None)
 
     def allowed(self, profile: str, *, may_leave: bool) -> Iterator[Endpoint]:
         """Yield the endpoints of a profile that may see the text, in their order."""
-        return (place.endpoint for tier in self._tiers(profile) for place in tier if may_leave or not place.endpoint.leaves_house)
+        return (route.endpoint for tier in self._tiers(profile) for route in tier if may_leave or not route.endpoint.leaves_house)
 
     def chat(
         self,
@@ -160,70 +161,70 @@ class Router:
     ) -> Routed:
         """Return the answer of the first endpoint along the profile's list that gives one.
 
-        `affinity` is a hash of the conversation (None: any replica will do), `until` the monotonic time by which the call ends in any case;
-        `on_failed` hears of each endpoint that was tried in vain before another was. Errors name their endpoint.
+        `affinity` is a hash of the conversation (None: any replica will do). `until` is the monotonic time by which the call ends at the latest.
+        `on_failed` is told of each endpoint that failed before another was tried. Errors name their endpoint.
 
-        Raises what the client raises: PromptTooLong, AnswerCut and GarbageAnswer at once; otherwise, when none is left to try,
-        ModelUnavailable where any may answer later, else ModelRefused; NoEndpoint where none may be asked.
+        Raises what the client raises. PromptTooLong, AnswerCut and GarbageAnswer are raised at once. When no endpoint is left to try, it is
+        ModelUnavailable where one of them may answer later, else ModelRefused; NoEndpoint where none may be asked.
         """
         total_s, least_s = self._settings.total_s, self._settings.first_token_s * _LEAST_SHARE
         end = time.monotonic() + total_s * (1 + MORE_FOR_OTHERS)
         end = end if until is None else min(end, until)
         failed: list[InferenceError] = []
         try:
-            for place in self._along(profile, affinity, may_leave=may_leave):
+            for route in self._along(profile, affinity, may_leave=may_leave):
                 if failed and end - time.monotonic() < least_s:
                     break
                 try:
                     ask = partial(
-                        place.client.chat,
+                        route.client.chat,
                         max_tokens=max_tokens,
                         temperature=temperature,
                         top_p=top_p,
                         on_text=on_text,
                         until=min(end, time.monotonic() + total_s),
                     )
-                    with _counted(self._lock, place.server):
-                        answer = _asked(ask, messages, hints, place.endpoint.traits)
-                    return Routed(answer=answer, endpoint=place.endpoint)
+                    with _counted(self._lock, route.server):
+                        answer = _asked(ask, messages, hints, route.endpoint.traits)
+                    return Routed(answer=answer, endpoint=route.endpoint)
                 except InferenceError as error:
-                    error.endpoint = place.endpoint
+                    error.endpoint = route.endpoint
                     if isinstance(error, PromptTooLong | AnswerCut | GarbageAnswer):
                         raise
                     failed.append(error)
             raise _most_hopeful(failed)
         finally:
-            # An error knows this frame by its traceback: kept here, the two would keep one another, and the connection with them.
+            # An error's traceback refers to this frame. If the frame kept the errors, that cycle would keep the connection open.
             _tell(failed, on_failed)
 
-    def _along(self, profile: str, affinity: bytes | None, *, may_leave: bool) -> Iterator[_Place]:
-        """The endpoints in the order in which they are tried; those that are left alone come at the end of their tier, to say so."""
+    def _along(self, profile: str, affinity: bytes | None, *, may_leave: bool) -> Iterator[_Route]:
+        """The endpoints in the order in which they are tried; those with an open breaker come last in their tier, and raise CircuitOpen."""
         for tier in self._tiers(profile):
-            allowed = [place for place in tier if may_leave or not place.endpoint.leaves_house]
+            allowed = [route for route in tier if may_leave or not route.endpoint.leaves_house]
             if len(allowed) == 1:
                 yield allowed[0]
                 continue
-            ready = {place.endpoint.name: place for place in allowed if place.server.breaker.is_ready}
+            ready = {route.endpoint.name: route for route in allowed if route.server.breaker.is_ready}
             key = affinity if affinity is not None else random.randbytes(16)  # noqa: S311 - no secret
-            yield from (ready[name] for name in choose(key, {name: place.server.load for name, place in ready.items()}))
-            yield from (place for place in allowed if place.endpoint.name not in ready)
+            yield from (ready[name] for name in choose(key, {name: route.server.load for name, route in ready.items()}))
+            yield from (route for route in allowed if route.endpoint.name not in ready)
 
-    def _tiers(self, profile: str) -> tuple[tuple[_Place, ...], ...]:
+    def _tiers(self, profile: str) -> tuple[tuple[_Route, ...], ...]:
         known = self._known
         tiers = known.profiles.get(profile)
-        return ((known.homes.get(_owner(profile)) or known.places[self._home],),) if tiers is None else tiers
+        return ((known.defaults.get(_owner(profile)) or known.routes[self._default],),) if tiers is None else tiers
 
     def _is_first(self, endpoint: Endpoint) -> bool:
-        """Whether this is the environment's own endpoint again, which stands in front already."""
-        return self._settings.first and _address(endpoint) == _address(self._home)
+        """Whether this is the default endpoint again, which is already first."""
+        return self._settings.first and _address(endpoint) == _address(self._default)
 
-    def _home_of(self, owner: str) -> Endpoint:
-        """The environment's endpoint with what this owner says of the same server, and with what a probe measured there.
+    def _default_of(self, owner: str) -> Endpoint:
+        """The default endpoint, with what this owner says of the same server and what a probe measured there.
 
-        What this process measured counts before what stands in a table: that may be of a time before the engine was started anew.
-        A mark that words leave the house counts wherever it is.
+        What this process measured counts more than what is in the database, which may be older than the engine's last start.
+        It counts as outside where either side says so.
         """
-        own = self._home
+        own = self._default
         found = (endpoint for profile, tiers in self._described.items() if _owner(profile) == owner for tier in tiers for endpoint in tier)
         same = [endpoint for endpoint in found if _address(endpoint) == _address(own)]
         measured = (endpoint.traits for endpoint in (own, *same) if endpoint.traits != Traits())
@@ -237,10 +238,10 @@ class Router:
     def _breaker(self) -> Breaker:
         return Breaker(failures=self._settings.breaker_failures, probe_s=self._settings.breaker_probe_s)
 
-    def _placed(self, endpoint: Endpoint, server: _Server) -> _Place:
+    def _connect(self, endpoint: Endpoint, server: _Server) -> _Route:
         settings = self._settings
         client = ModelClient(endpoint, timeouts=settings.timeouts, breaker=server.breaker, max_response_bytes=settings.max_response_bytes)
-        return _Place(endpoint=endpoint, client=client, server=server)
+        return _Route(endpoint=endpoint, client=client, server=server)
 
 
 class _Ask(Protocol):
@@ -248,9 +249,9 @@ class _Ask(Protocol):
 
 
 def _asked(ask: _Ask, messages: Sequence[Message], hints: Hints, traits: Traits) -> Answer:
-    """Ask with all that the endpoint is said to take; what it refuses all the same is left out, so that a talk never hangs on it.
+    """Ask with all that the endpoint is said to accept, and leave out what it refuses, so that a conversation never gets stuck on it.
 
-    Its ranks may be fewer than when it was measured, and a probe cannot know of each picture.
+    It may have fewer ranks than when it was measured, and a probe cannot try every picture.
     """
     fitted = for_endpoint(messages, traits)
     ways: list[tuple[Sequence[Message], Hints]] = [(fitted, hints)]
@@ -294,12 +295,12 @@ def _server(endpoint: Endpoint) -> tuple[str, str, str]:
 
 def _tell(failed: list[InferenceError], on_failed: Callable[[InferenceError], None] | None) -> None:
     for error in failed:
-        if on_failed is not None and not isinstance(error, ModelLeftAlone):
+        if on_failed is not None and not isinstance(error, CircuitOpen):
             on_failed(error)
     failed.clear()
 
 
 def _most_hopeful(failed: list[InferenceError]) -> InferenceError:
-    """Take out the error to raise: the last that may heal by itself, else the last, which an operator must mend."""
-    healing = [n for n, error in enumerate(failed) if isinstance(error, ModelUnavailable)]
-    return failed.pop(healing[-1] if healing else -1) if failed else NoEndpoint()
+    """Take out the error to raise: the last that may pass by itself, else the last, which an operator must fix."""
+    temporary = [n for n, error in enumerate(failed) if isinstance(error, ModelUnavailable)]
+    return failed.pop(temporary[-1] if temporary else -1) if failed else NoEndpoint()

@@ -1,4 +1,4 @@
-"""Every setting of the model wing, once: name, type, default, unit and meaning; CHINWAG_MODEL_NAME_IN_CAPITALS in the environment."""
+"""The settings of models, each once with type, default, unit and meaning. Its variable is CHINWAG_MODEL_ and the name in capitals."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ class ModelSettings:
 
     url: str = _setting("", "address of an OpenAI-compatible server, up to and including /v1")
     name: str = _setting("default", "the model's name on that server")
-    endpoint: str = _setting("default", "what this endpoint is called in logs and on the pages")
+    endpoint: str = _setting("default", "name of this endpoint in logs and on the pages")
     key_file: str = _setting("", "file with the server's API key; empty: no key is sent")
     leaves_house: str = _setting(
         "auto",
-        "whether words leave the house on the way there: yes, no, or auto (yes unless the address is this host's or a private network's)",
+        "whether this server is outside your own network: yes, no, or auto (yes unless the address is this host's or a private network's)",
     )
     first: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
-        "ask this endpoint before those of every profile: for a worker that has an engine of its own",
+        "ask this endpoint before those of any profile; for a worker with its own engine",
     )
     measure: bool = _setting(
         True,  # noqa: FBT003 - a default like the others
-        "measure at a worker's start what this endpoint really does, by some thirty short questions, which hosted ones bill",
+        "measure what this endpoint can do when a worker starts, with about thirty short questions, which hosted servers bill",
     )
-    catalog: str = _setting("", "folder with model files of your own, as in inference/models; the same key replaces a shipped one")
+    catalog: str = _setting(
+        "", "folder with your own model files, in the form of inference/models; a file with the key of a shipped model replaces it"
+    )
 
     connect_s: float = _setting(3.0, "longest time to connect, in seconds")
     first_token_s: float = _setting(20.0, "longest time from the request to the first word, in seconds")
@@ -48,11 +50,11 @@ class ModelSettings:
     total_s: float = _setting(60.0, "longest time of a whole answer, in seconds")
     max_response_bytes: int = _setting(1024 * 1024, "largest response, in bytes")
 
-    temperature: float = _setting(0.3, "how freely the model picks its words, 0 to 2")
+    temperature: float = _setting(0.3, "sampling temperature: how freely the model picks its words, 0 to 2")
     top_p: float = _setting(0.9, "share of the likeliest words that the model picks from, 0 to 1")
 
-    breaker_failures: int = _setting(5, "failures in a row after which the model is left alone")
-    breaker_probe_s: float = _setting(5.0, "how often a model that is left alone is tried again, in seconds")
+    breaker_failures: int = _setting(5, "failures in a row after which the model is not called for a while")
+    breaker_probe_s: float = _setting(5.0, "how often a model that is not called is tried again, in seconds")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ModelSettings:
@@ -70,7 +72,7 @@ class ModelSettings:
             try:
                 values[known[variable]] = _read(text, hints[known[variable]])
             except (ValueError, KeyError):
-                problems.append(f"{variable} wants a value of type {hints[known[variable]].__name__}")
+                problems.append(f"{variable} must be a value of type {hints[known[variable]].__name__}")
         if not problems:
             problems = _unusable(values)
         if problems:
@@ -80,7 +82,7 @@ class ModelSettings:
     def open_endpoint(self) -> Endpoint:
         """Return the endpoint with its key read from the file. Raises BadModelSetting when there is no address or no readable key."""
         if not self.url:
-            raise BadModelSetting(f"{_PREFIX}URL is not set: it wants the address of an OpenAI-compatible server")
+            raise BadModelSetting(f"{_PREFIX}URL is not set: it must be the address of an OpenAI-compatible server")
         url = self.url.rstrip("/")
         return Endpoint(name=self.endpoint, url=url, model=self.name, api_key=self._key(), leaves_house=self._leaves_house(url))
 
@@ -116,15 +118,15 @@ def _read(text: str, kind: type) -> Any:
 
 
 def _unusable(values: Mapping[str, Any]) -> list[str]:
-    """Say which values have the right type and still cannot work."""
+    """Say which values have the right type but cannot work."""
     problems: list[str] = []
     if values.get("url") and not address.is_base(str(values["url"])):
-        problems.append(f"{_PREFIX}URL wants an address like http://host:port/v1, without a user, a password or a question mark")
+        problems.append(f"{_PREFIX}URL must be an address like http://host:port/v1, without a user, a password or a question mark")
     above_zero = ("connect_s", "first_token_s", "silence_s", "total_s", "max_response_bytes", "breaker_failures", "top_p")
-    problems += [f"{_PREFIX}{name.upper()} wants a value above 0" for name in above_zero if values.get(name) == 0]
+    problems += [f"{_PREFIX}{name.upper()} must be above 0" for name in above_zero if values.get(name) == 0]
     if values.get("leaves_house", "auto") not in {"auto", *_SWITCH}:
-        problems.append(f"{_PREFIX}LEAVES_HOUSE wants yes, no or auto")
+        problems.append(f"{_PREFIX}LEAVES_HOUSE must be yes, no or auto")
     for name, most in (("temperature", 2), ("top_p", 1)):
         if values.get(name, 0) > most:
-            problems.append(f"{_PREFIX}{name.upper()} wants a value from 0 to {most}")
+            problems.append(f"{_PREFIX}{name.upper()} must be from 0 to {most}")
     return problems

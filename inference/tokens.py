@@ -1,6 +1,7 @@
-"""Counts a text's tokens as the endpoint itself does, or estimates them on the safe side; never fails, never waits long.
+"""Counts a text's tokens with the endpoint's own tokenizer, or estimates them on the high side; never fails, never waits long.
 
-One request to /tokenize fits llama.cpp (reads `content`) and vLLM (reads `prompt`). Other servers have none: then the estimate stands.
+One form of request to /tokenize serves both llama.cpp (which reads `content`) and vLLM (which reads `prompt`). Other servers have no
+/tokenize, so the estimate is used.
 """
 
 from __future__ import annotations
@@ -14,35 +15,35 @@ from hashlib import blake2b
 import msgspec
 import structlog
 
-from inference.transport import WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.client.transport import WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.types import Endpoint
 
 log = structlog.get_logger()
 
 _DEADLINE_S = 2.0
 #: A server whose tokenizer did not answer is not asked again for this long.
-_LEAVE_ALONE_S = 60.0
+_RETRY_AFTER_S = 60.0
 _RESPONSE_BYTES = 1024 * 1024
-_LONGEST_ASKED = 64_000
+_LONGEST_TEXT = 64_000
 
 
 class _Counted(msgspec.Struct):
-    """vLLM says `count`; both say `tokens`."""
+    """Both servers send `tokens`, and vLLM `count` too."""
 
     tokens: list[int] = []
     count: int | None = None
 
 
 class TokenCounter:
-    """Counts for one endpoint; safe between threads. Texts are kept as digests only."""
+    """Counts for one endpoint; safe between threads. It remembers digests, not texts."""
 
-    def __init__(self, endpoint: Endpoint, *, kept: int = 8192) -> None:
+    def __init__(self, endpoint: Endpoint, *, cache_size: int = 8192) -> None:
         self._endpoint = endpoint
-        self._kept = kept
+        self._cache_size = cache_size
         self._lock = threading.Lock()
         self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._ask_again = 0.0
-        # The tokenizer stands beside /v1, not below it.
+        # The path of the tokenizer is /tokenize, not /v1/tokenize.
         self._wire = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), key_header(endpoint))
 
     def count(self, text: str) -> int:
@@ -62,12 +63,12 @@ class TokenCounter:
         return counted
 
     def remember(self, text: str, tokens: int) -> None:
-        """Keep a count that the server told otherwise, as the usage of the answer that this text is."""
+        """Keep a count that the server gave elsewhere, as the usage of the answer whose text this is."""
         if text and tokens > 0:
             self._keep(_digest(text), tokens)
 
     def fits(self, texts: Iterable[str], budget: int) -> bool:
-        """Whether the texts have at most `budget` tokens together; asks the server only where the estimate does not settle it."""
+        """Whether the texts have at most `budget` tokens together. The server is asked only where the estimate is not enough to tell."""
         listed = list(texts)
         return sum(map(estimate, listed)) <= budget or sum(map(self.count, listed)) <= budget
 
@@ -75,13 +76,13 @@ class TokenCounter:
         with self._lock:
             self._counts[key] = tokens
             self._counts.move_to_end(key)
-            while len(self._counts) > self._kept:
+            while len(self._counts) > self._cache_size:
                 self._counts.popitem(last=False)
 
     def _asked(self, text: str) -> int | None:
-        """Return what the server counts, or None when it does not say."""
+        """Return what the server counts, or None where it does not count."""
         now = time.monotonic()
-        if now < self._ask_again or len(text) > _LONGEST_ASKED:
+        if now < self._ask_again or len(text) > _LONGEST_TEXT:
             return None
         question = {"content": text, "prompt": text, "model": self._endpoint.model, "add_special": False, "add_special_tokens": False}
         try:
@@ -98,8 +99,8 @@ class TokenCounter:
             status, raw = 0, None
         counted = _read(raw) if status == 200 and raw is not None else 0
         if counted <= 0:
-            self._ask_again = now + _LEAVE_ALONE_S
-            log.info("tokenizer_not_used", endpoint=self._endpoint.name, status=status, for_s=_LEAVE_ALONE_S)
+            self._ask_again = now + _RETRY_AFTER_S
+            log.info("tokenizer_not_used", endpoint=self._endpoint.name, status=status, for_s=_RETRY_AFTER_S)
             return None
         return counted
 
@@ -117,19 +118,19 @@ def _digest(text: str) -> bytes:
 
 
 def estimate(text: str) -> int:
-    """Return a count that is hardly ever below the true one, for any model: short words one token, long ones by threes, all else by bytes."""
+    """Return a count that is rarely below the true one, for any model: a token for every 3 letters of a word, other text by its bytes."""
     tokens = 0
     for word in text.split():
         if word.isascii() and word.isalpha():
-            # Longer runs of letters are no words: keys, addresses, keyboard noise.
+            # A longer run of letters is not a word: a key, an address, random typing.
             tokens += 1 + (len(word) - 1) // 3 if len(word) <= 15 else len(word)
         else:
             tokens += _by_bytes(word)
-    # Line breaks and runs of blanks are tokens too; single blanks belong to their words.
+    # Line breaks and runs of spaces are tokens too; a single space is part of its word.
     return tokens + text.count("\n") + text.count("  ") + text.count("\t")
 
 
 def _by_bytes(word: str) -> int:
-    """Letters of ASCII by halves, everything else a token a byte, as tokenizers fall back to."""
+    """One token for 2 ASCII letters, and one for each byte of anything else, which is what tokenizers fall back to."""
     letters = sum(character.isascii() and character.isalpha() for character in word)
     return (letters + 1) // 2 + len(word.encode("utf-8", "replace")) - letters

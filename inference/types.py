@@ -1,4 +1,4 @@
-"""The values that cross the model wing's border."""
+"""The values that the callers of models give and get."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 
 
-#: Side of the tiles that Llama 4 cuts a picture into, and what it makes of each, and of one more of the whole: 144 tokens and a mark.
+#: Side of the tiles that Llama 4 cuts a picture into, and the tokens of each: 144 and a separator. One more tile shows the whole picture.
 _TILE_PX, _TILE_TOKENS = 336, 145
-#: The largest side of a picture that was fetched.
+#: The longest side of a picture after it was scaled down.
 _MOST_PX = 1344
-#: What a model that thinks aloud may think before its answer, in tokens.
+#: How much a reasoning model may think before its answer, in tokens.
 _THINKING_TOKENS = 2048
 
 
 def image_tokens(width: int, height: int) -> int:
-    """Return what a picture of so many pixels takes of a prompt: as Llama 4 reads it; the other families make no more of it."""
+    """Return the prompt tokens of a picture of this size as Llama 4 counts them; the other families use no more."""
     return (-(-width // _TILE_PX) * -(-height // _TILE_PX) + 1) * _TILE_TOKENS
 
 
@@ -28,7 +28,7 @@ class Image:
     #: image/jpeg, image/png or image/webp
     media_type: str
     data: bytes = field(repr=False)
-    #: What it takes of a prompt at most.
+    #: The most tokens that it takes in a prompt.
     tokens: int = image_tokens(_MOST_PX, _MOST_PX)
 
 
@@ -38,7 +38,7 @@ class Message:
 
     role: Role
     content: str
-    #: Shown before the text, to a model that has eyes; only in the user's messages.
+    #: They come before the text, for a model that reads images; only in the user's messages.
     images: tuple[Image, ...] = ()
 
 
@@ -48,33 +48,33 @@ class Price:
 
     tokens_in: float
     tokens_out: float
-    #: None: cached tokens cost as others do.
+    #: None where cached tokens cost as much as others.
     tokens_cached: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What an endpoint really does, as the probe measured it; the defaults are the safe side."""
+    """What an endpoint really does, as the probe measured it; the defaults are the safe choice."""
 
     #: Longest prompt and answer together, in tokens; 0: not known.
     context: int = 0
     vision: bool = False
     json_schema: bool = False
-    #: It thinks aloud before it answers.
+    #: It is a reasoning model: it writes thoughts before its answer.
     reasoning: bool = False
     system_role: bool = True
-    #: Its template takes user and assistant by turns alone.
+    #: Its template accepts user and assistant messages only in turns.
     roles_alternate: bool = False
-    #: Template tokens in a person's text are read as such.
+    #: Template tokens inside a person's text are read as template tokens.
     parses_tokens: bool = True
-    #: It takes vLLM's fields `priority` and `cache_salt`.
+    #: It accepts vLLM's fields `priority` and `cache_salt`.
     priority: bool = False
     cache_salt: bool = False
     #: Data-parallel ranks behind the address, each with a prefix cache of its own.
     ranks: int = 1
 
     def tokens_for(self, answer: int) -> int:
-        """Return how many tokens an answer of so many takes: what is thought before it counts, too."""
+        """Return how many tokens the server must allow for an answer of this many: thoughts count too."""
         return answer + _THINKING_TOKENS if self.reasoning else answer
 
 
@@ -88,18 +88,18 @@ class Endpoint:
     model: str
     api_key: str = field(default="", repr=False)
     price: Price | None = None
-    #: Whether what people write leaves the house on the way to it.
+    #: Whether it is outside the operator's own network, so that what people write leaves it.
     leaves_house: bool = False
     traits: Traits = field(default_factory=Traits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """What a call tells an engine of ours beside the prompt; an endpoint gets only what its traits name."""
+    """What a call tells the engine in addition to the prompt. An endpoint is sent only what its traits say it accepts."""
 
-    #: Lower is sooner; 0 for people.
+    #: Lower comes first; 0 for people.
     priority: int = 0
-    #: A keyed hash of the tenant: nothing of its prefixes is shared beyond it.
+    #: A keyed hash of the tenant, so that tenants share no cached prefixes.
     cache_salt: str = ""
     #: Hash of the conversation, from which the data-parallel rank is taken.
     affinity: int | None = None

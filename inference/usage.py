@@ -1,6 +1,6 @@
 """What tokens cost. Pure: a price and counted tokens in, USD out.
 
-Prices are for a million tokens. Cached tokens are part of the prompt's tokens and cost the price of cached ones where there is one.
+Prices are for a million tokens. Cached tokens are part of the prompt's tokens, and have a price of their own where the endpoint names one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def cost_of(price: Price | None, usage: Usage) -> float | None:
     """Return what a call cost in USD; None where the endpoint has no price."""
     if price is None:
         return None
-    # A server that counts more cached tokens than it was sent must not lower the sum below the cached price.
+    # A server may report more cached tokens than the prompt has; that must not lower the sum below the cached price.
     cached = min(max(usage.tokens_cached, 0), max(usage.tokens_in, 0))
     fresh = max(usage.tokens_in, 0) - cached
     cached_price = price.tokens_in if price.tokens_cached is None else price.tokens_cached

@@ -8,7 +8,6 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 
 from bots.settings import Settings
-from bots.storage.tables import metadata
 
 
 def run() -> None:
@@ -29,7 +28,7 @@ def _migrate(connection: Connection) -> None:
     connection.execute(text("set lock_timeout = '4s'"))
     connection.execute(text(f"set statement_timeout = '{0 if at_rest else 5}s'"))
     connection.commit()
-    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+    context.configure(connection=connection, target_metadata=None)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support import memory
 from tests.support.cluster import Cluster, Database
 from tests.support.seed import the_seed
 from tests.support.stack import Stack
@@ -80,7 +81,7 @@ def seed(request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Embedded Postgres, with a migrated database to copy from."""
-    with Cluster(tmp_path_factory.mktemp("cluster")) as running:
+    with memory.folder(otherwise=tmp_path_factory.getbasetemp()) as folder, Cluster(folder, as_shipped=False) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""The Celery app: Redis carries, Postgres decides. Every setting with its reason (guarantees, section 2)."""
+"""The Celery app: Redis carries tasks, Postgres decides. Each setting with its reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(settings: Settings) -> Celery:
     app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"])
     conf: Any = cast("Any", app).conf
     conf.update(
-        # A task that a dying worker held comes again; a surplus one claims nothing.
+        # A task that a dying worker held is delivered again; a surplus one claims nothing.
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         # Results are rows in Postgres.
@@ -30,7 +30,7 @@ def make(settings: Settings) -> Celery:
         # No pickle: whoever writes into Redis must not run code here.
         accept_content=["json"],
         broker_transport_options={
-            # Longer than the watchdog's deadline: a running task must never be handed out twice.
+            # Longer than the watchdog's deadline: a running task must never be delivered twice.
             "visibility_timeout": 300,
             "unacked_restore_interval": 10,
             # The default of 10 makes a redelivery wait 100 s.
@@ -43,7 +43,7 @@ def make(settings: Settings) -> Celery:
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # A turn goes on when Redis is away: its result is not Redis's business.
+        # A turn goes on while Redis is away: its result does not need Redis.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         # The dispatcher tries again at its next tick.

@@ -1,91 +1,80 @@
-"""One item of a batch from claim to end: the model is asked as for a turn, without memory or history. People go first: see workers.tasks."""
+"""One item of a batch from claim to end: the model is called as for a turn, without memory or history. People go first: see workers.tasks."""
 
 from __future__ import annotations
 
-import random
-import time
 from typing import cast
 
 import msgspec
 import structlog
 
-from bots.errors import StorageUnavailable
 from bots.storage import batch_items
 from bots.storage.batch_items import Item, ItemResult, Spent
-from bots.storage.placing import profile_of
 from inference.prompt_style import neutralise
 from inference.types import Message, Role
-from workers import metrics
-from workers.ask import Question, Reply, ask
+from workers import leased_work, metrics
 from workers.deps import Deps
-from workers.routes import BATCH, profile_key
+from workers.leased_work import LeasedWork
+from workers.model_call import ModelReply, ModelRequest, background_request, call_model
 
 log = structlog.get_logger()
-
-#: Of an item's lease, which nobody renews, asking takes so much at most.
-_OF_LEASE = 0.85
 
 
 def batch_one(deps: Deps, queue: str) -> bool:
     """Work one due item of a batch queue to its end; False when none was due."""
     item = batch_items.claim(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.batch_lease_s)
-    if item is None:
-        return False
-    started = time.monotonic()
-    # For the watchdog. A batch's id is no conversation's, so nothing is renewed: the lease is longer than an item may take.
-    with deps.in_flight.turn(item.batch):
-        state = _work(deps, item, queue)
-    metrics.BATCH_ITEMS.labels(state).inc()
-    log.info(
-        "batch_item_finished",
-        batch=str(item.batch),
-        n=item.n,
-        state=state,
-        took_ms=round((time.monotonic() - started) * 1000),
-    )
-    return True
+    return item is not None and leased_work.run(deps.in_flight, _ItemWork(deps, item, queue))
 
 
-def _work(deps: Deps, item: Item, queue: str) -> str:
-    spent = Spent()
-    try:
-        reply = _ask(deps, item, queue)
-        spent = _spent(reply)
+class _ItemWork(LeasedWork):
+    """A claimed item of a batch."""
+
+    def __init__(self, deps: Deps, item: Item, queue: str) -> None:
+        self._deps, self._item, self._queue = deps, item, queue
+        self._spent = Spent()
+
+    def do(self) -> str:
+        deps, item = self._deps, self._item
+        reply = call_model(deps, self._request())
+        for call in reply.calls:
+            metrics.count_call(call, work="batch")
+        self._spent = _spent(reply)
         if reply.outcome == "unavailable":
-            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s, spent=spent)
+            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s, spent=self._spent)
             return "held"
-        result = _result(reply, spent)
-        ours = batch_items.finish(deps.worker, item, result)
-    except StorageUnavailable:
-        raise
-    except Exception as error:  # noqa: BLE001 - the task's edge: what is wrong with ourselves costs one item, not the queue
-        log.error("batch_item_broke", batch=str(item.batch), n=item.n, error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
-        return _own_error(deps, item, type(error).__name__, spent)
-    return result.state if ours else "fenced"
+        result = _result(reply, self._spent)
+        return result.state if batch_items.finish(deps.worker, item, result) else "fenced"
+
+    def failed(self, error: Exception) -> str:
+        deps, item, name = self._deps, self._item, type(error).__name__
+        # Without a traceback, which would show the text.
+        log.error("batch_item_broke", batch=str(item.batch), n=item.n, error=name)
+        retry_s, reason = leased_work.retry_s(deps.settings, item.tries), f"error:{name}"
+        if retry_s is None:
+            batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=reason, **msgspec.structs.asdict(self._spent)))
+            return "failed"
+        batch_items.retry_later(deps.crossing, item, after_s=retry_s, reason=reason, spent=self._spent)
+        return "retry"
+
+    def ended(self, state: str, *, took_s: float) -> None:
+        metrics.BATCH_ITEMS.labels(state).inc()
+        log.info("batch_item_finished", batch=str(self._item.batch), n=self._item.n, state=state, took_ms=round(took_s * 1000))
+
+    def _request(self) -> ModelRequest:
+        deps, item, wanted = self._deps, self._item, self._item.request
+        return background_request(
+            deps,
+            item.tenant,
+            self._queue,
+            messages=_messages(item),
+            may_leave=item.may_leave,
+            max_tokens=wanted.max_tokens or deps.settings.answer_tokens,
+            temperature=deps.model_settings.temperature if wanted.temperature is None else wanted.temperature,
+            top_p=wanted.top_p,
+        )
 
 
-def _ask(deps: Deps, item: Item, queue: str) -> Reply:
-    request, usual = item.request, deps.model_settings
-    question = Question(
-        profile=profile_key(item.tenant, profile_of(queue)),
-        messages=_messages(item),
-        may_leave=item.may_leave,
-        hints=deps.routes.hints(item.tenant, priority=BATCH),
-        # Items of a batch share their beginning at most: any replica will do.
-        affinity=None,
-        max_tokens=request.max_tokens or deps.settings.answer_tokens,
-        temperature=usual.temperature if request.temperature is None else request.temperature,
-        top_p=usual.top_p if request.top_p is None else request.top_p,
-        within_s=min(deps.settings.batch_lease_s, deps.settings.task_deadline_s) * _OF_LEASE,
-    )
-    reply = ask(deps, question)
-    for call in reply.calls:
-        metrics.count_call(call, work="batch")
-    return reply
-
-
-def _spent(reply: Reply) -> Spent:
-    # Garbage is paid for, too. An item has one row: what several endpoints took stands at the last that took anything.
+def _spent(reply: ModelReply) -> Spent:
+    # Garbage is paid for, too. An item has one row: what several endpoints took is booked on the last one that took anything.
     paid = [call for call in reply.calls if call.tokens_in is not None]
     costs = [call.cost for call in paid if call.cost is not None]
     last = next(reversed(paid or reply.calls), None)
@@ -99,7 +88,7 @@ def _spent(reply: Reply) -> Spent:
     )
 
 
-def _result(reply: Reply, spent: Spent) -> ItemResult:
+def _result(reply: ModelReply, spent: Spent) -> ItemResult:
     took = msgspec.structs.asdict(spent)
     if reply.text is None:
         return ItemResult(state="failed", reason="garbage" if reply.outcome == "cut" else reply.outcome, **took)
@@ -114,13 +103,3 @@ def _messages(item: Item) -> list[Message]:
     persona = (item.persona or "").strip()
     system = [Message(role="system", content=persona)] if persona else []
     return [*system, Message(role="user", content=neutralise(request.text) or "...")]
-
-
-def _own_error(deps: Deps, item: Item, name: str, spent: Spent) -> str:
-    delay_s, reason = deps.settings.own_error_delay_s(item.tries), f"error:{name}"
-    if delay_s is None:
-        batch_items.finish(deps.worker, item, ItemResult(state="failed", reason=reason, **msgspec.structs.asdict(spent)))
-        return "failed"
-    after_s = delay_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-    batch_items.retry_later(deps.crossing, item, after_s=after_s, reason=reason, spent=spent)
-    return "retry"

@@ -1,4 +1,4 @@
-"""Sending: from a journaled attempt to its recorded outcome. What is not provably unsent counts as unknown."""
+"""Sending: from a journaled attempt to its recorded outcome. An attempt that may have left the process counts as unknown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.deps import Deps
 
 log = structlog.get_logger()
 
-#: Added to the send deadline: after both an open attempt of a dead process counts as unknown.
+#: Added to the send deadline: after both together an open attempt of a dead process counts as unknown.
 _STALE_MARGIN_S = 5.0
 
 
@@ -45,16 +45,16 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
     http_status: int | None = None
     trace_id: str | None = None
     try:
-        seat = deps.seat(sending.account)
+        opened = deps.open_account(sending.account)
         message = OutboundMessage(
             id=sending.message,
-            account_external_id=seat.account.external_id,
+            account_external_id=opened.account.external_id,
             identities=tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in identities),
             text=sending.text,
             part=sending.part,
         )
         _check_still_fresh(deps, sending)
-        sent = seat.channel.send(message, seat.credentials)
+        sent = opened.channel.send(message, opened.credentials)
         external_id, http_status, trace_id = sent.external_id, sent.http_status, sent.trace_id
     except SendError as error:
         failure = error
@@ -97,12 +97,12 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
 
 
 def _check_still_fresh(deps: Deps, sending: Sending) -> None:
-    """Stop a process that froze since the journal: others may have judged its attempt meanwhile. Raises NotSent."""
+    """Stop where the process was frozen after the attempt was journaled: another one may have settled it meanwhile. Raises NotSent."""
     if time.monotonic() - sending.journaled_at > deps.settings.journal_to_bytes_s:
         raise NotSent("Too much time passed between the journal and the first byte.")
 
 
 class _AccountGone(SendError):
-    """The account is gone or its secrets do not open."""
+    """The account is gone, or its secrets cannot be opened."""
 
     outcome, retry = Outcome.NOT_SENT, Retry.ASK_OPERATOR

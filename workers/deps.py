@@ -14,7 +14,7 @@ from bots.channels.console import Console
 from bots.channels.graph import GraphClient
 from bots.channels.instagram import Instagram
 from bots.channels.media import Media
-from bots.channels.media_hosts import Doors
+from bots.channels.media_hosts import AllowedHosts
 from bots.channels.messenger import Messenger
 from bots.channels.whatsapp import WhatsApp
 from bots.crypto import Keyring
@@ -26,27 +26,14 @@ from bots.storage.database import open_engine, unit
 from inference.router import Router
 from inference.settings import ModelSettings
 from workers.in_flight import InFlight
-from workers.kept import Kept
-from workers.routes import Routes
+from workers.model_routes import ModelRoutes
+from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
-
-#: How long a changed persona, a pause or a rotated token may go unnoticed; what a bot has spent; and how long a busy process may go on
-#: with it meanwhile.
-_SEAT_FRESH_S, _SEAT_STALE_S = 2.0, 10.0
-_MONTH_FRESH_S, _MONTH_STALE_S = 10.0, 30.0
-
-
-def _new_seats() -> Kept[UUID, Seat]:
-    return Kept(fresh_s=_SEAT_FRESH_S, stale_s=_SEAT_STALE_S)
-
-
-def _new_months() -> Kept[UUID, float]:
-    return Kept(fresh_s=_MONTH_FRESH_S, stale_s=_MONTH_STALE_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """An account, the bot on it, and the account's opened token."""
+class OpenAccount:
+    """An account, the bot on it, its channel, and its opened credentials."""
 
     account: Account
     bot: Bot
@@ -66,25 +53,26 @@ class Deps:
     channels: Mapping[ChannelKind, Channel]
     media: Media
     model_settings: ModelSettings
-    routes: Routes
+    routes: ModelRoutes
     in_flight: InFlight
     typing: TypingKeeper
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
-    #: What bots have spent this month in USD.
-    months: Kept[UUID, float] = field(default_factory=_new_months)
-    _seats: Kept[UUID, Seat] = field(default_factory=_new_seats)
+    #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
+    month_spending: TimedCache[UUID, float] = field(default_factory=partial(TimedCache[UUID, float], fresh_s=10.0, stale_s=30.0))
+    #: For two seconds a changed persona, a pause or a rotated token may go unnoticed.
+    _accounts: TimedCache[UUID, OpenAccount] = field(default_factory=partial(TimedCache[UUID, OpenAccount], fresh_s=2.0, stale_s=10.0))
 
     @property
     def router(self) -> Router:
         """What chooses the endpoint of a call. Raises StorageUnavailable while nothing is known of the endpoints."""
         return self.routes.router
 
-    def seat(self, account: UUID) -> Seat:
-        """The account with its bot, about two seconds old. Raises NotFound when it was removed."""
-        return self._seats.get(account, partial(self._read_seat, account))
+    def open_account(self, account: UUID) -> OpenAccount:
+        """The account with its bot, about two seconds old. Raises NotFound when it was removed, and CannotOpen."""
+        return self._accounts.get(account, partial(self._read_account, account))
 
-    def _read_seat(self, account: UUID) -> Seat:
+    def _read_account(self, account: UUID) -> OpenAccount:
         with unit(self.worker) as connection:
             found = accounts.by_id(connection, account)
             bot = found and personas.by_id(connection, tenant=found.tenant_id, bot=found.bot_id, version=found.persona_version)
@@ -92,9 +80,11 @@ class Deps:
             raise NotFound("The account was removed.")
         opened = accounts.open_secrets(self.keyring, found)
         credentials = Credentials(
-            access_token=opened.access_token or "", app_secret=opened.app_secrets[0] if opened.app_secrets else "", door=found.door
+            access_token=opened.access_token or "",
+            app_secret=opened.app_secrets[0] if opened.app_secrets else "",
+            login_type=found.login_type,
         )
-        return Seat(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
+        return OpenAccount(account=found, bot=bot, channel=self.channels[found.channel], credentials=credentials)
 
 
 def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
@@ -106,7 +96,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         for url in (settings.graph_url, settings.instagram_graph_url)
     )
     half = max(2, settings.worker_pool // 2)
-    # Each call is one statement; usage.roll counts on its end.
+    # Each call is one statement; usage.roll relies on this timeout.
     worker = open_engine(settings.worker_database_url, pool=half, name="worker", statement_timeout_s=10)
     keyring = Keyring.from_settings(settings)
     return Deps(
@@ -121,9 +111,9 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
             ChannelKind.INSTAGRAM: Instagram(page=graph, login=login),
             ChannelKind.CONSOLE: Console(),
         },
-        media=Media(Doors(settings.media_hosts), max_bytes=settings.media_max_bytes, deadline_s=settings.media_deadline_s),
+        media=Media(AllowedHosts(settings.media_hosts), max_bytes=settings.media_max_bytes, deadline_s=settings.media_deadline_s),
         model_settings=model_settings,
-        routes=Routes(worker, keyring, model_settings),
+        routes=ModelRoutes(worker, keyring, model_settings),
         in_flight=InFlight(),
         typing=TypingKeeper(),
         queues=tuple(queues),

@@ -1,4 +1,4 @@
-"""The dispatcher: the only publisher. It looks what is due in Postgres and makes that many tasks; several may run, one acts."""
+"""The dispatcher: the only publisher. It polls Postgres for what is due and makes that many tasks; several may run, one acts."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from bots.storage import batch_items, claims, usage
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine, plan_anew
 from bots.storage.leader import Leader
-from bots.storage.placing import is_batch
-from workers import placing
+from bots.storage.queues import is_batch
+from workers import placement
 from workers.metrics import PUBLISHED
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ _HOUSEKEEPING_S = 60.0
 def to_publish(queue: Waiting, unclaimed: int) -> int:
     """How many tasks a queue lacks: never more than are due, and at most an eighth above the free slots.
 
-    For a batch not one above them: its slots are those beyond the reserve that stays free for people.
+    For a batch none above them: its slots are those beyond the reserve that stays free for people.
     """
     above = 0 if is_batch(queue.queue) else max(1, queue.slots // 8)
     room = queue.slots + above - queue.running - unclaimed
@@ -53,14 +53,14 @@ class Dispatcher:
         self._leader = Leader(crossing, key=814_011)
         self._boot = uuid4()
         self._connection: Any = None
-        self._kept_house_at = 0.0
+        self._housekeeping_at = 0.0
         self._beat_at = 0.0
         #: Whether there is usage to add up.
-        self._counts = False
+        self._has_usage = False
         self.stopping = False
 
     def run(self) -> None:
-        """Tick until told to stop. Whatever is away for a while is waited for."""
+        """Tick until told to stop. Waits for Postgres and Redis while they are away."""
         while not self.stopping:
             started = time.monotonic()
             try:
@@ -83,20 +83,20 @@ class Dispatcher:
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
             plan_anew(self._crossing)
-            self._counts = True
-        if now - self._kept_house_at >= _HOUSEKEEPING_S:
-            self._kept_house_at = now
+            self._has_usage = True
+        if now - self._housekeeping_at >= _HOUSEKEEPING_S:
+            self._housekeeping_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
-        placing.place(self._crossing)
+        placement.place(self._crossing)
         for queue in claims.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)
-        if self._counts:
-            self._count()
+        if self._has_usage:
+            self._add_usage()
 
-    def _count(self) -> None:
-        """Add up an hour of usage: after a long stop one in each tick, behind the work that people wait for."""
-        self._counts = usage.roll(self._crossing)
-        if not self._counts:
+    def _add_usage(self) -> None:
+        """Add up one hour of usage a tick, after the work that people wait for; after a long stop there are many."""
+        self._has_usage = usage.roll(self._crossing)
+        if not self._has_usage:
             usage.hold_spent(self._crossing)
 
     def _publish(self, queue: Waiting) -> None:

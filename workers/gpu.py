@@ -1,8 +1,8 @@
 """A GPU worker: owns one engine, and consumes its queues only while the engine serves.
 
 `python -m workers.gpu --profile NAME --engine NAME (--attach URL --slots N | -- vllm serve MODEL ...)`. The Celery worker is a child process with
-as many slots as the engine works on requests at once. When the engine is lost the child ends first, what it held is given back, and its row
-among the workers goes, so that the dispatcher places those conversations elsewhere at once.
+as many slots as the engine works on requests at once. When the engine is lost the child ends first, its leases are released, and its row
+among the workers is deleted, so that the dispatcher places those conversations elsewhere at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bots.errors import BotsError, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import claims
 from bots.storage.database import open_engine
-from bots.storage.placing import batch_queue, engine_queue
+from bots.storage.queues import batch_queue, engine_queue
 from inference.engines import child
 from inference.engines.asking import TOKEN_S
 from inference.engines.attached import Attached
@@ -37,12 +37,12 @@ from inference.settings import ModelSettings
 
 log = structlog.get_logger()
 
-#: What `make` exports for `make run`: addresses with passwords, and where a key lies.
+#: What `make` exports for `make run`: addresses with passwords, and the path of a key.
 _EXPORTED = frozenset({"DATABASE_URL", "REDIS_URL", "MODEL_KEY_FILE"})
 _PROFILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-#: For turns in hand when the engine is gone: their calls fail at once, a send on its way may still arrive.
+#: For the turns in work when the engine is gone: their calls fail at once, a send on its way may still arrive.
 _LOST_GRACE_S = 15.0
-#: Beyond the worker's own grace it is killed: its leases are given back here.
+#: After the worker's own grace and this it is killed: its leases are released here.
 _BEYOND_GRACE_S = 5.0
 
 
@@ -56,7 +56,7 @@ class Consumer:
         self._settings = Settings.from_env(env)
         ModelSettings.from_env(env)
         self._queues = (engine_queue(profile, engine), batch_queue(profile))
-        #: Celery's name of it, which is also its row's: unlike that of any other engine of the profile, here or elsewhere.
+        #: Celery's name for it, and its row's: different from that of any other engine of the profile, on any host.
         self.name = f"{profile}.{engine}@{socket.gethostname()}"
         self._model, self._endpoint, self._slots = model, engine, slots
         self._env = dict(env)
@@ -69,7 +69,10 @@ class Consumer:
     def step(self, step: Step) -> None:
         """Log how far the engine's start has come."""
         log.info(
-            "engine_loading", engine=self._endpoint, step=step.words, percent=None if step.fraction is None else round(100 * step.fraction)
+            "engine_loading",
+            engine=self._endpoint,
+            step=step.message,
+            percent=None if step.fraction is None else round(100 * step.fraction),
         )
 
     def ready(self, url: str) -> None:
@@ -79,9 +82,9 @@ class Consumer:
         log.info("engine_ready", engine=self._endpoint, slots=self._slots, queues=list(self._queues))
 
     def tick(self) -> None:
-        """Begin again where the Celery worker ended by itself: it does when a turn is stuck, or its way to Redis is lost.
+        """Start the Celery worker again where it ended by itself: it does when a turn is stuck, or its connection to Redis is lost.
 
-        One that cannot even start is not begun hot: a pause lies between two starts, and one that lived longer begins again at once.
+        Between two starts there is a pause, so that a worker that cannot start at all does not loop; one that lived longer starts again at once.
         """
         if self._child is not None and not self._child.alive():
             log.warning("consumer_ended", engine=self._endpoint, code=self._child.code())
@@ -91,12 +94,12 @@ class Consumer:
             self._begin()
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
-        """Consume no more and give back what was in hand."""
-        log.error("engine_lost", engine=self._endpoint, reason=reason.words, again_in_s=round(again_in_s, 1))
+        """Stop consuming, and release the leases."""
+        log.error("engine_lost", engine=self._endpoint, reason=reason.message, again_in_s=round(again_in_s, 1))
         self._end(_LOST_GRACE_S)
 
     def leave(self) -> None:
-        """Finish the turns in hand, and end."""
+        """Finish the turns in work, and end."""
         self._end(self._settings.stop_grace_s + _BEYOND_GRACE_S)
 
     def _begin(self) -> None:
@@ -108,7 +111,7 @@ class Consumer:
             "CHINWAG_MODEL_NAME": self._model,
             "CHINWAG_MODEL_ENDPOINT": self._endpoint,
             "CHINWAG_MODEL_FIRST": "true",
-            # What a batch may hold is this less the reserve.
+            # A batch may use these slots less the reserve.
             "CHINWAG_WORKER_SLOTS": str(self._slots),
         }
         self._child = child.start(command, log=None, env=self._env | own)
@@ -122,19 +125,19 @@ class Consumer:
         try:
             freed = claims.forget_worker(self._crossing, self.name)
         except StorageUnavailable:
-            # Its heartbeat grows old, and its leases run out, by themselves.
+            # Its heartbeat gets old and its leases run out by themselves.
             log.warning("storage_unavailable", engine=self._endpoint)
         else:
             log.info("consumer_gone", engine=self._endpoint, given_back=freed)
 
 
 def engine_env(env: Mapping[str, str]) -> dict[str, str]:
-    """What an engine's process gets of our environment: no setting and no secret of ours."""
+    """The environment for an engine's process: ours without our settings and secrets."""
     return {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | {name: value for name, value in env.items() if not is_ours(name)}
 
 
 def is_ours(variable: str) -> bool:
-    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only where it is told it."""
+    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only where it is passed on purpose."""
     return variable.startswith("CHINWAG_") or variable in _EXPORTED
 
 
@@ -151,18 +154,21 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     )
     parser.add_argument("--profile", default="default", help="whose conversations and batches it answers")
     parser.add_argument(
-        "--engine", required=True, help="this engine's name, unlike those of the profile's other engines: letters, digits, - and _"
+        "--engine", required=True, help="this engine's name, different from those of the profile's other engines: letters, digits, - and _"
     )
     parser.add_argument("--attach", default="", help="address of a running engine, in place of a command behind --")
     parser.add_argument("--name", default=env.get("CHINWAG_MODEL_NAME", "default"), help="with --attach: the model's name there")
     parser.add_argument(
-        "--slots", type=int, default=0, help="requests that the engine works on at once; a command's own --max-num-seqs else"
+        "--slots", type=int, default=0, help="requests that the engine works on at once; by default the command's own --max-num-seqs"
     )
     parser.add_argument("--copies", type=int, default=1, help="data-parallel copies behind the address, each with so many slots")
     parser.add_argument("--log", type=Path, default=Path("engine.log"), help="file for the engine's output")
     parser.add_argument("--probe", type=float, default=15.0, help="seconds without work after which a token is asked for")
     parser.add_argument(
-        "--token", type=float, default=TOKEN_S, help="seconds within which that token must come; two in a row that do not are the end"
+        "--token",
+        type=float,
+        default=TOKEN_S,
+        help="seconds within which that token must come; when two in a row do not, the engine is lost",
     )
     parser.add_argument("--grace", type=float, default=45.0, help="seconds for the engine to end, once its turns are done")
     given = parser.parse_args(arguments[:split])
@@ -170,16 +176,16 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     if bool(given.attach) == bool(command):
         parser.error("give either --attach URL, or behind -- the command that starts the engine (vllm serve MODEL ...)")
     if given.copies < 1:
-        parser.error("--copies wants a number from 1")
+        parser.error("--copies must be at least 1")
     if given.attach and (given.slots < 1 or not given.attach.startswith(("http://", "https://"))):
-        parser.error("--attach wants an http(s) address, and --slots: how many requests that engine works on at once")
+        parser.error("--attach needs an http(s) address, and --slots: how many requests that engine works on at once")
     if given.probe <= 0 or given.token <= 0:
-        parser.error("--probe and --token want seconds above 0")
+        parser.error("--probe and --token must be above 0 seconds")
     return given, command
 
 
 def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Serve until SIGTERM. Exit code 2 and one line where it cannot be done."""
+    """Serve until SIGTERM. Returns exit code 2, and writes one line, where it cannot."""
     env = dict(os.environ if env is None else env)
     given, command = _given(sys.argv[1:] if arguments is None else arguments, env)
     engine: Vllm | Attached

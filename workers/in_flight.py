@@ -1,4 +1,4 @@
-"""What this process works on right now: the leases to renew, and the turns the watchdog looks at."""
+"""What this process works on right now: the leases to renew, the work that the watchdog watches, and the tasks and batch slots in use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from uuid import UUID
 
 
 class InFlight:
-    """The turns and sends in hand, by thread."""
+    """The work in progress, by thread. Safe between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._turns: dict[int, tuple[UUID, float]] = {}
+        #: By thread: the conversation whose lease is renewed, if one is, and when the work began.
+        self._work: dict[int, tuple[UUID | None, float]] = {}
         self._tasks = 0
         self._batch_tasks = 0
-        #: Set on SIGTERM: a task looks at it between two turns.
+        #: Set on SIGTERM: a task checks it between two pieces of work.
         self.stopping = threading.Event()
         #: Monotonic time of the last task that arrived.
         self.last_task_at = time.monotonic()
@@ -35,8 +36,8 @@ class InFlight:
                 self._tasks -= 1
 
     @contextmanager
-    def batch_place(self, most: int) -> Generator[bool]:
-        """Hold one of the places that batches may have in this process; False when all are taken."""
+    def batch_slot(self, most: int) -> Generator[bool]:
+        """Hold one of the slots that batches may have in this process; False when all are taken."""
         with self._lock:
             is_free = self._batch_tasks < most
             self._batch_tasks += is_free
@@ -47,28 +48,31 @@ class InFlight:
                 self._batch_tasks -= is_free
 
     @contextmanager
-    def turn(self, conversation: UUID) -> Generator[None]:
-        """Hold a conversation while its turn is worked on."""
+    def work(self, *, lease: UUID | None) -> Generator[None]:
+        """Show a piece of work to the watchdog, and renew the lease of a conversation while it lasts.
+
+        lease is that conversation's id; None where the lease is long enough for the work and nobody renews it.
+        """
         me = threading.get_ident()
         with self._lock:
-            self._turns[me] = (conversation, time.monotonic())
+            self._work[me] = (lease, time.monotonic())
         try:
             yield
         finally:
             with self._lock:
-                del self._turns[me]
+                del self._work[me]
 
-    def conversations(self) -> list[UUID]:
-        """The conversations in hand."""
+    def leases(self) -> list[UUID]:
+        """The conversations whose leases are to be renewed."""
         with self._lock:
-            return [conversation for conversation, _ in self._turns.values()]
+            return [lease for lease, _ in self._work.values() if lease is not None]
 
     def busy(self) -> int:
         """How many tasks are running."""
         return self._tasks
 
     def oldest_s(self) -> float:
-        """The age of the oldest turn, in seconds."""
+        """The age of the oldest piece of work, in seconds."""
         with self._lock:
-            started = min((started for _, started in self._turns.values()), default=None)
+            started = min((started for _, started in self._work.values()), default=None)
         return 0.0 if started is None else time.monotonic() - started

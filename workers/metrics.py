@@ -1,4 +1,4 @@
-"""What workers and the dispatcher count: turns, calls of the model, sends. About two microseconds each; labels have few values."""
+"""The metrics of workers and the dispatcher: turns, calls of the model, sends. About two microseconds each; labels have few values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bots.storage.turns import ModelCall, TurnResult
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0)
 _FIRST_TOKEN_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0, 20.0)
-#: Reasons of turns as they are; what stands behind a colon is for the log.
+#: Reasons of turns that are labels as they are; the part after a colon is for the log only.
 _REASONS = frozenset(
     {
         "",
@@ -30,7 +30,7 @@ _REASONS = frozenset(
 )
 _MOST_CODES = 100
 _codes: set[int] = set()
-#: Endpoints are the operator's own, and few; whoever changes their names every day must not fill a monitor.
+#: Endpoints are the operator's own, and few; renaming them every day must not fill a monitor.
 _MOST_ENDPOINTS = 100
 _endpoints: set[tuple[str, str]] = set()
 _OUTCOMES = frozenset({"ok", "cut", "garbage", "too_long", "refused"})
@@ -61,7 +61,7 @@ PUBLISHED = Counter("chinwag_tasks_published", "Tasks that the dispatcher made."
 
 
 def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
-    """Count a committed turn: its newest message was so old when it was claimed, and this long it took."""
+    """Count a committed turn: how old its newest message was when it was claimed, and how long it took."""
     TURNS.labels(result.state, reason_of(result.reason)).inc()
     TURN_SECONDS.observe(took_s)
     if result.state == "answered":
@@ -70,7 +70,7 @@ def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
 
 
 def count_fenced(result: TurnResult) -> None:
-    """Count a turn whose lease had passed on: another worker answers it, or a person. What it asked is paid for."""
+    """Count a turn whose lease had passed on: another worker answers it, or a person. Its calls of the model are paid for."""
     TURNS.labels("fenced", "fenced").inc()
     _count_calls(result)
 
@@ -81,7 +81,7 @@ def _count_calls(result: TurnResult) -> None:
 
 
 def count_call(call: ModelCall, *, work: Literal["talk", "batch"] = "talk") -> None:
-    """Count a call of the model, of a turn or of a batch item."""
+    """Count a call of the model: of a turn, a batch item or a summary."""
     MODEL_CALLS.labels(call.outcome if call.outcome in _OUTCOMES else "unavailable").inc()
     if call.total_ms is not None:
         MODEL_SECONDS.observe(call.total_ms / 1000)
@@ -114,7 +114,7 @@ def reason_of(reason: str | None) -> str:
 
 
 def _endpoint(call: ModelCall) -> tuple[str, str]:
-    """Endpoint and model as labels; after so many different ones the rest is one."""
+    """Endpoint and model as labels; after so many different ones all others share one."""
     found = (call.endpoint, call.model)
     if len(_endpoints) < _MOST_ENDPOINTS:
         _endpoints.add(found)
@@ -122,7 +122,7 @@ def _endpoint(call: ModelCall) -> tuple[str, str]:
 
 
 def _code(code: int | None) -> str:
-    """A platform's code as a label; after so many different ones the rest is one: what a platform sends is not ours to trust."""
+    """A platform's code as a label; after so many different ones all others share one: what a platform sends is not to be trusted."""
     if code is None:
         return ""
     if len(_codes) < _MOST_CODES:

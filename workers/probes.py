@@ -1,6 +1,6 @@
 """Measures endpoints that were connected or changed, in the background of a worker process: what they really do becomes their traits.
 
-Guarantee: what could not be measured leaves in place what was known of it, and is measured again.
+Guarantee: where a measurement fails, what was known before stays, and it is measured again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from bots.storage.endpoints import EndpointRow
 from inference.errors import InferenceError
 from inference.probe import probe
 from workers.deps import Deps
-from workers.routes import as_endpoint
+from workers.model_routes import as_endpoint
 
 log = structlog.get_logger()
 
-#: How often a process looks for endpoints to measure.
+#: How often a process asks the database for endpoints to measure.
 EVERY_S = 5.0
-#: A probe that a process did not bring to its end is another's after so long: longer than any takes.
+#: After so long another process takes a probe that was not finished: longer than any probe takes.
 _WITHIN_S = 300.0
-#: What could not be measured is tried again after so long, and after twice as long each time, since hosted ones bill the questions.
+#: A failed measurement is tried again after so long, and after twice as long each time, since hosted endpoints bill the calls.
 _AGAIN_S = 60.0
 _LONGEST_AGAIN_S = 1800.0
 
@@ -36,9 +36,9 @@ class Probes:
     def __init__(self, deps: Deps, *, again_s: float = _AGAIN_S) -> None:
         self._deps = deps
         self._again_s = again_s
-        #: How often in a row an endpoint was not measured to the end.
-        self._in_vain: dict[UUID | None, int] = {}
-        #: The environment's endpoint stands in no table: each process measures it. None: that is done, or not wanted.
+        #: How often in a row the measurement of an endpoint was incomplete.
+        self._failures: dict[UUID | None, int] = {}
+        #: When to measure the environment's endpoint, which is in no table: each process does. None: it is done, or not wanted.
         self._own_at: float | None = 0.0 if deps.model_settings.measure else None
 
     def once(self) -> None:
@@ -52,14 +52,14 @@ class Probes:
             self._one(row)
 
     def _own(self) -> None:
-        endpoint = self._deps.router.home
+        endpoint = self._deps.router.default_endpoint
         try:
             found = probe(endpoint, self._deps.model_settings.timeouts)
         except InferenceError:
-            # It is away; the next look costs next to nothing.
+            # It is away; the next try costs next to nothing.
             return
         if not found.failures:
-            home = self._deps.router.home
+            home = self._deps.router.default_endpoint
             self._deps.router.learn(replace(home.traits, **found.measured))
         again_s = self._next(None, again=found.again or bool(found.failures))
         self._own_at = None if again_s is None else time.monotonic() + again_s
@@ -70,7 +70,9 @@ class Probes:
         try:
             found = probe(as_endpoint(row, endpoints.open_key(self._deps.keyring, row)), self._deps.model_settings.timeouts)
         except CannotOpen:
-            endpoints.store_probe(worker, row, traits=None, notes=["its key cannot be opened with the keys of this service: give it anew"])
+            endpoints.store_probe(
+                worker, row, traits=None, notes=["its key cannot be opened with the keys of this service: enter it again"]
+            )
             log.error("endpoint_key_cannot_be_opened", endpoint=row.name)  # noqa: TRY400 - nothing to trace
             return
         except InferenceError as error:
@@ -79,14 +81,14 @@ class Probes:
             return
         traits = None if found.failures else {**row.traits, **found.measured}
         notes = [*found.failures, *found.notes]
-        kept = endpoints.store_probe(worker, row, traits=traits, notes=notes, again_s=self._next(row.id, again=found.again))
-        log.info("endpoint_probed", endpoint=row.name, kept=kept, failures=len(found.failures), missing=len(found.missing))
+        is_stored = endpoints.store_probe(worker, row, traits=traits, notes=notes, again_s=self._next(row.id, again=found.again))
+        log.info("endpoint_probed", endpoint=row.name, kept=is_stored, failures=len(found.failures), missing=len(found.missing))
 
     def _next(self, endpoint: UUID | None, *, again: bool) -> float | None:
-        """Count how an endpoint's probe ended; after how long it is measured again, None: not by itself."""
+        """Count how an endpoint's probe ended and return after how long it is measured again; None: not by itself."""
         if not again:
-            self._in_vain.pop(endpoint, None)
+            self._failures.pop(endpoint, None)
             return None
-        before = self._in_vain.get(endpoint, 0)
-        self._in_vain[endpoint] = before + 1
+        before = self._failures.get(endpoint, 0)
+        self._failures[endpoint] = before + 1
         return min(self._again_s * 2 ** min(before, 10), _LONGEST_AGAIN_S)

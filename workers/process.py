@@ -14,12 +14,12 @@ import structlog
 
 from bots import metrics, telemetry
 from bots.storage import claims
-from workers import probes, routes
+from workers import model_routes, probes
 from workers.deps import Deps, build
 
 log = structlog.get_logger()
 
-#: A worker with free slots that got nothing for so long, while tasks wait for it, has lost its way to Redis.
+#: A worker with free slots that got nothing for so long, while tasks wait for it, has lost its connection to Redis.
 _STALL_S = 60.0
 #: Exit status of a process that ended itself because a turn was stuck (EX_SOFTWARE).
 _STUCK = 70
@@ -50,15 +50,15 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("heartbeat", beat.once, settings.heartbeat_s),
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
-        ("profiles", deps.routes.refresh, routes.EVERY_S),
+        ("profiles", deps.routes.refresh, model_routes.EVERY_S),
         ("probes", probes.Probes(deps).once, probes.EVERY_S),
-        ("stall", partial(_judge, deps, slots=slots, messages=messages), _STALL_S / 4),
+        ("stall", partial(_check_stalled, deps, slots=slots, messages=messages), _STALL_S / 4),
     ):
         threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()
 
 
 def stop(*, grace_s: float | None = None) -> None:
-    """Take no new turn, give running ones their time, then end: leases make that safe."""
+    """Take no new work, give running work time to end, then exit: leases make that safe."""
     if _current is None:
         return
     deps = _current
@@ -78,7 +78,7 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
 
 
 class _Heartbeat:
-    """Says that this process lives; the first time, that its former self does not."""
+    """Reports that this process lives; the first time, that the process of the same name before it does not."""
 
     def __init__(self, deps: Deps, *, name: str, queues: Sequence[str], slots: int) -> None:
         self._deps, self._name, self._queues, self._slots = deps, name, queues, slots
@@ -109,18 +109,18 @@ def _keep_doing(purpose: str, work: Callable[[], object], every_s: float) -> Non
 def _keep_trying(purpose: str, work: Callable[[], object]) -> None:
     try:
         work()
-    except Exception as error:  # noqa: BLE001 - an edge: a thread that keeps the process alive outlives whatever it meets
+    except Exception as error:  # noqa: BLE001 - a thread that keeps the process alive survives every error
         log.error("upkeep_failed", purpose=purpose, error=type(error).__name__)  # noqa: TRY400 - tracebacks of SQL show values
 
 
 def _renew(deps: Deps) -> None:
-    held = deps.in_flight.conversations()
-    if held:
-        claims.renew(deps.crossing, held, boot=deps.boot, lease_s=deps.settings.lease_s)
+    leases = deps.in_flight.leases()
+    if leases:
+        claims.renew(deps.crossing, leases, boot=deps.boot, lease_s=deps.settings.lease_s)
 
 
-def _judge(deps: Deps, *, slots: int, messages: Callable[[], int]) -> None:
-    """End a process that gets no work though there is some; by its own judgement, never by a row that a healthy neighbour writes."""
+def _check_stalled(deps: Deps, *, slots: int, messages: Callable[[], int]) -> None:
+    """End a process that gets no work though there is some; judged by what it sees itself, never by a row that a healthy process writes."""
     silent_s = time.monotonic() - deps.in_flight.last_task_at
     if silent_s > _STALL_S and deps.in_flight.busy() < slots and messages() > 0:
         log.error("worker_stalled", silent_s=round(silent_s))

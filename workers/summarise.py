@@ -1,28 +1,28 @@
-"""Turns that a prompt has no more room for, told in a few sentences: made by the model, in the background, behind people and beside batches.
+"""Summaries of the turns that a prompt has no more room for: made by the model in the background, behind people and beside batches.
 
-Guarantee: messages are summarised whole, each once, and one that could not be stays to be summarised; what a contact wants forgotten meanwhile
-is not written down.
+Guarantee: turns are summarised whole, each once, and a turn that could not be summarised stays due; what a contact wants forgotten meanwhile is
+not written down.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from bots.errors import NotFound, StorageUnavailable
+from bots.errors import NotFound
 from bots.storage import summaries
 from bots.storage.claims import PastTurn
-from bots.storage.placing import profile_of
+from bots.storage.queues import profile_of
 from bots.storage.summaries import SummaryClaim
 from bots.storage.turns import ModelCall
 from inference.prompt_style import neutralise
 from inference.types import Message
-from workers import budget, metrics
-from workers.ask import Question, ask
-from workers.deps import Deps, Seat
-from workers.routes import BATCH, profile_key
+from workers import budget, leased_work, metrics
+from workers.deps import Deps
+from workers.leased_work import LeasedWork
+from workers.model_call import background_request, call_model
+from workers.model_routes import profile_key
 
 log = structlog.get_logger()
 
@@ -35,77 +35,87 @@ _TASK = (
 #: 120 words are 160 tokens of English and up to 500 of a script that the tokenizer has no words for.
 _MOST_TOKENS = 600
 _TEMPERATURE = 0.2
-#: Longer notes were not asked for; they end at the last whole sentence.
+#: Longer notes than that were not asked for: they are cut at the last whole sentence.
 _MOST_CHARS = 1500
 _ENDS = (". ", "! ", "? ", "\u3002", "\uff01", "\uff1f", "\u0964", "\u06d4", "\u061f")
-#: Where the turns are more than the model takes, so much of each side is told: one huge message must not stand in the way for ever.
+#: Where the turns are more than the model takes, so much of each message is told: one huge message must not block the summary for ever.
 _SHORT_CHARS = 500
 _AGAIN_S = 60.0
-#: Until there is money again: a larger budget, or the next month.
+#: How long a summary waits for money: a larger budget, or the next month.
 _SPENT_S = 600.0
-#: Of a claim, which nobody renews, and of the time after which the watchdog ends the process, asking takes so much at most.
-_OF_LEASE = 0.85
 
 
 def summarise_one(deps: Deps, queue: str) -> bool:
     """Summarise one portion of a conversation of a batch queue's profile; False when none was due."""
     claimed = summaries.claim(deps.crossing, queue, lease_s=deps.settings.batch_lease_s)
-    if claimed is None:
-        return False
-    started = time.monotonic()
-    # For the watchdog. A contact's id is no conversation's, so no lease is renewed: the claim is longer than the call may take.
-    with deps.in_flight.turn(claimed.contact):
-        state = _work(deps, claimed, queue)
-    metrics.SUMMARIES.labels(state).inc()
-    log.info("summary_finished", conversation=str(claimed.conversation), state=state, took_ms=round((time.monotonic() - started) * 1000))
-    return True
+    return claimed is not None and leased_work.run(deps.in_flight, _SummaryWork(deps, claimed, queue))
 
 
-def _work(deps: Deps, claimed: SummaryClaim, queue: str) -> str:
-    try:
-        seat = deps.seat(claimed.account)
-        if budget.used_up(deps, seat.bot, contact=claimed.contact):
-            summaries.put_off(deps.worker, claimed, after_s=_SPENT_S, until=claimed.until, calls=())
-            return "waits"
-        return _told(deps, claimed, seat, profile_key(claimed.tenant, profile_of(queue)))
-    except NotFound:
-        return "gone"
-    except StorageUnavailable:
-        raise
-    except Exception as error:  # noqa: BLE001 - the task's edge: the talk goes on without a summary
-        log.error("summary_broke", conversation=str(claimed.conversation), error=type(error).__name__)  # noqa: TRY400 - a traceback would show words
-        summaries.put_off(deps.worker, claimed, after_s=None, until=claimed.until, calls=())
-        return "failed"
+class _SummaryWork(LeasedWork):
+    """A claimed conversation, of which the next portion is summarised."""
 
+    def __init__(self, deps: Deps, claimed: SummaryClaim, queue: str) -> None:
+        self._deps, self._claimed, self._queue = deps, claimed, queue
 
-def _told(deps: Deps, claimed: SummaryClaim, seat: Seat, profile: str) -> str:
-    """Tell the next portion in notes, and say how it ended: done, fenced, waits (the model is away) or failed."""
-    may_leave = seat.bot.data_may_leave
-    count = deps.routes.counter(profile, may_leave=may_leave)
-    room = deps.routes.room(profile, may_leave=may_leave, answer=_MOST_TOKENS) - count(_TASK) - count(claimed.summary or "")
-    turns = _portion(claimed.turns, min(deps.settings.history_tokens, room), count)
-    until = claimed.until if len(turns) == len(claimed.turns) else turns[-1].number
-    if not turns:
-        # What was to be summarised was forgotten, or never was for a prompt.
-        return _finished(deps, claimed, claimed.summary, until=until, calls=())
-    question = _question(deps, claimed, seat, profile=profile, turns=turns)
-    reply = ask(deps, question, shorter=[_messages(claimed.summary, turns, most=_SHORT_CHARS)])
-    for call in reply.calls:
-        metrics.count_call(call)
-    if reply.outcome == "ok" and reply.text is not None:
-        is_whole = reply.answer is None or reply.answer.finish_reason != "length"
-        return _finished(deps, claimed, shortened(reply.text, is_whole=is_whole), until=until, calls=reply.calls)
-    state = "waits" if reply.outcome == "unavailable" else "failed"
-    summaries.put_off(deps.worker, claimed, after_s=_AGAIN_S if state == "waits" else None, until=until, calls=reply.calls)
-    return state
+    def do(self) -> str:
+        try:
+            bot = self._deps.open_account(self._claimed.account).bot
+        except NotFound:
+            return "gone"
+        if budget.used_up(self._deps, bot, contact=self._claimed.contact):
+            return self._put_off("waits", after_s=_SPENT_S)
+        return self._summarise(may_leave=bot.data_may_leave)
 
+    def failed(self, error: Exception) -> str:
+        # Without a traceback, which would show the text.
+        log.error("summary_broke", conversation=str(self._claimed.conversation), error=type(error).__name__)
+        return self._put_off("failed")
 
-def _finished(deps: Deps, claimed: SummaryClaim, notes: str | None, *, until: int, calls: Sequence[ModelCall]) -> str:
-    return "done" if summaries.finish(deps.worker, claimed, notes, until=until, calls=calls) else "fenced"
+    def ended(self, state: str, *, took_s: float) -> None:
+        metrics.SUMMARIES.labels(state).inc()
+        log.info("summary_finished", conversation=str(self._claimed.conversation), state=state, took_ms=round(took_s * 1000))
+
+    def _summarise(self, *, may_leave: bool) -> str:
+        """Summarise as many of the turns as the model has room for."""
+        deps, claimed = self._deps, self._claimed
+        profile = profile_key(claimed.tenant, profile_of(self._queue))
+        count = deps.routes.counter(profile, may_leave=may_leave)
+        room = deps.routes.room(profile, may_leave=may_leave, answer=_MOST_TOKENS) - count(_TASK) - count(claimed.summary or "")
+        turns = _portion(claimed.turns, min(deps.settings.history_tokens, room), count)
+        until = claimed.until if len(turns) == len(claimed.turns) else turns[-1].number
+        if not turns:
+            # The contact had these turns forgotten, or they were never meant for a prompt.
+            return self._finish(claimed.summary, until=until)
+        request = background_request(
+            deps,
+            claimed.tenant,
+            self._queue,
+            messages=_messages(claimed.summary, turns),
+            may_leave=may_leave,
+            max_tokens=_MOST_TOKENS,
+            temperature=_TEMPERATURE,
+        )
+        reply = call_model(deps, request, shorter=[_messages(claimed.summary, turns, most=_SHORT_CHARS)])
+        for call in reply.calls:
+            metrics.count_call(call)
+        if reply.outcome == "ok" and reply.text is not None:
+            is_whole = reply.answer is None or reply.answer.finish_reason != "length"
+            return self._finish(shortened(reply.text, is_whole=is_whole), until=until, calls=reply.calls)
+        if reply.outcome == "unavailable":
+            return self._put_off("waits", after_s=_AGAIN_S, until=until, calls=reply.calls)
+        return self._put_off("failed", until=until, calls=reply.calls)
+
+    def _finish(self, notes: str | None, *, until: int, calls: Sequence[ModelCall] = ()) -> str:
+        return "done" if summaries.finish(self._deps.worker, self._claimed, notes, until=until, calls=calls) else "fenced"
+
+    def _put_off(self, state: str, *, after_s: float | None = None, until: int | None = None, calls: Sequence[ModelCall] = ()) -> str:
+        until = self._claimed.until if until is None else until
+        summaries.put_off(self._deps.worker, self._claimed, after_s=after_s, until=until, calls=calls)
+        return state
 
 
 def _portion(turns: Sequence[PastTurn], room: int, count: Callable[[str], int]) -> Sequence[PastTurn]:
-    """The first of the turns that a prompt has room for, each whole, and one at least; the others are the next claim's."""
+    """The first turns, as many as the prompt has room for and at least one, each whole; the next claim summarises the others."""
     size = 0
     for n, turn in enumerate(turns):
         size += count(turn.asked) + count(turn.answer)
@@ -114,23 +124,8 @@ def _portion(turns: Sequence[PastTurn], room: int, count: Callable[[str], int]) 
     return turns
 
 
-def _question(deps: Deps, claimed: SummaryClaim, seat: Seat, *, profile: str, turns: Sequence[PastTurn]) -> Question:
-    return Question(
-        profile=profile,
-        messages=_messages(claimed.summary, turns),
-        may_leave=seat.bot.data_may_leave,
-        hints=deps.routes.hints(claimed.tenant, priority=BATCH),
-        # Nothing of the conversation's prefix is used: any replica will do.
-        affinity=None,
-        max_tokens=_MOST_TOKENS,
-        temperature=_TEMPERATURE,
-        top_p=deps.model_settings.top_p,
-        within_s=min(deps.settings.batch_lease_s, deps.settings.task_deadline_s) * _OF_LEASE,
-    )
-
-
 def _messages(notes: str | None, turns: Sequence[PastTurn], *, most: int | None = None) -> Sequence[Message]:
-    """What the model is shown; of each side of a turn at most so many characters."""
+    """What the model is shown; of each message at most so many characters."""
     lines = [f"Notes so far: {notes}"] if notes else []
     for turn in turns:
         lines += [f"Person: {turn.asked[:most]}", f"Assistant: {turn.answer[:most]}"]

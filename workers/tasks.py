@@ -11,13 +11,13 @@ import celery
 import structlog
 
 from bots.errors import StorageUnavailable
-from bots.storage.placing import home_of, is_batch, is_engines, profile_of, reply_queue
+from bots.storage.queues import is_batch, is_engines, profile_of, profile_queue, reply_queue
 from workers.batch import batch_one
 from workers.deliver import deliver_one
 from workers.deps import Deps
 from workers.process import current
-from workers.reply import reply_one
 from workers.summarise import summarise_one
+from workers.turn.reply import reply_one
 
 log = structlog.get_logger()
 
@@ -43,21 +43,21 @@ def work_through(deps: Deps, queue: str) -> int:
     """Do what `work` does and return how many turns, sends or items were done. Raises StorageUnavailable."""
     if not is_batch(queue):
         return _repeat(deps, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
-    people = _people(deps, queue)
-    with deps.in_flight.batch_place(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
-        # A surplus task ends at once: the reserve stays free for people whatever the dispatcher thought.
-        # People first: an item of a batch begins only where nobody waits.
+    reply_queues = _reply_queues(deps, queue)
+    with deps.in_flight.batch_slot(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
+        # A surplus task ends at once: the reserve stays free for people, however many tasks the dispatcher made.
+        # People first: an item of a batch begins only while nobody waits.
         return (
-            _repeat(deps, lambda: any(reply_one(deps, one) for one in people) or summarise_one(deps, queue) or batch_one(deps, queue))
+            _repeat(deps, lambda: any(reply_one(deps, one) for one in reply_queues) or summarise_one(deps, queue) or batch_one(deps, queue))
             if is_free
             else 0
         )
 
 
-def _people(deps: Deps, batch: str) -> Sequence[str]:
-    """Where the people wait who go before this batch: first those of this process's own engine, then whoever has no engine yet."""
-    home = reply_queue(profile_of(batch))
-    return (*(queue for queue in deps.queues if is_engines(queue) and home_of(queue) == home), home)
+def _reply_queues(deps: Deps, batch: str) -> Sequence[str]:
+    """The queues of the people who go before this batch: those of this process's own engine, then those who have no engine yet."""
+    shared = reply_queue(profile_of(batch))
+    return (*(queue for queue in deps.queues if is_engines(queue) and profile_queue(queue) == shared), shared)
 
 
 def _repeat(deps: Deps, one: Callable[[], bool]) -> int:

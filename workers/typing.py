@@ -1,4 +1,4 @@
-"""Shows contacts that an answer is being written. Best effort: never in the way of a turn, and the first thing to go under load."""
+"""Shows contacts that an answer is being written. Best effort: it never delays a turn, and is dropped first under load."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import structlog
 
 log = structlog.get_logger()
 
-#: An answer that is there at once needs no sign of being written.
+#: An answer that is ready at once needs no typing indicator.
 _FIRST_AFTER_S = 0.5
-#: Renewed when so much of a mark's life is over: WhatsApp's fades after 25 s, those of pages after 20 s.
+#: An indicator is renewed after this share of its life: WhatsApp's fades after 25 s, those of pages after 20 s.
 _AGAIN_SHARE = 0.8
-#: A mark that is this late helps nobody.
+#: An indicator that is this late helps nobody.
 _TOO_LATE_S = 2.0
 _THREADS = 4
 
 
 class TypingKeeper:
-    """Calls each waiting turn's show function soon after its start and again while it lasts."""
+    """Calls the show function of each turn in work soon after its start, and again while it lasts."""
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
@@ -36,14 +36,14 @@ class TypingKeeper:
 
     @contextmanager
     def shown(self, show: Callable[[], None], *, lasts_s: float = 25.0) -> Generator[None]:
-        """Keep the mark, which the platform shows for lasts_s, alive inside the block."""
+        """Keep the indicator, which the platform shows for lasts_s, alive inside the block."""
         with self._wake:
             number = next(self._numbers)
             self._living.add(number)
             heapq.heappush(self._heap, (time.monotonic() + _FIRST_AFTER_S, number, lasts_s * _AGAIN_SHARE, show))
             self._start()
             if self._heap[0][1] == number:
-                # Else the thread that waits for the first need not be woken.
+                # Otherwise the thread wakes in time by itself.
                 self._wake.notify()
         try:
             yield
@@ -69,7 +69,7 @@ class TypingKeeper:
                 continue
             try:
                 show()
-            except Exception as error:  # noqa: BLE001 - an edge: whatever a mark runs into, the turn goes on
+            except Exception as error:  # noqa: BLE001 - a channel's error must not end the thread that shows all contacts' indicators
                 log.debug("typing_not_shown", error=type(error).__name__)
 
     def _next(self) -> tuple[float, Callable[[], None]]:

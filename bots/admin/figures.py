@@ -1,42 +1,72 @@
-"""Home's numbers, read at most every few seconds in one process. Synchronous."""
+"""The numbers of the home page."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Engine
-
-from bots.storage import figures
+from bots.admin.acting import Operator
+from bots.admin.deps import Deps
+from bots.storage import attention, figures, usage
+from bots.storage.attention import Overview, TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Figures, Span
 
-#: However many look at the home page: Postgres counts once in this time.
+#: However many people have the home page open: Postgres counts once in this time.
 _FRESH_S = 5.0
-_MOST_KEPT = 100
+_MOST_STORED = 100
 
 
-class Numbers:
-    """Reads figures and keeps them for a moment."""
+class FigureCache:
+    """Figures of the last five seconds, for one process."""
 
-    def __init__(self, *, crossing: Engine, clock: Callable[[], float] = time.monotonic) -> None:
-        self._crossing, self._clock = crossing, clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[tuple[UUID, Span], tuple[float, Figures]] = {}
+        self._stored: dict[tuple[UUID, Span], tuple[float, Figures]] = {}
 
-    def read(self, tenant: UUID, span: Span) -> Figures:
-        """Return the figures of a span, at most five seconds old. Raises StorageUnavailable."""
-        key = (tenant, span)
-        # Who comes while another counts waits for those numbers.
+    def get(self, tenant: UUID, span: Span, count: Callable[[], Figures]) -> Figures:
+        """Return stored figures, or count anew. Whoever comes while another counts waits for those numbers."""
         with self._lock:
-            known = self._kept.get(key)
+            known = self._stored.get((tenant, span))
             if known is not None and self._clock() - known[0] < _FRESH_S:
                 return known[1]
-            with hot(self._crossing) as connection:
-                found = figures.read(connection, tenant=tenant, span=span)
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            self._kept[key] = (self._clock(), found)
+            found = count()
+            if len(self._stored) >= _MOST_STORED:
+                self._stored.clear()
+            self._stored[tenant, span] = (self._clock(), found)
             return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What the home page shows beside the figures."""
+
+    overview: Overview
+    troubles: dict[TroubleKind, int]
+    #: This month, of all bots, in USD.
+    spent: float
+
+
+def read(deps: Deps, operator: Operator, span: Span, *, cache: FigureCache) -> Figures:
+    """Return the figures of a span, at most five seconds old. Raises StorageUnavailable."""
+
+    def count() -> Figures:
+        with hot(deps.crossing) as connection:
+            return figures.read(connection, tenant=operator.tenant_id, span=span)
+
+    return cache.get(operator.tenant_id, span, count)
+
+
+def glance(deps: Deps, operator: Operator) -> Glance:
+    """Read the state of the service, what needs attention, and this month's cost. Raises StorageUnavailable."""
+    tenant = operator.tenant_id
+    with hot(deps.crossing) as connection:
+        return Glance(
+            troubles=attention.count(connection, tenant=tenant),
+            overview=attention.overview(connection, tenant=tenant),
+            spent=usage.spent_by_all(connection, tenant=tenant),
+        )

@@ -15,8 +15,8 @@ class Credentials:
 
     access_token: str = field(default="", repr=False)
     app_secret: str = field(default="", repr=False)
-    #: Instagram's two doors lead to different hosts: page or login.
-    door: str = "page"
+    #: Instagram has two hosts, one for each: page or login.
+    login_type: str = "page"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bots.channels.graph_errors import NO_MORE, Table, from_answer, from_exception, read_json, trace_id
+from bots.channels.graph_codes import NO_ADDITIONS, Table
+from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
 from bots.channels.signature import app_secret_proof
 from bots.domain import Sent
 from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown
@@ -56,7 +57,7 @@ class GraphClient:
         self._all: list[tuple[threading.Thread, DeadlineTransport]] = []
         self._lock = threading.Lock()
 
-    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = NO_MORE) -> Sent:
+    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = NO_ADDITIONS) -> Sent:
         """Send a message from a phone number, page or account. Raises SendError."""
         answer = self.tell(sender, message, token=token, app_secret=app_secret, errors=errors)
         external_id = _message_id(answer.body)
@@ -69,7 +70,7 @@ class GraphClient:
         return Sent(external_id=external_id, http_status=answer.http_status, trace_id=answer.trace_id)
 
     def tell(
-        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = NO_MORE, deadline_s: float | None = None
+        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = NO_ADDITIONS, deadline_s: float | None = None
     ) -> Answer:
         """Post to the messages of a phone number, page or account and return the platform's success. Raises SendError."""
         path = f"{quote(sender, safe='')}/messages"
@@ -83,7 +84,7 @@ class GraphClient:
         token: str,
         app_secret: str = "",
         body: Json | None = None,
-        errors: Table = NO_MORE,
+        errors: Table = NO_ADDITIONS,
         deadline_s: float | None = None,
     ) -> Answer:
         """Make one call below the version's address, with the app's proof where its secret is given. Raises SendError.

@@ -1,4 +1,4 @@
-"""What an answer of the Graph API, or the lack of one, proves about a send: one table of codes, one of exceptions.
+"""What an answer of the Graph API, or the lack of one, proves about a send: the codes of graph_codes, and a table of exceptions.
 
 Decided by error.code first, then by HTTP 429 and 5xx: the HTTP status of a Meta error is not stable.
 """
@@ -14,64 +14,16 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from bots.errors import (
-    AccessLost,
-    AccountThrottled,
-    AppThrottled,
-    NotSent,
-    PairThrottled,
-    Rejected,
-    SendError,
-    SendUnknown,
-    TransientRejection,
-    WindowClosed,
-)
+from bots.channels.graph_codes import CODES, NO_ADDITIONS, GraphCode, Table
+from bots.errors import AccessLost, AccountThrottled, NotSent, Rejected, SendError, SendUnknown, TransientRejection
 
 Json = dict[str, Any]
 
-_HOUR = 3600.0
-_RETRY_AFTER_LIMIT_S = 72 * _HOUR
+_RETRY_AFTER_LIMIT_S = 72 * 3600.0
 _INT32 = 2**31
 
-_CODES: dict[int, type[SendError]] = {
-    # Token and permission.
-    **dict.fromkeys((0, 3, 10, 102, 190, 2500, 131005, *range(200, 300)), AccessLost),
-    # The account is blocked, locked, unpaid, unnamed, unregistered or gone: an operator has to act.
-    **dict.fromkeys((33, 368, 131031, 131037, 131042, 131045, 133010), AccessLost),
-    **dict.fromkeys((4, 613), AppThrottled),
-    **dict.fromkeys((17, 32, 80007, 130429, 131048, 131064, 133016), AccountThrottled),
-    131056: PairThrottled,
-    131047: WindowClosed,
-    **dict.fromkeys((1, 2, 131000, 131016, 131057), TransientRejection),
-    # This contact: undeliverable, held back, opted out, in an experiment, in a country not allowed, another identity.
-    **dict.fromkeys((130472, 130497, 131026, 131030, 131049, 131050, 137000), Rejected),
-    # This message: parameters, type, media, template.
-    **dict.fromkeys((100, 131008, 131009, 131021, 131051, 131052, 131053, 131062, 135000), Rejected),
-    **dict.fromkeys((132000, 132001, 132005, 132007, 132008, 132012, 132015, 132016, 132018, 132068), Rejected),
-}
-#: What a code means on one channel, alone or with its subcode.
-Table = Mapping[int | tuple[int, int], type[SendError]]
-NO_MORE: Table = {}
-_PAGES: Table = {
-    1200: TransientRejection,
-    (10, 2018278): WindowClosed,
-    # One person: not there, blocked, left, or no tester while the app is in development.
-    **dict.fromkeys((551, (100, 2018001), (100, 33), (200, 2018028)), Rejected),
-    # One thread: answered already, or cannot be replied to.
-    **dict.fromkeys((10900, 10903), Rejected),
-    # The page: commerce or messages are switched off.
-    **dict.fromkeys((2022, 10904), AccessLost),
-    (613, 1893015): AccountThrottled,
-}
-#: Messenger's additions (platforms, 5.3).
-MESSENGER: Table = _PAGES
-#: Instagram's additions (platforms, 6.3): it has two more words for a closed window.
-INSTAGRAM: Table = {**_PAGES, (10, 2534022): WindowClosed, (100, 2534022): WindowClosed, (551, 1545041): WindowClosed}
 #: Codes that say nothing about whether the message was processed when they come with a 5xx.
 _SAYS_NOTHING = frozenset({1, 131000})
-#: How long to wait where the documentation says it and the answer does not.
-_WAIT_S = {131048: _HOUR, 131064: 24 * _HOUR, 133016: 72 * _HOUR, 131057: 60.0}
-
 #: No byte of the request had left.
 _NOT_SENT = (
     httpx.ConnectError,
@@ -91,12 +43,13 @@ def from_exception(error: httpx.TransportError) -> SendError:
     return SendUnknown(f"The request left and no answer came: {name}.")
 
 
-def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more: Table = NO_MORE) -> SendError:
+def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more: Table = NO_ADDITIONS) -> SendError:
     """Return what an answer without success proves; `more` is one channel's. Header names are in lower case or ignore it."""
     told = body.get("error") if body else None
     error = cast("Json", told) if isinstance(told, dict) else None
     code = code_of(error, "code") if error is not None else None
-    kind = _by_code(status, code, error or {}, more) if code is not None else _by_status(status)
+    known = _known(code, error or {}, more) if code is not None else None
+    kind = _by_code(status, code, error or {}, known) if code is not None else _by_status(status)
     wait = retry_after(headers)
     what = f"error {code}" if code is not None else "no error code"
     return kind(
@@ -104,14 +57,18 @@ def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more
         http_status=status,
         code=code,
         trace_id=trace_id(headers, error),
-        retry_after_s=wait if wait is not None else _WAIT_S.get(code or 0),
+        retry_after_s=wait if wait is not None or known is None else known.wait_s,
     )
 
 
-def _by_code(status: int, code: int, error: Json, more: Table) -> type[SendError]:
+def _known(code: int, error: Json, more: Table) -> GraphCode | None:
+    return more.get((code, code_of(error, "error_subcode") or 0)) or more.get(code) or CODES.get(code)
+
+
+def _by_code(status: int, code: int, error: Json, known: GraphCode | None) -> type[SendError]:
     if status < 400:
         return SendUnknown
-    kind = more.get((code, code_of(error, "error_subcode") or 0)) or more.get(code) or _CODES.get(code)
+    kind = None if known is None else known.error
     if status >= 500 and (kind is None or code in _SAYS_NOTHING):
         return SendUnknown
     if kind is not None:
@@ -127,7 +84,7 @@ def _by_status(status: int) -> type[SendError]:
     if status == 429:
         return AccountThrottled
     if status in {401, 403, 404, 405, 407}:
-        # Not the Graph API's own words: a wrong address, or something in between that refuses.
+        # Not an answer of the Graph API: a wrong address, or something in between that refuses.
         return AccessLost
     if status in {421, 425}:
         return TransientRejection

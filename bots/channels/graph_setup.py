@@ -1,7 +1,7 @@
 """Set-up calls to Meta's Graph API: what a token, an app, a number or a page is, and where webhooks go.
 
-Nothing is raised: every answer is a Reply, and the caller says what it means. Secrets stand in headers; where the API wants a token
-in the address (`debug_token`), that address is never kept or logged.
+Nothing is raised: every answer is a Reply, and the caller decides what it means. Secrets are sent in headers; where the API requires a token
+in the address (`debug_token`), that address is never stored or logged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reply:
     body: Json | None = None
     code: int = 0
     subcode: int = 0
-    #: The platform's own words for an error: shown to operators, never decided by where a code says the same.
+    #: The platform's own description of an error: shown to operators, and never used for decisions where a code says the same.
     message: str = ""
     #: The Graph version that really answered.
     version: str = ""
@@ -58,8 +58,8 @@ class Reply:
         if not self.came:
             return "no answer came"
         if (self.code, self.subcode) == (100, 33):
-            # Said in the same long words for whatever cannot be seen.
-            return "the platform shows it nothing there"
+            # The same long message for whatever cannot be seen.
+            return "the platform shows nothing there to this token"
         code = f"code {self.code}" if self.code else f"HTTP {self.status}"
         return f"{code}: {self.message[:200]}" if self.message else code
 
@@ -113,7 +113,7 @@ class GraphSetup:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if token:
             if not is_plain(token):
-                return Reply(status=400, body={}, code=190, message="the token holds signs that no token has")
+                return Reply(status=400, body={}, code=190, message="the token contains characters that no token has")
             headers["Authorization"] = f"Bearer {token}"
         try:
             content = None if body is None else msgspec.json.encode(dict(body))
@@ -124,7 +124,7 @@ class GraphSetup:
             asked = f"?{urlencode(values)}" if values else ""
             url = httpx.URL(f"{self._base}/{quote(self.version, safe='')}/{steps}{asked}")
         except (UnicodeEncodeError, httpx.InvalidURL):
-            return Reply(status=400, body={}, message="the request holds signs that no id and no address has")
+            return Reply(status=400, body={}, message="the request contains characters that no id and no address has")
         if content is not None:
             headers["Content-Type"] = "application/json"
         self._transport.deadline.start(until=time.monotonic() + self._deadline_s, connect_s=self._deadline_s / 3)
@@ -149,12 +149,12 @@ def is_meta(url: str) -> bool:
 
 
 def practice_world(base_url: str) -> Json | None:
-    """Ask a practice platform what may be connected there; None when it is none, or away."""
+    """Ask a practice platform what can be connected there; None when it is not one, or does not answer."""
     return _practise(base_url, "GET", "world", None, deadline_s=5.0)
 
 
 def practice_message(base_url: str, account_id: str) -> bool:
-    """Let a practice person write to an account; whether the platform took it on its way."""
+    """Let an invented person write to an account; whether the platform accepted it."""
     body: Json = {"account_id": account_id, "text": "Hello! Is anybody there?", "wait_s": 2}
     return _practise(base_url, "POST", "person", body, deadline_s=8.0) is not None
 

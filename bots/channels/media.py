@@ -15,7 +15,7 @@ import httpx
 
 from bots.channels.base import Location
 from bots.channels.graph import is_plain
-from bots.channels.media_hosts import Doors
+from bots.channels.media_hosts import AllowedHosts
 from bots.channels.picture import Picture, shrink
 from bots.errors import MediaForbidden, MediaGone, MediaTooLarge, MediaUnavailable
 from wire.transport import DeadlineTransport
@@ -31,8 +31,8 @@ _PASSING = frozenset({408, 425, 429})
 class Media:
     """Downloads pictures; safe between threads. A connection serves one download."""
 
-    def __init__(self, doors: Doors, *, max_bytes: int, deadline_s: float, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._doors, self._max_bytes, self._deadline_s, self._ssl = doors, max_bytes, deadline_s, ssl_context
+    def __init__(self, allowed: AllowedHosts, *, max_bytes: int, deadline_s: float, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._allowed, self._max_bytes, self._deadline_s, self._ssl = allowed, max_bytes, deadline_s, ssl_context
 
     def fetch(self, location: Location, *, until: float | None = None) -> Picture:
         """Download a picture and make it small; until, on the monotonic clock, may shorten the deadline. Raises MediaError."""
@@ -48,7 +48,7 @@ class Media:
         url = _url(location.url)
         first = (url.scheme, url.host, url.port)
         for _ in range(_MOST_REDIRECTS + 1):
-            self._doors.check(url)
+            self._allowed.check(url)
             is_ours = (url.scheme, url.host, url.port) == first
             found = self._get(url, location.token if is_ours else "", end)
             if isinstance(found, bytes):
@@ -64,7 +64,7 @@ class Media:
             if not is_plain(token):
                 raise MediaUnavailable("The account has no usable access token.")
             headers["Authorization"] = f"Bearer {token}"
-        transport = DeadlineTransport(self._ssl, keep_s=0.0, addresses=self._doors.addresses)
+        transport = DeadlineTransport(self._ssl, keep_s=0.0, addresses=self._allowed.addresses)
         transport.deadline.start(until=end, connect_s=max(0.1, (end - time.monotonic()) * _CONNECT_SHARE))
         try:
             response = transport.handle_request(httpx.Request("GET", url, headers=headers))

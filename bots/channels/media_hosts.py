@@ -1,4 +1,4 @@
-"""Where a download may go: to hosts that are named, at addresses that are public. A name that leads into a private network is refused.
+"""Where a download may go: to hosts that are listed, at addresses that are public. A name that leads into a private network is refused.
 
 The addresses that were checked are the ones that are connected to; the name is not looked up again.
 """
@@ -60,7 +60,7 @@ class _Host:
     """One entry of the list of hosts."""
 
     name: str
-    #: Only a practice platform on this machine: http, this port, loopback addresses.
+    #: Only for a practice platform on this machine: http, this port, loopback addresses.
     loopback_port: int | None = None
 
     def fits(self, url: httpx.URL) -> bool:
@@ -73,7 +73,7 @@ class _Host:
         return url.host == self.name
 
 
-class Doors:
+class AllowedHosts:
     """The hosts that may be contacted."""
 
     def __init__(self, hosts: str, *, look_up: LookUp = look_up) -> None:
@@ -85,7 +85,7 @@ class Doors:
     def check(self, url: httpx.URL) -> None:
         """Raise MediaForbidden unless the address is of an allowed host, by https, without a name and password."""
         if url.userinfo or not any(host.fits(url) for host in self._hosts):
-            raise MediaForbidden(f"{url.scheme}://{url.host[:100]} is no host that pictures come from (CHINWAG_MEDIA_HOSTS).")
+            raise MediaForbidden(f"{url.scheme}://{url.host[:100]} is not a host that pictures may come from (CHINWAG_MEDIA_HOSTS).")
 
     def addresses(self, host: str, port: int) -> Sequence[Address]:
         """Return the host's addresses, all of them checked. Raises MediaForbidden, httpx.ConnectError."""
@@ -106,9 +106,9 @@ def _is_loopback(text: str) -> bool:
 def _host(entry: str) -> _Host:
     if not entry.startswith("http://"):
         if not entry or any(sign in entry for sign in "/:@ ?#") or "*" in entry.removeprefix("*."):
-            raise BadSetting(f"CHINWAG_MEDIA_HOSTS holds {entry!r}: give a name, *.name, or http://127.0.0.1:port.")
+            raise BadSetting(f"CHINWAG_MEDIA_HOSTS contains {entry!r}: use a name, *.name, or http://127.0.0.1:port.")
         return _Host(entry)
     url = httpx.URL(entry)
     if url.host not in {"127.0.0.1", "::1", "localhost"} or url.port is None or url.path not in {"", "/"}:
-        raise BadSetting(f"CHINWAG_MEDIA_HOSTS holds {entry!r}: plain http is for this machine alone, with its port.")
+        raise BadSetting(f"CHINWAG_MEDIA_HOSTS contains {entry!r}: plain http is only for this machine, and needs a port.")
     return _Host(url.host, url.port)

@@ -1,6 +1,6 @@
 """Meta's signature over a webhook's raw bytes, and the handshake that precedes it.
 
-An empty secret closes the door; nothing computed here is ever logged, returned or put into an error.
+Without a secret everything is refused. Nothing computed here is ever logged, returned or put into an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def verify_meta(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...
         raise Forged("The signature header has not the form sha256=<64 hex digits>.")
     usable = [secret for secret in secrets if secret]
     if not usable:
-        raise Forged("The account has no app secret: its door is closed.")
+        raise Forged("The account has no app secret, so its webhooks are refused.")
     matches = [hmac.compare_digest(sign_meta(body, secret).encode(), given.lower().encode()) for secret in usable]
     if not any(matches):
         raise Forged

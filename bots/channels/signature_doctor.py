@@ -1,6 +1,6 @@
-"""Why a webhook's signature does not match, in words for who sets an account up. It looks at refused webhooks alone and lets none in.
+"""Why a webhook's signature does not match, explained to whoever sets an account up. It only reads refused webhooks and accepts none.
 
-Bounded: large bodies are compared as they came, without a search for what a proxy may have changed.
+Bounded: large bodies are compared as they arrived, without a search for what a proxy may have changed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from bots.channels.signature import challenge, sign_meta
 _HEADER = "x-hub-signature-256"
 _OLD_HEADER = "x-hub-signature"
 _FORM = re.compile(r"sha256=[0-9a-fA-F]{64}")
-#: Meta's messages have one to a few kilobytes; a search in larger bodies would be work that anybody could order.
+#: Meta's messages have one to a few kilobytes; a search in larger bodies would be work that anybody could cause.
 _SEARCHED_BYTES = 64 * 1024
 _MOST_OTHERS, _MOST_OTHERS_OF_LARGE = 256, 16
-#: Of so many spaces each choice of those that were a plus sign is tried.
+#: With up to this many spaces, each combination of them is tried as plus signs.
 _MOST_SPACES = 8
-#: WhatsApp's message ids and digests of pictures are base64, which has plus signs and no space.
+#: WhatsApp's message ids and digests of pictures are base64, which has plus signs and no spaces.
 _BASE64 = re.compile(rb'"(?:wamid\.|sha256":")[A-Za-z0-9+/= ]+"')
 
 
@@ -32,11 +32,11 @@ class Diagnosis:
 
     #: header_missing, header_malformed, no_secret, other_app, reencoded, plus_as_space, wrong_secret or verify_token.
     code: str
-    #: One or two plain sentences with the mend.
-    words: str
+    #: One or two sentences with the fix.
+    message: str
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.words}"
+        return f"{self.code}: {self.message}"
 
 
 def diagnose(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...], others: Mapping[str, str]) -> Diagnosis:
@@ -46,8 +46,8 @@ def diagnose(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...], 
         return _without_header(headers)
     given = given.strip()
     if not _FORM.fullmatch(given):
-        what = "holds an old sha1 signature" if given.lower().startswith("sha1=") else "has not the form sha256=<64 hex digits>"
-        return _say("header_malformed", f"The header X-Hub-Signature-256 {what}. Something on the way cuts or rewrites it.")
+        what = "contains an old sha1 signature" if given.lower().startswith("sha1=") else "is not of the form sha256=<64 hex digits>"
+        return _say("header_malformed", f"The header X-Hub-Signature-256 {what}. Something on the way shortens or rewrites it.")
     given = given.lower()
     usable = tuple(secret for secret in secrets if secret)
     if not usable:
@@ -56,21 +56,21 @@ def diagnose(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...], 
     near = itertools.islice(others.items(), _MOST_OTHERS if is_small else _MOST_OTHERS_OF_LARGE)
     owner = next((name for name, secret in near if secret and _is_signed(body, secret, given)), None)
     if owner is not None:
-        words = (
+        message = (
             f"The webhook is signed with the secret of the account {owner}: it comes from that account's app."
-            " Enter that app's secret here, or let this app send its webhooks there."
+            " Enter that app's secret here, or configure that app to send its webhooks to that account's address."
         )
-        return _say("other_app", words)
+        return _say("other_app", message)
     if is_small:
         for secret in usable:
             found = _changed_on_the_way(body, secret, given)
             if found is not None:
                 return found
-    words = (
+    message = (
         "The signature was made with another secret. Compare the app secret with the one in the app's basic settings;"
         " with Instagram login it is the Instagram app's own."
     )
-    return _say("wrong_secret", words)
+    return _say("wrong_secret", message)
 
 
 def diagnose_handshake(query: Mapping[str, str], verify_token: str | None) -> Diagnosis:
@@ -79,37 +79,38 @@ def diagnose_handshake(query: Mapping[str, str], verify_token: str | None) -> Di
         return _say("verify_token", "This account has no verify token, so no handshake can succeed.")
     given = query.get("hub.verify_token")
     if given is None:
-        return _say("verify_token", "The handshake came without hub.verify_token: something on the way drops or renames it.")
+        return _say("verify_token", "The handshake arrived without hub.verify_token: something on the way removes or renames it.")
     if challenge({**query, "hub.verify_token": given.replace(" ", "+")}, verify_token) is not None:
-        return _say("plus_as_space", "A + in the verify token came as a space. Choose a verify token of letters and digits.")
-    return _say("verify_token", "The handshake came with another verify token. Paste this account's token on the platform's page.")
+        return _say("plus_as_space", "A + in the verify token arrived as a space. Use a verify token of letters and digits only.")
+    return _say("verify_token", "The handshake arrived with another verify token. Paste this account's token on the platform's page.")
 
 
 def _without_header(headers: Mapping[str, str]) -> Diagnosis:
     if _OLD_HEADER in headers:
         return _say(
-            "header_malformed", "Only the old sha1 signature came, without X-Hub-Signature-256. Let your proxy pass every header on."
+            "header_malformed",
+            "Only the old sha1 signature arrived, without X-Hub-Signature-256. Configure your proxy to forward every header.",
         )
-    words = "The webhook came without X-Hub-Signature-256. Let your proxy pass that header on; else it is not from the platform."
-    return _say("header_missing", words)
+    message = "The webhook arrived without X-Hub-Signature-256. Configure your proxy to forward that header. If it does, the webhook is not from the platform."
+    return _say("header_missing", message)
 
 
 def _changed_on_the_way(body: bytes, secret: str, given: str) -> Diagnosis | None:
-    for changed, what in _mended(body):
+    for changed, what in _repaired(body):
         if _is_signed(changed, secret, given):
-            words = f"The body was changed on its way: {what}. Let your proxy pass the body on byte by byte."
-            return _say("reencoded", words)
+            message = f"The body was changed on its way: {what}. Configure your proxy to forward the body unchanged."
+            return _say("reencoded", message)
     if any(_is_signed(changed, secret, given) for changed in _with_plus(body)):
-        words = "A + in the body came as a space: something on the way reads it as a form. Let it pass the body on byte by byte."
-        return _say("plus_as_space", words)
+        message = "A + in the body arrived as a space: something on the way reads it as a form. Configure it to forward the body unchanged."
+        return _say("plus_as_space", message)
     return None
 
 
-def _mended(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """The body as it may have left the platform, with what would have happened to it since."""
-    yield body + b"\n", "a line's end at its end was removed"
+def _repaired(body: bytes) -> Iterator[tuple[bytes, str]]:
+    """The body as the platform may have sent it, with what would have happened to it since."""
+    yield body + b"\n", "a newline at its end was removed"
     if body != body.rstrip():
-        yield body.rstrip(), "a line's end was added at its end"
+        yield body.rstrip(), "a newline was added at its end"
     if body.startswith(b"\xef\xbb\xbf"):
         yield body[3:], "a byte order mark was put before it"
     try:
@@ -125,7 +126,7 @@ def _mended(body: bytes) -> Iterator[tuple[bytes, str]]:
         if has_slashes:
             text = text.replace("/", "\\/")
         try:
-            yield (text + end).encode(), "its JSON was written anew, with other escapes or spaces"
+            yield (text + end).encode(), "its JSON was rewritten, with other escapes or spaces"
         except UnicodeEncodeError:
             continue
 
@@ -152,5 +153,5 @@ def _is_signed(body: bytes, secret: str, given: str) -> bool:
     return hmac.compare_digest(sign_meta(body, secret).encode(), given.encode())
 
 
-def _say(code: str, words: str) -> Diagnosis:
-    return Diagnosis(code=code, words=words)
+def _say(code: str, message: str) -> Diagnosis:
+    return Diagnosis(code=code, message=message)

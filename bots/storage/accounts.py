@@ -13,9 +13,10 @@ from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, Sealed
 from bots.errors import Conflict
 
+#: The column keeps its first name, door: renaming a column is not safe while the version before still runs.
 _COLUMNS = """
 select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, app_secret, app_secret_before, verify_token, access_token,
-    door, parent_id, app_id, persona_version
+    door as login_type, parent_id, app_id, persona_version
 from accounts
 """
 
@@ -63,7 +64,7 @@ def add(
     app_secret: str | None = None,
     verify_token: str | None = None,
     access_token: str | None = None,
-    door: str = "page",
+    login_type: str = "page",
     parent_id: str | None = None,
     app_id: str | None = None,
     persona_version: int | None = None,
@@ -71,7 +72,7 @@ def add(
     """Connect an account to a bot. Raises Conflict when the name or the platform id is taken."""
     row = uuid4()
     values = {"id": row, "tenant": tenant, "bot": bot, "channel": channel.value, "name": name, "external_id": external_id}
-    values |= {"door": door, "parent": parent_id, "app_id": app_id, "version": persona_version}
+    values |= {"login_type": login_type, "parent": parent_id, "app_id": app_id, "version": persona_version}
     secrets = {"app_secret": app_secret, "verify_token": verify_token, "access_token": access_token}
     values |= {column: _seal(keyring, row, column, plain) for column, plain in secrets.items()}
     try:
@@ -80,7 +81,7 @@ def add(
                 "insert into accounts (id, tenant_id, bot_id, channel, name, external_id, app_secret, verify_token, access_token,"
                 " door, parent_id, app_id, persona_version)"
                 " values (:id, :tenant, :bot, :channel, :name, :external_id, :app_secret, :verify_token, :access_token,"
-                " :door, :parent, :app_id, :version)"
+                " :login_type, :parent, :app_id, :version)"
             ),
             values,
         )
@@ -100,15 +101,15 @@ def rotate(
     app_secret: str | None = None,
     verify_token: str | None = None,
     access_token: str | None = None,
-    drop_before: bool = False,
+    drop_previous: bool = False,
 ) -> None:
-    """Replace secrets. The app secret before stays valid beside the new one until drop_before."""
+    """Replace secrets. The previous app secret stays valid beside the new one until drop_previous."""
     if app_secret is not None:
         # Sealed for its own column: a secret that moves is sealed anew.
         newest = open_secrets(keyring, account).app_secrets[:1]
         _set(connection, account, "app_secret_before", _seal(keyring, account.id, "app_secret_before", newest[0] if newest else None))
         _set(connection, account, "app_secret", _seal(keyring, account.id, "app_secret", app_secret))
-    if drop_before:
+    if drop_previous:
         _set(connection, account, "app_secret_before", None)
     if verify_token is not None:
         _set(connection, account, "verify_token", _seal(keyring, account.id, "verify_token", verify_token))
@@ -169,7 +170,7 @@ def _account(row: Row[Any]) -> Account:
         app_secrets=() if row.app_secret is None else tuple(Sealed(token=t) for t in (row.app_secret, row.app_secret_before) if t),
         verify_token=Sealed(token=row.verify_token) if row.verify_token else None,
         access_token=Sealed(token=row.access_token) if row.access_token else None,
-        door=row.door,
+        login_type=row.login_type,
         parent_id=row.parent_id,
         app_id=row.app_id,
         persona_version=row.persona_version,

@@ -41,13 +41,13 @@ class Trouble:
     at: datetime
     #: Bytes of the body, sends, tries, or turns that a budget ended today.
     count: int
-    #: When it is tried again by itself.
+    #: When the next automatic try is.
     due_at: datetime | None
     conversation: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class QuarantinedWebhook:
     """A quarantined webhook as it came."""
 
     id: UUID
@@ -238,14 +238,15 @@ def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:
     connection.execute(_MAKE_DUE, values | {"since": since})
 
 
-def kept(connection: Connection, *, tenant: UUID, envelope: UUID) -> Kept:
+def quarantined(connection: Connection, *, tenant: UUID, envelope: UUID) -> QuarantinedWebhook:
     """Read a quarantined webhook. Raises NotFound, Conflict."""
     _row(connection, tenant, envelope, _Row("envelopes", "quarantined", "webhook"))
     row = connection.execute(
         text("select id, account_id, reason, body from envelopes where tenant_id = :tenant and id = :id"),
         {"tenant": tenant, "id": envelope},
     ).one()
-    return Kept(id=row.id, account=row.account_id, reason=row.reason, body=None if row.body is None else bytes(row.body))
+    body = None if row.body is None else bytes(row.body)
+    return QuarantinedWebhook(id=row.id, account=row.account_id, reason=row.reason, body=body)
 
 
 def stored_keys(connection: Connection, *, account: UUID, keys: list[str]) -> int:

@@ -15,7 +15,7 @@ from bots.batch_lines import BadLine, Line, LineReader
 from bots.errors import Conflict, NotFound
 from bots.storage import batches
 from bots.storage.database import unit
-from bots.storage.placing import batch_queue
+from bots.storage.queues import batch_queue
 
 _ROWS = 500
 _CHARS = 1_000_000

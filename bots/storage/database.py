@@ -80,7 +80,8 @@ def plan_anew(engine: Engine) -> None:
 def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S) -> Any:
     """Run one SQL function in its own transaction and return its value.
 
-    A lost connection proves nothing about the commit (guarantees, section 6), so only what is safe to repeat is repeated.
+    A lost connection proves nothing about the commit: cut before or after the COMMIT reached Postgres, psycopg raises the same
+    OperationalError. So only what is safe to repeat is repeated.
     Raises StorageUnavailable.
     """
     return call_timed(engine, statement, values, repeat=repeat, delays=delays)[0]

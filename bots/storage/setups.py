@@ -1,4 +1,4 @@
-"""What is known of accounts beside their secrets: the hops of the set-up, the last look at the platform, who answers."""
+"""What is known of accounts beside their secrets: the steps of the set-up, the last check, who answers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from bots.storage.database import to_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """How an account's set-up stands."""
+    """What is known of an account's set-up."""
 
     bot: str
     created_at: datetime
-    #: The address that it was connected at, without the account's own path; empty: the settings say it.
+    #: The address that it was connected at, without the account's own path; empty: it is in the settings.
     public_url: str
     handshake_at: datetime | None
     first_webhook_at: datetime | None
     last_webhook_at: datetime | None
     refused_at: datetime | None
-    #: The signature doctor's code for the last refused webhook.
+    #: Why the last refused webhook was: the signature doctor's code and message.
     refusal: str | None
-    #: Whether anything came for it, by its own address or by that of another account with the same app.
+    #: Whether anything arrived for it, at its own address or at that of another account with the same app.
     came: bool
-    #: Whether the platform has taken one of our messages, and told a status of one.
+    #: Whether the platform has accepted one of our messages, and reported the status of one.
     answered: bool
     told: bool
     health: dict[str, Any] | None
@@ -43,11 +43,12 @@ class Setup:
         return self.refused_at is not None and (self.last_webhook_at is None or self.refused_at > self.last_webhook_at)
 
     @property
-    def is_handshake_mended(self) -> bool:
-        """Whether the platform shook hands after the newest refusal."""
+    def is_handshake_repaired(self) -> bool:
+        """Whether the platform verified the address after the newest refusal."""
         return self.handshake_at is not None and (self.refused_at is None or self.handshake_at > self.refused_at)
 
 
+_NAMES_BEFORE = {"words": "message", "mend": "fix"}
 _SETUPS = """
 select a.id, b.name as bot, a.created_at, coalesce(a.public_url, '') as public_url, a.handshake_at, a.first_webhook_at, a.last_webhook_at,
     a.refused_at, a.refusal, a.health, a.health_at,
@@ -85,7 +86,7 @@ def overview(connection: Connection, *, tenant: UUID) -> list[tuple[Account, Set
 
 
 def keep_health(connection: Connection, account: Account, health: dict[str, Any]) -> None:
-    """Keep what the last look at the platform found."""
+    """Keep what the last check of the platform found."""
     connection.execute(
         text("update accounts set health = cast(:health as jsonb), health_at = now() where tenant_id = :tenant and id = :account"),
         {"tenant": account.tenant_id, "account": account.id, "health": to_json(health)},
@@ -132,4 +133,13 @@ def erase(connection: Connection, *, tenant: UUID, account: UUID) -> dict[str, i
 
 
 def _setup(row: Any) -> Setup:
-    return Setup(**{name: value for name, value in row.items() if name != "id"})
+    values: dict[str, Any] = {name: value for name, value in row.items() if name != "id"}
+    return Setup(**(values | {"health": _health(values["health"])}))
+
+
+def _health(stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Read health under its names of today: earlier versions stored a check's `words` and `mend`."""
+    if stored is None:
+        return None
+    checks = [{_NAMES_BEFORE.get(name, name): value for name, value in check.items()} for check in stored.get("checks", ())]
+    return stored | {"checks": checks}

@@ -1,4 +1,4 @@
-"""What every admin page and API endpoint shares: who acts, what they may do, the way to synchronous code, how errors look."""
+"""What every admin page and API endpoint shares: who acts, what they may do, how synchronous code is run, what errors look like."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from bots.admin.acting import NotAllowed, Operator
 from bots.admin.deps import Deps
-from bots.admin.figures import Numbers
+from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
@@ -37,7 +37,7 @@ _MOST_FIELDS = 500
 _FLASH = "chinwag_flash"
 
 
-#: What an error looks like from outside.
+#: The HTTP status of each error.
 _STATUSES: dict[type[Exception], int] = {
     NotAllowed: 403,
     NotFound: 404,
@@ -46,10 +46,10 @@ _STATUSES: dict[type[Exception], int] = {
     TooLarge: 413,
     TooSlow: 408,
 }
-_WORDS = {
-    401: "This needs a sign-in.",
-    404: "There is no such page, or it is not yours to see.",
-    408: "The request came too slowly.",
+_MESSAGES = {
+    401: "Sign in first.",
+    404: "There is no such page, or you may not see it.",
+    408: "The request arrived too slowly.",
     413: "The request is too large.",
     503: "Postgres does not answer. Nothing was changed; try again in a moment.",
 }
@@ -71,7 +71,7 @@ class AdminSite:
     threads: Threads
     views: Views
     auth: Auth
-    numbers: Numbers
+    figures: FigureCache
     catalog: Catalog
     #: Which pages there are and who may open or send them: (method, path, role).
     rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
@@ -118,7 +118,7 @@ class AdminSite:
         """Who sends an API request, at least in this role. Raises Refused."""
         operator = await self.auth.operator(request)
         if operator is None:
-            raise Refused(401, _WORDS[401])
+            raise Refused(401, _MESSAGES[401])
         if not operator.role.includes(role):
             raise Refused(403, f"This needs the role {role.value}; you are {operator.role.value}.")
         is_write = request.method not in {"GET", "HEAD"}
@@ -169,7 +169,7 @@ class AdminSite:
         return answer
 
     def see_other(self, path: str, *, flash: str | None = None) -> Response:
-        """Send the browser on after a form was taken, with a word to show there."""
+        """Send the browser on after a form was taken, with a message to show there."""
         answer = RedirectResponse(path, status_code=303, headers={"Cache-Control": "no-store"})
         if flash:
             answer.set_cookie(_FLASH, quote(flash[:200]), max_age=60, httponly=True, samesite="strict", path="/admin")
@@ -192,7 +192,7 @@ class AdminSite:
                 if request.method == "POST":
                     form = await self.form(request)
                     if not is_ours(request, form.get("csrf", "")):
-                        return self.closed(request, operator, 403, "This form is too old, or another page sent it. Open it again.")
+                        return self.closed(request, operator, 403, "This form has expired, or another page sent it. Open the page again.")
                     request.state.form = form
                 return await handler(request, operator)
             except (BotsError, TooLarge, TooSlow) as error:
@@ -204,23 +204,28 @@ class AdminSite:
         return answer
 
 
+def base_of(request: Request) -> str:
+    """The address that a request came to, without a path."""
+    return str(request.base_url).rstrip("/")
+
+
 def _to_sign_in(request: Request) -> Response:
-    """Ask who it is, and come back: to a page, since what a form had in it is gone."""
+    """Send the browser to the sign-in page, and back afterwards if it asked for a page; a form's contents would be lost."""
     where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     back = f"?next={quote(where)}" if request.method == "GET" else ""
     return RedirectResponse(f"/admin/sign-in{back}", status_code=303)
 
 
 def status_of(error: Exception) -> int | None:
-    """The HTTP status of an error that a request may run into; None: an error of our own."""
+    """The HTTP status of an error that a request may run into; None: an internal error."""
     if isinstance(error, Refused):
         return error.status
     return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
 
 
 def why_of(error: Exception, status: int) -> str:
-    """What to say of it."""
-    return _WORDS[status] if status in {404, 408, 413, 503} else str(error)
+    """What to say about it."""
+    return _MESSAGES[status] if status in {404, 408, 413, 503} else str(error)
 
 
 async def as_json(_request: Request, error: Exception) -> Response:
@@ -231,14 +236,14 @@ async def as_json(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": why_of(error, status)}, status_code=status, headers={"Cache-Control": "no-store"})
 
 
-async def as_unfit(_request: Request, error: Exception) -> Response:
-    """Answer an API request that does not fit: what is wrong and where. What was sent is not repeated: it may not even be text."""
+async def as_invalid(_request: Request, error: Exception) -> Response:
+    """Answer an API request that is not valid: what is wrong and where. What was sent is not repeated: it may not even be text."""
     if not isinstance(error, RequestValidationError):
         raise error
     places = [([_plain(part) for part in one["loc"]], str(one["msg"]), str(one["type"])) for one in error.errors()[:20]]
-    words = "; ".join(f"{'.'.join(str(part) for part in loc)}: {_plain(why)}" for loc, why, _ in places)
+    summary = "; ".join(f"{'.'.join(str(part) for part in loc)}: {_plain(why)}" for loc, why, _ in places)
     found = [{"loc": loc, "msg": _plain(why), "type": kind} for loc, why, kind in places]
-    return JSONResponse({"error": words, "detail": found}, status_code=422, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"error": summary, "detail": found}, status_code=422, headers={"Cache-Control": "no-store"})
 
 
 def _plain(part: int | str) -> int | str:

@@ -18,13 +18,13 @@ from starlette.staticfiles import StaticFiles
 
 from bots.admin.acting import NotAllowed, Operator
 from bots.admin.deps import Deps
-from bots.admin.figures import Numbers
+from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
 from bots.storage import talk
 from bots.storage.database import open_engine
-from bots.web.admin_site import AdminSite, Refused, as_json, as_unfit
+from bots.web.admin_site import AdminSite, Refused, as_invalid, as_json
 from bots.web.api import (
     accounts,
     attention,
@@ -70,7 +70,7 @@ from inference.catalog import Catalog, load
 
 log = structlog.get_logger()
 
-#: A watch lasts 15 s; two renewals may fail.
+#: A watch lasts 15 s, so two renewals may fail.
 _WATCH_EVERY_S = 5.0
 #: Postgres connections of each of the admin's two roles.
 _ADMIN_POOL = 6
@@ -132,13 +132,12 @@ def _site(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) 
     threads = Threads(2 * _ADMIN_POOL)
     deps = Deps(web=web, crossing=crossing, keyring=keyring, settings=settings)
     auth = Auth(deps=deps, threads=threads)
-    numbers = Numbers(crossing=crossing)
     return AdminSite(
         deps=deps,
         threads=threads,
         views=views,
         auth=auth,
-        numbers=numbers,
+        figures=FigureCache(),
         catalog=catalog,
     )
 
@@ -166,17 +165,17 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         app.include_router(noun.router(site))
     for error in (Refused, NotAllowed, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)
-    app.add_exception_handler(RequestValidationError, as_unfit)
+    app.add_exception_handler(RequestValidationError, as_invalid)
 
     async def describe(_request: Request, _operator: Operator) -> Response:
         return JSONResponse(app.openapi())
 
-    # Behind the sign-in: what can be done here is nobody else's business.
+    # Only for operators and tokens: it shows everything that can be done here.
     app.router.routes.append(Route("/openapi.json", site.api(describe), methods=["GET"]))
 
 
 async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:
-    """Tell the workers every few seconds which conversations somebody looks at."""
+    """Tell the workers every few seconds which conversations are open in a page."""
     told: list[UUID] = []
     waited_s = 0.0
     while True:
@@ -193,4 +192,4 @@ async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:
 
 async def _our_error(_request: Request, error: Exception) -> Response:
     log.error("web_error", exc_info=error)
-    return JSONResponse({"error": "an error of our own"}, status_code=500)
+    return JSONResponse({"error": "internal error"}, status_code=500)

@@ -1,4 +1,4 @@
-"""Pictures of numbers: bars and lines as inline SVG with axes, a title and a description. Pure; every text is escaped.
+"""Charts: bars and lines as inline SVG with axes, a title and a description. Pure; every text is escaped.
 
 Classes and presentation attributes alone, no style: the content policy allows no inline styles.
 """
@@ -14,7 +14,7 @@ from markupsafe import Markup
 _WIDTH, _HEIGHT = 360, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 26
 _INNER_W, _INNER_H = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-#: So many labels fit under the picture.
+#: This many labels fit under the chart.
 _MOST_LABELS = 7
 
 Format = Callable[[float], str]
@@ -22,7 +22,7 @@ Format = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One row of numbers under its name; None is no number at all."""
+    """One row of numbers with its name; None where there is no number."""
 
     name: str
     values: Sequence[float | None]
@@ -56,15 +56,15 @@ def nice_top(most: float) -> float:
 def bars(
     name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = whole, tell: Format | None = None
 ) -> Markup:
-    """Draw stacked bars, one a label. `name` is unique on the page; `tell` writes numbers where there is more room than beside the axis."""
+    """Draw stacked bars, one per label. `name` is unique on the page; `tell` formats numbers where there is more space than beside the axis."""
     tell = tell or say
     sums = [sum(one.values[n] or 0 for one in series) for n in range(len(labels))]
     top = nice_top(max(sums, default=0))
     if say is whole and top < 10:
-        # A count has no half on its axis.
+        # The axis of a count has no halves.
         top = 2.0 * math.ceil(top / 2)
-    room = _INNER_W / max(len(labels), 1)
-    thick = room * 0.72
+    space = _INNER_W / max(len(labels), 1)
+    thick = space * 0.72
     drawn: list[Markup] = []
     for n, label in enumerate(labels):
         foot = float(_HEIGHT - _BOTTOM)
@@ -72,14 +72,14 @@ def bars(
             value = one.values[n] or 0
             if value <= 0:
                 continue
-            # What happened once among thousands is still seen.
+            # A single event among thousands stays visible.
             height = max(value / top * _INNER_H, 1.5)
             foot -= height
             tip = f"{label}: {tell(value)} {one.name}"
             drawn.append(
                 Markup(
                     '<rect class="{}-fill" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"><title>{}</title></rect>'
-                ).format(one.colour, _LEFT + n * room + (room - thick) / 2, foot, thick, height, tip)
+                ).format(one.colour, _LEFT + n * space + (space - thick) / 2, foot, thick, height, tip)
             )
     return _frame(name, title, _told(labels, series, tell), labels, drawn, top=top, say=say)
 
@@ -87,11 +87,11 @@ def bars(
 def lines(name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = seconds) -> Markup:
     """Draw lines through the numbers, broken where there is none. `name` is unique on the page."""
     top = nice_top(max((value for one in series for value in one.values if value is not None), default=0))
-    room = _INNER_W / max(len(labels), 1)
+    space = _INNER_W / max(len(labels), 1)
     drawn: list[Markup] = []
     for one in series:
         points = [
-            None if value is None else (_LEFT + (n + 0.5) * room, _HEIGHT - _BOTTOM - value / top * _INNER_H)
+            None if value is None else (_LEFT + (n + 0.5) * space, _HEIGHT - _BOTTOM - value / top * _INNER_H)
             for n, value in enumerate(one.values)
         ]
         for run in _runs(points):
@@ -120,7 +120,7 @@ def _runs(points: Sequence[tuple[float, float] | None]) -> list[list[tuple[float
 
 
 def _told(labels: Sequence[str], series: Sequence[Series], say: Format) -> str:
-    """Tell the picture in a sentence a series, for those who do not see it."""
+    """Describe the chart in a sentence per series, for screen readers."""
     told: list[str] = []
     for one in series:
         known = [(value, labels[n]) for n, value in enumerate(one.values) if value]
@@ -141,12 +141,12 @@ def _frame(name: str, title: str, told: str, labels: Sequence[str], drawn: Seque
         axis.append(
             Markup('<text class="soft-fill" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 6, y + 4, say(top * part))
         )
-    room = _INNER_W / max(len(labels), 1)
+    space = _INNER_W / max(len(labels), 1)
     every = max(1, math.ceil(len(labels) / _MOST_LABELS))
-    # Counted from the end, so that now is always named.
+    # Counted from the end, so that the newest always has a label.
     axis += [
         Markup('<text class="soft-fill" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            min(_LEFT + (n + 0.5) * room, _WIDTH - 19.0), _HEIGHT - 8, labels[n]
+            min(_LEFT + (n + 0.5) * space, _WIDTH - 19.0), _HEIGHT - 8, labels[n]
         )
         for n in range(len(labels) - 1, -1, -every)
     ]

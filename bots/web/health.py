@@ -1,4 +1,4 @@
-"""Whether the process lives and whether it can take webhooks."""
+"""Whether the process runs and whether it can accept webhooks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bots.web.threads import Threads
 
 
 class Health:
-    """The two questions of a supervisor."""
+    """What a supervisor asks."""
 
     def __init__(self, *, engine: Engine, threads: Threads) -> None:
         self._engine, self._threads = engine, threads
         self.routes = [Route("/livez", self.is_alive), Route("/readyz", self.is_ready)]
 
     async def is_alive(self, _request: Request) -> Response:
-        """Say that the event loop turns."""
+        """Say that the event loop runs."""
         return PlainTextResponse("ok", headers={"Cache-Control": "no-store"})
 
     async def is_ready(self, _request: Request) -> Response:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-#: A platform sends a body within milliseconds; a peer that drips is let go.
+#: A platform sends a body within milliseconds; a peer that sends slowly is disconnected.
 BODY_DEADLINE_S = 10.0
 
 
@@ -18,11 +18,11 @@ class TooLarge(Exception):
 
 
 class TooSlow(Exception):
-    """The body did not come in time, or the peer left."""
+    """The body did not arrive in time, or the peer disconnected."""
 
 
 class Full(Exception):
-    """As many requests as allowed are being worked on."""
+    """As many requests as allowed are being handled."""
 
 
 async def read_body(request: Request, *, max_bytes: int, deadline_s: float = BODY_DEADLINE_S) -> bytes:
@@ -43,7 +43,7 @@ async def read_body(request: Request, *, max_bytes: int, deadline_s: float = BOD
 
 
 class Gate:
-    """Lets so many in at once and sends the others away."""
+    """Allows a number of requests at once and refuses the others."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -62,7 +62,7 @@ class Gate:
 
 
 class Bucket:
-    """So many wrong tries in a stretch of time, then none until it has passed."""
+    """A number of failed tries in a period, then none until it has passed."""
 
     def __init__(self, *, tries: int, per_s: float) -> None:
         self._tries, self._per_s = tries, per_s
@@ -76,10 +76,10 @@ class Bucket:
         return len(self._wrong) >= self._tries
 
     def take(self) -> None:
-        """Count one wrong try."""
+        """Count one failed try."""
         self._wrong.append(time.monotonic())
 
     def give_back(self) -> None:
-        """Take back the newest count: it was no wrong try."""
+        """Take back the newest count: the try did not fail."""
         if self._wrong:
             self._wrong.pop()

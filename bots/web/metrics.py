@@ -36,18 +36,18 @@ _VERDICTS = {
     503: "unavailable",
 }
 _CHANNELS = frozenset(kind.value for kind in ChannelKind)
-#: Several monitors, or an impatient one, cost one look at Postgres in this time.
+#: However often monitors ask, Postgres is asked once in this time.
 _FRESH_S = 5.0
 
 
 class CountWebhooks:
-    """Counts and times what is posted to /webhooks/, whatever answers it."""
+    """Counts and times what is posted to /webhooks/."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through and note its end."""
+        """Pass a request on and note how it ends."""
         if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith("/webhooks/"):
             await self._app(scope, receive, send)
             return
@@ -70,7 +70,7 @@ class CountWebhooks:
 
 
 class Work(Collector):
-    """What Postgres knows to be waiting, running and in trouble; read when somebody asks."""
+    """What is waiting, running and in trouble, from Postgres; read when somebody asks."""
 
     def __init__(self, crossing: Engine) -> None:
         self._crossing = crossing
@@ -79,7 +79,7 @@ class Work(Collector):
         self._known: Gauges | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Hand out the numbers; without Postgres, only that it is away."""
+        """Return the numbers; without Postgres, only that it does not answer."""
         known = self._now()
         yield GaugeMetricFamily("chinwag_postgres_up", "Whether Postgres answered just now.", value=int(known is not None))
         if known is None:
@@ -118,7 +118,7 @@ class Metrics:
         #: Also for a port of its own.
         self.work = Work(site.crossing)
         self._registry = metrics.gathered(self.work)
-        # Numbers of the house are nobody else's business: a monitor brings an API token of the role viewer.
+        # Not public: a monitor uses an API token of the role viewer.
         self.routes = [Route("/metrics", site.api(self.show), methods=["GET"])]
 
     async def show(self, _request: Request, _operator: Operator) -> Response:

@@ -38,18 +38,18 @@ _COMMANDS = {
     "stop": "Stop what `run` started.",
     "reset": "Remove this checkout's data; asks first.",
     "doctor": "Check what `run` needs, and what runs.",
-    "plan": "Does a model fit some GPUs, how fast, at what cost, with which commands.",
-    "sign-in": "A one-time link to the admin page.",
-    "usage": "Tokens and money of a month.",
-    "compare": "The same turns asked of several models, answers side by side.",
-    "migrate": "Make or update the database.",
-    "env-example": "What .env may say, with meanings and defaults.",
-    "fake-platform": "A practice server for WhatsApp, Messenger and Instagram.",
+    "plan": "Say whether a model fits some GPUs, how fast it will be, what it costs, and the commands that serve it.",
+    "sign-in": "Print a one-time link to the admin page.",
+    "usage": "Show the tokens and the money of a month.",
+    "compare": "Ask several models the same turns and show the answers side by side.",
+    "migrate": "Create or update the database.",
+    "env-example": "Print every setting of .env with its meaning and default.",
+    "fake-platform": "Run a practice server that plays WhatsApp, Messenger and Instagram.",
 }
 
 
 class _Commands(TyperGroup):
-    """All commands: a line that cannot be read is answered with one line, too."""
+    """All commands; a wrong command line is explained in one line."""
 
     def main(
         self,
@@ -80,7 +80,7 @@ def build(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="chinwag",
         cls=_Commands,
-        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, practise.",
+        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, try it out.",
         epilog=_EPILOG,
         no_args_is_help=True,
         add_completion=False,
@@ -113,4 +113,4 @@ def main() -> int:
 
 
 def _root() -> None:
-    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, practise."""
+    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, try it out."""

@@ -20,17 +20,16 @@ from chinwag.cli.private_file import open_private
 from chinwag.compare import figures, page, replay, talks
 from chinwag.compare.replay import Asking, Reply
 from chinwag.local.ground import environment
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import BadModelSetting
 from inference.settings import ModelSettings
 from inference.types import Endpoint
-from workers.routes import as_endpoint
+from workers.model_routes import as_endpoint
 
 #: The model of the environment, or of the running stack, unless an endpoint has this name.
 _OWN = "default"
 _REPLIES = "replies.jsonl"
-_COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 of 100 in", "tokens", "1,000 replies")
+_COLUMNS = ("endpoint", "answered", "words", "first word", "whole", "95 % within", "tokens", "1,000 replies")
 
 
 def command(

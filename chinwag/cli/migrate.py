@@ -24,7 +24,7 @@ _OLDEST_POSTGRES = 160000
 def command(
     to: str = typer.Option("head", help="Revision to migrate to; `base` removes everything."),
     *,
-    at_rest: bool = typer.Option(default=False, help="The service is stopped: a statement may take as long as a large table needs."),
+    at_rest: bool = typer.Option(default=False, help="The service is stopped, so a statement may take as long as it needs."),
 ) -> None:
     """Create or update the database: login roles, tables, functions. Safe to run again."""
     try:

@@ -19,7 +19,7 @@ from inference.errors import CatalogError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The models of the catalog: list, show; an engine of your own: serve; what an endpoint does: probe, embeddings.",
+    help="List and show the models of the catalog, serve one with your own engine, probe an endpoint.",
 )
 
 _Folder = Annotated[
@@ -39,7 +39,7 @@ def list_(*, catalog: _Folder = None, as_json: _Json = False) -> None:
             _print_json([model_card.as_json(model) for model in found.models])
         else:
             _console().print(model_card.overview(found.models, today=datetime.now(UTC).date()))
-            sys.stdout.write("\n`chinwag model show KEY` says everything about one, with sources.\n")
+            sys.stdout.write("\n`chinwag model show KEY` shows everything about one model, with sources.\n")
 
 
 @app.command()
@@ -49,7 +49,7 @@ def show(
     catalog: _Folder = None,
     as_json: _Json = False,
 ) -> None:
-    """Show everything that is known of a model: architecture, weights, licence and its duties, flags, prices; each with its source."""
+    """Show everything known about a model: architecture, weights, licence and its obligations, flags, prices; each with its source."""
     with _catalog(catalog) as found:
         model = found.get(key)
         if as_json:

@@ -13,8 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from inference.catalog import Architecture, Licence, Model, Offer, Serving, Template, Weights
-from inference.licence import licence_notice
+from inference.catalog import Architecture, Licence, Model, Offer, Serving, Template, Weights, licence_notice
 
 #: Label and words of one line of a card.
 _Line = tuple[str, str]
@@ -123,9 +122,9 @@ def _ending(model: Model, today: date) -> str:
 
 def _facts(model: Model, today: date) -> Iterator[_Line]:
     if model.total_b:
-        yield "parameters", f"{model.total_b:g}B, {model.active_b:g}B of them for a token"
+        yield "parameters", f"{model.total_b:g}B, {model.active_b:g}B active for a token"
     yield "context", f"{model.context:,} tokens" if model.context else "not published"
-    images = [f"{model.images} images a prompt tested"] if model.images else []
+    images = [f"{model.images} images in a prompt tested"] if model.images else []
     images += [f"at most {model.image_tokens:,} tokens an image"] if model.image_tokens else []
     yield "reads", ", ".join(model.modalities) + (f" ({', '.join(images)})" if images else "")
     if model.languages:
@@ -183,8 +182,8 @@ def _licence(licence: Licence) -> Iterator[_Line]:
     yield "text", licence.url
     for number, duty in enumerate(licence.duties, 1):
         yield f"duty {number}", duty
-    yield "in the EU", "granted" if licence.in_eu else f"not granted; permitted there: {', '.join(licence.instead_in_eu)}"
-    yield "to accept", "yes, `serve` asks for it" if licence.to_accept else "no"
+    yield "in the EU", "granted" if licence.in_eu else f"not granted; use there: {', '.join(licence.instead_in_eu)}"
+    yield "to accept", "yes, `serve` requires it" if licence.to_accept else "no"
     yield "source", licence.source
 
 

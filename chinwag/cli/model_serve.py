@@ -15,36 +15,39 @@ from chinwag.cli.plan_options import Asked, Folder, GpusText, ModelKey, plan_opt
 from chinwag.cli.serve_run import Tenancy, serve_attached, serve_follower, serve_gguf, serve_vllm
 from chinwag.local import engine as local_engine
 from chinwag.local.processes import CannotStart
-from inference.catalog import Catalog, Model, load
+from inference.catalog import Catalog, Model, licence_notice, load
 from inference.engines.llamacpp import command_of
 from inference.engines.reasons import option, spelt
 from inference.errors import InferenceError
-from inference.licence import licence_notice
 from inference.plan import CannotPlan, HostCommand, Plan, Question, make_plan
 from inference.plan.command import commands as plan_commands
 
 #: Without --anyway no plan that does not fit has so many.
 _FEW_SLOTS = 16
 
-_Node = Annotated[int, typer.Option("--node", help="Of several hosts: which one this is, from 0.")]
+_Node = Annotated[int, typer.Option("--node", help="With several hosts: the number of this one, from 0.")]
 _Path = Annotated[
     Path | None,
-    typer.Option("--path", help="Folder of a checkpoint, or a .gguf file; with --model and --gpus the plan's weights lie there."),
+    typer.Option("--path", help="Folder of a checkpoint, or a .gguf file; with --model and --gpus, the folder with the plan's weights."),
 ]
-_Attach = Annotated[str, typer.Option("--attach", help="Address of a running engine: nothing is started, it is watched and used.")]
-_Name = Annotated[str, typer.Option("--name", help="The model's name for requests; with --attach its name there.")]
-_Profile = Annotated[str, typer.Option("--profile", help="With --with-worker: whose conversations it answers.")]
-_Engine = Annotated[str, typer.Option("--engine", help="With --with-worker: this engine's name among the profile's.")]
-_Worker = Annotated[bool, typer.Option("--with-worker", help="Answer the profile's conversations too; else it only listens.")]
-_Slots = Annotated[int, typer.Option("--slots", help="With --attach and --with-worker: requests that the engine works on at once.")]
+_Attach = Annotated[
+    str, typer.Option("--attach", help="Address of a running engine: nothing is started, the running engine is watched and used.")
+]
+_Name = Annotated[str, typer.Option("--name", help="The model's name in requests; with --attach, its name on that engine.")]
+_Profile = Annotated[str, typer.Option("--profile", help="With --with-worker: the profile whose conversations it answers.")]
+_Engine = Annotated[str, typer.Option("--engine", help="With --with-worker: this engine's name within the profile.")]
+_Worker = Annotated[
+    bool, typer.Option("--with-worker", help="Also answer the profile's conversations; without it the engine only listens.")
+]
+_Slots = Annotated[int, typer.Option("--slots", help="With --attach and --with-worker: how many requests the engine handles at once.")]
 _Port = Annotated[int, typer.Option("--port", help="Where it listens.")]
-_Host = Annotated[str, typer.Option("--host", help="Address that it listens on; 0.0.0.0 opens it to the network, and it asks for no key.")]
-_Print = Annotated[bool, typer.Option("--print", help="Show the commands of all hosts, and start nothing.")]
-_Accept = Annotated[bool, typer.Option("--accept-licence", help="You have read the model's licence and accept it.")]
-_Anyway = Annotated[bool, typer.Option("--anyway", help="Start a plan that does not fit by the arithmetic.")]
+_Host = Annotated[str, typer.Option("--host", help="Address to listen on. 0.0.0.0 opens it to the network, and it asks for no key.")]
+_Print = Annotated[bool, typer.Option("--print", help="Print the commands for all hosts and start nothing.")]
+_Accept = Annotated[bool, typer.Option("--accept-licence", help="Say that you have read the model's licence and accept it.")]
+_Anyway = Annotated[bool, typer.Option("--anyway", help="Start even if the plan says that it does not fit.")]
 _Log = Annotated[Path, typer.Option("--log", help="File for the engine's output.")]
 _Rest = Annotated[
-    list[str] | None, typer.Argument(help="Behind --: more arguments for `vllm serve`; they go before the plan's.", show_default=False)
+    list[str] | None, typer.Argument(help="After --: more arguments for `vllm serve`; they override the plan's.", show_default=False)
 ]
 
 
@@ -72,7 +75,7 @@ def command(
     catalog: Folder = None,
     rest: _Rest = None,
 ) -> None:
-    """Serve a model with vLLM, or llama.cpp: start it, show how far it is, and start it again when it dies. Ctrl-C lets it finish and ends it.
+    """Serve a model with vLLM or llama.cpp: start it, show progress, and restart it when it dies. Ctrl-C lets running requests finish, then ends it.
 
     \b
     chinwag model serve --model llama-4-scout --gpus 8xH100 --accept-licence --with-worker
@@ -93,7 +96,7 @@ def command(
         _check_options(port=port, attach=attach)
         if attach:
             if model or path or gpus:
-                _refuse("give --attach, or --model with --gpus, or --path: one of them")
+                _refuse("give one of --attach, --path, or --model with --gpus")
             _attach(attach, name or "default", tenancy, slots=slots, only_print=only_print)
             return
         models = load(catalog)
@@ -101,7 +104,7 @@ def command(
         question, more = asked(), rest or []
         if path is not None and path.suffix == ".gguf":
             if model or gpus or host != "127.0.0.1":
-                _refuse("a .gguf file is served by llama.cpp, on this machine's loopback: leave --model, --gpus and --host away")
+                _refuse("a .gguf file is served by llama.cpp on loopback: leave out --model, --gpus and --host")
             context = ["--ctx", str(question.context)] if question.context else []
             _gguf(path.resolve(), name or path.stem, tenancy, port=port, more=[*context, *more], only_print=only_print)
             return
@@ -121,7 +124,7 @@ def _attach(url: str, name: str, tenancy: Tenancy, *, slots: int, only_print: bo
     if only_print:
         _refuse("--attach starts no engine: there is no command to print")
     if tenancy.with_worker and slots < 1:
-        _refuse("--attach with --with-worker wants --slots: how many requests that engine works on at once")
+        _refuse("--attach with --with-worker needs --slots: how many requests that engine handles at once")
     serve_attached(url, name, tenancy, slots=slots)
 
 
@@ -135,11 +138,11 @@ def _gguf(file: Path, alias: str, tenancy: Tenancy, *, port: int, more: list[str
 def _start(ready: list[HostCommand], node: int, tenancy: Tenancy, *, has_head: bool, on_cpu: bool) -> None:
     """Start the host that this one is."""
     if not 0 <= node < len(ready):
-        _refuse(f"--node {node}: the plan has {len(ready)} host{'s, from 0' if len(ready) > 1 else ': leave it away'}")
+        _refuse(f"--node {node}: the plan has {len(ready)} host{'s, from 0' if len(ready) > 1 else ': leave it out'}")
     if node and tenancy.with_worker:
-        _refuse("--with-worker goes with the first host (--node 0): the others answer nobody")
+        _refuse("--with-worker belongs on the first host (--node 0); the others answer nobody")
     if len(ready) > 1 and not has_head:
-        _refuse(f"this plan is for {len(ready)} hosts: say with --head at which address the others reach the first")
+        _refuse(f"this plan is for {len(ready)} hosts: give --head, the address at which the others reach the first")
     argv, env = local_engine.program(ready[node].argv) if on_cpu else (ready[node].argv, {})
     env |= ready[node].environment
     if node:
@@ -158,11 +161,11 @@ def _commands(models: Catalog, key: str, gpus: str, path: Path | None, question:
         options = (*length, "--enable-prompt-tokens-details", "--scheduling-policy", "priority")
         return (HostCommand(host=0, argv=("vllm", "serve", str(path.resolve()), *options), environment={}),)
     if not gpus:
-        _refuse(f"say on which GPUs {key} is served: --gpus 8xH100")
+        _refuse(f"say which GPUs serve {key}, for example --gpus 8xH100")
     row = models.get(key)
     plan = make_plan(row, gpus, today=datetime.now(UTC).date(), question=question)
     if not plan.weights.repo and path is None:
-        _refuse(f"{row.title}: its weights as {plan.weights.format} were not published; --path names a folder that has them")
+        _refuse(f"{row.title}: its weights as {plan.weights.format} were not published; give --path, a folder that has them")
     found = plan.commands if plan.fits else _unfit(plan, anyway=anyway)
     for warning in plan.warnings:
         sys.stderr.write(f"Note: {warning}\n")
@@ -179,7 +182,7 @@ def _unfit(plan: Plan, *, anyway: bool) -> tuple[HostCommand, ...]:
     if not anyway:
         would = "; ".join(one.text for one in plan.advice)
         _refuse(
-            f"{plan.model.title} does not fit {plan.gpus.text}: {plan.why_not}.{f' What would do: {would}.' if would else ''} (--anyway tries it)"
+            f"{plan.model.title} does not fit {plan.gpus.text}: {plan.why_not}.{f' What would fit: {would}.' if would else ''} (--anyway tries it)"
         )
     return plan_commands(plan.model, plan.weights, plan.layout, plan.question, context=plan.context, slots=_FEW_SLOTS)
 
@@ -226,7 +229,7 @@ def _check_licence(models: Catalog, key: str, path: Path | None, *, accepted: bo
     eu = licence_notice(row)
     if row.licence.to_accept and not accepted:
         _refuse(
-            f"{row.title} comes under the {row.licence.name} ({row.licence.url}): read it, and say with --accept-licence that you accept it."
+            f"{row.title} is licensed under the {row.licence.name} ({row.licence.url}): read it, and accept it with --accept-licence."
             f"{' ' + eu if eu else ''}"
         )
     if eu and not key:
@@ -236,11 +239,11 @@ def _check_licence(models: Catalog, key: str, path: Path | None, *, accepted: bo
 
 def _check_folder(path: Path) -> None:
     if not path.is_dir():
-        _refuse(f"--path {path} is no folder")
+        _refuse(f"--path {path} is not a folder")
     if not any((path / file).is_file() for file in ("config.json", "params.json")):
         _refuse(f"--path {path} has no config.json (or params.json): give the folder of a whole checkpoint")
     if not any(path.glob("*.safetensors")) and not any(path.glob("*.bin")):
-        _refuse(f"--path {path} has a config and no weights: fetch its .safetensors files")
+        _refuse(f"--path {path} has a config but no weights: download its .safetensors files")
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
@@ -250,7 +253,7 @@ def _was_given(ctx: typer.Context, name: str) -> bool:
 
 def _check_options(*, port: int, attach: str) -> None:
     if not 1 <= port <= 65535:
-        _refuse(f"--port {port} is no port: a number from 1 to 65535")
+        _refuse(f"--port {port} is not a port: give a number from 1 to 65535")
     if attach and not attach.startswith(("http://", "https://")):
         _refuse(f"--attach {attach} is not an http(s) address")
 

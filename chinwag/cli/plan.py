@@ -36,7 +36,7 @@ def command(
     emit: _Emit = None,
     catalog: Folder = None,
 ) -> None:
-    """Work out whether a model fits some GPUs, and everything that follows. Nothing is started, no GPU is needed.
+    """Work out whether a model fits some GPUs, and what follows from that. Nothing is started and no GPU is needed.
 
     \b
     chinwag plan --model llama-4-scout --gpus 8xH100

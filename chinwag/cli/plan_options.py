@@ -22,38 +22,41 @@ _PREFERS: tuple[Prefer, ...] = get_args(Prefer)
 #: What a command gets for its options: they are read when it calls this, which raises CannotPlan.
 Asked = Callable[[], Question]
 
-ModelKey = Annotated[str, typer.Option("--model", help="Key of the catalog, such as llama-4-scout; `chinwag model list` shows all.")]
+ModelKey = Annotated[
+    str, typer.Option("--model", help="The model's key in the catalog, such as llama-4-scout; `chinwag model list` shows all.")
+]
 GpusText = Annotated[
     str, typer.Option("--gpus", help="Number and kind: h100, 8xH100; 16xH100 is two hosts of 8. Kinds: " + ", ".join(kinds()) + ".")
 ]
 Folder = Annotated[Path | None, typer.Option("--catalog", envvar="CHINWAG_MODEL_CATALOG", help="Folder with model files of your own.")]
 
-_Format = Annotated[str | None, typer.Option("--format", help="bf16, fp8, w4a16 or nvfp4; without it the most bits that fit with room.")]
+_Format = Annotated[str | None, typer.Option("--format", help="bf16, fp8, w4a16 or nvfp4; default: the most bits that fit comfortably.")]
 _Context = Annotated[
-    str | None, typer.Option("--context", help="Longest conversation in tokens: 32k, 1M, 40000. Without it 32k, or what the model reads.")
+    str | None, typer.Option("--context", help="Longest conversation in tokens: 32k, 1M, 40000. Default: 32k, or the model's limit.")
 ]
-_Contacts = Annotated[int | None, typer.Option("--contacts", help="How many people write; decides between quick replies and many.")]
-_PerContact = Annotated[float, typer.Option("--replies-per-contact", help="Replies that one of them gets in a day.")]
+_Contacts = Annotated[int | None, typer.Option("--contacts", help="How many people write; decides between fast replies and many replies.")]
+_PerContact = Annotated[float, typer.Option("--replies-per-contact", help="Replies that each of them gets a day.")]
 _Prefer = Annotated[
-    str | None, typer.Option("--prefer", help="latency (few replies, fast) or throughput (many at once); else --contacts decide.")
+    str | None, typer.Option("--prefer", help="latency (few replies, fast) or throughput (many at once); default: decided by --contacts.")
 ]
 _Kv = Annotated[str, typer.Option("--kv", help="KV cache in fp8, or auto: bf16.")]
 _AtOnce = Annotated[
-    int | None, typer.Option("--at-once", help="Replies being written at the same time at full load, at most as many as have room.")
+    int | None, typer.Option("--at-once", help="Replies being written at the same time at full load, at most as many as fit.")
 ]
 _TokensIn = Annotated[
-    int | None, typer.Option("--tokens-in", help="Of the reply that costs are told for; else 3,000, or what the context has room for.")
+    int | None,
+    typer.Option("--tokens-in", help="Prompt tokens of the reply that costs are given for; default: 3,000, or what fits the context."),
 ]
-_TokensOut = Annotated[int, typer.Option("--tokens-out", help="Of the same reply.")]
-_Cached = Annotated[float, typer.Option("--cached", help="Share of its prompt that the prefix cache holds.")]
-_Speculative = Annotated[bool, typer.Option("--speculative", help="With the catalog's speculative decoding (EAGLE, MTP).")]
+_TokensOut = Annotated[int, typer.Option("--tokens-out", help="Answer tokens of the same reply.")]
+_Cached = Annotated[float, typer.Option("--cached", help="Share of its prompt that is in the prefix cache.")]
+_Speculative = Annotated[bool, typer.Option("--speculative", help="Use the catalog's speculative decoding (EAGLE, MTP).")]
 _Redundant = Annotated[int, typer.Option("--redundant-experts", help="Extra experts for EPLB, over all ranks.")]
 _Offload = Annotated[float, typer.Option("--offload-gib", help="Host memory for KV on each host, in GiB.")]
 _Tp = Annotated[int | None, typer.Option("--tp", help="Set the tensor-parallel size.")]
 _Dp = Annotated[int | None, typer.Option("--dp", help="Set the data-parallel size.")]
 _Pp = Annotated[int | None, typer.Option("--pp", help="Set the number of pipeline stages.")]
-_Price = Annotated[float | None, typer.Option("--price", help="USD for a GPU and hour; else the GPU table's.")]
-_Head = Annotated[str, typer.Option("--head", help="Address of the first host, for the commands of several.")]
+_Price = Annotated[float | None, typer.Option("--price", help="USD for each GPU and hour; default: from the GPU table.")]
+_Head = Annotated[str, typer.Option("--head", help="Address of the first host, for commands with several hosts.")]
 
 
 def _question(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inference.plan import Plan
-from inference.plan.seats import seats
+from inference.plan.assignment import assignments
 from inference.plan.words import length
 
 _BAR = 60
@@ -23,7 +23,7 @@ def show(plan: Plan) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(_head(plan))
     console.print(_memory(plan))
-    console.print(_seats(plan))
+    console.print(_gpus(plan))
     if plan.fits:
         console.print(_facts(plan))
         console.print(_costs(plan))
@@ -67,21 +67,21 @@ def _memory(plan: Plan) -> Text:
     return bar
 
 
-def _seats(plan: Plan) -> Text:
+def _gpus(plan: Plan) -> Text:
     layout, found = plan.layout, Text()
     # So that a line has room in 80 columns.
     per_line = 4 if layout.dp == 1 or layout.tp == 1 else 3
-    taken = [seat for seat in seats(plan) if seat.host < _MOST_HOSTS]
-    for number, seat in enumerate(taken):
-        if seat.gpu % per_line == 0:
-            name = f"Host {seat.host}" if layout.nodes > 1 else "GPUs"
-            found.append(f"{'' if number == 0 else chr(10)}{name if seat.gpu == 0 else '':<10}")
-        ranks = [("dp", layout.dp, seat.dp_rank), ("pp", layout.pp, seat.stage), ("tp", layout.tp, seat.tp_rank)]
+    taken = [gpu for gpu in assignments(plan) if gpu.host < _MOST_HOSTS]
+    for number, gpu in enumerate(taken):
+        if gpu.gpu % per_line == 0:
+            name = f"Host {gpu.host}" if layout.nodes > 1 else "GPUs"
+            found.append(f"{'' if number == 0 else chr(10)}{name if gpu.gpu == 0 else '':<10}")
+        ranks = [("dp", layout.dp, gpu.dp_rank), ("pp", layout.pp, gpu.stage), ("tp", layout.tp, gpu.tp_rank)]
         lies = " ".join(f"{name}{rank}" for name, size, rank in ranks if size > 1) or "0"
-        experts = "" if seat.experts is None else f" e{seat.experts[0]}-{seat.experts[1]}"
+        experts = "" if gpu.experts is None else f" e{gpu.experts[0]}-{gpu.experts[1]}"
         found.append(f"[{lies}{experts}] ")
     if layout.nodes > _MOST_HOSTS:
-        found.append(f"\n          and {layout.nodes - _MOST_HOSTS} more hosts alike")
+        found.append(f"\n          and {layout.nodes - _MOST_HOSTS} more hosts like these")
     found.append("\n")
     return found
 
@@ -126,7 +126,7 @@ def _costs(plan: Plan) -> Group | Text:
         table.add_column(name, no_wrap=True)
     for rival in plan.cost.rivals:
         name = f"{'* ' if rival.same_model else ''}{rival.model.rsplit('/', 1)[-1]}, {rival.provider}"
-        when = "never on these GPUs"
+        when = "never with these GPUs"
         if rival.break_even is not None and rival.replies_a_day is not None:
             when = f"from {rival.break_even:.0%} load ({rival.replies_a_day:,.0f} a day)"
         table.add_row(name if len(name) <= 38 else f"{name[:37]}…", f"{rival.per_1000:.2f}", when)
@@ -148,7 +148,7 @@ def _commands(plan: Plan) -> None:
 
 def _advice(plan: Plan) -> None:
     if not plan.advice:
-        sys.stdout.write("Nothing near these GPUs would fit.\n")
+        sys.stdout.write("Nothing similar to these GPUs would fit.\n")
         return
     sys.stdout.write("What would fit:\n" + "".join(f"  {one.options:<24} {one.text}\n" for one in plan.advice))
 

@@ -12,13 +12,13 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from inference.engines.base import Reason, Step
-from inference.engines.keeper import Tenant
+from inference.engines.keeper import EngineUser
 
 
 class Progress:
-    """A tenant that shows what happens, and hands it on to another where there is one."""
+    """Shows what happens to an engine, and passes each event on to another listener if there is one."""
 
-    def __init__(self, where: str, inner: Tenant | None = None, *, out: TextIO | None = None) -> None:
+    def __init__(self, where: str, inner: EngineUser | None = None, *, out: TextIO | None = None) -> None:
         self._where, self._inner = where, inner
         self._out = out or sys.stdout
         self._bar: Bar | None = None
@@ -40,10 +40,10 @@ class Progress:
         if self._out.isatty():
             self._draw(step)
             return
-        tenth = (step.words, -1 if step.fraction is None else int(10 * step.fraction))
+        tenth = (step.message, -1 if step.fraction is None else int(10 * step.fraction))
         if tenth != self._tenth:
             self._tenth = tenth
-            self._line(step.words if step.fraction is None else f"{step.words}: {100 * step.fraction:.0f} %")
+            self._line(step.message if step.fraction is None else f"{step.message}: {100 * step.fraction:.0f} %")
 
     def ready(self, url: str) -> None:
         """Say where it answers."""
@@ -62,7 +62,7 @@ class Progress:
         """Say why, and when it is started again."""
         self._end_bar()
         self._serves = False
-        self._line(f"Lost: {reason.words}; again in {again_in_s:.0f} s")
+        self._line(f"Lost: {reason.message}; restarting in {again_in_s:.0f} s")
         if self._inner is not None:
             self._inner.lost(reason, again_in_s)
         self._began = time.monotonic()
@@ -71,7 +71,7 @@ class Progress:
         """Say that what runs is waited for; where nothing serves nothing runs."""
         self._end_bar()
         if self._serves:
-            self._line("Ending: what runs is finished first")
+            self._line("Stopping: running requests are finished first")
         if self._inner is not None:
             self._inner.leave()
 
@@ -81,10 +81,10 @@ class Progress:
                 TextColumn("{task.description:<40}"), BarColumn(), TimeElapsedColumn(), console=Console(file=self._out), transient=True
             )
             self._bar.start()
-            self._task = self._bar.add_task(step.words, total=None)
+            self._task = self._bar.add_task(step.message, total=None)
         if self._task is not None:
             total = None if step.fraction is None else 1.0
-            self._bar.update(self._task, description=step.words, total=total, completed=step.fraction or 0.0)
+            self._bar.update(self._task, description=step.message, total=total, completed=step.fraction or 0.0)
 
     def _end_bar(self) -> None:
         if self._bar is not None:

@@ -50,10 +50,10 @@ def serve_follower(argv: Sequence[str], more: Mapping[str, str], *, log: Path) -
     stopping = Event()
 
     def lost(reason: Reason, again_in_s: float) -> None:
-        _say(f"Lost: {reason.words}; again in {again_in_s:.0f} s")
+        _say(f"Lost: {reason.message}; restarting in {again_in_s:.0f} s")
 
     stop_on_signals(stopping)
-    _say(f"Computes for the first host: log {log}")
+    _say(f"Computing for the first host; log: {log}")
     follow(argv, log=log, env=engine_env(os.environ) | dict(more), stopping=stopping, lost=lost)
 
 

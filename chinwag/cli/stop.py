@@ -28,7 +28,7 @@ def command() -> None:
     while ground.runner() == pid or _runs(pid):
         if time.monotonic() > end:
             typer.echo(
-                f"Process {pid} did not stop within {_DEADLINE_S:.0f} s: end it with kill -9 {pid}, its parts end with it.", err=True
+                f"Process {pid} did not stop within {_DEADLINE_S:.0f} s: end it with kill -9 {pid}; its parts end with it.", err=True
             )
             raise typer.Exit(2)
         time.sleep(0.05)

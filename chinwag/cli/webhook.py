@@ -14,7 +14,7 @@ from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind, EventKind, InboundEvent
 from chinwag.cli.webhook_send import send
 
-app = typer.Typer(name="webhook", help="Read and send webhooks by hand.", no_args_is_help=True)
+app = typer.Typer(name="webhook", help="Parse and send webhooks by hand.", no_args_is_help=True)
 app.command("send")(send)
 
 #: Larger than any webhook: the web refuses those above 4 MiB.
@@ -35,7 +35,7 @@ def parse(
     *,
     channel: Annotated[_Channel, typer.Option(help="The platform that sent them.")] = _Channel.WHATSAPP,
 ) -> None:
-    """Print what is understood of webhook bodies, one JSON line an event. Exit code 2 when a file cannot be read."""
+    """Print what the service understands of webhook bodies, one JSON line for each event. Exit code 2 when a file cannot be read."""
     is_unreadable = False
     for file in files:
         try:

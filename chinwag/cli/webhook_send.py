@@ -40,10 +40,10 @@ def send(
     channel: Annotated[Channel, typer.Option("--channel", help="The app that the person writes from.")] = Channel.WHATSAPP,
     account: Annotated[str, typer.Option("--account", help="The account's name, or its id on the platform.")] = "demo",
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")] = 60.0,
-    sender: Annotated[str, typer.Option("--from", help="The person's number, or id of that channel; none: always the same one.")] = "",
+    sender: Annotated[str, typer.Option("--from", help="The person's number, or id on that channel; default: always the same one.")] = "",
     name: Annotated[str, typer.Option("--name", help="What the person calls themself (WhatsApp).")] = "Demo Person",
 ) -> None:
-    """Sign and send a message as the platform would, and print the answer that reached it."""
+    """Sign and send a message as the platform would, and print the answer."""
     if not text.strip() and image is None:
         _fail("Nothing to send: give --text, --image, or both.", 2)
     picture = _read(image) if image is not None else None
@@ -70,7 +70,7 @@ def converse(
 ) -> list[str]:
     """Write to an account over the practice platform and return the parts of the answer; none when time is over."""
     if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
-        _fail(f"--from wants a phone number such as {DEMO_SENDERS[channel]}, or a business-scoped id such as ES.81230091.", 2)
+        _fail(f"--from must be a phone number such as {DEMO_SENDERS[channel]}, or a business-scoped id such as ES.81230091.", 2)
     deadline = time.monotonic() + wait_s
     with httpx.Client(base_url=address, timeout=httpx.Timeout(35.0, connect=3.0), trust_env=False) as http:
         try:
@@ -109,7 +109,7 @@ class _Talk:
             _fail(answer["why"], 1)
         if status != 200:
             came = f"answered {status}" if status else "did not answer"
-            _fail(f"The account's webhook {came}, after {answer['attempts']} attempts. The platform goes on trying.", 1)
+            _fail(f"The account's webhook {came}, after {answer['attempts']} attempts. The platform keeps trying.", 1)
 
     def answer(self, deadline: float) -> list[str]:
         """Collect the parts of the answer until no more come."""
@@ -157,7 +157,7 @@ def _account_id(http: httpx.Client, channel: str, account: str) -> str:
     names = {str(one["account"] or one["account_id"]): str(one["account_id"]) for one in listed}
     ids = set(names.values())
     if account not in names and account not in ids:
-        _fail(f"The practice platform knows no {channel} account {account}; it knows: {', '.join(sorted(names)) or 'none'}.", 2)
+        _fail(f"The practice platform has no {channel} account {account}; it has: {', '.join(sorted(names)) or 'none'}.", 2)
     return names.get(account, account)
 
 

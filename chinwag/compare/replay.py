@@ -104,7 +104,7 @@ def _ask(server: _Server, asking: Asking, turn: Turn) -> Reply:
             answer = server.client.chat(messages, max_tokens=asking.max_tokens, temperature=asking.temperature, top_p=asking.top_p)
         except AnswerCut as error:
             server.answers, took_ms = True, (time.monotonic() - began) * 1000
-            return reply(text=error.text, fault="cut off: the time for an answer was over", total_ms=took_ms)
+            return reply(text=error.text, fault="cut off: the answer took too long", total_ms=took_ms)
         except ModelUnavailable as error:
             if not server.wait(since=since, tries=tries):
                 return reply(text=None, fault=str(error))
@@ -123,4 +123,4 @@ def _ask(server: _Server, asking: Asking, turn: Turn) -> Reply:
         text = check(answer, messages)
     except GarbageAnswer as error:
         return reply(text=None, fault=str(error), **figures)
-    return reply(text=text, fault="cut off at the longest answer" if answer.finish_reason == "length" else None, **figures)
+    return reply(text=text, fault="cut off at the answer's length limit" if answer.finish_reason == "length" else None, **figures)

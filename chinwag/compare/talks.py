@@ -53,7 +53,7 @@ def read(file: Path, *, persona: str = "") -> list[Turn]:
             continue
         turns = list(_turns(line, persona))
         if not turns:
-            bad.append(f"line {line.n}: nobody says anything in it: there is no message of role user")
+            bad.append(f"line {line.n}: it has no message with the role user")
         found += turns
     if bad:
         more = f"; and {len(bad) - _MOST_TOLD} more" if len(bad) > _MOST_TOLD else ""

@@ -69,7 +69,7 @@ def _download(folder: Path, scratch: Path, requirement: str, advance: Callable[[
         child.end(grace_s=0)
     wheel = _wheel(folder, requirement)
     if child.process.returncode != 0 or wheel is None:
-        raise NoCarrier(f"no package index gave {requirement}")
+        raise NoCarrier(f"no package index has {requirement}")
     return wheel
 
 

@@ -37,19 +37,19 @@ def main(arguments: list[str]) -> int:
 def _problem(source: Path, folder: Path) -> str:
     """Convert, and return why that could not be, or nothing."""
     if folder.exists():
-        return f"{folder} is there and is no converted model: give another folder or remove it"
+        return f"{folder} exists and is not a converted model: give another folder or remove it"
     try:
         with source.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as error:
         return f"{source} cannot be read ({error.strerror})"
     if magic != _MAGIC:
-        return f"{source} is no model file in GGUF form"
+        return f"{source} is not a GGUF model file"
     try:
         _write(source, folder)
     except ImportError as error:
         missing = error.name or str(error).splitlines()[0]
-        return f"{missing} is not to be had here: run it by .venv-engine/bin/python (make install-engine makes it)"
+        return f"{missing} is not installed here: run this with .venv-engine/bin/python (`make install-engine` creates it)"
     # What the libraries raise over a file with an odd inside is of many classes.
     except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         return f"{source.name} could not be converted: {str(error).splitlines()[0] if str(error) else type(error).__name__}"

@@ -61,7 +61,7 @@ class Ground:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise CannotStart(f"one is running already: {self.where()}. `make stop` ends it") from error
+                raise CannotStart(f"a stack is already running: {self.where()}. `make stop` ends it") from error
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()

@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     lock = ROOT / ("requirements-test.lock" if "--test" in arguments else "requirements.lock")
     venv = Path(os.environ.get("CHINWAG_VENV", "") or ROOT / ".venv")
     if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        return fail(f"Python {sys.version.split()[0]} does not do: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.12")
+        return fail(f"Python {sys.version.split()[0]} is not supported: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.12")
     if is_current(venv, lock):
         say(f"Environment   ready ({name(venv)})", started)
         return 0

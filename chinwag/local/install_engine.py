@@ -89,11 +89,9 @@ def _impossible(venv: Path) -> str:
     """Why it cannot be installed on this machine, or nothing."""
     python = ".".join(map(str, sys.version_info[:2]))
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
-        return (
-            f"vLLM for CPUs is there for Linux on x86-64 and arm64, not for {platform.system()} on {platform.machine()}: leave ENGINE= away"
-        )
+        return f"vLLM for CPUs exists for Linux on x86-64 and arm64, not for {platform.system()} on {platform.machine()}: leave out ENGINE="
     if not (3, 11) <= sys.version_info[:2] <= (3, 14):
-        return f"Python {python} does not do for vLLM: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.11"
+        return f"Python {python} is not supported by vLLM: 3.11 to 3.14 is needed. Give one with PYTHON=/path/to/python3.11"
     if not install.has_same_python(venv) and shutil.disk_usage(install.ROOT).free < _NEEDED_BYTES:
         return f"the disk of {install.ROOT} is full: vLLM needs {_NEEDED} free while it is installed, 3.5 GB afterwards"
     return ""

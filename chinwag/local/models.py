@@ -117,7 +117,7 @@ def fetch(model: Pinned, folder: Path, *, hub_url: str, report: Report) -> ChatM
             else:
                 return ChatModel(name=model.name, path=path, fetched=True)
     raise CannotStart(
-        f"the chat model could not be fetched ({'; '.join(problems)}): connect to a network and start again, "
+        f"the chat model could not be downloaded ({'; '.join(problems)}): connect to a network and start again, "
         "or give MODEL=path/to/file.gguf or MODEL_URL= and MODEL_NAME="
     )
 
@@ -185,9 +185,9 @@ def _from_hub(wanted: str, folder: Path, hub_url: str, report: Report) -> ChatMo
                 hub.download(facts.url, part_of(path), facts.size, advance)
             keep(path, facts.sha256)
         except WrongSum as error:
-            raise CannotStart(f"{wanted} came damaged and was removed ({error}): start again to fetch it anew") from error
+            raise CannotStart(f"{wanted} was damaged and has been removed ({error}): start again to download it again") from error
         except _REASONS as error:
-            raise CannotStart(f"{wanted} could not be fetched ({error}): start again to go on from where it stopped") from error
+            raise CannotStart(f"{wanted} could not be fetched ({error}): start again to resume the download") from error
         except OSError as error:
             raise CannotStart(f"the model could not be written to {path.parent}: {error.strerror}") from error
     check_form(path)
@@ -197,7 +197,7 @@ def _from_hub(wanted: str, folder: Path, hub_url: str, report: Report) -> ChatMo
 def _hub_parts(wanted: str) -> tuple[str, str]:
     form = _HUB_FORM.fullmatch(wanted)
     if form is None or ".." in wanted:
-        raise CannotStart(f"MODEL={wanted} does not read hf:owner/repo/file.gguf")
+        raise CannotStart(f"MODEL={wanted} does not have the form hf:owner/repo/file.gguf")
     return form[1], form[2]
 
 
@@ -208,7 +208,9 @@ def _only_one(folder: Path, name: str) -> Generator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / f".{name}.lock").open("w")
     except OSError as error:
-        raise CannotStart(f"the cache folder {folder} cannot be written ({error.strerror}): set XDG_CACHE_HOME to one that can") from error
+        raise CannotStart(
+            f"the cache folder {folder} cannot be written ({error.strerror}): set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -96,7 +96,7 @@ def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadl
         if "No space left" in str(error):
             raise CannotStart(f"the disk of {folder} is full: free at least 300 MB and start again") from error
         if isinstance(error, psycopg.Error):
-            raise CannotStart(f"Postgres did not make its database: {' '.join(str(error).split())} (log: {child.log})") from error
+            raise CannotStart(f"Postgres did not create its database: {' '.join(str(error).split())} (log: {child.log})") from error
         raise
     return running
 
@@ -112,7 +112,7 @@ def choose_mode() -> Mode:
             return mode
         if mode == "plain":
             raise CannotStart(f"the embedded Postgres does not run here: {done.stderr.strip().splitlines()[-1:]}")
-    raise CannotStart("Postgres refuses to run as this user, and this system permits no user namespace: start as an ordinary user")
+    raise CannotStart("Postgres refuses to run as this user, and this system does not allow user namespaces: start as an ordinary user")
 
 
 def _initialise(folder: Path, data: Path, mode: Mode) -> str:
@@ -120,7 +120,7 @@ def _initialise(folder: Path, data: Path, mode: Mode) -> str:
     if (data / "PG_VERSION").exists() and secret.exists():
         return secret.read_text(encoding="ascii").strip()
     if (data / "PG_VERSION").exists():
-        raise CannotStart(f"{secret} is missing, so the data beside it cannot be opened: restore it, or run `make reset`")
+        raise CannotStart(f"{secret} is missing, and the data beside it cannot be opened without it: restore it, or run `make reset`")
     password = secrets.token_urlsafe(24)
     # A start that was cut short leaves a folder without PG_VERSION: its name ends in .new until it is whole.
     fresh = folder / "data.new"
@@ -194,7 +194,7 @@ def _answers(running: Running) -> bool:
         _connect(running, "postgres").close()
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
-            raise CannotStart(f"the password in {running.data.parent} does not fit its data: restore it, or run `make reset`") from error
+            raise CannotStart(f"the password in {running.data.parent} does not match its data: restore it, or run `make reset`") from error
         return False
     return True
 

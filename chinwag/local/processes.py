@@ -150,7 +150,7 @@ def socket_folder(owner: Path) -> Path:
         folder.mkdir(mode=0o700)
     facts = folder.lstat()
     if folder.is_symlink() or not folder.is_dir() or facts.st_mode & 0o077 or (os.geteuid() != 0 and facts.st_uid != os.geteuid()):
-        raise CannotStart(f"{folder} is not a folder of yours alone (mode 0700): remove it and start again")
+        raise CannotStart(f"{folder} must be a folder that only you can enter (mode 0700): remove it and start again")
     return folder
 
 

@@ -70,7 +70,7 @@ def try_redis(url: str) -> None:
         client.ping()  # pyright: ignore[reportUnknownMemberType] - as below
     except (redis.RedisError, OSError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise CannotStart(f"REDIS_URL= leads to no Redis that takes us ({reason}): check address and password") from error
+        raise CannotStart(f"REDIS_URL= cannot be used ({reason}): check address and password") from error
     finally:
         client.close()
 

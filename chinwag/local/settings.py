@@ -52,10 +52,10 @@ class LocalSettings:
         if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
             raise CannotStart(f"MODEL_URL={url} is not an http(s) address")
         if key_file and not Path(key_file).expanduser().is_file():
-            raise CannotStart(f"MODEL_KEY_FILE={key_file} is no file that can be read")
+            raise CannotStart(f"MODEL_KEY_FILE={key_file} cannot be read")
         engine = _engine(env.get("ENGINE", "").strip())
         if url and engine == "vllm":
-            raise CannotStart("give ENGINE= or MODEL_URL=, not both: a model elsewhere needs no engine here")
+            raise CannotStart("give ENGINE= or MODEL_URL=, not both: a hosted model needs no engine here")
         home = env.get("XDG_CACHE_HOME", "")
         cache = Path(home) if home.startswith("/") else Path(env.get("HOME", "") or "~").expanduser() / ".cache"
         return cls(
@@ -84,20 +84,20 @@ def _engine(text: str) -> ChatEngine:
         return "llamacpp"
     if text == "vllm":
         return "vllm"
-    raise CannotStart(f"ENGINE={text} is not an engine: vllm, or llamacpp (which holds without it)")
+    raise CannotStart(f"ENGINE={text} is not an engine: give vllm or llamacpp (the default)")
 
 
 def _port(text: str) -> int:
     if not text:
         return 8080
     if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:
-        raise CannotStart(f"PORT={text} is not a port: a number from 1 to 65535, or 0 for any free one")
+        raise CannotStart(f"PORT={text} is not a port: give a number from 1 to 65535, or 0 for any free one")
     return int(text)
 
 
 def _scheme(name: str, url: str, schemes: tuple[str, ...]) -> str:
     if url and urlsplit(url).scheme not in schemes:
-        raise CannotStart(f"{name}= wants an address that begins with {schemes[0]}://")
+        raise CannotStart(f"{name}= needs an address that begins with {schemes[0]}://")
     return url
 
 

@@ -131,7 +131,7 @@ class Stack:
         for role, password in secrets.passwords.items():
             url = make_url(owner).set(username=role, password=password).render_as_string(hide_password=False)
             self.variables[f"CHINWAG_{role.removeprefix('chinwag_').upper()}_DATABASE_URL"] = url
-        self.report.done("Postgres", "the one of DATABASE_URL" if running is None else "18 with pgvector", time.monotonic() - began)
+        self.report.done("Postgres", "the one at DATABASE_URL" if running is None else "18 with pgvector", time.monotonic() - began)
         return running
 
     def start_redis(self) -> RunningRedis | None:
@@ -143,7 +143,7 @@ class Stack:
         if running is not None:
             self.supervisor.parts.append(Part(name="Redis", start=lambda: start_redis(folder).child, is_store=True, child=running.child))
         self.variables["CHINWAG_REDIS_URL"] = running.url if running else self.settings.redis_url
-        self.report.done("Redis", "the one of REDIS_URL" if running is None else "Valkey 9", time.monotonic() - began)
+        self.report.done("Redis", "the one at REDIS_URL" if running is None else "Valkey 9", time.monotonic() - began)
         return running
 
     def start_model(self) -> Part | None:
@@ -183,7 +183,7 @@ class Stack:
 
         def is_ready() -> bool:
             for step in filter(None, map(step_of, tail.lines())):
-                line = f"{'Chat model':<14}{step.words}" + ("" if step.fraction is None else f" {100 * step.fraction:.0f} %")
+                line = f"{'Chat model':<14}{step.message}" + ("" if step.fraction is None else f" {100 * step.fraction:.0f} %")
                 if line not in told:
                     told.add(line)
                     self.report.line(line)
@@ -268,7 +268,7 @@ class Stack:
             httpx.get(f"{url}/models", timeout=5, trust_env=urlsplit(url).hostname not in {_HOST, "localhost"})
         except httpx.HTTPError as error:
             self.report.failed("Chat model", f"{url} cannot be reached ({error}); until it can, the bot sends its fallback text")
-            self.model_line = f"{name} at {url} is to answer, and cannot be reached now: check MODEL_URL= and the network."
+            self.model_line = f"{name} at {url} should answer but cannot be reached now: check MODEL_URL= and the network."
         else:
             self.report.done("Chat model", f"{name} at {url}", time.monotonic() - began)
             self.model_line = f"{name} at {url} answers."
@@ -288,7 +288,7 @@ class Stack:
         except CannotStart as error:
             if part.name != "Chat model":
                 raise
-            raise CannotStart(f"the chat model could not be loaded: is the file whole, and does it fit into memory? {error}") from error
+            raise CannotStart(f"the chat model could not be loaded: is the file complete, and does it fit into memory? {error}") from error
         self.report.done(what, how, time.monotonic() - began)
 
     def _launch(self, name: str, module: str, *options: str, ready: str = "", port: int = 0, deadline_s: float = 60) -> Part:
@@ -331,4 +331,4 @@ def _try_postgres(url: str) -> None:
         psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
     except (psycopg.Error, BotsError) as error:
         reason = " ".join(str(error).split())
-        raise CannotStart(f"DATABASE_URL= leads to no Postgres that takes us ({reason}): check address, role and password") from error
+        raise CannotStart(f"DATABASE_URL= cannot be used ({reason}): check address, role and password") from error

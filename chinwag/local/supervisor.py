@@ -75,7 +75,7 @@ class Supervisor:
         child.end(grace_s=0)
         if time.monotonic() - child.started > _STEADY_S:
             part.pause_s = _FIRST_PAUSE_S
-        self._report.line(f"{part.name} ended (code {child.process.returncode}); again in {part.pause_s:g} s (log: {child.log})")
+        self._report.line(f"{part.name} ended (code {child.process.returncode}); restarting in {part.pause_s:g} s (log: {child.log})")
         part.again_at = time.monotonic() + part.pause_s
         part.pause_s = min(_LONGEST_PAUSE_S, 2 * part.pause_s)
         part.child = None
@@ -86,6 +86,6 @@ class Supervisor:
         try:
             part.child = part.start()
         except (CannotStart, OSError) as error:
-            self._report.line(f"{part.name} does not start: {error}; again in {part.pause_s:g} s")
+            self._report.line(f"{part.name} does not start: {error}; restarting in {part.pause_s:g} s")
             part.again_at = time.monotonic() + part.pause_s
             part.pause_s = min(_LONGEST_PAUSE_S, 2 * part.pause_s)

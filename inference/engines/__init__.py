@@ -1,1 +1,1 @@
-"""The engines that serve models, one file each."""
+"""The engines that serve models, one file each, and what starts and watches them."""

@@ -1,4 +1,4 @@
-"""Asks a model server the few things that its owner wants to know: one token, its models, its figures."""
+"""Asks a model server the few things that its owner needs: one token, its models, its metrics."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 _ASK_S = 3.0
 #: A first token of a large model on a busy engine.
 TOKEN_S = 20.0
-#: In place of a status: connected, and no answer in time.
+#: Returned in place of a status: connected, but no answer in time.
 SILENT = -1
-#: Statuses of a server that will never answer such a request: no key or a wrong one; no chat, or no such model.
+#: Statuses of a server that will never answer: a missing or wrong key; no chat, or no such model.
 KEYLESS = (401, 403)
 REFUSED = (400, 404, *KEYLESS)
 _MOST_BYTES = 4 * 1024 * 1024
 _FIGURE = re.compile(r"^((?:vllm|llamacpp):\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
-#: What makes no sense as a sum over label values, or says only since when it is counted.
+#: Metrics that make no sense as a sum over labels, or only say since when something is counted.
 _LEFT_OUT = ("_created", "_bucket", "_info")
 _IN_FLIGHT = ("vllm:num_requests_running", "vllm:num_requests_waiting", "llamacpp:requests_processing", "llamacpp:requests_deferred")
-#: Tokens: any of these grows while the engine works.
+#: Counts of tokens, of which one grows whenever the engine works.
 _WORK_DONE = (
     "vllm:generation_tokens_total",
     "vllm:prompt_tokens_total",
@@ -35,7 +35,7 @@ _WORK_DONE = (
 
 
 class Asking:
-    """One server, by its address without /v1. Every question has a deadline and a cap, and none raises."""
+    """One server, by its address without /v1. Every request has a deadline and a size limit, and none raises."""
 
     def __init__(self, url: str, *, api_key: str = "") -> None:
         self._parts = urlsplit(url)
@@ -43,12 +43,12 @@ class Asking:
         self._tls = ssl.create_default_context() if self._parts.scheme == "https" else None
 
     def one_token(self, model: str, *, timeout_s: float = TOKEN_S) -> int:
-        """Ask for an answer of one token and return the response's status; 0 where nobody listens, SILENT where nobody answers in time."""
+        """Ask for an answer of one token and return the response's status; 0 where nothing listens, SILENT where no answer comes in time."""
         body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
         return self._ask("POST", "/v1/chat/completions", json.dumps(body), timeout_s=timeout_s)[0]
 
     def health(self) -> int:
-        """Return the health page's status; 0 where nobody listens, SILENT where nobody answers in time."""
+        """Return the health page's status; 0 where nothing listens, SILENT where no answer comes in time."""
         return self._ask("GET", "/health", None, timeout_s=_ASK_S)[0]
 
     def models(self) -> tuple[int, list[str]]:
@@ -61,7 +61,7 @@ class Asking:
             return status, []
 
     def metrics(self) -> dict[str, float]:
-        """Return the server's own figures by name; none where it gives none."""
+        """Return the server's own metrics by name; none where it has none."""
         status, text = self._ask("GET", "/metrics", None, timeout_s=_ASK_S)
         return read_metrics(text) if status == 200 else {}
 
@@ -84,7 +84,7 @@ class Asking:
 
 
 def read_metrics(text: str) -> dict[str, float]:
-    """Read Prometheus's text: counters and gauges are summed over their labels (data-parallel ranks), of shares the highest counts."""
+    """Read Prometheus's text. Counters and gauges are summed over their labels (data-parallel ranks); of percentages the highest is taken."""
     found: dict[str, float] = {}
     for name, written in _FIGURE.findall(text):
         if name.endswith(_LEFT_OUT):
@@ -95,17 +95,17 @@ def read_metrics(text: str) -> dict[str, float]:
 
 
 def in_flight(figures: Mapping[str, float]) -> float:
-    """How many requests run or wait in an engine, by its figures."""
+    """How many requests run or wait in an engine, by its metrics."""
     return sum(figures.get(name, 0.0) for name in _IN_FLIGHT)
 
 
 def work_done(figures: Mapping[str, float]) -> float:
-    """A measure of the tokens that an engine has read and written; it grows as long as the engine works."""
+    """A count of the tokens that an engine has read and written; it grows while the engine works."""
     return sum(figures.get(name, 0.0) for name in _WORK_DONE)
 
 
 def wait_idle(metrics: Callable[[], Mapping[str, float]], timeout_s: float) -> bool:
-    """Wait until an engine's figures show no request; return whether that came in time. An engine without figures counts as idle."""
+    """Wait until an engine's metrics show no request; return whether that happened in time. An engine without metrics counts as idle."""
     end = time.monotonic() + timeout_s
     while in_flight(metrics()):
         if time.monotonic() >= end:

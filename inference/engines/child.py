@@ -1,7 +1,7 @@
-"""A child process of ours: its output goes to a file, it has a group of its own, and nothing of that group outlives us.
+"""A child process: its output goes to a file, it has its own process group, and no process of that group outlives us.
 
-Between us and the command stands a small guardian, which is this file run as a script. The kernel tells it when we end, in whatever way; it
-then ends the group. An engine is several processes, and the death of the first alone would leave the others on the GPUs.
+Between us and the command runs a small guardian, which is this file run as a script. The kernel tells it when we end, however that happens,
+and it then ends the group. An engine is several processes; if only the first died, the others would stay on the GPUs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-#: For the group after the parent's death: nobody waits for what it still writes.
+#: How long the group may take to end after the parent's death, when nobody needs its answers any more.
 _ORPHAN_GRACE_S = 3.0
 _TICK_S = 0.1
 
@@ -54,18 +54,18 @@ class Child:
 
 
 def start(command: Sequence[str], *, log: Path | None, env: Mapping[str, str], cwd: Path | None = None) -> Child:
-    """Start a command from the main thread; without a log it writes where we do. Raises OSError when it cannot be started."""
+    """Start a command from the main thread; without a log its output goes where ours does. Raises OSError when it cannot be started."""
     descriptor = None if log is None else _fresh(log)
     guardian = [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
     try:
-        process = subprocess.Popen(  # noqa: S603 - the command is our caller's
+        process = subprocess.Popen(  # noqa: S603 - the caller chooses the command
             guardian,
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             env=dict(env),
             cwd=cwd,
-            # Ctrl-C reaches us alone; its own group is what end() can kill whole.
+            # So that Ctrl-C reaches only us, and end() can kill the whole group.
             start_new_session=True,
         )
     finally:
@@ -75,7 +75,7 @@ def start(command: Sequence[str], *, log: Path | None, env: Mapping[str, str], c
 
 
 def _fresh(log: Path) -> int:
-    """An empty log; the one of the start before is kept beside it."""
+    """An empty log; that of the previous start is kept next to it."""
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(FileNotFoundError):
         log.replace(log.with_suffix(".before.log"))
@@ -101,7 +101,7 @@ def _guard(parent: int, command: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, end)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     try:
-        child = subprocess.Popen(command)  # noqa: S603 - the command is our caller's
+        child = subprocess.Popen(command)  # noqa: S603 - the caller chooses the command
     except OSError as error:
         sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
         return 127

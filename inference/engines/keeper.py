@@ -1,6 +1,6 @@
-"""Keeps one engine up: starts it, waits for its first token, watches it, and starts it again with growing pauses.
+"""Keeps one engine running: starts it, waits for its first token, watches it, and starts it again after growing pauses.
 
-Guarantee: whoever lives on the engine hears that it is lost before it is started again, and that it is ready only after a token came.
+Guarantee: the engine's user is told that it is lost before it is started again, and that it is ready only after it answered one token.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ from inference.engines.asking import work_done
 from inference.engines.base import Engine, Reason, Step
 from inference.errors import EngineCannotStart, EngineFailed
 
-#: Two in a row: one alone may be a full engine's slow answer.
+#: Two in a row, since one alone may be a slow answer of a full engine.
 _MOST_SILENT_PROBES = 2
 
 
-class Tenant(Protocol):
-    """Whoever lives on the engine; called from the keeper's thread."""
+class EngineUser(Protocol):
+    """Whoever depends on the engine, such as a worker; called from the keeper's thread."""
 
     def step(self, step: Step) -> None:
         """The start has come this far."""
         ...
 
     def ready(self, url: str) -> None:
-        """One token was answered: requests may come."""
+        """One token was answered, so requests may be sent."""
         ...
 
     def tick(self) -> None:
-        """The engine serves; called about once a second."""
+        """Called about once a second while the engine serves."""
         ...
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
-        """The engine does not serve any more, or did not start; it is started again after so many seconds."""
+        """The engine does not serve any more, or did not start. It is started again after this many seconds."""
         ...
 
     def leave(self) -> None:
-        """It is the end: finish what runs and send no more."""
+        """The keeper is ending: finish running requests and send no more."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Pauses:
-    """The pauses before each start: doubled from the first to the longest; a long healthy life begins them anew."""
+    """The pauses before each new start, doubled from the first to the longest. After a long healthy run they begin at the first again."""
 
     first_s: float = 1.0
     longest_s: float = 60.0
-    #: An engine that served this long was well.
+    #: An engine that served this long was healthy.
     steady_s: float = 300.0
     _next_s: float | None = None
 
     def after(self, served_s: float) -> float:
-        """The pause after an engine that served so long, 0 for never."""
+        """The pause after an engine that served this long; 0 if it never did."""
         pause = self.first_s if self._next_s is None or served_s >= self.steady_s else self._next_s
         self._next_s = min(self.longest_s, 2 * pause)
         return min(pause, self.longest_s)
@@ -63,26 +63,26 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """How closely the engine is looked at, in seconds."""
+    """How often the engine is checked, in seconds."""
 
     every_s: float = 1.0
     while_loading_s: float = 0.5
-    #: A serving engine that has read and written nothing for so long is asked for a token.
+    #: A serving engine that has read and written nothing for this long is asked for a token.
     probe_s: float = 15.0
-    #: For what runs when it is to end, and for the process to end thereafter.
+    #: How long running requests may take when the engine ends, and the process after them.
     drain_s: float = 30.0
     grace_s: float = 45.0
 
 
-def keep(engine: Engine, tenant: Tenant, *, watch: Watch | None = None) -> None:
-    """Keep an engine and its tenant up until a signal tells to stop. Raises EngineCannotStart when starting it again would help nothing."""
-    keeper = Keeper(engine, tenant, watch=watch)
+def keep(engine: Engine, user: EngineUser, *, watch: Watch | None = None) -> None:
+    """Keep an engine running until a signal says to stop. Raises EngineCannotStart when starting it again would not help."""
+    keeper = Keeper(engine, user, watch=watch)
     stop_on_signals(keeper.stopping)
     keeper.run()
 
 
 def stop_on_signals(stopping: Event) -> None:
-    """Set the event at SIGTERM, at Ctrl-C, and when the terminal goes, unless that was to be outlived (nohup)."""
+    """Set the event at SIGTERM, at Ctrl-C, and when the terminal closes, unless the process ignores that (nohup)."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
@@ -93,85 +93,85 @@ def stop_on_signals(stopping: Event) -> None:
 
 
 class Keeper:
-    """One engine and its tenant. `run` is the whole life; another thread or a signal sets `stopping`."""
+    """One engine and its user. `run` does all the work until another thread or a signal sets `stopping`."""
 
-    def __init__(self, engine: Engine, tenant: Tenant, *, pauses: Pauses | None = None, watch: Watch | None = None) -> None:
-        self._engine, self._tenant = engine, tenant
+    def __init__(self, engine: Engine, user: EngineUser, *, pauses: Pauses | None = None, watch: Watch | None = None) -> None:
+        self._engine, self._user = engine, user
         self._pauses, self._watch = pauses or Pauses(), watch or Watch()
         self.stopping = Event()
         self._has_served = False
 
     def run(self) -> None:
-        """Keep it up until told to stop. Raises EngineCannotStart when starting it again would help nothing."""
+        """Keep it running until told to stop. Raises EngineCannotStart when starting it again would not help."""
         try:
             while not self.stopping.is_set():
-                reason, served_s = self._one_life()
+                reason, served_s = self._run_once()
                 if self.stopping.is_set():
                     break
                 self._engine.stop(0)
-                # One that served can serve again: what its log says of odd requests is no reason to give up.
+                # An engine that has served can serve again, so errors in its log are no reason to give up.
                 if not served_s and (reason.lasting or (reason.known and not self._has_served)):
-                    raise EngineCannotStart(reason.words)
+                    raise EngineCannotStart(reason.message)
                 pause = self._pauses.after(served_s)
-                self._tenant.lost(reason, pause)
+                self._user.lost(reason, pause)
                 self.stopping.wait(pause)
         finally:
             self._end()
 
     def _end(self) -> None:
-        self._tenant.leave()
+        self._user.leave()
         if self._engine.alive():
             self._engine.drain(self._watch.drain_s)
         self._engine.stop(self._watch.grace_s)
 
-    def _one_life(self) -> tuple[Reason, float]:
+    def _run_once(self) -> tuple[Reason, float]:
         """Start it and watch it until it is lost; return why, and for how long it served."""
         try:
             url = self._engine.start()
         except EngineFailed as error:
-            return Reason(words=str(error)), 0.0
+            return Reason(message=str(error)), 0.0
         if not self._becomes_ready():
             return self._engine.reason(), 0.0
         self._has_served = True
         since = time.monotonic()
-        self._tenant.ready(url)
+        self._user.ready(url)
         reason = self._watched()
         return reason, time.monotonic() - since
 
     def _becomes_ready(self) -> bool:
         while not self.stopping.is_set():
             while (step := self._engine.step()) is not None:
-                self._tenant.step(step)
+                self._user.step(step)
             if self._engine.ready():
                 return True
             if not self._engine.alive():
-                # What it said last has been written by now.
+                # By now its last output has been written.
                 return False
             self.stopping.wait(self._watch.while_loading_s)
         return False
 
     def _watched(self) -> Reason:
-        """Look at it until it is dead or silent; return why it is lost."""
+        """Check it until it is dead or silent; return why it is lost."""
         done, seen_at, silent = work_done(self._engine.metrics()), time.monotonic(), 0
         while not self.stopping.wait(self._watch.every_s):
             if not self._engine.alive():
                 return self._engine.reason()
-            self._tenant.tick()
-            # A busy engine proves by its figures that it works; an idle one, or one that hangs, by a token.
+            self._user.tick()
+            # The metrics prove that a busy engine works. An idle one, or one that hangs, is asked for a token.
             if time.monotonic() - seen_at < self._watch.probe_s:
                 continue
             if (figures := work_done(self._engine.metrics())) > done:
                 done, seen_at, silent = figures, time.monotonic(), 0
                 continue
             if self._engine.ready():
-                # The token asked for is in the figures too, and is no work.
+                # That token is in the metrics too, and does not count as work.
                 done, seen_at, silent = work_done(self._engine.metrics()), time.monotonic(), 0
                 continue
             silent += 1
             if silent >= _MOST_SILENT_PROBES:
                 return self._silence()
-        return Reason(words="it was told to stop")
+        return Reason(message="it was told to stop")
 
     def _silence(self) -> Reason:
         reason = self._engine.reason()
-        return reason if reason.lasting else Reason(words="the engine runs and answers nothing", known=False)
+        return reason if reason.lasting else Reason(message="the engine runs but answers nothing", known=False)

@@ -1,7 +1,7 @@
-"""llama.cpp's own HTTP server as the chat engine: `python -m inference.engines.llamacpp --model FILE --alias NAME --port P`.
+"""The chat engine on llama.cpp's own HTTP server: `python -m inference.engines.llamacpp --model FILE --alias NAME --port P`.
 
-The only file that imports xllamacpp. The server lives in that process and ends with it; a broken model file ends it with code 2 and one line.
-`LlamaCpp` is the engine that keeps such a process.
+This is the only file that imports xllamacpp. The server runs in that process and ends with it; with a broken model file it prints one line
+and ends with code 2. `LlamaCpp` is the engine that runs such a process.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from inference.engines.base import Reason, Step
 from inference.engines.process import EngineProcess
 from inference.errors import EngineFailed
 
-#: Requests at once: more would only share a few cores and one context.
+#: Requests at once. More would only share the same few cores and one context.
 SLOTS = 4
 _HOST = "127.0.0.1"
 _PROGRAM = "python -m inference.engines.llamacpp"
-#: The exit code of what a further start would meet too.
+#: The exit code for errors that another start would meet too.
 _REFUSED = 2
 _MAGIC = b"GGUF"
 #: llama.cpp's scale; 2 and below: errors and warnings. Above, it writes about requests.
@@ -56,7 +56,7 @@ class LlamaCpp(EngineProcess):
         more: Sequence[str] = (),
         token_s: float = TOKEN_S,
     ) -> None:
-        """`more` are further options of this module's command line."""
+        """`more` holds further options of this module's command line."""
         super().__init__(
             command_of(model, alias=alias, port=port, more=more),
             url=f"http://{_HOST}:{port}",
@@ -68,27 +68,27 @@ class LlamaCpp(EngineProcess):
         )
 
     def read_step(self, line: str) -> Step | None:
-        """Nothing: it loads a model file within seconds, and is quiet about it."""
+        """Return None: it loads a model file within seconds and logs nothing."""
         del line
         return None
 
     def read_end(self, said: str, code: int | None, *, served: bool) -> Reason:
-        """Why it ended: with code 2 its last line says what a further start would meet too."""
+        """Why it ended. With code 2, its last line is an error that another start would meet too."""
         last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
         if code == _REFUSED and not served and last:
-            # A port may be free again.
-            return Reason(words=last.removeprefix(f"{_PROGRAM}: error: ")[:300], lasting="couldn't bind" not in last)
-        return Reason(words=f"llama.cpp ended with code {code}", known=False)
+            # A port may be free at the next start.
+            return Reason(message=last.removeprefix(f"{_PROGRAM}: error: ")[:300], lasting="couldn't bind" not in last)
+        return Reason(message=f"llama.cpp ended with code {code}", known=False)
 
 
 def command_of(model: Path, *, alias: str, port: int, more: Sequence[str] = ()) -> list[str]:
-    """What serves a model file on loopback."""
+    """The command that serves a model file on loopback."""
     return [sys.executable, "-m", "inference.engines.llamacpp", "--model", str(model), "--alias", alias, "--port", str(port), *more]
 
 
 def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) -> Any:
     """Load the model in this process and return the server, which ends with its last reference. Raises EngineFailed when it cannot."""
-    _look_at(model)
+    _check_file(model)
     try:
         xllamacpp: Any = importlib.import_module("xllamacpp")
     except ImportError as error:
@@ -98,7 +98,7 @@ def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) ->
     parameters.model_alias = {alias}
     parameters.n_ctx = context
     parameters.n_parallel = SLOTS
-    # All slots share the context: one long conversation may take what the others leave.
+    # All slots share the context, so one long conversation can use what the others leave free.
     parameters.kv_unified = True
     parameters.port = port
     parameters.hostnames = [_HOST]
@@ -109,7 +109,7 @@ def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) ->
     parameters.cache_ram_mib = 64
     parameters.verbosity = _QUIET
     for pool in (parameters.cpuparams, parameters.cpuparams_batch):
-        # One thread fewer than cores: with as many as busy cores it takes 63 s for what one does in 2 s.
+        # One thread fewer than cores: with a thread on every busy core it takes 63 s for what one thread does in 2 s.
         pool.n_threads = threads or max(1, usable_cores() - 1)
         # Waiting threads sleep instead of spinning.
         pool.poll = 0
@@ -119,31 +119,31 @@ def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) ->
         raise EngineFailed(f"{model}: llama.cpp cannot serve it") from error
 
 
-def _look_at(model: Path) -> None:
+def _check_file(model: Path) -> None:
     try:
         with model.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as error:
         raise EngineFailed(f"{model}: the model file cannot be read ({error.strerror})") from error
     if magic != _MAGIC:
-        raise EngineFailed(f"{model}: this is no model file in GGUF form")
+        raise EngineFailed(f"{model}: this is not a model file in GGUF format")
 
 
 @contextlib.contextmanager
 def _stderr_into(file: IO[bytes]) -> Generator[None]:
-    """Send what llama.cpp writes to standard error into the file for a while: a dozen lines where one says it."""
+    """Send llama.cpp's standard error into the file for a while, since one of its dozen lines says enough."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     os.dup2(file.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _reason(said: IO[bytes]) -> str:
-    """Return llama.cpp's own reason out of what it wrote, if it gave one."""
+    """Return llama.cpp's own reason from its output, if there is one."""
     said.seek(0)
     found = _REASON.search(said.read(64 * 1024).decode("utf-8", "replace"))
     return f": {found[1] or found[2]}" if found else ""
@@ -173,7 +173,7 @@ def main() -> None:
                 raise EngineFailed(f"{error}{_reason(said)}") from error
     except EngineFailed as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
-        # Not sys.exit: threads of a half-started engine must not keep the process.
+        # Not sys.exit, since threads of a half-started engine must not keep the process alive.
         os._exit(_REFUSED)
     print(f"Listening on {str(server.listening_address).rstrip('/')}", flush=True)  # noqa: T201 - whoever started it reads this line
     while True:

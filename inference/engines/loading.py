@@ -1,4 +1,4 @@
-"""What vLLM's log says about how far its start has come."""
+"""Reads in vLLM's log how far its start has come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inference.engines.base import Step
 
-#: A line goes on with what came before as long as nothing ends it; a progress bar ends its lines with \r.
+#: A progress bar ends its lines with \r.
 _END_OF_LINE = re.compile(rb"[\r\n]+")
 
 
@@ -18,23 +18,23 @@ def _share(done: str, of: str) -> float | None:
 
 
 _Read = Callable[[re.Match[str]], Step]
-#: What the lines of vLLM 0.32 and 0.33 mean; the first that fits counts.
+#: What the lines of vLLM 0.32 and 0.33 mean; the first match counts.
 _LINES: tuple[tuple[re.Pattern[str], _Read], ...] = (
-    (re.compile(r"Fetching \d+ files: .*?(\d+)/(\d+)"), lambda m: Step(words="fetching the weights", fraction=_share(m[1], m[2]))),
-    (re.compile(r"Starting to load model (\S+?)(?:\.\.\.)?$"), lambda _: Step(words="loading the weights", fraction=0.0)),
+    (re.compile(r"Fetching \d+ files: .*?(\d+)/(\d+)"), lambda m: Step(message="fetching the weights", fraction=_share(m[1], m[2]))),
+    (re.compile(r"Starting to load model (\S+?)(?:\.\.\.)?$"), lambda _: Step(message="loading the weights", fraction=0.0)),
     (
         re.compile(r"checkpoint shards: .*?Completed \| (\d+)/(\d+)"),
-        lambda m: Step(words="loading the weights", fraction=_share(m[1], m[2])),
+        lambda m: Step(message="loading the weights", fraction=_share(m[1], m[2])),
     ),
-    (re.compile(r"Loading weights took ([\d.]+) seconds"), lambda m: Step(words=f"weights loaded in {float(m[1]):.0f} s")),
-    (re.compile(r"Available KV cache memory: ([\d.]+) GiB"), lambda m: Step(words=f"{m[1]} GiB left for conversations")),
-    (re.compile(r"\wPU KV cache size: ([\d,]+) tokens"), lambda m: Step(words=f"room for {m[1]} tokens of conversations")),
-    (re.compile(r"torch\.compile took|Compiling a graph|Start compiling"), lambda _: Step(words="compiling")),
-    (re.compile(r"Capturing CUDA graphs.*?(\d+)/(\d+)"), lambda m: Step(words="capturing CUDA graphs", fraction=_share(m[1], m[2]))),
-    (re.compile(r"init engine .* took ([\d.]+)"), lambda m: Step(words=f"engine made in {float(m[1]):.0f} s")),
-    (re.compile(r"Application startup complete"), lambda _: Step(words="asking for a first token")),
+    (re.compile(r"Loading weights took ([\d.]+) seconds"), lambda m: Step(message=f"weights loaded in {float(m[1]):.0f} s")),
+    (re.compile(r"Available KV cache memory: ([\d.]+) GiB"), lambda m: Step(message=f"{m[1]} GiB left for conversations")),
+    (re.compile(r"\wPU KV cache size: ([\d,]+) tokens"), lambda m: Step(message=f"room for {m[1]} tokens of conversations")),
+    (re.compile(r"torch\.compile took|Compiling a graph|Start compiling"), lambda _: Step(message="compiling")),
+    (re.compile(r"Capturing CUDA graphs.*?(\d+)/(\d+)"), lambda m: Step(message="capturing CUDA graphs", fraction=_share(m[1], m[2]))),
+    (re.compile(r"init engine .* took ([\d.]+)"), lambda m: Step(message=f"engine ready in {float(m[1]):.0f} s")),
+    (re.compile(r"Application startup complete"), lambda _: Step(message="asking for a first token")),
 )
-#: The end of a log is enough, and no log is read whole that grew for weeks.
+#: The end of a log is enough; a log that grew for weeks is not read whole.
 _END_BYTES = 400_000
 
 
@@ -48,7 +48,7 @@ def step_of(line: str) -> Step | None:
 
 
 def end_of(path: Path) -> str:
-    """The end of a log; nothing where there is none."""
+    """The end of a log; empty where there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
@@ -58,7 +58,7 @@ def end_of(path: Path) -> str:
 
 
 class Tail:
-    """Reads on where it stopped in a file that grows."""
+    """Reads a growing file, each time from where it stopped before."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -66,7 +66,7 @@ class Tail:
         self._rest = b""
 
     def lines(self) -> Iterator[str]:
-        """The whole lines that came since."""
+        """The complete lines that are new."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)

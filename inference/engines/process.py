@@ -1,6 +1,6 @@
-"""An engine as a child process of ours: its log is read for how far it is, and it is ready once it has answered one token.
+"""An engine as a child process: its log says how far its start has come, and it is ready once it has answered one token.
 
-The log is a file of ours and holds no words of people: the engines are told to write none.
+The log holds nothing that people wrote: the engines are told not to log it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from inference.errors import EngineFailed
 
 
 class EngineProcess(ABC):
-    """One engine on this host; an Engine. Start it from the main thread. Each kind knows its command, and what its log means."""
+    """An Engine on this host. Start it from the main thread. Each kind knows its command and what its log means."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class EngineProcess(ABC):
         token_s: float = TOKEN_S,
     ) -> None:
         self.command = list(command)
-        #: Where it answers, without /v1; the name that requests call the model by; how many requests it works on at once.
+        #: Its address without /v1; the model's name in requests; how many requests it runs at once.
         self.url, self.model, self.slots = url, model, slots
         self.log = log
         self._env, self._cwd = dict(env), cwd
@@ -48,14 +48,14 @@ class EngineProcess(ABC):
 
     @abstractmethod
     def read_step(self, line: str) -> Step | None:
-        """What one line of its log says about how far its start has come; None: nothing."""
+        """What one line of its log says about how far its start has come, or None."""
 
     @abstractmethod
     def read_end(self, said: str, code: int | None, *, served: bool) -> Reason:
-        """Why it ended, by the end of its log and its exit code."""
+        """Why it ended, from the end of its log and its exit code."""
 
     def start(self) -> str:
-        """Start the process and return the base address. Raises EngineFailed when there is nothing to start."""
+        """Start the process and return the base address. Raises EngineFailed when it cannot be started."""
         try:
             self._child = child.start(self.command, log=self.log, env=self._env, cwd=self._cwd)
         except OSError as error:
@@ -65,7 +65,7 @@ class EngineProcess(ABC):
         return self.url
 
     def step(self) -> Step | None:
-        """How far the start has come: one step after the other, each change once."""
+        """How far the start has come, one step after the other, each change once."""
         for line in self._tail.lines():
             step = self.read_step(line)
             if step is not None and step != self._last:
@@ -74,9 +74,9 @@ class EngineProcess(ABC):
         return self._steps.popleft() if self._steps else None
 
     def ready(self) -> bool:
-        """Whether one token came. The health page is asked first: it opens late, and what opens it may still be doomed.
+        """Whether it answered one token. The health page is asked first: it opens late, and the engine may still fail after that.
 
-        A page that is slow proves nothing either way; the token has its own, longer time.
+        A slow page proves nothing either way; the token has its own, longer deadline.
         """
         if self._asking.health() not in {200, SILENT}:
             return False
@@ -85,7 +85,7 @@ class EngineProcess(ABC):
         return self._status == 200
 
     def alive(self) -> bool:
-        """Whether its process runs, and did not refuse its first token: it would go on to."""
+        """Whether its process runs and did not refuse the first token, which it would go on refusing."""
         return self._runs() and not self._refuses()
 
     def reason(self) -> Reason:
@@ -93,16 +93,18 @@ class EngineProcess(ABC):
         if not self._runs():
             return self.read_end(end_of(self.log), self._child.code() if self._child else None, served=self._served)
         if not self._refuses():
-            return Reason(words="the engine runs and does not answer", known=False)
+            return Reason(message="the engine runs but does not answer", known=False)
         if self._status in KEYLESS:
-            words = "the engine wants a key that it was not asked with: name its file with CHINWAG_MODEL_KEY_FILE, or give it none"
-            return Reason(words=f"{words} (--api-key, VLLM_API_KEY)", lasting=True)
+            message = (
+                "the engine asks for a key that it was not given: name the key file with CHINWAG_MODEL_KEY_FILE, or start it without a key"
+            )
+            return Reason(message=f"{message} (--api-key, VLLM_API_KEY)", lasting=True)
         named = ", ".join(self._asking.models()[1]) or "none"
-        words = f"the engine does not chat as {self.model} (status {self._status}, its models: {named})"
-        return Reason(words=f"{words}: a model without a chat template wants one with --chat-template", lasting=True)
+        message = f"the engine does not chat as {self.model} (status {self._status}, its models: {named})"
+        return Reason(message=f"{message}: a model without a chat template needs one with --chat-template", lasting=True)
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until no request runs or waits; return whether that came in time."""
+        """Wait until no request runs or waits; return whether that happened in time."""
         return wait_idle(self.metrics, timeout_s)
 
     def stop(self, grace_s: float) -> None:
@@ -113,7 +115,7 @@ class EngineProcess(ABC):
             self._child.end(grace_s)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return its own figures by name; none while it is not ready."""
+        """Return its own metrics by name; none while it is not ready."""
         return self._asking.metrics() if self._runs() else {}
 
     def _runs(self) -> bool:

@@ -1,8 +1,8 @@
-"""torchvision beside a CPU-only torch: its Python transforms, which image processors need, without its compiled operators.
+"""Makes torchvision importable with a CPU-only torch: image processors need its Python transforms, but not its compiled operators.
 
-The package index has torchvision for Linux as a CUDA build only, whose operators cannot be loaded beside a torch without CUDA; its import then
-fails on the first operator that it looks up. This declares the two looked up at import. The engine environment imports it at start (a line
-in its chinwag-engine.pth); it acts at the first import of torchvision, and only where the compiled operators do not load.
+The package index has torchvision for Linux only as a CUDA build, whose operators cannot be loaded with a torch without CUDA. Its import then
+fails on the first operator that it looks up. This module declares the two that are looked up. The engine environment imports it at start (by
+a line in its chinwag-engine.pth). It acts at the first import of torchvision, and only where the compiled operators do not load.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 class _BeforeTorchvision:
-    """A finder that finds nothing; being asked for torchvision is its cue."""
+    """A finder that finds nothing, but acts when it is asked for torchvision."""
 
     def __init__(self) -> None:
         # The library must live as long as its operators.

@@ -1,6 +1,6 @@
 """vLLM as a child process, started from a command. The child imports torch and vllm; nothing here does.
 
-vLLM writes prompts into its log only when it is told to, and is told not to.
+vLLM logs prompts only when it is told to; here it is told not to.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from inference.engines.reasons import model_of, option, reason_of, spelt
 from inference.errors import EngineFailed
 
 _HOST = "127.0.0.1"
-#: vLLM's own default for most GPUs; said, since it has others for others, and a worker takes as many turns as its engine has slots.
+#: vLLM's default for most GPUs. It is set explicitly, since others have another default and a worker must know its engine's slots.
 _SLOTS = 256
 _DRAIN_S = 30
-#: With these it listens where no request of ours arrives.
+#: With these options it does not listen on plain HTTP.
 _ELSEWHERE = ("--ssl-certfile", "--ssl-keyfile", "--uds")
 _NUMBERS = ("--port", "--max-num-seqs", "--data-parallel-size")
 
@@ -38,7 +38,7 @@ class Vllm(EngineProcess):
         api_key: str = "",
         token_s: float = TOKEN_S,
     ) -> None:
-        """The command starts vLLM with its arguments; what it lacks for a service is added. Raises EngineFailed for what cannot be served."""
+        """The command starts vLLM with its arguments; what a service needs besides is added. Raises EngineFailed where it cannot be served."""
         whole = completed(command)
         super().__init__(
             whole,
@@ -57,14 +57,14 @@ class Vllm(EngineProcess):
         return step_of(line)
 
     def read_end(self, said: str, code: int | None, *, served: bool) -> Reason:
-        """Why it ended, by the end of its log and its exit code."""
+        """Why it ended, from the end of its log and its exit code."""
         return reason_of(said, self.command, code=code, served=served)
 
 
 def completed(command: Sequence[str]) -> list[str]:
-    """The command with what a service needs and it does not say itself: loopback, a port, slots, a drain, and a log without requests.
+    """Add to the command what a service needs and it lacks: loopback, a port, slots, a drain, and a log without requests.
 
-    Raises EngineFailed where it says what a service cannot use.
+    Raises EngineFailed where it has an option that a service cannot use.
     """
     found = list(command)
     wanted = {
@@ -80,19 +80,19 @@ def completed(command: Sequence[str]) -> list[str]:
     for name in _ELSEWHERE:
         if option(found, name) is not None:
             raise EngineFailed(
-                f"{name}: an engine that is kept up here is asked by plain HTTP; leave it away, or start it yourself and --attach it"
+                f"{name}: an engine that is started here is called over plain HTTP; leave the option out, or start the engine yourself and use --attach"
             )
     for name in _NUMBERS:
         value = option(found, name) or "1"
         if not value.isdecimal() or int(value) < 1:
-            raise EngineFailed(f"{name} wants a number from 1, not {value!r}")
-    # Whatever stood before: what people write stays out of the log, and so does a line for each request.
+            raise EngineFailed(f"{name} must be a number of at least 1, not {value!r}")
+    # In any case, what people write stays out of the log, and so does a line for each request.
     found = [argument for argument in found if spelt(argument) != "--enable-log-requests"]
     return found + [flag for flag in ("--no-enable-log-requests", "--disable-uvicorn-access-log") if option(found, flag) is None]
 
 
 def slots_of(command: Sequence[str]) -> int:
-    """How many requests a completed command's engine works on at once: its --max-num-seqs for each data-parallel rank."""
+    """How many requests the engine of a completed command runs at once: its --max-num-seqs for each data-parallel rank."""
     return int(option(command, "--max-num-seqs") or 1) * int(option(command, "--data-parallel-size") or 1)
 
 

@@ -1,9 +1,9 @@
-"""Plans: does a model fit these GPUs, laid out how, how fast, at what cost, and with which commands. Pure arithmetic on catalog rows.
+"""Plans: whether a model fits these GPUs, in which layout, how fast, at what cost, and with which commands. Pure arithmetic.
 
     plan = make_plan(model, "8xH100", today=date.today(), question=Question(context=32_768), rivals=catalog.models)
 
 A plan that does not fit is a Plan with `fits` false; CannotPlan is raised only for a question that has no answer.
-`plan.commands` are the processes, one a host: `command.argv` (vllm, serve, ...), `command.environment`.
+`plan.commands` holds one process for each host: `command.argv` (vllm, serve, ...) and `command.environment`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The processes of a plan: `vllm serve` for each host, with the flags of vLLM 0.33 and nothing home-made between hosts."""
+"""The processes of a plan: `vllm serve` for each host, with the flags of vLLM 0.33, and with vLLM's own networking between hosts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from inference.plan.memory import BATCHED_TOKENS, UTILISATION, offload_each
 from inference.plan.question import Question
 from inference.plan.summary import HostCommand
 
-#: Between data-parallel hosts.
+#: Port between data-parallel hosts.
 RPC_PORT = 13345
-#: Seconds in which a stopping engine finishes what it writes; vLLM's default aborts at once.
+#: Seconds in which a stopping engine finishes its answers; by default vLLM aborts them at once.
 DRAIN_S = 60
 
 
 def commands(model: Model, weights: Weights, layout: Layout, question: Question, *, context: int, slots: int) -> tuple[HostCommand, ...]:
-    """Return one command a host. `slots` are the replies at once of one data-parallel rank."""
+    """Return one command for each host. `slots` are the replies at once of one data-parallel rank."""
     environment = dict(pair.split("=", 1) for pair in weights.env)
     every = _everywhere(model, weights, layout, question, context=context, slots=slots)
     name = weights.repo or f"./weights-not-published/{model.key}-{weights.format}"
@@ -52,7 +52,7 @@ def _data_parallel(layout: Layout, question: Question, host: int) -> list[str]:
 
 def _everywhere(model: Model, weights: Weights, layout: Layout, question: Question, *, context: int, slots: int) -> list[str]:
     options: list[tuple[str, ...]] = [
-        # Requests, endpoints and the catalog call it by one name, whichever file set is served.
+        # Requests, endpoints and the catalog use one name, whichever file set is served.
         ("--served-model-name", model.key),
         *([("--enable-expert-parallel",)] if layout.ep > 1 else []),
         ("--max-model-len", str(context)),
@@ -60,10 +60,10 @@ def _everywhere(model: Model, weights: Weights, layout: Layout, question: Questi
         ("--max-num-batched-tokens", str(BATCHED_TOKENS)),
         ("--gpu-memory-utilization", str(UTILISATION)),
         *([("--kv-cache-dtype", "fp8")] if question.kv == "fp8" else []),
-        # Nothing of one tenant is found by another, and the service counts what the cache spared.
+        # No tenant can find another's cached prefixes, and the service counts the cached tokens.
         ("--prefix-caching-hash-algo", "sha256"),
         ("--enable-prompt-tokens-details",),
-        # People's turns go before batch work where both wait.
+        # People's turns go before batch work when both wait.
         ("--scheduling-policy", "priority"),
         ("--shutdown-timeout", str(DRAIN_S)),
         *_extras(model, layout, question),
@@ -89,7 +89,7 @@ def _tools(model: Model) -> list[tuple[str, ...]]:
     if template is None:
         return []
     found: list[tuple[str, ...]] = []
-    # A template of vLLM's examples is in no wheel, and without it the model is not told of tools: the parser goes with it.
+    # vLLM's wheels do not contain its example templates. Without the template the model is not told of tools, so the parser is left out too.
     if template.tool_call_parser and not template.chat_template:
         found += [("--enable-auto-tool-choice",), ("--tool-call-parser", template.tool_call_parser)]
     if template.reasoning_parser:
@@ -98,7 +98,7 @@ def _tools(model: Model) -> list[tuple[str, ...]]:
 
 
 def _pairs(arguments: Iterable[str]) -> list[tuple[str, ...]]:
-    """Put each option and its values together: a value is what does not begin with two hyphens."""
+    """Group each option with its values; a value is anything that does not begin with two hyphens."""
     found: list[tuple[str, ...]] = []
     for argument in arguments:
         if argument.startswith("--") or not found:
@@ -109,7 +109,7 @@ def _pairs(arguments: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _first_of_each(options: list[tuple[str, ...]]) -> list[str]:
-    """Return the arguments with every option once: the plan's own stand first, and memory was reckoned with them."""
+    """Return the arguments with every option once. The plan's own come first, since its memory was computed with them."""
     seen: dict[str, tuple[str, ...]] = {}
     for option in options:
         seen.setdefault(option[0], option)

@@ -1,4 +1,4 @@
-"""What a thousand replies cost on GPUs of one's own, and at which load that is less than a hosted offer."""
+"""What a thousand replies cost on your own GPUs, and from which load on that is less than a hosted offer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from inference.plan.throughput import Speed
 from inference.types import Price, Usage
 from inference.usage import per_thousand
 
-#: Shares of full load that are told; 1 is the floor of the price, 0.3 what a service sees that is awake by day.
+#: Shares of full load for which costs are shown: 1 gives the lowest price, 0.3 is typical of a service that people use by day.
 LOADS = (0.3, 0.6, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """A hosted offer beside one's own GPUs."""
+    """A hosted offer, compared with your own GPUs."""
 
     provider: str
     model: str
     #: USD for a thousand of the same replies.
     per_1000: float
-    #: Share of full load above which the own GPUs are cheaper; None: not even at full load.
+    #: Share of full load above which your own GPUs are cheaper; None: not even at full load.
     break_even: float | None
     #: Replies a day at that load.
     replies_a_day: float | None
@@ -40,11 +40,11 @@ class Rival:
 class Cost:
     """USD for a thousand replies."""
 
-    #: For all GPUs and an hour.
+    #: For all GPUs in one hour.
     per_hour: float
     #: By share of full load.
     per_1000: tuple[tuple[float, float], ...]
-    #: For a million tokens, by share of full load: what an endpoint of these GPUs is given as its price. Cached tokens take no time.
+    #: For a million tokens, by share of full load: the price to give an endpoint on these GPUs. Cached tokens take no time.
     per_million: tuple[tuple[float, Price], ...]
     #: Cheapest first.
     rivals: tuple[Rival, ...]
@@ -56,7 +56,7 @@ def own(per_hour: float, replies_per_s: float, load: float) -> float:
 
 
 def own_price(per_hour: float, speed: Speed, load: float) -> Price:
-    """Return the cost of a million tokens at a share of full load: each takes the whole machine for its part of a second."""
+    """Return the cost of a million tokens at a share of full load: each token uses the whole machine for a fraction of a second."""
     second = per_hour / 3600 / load
     return Price(tokens_in=1e6 * second / speed.prefill_tokens_per_s, tokens_cached=0.0, tokens_out=1e6 * second / speed.tokens_per_s)
 
@@ -70,7 +70,7 @@ def hosted(offer: Offer, reply: Reply) -> float:
 
 
 def work_out(model: Model, rivals: Iterable[Model], *, per_hour: float, speed: Speed, reply: Reply, today: date) -> Cost:
-    """Work out the own cost, and the load at which it beats each offer that is not retired."""
+    """Work out the cost of your own GPUs, and the load at which it beats each offer that is not retired."""
     full = own(per_hour, speed.replies_per_s, 1)
     rows = {rival.key: rival for rival in (*rivals, model)}
     compared = [
@@ -88,7 +88,7 @@ def work_out(model: Model, rivals: Iterable[Model], *, per_hour: float, speed: S
     )
 
 
-def _compare(offer: Offer, same_model: bool, full: float, replies_per_s: float, reply: Reply) -> Rival:  # noqa: FBT001 - private, two lines above its only use
+def _compare(offer: Offer, same_model: bool, full: float, replies_per_s: float, reply: Reply) -> Rival:  # noqa: FBT001 - private, with one caller
     price = hosted(offer, reply)
     load = full / price if price > full else None
     return Rival(

@@ -1,4 +1,4 @@
-"""Why a question cannot be planned at all: bad input, in one line that says what to do."""
+"""The error of a question that cannot be planned at all."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from inference.errors import InferenceError
 
 
 class CannotPlan(InferenceError):
-    """The question has no plan: something in it is impossible."""
+    """The question has no plan: something in it is impossible. The message is one line that says what to do."""

@@ -1,6 +1,6 @@
-"""The plan's commands as a compose file or as Kubernetes objects, with vLLM's own image and its own ways between hosts.
+"""The plan's commands as a compose file or as Kubernetes objects, with vLLM's own image and its own networking between hosts.
 
-Both are YAML whose strings are written as JSON, which YAML reads as it is.
+Strings are written as JSON, which is valid YAML.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from inference.plan.summary import HostCommand, Plan
 
 _IMAGE = "vllm/vllm-openai:v0.33.0"
 _PORT = 8000
-#: Where downloaded weights are kept (HF_HOME).
+#: Where downloaded weights are stored (HF_HOME).
 _CACHE = "/weights"
-#: Seconds until a stopping container is killed: what the engine takes to finish, and to end.
+#: Seconds until a stopping container is killed: the time to finish answers, and some more to exit.
 _GRACE_S = DRAIN_S + 30
 
 
 def compose(plan: Plan) -> str:
-    """Return a compose file: one service a host; with several, each host starts its own profile."""
+    """Return a compose file with one service for each host. With several hosts, each starts its own profile."""
     if not plan.fits:
         return _refusal(plan)
     several = len(plan.commands) > 1
@@ -39,7 +39,7 @@ def _service(plan: Plan, command: HostCommand, *, several: bool) -> list[str]:
     name = f"engine-{command.host}" if several else "engine"
     lines = [f"  {name}:", f"    image: {_IMAGE}"]
     if several:
-        # Engines of several hosts find each other by many ports: the host's network, as vLLM advises.
+        # Engines on several hosts use many ports between them, so they use the host's network, as vLLM advises.
         lines += [f"    profiles: [host-{command.host}]", "    network_mode: host", "    ulimits: {memlock: -1}"]
     else:
         lines += [f'    ports: ["127.0.0.1:{_PORT}:{_PORT}"]']
@@ -63,7 +63,7 @@ def _service(plan: Plan, command: HostCommand, *, several: bool) -> list[str]:
 
 
 def kubernetes(plan: Plan) -> str:
-    """Return Kubernetes objects: a Deployment for one host, a LeaderWorkerSet for several (they restart together), and a Service before them."""
+    """Return Kubernetes objects: a Deployment for one host, a LeaderWorkerSet for several (they restart together), and a Service in front."""
     if not plan.fits:
         return _refusal(plan)
     name = plan.model.key.replace(".", "-")
@@ -82,7 +82,7 @@ def _deployment(plan: Plan, name: str) -> list[str]:
         f"metadata: {{name: {name}}}",
         "spec:",
         "  replicas: 1",
-        "  # The new pod wants the GPUs that the old one holds.",
+        "  # The new pod needs the GPUs that the old one has.",
         "  strategy: {type: Recreate}",
         f"  selector: {{matchLabels: {{app: {name}}}}}",
         "  template:",
@@ -133,7 +133,7 @@ def _pod(plan: Plan, command: HostCommand, indent: str, *, serves: bool) -> list
         lines += [f"    ports: [{{containerPort: {_PORT}}}]", *_probes(plan.model.key)]
     lines += [
         "volumes:",
-        "  # With each new pod the weights are fetched anew: a persistentVolumeClaim here keeps them.",
+        "  # Each new pod downloads the weights again; a persistentVolumeClaim here keeps them.",
         "  - {name: shared-memory, emptyDir: {medium: Memory}}",
         "  - {name: weights, emptyDir: {}}",
     ]
@@ -141,14 +141,14 @@ def _pod(plan: Plan, command: HostCommand, indent: str, *, serves: bool) -> list
 
 
 def _probes(model: str) -> list[str]:
-    """Ready only after a one-token request was answered: /health is 200 before that."""
+    """The pod is ready only after a one-token request was answered: /health is 200 earlier."""
     body = json.dumps({"model": model, "prompt": "a", "max_tokens": 1})
     ask = (
         "from urllib.request import Request, urlopen; "
         f"urlopen(Request('http://127.0.0.1:{_PORT}/v1/completions', data={body.encode()!r}, headers={{'Content-Type': 'application/json'}}), timeout=60)"
     )
     return [
-        # Weights of hundreds of GB take their time.
+        # Loading hundreds of GB of weights takes long.
         "    startupProbe:",
         f"      exec: {{command: [python3, -c, {json.dumps(ask)}]}}",
         "      periodSeconds: 15",
@@ -159,7 +159,7 @@ def _probes(model: str) -> list[str]:
 
 
 def _entry(plan: Plan, command: HostCommand) -> list[str]:
-    """Return the container's command: hosts learn their number and the leader's address from the group's variables."""
+    """Return the container's command. Hosts get their number and the leader's address from the group's variables."""
     argv = list(command.argv)
     if len(plan.commands) == 1:
         return ["    command:", *_items(argv, "      ")]
@@ -169,7 +169,7 @@ def _entry(plan: Plan, command: HostCommand) -> list[str]:
         argv[argv.index("--node-rank") + 1] = "$(LWS_WORKER_INDEX)"
     if "--data-parallel-start-rank" not in argv:
         return ["    command:", *_items(argv, "      ")]
-    # A worker's first rank is a product, which only a shell works out: it is appended to what the others have.
+    # A worker's first rank is a product, which only a shell can compute, so a shell appends it.
     at = argv.index("--data-parallel-start-rank")
     del argv[at : at + 2]
     local = plan.layout.dp // plan.layout.nodes

@@ -1,4 +1,4 @@
-"""GPU kinds, as data in the TOML file beside this one, and the reading of `8xH100`."""
+"""The kinds of GPU, which are data in gpus.toml, and how texts like `8xH100` are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inference.catalog import NumberFormat
 from inference.plan.errors import CannotPlan
 
 PER_HOST = 8
-#: Beyond this nobody plans with one command line, and a slip of the finger is likelier.
+#: More hosts than this are more likely a typing error than a plan.
 _MOST_HOSTS = 64
 _FORM = re.compile(r"((?P<first>[0-9]{1,6})\s*[x*×]\s*)?((?P<second>[0-9]{1,6})\s*[x*×]\s*)?(?P<kind>[a-z][a-z0-9-]*)")
 _FILE = Path(__file__).with_name("gpus.toml")
@@ -29,16 +29,16 @@ class Gpu:
     title: str
     #: What the driver reports, in 10^9 bytes.
     memory_gb: float
-    #: Of its memory, in GB/s.
+    #: Bandwidth of its memory, in GB/s.
     bandwidth_gbps: float
     #: Dense arithmetic by number format, in TFLOPS.
     tflops: Mapping[NumberFormat, float]
     #: NVIDIA's compute capability.
     capability: float
     nvlink: bool
-    #: To the other GPUs of the host, one way, in GB/s.
+    #: Bandwidth to the other GPUs of the host, in one direction, in GB/s.
     link_gbps: float
-    #: Rent for one and an hour, in USD, on the day below.
+    #: Rent for one GPU and hour, in USD, on the day below.
     dollars: float
     priced_on: date
     source: str
@@ -47,7 +47,7 @@ class Gpu:
     unconfirmed: tuple[str, ...] = ()
 
     def rate(self, form: NumberFormat) -> float:
-        """Arithmetic for weights of this format, in FLOPS: 4-bit integers are widened, and so is what the GPU has no units for."""
+        """FLOPS with weights of this format. Those for which the GPU has no units, as 4-bit integers, are computed in bf16."""
         return self.tflops.get(form, self.tflops[NumberFormat.BF16]) * 1e12
 
 
@@ -61,12 +61,12 @@ class Gpus:
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """The number of GPUs on all hosts."""
         return self.hosts * self.per_host
 
     @property
     def text(self) -> str:
-        """As a person writes it, and as it is read: 8xH100, 16xH100, 2x4xH100."""
+        """In the form that `read_gpus` reads: 8xH100, 16xH100, 2x4xH100."""
         number = f"{self.count}" if self.hosts == 1 or self.per_host == PER_HOST else f"{self.hosts}x{self.per_host}"
         return f"{number}x{self.kind.key.upper()}"
 
@@ -84,11 +84,11 @@ def _kind(key: str, row: dict[str, Any]) -> Gpu:
 
 
 def read_gpus(text: str) -> Gpus:
-    """Read `h100`, `8xH100`, `16xH100` (two hosts of 8) or `2x8xH100`. Raise CannotPlan for anything else, with what would do."""
+    """Read `h100`, `8xH100`, `16xH100` (two hosts of 8) or `2x8xH100`. Raise CannotPlan for anything else, with the forms that are read."""
     found = _FORM.fullmatch(text.strip().lower())
     kind = kinds().get(found["kind"]) if found else None
     if found is None or kind is None:
-        raise CannotPlan(f"no GPUs can be read from {text!r}: write 8xH100, h100 or 2x8xH100; the kinds are {', '.join(kinds())}")
+        raise CannotPlan(f"{text!r} does not name GPUs: write 8xH100, h100 or 2x8xH100; the kinds are {', '.join(kinds())}")
     return _hosts(text, kind, [int(number) for number in (found["first"], found["second"]) if number])
 
 
@@ -100,7 +100,7 @@ def _hosts(text: str, kind: Gpu, numbers: list[int]) -> Gpus:
         if count > PER_HOST and count % PER_HOST:
             near = count // PER_HOST * PER_HOST
             raise CannotPlan(
-                f"{text!r}: more than {PER_HOST} GPUs are whole hosts of {PER_HOST}, so {near} or {near + PER_HOST}, not {count}"
+                f"{text!r}: more than {PER_HOST} GPUs must be whole hosts of {PER_HOST}, so {near} or {near + PER_HOST}, not {count}"
             )
         hosts, per_host = (count // PER_HOST, PER_HOST) if count > PER_HOST else (1, count)
     if not (1 <= hosts <= _MOST_HOSTS and 1 <= per_host <= PER_HOST):

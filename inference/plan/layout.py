@@ -1,4 +1,4 @@
-"""How a model is laid over GPUs: tensor, data, expert and pipeline parallel; which of them a model and its hosts allow."""
+"""How a model is split over GPUs (tensor, data, expert and pipeline parallel), and which splits a model and its hosts allow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpus
 from inference.plan.question import Forced
 
-#: Degrees of tensor parallelism inside a host; across hosts every layer would wait for the network twice.
+#: Degrees of tensor parallelism, all inside one host: across hosts every layer would wait for the network twice.
 _TENSOR = (1, 2, 4, 8)
 
 
@@ -23,7 +23,7 @@ class Layout:
     pp: int = 1
     #: Hosts in use.
     nodes: int = 1
-    #: GPUs that the routed experts of a layer lie on (tp x dp); 1 without expert parallelism.
+    #: GPUs over which the routed experts of a layer are spread (tp x dp); 1 without expert parallelism.
     ep: int = 1
 
     @property
@@ -33,7 +33,7 @@ class Layout:
 
     @property
     def text(self) -> str:
-        """As in `tp8 ep8`; what is 1 is left out."""
+        """In the form `tp8 ep8`; degrees of 1 are left out."""
         return " ".join(f"{name}{size}" for name, size in self.sizes().items() if size > 1) or "one GPU"
 
     def sizes(self) -> dict[str, int]:
@@ -42,13 +42,13 @@ class Layout:
 
 
 def candidates(model: Model, gpus: Gpus, forced: Forced) -> list[Layout]:
-    """Return the layouts that the model allows on these GPUs, all GPUs in use; raise CannotPlan when what is forced is not among them."""
+    """Return the layouts in which the model can use all these GPUs; raise CannotPlan when the forced one is not among them."""
     found = [layout for layout in _all(model, gpus) if _wanted(layout, forced)]
     if found:
         return found
     allowed = ", ".join(sorted({layout.text for layout in _all(model, gpus)})) or "none"
     if forced == Forced():
-        raise CannotPlan(f"{model.title} cannot be laid over {gpus.text}: {_why_none(model)}; take 1, 2, 4 or 8 GPUs, or whole hosts of 8")
+        raise CannotPlan(f"{model.title} cannot be split over {gpus.text}: {_why_none(model)}; use 1, 2, 4 or 8 GPUs, or whole hosts of 8")
     raise CannotPlan(f"{model.title} on {gpus.text} has no such layout; allowed are: {allowed}")
 
 
@@ -64,7 +64,7 @@ def _all(model: Model, gpus: Gpus) -> Iterator[Layout]:
 
 
 def _stages_make_sense(gpus: Gpus, tp: int) -> bool:
-    """Pipeline stages lie across hosts with TP inside; within a host only without NVLink, or where the number of GPUs is no power of two."""
+    """Pipeline stages go across hosts, with TP inside each. Inside a host they are tried without NVLink, or if the GPUs are no power of two."""
     if gpus.hosts > 1:
         return tp == gpus.per_host
     return not gpus.kind.nvlink or gpus.per_host not in _TENSOR
@@ -85,7 +85,7 @@ def _splits(a: Architecture | None, tp: int) -> bool:
 
 
 def _spreads(model: Model, *, tp: int, dp: int) -> bool:
-    """Say whether every rank gets an expert; without published architecture nobody can say what data parallelism copies."""
+    """Say whether every rank gets an expert. Without a published architecture it is unknown what data parallelism copies."""
     a = model.architecture
     if a is None:
         return dp == 1
@@ -107,7 +107,7 @@ def _why_none(model: Model) -> str:
 
 
 def is_mixture(model: Model) -> bool:
-    """Say whether the model has routed experts; a model of unpublished architecture has them when fewer parameters are active than there are."""
+    """Say whether the model has routed experts. One of unpublished architecture has them if not all of its parameters are active."""
     if model.architecture is None:
         return model.active_b < model.total_b
     return model.architecture.moe is not None

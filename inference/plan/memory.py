@@ -1,4 +1,4 @@
-"""Memory of one GPU: weights, overhead, and the pool of KV cache that is left. All arithmetic of serving.md, section 2, is here.
+"""Memory of one GPU: the weights, the overhead, and the pool that is left for the KV cache.
 
 Sizes are in bytes, for the fullest GPU of a layout; GB are 10^9.
 """
@@ -9,20 +9,20 @@ import math
 from dataclasses import dataclass
 
 from inference.catalog import Architecture, LocalAttention, Model, NumberFormat, Weights
-from inference.parameters import Parameters, attention, count
+from inference.catalog.parameters import Parameters, attention
 from inference.plan.errors import CannotPlan
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
 
-#: Of the GPU's memory, vLLM's default.
+#: Share of the GPU's memory that vLLM uses: the default of its --gpu-memory-utilization.
 UTILISATION = 0.92
-#: Activations, CUDA graphs, NCCL: 5 to 8 GB seen; the profiles of serving.md are reckoned with 6.
+#: Activations, CUDA graphs and NCCL: between 5 and 8 GB in practice.
 OVERHEAD = 6e9
-#: --max-num-batched-tokens: what a step may add beyond a local window. vLLM recommends it for Llama 4; it is its default on 80 to 141 GB GPUs.
+#: --max-num-batched-tokens, which a step may add to a local window. Recommended for Llama 4; vLLM's default on 80 to 141 GB GPUs.
 BATCHED_TOKENS = 8192
-#: No model reads more: where the search for the longest conversation ends (a cache of local layers alone stops growing).
+#: Where the search for the longest conversation ends, since a cache of local layers alone stops growing. No model reads more.
 _LONGEST = 2**40
-#: Share of the pool that is planned with: published long contexts were 0.5 to 0.85 of what formulae allow.
+#: Share of the pool that plans use: published long contexts were 0.5 to 0.85 of what the formula allows.
 MARGIN = 0.8
 #: 4 bits and a 16-bit scale and zero per group of 128; 4 bits and an fp8 scale per group of 16.
 BYTES_PER_PARAMETER = {NumberFormat.BF16: 2.0, NumberFormat.FP8: 1.0, NumberFormat.W4A16: 0.515625, NumberFormat.NVFP4: 0.5625}
@@ -30,9 +30,9 @@ BYTES_PER_PARAMETER = {NumberFormat.BF16: 2.0, NumberFormat.FP8: 1.0, NumberForm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightBytes:
-    """A file set, by where its bytes go."""
+    """The bytes of a file set, by how they are split over GPUs."""
 
-    #: Spread by expert parallelism; 0 for a dense model, and where it was not published which are.
+    #: Spread by expert parallelism; 0 for a dense model, and where the number was not published.
     routed: float
     #: Split by tensor parallelism alone.
     other: float
@@ -45,12 +45,12 @@ class WeightBytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KvRule:
-    """What decides about the size of the KV cache."""
+    """What determines the size of the KV cache."""
 
     bytes_per_value: int
-    #: vLLM's hybrid manager frees what local layers no longer see.
+    #: Whether vLLM's hybrid manager frees what local layers no longer attend to.
     hybrid: bool
-    #: Layers of a draft head, which keep a cache like the others.
+    #: Layers of the draft head, which have a cache like the others.
     draft_layers: int = 0
 
 
@@ -68,40 +68,40 @@ class Footprint:
     sequence: float | None
     #: What is missing; 0 where it fits.
     missing: float
-    #: Of one short conversation's token, all layers of one copy; None: not published.
+    #: KV of one token of a short conversation, over all layers, in one copy; None: not published.
     kv_per_token: int | None
-    #: Short-conversation tokens over all data-parallel ranks, by formula; None: not published.
+    #: Tokens of short conversations that fit over all data-parallel ranks; None: not published.
     pool_tokens: int | None
-    #: Longest single conversation by formula, not bounded by the model's; None: not published, or of any length.
+    #: Longest single conversation that fits, whatever the model itself allows; None: not published, or any length fits.
     longest: int | None
 
     @property
     def fits(self) -> bool:
-        """Whether weights, overhead and one whole conversation have room."""
+        """Whether weights, overhead and one whole conversation fit."""
         return self.weights + self.overhead + (self.sequence or 0.0) < self.usable
 
 
 def weight_bytes(model: Model, weights: Weights, *, speculative: bool = False) -> WeightBytes:
-    """Split a file set into routed experts and the rest; raise CannotPlan when the row's size cannot hold its experts."""
-    parameters = count(model)
+    """Split a file set into routed experts and the rest; raise CannotPlan when its size is too small for the experts."""
+    parameters = model.parameters()
     routed = (parameters.routed or 0) * BYTES_PER_PARAMETER[weights.format]
     other = weights.size_gb * 1e9 - routed
     if other <= 0:
         raise CannotPlan(
-            f"{model.key}: {weights.size_gb:g} GB of {weights.format} cannot hold {routed / 1e9:.0f} GB of experts; mend the catalog's row"
+            f"{model.key}: {weights.size_gb:g} GB of {weights.format} cannot hold {routed / 1e9:.0f} GB of experts; correct size_gb in the model's file"
         )
     draft_routed, draft_other = _draft(model, parameters, weights.format) if speculative else (0.0, 0.0)
     return WeightBytes(routed=routed, other=other, embedding=parameters.embedding * 2, draft_routed=draft_routed, draft_other=draft_other)
 
 
 def _draft(model: Model, parameters: Parameters, form: NumberFormat) -> tuple[float, float]:
-    """Draft layers: MTP is one more layer of the model with its own embedding and head; an EAGLE head one dense layer with a head, in bf16.
+    """Return the bytes of the draft layers: for MTP one more layer with its own embedding and head, for EAGLE one dense layer and a head, in bf16.
 
-    An EAGLE head has the width of the model's dense layers; where it has none, two experts' (Scout: 16,384, as Maverick's dense layers have).
+    The EAGLE layer is as wide as the model's dense layers, or as two experts where it has none (Scout: 16,384, like Maverick's dense layers).
     """
     a, method = model.architecture, model.serving.speculative_method if model.serving else ""
     if a is None or not method:
-        raise CannotPlan(f"{model.title} has no speculative decoding in its catalog row: leave --speculative out")
+        raise CannotPlan(f"{model.title} has no speculative decoding in the catalog: leave --speculative out")
     if method == "mtp" and a.moe is not None:
         size = BYTES_PER_PARAMETER[form]
         rest = attention(a) + a.moe.shared * parameters.expert + 2 * a.hidden**2
@@ -111,7 +111,7 @@ def _draft(model: Model, parameters: Parameters, form: NumberFormat) -> tuple[fl
 
 
 def weights_per_gpu(parts: WeightBytes, layout: Layout, a: Architecture | None, *, redundant: int = 0) -> float:
-    """Return the weights on the fullest GPU: routed experts over all of TP x DP, the rest over TP; stages take whole layers."""
+    """Return the weights on the fullest GPU: routed experts are split over TP x DP, the rest over TP, and stages hold whole layers."""
     share = _expert_share(layout, a, redundant)
     draft = parts.draft_routed * share + parts.draft_other / layout.tp
     if layout.pp == 1:
@@ -123,14 +123,14 @@ def weights_per_gpu(parts: WeightBytes, layout: Layout, a: Architecture | None, 
 
 
 def _expert_share(layout: Layout, a: Architecture | None, redundant: int) -> float:
-    """Return the share of all routed experts on the rank that has most."""
+    """Return the share of all routed experts that is on the rank with the most."""
     if a is None or a.moe is None:
         return 1 / layout.tp
     return math.ceil((a.moe.experts + redundant) / layout.ep) / a.moe.experts
 
 
 def kv_rule(model: Model, kv: str, *, speculative: bool) -> KvRule:
-    """Return what holds for a model's cache: EAGLE switches Llama 4's hybrid manager off (vLLM does so by itself)."""
+    """Return the rule for a model's cache. With EAGLE, vLLM switches off the hybrid manager for Llama 4."""
     method = model.serving.speculative_method if model.serving and speculative else ""
     local = model.architecture.local if model.architecture else None
     chunked = local is not None and local.kind == "chunked"
@@ -146,12 +146,12 @@ def layer_bytes(a: Architecture, rule: KvRule) -> int:
 
 
 def token_bytes(a: Architecture, rule: KvRule) -> int:
-    """Return the KV of one token in all layers, one copy, while every layer still sees it."""
+    """Return the KV of one token in all layers, in one copy, while every layer still attends to it."""
     return layer_bytes(a, rule) * (a.layers + rule.draft_layers)
 
 
 def sequence_bytes(a: Architecture, length: int, rule: KvRule) -> int:
-    """Return the KV of one conversation of `length` tokens, one copy. A sliding window keeps window - 1 tokens and the step's own."""
+    """Return the KV of one conversation of `length` tokens, one copy. A sliding window keeps window - 1 tokens and those of the step."""
     each = layer_bytes(a, rule)
     if a.local is None or not rule.hybrid:
         return each * length * (a.layers + rule.draft_layers)
@@ -161,13 +161,13 @@ def sequence_bytes(a: Architecture, length: int, rule: KvRule) -> int:
 
 
 def padded(local: LocalAttention) -> int:
-    """Return as how many the local layers count: the hybrid manager deals in groups of as many layers as are global (Gemma 3: 52 count as 60)."""
+    """Return how many local layers take memory: the hybrid manager groups them by the number of global ones (Gemma 3: 52 take that of 60)."""
     group = local.global_layers or 1
     return math.ceil(local.local_layers / group) * group
 
 
 def shards(a: Architecture, layout: Layout) -> float:
-    """Return over how many GPUs one copy of the KV is spread: MLA lies whole on EVERY tensor rank, other heads split; stages hold their layers."""
+    """Return over how many GPUs one copy of the KV is spread: heads over tensor ranks, layers over stages. MLA's is whole on EVERY rank."""
     heads = 1 if a.mla else min(layout.tp, a.kv_heads)
     return heads * a.layers / math.ceil(a.layers / layout.pp)
 
@@ -179,7 +179,7 @@ def footprint(model: Model, gpu: Gpu, layout: Layout, parts: WeightBytes, *, con
     weights = weights_per_gpu(parts, layout, a, redundant=redundant)
     left = usable - weights - OVERHEAD
     pool = max(0.0, left)
-    # Unpublished: at least something must be left, of which nobody can say how far it goes.
+    # If the architecture is unpublished, nothing is known but that something must be left.
     sequence = None if a is None else sequence_bytes(a, context, rule) / shards(a, layout)
     missing = max(0.0, (sequence or 0.0) - left)
     per_token = None if a is None else token_bytes(a, rule)
@@ -197,34 +197,34 @@ def footprint(model: Model, gpu: Gpu, layout: Layout, parts: WeightBytes, *, con
     )
 
 
-def longest(a: Architecture, room: float, rule: KvRule) -> int | None:
-    """Return the longest conversation whose KV has room, in tokens; None where it is of any length."""
-    if sequence_bytes(a, _LONGEST, rule) <= room:
+def longest(a: Architecture, capacity: float, rule: KvRule) -> int | None:
+    """Return the longest conversation whose KV fits into `capacity` bytes, in tokens; None where any length fits."""
+    if sequence_bytes(a, _LONGEST, rule) <= capacity:
         return None
     low, high = 0, 1
-    while sequence_bytes(a, high, rule) <= room:
+    while sequence_bytes(a, high, rule) <= capacity:
         low, high = high, high * 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if sequence_bytes(a, middle, rule) <= room else (low, middle)
+        low, high = (middle, high) if sequence_bytes(a, middle, rule) <= capacity else (low, middle)
     return low
 
 
 def warm(a: Architecture, layout: Layout, pool: float, length: int, rule: KvRule) -> int:
-    """Return how many conversations of `length` tokens the pools of all ranks keep, after the margin; at least one where one fits without it."""
-    room, each = pool * shards(a, layout), sequence_bytes(a, length, rule)
-    return max(int(room * MARGIN / each), min(1, int(room / each))) * layout.dp
+    """Return how many conversations of `length` tokens the pools of all ranks hold within the margin; at least one where one fits without it."""
+    capacity, each = pool * shards(a, layout), sequence_bytes(a, length, rule)
+    return max(int(capacity * MARGIN / each), min(1, int(capacity / each))) * layout.dp
 
 
 def offload_each(layout: Layout, gib: float) -> float:
     """Return the host memory of one engine (data-parallel rank) in GiB, of `gib` on each host.
 
-    Engines of a host share it. An engine over several hosts has it once in all: vLLM makes the whole buffer on each of them.
+    The engines of a host share it. An engine over several hosts has the amount of one: vLLM makes the whole buffer on each host.
     """
     return gib / max(1, layout.dp // layout.nodes)
 
 
 def offloaded(a: Architecture, layout: Layout, gib: float, length: int, rule: KvRule) -> int:
-    """Return how many conversations `gib` of memory on each host keep; without stages vLLM keeps MLA's latent there once, not for each tensor rank."""
+    """Return how many conversations `gib` of memory on each host hold. Without stages, MLA's latent is there once and not for each rank."""
     copies = 1 if a.mla and layout.pp == 1 else layout.tp * layout.pp / shards(a, layout)
     return int(offload_each(layout, gib) * 2**30 / copies / sequence_bytes(a, length, rule)) * layout.dp

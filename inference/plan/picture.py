@@ -1,18 +1,18 @@
-"""The plan as an SVG: every GPU's memory as a column (weights, overhead, KV pool), host by host, with what lies on it."""
+"""The plan as an SVG: every GPU's memory as a column (weights, overhead, KV pool), host by host, with the part of the model it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
-from inference.plan.seats import Seat, seats
+from inference.plan.assignment import GpuAssignment, assignments
 from inference.plan.summary import Plan
 
 _COLUMN, _GAP, _HEIGHT = 84, 22, 170
 _LEFT, _TOP, _HOST = 76, 150, 244
 _NARROWEST = 680
 _MOST_HOSTS = 3
-#: Told apart in print and by the colour-blind; white stands on the first.
+#: Distinct in print and for colour-blind people. White text is written on the first.
 _COLOURS = {"weights": "#2b5c8a", "overhead": "#c98a2b", "KV cache": "#7fb685", "one conversation": "#7fb685", "kept free": "#e4e4e4"}
 _BEYOND = "#b3362b"
 
@@ -32,11 +32,11 @@ def svg(plan: Plan) -> str:
         _text(24, 34, title, size=20, weight=600),
         *(_text(24, 60 + 20 * number, line, size=13, fill="#444444") for number, line in enumerate(_lines(plan))),
         *_legend(plan),
-        *(part for seat in seats(plan) if seat.host < rows for part in _column(plan, seat)),
+        *(part for gpu in assignments(plan) if gpu.host < rows for part in _column(plan, gpu)),
         *(part for host in range(rows) for part in _host(plan, host)),
     ]
     if plan.layout.nodes > rows:
-        parts.append(_text(24, height - 18, f"and {plan.layout.nodes - rows} more hosts alike", size=13, fill="#444444"))
+        parts.append(_text(24, height - 18, f"and {plan.layout.nodes - rows} more hosts like these", size=13, fill="#444444"))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -84,9 +84,9 @@ def _host(plan: Plan, host: int) -> Iterator[str]:
     yield _text(34, y + 40, "a GPU", fill="#666666")
 
 
-def _column(plan: Plan, seat: Seat) -> Iterator[str]:
+def _column(plan: Plan, gpu: GpuAssignment) -> Iterator[str]:
     """Draw one GPU from the bottom up, to the scale of its memory, or of what it would need."""
-    x, foot = _LEFT + 14 + seat.gpu * (_COLUMN + _GAP), _TOP + seat.host * _HOST + _HEIGHT
+    x, foot = _LEFT + 14 + gpu.gpu * (_COLUMN + _GAP), _TOP + gpu.host * _HOST + _HEIGHT
     shares = _shares(plan)
     scale = _HEIGHT / max(plan.memory.memory, sum(size for _, size in shares))
     bottom = float(foot)
@@ -101,7 +101,7 @@ def _column(plan: Plan, seat: Seat) -> Iterator[str]:
         line = foot - plan.memory.usable * scale
         yield f'<rect x="{x}" y="{bottom:.1f}" width="{_COLUMN}" height="{line - bottom:.1f}" fill="{_BEYOND}" fill-opacity="0.45"/>'
         yield f'<line x1="{x - 5}" x2="{x + _COLUMN + 5}" y1="{line:.1f}" y2="{line:.1f}" stroke="{_BEYOND}" stroke-width="2" stroke-dasharray="4 3"/>'
-    for number, said in enumerate(_labels(plan, seat)):
+    for number, said in enumerate(_labels(plan, gpu)):
         size, fill = (11, "#555555") if number else (12, "#1c1c1c")
         yield _text(x + _COLUMN / 2, foot + 18 + 16 * number, said, size=size, fill=fill, anchor="middle")
 
@@ -114,12 +114,12 @@ def _shares(plan: Plan) -> list[tuple[str, float]]:
     return [*found, ("KV cache", m.pool), ("kept free", m.memory - m.usable)]
 
 
-def _labels(plan: Plan, seat: Seat) -> list[str]:
+def _labels(plan: Plan, gpu: GpuAssignment) -> list[str]:
     layout = plan.layout
-    ranks = [("dp", layout.dp, seat.dp_rank), ("stage", layout.pp, seat.stage), ("tp", layout.tp, seat.tp_rank)]
-    found = [" ".join(f"{name} {rank}" for name, size, rank in ranks if size > 1) or f"GPU {seat.gpu}"]
-    if seat.experts is not None:
-        first, last = seat.experts
+    ranks = [("dp", layout.dp, gpu.dp_rank), ("stage", layout.pp, gpu.stage), ("tp", layout.tp, gpu.tp_rank)]
+    found = [" ".join(f"{name} {rank}" for name, size, rank in ranks if size > 1) or f"GPU {gpu.gpu}"]
+    if gpu.experts is not None:
+        first, last = gpu.experts
         found += [f"experts {first}-{last}" if last > first else f"expert {first}"]
     return found
 

@@ -1,4 +1,4 @@
-"""Making a plan: tries the formats and layouts that are possible, chooses one of each, and puts the parts together."""
+"""Makes a plan: tries the possible formats and layouts, chooses one of each, and puts the parts together."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from inference.plan.question import DEFAULT_CONTEXT, Question
 from inference.plan.summary import Considered, Demand, Plan
 from inference.plan.trial import Task, Trial, most_bits_first, try_weights
 
-#: Share of the day's replies that fall into its busiest hour.
+#: Share of a day's replies that are in its busiest hour.
 _BUSIEST_HOUR = 0.12
-#: Of full load, at the peak: above it people wait in queues.
+#: Share of full load at the peak; above it replies wait in queues.
 _PEAK_LOAD = 0.6
-#: A format that leaves fewer warm conversations gives way to one of fewer bits.
-_ROOM = 16
+#: A format that keeps fewer conversations cached is passed over for one with fewer bits.
+_ENOUGH_CONVERSATIONS = 16
 
 
 def make_plan(
@@ -34,7 +34,7 @@ def make_plan(
     question: Question | None = None,
     rivals: Iterable[Model] = (),
 ) -> Plan:
-    """Plan `model` on `gpus` (`8xH100`); `rivals` are catalog rows whose hosted offers the cost is compared with. Raise CannotPlan on bad input."""
+    """Plan `model` on `gpus` (`8xH100`); `rivals` are models whose hosted offers the cost is compared with. Raise CannotPlan on bad input."""
     asked = question or Question()
     _check_model(model, today)
     task = Task(model=model, gpus=read_gpus(gpus) if isinstance(gpus, str) else gpus, question=_checked(model, asked))
@@ -49,12 +49,12 @@ def _check_model(model: Model, today: date) -> None:
         raise CannotPlan(f"{model.title} was switched off on {model.retired_on}: plan or call {model.successor} instead")
     if model.kind == "hosted":
         raise CannotPlan(
-            f"{model.title} is hosted by {model.maker}, its weights cannot be had: there is nothing to plan (plans name its price beside theirs)"
+            f"{model.title} is hosted by {model.maker}: its weights are not available, so it cannot be planned (plans of others show its price)"
         )
 
 
 def _checked(model: Model, asked: Question) -> Question:
-    """Fill in the context and refuse what the model does not have."""
+    """Fill in the context, and refuse what the model does not support."""
     asked.check()
     most = model.context
     context = asked.context or min(DEFAULT_CONTEXT, most or DEFAULT_CONTEXT)
@@ -66,7 +66,7 @@ def _checked(model: Model, asked: Question) -> Question:
         question = "a question" if reply.may_be_cut else f"a prompt of {reply.tokens_in:,}"
         enough = words.length(-(-needed // 1024) * 1024)
         would = f"--context {enough} or more, or shorter ones" if not most or needed <= most else "shorter ones"
-        raise CannotPlan(f"a context of {context:,} tokens has no room for a reply of {reply.tokens_out:,} and {question}: give {would}")
+        raise CannotPlan(f"a context of {context:,} tokens is too short for a reply of {reply.tokens_out:,} and {question}: give {would}")
     if asked.redundant_experts and (model.architecture is None or model.architecture.moe is None):
         raise CannotPlan(f"{model.title} has no routed experts (or none that were published): leave --redundant-experts out")
     return replace(asked, context=context, reply=replace(reply, tokens_in=min(reply.tokens_in, context - reply.tokens_out)))
@@ -87,14 +87,14 @@ def _demand(question: Question) -> Demand | None:
 
 
 def _formats(task: Task, demand: Demand | None) -> list[Trial]:
-    """Try the file sets in question, most bits first."""
+    """Try the possible file sets, those with the most bits first."""
     wanted, model = task.question.format, task.model
     rows = [weights for weights in most_bits_first(model) if wanted in {None, weights.format}]
     if not rows:
         has = ", ".join(weights.format for weights in most_bits_first(model)) or "none"
         raise CannotPlan(f"{model.title} has no weights as {wanted}; its formats are: {has}")
     if wanted is None and model.kind == "open":
-        # What the maker never published must be converted first: only on demand.
+        # A format that the maker never published must be converted first, so it is tried only if it was asked for.
         rows = [weights for weights in rows if weights.repo] or rows
     peak = (demand.peak_replies_per_s if demand else None, _PEAK_LOAD)
     return [try_weights(task, weights, peak_replies_per_s=peak[0], most_load=peak[1]) for weights in rows]
@@ -105,11 +105,13 @@ def _choose_format(task: Task, trials: list[Trial]) -> tuple[Trial, str]:
         return trials[0], "as asked"
     fitting = [trial for trial in trials if trial.fits]
     if not fitting:
-        nearest = min(trials, key=lambda trial: (trial.unable is not None, trial.memory.missing))
-        return nearest, "none fits; this one comes nearest"
-    roomy = [trial for trial in fitting if trial.conversations is None or trial.conversations >= _ROOM]
-    chosen = (roomy or fitting)[0]
-    return chosen, words.format_reason(chosen, trials, room=_ROOM if roomy and chosen.conversations is not None else None)
+        closest = min(trials, key=lambda trial: (trial.unable is not None, trial.memory.missing))
+        return closest, "none fits; this one comes closest"
+    enough = [trial for trial in fitting if trial.conversations is None or trial.conversations >= _ENOUGH_CONVERSATIONS]
+    chosen = (enough or fitting)[0]
+    return chosen, words.format_reason(
+        chosen, trials, conversations=_ENOUGH_CONVERSATIONS if enough and chosen.conversations is not None else None
+    )
 
 
 def _assemble(task: Task, chosen: Trial, format_reason: str, *, trials: list[Trial], cost: Cost | None, demand: Demand | None) -> Plan:

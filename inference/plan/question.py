@@ -1,4 +1,4 @@
-"""What is asked of a plan: the reply that is reckoned with, the context, and every choice that a person may force."""
+"""What a plan is asked for: the size of a reply, the context, and every choice that a person may force."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from inference.plan.errors import CannotPlan
 Prefer = Literal["latency", "throughput"]
 Kv = Literal["auto", "fp8"]
 
-#: Tokens of a conversation where nothing else is asked; the model's own length where that is less.
+#: Context in tokens where none is given, or the model's own where that is shorter.
 DEFAULT_CONTEXT = 32_768
-#: Of anything that is counted here: beyond it somebody's finger slipped.
+#: The largest number of anything that is asked for; above it is a typing error.
 _MOST = 1e9
 _STEPS = {"": 1, "k": 1024, "m": 1024**2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The reply that costs are told for; the defaults are serving.md's reference reply."""
+    """The reply that speed and cost are computed for. The defaults are the reference reply of docs/serving.md."""
 
     tokens_in: int = 3000
     tokens_out: int = 150
-    #: Share of tokens_in that the prefix cache holds.
+    #: Share of tokens_in that comes from the prefix cache.
     cached: float = 0.75
-    #: Nobody asked for that many tokens in: a shorter context cuts them, where it would otherwise be refused.
+    #: Whether tokens_in is only the default, so that a shorter context cuts it instead of being refused.
     may_be_cut: bool = False
 
     def __post_init__(self) -> None:
         """Raise CannotPlan unless the numbers can be a reply."""
         if self.tokens_in < 1 or self.tokens_out < 1 or not 0 <= self.cached < 1:
-            raise CannotPlan("a reply has at least 1 token in, at least 1 out, and a cached share from 0 up to (not reaching) 1")
+            raise CannotPlan("a reply has at least 1 token in, at least 1 out, and a cached share of at least 0 and below 1")
 
     @property
     def uncached(self) -> float:
@@ -57,37 +57,37 @@ class Forced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """All that a plan answers, beside the model and the GPUs."""
+    """Everything that a plan is asked for, apart from the model and the GPUs."""
 
-    #: None: the best format that fits.
+    #: None: the format with the most bits that fits.
     format: NumberFormat | None = None
     #: None: DEFAULT_CONTEXT, or the model's own length where that is less.
     context: int | None = None
-    #: Number format of the KV cache; auto is bf16, as vLLM's own auto is for these models.
+    #: Number format of the KV cache; auto means bf16, as it does in vLLM for these models.
     kv: Kv = "auto"
     #: People who write to the assistant.
     contacts: int | None = None
     #: Replies that one of them gets in a day.
     replies_per_contact: float = 3.0
-    #: None: derived from the contacts; latency where there are none.
+    #: None: derived from the number of contacts; latency where none is given.
     prefer: Prefer | None = None
-    #: Speculative decoding as the catalog's row has it.
+    #: Whether to use the speculative decoding that the catalog names.
     speculative: bool = False
-    #: EPLB's extra experts, over all ranks (--eplb-config num_redundant_experts).
+    #: Extra experts for vLLM's load balancer (EPLB), over all ranks (--eplb-config num_redundant_experts).
     redundant_experts: int = 0
-    #: Host memory for KV on each host, GiB; 0 for none.
+    #: Memory for the KV cache on each host, in GiB; 0 for none.
     offload_gib: float = 0.0
-    #: Replies being written at the same time at full load, at most as many as the plan has room for; None: as many as that.
+    #: Replies that are written at the same time at full load. The plan's own maximum is the limit, and the default.
     at_once: int | None = None
     reply: Reply = field(default_factory=lambda: Reply(may_be_cut=True))
     forced: Forced = field(default_factory=Forced)
-    #: USD for a GPU and hour; None: the GPU table's.
+    #: USD for one GPU and hour; None: the price in gpus.toml.
     price_per_hour: float | None = None
-    #: Address of the first host, for commands over several.
+    #: Address of the first host, for the commands of several hosts.
     head: str = "10.0.0.1"
 
     def check(self) -> None:
-        """Raise CannotPlan unless every number can be meant."""
+        """Raise CannotPlan unless every number is possible."""
         least = {
             "--contacts": (self.contacts, 1),
             "--replies-per-contact": (self.replies_per_contact, 1e-6),

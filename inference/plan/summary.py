@@ -1,4 +1,4 @@
-"""The plan itself: everything that was worked out, ready to be printed, drawn, served or written as JSON."""
+"""The plan itself: all results, ready to be printed, drawn, served or written as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from inference.catalog import Model, Weights
-from inference.parameters import count
 from inference.plan.cost import Cost
 from inference.plan.gpus import Gpus
 from inference.plan.layout import Layout
@@ -30,13 +29,13 @@ _COST_KEYS: tuple[str, ...] = ("cost_per_1000", "cost_per_million", "cost_per_ho
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostCommand:
-    """The process of one host."""
+    """The process that one host runs."""
 
-    #: Number of the host; 0 is the head, which has the API.
+    #: Number of the host; 0 is the first one, which has the API.
     host: int
-    #: vllm, serve, the model, its options.
+    #: vllm, serve, the model and the options.
     argv: tuple[str, ...]
-    #: Variables that this model needs on these GPUs.
+    #: Environment variables that this model needs on these GPUs.
     environment: Mapping[str, str]
 
     @property
@@ -52,7 +51,7 @@ class Considered:
     #: tp8 dp1 ep8 pp1, or the format.
     what: str
     fits: bool
-    #: Why not, or what speaks for it.
+    #: Why not, or its speed.
     why: str
     tokens_per_s: float | None = None
     conversations: int | None = None
@@ -60,7 +59,7 @@ class Considered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """A change with which it fits, tried by the same arithmetic."""
+    """A change that makes it fit, checked by the same arithmetic."""
 
     #: As options of `chinwag plan`.
     options: str
@@ -70,7 +69,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What the contacts ask for in the busiest hour, and what of the machine's full load that is."""
+    """What the contacts need in the busiest hour, and what share of the machine's full load that is."""
 
     contacts: int
     replies_a_day: float
@@ -84,7 +83,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One model on one set of GPUs. Everything holds for the chosen layout, or for the nearest one where none fits."""
+    """One model on one set of GPUs. All numbers are for the chosen layout, or for the closest one where none fits."""
 
     model: Model
     gpus: Gpus
@@ -95,19 +94,19 @@ class Plan:
     fits: bool
     #: By how much it does not fit, or why it cannot run; None where it fits.
     why_not: str | None
-    #: Changes that make it fit, most modest first; empty where it fits.
+    #: Changes that make it fit, the smallest first; empty where it fits.
     advice: tuple[Advice, ...]
     layout: Layout
     layout_reason: str
     memory: Footprint
-    #: Conversations of the reference reply's length that stay warm on the GPUs (after the margin) and in host memory; None: KV size unknown.
+    #: Conversations of the reply's length that stay cached on the GPUs (within the margin) and in host memory; None: the KV size is unknown.
     conversations: int | None
     offloaded: int | None
     #: None where it does not fit.
     speed: Speed | None
     cost: Cost | None
     demand: Demand | None
-    #: One a host, empty where it does not fit.
+    #: One for each host; empty where it does not fit.
     commands: tuple[HostCommand, ...]
     layouts: tuple[Considered, ...]
     formats: tuple[Considered, ...]
@@ -116,11 +115,11 @@ class Plan:
 
     @property
     def command(self) -> str | None:
-        """The processes as lines for shells, one a host; None where it does not fit."""
+        """The processes as shell lines, one for each host; None where it does not fit."""
         return "\n".join(command.text for command in self.commands) or None
 
     def to_json(self) -> dict[str, object]:
-        """Return the plan as one JSON object; what is not known, or not to be had because it does not fit, is null."""
+        """Return the plan as one JSON object; what is unknown, or missing because it does not fit, is null."""
         m, reply = self.memory, self.question.reply
         return {
             "model": self.model.key,
@@ -163,13 +162,13 @@ class Plan:
 
 
 def _parameters(model: Model) -> dict[str, float | None]:
-    counted = count(model)
+    counted = model.parameters()
     routed = None if counted.routed is None else round(counted.routed / 1e9, 2)
     return {"total": round(counted.total / 1e9, 2), "active": round(counted.active / 1e9, 2), "routed": routed}
 
 
 def _conversation_gb(plan: Plan) -> float | None:
-    """Return the KV of one conversation of the whole context, one copy."""
+    """Return the KV of one conversation with the whole context, in one copy."""
     a, m = plan.model.architecture, plan.memory
     return None if a is None or m.sequence is None else round(m.sequence * shards(a, plan.layout) / 1e9, 2)
 

@@ -1,7 +1,7 @@
-"""Tokens a second from a roofline: decoding by the bytes that a step reads, prefill by arithmetic.
+"""Tokens a second from a roofline model: decoding by the bytes that a step reads, prefill by arithmetic.
 
-Three factors close the gap to real engines. They are fitted, by least squares of relative errors, to the fifteen points in points.toml; the test
-that refits them also holds the errors told in FIT_ERROR.
+Three factors account for the difference to real engines. They are fitted, by least squares of relative errors, to the fifteen points in
+points.toml. The test that refits them also checks the errors that FIT_ERROR states.
 """
 
 from __future__ import annotations
@@ -9,35 +9,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inference.catalog import Model, NumberFormat
-from inference.parameters import Parameters, count
+from inference.catalog.parameters import Parameters
 from inference.plan.gpus import Gpu
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, WeightBytes, layer_bytes, shards
 
-#: InfiniBand or RoCE of 400 Gbit/s for each GPU, and the wait for one exchange over it.
+#: InfiniBand or RoCE with 400 Gbit/s for each GPU, and the latency of one exchange.
 _NETWORK_BYTES_S = 50e9
 _NETWORK_S = 25e-6
-#: A step's exchange over PCIe waits longer than over NVLink, whose wait is in the fitted factors.
+#: Extra latency of a step's exchange over PCIe; that of NVLink is part of the fitted factors.
 _PCIE_S = 10e-6
-#: Tokens that a step of speculative decoding yields: 2.4 to 3.1 of 4 reported for Maverick's EAGLE-3; DeepSeek's report has 85 to 90 % of MTP's guesses right.
+#: Tokens that a step of speculative decoding tries and yields: 2.4 to 3.1 of 4 reported for Maverick's EAGLE-3, and 85 to 90 % of
+#: MTP's guesses in DeepSeek's report.
 _ACCEPTED = {"eagle3": (4, 2.4), "eagle": (4, 2.4), "mtp": (2, 1.85)}
 FIT_ERROR = (
     "fitted to 15 points published for vLLM 0.8.3 on 8 GPUs, 64 replies at once (2025-04): half of them within 5.1 %, "
-    "all but one within 16 %, DeepSeek R1 with 10,000 tokens in 41 % too fast; engines of today do better"
+    "all but one within 16 %, DeepSeek R1 with 10,000 tokens in is estimated 41 % too fast; newer engines are faster"
 )
-#: What a sum by hand over Maverick's points costs for 1,000 replies without cache hits ($0.91 at full load), by what the fit says.
+#: The cost of 1,000 replies without cache hits by hand from Maverick's points ($0.91 at full load), divided by the fit's.
 PREFILL_DOUBT = 1.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factors:
-    """What a real engine reaches of the roofline."""
+    """Which share of the roofline a real engine reaches."""
 
-    #: Of the memory bandwidth, while decoding.
+    #: Share of the memory bandwidth, while decoding.
     bandwidth: float
-    #: Of the arithmetic, in prefill.
+    #: Share of the arithmetic, in prefill.
     arithmetic: float
-    #: Seconds that a layer costs in each step, whatever it does: launches, synchronisation, scheduling.
+    #: Seconds that a layer takes in each step in any case: launches, synchronisation, scheduling.
     layer_s: float
 
 
@@ -46,7 +47,7 @@ FITTED = Factors(bandwidth=0.722, arithmetic=0.317, layer_s=192.5e-6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A model as it lies on GPUs."""
+    """A model on its GPUs."""
 
     model: Model
     gpu: Gpu
@@ -58,18 +59,18 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """What the whole machine does."""
+    """The speed of the whole machine."""
 
-    #: Replies being written at the same time.
+    #: Replies that are written at the same time.
     at_once: int
-    #: Decoding at that number, over all of them.
+    #: Decoding speed with that number, of all together.
     tokens_per_s: float
-    #: Decoding for one person alone.
+    #: Decoding speed for one person alone.
     one_user_tokens_per_s: float
-    #: Decoding at other numbers at once.
+    #: Decoding speed with other numbers at once.
     curve: tuple[tuple[int, float], ...]
     prefill_tokens_per_s: float
-    #: The reference reply's first token when nothing waits before it.
+    #: Time to the first token when no other request is waiting.
     first_token_ms: float
     replies_per_s: float
 
@@ -80,12 +81,12 @@ class Speed:
 
 
 def distinct(experts: int, active: int, tokens: float) -> float:
-    """Return how many experts of a layer a step with that many tokens is expected to touch, each choosing evenly."""
+    """Return how many experts of a layer a step with that many tokens is expected to use, if every expert is equally likely."""
     return experts * (1 - (1 - active / experts) ** tokens)
 
 
 def step_s(machine: Machine, at_once: float, length: float, factors: Factors = FITTED, *, tokens_each: int = 1) -> float:
-    """Return the seconds of one decoding step for conversations of `length` tokens; with stages, until all have a token."""
+    """Return the seconds of one decoding step for conversations of `length` tokens; with stages, until all of them have a token."""
     stages = machine.layout.pp
     rows = max(1.0, at_once / stages) * tokens_each
     layers = _layers(machine) + machine.rule.draft_layers * (tokens_each - 1)
@@ -102,7 +103,7 @@ def prefill_rate(machine: Machine, length: float, factors: Factors = FITTED) -> 
 
 
 def measured(machine: Machine, *, at_once: int, tokens_in: int, tokens_out: int, factors: Factors = FITTED) -> float:
-    """Return output tokens a second as benchmarks count them: prompts and answers of `at_once` talks, one after the other, over the time of both."""
+    """Return output tokens a second as benchmarks count them: over the time of all prompts and then all answers of `at_once` conversations."""
     prompts = at_once * tokens_in / prefill_rate(machine, tokens_in, factors)
     answers = tokens_out * step_s(machine, at_once, tokens_in + tokens_out / 2, factors)
     return at_once * tokens_out / (prompts + answers)
@@ -137,15 +138,15 @@ def _layers(machine: Machine) -> int:
 
 
 def _bytes_read(machine: Machine, rows: float, length: float, tokens_each: int) -> float:
-    """Return what one GPU reads in one stage's step: its share of the weights that are touched, and its share of the caches.
+    """Return the bytes that one GPU reads in one stage's step: its share of the weights that are used, and of the caches.
 
     A draft is read once for each token that it guesses.
     """
     a, layout, parts = machine.model.architecture, machine.layout, machine.parts
     if a is None:
-        p = count(machine.model)
+        p = machine.model.parameters()
         return parts.other * (1 - (1 - p.active / p.total) ** rows) / (layout.tp * layout.pp)
-    # Of the matrix from tokens to hidden states only rows are read (a tied one is read as the other way's); eyes (bf16) are for pictures.
+    # Only some rows of the input embedding are read, unless it is tied to the output; the vision encoder (bf16) is read for pictures only.
     unread = (0 if a.tied_embeddings else parts.embedding) + 2e9 * a.vision_b
     weights = (parts.other - unread) / layout.tp
     guesses = tokens_each - 1
@@ -162,8 +163,8 @@ def _bytes_read(machine: Machine, rows: float, length: float, tokens_each: int) 
 
 
 def _work_s(machine: Machine, seen: float) -> float:
-    """Return a GPU's seconds for one token of the whole machine at full arithmetic, per stage: products with weights, and attention over `seen` tokens."""
-    p, gpu, layout = count(machine.model), machine.gpu, machine.layout
+    """Return a GPU's seconds for one token of the whole machine, per stage: products with the weights, and attention over `seen` tokens."""
+    p, gpu, layout = machine.model.parameters(), machine.gpu, machine.layout
     rest_form = _rest_form(machine, p)
     rest = 2 * (p.active - p.routed_active - p.embedding) + _attention_work(machine, seen)
     whole = 2 * p.routed_active / gpu.rate(machine.form) + rest / gpu.rate(rest_form)
@@ -171,7 +172,7 @@ def _work_s(machine: Machine, seen: float) -> float:
 
 
 def _rest_form(machine: Machine, p: Parameters) -> NumberFormat:
-    """Return the format that most of what is not routed has: many file sets quantise experts alone."""
+    """Return the format of most weights outside the routed experts: many file sets quantise only the experts."""
     if p.routed is None or machine.form is NumberFormat.BF16:
         return machine.form
     mean = machine.parts.other / (p.total - p.routed)
@@ -189,18 +190,18 @@ def _attention_work(machine: Machine, seen: float) -> float:
 
 
 def _exchange_s(machine: Machine, rows: float, *, steps: int) -> float:
-    """Return the seconds for what GPUs tell each other about `rows` tokens of the whole machine, in all layers; `steps` counts the waits."""
+    """Return the seconds of the exchanges between GPUs for `rows` tokens of the whole machine, in all layers; `steps` counts the latencies."""
     a, layout, gpu = machine.model.architecture, machine.layout, machine.gpu
     if a is None:
         return 0.0
     hidden = 2 * a.hidden
     seconds, wait = 0.0, 0.0 if gpu.nvlink else _PCIE_S
     if layout.tp > 1:
-        # Two all-reduces a layer over the rank's own tokens, inside a host.
+        # Two all-reduces for each layer over the rank's own tokens, inside a host.
         one = 2 * hidden * rows / layout.dp * (layout.tp - 1) / layout.tp
         seconds += 2 * a.layers * (one / (gpu.link_gbps * 1e9) + steps * wait)
     if layout.dp > 1 and a.moe is not None:
-        # Every layer of experts gathers all ranks' tokens and scatters the sums.
+        # Every layer with experts gathers the tokens of all ranks and scatters the sums.
         across = layout.nodes > 1
         both = 2 * hidden * rows * (layout.dp - 1) / layout.dp
         link = _NETWORK_BYTES_S if across else gpu.link_gbps * 1e9

@@ -1,4 +1,4 @@
-"""One attempt: a file set on the GPUs of a task, every layout tried, the best taken with a reason."""
+"""Tries one file set on the GPUs of a task in every layout, and takes the best one with a reason."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from inference.plan.question import DEFAULT_CONTEXT, Prefer, Question
 from inference.plan.summary import Considered
 from inference.plan.throughput import Machine, Speed, speed
 
-#: --max-num-seqs of one data-parallel rank, at most: beyond it a person's words come slowly and the fit says nothing.
+#: The highest --max-num-seqs of a data-parallel rank: above it each reply is slow, and the speed model was not fitted.
 _MOST_SLOTS = 256
 #: Replies at once where the size of a conversation was not published.
 _UNKNOWN_AT_ONCE = 64
-#: NVIDIA's first with FP8 units, which an fp8 KV cache wants too.
+#: NVIDIA's first with FP8 units, which an fp8 KV cache needs too.
 _FP8_CAPABILITY = 8.9
 
 
@@ -39,7 +39,7 @@ class Trial:
     memory: Footprint
     #: Why these GPUs cannot run it, whatever the memory; None where they can.
     unable: str | None
-    #: Warm on the GPUs after the margin; None: the size was not published.
+    #: Conversations whose KV stays on the GPUs, within the margin; None: their size was not published.
     conversations: int | None
     offloaded: int | None
     #: Replies at once of one data-parallel rank.
@@ -49,7 +49,7 @@ class Trial:
 
     @property
     def fits(self) -> bool:
-        """Whether it can run and has room."""
+        """Whether it can run and its memory suffices."""
         return self.unable is None and self.memory.fits
 
 
@@ -59,11 +59,11 @@ def most_bits_first(model: Model) -> list[Weights]:
 
 
 def try_weights(task: Task, weights: Weights, *, peak_replies_per_s: float | None = None, most_load: float = 1.0) -> Trial:
-    """Try every layout and return the best, the nearest where none fits."""
+    """Try every layout and return the best, or the one that lacks least where none fits."""
     tried = [_try(task, weights, layout) for layout in candidates(task.model, task.gpus, task.question.forced)]
     fitting = [trial for trial in tried if trial.fits]
     if not fitting:
-        best, reason = min(tried, key=lambda trial: (trial.memory.missing, -trial.layout.tp)), "none fits; this one comes nearest"
+        best, reason = min(tried, key=lambda trial: (trial.memory.missing, -trial.layout.tp)), "none fits; this one comes closest"
     else:
         prefer, because = _preference(task.question, fitting, peak_replies_per_s, most_load)
         best = _best(fitting, prefer)
@@ -78,18 +78,18 @@ def _try(task: Task, weights: Weights, layout: Layout) -> Trial:
     parts = weight_bytes(model, weights, speculative=question.speculative)
     context = question.context or DEFAULT_CONTEXT
     memory = footprint(model, gpu, layout, parts, context=context, rule=rule, redundant=question.redundant_experts)
-    kept = _kept(task, layout, memory, rule)
+    cached = _cached(task, layout, memory, rule)
     machine = Machine(model=model, gpu=gpu, layout=layout, form=weights.format, parts=parts, rule=rule)
-    room = max(1, min(kept[0] if kept else _UNKNOWN_AT_ONCE, _MOST_SLOTS * layout.dp))
-    at_once = min(question.at_once or room, room)
+    most = max(1, min(cached[0] if cached else _UNKNOWN_AT_ONCE, _MOST_SLOTS * layout.dp))
+    at_once = min(question.at_once or most, most)
     return Trial(
         weights=weights,
         layout=layout,
         reason="",
         memory=memory,
         unable=_unable(task, weights, layout),
-        conversations=kept[0] if kept else None,
-        offloaded=kept[1] if kept else None,
+        conversations=cached[0] if cached else None,
+        offloaded=cached[1] if cached else None,
         slots=max(1, min(_MOST_SLOTS, -(-at_once // layout.dp))),
         speed=speed(
             machine,
@@ -101,8 +101,8 @@ def _try(task: Task, weights: Weights, layout: Layout) -> Trial:
     )
 
 
-def _kept(task: Task, layout: Layout, memory: Footprint, rule: KvRule) -> tuple[int, int] | None:
-    """Return how many conversations of the reply's length stay warm on the GPUs and in host memory."""
+def _cached(task: Task, layout: Layout, memory: Footprint, rule: KvRule) -> tuple[int, int] | None:
+    """Return how many conversations of the reply's length stay cached on the GPUs and in host memory."""
     a, length = task.model.architecture, task.question.reply.tokens
     if a is None:
         return None
@@ -111,7 +111,7 @@ def _kept(task: Task, layout: Layout, memory: Footprint, rule: KvRule) -> tuple[
 
 def _unable(task: Task, weights: Weights, layout: Layout) -> str | None:
     gpu, a, extra = task.gpus.kind, task.model.architecture, task.question.redundant_experts
-    # First what holds for every format: where none was asked for, the nearest of them is told.
+    # First the reasons that hold for every format, since the reason of one format is shown where none was asked for.
     if task.question.kv == "fp8" and gpu.capability < _FP8_CAPABILITY:
         return f"an fp8 KV cache needs compute capability {_FP8_CAPABILITY:g} or later; {gpu.title} has {gpu.capability:g}"
     if gpu.capability < weights.min_capability:
@@ -135,10 +135,10 @@ def _preference(question: Question, fitting: list[Trial], peak: float | None, mo
         return "latency", "no number of contacts was given"
     able = _best(fitting, "latency").speed.replies_per_s
     if able * most_load >= peak:
-        return "latency", f"it bears the contacts' busiest hour ({peak:.1f} of {able:.1f} replies/s) with room"
+        return "latency", f"it can serve the contacts' busiest hour ({peak:.1f} of {able:.1f} replies/s) and more"
     return (
         "throughput",
-        f"the contacts' busiest hour asks {peak:.1f} replies/s, and the layout with the quickest reply does {able:.1f} at full load",
+        f"the contacts' busiest hour needs {peak:.1f} replies/s, and the layout with the fastest reply gives {able:.1f} at full load",
     )
 
 
@@ -149,27 +149,27 @@ def _best(fitting: list[Trial], prefer: Prefer) -> Trial:
 
 
 def _reason(task: Task, best: Trial, fitting: list[Trial], prefer: Prefer, because: str) -> str:
-    """Say the rule that decided, with the runner-up's numbers."""
+    """Name the rule that decided, with the numbers of the second-best layout."""
     layout = best.layout
     if layout.gpus == 1:
-        return "one GPU holds it"
+        return "it fits on one GPU"
     rule = {
-        "latency": "few replies must be fast: tensor parallelism splits every layer, and experts are spread over the same GPUs",
-        "throughput": "many replies run: data parallelism spares most exchanges, and experts are spread over all ranks",
+        "latency": "for few fast replies: tensor parallelism splits every layer, and experts are spread over the same GPUs",
+        "throughput": "for many replies at once: data parallelism avoids most exchanges between GPUs, and experts are spread over all ranks",
     }[prefer]
     if layout.ep == 1:
         rule = rule.split(",")[0]
     if layout.dp == 1 and prefer == "throughput":
-        rule = "data-parallel copies of the unspread weights would leave less room or speed: tensor parallelism keeps one"
+        rule = "data-parallel copies of the shared weights would leave less memory or be slower, so tensor parallelism keeps one copy"
     if layout.pp > 1:
-        rule += "; pipeline stages lie across hosts, where tensor parallelism would wait for the network in every layer"
+        rule += "; pipeline stages go across hosts, where tensor parallelism would wait for the network in every layer"
     others = [trial for trial in fitting if trial is not best]
     text = f"{layout.text} ({prefer}: {because}): {rule}"
     if task.question.forced.tp or task.question.forced.dp or task.question.forced.pp:
         text = f"{layout.text}, as asked"
     if others:
         second = _best(others, prefer)
-        text += f". Next would be {second.layout.text}: {_in_numbers(second)}, against {_in_numbers(best)}"
+        text += f". The next best is {second.layout.text}: {_in_numbers(second)}, against {_in_numbers(best)}"
     elif len(fitting) == 1:
         text += ". No other layout that was tried fits" if task.question.forced.tp is None else ""
     return text

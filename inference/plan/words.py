@@ -1,10 +1,10 @@
-"""What a plan says in words: reasons, warnings, and the assumptions behind its numbers."""
+"""The sentences of a plan: reasons, warnings, and the assumptions behind its numbers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.licence import licence_notice
+from inference.catalog import licence_notice
 from inference.plan.layout import Layout
 from inference.plan.memory import BATCHED_TOKENS, MARGIN, OVERHEAD, UTILISATION, kv_rule, offload_each, padded
 from inference.plan.throughput import FIT_ERROR, FITTED, PREFILL_DOUBT
@@ -12,7 +12,7 @@ from inference.plan.throughput import FIT_ERROR, FITTED, PREFILL_DOUBT
 if TYPE_CHECKING:
     from inference.plan.trial import Task, Trial
 
-#: How a model is marked whose weights nobody can have.
+#: The mark of a model whose weights are not available.
 NOT_PUBLISHED = "weights not published"
 
 
@@ -29,8 +29,8 @@ def forced(layout: Layout) -> str:
     return f"--tp {layout.tp} --dp {layout.dp}" + (f" --pp {layout.pp}" if layout.pp > 1 else "")
 
 
-def room(trial: Trial) -> str:
-    """Say what is left for conversations."""
+def capacity(trial: Trial) -> str:
+    """Say how much memory is left for conversations."""
     if trial.memory.pool_tokens is None:
         return f"{trial.memory.pool / 1e9:.0f} GB a GPU left"
     many = "conversation" if trial.conversations == 1 else "conversations"
@@ -49,16 +49,18 @@ def why_not(trial: Trial) -> str:
     )
 
 
-def format_reason(chosen: Trial, trials: list[Trial], *, room: int | None) -> str:
-    """Say why this number format was taken."""
+def format_reason(chosen: Trial, trials: list[Trial], *, conversations: int | None) -> str:
+    """Say why this number format was chosen."""
     passed = trials[: trials.index(chosen)]
-    said = "the most bits that fit" if room is None else f"the most bits that fit and keep {room} conversations warm"
-    missed = "; ".join(f"{trial.weights.format} leaves too little room" if trial.fits else why_not(trial) for trial in passed)
+    said = "the most bits that fit" if conversations is None else f"the most bits that fit and keep {conversations} conversations warm"
+    missed = "; ".join(
+        f"{trial.weights.format} leaves too little memory for conversations" if trial.fits else why_not(trial) for trial in passed
+    )
     return f"{said} ({missed})" if missed else said
 
 
 def warnings(task: Task, chosen: Trial) -> tuple[str, ...]:
-    """Return what must not be overlooked: licence, unpublished weights, numbers that nobody confirmed."""
+    """Return what must not be overlooked: the licence, unpublished weights, unconfirmed numbers."""
     model, weights, gpu = task.model, chosen.weights, task.gpus.kind
     found: list[str] = []
     if notice := licence_notice(model):
@@ -66,9 +68,11 @@ def warnings(task: Task, chosen: Trial) -> tuple[str, ...]:
     if model.licence is not None and model.licence.to_accept:
         found.append(f"The {model.licence.name} must be accepted before serving; `chinwag model show {model.key}` lists its duties.")
     if model.kind == "unpublished":
-        found.append(f"{model.title}: {NOT_PUBLISHED}; layers, heads and widths neither, so this goes by totals alone, and KV is unknown.")
+        found.append(
+            f"{model.title}: {NOT_PUBLISHED}; nor are layers, heads and widths, so this plan uses the totals alone, and the KV cache is unknown."
+        )
     elif not weights.repo:
-        found.append(f"{model.title} as {weights.format}: {NOT_PUBLISHED} in this format, they must be converted first.")
+        found.append(f"{model.title} as {weights.format}: {NOT_PUBLISHED} in this format; they must be converted first.")
     unsure = list(model.architecture.unconfirmed) if model.architecture else []
     if unsure:
         found.append(f"Unconfirmed numbers of the architecture: {', '.join(unsure)}.")
@@ -78,7 +82,7 @@ def warnings(task: Task, chosen: Trial) -> tuple[str, ...]:
         found.append(f"Unconfirmed numbers of {gpu.title}: {', '.join(gpu.unconfirmed)}.")
     if chosen.fits and chosen.conversations is not None and _tight(chosen):
         found.append(
-            f"Tight: within the margin of {1 - MARGIN:.0%} that is planned with, it may not start with this context; read the truth from the engine's log."
+            f"Tight: it fits only within the safety margin of {1 - MARGIN:.0%}, so it may not start with this context; the engine's log shows what is left."
         )
     return tuple(found)
 
@@ -88,7 +92,7 @@ def _tight(trial: Trial) -> bool:
 
 
 def assumptions(task: Task, chosen: Trial, *, price: float) -> tuple[str, ...]:
-    """Return what the numbers rest on."""
+    """Return the assumptions behind the numbers."""
     question, gpu, model = task.question, task.gpus.kind, task.model
     reply = question.reply
     talk = f"{reply.tokens_in:,} tokens in, {reply.cached:.0%} of them from the prefix cache, {reply.tokens_out} out"
@@ -97,29 +101,31 @@ def assumptions(task: Task, chosen: Trial, *, price: float) -> tuple[str, ...]:
     )
     found = [
         f"{UTILISATION:.0%} of {gpu.memory_gb:g} GB a GPU is used, {OVERHEAD / 1e9:.0f} GB of it for activations, graphs and NCCL (5 to 8 seen).",
-        f"A reply: {talk}; a warm conversation is {reply.tokens:,} tokens, and {MARGIN:.0%} of the pool is planned with.",
+        f"A reply: {talk}; a warm conversation is {reply.tokens:,} tokens, and plans use {MARGIN:.0%} of the pool.",
         f"Decoding {decoding}; prefill reaches {FITTED.arithmetic:.0%} of the arithmetic.",
         f"That is {FIT_ERROR}.",
-        f"Prefill is the weaker half of the fit: replies without any cache hit may cost {PREFILL_DOUBT:g} times what is said here.",
-        f"${price:g} for a GPU and hour" + (f" ({gpu.price_source}, {gpu.priced_on})." if price == gpu.dollars else ", as given."),
+        f"Prefill is the less certain half of the fit: replies without any cache hit may cost {PREFILL_DOUBT:g} times what is shown here.",
+        f"${price:g} for one GPU and hour" + (f" ({gpu.price_source}, {gpu.priced_on})." if price == gpu.dollars else ", as given."),
     ]
     if question.at_once is not None and question.at_once > chosen.speed.at_once:
         found.append(
-            f"{question.at_once:,} replies at once were asked, and {chosen.speed.at_once:,} have room: speed and cost are for those."
+            f"{question.at_once:,} replies at once were asked for, but only {chosen.speed.at_once:,} fit: speed and cost are for those."
         )
     if chosen.speed.at_once > 64:
         found.append(
-            f"{chosen.speed.at_once} replies at once are beyond the fit's 64: the roofline carries on alone (--at-once 64 stays inside)."
+            f"{chosen.speed.at_once} replies at once are more than the 64 of the fit: beyond it only the roofline model applies (--at-once 64 stays within the fit)."
         )
     if model.template is not None and model.template.tool_call_parser and model.template.chat_template:
         found.append(
-            f"Tool calls are off: the parser {model.template.tool_call_parser} goes with {model.template.chat_template} of vLLM's examples, a file to bring."
+            f"Tool calls are off: the parser {model.template.tool_call_parser} needs {model.template.chat_template} from vLLM's examples, which you must add yourself."
         )
     if model.architecture is None:
-        found.append("Without published layers speed counts weights alone: an upper bound for 64 replies at once; costs are a lower bound.")
+        found.append(
+            "Without published layers the speed counts only the weights: it is an upper bound for 64 replies at once, and the cost is a lower bound."
+        )
         return tuple(found)
     if model.architecture.moe is not None:
-        found.append("Tokens choose experts evenly: a step of n tokens is expected to touch E (1 - (1 - k/E)^n) of a layer's E experts.")
+        found.append("Every expert is equally likely: a step of n tokens is expected to use E (1 - (1 - k/E)^n) of a layer's E experts.")
     found += _cache_rules(task, chosen)
     return tuple(found)
 
@@ -134,22 +140,24 @@ def _cache_rules(task: Task, chosen: Trial) -> list[str]:
         found.append("The KV cache is bf16; fp8, which is recommended for this model, keeps twice as many tokens (--kv fp8).")
     if a.mla is not None and chosen.layout.tp > 1:
         found.append(
-            f"MLA's cache lies whole on each of the {chosen.layout.tp} tensor ranks (-dcp {chosen.layout.tp} would shard it along the text)."
+            f"MLA's cache is whole on each of the {chosen.layout.tp} tensor ranks (-dcp {chosen.layout.tp} would split it along the text)."
         )
     if a.local is not None and rule.hybrid and (counted := padded(a.local)) > a.local.local_layers:
-        found.append(f"{a.local.local_layers} local layers take the room of {counted} in the hybrid KV cache manager: so it was reckoned.")
+        found.append(
+            f"{a.local.local_layers} local layers take as much memory as {counted} in vLLM's hybrid KV cache manager, and are counted so."
+        )
     if a.local is not None and rule.hybrid:
         found.append(f"Local layers keep their window and a step's {BATCHED_TOKENS:,} tokens (hybrid KV cache manager on).")
     if a.local is not None and not rule.hybrid:
-        found.append("EAGLE switches the hybrid KV cache manager off: local layers keep everything.")
+        found.append("EAGLE switches off the hybrid KV cache manager, so local layers keep everything.")
     if question.redundant_experts and a.moe is not None:
         found.append(
-            f"EPLB holds {a.moe.experts} + {question.redundant_experts} experts a layer, {(a.moe.experts + question.redundant_experts) // chosen.layout.ep} on each rank."
+            f"The load balancer (EPLB) holds {a.moe.experts} + {question.redundant_experts} experts in each layer, {(a.moe.experts + question.redundant_experts) // chosen.layout.ep} on each rank."
         )
     if question.offload_gib:
         each = f"{offload_each(chosen.layout, question.offload_gib):g} GiB"
-        once = "; MLA's latent lies there once" if a.mla is not None and chosen.layout.pp == 1 else ""
-        found.append(f"Of {question.offload_gib:g} GiB of host memory on each host an engine has {each}{once}.")
+        once = "; MLA's latent is stored there once" if a.mla is not None and chosen.layout.pp == 1 else ""
+        found.append(f"Of {question.offload_gib:g} GiB of memory on each host, an engine has {each}{once}.")
     if rule.draft_layers and a.moe is not None and not a.ffn:
-        found.append(f"The draft's width was not published: {2 * a.moe.expert_ffn:,}, as two experts'.")
+        found.append(f"The draft layer's width was not published: {2 * a.moe.expert_ffn:,}, that of two experts, is assumed.")
     return found

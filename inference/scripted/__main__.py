@@ -1,4 +1,4 @@
-"""Starts the scripted model: `python -m inference.scripted --port 0` prints where it listens."""
+"""Starts the scripted model: `python -m inference.scripted --port 0` prints its address."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any, default: 
     if kind is bool:
         parser.add_argument(option, action="store_true", help=meaning)
     elif kind is int:
-        # Where 0 means nothing, nothing below 1 does.
+        # 0 is allowed only where it has a meaning of its own, as the default.
         parser.add_argument(option, type=_at_least(min(default, 1)), default=default, help=said)
     else:
         parser.add_argument(option, choices=get_args(kind) or None, default=default, help=said)
@@ -56,7 +56,7 @@ def _at_least(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         value = int(text)
         if value < least:
-            raise argparse.ArgumentTypeError(f"wants {least} or more")
+            raise argparse.ArgumentTypeError(f"must be {least} or more")
         return value
 
     return number

@@ -1,4 +1,4 @@
-"""What the scripted model tells of itself, in the words of the server that it plays: its model, its version, its figures."""
+"""What the scripted model says of itself, in the form of the server that it plays: its model, version and metrics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from inference.scripted.played import Played
 from inference.scripted.ranks import Rank
 
-#: The vLLM whose answers were read for this.
+#: The version of vLLM whose answers are imitated.
 VLLM_VERSION = "0.33.0"
 _OWNERS = {"vllm": "vllm", "llamacpp": "llamacpp", "hosted": "system"}
 
 
 def models(played: Played) -> dict[str, Any]:
-    """Return the list of /v1/models; only servers of one's own say how long a prompt may be."""
+    """Return the list of /v1/models; only self-hosted servers say how long a prompt may be."""
     card: dict[str, Any] = {"id": played.model, "object": "model", "created": 0, "owned_by": _OWNERS[played.flavour]}
     if played.flavour == "vllm":
         card |= {"root": played.model, "parent": None, "max_model_len": played.context or 8192}
@@ -25,7 +25,7 @@ def models(played: Played) -> dict[str, Any]:
 
 
 def metrics(played: Played, ranks: Sequence[Rank], rejected: int) -> str:
-    """Return the figures in Prometheus's form: vLLM's with a label for each rank, llama.cpp's without."""
+    """Return the metrics in Prometheus's form: vLLM's with a label for each rank, llama.cpp's without."""
     if played.flavour == "llamacpp":
         running, waiting = sum(rank.running for rank in ranks), sum(rank.waiting for rank in ranks)
         return f"llamacpp:requests_processing {running}\nllamacpp:requests_deferred {waiting}\n"

@@ -1,4 +1,4 @@
-"""What is read of a request to the scripted model; the log keeps the whole body."""
+"""The parts of a request that the scripted model reads; the log has the whole body."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ChatRequest(msgspec.Struct):
     max_tokens: int | None = None
     stream_options: dict[str, bool] | None = None
     response_format: dict[str, Any] | None = None
-    #: vLLM's own fields; of any type, since only vLLM looks at them.
+    #: vLLM's own fields; of any type, since only vLLM reads them.
     priority: Any = 0
     cache_salt: Any = None
 
@@ -66,5 +66,5 @@ class EmbedRequest(msgspec.Struct):
 
 
 def last_user(messages: Sequence[PromptMessage]) -> str:
-    """Return the last message of the user, or nothing."""
+    """Return the last message of the user, or an empty text."""
     return next((m.text for m in reversed(messages) if m.role == "user"), "")

@@ -1,4 +1,4 @@
-"""Just enough HTTP/1.1 for the scripted model, on asyncio itself: about 0.1 ms a request, and faults on the byte."""
+"""Just enough HTTP/1.1 for the scripted model, on plain asyncio: about 0.1 ms a request, and faults at any byte."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Handler = Callable[["Exchange"], Awaitable[None]]
 
 
 class Exchange:
-    """One request and the connection that its response goes to."""
+    """One request, and the connection for its response."""
 
     __slots__ = ("body", "connection", "gone", "headers", "keep", "method", "path", "query")
 
     def __init__(self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         self.connection = connection
         self.method = method
-        #: By names in lower case.
+        #: Names are in lower case.
         self.headers = headers
         self.path, _, self.query = target.partition("?")
         self.body = body
@@ -50,16 +50,16 @@ class Exchange:
         self.write(head.encode() + body)
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         if not self.gone:
             self.connection.transport.write(data)
 
     def chunk(self, data: bytes) -> None:
-        """Send one chunk of a response in chunks."""
+        """Send one chunk of a chunked response."""
         self.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def cut(self) -> None:
-        """Close the connection, the response finished or not."""
+        """Close the connection, whether the response is finished or not."""
         self.keep = False
         if not self.gone:
             self.connection.transport.close()
@@ -76,25 +76,25 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport for the response."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request, and start it when none is running."""
+        """Collect a request, and start it if none is running."""
         self._bytes += data
         if self._exchange is None:
             self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """End the request that runs: nobody waits for it."""
+        """End the running request, since nobody waits for it."""
         if self._exchange is not None:
             self._exchange.gone = True
         if self._task is not None:
             self._task.cancel()
 
     def _next(self) -> None:
-        """Start the next request when all of it is there."""
+        """Start the next request when it is complete."""
         end = self._bytes.find(b"\r\n\r\n")
         if end < 0:
             if len(self._bytes) > _LARGEST_HEAD:
@@ -118,11 +118,11 @@ class Connection(asyncio.Protocol):
             return
         body = bytes(self._bytes[start : start + length])
         del self._bytes[: start + length]
-        words = lines[0].split(" ")
-        if len(words) != 3:
+        parts = lines[0].split(" ")
+        if len(parts) != 3:
             self._refuse(400)
             return
-        self._exchange = Exchange(self, words[0], words[1], headers, body)
+        self._exchange = Exchange(self, parts[0], parts[1], headers, body)
         self._task = asyncio.get_running_loop().create_task(self._run(self._exchange))
 
     async def _run(self, exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Which server and which model the scripted one plays: whose addresses it has, what its template bears, what it can do."""
+"""Which server and model the scripted one plays: its addresses, what its template accepts, and what it can do."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Reasoning = Literal["none", "tags", "field"]
 Policy = Literal["fcfs", "priority"]
 OnOff = Literal["on", "off"]
 
-#: What a picture costs: one tile of Llama 4.
+#: Tokens of a picture: one tile of Llama 4.
 IMAGE_TOKENS = 144
 
-#: The template tokens that each family reads wherever they stand.
+#: The template tokens that each family reads anywhere in a text.
 _SPECIAL = {
     "plain": "",
     "deaf": "",
@@ -38,24 +38,26 @@ class Played:
     """The server and the model; each field is an option of the command."""
 
     model: Annotated[str, "the model's name"] = "scripted"
-    flavour: Annotated[Flavour, "whose addresses and refusals are played"] = "llamacpp"
+    flavour: Annotated[Flavour, "the server whose addresses and errors are imitated"] = "llamacpp"
     context: Annotated[int, "longest prompt in tokens; 0: any"] = 0
     template: Annotated[Template, "deaf drops system messages; gemma has no system role; gemma's and mistral's roles alternate"] = "plain"
-    tokens: Annotated[Tokens, "pieces: letters by fours and signs; only then template tokens are read as such"] = "words"
-    vision: Annotated[bool, "takes pictures"] = False
+    tokens: Annotated[
+        Tokens, "words, or pieces of up to four letters and single signs; only with pieces are template tokens read as such"
+    ] = "words"
+    vision: Annotated[bool, "accepts pictures"] = False
     json_schema: Annotated[Schemas, "what it does with response_format"] = "follows"
-    reasoning: Annotated[Reasoning, "thinks aloud: in tags within the text, or in a field of its own"] = "none"
-    key: Annotated[str, "the API key that it wants; empty: none"] = ""
-    ranks: Annotated[int, "data-parallel ranks, each with slots and a prefix cache of its own"] = 1
-    slots: Annotated[int, "requests that run at once on a rank, the others wait; 0: any number"] = 0
-    admit: Annotated[int, "requests that run or wait in all before more get 503; 0: any number"] = 0
-    policy: Annotated[Policy, "who waits is taken in turn, or by the request's priority first"] = "fcfs"
-    prefix_cache: Annotated[OnOff, "whether prompts that came before are known"] = "on"
-    cache_blocks: Annotated[int, "blocks of 16 tokens in a rank's prefix cache; 0: whole messages, without bound"] = 0
+    reasoning: Annotated[Reasoning, "writes thoughts before the answer: in tags within the text, or in a separate field"] = "none"
+    key: Annotated[str, "the API key that it requires; empty: none"] = ""
+    ranks: Annotated[int, "data-parallel ranks, each with its own slots and prefix cache"] = 1
+    slots: Annotated[int, "requests that run at once on a rank while the others wait; 0: any number"] = 0
+    admit: Annotated[int, "requests that may run or wait in total before more get 503; 0: any number"] = 0
+    policy: Annotated[Policy, "the order of waiting requests: by arrival, or by their priority first"] = "fcfs"
+    prefix_cache: Annotated[OnOff, "whether earlier prompts are cached"] = "on"
+    cache_blocks: Annotated[int, "blocks of 16 tokens in a rank's prefix cache; 0: whole messages, without a limit"] = 0
     dimensions: Annotated[int, "length of the vectors of /v1/embeddings"] = 384
 
     def complaint(self, messages: Sequence[PromptMessage]) -> str | None:
-        """Say what the template or the model cannot take of a prompt; None when it can."""
+        """Say what the template or the model does not accept in a prompt, or None."""
         if not self.vision and any(message.pictures for message in messages):
             return f"image input is not supported: {self.model} is not a multimodal model"
         if self.template not in {"gemma", "mistral"}:
@@ -80,7 +82,7 @@ class Played:
         return re.findall(f"{special}|{_PIECES}" if special else _PIECES, text)
 
     def split_prompt(self, messages: Sequence[PromptMessage]) -> tuple[list[str], list[int]]:
-        """Return the tokens of a prompt, and how many there are up to the end of each message: its role's, its pictures', its text's."""
+        """Return the tokens of a prompt, and how many there are up to the end of each message: role, pictures, text."""
         tokens: list[str] = []
         ends: list[int] = []
         for message in messages:

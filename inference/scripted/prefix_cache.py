@@ -1,4 +1,4 @@
-"""The scripted model's memory of prompts, for `cached_tokens`: whole messages without bound, or blocks as vLLM keeps them, finite."""
+"""The scripted model's prefix cache, for `cached_tokens`: of whole messages without a limit, or of a limited number of blocks as in vLLM."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from inference.scripted.asked import PromptMessage
 
-#: vLLM's block on a GPU.
+#: Tokens of a block of vLLM on a GPU.
 BLOCK = 16
 _MOST_MESSAGES = 50_000
 
 
 class Trail(NamedTuple):
-    """The full blocks of a prompt, each by its hash, what the next hash begins with, and the tokens behind them."""
+    """The full blocks of a prompt by their hashes, the state for the next hash, and the tokens after the last full block."""
 
     blocks: Sequence[int]
     before: int
@@ -22,13 +22,13 @@ class Trail(NamedTuple):
 
 
 class WholeMessages:
-    """Knows the first messages that an earlier prompt began with."""
+    """Caches the messages with which earlier prompts began."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[int, None] = OrderedDict()
 
-    def enter(self, messages: Sequence[PromptMessage], tokens: Sequence[str], ends: Sequence[int], salt: str) -> tuple[int, Trail]:  # noqa: ARG002 - as the other one
-        """Take a prompt; return how many of its tokens were known, and what `keep` wants."""
+    def enter(self, messages: Sequence[PromptMessage], tokens: Sequence[str], ends: Sequence[int], salt: str) -> tuple[int, Trail]:  # noqa: ARG002 - the signature of the other cache
+        """Take a prompt; return how many of its tokens were cached, and what `keep` needs."""
         cached = 0
         path = hash(salt)
         for message, end in zip(messages, ends, strict=True):
@@ -44,19 +44,19 @@ class WholeMessages:
         return cached, Trail((), 0, ())
 
     def keep(self, trail: Trail, answer: Sequence[str]) -> None:
-        """An answer is known once it comes back in a prompt."""
+        """Do nothing: an answer is cached once it comes back in a prompt."""
 
 
 class Blocks:
-    """Knows full blocks of tokens by everything before them, the least used ones forgotten first, the ends of prompts before their beginnings."""
+    """Caches full blocks of tokens by everything before them. The least recently used go first, ends of prompts before their beginnings."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._blocks: OrderedDict[int, None] = OrderedDict()
 
-    def enter(self, messages: Sequence[PromptMessage], tokens: Sequence[str], ends: Sequence[int], salt: str) -> tuple[int, Trail]:  # noqa: ARG002 - as the other one
-        """Take a prompt; return how many of its tokens were known, and what `keep` wants. The last token is computed in any case."""
-        # The salt enters the first block, and so all.
+    def enter(self, messages: Sequence[PromptMessage], tokens: Sequence[str], ends: Sequence[int], salt: str) -> tuple[int, Trail]:  # noqa: ARG002 - the signature of the other cache
+        """Take a prompt; return how many of its tokens were cached, and what `keep` needs. The last token is computed in any case."""
+        # The salt is part of the first hash, and so of all.
         trail = _walk(hash(salt), [], tokens)
         known = 0
         for block in trail.blocks[: (len(tokens) - 1) // BLOCK]:
@@ -67,7 +67,7 @@ class Blocks:
         return known * BLOCK, trail
 
     def keep(self, trail: Trail, answer: Sequence[str]) -> None:
-        """Take the answer to a prompt too, as the next prompt will tell both again."""
+        """Cache the answer to a prompt too, since the next prompt will repeat both."""
         self._store(_walk(trail.before, list(trail.blocks), [*trail.rest, "assistant", *answer]).blocks)
 
     def _store(self, hashes: Sequence[int]) -> None:
@@ -80,7 +80,7 @@ class Blocks:
 
 
 def _walk(before: int, blocks: list[int], tokens: Sequence[str]) -> Trail:
-    """Add one hash a full block to the blocks."""
+    """Add one hash for each full block."""
     full = len(tokens) // BLOCK * BLOCK
     for start in range(0, full, BLOCK):
         before = hash((before, *tokens[start : start + BLOCK]))

@@ -1,4 +1,4 @@
-"""The scripted model's data-parallel ranks: each runs so many requests at once, lets the others wait, and has a prefix cache of its own."""
+"""The scripted model's data-parallel ranks: each runs a number of requests at once, queues the others, and has its own prefix cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Rank:
         is_off = played.prefix_cache == "off"
         self.cache = Blocks(0 if is_off else played.cache_blocks) if is_off or played.cache_blocks else WholeMessages()
         self.running = self.waiting = 0
-        #: Tokens that were asked about and found in the prefix cache, as vLLM counts them.
+        #: Tokens that were looked up and found in the prefix cache, as vLLM counts them.
         self.queried = self.hit = 0
 
     @property
@@ -41,7 +41,7 @@ class Rank:
         try:
             await turn
         except asyncio.CancelledError:
-            # The client went away: in the queue, or in the moment in which a slot was given to it.
+            # The client went away while it was queued, or just as it got a slot.
             if turn.done() and not turn.cancelled():
                 self.leave()
             else:
@@ -49,7 +49,7 @@ class Rank:
             raise
 
     def leave(self) -> None:
-        """Give the slot to whoever is next, or back."""
+        """Give the slot to the next request, or free it."""
         while self._queue:
             turn = heapq.heappop(self._queue)[2]
             if not turn.done():
@@ -60,7 +60,7 @@ class Rank:
 
 
 def pick(ranks: Sequence[Rank], wanted: str) -> Rank | None:
-    """Return the rank that the request's header names, None where there is no such rank; else the one with the least to do, as vLLM does."""
+    """Return the rank that the request's header names, or None if there is no such rank; without a header the least busy one, as vLLM does."""
     if wanted.isdigit():
         return ranks[int(wanted)] if int(wanted) < len(ranks) else None
     return min(ranks, key=lambda rank: rank.in_flight)

@@ -1,4 +1,4 @@
-"""Fills a JSON schema with the smallest value that it takes, as a model under guided decoding would with something cleverer."""
+"""Returns the smallest value that a JSON schema allows, in place of what a model with guided decoding would write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEEPEST = 32
 
 
 def answer_to(response_format: Mapping[str, Any]) -> str | None:
-    """Return the JSON that the request's `response_format` asks for; None when it asks for no schema."""
+    """Return the JSON that the request's `response_format` asks for; None if it asks for none."""
     asked = response_format.get("json_schema")
     if response_format.get("type") != "json_schema" or not isinstance(asked, dict):
         return None

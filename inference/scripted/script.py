@@ -1,4 +1,4 @@
-"""What the scripted model does with a request: behaviours, which request gets which, and the log of all that came."""
+"""What the scripted model does with requests: behaviours, which request gets which, and the log of all requests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Mode = Literal[
     "close_midway",
 ]
 
-#: Texts that must not reach a person as they are.
+#: Answers that must not reach a person unchanged.
 BAD_TEXTS: dict[str, str] = {
     "nul": "\x00\x00\x00\x00",
     "loop": "I am here to help you. " * 300,
@@ -53,27 +53,27 @@ _ECHO_CHARS = 300
 
 
 class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How requests are answered. One with `match` or `times` is an exception; one without is the rule from then on."""
+    """How requests are answered. With `match` or `times` it is an exception; without, it is the rule from then on."""
 
     mode: Mode = "normal"
-    #: The fixed answer; empty: "You said: ..." with the beginning of the last user message.
+    #: The fixed answer; empty: "You said: ..." followed by the beginning of the last user message.
     answer: str = ""
-    #: The last user message comes back whole and alone.
+    #: Whether the answer is the whole last user message and nothing else.
     echo: bool = False
     #: From the request to the first word.
     latency_s: float = 0.0
-    #: More of that for each thousand tokens of the prompt that the prefix cache does not hold.
+    #: Additional latency for each thousand prompt tokens that are not in the prefix cache.
     prefill_s: float = 0.0
-    #: Between two words of a stream; 0: the answer goes out in one write.
+    #: Time between two words of a stream; 0: the answer is sent in one write.
     word_s: float = 0.0
-    #: Between two bytes in the modes that drip.
+    #: Time between two bytes, in the drip modes.
     drip_s: float = 0.2
     finish_reason: str = ""
-    #: What is wrong with the vectors of /v1/embeddings.
+    #: A fault in the vectors of /v1/embeddings.
     vectors: Fault = "none"
-    #: Part of the last user message that this is for; empty: any.
+    #: A part of the last user messages that this applies to; empty: any.
     match: str = ""
-    #: How many requests this is for; None: all.
+    #: How many requests this applies to; None: all.
     times: int | None = None
 
     def words(self, asked: str) -> str:
@@ -86,16 +86,16 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Entry:
-    """One request that came, for the log."""
+    """One request in the log."""
 
     __slots__ = ("answer", "body", "finished", "headers", "n", "outcome", "rank", "started", "usage")
 
     def __init__(self, n: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.n = n
         self.body = body
-        #: All but the key.
+        #: All headers except the key.
         self.headers = {name: value for name, value in headers.items() if name != "authorization"}
-        #: The data-parallel rank that it went to.
+        #: The data-parallel rank that ran it.
         self.rank = 0
         self.started = time.time()
         self.finished: float | None = None
@@ -105,7 +105,7 @@ class Entry:
         self.usage: dict[str, Any] | None = None
 
     def end(self, outcome: str) -> None:
-        """Note how it ended; the first word counts."""
+        """Note how it ended; only the first call counts."""
         if self.finished is None:
             self.finished = time.time()
             self.outcome = outcome
@@ -140,22 +140,22 @@ class Script:
         self.count = 0
 
     def add(self, behaviour: Behaviour) -> None:
-        """Make it the rule, or the last exception when it has `match` or `times`."""
+        """Make it the rule, or the last of the exceptions if it has `match` or `times`."""
         if behaviour.match or behaviour.times is not None:
             self._exceptions.append(behaviour)
         else:
             self._rule = behaviour
 
     def reset(self) -> None:
-        """Answer normally from now on; the log stays."""
+        """Answer normally from now on; the log is kept."""
         self._rule, self._exceptions = Behaviour(), []
 
     def shown(self) -> dict[str, Any]:
-        """Return what is in force."""
+        """Return the rule and the exceptions."""
         return {"rule": msgspec.to_builtins(self._rule), "exceptions": msgspec.to_builtins(self._exceptions)}
 
     def choose(self, asked: str) -> Behaviour:
-        """Return the first exception that fits and is not used up, else the rule."""
+        """Return the first exception that matches and is not used up, else the rule."""
         for behaviour in self._exceptions:
             if behaviour.match in asked and behaviour.times != 0:
                 if behaviour.times is not None:
@@ -179,5 +179,5 @@ class Script:
         }
 
     def clear_log(self) -> None:
-        """Forget the requests so far; the numbers go on."""
+        """Forget the requests so far; the numbering continues."""
         self._log.clear()

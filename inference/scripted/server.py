@@ -1,4 +1,4 @@
-"""The scripted model's addresses: the model's own (/v1/..., /tokenize, /health, /metrics) and those that script it (/_script, /_log, /_release)."""
+"""The scripted model's HTTP paths: a model server's (/v1/..., /tokenize, /health, /metrics) and its own (/_script, /_log, /_release)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from inference.scripted.stream import Reply, stream
 _decode_chat = msgspec.json.Decoder(ChatRequest).decode
 _decode_embed = msgspec.json.Decoder(EmbedRequest).decode
 _THOUGHT = "The person wants an answer, so one is given."
-#: Where somebody finds a server that has moved.
+#: Paths below this redirect permanently, as a server that has moved does.
 _MOVED = "/moved"
 
-#: Modes that are a whole response: status, body, content type, further headers.
+#: Modes that are one fixed response: status, body, content type, further headers.
 _REFUSALS: dict[str, tuple[int, bytes, str, str]] = {
     "refuse503": (
         503,
@@ -67,7 +67,7 @@ class ScriptedModel:
             self._tell(exchange)
 
     def _tell(self, exchange: Exchange) -> None:
-        """Answer what asks about the server itself."""
+        """Answer questions about the server itself."""
         path, flavour = exchange.path, self._played.flavour
         if path == "/v1/models":
             exchange.json(200, about.models(self._played))
@@ -178,11 +178,11 @@ class ScriptedModel:
             finally:
                 rank.leave()
         except asyncio.CancelledError:
-            # The client went away; the loop is not ending, for the process just exits then.
+            # The client went away. It cannot be the end of the event loop, since the process simply exits then.
             entry.end("dropped")
 
     def _turns_away(self, exchange: Exchange, request: ChatRequest) -> bool:
-        """Refuse what the played server does not even put into its queue; return whether that was so."""
+        """Refuse a request that the imitated server would not even queue; return whether it was refused."""
         played = self._played
         if played.flavour != "llamacpp" and request.model not in {"", played.model}:
             _complain(exchange, 404, f"The model `{request.model}` does not exist.", "NotFoundError")
@@ -200,7 +200,7 @@ class ScriptedModel:
         return True
 
     async def _run(self, exchange: Exchange, request: ChatRequest, rank: Rank, entry: Entry) -> None:
-        """Answer a request that has its slot."""
+        """Answer a request that has got a slot."""
         asked = last_user(request.messages)
         behaviour = self.script.choose(asked)
         if not behaviour.prefill_s:
@@ -242,7 +242,7 @@ class ScriptedModel:
         text = behaviour.words(asked)
         guided = schema.answer_to(request.response_format) if request.response_format and played.json_schema == "follows" else None
         if guided:
-            # Guided decoding lets nothing else out, thoughts neither.
+            # With guided decoding there is no other output, and no thoughts.
             text = guided
         elif played.reasoning == "tags":
             text = f"<think>\n{_THOUGHT}\n</think>\n\n{text}"
@@ -264,7 +264,7 @@ class ScriptedModel:
             await asyncio.Event().wait()
 
     def _fails(self, exchange: Exchange, behaviour: Behaviour, entry: Entry) -> bool:
-        """Fail before the first byte of an answer where the behaviour says so; return whether it did."""
+        """Fail before the first byte of an answer if the behaviour says so; return whether it failed."""
         if behaviour.mode in _REFUSALS:
             entry.end("failed")
             exchange.whole(*_REFUSALS[behaviour.mode])
@@ -287,7 +287,7 @@ def _complain(exchange: Exchange, status: int, message: str, kind: str = "invali
 
 
 def _bad_field(request: ChatRequest) -> str | None:
-    """Say which of vLLM's own fields has a value that it refuses."""
+    """Say which of vLLM's own fields has a value that vLLM refuses."""
     if not isinstance(request.priority, int):
         return "priority: Input should be a valid integer"
     if request.cache_salt is not None and not (isinstance(request.cache_salt, str) and request.cache_salt):

@@ -14,18 +14,18 @@ from inference.scripted.script import Behaviour, Entry
 
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 _HUGE_BYTES = 10 * 1024 * 1024
-#: Modes that begin a stream and do not end it well.
+#: Modes that begin a stream and break it.
 _BROKEN = frozenset({"truncated", "close_midway", "hang_midway", "stream_error"})
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """What a response says, and the log's entry for it."""
+    """The content of a response, and its entry in the log."""
 
     model: str
     text: str
-    #: What it thought before, in a field of its own; empty: nothing.
+    #: Its thoughts, sent in a separate field; empty: none.
     thought: str
     usage: dict[str, Any]
     reason: str
@@ -48,12 +48,12 @@ class Reply:
         return b"data: " + _encode(self.frame("chat.completion.chunk", [choice], None)) + b"\n\n"
 
     def words(self) -> bytes:
-        """Return everything that is said, in one event or two."""
+        """Return the whole text, in one event or two."""
         said = self.event({"role": "assistant", "content": self.text})
         return self.event({"role": "assistant", "reasoning_content": self.thought}) + said if self.thought else said
 
     def end(self) -> bytes:
-        """Return the events behind the last word."""
+        """Return the events after the last word."""
         return self.event({}, self.reason) + self.counted()
 
     def counted(self) -> bytes:
@@ -62,11 +62,11 @@ class Reply:
 
 
 async def stream(exchange: Exchange, behaviour: Behaviour, reply: Reply) -> None:
-    """Stream the answer as the behaviour says."""
+    """Stream the answer in the way of the behaviour."""
     mode, entry = behaviour.mode, reply.entry
     words, last = reply.words(), reply.end()
     if mode in ("normal", "hold") and not behaviour.word_s:
-        # All in one write: the cheap and common way. Logged first: who has the answer finds it in the log.
+        # The common case, in one write, which is cheap. It is logged first, so that whoever has the answer finds it in the log.
         entry.end("answered")
         exchange.write(_STREAM_HEAD + b"%x\r\n%s\r\n0\r\n\r\n" % (len(words) + len(last), words + last))
         return

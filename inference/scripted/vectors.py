@@ -1,4 +1,4 @@
-"""Vectors for the scripted /v1/embeddings: the same text always the same, texts that share words near each other, and faults on demand."""
+"""Vectors for the scripted /v1/embeddings. The same text has the same vector, texts that share words are close, and faults come on demand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Fault = Literal["none", "shuffled", "nan", "null", "zero", "unnormalised", "narr
 
 
 def vector(text: str, dimensions: int) -> list[float]:
-    """Return a vector of length one: each word adds to a few places of it that its digest names."""
+    """Return a vector of length one, in which each word changes a few numbers that its digest selects."""
     values = [0.0] * dimensions
     for word in text.lower().split() or [""]:
         digest = blake2b(word.encode("utf-8", "replace"), digest_size=16).digest()
@@ -19,7 +19,7 @@ def vector(text: str, dimensions: int) -> list[float]:
             values[int.from_bytes(digest[n : n + 3], "big") % dimensions] += 1.0 if digest[n + 3] & 1 else -1.0
     length = sqrt(sum(value * value for value in values))
     if length == 0:
-        # Words that undo each other.
+        # The words cancel each other out.
         values[0] = length = 1.0
     return [value / length for value in values]
 
@@ -45,5 +45,5 @@ def _spoilt(values: list[float], fault: Fault) -> list[Any]:
         return [value * 7.5 for value in values]
     if fault == "narrow":
         return values[:-1]
-    # JSON has no such number: Python's writer says NaN, others null. The server puts the word in afterwards.
+    # JSON has no NaN: Python writes NaN all the same, others write null. The server inserts NaN afterwards.
     return [None, *values[1:]] if fault in {"nan", "null"} else list(values)

@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 _SQL = Path(__file__).parent.parent / "sql"
-_PARTS = ("tables", "talk", "batch", "accounts")
+_PARTS = ("tables", "talk", "intake", "batch", "accounts")
 #: Functions of the revision before that this one replaces: going down makes them all anew.
 _BEFORE = ("accept", "claim", "finish", "send")
 

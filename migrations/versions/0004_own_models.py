@@ -12,7 +12,7 @@ depends_on = None
 _PARTS = ("tables", "talk", "finish", "route", "usage", "summary")
 #: Functions of revisions before that this one replaces, and where they stand: going down makes them anew.
 _BEFORE = {
-    "0003_talk": ("join_contacts", "accept_events", "claim_turn", "keep_house"),
+    "0003_intake": ("join_contacts", "accept_events", "claim_turn", "keep_house"),
     "0003_batch": ("finish_item", "batches_waiting", "claim_item"),
     "0002_finish": ("finish_turn",),
 }

@@ -1,4 +1,4 @@
-"""The wizard in a browser: each channel the happy way until every hop is green, and what it says when something is wrong."""
+"""The wizard in a browser: each channel the happy way until every step is green, and what it says when something is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.wizard import FIELDS, a_form, changed, paste
 pytestmark = pytest.mark.browser
 
 _SOON_MS = 20_000
-_HOPS = ("address", "handshake", "webhook", "answer", "status")
+_STEPS = ("address", "handshake", "webhook", "answer", "status")
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def _fill(page: Page, served: Stack, kind: str, form: dict[str, str]) -> None:
     page.get_by_role("button", name="Check and connect").click()
 
 
-def _is_green(page: Page, *hops: str) -> None:
-    for hop in hops:
-        expect(page.locator(f"#hops li[data-key={hop}]")).to_have_class("ok", timeout=_SOON_MS)
+def _is_green(page: Page, *steps: str) -> None:
+    for step in steps:
+        expect(page.locator(f"#setup-steps li[data-key={step}]")).to_have_class("ok", timeout=_SOON_MS)
 
 
 @pytest.mark.parametrize("kind", ["whatsapp", "messenger", "instagram"])
@@ -74,32 +74,32 @@ def test_somebody_practises_connecting_and_watches_every_hop_turn_green(
 
     expect(page.get_by_role("heading", name=f"practice-{kind} is connected")).to_be_visible()
     _is_green(page, "address", "handshake")
-    expect(page.locator("#hops li[data-key=webhook]")).to_have_class("wait")
+    expect(page.locator("#setup-steps li[data-key=webhook]")).to_have_class("wait")
     expect(page).not_to_have_url(re.compile("/connect/"))
 
     served.platform.person_writes(account_id=account, text="Hello!")
 
     # Nobody reloads: the list is live.
-    _is_green(page, *_HOPS)
+    _is_green(page, *_STEPS)
     keep(page, f"connect-{kind}-green")
     page.reload()
     expect(page.get_by_role("heading", name=f"practice-{kind}", exact=False).first).to_be_visible()
-    _is_green(page, *_HOPS)
+    _is_green(page, *_STEPS)
     assert Axe().run(page).response["violations"] == []
 
 
 def test_instagram_login_is_pasted_by_hand_and_turns_green(served: Stack, page: Page, keep: Callable[[Page, str], None]) -> None:
     form = a_form(served, "instagram_login", name="by-hand")
     _fill(page, served, "instagram_login", form)
-    expect(page.get_by_role("heading", name="One thing to do on Meta's pages")).to_be_visible()
+    expect(page.get_by_role("heading", name="One thing left to do on Meta's pages")).to_be_visible()
     url, token = page.locator("#callback").inner_text(), page.locator("#verify-token").inner_text()
     keep(page, "connect-paste")
     assert Axe().run(page).response["violations"] == []
     assert paste(served, account_id=form["external_id"], callback_url=url, verify_token=token)["handshake"]
 
-    page.get_by_role("button", name="Let a practice person write").click()
+    page.get_by_role("button", name="Send a practice message").click()
 
-    _is_green(page, *_HOPS[:4])
+    _is_green(page, *_STEPS[:4])
     assert token not in page.content()
 
 
@@ -107,15 +107,15 @@ _WRONG = {
     "a phone number for an id": ("whatsapp", "external_id", "phone", "The id of this number is"),
     "another secret": ("whatsapp", "app_secret", "0" * 32, "does not belong to app"),
     "a token cut off": ("whatsapp", "access_token", "EAAPrac", "not valid"),
-    "another business account": ("whatsapp", "parent_id", "123456789012345", "does not reach this id"),
-    "an id of nobody": ("whatsapp", "external_id", "123456789012345", "does not reach this id"),
-    "a page of nobody": ("messenger", "external_id", "123456789012345", "does not reach this page"),
+    "another business account": ("whatsapp", "parent_id", "123456789012345", "cannot read this id"),
+    "an id of nobody": ("whatsapp", "external_id", "123456789012345", "cannot read this id"),
+    "a page of nobody": ("messenger", "external_id", "123456789012345", "cannot read this page"),
     "no such app": ("messenger", "app_id", "123", "no app with this id"),
     "letters for an id": ("messenger", "external_id", "my-page", "digits only"),
     "another Instagram account": ("instagram", "external_id", "17841999999999999", "Its id is 17841"),
-    "a page without Instagram": ("instagram", "parent_id", "123456789012345", "does not reach this page"),
-    "a login's other account": ("instagram_login", "external_id", "17841999999999999", "not the Instagram account"),
-    "a name with a space": ("instagram_login", "name", "my shop", "Small letters"),
+    "a page without Instagram": ("instagram", "parent_id", "123456789012345", "cannot read this page"),
+    "a login's other account": ("instagram_login", "external_id", "17841999999999999", "belongs to another Instagram account"),
+    "a name with a space": ("instagram_login", "name", "my shop", "lower-case letters"),
 }
 
 
@@ -143,7 +143,7 @@ def test_the_page_of_wrong_values_is_accessible(served: Stack, page: Page, keep:
     assert Axe().run(page).response["violations"] == []
 
 
-def test_a_refused_webhook_turns_its_hop_red_with_the_mend_and_green_again(
+def test_a_refused_webhook_turns_its_step_red_with_the_fix_and_green_again(
     served: Stack, page: Page, keep: Callable[[Page, str], None]
 ) -> None:
     form = a_form(served, "whatsapp", name="mangled")
@@ -152,22 +152,22 @@ def test_a_refused_webhook_turns_its_hop_red_with_the_mend_and_green_again(
     served.platform.mangle(form["external_id"], "reencode")
     served.platform.person_writes(account_id=form["external_id"], text="ñandú / emú", wait_s=0.3)
 
-    hop = page.locator("#hops li[data-key=webhook]")
-    expect(hop).to_have_class("bad", timeout=_SOON_MS)
-    expect(hop).to_contain_text("Something on the way writes the body anew")
-    expect(hop.locator(".mend")).to_contain_text("pass the body on")
+    step = page.locator("#setup-steps li[data-key=webhook]")
+    expect(step).to_have_class("bad", timeout=_SOON_MS)
+    expect(step).to_contain_text("Something on the way rewrites the body")
+    expect(step.locator(".fix")).to_contain_text("forward the body unchanged")
     keep(page, "connect-doctor")
 
     served.platform.mangle(form["external_id"], None)
-    _is_green(page, *_HOPS)
+    _is_green(page, *_STEPS)
 
 
 def test_an_owner_looks_rotates_pauses_and_erases_an_account(served: Stack, page: Page, keep: Callable[[Page, str], None]) -> None:
     form = changed(served, "whatsapp", quality_rating="YELLOW") | {"name": "whole-life"}
     _fill(page, served, "whatsapp", form)
-    page.get_by_role("link", name="Go on to the account").click()
-    page.get_by_role("button", name="Look again").click()
-    expect(page.get_by_text("Webhooks come here.")).to_be_visible()
+    page.get_by_role("link", name="Go to the account").click()
+    page.get_by_role("button", name="Check again").click()
+    expect(page.get_by_text("Webhooks arrive here.")).to_be_visible()
     expect(page.get_by_text("The number's quality is yellow.")).to_be_visible()
     keep(page, "account-health")
     page.get_by_role("button", name="Pause").click()
@@ -176,7 +176,7 @@ def test_an_owner_looks_rotates_pauses_and_erases_an_account(served: Stack, page
     page.get_by_label("New access token").fill("EAAnope")
     page.get_by_role("button", name="Check and rotate").click()
     expect(page.locator("#access_token-error")).to_contain_text("not valid")
-    page.get_by_role("button", name="Make a new verify token").click()
+    page.get_by_role("button", name="Create a new verify token").click()
     expect(page.locator("#verify-token")).to_be_visible()
     page.reload()
     expect(page.locator("#verify-token")).to_have_count(0)
@@ -184,5 +184,5 @@ def test_an_owner_looks_rotates_pauses_and_erases_an_account(served: Stack, page
     page.get_by_label("Type the account's name").fill("whole-life")
     page.get_by_role("button", name="Erase").click()
 
-    expect(page.get_by_text("whole-life is erased")).to_be_visible()
+    expect(page.get_by_text("whole-life was erased")).to_be_visible()
     expect(page.get_by_role("link", name="whole-life")).to_have_count(0)

@@ -142,7 +142,7 @@ def test_it_tells_its_progress_is_ready_with_a_token_comes_back_when_killed_and_
         figures.append(work_done(engine.metrics()))
 
     _keep(engine, told, steer)
-    words = [step.words for step in told.steps]
+    words = [step.message for step in told.steps]
 
     assert "loading the weights" in words
     assert any(step.fraction == 1.0 for step in told.steps)
@@ -175,8 +175,8 @@ def spoilt(checkpoints: Path, tmp_path: Path) -> Callable[[str], Path]:
     ("how", "more", "env", "words"),
     [
         ("whole", ["--no-such-flag"], {}, "this vLLM does not know --no-such-flag"),
-        ("missing", [], {}, "is neither a folder that is there nor a name on the model hub"),
-        ("cut", [], {}, r"a \.safetensors file of .* is damaged or not whole"),
+        ("missing", [], {}, "is neither an existing folder nor a name on the model hub"),
+        ("cut", [], {}, r"a \.safetensors file of .* is damaged or incomplete"),
         ("whole", [], {"VLLM_CPU_KVCACHE_SPACE": "4000"}, "of this host's memory are free"),
     ],
     ids=["flag", "missing", "cut", "memory"],

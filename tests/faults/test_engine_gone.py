@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bots.storage.placing import engine_queue
+from bots.storage.queues import engine_queue
 from tests.support import build
 from tests.support.processes import until
 from tests.support.stack import Stack

@@ -53,7 +53,7 @@ def test_what_a_person_told_is_an_earlier_exchange_of_the_prompt_after_a_reset(t
     talk.ask(_ASKS)
     prompts = talk.prompts()
 
-    assert "start afresh" in reset
+    assert "start over" in reset
     assert len(prompts) == 2, "the model was asked about /reset"
     assert [message["role"] for message in prompts[-1]] == ["system", "user", "assistant", "user"]
     system, told, thanks, asked = (message["content"] for message in prompts[-1])
@@ -169,7 +169,7 @@ def test_forget_takes_everything_away(talk: Talk) -> None:
 
 def test_why_tells_the_memories_of_the_last_answer_and_the_words_they_came_from(talk: Talk) -> None:
     talk.ask(_TELLS)
-    assert talk.ask("/why") == "No memory took part in my last answer."
+    assert talk.ask("/why") == "My last answer used no memories."
     for text in ("/reset", _ASKS):
         talk.ask(text)
     why = talk.ask("/why").splitlines()
@@ -227,7 +227,7 @@ def test_a_voice_message_gets_one_polite_sentence_and_the_model_is_not_asked(tal
     message = {key: value for key, value in build.a_text(talk.person, "").items() if key != "text"} | {"type": "audio", "audio": audio}
     wamid = talk.deliver(message)
 
-    assert talk.got(wamid) == ["I got your voice message, but I can read only text so far. Could you write it to me?"]
+    assert talk.got(wamid) == ["I got your voice message, but I can only read text so far. Could you write it to me?"]
     assert talk.turn(wamid)["state"] == "answered"
     assert talk.prompts() == []
     # It is stored all the same, and the talk goes on.

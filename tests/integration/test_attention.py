@@ -1,4 +1,4 @@
-"""What wants attention: reasons in words, and each button against a real database; quarantined webhooks through the real web."""
+"""What needs attention: reasons explained, and each button against a real database; quarantined webhooks through the real web."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bots.admin.attention.troubles import Action, Attention
+from bots.admin.attention import troubles
+from bots.admin.attention.troubles import Action
 from bots.crypto import Keyring
 from bots.domain import ChannelKind, DeliveryStatus, Outcome, Retry, Role
 from bots.errors import Conflict, NotFound
@@ -28,16 +29,12 @@ from tests.support.operators import Seat, a_token
 from tests.support.stack import Stack
 
 
-def _attention(desk: Desk) -> Attention:
-    return Attention(crossing=desk.crossing, keyring=desk.keyring, settings=Settings())
-
-
 def _act(desk: Desk, kind: TroubleKind, id_: UUID, action: Action) -> None:
-    _attention(desk).act(desk.account.tenant_id, kind, id_, action, actor="ana")
+    troubles.act(desk.deps, desk.operator(), kind, id_, action)
 
 
 def _troubles(desk: Desk, kind: TroubleKind | None = None) -> list[attention.Trouble]:
-    return _attention(desk).troubles(desk.account.tenant_id, kind=kind)
+    return troubles.list_troubles(desk.deps, desk.operator(), kind=kind)
 
 
 def _unknown(desk: Desk) -> UUID:
@@ -227,9 +224,9 @@ def test_what_is_not_there_or_not_ours_is_not_found(desk: Desk, kind: TroubleKin
 
     for tenant, id_ in ((desk.account.tenant_id, uuid4()), (uuid4(), ours)):
         with pytest.raises(NotFound):
-            _attention(desk).act(tenant, kind, id_, action, actor="ana")
-    assert _attention(desk).troubles(uuid4()) == []
-    assert sum(_attention(desk).count(uuid4()).values()) == 0
+            troubles.act(desk.deps, desk.operator(tenant=tenant), kind, id_, action)
+    assert troubles.list_troubles(desk.deps, desk.operator(tenant=uuid4())) == []
+    assert sum(troubles.count(desk.deps, desk.operator(tenant=uuid4())).values()) == 0
 
 
 def test_pages_hold_each_trouble_once_and_the_count_says_how_many(desk: Desk) -> None:
@@ -247,7 +244,7 @@ def test_pages_hold_each_trouble_once_and_the_count_says_how_many(desk: Desk) ->
         before = (page[-1].at, page[-1].id)
 
     assert len(seen) == len(set(seen)) == 8
-    assert sum(_attention(desk).count(desk.account.tenant_id).values()) == 8
+    assert sum(troubles.count(desk.deps, desk.operator()).values()) == 8
 
 
 # Through the web
@@ -373,7 +370,7 @@ def test_the_api_explains_counts_and_pages(served: Stack, api: httpx.Client) -> 
     found = [row["trouble"]["id"] for row in first["troubles"] + second["troubles"]]
     assert set(envelopes) <= set(found)
     assert len(found) == len(set(found)) == first["counts"]["envelope"]
-    assert (first["troubles"][0]["actions"], "reason 2" in first["troubles"][0]["words"]) == (["replay", "dismiss"], True)
+    assert (first["troubles"][0]["actions"], "reason 2" in first["troubles"][0]["message"]) == (["replay", "dismiss"], True)
     assert api.get("/attention", params={"before": "junk"}).status_code == 422
     assert api.post(f"/attention/envelope/{envelopes[0]}/resend").status_code == 409
     assert api.post(f"/attention/nothing/{envelopes[0]}/resend").status_code == 422

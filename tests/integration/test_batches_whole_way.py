@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import build
+from tests.support import build, forked
 from tests.support.batches import lines, results, submit
-from tests.support.processes import ROOT, until
+from tests.support.processes import until
 from tests.support.stack import Stack
 
 
@@ -26,8 +25,7 @@ def stack(stack: Stack) -> Stack:
 
 def _chinwag(stack: Stack, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("CHINWAG_")} | stack.env
-    command = [sys.executable, "-m", "chinwag", "batch", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, env=env, cwd=ROOT, timeout=60, check=False)
+    return forked.run("chinwag", "batch", *arguments, env=env, stdin=stdin or b"")
 
 
 def _state(stack: Stack) -> Any:

@@ -10,8 +10,7 @@ import pytest
 
 from chinwag.compare.replay import Asking, Reply, replay
 from chinwag.compare.talks import Turn
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.types import Message, Timeouts
 from tests.support.model_servers import Scripted, scripted
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bots.domain import Role
 from tests.support import build
@@ -15,7 +16,7 @@ from tests.support.cluster import Cluster
 from tests.support.operators import Seat, a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
-from tests.support.wizard import a_form, account_id, changed, error_at, hops, register, send
+from tests.support.wizard import a_form, account_id, changed, error_at, register, send, setup_steps
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +136,12 @@ def test_a_paused_account_keeps_messages_and_answers_them_when_it_is_resumed(ser
     path = f"/admin/accounts/{connected['id']}"
     assert owner.post(f"{path}/pause").status_code == 303
     served.platform.person_writes(account_id=connected["external_id"], text="Anybody?")
-    assert hops(owner, connected["id"])["webhook"] == "ok"
-    assert hops(owner, connected["id"])["answer"] == "wait"
+    assert setup_steps(owner, connected["id"])["webhook"] == "ok"
+    assert setup_steps(owner, connected["id"])["answer"] == "wait"
 
     assert owner.post(f"{path}/resume").status_code == 303
 
-    until(lambda: hops(owner, connected["id"])["answer"] == "ok", what="it was answered", timeout_s=20)
+    until(lambda: setup_steps(owner, connected["id"])["answer"] == "ok", what="it was answered", timeout_s=20)
 
 
 def test_another_bot_can_answer_and_one_that_is_gone_cannot(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
@@ -162,7 +163,7 @@ def test_a_removed_account_takes_everything_along_and_leaves_the_others_alone(
 ) -> None:
     served.say(build.a_person("Bo"), "My name is Bo and I live in Lugo")
     served.platform.person_writes(account_id=connected["external_id"], text="My name is Ada and I live in Porto")
-    until(lambda: hops(owner, connected["id"])["status"] == "ok", what="it was answered", timeout_s=20)
+    until(lambda: setup_steps(owner, connected["id"])["status"] == "ok", what="it was answered", timeout_s=20)
     until(lambda: served.one("select count(*) from statuses where account_id <> :id", id=connected["id"]) > 0, what="the other one, too")
     tables = [
         row["table_name"] for row in served.rows("select table_name from information_schema.columns where column_name = 'account_id'")
@@ -186,7 +187,7 @@ def test_a_removed_account_takes_everything_along_and_leaves_the_others_alone(
     )
     assert detail["contacts"] == 1
     assert owner.get(f"/admin/accounts/{connected['id']}").status_code == 404
-    until(lambda: served.http.get(f"/webhooks/whatsapp/{connected['name']}").status_code == 404, what="the door is gone")
+    until(lambda: served.http.get(f"/webhooks/whatsapp/{connected['name']}").status_code == 404, what="the webhook is gone")
 
 
 def test_an_account_made_without_ids_is_looked_at_once_they_are_added(served: Stack, owner: Seat) -> None:
@@ -218,7 +219,7 @@ def test_the_api_connects_with_the_same_checks_and_says_the_same_of_a_wrong_valu
     form = changed(served, "messenger") | {"channel": "messenger", "name": "by-api"}
     wrong = served.http.post("/api/v1/accounts", json=form | {"external_id": "123"}, headers=headers)
     assert wrong.status_code == 422
-    assert "does not reach this page" in wrong.json()["fields"]["external_id"]
+    assert "cannot read this page" in wrong.json()["fields"]["external_id"]
 
     assert served.http.post("/api/v1/accounts/check", json=form, headers=headers).status_code == 200
     made = served.http.post("/api/v1/accounts", json=form, headers=headers)
@@ -233,3 +234,23 @@ def test_the_api_connects_with_the_same_checks_and_says_the_same_of_a_wrong_valu
     assert served.http.request("DELETE", f"/api/v1/accounts/{account}", json={"name": "other"}, headers=headers).status_code == 422
     gone = served.http.request("DELETE", f"/api/v1/accounts/{account}", json={"name": "by-api"}, headers=headers)
     assert gone.json()["erased"]["conversations"] == 0
+
+
+def test_health_that_an_earlier_version_stored_is_still_shown(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
+    stored = (
+        '{"state": "warn", "facts": {"phone": "+34 600"}, "checks": [{"key": "token", "title": "Access token", "state": "warn",'
+        ' "words": "It runs out in 5 hours.", "mend": "Make another."}]}'
+    )
+    with served.owner.begin() as connection:
+        connection.execute(
+            text("update accounts set health = cast(:health as jsonb), health_at = now() where id = :id"),
+            {"health": stored, "id": connected["id"]},
+        )
+
+    page = owner.get(f"/admin/accounts/{connected['id']}").text
+    told = owner.get(f"/api/v1/accounts/{connected['id']}/health").json()
+
+    assert "It runs out in 5 hours." in page
+    assert "Make another." in page
+    check = {"key": "token", "title": "Access token", "state": "warn", "message": "It runs out in 5 hours.", "fix": "Make another."}
+    assert told == {"state": "warn", "facts": {"phone": "+34 600"}, "checks": [check]}

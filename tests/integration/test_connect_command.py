@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.cluster import Cluster
-from tests.support.processes import ROOT
 from tests.support.stack import Stack
 from tests.support.wizard import a_form
 
@@ -27,9 +25,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def _run(stack: Stack, *arguments: str) -> tuple[int, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | stack.env
-    command = [sys.executable, "-m", "chinwag", "account", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return forked.said("chinwag", "account", *arguments, env=env)
 
 
 def _ids(kind: str, form: dict[str, str]) -> list[str]:
@@ -39,7 +35,7 @@ def _ids(kind: str, form: dict[str, str]) -> list[str]:
     if kind == "messenger":
         return [*ids, "--channel", "messenger", "--page-id", form["external_id"]]
     ids += ["--channel", "instagram"]
-    return [*ids, "--page-id", form["parent_id"]] if kind == "instagram" else [*ids, "--door", "login"]
+    return [*ids, "--page-id", form["parent_id"]] if kind == "instagram" else [*ids, "--login-type", "login"]
 
 
 def _files(folder: Path, form: dict[str, str]) -> list[str]:

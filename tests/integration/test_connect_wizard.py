@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bots.admin.accounts.checks import Offer, run
+from bots.admin.accounts.checks import run
+from bots.admin.accounts.offer import Offer
 from bots.domain import ChannelKind, Role
 from bots.settings import Settings
 from tests.support.cluster import Cluster
 from tests.support.operators import Seat
 from tests.support.processes import until
 from tests.support.stack import Stack
-from tests.support.wizard import FIELDS, a_form, account_id, changed, error_at, hops, paste, register, send
+from tests.support.wizard import FIELDS, a_form, account_id, changed, error_at, paste, register, send, setup_steps
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def seat(served: Stack) -> Iterator[Seat]:
 
 
 @pytest.mark.parametrize("kind", ["whatsapp", "messenger", "instagram"])
-def test_a_connected_account_registers_itself_and_every_hop_turns_green(served: Stack, seat: Seat, kind: str) -> None:
+def test_a_connected_account_registers_itself_and_every_step_turns_green(served: Stack, seat: Seat, kind: str) -> None:
     form = a_form(served, kind, name=f"green-{kind}")
 
     page = send(seat, kind, form)
@@ -47,12 +48,12 @@ def test_a_connected_account_registers_itself_and_every_hop_turns_green(served: 
     assert page.status_code == 200, page.text
     assert "verify-token" not in page.text
     account = account_id(served, f"green-{kind}")
-    assert hops(seat, account) == {"address": "ok", "handshake": "ok", "webhook": "wait", "answer": "wait", "status": "wait"}
+    assert setup_steps(seat, account) == {"address": "ok", "handshake": "ok", "webhook": "wait", "answer": "wait", "status": "wait"}
 
     served.platform.person_writes(account_id=form["external_id"], text="Hello there")
 
     expected = dict.fromkeys(("address", "handshake", "webhook", "answer", "status"), "ok")
-    until(lambda: hops(seat, account) == expected, what="every hop is green", timeout_s=20)
+    until(lambda: setup_steps(seat, account) == expected, what="every step is green", timeout_s=20)
 
 
 def test_instagram_login_is_told_what_to_paste_and_turns_green_once_it_is_pasted(served: Stack, seat: Seat) -> None:
@@ -61,12 +62,12 @@ def test_instagram_login_is_told_what_to_paste_and_turns_green_once_it_is_pasted
     found = re.search(r'id="callback">([^<]+)<.*?id="verify-token">([^<]+)<', page.text, re.DOTALL)
     assert found is not None, page.text
     account = account_id(served, "by-login")
-    assert hops(seat, account)["handshake"] == "wait"
+    assert setup_steps(seat, account)["handshake"] == "wait"
 
     body = {"account_id": form["external_id"], "callback_url": found.group(1), "verify_token": found.group(2)}
     assert paste(served, **body)["handshake"] is True
 
-    assert hops(seat, account)["handshake"] == "ok"
+    assert setup_steps(seat, account)["handshake"] == "ok"
     assert found.group(2) not in seat.get(f"/admin/accounts/{account}").text
 
 
@@ -75,16 +76,21 @@ WRONG = {
     "an app that does not exist": ("messenger", {"app_id": "999"}, "app_id", "no app with this id"),
     "a token that is cut off": ("whatsapp", {"access_token": "EAAPrac"}, "access_token", "not valid"),
     "a token with a line break": ("messenger", {"access_token": "EAA first\nsecond"}, "access_token", "copy it again"),
-    "an id of nobody": ("whatsapp", {"external_id": "123456789012345"}, "external_id", "does not reach this id"),
-    "a page of nobody": ("messenger", {"external_id": "123456789012345"}, "external_id", "does not reach this page"),
-    "a business account of nobody": ("whatsapp", {"parent_id": "123456789012345"}, "parent_id", "does not reach this id"),
+    "an id of nobody": ("whatsapp", {"external_id": "123456789012345"}, "external_id", "cannot read this id"),
+    "a page of nobody": ("messenger", {"external_id": "123456789012345"}, "external_id", "cannot read this page"),
+    "a business account of nobody": ("whatsapp", {"parent_id": "123456789012345"}, "parent_id", "cannot read this id"),
     "letters in an id": ("whatsapp", {"parent_id": "waba"}, "parent_id", "digits only"),
     "another Instagram account": ("instagram", {"external_id": "17841999999999999"}, "external_id", "Its id is 17841"),
-    "a page without Instagram": ("instagram", {"parent_id": "123456789012345"}, "parent_id", "does not reach this page"),
-    "another login's account": ("instagram_login", {"external_id": "17841999999999999"}, "external_id", "not the Instagram account"),
-    "a name with spaces": ("whatsapp", {"name": "Front Desk"}, "name", "Small letters"),
+    "a page without Instagram": ("instagram", {"parent_id": "123456789012345"}, "parent_id", "cannot read this page"),
+    "another login's account": (
+        "instagram_login",
+        {"external_id": "17841999999999999"},
+        "external_id",
+        "belongs to another Instagram account",
+    ),
+    "a name with spaces": ("whatsapp", {"name": "Front Desk"}, "name", "lower-case letters"),
     "a bot that is gone": ("messenger", {"bot": "00000000-0000-4000-8000-000000000000"}, "bot", "gone"),
-    "nothing at all": ("whatsapp", {"app_secret": ""}, "app_secret", "needed"),
+    "nothing at all": ("whatsapp", {"app_secret": ""}, "app_secret", "required"),
 }
 
 
@@ -132,11 +138,11 @@ def test_a_token_of_another_app_is_told(served: Stack, seat: Seat) -> None:
     assert "another app" in error_at(page, "access_token")
 
 
-def test_a_token_that_has_run_out_lacks_a_scope_or_is_no_pages_is_told(served: Stack, seat: Seat) -> None:
+def test_a_token_that_has_expired_lacks_a_scope_or_is_no_pages_is_told(served: Stack, seat: Seat) -> None:
     over = send(seat, "whatsapp", changed(served, "whatsapp", expires_at=1_700_000_000))
     lacking = send(seat, "messenger", changed(served, "messenger", scopes=["pages_messaging"]))
 
-    assert "run out" in error_at(over, "access_token")
+    assert "expired" in error_at(over, "access_token")
     assert "lacks pages_manage_metadata" in error_at(lacking, "access_token")
 
 
@@ -146,7 +152,7 @@ def test_an_app_that_insists_on_the_proof_of_its_secret_is_connected(served: Sta
     page = send(seat, "whatsapp", form)
 
     assert page.status_code == 200, page.text
-    assert hops(seat, account_id(served, "proven"))["handshake"] == "ok"
+    assert setup_steps(seat, account_id(served, "proven"))["handshake"] == "ok"
 
 
 def test_an_account_is_not_connected_twice_nor_a_name_taken_twice(served: Stack, seat: Seat) -> None:
@@ -157,7 +163,7 @@ def test_an_account_is_not_connected_twice_nor_a_name_taken_twice(served: Stack,
     same_name = send(seat, "messenger", a_form(served, "messenger", name="only-once"))
 
     assert "connected already, as only-once" in error_at(again, "external_id")
-    assert "this name already" in error_at(same_name, "name")
+    assert "with this name" in error_at(same_name, "name")
     assert served.one("select count(*) from accounts where name in ('only-once', 'another-name')") == 1
 
 
@@ -166,22 +172,22 @@ def test_an_app_that_sends_elsewhere_keeps_its_address_and_the_business_account_
 
     page = send(seat, "whatsapp", form)
 
-    assert "overrides it" in page.text
+    assert "business account has its own" in page.text
     served.platform.person_writes(account_id=form["external_id"], text="Hello")
-    until(lambda: hops(seat, account_id(served, "beside"))["webhook"] == "ok", what="the webhook came here")
+    until(lambda: setup_steps(seat, account_id(served, "beside"))["webhook"] == "ok", what="the webhook came here")
 
 
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("wrong_secret", "Another secret signed it"),
-        ("other_app", "Another app's secret signed it"),
-        ("reencode", "writes the body anew"),
+        ("wrong_secret", "signed with another secret"),
+        ("other_app", "signed with another app's secret"),
+        ("reencode", "rewrites the body"),
         ("plus_to_space", "A + became a space"),
-        ("strip_header", "header is stripped"),
+        ("strip_header", "header is removed"),
     ],
 )
-def test_a_refused_webhook_is_explained_on_its_hop(served: Stack, seat: Seat, how: str, words: str) -> None:
+def test_a_refused_webhook_is_explained_at_its_step(served: Stack, seat: Seat, how: str, words: str) -> None:
     name = f"doctor-{how.replace('_', '-')}"
     form = a_form(served, "whatsapp", name=name)
     assert send(seat, "whatsapp", form).status_code == 200
@@ -190,10 +196,10 @@ def test_a_refused_webhook_is_explained_on_its_hop(served: Stack, seat: Seat, ho
     served.platform.person_writes(account_id=form["external_id"], text="1 + 1 is 2", wait_s=0.5)
 
     account = account_id(served, name)
-    until(lambda: hops(seat, account)["webhook"] == "bad", what="the refusal is told")
-    said = {hop["key"]: hop for hop in seat.get(f"/admin/accounts/{account}/hops.json").json()["hops"]}["webhook"]
-    assert words in said["words"]
-    assert said["mend"]
+    until(lambda: setup_steps(seat, account)["webhook"] == "bad", what="the refusal is told")
+    said = {step["key"]: step for step in seat.get(f"/admin/accounts/{account}/setup_steps.json").json()["setup_steps"]}["webhook"]
+    assert words in said["message"]
+    assert said["fix"]
     served.platform.mangle(form["external_id"], None)
 
 
@@ -209,7 +215,7 @@ def test_another_tenants_account_is_nowhere(served: Stack, seat: Seat) -> None:
         ).scalar_one()
 
     assert "theirs" not in seat.get("/admin/accounts").text
-    for path in ("", "/hops.json"):
+    for path in ("", "/setup_steps.json"):
         assert seat.get(f"/admin/accounts/{found}{path}").status_code == 404
     for path in ("look", "register", "verify-token", "bot", "rotate", "drop-before", "pause", "resume", "practise"):
         form = {"bot": str(served.one("select id from bots where name = 'tester'")), "app_secret": "x"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,9 +11,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from tests.support import build
+from tests.support import build, forked
 from tests.support.cluster import Cluster
-from tests.support.processes import ROOT, until
+from tests.support.processes import until
 from tests.support.stack import Stack
 
 
@@ -32,17 +30,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def _run(stack: Stack, *arguments: str, said: str | None = None) -> tuple[int, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | stack.env
-    done = subprocess.run(
-        [sys.executable, "-m", "chinwag", *arguments],
-        env=env,
-        cwd=ROOT,
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return forked.said("chinwag", *arguments, env=env, stdin=said or "")
 
 
 def test_a_conversation_is_found_taken_answered_and_given_back(served: Stack) -> None:
@@ -65,7 +53,7 @@ def test_a_conversation_is_found_taken_answered_and_given_back(served: Stack) ->
 
 
 def test_what_wants_attention_is_listed_and_settled(served: Stack) -> None:
-    assert _run(served, "attention", "list", "--kind", "turn") == (0, "Nothing wants attention.\n")
+    assert _run(served, "attention", "list", "--kind", "turn") == (0, "Nothing needs attention.\n")
     served.post(b"this is no JSON")
     with served.owner.connect() as connection:
         envelope = connection.execute(text("select id from envelopes where state = 'quarantined'")).scalar_one()
@@ -76,4 +64,4 @@ def test_what_wants_attention_is_listed_and_settled(served: Stack) -> None:
     status, printed = _run(served, "attention", "replay", str(envelope))
     assert (status, "Still not understood" in printed) == (2, True)
     assert _run(served, "attention", "dismiss", str(envelope), "--kind", "envelope") == (0, "Done.\n")
-    assert _run(served, "attention", "list") == (0, "Nothing wants attention.\n")
+    assert _run(served, "attention", "list") == (0, "Nothing needs attention.\n")

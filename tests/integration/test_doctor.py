@@ -33,5 +33,5 @@ def test_a_connected_model_without_a_licence_in_the_eu_is_told(stack: Stack, mod
     after = _run(stack, "doctor")
 
     assert "Licence" not in before
-    assert "look  Licence     The Llama 4 Community License" in after
+    assert "note  Licence     The Llama 4 Community License" in after
     assert "Permitted there: deepseek-v3, mistral-small-3.1, gemma-3-27b." in after

@@ -107,7 +107,7 @@ def test_a_batch_is_bounded_in_bytes_too(server: Scripted) -> None:
 
 
 def test_what_was_embedded_before_is_not_asked_again(server: Scripted) -> None:
-    embedder = _embedder(server, "e5", kept=3)
+    embedder = _embedder(server, "e5", cache_size=3)
     first = embedder.passages(["a", "b", "a"])
 
     assert embedder.passages(["b", "a"]) == [first[1], first[0]]
@@ -224,7 +224,7 @@ def test_dimensions_that_the_database_does_not_keep_are_named(server: Scripted) 
     embedder = _embedder(server)
     embedder.check_dimensions(64)
 
-    with pytest.raises(WrongDimensions, match="vectors of 64 numbers, the database keeps 384"):
+    with pytest.raises(WrongDimensions, match="vectors of 64 numbers, but the database has 384"):
         embedder.check_dimensions(384)
 
 

@@ -58,7 +58,9 @@ def test_a_database_without_vectors_takes_any_length_and_one_with_them_its_own_a
         assert vectors.columns(connection) == [vectors.VectorColumn(table="kept", column="vector", dimensions=384)]
     code, said = _run(stack, f"{server.url}/v1")
     assert code == 2
-    assert said.splitlines()[-1].startswith("the embedding model m gives vectors of 64 numbers, the database keeps 384: take another model")
+    assert said.splitlines()[-1].startswith(
+        "the embedding model m gives vectors of 64 numbers, but the database has 384: use another model"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typer.testing import CliRunner
 
 from bots.storage import endpoints, tenants
 from chinwag.cli import build
+from tests.support import forked
 from tests.support.cluster import Cluster
 from tests.support.processes import ROOT, until
 from tests.support.stack import Stack
@@ -99,7 +98,7 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
         ([*_OWN, "--price-in", "1"], "--price-out: Output tokens need a price too; 0 if they are free.\n"),
         (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: That is OpenAI's address: what people write leaves"),
         (["--stays", "--model", "m"], "--url: An address like https://host/v1"),
-        (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Near: gpt-4o."),
+        (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Similar: gpt-4o."),
         (["--catalog-model", "gpt-4o", "--stays"], "GPT-4o has no weights to run in the catalog"),
         (
             ["--catalog-model", "llama-4-scout"],
@@ -210,9 +209,10 @@ def test_a_probe_waits_for_a_workers_result_and_shows_it(
             " on conflict (name) do update set at = excluded.at"
         )
     asked = stack.one("select count(*) from audit where action = 'endpoint.probe'")
-    command = [sys.executable, "-m", "chinwag", "endpoint", "probe", name]
     env = {key: value for key, value in (os.environ | _env(stack)).items() if value is not None}
-    running = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output = stack.folder / f"{name}.said"
+    with output.open("wb") as file:
+        running = forked.start(["chinwag", "endpoint", "probe", name], env=env, cwd=ROOT, stdout=file)
     try:
         until(
             lambda: stack.one("select count(*) from audit where action = 'endpoint.probe'") > asked,
@@ -223,10 +223,11 @@ def test_a_probe_waits_for_a_workers_result_and_shows_it(
             row = endpoints.get(connection, tenant=tenants.default(connection), name=name)
         assert row is not None
         assert endpoints.store_probe(worker, row, traits=traits, notes=notes)
-        said, _ = running.communicate(timeout=60)
+        running.wait(60)
     finally:
         running.kill()
         running.wait()
+    said = output.read_text()
 
     assert (running.returncode, words in said) == (code, True), said
     # A profile's name may hold dots, and an engine's queue is its profile's.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from bots.admin.figures import Numbers
+from bots.admin import figures as use_cases
+from bots.admin.figures import FigureCache
 from bots.domain import Outcome, Retry, Role
 from bots.storage import figures
 from bots.storage.database import hot
@@ -133,15 +135,15 @@ def test_another_tenants_numbers_are_not_counted(desk: Desk) -> None:
 
 def test_numbers_are_kept_for_five_seconds(desk: Desk) -> None:
     clock = [100.0]
-    numbers = Numbers(crossing=desk.crossing, clock=lambda: clock[0])
-    tenant = desk.account.tenant_id
-    assert numbers.read(tenant, Span.DAY).total.messages == 0
+    cache = FigureCache(clock=lambda: clock[0])
+    read = partial(use_cases.read, desk.deps, desk.operator(), Span.DAY, cache=cache)
+    assert read().total.messages == 0
     desk.let_in(a_message())
 
     clock[0] += 4.9
-    assert numbers.read(tenant, Span.DAY).total.messages == 0
+    assert read().total.messages == 0
     clock[0] += 0.2
-    assert numbers.read(tenant, Span.DAY).total.messages == 1
+    assert read().total.messages == 1
 
 
 @pytest.fixture(scope="module")

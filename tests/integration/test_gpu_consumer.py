@@ -20,7 +20,7 @@ _NOWHERE = {"CHINWAG_CROSSING_DATABASE_URL": "postgresql+psycopg://chinwag_cross
     ("command", "words"),
     [
         (["no-such-vllm", "serve", "m"], "no-such-vllm cannot be started"),
-        ([sys.executable, "-m", "tests.support.fake_vllm", "serve", "broken"], "damaged or not whole"),
+        ([sys.executable, "-m", "tests.support.fake_vllm", "serve", "broken"], "damaged or incomplete"),
     ],
     ids=["command", "weights"],
 )

@@ -168,7 +168,7 @@ def test_a_picture_without_words_is_a_turn_of_its_own(service: Studio) -> None:
 
     assert (words, len(images)) == ("(picture, sent without words)", 1)
     # The sentence for what cannot be read is not sent any more.
-    assert not any("I can read only text" in part for part in said)
+    assert not any("I can only read text" in part for part in said)
 
 
 def test_the_next_prompt_repeats_the_picture_where_it_stood_and_fetches_nothing(service: Studio) -> None:

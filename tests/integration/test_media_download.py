@@ -15,7 +15,7 @@ import pytest
 
 from bots.channels.base import Location
 from bots.channels.media import Media
-from bots.channels.media_hosts import Doors
+from bots.channels.media_hosts import AllowedHosts
 from bots.errors import MediaError, MediaForbidden, MediaGone, MediaTooLarge, MediaUnavailable, NotAPicture
 from tests.support.drawing import a_picture
 from tests.unit.test_media_hosts import answering
@@ -111,7 +111,7 @@ def serving() -> Iterator[Callable[[], Server]]:
 
 def media(*servers: Server, deadline_s: float = 5.0, **options: object) -> Media:
     hosts = ",".join(("lookaside.fbsbx.com", *(server.url for server in servers)))
-    return Media(Doors(hosts, **options), max_bytes=CAP, deadline_s=deadline_s)
+    return Media(AllowedHosts(hosts, **options), max_bytes=CAP, deadline_s=deadline_s)
 
 
 def test_a_picture_comes_with_the_token_and_is_compared_with_the_digest_in_either_form(serving) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import ModelRefused
 from inference.prompt_style import UNSEEN_PICTURE, for_endpoint
 from inference.scripted.played import IMAGE_TOKENS

@@ -57,7 +57,7 @@ def test_a_folder_is_served_and_its_progress_shown(tmp_path: Path, on_path: str,
     assert "room for 46,592 tokens of conversations" in said
     assert f"http://127.0.0.1:{port}/v1, model tiny" in said
     assert code == 0
-    assert said.splitlines()[-1] == "Ending: what runs is finished first"
+    assert said.splitlines()[-1] == "Stopping: running requests are finished first"
 
 
 def test_with_a_worker_it_answers_the_conversations_of_its_profile(stack: Stack, tmp_path: Path, on_path: str, checkpoint: Path) -> None:
@@ -185,10 +185,10 @@ def test_away_from_a_terminal_each_step_and_each_tenth_is_a_line() -> None:
     out = io.StringIO()
     progress = Progress("http://engine/v1", out=out)
     for fraction in (0.0, 0.01, 0.5, 0.55, 1.0):
-        progress.step(Step(words="loading the weights", fraction=fraction))
-    progress.step(Step(words="weights loaded in 9 s"))
+        progress.step(Step(message="loading the weights", fraction=fraction))
+    progress.step(Step(message="weights loaded in 9 s"))
     progress.ready("http://engine")
-    progress.lost(Reason(words="it crashed"), 2.0)
+    progress.lost(Reason(message="it crashed"), 2.0)
 
     assert out.getvalue().splitlines() == [
         "loading the weights: 0 %",
@@ -208,8 +208,8 @@ def test_on_a_terminal_there_is_a_bar_that_goes_when_it_is_ready() -> None:
     out = Terminal()
     progress = Progress("http://engine/v1", out=out)
     with progress:
-        progress.step(Step(words="loading the weights", fraction=0.5))
-        progress.step(Step(words="compiling"))
+        progress.step(Step(message="loading the weights", fraction=0.5))
+        progress.step(Step(message="compiling"))
         progress.ready("http://engine")
 
     assert "loading the weights" in out.getvalue()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.cluster import Cluster
-from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 
@@ -25,10 +23,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def _chinwag(stack: Stack, *arguments: str) -> tuple[int, str]:
     env = {"PATH": os.environ["PATH"], "HOME": str(stack.folder), **stack.env}
-    done = subprocess.run(
-        [sys.executable, "-m", "chinwag", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+    return forked.said("chinwag", *arguments, env=env)
 
 
 def test_operators_are_added_changed_and_disabled_by_commands(served: Stack) -> None:

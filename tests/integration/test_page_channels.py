@@ -1,4 +1,4 @@
-"""Messenger and Instagram, text end to end: the web's door, the worker's answer, the practice platform's word on it."""
+"""Messenger and Instagram, text end to end: the webhook, the worker's answer, the practice platform's word on it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PERSON = "6001002003"
 @pytest.fixture(params=SEATS, ids=["messenger", "instagram_by_page", "instagram_login"])
 def seat(stack: Stack, request: pytest.FixtureRequest) -> tuple[Stack, Account]:
     """A service with one account of page messaging, answering."""
-    channel, door = request.param
-    account = stack.seat_page(channel, door=door, statuses=[["echo", 10], ["delivered", 30], ["read", 60]])
+    channel, login_type = request.param
+    account = stack.seat_page(channel, login_type=login_type, statuses=[["echo", 10], ["delivered", 30], ["read", 60]])
     stack.start_web()
     stack.start_dispatcher()
     stack.start_worker()

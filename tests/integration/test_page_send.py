@@ -80,11 +80,11 @@ def test_without_an_app_secret_there_is_no_proof(two: Two) -> None:
     assert split(two.page[0])[0] == "POST /v25.0/200300/messages HTTP/1.1"
 
 
-@pytest.mark.parametrize("door", ["page", "login"])
-def test_instagram_goes_through_the_accounts_own_door(two: Two, door: str) -> None:
-    sent = two.instagram.send(a_part(IGSID), Credentials(access_token=TOKEN, door=door))
+@pytest.mark.parametrize("login_type", ["page", "login"])
+def test_instagram_goes_through_the_host_of_its_login_type(two: Two, login_type: str) -> None:
+    sent = two.instagram.send(a_part(IGSID), Credentials(access_token=TOKEN, login_type=login_type))
 
-    here, there = (two.page, two.login) if door == "page" else (two.login, two.page)
+    here, there = (two.page, two.login) if login_type == "page" else (two.login, two.page)
     line, body = split(here[0])
     assert (line, there) == ("POST /v25.0/me/messages HTTP/1.1", [])
     assert body == {"recipient": {"id": "7001"}, "message": {"text": "Olá"}}
@@ -95,7 +95,7 @@ def test_seen_and_typing_are_two_calls_each_with_one_action(two: Two) -> None:
     mark = InboundEvent(kind=EventKind.MESSAGE, event_key="m_1", identities=(PSID, IGSID))
 
     two.messenger.show_typing("200300", mark, Credentials(access_token=TOKEN))
-    two.instagram.show_typing("1784", mark, Credentials(access_token=TOKEN, door="login"))
+    two.instagram.show_typing("1784", mark, Credentials(access_token=TOKEN, login_type="login"))
 
     assert [split(request)[1] for request in two.page + two.login] == [
         {"recipient": {"id": person}, "sender_action": action} for person in ("6001", "7001") for action in ("mark_seen", "typing_on")

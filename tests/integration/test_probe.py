@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from chinwag.cli import model
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
 from inference.types import Endpoint, Timeouts, Traits
+from tests.support import forked
 from tests.support.model_servers import Scripted, scripted, tiny_model
 from tests.support.processes import Processes
 
@@ -39,15 +39,15 @@ def _probe(server: Scripted, **endpoint: str) -> Probed:
         ("--template chatml", replace(_PLAIN, parses_tokens=True), "ChatML"),
         ("--template llama4", replace(_PLAIN, parses_tokens=True), "(Llama 4)"),
         ("--template deepseek", replace(_PLAIN, parses_tokens=True), "(DeepSeek)"),
-        ("--template deaf", replace(_PLAIN, system_role=False), "drops the system role"),
+        ("--template deaf", replace(_PLAIN, system_role=False), "drops system messages"),
         ("--template gemma", replace(_PLAIN, parses_tokens=True, system_role=False, roles_alternate=True), "has no system role"),
         ("--template gemma --flavour vllm", replace(
-            _PLAIN, parses_tokens=True, system_role=False, roles_alternate=True, cache_salt=True, priority=True), "by turns alone"),
-        ("--template mistral", replace(_PLAIN, parses_tokens=True, roles_alternate=True), "by turns alone"),
+            _PLAIN, parses_tokens=True, system_role=False, roles_alternate=True, cache_salt=True, priority=True), "to take turns"),
+        ("--template mistral", replace(_PLAIN, parses_tokens=True, roles_alternate=True), "to take turns"),
         ("--json-schema ignores", replace(_PLAIN, json_schema=False), "not followed"),
         ("--json-schema refuses", replace(_PLAIN, json_schema=False), "refused"),
-        ("--reasoning tags", replace(_PLAIN, reasoning=True), "thinks aloud"),
-        ("--reasoning field", replace(_PLAIN, reasoning=True), "thinks aloud"),
+        ("--reasoning tags", replace(_PLAIN, reasoning=True), "reasons before it answers"),
+        ("--reasoning field", replace(_PLAIN, reasoning=True), "reasons before it answers"),
     ],
 )  # fmt: skip
 def test_what_a_server_does_is_measured(tmp_path: Path, options: str, traits: Traits, note: str) -> None:
@@ -65,7 +65,7 @@ def test_counts_that_cannot_tell_leave_the_safe_default(tmp_path: Path) -> None:
         found = _probe(server)
 
     assert found.traits.parses_tokens
-    assert "could not be told" in "; ".join(found.notes)
+    assert "do not show" in "; ".join(found.notes)
 
 
 @pytest.mark.parametrize("flavour", ["llamacpp", "vllm"])
@@ -78,8 +78,8 @@ def test_a_prefix_cache_is_seen_where_it_is_on(tmp_path: Path, flavour: str) -> 
 @pytest.mark.parametrize(
     ("options", "endpoint", "words"),
     [
-        ("--key right", {"key": "wrong"}, "the key is not the right one"),
-        ("--key right", {}, "it wants a key, and none was given"),
+        ("--key right", {"key": "wrong"}, "the key is wrong"),
+        ("--key right", {}, "it requires a key, and none was given"),
         ("", {"path": ""}, "end in /v1 as it should?"),
         ("", {"path": "/moved/v1"}, "redirects (308)"),
         ("--flavour vllm", {"model": "other"}, "no model other; it has: scripted"),
@@ -124,8 +124,8 @@ def test_what_a_full_server_did_not_answer_is_not_measured_and_never_a_no(tmp_pa
     assert (found.failures, found.again) == ((), True)
     assert found.measured == {"context": 8192, "ranks": 1, "system_role": True}
     assert set(found.missing) == {field.name for field in fields(Traits)} - set(found.measured)
-    assert "not measured, and as it was known before: roles alternate, parses tokens, json schema" in found.notes[-1]
-    assert [note for note in found.notes if "JSON" in note or "count" in note or "by turns" in note] == []
+    assert "so these were not measured and keep their earlier values: roles alternate, parses tokens, json schema" in found.notes[-1]
+    assert [note for note in found.notes if "JSON" in note or "count" in note or "turns" in note] == []
 
 
 def test_one_question_without_an_answer_leaves_the_others_measured(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_one_question_without_an_answer_leaves_the_others_measured(tmp_path: Pat
 
     assert (found.missing, found.again) == (("vision",), True)
     assert (found.traits.cache_salt, found.traits.json_schema) == (True, True)
-    assert "some questions got no answer; not measured, and as it was known before: vision" in found.notes
+    assert "some questions got no answer, so these were not measured and keep their earlier values: vision" in found.notes
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,8 @@ def test_llama_cpp_with_the_tiny_model_is_known(tmp_path: Path) -> None:
 
 
 def _run(*arguments: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "chinwag", "model", "probe", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
+    done = forked.run("chinwag", "model", "probe", *arguments, env=os.environ)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def test_the_command_prints_what_was_found(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_environments_endpoint_is_measured_by_a_plain_worker_and_by_one_with
 
     Probes(deps).once()
 
-    assert deps.router.home.traits == _VLLM
+    assert deps.router.default_endpoint.traits == _VLLM
 
 
 def test_an_operator_may_spare_the_environments_endpoint_its_questions(place: _Place, server: Scripted) -> None:
@@ -96,7 +96,7 @@ def test_an_operator_may_spare_the_environments_endpoint_its_questions(place: _P
 
     Probes(deps).once()
 
-    assert (deps.router.home.traits, server.log()) == (Traits(), [])
+    assert (deps.router.default_endpoint.traits, server.log()) == (Traits(), [])
 
 
 @pytest.mark.parametrize("mode", ["busy429", "down503", "error401"])
@@ -105,10 +105,10 @@ def test_an_own_endpoint_that_could_not_be_measured_is_measured_again(place: _Pl
     probes = Probes(deps, again_s=_SOON)
     server.script(mode=mode)
     probes.once()
-    assert deps.router.home.traits == Traits()
+    assert deps.router.default_endpoint.traits == Traits()
 
     server.reset()
-    until(lambda: probes.once() or deps.router.home.traits == _VLLM, what="it was measured again", timeout_s=20)
+    until(lambda: probes.once() or deps.router.default_endpoint.traits == _VLLM, what="it was measured again", timeout_s=20)
     server.clear_log()
     probes.once()
 

@@ -10,7 +10,7 @@ from bots.storage import endpoints
 from bots.storage.database import unit
 from inference.settings import ModelSettings
 from tests.support.desk import Desk
-from workers.routes import Routes, profile_key
+from workers.model_routes import ModelRoutes, profile_key
 
 
 def _rooms(desk: Desk, *, images: int = 0, **traits: dict[str, Any]) -> tuple[int, int]:
@@ -30,7 +30,7 @@ def _rooms(desk: Desk, *, images: int = 0, **traits: dict[str, Any]) -> tuple[in
     with unit(desk.worker) as connection:
         for name, found in traits.items():
             connection.exec_driver_sql("update endpoints set traits = %s::jsonb where name = %s", (json.dumps(found), name))
-    routes = Routes(desk.worker, desk.keyring, ModelSettings.from_env({"CHINWAG_MODEL_URL": "http://127.0.0.1:9/v1"}))
+    routes = ModelRoutes(desk.worker, desk.keyring, ModelSettings.from_env({"CHINWAG_MODEL_URL": "http://127.0.0.1:9/v1"}))
     home, anywhere = (routes.room(profile_key(tenant, "default"), may_leave=may, answer=500, images=images) for may in (False, True))
     return home, anywhere
 

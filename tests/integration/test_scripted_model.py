@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
 from inference.errors import ModelBusy, ModelUnavailable
 from inference.types import Hints, Message, Timeouts, Traits
 from tests.support.model_servers import Scripted, scripted

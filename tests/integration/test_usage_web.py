@@ -7,8 +7,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +17,11 @@ import pytest
 
 from bots.domain import Role
 from bots.storage import usage
-from tests.support import build
+from tests.support import build, forked
 from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
 from tests.support.operators import Seat, a_token
-from tests.support.processes import ROOT, until
+from tests.support.processes import until
 from tests.support.stack import Stack
 
 #: Of one turn of each person, and of each item of the batch.
@@ -78,10 +76,7 @@ def seat(served: Stack) -> Iterator[Seat]:
 
 def _chinwag(stack: Stack, *arguments: str) -> tuple[int, str]:
     env = {"PATH": os.environ["PATH"], "HOME": str(stack.folder), **stack.env}
-    done = subprocess.run(
-        [sys.executable, "-m", "chinwag", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+    return forked.said("chinwag", *arguments, env=env)
 
 
 def test_the_page_shows_a_month_by_day_bot_and_model(seat: Seat) -> None:

@@ -128,7 +128,7 @@ def test_it_is_ready_once_a_token_came_and_tells_its_progress_until_then(started
         until(lambda: told.ticks, what="the engine serves")
 
     _kept(engine, told, steer)
-    words = [step.words for step in told.steps]
+    words = [step.message for step in told.steps]
 
     assert told.urls == [engine.url]
     assert words[0] == "loading the weights"
@@ -164,7 +164,7 @@ def test_one_that_dies_is_started_again_after_growing_pauses(started: list[Vllm]
     _kept(engine, told, steer)
 
     assert [pause for _, pause in told.losses] == [0.05, 0.1, 0.2]
-    assert "killed" in told.losses[0][0].words
+    assert "killed" in told.losses[0][0].message
 
 
 def test_a_crash_before_the_first_token_is_tried_again(started: list[Vllm], tmp_path: Path, env: dict[str, str]) -> None:
@@ -173,7 +173,7 @@ def test_a_crash_before_the_first_token_is_tried_again(started: list[Vllm], tmp_
     engine, told = _engine(started, tmp_path, {**env, "FAKE_VLLM_ONCE": str(once)}), Told()
     _kept(engine, told, lambda _: until(lambda: told.urls, what="the second start"))
 
-    assert [reason.words for reason, _ in told.losses] == ["the engine crashed (signal 11)"]
+    assert [reason.message for reason, _ in told.losses] == ["the engine crashed (signal 11)"]
 
 
 def test_one_that_hangs_is_found_by_a_token_and_started_again(started: list[Vllm], tmp_path: Path, env: dict[str, str]) -> None:
@@ -186,7 +186,7 @@ def test_one_that_hangs_is_found_by_a_token_and_started_again(started: list[Vllm
 
     _kept(engine, told, steer)
 
-    assert told.losses[0][0].words == "the engine runs and answers nothing"
+    assert told.losses[0][0].message == "the engine runs but answers nothing"
 
 
 def test_a_busy_one_is_not_asked_for_tokens(started: list[Vllm], tmp_path: Path, env: dict[str, str]) -> None:
@@ -211,9 +211,9 @@ def test_a_busy_one_is_not_asked_for_tokens(started: list[Vllm], tmp_path: Path,
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("broken", "a .safetensors file of broken is damaged or not whole"),
-        ("gone", "gone has a config and no weights"),
-        ("gpuless", "no GPU is seen here"),
+        ("broken", "a .safetensors file of broken is damaged or incomplete"),
+        ("gone", "gone has a config but no weights"),
+        ("gpuless", "no GPU was found"),
     ],
 )
 def test_what_a_restart_cannot_mend_ends_it_at_once(
@@ -229,7 +229,7 @@ def test_what_a_restart_cannot_mend_ends_it_at_once(
 @pytest.mark.parametrize(
     ("model", "more", "words"),
     [
-        ("tiny", ["--api-key", "k"], r"wants a key .*CHINWAG_MODEL_KEY_FILE.*--api-key, VLLM_API_KEY"),
+        ("tiny", ["--api-key", "k"], r"asks for a key .*CHINWAG_MODEL_KEY_FILE.*--api-key, VLLM_API_KEY"),
         ("base", [], r"does not chat as base \(status 400, its models: base\).*--chat-template"),
     ],
 )
@@ -313,16 +313,16 @@ def test_an_engine_of_somebody_else_is_waited_for_and_watched(tmp_path: Path) ->
     finally:
         processes.end_all()
 
-    assert told.steps[0].words.startswith("waiting for http://127.0.0.1")
+    assert told.steps[0].message.startswith("waiting for http://127.0.0.1")
     assert len(told.urls) == 1
-    assert "cannot be reached" in told.losses[0][0].words
+    assert "cannot be reached" in told.losses[0][0].message
 
 
 def test_a_key_that_is_missing_and_a_model_that_is_not_there_are_said_at_once(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     try:
         url = processes.start("model", ["inference.scripted", "--port", "0", "--model", "tiny", "--key", "k"], {}).wait_listening()
-        with pytest.raises(EngineCannotStart, match="wants a key"):
+        with pytest.raises(EngineCannotStart, match="asks for a key"):
             _kept(Attached(url, model="tiny"), Told(), lambda keeper: keeper.stopping.wait(10))
     finally:
         processes.end_all()

@@ -1,4 +1,4 @@
-"""The webhook door of the real web process: who is let in, what is stored, and what is answered."""
+"""The webhook endpoint of the real web process: who is let in, what is stored, and what is answered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHER_NUMBER = "600700800900100"
 
 
 @pytest.fixture
-def door(stack: Stack) -> Stack:
+def web(stack: Stack) -> Stack:
     """A service of which only the web runs; nothing here is answered."""
     stack.start_web()
     return stack
@@ -39,62 +39,62 @@ def _stop_waiting(stack: Stack) -> None:
         connection.exec_driver_sql("update inbox set kind = 'unknown'")
 
 
-def test_a_signed_message_is_stored_once_however_often_it_comes(door: Stack) -> None:
+def test_a_signed_message_is_stored_once_however_often_it_comes(web: Stack) -> None:
     body = _hello()
 
-    assert [_post(door, body) for _ in range(3)] == [200, 200, 200]
-    assert door.one("select count(*) from inbox") == 1
-    _stop_waiting(door)
+    assert [_post(web, body) for _ in range(3)] == [200, 200, 200]
+    assert web.one("select count(*) from inbox") == 1
+    _stop_waiting(web)
 
 
 @pytest.mark.parametrize("signature", [None, "", "sha256=", "sha256=" + "0" * 64, "sha1=" + "0" * 64, "sha256=" + "g" * 64])
-def test_a_forged_message_is_refused_and_not_stored(door: Stack, signature: str | None) -> None:
+def test_a_forged_message_is_refused_and_not_stored(web: Stack, signature: str | None) -> None:
     headers = {} if signature is None else {"x-hub-signature-256": signature}
 
-    assert _post(door, _hello(), headers) == 401
-    assert door.one("select count(*) from inbox") == 0
+    assert _post(web, _hello(), headers) == 401
+    assert web.one("select count(*) from inbox") == 0
 
 
-def test_an_account_that_is_not_there_is_not_found(door: Stack) -> None:
-    assert _post(door, _hello(), account="nobody") == 404
+def test_an_account_that_is_not_there_is_not_found(web: Stack) -> None:
+    assert _post(web, _hello(), account="nobody") == 404
 
 
-def test_a_body_beyond_the_cap_is_refused_whether_its_length_is_declared_or_not(door: Stack) -> None:
+def test_a_body_beyond_the_cap_is_refused_whether_its_length_is_declared_or_not(web: Stack) -> None:
     big = b" " * (4 * 1024 * 1024 + 1)
 
-    assert _post(door, big) == 413
+    assert _post(web, big) == 413
     try:
-        answer = door.http.post(door.hook, content=iter([big[:65536]] * 80), headers=build.sign(big)).status_code
+        answer = web.http.post(web.hook, content=iter([big[:65536]] * 80), headers=build.sign(big)).status_code
     except httpx.WriteError:
         answer = 413  # The web closed the connection before all was sent.
     assert answer == 413
 
 
-def test_a_compressed_body_is_refused_unread(door: Stack) -> None:
+def test_a_compressed_body_is_refused_unread(web: Stack) -> None:
     body = _hello()
 
-    assert _post(door, body, build.sign(body) | {"content-encoding": "gzip"}) == 415
+    assert _post(web, body, build.sign(body) | {"content-encoding": "gzip"}) == 415
 
 
-def test_a_body_that_cannot_be_read_is_kept_in_quarantine(door: Stack) -> None:
-    assert _post(door, b"\xff\x00 this is no JSON") == 200
-    assert door.rows("select state, body from envelopes") == [{"state": "quarantined", "body": b"\xff\x00 this is no JSON"}]
+def test_a_body_that_cannot_be_read_is_kept_in_quarantine(web: Stack) -> None:
+    assert _post(web, b"\xff\x00 this is no JSON") == 200
+    assert web.rows("select state, body from envelopes") == [{"state": "quarantined", "body": b"\xff\x00 this is no JSON"}]
 
 
-def test_a_change_for_another_number_goes_to_the_account_with_the_same_secret(door: Stack) -> None:
-    _add(door, secret=build.APP_SECRET)
+def test_a_change_for_another_number_goes_to_the_account_with_the_same_secret(web: Stack) -> None:
+    _add(web, secret=build.APP_SECRET)
 
-    assert _post(door, _hello(phone_number_id=_OTHER_NUMBER)) == 200
-    assert door.rows("select a.name from inbox i join accounts a on a.id = i.account_id") == [{"name": "neighbour"}]
-    _stop_waiting(door)
+    assert _post(web, _hello(phone_number_id=_OTHER_NUMBER)) == 200
+    assert web.rows("select a.name from inbox i join accounts a on a.id = i.account_id") == [{"name": "neighbour"}]
+    _stop_waiting(web)
 
 
-def test_a_change_for_a_number_with_another_secret_is_quarantined(door: Stack) -> None:
-    _add(door, secret="somebody else's")
+def test_a_change_for_a_number_with_another_secret_is_quarantined(web: Stack) -> None:
+    _add(web, secret="somebody else's")
 
-    assert _post(door, _hello(phone_number_id=_OTHER_NUMBER)) == 200
-    assert door.one("select count(*) from inbox") == 0
-    assert door.one("select state from envelopes") == "quarantined"
+    assert _post(web, _hello(phone_number_id=_OTHER_NUMBER)) == 200
+    assert web.one("select count(*) from inbox") == 0
+    assert web.one("select state from envelopes") == "quarantined"
 
 
 def _add(stack: Stack, *, secret: str) -> None:
@@ -112,22 +112,22 @@ def _add(stack: Stack, *, secret: str) -> None:
         )
 
 
-def test_both_secrets_open_the_door_during_a_rotation(door: Stack) -> None:
-    keyring = Keyring.from_settings(Settings.from_env(door.cluster.addresses(door.database)))
-    with door.engine("web").begin() as connection:
-        accounts.rotate(connection, keyring, door.account, app_secret="the new one")
+def test_both_secrets_are_accepted_during_a_rotation(web: Stack) -> None:
+    keyring = Keyring.from_settings(Settings.from_env(web.cluster.addresses(web.database)))
+    with web.engine("web").begin() as connection:
+        accounts.rotate(connection, keyring, web.account, app_secret="the new one")
     new, old = _hello("new"), _hello("old")
 
-    until(lambda: _post(door, new, build.sign(new, "the new one")) == 200, what="the new secret counts", timeout_s=5)
-    assert _post(door, old) == 200
-    _stop_waiting(door)
+    until(lambda: _post(web, new, build.sign(new, "the new one")) == 200, what="the new secret counts", timeout_s=5)
+    assert _post(web, old) == 200
+    _stop_waiting(web)
 
 
-def test_the_handshake_echoes_the_challenge_for_the_right_token_alone(door: Stack) -> None:
+def test_the_handshake_echoes_the_challenge_for_the_right_token_alone(web: Stack) -> None:
     asked = {"hub.mode": "subscribe", "hub.challenge": "1158201444"}
 
-    right = door.http.get(door.hook, params=asked | {"hub.verify_token": build.VERIFY_TOKEN})
-    wrong = door.http.get(door.hook, params=asked | {"hub.verify_token": "no"})
+    right = web.http.get(web.hook, params=asked | {"hub.verify_token": build.VERIFY_TOKEN})
+    wrong = web.http.get(web.hook, params=asked | {"hub.verify_token": "no"})
 
     assert (right.status_code, right.text, right.headers["content-type"]) == (200, "1158201444", "text/plain; charset=utf-8")
     assert (wrong.status_code, "1158201444" in wrong.text) == (403, False)
@@ -152,8 +152,8 @@ def test_without_postgres_the_web_asks_to_send_again_and_takes_it_afterwards(sta
     _stop_waiting(stack)
 
 
-def test_the_chat_page_is_not_there_unless_switched_on(door: Stack) -> None:
-    assert door.http.get("/chat").status_code == 404
+def test_the_chat_page_is_not_there_unless_switched_on(web: Stack) -> None:
+    assert web.http.get("/chat").status_code == 404
 
 
 def test_the_chat_page_is_for_this_machine_alone(stack: Stack) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import forked
+
 CORPUS = Path(__file__).parent.parent / "corpus" / "whatsapp"
-ROOT = Path(__file__).parent.parent.parent
 FIELDS = {"file", "kind", "event_key", "contact", "text", "occurred_at", "supported"}
 
 
 def run(*files: Path | str, channel: str = "whatsapp") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "chinwag", "webhook", "parse", "--channel", channel, *map(str, files)]
-    return subprocess.run(command, capture_output=True, cwd=ROOT, check=False, timeout=60)
+    return forked.run("chinwag", "webhook", "parse", "--channel", channel, *map(str, files), env=os.environ)
 
 
 def test_every_file_gives_lines_of_the_promised_fields_and_exit_code_0(tmp_path: Path) -> None:

@@ -13,23 +13,37 @@ from sqlalchemy import Engine, create_engine, pool
 
 from bots.settings import Settings
 from chinwag.cli.migrate import migrate
-from chinwag.local.postgres import start_postgres
+from chinwag.local.postgres import OWNER, start_postgres
 
 ROLES = ("web", "worker", "crossing")
 _TEMPLATE = "chinwag_template"
 _numbers = itertools.count(1)
+#: What survives a crash of the machine is not asked here: no test ends Postgres and starts it again on the same data.
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "128MB",
+    # Tests open thousands of connections, and each proves that it knows the password.
+    "scram_iterations": "1",
+}
 
 
 class Cluster:
     """One Postgres with a migrated template; `database` gives a fresh copy."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, as_shipped: bool = True) -> None:
+        """`as_shipped` is for measurements; tests go without what costs time and which they do not ask about."""
+        self.folder, self.as_shipped = folder, as_shipped
         self.key = Fernet.generate_key().decode()
         self.passwords = {role: f"canary-password-{role}" for role in ROLES}
 
     def __enter__(self) -> Self:
-        self.postgres = start_postgres(self.folder / "postgres")
+        self.postgres = start_postgres(self.folder / "postgres", options={} if self.as_shipped else _FAST)
+        # Its password was made before the settings held.
+        self._owner("postgres", f"alter role {OWNER} password '{self.postgres.owner_password}'")
         self._owner("postgres", f"create database {_TEMPLATE}")
         migrate(Settings.from_env(self.addresses(_TEMPLATE)))
         return self
@@ -45,7 +59,7 @@ class Cluster:
     def database(self) -> str:
         """Copy the template and return the copy's name."""
         name = f"test_{next(_numbers)}"
-        self._owner("postgres", f"create database {name} template {_TEMPLATE}")
+        self._owner("postgres", f"create database {name} template {_TEMPLATE} strategy file_copy")
         return name
 
     def drop(self, database: str) -> None:
@@ -59,7 +73,7 @@ class Cluster:
 
     def owner_url(self, database: str) -> str:
         """The owner's address of a database."""
-        return self.postgres.url("chinwag_owner", self.postgres.owner_password, database=database)
+        return self.postgres.url(OWNER, self.postgres.owner_password, database=database)
 
     def engine(self, database: str, role: str = "owner") -> Engine:
         """A plain engine without a pool, for looking at what happened."""

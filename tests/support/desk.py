@@ -8,8 +8,22 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
 
+from bots.admin.acting import Operator
+from bots.admin.deps import Deps
 from bots.crypto import Keyring
-from bots.domain import Account, ChannelKind, DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, Outcome, Retry, StatusUpdate
+from bots.domain import (
+    Account,
+    ChannelKind,
+    DeliveryStatus,
+    EventKind,
+    Identity,
+    IdentityKind,
+    InboundEvent,
+    Outcome,
+    Retry,
+    Role,
+    StatusUpdate,
+)
 from bots.settings import Settings
 from bots.storage import accounts, claims, inbox, outbox, personas, tenants, turns
 from bots.storage.claims import Claim
@@ -55,6 +69,15 @@ class Desk:
     keyring: Keyring
     account: Account
     boot: UUID = field(default_factory=uuid4)
+
+    @property
+    def deps(self) -> Deps:
+        """What use cases work with."""
+        return Deps(web=self.web, crossing=self.crossing, keyring=self.keyring, settings=Settings())
+
+    def operator(self, name: str = "ana", *, tenant: UUID | None = None) -> Operator:
+        """An operator of this tenant, or of another."""
+        return Operator(id=uuid4(), tenant_id=tenant or self.account.tenant_id, name=name, role=Role.OPERATOR)
 
     def let_in(self, *events: InboundEvent, debounce_s: float = 0.0, cap_s: float = 0.0, **more: Any) -> tuple[UUID, ...]:
         """Accept events as the web does."""

@@ -13,7 +13,7 @@ class _Controlled:
     def __init__(self, url: str) -> None:
         self.url = url
         # Its own client: the one of a test may be cut off on purpose.
-        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False, verify=False)
 
     def close(self) -> None:
         """Close the connections to it."""

@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.support.processes import Process, Processes
 
 SECRET, TOKEN, PHONE_ID = "practice-app-secret", "practice-token", "700800900100200"
 APP_ID, PAGE_ID, INSTAGRAM_ID = "300400500600700", "200300400500600", "17841400500600700"
@@ -89,7 +87,7 @@ def _handler(business: Business) -> type[BaseHTTPRequestHandler]:
 
 @dataclass
 class Platform:
-    process: subprocess.Popen[str]
+    process: Process
     http: httpx.Client
     state: Path
 
@@ -110,21 +108,15 @@ def a_text(**change: object) -> dict[str, object]:
 
 
 def start(state: Path) -> Platform:
-    command = [sys.executable, "-m", "chinwag", "fake-platform", "--port", "0", "--state", str(state)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONWARNINGS": "default"})
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("Listening on http://127.0.0.1:")
-    return Platform(process, httpx.Client(base_url=line.split()[-1], trust_env=False, timeout=5), state)
+    arguments = ["chinwag", "fake-platform", "--port", "0", "--state", str(state)]
+    process = Processes(state.parent).start("platform", arguments, {"PYTHONWARNINGS": "default"})
+    return Platform(process, httpx.Client(base_url=process.wait_listening(), trust_env=False, verify=False, timeout=5), state)
 
 
 def stop(platform: Platform) -> float:
     platform.http.close()
     began = time.monotonic()
-    platform.process.send_signal(signal.SIGTERM)
-    platform.process.wait(5)
-    assert platform.process.stdout is not None
-    platform.process.stdout.close()
+    platform.process.stop(5)
     return time.monotonic() - began
 
 
@@ -160,9 +152,9 @@ def register(platform: Platform, business: Business, **change: object) -> dict[s
 
 
 def seat(platform: Platform, business: Business, channel: str, **change: object) -> dict[str, Any]:
-    """Register a page, or an Instagram account by door page or login."""
+    """Register a page, or an Instagram account with the login type page or login (`door` in the platform's own JSON)."""
     account: dict[str, Any] = {"channel": channel, "app_id": APP_ID, "app_secret": SECRET, "webhook_url": business.url}
-    account |= PAGES[channel] | {"statuses": [["echo", 5], ["delivered", 15], ["read", 30]], "retry_delays_s": [0.05, 0.1], **change}
+    account |= PAGES[channel] | {"statuses": [["echo", 5], ["delivered", 30], ["read", 60]], "retry_delays_s": [0.05, 0.1], **change}
     response = platform.http.post("/_practice/accounts", json=account)
     assert response.status_code == 200, response.text
     return response.json()

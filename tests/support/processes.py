@@ -1,6 +1,6 @@
 """Real processes of the service, started with the contract's own commands and ended by their ids.
 
-A child dies with the test run (PDEATHSIG). What it prints goes to a file, which the invariants read for leaks (I8).
+A child dies with the test run. What it prints goes to a file, which the invariants read for leaks (I8).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import forked
+from tests.support.forked import ROOT, Forked
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LISTENING = re.compile(r"Listening on (http://\S+)")
@@ -52,7 +54,7 @@ class Process:
     """One running process and the file with all that it printed."""
 
     name: str
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Forked
     output: Path
     #: Where it listens, once it has said so.
     url: str = ""
@@ -117,32 +119,47 @@ class Process:
         return self.url
 
 
+def a_clean_environment() -> dict[str, str]:
+    """The caller's environment without its CHINWAG_* variables; what a process prints is not held back."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CHINWAG_")}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+
+
 class Processes:
     """Starts processes in a folder of their own and ends all of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, forks: bool = True) -> None:
+        """`forks=False` starts each by its command, as an operator does: for measurements."""
+        self.folder, self._forks = folder, forks
         self.all: list[Process] = []
 
     def start(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> Process:
-        """Start `python -m ARGUMENTS` with these CHINWAG_* variables and none of the caller's."""
-        return self.start_command(name, [sys.executable, "-m", *arguments], env)
+        """Start what `python -m ARGUMENTS` starts, with these CHINWAG_* variables and none of the caller's."""
+        if not self._forks:
+            return self.start_command(name, [sys.executable, "-m", *arguments], env)
+        output = self._output(name)
+        with output.open("wb") as file:
+            return self._started(name, forked.start(arguments, env=a_clean_environment() | dict(env), cwd=self.folder, stdout=file), output)
 
     def start_command(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
-        """Start any command like that."""
-        output = self.folder / f"{len(self.all):02d}-{name}.log"
-        full = {k: v for k, v in os.environ.items() if not k.startswith("CHINWAG_")}
-        full |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **env}
+        """Start any command like that, by the command itself."""
+        output = self._output(name)
         with output.open("wb") as file:
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=full,
+                env=a_clean_environment() | dict(env),
                 cwd=self.folder,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
             )
+        return self._started(name, popen, output)
+
+    def _output(self, name: str) -> Path:
+        return self.folder / f"{len(self.all):02d}-{name}.log"
+
+    def _started(self, name: str, popen: subprocess.Popen[bytes] | Forked, output: Path) -> Process:
         process = Process(name, popen, output)
         self.all.append(process)
         return process

@@ -14,7 +14,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import httpx
-from sqlalchemy import Engine, create_engine, pool, text
+from sqlalchemy import Engine, create_engine, text
 
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind
@@ -71,7 +71,7 @@ class Stack:
     ) -> None:
         """`settings` stand in the place of the shortened windows."""
         self.cluster, self.folder, self._persona = cluster, folder, persona
-        self.processes = Processes(folder)
+        self.processes = Processes(folder, forks=not cluster.as_shipped)
         self._settings = WINDOWS if settings is None else {"CHINWAG_WORKER_SLOTS": "64"} | settings
         self._exit = ExitStack()
         #: False where a test starts nobody who answers: then only what holds at every moment is checked.
@@ -96,8 +96,10 @@ class Stack:
                 "CHINWAG_MODEL_MEASURE": "false",
                 **self._settings,
             }
-            self.owner = create_engine(self.cluster.owner_url(self.database), poolclass=pool.NullPool)
-            self.http = started.enter_context(httpx.Client(base_url=self.web_url, timeout=10, trust_env=False))
+            # Tests look many times a second: for them a connection stays open.
+            self.owner = create_engine(self.cluster.owner_url(self.database), pool_size=2, max_overflow=30, pool_pre_ping=True)
+            started.callback(self.owner.dispose)
+            self.http = started.enter_context(httpx.Client(base_url=self.web_url, timeout=10, trust_env=False, verify=False))
             where = ["--port", "0", "--state", str(self.folder / "platform")]
             self.platform = started.enter_context(closing(Platform(self._listening("platform", ["chinwag", "fake-platform", *where]))))
             self.model = started.enter_context(closing(Model(self._listening("model", ["inference.scripted", "--port", "0"]))))
@@ -156,7 +158,7 @@ class Stack:
             phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN, **options
         )
 
-    def seat_page(self, channel: ChannelKind, name: str = "page", *, door: str = "page", **options: Any) -> Account:
+    def seat_page(self, channel: ChannelKind, name: str = "page", *, login_type: str = "page", **options: Any) -> Account:
         """Make a Messenger page's or an Instagram account's account, of the one bot, known to the fake platform with its options."""
         is_messenger, number = channel is ChannelKind.MESSENGER, self.one("select count(*) from accounts")
         external_id = f"{'2003004005006' if is_messenger else '178414005006'}{number:02d}"
@@ -175,16 +177,16 @@ class Stack:
                 channel=channel,
                 name=name,
                 external_id=external_id,
-                door=door,
-                parent_id=None if is_messenger or door == "login" else page_id,
+                login_type=login_type,
+                parent_id=None if is_messenger or login_type == "login" else page_id,
                 app_secret=secret,
                 verify_token=build.VERIFY_TOKEN,
                 access_token=token,
             )
-        ids = {} if door == "login" else {"page_id": page_id}
+        ids = {} if login_type == "login" else {"page_id": page_id}
         url = f"{self.web_url}/webhooks/{channel.value}/{name}"
         self.platform.serve_page(
-            channel=channel.value, account_id=external_id, url=url, app_secret=secret, access_token=token, door=door, **ids, **options
+            channel=channel.value, account_id=external_id, url=url, app_secret=secret, access_token=token, door=login_type, **ids, **options
         )
         return account
 

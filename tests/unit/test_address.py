@@ -8,13 +8,12 @@ import pytest
 
 from bots.errors import BadSetting
 from bots.storage.endpoints import Form
-from inference.breaker import Breaker
-from inference.client import ModelClient
+from inference.client import Breaker, ModelClient
+from inference.client.transport import WIRE_ERRORS, Wire
 from inference.errors import BadModelSetting, ModelUnavailable
 from inference.probe import probe
 from inference.settings import ModelSettings
 from inference.tokens import TokenCounter
-from inference.transport import WIRE_ERRORS, Wire
 from inference.types import Endpoint, Message, Timeouts
 from wire import address
 
@@ -38,7 +37,7 @@ def test_an_address_that_no_call_can_use_is_refused_wherever_one_is_given(url: s
     with pytest.raises(BadSetting):
         Form(name="x", url=url, model="m")
     if url:
-        with pytest.raises(BadModelSetting, match="CHINWAG_MODEL_URL wants an address"):
+        with pytest.raises(BadModelSetting, match="CHINWAG_MODEL_URL must be an address"):
             ModelSettings.from_env({"CHINWAG_MODEL_URL": url})
 
 

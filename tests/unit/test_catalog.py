@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.catalog import Catalog, Model, NumberFormat, load
+from inference.catalog import Catalog, Model, NumberFormat, licence_notice, load
 from inference.errors import BadModelFile, UnknownModel
-from inference.licence import licence_notice
 
 _WHOLE = """\
 # A model of a test's.
@@ -121,53 +120,53 @@ _WRONG = [
     ("layers = 4", "layers 4 #!", "is not TOML: expected '=' after a key in a key/value pair in column 8"),
     ('title = "Tiny"', 'title = "Tiny #!', "is not TOML: illegal character"),
     ("hidden = 2048", "hidden = 2048\nhidden = 65 #!", "is not TOML: cannot overwrite a value"),
-    ("layers = 4", "layres = 4 #!", "architecture.layres is not a key of [architecture]; is layers meant?"),
+    ("layers = 4", "layres = 4 #!", "architecture.layres is not a key of [architecture]; did you mean layers?"),
     ('maker = "Ada\'s shop"', 'maker = "Ada"\ncolour = "red" #!', "colour is not a key of the file"),
-    ("[licence]", "[license] #!", "license is not a key of the file; is licence meant?"),
-    ("[architecture.local]", "[architecture.locals] #!", "architecture.locals is not a key of [architecture]; is local meant?"),
-    ('repo = "ada/Tiny-MoE-FP8"', 'repos = "ada" #!', "weights 2.repos is not a key of [weights 2]; is repo meant?"),
+    ("[licence]", "[license] #!", "license is not a key of the file; did you mean licence?"),
+    ("[architecture.local]", "[architecture.locals] #!", "architecture.locals is not a key of [architecture]; did you mean local?"),
+    ('repo = "ada/Tiny-MoE-FP8"', 'repos = "ada" #!', "weights 2.repos is not a key of [weights 2]; did you mean repo?"),
     ("[architecture]\nlayers = 4\nhidden = 2048", "[architecture] #!", "[architecture] lacks layers and hidden"),
     ('[[weights]]\nformat = "fp8"', "[[weights]] #!", "[weights 2] lacks format"),
     ('# A model of a test\'s.\nkey = "tiny-moe"\ntitle = "Tiny"', '#! A model\nkey = "tiny-moe"', "the file lacks title"),
-    ("layers = 4", 'layers = "four" #!', 'architecture.layers wants a whole number, not the text "four"'),
-    ("layers = 4", "layers = 4.0 #!", "architecture.layers wants a whole number, not 4.0"),
-    ("layers = 4", "layers = true #!", "architecture.layers wants a whole number, not true"),
-    ("tied_embeddings = true", "tied_embeddings = 1 #!", "architecture.tied_embeddings wants true or false, not 1"),
-    ("date = 2026-11-01", 'date = "2026-11" #!', 'offers 1.date wants a date like 2026-11-01, not the text "2026-11"'),
-    ("date = 2026-11-01", "date = 2026-11-01 10:00:00 #!", "offers 1.date wants a date like 2026-11-01, not a time"),
-    ('maker = "Ada\'s shop"', "maker = 5 #!", "maker wants text, not 5"),
+    ("layers = 4", 'layers = "four" #!', 'architecture.layers must be a whole number, not the text "four"'),
+    ("layers = 4", "layers = 4.0 #!", "architecture.layers must be a whole number, not 4.0"),
+    ("layers = 4", "layers = true #!", "architecture.layers must be a whole number, not true"),
+    ("tied_embeddings = true", "tied_embeddings = 1 #!", "architecture.tied_embeddings must be true or false, not 1"),
+    ("date = 2026-11-01", 'date = "2026-11" #!', 'offers 1.date must be a date like 2026-11-01, not the text "2026-11"'),
+    ("date = 2026-11-01", "date = 2026-11-01 10:00:00 #!", "offers 1.date must be a date like 2026-11-01, not a time"),
+    ('maker = "Ada\'s shop"', "maker = 5 #!", "maker must be text, not 5"),
     ('maker = "Ada\'s shop"', 'maker = " " #!', "maker is empty"),
-    ('maker = "Ada\'s shop"', 'maker = "a\\u001b[2Jb" #!', "maker wants text on one line, without control characters"),
-    ('    "Be kind.",', "    7, #!", "licence.duties 2 wants text, not 7"),
+    ('maker = "Ada\'s shop"', 'maker = "a\\u001b[2Jb" #!', "maker must be text on one line, without control characters"),
+    ('    "Be kind.",', "    7, #!", "licence.duties 2 must be text, not 7"),
     ('    "Be kind.",', '    "", #!', "licence.duties 2 is empty"),
-    ("[licence]", "[[licence]] #!", "licence wants a table, not a list"),
-    ('[[weights]]\nformat = "bf16"\nsize_gb = 2\nsource = "a test"\n\n[[weights]]', "[weights] #!", "weights wants tables in double brackets"),
-    ('format = "fp8"', 'format = "fp9" #!', 'weights 2.format wants one of bf16, fp8, w4a16, nvfp4, not the text "fp9"'),
-    ('kind = "open"', 'kind = "free" #!', 'kind wants one of open, unpublished, hosted, not the text "free"'),
-    ('kind = "sliding"', 'kind = "round" #!', "architecture.local.kind wants one of chunked, sliding"),
-    ("layers = 4", "layers = -4 #!", "architecture.layers wants a number from 0 to 1e+12, not -4"),
-    ("layers = 4", "layers = 0 #!", "architecture.layers wants a number above 0"),
-    ("size_gb = 1\n", "size_gb = nan #!\n", "weights 2.size_gb wants a number from 0 to 1e+12, not nan"),
-    ("size_gb = 1\n", "size_gb = inf #!\n", "weights 2.size_gb wants a number from 0"),
-    ("size_gb = 1\n", f"size_gb = 1{'0' * 500} #!\n", "weights 2.size_gb wants a number from 0"),
-    ("size_gb = 1\n", "size_gb = 0 #!\n", "weights 2.size_gb wants a number above 0"),
-    ("size_gb = 1\n", f"size_gb = {'9' * 5000} #!\n", "has a number of thousands of digits"),
+    ("[licence]", "[[licence]] #!", "licence must be a table, not a list"),
+    ('[[weights]]\nformat = "bf16"\nsize_gb = 2\nsource = "a test"\n\n[[weights]]', "[weights] #!", "weights must be tables in double brackets"),
+    ('format = "fp8"', 'format = "fp9" #!', 'weights 2.format must be one of bf16, fp8, w4a16, nvfp4, not the text "fp9"'),
+    ('kind = "open"', 'kind = "free" #!', 'kind must be one of open, unpublished, hosted, not the text "free"'),
+    ('kind = "sliding"', 'kind = "round" #!', "architecture.local.kind must be one of chunked, sliding"),
+    ("layers = 4", "layers = -4 #!", "architecture.layers must be a number from 0 to 1e+12, not -4"),
+    ("layers = 4", "layers = 0 #!", "architecture.layers must be above 0"),
+    ("size_gb = 1\n", "size_gb = nan #!\n", "weights 2.size_gb must be a number from 0 to 1e+12, not nan"),
+    ("size_gb = 1\n", "size_gb = inf #!\n", "weights 2.size_gb must be a number from 0"),
+    ("size_gb = 1\n", f"size_gb = 1{'0' * 500} #!\n", "weights 2.size_gb must be a number from 0"),
+    ("size_gb = 1\n", "size_gb = 0 #!\n", "weights 2.size_gb must be above 0"),
+    ("size_gb = 1\n", f"size_gb = {'9' * 5000} #!\n", "has a number with thousands of digits"),
     ("kv_heads = 4", "kv_heads = 3 #!", "architecture.kv_heads is 3, which does not divide the 16 heads"),
     ("[architecture.moe]  # routes in every second layer\nlayers = 2", "[architecture.moe]\nlayers = 4 #!", "architecture.moe.layers is 4, but of 4 layers 2 route"),
     ("active = 2", "active = 9 #!", "architecture.moe.active is 9, more than the 8 experts"),
-    ("\nffn = 4096", "\nffn = 0 #!", "architecture.ffn is 0, and there are dense layers"),
-    ("local_layers = 3", "local_layers = 2 #!", "architecture.local.local_layers and global_layers are 3 together, of 4 layers"),
-    ("tied_embeddings = true", 'tied_embeddings = true\nunconfirmed = ["layer"] #!', 'architecture.unconfirmed names "layer", which is no field here'),
+    ("\nffn = 4096", "\nffn = 0 #!", "architecture.ffn is 0, but there are dense layers"),
+    ("local_layers = 3", "local_layers = 2 #!", "architecture.local.local_layers and global_layers add up to 3, not to the 4 layers"),
+    ("tied_embeddings = true", 'tied_embeddings = true\nunconfirmed = ["layer"] #!', 'architecture.unconfirmed names "layer", which is not a field here'),
     ('source = "a test"\n\n[architecture]', 'source = "a test"\nimages = 3\nmodalities = ["text"] #!\n\n[architecture]', "modalities lacks image"),
-    ('source = "a test"\n\n[architecture]', 'source = "a test"\nmodalities = ["text", "smell"] #!\n\n[architecture]', "modalities wants one of text, image"),
-    ('key = "tiny-moe"', 'key = "Tiny MoE" #!', 'key is "Tiny MoE": small letters and digits'),
+    ('source = "a test"\n\n[architecture]', 'source = "a test"\nmodalities = ["text", "smell"] #!\n\n[architecture]', "modalities must be one of text, image"),
+    ('key = "tiny-moe"', 'key = "Tiny MoE" #!', "key must be lower-case letters and digits"),
     ("active_b = 0.5", "active_b = 2 #!", "active_b is 2, more than total_b"),
-    ("total_b = 1", "total_b = 10 #!", "total_b is 10, and [architecture] adds up to 1 billion parameters"),
-    ("total_b = 1", "total_b = 1.06 #!", "total_b is 1.06, and [architecture] adds up to 1 billion parameters"),
-    ("context = 4096", "context = 0 #!", "context wants a number above 0"),
-    ("context = 4096", "context = 4096\nretired_on = 2026-01-01 #!", "retired_on is given, and no successor is named"),
-    ('name = "MIT"', 'name = "MIT"\nin_eu = false #!', "licence.in_eu is false, and instead_in_eu names no model"),
-    ('repo = "ada/Tiny-MoE-FP8"', 'env = ["A"] #!', "weights 2.env wants members of the form NAME=value"),
+    ("total_b = 1", "total_b = 10 #!", "total_b is 10, but [architecture] adds up to 1 billion parameters"),
+    ("total_b = 1", "total_b = 1.06 #!", "total_b is 1.06, but [architecture] adds up to 1 billion parameters"),
+    ("context = 4096", "context = 0 #!", "context must be above 0"),
+    ("context = 4096", "context = 4096\nretired_on = 2026-01-01 #!", "retired_on is given, but no successor is named"),
+    ('name = "MIT"', 'name = "MIT"\nin_eu = false #!', "licence.in_eu is false, but instead_in_eu names no model"),
+    ('repo = "ada/Tiny-MoE-FP8"', 'env = ["A"] #!', "weights 2.env must have entries of the form NAME=value"),
 ]  # fmt: skip
 
 
@@ -219,9 +218,9 @@ def test_a_file_that_is_none_is_one_line_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ("", "total_b wants a number above 0"),
-        ("total_b = 9", "active_b wants a number above 0"),
-        ("total_b = 9\nactive_b = 1", "kind is unpublished, and there are no [[weights]]"),
+        ("", "total_b must be above 0"),
+        ("total_b = 9", "active_b must be above 0"),
+        ("total_b = 9\nactive_b = 1", "kind is unpublished, but there are no [[weights]]"),
     ],
 )
 def test_an_unpublished_model_has_totals_and_sizes_to_plan_with(tmp_path: Path, more: str, why: str) -> None:
@@ -252,21 +251,21 @@ def test_a_lost_digit_in_the_architecture_is_told_at_the_total_that_it_contradic
     # It would plan another model.
     path = _written(tmp_path, _WHOLE.replace(was, wrong))
 
-    assert re.search(r"tiny\.toml, line 6: total_b is 1, and \[architecture\] adds up to [0-9.]+ billion parameters$", _refused(path))
+    assert re.search(r"tiny\.toml, line 6: total_b is 1, but \[architecture\] adds up to [0-9.]+ billion parameters$", _refused(path))
 
 
 def test_one_key_in_two_files_is_refused(tmp_path: Path) -> None:
     _written(tmp_path, _WHOLE, "a.toml")
     _written(tmp_path, _WHOLE, "b.toml")
 
-    with pytest.raises(BadModelFile, match=r'b\.toml, line 2: key "tiny-moe" is taken by a\.toml'):
+    with pytest.raises(BadModelFile, match=r'b\.toml, line 2: key "tiny-moe" is already used by a\.toml'):
         load(tmp_path)
 
 
 def test_a_permitted_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
     _written(tmp_path, _WHOLE.replace("[licence]", '[licence]\nin_eu = false\ninstead_in_eu = [\n  "gemma-3-27b",\n  "gone",\n]'))
 
-    with pytest.raises(BadModelFile, match=r'tiny\.toml, line 51: licence\.instead_in_eu names "gone", of which there is no file'):
+    with pytest.raises(BadModelFile, match=r'tiny\.toml, line 51: licence\.instead_in_eu names "gone", for which there is no file'):
         load(tmp_path)
 
 
@@ -274,12 +273,12 @@ def test_a_permitted_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     _written(tmp_path, _WHOLE, "file.toml")
 
-    with pytest.raises(BadModelFile, match="is no folder with files of models"):
+    with pytest.raises(BadModelFile, match="is not a folder of model files"):
         load(tmp_path / name)
 
 
 def test_an_unknown_model_is_told_with_its_neighbours() -> None:
-    with pytest.raises(UnknownModel, match=r"no model 'llama4-scout' in the catalog\. Near: llama-4-scout.*`chinwag model list`"):
+    with pytest.raises(UnknownModel, match=r"no model 'llama4-scout' in the catalog\. Similar: llama-4-scout.*`chinwag model list`"):
         load().get("llama4-scout")
 
 
@@ -320,7 +319,7 @@ def test_only_a_licence_that_the_eu_does_not_get_has_a_notice(tmp_path: Path) ->
 
 def test_the_catalog_is_light_enough_for_the_web() -> None:
     heavy = {"httpx", "rich", "typer", "numpy", "torch", "vllm", "sqlalchemy"}
-    program = "import sys, inference.catalog, inference.licence; print(*sys.modules)"
+    program = "import sys, inference.catalog; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
 
     assert heavy & set(loaded.stdout.split()) == set()

@@ -123,7 +123,7 @@ def test_an_unknown_model_is_one_line_and_exit_code_2() -> None:
     done = _run("show", "llama-4-scuot")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("There is no model 'llama-4-scuot' in the catalog. Near: llama-4-scout")
+    assert done.stderr.startswith("There is no model 'llama-4-scuot' in the catalog. Similar: llama-4-scout")
     assert done.stderr.count("\n") == 1
 
 
@@ -139,7 +139,7 @@ def test_the_operators_folder_is_read(folder: Path, by_variable: bool) -> None:
 
 def test_a_wrong_file_of_the_operators_stops_every_command(folder: Path) -> None:
     (folder / "own.toml").write_text(_OWN.replace("8192", '"long"'), "utf-8")
-    told = f'{folder}/own.toml, line 5: context wants a whole number, not the text "long"\n'
+    told = f'{folder}/own.toml, line 5: context must be a whole number, not the text "long"\n'
 
     for arguments in (("list",), ("show", "gpt-4o")):
         done = _run(*arguments, "--catalog", str(folder))

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import inference
-from inference.catalog import Architecture, LocalAttention, Mla, Model, Moe, NumberFormat, load
-from inference.licence import licence_notice
+from inference.catalog import Architecture, LocalAttention, Mla, Model, Moe, NumberFormat, licence_notice, load
 
 _FILES = sorted((Path(inference.__file__).parent / "models").glob("*.toml"))
 _MODELS = load().models

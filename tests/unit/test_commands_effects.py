@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from workers.commands import Effect
+from workers.turn.commands import Effect
 
 _ONE, _OTHER = uuid4(), uuid4()
 _STOP, _START, _RESET = Effect(stopped=True), Effect(stopped=False), Effect(closes=True)

@@ -17,16 +17,16 @@ _REAL = {
     "unknown_flag": (["--no-such-flag"], "does not know --no-such-flag"),
     "value_of_the_wrong_type": (["--max-num-seqs", "many"], "--max-num-seqs has a value that cannot be used: invalid int value: 'many'"),
     "value_that_is_no_choice": (["--kv-cache-dtype", "fp9"], "--kv-cache-dtype has a value that cannot be used: invalid choice: 'fp9'"),
-    "folder_that_is_not_there": ([], "m is neither a folder that is there nor a name on the model hub"),
+    "folder_that_is_not_there": ([], "m is neither an existing folder nor a name on the model hub"),
     "repository_while_offline": ([], "HF_HUB_OFFLINE forbids fetching it"),
     "folder_without_config": ([], "noconf has no config.json"),
     "safetensors_cut_short": (
         [],
-        "a .safetensors file of m is damaged or not whole (Error while deserializing header: incomplete metadata",
+        "a .safetensors file of m is damaged or incomplete (Error while deserializing header: incomplete metadata",
     ),
-    "folder_without_weights": ([], "noweights has a config and no weights"),
+    "folder_without_weights": ([], "noweights has a config but no weights"),
     "unknown_architecture": ([], "does not know the architecture ['ParrotForCausalLM']"),
-    "context_beyond_the_model": (["--max-model-len", "100000"], "--max-model-len 100000 is beyond the model's 8192 tokens"),
+    "context_beyond_the_model": (["--max-model-len", "100000"], "--max-model-len 100000 is more than the model's 8192 tokens"),
     "heads_that_cannot_be_divided": (["--tensor-parallel-size", "2"], "9 attention heads cannot be divided among 2 GPUs"),
 }
 
@@ -58,7 +58,7 @@ _SAID = [
         ),
         [],
         True,
-        "one conversation of 131072 tokens takes 16.0 GiB and 4.25 GiB are left beside the weights: give --max-model-len 34816",
+        "one conversation of 131072 tokens takes 16.0 GiB, but the weights leave only 4.25 GiB: give --max-model-len 34816",
     ),
     (
         "ValueError: Available memory on node 0 (3.1/15.6 GiB) on kv cache allocation is less than requested memory for kv (8.0 GiB).",
@@ -79,7 +79,7 @@ _SAID = [
         ),
         [],
         True,
-        "m is given only to those who accepted its licence on the model hub",
+        "m is only for accounts that accepted its licence on the model hub",
     ),
     (
         (
@@ -104,9 +104,9 @@ _SAID = [
         "ValueError: World size (8) is larger than the number of available GPUs (2) in this node.",
         [],
         True,
-        "the layout wants 8 GPUs and this host has 2",
+        "the layout needs 8 GPUs, but this host has 2",
     ),
-    ("RuntimeError: Failed to infer device type, please set the environment variable", [], True, "no GPU is seen here"),
+    ("RuntimeError: Failed to infer device type, please set the environment variable", [], True, "no GPU was found"),
     ("AssertionError: 14336 is not divisible by 3", [], True, "14336 cannot be divided among 3 ranks"),
     ("OSError: [Errno 98] Address already in use", ["--port", "8123"], False, "port 8123 is taken"),
     (
@@ -126,8 +126,8 @@ def test_a_real_log_gives_one_line_that_says_what_to_do(name: str) -> None:
     more, words = _REAL[name]
     reason = reason_of((_CORPUS / f"{name}.log").read_text("utf-8"), [*_SERVE, *more], code=1)
 
-    assert words in reason.words
-    assert "\n" not in reason.words
+    assert words in reason.message
+    assert "\n" not in reason.message
     assert reason.known
     assert reason.lasting
 
@@ -141,7 +141,7 @@ def test_what_this_machine_cannot_do_gives_its_line_too(said: str, more: list[st
     worker = f"(Worker_TP0 pid=77) ERROR 11-27 03:49:48 [multiproc_executor.py:953] {said}\n"
     reason = reason_of("INFO:     Started\n" + worker + "RuntimeError: Engine core initialization failed.\n", [*_SERVE, *more], code=1)
 
-    assert words in reason.words
+    assert words in reason.message
     assert (reason.known, reason.lasting) == (True, lasting)
 
 
@@ -154,7 +154,7 @@ def test_what_is_only_told_or_warned_of_is_no_reason() -> None:
     )
     reason = reason_of(log, _SERVE, code=1)
 
-    assert reason.words == "the engine ended with code 1: RuntimeError: something that nobody knows"
+    assert reason.message == "the engine ended with code 1: RuntimeError: something that nobody knows"
     assert (reason.known, reason.lasting) == (False, False)
 
 
@@ -174,7 +174,7 @@ def test_what_it_said_of_odd_requests_while_it_served_is_no_reason_and_quotes_no
         "(APIServer pid=1) ERROR 11-27 09:12:01 [a.py:1] vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See\n"
     )
 
-    assert reason_of(log, _SERVE, code=code, served=True) == Reason(words=words, known=False)
+    assert reason_of(log, _SERVE, code=code, served=True) == Reason(message=words, known=False)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_what_it_said_of_odd_requests_while_it_served_is_no_reason_and_quotes_no
 def test_an_end_without_words_is_told_by_its_code(code: int | None, words: str) -> None:
     reason = reason_of("", _SERVE, code=code)
 
-    assert words in reason.words
+    assert words in reason.message
     assert not reason.known
 
 

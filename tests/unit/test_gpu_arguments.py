@@ -17,7 +17,7 @@ _ENV = {"CHINWAG_CROSSING_DATABASE_URL": "postgresql+psycopg://chinwag_crossing@
         (["--engine", "e", "--attach", "http://x"], "--slots"),
         (["--engine", "e 1", "--", "vllm", "serve", "m"], "an engine's name consists of"),
         (["--engine", "e", "--profile", "A B", "--", "vllm", "serve", "m"], "a profile's name consists of"),
-        (["--engine", "e", "--", "vllm", "serve", "m", "--max-num-seqs", "many"], "--max-num-seqs wants a number from 1"),
+        (["--engine", "e", "--", "vllm", "serve", "m", "--max-num-seqs", "many"], "--max-num-seqs must be a number of at least 1"),
     ],
 )
 def test_what_cannot_be_served_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

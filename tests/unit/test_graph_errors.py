@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from bots.channels.graph import GraphClient
-from bots.channels.graph_errors import INSTAGRAM, MESSENGER, from_answer, from_exception, read_json, retry_after
+from bots.channels.graph_codes import INSTAGRAM, MESSENGER
+from bots.channels.graph_errors import from_answer, from_exception, read_json, retry_after
 from bots.domain import Outcome, Retry
 from bots.errors import (
     AccessLost,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.storage.claims import PastTurn
-from workers.history import Notes, Told, choose, shortened
+from workers.turn.history import Notes, Told, choose, shortened
 
 
 def _turns(first: int, last: int) -> list[PastTurn]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from inference.breaker import Breaker
+from inference.client import Breaker
 from inference.errors import ModelUnavailable
 
 

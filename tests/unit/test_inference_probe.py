@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import probe_read
-from inference.probe_read import Listed, Reply, Said
+from inference.probe import replies as probe_read
+from inference.probe.replies import Listed, Reply, Said
 from inference.types import Endpoint
 
 _AT = Endpoint(name="x", url="http://host:1/v1", model="mine", api_key="sk-secret")
@@ -101,17 +101,17 @@ def test_a_token_is_read_as_such_where_it_costs_one_and_its_neutral_form_several
 @pytest.mark.parametrize(
     ("reply", "endpoint", "listed", "words"),
     [
-        (Reply(status=401), _AT, None, "the key is not the right one"),
-        (Reply(status=403), _OPEN, None, "it wants a key, and none was given"),
+        (Reply(status=401), _AT, None, "the key is wrong"),
+        (Reply(status=403), _OPEN, None, "it requires a key, and none was given"),
         (Reply(status=404), _OPEN, None, "does http://host:1 end in /v1"),
         (Reply(status=308), _OPEN, None, "give its final address"),
         (Reply(status=404), _AT, [_OTHER], "no model mine; it has: other"),
-        (Reply(status=404, body=b'{"error":{"message":"gone"}}'), _AT, [_MINE], "rejects a plain question (404): gone"),
+        (Reply(status=404, body=b'{"error":{"message":"gone"}}'), _AT, [_MINE], "rejects a plain request (404): gone"),
         (Reply(status=503, body=b'{"error":{"message":"its queue is full"}}'), _AT, [_MINE], "full (503): try again later"),
         (Reply(status=429), _AT, [_MINE], "full (429)"),
-        (Reply(status=502, body=b"<html>"), _AT, [_MINE], "rejects a plain question (502)"),
-        (Reply(), _AT, [_MINE], "does not answer a plain question in time"),
-        (Reply(status=200, body=b"<html>"), _AT, None, "no completion"),
+        (Reply(status=502, body=b"<html>"), _AT, [_MINE], "rejects a plain request (502)"),
+        (Reply(), _AT, [_MINE], "does not answer a plain request in time"),
+        (Reply(status=200, body=b"<html>"), _AT, None, "not a completion"),
     ],
 )
 def test_why_an_endpoint_cannot_be_used_is_said_in_one_line(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.client.refusal import refusal
 from inference.errors import GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
-from inference.refusal import refusal
 
 _VLLM_FULL = b'{"error":{"message":"The queue is full: 8 requests are in flight","type":"ServiceUnavailableError","code":503}}'
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.client.sse import Progress
 from inference.errors import GarbageAnswer, InferenceError, ModelBusy, ModelUnavailable, PromptTooLong
-from inference.sse import Progress
 from inference.types import Usage
 
 _STREAM = (

@@ -36,7 +36,7 @@ def test_any_text_has_an_estimate_within_its_bytes(text: str) -> None:
 
 
 def test_what_the_server_counted_elsewhere_is_kept_without_asking() -> None:
-    counter = TokenCounter(Endpoint(name="x", url="http://127.0.0.1:9/v1", model="m"), kept=2)
+    counter = TokenCounter(Endpoint(name="x", url="http://127.0.0.1:9/v1", model="m"), cache_size=2)
     for text, tokens in (("one", 11), ("two", 22), ("three", 33)):
         counter.remember(text, tokens)
 

@@ -67,7 +67,7 @@ class Told:
         self.keeper: Keeper | None = None
 
     def step(self, step: Step) -> None:
-        self.told.append(step.words)
+        self.told.append(step.message)
 
     def ready(self, url: str) -> None:
         self.told.append("ready")
@@ -76,7 +76,7 @@ class Told:
         self.ticks += 1
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
-        self.told.append(f"lost: {reason.words}")
+        self.told.append(f"lost: {reason.message}")
         if self.keeper is not None and self.told.count(self.told[-1]) >= self.stop_after:
             self.keeper.stopping.set()
 
@@ -89,9 +89,9 @@ def _keep(engine: Scripted, told: Told) -> Keeper:
     return told.keeper
 
 
-_CRASH = Reason(words="crash", known=False)
-_FULL = Reason(words="full")
-_WRONG = Reason(words="wrong flag", lasting=True)
+_CRASH = Reason(message="crash", known=False)
+_FULL = Reason(message="full")
+_WRONG = Reason(message="wrong flag", lasting=True)
 
 
 def test_pauses_double_from_one_second_to_a_minute() -> None:
@@ -130,7 +130,7 @@ def test_one_that_runs_and_refuses_its_first_token_ends_it() -> None:
         def alive(self) -> bool:
             return False
 
-    engine = Refusing((0, Reason(words="it wants a key", lasting=True)))
+    engine = Refusing((0, Reason(message="it wants a key", lasting=True)))
     with pytest.raises(EngineCannotStart, match="it wants a key"):
         _keep(engine, Told()).run()
 
@@ -205,7 +205,7 @@ def test_what_is_left_of_a_lost_engine_is_killed_and_the_last_one_is_asked() -> 
     ],
 )
 def test_a_line_of_the_log_says_how_far_it_is(line: str, words: str, fraction: float | None) -> None:
-    assert step_of(line) == Step(words=words, fraction=fraction)
+    assert step_of(line) == Step(message=words, fraction=fraction)
 
 
 @pytest.mark.parametrize(
@@ -286,11 +286,11 @@ def test_an_engine_works_on_as_many_requests_as_its_ranks_together(more: list[st
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--max-num-seqs", "many"], "--max-num-seqs wants a number from 1, not 'many'"),
-        (["--max-num-seqs", "0"], "--max-num-seqs wants a number from 1"),
-        (["--port", "http"], "--port wants a number from 1"),
-        (["-dp", "two"], "--data-parallel-size wants a number from 1"),
-        (["--ssl-certfile", "cert.pem"], "--ssl-certfile: an engine that is kept up here is asked by plain HTTP"),
+        (["--max-num-seqs", "many"], "--max-num-seqs must be a number of at least 1, not 'many'"),
+        (["--max-num-seqs", "0"], "--max-num-seqs must be a number of at least 1"),
+        (["--port", "http"], "--port must be a number of at least 1"),
+        (["-dp", "two"], "--data-parallel-size must be a number of at least 1"),
+        (["--ssl-certfile", "cert.pem"], "--ssl-certfile: an engine that is started here is called over plain HTTP"),
         (["--uds", "/tmp/socket"], "--uds: an engine"),
     ],
 )

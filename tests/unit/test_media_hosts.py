@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from bots.channels.media_hosts import Doors, LookUp, is_public
+from bots.channels.media_hosts import AllowedHosts, LookUp, is_public
 from bots.errors import BadSetting, MediaForbidden
 from wire.transport import Address
 
@@ -85,7 +85,7 @@ def test_an_address_of_the_open_internet_is_public(address: str) -> None:
     ],
 )
 def test_an_address_of_the_list_may_be_contacted(url: str) -> None:
-    Doors(HOSTS).check(httpx.URL(url))
+    AllowedHosts(HOSTS).check(httpx.URL(url))
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,18 @@ def test_an_address_of_the_list_may_be_contacted(url: str) -> None:
 )
 def test_any_other_address_may_not(url: str) -> None:
     with pytest.raises(MediaForbidden):
-        Doors(HOSTS).check(httpx.URL(url))
+        AllowedHosts(HOSTS).check(httpx.URL(url))
 
 
-def test_one_private_address_among_public_ones_closes_the_door() -> None:
-    doors = Doors(HOSTS, look_up=answering("157.240.1.1", "10.0.0.1"))
+def test_one_private_address_among_public_ones_refuses_the_host() -> None:
+    allowed = AllowedHosts(HOSTS, look_up=answering("157.240.1.1", "10.0.0.1"))
 
     with pytest.raises(MediaForbidden):
-        doors.addresses("lookaside.fbsbx.com", 443)
+        allowed.addresses("lookaside.fbsbx.com", 443)
 
 
 def test_a_practice_platform_is_on_this_machine_or_nowhere() -> None:
-    here, elsewhere = Doors(HOSTS, look_up=answering("127.0.0.1")), Doors(HOSTS, look_up=answering("157.240.1.1"))
+    here, elsewhere = AllowedHosts(HOSTS, look_up=answering("127.0.0.1")), AllowedHosts(HOSTS, look_up=answering("157.240.1.1"))
 
     assert [found[1][0] for found in here.addresses("127.0.0.1", 4567)] == ["127.0.0.1"]
     with pytest.raises(MediaForbidden):
@@ -146,4 +146,4 @@ def test_a_practice_platform_is_on_this_machine_or_nowhere() -> None:
 )
 def test_a_list_that_cannot_be_meant_is_refused(hosts: str) -> None:
     with pytest.raises(BadSetting):
-        Doors(hosts)
+        AllowedHosts(hosts)

@@ -126,7 +126,7 @@ def test_sixteen_gpus_are_two_hosts_with_a_command_each() -> None:
         ("--model mistral-small-3.1 --gpus h100 --kv int8", "--kv takes auto, fp8"),
         ("--model mistral-small-3.1 --gpus h100 --prefer speed", "--prefer takes latency, throughput"),
         ("--model mistral-small-3.1 --gpus h100 --emit helm", "--emit takes compose, kubernetes"),
-        ("--model mistral-small-3.1 --gpus h100 --cached 1", "a cached share from 0"),
+        ("--model mistral-small-3.1 --gpus h100 --cached 1", "a cached share of at least 0"),
         ("--model mistral-small-3.1 --gpus h100 --picture plan.png", "ends in .svg"),
         ("--model mistral-small-3.1 --gpus h100 --picture /nowhere/plan.svg", "cannot write"),
         ("--model gemini-2.0-flash --gpus 8xH100", "switched off on 2026-06-01"),

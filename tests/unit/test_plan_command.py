@@ -15,9 +15,9 @@ from bots.admin.endpoints.presets import presets
 from chinwag.cli.model import app
 from inference.engines.reasons import option
 from inference.plan import Forced, Plan, Question
+from inference.plan.assignment import assignments
 from inference.plan.fragments import compose, emit, kubernetes
 from inference.plan.picture import svg
-from inference.plan.seats import seats
 from tests.support.plans import CATALOG, FP8, NVFP4, a_plan
 
 
@@ -229,16 +229,16 @@ def test_data_parallel_workers_on_kubernetes_work_out_their_first_rank() -> None
 
 def test_seats_spread_all_experts_once() -> None:
     for question in (Question(forced=Forced(dp=16)), Question(forced=Forced(tp=8, dp=2)), Question(forced=Forced(tp=2, dp=8))):
-        ranges = sorted(seat.experts for seat in seats(a_plan("deepseek-v3", "16xH100", question)) if seat.experts)
+        ranges = sorted(gpu.experts for gpu in assignments(a_plan("deepseek-v3", "16xH100", question)) if gpu.experts)
 
         assert [(16 * rank, 16 * rank + 15) for rank in range(16)] == ranges
 
 
 def test_stages_hold_the_same_experts_of_other_layers() -> None:
-    found = seats(a_plan("deepseek-v3", "16xH100", Question(forced=Forced(tp=8, pp=2))))
+    found = assignments(a_plan("deepseek-v3", "16xH100", Question(forced=Forced(tp=8, pp=2))))
 
-    assert [seat.experts for seat in found[:8]] == [seat.experts for seat in found[8:]]
-    assert [0] * 8 + [1] * 8 == [seat.stage for seat in found] == [seat.host for seat in found]
+    assert [gpu.experts for gpu in found[:8]] == [gpu.experts for gpu in found[8:]]
+    assert [0] * 8 + [1] * 8 == [gpu.stage for gpu in found] == [gpu.host for gpu in found]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_maverick_fits_eight_h100_as_tp8_with_expert_parallelism() -> None:
 
 
 def test_maverick_as_dp8_is_refused_on_eight_h100_with_what_is_missing_and_what_would_do() -> None:
-    # serving.md, section 3: "DP8 does not fit (78 GB a GPU)".
+    # By hand: DP8 needs 78 GB a GPU for the weights alone.
     plan = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, forced=Forced(dp=8)))
 
     assert not plan.fits
@@ -36,7 +36,7 @@ def test_maverick_as_dp8_is_refused_on_eight_h100_with_what_is_missing_and_what_
 
 
 def test_maverick_as_tp2_dp4_barely_fits_eight_h100() -> None:
-    # serving.md, section 3: "TP2xDP4 barely".
+    # By hand: TP2 x DP4 leaves very little.
     plan = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, forced=Forced(tp=2)))
 
     assert plan.fits
@@ -44,7 +44,7 @@ def test_maverick_as_tp2_dp4_barely_fits_eight_h100() -> None:
 
 
 def test_deepseek_is_refused_on_eight_h100_and_fits_eight_h200_and_sixteen_h100() -> None:
-    # serving.md, section 3: "H100x8 does not fit; 16 x H100 does".
+    # By hand: 84 GB a GPU on eight, 60 GB on sixteen.
     refused = a_plan("deepseek-v3", "8xH100", Question(format=FP8))
 
     assert not refused.fits
@@ -55,7 +55,7 @@ def test_deepseek_is_refused_on_eight_h100_and_fits_eight_h200_and_sixteen_h100(
 
 
 def test_scout_in_fp8_is_refused_on_one_h100_and_fits_at_four_bits() -> None:
-    # serving.md, section 3: "the recipe's 'FP8 on one H100' cannot be".
+    # vLLM's recipe says "FP8 on one H100", but its own table asks for 131 GB.
     refused = a_plan("llama-4-scout", "h100", Question(format=FP8))
 
     assert not refused.fits
@@ -68,7 +68,7 @@ def test_scout_in_fp8_is_refused_on_one_h100_and_fits_at_four_bits() -> None:
 
 @pytest.mark.parametrize(("gpus", "form", "hosts"), [("24xH200", FP8, 3), ("8xB300", NVFP4, 1)])
 def test_behemoth_is_planned_by_totals_and_marked_as_not_published(gpus: str, form, hosts: int) -> None:
-    # serving.md, section 3: 3 x 8 H200 FP8, 1 x 8 B300 NVFP4.
+    # By hand, from about 2T parameters: 3 hosts of 8 H200 in FP8, one of 8 B300 in NVFP4.
     plan = a_plan("llama-4-behemoth", gpus, Question(format=form))
 
     assert (True, hosts) == (plan.fits, plan.layout.nodes)
@@ -87,7 +87,7 @@ def test_behemoth_in_bf16_does_not_fit_three_hosts_of_h200_and_says_how_many_wou
 @pytest.mark.parametrize(
     ("model", "gpus", "prefer", "sizes"),
     [
-        # serving.md, section 3: "TP+EP when few requests must be fast or memory is tight; DP+EP when many requests run".
+        # vLLM's advice: TP+EP when few requests must be fast or memory is tight; DP+EP when many requests run.
         ("deepseek-v3", "8xH200", "latency", {"tp": 8, "ep": 8}),
         ("deepseek-v3", "8xH200", "throughput", {"dp": 8, "ep": 8}),
         ("llama-4-scout", "8xH100", "latency", {"tp": 8, "ep": 8}),
@@ -180,7 +180,7 @@ def test_a_format_that_leaves_no_room_for_company_gives_way_and_says_so() -> Non
     plan = a_plan("gemma-3-27b", "h100")
 
     assert plan.weights.format is FP8
-    assert "bf16 leaves too little room" in plan.format_reason
+    assert "bf16 leaves too little memory" in plan.format_reason
 
 
 def test_four_bit_floats_need_blackwell() -> None:
@@ -262,7 +262,7 @@ def test_redundant_experts_must_divide_over_the_ranks() -> None:
         ("mistral-small-3.1", "h100", Question(format=NVFP4), "its formats are: bf16, fp8, w4a16"),
         ("mistral-small-3.1", "h100", Question(redundant_experts=8), "no routed experts"),
         ("gemma-3-27b", "h100", Question(speculative=True), "leave --speculative out"),
-        ("mistral-small-3.1", "h100", Question(context=100), "no room for a reply"),
+        ("mistral-small-3.1", "h100", Question(context=100), "too short for a reply"),
         ("mistral-small-3.1", "h100", Question(at_once=0), "--at-once takes a number from 1"),
         ("mistral-small-3.1", "h100", Question(contacts=0), "--contacts takes a number from 1"),
         ("mistral-small-3.1", "h100", Question(price_per_hour=-1.0), "--price takes"),

@@ -1,4 +1,4 @@
-"""Parameters, weights and KV caches against published numbers. Sources stand beside them; "(c)" in serving.md means computed there by hand."""
+"""Parameters, weights and KV caches against published numbers. Sources stand beside them; "by hand" means worked out on paper from the architecture's numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from inference.catalog import Architecture, LocalAttention
-from inference.parameters import count
 from inference.plan import Forced, Question, make_plan
 from inference.plan.layout import Layout
 from inference.plan.memory import BYTES_PER_PARAMETER, KvRule, layer_bytes, offloaded, sequence_bytes, token_bytes, weight_bytes
@@ -37,15 +36,15 @@ def _architecture(model: str) -> Architecture:
     ],
 )
 def test_parameters_come_out_as_published(model: str, published_b: float, active_b: float) -> None:
-    counted = count(CATALOG.get(model))
+    counted = CATALOG.get(model).parameters()
 
     assert pytest.approx(published_b, rel=0.01) == counted.total / 1e9
-    # serving.md counts 17.2B and 37.6B for the cards' 17B and 37B; a token of text goes past the eyes.
+    # By hand: 17.2B and 37.6B for the model cards' 17B and 37B; a token of text does not pass through the vision tower.
     assert pytest.approx(active_b, rel=0.02) == counted.active / 1e9
 
 
 def test_behemoth_is_counted_by_what_was_announced() -> None:
-    counted = count(CATALOG.get("llama-4-behemoth"))
+    counted = CATALOG.get("llama-4-behemoth").parameters()
 
     assert (counted.total, counted.active, counted.routed) == (2000e9, 288e9, None)
 
@@ -53,7 +52,7 @@ def test_behemoth_is_counted_by_what_was_announced() -> None:
 @pytest.mark.parametrize(
     ("model", "form", "layout", "gb"),
     [
-        # serving.md, section 3, column "weights/GPU"; section 2 for DP8 of Maverick ("78 GB a GPU").
+        # By hand: routed bytes / (TP x DP) + other bytes / TP.
         ("llama-4-scout", W4A16, Layout(), 60),
         ("llama-4-scout", FP8, Layout(), 112),
         ("llama-4-scout", NVFP4, Layout(), 65),
@@ -97,7 +96,7 @@ def test_stages_hold_whole_layers_and_one_end_each() -> None:
 @pytest.mark.parametrize(
     ("model", "redundant_gb"),
     [
-        # vLLM's page on expert parallelism has 2.4 GiB for one more DeepSeek expert a rank; serving.md, section 3: 12, 3.0 and 2.6 GB.
+        # vLLM's page on expert parallelism has 2.4 GiB for one more DeepSeek expert a rank; by hand 12 GB for Scout and 3.0 GB for Maverick.
         ("deepseek-v3", 2.4 * 2**30 / 1e9),
         ("llama-4-scout", 12),
         ("llama-4-maverick", 3.0),
@@ -117,7 +116,7 @@ def test_one_more_expert_a_rank_costs_as_published(model: str, redundant_gb: flo
 @pytest.mark.parametrize(
     ("model", "rule", "size"),
     [
-        # serving.md, section 2, table "KV per token".
+        # By hand: 2 x KV heads x head size x bytes x layers; for MLA (512 + 64) x bytes x layers.
         ("llama-4-scout", _BF16_CACHE, 196_608),
         ("llama-4-scout", _FP8_CACHE, 98_304),
         ("llama-4-maverick", _BF16_CACHE, 196_608),
@@ -142,7 +141,7 @@ def test_a_deepseek_block_of_128_is_what_vllm_prints() -> None:
 @pytest.mark.parametrize(
     ("model", "length", "gb"),
     [
-        # serving.md, section 2: "KV of one sequence" (bf16, 8192 tokens a step).
+        # By hand, for bf16 and 8192 tokens a step; vLLM publishes 8.6 MiB for a 128-token block of DeepSeek.
         ("llama-4-scout", 4 * 1024, 0.81),
         ("llama-4-scout", 8 * 1024, 1.6),
         ("llama-4-scout", 32 * 1024, 4.0),
@@ -159,14 +158,14 @@ def test_a_conversation_of_kv_has_its_size(model: str, length: int, gb: float) -
 
 
 def test_without_the_hybrid_manager_ten_million_tokens_are_four_times_as_large() -> None:
-    # serving.md, section 2: 1966 GB.
+    # By hand: 196,608 bytes a token over all 48 layers.
     whole = sequence_bytes(_architecture("llama-4-scout"), 10_000_000, _NOT_HYBRID)
 
     assert pytest.approx(1966, rel=0.001) == whole / 1e9
 
 
 def test_gemma_keeps_its_window_and_its_52_local_layers_count_as_60() -> None:
-    # serving.md, section 3: 128k = 14.7 GB; vLLM's manager rounds the local layers up to a multiple of the 10 global ones.
+    # By hand: 14.7 GB for 128k; vLLM's manager rounds the local layers up to a multiple of the 10 global ones.
     padded = sequence_bytes(_architecture("gemma-3-27b"), 128 * 1024, _BF16_CACHE)
     added = layer_bytes(_architecture("gemma-3-27b"), _BF16_CACHE) * 8 * (1023 + 8192)
 
@@ -179,7 +178,7 @@ def test_short_talks_fill_the_pool_that_is_told() -> None:
 
     assert plan.memory.pool_tokens is not None
     assert int(plan.memory.pool_tokens * 0.8 / 3150) == plan.conversations
-    assert any("52 local layers take the room of 60" in one for one in plan.assumptions)
+    assert any("52 local layers take as much memory as 60" in one for one in plan.assumptions)
 
 
 def test_a_model_of_local_layers_alone_has_conversations_of_any_length() -> None:
@@ -196,7 +195,7 @@ def test_a_model_of_local_layers_alone_has_conversations_of_any_length() -> None
 @pytest.mark.parametrize(
     ("model", "gpus", "question", "tokens"),
     [
-        # serving.md, section 3, column "KV pool" (utilisation 0.92, 6 GB overhead), rounded there by hand.
+        # By hand: what utilisation 0.92, the weights and 6 GB of overhead leave, over the bytes of a token; rounded.
         ("llama-4-scout", "h100", Question(format=W4A16), 60e3),
         ("llama-4-scout", "h100", Question(format=W4A16, kv="fp8"), 120e3),
         ("llama-4-scout", "h200", Question(format=FP8), 104e3),
@@ -230,7 +229,7 @@ def test_the_pool_of_each_profile_comes_out_within_six_percent(model: str, gpus:
 @pytest.mark.parametrize(
     ("model", "gpus", "question", "tokens"),
     [
-        # serving.md, section 3, column "longest single context".
+        # By hand: the longest sequence that the pool holds.
         ("llama-4-scout", "h100", Question(format=W4A16), 190e3),
         ("llama-4-scout", "h100", Question(format=W4A16, kv="fp8"), 430e3),
         ("llama-4-scout", "h200", Question(format=FP8), 0.37e6),
@@ -244,7 +243,7 @@ def test_the_longest_conversation_comes_out_within_six_percent(model: str, gpus:
 
 
 def test_scout_reads_ten_million_tokens_on_eight_h200() -> None:
-    # serving.md, section 3, scout-8gpu: by formula 17M, with the hybrid manager.
+    # By hand: 17M tokens fit with the hybrid manager.
     plan = a_plan("llama-4-scout", "8xH200", Question(format=BF16, context=10_485_760))
 
     assert plan.fits
@@ -252,7 +251,7 @@ def test_scout_reads_ten_million_tokens_on_eight_h200() -> None:
 
 
 def test_deepseek_leaves_the_room_that_a_published_run_had() -> None:
-    # A published run of R1 FP8 on 8xH200 had 45.7 GB a GPU left for KV (serving.md, section 2).
+    # A published run of R1 FP8 on 8xH200 had 45.7 GB a GPU left for KV.
     plan = a_plan("deepseek-v3", "8xH200", Question(format=FP8, forced=Forced(tp=8)))
 
     assert pytest.approx(45.7, rel=0.08) == plan.memory.pool / 1e9
@@ -267,7 +266,7 @@ def test_mla_lies_on_every_tensor_rank_and_other_heads_split() -> None:
 
 
 def test_eagle_switches_llamas_hybrid_cache_off() -> None:
-    # serving.md, section 3: "Switched off by itself under EAGLE with Llama 4".
+    # vLLM 0.33's source: the hybrid manager switches itself off under EAGLE with Llama 4.
     plain = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, context=131_072))
     eagle = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, context=131_072, speculative=True))
 
@@ -275,11 +274,11 @@ def test_eagle_switches_llamas_hybrid_cache_off() -> None:
     assert eagle.memory.sequence is not None
     # 48 layers and the draft's one keep all 128k tokens; without EAGLE 36 of 48 stop at 16,384.
     assert pytest.approx(131_072 * 49 / (131_072 * 12 + 16_384 * 36)) == eagle.memory.sequence / plain.memory.sequence
-    assert any("hybrid KV cache manager off" in one for one in eagle.assumptions)
+    assert any("switches off the hybrid KV cache manager" in one for one in eagle.assumptions)
 
 
 def test_mtp_brings_deepseeks_fourteen_gigabytes() -> None:
-    # serving.md, section 1: "+14B MTP", FP8.
+    # DeepSeek's model card: 14B for the MTP module, in FP8.
     row = CATALOG.get("deepseek-v3")
     parts = weight_bytes(row, next(weights for weights in row.weights if weights.format is FP8), speculative=True)
 
@@ -287,7 +286,7 @@ def test_mtp_brings_deepseeks_fourteen_gigabytes() -> None:
 
 
 def test_host_memory_keeps_as_many_tokens_as_published() -> None:
-    # serving.md, section 4: 200 GiB hold 2.2M tokens of Llama 4's fp8 KV (730 talks of 3k), 3.1M of DeepSeek's in bf16.
+    # By hand: 200 GiB hold 2.2M tokens of Llama 4's fp8 KV (730 talks of 3k), 3.1M of DeepSeek's in bf16.
     llama = offloaded(_architecture("llama-4-scout"), Layout(tp=8, ep=8), 200, 3000, _FP8_CACHE)
     ranks = offloaded(_architecture("deepseek-v3"), Layout(dp=8, ep=8), 200, 1000, _BF16_CACHE)
     # vLLM 0.32's replicated layout: one copy of the latent for all tensor ranks, as long as there are no stages.

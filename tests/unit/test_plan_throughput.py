@@ -87,7 +87,7 @@ def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
 
 
 def test_the_factors_are_those_that_fit_the_published_points_best() -> None:
-    # vLLM 0.8.3, 2025-04 (serving.md, section 6): fifteen points over three models and two kinds of GPU.
+    # vLLM 0.8.3, published in 2025-04: fifteen points over three models and two kinds of GPU.
     found = _fit(_points())
 
     assert pytest.approx(FITTED.bandwidth, rel=0.01) == found.bandwidth
@@ -142,7 +142,7 @@ def test_wide_expert_parallelism_on_h200_comes_near_what_vllm_reported() -> None
 
 
 def test_maverick_costs_what_the_published_points_cost() -> None:
-    # serving.md, section 6, worked at 64 at once: $0.43 for 1,000 replies at full load, $1.44 at 30 %; without prefix cache $0.91 and $3.0.
+    # By hand from those points, 64 at once: $0.43 for 1,000 replies at full load, $1.44 at 30 %; without prefix cache $0.91 and $3.0.
     cached = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, at_once=64)).cost
     naked = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, at_once=64, reply=Reply(cached=0.0))).cost
 
@@ -163,7 +163,7 @@ def test_more_at_once_than_have_room_change_nothing() -> None:
     assert room.speed is not None
     assert (room.speed, room.cost, room.command) == (more.speed, more.cost, more.command)
     assert room.speed.at_once == room.conversations == 31
-    assert any("1,000 replies at once were asked, and 31 have room" in one for one in more.assumptions)
+    assert any("1,000 replies at once were asked for, but only 31 fit" in one for one in more.assumptions)
 
 
 def test_a_first_token_waits_for_all_stages_one_after_the_other() -> None:
@@ -196,7 +196,7 @@ def test_each_guess_of_a_draft_reads_the_draft() -> None:
 @pytest.mark.parametrize(
     ("model", "provider", "hosted_model", "dollars"),
     [
-        # serving.md, section 6, column "per 1k reference replies".
+        # The providers' price lists of 2026-11, for 1,000 reference replies (3,000 tokens in, 75 % of them cached, 150 out).
         ("gpt-4o", "OpenAI", "gpt-4o", 6.19),
         ("llama-4-scout", "DeepInfra", "Scout", 0.35),
         ("llama-4-maverick", "DeepInfra", "Maverick", 0.72),
@@ -221,7 +221,7 @@ def test_cached_tokens_without_a_price_of_their_own_cost_as_others_do() -> None:
 
 
 def test_own_cost_is_rent_over_replies() -> None:
-    # serving.md, section 6: 15.4 replies/s on 8 x $3.
+    # By hand: 15.4 replies/s on 8 GPUs at $3 an hour.
     assert pytest.approx(0.433, abs=0.001) == own(24.0, 15.4, 1.0)
 
 
@@ -249,7 +249,7 @@ def test_offers_that_have_ended_are_not_compared_with() -> None:
 
 
 def test_speculation_helps_one_person_and_less_a_crowd() -> None:
-    # serving.md, section 3: accepted length 2.4 to 3.1 of 4; helps up to about 256 at once.
+    # Published with the draft models: accepted length 2.4 to 3.1 of 4; helps up to about 256 at once.
     def gain(at_once: int) -> float:
         plain = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, at_once=at_once)).speed
         drafted = a_plan("llama-4-maverick", "8xH100", Question(format=FP8, at_once=at_once, speculative=True)).speed

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from bots.storage.claims import KnownFact, PastTurn
 from inference.types import Image
-from workers import prompt
+from workers.turn import prompt
 
 PERSONA = "You are the assistant of a clinic."
 

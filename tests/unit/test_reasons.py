@@ -1,4 +1,4 @@
-"""Reasons in plain words, and places in lists as they stand in addresses."""
+"""Reasons explained, and places in lists as they stand in addresses."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bots.web import marks
 
 
 @pytest.mark.parametrize("code", [190, 10, 131047, 131026, 131056, 130429, 368, 551])
-def test_a_code_of_the_platform_is_said_in_words_with_a_mend(code: int) -> None:
+def test_a_code_of_the_platform_is_explained_with_a_fix(code: int) -> None:
     found = explain("send", f"platform:{code}", state="failed")
 
-    assert f"(code {code})" in found.words
-    assert len(found.words) > 30
-    assert found.mend
+    assert f"(code {code})" in found.message
+    assert len(found.message) > 30
+    assert found.fix
 
 
-def test_a_code_that_nobody_knows_still_gets_words_and_a_button() -> None:
+def test_a_code_that_nobody_knows_still_gets_a_message_and_a_button() -> None:
     found = explain("send", "code:987654", state="failed")
 
-    assert "987654" in found.words
+    assert "987654" in found.message
     assert found.fits == "dismiss"
 
 
@@ -52,8 +52,8 @@ def test_every_trouble_has_one_button_that_fits(kind: str, reason: str | None, s
 
 
 def test_an_errors_name_is_shown_and_the_account_that_is_not_here_is_named() -> None:
-    assert "ValueError" in explain("turn", "error:ValueError").words
-    assert "phone_number_id 12" in explain("envelope", "3 events of an account that is not here: phone_number_id 12").words
+    assert "ValueError" in explain("turn", "error:ValueError").message
+    assert "phone_number_id 12" in explain("envelope", "3 events of an account that is not here: phone_number_id 12").message
 
 
 def test_a_place_is_read_as_it_was_written() -> None:

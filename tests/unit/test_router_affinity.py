@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bots.crypto import Keyring
 from bots.settings import Settings
-from inference.affinity import AT_EASE, SPREAD, bound, choose, keyed, preference
+from inference.affinity import MIN_BOUND, SPREAD, bound, choose, keyed, preference
 
 _ENGINES = [f"engine-{n}" for n in range(8)]
 _names = st.lists(st.text("abcdefgh-", min_size=1, max_size=12), min_size=2, max_size=12, unique=True)
@@ -65,8 +65,8 @@ def test_an_engine_at_ease_keeps_its_conversations_though_the_others_are_idle() 
     key = b"a conversation"
     liked = preference(key, _ENGINES)
 
-    assert choose(key, dict.fromkeys(_ENGINES, 0) | {liked[0]: AT_EASE - 1})[0] == liked[0]
-    assert choose(key, dict.fromkeys(_ENGINES, 0) | {liked[0]: AT_EASE})[0] == liked[1]
+    assert choose(key, dict.fromkeys(_ENGINES, 0) | {liked[0]: MIN_BOUND - 1})[0] == liked[0]
+    assert choose(key, dict.fromkeys(_ENGINES, 0) | {liked[0]: MIN_BOUND})[0] == liked[1]
 
 
 @pytest.mark.parametrize(("total", "share", "least", "most"), [(0, 0.5, 4, 4), (80, 0.125, 4, 13), (100, 0.5, 4, 63), (100, 0.5, 64, 64)])

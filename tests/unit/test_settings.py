@@ -6,8 +6,8 @@ import pytest
 
 from bots.errors import BadSetting
 from bots.settings import Settings
-from workers.answer import OF_DEADLINE
 from workers.app import app
+from workers.turn.answer import OF_DEADLINE
 
 
 def test_values_are_read_with_their_types() -> None:

@@ -1,4 +1,4 @@
-"""The door of a webhook: whose signature opens it, and what shuts it."""
+"""A webhook's signature: which secret makes it valid, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a webhook was refused, in words; the check itself is not weakened by it."""
+"""Why a webhook was refused, explained; the check itself is not weakened by it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_secret_of_another_account_is_told_by_its_name_and_not_shown() -> No
     found = diagnose(HEADERS, SENT, ("wrong",), {"messenger/one": "no", "messenger/other": SECRET})
 
     assert found.code == "other_app"
-    assert "messenger/other" in found.words
+    assert "messenger/other" in found.message
     assert SECRET not in str(found)
 
 

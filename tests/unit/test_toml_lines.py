@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.toml_lines import find_lines
+from inference.catalog.toml_lines import find_lines
 
 _ODD_TOML = '''\
 "a b".c = 1 # [x]

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from bots.storage.claims import ClaimedMessage
-from workers.pictures import Pictures, dropped
+from workers.turn.pictures import Pictures, dropped
 
 _SHOWN, _LOST = "(picture)", "(a picture that could not be loaded)"
 

@@ -1,4 +1,4 @@
-"""Where an account's webhooks go: registering the address where the API allows, saying what to paste where it does not, looking later."""
+"""Where an account's webhooks go: registering the address where the API can, saying what to paste where it cannot, comparing later."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from bots.admin.accounts.checks import Check, Offer, caller
+from bots.admin.accounts.checks import caller
+from bots.admin.accounts.offer import Check, Offer, State
 from bots.channels.graph_setup import GraphSetup, Reply, app_token, is_meta
 from bots.domain import ChannelKind
 from bots.settings import Settings
@@ -31,22 +32,22 @@ _PLACES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """The address that the platform is to send webhooks to, and whether it can."""
+    """The address that the platform is to send webhooks to, and whether it will work."""
 
     url: str
-    state: str
-    words: str
-    mend: str = ""
+    state: State
+    message: str
+    fix: str = ""
 
     @property
     def usable(self) -> bool:
-        """Whether the platform can reach it, as far as an address alone tells."""
+        """Whether the platform can reach it, as far as the address itself shows."""
         return self.state == "ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hook:
-    """An account's webhook: the address, and the word of the handshake."""
+    """An account's webhook: the address, and the token for the handshake."""
 
     url: str
     verify_token: str = field(repr=False)
@@ -60,24 +61,24 @@ def address(settings: Settings, base: str, channel: ChannelKind, name: str) -> A
     parts = urlsplit(root)
     host = (parts.hostname or "").lower()
     if practice and parts.scheme in {"http", "https"} and host:
-        plain = " Meta itself would insist on https and a public name." if parts.scheme == "http" else ""
-        return Address(url=url, state="ok", words=f"Practice: the practice platform reaches it.{plain}")
+        plain = " Meta itself requires https and a public name." if parts.scheme == "http" else ""
+        return Address(url=url, state="ok", message=f"Practice: the practice platform can reach it.{plain}")
     if parts.scheme != "https" or not host:
-        mend = "Put a proxy with a certificate before the webhook port and set CHINWAG_PUBLIC_URL=https://your-name."
-        return Address(url=url, state="bad", words="The platform sends webhooks to https addresses alone.", mend=mend)
+        fix = "Put a proxy with a certificate in front of the webhook port and set CHINWAG_PUBLIC_URL=https://your-name."
+        return Address(url=url, state="bad", message="The platform sends webhooks only to https addresses.", fix=fix)
     if _is_private(host):
-        mend = "Set CHINWAG_PUBLIC_URL to the name that the world reaches this service by."
-        return Address(url=url, state="bad", words=f"{host} can be reached on this machine or in this network alone.", mend=mend)
-    return Address(url=url, state="ok", words="https, with a public name.")
+        fix = "Set CHINWAG_PUBLIC_URL to this service's public name."
+        return Address(url=url, state="bad", message=f"{host} can be reached only on this machine or in this network.", fix=fix)
+    return Address(url=url, state="ok", message="https, with a public name.")
 
 
-def place(channel: ChannelKind, door: str) -> str:
+def place(channel: ChannelKind, login_type: str) -> str:
     """Where on Meta's pages address and verify token are pasted."""
-    return _PLACES["login" if channel is ChannelKind.INSTAGRAM and door == "login" else channel.value]
+    return _PLACES["login" if channel is ChannelKind.INSTAGRAM and login_type == "login" else channel.value]
 
 
 def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = False) -> list[Check]:
-    """Tell the platform where this account's webhooks go; each step says what came of it. The platform shakes hands meanwhile."""
+    """Tell the platform where this account's webhooks go; returns the result of each step. Meanwhile the platform verifies the address."""
     with caller(settings, offer) as graph:
         graph.app_secret = offer.app_secret
         if offer.channel is ChannelKind.WHATSAPP:
@@ -90,18 +91,16 @@ def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = 
         return [app, _subscribe(graph, offer, page, fields, "Page")]
 
 
-def look(offer: Offer, expected: str, settings: Settings, *, number_hooks: dict[str, str] | None = None) -> tuple[Check, str]:
-    """Compare where webhooks really go with where they should; returns what was seen and the actual address."""
+def compare(offer: Offer, expected: str, settings: Settings, *, number_hooks: dict[str, str] | None = None) -> tuple[Check, str]:
+    """Compare where webhooks really go with where they should; returns the check and the actual address."""
     if offer.by_login:
         with caller(settings, offer) as graph:
             graph.app_secret = offer.app_secret
             reply = graph.get("me/subscribed_apps", token=offer.access_token)
         if reply.ok and reply.items("data"):
-            return Check(
-                key="hook", title="Webhook", state="ok", words="Subscribed. The address itself is shown on Meta's pages alone."
-            ), ""
-        words = f"The account is not subscribed ({reply.why})." if not reply.ok else "The account is not subscribed."
-        return Check(key="hook", title="Webhook", state="bad", words=words, mend="Register the webhook again."), ""
+            return Check(key="hook", title="Webhook", state="ok", message="Subscribed. Only Meta's pages show the address itself."), ""
+        message = f"The account is not subscribed ({reply.why})." if not reply.ok else "The account is not subscribed."
+        return Check(key="hook", title="Webhook", state="bad", message=message, fix="Register the webhook again."), ""
     hooks = number_hooks or {}
     actual = str(hooks.get("phone_number") or hooks.get("whatsapp_business_account") or "")
     with caller(settings, offer) as graph:
@@ -114,19 +113,21 @@ def look(offer: Offer, expected: str, settings: Settings, *, number_hooks: dict[
     if offer.channel is ChannelKind.WHATSAPP and not hooks.get("phone_number"):
         actual = _override(apps) or actual
     if apps.ok and not apps.items("data"):
-        words = "No app is subscribed: nothing will come."
-        return Check(key="hook", title="Webhook", state="bad", words=words, mend="Register the webhook again."), actual
+        message = "No app is subscribed, so no webhooks will arrive."
+        return Check(key="hook", title="Webhook", state="bad", message=message, fix="Register the webhook again."), actual
     if not actual:
-        words = "The platform does not say where webhooks go."
-        mend = "Compare the address on Meta's pages with the one above."
-        return Check(key="hook", title="Webhook", state="warn", words=words, mend=mend), ""
+        message = "The platform does not say where webhooks go."
+        fix = "Compare the address on Meta's pages with the one above."
+        return Check(key="hook", title="Webhook", state="warn", message=message, fix=fix), ""
     if actual != expected:
         # One app has one address for all its pages: any of our accounts may be the one that it names.
         same = offer.channel is not ChannelKind.WHATSAPP and actual.rsplit("/", 1)[0] == expected.rsplit("/", 1)[0]
-        words = "Webhooks arrive by another account of this service that has the same app." if same else "Webhooks go to another address."
-        mend = "" if same else "Register the webhook again, or see who changed it."
-        return Check(key="hook", title="Webhook", state="ok" if same else "bad", words=words, mend=mend), actual
-    return Check(key="hook", title="Webhook", state="ok", words="Webhooks come here."), actual
+        message = (
+            "Webhooks arrive through another account of this service that has the same app." if same else "Webhooks go to another address."
+        )
+        fix = "" if same else "Register the webhook again, or find out who changed it."
+        return Check(key="hook", title="Webhook", state="ok" if same else "bad", message=message, fix=fix), actual
+    return Check(key="hook", title="Webhook", state="ok", message="Webhooks arrive here."), actual
 
 
 def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]:
@@ -134,33 +135,42 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
     there = _subscription(graph, offer)
     override: dict[str, str] = {}
     if isinstance(there, str) and there and there != hook.url:
-        # The app's own address stays as it is for its other accounts; this business account gets its own.
+        # The app's own address stays for its other accounts; this business account gets its own.
         override = {"override_callback_uri": hook.url, "verify_token": hook.verify_token}
         steps.append(
-            Check(key="app", title="App's webhook", state="ok", words="The app keeps its address; this business account overrides it.")
+            Check(key="app", title="App webhook", state="ok", message="The app keeps its address, and this business account has its own.")
         )
     else:
         steps.append(_app_level(graph, offer, hook, there, take_over=True))
     reply = graph.post(f"{offer.parent_id}/subscribed_apps", token=offer.access_token, body=override)
-    title = "Business account's subscription"
+    title = "Business account subscription"
     if reply.ok:
-        steps.append(Check(key="subscribed", title=title, state="ok", words="The app receives what is written to this business account."))
+        steps.append(Check(key="subscribed", title=title, state="ok", message="The app receives the messages of this business account."))
     else:
-        mend = "On WhatsApp > Configuration paste address and verify token, and give the system user full control of the account."
-        steps.append(Check(key="subscribed", title=title, state="bad", words=f"The platform refused ({reply.why}).", mend=mend))
+        fix = "Paste address and verify token on WhatsApp > Configuration, and give the system user full control of the account."
+        steps.append(Check(key="subscribed", title=title, state="bad", message=f"The platform refused ({reply.why}).", fix=fix))
     return steps
 
 
 def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: str | None, *, take_over: bool) -> Check:
-    title = "App's webhook"
+    title = "App webhook"
     if there == hook.url:
-        return Check(key="app", title=title, state="ok", words="The app sends here already.")
+        return Check(key="app", title=title, state="ok", message="The app already sends here.")
     if isinstance(there, str) and there and not take_over:
         if there.rsplit("/", 1)[0] == hook.url.rsplit("/", 1)[0]:
-            return Check(key="app", title=title, state="ok", words="The app sends to another account of this service; both share it.")
-        words = f"The app sends to {there} already, and an app has one address."
+            return Check(
+                key="app",
+                title=title,
+                state="ok",
+                message="The app sends to another account of this service, which passes the webhooks on.",
+            )
+        message = f"The app already sends to {there}, and an app has only one address."
         return Check(
-            key="app", title=title, state="bad", words=words, mend="Register again and tick that it may be taken over, or use another app."
+            key="app",
+            title=title,
+            state="bad",
+            message=message,
+            fix="Register again with the option to replace the app's address, or use another app.",
         )
     body = {
         "object": _OBJECTS[offer.channel],
@@ -171,22 +181,22 @@ def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: str | None, *
     }
     reply = graph.post(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret), body=body)
     if reply.ok:
-        return Check(key="app", title=title, state="ok", words="Registered; the platform shook hands.")
+        return Check(key="app", title=title, state="ok", message="Registered, and the platform has verified the address.")
     return _refused(reply, offer, title)
 
 
 def _refused(reply: Reply, offer: Offer, title: str) -> Check:
-    words = f"The platform did not take the address ({reply.why})."
+    message = f"The platform did not accept the address ({reply.why})."
     told = reply.message.lower()
     if "url" in told or "callback" in told or reply.code == 2200:
-        mend = "It called the address and got no right answer: is it reachable from outside, and does a proxy pass /webhooks on?"
+        fix = "It called the address and did not get the expected answer. Check that it can be reached from outside and that the proxy forwards /webhooks."
     else:
-        mend = f"Do it by hand: {place(offer.channel, offer.door)}"
-    return Check(key="app", title=title, state="bad", words=words, mend=mend)
+        fix = f"Set it by hand: {place(offer.channel, offer.login_type)}"
+    return Check(key="app", title=title, state="bad", message=message, fix=fix)
 
 
 def _subscription(graph: GraphSetup, offer: Offer) -> str | None:
-    """The app's address for this channel's object; empty: none, None: it does not say."""
+    """The app's address for this channel's object; empty: it has none, None: the platform does not say."""
     reply = graph.get(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret))
     if not reply.ok:
         return None
@@ -197,15 +207,15 @@ def _subscription(graph: GraphSetup, offer: Offer) -> str | None:
 def _subscribe(graph: GraphSetup, offer: Offer, owner: str, fields: str, title: str) -> Check:
     reply = graph.ask("POST", f"{owner}/subscribed_apps", token=offer.access_token, query={"subscribed_fields": fields}, body={})
     if reply.ok:
-        return Check(key="subscribed", title=f"{title}'s subscription", state="ok", words="The app receives what is written to it.")
-    mend = f"Do it by hand: {place(offer.channel, offer.door)}"
-    words = f"The platform refused ({reply.why})."
-    return Check(key="subscribed", title=f"{title}'s subscription", state="bad", words=words, mend=mend)
+        return Check(key="subscribed", title=f"{title} subscription", state="ok", message="The app receives its messages.")
+    fix = f"Set it by hand: {place(offer.channel, offer.login_type)}"
+    message = f"The platform refused ({reply.why})."
+    return Check(key="subscribed", title=f"{title} subscription", state="bad", message=message, fix=fix)
 
 
 def _by_hand() -> Check:
-    words = "With Instagram login the address is set on Meta's pages alone."
-    return Check(key="app", title="App's webhook", state="bad", words=words, mend="Paste address and verify token there once.")
+    message = "With Instagram login the address can only be set on Meta's pages."
+    return Check(key="app", title="App webhook", state="bad", message=message, fix="Paste address and verify token there, once.")
 
 
 def _override(apps: Reply) -> str:

@@ -1,4 +1,4 @@
-"""What an operator does about things that want attention: one function for pages, API and commands. Synchronous."""
+"""What needs an operator's attention, and what they can do about it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from enum import StrEnum
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
+from bots.admin import audit
+from bots.admin.acting import Operator
 from bots.admin.attention.reasons import Reason, explain
-from bots.admin.attention.replay import replay_envelope
-from bots.crypto import Keyring
+from bots.admin.attention.replay import replay_webhook
+from bots.admin.deps import Deps
 from bots.errors import Conflict
-from bots.settings import Settings
-from bots.storage import attention, audit
+from bots.storage import attention
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.database import hot, unit
 
@@ -43,7 +44,7 @@ ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A trouble with its reason and its buttons, the one that fits first."""
+    """A trouble with its reason and its buttons, the one that helps first."""
 
     trouble: Trouble
     reason: Reason
@@ -51,37 +52,38 @@ class Row:
     actions: tuple[Action, ...]
 
 
-class Attention:
-    """Lists and settles troubles of one tenant at a time."""
-
-    def __init__(self, *, crossing: Engine, keyring: Keyring, settings: Settings) -> None:
-        self._crossing, self._keyring, self._settings = crossing, keyring, settings
-
-    def troubles(
-        self, tenant: UUID, *, kind: TroubleKind | None = None, before: tuple[datetime, UUID] | None = None, limit: int = 50
-    ) -> list[Trouble]:
-        """List what wants attention, the newest first."""
-        with hot(self._crossing) as connection:
-            return attention.troubles(connection, tenant=tenant, kind=kind, before=before, limit=limit)
-
-    def count(self, tenant: UUID) -> dict[TroubleKind, int]:
-        """Count what wants attention, by kind."""
-        with hot(self._crossing) as connection:
-            return attention.count(connection, tenant=tenant)
-
-    def act(self, tenant: UUID, kind: TroubleKind, id_: UUID, action: Action, *, actor: str) -> None:
-        """Do what a button says. Raises NotFound, Conflict."""
-        if action not in ALLOWED[kind]:
-            raise Conflict(f"A {kind.value} is not something to {action.value}.")
-        if kind is TroubleKind.ENVELOPE and action is Action.REPLAY:
-            replay_envelope(self._crossing, self._keyring, self._settings, tenant=tenant, envelope=id_, actor=actor)
-            return
-        with unit(self._crossing) as connection:
-            _doing(connection, tenant, kind, id_, action)()
-            audit.record(connection, tenant=tenant, actor=actor, action=f"attention.{action.value}", subject=f"{kind.value}:{id_}")
+def list_troubles(
+    deps: Deps,
+    operator: Operator,
+    *,
+    kind: TroubleKind | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[Trouble]:
+    """List what needs attention, the newest first."""
+    with hot(deps.crossing) as connection:
+        return attention.troubles(connection, tenant=operator.tenant_id, kind=kind, before=before, limit=limit)
 
 
-def _doing(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID, action: Action) -> Callable[[], None]:
+def count(deps: Deps, operator: Operator) -> dict[TroubleKind, int]:
+    """Count what needs attention, by kind."""
+    with hot(deps.crossing) as connection:
+        return attention.count(connection, tenant=operator.tenant_id)
+
+
+def act(deps: Deps, operator: Operator, kind: TroubleKind, id_: UUID, action: Action) -> None:
+    """Do what a button says. Raises NotFound, Conflict."""
+    if action not in ALLOWED[kind]:
+        raise Conflict(f"A trouble of the kind {kind.value} cannot be handled with {action.value}.")
+    if kind is TroubleKind.ENVELOPE and action is Action.REPLAY:
+        replay_webhook(deps, operator, id_)
+        return
+    with unit(deps.crossing) as connection:
+        _handler(connection, operator.tenant_id, kind, id_, action)()
+        audit.record(connection, operator, f"attention.{action.value}", f"{kind.value}:{id_}")
+
+
+def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID, action: Action) -> Callable[[], None]:
     if action is Action.DISMISS:
         return partial(attention.dismiss, connection, tenant=tenant, kind=kind, id_=id_)
     if action is Action.RESEND:
@@ -94,7 +96,7 @@ def _doing(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID, a
 
 
 def as_row(trouble: Trouble) -> Row:
-    """Put words to a trouble."""
+    """Explain a trouble and choose its buttons."""
     reason = explain(trouble.kind.value, trouble.reason, state=trouble.state)
     fits = Action(reason.fits)
     allowed = ALLOWED[trouble.kind]
@@ -106,12 +108,11 @@ def as_row(trouble: Trouble) -> Row:
 
 def _what(trouble: Trouble) -> str:
     if trouble.kind is TroubleKind.ENVELOPE:
-        return f"webhook of {trouble.count:,} bytes" if trouble.count else "webhook whose body is gone"
+        return f"webhook of {trouble.count:,} bytes" if trouble.count else "webhook whose body is no longer stored"
     if trouble.kind is TroubleKind.SEND:
         tries = f"{trouble.count} {'send' if trouble.count == 1 else 'sends'}"
-        return f"message, {trouble.state} after {tries}" + (
-            f"; tried again by itself at {trouble.due_at:%H:%M:%S} UTC" if trouble.due_at else ""
-        )
+        again = f"; the next automatic try is at {trouble.due_at:%H:%M:%S} UTC" if trouble.due_at else ""
+        return f"message, {trouble.state} after {tries}{again}"
     if trouble.kind is TroubleKind.TURN:
         return f"turn, dead after {trouble.count} tries"
     if trouble.kind is TroubleKind.BUDGET:

@@ -14,7 +14,7 @@ from bots.domain import Account, ChannelKind, EventKind, Identity, IdentityKind,
 from bots.errors import Conflict, NotFound
 from bots.storage import accounts, inbox, personas, talk
 from bots.storage.database import hot, unit
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 
 
 def say(deps: Deps, operator: Operator, bot: UUID, message: str, *, version: int | None, thread: str, key: str) -> int:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from urllib.parse import urlsplit
 
-from inference.catalog import Catalog, Model, Offer
-from inference.licence import licence_notice
+from inference.catalog import Catalog, Model, Offer, licence_notice
 
 #: Where providers serve OpenAI's API, as far as is known. Whoever connects one should check it; the probe reports a wrong one.
 ADDRESSES = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bots.channels.base import Credentials, Location
 from bots.channels.graph import GraphClient
-from bots.channels.graph_errors import INSTAGRAM
+from bots.channels.graph_codes import INSTAGRAM
 from bots.channels.instagram.items import read_item
 from bots.channels.instagram.send import text_message
 from bots.channels.markup import split_bytes, to_plain
@@ -21,7 +21,7 @@ BYTES_LIMIT = 1_000
 _TYPING_S = 20.0
 #: Typing that comes late is of no use; the answer is on its way.
 _TYPING_DEADLINE_S = 5.0
-#: Both doors know the account by its token; its id differs between them.
+#: Both hosts know the account by its token; its id differs between them.
 _SENDER = "me"
 
 
@@ -41,16 +41,16 @@ def render(markdown: str) -> tuple[str, ...]:
 
 
 class Instagram:
-    """The channel Instagram, with one Graph client a door."""
+    """The channel Instagram, with one Graph client for each login type."""
 
     kind: ChannelKind = ChannelKind.INSTAGRAM
     typing_s: float = _TYPING_S
 
     def __init__(self, *, page: GraphClient, login: GraphClient) -> None:
-        self._doors = {"page": page, "login": login}
+        self._clients = {"page": page, "login": login}
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
-        """Check Meta's signature over the raw body; at the login door the secret is the Instagram app's. Raises Forged."""
+        """Check Meta's signature over the raw body; with Instagram login the secret is the Instagram app's. Raises Forged."""
         verify_meta(headers, body, secrets)
 
     def parse(self, body: bytes) -> Received:
@@ -67,7 +67,7 @@ class Instagram:
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Send one part. Raises SendError, whose class says what is provable."""
-        return self._doors[credentials.door].send(
+        return self._clients[credentials.login_type].send(
             _SENDER, text_message(message), token=credentials.access_token, app_secret=credentials.app_secret, errors=INSTAGRAM
         )
 
@@ -78,7 +78,7 @@ class Instagram:
         for action in ("mark_seen", "typing_on"):
             body = sender_action(inbound.identities, IdentityKind.IGSID, action)
             if body is not None:
-                self._doors[credentials.door].tell(
+                self._clients[credentials.login_type].tell(
                     _SENDER,
                     body,
                     token=credentials.access_token,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bots.channels.base import Credentials, Location
 from bots.channels.graph import GraphClient
-from bots.channels.graph_errors import MESSENGER
+from bots.channels.graph_codes import MESSENGER
 from bots.channels.markup import split, to_plain
 from bots.channels.messenger.items import read_item
 from bots.channels.messenger.send import text_message

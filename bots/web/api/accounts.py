@@ -1,10 +1,10 @@
-"""Accounts over JSON: connect with the same checks as the wizard, look, rotate, pause, resume, remove. Secrets go in and never come out."""
+"""Accounts over JSON: connect with the same checks as the wizard, check, rotate, pause, resume, remove. Secrets are never returned."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,16 +12,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import JSONResponse, Response
 
-from bots.admin.accounts.checks import Check, Offer
-from bots.admin.accounts.connections import Connections, Standing, Unfit, days_left
+from bots.admin.accounts import changes, connections, health, rotation, status
+from bots.admin.accounts.offer import AccountRejected, Check, Offer
+from bots.admin.accounts.status import AccountStatus
 from bots.admin.acting import Operator
 from bots.domain import ChannelKind, Role
-from bots.web.admin_site import AdminSite
-from bots.web.desk import connections_of, desk_of
+from bots.web.admin_site import AdminSite, base_of
 
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such account."}}
-_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "It is there already, or lacks what the platform wants to know."}}
-_MAY_BE_UNFIT: dict[int | str, dict[str, Any]] = {422: {"description": "Not every check passed; `fields` and `checks` say which."}}
+_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "It is connected already, or lacks what the platform needs."}}
+_MAY_BE_REJECTED: dict[int | str, dict[str, Any]] = {422: {"description": "Not every check passed: see `fields` and `checks`."}}
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 _Id = Annotated[str, StringConstraints(max_length=40, pattern=r"^[0-9]*$")]
@@ -35,11 +35,11 @@ class NewAccount(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channel: Literal["whatsapp", "messenger", "instagram"]
-    #: Instagram alone: through a Facebook page, or by its own login.
-    door: Literal["page", "login"] = "page"
+    #: Only for Instagram: through a Facebook page, or with Instagram login.
+    login_type: Literal["page", "login"] = "page"
     name: _Name
     bot: UUID
-    #: Phone number id, page id or Instagram account id; Instagram's may be left out.
+    #: Phone number id, page id or Instagram account id; optional for Instagram.
     external_id: _PhoneOrId = ""
     #: WhatsApp: the business account; Instagram through a page: the page.
     parent_id: _Id = ""
@@ -49,18 +49,18 @@ class NewAccount(BaseModel):
 
 
 class NewSecrets(BaseModel):
-    """Secrets that replace others; the app secret before stays valid beside the new one."""
+    """New secrets; the previous app secret stays valid beside the new one."""
 
     model_config = ConfigDict(extra="forbid")
 
     app_secret: _Secret = ""
     access_token: _Secret = ""
-    #: Take the app secret before no more.
+    #: Stop accepting the previous app secret.
     drop_before: bool = False
 
 
 class WhichBot(BaseModel):
-    """The bot that is to answer."""
+    """The bot that answers from now on."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,7 +68,7 @@ class WhichBot(BaseModel):
 
 
 class Confirmation(BaseModel):
-    """The account's name, typed again."""
+    """The account's name, to confirm."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,13 +77,13 @@ class Confirmation(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckView:
-    """One thing that was looked at: `ok`, `warn`, `bad` or `wait`."""
+    """The result of one check: `ok`, `warn`, `bad` or `wait`."""
 
     key: str
     title: str
     state: str
-    words: str
-    mend: str
+    message: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class AccountView:
 
     id: UUID
     channel: str
-    door: str
+    login_type: str
     name: str
     external_id: str
     app_id: str | None
@@ -100,19 +100,19 @@ class AccountView:
     bot: UUID
     state: str
     state_reason: str | None
-    #: 0: the door is closed; 2: a rotation with overlap.
+    #: 0: every webhook is refused; 2: during a rotation both are accepted.
     app_secrets: int
     webhook_url: str
     handshake_at: datetime | None
     first_webhook_at: datetime | None
-    hops: list[CheckView]
-    #: Days that the token lives on by the last look; null: for ever, or nobody looked.
+    setup_steps: list[CheckView]
+    #: Days until the token expires, by the last check; null: it does not expire, or was not checked.
     token_days_left: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectedView:
-    """An account that was just connected. The verify token is told this once, and only where something is left to paste."""
+    """An account that was just connected. The verify token is returned only here, and only if it has to be pasted."""
 
     account: AccountView
     checks: list[CheckView]
@@ -122,7 +122,7 @@ class ConnectedView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """What the last look at the platform found."""
+    """What the last check of the platform found."""
 
     state: str
     checks: list[dict[str, str]]
@@ -138,39 +138,39 @@ class ErasedView:
 
 def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of accounts."""
-    api, connections = APIRouter(prefix="/api/v1/accounts", tags=["accounts"]), connections_of(site)
-    _look_and_connect(api, site, connections)
-    _change(api, site, connections)
+    api = APIRouter(prefix="/api/v1/accounts", tags=["accounts"])
+    _read_and_connect(api, site)
+    _change(api, site)
     return api
 
 
-def _look_and_connect(api: APIRouter, site: AdminSite, connections: Connections) -> None:
+def _read_and_connect(api: APIRouter, site: AdminSite) -> None:
     viewer, acting = site.may(Role.VIEWER), site.may(Role.OPERATOR)
+    view = _viewer(site)
 
     @api.get("")
     async def list_accounts(request: Request, operator: Operator = viewer) -> list[AccountView]:
         """List all accounts."""
-        return [_view(one) for one in await site.do(partial(connections.all, desk_of(request, operator)))]
+        return [_view(one) for one in await site.run(status.list_all, operator, base=base_of(request))]
 
-    @api.post("/check", responses=_MAY_BE_UNFIT)
-    async def check_offer(request: Request, body: NewAccount, operator: Operator = acting) -> list[CheckView]:
-        """Check an account against the platform without keeping anything."""
+    @api.post("/check", responses=_MAY_BE_REJECTED)
+    async def check_offer(body: NewAccount, operator: Operator = acting) -> list[CheckView]:
+        """Check an account against the platform without storing anything."""
         try:
-            checked = await site.do(partial(connections.check, desk_of(request, operator), _offer(body)))
-        except Unfit as error:
-            return _unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
+            checked = await site.run(connections.check, operator, _offer(body))
+        except AccountRejected as error:
+            return _rejected(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
         return [_check(one) for one in checked.checks]
 
-    @api.post("", status_code=201, responses=_MAY_CONFLICT | _MAY_BE_UNFIT | {404: {"description": "There is no such bot."}})
+    @api.post("", status_code=201, responses=_MAY_CONFLICT | _MAY_BE_REJECTED | {404: {"description": "There is no such bot."}})
     async def connect(request: Request, body: NewAccount, operator: Operator = acting) -> ConnectedView:
         """Check everything, connect the account, register its webhook."""
-        desk = desk_of(request, operator)
         try:
-            done = await site.do(partial(connections.connect, desk, _offer(body), body.bot))
-        except Unfit as error:
-            return _unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
+            done = await site.run(connections.connect, operator, _offer(body), body.bot, base=base_of(request))
+        except AccountRejected as error:
+            return _rejected(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
         return ConnectedView(
-            account=_view(await site.do(partial(connections.one, desk, done.account.id))),
+            account=await view(request, operator, done.account.id),
             checks=[_check(one) for one in done.checks],
             steps=[_check(one) for one in done.steps],
             verify_token=done.verify_token if done.by_hand else None,
@@ -178,78 +178,80 @@ def _look_and_connect(api: APIRouter, site: AdminSite, connections: Connections)
 
     @api.get("/{account}", responses=_MAY_MISS)
     async def get_account(request: Request, account: UUID, operator: Operator = viewer) -> AccountView:
-        """Read one account with its hops."""
-        return _view(await site.do(partial(connections.one, desk_of(request, operator), account)))
+        """Read one account with the steps of its set-up."""
+        return await view(request, operator, account)
 
     @api.get("/{account}/health", responses=_MAY_MISS)
-    async def get_health(request: Request, account: UUID, operator: Operator = viewer) -> HealthView | None:
-        """Read what the last look found; null when nobody looked."""
-        standing = await site.do(partial(connections.one, desk_of(request, operator), account))
-        return None if standing.setup.health is None else _health(standing.setup.health)
+    async def get_health(account: UUID, operator: Operator = viewer) -> HealthView | None:
+        """Read what the last check found; null if there was none."""
+        found = await site.run(status.get, operator, account)
+        return None if found.setup.health is None else _health(found.setup.health)
 
     @api.post("/{account}/check", responses=_MAY_MISS | _MAY_CONFLICT)
-    async def look(request: Request, account: UUID, operator: Operator = acting) -> HealthView:
-        """Look at the platform again."""
-        return _health(await site.do(partial(connections.look, desk_of(request, operator), account)))
+    async def check_health(request: Request, account: UUID, operator: Operator = acting) -> HealthView:
+        """Ask the platform about the account again."""
+        return _health(await site.run(health.check, operator, account, base=base_of(request)))
 
     @api.post("/{account}/register", responses=_MAY_MISS | _MAY_CONFLICT)
     async def register(request: Request, account: UUID, operator: Operator = acting) -> list[CheckView]:
         """Tell the platform again where webhooks go."""
-        return [_check(one) for one in await site.do(partial(connections.register, desk_of(request, operator), account))]
+        return [_check(one) for one in await site.run(connections.register, operator, account, base=base_of(request))]
 
 
-def _change(api: APIRouter, site: AdminSite, connections: Connections) -> None:
+def _change(api: APIRouter, site: AdminSite) -> None:
     acting, owner = site.may(Role.OPERATOR), site.may(Role.OWNER)
+    view = _viewer(site)
 
-    @api.post("/{account}/rotate", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_UNFIT)
+    @api.post("/{account}/rotate", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_REJECTED)
     async def rotate(request: Request, account: UUID, body: NewSecrets, operator: Operator = acting) -> AccountView:
-        """Replace secrets without downtime, or drop the app secret before."""
-        desk = desk_of(request, operator)
+        """Replace secrets without downtime, or stop accepting the previous app secret."""
         try:
             if body.app_secret or body.access_token or not body.drop_before:
-                given = {"app_secret": body.app_secret, "access_token": body.access_token}
-                await site.do(partial(connections.rotate, desk, account, **given))
-        except Unfit as error:
-            return _unfit(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
+                await site.run(rotation.rotate, operator, account, app_secret=body.app_secret, access_token=body.access_token)
+        except AccountRejected as error:
+            return _rejected(error)  # pyright: ignore[reportReturnType] - FastAPI passes a response on
         if body.drop_before:
-            await site.do(partial(connections.drop_before, desk, account))
-        return _view(await site.do(partial(connections.one, desk, account)))
+            await site.run(rotation.drop_previous_secret, operator, account)
+        return await view(request, operator, account)
 
     @api.post("/{account}/pause", responses=_MAY_MISS)
     async def pause(request: Request, account: UUID, operator: Operator = acting) -> AccountView:
-        """Stop answering; messages are still taken in and kept."""
-        desk = desk_of(request, operator)
-        await site.do(partial(connections.set_state, desk, account, "paused"))
-        return _view(await site.do(partial(connections.one, desk, account)))
+        """Stop answering; messages are still stored."""
+        await site.run(changes.pause, operator, account)
+        return await view(request, operator, account)
 
     @api.post("/{account}/resume", responses=_MAY_MISS)
     async def resume(request: Request, account: UUID, operator: Operator = acting) -> AccountView:
         """Answer again."""
-        desk = desk_of(request, operator)
-        await site.do(partial(connections.set_state, desk, account, "active"))
-        return _view(await site.do(partial(connections.one, desk, account)))
+        await site.run(changes.resume, operator, account)
+        return await view(request, operator, account)
 
     @api.put("/{account}/bot", responses=_MAY_MISS)
-    async def point(request: Request, account: UUID, body: WhichBot, operator: Operator = acting) -> AccountView:
+    async def assign_bot(request: Request, account: UUID, body: WhichBot, operator: Operator = acting) -> AccountView:
         """Let another bot answer."""
-        desk = desk_of(request, operator)
-        await site.do(partial(connections.point, desk, account, body.bot))
-        return _view(await site.do(partial(connections.one, desk, account)))
+        await site.run(changes.assign_bot, operator, account, body.bot)
+        return await view(request, operator, account)
 
-    @api.delete("/{account}", responses=_MAY_MISS | _MAY_BE_UNFIT)
-    async def remove(request: Request, account: UUID, body: Confirmation, operator: Operator = owner) -> ErasedView:
-        """Erase an account with everything that came and went over it."""
-        desk = desk_of(request, operator)
-        standing = await site.do(partial(connections.one, desk, account))
-        if body.name != standing.account.name:
-            return _unfit(Unfit({"name": "The account's name is wanted to confirm."}))  # pyright: ignore[reportReturnType]
-        return ErasedView(erased=await site.do(partial(connections.remove, desk, account)))
+    @api.delete("/{account}", responses=_MAY_MISS | _MAY_BE_REJECTED)
+    async def remove(account: UUID, body: Confirmation, operator: Operator = owner) -> ErasedView:
+        """Erase an account with everything that was received and sent through it."""
+        found = await site.run(status.get, operator, account)
+        if body.name != found.account.name:
+            return _rejected(AccountRejected({"name": "Send the account's name to confirm."}))  # pyright: ignore[reportReturnType]
+        return ErasedView(erased=await site.run(changes.remove, operator, account))
+
+
+def _viewer(site: AdminSite) -> Callable[[Request, Operator, UUID], Awaitable[AccountView]]:
+    async def view(request: Request, operator: Operator, account: UUID) -> AccountView:
+        return _view(await site.run(status.get, operator, account, base=base_of(request)))
+
+    return view
 
 
 def _offer(body: NewAccount) -> Offer:
     return Offer(
         channel=ChannelKind(body.channel),
-        door=body.door if body.channel == "instagram" else "page",
+        login_type=body.login_type if body.channel == "instagram" else "page",
         name=body.name,
         external_id=body.external_id,
         app_id=body.app_id,
@@ -259,27 +261,27 @@ def _offer(body: NewAccount) -> Offer:
     )
 
 
-def _unfit(error: Unfit) -> Response:
-    checks = [{"key": one.key, "title": one.title, "state": one.state, "words": one.words, "mend": one.mend} for one in error.checks]
+def _rejected(error: AccountRejected) -> Response:
+    checks = [{"key": one.key, "title": one.title, "state": one.state, "message": one.message, "fix": one.fix} for one in error.checks]
     return JSONResponse(
         {"error": str(error), "fields": error.errors, "checks": checks}, status_code=422, headers={"Cache-Control": "no-store"}
     )
 
 
 def _check(one: Check) -> CheckView:
-    return CheckView(key=one.key, title=one.title, state=one.state, words=one.words, mend=one.mend)
+    return CheckView(key=one.key, title=one.title, state=one.state, message=one.message, fix=one.fix)
 
 
 def _health(found: dict[str, Any]) -> HealthView:
     return HealthView(state=found["state"], checks=found["checks"], facts=found["facts"])
 
 
-def _view(standing: Standing) -> AccountView:
-    account = standing.account
+def _view(found: AccountStatus) -> AccountView:
+    account = found.account
     return AccountView(
         id=account.id,
         channel=account.channel.value,
-        door=account.door,
+        login_type=account.login_type,
         name=account.name,
         external_id=account.external_id,
         app_id=account.app_id,
@@ -288,9 +290,9 @@ def _view(standing: Standing) -> AccountView:
         state=account.state,
         state_reason=account.state_reason,
         app_secrets=len(account.app_secrets),
-        webhook_url="" if account.channel is ChannelKind.CONSOLE else standing.address.url,
-        handshake_at=standing.setup.handshake_at,
-        first_webhook_at=standing.setup.first_webhook_at,
-        hops=[_check(one) for one in standing.hops],
-        token_days_left=days_left(standing.setup.health),
+        webhook_url="" if account.channel is ChannelKind.CONSOLE else found.address.url,
+        handshake_at=found.setup.handshake_at,
+        first_webhook_at=found.setup.first_webhook_at,
+        setup_steps=[_check(one) for one in found.setup_steps],
+        token_days_left=health.days_left(found.setup.health),
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from bots.admin import conversations
 from bots.admin.acting import Operator
-from bots.admin.conversations import LONGEST_ANSWER, Conversations, wrong_with
 from bots.domain import Role
 from bots.storage.conversations import Head, State
 from bots.storage.dialogue import Bubble, Cost, Remembered, TurnSum
@@ -22,7 +21,7 @@ from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
 _Search = Annotated[str, Query(max_length=100, pattern=_NO_NUL, description="A part of a name, of a handle, or of what was said lately.")]
-_Before = Annotated[str | None, Query(max_length=marks.LONGEST, description="The `before` of the page that was read last.")]
+_Before = Annotated[str | None, Query(max_length=marks.LONGEST, description="The `before` of the previous page.")]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -31,14 +30,14 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str = Field(min_length=1, max_length=LONGEST_ANSWER, pattern=_NO_NUL)
+    text: str = Field(min_length=1, max_length=conversations.LONGEST_ANSWER, pattern=_NO_NUL)
     #: A second request with the same key changes nothing.
     key: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """A page of conversations, the one that was written in last first."""
+    """A page of conversations, the one with the newest message first."""
 
     conversations: list[Head]
     #: Where the next page begins; null: nothing is left.
@@ -47,7 +46,7 @@ class Heads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class One:
-    """A conversation with its last lines, the oldest of them first."""
+    """A conversation with its last messages, the oldest of them first."""
 
     head: Head
     identities: list[tuple[str, str]]
@@ -56,13 +55,13 @@ class One:
     memories: list[Remembered]
     cost: Cost
     spent: ContactSpent
-    #: Where older lines begin; null: nothing is left.
+    #: Where older messages begin; null: nothing is left.
     before: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The turn of a person's answer; its parts are on their way."""
+    """The turn of a person's answer; its parts are being sent."""
 
     turn: UUID
 
@@ -71,7 +70,6 @@ def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of conversations."""
     api = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
     viewer, agent = site.may(Role.VIEWER), site.may(Role.AGENT)
-    conversations = Conversations(web=site.web, crossing=site.crossing)
 
     @api.get("")
     async def newest(  # noqa: PLR0917 - parameters of a query
@@ -83,24 +81,23 @@ def router(site: AdminSite) -> APIRouter:
         operator: Operator = viewer,
     ) -> Heads:
         """List conversations, or find them."""
-        read = partial(
-            conversations.newest,
-            operator.tenant_id,
+        found = await site.run(
+            conversations.list_newest,
+            operator,
             search=q.strip(),
             account=account,
             only=None if only is None else State(only),
             before=_place(marks.read(before)) if before is not None else None,
             limit=limit,
         )
-        found = await site.do(read)
         last = found[-1] if len(found) == limit else None
         return Heads(conversations=found, before=marks.after(last.newest_at, last.id) if last is not None and last.newest_at else None)
 
     @api.get("/{conversation}")
     async def one(conversation: UUID, before: _Before = None, limit: _Limit = 100, operator: Operator = viewer) -> One:
-        """Read a conversation: messages with statuses, turns with what they took, memories with where they come from."""
+        """Read a conversation: messages with statuses, turns with time and cost, memories with their sources."""
         place = _place(marks.read_line(before)) if before is not None else None
-        page = await site.do(partial(conversations.page, operator.tenant_id, conversation, before=place, limit=limit))
+        page = await site.run(conversations.read, operator, conversation, before=place, limit=limit)
         found = page.dialogue
         return One(
             head=page.head,
@@ -115,36 +112,33 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.get("/{conversation}/turns/{turn}")
     async def story(conversation: UUID, turn: UUID, operator: Operator = viewer) -> Story:
-        """Tell what happened in a turn, with the exact prompts."""
-        return (await site.do(partial(conversations.story, operator.tenant_id, conversation, turn)))[1]
+        """Read what happened in a turn, with the exact prompts."""
+        return (await site.run(conversations.read_turn, operator, conversation, turn))[1]
 
     @api.post("/{conversation}/take")
     async def take(conversation: UUID, operator: Operator = agent) -> Head:
-        """Take a conversation over: the bot is silent until it is given back."""
-        await site.do(partial(conversations.take, operator.tenant_id, conversation, by=operator.name))
-        return await site.do(partial(conversations.head, operator.tenant_id, conversation))
+        """Take a conversation over: the bot does not answer until it is given back."""
+        await site.run(conversations.take, operator, conversation)
+        return await site.run(conversations.get, operator, conversation)
 
     @api.post("/{conversation}/answer")
     async def answer(conversation: UUID, body: Answer, operator: Operator = agent) -> Answered:
         """Answer as a person, in a conversation that you have taken over."""
-        wrong = wrong_with(body.text)
+        wrong = conversations.check_answer(body.text)
         if wrong is not None:
             raise HTTPException(422, wrong)
-        turn = await site.do(
-            partial(conversations.answer, operator.tenant_id, conversation, body.text, by=operator.name, key=body.key or uuid4())
-        )
-        return Answered(turn=turn)
+        return Answered(turn=await site.run(conversations.answer, operator, conversation, body.text, key=body.key or uuid4()))
 
     @api.post("/{conversation}/give-back")
     async def give_back(conversation: UUID, operator: Operator = agent) -> Head:
         """Let the bot answer again."""
-        await site.do(partial(conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
-        return await site.do(partial(conversations.head, operator.tenant_id, conversation))
+        await site.run(conversations.give_back, operator, conversation)
+        return await site.run(conversations.get, operator, conversation)
 
     return api
 
 
 def _place(found: Any) -> Any:
     if found is None:
-        raise HTTPException(422, "before is none of ours: take it from the page that was read last.")
+        raise HTTPException(422, "before is not valid: take it from the previous page.")
     return found

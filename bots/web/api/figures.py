@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from fastapi import APIRouter
 
+from bots.admin import figures
 from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage.figures import Figures, Span
@@ -20,6 +19,6 @@ def router(site: AdminSite) -> APIRouter:
     @api.get("/{span}")
     async def read(span: Span, operator: Operator = viewer) -> Figures:
         """Messages, answers, time to answer, tokens and failures of a span; at most five seconds old."""
-        return await site.do(partial(site.numbers.read, operator.tenant_id, span))
+        return await site.run(figures.read, operator, span, cache=site.figures)
 
     return api

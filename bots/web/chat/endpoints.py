@@ -1,6 +1,6 @@
-"""The chat page: a phone for anybody on this machine, over the console channel, which is a channel like any other.
+"""The chat page: lets anybody on this machine write as a contact, over the console channel, which is a channel like any other.
 
-It lets a visitor speak as any contact. Hence it is off unless switched on, and answers 404 to everybody but this machine.
+A visitor can write as any contact. Hence the page is off by default, and answers 404 to every other machine.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from bots.web.media import picture_answer
 from bots.web.threads import Threads
 from bots.web.views import Views
 
-#: After this long without news the stream sends a sign of life and reads again: a lost notice costs no more than this.
+#: After this long without news the stream sends a ping and reads again: a lost notice delays a page by no more than this.
 _QUIET_S = 10.0
 #: A talk is read at most this often while it changes.
-_BREATH_S = 0.1
+_PAUSE_S = 0.1
 _MAX_PAGES = 100
 _MAX_POST_BYTES = 64 * 1024
-#: A picture in base64, and the words beside it.
+#: A picture in base64, and the text beside it.
 _MAX_SAID_BYTES = 22 * 1024 * 1024 + _MAX_POST_BYTES
 
 _REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    msgspec.DecodeError: (422, "this request cannot be read"),
+    msgspec.DecodeError: (422, "this request is not valid"),
     TooLarge: (413, "too large"),
     TooSlow: (408, "too slow"),
-    StorageUnavailable: (503, "Postgres cannot take this now"),
+    StorageUnavailable: (503, "Postgres does not answer; try again"),
     MediaTooLarge: (413, "the picture is too large"),
-    NotAPicture: (422, "this is no picture that can be read: JPEG, PNG, WebP and GIF can"),
+    NotAPicture: (422, "this is not a picture that can be read: use JPEG, PNG, WebP or GIF"),
 }
 
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -51,7 +51,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a visitor typed as a contact, or showed. A second post with the same key changes nothing."""
+    """What a visitor wrote as a contact, or a picture. A second post with the same key changes nothing."""
 
     contact: Slug
     key: Annotated[str, msgspec.Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
@@ -62,7 +62,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """How far a message of the bot came on the contact's phone."""
+    """Whether a message of the bot was delivered to the contact, or read."""
 
     external_id: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^console:[0-9a-f-]{36}$")]
     status: Literal["delivered", "read"]
@@ -96,7 +96,7 @@ class Simulator:
             if not is_local(request):
                 return _json({"error": "not found"}, 404)
             if request.method == "POST" and not is_same_origin(request):
-                return _json({"error": "another page sent this"}, 403)
+                return _json({"error": "this was sent by another page"}, 403)
             try:
                 return await endpoint(request)
             except tuple(_REFUSALS) as error:
@@ -131,7 +131,7 @@ class Simulator:
         if not said.text and not said.picture:
             raise msgspec.DecodeError
         await self._threads.run(
-            partial(self._phone.say, slug=said.contact, key=said.key, words=said.text, name=said.name, picture=said.picture)
+            partial(self._phone.say, slug=said.contact, key=said.key, text=said.text, name=said.name, picture=said.picture)
         )
         self._live.read_again(said.contact)
         return _json({"stored": True})
@@ -171,7 +171,7 @@ class Simulator:
                         yield _event("talk", body, digest)
                 for piece in _small_news(watcher):
                     yield piece
-                await asyncio.sleep(_BREATH_S)
+                await asyncio.sleep(_PAUSE_S)
                 try:
                     await asyncio.wait_for(watcher.woken.wait(), _QUIET_S)
                 except TimeoutError:
@@ -190,9 +190,9 @@ def _small_news(watcher: Watcher) -> list[bytes]:
         watcher.is_typing = False
         pieces.append(_event("typing", b"{}"))
     if watcher.partial is not None:
-        turn, words = watcher.partial
+        turn, text = watcher.partial
         watcher.partial = None
-        pieces.append(_event("partial", msgspec.json.encode({"turn": turn, "text": words})))
+        pieces.append(_event("partial", msgspec.json.encode({"turn": turn, "text": text})))
     return pieces
 
 

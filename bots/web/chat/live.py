@@ -1,6 +1,6 @@
-"""What is live: the notices of the workers, fanned out to the chat pages that look at that contact.
+"""Live updates: the notices of the workers, passed on to the chat pages that show that contact.
 
-One Postgres connection a process listens. A page that falls behind is not queued for: it learns that it should read again.
+One Postgres connection per process listens. Nothing is queued for a page that falls behind: it is told to read again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bots.storage import talk
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watcher:
-    """One open page and what it has not been told yet."""
+    """One open page and what it does not know yet."""
 
     slug: str
     contact: UUID | None = None
@@ -43,7 +43,7 @@ class Live:
 
     @contextmanager
     def watching(self, slug: str) -> Generator[Watcher, None, None]:
-        """Keep a page among those that are told."""
+        """Keep a page among those that are notified."""
         watcher = Watcher(slug=slug)
         self._watchers.add(watcher)
         try:
@@ -53,7 +53,7 @@ class Live:
 
     @property
     def conversations(self) -> list[UUID]:
-        """The conversations that somebody looks at."""
+        """The conversations that somebody has open."""
         return sorted({w.conversation for w in self._watchers if w.conversation is not None})
 
     @property

@@ -1,4 +1,4 @@
-"""The contacts' phones behind the chat page: what a visitor says as a contact enters the inbox like any webhook. Synchronous."""
+"""The contacts' side of the chat page: what a visitor writes as a contact enters the inbox like any webhook. Synchronous."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from bots.errors import StorageUnavailable
 from bots.settings import Settings
 from bots.storage import accounts, inbox, media, personas, talk
 from bots.storage.database import hot, unit
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 
 #: The account that the stack makes for the chat page.
 ACCOUNT = "console"
 
 
 class Phone:
-    """Speaks and reads for the console's contacts."""
+    """Writes and reads for the console's contacts."""
 
     def __init__(self, *, web: Engine, crossing: Engine, settings: Settings) -> None:
         self._web, self._crossing, self._settings = web, crossing, settings
@@ -44,8 +44,8 @@ class Phone:
         with hot(self._crossing) as connection:
             return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
-    def say(self, *, slug: str, key: str, words: str, name: str, picture: bytes = b"") -> None:
-        """Put a contact's words, and a picture, into the inbox, and watch what becomes of them. Raises MediaError."""
+    def say(self, *, slug: str, key: str, text: str, name: str, picture: bytes = b"") -> None:
+        """Put a contact's text, and a picture, into the inbox, and watch the answer. Raises MediaError."""
         small = shrink(picture) if picture else None
         event_key = f"console:{slug}:{key}"
         event = InboundEvent(
@@ -55,10 +55,10 @@ class Phone:
             identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
             contact_name=name or None,
             # Postgres' text holds no NUL.
-            text=words.replace("\0", "") or None,
+            text=text.replace("\0", "") or None,
             content_type="image" if small is not None else "text",
             occurred_at=datetime.now(UTC),
-            reply_at_once=words.startswith("/"),
+            reply_at_once=text.startswith("/"),
             media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
         )
         contacts = self._accept([event], small)
@@ -100,7 +100,7 @@ class Phone:
             return media.load(connection, [picture]).get(picture)
 
     def story(self, slug: str, turn: UUID) -> talk.Story | None:
-        """Tell what happened in a turn of this contact."""
+        """Read what happened in a turn of this contact."""
         account = self._account()
         contact = self._contact(account, slug)
         if contact is None:

@@ -1,4 +1,4 @@
-"""The page of what wants attention: each thing with its reason in plain words and the button that fits."""
+"""The page of what needs attention: each thing with its reason, explained, and the button that helps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.attention.troubles import ALLOWED, Action, Attention, as_row
+from bots.admin.attention import troubles
+from bots.admin.attention.troubles import ALLOWED, Action, as_row
 from bots.domain import Role
 from bots.storage.attention import TroubleKind
 from bots.web import marks
@@ -20,7 +21,7 @@ _PAGE = 50
 _KINDS = {
     TroubleKind.ACCOUNT: "Parked accounts",
     TroubleKind.TURN: "Dead turns",
-    TroubleKind.SEND: "Sends",
+    TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
 }
@@ -33,10 +34,10 @@ _BUTTONS = {
 }
 _DONE = {
     Action.REPLAY: "Replayed.",
-    Action.RESEND: "It is sent again now.",
+    Action.RESEND: "It is being sent again.",
     Action.SETTLE: "It counts as sent.",
     Action.DISMISS: "Dismissed.",
-    Action.RESUME: "The account sends again.",
+    Action.RESUME: "The account is active again.",
 }
 
 
@@ -45,7 +46,6 @@ class AttentionPages:
 
     def __init__(self, site: AdminSite) -> None:
         self._site = site
-        self._attention = Attention(crossing=site.crossing, keyring=site.keyring, settings=site.settings)
         self.routes = [
             site.page("/admin/attention", self._list),
             *(
@@ -59,18 +59,17 @@ class AttentionPages:
         asked = request.query_params.get("kind", "")
         kind = TroubleKind(asked) if asked in set(TroubleKind) else None
         before = marks.read(request.query_params.get("before", ""))
-        tenant = operator.tenant_id
-        troubles = await self._site.do(partial(self._attention.troubles, tenant, kind=kind, before=before, limit=_PAGE + 1))
-        counts = await self._site.do(partial(self._attention.count, tenant))
+        found = await self._site.run(troubles.list_troubles, operator, kind=kind, before=before, limit=_PAGE + 1)
+        counts = await self._site.run(troubles.count, operator)
         more = None
-        if len(troubles) > _PAGE:
-            last = troubles[_PAGE - 1]
+        if len(found) > _PAGE:
+            last = found[_PAGE - 1]
             more = "/admin/attention?" + urlencode(({"kind": kind.value} if kind else {}) | {"before": marks.after(last.at, last.id)})
         return self._site.render(
             request,
             operator,
             "attention.html",
-            rows=[as_row(trouble) for trouble in troubles[:_PAGE]],
+            rows=[as_row(trouble) for trouble in found[:_PAGE]],
             kind=kind,
             kinds=[(each.value, name, counts[each]) for each, name in _KINDS.items()],
             all=sum(counts.values()),
@@ -80,6 +79,6 @@ class AttentionPages:
 
     async def _act(self, kind: TroubleKind, action: Action, request: Request, operator: Operator) -> Response:
         id_: UUID = request.path_params["id"]
-        await self._site.do(partial(self._attention.act, operator.tenant_id, kind, id_, action, actor=operator.name))
+        await self._site.run(troubles.act, operator, kind, id_, action)
         asked = (await self._site.form(request)).get("kind", "")
         return self._site.see_other("/admin/attention" + (f"?kind={asked}" if asked in set(TroubleKind) else ""), flash=_DONE[action])

@@ -1,11 +1,10 @@
-"""The pages of conversations: a live list with search, one conversation with its turns, and the hand that a person lends."""
+"""The pages of conversations: a live list with search, and one conversation with its turns, which a person can take over and answer."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -14,9 +13,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin import conversations
 from bots.admin.acting import Operator
 from bots.admin.attention.reasons import explain
-from bots.admin.conversations import Conversations, wrong_with
 from bots.domain import Role
 from bots.errors import Conflict
 from bots.storage.conversations import Head, State
@@ -29,11 +28,11 @@ from bots.web.media import picture_answer
 _PAGE = 50
 _LINES = 100
 _FILTERS = (("", "All"), ("taken", "Taken over"), ("waiting", "Waiting for the bot"), ("unanswered", "Unanswered"))
-#: What a status of ours says to people.
+#: What a status is called on the page.
 STATUS_WORDS = {
     "queued": "waiting to be sent",
     "sending": "being sent",
-    "unknown": "not known whether it arrived",
+    "unknown": "may not have arrived",
     "accepted": "accepted by the platform",
     "sent": "sent",
     "delivered": "delivered",
@@ -42,12 +41,12 @@ STATUS_WORDS = {
 }
 #: Why a picture is not shown.
 PICTURE_WORDS = {
-    "unreachable": "the platform did not hand it over",
-    "gone": "the platform does not have it any more",
-    "forbidden_address": "its address is none of the platform's (CHINWAG_MEDIA_HOSTS)",
+    "unreachable": "the platform did not deliver it",
+    "gone": "the platform no longer has it",
+    "forbidden_address": "its address does not belong to the platform (CHINWAG_MEDIA_HOSTS)",
     "too_large": "it is too large",
-    "not_a_picture": "its bytes are no picture",
-    "too_old": "its time is over",
+    "not_a_picture": "the file is not a picture",
+    "too_old": "it is too old",
 }
 
 
@@ -65,7 +64,6 @@ class ConversationPages:
 
     def __init__(self, site: AdminSite) -> None:
         self._site = site
-        self._conversations = Conversations(web=site.web, crossing=site.crossing)
         one = "/admin/conversations/{conversation:uuid}"
         self.routes = [
             site.page("/admin/conversations", self._list),
@@ -82,16 +80,15 @@ class ConversationPages:
         search = asked.get("q", "").replace("\0", "").strip()[:100]
         only = asked.get("only", "")
         account = marks.identity(asked.get("account", ""))
-        read = partial(
-            self._conversations.newest,
-            operator.tenant_id,
+        heads = await self._site.run(
+            conversations.list_newest,
+            operator,
             search=search,
             account=account,
             only=State(only) if only in {"taken", "waiting", "unanswered"} else None,
             before=marks.read(asked.get("before", "")),
             limit=_PAGE + 1,
         )
-        heads = await self._site.do(read)
         more = None
         if len(heads) > _PAGE and (last := heads[_PAGE - 1]).newest_at is not None:
             kept = {"q": search, "only": only, "account": str(account or "")}
@@ -101,7 +98,7 @@ class ConversationPages:
         values: dict[str, Any] = {"heads": heads[:_PAGE], "more": more, "waits": _waits, "is_first": "before" not in asked}
         if "part" in asked:
             return self._part(request, operator, "conversations_part.html", **values)
-        accounts = await self._site.do(partial(self._conversations.accounts, operator.tenant_id))
+        accounts = await self._site.run(conversations.list_accounts, operator)
         return self._site.render(
             request,
             operator,
@@ -122,7 +119,7 @@ class ConversationPages:
     ) -> Response:
         conversation: UUID = request.path_params["conversation"]
         before = marks.read_line(request.query_params.get("before", ""))
-        page = await self._site.do(partial(self._conversations.page, operator.tenant_id, conversation, before=before, limit=_LINES))
+        page = await self._site.run(conversations.read, operator, conversation, before=before, limit=_LINES)
         dialogue = page.dialogue
         earlier = None
         if dialogue.has_more and dialogue.bubbles:
@@ -153,7 +150,7 @@ class ConversationPages:
         )
 
     def _part(self, request: Request, operator: Operator, template: str, **values: Any) -> Response:
-        """The part of a page that is read again and again: its digest says whether anything is new."""
+        """The part of a page that is loaded repeatedly: its digest shows whether anything is new."""
         answer = self._site.render(request, operator, template, **values)
         tag = '"' + hashlib.sha256(bytes(answer.body)).hexdigest()[:20] + '"'
         if request.headers.get("if-none-match") == tag:
@@ -163,46 +160,40 @@ class ConversationPages:
 
     async def _story(self, request: Request, operator: Operator) -> Response:
         conversation, turn = request.path_params["conversation"], request.path_params["turn"]
-        head, story = await self._site.do(partial(self._conversations.story, operator.tenant_id, conversation, turn))
+        head, story = await self._site.run(conversations.read_turn, operator, conversation, turn)
         prompts = [_prompt(call.prompt) for call in story.calls]
         template = "turn_part.html" if "part" in request.query_params else "turn.html"
         return self._site.render(request, operator, template, head=head, story=story, prompts=prompts, say_seconds=seconds)
 
     async def _picture(self, request: Request, operator: Operator) -> Response:
         conversation, picture = request.path_params["conversation"], request.path_params["picture"]
-        return picture_answer(await self._site.do(partial(self._conversations.picture, operator.tenant_id, conversation, picture)))
+        return picture_answer(await self._site.run(conversations.read_picture, operator, conversation, picture))
 
     async def _take(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
-        await self._site.do(partial(self._conversations.take, operator.tenant_id, conversation, by=operator.name))
-        return self._site.see_other(f"/admin/conversations/{conversation}", flash="You have this conversation. The bot is silent.")
+        await self._site.run(conversations.take, operator, conversation)
+        return self._site.see_other(
+            f"/admin/conversations/{conversation}", flash="You have taken over this conversation. The bot does not answer."
+        )
 
     async def _give_back(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
-        await self._site.do(partial(self._conversations.give_back, operator.tenant_id, conversation, actor=operator.name))
+        await self._site.run(conversations.give_back, operator, conversation)
         return self._site.see_other(f"/admin/conversations/{conversation}", flash="Given back. The bot answers again.")
 
     async def _answer(self, request: Request, operator: Operator) -> Response:
         conversation: UUID = request.path_params["conversation"]
         form = await self._site.form(request)
         words = form.get("words", "").replace("\r\n", "\n")
-        wrong = wrong_with(words)
+        wrong = conversations.check_answer(words)
         if wrong is not None:
             # Another tenant's conversation is not found before anything is said about the form.
             return await self._conversation(request, operator, status=422, typed=words, error=wrong)
         try:
-            await self._site.do(
-                partial(
-                    self._conversations.answer,
-                    operator.tenant_id,
-                    conversation,
-                    words,
-                    by=operator.name,
-                    key=marks.identity(form.get("key", "")) or uuid4(),
-                )
-            )
+            key = marks.identity(form.get("key", "")) or uuid4()
+            await self._site.run(conversations.answer, operator, conversation, words, key=key)
         except Conflict as error:
-            # What was typed must not be lost because a colleague was quicker.
+            # What was typed must not be lost because a colleague was faster.
             return await self._conversation(request, operator, status=409, typed=words, error=str(error))
         return self._site.see_other(f"/admin/conversations/{conversation}#answer")
 
@@ -214,7 +205,7 @@ def entries(dialogue: Dialogue) -> list[Entry]:
     return [
         Entry(
             bubble=bubble,
-            why=explain("send", bubble.reason, state=bubble.status or "").words if bubble.status in {"failed", "unknown"} else "",
+            why=explain("send", bubble.reason, state=bubble.status or "").message if bubble.status in {"failed", "unknown"} else "",
             turn=turns.get(bubble.turn) if bubble.turn is not None and last[bubble.turn] == bubble.id else None,
         )
         for bubble in dialogue.bubbles
@@ -222,7 +213,7 @@ def entries(dialogue: Dialogue) -> list[Entry]:
 
 
 def _waits(head: Head) -> str:
-    """How long the contact waits, in plain words; minutes suffice, so that a live page need not change each second."""
+    """How long the contact has waited; in whole minutes, so that a live page need not change each second."""
     if head.unanswered_since is None:
         return ""
     waited = (datetime.now(UTC) - head.unanswered_since).total_seconds()
@@ -232,7 +223,7 @@ def _waits(head: Head) -> str:
 
 
 class _Asked(msgspec.Struct):
-    """One message of a prompt, as it is kept."""
+    """One message of a prompt, as it is stored."""
 
     role: str = "?"
     content: str = ""
@@ -240,7 +231,7 @@ class _Asked(msgspec.Struct):
 
 
 def _prompt(prompt: object) -> list[tuple[str, str]]:
-    """A prompt as pairs of role and words; a form that is not known is shown as it is."""
+    """A prompt as pairs of role and text; an unknown form is shown as it is."""
     try:
         messages = msgspec.convert(prompt, list[_Asked])
     except msgspec.ValidationError:

@@ -1,29 +1,27 @@
-"""The home page: the numbers of the last day or week as pictures, what wants attention, and the parts at work."""
+"""The home page: the numbers of the last day or week as charts, what needs attention, and the state of each part of the service."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from uuid import UUID
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bots.admin import figures as use_cases
 from bots.admin.acting import Operator
-from bots.storage import attention, turns, usage
+from bots.storage import attention, turns
 from bots.storage.attention import TroubleKind
-from bots.storage.database import hot
 from bots.storage.figures import Bucket, Figures, Span
 from bots.web.admin_site import AdminSite
 from bots.web.charts import Series, bars, lines, seconds, whole
 
-#: Workers beat every 5 s; three missed beats are a silence.
+#: Workers report every 5 s; after three missed reports a worker counts as gone.
 _SILENT_AFTER_S = 16.0
 _KINDS = {
     TroubleKind.ACCOUNT: "Parked accounts",
     TroubleKind.TURN: "Dead turns",
-    TroubleKind.SEND: "Sends unknown or failed",
+    TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
 }
@@ -51,26 +49,21 @@ class HomePages:
 
     async def _show(self, request: Request, operator: Operator) -> Response:
         span = Span.WEEK if request.query_params.get("span") == "week" else Span.DAY
-        figures = await self._site.do(partial(self._site.numbers.read, operator.tenant_id, span))
-        overview, troubles, spent = await self._site.do(partial(self._look, operator.tenant_id))
+        figures = await self._site.run(use_cases.read, operator, span, cache=self._site.figures)
+        glance = await self._site.run(use_cases.glance, operator)
         return self._site.render(
             request,
             operator,
             "home.html",
-            overview=overview,
-            parts=_parts(overview),
+            overview=glance.overview,
+            parts=_parts(glance.overview),
             figures=figures,
-            spent=spent,
+            spent=glance.spent,
             pictures=draw(figures),
             say_seconds=seconds,
             say_whole=whole,
-            troubles=[(_KINDS[kind], kind.value, found) for kind, found in troubles.items() if found],
+            troubles=[(_KINDS[kind], kind.value, found) for kind, found in glance.troubles.items() if found],
         )
-
-    def _look(self, tenant: UUID) -> tuple[attention.Overview, dict[TroubleKind, int], float]:
-        with hot(self._site.crossing) as connection:
-            troubles = attention.count(connection, tenant=tenant)
-            return attention.overview(connection, tenant=tenant), troubles, usage.spent_by_all(connection, tenant=tenant)
 
 
 def draw(figures: Figures) -> list[Picture]:
@@ -82,7 +75,7 @@ def draw(figures: Figures) -> list[Picture]:
 
     fresh = [float(max(bucket.tokens_in - bucket.tokens_cached, 0)) for bucket in figures.buckets]
     drawn = [
-        _picture("messages", "Messages in", labels, [Series(name="messages", values=values("messages"))], figures.buckets),
+        _picture("messages", "Messages received", labels, [Series(name="messages", values=values("messages"))], figures.buckets),
         _picture(
             "answers",
             "Turns answered",
@@ -138,7 +131,7 @@ def _failures(figures: Figures) -> Picture:
         title="Failures by code",
         drawn=bars("failures", "Failures by code", labels, [Series(name="failures", values=counts, colour="bad")]),
         legend=(),
-        columns=("of a", "times"),
+        columns=("part", "count"),
         rows=tuple((failure.code, failure.what, str(failure.count)) for failure in figures.failures),
     )
 
@@ -152,26 +145,26 @@ def _exact(value: float) -> str:
 
 
 def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
-    """Name each part with ok, bad or unknown, and a word on it. Redis shows through the workers that live on it."""
+    """Name each part with ok, bad or unknown, and why. Redis is judged by the workers that depend on it."""
     parts = [("Postgres", "ok", "answers")]
     alive = [beat for beat in overview.heartbeats if beat.age_s < _SILENT_AFTER_S]
     workers = [beat for beat in alive if beat.slots > 0]
     if workers:
         busy, slots = sum(beat.busy for beat in workers), sum(beat.slots for beat in workers)
-        parts.append(("Workers", "ok", f"{len(workers)} alive, {busy} of {slots} slots busy"))
+        parts.append(("Workers", "ok", f"{len(workers)} running, {busy} of {slots} slots busy"))
     else:
-        parts.append(("Workers", "bad", "no sign of life; nothing is answered"))
+        parts.append(("Workers", "bad", "none has reported; nothing is answered"))
     dispatchers = [beat for beat in alive if beat.slots == 0]
     late = overview.work.oldest_due_s
     if late > _SILENT_AFTER_S:
-        parts.append(("Dispatcher and Redis", "bad", f"work is due since {late:.0f} s"))
+        parts.append(("Dispatcher and Redis", "bad", f"work has been waiting for {late:.0f} s"))
     elif dispatchers or workers:
         parts.append(("Dispatcher and Redis", "ok", "nothing is late"))
     else:
-        parts.append(("Dispatcher and Redis", "unknown", "no work and no worker to judge by"))
+        parts.append(("Dispatcher and Redis", "unknown", "no work and no worker yet"))
     model = overview.model
     if model is None:
-        parts.append(("Model", "unknown", "not asked yet"))
+        parts.append(("Model", "unknown", "not used yet"))
     else:
         took = f", {model.total_ms:.0f} ms" if model.total_ms is not None else ""
         parts.append(("Model", "ok" if model.outcome in turns.WELL else "bad", f"{model.model}: {model.outcome}{took}"))

@@ -1,4 +1,4 @@
-"""The wizard that connects an account: choose a channel, fill in what Meta's pages say, see every check, watch the hops."""
+"""The wizard that connects an account: choose a channel, fill in the values from Meta's pages, see every check, watch the set-up."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bots.admin.accounts.checks import Check, Offer
-from bots.admin.accounts.connections import Unfit
+from bots.admin.accounts import connections, status
+from bots.admin.accounts.offer import AccountRejected, Check, Offer
 from bots.admin.accounts.webhook import place
 from bots.admin.acting import Operator
+from bots.admin.bots import editor
 from bots.domain import ChannelKind, Role
 from bots.errors import Conflict, NotFound
 from bots.web import marks
-from bots.web.admin_site import AdminSite
-from bots.web.desk import connections_of, desk_of
+from bots.web.admin_site import AdminSite, base_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class Kind:
 
     key: str
     title: str
-    words: str
+    description: str
     channel: ChannelKind
-    door: str
+    login_type: str
     fields: tuple[Field, ...]
 
 
@@ -55,16 +55,16 @@ KINDS = {
         Kind(
             key="whatsapp",
             title="WhatsApp",
-            words="A number on the WhatsApp Cloud API.",
+            description="A number on the WhatsApp Cloud API.",
             channel=ChannelKind.WHATSAPP,
-            door="page",
+            login_type="page",
             fields=(
                 _APP,
                 _SECRET,
                 Field(
                     name="external_id",
                     label="Phone number id",
-                    hint="App dashboard > WhatsApp > API Setup > From, below the number: digits only, not the phone number itself.",
+                    hint="App dashboard > WhatsApp > API Setup > From, below the number: digits only, and not the phone number itself.",
                 ),
                 Field(
                     name="parent_id",
@@ -76,16 +76,16 @@ KINDS = {
                     label="Access token",
                     secret=True,
                     hint="Business settings > Users > System users > Generate token, with whatsapp_business_messaging and "
-                    "whatsapp_business_management. The one on API Setup lives a day.",
+                    "whatsapp_business_management. The one on API Setup is valid for one day.",
                 ),
             ),
         ),
         Kind(
             key="messenger",
             title="Messenger",
-            words="A Facebook page.",
+            description="A Facebook page.",
             channel=ChannelKind.MESSENGER,
-            door="page",
+            login_type="page",
             fields=(
                 _APP,
                 _SECRET,
@@ -101,14 +101,19 @@ KINDS = {
         Kind(
             key="instagram",
             title="Instagram, through a Facebook page",
-            words="A professional account that is linked to a page.",
+            description="A professional account that is linked to a page.",
             channel=ChannelKind.INSTAGRAM,
-            door="page",
+            login_type="page",
             fields=(
                 _APP,
                 _SECRET,
-                Field(name="parent_id", label="Page id", hint="The page that the account is linked to: About > Page transparency."),
-                Field(name="external_id", label="Instagram account id", hint="Left empty, it is read from the page.", required=False),
+                Field(name="parent_id", label="Page id", hint="Of the page that the account is linked to: About > Page transparency."),
+                Field(
+                    name="external_id",
+                    label="Instagram account id",
+                    hint="If you leave it empty, it is read from the page.",
+                    required=False,
+                ),
                 Field(
                     name="access_token",
                     label="Page access token",
@@ -120,9 +125,9 @@ KINDS = {
         Kind(
             key="instagram_login",
             title="Instagram login",
-            words="A professional account without a Facebook page.",
+            description="A professional account without a Facebook page.",
             channel=ChannelKind.INSTAGRAM,
-            door="login",
+            login_type="login",
             fields=(
                 Field(
                     name="app_id", label="Instagram app id", hint="App dashboard > Instagram > API setup with Instagram login, at the top."
@@ -131,14 +136,19 @@ KINDS = {
                     name="app_secret",
                     label="Instagram app secret",
                     secret=True,
-                    hint="On the same page, below the id. It is another one than the secret under App settings > Basic.",
+                    hint="On the same page, below the id. It is not the secret under App settings > Basic.",
                 ),
-                Field(name="external_id", label="Instagram account id", hint="Left empty, the token tells it.", required=False),
+                Field(
+                    name="external_id",
+                    label="Instagram account id",
+                    hint="If you leave it empty, it is read with the token.",
+                    required=False,
+                ),
                 Field(
                     name="access_token",
                     label="Access token",
                     secret=True,
-                    hint="On the same page > Generate access tokens. It lives 60 days.",
+                    hint="On the same page > Generate access tokens. It is valid for 60 days.",
                 ),
             ),
         ),
@@ -150,7 +160,7 @@ class WizardPages:
     """The wizard's endpoints."""
 
     def __init__(self, site: AdminSite) -> None:
-        self._site, self._connections = site, connections_of(site)
+        self._site = site
         self.routes = [
             site.page("/admin/accounts/connect", self._choose, role=Role.OPERATOR),
             site.page("/admin/accounts/connect/{kind}", self._ask, role=Role.OPERATOR),
@@ -158,14 +168,14 @@ class WizardPages:
         ]
 
     async def _choose(self, request: Request, operator: Operator) -> Response:
-        return self._site.render(request, operator, "connect.html", kinds=KINDS.values(), practises=self._connections.practises)
+        return self._site.render(request, operator, "connect.html", kinds=KINDS.values(), is_practice=status.is_practice(self._site.deps))
 
     async def _ask(self, request: Request, operator: Operator) -> Response:
         kind = _kind(request)
-        practice = "practice" in request.query_params and self._connections.practises
+        practice = "practice" in request.query_params and status.is_practice(self._site.deps)
         values, secrets = {"name": ""}, dict[str, str]()
         if practice:
-            world = await self._site.do(self._connections.world) or {}
+            world = await self._site.run(status.practice_world, operator) or {}
             given = world.get(kind.key)
             told = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
             found = {one.name: str(told.get(one.name, "")) for one in kind.fields}
@@ -185,22 +195,21 @@ class WizardPages:
         values: dict[str, str],
         errors: dict[str, str] | None = None,
         checks: tuple[Check, ...] = (),
-        status: int = 200,
+        code: int = 200,
         **more: Any,
     ) -> Response:
-        bots = await self._site.do(partial(self._connections.bots, desk_of(request, operator)))
+        bots = await self._site.run(editor.list_all, operator)
         given: dict[str, Any] = {"secrets": dict[str, str](), "practice": False, **more}
         return self._site.render(
             request,
             operator,
             "connect_form.html",
-            status=status,
+            status=code,
             kind=kind,
-            bots=[(str(one.id), one.name) for one in bots],
+            bots=[(str(line.bot.id), line.bot.name) for line in bots],
             values=values,
             errors=errors or {},
             checks=checks,
-            practises=self._connections.practises,
             **given,
         )
 
@@ -211,7 +220,7 @@ class WizardPages:
         kept = {one.name: given[one.name] for one in kind.fields if not one.secret} | {"name": name, "bot": form.get("bot", "")}
         offer = Offer(
             channel=kind.channel,
-            door=kind.door,
+            login_type=kind.login_type,
             name=name,
             external_id=given.get("external_id", ""),
             app_id=given["app_id"],
@@ -219,23 +228,21 @@ class WizardPages:
             access_token=given["access_token"],
             parent_id=given.get("parent_id", ""),
         )
-        again = partial(self._form, request, operator, kind, values=kept, status=422)
-        desk = desk_of(request, operator)
+        again = partial(self._form, request, operator, kind, values=kept, code=422)
         if bot is None:
             return await again(errors={"bot": "Choose the bot that answers."})
         try:
-            done = await self._site.do(partial(self._connections.connect, desk, offer, bot))
-        except Unfit as error:
+            done = await self._site.run(connections.connect, operator, offer, bot, base=base_of(request))
+        except AccountRejected as error:
             return await again(errors=error.errors, checks=error.checks)
         except NotFound:
             return await again(errors={"bot": "This bot is gone. Choose another one."})
         except Conflict as error:
             return await again(errors={"name": str(error)})
-        standing = await self._site.do(partial(self._connections.one, desk, done.account.id))
-        where = place(kind.channel, kind.door)
-        return self._site.render(
-            request, operator, "connect_done.html", done=done, standing=standing, where=where, practises=self._connections.practises
-        )
+        found = await self._site.run(status.get, operator, done.account.id, base=base_of(request))
+        where = place(kind.channel, kind.login_type)
+        is_practice = status.is_practice(self._site.deps)
+        return self._site.render(request, operator, "connect_done.html", done=done, found=found, where=where, is_practice=is_practice)
 
 
 def _kind(request: Request) -> Kind:

@@ -1,40 +1,40 @@
-// Asks each second how the hops stand, until all are green. Without this a reload shows the same.
+// Loads the steps of an account's set-up each second, until all are done. Without this a reload shows the same.
 
 import { make } from "/static/dom.js";
 
-const live = document.getElementById("hops-live");
-const STATES = { ok: "right", warn: "look", bad: "wrong", wait: "waiting" };
+const live = document.getElementById("setup-live");
+const STATES = { ok: "done", warn: "warning", bad: "problem", wait: "waiting" };
 let shown = "";
 
 // The page that a form was answered with holds a verify token: a reload leads to the account, which shows none.
 if (location.pathname.includes("/connect/") || /\/(verify-token|register)$/.test(location.pathname)) {
-  const account = live?.dataset.from.replace(/\/hops\.json$/, "");
+  const account = live?.dataset.from.replace(/\/setup_steps\.json$/, "");
   if (account) history.replaceState(null, "", account);
 }
 
-function draw(hops) {
-  const items = hops.map((hop) =>
-    make("li", { class: hop.state, "data-key": hop.key },
-      make("b", {}, hop.title), " ", make("span", { class: "hidden" }, `${STATES[hop.state]}:`), " ",
-      make("span", { class: "said" }, hop.words), " ", hop.mend ? make("span", { class: "soft mend" }, hop.mend) : null));
+function draw(steps) {
+  const items = steps.map((step) =>
+    make("li", { class: step.state, "data-key": step.key },
+      make("b", {}, step.title), " ", make("span", { class: "hidden" }, `${STATES[step.state]}:`), " ",
+      make("span", { class: "said" }, step.message), " ", step.fix ? make("span", { class: "soft fix" }, step.fix) : null));
   live.querySelector("ol").replaceChildren(...items);
 }
 
-async function look() {
+async function load() {
   let done = false;
   try {
     const answer = await fetch(live.dataset.from, { headers: { Accept: "application/json" } });
     if (answer.redirected || answer.status === 404) return;
     if (answer.ok) {
       const found = await answer.json();
-      const now = JSON.stringify(found.hops);
-      // Drawn only when something changed: a screen reader is told of nothing else.
-      if (now !== shown) draw(found.hops);
+      const now = JSON.stringify(found.setup_steps);
+      // Drawn only when something changed, so that a screen reader announces nothing else.
+      if (now !== shown) draw(found.setup_steps);
       shown = now;
       done = found.done;
     }
-  } catch { /* The service is away for a moment: the next look tells. */ }
-  setTimeout(look, done || document.hidden ? 5000 : 1000);
+  } catch { /* The service does not answer for a moment: try again. */ }
+  setTimeout(load, done || document.hidden ? 5000 : 1000);
 }
 
-if (live) look();
+if (live) load();

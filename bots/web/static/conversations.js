@@ -1,8 +1,8 @@
-// Keeps a list or a conversation live: asks again every two seconds while the page is looked at, and puts in what is new.
-// Everything in the part comes from a template of the server, in which people's words are escaped.
+// Keeps a list or a conversation live: loads it every two seconds while the page is visible, and shows what is new.
+// Everything in the part comes from a template of the server, in which people's text is escaped.
 
 const EVERY_MS = 2000;
-// What was refused stands under the address of its form: look, and read again, at the page itself.
+// A refused answer is shown under the address of its form: go on with the address of the page itself.
 if (location.pathname.endsWith("/answer")) history.replaceState(null, "", location.pathname.slice(0, -"/answer".length));
 
 const live = document.getElementById("live");
@@ -12,7 +12,7 @@ function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html").body;
 }
 
-// A turn's steps and prompts are fetched when it is opened.
+// A turn's steps and prompts are loaded when it is opened.
 async function open(details) {
   if (!details.open || details.dataset.filled || !details.dataset.part) return;
   details.dataset.filled = "asked";
@@ -31,7 +31,7 @@ function keep(fresh) {
     if (!next) continue;
     next.open = true;
     const story = old.querySelector(".story");
-    // The same turn in the same state: what was unfolded stays as it is.
+    // The same turn in the same state: what is open stays as it is.
     if (story && next.querySelector("summary").textContent === old.querySelector("summary").textContent) {
       next.dataset.filled = "kept";
       next.append(story);
@@ -51,7 +51,7 @@ async function ask() {
   const fresh = parsed(await answer.text());
   const before = live.querySelector("dl.facts .pill")?.textContent;
   const focused = live.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-  // Nothing is moved under somebody who is marking words.
+  // Nothing moves while somebody is selecting text.
   const marked = getSelection();
   if (!first && marked && !marked.isCollapsed && live.contains(marked.anchorNode)) { tag = ""; return true; }
   keep(fresh);
@@ -59,7 +59,7 @@ async function ask() {
   live.querySelectorAll("details[open]").forEach(open);
   if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   const after = live.querySelector("dl.facts .pill")?.textContent;
-  // Somebody took it, or gave it back: the buttons below are no longer the right ones.
+  // Somebody took the conversation over, or gave it back: the buttons below are no longer right.
   if (before && after && (before === "taken") !== (after === "taken") && !document.getElementById("words")?.value) location.reload();
   return true;
 }
@@ -70,7 +70,7 @@ if ("live" in live.dataset) {
   let goes = true;
   const again = async () => {
     if (!document.hidden) {
-      try { goes = await ask(); } catch { /* the web is away: the next time will tell */ }
+      try { goes = await ask(); } catch { /* The service does not answer for a moment: try again. */ }
     }
     if (goes) setTimeout(again, EVERY_MS);
   };

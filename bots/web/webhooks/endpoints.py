@@ -1,6 +1,6 @@
-"""The platforms' door. Cap -> verify -> parse -> store -> 200; a 200 means that the body is in Postgres.
+"""The webhook endpoints. Cap -> verify -> parse -> store -> 200; a 200 means that the body is in Postgres.
 
-Anything else than 200 is sent again by the platform for days: hence 200 also for what is signed and not understood.
+The platform repeats a webhook for days until it gets a 200: hence 200 also for what is signed but not understood.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Webhooks:
         try:
             with self._gate.entered():
                 name, query = request.path_params["account"], request.query_params
-                door, answer = await self._threads.run(partial(self._intake.shake_hands, channel, name, query))
+                account, answer = await self._threads.run(partial(self._intake.shake_hands, channel, name, query))
         except (Full, StorageUnavailable):
             return _plain(503, _LATER)
-        if door is None:
+        if account is None:
             return _plain(404)
         return _plain(403) if answer is None else PlainTextResponse(answer, headers={"Cache-Control": "no-store"})
 
     async def take(self, channel: ChannelKind, request: Request) -> Response:
-        """Take one signed webhook in."""
+        """Accept one signed webhook."""
         if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
             return _plain(415)
         try:
@@ -63,17 +63,17 @@ class Webhooks:
         return _plain(verdict, _LATER if verdict is Verdict.UNAVAILABLE else None)
 
 
-_WORDS = {
+_MESSAGES = {
     200: "ok",
     401: "the signature does not match",
     403: "the verify token does not match",
     404: "there is no such account",
-    408: "the body did not come in time",
+    408: "the body did not arrive in time",
     413: "the body is too large",
     415: "send the body without Content-Encoding",
-    503: "cannot take this now; send it again",
+    503: "cannot accept this now; send it again",
 }
 
 
 def _plain(status: int, headers: dict[str, str] | None = None) -> Response:
-    return PlainTextResponse(_WORDS[int(status)], status_code=int(status), headers=headers)
+    return PlainTextResponse(_MESSAGES[int(status)], status_code=int(status), headers=headers)

@@ -20,18 +20,18 @@ from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, InboundEvent
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, hops, inbox, personas
+from bots.storage import accounts, inbox, personas, setup_notes
 from bots.storage.database import hot
-from bots.storage.placing import reply_queue
+from bots.storage.queues import reply_queue
 from bots.web.webhooks.refusals import Refusals
 
 log = structlog.get_logger()
 
-#: An account's row is read again after this long: a new secret or a pause counts within 2 s.
+#: An account's row is read again after this long: a new secret or a pause takes effect within 2 s.
 _CACHE_S = 2.0
-#: Names that do not exist are remembered too; strangers' guesses must not fill the memory.
+#: Names that do not exist are remembered too; guesses by strangers must not fill the memory.
 _CACHE_ROWS = 1024
-#: That webhooks come is noted once in so long: the way of a webhook has one round trip.
+#: That webhooks arrive is noted once in this time: storing a webhook takes one round trip.
 _NOTE_S = 60.0
 #: What each platform calls the id that an event names its account by.
 _ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
@@ -47,7 +47,7 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class WebhookAccount:
     """An account with its opened secrets."""
 
     account: Account
@@ -58,76 +58,76 @@ class Door:
 
 
 class Intake:
-    """Takes webhooks in for one process."""
+    """Accepts webhooks for one process."""
 
     def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
-        self._doors: dict[tuple[str, str, str], tuple[float, Door | None]] = {}
+        self._known: dict[tuple[str, str, str], tuple[float, WebhookAccount | None]] = {}
         self._noted: dict[UUID, float] = {}
         self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
 
-    def door(self, channel: ChannelKind, name: str) -> Door | None:
+    def find(self, channel: ChannelKind, name: str) -> WebhookAccount | None:
         """Find a channel's account of this name; None when there is none. Raises StorageUnavailable."""
         return self._cached(("name", channel, name), lambda connection: accounts.find(connection, channel=channel, name=name))
 
-    def shake_hands(self, channel: ChannelKind, name: str, query: Mapping[str, str]) -> tuple[Door | None, str | None]:
+    def shake_hands(self, channel: ChannelKind, name: str, query: Mapping[str, str]) -> tuple[WebhookAccount | None, str | None]:
         """The account of this name, and what to answer to the platform's handshake. Raises StorageUnavailable."""
-        door = self.door(channel, name)
-        if door is None:
+        found = self.find(channel, name)
+        if found is None:
             return None, None
-        answer = challenge(query, door.verify_token)
+        answer = challenge(query, found.verify_token)
         if answer is None:
-            self._refusals.handshake(door.account, query, door.verify_token)
+            self._refusals.handshake(found.account, query, found.verify_token)
         else:
-            hops.note_handshake(self._engine, door.account.id)
-        return door, answer
+            setup_notes.note_handshake(self._engine, found.account.id)
+        return found, answer
 
     def take(self, channel: ChannelKind, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
         """Check and store one webhook body of a channel's account `name`."""
-        door: Door | None = None
+        found: WebhookAccount | None = None
         try:
-            door = self.door(channel, name)
-            if door is None:
+            found = self.find(channel, name)
+            if found is None:
                 return Verdict.NO_ACCOUNT
-            verify_meta(headers, body, door.app_secrets)
-            self._store(door, headers, body)
+            verify_meta(headers, body, found.app_secrets)
+            self._store(found, headers, body)
         except Forged:
             log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
-            if door is not None:
-                # The next good one is noted at once: it says that the refused one is mended.
-                self._noted.pop(door.account.id, None)
-                self._refusals.webhook(door.account, headers, body, door.app_secrets)
+            if found is not None:
+                # The next valid one is noted at once: it shows that the problem is fixed.
+                self._noted.pop(found.account.id, None)
+                self._refusals.webhook(found.account, headers, body, found.app_secrets)
             return Verdict.FORGED
         except StorageUnavailable:
             log.warning("webhook_storage_unavailable", account=name)
             return Verdict.UNAVAILABLE
-        self._note(door.account.id)
+        self._note(found.account.id)
         return Verdict.STORED
 
     def _note(self, account: UUID) -> None:
-        """Note once a minute that webhooks come. What is stored is stored: that this fails costs nothing."""
+        """Note once a minute that webhooks arrive. The webhook itself is stored already: if this fails, nothing is lost."""
         now = self._clock()
         if now - self._noted.get(account, -_NOTE_S) < _NOTE_S:
             return
         self._noted[account] = now
         try:
-            hops.note_webhook(self._engine, account)
+            setup_notes.note_webhook(self._engine, account)
         except StorageUnavailable:
             log.warning("webhook_not_noted", account=str(account))
 
-    def _store(self, door: Door, headers: Mapping[str, str], body: bytes) -> None:
-        received = PARSERS[door.account.channel](body)
-        own, others = _sort(received.events, door.account)
+    def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+        received = PARSERS[found.account.channel](body)
+        own, others = _sort(received.events, found.account)
         reason = received.reason
-        batches: list[tuple[Door, Sequence[InboundEvent], str | None]] = []
+        batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
         for external_id, events in others.items():
-            other = self._neighbour(door.account.channel, external_id, headers, body)
+            other = self._other_account(found.account.channel, external_id, headers, body)
             if other is None:
-                reason = f"{len(events)} events of an account that is not here: {_ID_NAMES[door.account.channel]} {external_id[:64]}"
+                reason = f"{len(events)} events of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
             else:
                 batches.append((other, events, None))
         if own or reason is not None or not batches:
-            batches.insert(0, (door, own, reason))
+            batches.insert(0, (found, own, reason))
         with hot(self._engine) as connection:
             for owner, events, why in batches:
                 inbox.accept(
@@ -143,41 +143,41 @@ class Intake:
                 )
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
-    def _neighbour(self, channel: ChannelKind, external_id: str, headers: Mapping[str, str], body: bytes) -> Door | None:
-        """Find the account of another number or page that this very signature also opens."""
-        door = self._cached(
+    def _other_account(self, channel: ChannelKind, external_id: str, headers: Mapping[str, str], body: bytes) -> WebhookAccount | None:
+        """Find the account of another number or page for which this same signature is valid."""
+        found = self._cached(
             ("external_id", channel, external_id),
             lambda connection: accounts.find(connection, channel=channel, external_id=external_id),
         )
-        if door is None:
+        if found is None:
             return None
         try:
-            verify_meta(headers, body, door.app_secrets)
+            verify_meta(headers, body, found.app_secrets)
         except Forged:
             return None
-        return door
+        return found
 
-    def _cached(self, key: tuple[str, str, str], find: Callable[[Connection], Account | None]) -> Door | None:
+    def _cached(self, key: tuple[str, str, str], read: Callable[[Connection], Account | None]) -> WebhookAccount | None:
         now = self._clock()
-        known = self._doors.get(key)
+        known = self._known.get(key)
         if known is not None and now - known[0] < _CACHE_S:
             return known[1]
         with hot(self._engine) as connection:
-            account = find(connection)
+            account = read(connection)
             bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
-        door = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile))
-        if len(self._doors) >= _CACHE_ROWS:
-            self._doors.clear()
-        self._doors[key] = (now, door)
-        return door
+        found = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile))
+        if len(self._known) >= _CACHE_ROWS:
+            self._known.clear()
+        self._known[key] = (now, found)
+        return found
 
-    def _opened(self, account: Account, queue: str) -> Door:
+    def _opened(self, account: Account, queue: str) -> WebhookAccount:
         try:
             secrets = accounts.open_secrets(self._keyring, account)
         except CannotOpen:
             log.exception("account_secrets_do_not_open", account=account.name)
-            return Door(account=account, queue=queue)
-        return Door(account=account, queue=queue, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
+            return WebhookAccount(account=account, queue=queue)
+        return WebhookAccount(account=account, queue=queue, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
 
 
 def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:

@@ -1,4 +1,4 @@
-"""What is noted of a refused webhook: the signature doctor's word, at most once a second an account. Nobody is let in here."""
+"""What is noted of a refused webhook: the signature doctor's diagnosis, at most once a second for each account. Nothing is accepted here."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Engine
 
-from bots.channels.signature_doctor import Diagnosis, diagnose, diagnose_handshake
+from bots.channels import signature_doctor
+from bots.channels.signature_doctor import Diagnosis
 from bots.crypto import Keyring
 from bots.domain import Account
 from bots.errors import CannotOpen, StorageUnavailable
-from bots.storage import accounts, hops
+from bots.storage import accounts, setup_notes
 from bots.storage.database import hot
 
 log = structlog.get_logger()
@@ -23,31 +24,31 @@ _ONCE_IN_S = 1.0
 
 
 class Refusals:
-    """Notes refusals for one process. Whatever stands in its way costs the note alone."""
+    """Notes refusals for one process. Whatever goes wrong here costs only the note."""
 
     def __init__(self, *, engine: Engine, keyring: Keyring, clock: Callable[[], float]) -> None:
         self._engine, self._keyring, self._clock = engine, keyring, clock
         self._noted: dict[UUID, float] = {}
-        #: One at a time: whoever sends forged webhooks orders no more work than that.
+        #: One at a time: whoever sends forged webhooks causes no more work than that.
         self._busy = threading.Lock()
 
     def webhook(self, account: Account, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
         """Note why a webhook was refused."""
-        self._note(account, lambda: diagnose(headers, body, secrets, self._others(account)))
+        self._note(account, lambda: signature_doctor.diagnose(headers, body, secrets, self._others(account)))
 
     def handshake(self, account: Account, query: Mapping[str, str], verify_token: str | None) -> None:
         """Note why a handshake was refused."""
-        self._note(account, partial(diagnose_handshake, query, verify_token))
+        self._note(account, partial(signature_doctor.diagnose_handshake, query, verify_token))
 
-    def _note(self, account: Account, look: Callable[[], Diagnosis]) -> None:
+    def _note(self, account: Account, diagnose: Callable[[], Diagnosis]) -> None:
         now = self._clock()
         if now - self._noted.get(account.id, -_ONCE_IN_S) < _ONCE_IN_S or not self._busy.acquire(blocking=False):
             return
         try:
             self._noted[account.id] = now
-            found = look()
+            found = diagnose()
             log.info("webhook_refused", account=account.name, code=found.code)
-            hops.note_refusal(self._engine, account.id, str(found))
+            setup_notes.note_refusal(self._engine, account.id, str(found))
         except StorageUnavailable:
             log.warning("refusal_not_noted", account=account.name)
         finally:

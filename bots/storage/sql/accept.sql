@@ -1,0 +1,119 @@
+-- Taking events in: keys, contacts, conversations, messages and statuses of one webhook, in one transaction.
+
+-- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
+-- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
+-- the bot's profile. p_quarantine says why an operator should look at the body, which is then kept once. p_hold is how many seconds the
+-- bot is silent after somebody answered in the platform's inbox. p_scope is the account's id as text. Returns {envelope, contacts}: the
+-- contacts that were touched.
+-- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
+-- of external id. Called by: crossing (the web). Raises serialization_failure as find_contact does, and a data exception where Postgres
+-- cannot store something in it.
+create function accept_events(
+    p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
+    p_debounce double precision, p_cap double precision, p_hold double precision
+) returns jsonb language plpgsql as $$
+declare
+    envelope uuid := gen_random_uuid();
+    fresh text[];
+    e jsonb;
+    contact uuid;
+    talk uuid;
+    item uuid;
+    touched uuid[] := '{}';
+    once boolean := false;
+    quiet interval := make_interval(secs => p_debounce);
+    longest interval := make_interval(secs => p_cap);
+begin
+    -- All keys at once and in one order: two copies of a webhook, shuffled, must not end in a deadlock.
+    with put as (
+        insert into inbox_keys (tenant_id, account_id, event_key)
+        select distinct p_tenant, p_account, x->>'key' from jsonb_array_elements(p_events) x order by 3
+        on conflict do nothing returning event_key
+    )
+    select coalesce(array_agg(event_key), '{}') into fresh from put;
+    if p_quarantine is not null then
+        -- Whoever captured a request can repeat it for ever: its body is kept once.
+        insert into inbox_keys (tenant_id, account_id, event_key) values (p_tenant, p_account, 'quarantine:' || encode(sha256(p_body), 'hex'))
+        on conflict do nothing;
+        once := found;
+    end if;
+    if cardinality(fresh) > 0 or once then
+        insert into envelopes (tenant_id, id, account_id, body, state, reason)
+        values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine);
+    end if;
+    for e in
+        select x from jsonb_array_elements(p_events) with ordinality as t(x, n)
+        where x->>'key' = any(fresh) and x->>'kind' <> 'status'
+        order by x->'identities'->0->>'kind', x->'identities'->0->>'value', n
+    loop
+        if not (e->>'key' = any(fresh)) then
+            continue;
+        end if;
+        fresh := array_remove(fresh, e->>'key');
+        contact := null;
+        talk := null;
+        if jsonb_array_length(e->'identities') > 0 then
+            contact := find_contact(p_tenant, p_scope, e->'identities', e->>'name', e->>'kind' = 'system');
+            if e->>'kind' = 'system' then
+                -- A change of handle names the new one first: the old one may soon be somebody else's.
+                delete from contact_identities x using jsonb_array_elements(e->'identities') with ordinality as i(h, n)
+                where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = h->>'kind' and x.value = h->>'value' and exists (
+                    select from jsonb_array_elements(e->'identities') with ordinality as j(h2, n2)
+                    where h2->>'kind' = h->>'kind' and n2 < n and h2->>'value' <> h->>'value');
+            end if;
+            touched := touched || contact;
+            insert into envelope_contacts values (p_tenant, envelope, contact) on conflict do nothing;
+            -- Locks the conversation: finishing a turn takes the same lock before it looks for what came meanwhile.
+            insert into conversations as c (tenant_id, account_id, contact_id, queue, ready_at, waiting_since, newest_at)
+            select p_tenant, p_account, contact, p_queue,
+                case when m then now() + case when at_once then interval '0' else quiet end end,
+                case when m then now() end, case when m then now() end
+            from (select e->>'kind' = 'message' as m, (e->>'at_once')::boolean as at_once) as is_
+            on conflict (account_id, contact_id, thread) where closed_at is null do update set
+                -- A conversation that lives on one engine stays there while its bot's profile is the same.
+                queue = case when starts_with(c.queue, excluded.queue || '.@') then c.queue else excluded.queue end,
+                ready_at = case when c.taken_by is not null then null when excluded.ready_at is null then c.ready_at else greatest(c.hold_until,
+                    least(excluded.ready_at, greatest(now(), coalesce(c.waiting_since, now()) + longest))) end,
+                waiting_since = case when excluded.newest_at is null then c.waiting_since else coalesce(c.waiting_since, now()) end,
+                newest_at = coalesce(excluded.newest_at, c.newest_at)
+            returning id into talk;
+        end if;
+        if e->>'kind' = 'echo' and talk is not null then
+            -- Ours, or typed by a person into the platform's own inbox?
+            continue when settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text');
+            perform answered_elsewhere(talk, e->>'text', p_hold);
+        end if;
+        insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, envelope_id, text, content_type, supported,
+            reason, occurred_at)
+        values (p_tenant, p_account, e->>'key', e->>'kind', contact, talk, envelope, e->>'text', e->>'content_type',
+            (e->>'supported')::boolean, e->>'reason', to_timestamp((e->>'at')::double precision))
+        returning id into item;
+        if contact is not null and e ? 'media' then
+            insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
+            select p_tenant, contact, item, n, x->>'kind', x->>'reference', x->>'media_type'
+            from jsonb_array_elements(e->'media') with ordinality as m(x, n);
+        end if;
+        if talk is not null then
+            perform tell_page(talk, contact);
+        end if;
+    end loop;
+    for e in
+        select x from jsonb_array_elements(p_events) as t(x)
+        where x->>'key' = any(fresh) and x->>'kind' = 'status'
+        order by x->'status'->>'external_id', status_rank(x->'status'->>'status')
+    loop
+        if e->'status' ? 'watermark' then
+            perform apply_watermark(p_tenant, p_account, p_scope, e->'identities', e->'status'->>'status',
+                to_timestamp((e->'status'->>'watermark')::double precision));
+            continue;
+        end if;
+        insert into statuses (tenant_id, account_id, external_id, status, occurred_at, correlation, error_code)
+        values (p_tenant, p_account, e->'status'->>'external_id', e->'status'->>'status', to_timestamp((e->>'at')::double precision),
+            e->'status'->>'correlation', (e->'status'->>'code')::integer)
+        on conflict do nothing;
+        perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
+            (e->'status'->>'code')::integer);
+    end loop;
+    return jsonb_build_object('envelope', envelope, 'contacts', to_jsonb(touched));
+end
+$$;

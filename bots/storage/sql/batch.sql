@@ -1,0 +1,184 @@
+-- Batches: claiming and finishing items. Open items of a cancelled batch count as cancelled, so a million rows need no change.
+
+-- Marks a batch as done when no item of it waits or runs.
+-- Locks: the batch, if it is done. Called by: finish_item, keep_batches.
+create function close_batch(p_batch uuid) returns void language sql as $$
+    update batches set state = 'done', finished_at = now(), hold_until = null
+    where id = p_batch and state in ('running', 'paused')
+        and not exists (select from batch_items where batch_id = p_batch and state = 'waiting')
+        and not exists (select from batch_items where batch_id = p_batch and state = 'running')
+$$;
+
+-- Adds what was called for an item (p_spent: tokens, cost) to what earlier tries took. The last model and endpoint stand for all.
+-- Locks: the item. Called by: finish_item, hold_item, retry_item.
+create function pay_item(p_batch uuid, p_n bigint, p_spent jsonb) returns void language sql as $$
+    update batch_items set endpoint = coalesce(p_spent->>'endpoint', endpoint), model = coalesce(p_spent->>'model', model),
+        tokens_in = coalesce(tokens_in + (p_spent->>'tokens_in')::integer, (p_spent->>'tokens_in')::integer, tokens_in),
+        tokens_cached = coalesce(tokens_cached + (p_spent->>'tokens_cached')::integer, (p_spent->>'tokens_cached')::integer, tokens_cached),
+        tokens_out = coalesce(tokens_out + (p_spent->>'tokens_out')::integer, (p_spent->>'tokens_out')::integer, tokens_out),
+        cost = coalesce(cost + (p_spent->>'cost')::double precision, (p_spent->>'cost')::double precision, cost)
+    where batch_id = p_batch and n = p_n
+$$;
+
+-- Claims the first due item of the oldest running batch of a queue, for p_lease seconds, and returns it with the bot's persona
+-- (bots.storage.batch_items.Item); null where nothing is due. An item whose lease ended is due again; after ten workers died with it, it
+-- fails.
+-- Locks: the item; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection.
+create function claim_item(p_queue text, p_boot uuid, p_lease double precision) returns jsonb language plpgsql as $$
+declare
+    b batches;
+    i batch_items;
+begin
+    for b in
+        select * from batches where queue = p_queue and state = 'running' and (hold_until is null or hold_until <= now()) order by created_at, id
+    loop
+        loop
+            select * into i from batch_items where batch_id = b.id and ready_at <= now() order by ready_at, n limit 1 for update skip locked;
+            exit when not found;
+            if i.state = 'running' and i.tries >= 9 then
+                -- Ten workers died while they had it: there must not be an eleventh.
+                update batch_items set state = 'failed', reason = 'error:lost', ready_at = null, leased_by = null, token = token + 1,
+                    finished_at = now() where batch_id = i.batch_id and n = i.n;
+                continue;
+            end if;
+            update batch_items set state = 'running', token = token + 1, leased_by = p_boot, tries = tries + (state = 'running')::integer,
+                ready_at = now() + make_interval(secs => p_lease)
+            where batch_id = i.batch_id and n = i.n returning * into i;
+            return jsonb_build_object('batch', i.batch_id, 'n', i.n, 'token', i.token, 'tries', i.tries, 'request', i.request, 'tenant', b.tenant_id)
+                || (select jsonb_build_object('persona', p.text, 'may_leave', x.data_may_leave) from bots x
+                    left join personas p on p.tenant_id = x.tenant_id and p.bot_id = x.id and p.version = x.persona_version
+                    where x.tenant_id = b.tenant_id and x.id = b.bot_id);
+        end loop;
+    end loop;
+    return null;
+end
+$$;
+
+-- Writes an item's end (p_result: state, answer, reason, what it took), once. Returns false, and writes no answer, for whoever no longer
+-- holds it or when the batch was cancelled, which is paid for all the same. The same call again returns true.
+-- Locks: the batch when no item waits any more, then the item. Called by: worker.
+create function finish_item(p_batch uuid, p_n bigint, p_token bigint, p_result jsonb) returns boolean language plpgsql as $$
+declare
+    i batch_items;
+begin
+    if not exists (select from batch_items where batch_id = p_batch and state = 'waiting') then
+        -- The last ones take turns, so that one of them sees that it is the last.
+        perform from batches where id = p_batch for update;
+    end if;
+    select * into i from batch_items where batch_id = p_batch and n = p_n for update;
+    if not found then
+        return false;
+    end if;
+    if i.token = p_token and i.state = p_result->>'state' then
+        -- Our own commit, whose answer was lost on the way.
+        return true;
+    end if;
+    if i.state <> 'running' or i.token <> p_token then
+        return false;
+    end if;
+    if not exists (select from batches where id = p_batch and state in ('running', 'paused')) then
+        -- Cancelled meanwhile: the answer is dropped and paid for, and the slot is another batch's.
+        update batch_items set state = 'cancelled', ready_at = null, leased_by = null, finished_at = now() where batch_id = p_batch and n = p_n;
+        perform pay_item(p_batch, p_n, p_result);
+        return false;
+    end if;
+    update batch_items set state = p_result->>'state', answer = p_result->>'answer', reason = p_result->>'reason',
+        ready_at = null, leased_by = null, finished_at = now()
+    where batch_id = p_batch and n = p_n;
+    perform pay_item(p_batch, p_n, p_result);
+    perform close_batch(p_batch);
+    return true;
+end
+$$;
+
+-- The model is away: the item waits again, which is no try, and its whole batch waits p_hold seconds. Returns false for whoever no longer
+-- holds the item.
+-- Locks: the batch, then the item. Called by: crossing (workers), by the five-argument form.
+create function hold_item(p_batch uuid, p_n bigint, p_token bigint, p_hold double precision) returns boolean language plpgsql as $$
+begin
+    update batches set hold_until = greatest(hold_until, now() + make_interval(secs => p_hold))
+    where id = p_batch and state in ('running', 'paused');
+    update batch_items set state = 'waiting', ready_at = now(), leased_by = null
+    where batch_id = p_batch and n = p_n and token = p_token and state = 'running';
+    return found;
+end
+$$;
+
+-- hold_item, and records what was paid until the model went away.
+-- Locks: the batch, then the item. Called by: crossing (workers).
+create function hold_item(p_batch uuid, p_n bigint, p_token bigint, p_hold double precision, p_spent jsonb) returns boolean language plpgsql as $$
+begin
+    if not hold_item(p_batch, p_n, p_token, p_hold) then
+        return false;
+    end if;
+    perform pay_item(p_batch, p_n, p_spent);
+    return true;
+end
+$$;
+
+-- An error of ours: the item is due again after p_after seconds, which counts as a try. Returns false for whoever no longer holds it.
+-- Locks: the item. Called by: crossing (workers), by the six-argument form.
+create function retry_item(p_batch uuid, p_n bigint, p_token bigint, p_after double precision, p_reason text) returns boolean
+language plpgsql as $$
+begin
+    update batch_items set state = 'waiting', ready_at = now() + make_interval(secs => p_after), leased_by = null, tries = tries + 1,
+        reason = p_reason
+    where batch_id = p_batch and n = p_n and token = p_token and state = 'running';
+    return found;
+end
+$$;
+
+-- retry_item, and records what was paid until the error.
+-- Locks: the item. Called by: crossing (workers).
+create function retry_item(p_batch uuid, p_n bigint, p_token bigint, p_after double precision, p_reason text, p_spent jsonb) returns boolean
+language plpgsql as $$
+begin
+    if not retry_item(p_batch, p_n, p_token, p_after, p_reason) then
+        return false;
+    end if;
+    perform pay_item(p_batch, p_n, p_spent);
+    return true;
+end
+$$;
+
+-- By batch queue: what is due (items, and conversations to summarise), what runs, and how many slots batches may take: those of each
+-- worker beyond p_reserve, at least one. People who are being answered by those workers take slots, too. Where engines of a profile have
+-- workers of their own, only these count: others would ask the same engines.
+-- Locks: none. Called by: everything_waiting.
+create function batches_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
+language sql stable as $$
+    with everybody as (
+        select q as queue, h.boot_id, greatest(h.slots - p_reserve, 1) as n,
+            exists (select from unnest(h.queues) e where starts_with(e, 'reply.' || substr(q, 7) || '.@')) as engines
+        from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' and q like 'batch.%' and h.slots > 0
+    ), w as (
+        select e.queue, e.boot_id, e.n from everybody e
+        where e.engines or not exists (select from everybody o where o.queue = e.queue and o.engines)
+    ), s as (
+        select w.queue, sum(w.n) as n from w group by w.queue
+    ), z as (
+        select 'batch.' || substr(profile_queue(x.queue), 7) as queue, count(*) as n
+        from (select c.queue from conversations c where c.summarise_at <= now() limit 1000) x group by 1
+    )
+    select s.queue, d.n + coalesce(z.n, 0), r.n + p.n, s.n
+    from s
+    left join z on z.queue = s.queue
+    cross join lateral (
+        select count(*) as n from (
+            select from batches b join batch_items i on i.batch_id = b.id
+            where b.queue = s.queue and b.state = 'running' and (b.hold_until is null or b.hold_until <= now()) and i.ready_at <= now()
+            limit 1000
+        ) as item
+    ) as d
+    cross join lateral (
+        select count(*) as n from batches b join batch_items i on i.batch_id = b.id
+        where b.queue = s.queue and i.leased_by is not null and i.ready_at > now()
+    ) as r
+    cross join lateral (
+        select count(*) as n from conversations c
+        where profile_queue(c.queue) = 'reply.' || substr(s.queue, 7)
+            and c.leased_by is not null and c.leased_until > now()
+            and c.leased_by in (select w.boot_id from w where w.queue = s.queue)
+    ) as p
+    where d.n + coalesce(z.n, 0) > 0
+$$;

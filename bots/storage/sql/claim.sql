@@ -1,0 +1,148 @@
+-- Handing out conversations: the best due one, with all that its turn needs, under a lease and a fencing token.
+
+-- Claims the best due conversation of a queue for p_lease seconds, opens its turn or takes up the open one, and returns what answering it
+-- takes: ids, the fencing token, messages, history, memories (bots.storage.claims.Claim). p_session: after so many seconds of silence a
+-- new session begins, and the prompt may take up newer memories. Returns null where nothing is due.
+-- Locks: the conversation; those that somebody else has locked are skipped. Called by: crossing (workers). Not repeated after a lost
+-- connection: an unused claim is due again when its lease ends.
+create function claim_turn(p_queue text, p_boot uuid, p_lease double precision, p_session double precision) returns jsonb
+language plpgsql as $$
+declare
+    c conversations;
+    t turns;
+    paused uuid[];
+    with_media boolean;
+begin
+    select coalesce(array_agg(id), '{}') into paused from accounts where state = 'paused';
+    loop
+        -- First come, first served; a conversation that is over five minutes late comes after the fresh ones, the newest first.
+        -- Both walk along one index and stop at the first: the cost of a claim must not grow with the backlog, so nothing is joined or sorted.
+        select * into c from conversations
+        where queue = p_queue and ready_at <= now() and ready_at > now() - interval '5 minutes'
+            and (leased_until is null or leased_until <= now()) and closed_at is null and taken_by is null and account_id <> all (paused)
+        order by ready_at limit 1 for update skip locked;
+        if not found then
+            select * into c from conversations
+            where queue = p_queue and ready_at <= now() and (leased_until is null or leased_until <= now())
+                and closed_at is null and taken_by is null and account_id <> all (paused)
+            order by ready_at desc limit 1 for update skip locked;
+        end if;
+        if not found then
+            return null;
+        end if;
+        select * into t from turns where conversation_id = c.id and state = 'open';
+        if not found then
+            if not exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then
+                update conversations set ready_at = null, waiting_since = null where id = c.id;
+                continue;
+            end if;
+            if c.session_at < now() - make_interval(secs => p_session) and not exists (
+                select from turns where conversation_id = c.id and finished_at > now() - make_interval(secs => p_session)
+            ) then
+                c.session_at := now();
+            end if;
+        end if;
+        exit;
+    end loop;
+    -- While it is leased its next due time is the lease's end: what a dead worker held becomes due by itself.
+    update conversations set lease_token = lease_token + 1, leased_by = p_boot, leased_until = now() + make_interval(secs => p_lease),
+        ready_at = now() + make_interval(secs => p_lease), session_at = c.session_at, waiting_since = null, hold_until = null
+    where id = c.id returning * into c;
+    if t.id is null then
+        insert into turns (tenant_id, conversation_id, contact_id, number, token, claimed_at)
+        select c.tenant_id, c.id, c.contact_id, coalesce(max(number), 0) + 1, c.lease_token, now() from turns where conversation_id = c.id
+        returning * into t;
+    else
+        update turns set token = c.lease_token, claimed_at = now() where id = t.id returning * into t;
+    end if;
+    update inbox set turn_id = t.id where conversation_id = c.id and turn_id is null and kind = 'message';
+    -- Most contacts never send a picture: then there is no lookup for each message.
+    with_media := exists (select from media m where m.contact_id = c.contact_id);
+    return jsonb_build_object(
+        'tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id, 'queue', c.queue,
+        'token', c.lease_token, 'turn', t.id, 'number', t.number, 'tries', t.tries, 'history_from', c.history_from,
+        'summary', c.summary, 'summary_until', c.summary_until, 'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
+        'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
+        'stopped', (select stopped_at is not null from contacts where tenant_id = c.tenant_id and id = c.contact_id),
+        -- Has the bot never answered this contact? An answer by a person does not count.
+        'first', not exists (select from turns h where h.conversation_id = c.id and h.state = 'answered' and h.answered_by is null)
+            and not exists (select from conversations v join turns h on h.conversation_id = v.id and h.state = 'answered' and h.answered_by is null
+                where v.tenant_id = c.tenant_id and v.contact_id = c.contact_id and v.id <> c.id),
+        'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
+            from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id),
+        'messages', (select jsonb_agg(jsonb_build_object('id', id, 'text', text, 'content_type', content_type, 'supported', supported,
+                'event_key', event_key, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at)),
+                'media', case when with_media then (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'kind', m.kind,
+                    'reference', m.reference, 'state', m.state, 'media_type', m.media_type) order by m.n), '[]')
+                    from media m where m.inbox_id = inbox.id) else '[]' end)
+                -- The platform's clock, since webhooks come in any order.
+                order by coalesce(occurred_at, received_at), arrival)
+            from inbox where turn_id = t.id),
+        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer,
+                'media', case when with_media then (select coalesce(jsonb_agg(m.id order by m.created_at, m.n), '[]')
+                    from inbox i join media m on m.inbox_id = i.id where i.turn_id = h.id and m.state = 'fetched') else '[]' end)
+                order by h.number), '[]')
+            from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.asked is not null and h.answer is not null
+                and h.number >= c.history_from),
+        'memories', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text) order by created_at desc, id), '[]')
+            from (select id, kind, text, created_at from memories
+                where tenant_id = c.tenant_id and contact_id = c.contact_id and created_at <= c.session_at
+                    -- What was superseded in this session stays until the next one: the prompt's beginning must not change.
+                    and (valid_to is null or (superseded_by is not null and valid_to > c.session_at))
+                order by created_at desc, id limit 20) as newest)
+    );
+end
+$$;
+
+-- Extends the leases of these conversations that p_boot still holds, and returns how many there were.
+-- Locks: the conversations; locked ones are skipped. Called by: crossing (workers).
+create function renew_leases(p_boot uuid, p_conversations uuid[], p_lease double precision) returns integer language plpgsql as $$
+declare
+    renewed integer;
+begin
+    -- A lease that has run out is not revived: a frozen process must not take back what passed to another.
+    update conversations set leased_until = now() + make_interval(secs => p_lease),
+        ready_at = case when ready_at >= leased_until then now() + make_interval(secs => p_lease) else ready_at end
+    where id in (select id from conversations where id = any(p_conversations) and leased_by = p_boot and leased_until > now()
+        for update skip locked);
+    get diagnostics renewed = row_count;
+    return renewed;
+end
+$$;
+
+-- Makes everything that a stopped or dead process held due at once, conversations and batch items. Returns how many there were.
+-- Locks: these rows; locked ones are skipped. Called by: crossing (workers that stop), and heartbeat.
+create function release_leases(p_boot uuid) returns integer language plpgsql as $$
+declare
+    freed integer;
+    items integer;
+begin
+    update conversations set leased_until = now(), ready_at = least(ready_at, now())
+    where id in (select id from conversations where leased_by = p_boot and leased_until > now() for update skip locked);
+    get diagnostics freed = row_count;
+    update batch_items set leased_by = null, ready_at = now()
+    where (batch_id, n) in (select batch_id, n from batch_items where leased_by = p_boot and state = 'running' for update skip locked);
+    get diagnostics items = row_count;
+    return freed + items;
+end
+$$;
+
+-- Reports that a worker is alive, with the queues that it consumes and its slots. p_first: its first report after a start, which frees
+-- what its earlier process held. Returns how many leases that were.
+-- Locks: the worker's row. Called by: crossing (workers, the dispatcher).
+create function heartbeat(p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer, p_first boolean) returns integer
+language plpgsql as $$
+declare
+    before uuid;
+    freed integer := 0;
+begin
+    select boot_id into before from worker_heartbeats where name = p_name for update;
+    if p_first and before <> p_boot then
+        freed := release_leases(before);
+    end if;
+    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at) values (p_name, p_boot, p_queues, p_slots, p_busy, now())
+    on conflict (name) do update set boot_id = excluded.boot_id, queues = excluded.queues, slots = excluded.slots, busy = excluded.busy,
+        at = excluded.at;
+    return freed;
+end
+$$;

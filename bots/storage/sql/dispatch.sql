@@ -1,0 +1,42 @@
+-- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue.
+
+-- By queue that a living worker consumes, where something is due: due conversations (or sends, in deliver), running ones, slots. due
+-- counts to 1,000, so the cost of a tick grows with what it publishes and not with the backlog.
+-- Locks: none. Called by: everything_waiting.
+create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
+    with s as (
+        select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
+    ), r as (
+        select x.queue, count(*) as n from conversations x where x.leased_by is not null and x.leased_until > now() group by x.queue
+    )
+    select s.queue, d.n, coalesce(r.n, 0), s.n
+    from s left join r on r.queue = s.queue
+    cross join lateral (
+        select count(*) as n from (
+            select from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
+            where x.queue = s.queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
+                and x.closed_at is null and a.state <> 'paused'
+            limit 1000
+        ) as conversation
+    ) as d
+    where s.queue <> 'deliver' and d.n > 0
+    union all
+    select s.queue, d.n, 0, s.n
+    from s cross join lateral (
+        select count(*) as n from (
+            select from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+            where o.not_before <= now() and a.state = 'active' and is_head(o)
+            limit 1000
+        ) as message
+    ) as d
+    where s.queue = 'deliver' and d.n > 0
+$$;
+
+-- work_waiting and batches_waiting together, planned once (see queue_spots). p_reserve: slots of each worker that batches leave free.
+-- Locks: none. Called by: crossing (the dispatcher).
+create function everything_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
+language plpgsql stable as $$
+begin
+    return query select * from work_waiting() union all select * from batches_waiting(p_reserve);
+end
+$$;

@@ -1,0 +1,69 @@
+-- Who may see and do what. A login role has the rights that are listed here and no others; `chinwag migrate` makes the roles.
+--   web       pages and API: settings, operators, batches; a contact's rows only within that contact
+--   worker    answers and sends: always within one contact's rows
+--   crossing  the few functions that cross contacts: taking messages in, handing out work, housekeeping
+
+-- A contact's rows are visible to web and worker only in a transaction that names the contact in app.contact_id.
+do $$
+declare
+    t text;
+begin
+    foreach t in array array[
+        'contact_identities', 'envelope_contacts', 'conversations', 'turns', 'inbox', 'media', 'memories', 'model_calls', 'recalls', 'outbox',
+        'send_attempts'
+    ] loop
+        execute format('alter table %I enable row level security', t);
+        execute format('alter table %I force row level security', t);
+        -- A transaction-local setting reads '' after its transaction, and ''::uuid raises: hence nullif.
+        execute format(
+            'create policy own_contact on %I to chinwag_web, chinwag_worker'
+            ' using (contact_id = nullif(current_setting(''app.contact_id'', true), '''')::uuid)'
+            ' with check (contact_id = nullif(current_setting(''app.contact_id'', true), '''')::uuid)', t);
+        execute format('create policy crossing on %I to chinwag_crossing using (true) with check (true)', t);
+    end loop;
+end
+$$;
+
+-- The same for the contact's own row, whose key is id.
+alter table contacts enable row level security;
+alter table contacts force row level security;
+create policy own_contact on contacts to chinwag_web, chinwag_worker
+    using (id = nullif(current_setting('app.contact_id', true), '')::uuid)
+    with check (id = nullif(current_setting('app.contact_id', true), '')::uuid);
+create policy crossing on contacts to chinwag_crossing using (true) with check (true);
+
+grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
+
+-- Read by all.
+grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, usage_days, batches, batch_items, worker_heartbeats, watchers,
+    statuses to chinwag_web, chinwag_worker, chinwag_crossing;
+grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox, send_attempts
+    to chinwag_web, chinwag_worker, chinwag_crossing;
+
+-- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
+grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, batches, batch_items, watchers to chinwag_web;
+grant select, insert, update, delete on operators, operator_sessions, api_tokens, admin_links to chinwag_web;
+grant select, insert on audit to chinwag_web;
+
+-- The worker finishes turns, within one contact, and items of batches.
+grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;
+grant update on inbox, media, batches, batch_items to chinwag_worker;
+grant update (stopped_at) on contacts to chinwag_worker;
+grant update (state, state_reason) on accounts to chinwag_worker;
+grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker;
+
+-- Crossing takes messages in and hands out work.
+grant insert, update, delete on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox,
+    send_attempts, statuses, worker_heartbeats, watchers to chinwag_crossing;
+grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys to chinwag_crossing;
+grant update, delete on batches, batch_items to chinwag_crossing;
+-- The steps of an account's set-up are recorded where webhooks come in; accounts are removed with all their rows.
+grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason)
+    on accounts to chinwag_crossing;
+grant delete on accounts to chinwag_crossing;
+-- It does the housekeeping, adds up usage, and what operators do through it is written to the audit log.
+grant select, delete on operator_sessions, admin_links to chinwag_crossing;
+grant select on operators, api_tokens to chinwag_crossing;
+grant select, insert on audit to chinwag_crossing;
+grant insert, update on usage_days to chinwag_crossing;
+grant select, update on usage_until to chinwag_crossing;

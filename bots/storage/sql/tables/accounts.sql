@@ -1,0 +1,83 @@
+-- Tenants, their bots, and the accounts on platforms that the bots answer.
+
+-- A customer of this installation. Everything else belongs to one; `chinwag migrate` makes the first.
+create table tenants (
+    tenant_id uuid not null default gen_random_uuid(),
+    name text not null,
+    created_at timestamptz not null default now(),
+    constraint pk_tenants primary key (tenant_id),
+    constraint uq_tenants_name unique (name)
+);
+
+-- A bot: its model profile, its fixed texts, what it may spend. Its persona is kept by version.
+create table bots (
+    tenant_id uuid not null references tenants,
+    id uuid not null default gen_random_uuid(),
+    name text not null,
+    profile text not null default 'default',
+    fallback_text text not null,
+    apology_text text,
+    memory_on boolean not null default true,
+    persona_version integer not null default 1,
+    created_at timestamptz not null default now(),
+    language text,
+    first_contact text,
+    -- Whether its conversations may go to an endpoint with leaves_house, and what it may spend, in USD.
+    data_may_leave boolean not null default false,
+    budget_contact_day double precision,
+    budget_month double precision,
+    constraint pk_bots primary key (id, tenant_id),
+    constraint uq_bots_name unique (tenant_id, name)
+);
+
+-- Every version of a bot's persona, the system text of its prompts. Versions are added, never changed.
+create table personas (
+    tenant_id uuid not null,
+    bot_id uuid not null,
+    version integer not null,
+    text text not null,
+    created_at timestamptz not null default now(),
+    created_by text,
+    constraint pk_personas primary key (tenant_id, bot_id, version),
+    constraint fk_personas_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id) on delete cascade
+);
+
+-- A bot's account on a platform, such as a WhatsApp number or a Facebook page. Secrets are sealed by bots.crypto.
+create table accounts (
+    tenant_id uuid not null,
+    id uuid not null default gen_random_uuid(),
+    bot_id uuid not null,
+    channel text not null,
+    name text not null,
+    external_id text not null,
+    state text not null default 'active' constraint ck_accounts_state check (state in ('active', 'paused', 'needs_attention')),
+    state_reason text,
+    app_secret bytea,
+    -- The secret before the last rotation; webhooks signed with it are still accepted.
+    app_secret_before bytea,
+    verify_token bytea,
+    access_token bytea,
+    unknown_send text not null default 'resend_once' constraint ck_accounts_unknown_send check (unknown_send in ('resend_once', 'never')),
+    created_at timestamptz not null default now(),
+    -- Which version of the persona answers: null is the bot's published one; an editor's trial account names its draft.
+    persona_version integer,
+    -- Instagram can be connected in two ways: through a Facebook page, or by its own login.
+    door text not null default 'page' constraint ck_accounts_door check (door in ('page', 'login')),
+    app_id text,
+    -- WhatsApp: the business account above the number; Instagram through a page: the page.
+    parent_id text,
+    public_url text,
+    handshake_at timestamptz,
+    first_webhook_at timestamptz,
+    last_webhook_at timestamptz,
+    refused_at timestamptz,
+    -- Why the last refused webhook was refused: codes, no bodies.
+    refusal text,
+    -- What the platform said when it was last asked: quality, limits, token expiry, the webhook address it has.
+    health jsonb,
+    health_at timestamptz,
+    constraint pk_accounts primary key (id, tenant_id),
+    constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
+    constraint uq_accounts_name unique (channel, name),
+    constraint uq_accounts_external_id unique (channel, external_id)
+);

@@ -1,0 +1,61 @@
+-- Model servers, the profiles made of them, and what they cost.
+
+-- A model server that answers: one of ours, or a hosted one.
+create table endpoints (
+    tenant_id uuid not null references tenants,
+    id uuid not null default gen_random_uuid(),
+    name text not null,
+    url text not null,
+    model text not null,
+    api_key bytea,
+    -- Whether messages sent to it leave the operator's own network.
+    leaves_house boolean not null default true,
+    -- USD for a million tokens; null: not known, counted as zero.
+    price_in double precision,
+    price_cached double precision,
+    price_out double precision,
+    -- What the probe measured.
+    traits jsonb not null default '{}',
+    notes jsonb not null default '[]',
+    probed_at timestamptz,
+    -- To be probed from this time, by a worker; null: nothing to do.
+    probe_at timestamptz default now(),
+    created_at timestamptz not null default now(),
+    constraint pk_endpoints primary key (id, tenant_id),
+    constraint uq_endpoints_name unique (tenant_id, name)
+);
+
+-- A profile is its endpoints in order; those with the same position are replicas of one another.
+create table profile_endpoints (
+    tenant_id uuid not null,
+    profile text not null,
+    position integer not null,
+    endpoint_id uuid not null,
+    constraint pk_profile_endpoints primary key (tenant_id, profile, endpoint_id),
+    constraint fk_profile_endpoints_endpoint foreign key (tenant_id, endpoint_id) references endpoints (tenant_id, id) on delete cascade
+);
+create index ix_profile_endpoints_endpoint on profile_endpoints (endpoint_id);
+
+-- Tokens and money by day, written by roll_usage from what turns and items recorded.
+create table usage_days (
+    tenant_id uuid not null references tenants,
+    day date not null,
+    bot_id uuid not null,
+    kind text not null constraint ck_usage_days_kind check (kind in ('talk', 'batch')),
+    endpoint text not null,
+    model text not null,
+    calls bigint not null default 0,
+    tokens_in bigint not null default 0,
+    tokens_cached bigint not null default 0,
+    tokens_out bigint not null default 0,
+    cost double precision not null default 0,
+    constraint pk_usage_days primary key (tenant_id, day, bot_id, kind, endpoint, model)
+);
+
+-- Up to which time usage_days is complete, by kind. One row each for talk and batch.
+create table usage_until (
+    kind text not null,
+    at timestamptz not null,
+    constraint pk_usage_until primary key (kind)
+);
+insert into usage_until values ('talk', now()), ('batch', now());

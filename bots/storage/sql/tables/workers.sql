@@ -1,0 +1,19 @@
+-- Who is at work: worker processes and open chat pages. Rows here are lost without harm.
+
+-- A worker process: which queues it consumes, how many slots it has. It counts as dead 15 seconds after its last report.
+create table worker_heartbeats (
+    name text not null,
+    boot_id uuid not null,
+    queues text[] not null,
+    slots integer not null,
+    busy integer not null default 0,
+    at timestamptz not null default now(),
+    constraint pk_worker_heartbeats primary key (name)
+);
+
+-- Which conversations a chat page watches: partial texts are notified for these alone.
+create unlogged table watchers (
+    conversation_id uuid not null,
+    until timestamptz not null,
+    constraint pk_watchers primary key (conversation_id)
+);

@@ -1,0 +1,55 @@
+"""What a response with another status than 200 means, by status and body, for every client of a model server. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+
+#: How much of an error's body is read to find out its kind.
+ERROR_BODY_BYTES = 64 * 1024
+_TOO_LONG_WORDS = (b"exceed_context_size", b"context_length_exceeded", b"maximum context length", b"maximum model length")
+#: llama.cpp answers 500 to a picture that its model cannot read.
+_NO_VISION = b"image input is not supported"
+#: Said by vLLM when its queue is full, by llama.cpp while it loads or has no free slot, and by hosted servers under too much load.
+_BUSY_WORDS = (
+    b'"serviceunavailableerror"',
+    b"in flight",
+    b"loading model",
+    b"no slot",
+    b"busy",
+    b"queue is full",
+    b"overload",
+    b"too many requests",
+)
+
+
+def refusal(  # noqa: PLR0911 - one return for each kind
+    status: int, headers: Mapping[str, str], body: bytes
+) -> ModelUnavailable | ModelRefused | GarbageAnswer:
+    """Return the error that the response means. Header names are in lower case, or the mapping ignores case."""
+    lowered = body.lower()
+    if is_full(status, headers, lowered):
+        return ModelBusy(f"the model server is full ({status})")
+    if status >= 400 and _NO_VISION in lowered:
+        return ModelRefused(f"the model takes no pictures ({status})")
+    if status >= 500 or status in (408, 425):
+        return ModelUnavailable(f"the model server failed ({status})")
+    if status in (400, 413, 422) and any(words in lowered for words in _TOO_LONG_WORDS):
+        return PromptTooLong()
+    if 300 <= status < 400:
+        return ModelRefused(f"the model server redirects ({status}): set its final address")
+    if status < 300:
+        return GarbageAnswer(f"the model server answered {status}")
+    return ModelRefused(f"the model server rejects the request ({status})")
+
+
+def is_full(status: int, headers: Mapping[str, str], lowered: bytes) -> bool:
+    """Whether the server is only overloaded: a 503 may come from a full model server, or from a proxy in front of a dead one.
+
+    A full model server says so in the error, or says when to try again. Any other 503 may come from a gateway whose engine is gone; if that
+    counted as full, it would be asked for ever.
+    """
+    if status != 503:
+        return status == 429
+    return "retry-after" in headers or (not lowered.lstrip().startswith(b"<") and any(words in lowered for words in _BUSY_WORDS))

@@ -1,0 +1,153 @@
+"""A worker process's routes to the models: its router, the endpoints as the database has them, and the hashes that go with a call.
+
+Guarantee: no hint for an engine names a tenant, a conversation or a person; what is sent are keyed hashes of them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+import structlog
+from sqlalchemy import Engine
+
+from bots.crypto import Keyring
+from bots.errors import CannotOpen
+from bots.storage import endpoints
+from bots.storage.database import unit
+from bots.storage.endpoints import EndpointRow
+from inference.affinity import keyed
+from inference.router import Router, Tiers
+from inference.settings import ModelSettings
+from inference.tokens import TokenCounter, estimate
+from inference.types import Endpoint, Hints, Price, Traits
+
+log = structlog.get_logger()
+
+#: How long a changed endpoint or profile may go unnoticed.
+EVERY_S = 2.0
+#: For vLLM's scheduler, lower is sooner: people before work that can wait.
+PEOPLE, BATCH = 0, 10
+#: So much of a context is filled: the rest is for the template's own tokens, and for a tokenizer that counts more than ours.
+_FILLED = 0.9
+#: Hex digits of a tenant's salt: 128 bits.
+_SALT_DIGITS = 32
+
+_Rows = Mapping[tuple[UUID, str], tuple[tuple[int, EndpointRow], ...]]
+
+
+class ModelRoutes:
+    """Keeps the router in step with the database. Safe between threads."""
+
+    def __init__(self, worker: Engine, keyring: Keyring, settings: ModelSettings) -> None:
+        """Raises BadModelSetting where the environment names no endpoint."""
+        self._engine, self._keyring = worker, keyring
+        self._router = Router(settings.open_endpoint(), settings)
+        self._rows: _Rows | None = None
+        self._lock = threading.Lock()
+        self._counters: dict[Endpoint, TokenCounter] = {}
+        self._salts: dict[UUID, str] = {}
+        self._affinity, self._salting = keyring.derive("affinity"), keyring.derive("cache salt")
+
+    @property
+    def router(self) -> Router:
+        """The router; the first use reads the profiles. Raises StorageUnavailable then."""
+        if self._rows is None:
+            with self._lock:
+                if self._rows is None:
+                    self._read()
+        return self._router
+
+    def refresh(self) -> None:
+        """Read the profiles again and open their keys, where anything changed. Raises StorageUnavailable."""
+        with self._lock:
+            self._read()
+
+    def _read(self) -> None:
+        with unit(self._engine) as connection:
+            found = endpoints.every_profile(connection)
+        rows = {key: tuple((position, _routed(row)) for position, row in places) for key, places in found.items()}
+        if rows != self._rows:
+            self._router.configure({profile_key(*key): self._tiers(places) for key, places in rows.items()})
+            self._rows = rows
+            # Forget the counters of endpoints that are gone.
+            known = self._router.endpoints
+            self._counters = {endpoint: counter for endpoint, counter in dict(self._counters).items() if endpoint in known}
+
+    def counter(self, profile: str, *, may_leave: bool) -> Callable[[str], int]:
+        """Return what counts a text's tokens for a profile: the tokenizer of its first endpoint that may see the text, else an estimate."""
+        endpoint = self.router.first(profile, may_leave=may_leave)
+        if endpoint is None:
+            return estimate
+        counter = self._counters.get(endpoint)
+        if counter is None:
+            counter = self._counters[endpoint] = TokenCounter(endpoint)
+        return counter.count
+
+    def room(self, profile: str, *, may_leave: bool, answer: int, images: int = 0) -> int:
+        """Return how many tokens of text a prompt may have so that every endpoint that may see it takes it, beside an answer of so many tokens.
+
+        images are the tokens of its pictures, which only some endpoints see. Where no endpoint's context is known there is no limit.
+        """
+        return min(
+            (
+                int(traits.context * _FILLED) - traits.tokens_for(answer) - (images if traits.vision else 0)
+                for traits in (endpoint.traits for endpoint in self.router.allowed(profile, may_leave=may_leave))
+                if traits.context
+            ),
+            default=sys.maxsize,
+        )
+
+    def affinity(self, conversation: UUID) -> bytes:
+        """Return the hash that brings a conversation back to its endpoint."""
+        return keyed(self._affinity, conversation.bytes)
+
+    def hints(self, tenant: UUID, *, priority: int, affinity: bytes | None = None) -> Hints:
+        """Return what an engine of our own is told beside the prompt."""
+        salt = self._salts.get(tenant)
+        if salt is None:
+            salt = self._salts[tenant] = hmac.new(self._salting, tenant.bytes, "sha256").hexdigest()[:_SALT_DIGITS]
+        rank = None if affinity is None else int.from_bytes(affinity[:8], "big")
+        return Hints(priority=priority, cache_salt=salt, affinity=rank)
+
+    def _tiers(self, places: tuple[tuple[int, EndpointRow], ...]) -> Tiers:
+        found = [[self._endpoint(row) for _, row in tier] for _, tier in groupby(places, key=lambda place: place[0])]
+        return [[endpoint for endpoint in tier if endpoint is not None] for tier in found]
+
+    def _endpoint(self, row: EndpointRow) -> Endpoint | None:
+        try:
+            key = endpoints.open_key(self._keyring, row)
+        except CannotOpen:
+            # Without its key it would refuse each call.
+            log.error("endpoint_key_cannot_be_opened", endpoint=row.name)  # noqa: TRY400 - nothing to trace
+            return None
+        return as_endpoint(row, key)
+
+
+def _routed(row: EndpointRow) -> EndpointRow:
+    """A row without the columns that make no difference to a call."""
+    return replace(row, notes=(), probed_at=None, probe_at=None, profiles=())
+
+
+def profile_key(tenant: UUID, profile: str) -> str:
+    """Return the name under which the router knows a tenant's profile."""
+    return f"{tenant}/{profile}"
+
+
+def as_endpoint(row: EndpointRow, key: str) -> Endpoint:
+    """Return a stored endpoint as inference knows it, with its opened key."""
+    price = None
+    if row.price_in is not None and row.price_out is not None:
+        price = Price(tokens_in=row.price_in, tokens_out=row.price_out, tokens_cached=row.price_cached)
+    try:
+        traits = msgspec.convert(dict(row.traits), Traits)
+    except msgspec.ValidationError:
+        log.warning("traits_not_understood", endpoint=row.name)
+        traits = Traits()
+    return Endpoint(name=row.name, url=row.url, model=row.model, api_key=key, price=price, leaves_house=row.leaves_house, traits=traits)

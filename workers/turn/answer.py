@@ -1,0 +1,130 @@
+"""Decides what a turn answers: commands, messages of other kinds than text, and the model with its fallback text."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from bots.extract.commands import budget_day_text, budget_month_text, parse_command, picture_lost_text, unsupported_text
+from bots.storage.claims import ClaimedMessage
+from bots.storage.turns import TurnResult
+from workers import budget, metrics
+from workers.model_call import ModelReply, ModelRequest, call_model
+from workers.model_routes import PEOPLE
+from workers.turn import pictures
+from workers.turn.claimed import ClaimedTurn
+from workers.turn.layout import Layout
+from workers.turn.partials import Partials
+
+log = structlog.get_logger()
+
+#: The commands that a contact may still use after /stop.
+_FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
+#: The model server refuses our key or request: an operator must fix it, so ask less often.
+_REFUSED_RETRY_S = 30.0
+#: The share that pictures and the model may take of the time after which the watchdog ends a process: storing and sending follow.
+OF_DEADLINE = 0.7
+
+
+def decide(turn: ClaimedTurn) -> TurnResult:
+    """Return what a turn answers. Raises whatever goes wrong in our own code; a model that fails is a result."""
+    texts, others = _obey_commands(turn)
+    if min(message.age_s for message in turn.claim.messages) > turn.deps.settings.answer_if_younger_s:
+        # A late /stop still counts; an answer after so long would only confuse.
+        turn.parts.clear()
+        return turn.result("skipped", reason="too_old")
+    if others:
+        turn.say(unsupported_text(others[-1].content_type, turn.language))
+    if texts:
+        return _answer(turn, texts)
+    if not turn.parts:
+        return TurnResult(state="skipped", reason="stopped" if turn.stopped else "nothing_to_answer")
+    return turn.result("answered", in_history=False)
+
+
+def _obey_commands(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]:
+    """Obey the commands. Returns the messages for the model, and those of kinds that it cannot read."""
+    texts: list[ClaimedMessage] = []
+    others: list[ClaimedMessage] = []
+    stopped = turn.stopped
+    for message in turn.claim.messages:
+        command = parse_command(message.text) if message.supported and message.text else None
+        if command is not None and (not stopped or command.name in _FOR_STOPPED):
+            turn.obey(command)
+            stopped = turn.stopped
+            if command.name in ("reset", "stop"):
+                # What came before belongs to the conversation that ends here.
+                texts, others = [], []
+        elif stopped:
+            continue
+        elif message.supported and (message.text or message.media):
+            texts.append(message)
+        else:
+            others.append(message)
+    return texts, others
+
+
+def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
+    refusal = _budget_refusal(turn)
+    if refusal is not None:
+        turn.say(refusal)
+        return turn.result("answered", reason="budget", in_history=False, goes_on=True)
+    settings, began = turn.deps.settings, time.monotonic()
+    shown = pictures.load(turn, texts)
+    if shown.waits_for is not None:
+        return turn.wait(settings.ask_again_s, reason="picture_unavailable")
+    if shown.are_lost(texts):
+        turn.say(picture_lost_text(turn.language))
+        return turn.result("answered", reason="picture_lost", in_history=False, goes_on=True)
+    layout = Layout(turn, texts=[shown.words(message) for message in texts], pictures=shown)
+    turn.told = layout.memories
+    reply = _call(turn, layout, until=began + settings.task_deadline_s * OF_DEADLINE)
+    turn.calls.extend(reply.calls)
+    if reply.outcome == "unavailable":
+        return turn.wait(settings.ask_again_s)
+    if reply.outcome == "refused":
+        return turn.wait(_REFUSED_RETRY_S)
+    text = turn.account.bot.fallback_text if reply.text is None else reply.text
+    turn.say(text)
+    return turn.result(
+        "answered",
+        reason={"ok": None, "cut": "cut"}.get(reply.outcome, "fallback"),
+        asked=reply.messages[-1].content if reply.messages else layout.prompt.asked,
+        answer=text,
+        goes_on=True,
+        history_from=layout.prompt.history_from,
+        summarise_to=layout.prompt.summarise_to,
+    )
+
+
+def _call(turn: ClaimedTurn, layout: Layout, *, until: float) -> ModelReply:
+    """Call the model, and show meanwhile that an answer is being written."""
+    deps, claim, account = turn.deps, turn.claim, turn.account
+    partials = Partials(deps.worker, claim, per_s=deps.settings.partial_per_s)
+    partials.typing()
+    affinity = deps.routes.affinity(claim.conversation)
+    request = ModelRequest(
+        profile=turn.profile,
+        messages=layout.prompt.messages,
+        may_leave=account.bot.data_may_leave,
+        hints=deps.routes.hints(claim.tenant, priority=PEOPLE, affinity=affinity),
+        affinity=affinity,
+        max_tokens=deps.settings.answer_tokens,
+        temperature=deps.model_settings.temperature,
+        top_p=deps.model_settings.top_p,
+        within_s=until - time.monotonic(),
+    )
+    with deps.typing.shown(turn.typing_indicator(), lasts_s=account.channel.typing_s):
+        return call_model(deps, request, on_text=partials.show if claim.watched else None, shorter=layout.shorter())
+
+
+def _budget_refusal(turn: ClaimedTurn) -> str | None:
+    """Return what to say instead of an answer when a budget is used up, in the contact's language. Raises StorageUnavailable."""
+    bot = turn.account.bot
+    which = budget.used_up(turn.deps, bot, contact=turn.claim.contact)
+    if which is None:
+        return None
+    metrics.BUDGET_REFUSED.labels(which).inc()
+    log.info("budget_used_up", turn=str(turn.claim.turn), bot=str(bot.id), budget=which)
+    return budget_month_text(turn.language) if which == "month" else budget_day_text(turn.language)

@@ -1,0 +1,93 @@
+"""One turn from claim to sent, in three short transactions with none open across a network call."""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from bots.errors import Fenced
+from bots.storage import claims, turns
+from bots.storage.claims import Claim
+from bots.storage.outbox import Sending
+from bots.storage.turns import ModelCall, TurnResult
+from workers import leased_work, metrics
+from workers.deliver import send, stale_s
+from workers.deps import Deps
+from workers.leased_work import LeasedWork
+from workers.turn.answer import decide
+from workers.turn.claimed import ClaimedTurn
+
+log = structlog.get_logger()
+
+#: After a pause of this length the next message starts a new session: what was remembered meanwhile enters the prompt.
+_SESSION_S = 1800.0
+
+
+def reply_one(deps: Deps, queue: str) -> bool:
+    """Work one due conversation of the queue to its end; False when none was due."""
+    claim = claims.claim_turn(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.lease_s, session_s=_SESSION_S)
+    return claim is not None and leased_work.run(deps.in_flight, _Reply(deps, claim))
+
+
+class _Reply(LeasedWork):
+    """The answer to a claimed turn, and the first send of it."""
+
+    def __init__(self, deps: Deps, claim: Claim) -> None:
+        self._deps, self._claim = deps, claim
+        self.lease = claim.conversation
+        #: The result that was stored, or was to be.
+        self._result: TurnResult | None = None
+        self._sending: Sending | None = None
+
+    def do(self) -> str:
+        return self._store(decide(ClaimedTurn(self._deps, self._claim, self._deps.open_account(self._claim.account))))
+
+    def failed(self, error: Exception) -> str:
+        claim, name, calls = self._claim, type(error).__name__, list[ModelCall]()
+        if self._result is None:
+            log.error("turn_failed", turn=str(claim.turn), tries=claim.tries + 1, error=name, exc_info=error)
+        else:
+            # A result that Postgres cannot store must not come back for ever. No traceback: it would show the text.
+            log.error("finish_failed", turn=str(claim.turn), error=name)
+            # The calls are paid for all the same; without their texts, which may be what could not be stored.
+            calls = [msgspec.structs.replace(call, prompt=[]) for call in self._result.calls]
+        retry_s, reason = leased_work.retry_s(self._deps.settings, claim.tries), f"error:{name}"
+        if retry_s is None:
+            return self._store(TurnResult(state="dead", reason=reason, calls=calls))
+        return self._store(TurnResult(state="retry", reason=reason, calls=calls, retry_s=retry_s))
+
+    def ended(self, state: str, *, took_s: float) -> None:
+        claim, result = self._claim, self._result
+        assert result is not None
+        if state == "fenced":
+            log.warning("turn_fenced", turn=str(claim.turn), token=claim.token)
+            metrics.count_fenced(result)
+            return
+        metrics.count_turn(result, waited_s=min((message.age_s for message in claim.messages), default=0.0), took_s=took_s)
+        log.info(
+            "turn_finished",
+            turn=str(claim.turn),
+            state=state,
+            reason=result.reason,
+            parts=len(result.parts),
+            calls=len(result.calls),
+            took_ms=round(took_s * 1000),
+        )
+        if self._sending is not None:
+            send(self._deps, self._sending, claim.identities)
+
+    def _store(self, result: TurnResult) -> str:
+        deps, claim, self._result = self._deps, self._claim, result
+        try:
+            self._sending = turns.finish(
+                deps.worker,
+                contact=claim.contact,
+                turn=claim.turn,
+                token=claim.token,
+                boot=deps.boot,
+                stale_s=stale_s(deps),
+                result=result,
+            )
+        except Fenced:
+            return "fenced"
+        return result.state
