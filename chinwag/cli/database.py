@@ -6,11 +6,8 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from uuid import UUID
 
 import typer
-from sqlalchemy import Connection
 
 from bots.admin.acting import Operator, command_line
 from bots.admin.deps import Deps
@@ -20,16 +17,6 @@ from bots.settings import Settings
 from bots.storage import tenants
 from bots.storage.database import open_engine, unit
 from chinwag.local.ground import environment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """One transaction of a command, with what goes with it."""
-
-    settings: Settings
-    connection: Connection
-    keyring: Keyring
-    tenant: UUID
 
 
 @contextmanager
@@ -50,10 +37,3 @@ def use_cases() -> Generator[tuple[Deps, Operator]]:
     except BotsError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
-
-
-@contextmanager
-def desk() -> Generator[Desk]:
-    """One transaction as the web's role, refused as `use_cases` is."""
-    with use_cases() as (deps, operator), unit(deps.web) as connection:
-        yield Desk(settings=deps.settings, connection=connection, keyring=deps.keyring, tenant=operator.tenant_id)

@@ -47,7 +47,7 @@ def _keep(stack: Stack, column: str) -> None:
 def test_a_database_without_vectors_takes_any_length_and_one_with_them_its_own_alone(stack: Stack, server: Scripted) -> None:
     assert _run(stack, f"{server.url}/v1") == (
         0,
-        "Vectors              64 numbers each\nDatabase             stores no vectors yet, so any length will do\n",
+        "Vectors              64 numbers each\nDatabase             has no vectors yet: any length will do\n",
     )
 
     _keep(stack, "vector(64)")
@@ -65,7 +65,7 @@ def test_a_database_without_vectors_takes_any_length_and_one_with_them_its_own_a
 
 @pytest.mark.parametrize(
     ("url", "why"),
-    [("nowhere", "--url wants an address like"), ("http://127.0.0.1:9/v1", "the embedding server cannot be reached or broke off")],
+    [("nowhere", "--url needs an address like"), ("http://127.0.0.1:9/v1", "the embedding server cannot be reached or broke off")],
 )
 def test_what_cannot_be_asked_is_one_line(stack: Stack, url: str, why: str) -> None:
     code, said = _run(stack, url)

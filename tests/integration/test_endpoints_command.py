@@ -95,7 +95,7 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
         (_HOSTED, "--key-file: A hosted endpoint needs its API key; say so if this one needs none. (--no-key)\n"),
         ([*_OWN, "--url", "localhost:8000"], "--url: An address like https://host/v1, without a user, a password or a question mark.\n"),
         ([*_OWN, "--url", "http://10.0.0.256:8000/v1"], "--url: An address like https://host/v1"),
-        ([*_OWN, "--price-in", "1"], "--price-out: Tokens out have a price too; 0 where they are free.\n"),
+        ([*_OWN, "--price-in", "1"], "--price-out: Output tokens need a price too; 0 if they are free.\n"),
         (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: That is OpenAI's address: what people write leaves"),
         (["--stays", "--model", "m"], "--url: An address like https://host/v1"),
         (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Similar: gpt-4o."),
@@ -262,7 +262,7 @@ def test_a_profile_is_set_listed_and_removed(stack: Stack, tmp_path: Path) -> No
     [
         (["nobody"], "There is no endpoint named nobody."),
         (["a", "a"], "a is named twice."),
-        (["a,,b"], "names of endpoints are wanted"),
+        (["a,,b"], "give the names of endpoints"),
         (["a=x"], "a position is a number"),
     ],
 )

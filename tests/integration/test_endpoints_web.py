@@ -132,8 +132,8 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
     [
         ({"api_key": ""}, "A hosted endpoint needs its API key"),
         ({"url": "https://api.openai.com/v1", "leaves_house": ""}, "That is OpenAI&#39;s address"),
-        ({"price_in": "1"}, "Tokens out have a price too"),
-        ({"price_out": "1"}, "Tokens in have a price too"),
+        ({"price_in": "1"}, "Output tokens need a price too"),
+        ({"price_out": "1"}, "Input tokens need a price too"),
         ({"url": "https://user:word@models.example.com/v1"}, "without a user"),
         ({"url": "https://models.example.com/v1?key=1"}, "a question mark"),
     ],
@@ -218,15 +218,7 @@ def test_what_the_probe_found_is_shown_with_what_it_means(served: Stack, seat: S
     found(served, name, traits=traits | {"parses_tokens": True})
 
     shown = seat.get(f"{page}?part=1").text
-    for words in (
-        "8,192 tokens",
-        "Text only",
-        "follows a schema",
-        "reasons before",
-        "no system role",
-        "must alternate",
-        "are removed first",
-    ):
+    for words in ("8,192 tokens", "Text only", "follows a schema", "reasons before", "no system role", "must alternate", "removed first"):
         assert words in shown
     assert "data-waiting" not in shown
     view = api.get(f"/endpoints/{name}").json()
@@ -347,7 +339,7 @@ def test_a_wrong_order_is_refused_and_the_profile_stays(api: httpx.Client, tiers
 
     assert api.put("/profiles/p-kept", json={"tiers": tiers}).status_code == status
     assert api.put("/profiles/p-kept", json={"tiers": [[name], [name]]}).json()["fields"] == {
-        "tiers": "An endpoint stands in a profile once."
+        "tiers": "An endpoint can be in a profile only once."
     }
     assert api.get("/profiles/p-kept").json()["tiers"] == [[name]]
 

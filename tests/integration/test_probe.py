@@ -234,9 +234,9 @@ def test_the_help_of_models_names_each_of_its_commands() -> None:
     ("url", "more", "words"),
     [
         ("http://127.0.0.1:9/v1", [], "nothing answers at"),
-        ("127.0.0.1:9/v1", [], "--url wants an address"),
-        ("http://10.0.0.256:8000/v1", [], "--url wants an address"),
-        ("http://user:pw@127.0.0.1/v1", [], "--url wants an address"),
+        ("127.0.0.1:9/v1", [], "--url needs an address"),
+        ("http://10.0.0.256:8000/v1", [], "--url needs an address"),
+        ("http://user:pw@127.0.0.1/v1", [], "--url needs an address"),
         ("http://127.0.0.1:9/v1", ["--key-file", "/nowhere"], "--key-file names a file"),
     ],
 )
