@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,12 +72,19 @@ _ALL = _files(*_PRODUCT, "bench", "migrations", "tests")
 _OURS = _files(*_PRODUCT)
 
 
+@functools.cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
+@functools.cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All of a file's nodes: each rule looks at them."""
+    return tuple(ast.walk(_tree(path)))
+
+
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -86,27 +94,26 @@ def _imports(path: Path) -> Iterator[str]:
 
 def _named_imports(path: Path) -> Iterator[str]:
     """What is imported by a name in a string, as packages are that only some environments have."""
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             yield from (given.value for given in node.args if isinstance(given, ast.Constant) and isinstance(given.value, str))
 
 
-def _docstrings(tree: ast.Module) -> set[int]:
+def _docstrings(path: Path) -> set[int]:
     owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = (node.body[0] for node in ast.walk(tree) if isinstance(node, owners) and node.body)
+    found = (node.body[0] for node in _nodes(path) if isinstance(node, owners) and node.body)
     return {id(first.value) for first in found if isinstance(first, ast.Expr)}
 
 
 def _strings(path: Path) -> Iterator[str]:
-    tree = _tree(path)
-    skipped = _docstrings(tree)
-    for node in ast.walk(tree):
+    skipped = _docstrings(path)
+    for node in _nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
             yield node.value
 
 
 def _reads_environment(path: Path) -> bool:
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if (
             isinstance(node, ast.Attribute)
             and node.attr in {"environ", "getenv", "environb"}
@@ -118,7 +125,7 @@ def _reads_environment(path: Path) -> bool:
 
 
 def _annotates(path: Path) -> bool:
-    return any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.AnnAssign)) for node in ast.walk(_tree(path)))
+    return any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.AnnAssign)) for node in _nodes(path))
 
 
 def _offenders(paths: list[Path], rooms: tuple[str, ...]) -> Iterator[Path]:
@@ -168,7 +175,7 @@ def _swallows_everything(node: ast.AST) -> bool:
 
 
 def test_broad_excepts_stand_at_the_two_edges_only() -> None:
-    found = {_name(path) for path in _OURS if any(_swallows_everything(node) for node in ast.walk(_tree(path)))}
+    found = {_name(path) for path in _OURS if any(_swallows_everything(node) for node in _nodes(path))}
 
     assert {name for name in found if not name.startswith(("workers/", "bots/web/"))} == set()
 
