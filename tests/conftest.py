@@ -31,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.randomly_seed = SEED
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules of slow tests: of two processes none works on one alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_report_header() -> str:
     """Print the seed: `SEED=n` repeats the run."""
     return f"seed: {SEED} (repeat with SEED={SEED})"

@@ -18,11 +18,13 @@ from xml.etree import ElementTree as ET
 from tests.support.seed import the_seed
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The suites by name: where each one's tests are, and how pytest runs them. On two cores two processes of pytest; a module stays in one of them,
-#: so that what its tests share is started once. An engine's start is a minute on one core; what shares an engine stays in one process.
+#: On two cores two processes of pytest. A module stays in one of them, so that what its tests share is started once; those with slow tests come first.
+_BY_MODULE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+#: The suites by name: where each one's tests are, and how pytest runs them. An engine's start is a minute on one core; what shares an engine stays
+#: in one process.
 SUITES = {
-    "unit": ("unit", "-n", "2", "--dist", "loadscope"),
-    "integration": ("integration", "-n", "2", "--dist", "loadscope"),
+    "unit": ("unit", *_BY_MODULE),
+    "integration": ("integration", *_BY_MODULE),
     "faults": ("faults", "-m", "not long"),
     "browser": ("browser",),
     "engine": ("engine", "-n", "2", "--dist", "loadgroup"),

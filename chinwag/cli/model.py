@@ -19,7 +19,7 @@ from inference.errors import CatalogError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List and show the models of the catalog, serve one with your own engine, probe an endpoint.",
+    help="Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings).",
 )
 
 _Folder = Annotated[

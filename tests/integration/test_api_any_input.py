@@ -25,6 +25,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
+@pytest.mark.slow
 def test_no_input_makes_the_api_answer_with_an_error_of_ours(served: Stack) -> None:
     headers = {"Authorization": f"Bearer {a_token(served, Role.OWNER)}"}
     document = served.http.get("/openapi.json", headers=headers).json()

@@ -110,7 +110,7 @@ def test_a_sender_who_leaves_midway_leaves_nothing(served: Stack, operator: http
 
     with pytest.raises(httpx.WriteError):
         operator.post(_API, params={"bot": "tester"}, content=some())
-    until(lambda: served.one("select count(*) from batches") == before, what="nothing was kept")
+    until(lambda: served.one("select count(*) from batches") == before, what="nothing was kept", timeout_s=40)
 
 
 def test_pause_resume_cancel_and_what_makes_no_sense(operator: httpx.Client) -> None:

@@ -34,6 +34,7 @@ from tests.support.stack import a_free_port
 _REDIS_CLI = "import os, sys, redis; redis.Redis(port=int(sys.argv[2]), password=os.environ['REDISCLI_AUTH']).ping() and print('PONG')"
 _EXAMPLE = dict(line.split("=", 1) for line in (ROOT / ".env.example").read_text("utf-8").splitlines() if line and line[0] != "#")
 _OURS = ("migrate", "web", "hooks", "worker", "dispatcher", "gpu-worker")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

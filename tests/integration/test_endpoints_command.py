@@ -254,7 +254,7 @@ def test_a_profile_is_set_listed_and_removed(stack: Stack, tmp_path: Path) -> No
     assert [row["tiers"] for row in rows if row["name"] == name] == [[[one], sorted([two, hosted])]]
 
     assert _run(stack, "profile", "remove", name) == (0, f"{name}: the worker's own model answers\n")
-    assert _run(stack, "profile", "remove", name) == (0, f"{name}: there was no endpoint in it\n")
+    assert _run(stack, "profile", "remove", name) == (0, f"{name}: it had no endpoints\n")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_held_request_waits_for_its_release(platform: Platform, accept: bool) 
 
     thread = threading.Thread(target=ask)
     thread.start()
-    until(lambda: platform.log()[-1]["outcome"] == "held")
+    until(lambda: [entry["outcome"] for entry in platform.log()[-1:]] == ["held"])
     assert platform.http.post("/_practice/release", json={"accept": accept}).json() == {"released": 1}
     thread.join()
 

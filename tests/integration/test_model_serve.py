@@ -106,7 +106,7 @@ def test_a_host_after_the_first_is_started_again_when_the_first_one_went(tmp_pat
         processes.end_all()
 
     assert "--headless" in starts.read_text("utf-8").splitlines()[1]
-    assert "Lost: the engine ended with code 1: ConnectionError: no head; again in 1 s" in serving.printed()
+    assert "Lost: the engine ended with code 1: ConnectionError: no head; restarting in 1 s" in serving.printed()
     assert code == 0
 
 
@@ -151,7 +151,7 @@ def test_a_model_file_is_served_by_llama_cpp_which_comes_back_when_killed(tmp_pa
         processes.end_all()
 
     assert answer.strip()
-    assert "Lost: llama.cpp ended with code -9; again in 1 s" in serving.printed()
+    assert "Lost: llama.cpp ended with code -9; restarting in 1 s" in serving.printed()
     assert f"http://127.0.0.1:{port}/v1, model small" in serving.printed()
     assert code == 0
 
@@ -196,7 +196,7 @@ def test_away_from_a_terminal_each_step_and_each_tenth_is_a_line() -> None:
         "loading the weights: 100 %",
         "weights loaded in 9 s",
         "Ready after 0 s: http://engine/v1",
-        "Lost: it crashed; again in 2 s",
+        "Lost: it crashed; restarting in 2 s",
     ]
 
 

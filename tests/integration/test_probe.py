@@ -237,7 +237,7 @@ def test_the_help_of_models_names_each_of_its_commands() -> None:
         ("127.0.0.1:9/v1", [], "--url needs an address"),
         ("http://10.0.0.256:8000/v1", [], "--url needs an address"),
         ("http://user:pw@127.0.0.1/v1", [], "--url needs an address"),
-        ("http://127.0.0.1:9/v1", ["--key-file", "/nowhere"], "--key-file names a file"),
+        ("http://127.0.0.1:9/v1", ["--key-file", "/nowhere"], "--key-file must name a readable file"),
     ],
 )
 def test_what_the_command_cannot_use_is_one_line_and_code_2(url: str, more: list[str], words: str) -> None:

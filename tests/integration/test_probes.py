@@ -143,7 +143,7 @@ def test_a_server_that_was_full_keeps_what_was_known_and_is_measured_again(place
     assert (known["cache_salt"], known["vision"], known["ranks"]) == (True, True, 2)
     assert full.traits == known
     assert full.probe_at is not None
-    assert "the server was full; not measured" in full.notes[-1]
+    assert "the server was full, so these were not measured" in full.notes[-1]
     assert place.row().traits == known
     assert [note for note in place.row().notes if "not measured" in note] == []
 
@@ -160,4 +160,4 @@ def test_a_failure_that_may_pass_is_tried_again_and_one_that_waits_for_an_operat
 
     assert (passing.traits, passing.probe_at is None) == ({}, False)
     assert place.row().probe_at is None
-    assert "lets nobody in" in place.row().notes[0]
+    assert "denies access" in place.row().notes[0]

@@ -40,7 +40,7 @@ def seat(stack: Stack, form: Form, *, api_key: str | None = None) -> EndpointRow
 
 
 def seat_models(stack: Stack) -> None:
-    """Two replicas of one's own, measured; a hosted model that lets nobody in; one that nobody has measured. The first three are `default`."""
+    """Two replicas of one's own, measured; a hosted model that denies access; one that nobody has measured. The first three are `default`."""
     prices = {"price_in": 2.5, "price_cached": 1.25, "price_out": 10.0}
     own = [
         seat(
@@ -60,7 +60,7 @@ def seat_models(stack: Stack) -> None:
         endpoints.set_profile(connection, tenant, "default", places)
     for row in own:
         found(stack, row.name, traits=TRAITS, notes=["vLLM 0.33.0", "reads template tokens in a text (Llama 4): they are neutralised"])
-    found(stack, "gpt-4o-openai", traits=None, notes=["the server lets nobody in (401): the key is not the right one"])
+    found(stack, "gpt-4o-openai", traits=None, notes=["the server denies access (401): the key is not the right one"])
 
 
 def found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: Sequence[str] = ()) -> None:
