@@ -305,9 +305,11 @@ def _answers(model: transformers.PreTrainedModel, words: PreTrainedTokenizerFast
     return out[:, asked["input_ids"].shape[1] :].tolist()
 
 
-def main(folder: Path) -> None:
+def main(where: str) -> None:
     """Write every family that is not there yet; a folder is whole once its name is final."""
-    torch.set_num_threads(2)
+    folder = Path(where)
+    # Two threads, where another process is as busy, take six times as long.
+    torch.set_num_threads(1)
     for seed, family in enumerate(_FAMILIES, start=7):
         if (folder / family).exists():
             continue
@@ -318,7 +320,8 @@ def main(folder: Path) -> None:
         for made in sorted(part.iterdir(), key=lambda made: made.name == family):
             made.rename(folder / made.name)
         print(f"{family}: written", flush=True)
+    print("written", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from chinwag.local import install_engine
-from tests.engine.serving import ALONE, DATA, PROMPTS, TENSOR, VENV, VLLM, Answer, python
+from tests.engine.forked import ForkServer
+from tests.engine.serving import ALONE, DATA, PROMPTS, TENSOR, VENV, VLLM, Answer, environment
 
 #: A test may have to wait for three engines, each of which takes up to 70 s on two idle cores.
 _TIMEOUT_S = 1200
@@ -26,8 +26,9 @@ LAYOUTS = {"alone": ALONE, "tensor": TENSOR, "data": DATA}
 _LONG = "This sentence is long enough to fill two whole blocks of the cache, and a little more of it is left over for a third one."
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares an engine; skip the tests of real engines where there is none: the installer's own line says why."""
+    """Keep together what shares an engine, the longest first; skip the tests of real engines where there is none, and say why."""
     there = install_engine.is_current(VENV)
     for item in items:
         if Path(__file__).parent in item.path.parents:
@@ -38,14 +39,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(
                     pytest.mark.skip(reason="vLLM for CPUs is not installed: `make install-engine` installs it, or says why not")
                 )
+    # Chance has put them in order; it goes on deciding among equals. With --no-loadscope-reorder xdist gives them out in this order.
+    items.sort(key=lambda item: -_starts(item))
+
+
+def _starts(item: pytest.Item) -> int:
+    """How many processes import vLLM for this test and those that share its engines, and how many engines start; roughly, for an order."""
+    match item.path.stem, _shared_engines(item):
+        case "test_serve", _:
+            return 6 if "comes_back_when_killed" in item.name else 3
+        case "test_make_run", _:
+            return 5
+        case "test_expert_parallelism", "llama4-interleaved":
+            return 2
+        case "test_expert_parallelism", shared:
+            return 7 if shared.startswith("deepseek") else 4
+        case "test_whole_way" | "test_families", _:
+            return 2
+        case _:
+            return 0
 
 
 def _shared_engines(item: pytest.Item) -> str:
     """The engines that this test shares with others, which two processes of pytest would both start; empty where it has its own."""
     given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     match item.path.stem:
-        case "test_plugin" | "test_inside":
-            return "inside"
         case "test_expert_parallelism":
             return str(given.get("family", "llama4"))
         case "test_families":
@@ -83,15 +101,10 @@ class Asked:
 
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny checkpoints."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    done = subprocess.run(
-        [python(), str(Path(__file__).with_name("checkpoints.py")), str(folder)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-    return folder
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """One Python that has imported vLLM forks a child for every piece of code, and for every process of an engine."""
+    with ForkServer(VENV, environment(), tmp_path_factory.mktemp("forks")) as running:
+        yield running
 
 
 #: Runs code in the engine environment's Python, as the installer left it, and returns the last line that it printed.
@@ -99,36 +112,26 @@ Inside = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")
-def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
-    """One Python that has imported vLLM, which takes it 15 s, forks a child for every piece of code."""
-    process = subprocess.Popen(
-        [python(), str(Path(__file__).with_name("inside.py"))],
-        cwd=tmp_path_factory.mktemp("inside"),
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    asks, says = process.stdin, process.stdout
-
-    def run(code: str) -> str:
-        asks.write(json.dumps(code) + "\n")
-        asks.flush()
-        # vLLM's own words come in between.
-        well, printed = json.loads(next(line for line in says if line.startswith(("[true,", "[false,"))))
-        assert well, printed
-
-        return printed.strip().splitlines()[-1]
-
-    with process:
-        yield run
-        asks.close()
+def inside(forks: ForkServer) -> Inside:
+    """Runs code where vLLM is imported already."""
+    return forks.run
 
 
 @pytest.fixture(scope="session")
-def asked(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Asked]:
+def checkpoints(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny checkpoints: one for all processes of pytest, written by whichever comes first."""
+    of_this_process = tmp_path_factory.getbasetemp()
+    folder = (of_this_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_this_process) / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    code = f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\nimport checkpoints\ncheckpoints.main({str(folder)!r})"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        forks.run(code)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def asked(checkpoints: Path, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Asked]:
     """Serve a checkpoint in a layout, ask it everything, end it; the second time the kept answers come."""
     kept: dict[tuple[str, str], Asked] = {}
     logs = tmp_path_factory.mktemp("engines")
@@ -136,7 +139,10 @@ def asked(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     def ask(checkpoint: str, layout: str) -> Asked:
         if (checkpoint, layout) not in kept:
             mla = _MLA if checkpoint.startswith("deepseek") else ()
-            with VLLM(checkpoints / checkpoint, *LAYOUTS[layout], *mla, folder=logs) as engine:
+            # One of the references, and the one whose router vLLM has torch compile, comes about as vLLM starts by itself.
+            by_itself = (checkpoint, layout) == ("deepseek-v3", "alone")
+            how = {"forks": None, "environment": {"TORCHDYNAMO_DISABLE": "0"}} if by_itself else {"forks": forks}
+            with VLLM(checkpoints / checkpoint, *LAYOUTS[layout], *mla, folder=logs, **how) as engine:
                 kept[checkpoint, layout] = _ask(engine)
         return kept[checkpoint, layout]
 

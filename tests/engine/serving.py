@@ -18,17 +18,21 @@ from typing import Any, Self
 
 import httpx
 
+from tests.engine.forked import Forked, ForkServer
 from tests.support.processes import ROOT, NotReady, die_with_parent, until
 from tests.support.stack import a_free_port
 
 VENV = Path(os.environ.get("CHINWAG_ENGINE_VENV", "") or ROOT / ".venv-engine")
 PROMPTS = Path(__file__).with_name("prompts.txt").read_text(encoding="utf-8").splitlines()
 ANSWER_TOKENS = 16
-#: Real ones take 25 to 70 s on two idle cores.
 _START_S = 400.0
-_ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "0-1", "OMP_NUM_THREADS": "2"}
-_TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1", "OMP_NUM_THREADS": "1"}
+#: One thread a rank: two of them, beside another engine on the same two cores, spend most of their time waiting for each other.
+_ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+_TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
 _ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    # --enforce-eager leaves some functions to torch.compile, among them the ranks of log-probabilities: 20 s of a core in each engine.
+    "TORCHDYNAMO_DISABLE": "1",
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -56,14 +60,21 @@ class Answer:
 class VLLM:
     """One serving engine. Everything of it ends with the block."""
 
-    def __init__(self, model: Path, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
-        """`folder` gets the log. With two ranks each has a core of its own."""
+    def __init__(
+        self,
+        model: Path,
+        *arguments: str,
+        folder: Path,
+        forks: ForkServer | None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """`folder` gets the log. With two ranks each has a core of its own. Without `forks` each of its processes imports vLLM by itself."""
         self._two = any("parallel-size" in argument for argument in arguments)
         self._arguments = (*_ARGUMENTS, *arguments)
-        self._model, self._folder, self._more = model, folder, environment or {}
+        self._model, self._folder, self._forks, self._more = model, folder, forks, environment or {}
         self.port = a_free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: subprocess.Popen[bytes] | Forked | None = None
         self._log = Path()
 
     def __enter__(self) -> Self:
@@ -82,16 +93,18 @@ class VLLM:
         """Start it and return at once."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._log = self._folder / f"{self._model.name}-{self.port}.log"
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CHINWAG_", "VLLM_", "OMP_", "PYTEST", "COV"))}
-        environment = kept | _ENVIRONMENT | (_TWO_RANKS if self._two else _ONE_RANK) | self._more
-        command = [str(VENV / "bin" / "vllm"), "serve", str(self._model), "--served-model-name", "tiny", "--host", "127.0.0.1"]
+        env = environment() | (_TWO_RANKS if self._two else _ONE_RANK) | self._more
+        command = [str(self._model), "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(self.port), *self._arguments]
         with self._log.open("wb") as log:
+            if self._forks is not None:
+                self._popen = self._forks.serve(command, env=env, cwd=self._folder, log=log)
+                return
             self._popen = subprocess.Popen(
-                [*command, "--port", str(self.port), *self._arguments],
+                [str(VENV / "bin" / "vllm"), "serve", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=env,
                 cwd=self._folder,
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
@@ -199,9 +212,11 @@ class VLLM:
         return {core: float(value) for core, value in found}
 
 
-def python() -> str:
-    """The engine environment's Python."""
-    return str(VENV / "bin" / "python")
+def environment() -> dict[str, str]:
+    """What each engine of the tests is told, however many ranks it has."""
+    # Bytecode is written: without it each process compiles what the installer has not imported.
+    unwanted = ("CHINWAG_", "VLLM_", "OMP_", "PYTEST", "PYTHONDONTWRITEBYTECODE", "COV")
+    return {key: value for key, value in os.environ.items() if not key.startswith(unwanted)} | _ENVIRONMENT
 
 
 def _question(prompt: str, tokens: int) -> dict[str, Any]:

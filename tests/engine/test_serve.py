@@ -75,7 +75,11 @@ def _engine(model: Path, folder: Path, *more: str, **env: str) -> Vllm:
         *_ARGUMENTS,
         *more,
     ]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CHINWAG_", "VLLM_", "PYTEST", "COV"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("CHINWAG_", "VLLM_", "PYTEST", "PYTHONDONTWRITEBYTECODE", "COV"))
+    }
     return Vllm(command, log=folder / "engine.log", env=kept | cpu_env() | env, cwd=folder)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.forked import ForkServer
 from tests.engine.serving import VLLM
 from tests.support import build
 from tests.support.cluster import Cluster
@@ -17,9 +18,9 @@ _TOKENS = 12
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
+def engine(checkpoints: Path, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
     """Llama 4, alone; a byte is a token here, so the prompt needs room."""
-    with VLLM(checkpoints / "llama4", "--max-model-len", "4096", folder=tmp_path_factory.mktemp("engine")) as serving:
+    with VLLM(checkpoints / "llama4", "--max-model-len", "4096", folder=tmp_path_factory.mktemp("engine"), forks=forks) as serving:
         yield serving
 
 
