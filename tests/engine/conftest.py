@@ -15,7 +15,7 @@ from chinwag.local import install_engine
 from tests.engine.forked import ForkServer
 from tests.engine.serving import ALONE, DATA, PROMPTS, TENSOR, VENV, VLLM, Answer, environment
 
-#: A test may have to wait for three engines, each of which takes up to 70 s on two idle cores.
+#: A test may have to wait for three engines: 10 s each on two idle cores, 40 s for one that imports vLLM itself, and much longer on busy ones.
 _TIMEOUT_S = 1200
 #: DeepSeek on a CPU. On processors with AMX vLLM would choose another kernel, for bf16 and with a prefix cache: the portable one everywhere.
 #: And PyTorch's own rotary embedding: vLLM 0.32's CPU kernel for it takes MLA's queries, a view of a larger tensor, for one piece, and turns
@@ -26,9 +26,8 @@ LAYOUTS = {"alone": ALONE, "tensor": TENSOR, "data": DATA}
 _LONG = "This sentence is long enough to fill two whole blocks of the cache, and a little more of it is left over for a third one."
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares an engine, the longest first; skip the tests of real engines where there is none, and say why."""
+    """Keep together what shares an engine, longest first; skip the tests of real engines where there is none: the installer's line says why."""
     there = install_engine.is_current(VENV)
     for item in items:
         if Path(__file__).parent in item.path.parents:
@@ -39,25 +38,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(
                     pytest.mark.skip(reason="vLLM for CPUs is not installed: `make install-engine` installs it, or says why not")
                 )
-    # Chance has put them in order; it goes on deciding among equals. With --no-loadscope-reorder xdist gives them out in this order.
-    items.sort(key=lambda item: -_starts(item))
+    # Among equals the order is still chance's. xdist keeps it when told --no-loadscope-reorder.
+    items.sort(key=_length, reverse=True)
 
 
-def _starts(item: pytest.Item) -> int:
-    """How many processes import vLLM for this test and those that share its engines, and how many engines start; roughly, for an order."""
+def _length(item: pytest.Item) -> int:
+    """How long this test and those that share its engines take together: the larger, the longer."""
+    if Path(__file__).parent not in item.path.parents:
+        return 0
     match item.path.stem, _shared_engines(item):
-        case "test_serve", _:
-            return 6 if "comes_back_when_killed" in item.name else 3
-        case "test_make_run", _:
-            return 5
-        case "test_expert_parallelism", "llama4-interleaved":
-            return 2
-        case "test_expert_parallelism", shared:
-            return 7 if shared.startswith("deepseek") else 4
-        case "test_whole_way" | "test_families", _:
+        case "test_expert_parallelism", "deepseek-v3":
+            return 4
+        case "test_serve" | "test_make_run", _:
+            return 4 if "comes_back_when_killed" in item.name else 3
+        case "test_expert_parallelism" | "test_families" | "test_whole_way", _:
             return 2
         case _:
-            return 0
+            return 1
 
 
 def _shared_engines(item: pytest.Item) -> str:
@@ -132,17 +129,22 @@ def checkpoints(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def asked(checkpoints: Path, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Asked]:
-    """Serve a checkpoint in a layout, ask it everything, end it; the second time the kept answers come."""
+    """Serve a checkpoint in a layout, ask it everything, end it; the second time its kept answers are returned."""
     kept: dict[tuple[str, str], Asked] = {}
     logs = tmp_path_factory.mktemp("engines")
 
     def ask(checkpoint: str, layout: str) -> Asked:
         if (checkpoint, layout) not in kept:
             mla = _MLA if checkpoint.startswith("deepseek") else ()
-            # One of the references, and the one whose router vLLM has torch compile, comes about as vLLM starts by itself.
+            # One reference is started as anybody would start it, and it is the one whose router vLLM lets torch compile.
             by_itself = (checkpoint, layout) == ("deepseek-v3", "alone")
-            how = {"forks": None, "environment": {"TORCHDYNAMO_DISABLE": "0"}} if by_itself else {"forks": forks}
-            with VLLM(checkpoints / checkpoint, *LAYOUTS[layout], *mla, folder=logs, **how) as engine:
+            with VLLM(
+                checkpoints / checkpoint,
+                *(*LAYOUTS[layout], *mla),
+                folder=logs,
+                forks=None if by_itself else forks,
+                environment={"TORCHDYNAMO_DISABLE": "0"} if by_itself else {},
+            ) as engine:
                 kept[checkpoint, layout] = _ask(engine)
         return kept[checkpoint, layout]
 

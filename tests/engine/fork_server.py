@@ -1,11 +1,12 @@
-"""A Python that has imported vLLM, and forks off the processes of engines: importing it takes each process 15 s of a core otherwise.
+"""A Python that has imported vLLM, and forks the processes of engines: otherwise each of them imports it, for 8 s of a core.
 
 Run by the engine environment's Python with the number of a Unix socket. Each message on it is a JSON object, and comes with open files:
 `{"code": ...}` with one, to which the answer is written; `{"serve": [argument ...], "env": {...}, "cwd": ...}` with two, the log, and the one
 that gets the process's id and later its exit code, a line each.
 
-An engine starts its ranks by multiprocessing's `spawn`: a new Python, which imports everything again and then unpickles what it is to do. Here
-a fork of a Python that has imported everything, and has done nothing else yet, takes its place; the rest of `spawn` is as it was.
+An engine starts its ranks by multiprocessing's `spawn`: a new Python, which imports everything again and then unpickles what it is to do.
+Here a fork takes the place of the new Python, of a process that has imported everything and done nothing else yet; the rest of `spawn`, and
+all of vLLM, is as it is.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from multiprocessing import util
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 
@@ -47,7 +49,7 @@ _HIGH = 2000
 
 
 def main(listening: socket.socket) -> None:
-    """Answer until nobody can ask any more. Returns in no child: each of them ends by itself."""
+    """Answer until nobody can ask any more. Each process of an engine leaves it as any Python ends, by SystemExit."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     for name in _IMPORTED:
         importlib.import_module(name)
@@ -67,7 +69,6 @@ def main(listening: socket.socket) -> None:
                     answer.write(json.dumps(_run(asked["code"])))
                 os._exit(0)
             _watch(asked, *files)
-            return
         for file in files:
             os.close(file)
 
@@ -83,8 +84,8 @@ def _run(code: str) -> tuple[bool, str]:
     return True, printed.getvalue()
 
 
-def _watch(asked: Mapping[str, object], log: int, told: int) -> None:
-    """Fork the engine's first process, and tell its id and its exit code. Returns in that process only."""
+def _watch(asked: Mapping[str, Any], log: int, told: int) -> NoReturn:
+    """Fork the engine's first process, and tell its id and its exit code."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     # What the engine leaves behind is waited for as well: not every container's first process does that for orphans.
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -131,7 +132,6 @@ def _fork_instead_of_spawn() -> None:
     if not os.fork():
         ours.close()
         _serve_spawns(theirs)
-        return
     theirs.close()
     spawnv = util.spawnv_passfds
 
@@ -145,8 +145,8 @@ def _fork_instead_of_spawn() -> None:
     util.spawnv_passfds = spawn
 
 
-def _serve_spawns(listening: socket.socket) -> None:
-    """Fork a child for each spawn that is asked for, and say its id. Returns in such a child, once that has done what it was spawned for."""
+def _serve_spawns(listening: socket.socket) -> NoReturn:
+    """Fork a child for each spawn that is asked for, and say its id."""
     while True:
         message, files, _, _ = socket.recv_fds(listening, _MESSAGE_BYTES, _MOST_FILES)
         if not message:
@@ -166,7 +166,6 @@ def _serve_spawns(listening: socket.socket) -> None:
             _number(files, asked["files"])
             _become(["-c", "--multiprocessing-fork"], asked["env"], asked["cwd"])
             exec(asked["run"], {"__name__": "__main__"})
-            return
         os.waitpid(between, 0)
         listening.send(os.read(read, 64))
         for number in (read, write, *files):

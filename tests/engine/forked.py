@@ -27,13 +27,16 @@ class ForkServer:
 
     def __enter__(self) -> Self:
         self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._popen = subprocess.Popen(
-            [str(self._venv / "bin" / "python"), str(Path(__file__).with_name("fork_server.py")), str(its.fileno())],
-            env=dict(self._env) | {"LD_PRELOAD": _preloaded(self._venv)},
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            pass_fds=[its.fileno()],
-        )
+        with (self._folder / "fork_server.log").open("wb") as log:
+            self._popen = subprocess.Popen(
+                [str(self._venv / "bin" / "python"), str(Path(__file__).with_name("fork_server.py")), str(its.fileno())],
+                env=dict(self._env) | {"LD_PRELOAD": _preloaded(self._venv)},
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[its.fileno()],
+            )
         its.close()
         return self
 
@@ -49,7 +52,7 @@ class ForkServer:
         os.close(write)
         with os.fdopen(read, encoding="utf-8") as answer:
             said = answer.read()
-        assert said, "its process ended without an answer"
+        assert said, "its process ended without an answer:\n" + (self._folder / "fork_server.log").read_text(errors="replace")[-3000:]
         ended_well, printed = json.loads(said)
         assert ended_well, printed
 
