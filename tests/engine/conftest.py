@@ -13,16 +13,16 @@ import pytest
 
 from chinwag.local import install_engine
 from tests.engine.forked import ForkServer
-from tests.engine.serving import ALONE, DATA, PROMPTS, TENSOR, VENV, VLLM, Answer, environment
+from tests.engine.serving import ALONE, DATA, ONE_RANK, PROMPTS, TENSOR, VENV, VLLM, Answer, environment
 
 #: A test may have to wait for three engines: 10 s each on two idle cores, 40 s for one that imports vLLM itself, and much longer on busy ones.
 _TIMEOUT_S = 1200
-#: DeepSeek on a CPU. On processors with AMX vLLM would choose another kernel, for bf16 and with a prefix cache: the portable one everywhere.
-#: And PyTorch's own rotary embedding: vLLM 0.32's CPU kernel for it takes MLA's queries, a view of a larger tensor, for one piece, and turns
-#: the wrong numbers (log-probabilities off by one and more, and others each time for the same batch).
+#: DeepSeek on a CPU. The portable attention kernel: on processors with AMX vLLM would choose another, for bf16 and with a prefix cache.
+#: And PyTorch's own rotary embedding: MLA's queries are a view of a larger tensor, which vLLM 0.32's CPU kernel takes for a contiguous one. It
+#: then rotates the wrong numbers: log-probabilities are off by one and more, and differ from run to run for the same batch.
 _MLA = ("--attention-backend", "CPU_MLA", "--compilation-config", '{"custom_ops": ["none"]}')
 LAYOUTS = {"alone": ALONE, "tensor": TENSOR, "data": DATA}
-#: Longer than two blocks of 32 tokens, so that the second time there is something to find.
+#: Longer than two blocks of 32 tokens, so that there is something to find when it is sent again.
 _LONG = "This sentence is long enough to fill two whole blocks of the cache, and a little more of it is left over for a third one."
 
 
@@ -73,14 +73,14 @@ def _shared_engines(item: pytest.Item) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What an engine said to all that it was asked, kept after its end."""
+    """What an engine answered and logged, kept after it has ended."""
 
     answers: list[Answer]
     log: str
     #: Prefix cache: tokens looked up, and found, when a long prompt came for the second time.
     looked_up: float
     found: float
-    #: Tokens of prompts by engine core: one alone, two with data parallel ranks.
+    #: Prompt tokens by engine core: there is one core, or two with data parallel ranks.
     by_rank: dict[str, float]
 
     @property
@@ -89,18 +89,18 @@ class Asked:
         return [answer.tokens for answer in self.answers]
 
     def spread_as_vllm_says(self) -> dict[str, str]:
-        """How many of the experts a rank holds: vLLM's own lines, one for the first rank that each engine core has on this host."""
+        """How many of the experts a rank holds, by vLLM's own log: each engine core logs it for its first rank on this host."""
         return dict(re.findall(r"\[EP Rank (\d+/\d+)\].*?Local/global number of experts: (\d+/\d+)", self.log))
 
     def spread_as_ranks_say(self) -> list[str]:
-        """Which experts each rank holds: our plugin's line in each of them."""
+        """Which experts each rank holds, by the line that our plugin logs in each."""
         return sorted(re.findall(r"This rank holds \d+ of \d+ experts: ([\d, ]+)", self.log))
 
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """One Python that has imported vLLM forks a child for every piece of code, and for every process of an engine."""
-    with ForkServer(VENV, environment(), tmp_path_factory.mktemp("forks")) as running:
+    with ForkServer(VENV, environment() | ONE_RANK, tmp_path_factory.mktemp("forks")) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""Real vLLM as one process of a test: started as the installer left it, asked over HTTP on loopback, ended with all its ranks by their ids."""
+"""Real vLLM in a test: started as the installer left it, asked over HTTP on loopback, and ended with all its ranks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ PROMPTS = Path(__file__).with_name("prompts.txt").read_text(encoding="utf-8").sp
 ANSWER_TOKENS = 16
 _START_S = 400.0
 #: One thread a rank: two of them, beside another engine on the same two cores, spend most of their time waiting for each other.
-_ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-_TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
+ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+_TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1", "OMP_NUM_THREADS": "1"}
 _ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
     # --enforce-eager leaves some functions to torch.compile, among them the ranks of log-probabilities: 20 s of a core in each engine.
     "TORCHDYNAMO_DISABLE": "1",
     "HF_HUB_OFFLINE": "1",
@@ -45,20 +44,20 @@ _ARGUMENTS = ("--enforce-eager", "--block-size", "32", "--max-model-len", "2048"
 
 ALONE: tuple[str, ...] = ()
 TENSOR = ("--tensor-parallel-size", "2", "--enable-expert-parallel")
-#: One front for both ranks: by default each gets one, and a front takes longer to start than all else.
+#: One API server for both ranks: by default each gets its own, and it takes longer to start than all else.
 DATA = ("--data-parallel-size", "2", "--enable-expert-parallel", "--api-server-count", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one prompt got: the greedy tokens, and for each the five likeliest with their log-probabilities."""
+    """The answer to one prompt: the greedy tokens, and for each position the five likeliest with their log-probabilities."""
 
     tokens: tuple[int, ...]
     likeliest: tuple[dict[str, float], ...]
 
 
 class VLLM:
-    """One serving engine. Everything of it ends with the block."""
+    """One serving engine. All its processes end with the block."""
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class VLLM:
         """Start it and return at once."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._log = self._folder / f"{self._model.name}-{self.port}.log"
-        env = environment() | (_TWO_RANKS if self._two else _ONE_RANK) | self._more
+        env = environment() | (_TWO_RANKS if self._two else ONE_RANK) | self._more
         command = [str(self._model), "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(self.port), *self._arguments]
         with self._log.open("wb") as log:
             if self._forks is not None:
@@ -121,7 +120,7 @@ class VLLM:
             raise NotReady(f"vLLM with {self._model.name} gave HTTP {status} to its first request:\n{self.log()[-6000:]}")
 
     def wait_healthy(self) -> None:
-        """Wait for its health page alone, which promises nothing. Raises NotReady with the end of its log."""
+        """Wait only until its health page answers, which promises nothing. Raises NotReady with the end of its log."""
         end = time.monotonic() + _START_S
         while not self._is_healthy():
             if self.ended() or time.monotonic() > end:
@@ -144,14 +143,14 @@ class VLLM:
         return self._popen.wait(timeout_s)
 
     def stop(self) -> None:
-        """End it in order, and by force whatever of its session is left."""
+        """Ask it to end, then kill what is left of its session."""
         if self._popen is None:
             return
         with contextlib.suppress(ProcessLookupError):
             self._popen.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(15)
-        # The ranks are of the session that it began; the number cannot be another's while one of them lives.
+        # The ranks belong to the session that it began; no other process can get that number while one of them lives.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait(10)
@@ -168,13 +167,13 @@ class VLLM:
         return False
 
     def log(self) -> str:
-        """All that it and its ranks printed."""
+        """All that it and its ranks have printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     # Asking it
 
     def answers(self, prompts: Sequence[str] = PROMPTS) -> list[Answer]:
-        """The greedy answers to the prompts, asked all at once."""
+        """The greedy answers to the prompts, all asked at once."""
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(self.answer, prompts))
 
@@ -187,7 +186,7 @@ class VLLM:
         return Answer(tokens=tuple(choice["token_ids"]), likeliest=tuple(choice["logprobs"]["top_logprobs"]))
 
     def chat(self, content: Any, *, tokens: int = 8) -> dict[str, Any]:
-        """The greedy chat completion for one message, as the engine put it."""
+        """The greedy chat completion for one message, as the engine returned it."""
         body = {
             "model": "tiny",
             "messages": [{"role": "user", "content": content}],
@@ -202,12 +201,12 @@ class VLLM:
         return response.json()
 
     def metric(self, name: str) -> float:
-        """The sum of one of its figures over its ranks; 0 where it has none."""
+        """One of its metrics, summed over its engine cores; 0 where there is none of that name."""
         lines = self.http.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")))
 
     def by_engine(self, name: str) -> dict[str, float]:
-        """One of its figures, by engine core."""
+        """One of its metrics, by engine core."""
         found = re.findall(rf'^{name}\{{[^}}]*engine="(\d+)"[^}}]*\}} (\S+)$', self.http.get("/metrics").text, re.MULTILINE)
         return {core: float(value) for core, value in found}
 

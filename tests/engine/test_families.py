@@ -1,4 +1,4 @@
-"""The families that see: Llama 4, Gemma 3 and Mistral 3 as real vLLM serves them, with no picture, one, and two."""
+"""The models with vision, Llama 4, Gemma 3 and Mistral 3, served by real vLLM: with no picture, one, and two."""
 
 from __future__ import annotations
 
