@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from chinwag.local import install_engine
 from tests.engine.forked import ForkServer
@@ -22,53 +24,63 @@ _TIMEOUT_S = 1200
 #: then rotates the wrong numbers: log-probabilities are off by one and more, and differ from run to run for the same batch.
 _MLA = ("--attention-backend", "CPU_MLA", "--compilation-config", '{"custom_ops": ["none"]}')
 LAYOUTS = {"alone": ALONE, "tensor": TENSOR, "data": DATA}
+_FAMILY = re.compile(r"\[(llama4-interleaved|llama4-vision|llama4|deepseek-v3|gemma3|mistral3)\b")
 #: Longer than two blocks of 32 tokens, so that there is something to find when it is sent again.
 _LONG = "This sentence is long enough to fill two whole blocks of the cache, and a little more of it is left over for a third one."
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares an engine, longest first; skip the tests of real engines where there is none: the installer's line says why."""
+    """Longest first, among equals by chance; skip the tests of real engines where there is none: the installer's own line says why."""
     there = install_engine.is_current(VENV)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
-            if shared := _shared_engines(item):
-                item.add_marker(pytest.mark.xdist_group(shared))
             if not there:
                 item.add_marker(
                     pytest.mark.skip(reason="vLLM for CPUs is not installed: `make install-engine` installs it, or says why not")
                 )
-    # Among equals the order is still chance's. xdist keeps it when told --no-loadscope-reorder.
-    items.sort(key=_length, reverse=True)
+    items.sort(key=lambda item: _length(item.nodeid), reverse=True)
 
 
-def _length(item: pytest.Item) -> int:
-    """How long this test and those that share its engines take together: the larger, the longer."""
-    if Path(__file__).parent not in item.path.parents:
-        return 0
-    match item.path.stem, _shared_engines(item):
-        case "test_expert_parallelism", "deepseek-v3":
-            return 4
-        case "test_serve" | "test_make_run", _:
-            return 4 if "comes_back_when_killed" in item.name else 3
-        case "test_expert_parallelism" | "test_families" | "test_whole_way", _:
-            return 2
-        case _:
-            return 1
+class _ByEngine(LoadScopeScheduling):
+    """Gives the tests that share an engine to one process of pytest: two would both start it.
+
+    By node ids, since xdist 3.8 ignores its own groups with pytest 9.2 (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _shared_engine(nodeid) or nodeid
 
 
-def _shared_engines(item: pytest.Item) -> str:
-    """The engines that this test shares with others, which two processes of pytest would both start; empty where it has its own."""
-    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    match item.path.stem:
-        case "test_expert_parallelism":
-            return str(given.get("family", "llama4"))
-        case "test_families":
-            return str(given["engine"])
-        case "test_whole_way":
-            return "whole way"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByEngine:
+    """Whatever --dist says. xdist's own order is by the number of tests; the one of the collection is by their length."""
+    config.option.loadscopereorder = False
+    return _ByEngine(config, log)
+
+
+def _shared_engine(nodeid: str) -> str:
+    """The family whose engines this test shares with others; empty where it has its own."""
+    file, _, test = nodeid.rpartition("/")[2].partition("::")
+    family = _FAMILY.search(test)
+    match file:
+        case "test_expert_parallelism.py" if family is None:
+            return "deepseek-v3" if test.startswith("test_mla") else "llama4"
+        case "test_expert_parallelism.py" | "test_families.py" if family is not None:
+            return family[1]
+        case "test_whole_way.py":
+            return file
         case _:
             return ""
+
+
+def _length(nodeid: str) -> int:
+    """How long this test and those that share its engine take together: the larger, the longer."""
+    if "comes_back_when_killed" in nodeid or _shared_engine(nodeid) == "deepseek-v3":
+        return 4
+    if "engine/test_serve.py" in nodeid or "engine/test_make_run.py" in nodeid:
+        return 3
+    return 2 if _shared_engine(nodeid) else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

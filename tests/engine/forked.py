@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-#: vLLM's import takes 15 s of a core, and both may be busy.
+#: vLLM's import takes 8 s of a core, and both may be busy.
 _IMPORT_S = 300.0
 
 
