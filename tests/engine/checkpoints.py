@@ -1,7 +1,7 @@
 """Tiny random checkpoints of the real architectures, and what transformers answers with them: `.venv-engine/bin/python checkpoints.py FOLDER`.
 
-Run by the engine environment's Python; the seeds are fixed, so that each run makes the same weights. In float32: with it the order in which
-ranks add up changes the last bits only, and equal tokens mean equal computation. One tokenizer for all: bytes in, made-up words out.
+Run by the engine environment's Python. The seeds are fixed, so each run makes the same weights. They are float32: the order in which ranks
+add up then changes only the last bits, and equal tokens mean equal computation. One tokenizer for all: bytes in, made-up words out.
 """
 
 import json
@@ -56,21 +56,21 @@ _TEMPLATE = """{{ bos_token }}{% for message in messages %}<|turn|>{{ message.ro
 _PLAIN = {"vocab_size": _VOCABULARY, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _SMALL = {"hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "max_position_embeddings": 4096}
 _EXPERTS = 16
-#: Spread of every matrix. Large enough for each layer, and each expert, to bear on the answer.
+#: Standard deviation of every matrix. Large enough for each layer and each expert to influence the answer.
 _SPREAD = 0.08
 _PROMPTS = Path(__file__).with_name("prompts.txt")
 _ANSWER_TOKENS = 16
 
 
 def tokenizer(image: str) -> PreTrainedTokenizerFast:
-    """Bytes as input, and beyond them words of two syllables, which only a model writes."""
+    """Bytes for the input, and made-up words of two syllables, which only the model writes."""
     syllables = [first + second for first in "bdfghjklmnprstvwz" for second in "aeiou"]
     words = ["Ġ" + one + two for one in syllables for two in syllables][:: len(syllables) ** 2 // (_VOCABULARY - _FIRST_WORD)]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*_SPECIALS, *alphabet, *words[: _VOCABULARY - _FIRST_WORD]])}
     assert len(vocabulary) == _VOCABULARY
     plain = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    # Each in one piece, wherever it stands: what PreTrainedTokenizerFast is told below reaches it in part only.
+    # Each is one token wherever it stands; what PreTrainedTokenizerFast is given below covers only some of them.
     plain.add_special_tokens(list(_SPECIALS))
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = decoders.ByteLevel()
@@ -86,7 +86,7 @@ def tokenizer(image: str) -> PreTrainedTokenizerFast:
 
 
 def randomised(model: torch.nn.Module, seed: int) -> None:
-    """Fill the weights from a seed; the words alone can win, so that every answer is text."""
+    """Fill the weights from a seed. Only words can be chosen, so every answer is text."""
     chance = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
@@ -102,7 +102,7 @@ def randomised(model: torch.nn.Module, seed: int) -> None:
 
 
 def llama4_text(step: int) -> transformers.Llama4TextConfig:
-    """Scout's form with step 1, every layer with experts; Maverick's with step 2, every other one."""
+    """With step 1 every layer has experts, as in Scout; with step 2 every other layer, as in Maverick."""
     return transformers.Llama4TextConfig(
         **_PLAIN,
         **_SMALL,
@@ -230,7 +230,7 @@ _FAMILIES = {
     "gemma3": (gemma3, "<start_of_image>"),
     "mistral3": (mistral3, "[IMG]"),
 }
-#: The processors' settings of the families that see.
+#: The processors' settings of the families with vision.
 _PROCESSORS = {
     "llama4-vision": (
         {
@@ -254,7 +254,7 @@ _NULLED = ("llama4", "deepseek-v3")
 
 
 def write(family: str, folder: Path, seed: int) -> None:
-    """Write one family's checkpoint, and for two of them one with half of the routed experts nulled and the answers of transformers."""
+    """Write one family's checkpoint. For two of them also what transformers answers, and a copy with half of the routed experts nulled."""
     make, image = _FAMILIES[family]
     model = make().eval()
     randomised(model, seed)
@@ -270,22 +270,22 @@ def _save(model: transformers.PreTrainedModel, words: PreTrainedTokenizerFast, w
     model.save_pretrained(where)
     words.save_pretrained(where)
     if family == "gemma3":
-        _name_eyes_as_published(where / "model.safetensors")
-    # The whole way sends answers of any length: let none end early by chance.
+        _name_vision_tensors_as_published(where / "model.safetensors")
+    # No answer may end early by chance.
     (where / "generation_config.json").unlink(missing_ok=True)
     for name, settings in zip(("preprocessor_config.json", "processor_config.json"), _PROCESSORS.get(family, ()), strict=False):
         (where / name).write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _name_eyes_as_published(weights: Path) -> None:
-    """Call the tensors of Gemma's eyes as in Google's own files, which vLLM reads; transformers 5 writes one level less."""
+def _name_vision_tensors_as_published(weights: Path) -> None:
+    """Name the tensors of Gemma's vision tower as in Google's own files, which vLLM reads; transformers 5 leaves one level out."""
     tensors = load_file(weights)
     named = {re.sub(r"vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", name): tensor for name, tensor in tensors.items()}
     save_file(named, weights, metadata={"format": "pt"})
 
 
 def _null_half(model: torch.nn.Module) -> None:
-    """Zero the routed experts of the second half: those that the second of two ranks holds."""
+    """Zero the second half of the routed experts: those that the second of two ranks holds."""
     nulled = 0
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -297,7 +297,7 @@ def _null_half(model: torch.nn.Module) -> None:
 
 
 def _answers(model: transformers.PreTrainedModel, words: PreTrainedTokenizerFast) -> list[list[int]]:
-    """The greedy tokens of transformers' own implementation for each prompt."""
+    """The greedy tokens that transformers' own implementation gives for each prompt."""
     given = words(_PROMPTS.read_text(encoding="utf-8").splitlines(), padding=True, padding_side="left", return_tensors="pt")
     asked = {"input_ids": given["input_ids"], "attention_mask": given["attention_mask"]}
     with torch.no_grad():
@@ -305,20 +305,23 @@ def _answers(model: transformers.PreTrainedModel, words: PreTrainedTokenizerFast
     return out[:, asked["input_ids"].shape[1] :].tolist()
 
 
-def main(folder: Path) -> None:
-    """Write every family that is not there yet; a folder is whole once its name is final."""
-    torch.set_num_threads(2)
+def main(where: str) -> None:
+    """Write every family that is not there yet. A folder gets its final name once it is complete."""
+    folder = Path(where)
+    # Where the other core is busy, two threads take six times as much time as one.
+    torch.set_num_threads(1)
     for seed, family in enumerate(_FAMILIES, start=7):
         if (folder / family).exists():
             continue
         part = folder / "part"
         shutil.rmtree(part, ignore_errors=True)
         write(family, part, seed)
-        # The family itself last: it stands for all that was written with it.
+        # The family itself last: if it is there, so is all that was written with it.
         for made in sorted(part.iterdir(), key=lambda made: made.name == family):
             made.rename(folder / made.name)
         print(f"{family}: written", flush=True)
+    print("written", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1])

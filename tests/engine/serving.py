@@ -1,4 +1,4 @@
-"""Real vLLM as one process of a test: started as the installer left it, asked over HTTP on loopback, ended with all its ranks by their ids."""
+"""Real vLLM in a test: started as the installer left it, asked over HTTP on loopback, and ended with all its ranks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from typing import Any, Self
 
 import httpx
 
+from tests.engine.forked import Forked, ForkServer
 from tests.support.processes import ROOT, NotReady, die_with_parent, until
 from tests.support.stack import a_free_port
 
 VENV = Path(os.environ.get("CHINWAG_ENGINE_VENV", "") or ROOT / ".venv-engine")
 PROMPTS = Path(__file__).with_name("prompts.txt").read_text(encoding="utf-8").splitlines()
 ANSWER_TOKENS = 16
-#: Real ones take 25 to 70 s on two idle cores.
 _START_S = 400.0
-_ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "0-1", "OMP_NUM_THREADS": "2"}
+#: One thread a rank: two of them, beside another engine on the same two cores, spend most of their time waiting for each other.
+ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 _TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1", "OMP_NUM_THREADS": "1"}
 _ENVIRONMENT = {
+    # --enforce-eager leaves some functions to torch.compile, among them the ranks of log-probabilities: 20 s of a core in each engine.
+    "TORCHDYNAMO_DISABLE": "1",
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -41,29 +44,36 @@ _ARGUMENTS = ("--enforce-eager", "--block-size", "32", "--max-model-len", "2048"
 
 ALONE: tuple[str, ...] = ()
 TENSOR = ("--tensor-parallel-size", "2", "--enable-expert-parallel")
-#: One front for both ranks: by default each gets one, and a front takes longer to start than all else.
+#: One API server for both ranks: by default each gets its own, and it takes longer to start than all else.
 DATA = ("--data-parallel-size", "2", "--enable-expert-parallel", "--api-server-count", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one prompt got: the greedy tokens, and for each the five likeliest with their log-probabilities."""
+    """The answer to one prompt: the greedy tokens, and for each position the five likeliest with their log-probabilities."""
 
     tokens: tuple[int, ...]
     likeliest: tuple[dict[str, float], ...]
 
 
 class VLLM:
-    """One serving engine. Everything of it ends with the block."""
+    """One serving engine. All its processes end with the block."""
 
-    def __init__(self, model: Path, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
-        """`folder` gets the log. With two ranks each has a core of its own."""
+    def __init__(
+        self,
+        model: Path,
+        *arguments: str,
+        folder: Path,
+        forks: ForkServer | None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """`folder` gets the log. With two ranks each has a core of its own. Without `forks` each of its processes imports vLLM by itself."""
         self._two = any("parallel-size" in argument for argument in arguments)
         self._arguments = (*_ARGUMENTS, *arguments)
-        self._model, self._folder, self._more = model, folder, environment or {}
+        self._model, self._folder, self._forks, self._more = model, folder, forks, environment or {}
         self.port = a_free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: subprocess.Popen[bytes] | Forked | None = None
         self._log = Path()
 
     def __enter__(self) -> Self:
@@ -82,16 +92,18 @@ class VLLM:
         """Start it and return at once."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._log = self._folder / f"{self._model.name}-{self.port}.log"
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CHINWAG_", "VLLM_", "OMP_", "PYTEST", "COV"))}
-        environment = kept | _ENVIRONMENT | (_TWO_RANKS if self._two else _ONE_RANK) | self._more
-        command = [str(VENV / "bin" / "vllm"), "serve", str(self._model), "--served-model-name", "tiny", "--host", "127.0.0.1"]
+        env = environment() | (_TWO_RANKS if self._two else ONE_RANK) | self._more
+        command = [str(self._model), "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(self.port), *self._arguments]
         with self._log.open("wb") as log:
+            if self._forks is not None:
+                self._popen = self._forks.serve(command, env=env, cwd=self._folder, log=log)
+                return
             self._popen = subprocess.Popen(
-                [*command, "--port", str(self.port), *self._arguments],
+                [str(VENV / "bin" / "vllm"), "serve", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=env,
                 cwd=self._folder,
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, made after the fork
@@ -108,7 +120,7 @@ class VLLM:
             raise NotReady(f"vLLM with {self._model.name} gave HTTP {status} to its first request:\n{self.log()[-6000:]}")
 
     def wait_healthy(self) -> None:
-        """Wait for its health page alone, which promises nothing. Raises NotReady with the end of its log."""
+        """Wait only until its health page answers, which promises nothing. Raises NotReady with the end of its log."""
         end = time.monotonic() + _START_S
         while not self._is_healthy():
             if self.ended() or time.monotonic() > end:
@@ -131,14 +143,14 @@ class VLLM:
         return self._popen.wait(timeout_s)
 
     def stop(self) -> None:
-        """End it in order, and by force whatever of its session is left."""
+        """Ask it to end, then kill what is left of its session."""
         if self._popen is None:
             return
         with contextlib.suppress(ProcessLookupError):
             self._popen.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(15)
-        # The ranks are of the session that it began; the number cannot be another's while one of them lives.
+        # The ranks belong to the session that it began; no other process can get that number while one of them lives.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait(10)
@@ -155,13 +167,13 @@ class VLLM:
         return False
 
     def log(self) -> str:
-        """All that it and its ranks printed."""
+        """All that it and its ranks have printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     # Asking it
 
     def answers(self, prompts: Sequence[str] = PROMPTS) -> list[Answer]:
-        """The greedy answers to the prompts, asked all at once."""
+        """The greedy answers to the prompts, all asked at once."""
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(self.answer, prompts))
 
@@ -174,7 +186,7 @@ class VLLM:
         return Answer(tokens=tuple(choice["token_ids"]), likeliest=tuple(choice["logprobs"]["top_logprobs"]))
 
     def chat(self, content: Any, *, tokens: int = 8) -> dict[str, Any]:
-        """The greedy chat completion for one message, as the engine put it."""
+        """The greedy chat completion for one message, as the engine returned it."""
         body = {
             "model": "tiny",
             "messages": [{"role": "user", "content": content}],
@@ -189,19 +201,21 @@ class VLLM:
         return response.json()
 
     def metric(self, name: str) -> float:
-        """The sum of one of its figures over its ranks; 0 where it has none."""
+        """One of its metrics, summed over its engine cores; 0 where there is none of that name."""
         lines = self.http.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")))
 
     def by_engine(self, name: str) -> dict[str, float]:
-        """One of its figures, by engine core."""
+        """One of its metrics, by engine core."""
         found = re.findall(rf'^{name}\{{[^}}]*engine="(\d+)"[^}}]*\}} (\S+)$', self.http.get("/metrics").text, re.MULTILINE)
         return {core: float(value) for core, value in found}
 
 
-def python() -> str:
-    """The engine environment's Python."""
-    return str(VENV / "bin" / "python")
+def environment() -> dict[str, str]:
+    """What each engine of the tests is told, however many ranks it has."""
+    # Bytecode is written: without it each process compiles what the installer has not imported.
+    unwanted = ("CHINWAG_", "VLLM_", "OMP_", "PYTEST", "PYTHONDONTWRITEBYTECODE", "COV")
+    return {key: value for key, value in os.environ.items() if not key.startswith(unwanted)} | _ENVIRONMENT
 
 
 def _question(prompt: str, tokens: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Expert parallelism, for real: Llama 4 and DeepSeek V3 with their experts on two ranks answer as with all on one, and as transformers does."""
+"""Real expert parallelism: with their experts on two ranks, Llama 4 and DeepSeek V3 answer as with all on one, and as transformers does."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.engine.serving import PROMPTS, transformers_tokens
 
 Ask = Callable[[str, str], Asked]
 
-#: In float32 the order of addition moves a log-probability by a millionth or so; a wrong expert by tenths.
+#: In float32 the order of addition changes a log-probability by about a millionth; a wrong expert changes it by tenths.
 _TOLERANCE = 0.001
 
 families = pytest.mark.parametrize("family", ["llama4", "llama4-interleaved", "deepseek-v3"])
-#: Data parallel ranks take twice as long to start as tensor parallel ones; what is in between does not know interleaved layers from others.
+#: Data parallel ranks take longer to start than tensor parallel ones, and do not treat interleaved layers differently.
 referenced = pytest.mark.parametrize("family", ["llama4", "deepseek-v3"])
 spreads = pytest.mark.parametrize(
     ("family", "layout"),
@@ -69,7 +69,7 @@ def test_the_tokens_are_those_of_transformers_own_implementation(asked: Ask, che
 
 
 def test_the_answers_differ_from_prompt_to_prompt(asked: Ask) -> None:
-    # Else equal tokens would prove little.
+    # Otherwise equal tokens would prove little.
     tokens = asked("llama4", "alone").tokens
 
     assert len(set(tokens)) == len(PROMPTS)
@@ -87,7 +87,7 @@ def test_with_half_of_the_experts_nulled_the_comparison_of_tokens_turns_red(aske
 def test_with_half_of_the_experts_nulled_the_comparison_of_log_probabilities_turns_red(asked: Ask, family: str) -> None:
     alone, nulled = asked(family, "alone"), asked(f"{family}-nulled", "tensor")
 
-    # Not by a hair: most prompts differ by fifty times what two right computations may.
+    # By a wide margin: most prompts differ by more than fifty times what two correct computations may.
     assert len(probability_differences(alone.answers, nulled.answers, tolerance=50 * _TOLERANCE)) >= len(PROMPTS) // 2
 
 

@@ -19,7 +19,7 @@ from tests.support.processes import ROOT, Process, Processes, until
 def stack(checkpoints: Path, tmp_path: Path) -> Iterator[Process]:
     """`chinwag run` as make starts it, on a folder with a checkpoint."""
     processes = Processes(tmp_path)
-    # A byte is a token here, so a short answer keeps the test short.
+    # Each byte is a token here: a short answer keeps the test short.
     env = {"ENGINE": "vllm", "MODEL": str(checkpoints / "llama4"), "PORT": "0", "CHINWAG_LOCAL_DATA": str(tmp_path / "data")}
     running = processes.start("run", ["chinwag", "run"], env | {"CHINWAG_ANSWER_TOKENS": "12"})
     yield running
@@ -35,7 +35,7 @@ def _chinwag(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def test_a_person_is_answered_by_vllm_through_the_whole_stack_and_nothing_is_left_afterwards(
     stack: Process, checkpoints: Path, tmp_path: Path
 ) -> None:
-    # Another engine may run here, and is none of ours.
+    # Other engines may run on this machine: ours is the one with this folder.
     folder = str(checkpoints / "llama4")
     until(lambda: "Chat page:" in stack.printed() or not stack.alive(), timeout_s=600, what="the stack is up", every_s=0.5)
     said = stack.printed()
@@ -54,7 +54,7 @@ def test_a_person_is_answered_by_vllm_through_the_whole_stack_and_nothing_is_lef
 
 
 def _commands(*words: str) -> list[str]:
-    """The command lines of this machine that hold these words."""
+    """The command lines on this machine that contain these words."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -1,4 +1,4 @@
-"""The plugin in the engine's own Python: it keeps away from GPUs, may be called twice, and says clearly when vLLM has changed inside."""
+"""The plugin in the engine's own Python: it acts on CPUs only, may be called twice, and says clearly when vLLM's internals have changed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ except cpu_experts.EngineChanged as error:
 
 
 def test_the_experts_of_two_ranks_add_up_to_the_whole_layer(inside: Inside) -> None:
-    # The real kernel: 8 experts, two a token, against the same layer cut into two halves.
+    # The real kernel: a layer of 8 experts, two of them for each token, against the same layer cut into two halves.
     code = """
 import torch
 from vllm._custom_ops import cpu_fused_moe, cpu_prepack_moe_weight

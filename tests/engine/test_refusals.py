@@ -1,4 +1,4 @@
-"""What vLLM cannot do on a CPU, or without our plugin: each time the error that it ends with."""
+"""What vLLM cannot do on a CPU, or cannot do there without our plugin, and the error that it ends with."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import httpx
 from chinwag.local import models
 from chinwag.local.progress import Report
 from chinwag.local.settings import LocalSettings
+from tests.engine.forked import ForkServer
 from tests.engine.serving import TENSOR, VLLM
 
 
 @contextmanager
-def _started(model: Path, *arguments: str, folder: Path, **environment: str) -> Iterator[VLLM]:
-    """An engine that nobody expects to become ready."""
-    engine = VLLM(model, *arguments, folder=folder, environment=environment)
+def _started(model: Path, *arguments: str, folder: Path, forks: ForkServer, **environment: str) -> Iterator[VLLM]:
+    """An engine that is not expected to become ready."""
+    engine = VLLM(model, *arguments, folder=folder, forks=forks, environment=environment)
     engine.start()
     try:
         yield engine
@@ -27,11 +28,11 @@ def _started(model: Path, *arguments: str, folder: Path, **environment: str) -> 
         engine.stop()
 
 
-def test_a_gguf_file_is_not_served_directly(tmp_path: Path) -> None:
-    # vLLM by itself reads no GGUF; its plugin for that fails on CPUs at the first request ("Triton dequant kernels require CUDA tensors").
+def test_a_gguf_file_is_not_served_directly(forks: ForkServer, tmp_path: Path) -> None:
+    # vLLM itself reads no GGUF. The plugin that does fails on CPUs at the first request ("Triton dequant kernels require CUDA tensors").
     settings = LocalSettings.from_env(dict(os.environ) | {"MODEL": "tiny", "MODEL_URL": "", "MODEL_NAME": ""})
     model = models.find(settings, Report(sys.stderr))
-    with _started(model.path, folder=tmp_path) as engine:
+    with _started(model.path, folder=tmp_path, forks=forks) as engine:
         code = engine.wait_ended()
         log = engine.log()
 
@@ -39,10 +40,12 @@ def test_a_gguf_file_is_not_served_directly(tmp_path: Path) -> None:
     assert f"{model.path.name}' is not a valid JSON file" in log
 
 
-def test_expert_parallelism_without_our_plugin_dies_at_the_first_request_though_it_was_healthy(checkpoints: Path, tmp_path: Path) -> None:
-    # The name of one of vLLM's own plugins, so that ours is not among those allowed.
+def test_expert_parallelism_without_our_plugin_dies_at_the_first_request_though_it_was_healthy(
+    checkpoints: Path, forks: ForkServer, tmp_path: Path
+) -> None:
+    # Allow only one of vLLM's own plugins, so that ours is not loaded.
     others = {"VLLM_PLUGINS": "lora_filesystem_resolver"}
-    with _started(checkpoints / "llama4", *TENSOR, folder=tmp_path, **others) as engine:
+    with _started(checkpoints / "llama4", *TENSOR, folder=tmp_path, forks=forks, **others) as engine:
         engine.wait_healthy()
         log = engine.log()
         try:
@@ -51,6 +54,6 @@ def test_expert_parallelism_without_our_plugin_dies_at_the_first_request_though_
             status = 0
 
     assert "cpu_experts" not in log
-    # Of the tensor-parallel ranks the first alone says it.
+    # Only the first of the tensor parallel ranks logs this.
     assert "[EP Rank 0/2]" in log
     assert status != 200

@@ -1,6 +1,6 @@
-"""Our vLLM engine on real vLLM: progress, the first token, a restart, a drain; and why it does not start, in vLLM's own words.
+"""Our vLLM engine on real vLLM: progress, the first token, a restart, a drain; and why it does not start, by vLLM's own log.
 
-More of these words stand in tests/corpus/vllm, as it once said them: a start of the real one costs half a minute.
+More such logs, recorded once, are in tests/corpus/vllm: a start of the real one takes half a minute.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inference.engines.base import Reason, Step
 from inference.engines.keeper import Keeper, Pauses, Watch
 from inference.engines.vllm import Vllm
 from inference.errors import EngineCannotStart
-from tests.engine.serving import VENV
+from tests.engine.serving import ONE_RANK, VENV
 from tests.support.processes import until
 
 _START_S = 400.0
@@ -34,7 +34,7 @@ _ARGUMENTS = ("--enforce-eager", "--block-size", "32", "--max-num-seqs", "4", "-
 
 @dataclass
 class Told:
-    """A tenant that keeps what it is told."""
+    """A tenant that remembers what it is told."""
 
     steps: list[Step] = field(default_factory=list)
     ready_at: list[float] = field(default_factory=list)
@@ -75,12 +75,16 @@ def _engine(model: Path, folder: Path, *more: str, **env: str) -> Vllm:
         *_ARGUMENTS,
         *more,
     ]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CHINWAG_", "VLLM_", "PYTEST", "COV"))}
-    return Vllm(command, log=folder / "engine.log", env=kept | cpu_env() | env, cwd=folder)
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("CHINWAG_", "VLLM_", "PYTEST", "PYTHONDONTWRITEBYTECODE", "COV"))
+    }
+    return Vllm(command, log=folder / "engine.log", env=kept | cpu_env() | ONE_RANK | env, cwd=folder)
 
 
 def _keep(engine: Vllm, told: Told, steer: Callable[[Keeper], None]) -> None:
-    """Keep the engine in this thread, as its owner does, while another thread steers."""
+    """Keep the engine up in this thread, as its owner does, while another thread steers."""
     keeper = Keeper(engine, told, pauses=Pauses(first_s=0.1), watch=Watch(drain_s=60, grace_s=60))
     failed: list[BaseException] = []
 
@@ -130,7 +134,7 @@ def test_it_tells_its_progress_is_ready_with_a_token_comes_back_when_killed_and_
 
     def steer(keeper: Keeper) -> None:
         until(lambda: told.ready_at, timeout_s=_START_S, what="it is ready", every_s=0.2)
-        # The engine's core, not its front: the front then ends by itself, as after a segmentation fault of the kernel.
+        # The engine core, not the API server, which then ends by itself, as it would after a segmentation fault in a kernel.
         core = next(pid for pid in _processes(engine) if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(core, signal.SIGKILL)
         until(lambda: len(told.ready_at) == 2, timeout_s=_START_S, what="it is ready again", every_s=0.2)
@@ -151,14 +155,14 @@ def test_it_tells_its_progress_is_ready_with_a_token_comes_back_when_killed_and_
     assert answers == [400]
     assert figures[0] > 400
     assert _processes(engine) == []
-    # People's words: none, not even in the line of a request.
+    # Nothing that a person wrote is in the log, and no line for a request.
     assert _WORDS not in engine.log.read_text("utf-8")
     assert "/v1/chat/completions HTTP" not in engine.log.read_text("utf-8")
 
 
 @pytest.fixture
 def spoilt(checkpoints: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of a checkpoint that something happened to."""
+    """A copy of a checkpoint, damaged where the test says so."""
 
     def spoil(how: str) -> Path:
         folder = tmp_path / how

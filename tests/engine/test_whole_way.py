@@ -1,4 +1,4 @@
-"""The whole way with a tiny Llama 4: a signed webhook, Celery, real vLLM, and the answer at the fake platform."""
+"""From end to end with a tiny Llama 4: a signed webhook, Celery, real vLLM, and the answer at the fake platform."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.forked import ForkServer
 from tests.engine.serving import VLLM
 from tests.support import build
 from tests.support.cluster import Cluster
@@ -17,9 +18,9 @@ _TOKENS = 12
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
-    """Llama 4, alone; a byte is a token here, so the prompt needs room."""
-    with VLLM(checkpoints / "llama4", "--max-model-len", "4096", folder=tmp_path_factory.mktemp("engine")) as serving:
+def engine(checkpoints: Path, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
+    """Llama 4 on one rank. Each byte is a token here, so the prompt needs room."""
+    with VLLM(checkpoints / "llama4", "--max-model-len", "4096", folder=tmp_path_factory.mktemp("engine"), forks=forks) as serving:
         yield serving
 
 
@@ -48,7 +49,7 @@ def test_a_signed_webhook_is_answered_by_real_vllm_with_a_tiny_llama_4(service: 
 
     assert (call["outcome"], call["model"], call["tokens_out"]) == ("ok", "tiny", _TOKENS)
     assert service.platform.texts_to(person.number) == [part["body"]]
-    # The checkpoint's own made-up words, one a token.
+    # The checkpoint's own made-up words, one for each token.
     assert len(part["body"].split()) == _TOKENS
     assert part["body"] != service.one("select fallback_text from bots")
     assert engine.metric("vllm:request_success_total") == answered + 1
