@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ast
-<<<<<<< HEAD
-import itertools
-=======
 import functools
->>>>>>> w/tests
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,13 +200,8 @@ def _swallows_everything(node: ast.AST) -> bool:
     return any(one is None or (isinstance(one, ast.Name) and one.id in {"Exception", "BaseException"}) for one in caught)
 
 
-<<<<<<< HEAD
 def _broad_excepts(path: Path) -> Iterator[str]:
     """Each handler that swallows any error, by the function that it stands in."""
-=======
-def test_broad_excepts_stand_at_the_two_edges_only() -> None:
-    found = {_name(path) for path in _OURS if any(_swallows_everything(node) for node in _nodes(path))}
->>>>>>> w/tests
 
     def within(node: ast.AST, function: str) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
