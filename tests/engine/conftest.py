@@ -20,8 +20,8 @@ from tests.engine.serving import ALONE, DATA, ONE_RANK, PROMPTS, TENSOR, VENV, V
 #: A test may have to wait for three engines: 10 s each on two idle cores, 40 s for one that imports vLLM itself, and much longer on busy ones.
 _TIMEOUT_S = 1200
 #: DeepSeek on a CPU. The portable attention kernel: on processors with AMX vLLM would choose another, for bf16 and with a prefix cache.
-#: And PyTorch's own rotary embedding: MLA's queries are a view of a larger tensor, which vLLM 0.32's CPU kernel takes for a contiguous one. It
-#: then rotates the wrong numbers: log-probabilities are off by one and more, and differ from run to run for the same batch.
+#: And PyTorch's own rotary embedding: MLA's queries have three dimensions, and vLLM 0.32's CPU kernel then rotates the wrong numbers
+#: (findings/vllm-cpu-rotary-kernel-by-shape.sh): log-probabilities are off by one and more.
 _MLA = ("--attention-backend", "CPU_MLA", "--compilation-config", '{"custom_ops": ["none"]}')
 LAYOUTS = {"alone": ALONE, "tensor": TENSOR, "data": DATA}
 _FAMILY = re.compile(r"\[(llama4-interleaved|llama4-vision|llama4|deepseek-v3|gemma3|mistral3)\b")

@@ -85,7 +85,7 @@ def test_what_needs_a_gpu_is_refused_on_a_cpu(inside: Inside, checkpoints: Path,
 
 
 def test_the_cpus_rotary_kernel_turns_the_wrong_numbers_of_mlas_queries(inside: Inside) -> None:
-    # Why DeepSeek is served with `custom_ops: none` on a CPU: its queries are the tail of a larger tensor. Once this fails, that can go.
+    # Why DeepSeek is served with `custom_ops: none` on a CPU: its queries have three dimensions. Once this fails, that can go.
     code = """
 import torch
 from vllm.config import VllmConfig, set_current_vllm_config

@@ -81,7 +81,7 @@ def test_the_health_card_compares_the_webhooks_address_and_tells_quality_limits_
     assert owner.post(f"/admin/accounts/{connected['id']}/look").status_code == 303
     text = _text(owner, connected)
     assert "Webhooks arrive here" in text
-    assert "does not run out" in text
+    assert "does not expire" in text
 
     named = {"phone_number_id": connected["external_id"], "waba_id": connected["parent_id"], "app_id": connected["app_id"]}
     named |= {"app_secret": connected["app_secret"], "access_token": connected["access_token"]}
