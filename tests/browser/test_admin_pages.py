@@ -19,7 +19,7 @@ from tests.support.operators import PASSWORD, make
 from tests.support.processes import until
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 _DESKTOP = ViewportSize(width=1280, height=860)
 _PHONE = ViewportSize(width=360, height=780)

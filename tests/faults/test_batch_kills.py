@@ -189,7 +189,7 @@ def test_a_submit_killed_at_any_point_is_one_batch_when_it_is_sent_again(stack: 
 
     assert (stack.one("select count(*) from batches"), stack.one("select count(*) from batch_items")) == (1, 5000)
     assert b"started" in sent[0].stdout
-    assert b"is there already" in sent[1].stdout
+    assert b"already exists under this key" in sent[1].stdout
 
 
 def test_a_submit_whose_last_answer_is_lost_is_the_same_batch_again(stack: Stack) -> None:

@@ -11,6 +11,8 @@ from tests.support import build
 from tests.support.crew import POINTS, Hand, first_to_reach
 from tests.support.stack import WINDOWS, Stack
 
+pytestmark = pytest.mark.slow
+
 _LEASE_S = float(WINDOWS["CHINWAG_LEASE_S"])
 #: From here on the journal says "sending": what a dead process left is unknown after the send deadline + 5 s, and then reconciled.
 _JOURNALED = ("after the commit", "before the send", "after the platform took it")

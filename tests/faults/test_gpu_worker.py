@@ -18,6 +18,8 @@ from tests.support.fakes import Model
 from tests.support.processes import Process, until
 from tests.support.stack import Stack, a_free_port
 
+pytestmark = pytest.mark.slow
+
 _BEATING = "select count(*) from worker_heartbeats where slots > 0"
 
 
