@@ -13,7 +13,7 @@ from bots.domain import Memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
-    """A memory that was used for an answer, and the message it came from."""
+    """A memory that was in the prompt of an answer, and the message it came from."""
 
     memory: Memory
     reason: str
@@ -30,7 +30,7 @@ def known(connection: Connection) -> list[Memory]:
 
 
 def shaped_last(connection: Connection, conversation: UUID) -> list[Shaped]:
-    """The memories that were used for the last answer of a conversation."""
+    """The memories that were in the prompt of a conversation's last answer."""
     rows = connection.execute(
         text(
             "select m.id, m.kind, m.text, m.source_inbox_id, m.created_at, r.reason, i.text as source_text, i.received_at"
