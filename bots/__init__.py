@@ -1,1 +1,1 @@
-"""The messaging wing: channels, storage, web. It knows no engine."""
+"""Messaging: channels, storage, web. Nothing here depends on an engine."""

@@ -1,6 +1,6 @@
-"""A batch file's lines, read piece by piece and checked: what is handed out may be asked of a model; anything else is a reason to say.
+"""Reads a batch file piece by piece and checks each line: a good line is ready to be sent to a model, a bad one comes with the reason.
 
-Guarantee: no more than one line is held, and of a line that is too long nothing.
+Guarantee: at most one line is in memory, and nothing of a line that is too long.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, NoReturn, cast
 
 #: OpenAI's own limit is 64 characters; the database's index takes 2,700 bytes.
 _LONGEST_ID = 512
-_NUL = "the character NUL (\\u0000), which no text holds"
+_NUL = "the character NUL (\\u0000), which is not allowed"
 _URL = "/v1/chat/completions"
 _MOST_TOKENS = 131_072
 _MOST_MESSAGES = 1000
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-#: What files begin with that are no text at all.
+#: The first bytes of files that are not text.
 _MAGIC = (
     (b"PK\x03\x04", "a zip file (or a spreadsheet, which is one)"),
     (b"PK\x05\x06", "an empty zip file"),
@@ -31,13 +31,13 @@ _MAGIC = (
 )
 _WIDE = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 _BOM = b"\xef\xbb\xbf"
-#: As long as the longest of the beginnings above.
+#: The length of the longest of these.
 _HEAD = 6
-#: Fields of a request that choose nothing here: the operator's own model answers, and an answer is never stored elsewhere.
+#: Fields of a request that have no effect: the operator's own model answers, and an answer is never stored elsewhere.
 _NO_MATTER = frozenset(
     {"model", "user", "metadata", "store", "seed", "service_tier", "safety_identifier", "prompt_cache_key", "stream_options"}
 )
-#: Fields that are taken at the value they have anyway.
+#: Fields that are accepted with their default value only.
 _AS_IS: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "stream": (False,),
@@ -64,23 +64,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadLine:
-    """A line that cannot be asked, and why; number 0 is the whole file."""
+    """A line that cannot be used, and why; number 0 stands for the whole file."""
 
     n: int
     reason: str
 
 
 class _Bad(ValueError):
-    """Why a line is no good."""
+    """Why a line is bad."""
 
 
 class LineReader:
-    """Takes a file's bytes as they come and hands out its lines."""
+    """Takes a file's bytes as they arrive and yields its lines."""
 
     def __init__(self, *, line_bytes: int) -> None:
         self._most = line_bytes
         self._held = bytearray()
-        #: The rest of a line that is too long is dropped as it comes.
+        #: Whether the rest of a line that is too long is being dropped.
         self._dropping = False
         self._hash = hashlib.sha256()
         self._n = 0
@@ -92,7 +92,7 @@ class LineReader:
 
     @property
     def sha256(self) -> bytes:
-        """The digest of all that came."""
+        """The digest of all bytes so far."""
         return self._hash.digest()
 
     def hash_only(self, piece: bytes) -> None:
@@ -101,7 +101,7 @@ class LineReader:
         self.bytes += len(piece)
 
     def feed(self, piece: bytes) -> Iterator[Line | BadLine]:
-        """Take a piece and hand out the lines that end in it. A bad line with number 0 ends the file."""
+        """Take a piece and yield the lines that end in it. A bad line with number 0 ends the file."""
         self.hash_only(piece)
         start = 0
         if not self._began:
@@ -114,7 +114,7 @@ class LineReader:
         yield from self._split(piece, start)
 
     def end(self) -> Iterator[Line | BadLine]:
-        """Hand out the last line. Says so when there was none at all."""
+        """Yield the last line, or a bad line when the file is empty."""
         if not self._began:
             piece = bytes(self._held)
             self._held.clear()
@@ -123,7 +123,7 @@ class LineReader:
         if self._held or self._dropping:
             yield from self._line(b"", 0, 0)
         if not self._any:
-            yield BadLine(n=0, reason="the file is empty: there is no line in it")
+            yield BadLine(n=0, reason="the file is empty")
 
     def _split(self, piece: bytes, start: int) -> Iterator[Line | BadLine]:
         while (end := piece.find(b"\n", start)) >= 0:
@@ -145,7 +145,7 @@ class LineReader:
         self._place = start
         if piece[start:].lstrip()[:1] == b"[":
             self._any = True
-            yield BadLine(n=0, reason="the file is one JSON list: put each of its objects on a line of its own, without commas between")
+            yield BadLine(n=0, reason="the file is one JSON list: put each of its objects on its own line, without commas between them")
         return start
 
     def _keep(self, piece: bytes, start: int) -> None:
@@ -181,7 +181,7 @@ class LineReader:
 
 
 def check(raw: bytes, *, place: int = 0) -> tuple[str, str]:
-    """Return a line's custom_id and what to ask, as JSON. Raises a ValueError that says what is wrong with it.
+    """Return a line's custom_id and its request, as JSON. Raises a ValueError that says what is wrong with it.
 
     place is where the line begins in its file.
     """
@@ -189,14 +189,14 @@ def check(raw: bytes, *, place: int = 0) -> tuple[str, str]:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         byte, at = raw[error.start], error.start + 1
-        reason = f"not UTF-8: byte 0x{byte:02x} at place {at} of the line (byte {place + at} of the file); save the file as UTF-8"
+        reason = f"not UTF-8: byte 0x{byte:02x} at position {at} of the line (byte {place + at} of the file); save the file as UTF-8"
         raise _Bad(reason) from error
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise _Bad(f"not JSON: {error.msg} at place {error.colno}") from error
+        raise _Bad(f"not JSON: {error.msg} at position {error.colno}") from error
     except (ValueError, RecursionError) as error:
-        raise _Bad("not JSON that can be read: nested too deep, or a number out of range") from error
+        raise _Bad("not readable JSON: nested too deep, or a number out of range") from error
     if not isinstance(value, dict):
         raise _Bad('not a JSON object like {"custom_id": "a1", "text": "..."}')
     line = cast("dict[str, Any]", value)
@@ -207,7 +207,7 @@ def check(raw: bytes, *, place: int = 0) -> tuple[str, str]:
         found = json.dumps(asked, ensure_ascii=False, separators=(",", ":"))
         found.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _Bad("a text holds half a character (a lone surrogate like \\ud800)") from error
+        raise _Bad("a text contains half a character (a lone surrogate like \\ud800)") from error
     return custom_id, found
 
 
@@ -218,11 +218,11 @@ def _no_constant(name: str) -> NoReturn:
 def _custom_id(line: dict[str, Any]) -> str:
     found = line.get("custom_id")
     if not isinstance(found, str) or not found.strip():
-        raise _Bad("custom_id is missing: each line needs one, a text of its own" if found is None else "custom_id must be a text")
+        raise _Bad("custom_id is missing: each line needs its own" if found is None else "custom_id must be a string")
     if len(found) > _LONGEST_ID:
         raise _Bad(f"custom_id is longer than {_LONGEST_ID} characters")
     if "\0" in found or any("\ud800" <= character <= "\udfff" for character in found):
-        raise _Bad("custom_id holds a character that cannot be kept")
+        raise _Bad("custom_id contains a character that cannot be stored")
     return found
 
 
@@ -231,9 +231,9 @@ def _plain(line: dict[str, Any]) -> dict[str, Any]:
     if text is None:
         raise _Bad('"text" is missing: a line is {"custom_id", "text"} or a request with "method", "url" and "body"')
     if not isinstance(text, str) or not text.strip():
-        raise _Bad('"text" is empty' if isinstance(text, str) else '"text" must be a text')
+        raise _Bad('"text" is empty' if isinstance(text, str) else '"text" must be a string')
     if "\0" in text:
-        raise _Bad(f'"text" holds {_NUL}')
+        raise _Bad(f'"text" contains {_NUL}')
     for name in line:
         if name not in {"custom_id", "text"}:
             raise _Bad(f'"{name[:60]}" is not a field of a line with "text"')
@@ -244,7 +244,7 @@ def _request(line: dict[str, Any]) -> dict[str, Any]:
     if line.get("method") != "POST":
         raise _Bad('"method" must be "POST"')
     if line.get("url") != _URL:
-        raise _Bad(f'"url" must be "{_URL}": nothing else is answered here')
+        raise _Bad(f'"url" must be "{_URL}": nothing else is supported')
     for name in line:
         if name not in {"custom_id", "method", "url", "body"}:
             raise _Bad(f'"{name[:60]}" is not a field of a request')
@@ -268,7 +268,7 @@ def _body(body: dict[str, Any]) -> dict[str, Any]:
         elif name == "stream" and value is True:
             raise _Bad("body.stream: an answer in a file cannot be streamed; leave it out")
         elif name == "n" and value != 1:
-            raise _Bad("body.n: one answer a line; leave it out")
+            raise _Bad("body.n: each line gets one answer; leave it out")
         elif not any(value == usual and isinstance(value, bool) == isinstance(usual, bool) for usual in _AS_IS.get(name, ())):
             raise _Bad(f"body.{name[:60]} is not supported")
     return asked
@@ -279,7 +279,7 @@ def _messages(value: Any) -> list[dict[str, str]]:
         raise _Bad("body.messages must be a list of messages")
     messages = cast("list[Any]", value)
     if len(messages) > _MOST_MESSAGES:
-        raise _Bad(f"body.messages holds more than {_MOST_MESSAGES} messages")
+        raise _Bad(f"body.messages contains more than {_MOST_MESSAGES} messages")
     return [_message(message, number) for number, message in enumerate(messages, 1)]
 
 
@@ -300,7 +300,7 @@ def _message(value: Any, number: int) -> dict[str, str]:
 def _content(value: Any, where: str) -> str:
     found = _text_of(value, where)
     if "\0" in found:
-        raise _Bad(f"{where} holds {_NUL}")
+        raise _Bad(f"{where} contains {_NUL}")
     return found
 
 
@@ -308,7 +308,7 @@ def _text_of(value: Any, where: str) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not value:
-        raise _Bad(f"{where}: the content must be a text")
+        raise _Bad(f"{where}: the content must be text")
     texts: list[str] = []
     for part in cast("list[Any]", value):
         text = cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else None

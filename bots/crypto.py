@@ -28,7 +28,7 @@ class Keyring:
     """The keys that seal and open, newest first."""
 
     _fernet: MultiFernet = field(repr=False)
-    #: The newest key's bytes, from which other keys are made.
+    #: The newest key's bytes, from which other keys are derived.
     _newest: bytes = field(repr=False)
 
     @classmethod
@@ -38,7 +38,7 @@ class Keyring:
         keys = [key for key in text.replace(",", "\n").split() if key]
         if not keys:
             raise BadSetting(
-                "No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that holds one (`python -m bots.crypto` prints a new one)."
+                "No key to seal secrets with: set CHINWAG_KEYS_FILE to a file that contains one (`python -m bots.crypto` prints a new one)."
             )
         try:
             return cls(MultiFernet([Fernet(key) for key in keys]), base64.urlsafe_b64decode(keys[0]))
@@ -50,7 +50,7 @@ class Keyring:
         return Sealed(token=self._fernet.encrypt(_place(table, row, column) + plain.encode()))
 
     def open(self, sealed: Sealed, *, table: str, row: UUID, column: str) -> str:
-        """Decrypt a secret. Raises CannotOpen when the key is gone or the secret was moved."""
+        """Decrypt a secret. Raises CannotOpen when its key is missing or the secret was moved to another row or column."""
         try:
             text = self._fernet.decrypt(sealed.token)
         except InvalidToken as error:
@@ -61,17 +61,17 @@ class Keyring:
         return text[len(place) :].decode()
 
     def derive(self, purpose: str) -> bytes:
-        """Return a key of 32 bytes for one purpose, the same in every process with these keys; a new newest key changes it."""
+        """Return a key of 32 bytes for one purpose. It is the same in every process with these keys, and changes when a newer key is added."""
         return hmac.digest(self._newest, b"chinwag:" + purpose.encode(), "sha256")
 
 
 def hash_password(password: str) -> str:
-    """Hash a password with argon2id; takes some 50 ms on purpose."""
+    """Hash a password with argon2id, which takes about 50 ms on purpose."""
     return _passwords.hash(password.encode("utf-8", "surrogatepass"))
 
 
 def password_matches(password: str, known: str | None) -> bool:
-    """Whether a password belongs to a hash. Without a hash it takes as long and is false: a name's existence does not show."""
+    """Whether a password belongs to a hash. Without a hash it is false and takes as long, so nobody can find out which names exist."""
     try:
         return _passwords.verify(known or _NOBODY, password.encode("utf-8", "surrogatepass")) and known is not None
     except (VerificationError, InvalidHashError):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class ChannelKind(StrEnum):
-    """A messaging platform, or the console that the chat page speaks over."""
+    """A messaging platform, or the console, which is the chat page's channel."""
 
     WHATSAPP = "whatsapp"
     MESSENGER = "messenger"
@@ -18,11 +18,11 @@ class ChannelKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What an operator may do; each includes what stands before it."""
+    """What an operator may do; each role includes those before it."""
 
     #: Reads everything.
     VIEWER = "viewer"
-    #: Takes conversations over and answers; settles what wants attention.
+    #: Takes conversations over and answers; settles what needs attention.
     AGENT = "agent"
     #: Connects accounts, edits bots, runs batches.
     OPERATOR = "operator"
@@ -36,7 +36,7 @@ class Role(StrEnum):
 
 
 class IdentityKind(StrEnum):
-    """What kind of handle a platform gives for a person."""
+    """The kind of id by which a platform identifies a person."""
 
     BSUID = "bsuid"
     PHONE = "phone"
@@ -65,7 +65,7 @@ class EventKind(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """The ladder of an outbound message. It is climbed, never descended: statuses may come late, twice and in any order."""
+    """How far an outbound message has come. It only moves forward: reports may arrive late, twice and in any order."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -78,7 +78,7 @@ class DeliveryStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What is provable about one send attempt."""
+    """What is known for certain about one send attempt."""
 
     ACCEPTED = "accepted"
     NOT_SENT = "not_sent"
@@ -87,7 +87,7 @@ class Outcome(StrEnum):
 
 
 class Retry(StrEnum):
-    """What a failed send asks for."""
+    """What to do after a failed send."""
 
     LATER = "later"
     NEVER = "never"
@@ -96,7 +96,7 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """One handle of a contact on a platform."""
+    """One identity of a contact on a platform."""
 
     kind: IdentityKind
     value: str
@@ -104,15 +104,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusUpdate:
-    """The platform's word on one of our messages."""
+    """What the platform reports about one of our messages."""
 
     #: Empty for a watermark.
     external_id: str
     status: DeliveryStatus
-    #: Our outbound message id, as the platform handed it back.
+    #: Our outbound message id, as the platform returned it.
     correlation: str | None = None
     error_code: int | None = None
-    #: Everything that was taken up to this time has this status (Messenger's deliveries and reads).
+    #: Everything that was accepted up to this time has this status (Messenger's deliveries and reads).
     watermark: datetime | None = None
 
 
@@ -120,7 +120,7 @@ class StatusUpdate:
 class MediaReference:
     """A picture that a message carries, as the platform names it."""
 
-    #: image, or the platform's word for what is shown as one (sticker)
+    #: image, or the platform's name for what is shown as one (sticker)
     kind: str
     #: WhatsApp: the media id; Messenger and Instagram: the address on their servers.
     reference: str
@@ -137,10 +137,10 @@ class InboundEvent:
     #: The account's id on the platform (WhatsApp: phone_number_id); None where the item carries none.
     account_external_id: str | None = None
     identities: tuple[Identity, ...] = ()
-    #: What the person calls themself: untrusted, for display.
+    #: The name that the person chose: untrusted, for display only.
     contact_name: str | None = None
     text: str | None = None
-    #: The platform's own word for the kind of content: text, image, button ...
+    #: The platform's own name for the kind of content: text, image, button ...
     content_type: str = "text"
     occurred_at: datetime | None = None
     #: Whether the content can be answered by the model; False is stored, shown and answered politely.
@@ -155,7 +155,7 @@ class InboundEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """All that one webhook body held."""
+    """Everything that one webhook body contained."""
 
     events: tuple[InboundEvent, ...] = ()
     #: Set when the body as a whole could not be read.
@@ -166,7 +166,7 @@ class Received:
 class OutboundMessage:
     """One part of an answer, on its way to a contact."""
 
-    #: Also the correlation that the platform hands back with each status.
+    #: Also the correlation id that the platform returns with each status.
     id: UUID
     account_external_id: str
     identities: tuple[Identity, ...]
@@ -176,7 +176,7 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """The platform took a message."""
+    """The platform accepted a message."""
 
     external_id: str
     http_status: int = 200
@@ -185,7 +185,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A secret at rest. It opens only for the row it was sealed for."""
+    """An encrypted secret. It can be decrypted only for the row that it was sealed for."""
 
     token: bytes = field(repr=False)
 
@@ -215,7 +215,7 @@ class Account:
     #: WhatsApp: the business account (WABA); Instagram through a page: the page.
     parent_id: str | None = None
     app_id: str | None = None
-    #: Which version of the persona answers here; None: the published one.
+    #: The version of the persona that answers here; None: the published one.
     persona_version: int | None = None
 
 
@@ -232,13 +232,13 @@ class Bot:
     fallback_text: str = "Sorry, I cannot answer that right now. Please try again in other words."
     apology_text: str | None = None
     memory_on: bool = True
-    #: BCP 47 code that the bot's own sentences use where the contact's language is not known; None: English.
+    #: BCP 47 code of the language of the bot's fixed sentences where the contact's own is not known; None: English.
     language: str | None = None
-    #: Sent before the first answer that a contact ever gets, for instance that an assistant writes here.
+    #: Sent before the very first answer to a contact, for instance that an automated assistant is writing.
     first_contact: str | None = None
-    #: Whether its conversations may go to an endpoint outside the house.
+    #: Whether its conversations may leave the operator's own servers.
     data_may_leave: bool = False
-    #: What it may spend on one contact a day, and in a month in all, in USD; None: as much as it takes.
+    #: What it may spend on one contact a day, and in a month altogether, in USD; None: no limit.
     budget_contact_day: float | None = None
     budget_month: float | None = None
 
@@ -250,7 +250,7 @@ class Fact:
     #: name, place, language, likes, dislikes, occupation, family, pet
     kind: str
     value: str
-    #: A kind of which only one holds at a time; a newer value supersedes.
+    #: Whether only one fact of this kind can be true at a time; a newer value replaces it.
     single: bool = False
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong in the messaging wing. A class states what its caller needs in order to decide."""
+"""What can go wrong in messaging. Each class states what its caller needs in order to decide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bots.domain import Outcome, Retry
 
 
 class BotsError(Exception):
-    """Something in the messaging wing went wrong."""
+    """Something in messaging went wrong."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
@@ -23,7 +23,7 @@ class Forged(BotsError):
 
 
 class CannotOpen(BotsError):
-    """A sealed secret does not open: the key is missing, or it belongs to another row."""
+    """A secret cannot be decrypted: the key is missing, or the secret belongs to another row."""
 
 
 class NotFound(BotsError):
@@ -31,15 +31,15 @@ class NotFound(BotsError):
 
 
 class Conflict(BotsError):
-    """There is such a thing already."""
+    """It exists already."""
 
 
 class NameTaken(Conflict):
-    """The name is somebody else's."""
+    """The name is taken."""
 
 
 class Fenced(BotsError):
-    """The lease has passed to somebody else; this result is dropped."""
+    """The lease has passed to another worker; this result is dropped."""
 
 
 class StorageUnavailable(BotsError):
@@ -47,7 +47,7 @@ class StorageUnavailable(BotsError):
 
 
 class SendError(BotsError):
-    """The platform did not take the message."""
+    """The platform did not accept the message."""
 
     outcome: ClassVar[Outcome] = Outcome.REJECTED
     retry: ClassVar[Retry] = Retry.NEVER
@@ -69,19 +69,19 @@ class SendError(BotsError):
 
 
 class NotSent(SendError):
-    """No byte of the request left: the platform could not be reached."""
+    """Nothing of the request was sent: the platform could not be reached."""
 
     outcome, retry = Outcome.NOT_SENT, Retry.LATER
 
 
 class SendUnknown(SendError):
-    """The request left, and no readable answer came: accepted or not, nobody knows yet."""
+    """The request was sent, and no readable answer came: it is not known whether the message was accepted."""
 
     outcome, retry = Outcome.UNKNOWN, Retry.LATER
 
 
 class Throttled(SendError):
-    """The platform asks to slow down."""
+    """The platform asks us to slow down."""
 
     outcome, retry = Outcome.REJECTED, Retry.LATER
 
@@ -95,11 +95,11 @@ class AccountThrottled(Throttled):
 
 
 class AppThrottled(Throttled):
-    """Too many calls of this app for now."""
+    """Too many calls from this app for now."""
 
 
 class TransientRejection(SendError):
-    """The platform says that it did not process the message and may later."""
+    """The platform says that it did not process the message, and may do so later."""
 
     outcome, retry = Outcome.REJECTED, Retry.LATER
 
@@ -119,27 +119,27 @@ class AccessLost(SendError):
 
 
 class MediaError(BotsError):
-    """The picture cannot be had."""
+    """The picture is not available."""
 
     retry: ClassVar[Retry] = Retry.NEVER
-    #: For the record; the same for all of a class.
+    #: What is recorded; the same for each error of a class.
     reason: ClassVar[str] = "refused"
 
 
 class MediaUnavailable(MediaError):
-    """The platform did not hand the picture over this time."""
+    """The platform did not deliver the picture this time."""
 
     retry, reason = Retry.LATER, "unreachable"
 
 
 class MediaGone(MediaError):
-    """The platform does not have the picture any more, or not for us."""
+    """The platform no longer has the picture, or does not give it to us."""
 
     reason = "gone"
 
 
 class MediaForbidden(MediaError):
-    """The picture's address is none of the platform's, or leads to a private network: it was not contacted."""
+    """The picture's address does not belong to the platform, or leads to a private network: it was not contacted."""
 
     reason = "forbidden_address"
 
@@ -151,6 +151,6 @@ class MediaTooLarge(MediaError):
 
 
 class NotAPicture(MediaError):
-    """The bytes are no picture of a kind that is taken."""
+    """The file is not a picture of a supported kind."""
 
     reason = "not_a_picture"

@@ -1,4 +1,4 @@
-"""What a process counts, under Prometheus names with their units. No label holds an id, a name or a word of a person, and each has few values."""
+"""What a process counts, under Prometheus names with their units. No label contains an id, a name or a person's text; each has few values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bots.settings import Settings
 #: From a budget of 50 ms (half of them) to the 5 s after which a platform gives up.
 _WEBHOOK_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-WEBHOOKS = Counter("chinwag_webhooks", "Webhooks that came in, by channel and by what became of them.", ["channel", "verdict"])
+WEBHOOKS = Counter("chinwag_webhooks", "Webhooks received, by channel and result.", ["channel", "verdict"])
 WEBHOOK_SECONDS = Histogram("chinwag_webhook_seconds", "From a webhook's first byte to its answer.", ["channel"], buckets=_WEBHOOK_BUCKETS)
 
 
 def gathered(*more: Collector) -> CollectorRegistry:
-    """All that this process counts, and what these collectors read at the moment they are asked."""
+    """A registry of all that this process counts, and of what these collectors read whenever they are asked."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Process())
     for collector in more:
@@ -28,24 +28,24 @@ def gathered(*more: Collector) -> CollectorRegistry:
 
 
 def text(registry: CollectorRegistry) -> bytes:
-    """Write it in Prometheus's text format."""
+    """Return the registry's values in Prometheus's text format."""
     return generate_latest(registry)
 
 
 def listen(settings: Settings, *more: Collector) -> None:
-    """Serve /metrics on a port of its own where the settings give one. Raises BadSetting when it cannot be had."""
+    """Serve /metrics on its own port if the settings name one. Raises BadSetting when that port is not available."""
     if not settings.metrics_port:
         return
     try:
         start_http_server(settings.metrics_port, addr=settings.metrics_host, registry=gathered(*more))
     except (OSError, OverflowError) as error:
         where = f"{settings.metrics_host}:{settings.metrics_port}"
-        raise BadSetting(f"CHINWAG_METRICS_PORT: {where} cannot be listened on; give another, or 0 for none.") from error
+        raise BadSetting(f"CHINWAG_METRICS_PORT: cannot listen on {where}; set another port, or 0 for none.") from error
 
 
 class _Process(Collector):
     """The counters of this process, with its CPU, memory and open files."""
 
     def collect(self) -> Iterable[Metric]:
-        """Hand out what the process's own registry holds."""
+        """Return what the process's own registry contains."""
         return REGISTRY.collect()

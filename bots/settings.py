@@ -1,4 +1,4 @@
-"""Every setting of the messaging wing, once: name, type, default, unit and meaning. Nothing else reads the environment."""
+"""Every setting of web, workers and dispatcher: name, type, default, unit and meaning. Nothing else reads the environment."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from bots.errors import BadSetting
 
 _PREFIX = "CHINWAG_"
-#: Prefixes of other rooms; their own settings check them.
+#: Prefixes of other packages' settings, which are checked there.
 _OTHER_PREFIXES = ("CHINWAG_MODEL_", "CHINWAG_LOCAL_", "CHINWAG_TEST_", "CHINWAG_BENCH_")
-#: Addresses that need not hold their password: a file may (docs/decisions/0011).
+#: Addresses whose password may be in a file instead (docs/decisions/0011).
 _PASSWORD_FILES = {
     "owner_database_url": "owner_database_password_file",
     "web_database_url": "web_database_password_file",
@@ -32,33 +32,33 @@ def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
 class Settings:
     """The settings of web, workers and dispatcher; CHINWAG_NAME_IN_CAPITALS in the environment."""
 
-    owner_database_url: str = _setting("", "Postgres address of the owner role; migrations only", secret=True)
+    owner_database_url: str = _setting("", "Postgres address of the owner role; for migrations only", secret=True)
     web_database_url: str = _setting("", "Postgres address of the login role chinwag_web", secret=True)
     worker_database_url: str = _setting("", "Postgres address of the login role chinwag_worker", secret=True)
     crossing_database_url: str = _setting("", "Postgres address of the login role chinwag_crossing", secret=True)
-    redis_url: str = _setting("", "Redis address; redis+socket:// for a socket", secret=True)
-    owner_database_password_file: str = _setting("", "file with the owner's password, in place of one in the address")
-    web_database_password_file: str = _setting("", "file with chinwag_web's password, in place of one in the address")
-    worker_database_password_file: str = _setting("", "file with chinwag_worker's password, in place of one in the address")
-    crossing_database_password_file: str = _setting("", "file with chinwag_crossing's password, in place of one in the address")
-    redis_password_file: str = _setting("", "file with Redis's password, in place of one in the address")
-    keys: str = _setting("", "Fernet keys that seal secrets, newest first, separated by commas", secret=True)
-    keys_file: str = _setting("", "file with the Fernet keys, one a line, newest first")
+    redis_url: str = _setting("", "Redis address; redis+socket:// for a Unix socket", secret=True)
+    owner_database_password_file: str = _setting("", "file with the owner's password, instead of a password in the address")
+    web_database_password_file: str = _setting("", "file with chinwag_web's password, instead of a password in the address")
+    worker_database_password_file: str = _setting("", "file with chinwag_worker's password, instead of a password in the address")
+    crossing_database_password_file: str = _setting("", "file with chinwag_crossing's password, instead of a password in the address")
+    redis_password_file: str = _setting("", "file with Redis's password, instead of a password in the address")
+    keys: str = _setting("", "Fernet keys that encrypt secrets, newest first, separated by commas", secret=True)
+    keys_file: str = _setting("", "file with the Fernet keys, one per line, newest first")
 
-    web_host: str = _setting("127.0.0.1", "address the web listens on")
-    web_port: int = _setting(8080, "port the web listens on")
+    web_host: str = _setting("127.0.0.1", "address that the web server listens on")
+    web_port: int = _setting(8080, "port that the web server listens on")
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
-    web_max_concurrent: int = _setting(64, "webhooks worked on at once; more are answered 503")
-    web_pool: int = _setting(16, "Postgres connections of the web, and its threads")
+    web_max_concurrent: int = _setting(64, "webhooks processed at the same time; further ones are answered with 503")
+    web_pool: int = _setting(16, "Postgres connections of the web server, and its threads")
     simulator: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
-        "serve the chat page, where a visitor speaks as any contact; loopback only",
+        "serve the chat page, where a visitor can write as any contact; to this machine only",
     )
 
     graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
     instagram_graph_url: str = _setting("https://graph.instagram.com", "address of the Graph API for Instagram login")
     graph_version: str = _setting("v25.0", "version of the Graph API")
-    send_deadline_s: float = _setting(15.0, "longest time of one call to a platform, in seconds")
+    send_deadline_s: float = _setting(15.0, "longest duration of one call to a platform, in seconds")
     media_hosts: str = _setting(
         "*.fbcdn.net,*.fbsbx.com,*.cdninstagram.com,*.whatsapp.net,graph.facebook.com,graph.instagram.com",
         "hosts that pictures are fetched from by https, separated by commas; http://127.0.0.1:port for a practice platform",
@@ -69,51 +69,57 @@ class Settings:
 
     worker_slots: int = _setting(64, "turns in flight in one worker process")
     worker_pool: int = _setting(24, "Postgres connections of a worker process")
-    task_run_s: float = _setting(20.0, "how long one Celery task goes on taking due conversations, in seconds")
-    task_deadline_s: float = _setting(180.0, "a turn older than this ends its process, in seconds")
-    stop_grace_s: float = _setting(30.0, "time for running turns after SIGTERM, in seconds")
+    task_run_s: float = _setting(20.0, "how long one Celery task keeps taking due conversations, in seconds")
+    task_deadline_s: float = _setting(180.0, "a worker process ends itself when a turn runs longer than this, in seconds")
+    stop_grace_s: float = _setting(30.0, "time that running turns get to finish after SIGTERM, in seconds")
     lease_s: float = _setting(60.0, "how long a claimed conversation stays claimed without renewal, in seconds")
     lease_renew_s: float = _setting(15.0, "how often a process renews its leases, in seconds")
     heartbeat_s: float = _setting(5.0, "how often a worker reports its slots, in seconds")
     journal_to_bytes_s: float = _setting(5.0, "longest time between journaling a send and its first byte, in seconds")
 
-    dispatch_tick_s: float = _setting(0.1, "the dispatcher's tick, in seconds")
-    debounce_s: float = _setting(1.5, "quiet time after a message before it is answered, in seconds")
+    dispatch_tick_s: float = _setting(0.1, "how often the dispatcher checks for due work, in seconds")
+    debounce_s: float = _setting(1.5, "how long to wait after a message, in case another follows, before it is answered; in seconds")
     debounce_cap_s: float = _setting(6.0, "longest debounce, in seconds")
-    answer_if_younger_s: float = _setting(6 * 3600.0, "older messages are stored and not answered by themselves, in seconds")
-    apology_after_s: float = _setting(60.0, "when the model is unavailable this long, one apology, in seconds")
+    answer_if_younger_s: float = _setting(6 * 3600.0, "messages older than this are stored and not answered on their own, in seconds")
+    apology_after_s: float = _setting(60.0, "once the model has been unavailable for this long, send one apology, in seconds")
     ask_again_s: float = _setting(5.0, "wait before an unavailable model is asked again for a turn, in seconds")
-    reconcile_s: float = _setting(90.0, "how long an unknown send waits for the platform's word, in seconds")
-    next_part_s: float = _setting(3.0, "how long a part waits for the status of the part before, in seconds")
-    own_error_delays_s: str = _setting("2,8,30,120,600", "delays after an error of our own, in seconds; then the turn is dead")
-    partial_per_s: float = _setting(5.0, "partial texts a second while a page watches")
-    history_tokens: int = _setting(1500, "token budget of the history in a prompt")
-    images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
-    answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
-    human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
-    batch_reserve: int = _setting(16, "slots of a worker process that batches never take: they stay free for people")
+    reconcile_s: float = _setting(90.0, "how long a send with an unknown outcome waits for the platform's report, in seconds")
+    next_part_s: float = _setting(3.0, "how long a part of an answer waits for the status of the previous part, in seconds")
+    own_error_delays_s: str = _setting(
+        "2,8,30,120,600", "delays between tries after an internal error, in seconds; after the last the turn is dead"
+    )
+    partial_per_s: float = _setting(5.0, "updates per second of an answer in progress while a page shows it")
+    history_tokens: int = _setting(1500, "maximum length of the history in a prompt, in tokens")
+    images_per_prompt: int = _setting(
+        5, "maximum number of pictures in a prompt, the newest ones; the engine's own limit must not be lower"
+    )
+    answer_tokens: int = _setting(512, "longest answer from the model, in tokens")
+    human_hold_s: float = _setting(
+        3600.0, "how long the bot stays silent after a person has answered in the platform's own inbox, in seconds"
+    )
+    batch_reserve: int = _setting(16, "slots of a worker process that batches never use: they stay free for conversations")
     batch_line_bytes: int = _setting(1024 * 1024, "longest line of a batch file, in bytes")
     batch_lease_s: float = _setting(
         150.0, "how long a claimed batch item stays claimed, in seconds; longer than a model call and its retry"
     )
-    public_url: str = _setting("", "https address that platforms reach this service at; the set-up pages show it")
+    public_url: str = _setting("", "https address at which platforms reach this service; the set-up pages show it")
     web_hooks_only: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
-        "serve webhooks and health alone: for the port that is open to the world",
+        "serve only webhooks and health: for a port that is open to the internet",
     )
-    metrics_host: str = _setting("127.0.0.1", "address that a process's own /metrics listens on, without a sign-in")
-    metrics_port: int = _setting(0, "port of a process's own /metrics; 0: none")
-    envelope_days: int = _setting(30, "days a webhook's raw body and people's pictures are kept")
+    metrics_host: str = _setting("127.0.0.1", "address that a process's own /metrics listens on, without sign-in")
+    metrics_port: int = _setting(0, "port of a process's own /metrics; 0 for none")
+    envelope_days: int = _setting(30, "days that webhook bodies and contacts' pictures are stored")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     def own_error_delay_s(self, tries: int) -> float | None:
-        """How long what ran into an error of ours waits for its next try, after so many; None: it was the last."""
+        """How long to wait after an internal error before the next try, given the number of tries so far; None: no more tries."""
         delays = [float(delay) for delay in self.own_error_delays_s.split(",") if delay.strip()]
         return delays[tries] if tries < len(delays) else None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Build the settings from variables. Raises BadSetting with every problem in one message."""
+        """Build the settings from environment variables. Raises BadSetting with every problem in one message."""
         hints = get_type_hints(cls)
         known = {_PREFIX + f.name.upper(): f.name for f in fields(cls)}
         values: dict[str, Any] = {}
@@ -128,7 +134,7 @@ class Settings:
                 values[known[variable]] = _read(text, hints[known[variable]])
             except ValueError:
                 wanted = hints[known[variable]].__name__
-                problems.append(f"{variable} wants a value of type {wanted}")
+                problems.append(f"{variable} needs a value of type {wanted}")
         problems += _put_passwords(values)
         if problems:
             raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")
@@ -136,7 +142,7 @@ class Settings:
 
 
 def _put_passwords(values: dict[str, Any]) -> list[str]:
-    """Put the passwords of files into their addresses, and say what stands in the way."""
+    """Put the passwords from files into their addresses, and return what is wrong with them."""
     problems: list[str] = []
     for address, name in _PASSWORD_FILES.items():
         if not values.get(name) or not values.get(address):
@@ -145,20 +151,20 @@ def _put_passwords(values: dict[str, Any]) -> list[str]:
         try:
             parts = urlsplit(str(values[address]))
         except ValueError:
-            problems.append(f"{_PREFIX}{address.upper()} wants an address")
+            problems.append(f"{_PREFIX}{address.upper()} is not an address")
             continue
         user, _, there = parts.netloc.rpartition("@")
         if ":" in user and not user.endswith(":"):
-            problems.append(f"{variable} is given, and {_PREFIX}{address.upper()} holds a password too")
+            problems.append(f"{variable} is set, but {_PREFIX}{address.upper()} contains a password already")
             continue
         try:
             with Path(values[name]).open("rb") as file:
                 password = file.read(_LONGEST_PASSWORD + 1).decode().strip()
         except (OSError, UnicodeDecodeError):
-            problems.append(f"{variable} names a file that cannot be read")
+            problems.append(f"{variable}: the file cannot be read")
             continue
         if not password.isprintable() or not 0 < len(password) <= _LONGEST_PASSWORD:
-            problems.append(f"{variable} names a file without exactly one password")
+            problems.append(f"{variable}: the file does not contain exactly one password")
             continue
         netloc = f"{user.rstrip(':')}:{quote(password, safe='')}@{there}"
         values[address] = urlunsplit(parts._replace(netloc=netloc))

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr. No line holds a person's words, a name, a number or a secret."""
+"""Logs: one JSON object per line on stderr. No line contains what a person wrote, a name, a phone number or a secret."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _DENIED = frozenset({
     "token", "access_token", "verify_token", "secret", "app_secret", "password", "authorization", "cookie", "signature", "key", "keys", "url_with_password",
     "headers", "database_url", "redis_url",
 })  # fmt: skip
-#: How many frames of a traceback are kept, the innermost.
+#: How many frames of a traceback are logged, counted from the innermost.
 _FRAMES = 12
 
 Event = MutableMapping[str, Any]
 
 
 def redact(_logger: Any, _method: str, event: Event) -> Event:
-    """Replace the value of every denied key, also inside nested dicts."""
+    """Replace the value of every denied key, including those in nested dicts."""
     for key, value in event.items():
         if key.lower() in _DENIED:
             event[key] = _HIDDEN
@@ -59,7 +59,7 @@ def _name(kind: type[BaseException]) -> str:
 
 
 class _ForeignRecords(logging.Formatter):
-    """Lines of libraries. The template of a message is kept and its arguments are not: they may be anything."""
+    """Log lines of libraries. A message's template is logged and its arguments are not, since they may contain anything."""
 
     def format(self, record: logging.LogRecord) -> str:
         event: Event = {"event": str(record.msg).strip(), "logger": record.name, "level": record.levelname.lower()}
@@ -71,7 +71,7 @@ class _ForeignRecords(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send this process's logs to stderr as JSON lines from `level` on; those of libraries from warning on."""
+    """Write this process's logs to stderr as JSON lines, from `level` upwards; those of libraries from warning upwards."""
     threshold = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
     structlog.configure(
         processors=[

@@ -1,1 +1,1 @@
-"""The way out over HTTP that both wings share: httpx on top, a total deadline below. Knows nothing of bots or models."""
+"""Outgoing HTTP, shared by bots and inference: httpx on top of a transport with a total deadline. Knows nothing of bots or models."""

@@ -1,4 +1,4 @@
-"""Which addresses of servers a call can use: asked before one is kept, so that it is refused where somebody can still mend it."""
+"""Which server addresses can be called. This is checked before an address is stored, so that whoever entered it can still correct it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-#: Names that no public name ends in.
+#: Endings that no public name has.
 _NEAR = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 
 
@@ -16,7 +16,7 @@ def is_base(url: str) -> bool:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        # What a call reads of it; it refuses hosts that urlsplit takes, such as 10.0.0.256.
+        # As a call would read it: httpx refuses hosts that urlsplit accepts, such as 10.0.0.256.
         usable = usable and bool(httpx.URL(url).host)
     except (ValueError, httpx.InvalidURL):
         return False
@@ -24,12 +24,12 @@ def is_base(url: str) -> bool:
 
 
 def is_near(url: str) -> bool:
-    """Whether an address is this host's or a private network's by its looks; nothing is looked up. In doubt it is not."""
+    """Whether an address is clearly this host's or a private network's, judged by its text alone, without DNS. In doubt it is not."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         ip = ip_address(host)
     except ValueError:
-        # A name without a dot is a machine's or a container's.
+        # A name without a dot is that of a machine or a container.
         return bool(host) and ("." not in host or host.endswith(_NEAR))
     ip = getattr(ip, "ipv4_mapped", None) or ip
     return ip.is_loopback or ip.is_private or ip.is_link_local

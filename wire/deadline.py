@@ -1,4 +1,4 @@
-"""When a call has to be over: a read timeout alone is defeated by a peer that drips bytes."""
+"""When a call must be over: a read timeout alone does not help against a peer that sends one byte at a time."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 
 
 class Deadline:
-    """The moment until which the thread's present call may last, and the longest time to connect."""
+    """The time by which the thread's current call must end, and the longest time to connect."""
 
     __slots__ = ("at", "connect_s", "connected")
 
     def __init__(self) -> None:
         self.at = 0.0
         self.connect_s = 0.0
-        #: Whether the present call opened a connection of its own.
+        #: Whether the current call opened a new connection.
         self.connected = False
 
     def start(self, *, until: float, connect_s: float) -> None:
-        """Begin a call that ends at `until` (monotonic), and tries each address for at most `connect_s`."""
+        """Begin a call that ends at `until` (monotonic) and tries each address for at most `connect_s`."""
         self.at, self.connect_s, self.connected = until, connect_s, False
 
     def left(self, late: type[Exception]) -> float:

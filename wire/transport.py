@@ -19,7 +19,7 @@ import httpx
 from wire.deadline import Deadline
 
 _PIECE = 64 * 1024
-#: Larger headers are no answer of a platform or a model server.
+#: No platform or model server answers with larger headers.
 _MOST_HEADER_BYTES = 64 * 1024
 
 #: A socket's family and the address to connect it to, as getaddrinfo gives them.
@@ -28,7 +28,7 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 @cache
 def shared_ssl_context() -> ssl.SSLContext:
-    """Return the process's one SSL context: 256 clients with one each cost 5.2 s of CPU and 211 MB, with one for all 0.05 s."""
+    """Return the process's one SSL context: with a context each, 256 clients cost 5.2 s of CPU and 211 MB; with one for all, 0.05 s."""
     return ssl.create_default_context()
 
 
@@ -49,7 +49,7 @@ class _Reader:
         self.has_head = False
         self.is_complete = False
         self.keeps_alive = False
-        #: Whether the head says where the body ends; else the end of the connection does.
+        #: Whether the headers say where the body ends; otherwise it ends with the connection.
         self.is_delimited = False
         self.pieces: list[bytes] = []
         self._header_bytes = 0
@@ -73,14 +73,14 @@ class _Reader:
 
     def on_message_complete(self) -> None:
         if self.status < 200:
-            # 100 Continue and its like: the answer is still to come.
+            # 100 Continue and other interim answers: the real one is still to come.
             self.headers, self.is_delimited = [], False
             return
         self.is_complete = True
         self.keeps_alive = self.parser.should_keep_alive()
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the socket; none are the end of the connection. Raises RemoteProtocolError."""
+        """Take bytes from the socket; no bytes mean the end of the connection. Raises RemoteProtocolError."""
         if not data:
             if not self.has_head or self.is_delimited:
                 raise httpx.RemoteProtocolError("the server closed the connection before its answer was complete")
@@ -95,7 +95,7 @@ class _Reader:
             cause = error.__context__
             if isinstance(cause, httpx.RemoteProtocolError):
                 raise cause from error
-            raise httpx.RemoteProtocolError("the answer is no HTTP/1.1") from error
+            raise httpx.RemoteProtocolError("the answer is not HTTP/1.1") from error
 
 
 class _Connection:
@@ -124,7 +124,7 @@ class _Connection:
             raise httpx.ReadError(type(error).__name__) from error
 
     def is_stale(self, keep_s: float) -> bool:
-        """Whether the server closed it meanwhile, or may soon."""
+        """Whether the server has closed it meanwhile, or may do so soon."""
         if time.monotonic() - self.idle_since > keep_s:
             return True
         waiting = select.poll()
@@ -159,7 +159,7 @@ class _Body(httpx.SyncByteStream):
 class DeadlineTransport(httpx.BaseTransport):
     """A transport for one thread's client; start its deadline before each call.
 
-    One connection is kept, for `keep_s` seconds at most: one that the server closes while we write is a send of unknown outcome.
+    One connection is reused, for at most `keep_s` seconds: if the server closes it while we write, the outcome of the send is unknown.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class DeadlineTransport(httpx.BaseTransport):
         keep_s: float,
         addresses: Callable[[str, int], Sequence[Address]] = look_up,
     ) -> None:
-        """`addresses` says where a host is: its connections go there and nowhere else; what it raises is raised to the caller."""
+        """`addresses` returns a host's addresses: connections go there and nowhere else. The caller gets whatever it raises."""
         self.deadline = Deadline()
         self._addresses = addresses
         self._ssl = ssl_context
@@ -177,7 +177,7 @@ class DeadlineTransport(httpx.BaseTransport):
         self._idle: _Connection | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return the response with its body unread. Raises httpx's TransportErrors."""
+        """Send a request and return the response with its body unread. Raises an httpx.TransportError."""
         data = _written(request)
         connection = self._connection(_origin(request.url))
         reader = _Reader()
@@ -199,7 +199,7 @@ class DeadlineTransport(httpx.BaseTransport):
         self._idle = connection
 
     def close(self) -> None:
-        """Close the kept connection."""
+        """Close the connection that is kept for the next call."""
         idle, self._idle = self._idle, None
         if idle is not None:
             idle.sock.close()
@@ -227,10 +227,10 @@ class DeadlineTransport(httpx.BaseTransport):
                 sock.close()
                 raise
             except TimeoutError:
-                failure = httpx.ConnectTimeout("the server did not take the connection in time")
+                failure = httpx.ConnectTimeout("the server did not accept the connection in time")
                 sock.close()
             except OSError as error:
-                # ssl.SSLError is one of these.
+                # ssl.SSLError is an OSError too.
                 failure = httpx.ConnectError(type(error).__name__)
                 sock.close()
         raise failure
@@ -247,9 +247,9 @@ def _origin(url: httpx.URL) -> tuple[str, str, int]:
 
 
 def _written(request: httpx.Request) -> bytes:
-    """The request as bytes. Raises LocalProtocolError when a header holds a line break."""
+    """The request as bytes. Raises LocalProtocolError when a header contains a line break."""
     head = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     head += [b"%b: %b" % header for header in request.headers.raw]
     if any(b"\r" in line or b"\n" in line for line in head):
-        raise httpx.LocalProtocolError("a header holds a line break")
+        raise httpx.LocalProtocolError("a header contains a line break")
     return b"\r\n".join((*head, b"", b"")) + request.read()

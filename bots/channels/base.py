@@ -1,4 +1,4 @@
-"""What every channel can do. Adding a platform means implementing this and nothing else."""
+"""The interface of every channel. Adding a platform means implementing this and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bots.domain import ChannelKind, InboundEvent, MediaReference, OutboundMessa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """An account's opened secrets, alive for one call."""
+    """An account's decrypted secrets, for one call."""
 
     access_token: str = field(default="", repr=False)
     app_secret: str = field(default="", repr=False)
@@ -21,12 +21,12 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """Where the platform keeps a picture."""
+    """Where to fetch a picture from the platform."""
 
     url: str = field(repr=False)
-    #: What opens it; empty where the address alone does.
+    #: The token that the request needs; empty where the address is enough.
     token: str = field(default="", repr=False)
-    #: Of the file, as the platform tells it: hexadecimal or base64.
+    #: Of the file, as the platform gives it: hexadecimal or base64.
     sha256: str | None = None
     #: In bytes.
     size: int | None = None
@@ -36,7 +36,7 @@ class Channel(Protocol):
     """One platform: how its webhooks are checked and read, and how its messages are sent."""
 
     kind: ChannelKind
-    #: How long the platform shows a typing mark, in seconds.
+    #: How long the platform shows a typing indicator, in seconds.
     typing_s: float
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
@@ -48,15 +48,15 @@ class Channel(Protocol):
         ...
 
     def render(self, markdown: str) -> tuple[str, ...]:
-        """Turn a model's Markdown into the platform's dialect, in parts that the platform takes."""
+        """Turn a model's Markdown into the platform's dialect, in parts that the platform accepts."""
         ...
 
     def fit(self, text: str) -> tuple[str, ...]:
-        """Cut a text that is written already into parts that the platform takes; each platform counts in its own unit."""
+        """Split a text that needs no conversion into parts that the platform accepts; each platform counts in its own unit."""
         ...
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
-        """Send one part. Raises SendError, whose class says what is provable."""
+        """Send one part. Raises SendError, whose class says what is known for certain."""
         ...
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
@@ -67,5 +67,5 @@ class Channel(Protocol):
         ...
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
-        """Say where a picture of a message is to be fetched, for the next minutes; deadline_s may shorten the usual one. Raises SendError, MediaError."""
+        """Return where to fetch a message's picture during the next minutes; deadline_s may shorten the usual one. Raises SendError, MediaError."""
         ...

@@ -1,4 +1,4 @@
-"""What each channel does without an account: how the body of a webhook is read, and how an answer is written."""
+"""What each channel does without an account: reading the body of a webhook, and writing an answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARSERS: Mapping[ChannelKind, Callable[[bytes], Received]] = {
     ChannelKind.INSTAGRAM: instagram.parse,
 }
 
-#: Markdown in the channel's dialect, in parts that it takes.
+#: Turns Markdown into the channel's dialect, in parts that it accepts.
 RENDERERS: Mapping[ChannelKind, Callable[[str], tuple[str, ...]]] = {
     ChannelKind.WHATSAPP: whatsapp.render,
     ChannelKind.MESSENGER: messenger.render,

@@ -18,7 +18,7 @@ def fit(text: str) -> tuple[str, ...]:
 
 
 def render(markdown: str) -> tuple[str, ...]:
-    """Turn Markdown into plain text, in parts that the platform takes."""
+    """Turn Markdown into plain text, in parts that the platform accepts."""
     return fit(to_plain(markdown)) or fit(markdown)
 
 
@@ -31,12 +31,12 @@ class Console:
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
         """Refuse: the console has no webhooks. Raises Forged."""
         del headers, body, secrets
-        raise Forged("The console takes no webhooks.")
+        raise Forged("The console has no webhooks.")
 
     def parse(self, body: bytes) -> Received:
         """Read nothing: the chat page builds its events itself."""
         del body
-        return Received(reason="the console takes no webhooks")
+        return Received(reason="the console has no webhooks")
 
     def render(self, markdown: str) -> tuple[str, ...]:
         """Turn Markdown into plain text, in parts of at most 4,096 characters."""
@@ -52,10 +52,10 @@ class Console:
         return Sent(external_id=f"console:{message.id}")
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
-        """Do nothing: the chat page learns of typing from Postgres."""
+        """Do nothing: the chat page reads from Postgres whether an answer is being written."""
         del account_external_id, inbound, credentials
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
-        """Find nothing: the chat page stores a picture with its message. Raises MediaGone."""
+        """Return nothing: the chat page stores a picture together with its message. Raises MediaGone."""
         del account_external_id, media, credentials, deadline_s
         raise MediaGone("The chat page's picture was not stored.")

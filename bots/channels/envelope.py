@@ -1,6 +1,6 @@
 """What the webhooks of all Meta channels have in common: one JSON object whose `object` names the platform, with entries in it.
 
-Total: any bytes give a Received, and what is not understood becomes an event of kind unknown beside its neighbours.
+Total: any bytes give a Received. What is not understood becomes an event of kind unknown, and the other items are read all the same.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from bots.domain import EventKind, InboundEvent, Received
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
 _COMMAND_LIMIT = 64
-#: So many items that are no objects go into the key of their event.
+#: How many items that are not objects go into the key of their event.
 _SEEN = 100
 
-#: Reads a JSON object to the events in it.
+#: Reads the events in a JSON object.
 Reader = Callable[[Fields], Iterable[InboundEvent]]
 
 
 def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Received:
-    """Read a webhook body of a platform entry by entry; `bare` reads what came without that wrapping, as dashboards send samples."""
+    """Read a platform's webhook body entry by entry; `bare` reads an item without the wrapping, as a dashboard's samples are."""
     try:
         found = as_fields(decode(body))
     except NotJson:
@@ -33,7 +33,7 @@ def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Receiv
     if len(events) > EVENTS_LIMIT:
         return Received(events=events[:EVENTS_LIMIT], reason=f"more than {EVENTS_LIMIT} items in one body")
     if not events and not isinstance(found.get("entry"), list):
-        return Received(reason="the body holds no entry")
+        return Received(reason="the body contains no entry")
     return Received(events=events)
 
 
@@ -52,7 +52,7 @@ def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterato
 
 
 def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Iterator[Fields | InboundEvent]:
-    """Go through the JSON objects under a name; everything else there becomes one unknown event at the end."""
+    """Yield the events of the JSON objects under a name; all other items there become one unknown event at the end."""
     others: list[object] = []
     for item in items(fields, name):
         found = as_fields(item)
@@ -61,11 +61,11 @@ def objects(fields: Fields, name: str, what: str, account: str | None = None) ->
         else:
             yield found
     if others:
-        yield unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are no objects", account)
+        yield unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are not objects", account)
 
 
 def unknown(content_type: str, seen: object, reason: str, account: str | None = None) -> InboundEvent:
-    """An event for something that is kept and not understood."""
+    """An event for something that is stored but not understood."""
     return InboundEvent(
         kind=EventKind.UNKNOWN,
         event_key=f"unknown:{digest(account, content_type, seen)}",
@@ -77,6 +77,6 @@ def unknown(content_type: str, seen: object, reason: str, account: str | None = 
 
 
 def is_command(text: str | None) -> bool:
-    """Whether a text is a command by its look: it is answered without waiting for more."""
+    """Whether a text has the form of a command, which is answered without waiting for more messages."""
     said = (text or "").strip()
     return said.startswith("/") and len(said) <= _COMMAND_LIMIT

@@ -1,6 +1,6 @@
 """Reading JSON that may hold anything: each reader returns the field, or None where it is missing or of a wrong type.
 
-Every text that comes out can be stored by Postgres: no NUL, no lone surrogate, a bounded length.
+Postgres can store every text that is returned: no NUL, no lone surrogate, a bounded length.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ NAME_LIMIT = 256
 TEXT_LIMIT = 65_536
 _DEPTH_LIMIT = 64
 _INT32 = 2**31
-#: Long numbers cost quadratic time to read; none that we use has more digits.
+#: Reading long numbers takes quadratic time; none that we use has more digits.
 _DIGITS_LIMIT = 40
 _EARLIEST, _LATEST = datetime(2009, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _NUMBER = re.compile(r"\s*[0-9]{1,20}(?:\.[0-9]{1,9})?\s*", re.ASCII)
-# A string, closed or not, or a bracket; possessive, so that no input makes it go back.
+# A string, closed or not, or a bracket; possessive, so that no input makes it backtrack.
 _BRACKETS = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 class NotJson(Exception):
-    """The bytes are no JSON."""
+    """The bytes are not JSON."""
 
 
 def decode(body: bytes) -> object:
-    """Read JSON: fast where it is as the standard says, tolerant where it is not. Raises NotJson."""
+    """Read JSON: fast where it follows the standard, tolerant where it does not. Raises NotJson."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -54,7 +54,7 @@ def decode(body: bytes) -> object:
 
 
 def _decode_tolerantly(text: str) -> object:
-    # Not strict: control characters inside strings are taken.
+    # Not strict: control characters inside strings are accepted.
     return json.loads(text, strict=False, parse_int=_as_int, parse_constant=lambda _: None)
 
 
@@ -63,7 +63,7 @@ def _as_int(digits: str) -> int | None:
 
 
 def _without_depth(text: str) -> str:
-    """Replace by null what is nested deeper than anything that a platform sends."""
+    """Replace what is nested deeper than anything a platform sends by null."""
     kept: list[str] = []
     depth, start = 0, 0
     for found in _BRACKETS.finditer(text):
@@ -101,7 +101,7 @@ def items(fields: Fields, name: str) -> list[object]:
 
 
 def clean(text: str, limit: int) -> str:
-    """Return the text as Postgres can store it: unstorable signs replaced, cut to a limit."""
+    """Return the text as Postgres can store it: unstorable characters replaced, cut to a limit."""
     return _UNSTORABLE.sub("\ufffd", text[:limit])
 
 
@@ -114,7 +114,7 @@ def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
 
 
 def id_of(fields: Fields, name: str) -> str | None:
-    """Return an id as opaque text. A number is taken as its digits; what is too long for an id is none."""
+    """Return an id as opaque text: a number as its digits, and None for what is too long for an id."""
     value = fields.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**_DIGITS_LIMIT else ""
@@ -125,7 +125,7 @@ def id_of(fields: Fields, name: str) -> str | None:
 
 
 def word_of(fields: Fields, name: str) -> str | None:
-    """Return a short word of the platform's, such as a type; None where there is none."""
+    """Return a short name that the platform uses, such as a type; None where there is none."""
     found = text_of(fields, name, 64)
     return found.strip() if found else None
 
@@ -168,12 +168,12 @@ def digest(*values: object) -> str:
     try:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     except (RecursionError, ValueError):
-        # Too deep, or a number too long to be written again.
+        # Nested too deep, or with a number too long to be written.
         return _walk(values)
 
 
 def _walk(values: object) -> str:
-    """Hash a JSON value of any depth without going back into itself."""
+    """Hash a JSON value of any depth without recursion."""
     told = hashlib.sha256()
     waiting: list[object] = [values]
     while waiting:

@@ -1,6 +1,6 @@
-"""One call to Meta's Graph API: a total deadline, a capped answer, no redirects, and an outcome that says what is provable.
+"""One call to Meta's Graph API: a total deadline, a capped answer, no redirects, and an outcome that says what is certain.
 
-The exception is turned into an outcome here, where it is still known whether a byte left. The token stands in one header alone.
+Exceptions are turned into outcomes here, where it is still known whether a byte left. The token is sent in a header and nowhere else.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from wire.transport import DeadlineTransport
 Json = dict[str, Any]
 
 ANSWER_LIMIT = 256 * 1024
-#: More than one address of a host may be tried, each with this share of the time.
+#: Several addresses of a host may be tried, each for at most this share of the time.
 _CONNECT_SHARE = 1 / 3
-#: Kept only briefly: a connection that the platform closes while we write is a send of unknown outcome.
+#: Kept only briefly: if the platform closes a connection while we write, the outcome of the send is unknown.
 _KEEP_S = 5.0
 _MOST_URLS = 1000
 
@@ -37,7 +37,7 @@ class Answer:
     """A success of the Graph API."""
 
     http_status: int
-    #: None when the body was no JSON object, too large, or cut off.
+    #: None when the body was not a JSON object, too large, or cut off.
     body: Json | None
     trace_id: str | None
 
@@ -48,7 +48,7 @@ class GraphClient:
     def __init__(self, *, base_url: str, version: str, deadline_s: float, ssl_context: ssl.SSLContext | None = None) -> None:
         address = urlsplit(base_url)
         if address.scheme not in {"http", "https"} or not address.hostname:
-            raise BadSetting("The Graph API's address has to begin with https:// or http:// and name a host.")
+            raise BadSetting("The Graph API's address must begin with https:// or http:// and name a host.")
         self._base = f"{base_url.rstrip('/')}/{quote(version.strip('/'), safe='')}"
         self._deadline_s = deadline_s
         self._ssl = ssl_context
@@ -98,14 +98,14 @@ class GraphClient:
             content = msgspec.json.encode(body) if body is not None else None
             proven = f"?appsecret_proof={app_secret_proof(token, app_secret)}" if app_secret else ""
         except UnicodeEncodeError as error:
-            raise NotSent("The request holds signs that have no UTF-8 form.") from error
+            raise NotSent("The request contains characters that cannot be written as UTF-8.") from error
         if content is not None:
             headers["Content-Type"] = "application/json"
         transport = self._transport()
         total_s = self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s)
         transport.deadline.start(until=time.monotonic() + total_s, connect_s=total_s * _CONNECT_SHARE)
         try:
-            # The transport itself: a client's cookies, redirects and merged addresses are not wanted here, and cost 0.4 ms a call.
+            # The transport itself: a client's cookies, redirects and merged addresses are not needed here, and cost 0.4 ms per call.
             response = transport.handle_request(httpx.Request(method, self._url(path + proven), content=content, headers=headers))
             try:
                 return _read(response, errors)
@@ -115,7 +115,7 @@ class GraphClient:
             raise from_exception(error) from error
 
     def _url(self, path: str) -> httpx.URL:
-        """The address of a path, read once: that costs 0.2 ms, and accounts are few."""
+        """The parsed address of a path. Parsing takes 0.2 ms and accounts are few, so it is cached."""
         url = self._urls.get(path)
         if url is None:
             if len(self._urls) > _MOST_URLS:
@@ -154,10 +154,10 @@ def _read(response: httpx.Response, errors: Table) -> Answer:
     try:
         body = read_json(capped(response))
     except httpx.TransportError as error:
-        # The answer breaks off: its status is known all the same.
+        # The answer was cut off, but its status is known.
         if status < 400:
             raise SendUnknown(
-                f"The platform's answer HTTP {status} breaks off: {type(error).__name__}.",
+                f"The platform's answer with HTTP {status} was cut off: {type(error).__name__}.",
                 http_status=status,
                 trace_id=trace_id(response.headers),
             ) from error
@@ -184,7 +184,7 @@ def capped(response: httpx.Response) -> bytes | None:
 
 
 def _message_id(body: Json | None) -> str | None:
-    """Return messages[0].id of an answer, or message_id: the one is WhatsApp's, the other the pages'."""
+    """Return an answer's messages[0].id, which WhatsApp sends, or its message_id, which Messenger and Instagram send."""
     told = body or {}
     messages = told.get("messages")
     first = cast("list[object]", messages)[0] if isinstance(messages, list) and messages else None

@@ -31,7 +31,7 @@ class GraphCode:
     """What one error code means."""
 
     error: type[SendError]
-    #: For operators; empty: there is nothing to say beyond the code itself.
+    #: For operators; empty where the code itself says all that is known.
     message: str = ""
     fix: str = ""
     button: Button = "dismiss"
@@ -42,7 +42,7 @@ class GraphCode:
 #: Codes, alone or with a subcode.
 Table = Mapping[int | tuple[int, int], GraphCode]
 
-_NEW_TOKEN = "Create a new access token, enter it on the account's page, then resume the account."  # noqa: S105 - no secret
+_NEW_TOKEN = "Create a new access token, enter it on the account's page, then resume the account."  # noqa: S105 - not a secret
 _PERMISSIONS = "Check the token's permissions on the account's page."
 _UNBLOCK = "Open the account in Meta's Business settings, fix what it asks for, then resume."
 _NONE_LEFT = "There is nothing more to do here: this person cannot be reached."
@@ -108,10 +108,10 @@ CODES: Table = {
     131056: GraphCode(error=PairThrottled, message="Too many messages to this person in a short time.", fix=_WAIT, button="resend"),
     131047: GraphCode(
         error=WindowClosed,
-        message="The person has not written for 24 hours. After that, the platform takes no free text.",
+        message="The person has not written for 24 hours. After that, the platform refuses free text.",
         fix="Wait until the person writes again.",
     ),
-    # The platform's own trouble.
+    # Errors of the platform itself.
     1: _PLATFORM_ERROR,
     131000: _PLATFORM_ERROR,
     2: _UNAVAILABLE,
@@ -121,7 +121,7 @@ CODES: Table = {
     **_all(Rejected, (130472, 130497, 131030, 137000)),
     131026: GraphCode(
         error=Rejected,
-        message="The message cannot be delivered: no WhatsApp, an outdated app, or terms that were not accepted.",
+        message="The message cannot be delivered: the person has no WhatsApp, an outdated app, or has not accepted its terms.",
         fix=_NONE_LEFT,
     ),
     131049: GraphCode(
@@ -146,7 +146,7 @@ _CLOSED = GraphCode(error=WindowClosed)
 _PAGES: Table = {
     1200: GraphCode(error=TransientRejection),
     (10, 2018278): _CLOSED,
-    # One person: not there, blocked, left, or no tester while the app is in development.
+    # One person: does not exist, has blocked the page, has left, or is not a tester while the app is in development.
     551: GraphCode(
         error=Rejected, message="The person cannot be reached: they blocked the page, left, or were deactivated.", fix=_NONE_LEFT
     ),
@@ -164,6 +164,6 @@ NO_ADDITIONS: Table = {}
 
 
 def about(code: int) -> GraphCode | None:
-    """Return what is known of a code on any channel; None where there is nothing to tell."""
+    """Return what is known about a code on any channel; None where there is nothing."""
     found = CODES.get(code) or _PAGES.get(code)
     return found if found is not None and found.message else None

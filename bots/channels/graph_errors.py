@@ -1,4 +1,4 @@
-"""What an answer of the Graph API, or the lack of one, proves about a send: the codes of graph_codes, and a table of exceptions.
+"""What an answer of the Graph API, or no answer, proves about a send: by the codes in graph_codes and a table of exceptions.
 
 Decided by error.code first, then by HTTP 429 and 5xx: the HTTP status of a Meta error is not stable.
 """
@@ -36,15 +36,15 @@ _NOT_SENT = (
 
 
 def from_exception(error: httpx.TransportError) -> SendError:
-    """Return what an exception proves: not sent where no byte can have left, unknown everywhere else."""
+    """Return what an exception proves: not sent where no byte can have left, otherwise unknown."""
     name = type(error).__name__
     if isinstance(error, _NOT_SENT):
         return NotSent(f"The platform could not be reached: {name}.")
-    return SendUnknown(f"The request left and no answer came: {name}.")
+    return SendUnknown(f"The request was sent and no answer came: {name}.")
 
 
 def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more: Table = NO_ADDITIONS) -> SendError:
-    """Return what an answer without success proves; `more` is one channel's. Header names are in lower case or ignore it."""
+    """Return what an error answer proves; `more` has a channel's own codes. Header names are in lower case, or case does not matter."""
     told = body.get("error") if body else None
     error = cast("Json", told) if isinstance(told, dict) else None
     code = code_of(error, "code") if error is not None else None
@@ -84,16 +84,16 @@ def _by_status(status: int) -> type[SendError]:
     if status == 429:
         return AccountThrottled
     if status in {401, 403, 404, 405, 407}:
-        # Not an answer of the Graph API: a wrong address, or something in between that refuses.
+        # Not an answer of the Graph API: a wrong address, or a proxy that refuses.
         return AccessLost
     if status in {421, 425}:
         return TransientRejection
-    # A 408 may come from something in between, after the request was passed on.
+    # A 408 may come from a proxy, after it has passed the request on.
     return Rejected if 400 <= status < 500 and status != 408 else SendUnknown
 
 
 def code_of(error: Json, name: str) -> int | None:
-    """Read a code of an error object; also one that came as text."""
+    """Read a code of an error object, as a number or as text."""
     value = error.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)

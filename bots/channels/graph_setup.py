@@ -30,7 +30,7 @@ _META = frozenset({"graph.facebook.com", "graph.instagram.com"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the platform said, or that it said nothing readable."""
+    """What the platform answered, if it was readable."""
 
     #: 0: no answer came.
     status: int = 0
@@ -49,7 +49,7 @@ class Reply:
 
     @property
     def came(self) -> bool:
-        """Whether an answer came that says something."""
+        """Whether a readable answer came."""
         return self.status > 0 and (self.body is not None or self.status < 500)
 
     @property
@@ -58,13 +58,13 @@ class Reply:
         if not self.came:
             return "no answer came"
         if (self.code, self.subcode) == (100, 33):
-            # The same long message for whatever cannot be seen.
-            return "the platform shows nothing there to this token"
+            # The platform sends the same long message for everything that is not visible to the token.
+            return "the platform shows this token nothing there"
         code = f"code {self.code}" if self.code else f"HTTP {self.status}"
         return f"{code}: {self.message[:200]}" if self.message else code
 
     def get(self, *path: str) -> Any:
-        """Return what stands at a path of the body, or None."""
+        """Return the value at a path of the body, or None."""
         found: Any = self.body
         for name in path:
             found = cast("Json", found).get(name) if isinstance(found, dict) else None
@@ -82,11 +82,11 @@ class Reply:
 
 
 class GraphSetup:
-    """A short-lived caller: one set-up, one thread, then closed."""
+    """A short-lived client: for one set-up in one thread, then closed."""
 
     def __init__(self, *, base_url: str, version: str, deadline_s: float) -> None:
         self.version = version.strip("/")
-        #: Once known to be right: every call with an access token proves that we hold it.
+        #: The app secret, once it is known to be right: then every call with an access token proves that we have it.
         self.app_secret = ""
         self._base = base_url.rstrip("/")
         self._deadline_s = deadline_s
@@ -149,12 +149,12 @@ def is_meta(url: str) -> bool:
 
 
 def practice_world(base_url: str) -> Json | None:
-    """Ask a practice platform what can be connected there; None when it is not one, or does not answer."""
+    """Ask a practice platform which accounts can be connected; None when it is not one, or does not answer."""
     return _practise(base_url, "GET", "world", None, deadline_s=5.0)
 
 
 def practice_message(base_url: str, account_id: str) -> bool:
-    """Let an invented person write to an account; whether the platform accepted it."""
+    """Let an invented person write to an account; returns whether the platform accepted it."""
     body: Json = {"account_id": account_id, "text": "Hello! Is anybody there?", "wait_s": 2}
     return _practise(base_url, "POST", "person", body, deadline_s=8.0) is not None
 

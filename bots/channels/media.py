@@ -1,7 +1,7 @@
 """Fetches what people sent from the platforms' own servers, and from nowhere else.
 
-Guarantee: only https, hosts of a list, public addresses that were checked and are the ones connected to, at most three redirects each checked
-anew, a total deadline, a cap on the bytes; a token goes to the host that it is for. What comes back is a picture written by us, or an error.
+Guarantee: only https, hosts on a list, public addresses, which are checked and then connected to, at most three redirects, each checked
+again, a total deadline, a cap on the bytes; a token is sent only to the host it is for. The result is a picture re-encoded by us, or an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_REDIRECTS = 3
 _LONGEST_URL = 4096
 _CONNECT_SHARE = 1 / 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: May be otherwise in a while; every other refusal holds.
+#: May succeed later; every other refusal is final.
 _PASSING = frozenset({408, 425, 429})
 
 
@@ -37,11 +37,11 @@ class Media:
     def fetch(self, location: Location, *, until: float | None = None) -> Picture:
         """Download a picture and make it small; until, on the monotonic clock, may shorten the deadline. Raises MediaError."""
         if location.size is not None and location.size > self._max_bytes:
-            raise MediaTooLarge(f"The picture has {location.size:,} bytes; at most {self._max_bytes:,} are taken.")
+            raise MediaTooLarge(f"The picture has {location.size:,} bytes; at most {self._max_bytes:,} are accepted.")
         end = time.monotonic() + self._deadline_s
         data = self._download(location, end if until is None else min(end, until))
         if location.sha256 and not _is_digest_of(data, location.sha256):
-            raise MediaUnavailable("The bytes that came are not those that the platform named.")
+            raise MediaUnavailable("The file received does not match the platform's checksum.")
         return shrink(data)
 
     def _download(self, location: Location, end: float) -> bytes:
@@ -57,8 +57,8 @@ class Media:
         raise MediaForbidden(f"The picture's address redirects more than {_MOST_REDIRECTS} times.")
 
     def _get(self, url: httpx.URL, token: str, end: float) -> bytes | str:
-        """Return the body, or where the server sends us."""
-        # Identity: what is compressed could unfold to more than the cap.
+        """Return the body, or the address of a redirect."""
+        # Uncompressed, since compressed data could expand beyond the cap.
         headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
         if token:
             if not is_plain(token):
@@ -86,7 +86,7 @@ class Media:
         if status != 200:
             raise MediaGone(f"The platform answered HTTP {status}.")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise MediaUnavailable("The picture came compressed, which was not asked for.")
+            raise MediaUnavailable("The picture was sent compressed, which was not requested.")
         declared = response.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > self._max_bytes:
             raise MediaTooLarge(f"The picture has more than {self._max_bytes:,} bytes.")
@@ -99,12 +99,12 @@ class Media:
 
 
 def _url(text: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Read an address; one object is both checked and connected to, so that no two readings can differ."""
+    """Parse an address. The same object is checked and connected to, so that both see the same address."""
     if len(text) > _LONGEST_URL or not text.isascii() or not text.isprintable() or "\\" in text:
-        raise MediaForbidden("The picture's address holds signs that no address has.")
+        raise MediaForbidden("The picture's address contains characters that are not allowed in one.")
     try:
         url = httpx.URL(text) if base is None else base.join(text)
-        # Read here: an A-label that is none is seen only when the host is asked for.
+        # Read the host here: httpx reports an invalid A-label only then.
         _ = url.host
     except (httpx.InvalidURL, ValueError) as error:
         raise MediaForbidden("The picture's address cannot be read.") from error
@@ -112,7 +112,7 @@ def _url(text: str, base: httpx.URL | None = None) -> httpx.URL:
 
 
 def _is_digest_of(data: bytes, told: str) -> bool:
-    """Whether a SHA-256 is of these bytes; the platform writes it in hexadecimal here and in base64 there."""
+    """Whether a SHA-256 is of these bytes; the platform writes it sometimes in hexadecimal and sometimes in base64."""
     found = hashlib.sha256(data).digest()
     given = told.strip().rstrip("=")
     return given.lower() == found.hex() or given in {

@@ -16,20 +16,20 @@ from wire.transport import Address, look_up
 
 LookUp = Callable[[str, int], Sequence[Address]]
 
-#: IPv6 addresses with one of version 4 inside, and how far right it begins, in bits. What is inside decides.
+#: IPv6 networks whose addresses contain an IPv4 address, and how many bits are to the right of it. The IPv4 address decides.
 _CARRIERS = (
     (IPv6Network("::ffff:0:0/96"), 0),  # mapped
     (IPv6Network("64:ff9b::/96"), 0),  # NAT64
     (IPv6Network("2002::/16"), 80),  # 6to4
 )
-#: ISATAP: the interface's half of the address begins so, whatever its network.
+#: ISATAP: the lower half of the address begins with these, in any network.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
-#: No platform lives there: Teredo, NAT64 for private use, addresses of version 4 in the oldest form, what was once site-local.
+#: No platform has addresses there: Teredo, NAT64 for private use, IPv4-compatible addresses, the former site-local network.
 _NEVER = (IPv6Network("2001::/32"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::/96"), IPv6Network("fec0::/10"))
 
 
 def is_public(text: str) -> bool:
-    """Whether an address as getaddrinfo writes it is one of the open internet."""
+    """Whether an address, as getaddrinfo writes it, is public."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -83,7 +83,7 @@ class AllowedHosts:
         self._loopback = {(host.name, host.loopback_port) for host in self._hosts if host.loopback_port is not None}
 
     def check(self, url: httpx.URL) -> None:
-        """Raise MediaForbidden unless the address is of an allowed host, by https, without a name and password."""
+        """Raise MediaForbidden unless the address has https, an allowed host, and no user and password."""
         if url.userinfo or not any(host.fits(url) for host in self._hosts):
             raise MediaForbidden(f"{url.scheme}://{url.host[:100]} is not a host that pictures may come from (CHINWAG_MEDIA_HOSTS).")
 

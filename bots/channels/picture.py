@@ -1,6 +1,6 @@
-"""A picture as a model gets it: known by its first bytes, measured before it is decoded, made small, and written anew without what it told beside.
+"""Prepares a picture for a model: identified by its first bytes, measured before it is decoded, made small, re-encoded without metadata.
 
-Whoever sent it is a stranger: nothing is decoded before kind and size are known, and what goes on was written by us.
+The sender is not trusted: nothing is decoded before kind and size are known, and only what we encoded is passed on.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from PIL import Image, ImageOps
 
 from bots.errors import MediaTooLarge, NotAPicture
 
-#: Llama 4 looks at tiles of 336 px, at most 16 of them: four by four. Others scale down further by themselves.
+#: Llama 4 reads tiles of 336 px, at most 16 of them: four by four. Other models scale down further by themselves.
 _SIDE = 1344
-#: A phone's best camera mode is below; more is no photograph.
+#: The best camera mode of phones has fewer; more is not a photograph.
 _MOST_PIXELS = 25_000_000
-#: What goes to a model and stays with us, in bytes. Base64 makes it a third more.
+#: The size of what is sent to a model and stored, in bytes. Base64 adds a third.
 _MOST_BYTES = 1_000_000
 _QUALITIES = (88, 75, 60, 40)
-#: A strip that is longer has no picture in it, and some image processors refuse it; white is put beside it.
+#: A longer strip hardly shows anything, and some image processors refuse it; it is padded with white.
 _LONGEST_RATIO = 20
 _SMALLEST_SIDE = 32
-#: Real files have fewer than a hundred marks before the first frame, and a few fill bytes before one; walking along more is work for nothing.
+#: Real files have fewer than a hundred marks before the first frame, and a few fill bytes before one; reading more is useless work.
 _MOST_MARKS = 1000
-#: Each scan of a progressive JPEG costs a pass over the whole picture; encoders write about ten.
+#: Each scan of a progressive JPEG takes a pass over the whole picture; encoders write about ten.
 _MOST_SCANS = 100
-#: Decoding a large PNG takes 100 MB; so many at once in a process.
+#: Decoding a large PNG takes 100 MB, so only this many are decoded at once in a process.
 _DECODERS = threading.BoundedSemaphore(2)
 _WRONG = (
     OSError,
@@ -49,7 +49,7 @@ _WRONG = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture that was written by us."""
+    """A picture that we encoded."""
 
     media_type: str
     width: int
@@ -61,24 +61,24 @@ def shrink(data: bytes) -> Picture:
     """Return a picture of at most 1,344 px a side and about 1 MB. Raises NotAPicture, MediaTooLarge."""
     kind, width, height = measure(data)
     if width * height > _MOST_PIXELS:
-        raise MediaTooLarge(f"The picture has {width} x {height} pixels; at most {_MOST_PIXELS:,} are taken.")
+        raise MediaTooLarge(f"The picture has {width} x {height} pixels; at most {_MOST_PIXELS:,} are accepted.")
     if kind == "JPEG" and data.count(b"\xff\xda") > _MOST_SCANS:
         raise MediaTooLarge(f"The picture has more than {_MOST_SCANS} scans.")
     with _DECODERS:
         try:
             return _written(_decoded(data, kind))
         except _WRONG as error:
-            raise NotAPicture(f"The bytes begin as {kind} and cannot be decoded: {type(error).__name__}.") from error
+            raise NotAPicture(f"The file begins as {kind} but cannot be decoded: {type(error).__name__}.") from error
 
 
 def measure(data: bytes) -> tuple[str, int, int]:
-    """Return kind, width and height by the file's own head, decoding nothing. Raises NotAPicture."""
+    """Return kind, width and height from the file's header, without decoding. Raises NotAPicture."""
     try:
         found = _measured(data)
     except (struct.error, IndexError) as error:
-        raise NotAPicture("The picture's head is cut off.") from error
+        raise NotAPicture("The picture's header is cut off.") from error
     if found is None:
-        raise NotAPicture("The first bytes are none of JPEG, PNG, WebP or GIF.")
+        raise NotAPicture("The file is not JPEG, PNG, WebP or GIF.")
     if found[1] <= 0 or found[2] <= 0:
         raise NotAPicture("The picture has no size.")
     return found
@@ -129,15 +129,15 @@ def _of_webp(data: bytes) -> tuple[int, int]:
 
 
 def _decoded(data: bytes, kind: str) -> Image.Image:
-    """Decode the first frame in the size that is wanted, the right way up, in RGB on white."""
+    """Decode the first frame in the size that is needed, the right way up, in RGB on white."""
     with Image.open(io.BytesIO(data), formats=(kind,)) as opened:
-        # A JPEG is decoded at a half, a quarter or an eighth where that is enough; another kind leaves this aside.
+        # A JPEG is decoded at a half, a quarter or an eighth where that is enough; other kinds ignore this.
         opened.draft("RGB", (_SIDE, _SIDE))
         if opened.width * opened.height > _MOST_PIXELS:
-            # The frame says otherwise than the head.
+            # The frame's size differs from the header's.
             raise MediaTooLarge
         if opened.mode in {"L", "RGB", "RGBA"}:
-            # Before anything else copies it: the rest works on the small one.
+            # Before anything else copies it, so that the rest works on the small one.
             opened.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         picture = ImageOps.exif_transpose(opened)
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
@@ -145,7 +145,7 @@ def _decoded(data: bytes, kind: str) -> Image.Image:
         picture = Image.new("RGB", clear.size, "white")
         picture.paste(clear, mask=clear.getchannel("A"))
     if picture.mode.startswith("I;16"):
-        # Sixteen bits of grey; the plain conversion would cut everything above the lowest eight to white.
+        # Sixteen bits of grey: the plain conversion would turn everything above the lowest eight bits white.
         picture = picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     picture = picture.convert("RGB")
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
@@ -163,12 +163,12 @@ def _within_ratio(picture: Image.Image) -> Image.Image:
 
 
 def _written(picture: Image.Image) -> Picture:
-    # Pillow writes a comment of the old file into the new one.
+    # Pillow would copy a comment from the old file into the new one.
     picture.info = {}
     data = b""
     for quality in _QUALITIES:
         out = io.BytesIO()
-        # Only what is named here is written: no EXIF, no place.
+        # Only what is named here is written: no EXIF, and so no location.
         picture.save(out, "JPEG", quality=quality, optimize=True)
         data = out.getvalue()
         if len(data) <= _MOST_BYTES:

@@ -14,7 +14,7 @@ from bots.errors import Forged
 _HEADER = "x-hub-signature-256"
 _PREFIX = "sha256="
 _LENGTH = len(_PREFIX) + 64
-#: Meta's challenge is a number of some ten digits.
+#: Meta's challenge is a number of about ten digits.
 _CHALLENGE_LIMIT = 256
 
 
@@ -24,7 +24,7 @@ def verify_meta(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...
     if given is None:
         raise Forged("The signature header is missing.")
     if not given.isascii() or len(given) != _LENGTH or not given.startswith(_PREFIX):
-        raise Forged("The signature header has not the form sha256=<64 hex digits>.")
+        raise Forged("The signature header does not have the form sha256=<64 hex digits>.")
     usable = [secret for secret in secrets if secret]
     if not usable:
         raise Forged("The account has no app secret, so its webhooks are refused.")
@@ -34,17 +34,17 @@ def verify_meta(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...
 
 
 def sign_meta(body: bytes, secret: str) -> str:
-    """Return the signature header's value that the platform would send with this body."""
+    """Return the value of the signature header that the platform would send with this body."""
     return _PREFIX + hmac.new(_as_bytes(secret), body, hashlib.sha256).hexdigest()
 
 
 def app_secret_proof(token: str, secret: str) -> str:
-    """Return the proof that who calls with this token also holds the app's secret."""
+    """Return the proof that whoever calls with this token also has the app's secret."""
     return hmac.new(_as_bytes(secret), _as_bytes(token), hashlib.sha256).hexdigest()
 
 
 def challenge(query: Mapping[str, str], verify_token: str | None) -> str | None:
-    """Return what to answer to the platform's handshake, or None when it is not the platform that asks."""
+    """Return the answer to the platform's handshake, or None when the request is not from the platform."""
     given, wanted = query.get("hub.verify_token"), query.get("hub.challenge")
     if not verify_token or given is None or not wanted:
         return None

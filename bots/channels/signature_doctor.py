@@ -17,7 +17,7 @@ from bots.channels.signature import challenge, sign_meta
 _HEADER = "x-hub-signature-256"
 _OLD_HEADER = "x-hub-signature"
 _FORM = re.compile(r"sha256=[0-9a-fA-F]{64}")
-#: Meta's messages have one to a few kilobytes; a search in larger bodies would be work that anybody could cause.
+#: Meta's webhooks have one to a few kilobytes; anybody could cause a lot of work if larger bodies were searched, too.
 _SEARCHED_BYTES = 64 * 1024
 _MOST_OTHERS, _MOST_OTHERS_OF_LARGE = 256, 16
 #: With up to this many spaces, each combination of them is tried as plus signs.
@@ -40,7 +40,7 @@ class Diagnosis:
 
 
 def diagnose(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...], others: Mapping[str, str]) -> Diagnosis:
-    """Say why a body was refused. Header names are in lower case; `others` are the secrets of other accounts by name."""
+    """Explain why a body was refused. Header names are in lower case; `others` are the secrets of other accounts by name."""
     given = headers.get(_HEADER)
     if given is None:
         return _without_header(headers)
@@ -74,7 +74,7 @@ def diagnose(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...], 
 
 
 def diagnose_handshake(query: Mapping[str, str], verify_token: str | None) -> Diagnosis:
-    """Say why a handshake was refused."""
+    """Explain why a handshake was refused."""
     if not verify_token:
         return _say("verify_token", "This account has no verify token, so no handshake can succeed.")
     given = query.get("hub.verify_token")
@@ -107,7 +107,7 @@ def _changed_on_the_way(body: bytes, secret: str, given: str) -> Diagnosis | Non
 
 
 def _repaired(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """The body as the platform may have sent it, with what would have happened to it since."""
+    """Bodies that the platform may have sent, each with the change that would have led to the one received."""
     yield body + b"\n", "a newline at its end was removed"
     if body != body.rstrip():
         yield body.rstrip(), "a newline was added at its end"

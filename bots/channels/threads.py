@@ -1,6 +1,6 @@
 """The envelope of page messaging, which Messenger and Instagram share: entries of one account with the lists messaging, standby, changes.
 
-Here an item gets its account, its two sides and its time; what it says is read by each channel for itself.
+Here an item gets its account, sender, recipient and time; each channel reads the content for itself.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from bots.channels.envelope import is_command, objects, read_body, unknown
 from bots.channels.fields import Fields, as_fields, clean, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
 from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, MediaReference, Received, StatusUpdate
 
-#: Where both lists are missing, an entry or a change holds an item by one of these.
+#: Where both lists are missing, an entry or a change contains an item under one of these names.
 _SIDES = ("sender", "recipient")
-#: Ids of messages that came without one, or with one too long to keep.
+#: Prefix of the ids that we make for messages without an id, or with one too long to store.
 _DERIVED = "message:"
 _TAG_LIMIT = 1_000
-#: Attachments that are pictures; a sticker is one, too.
+#: Types of attachments that are pictures; stickers are, too.
 _PICTURES = frozenset({"image", "sticker"})
-#: Of one message; more are left aside.
+#: Of one message; further ones are ignored.
 _MOST_PICTURES = 10
 _URL_LIMIT = 4_096
 
@@ -43,33 +43,33 @@ class Item:
 
     @property
     def is_from_account(self) -> bool:
-        """Whether the account itself is the sender: an echo, also where it does not say so."""
+        """Whether the account itself is the sender: then it is an echo, even if it is not marked as one."""
         return part(self.fields, "message").get("is_echo") is True or (self.sender is not None and self.sender == self.account)
 
     @property
     def person(self) -> tuple[Identity, ...]:
-        """Who the account speaks with here."""
+        """The person on the other side of the thread."""
         found = self.recipient if self.is_from_account else self.sender
         return () if found is None or found == self.account else (Identity(kind=self.people, value=found),)
 
     @property
     def stamp(self) -> str:
-        """The time as it came, for a key."""
+        """The time as received, for a key."""
         return stamp_of(self.fields)
 
     def id_in(self, name: str) -> str | None:
-        """The id of the message that stands under a name; one of our own making where it is too long to keep."""
+        """The id of the message under a name; where it is too long to store, one that we make from it."""
         fields = part(self.fields, name)
         found = id_of(fields, "mid")
         whole = fields.get("mid")
         return _DERIVED + digest(whole) if found is None and isinstance(whole, str) and whole.strip() else found
 
     def key_of(self, name: str) -> str:
-        """The key of a message, or of what is like one: its id, else its content."""
+        """The key of a message or similar item: its id, or else a hash of its content."""
         return self.id_in(name) or f"{name}:{digest(self.account, self.fields)}"
 
     def event(self, kind: EventKind, key: str, content_type: str, **more: Any) -> InboundEvent:
-        """An event of this item. In standby everything but a status is kept quietly, under a key of its own."""
+        """An event of this item. In standby everything except a status is stored without an answer, under a separate key."""
         if self.is_standby and kind is not EventKind.STATUS:
             kind, key = EventKind.STANDBY, f"standby:{key}"
             more |= {"supported": False, "reply_at_once": False, "status": None, "media": (), "reason": "another app owns the thread"}
@@ -88,27 +88,27 @@ class Item:
         media: tuple[MediaReference, ...] = (),
         reason: str | None = None,
     ) -> InboundEvent:
-        """A person's message: words and pictures are answered, everything else politely declined."""
+        """A person's message: text and pictures are answered, everything else is politely declined."""
         more = {"text": text, "supported": text is not None or bool(media), "reply_at_once": at_once and text is not None}
         return self.event(EventKind.MESSAGE, key, content_type, media=media, reason=reason, **more)
 
     def reached(self, external_id: str, status: DeliveryStatus, *, key: str | None = None, correlation: str | None = None) -> InboundEvent:
-        """The platform's word on one message that left the account."""
+        """The platform's report about one message that the account sent."""
         update = StatusUpdate(external_id=external_id, status=status, correlation=correlation)
         return self.event(EventKind.STATUS, key or f"{external_id}:{status}", "status", status=update)
 
     def reached_until(self, named: str, status: DeliveryStatus, until: Fields) -> InboundEvent:
-        """The platform's word on everything up to a watermark."""
+        """The platform's report about all messages up to a watermark."""
         moment = time_of(until, "watermark")
         if moment is None or not self.person:
-            return self.unread(named, f"{named} of nothing")
-        # The mark alone is no key: two people may read in the same millisecond.
+            return self.unread(named, f"{named} without a watermark or a person")
+        # The watermark alone would not be unique: two people may read in the same millisecond.
         key = f"{named}:{self.person[0].value}:{int(moment.timestamp() * 1000)}"
         update = StatusUpdate(external_id="", status=status, watermark=moment)
         return self.event(EventKind.STATUS, key, "status", status=update)
 
     def left(self, text: str | None, content_type: str) -> InboundEvent:
-        """An echo: ours where it carries our tag; else a person's, or one whose words the storage compares with ours."""
+        """An echo. With our tag it is ours; else a person wrote it, or the storage recognises it by its text."""
         message = part(self.fields, "message")
         external_id = self.id_in("message")
         tag = _as_tag(text_of(message, "metadata", _TAG_LIMIT))
@@ -121,11 +121,11 @@ class Item:
         return self.event(EventKind.ECHO, key, content_type, text=text, status=update)
 
     def noticed(self, named: str, reason: str | None = None) -> InboundEvent:
-        """Something that happened to the thread: kept, not answered."""
+        """Something that happened to the thread: stored, not answered."""
         return self.event(EventKind.SYSTEM, f"{named}:{digest(self.account, self.fields)}", named, reason=reason)
 
     def unread(self, named: str, reason: str) -> InboundEvent:
-        """Something that is kept and not understood."""
+        """Something that is stored but not understood."""
         return self.event(EventKind.UNKNOWN, f"unknown:{digest(self.account, self.fields)}", named, reason=reason)
 
 
@@ -158,15 +158,15 @@ class _Walk:
         if "field" in entry or "value" in entry:
             yield from self._change(entry, account, entry)
         else:
-            yield unknown("entry", entry, "an entry that holds nothing", account)
+            yield unknown("entry", entry, "an empty entry", account)
 
     def bare(self, body: Fields) -> Iterator[InboundEvent]:
-        """A dashboard's sample: a change without its wrapping."""
+        """Read a dashboard's sample: a change without its wrapping."""
         if "value" in body:
             yield from self._change(body, None, body)
 
     def _change(self, change: Fields, account: str | None, entry: Fields) -> Iterator[InboundEvent]:
-        """A change of a page or an account is no message, except where a sample brings one in this form."""
+        """Read a change. A change of a page or an account is not a message, except in samples, which have this form."""
         field, value = word_of(change, "field") or "change", as_fields(change.get("value"))
         if value is not None and any(as_fields(value.get(side)) is not None for side in _SIDES) and field != "comments":
             yield from self._item(value, account, entry, is_standby=field == "standby")
@@ -194,11 +194,11 @@ def read_by(item: Item, readers: Mapping[str, ItemReader], notices: Sequence[str
         if name in item.fields:
             yield item.noticed(name, _why(part(item.fields, name)))
             return
-    yield item.unread("item", "an item of no kind that is known")
+    yield item.unread("item", "an item of an unknown kind")
 
 
 def spoken(item: Item, content_type: str) -> Iterator[InboundEvent]:
-    """A message: an echo, a choice of a quick reply, a command, or plain words."""
+    """A message: an echo, a choice of a quick reply, a command, or plain text."""
     message = part(item.fields, "message")
     text = text_of(message, "text")
     if item.is_from_account:
@@ -213,7 +213,7 @@ def spoken(item: Item, content_type: str) -> Iterator[InboundEvent]:
 
 
 def postback(item: Item) -> Iterator[InboundEvent]:
-    """A button that was pressed: its title counts as words."""
+    """A button that was pressed: its title counts as the message's text."""
     pressed = part(item.fields, "postback")
     text = text_of(pressed, "title") or text_of(pressed, "payload")
     key = item.id_in("postback") or f"postback:{item.sender or ''}:{item.stamp}"
@@ -221,7 +221,7 @@ def postback(item: Item) -> Iterator[InboundEvent]:
 
 
 def reaction(item: Item) -> Iterator[InboundEvent]:
-    """A sign on a message, or its withdrawal, which leaves none."""
+    """A reaction to a message, or its removal, which has no emoji."""
     found = part(item.fields, "reaction")
     action = word_of(found, "action") or "react"
     sign = None if action == "unreact" else text_of(found, "emoji", 64) or word_of(found, "reaction")
@@ -229,7 +229,7 @@ def reaction(item: Item) -> Iterator[InboundEvent]:
 
 
 def edit(item: Item) -> Iterator[InboundEvent]:
-    """New words for an older message. Edits of one message differ by their number, and by their time."""
+    """A new text for an earlier message. Edits of one message differ by their number, and by their time."""
     found = part(item.fields, "message_edit")
     key = f"edit:{item.key_of('message_edit')}:{id_of(found, 'num_edit') or ''}:{item.stamp}"
     yield item.event(EventKind.EDIT, key, "message_edit", text=text_of(found, "text"))
@@ -251,7 +251,7 @@ def _why(notice: Fields) -> str | None:
 
 
 def attached(message: Fields) -> str | None:
-    """The platform's word for what is attached first; None where nothing is."""
+    """The platform's name for the kind of the first attachment; None where there is none."""
     for item in items(message, "attachments"):
         found = as_fields(item)
         if found is not None:
@@ -260,20 +260,20 @@ def attached(message: Fields) -> str | None:
 
 
 def _pictures(message: Fields) -> tuple[MediaReference, ...]:
-    """The pictures that are attached, by their addresses."""
+    """The attached pictures, by their addresses."""
     found: list[MediaReference] = []
     for item in items(message, "attachments"):
         attachment = as_fields(item) or {}
         kind, payload = word_of(attachment, "type"), part(attachment, "payload")
         url = payload.get("url")
-        # An address that was cut leads nowhere.
+        # An address that was cut is useless.
         if kind in _PICTURES and isinstance(url, str) and 0 < len(url) <= _URL_LIMIT:
             found.append(MediaReference(kind=kind, reference=clean(url, _URL_LIMIT)))
     return tuple(found[:_MOST_PICTURES])
 
 
 def _as_tag(text: str | None) -> str | None:
-    """Our tag is the id of an outbound message; everything else is somebody else's."""
+    """Our tag is the id of an outbound message; any other tag was set by somebody else."""
     try:
         return str(UUID(text)) if text is not None and len(text) == 36 else None
     except ValueError:

@@ -1,6 +1,6 @@
-"""A contact's plain statements about themself, found by rules that ship as data; no model takes part.
+"""Finds a contact's plain statements about themself by rules that ship as data; no model is used.
 
-Only the contact's own, unquoted, affirmed words count, and bots.extract.gate has the last word on each value. Time is bounded on any text.
+Only the contact's own, unquoted, affirmed words count, and bots.extract.gate decides about each value in the end. Time is bounded on any text.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from bots.extract.rules import Rule, Rules
 from bots.extract.values import values
 from bots.extract.words import QUOTED, Sentence, Word, sentences
 
-#: Goes into memories.created_by, so that a later version's rows can be told apart.
+#: Stored in memories.created_by, so that rows of different versions can be distinguished.
 EXTRACTOR = "rules-1"
 _MAX_FACTS = 20
-#: What stands behind these belongs to what stands before them.
+#: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset(":/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _PHRASES = {
     "name": "name {}",
@@ -33,7 +33,7 @@ _PHRASES = {
 
 
 def extract(text: str) -> tuple[Fact, ...]:
-    """Return the facts that a message plainly states, in its order; of a single-valued kind the last one."""
+    """Return the facts that a message plainly states, in its order; for a single-valued kind only the last one."""
     rules = rulebook.load()
     found: dict[tuple[str, str], Fact] = {}
     all_sentences = sentences(text)
@@ -51,7 +51,7 @@ def extract(text: str) -> tuple[Fact, ...]:
 
 
 def fact_line(kind: str, text: str) -> str:
-    """Say a remembered fact in short English for the prompt, the value as a JSON string so that it cannot close the block."""
+    """Write a remembered fact in short English for the prompt, with its value as a JSON string so that it cannot close the block."""
     return _PHRASES.get(kind, kind + ": {}").replace("{}", json.dumps(text, ensure_ascii=False))
 
 
@@ -78,11 +78,11 @@ def _facts(rules: Rules, sentence: Sentence) -> list[Fact]:
 
 
 def _best(matches: Sequence[tuple[Rule, int, dict[str, str]]], words: Sequence[Word], at: int, following: int) -> tuple[list[Fact], int]:
-    """The longest lead decides; where several share it, the one that understands most."""
+    """The longest lead decides; among several of the same length, the one that finds most."""
     longest = matches[0][1]
     best: list[Fact] = []
     for rule, length, slots in matches:
-        # A longer lead that found nothing is not a licence for a shorter one: "I have a dog called" is not about a dog of no name.
+        # A shorter lead must not replace a longer one that found nothing: "I have a dog called" is not about a dog without a name.
         if length != longest and best:
             break
         after = words[at + length :]
@@ -101,7 +101,7 @@ def _fill(rule: Rule, slots: dict[str, str], value: str) -> str:
 
 
 def _before_question(rules: Rules, sentence: Sentence) -> tuple[Word, ...]:
-    """The part of a sentence that states something: all, none, or what stands before its question."""
+    """The part of a sentence that states something: all of it, nothing, or what comes before its question."""
     words = sentence.words
     inverted = next((at for at, word in enumerate(words) if word.text == "¿"), None)
     if inverted is not None:
@@ -115,7 +115,7 @@ def _before_question(rules: Rules, sentence: Sentence) -> tuple[Word, ...]:
 
 
 def _clause_starts(rules: Rules, words: Sequence[Word]) -> list[int]:
-    """Where a statement may begin: at the start, after a comma or a conjunction, each time also behind greetings and the like."""
+    """Where a statement may begin: at the start or after a comma or conjunction, and after greetings and other fillers there."""
     starts: list[int] = []
     behind_fillers: set[int] = set()
     for at in range(len(words)):
@@ -123,7 +123,7 @@ def _clause_starts(rules: Rules, words: Sequence[Word]) -> list[int]:
         opens = before is None or not (before.is_word or before.text in _BINDING_MARKS) or rules.any_holds("conjunctions", [before])
         if opens or at in behind_fillers:
             starts.append(at)
-            # Zero for no filler: that adds this place, which is known already.
+            # The length is 0 without a filler, which adds this position again.
             behind_fillers.add(at + rules.any_length_at("fillers", words, at))
     return starts
 
@@ -141,7 +141,7 @@ def _behind_fillers(rules: Rules, words: Sequence[Word], at: int) -> list[int]:
 
 
 def _is_hypothetical(rules: Rules, words: Sequence[Word], at: int) -> bool:
-    """A clause that opens with "si", "se", "when" and has no comma right behind that word (then it is a yes without its accent)."""
+    """Whether a clause begins with "si", "se" or "when", without a comma right after (with one, it is a "sí" without its accent)."""
     length = rules.any_length_at("hypothetical_starts", words, at)
     affirms = words[at].text.lower() == "sí" or (at + 1 < len(words) and words[at + 1].text == ",")
     return length > 0 and not affirms

@@ -1,4 +1,4 @@
-"""Commands that are answered without the model, and every text that the service itself says, in the contact's language.
+"""Commands that are answered without the model, and all texts that the service itself sends, in the contact's language.
 
 The texts are data in texts.toml. An unknown language is answered in English.
 """
@@ -18,7 +18,7 @@ from bots.domain import Memory
 from bots.extract.words import fold
 
 CommandName = Literal["help", "reset", "stop", "start", "memory", "forget", "why"]
-#: Commands that take words behind them; of the others a longer message is a message.
+#: Commands that take an argument. If words follow any other command, the whole is an ordinary message.
 _WITH_ARGUMENT = frozenset({"forget"})
 _COMMAND = re.compile(r"/([a-z]{1,10})(?:\s+(\S[^\n]*))?", re.IGNORECASE)
 _MAX_COMMAND_CHARACTERS = 300
@@ -27,7 +27,7 @@ _ALL = frozenset({"all", "everything", "todo", "todos", "tudo"})
 
 _LANGUAGES = {"es": ("spanish", "espanol", "castellano", "castelhano", "espanhol"), "pt": ("portuguese", "portugues", "brazilian")}
 
-#: A memory's text, its kind, the message that it came from, and when that was written.
+#: A memory's text and kind, the message it came from, and when that was written.
 WhyRow = tuple[str, str, str, datetime]
 
 
@@ -45,17 +45,17 @@ class Command:
 
     @property
     def number(self) -> int | None:
-        """The place on the list of `/memory` that `/forget 2` means."""
+        """The number in the list of `/memory` that `/forget 2` means."""
         plain = self.argument is not None and self.argument.isascii() and self.argument.isdigit() and len(self.argument) <= 4
         return int(self.argument) if plain and self.argument is not None else None
 
 
 class Told(Protocol):
-    """Anything that says what kind of fact it is, and the fact."""
+    """Anything with a kind of fact and the fact."""
 
     @property
     def kind(self) -> str:
-        """What kind of fact it is."""
+        """The kind of fact."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class Told(Protocol):
 
 
 def parse_command(text: str) -> Command | None:
-    """Return the command that the whole message is, or None when it is a message like any other."""
+    """Return the command if the whole message is one, else None."""
     if len(text) > _MAX_COMMAND_CHARACTERS:
         return None
     match = _COMMAND.fullmatch(text.strip())
@@ -79,7 +79,7 @@ def parse_command(text: str) -> Command | None:
 
 
 def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
-    """The memories that a `/forget` means, of those that `/memory` lists in this order; all without an argument."""
+    """The memories that a `/forget` means, out of those that `/memory` lists in this order; all of them without an argument."""
     if command.argument is None or command.is_everything:
         return tuple(memories)
     if command.number is not None:
@@ -90,7 +90,7 @@ def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
 
 
 def language_of(memories: Sequence[Told], *, default: str = "en") -> str:
-    """The language to say these texts in, from what the contact told about their language; the default when nothing is known."""
+    """The language for these texts, from what the contact has said about their language; the default when nothing is known."""
     for memory in memories:
         if memory.kind == "language":
             first = fold(memory.text).split(" ")[0].rstrip(",")
@@ -114,7 +114,7 @@ def stopped_text(language: str = "en") -> str:
 
 
 def started_text(language: str = "en") -> str:
-    """The contact is back."""
+    """The contact wants answers again."""
     return str(_texts(language)["started"])
 
 
@@ -128,7 +128,7 @@ def memory_text(memories: Sequence[Memory], language: str = "en") -> str:
 
 
 def forgotten_text(count: int, language: str = "en") -> str:
-    """How many memories are gone."""
+    """How many memories were forgotten."""
     texts = _texts(language)
     if count == 0:
         return str(texts["forgotten_none"])
@@ -136,7 +136,7 @@ def forgotten_text(count: int, language: str = "en") -> str:
 
 
 def why_text(rows: Sequence[WhyRow], language: str = "en") -> str:
-    """Which memories shaped the last answer, each with the contact's own words that it came from."""
+    """Which memories were in the prompt of the last answer, each with the contact's own words it came from."""
     texts = _texts(language)
     if not rows:
         return str(texts["why_none"])
@@ -161,7 +161,7 @@ def unsupported_text(content_type: str, language: str = "en") -> str:
 
 
 def budget_day_text(language: str = "en") -> str:
-    """The contact has had what one contact may cost in a day."""
+    """The contact has used up what one contact may cost in a day."""
     return str(_texts(language)["budget_day"])
 
 

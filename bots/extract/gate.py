@@ -1,4 +1,4 @@
-"""The last check before a fact is kept, whatever proposed it: closed kinds, short plain values, nothing that could steer an answer."""
+"""The last check before a fact is stored, whatever proposed it: known kinds, short plain values, nothing that could steer an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from bots.domain import Fact
 from bots.extract.words import fold
 
-#: Every kind that may be remembered, and whether only one of it holds at a time.
+#: Every kind that may be remembered, and whether only one fact of it can be true at a time.
 KINDS: dict[str, bool] = {
     "name": True,
     "place": True,
@@ -26,14 +26,14 @@ KINDS: dict[str, bool] = {
 MAX_VALUE_CHARACTERS = 200
 MAX_WORD_CHARACTERS = 40
 
-#: Marks that a name, a place or a taste may hold besides letters, digits and spaces. No quote, bracket, colon, pipe, brace or angle.
+#: Marks allowed in a name, a place or a taste besides letters, digits and spaces. No quotes, brackets of any kind, colons or pipes.
 _MARKS = frozenset("'’-.,&+/#")
 _ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
 _WORDS = re.compile(r"[^\W_]+")
 
 
 def admit(fact: Fact) -> Fact | None:
-    """Return the fact in its normal form, or None when it may not be kept."""
+    """Return the fact in its normal form, or None when it must not be stored."""
     value = " ".join(unicodedata.normalize("NFKC", fact.value).split())
     if why_refused(fact.kind, value) is not None:
         return None
@@ -41,7 +41,7 @@ def admit(fact: Fact) -> Fact | None:
 
 
 def why_refused(kind: str, value: str) -> str | None:
-    """Name the first reason against a value, without repeating it; None when there is none."""
+    """Return the first reason to refuse a value, without quoting it; None when there is none."""
     if kind not in KINDS:
         return "unknown kind"
     words = _WORDS.findall(fold(value))
@@ -61,7 +61,7 @@ def _is_plain(letter: str) -> bool:
 
 
 def _mixes_scripts(value: str) -> bool:
-    """A word of Latin and other letters together is a disguise, as in an admin spelt with a Cyrillic a."""
+    """Whether a word mixes Latin with other letters, which is a disguise, such as "admin" spelt with a Cyrillic a."""
     for word in value.split():
         scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in word if letter.isalpha()}
         if "LATIN" in scripts and len(scripts) > 1:

@@ -16,16 +16,16 @@ _FOLDER = Path(__file__).parent / "languages"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lexicon:
-    """Words and phrases. One written with accents matches only so; one without matches any accents, unless the list is exact."""
+    """Words and phrases. One with accents matches only with them; one without matches any accents, unless the list is exact."""
 
     plain: frozenset[tuple[str, ...]]
     exact: frozenset[tuple[str, ...]]
     longest: int
-    #: What a phrase may begin with: most words begin none.
+    #: The first words of all phrases; most words are not among them.
     firsts: frozenset[str]
 
     def length_at(self, words: Sequence[Word], at: int) -> int:
-        """How many words of the longest phrase that starts here; 0 when none does."""
+        """The number of words in the longest phrase that starts here; 0 when none does."""
         if not self._begins(words[at]):
             return 0
         for length in range(min(self.longest, len(words) - at), 0, -1):
@@ -35,15 +35,15 @@ class Lexicon:
         return 0
 
     def holds(self, word: Word) -> bool:
-        """Whether this one word is in it."""
+        """Whether this single word is in the list."""
         return self._begins(word) and ((word.folded,) in self.plain or (word.text.lower(),) in self.exact)
 
     def _begins(self, word: Word) -> bool:
-        # Without an accent the folded form is the word itself in lower case.
+        # The folded form of a word without accents is the word itself in lower case.
         return word.folded in self.firsts or (not word.text.isascii() and word.text.lower() in self.firsts)
 
     def joined(self, other: Lexicon) -> Lexicon:
-        """Both lists as one."""
+        """Return both lists as one."""
         return Lexicon(
             plain=self.plain | other.plain,
             exact=self.exact | other.exact,
@@ -59,18 +59,18 @@ class Rule:
     kind: str
     check: str
     lead: tuple[str, ...]
-    #: "{}" is the value, a <slot> the word that stood there.
+    #: "{}" stands for the value, a <slot> for the word in its position.
     value: str
     language: Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Language:
-    """Everything that is known about one language."""
+    """All rules and words of one language."""
 
     code: str
     words: dict[str, Lexicon]
-    #: Any accents do: names of languages, trades, relations, animals.
+    #: Matched with any accents: names of languages, trades, relations, animals.
     folded: dict[str, frozenset[str]]
 
 
@@ -79,7 +79,7 @@ _WORDS = (
     "fillers", "conjunctions", "clause_words", "question_starts", "framings", "hypotheticals", "hypothetical_starts", "tasks", "negations", "cuts", "taste_cuts",
     "articles", "stops",
 )  # fmt: skip
-#: Small words that become others without their accents: té and te, é and e.
+#: Short words that become other words without their accents: té and te, é and e.
 _EXACT = frozenset({"conjunctions", "clause_words", "negations", "articles", "stops"})
 
 
@@ -88,16 +88,16 @@ class Rules:
     """All languages together."""
 
     languages: tuple[Language, ...]
-    #: By the first word of the lead, then by the second one; "" has those whose second is a slot, or none. Longest lead first.
+    #: By the first word of the lead, then by the second; "" is for leads whose second word is a slot or missing. Longest lead first.
     by_lead: dict[str, dict[str, tuple[Rule, ...]]]
     #: The word lists of all languages as one.
     any_language: dict[str, Lexicon]
 
     def any_length_at(self, name: str, words: Sequence[Word], at: int) -> int:
-        """The longest phrase of this list, in any language, that starts here."""
+        """The length of the longest phrase of this list, in any language, that starts here."""
         lexicon = self.any_language[name]
         word = words[at]
-        # Most words begin nothing: seen here, before any call.
+        # Most words begin no phrase; checking that here avoids the calls.
         return 0 if word.folded not in lexicon.firsts and word.text.isascii() else lexicon.length_at(words, at)
 
     def any_holds(self, name: str, words: Iterable[Word]) -> bool:
@@ -107,7 +107,7 @@ class Rules:
         return any((word.folded in firsts or not word.text.isascii()) and lexicon.holds(word) for word in words)
 
     def leads_at(self, words: Sequence[Word], at: int) -> list[tuple[Rule, int, dict[str, str]]]:
-        """The rules whose lead starts here, longest first, with the lead's length and what stood in its slots."""
+        """The rules whose lead starts here, longest first, with the lead's length and the words in its slots."""
         by_second = self.by_lead.get(words[at].folded)
         if by_second is None:
             return []
@@ -145,7 +145,7 @@ def load() -> Rules:
 
 
 def _by_second(rules: Sequence[Rule]) -> dict[str, tuple[Rule, ...]]:
-    """Index rules of one first word by their second; each entry holds those that take any second word, too."""
+    """Index rules with the same first word by their second; each entry also has the rules that take any second word."""
     ordered = sorted(rules, key=lambda rule: -len(rule.lead))
     seconds = {rule: rule.lead[1] if len(rule.lead) > 1 and not rule.lead[1].startswith("<") else "" for rule in ordered}
     return {second: tuple(rule for rule in ordered if seconds[rule] in ("", second)) for second in {"", *seconds.values()}}

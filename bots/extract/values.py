@@ -1,4 +1,4 @@
-"""From the words after a lead to a value: where it ends, and whether it is a name, a place, a trade or a taste at all."""
+"""Gets a value from the words after a lead: where it ends, and whether it is a name, a place, a trade or a taste at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PLACE_JOINTS = frozenset(
         "o",
     }
 )
-#: Right behind a value they make it part of an address, a token or a label.
+#: Directly after a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _HYPHENS = frozenset({"-"})
 
@@ -54,7 +54,7 @@ _Check = Callable[[Rule, tuple[Word, ...]], tuple[str, ...]]
 
 
 def values(rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
-    """Return the values that these words give under the rule; `ends` is where the next statement begins."""
+    """Return the values in these words by the rule; `ends` is where the next statement begins."""
     language = rule.language
     cuts = language.words["taste_cuts" if rule.check == "taste" else "cuts"]
     span: list[Word] = []
@@ -71,7 +71,7 @@ def values(rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
             break
         span.append(word)
     rest = after[len(span) :]
-    # What follows the cut may take it back: "I live in Porto no more", "I like tea, not".
+    # What follows may negate the value: "I live in Porto no more", "I like tea, not".
     if _taken_back(language, rest[:4]) or any(language.words["negations"].holds(word) for word in span):
         return ()
     while span and (span[-1].text == "," or language.words["conjunctions"].holds(span[-1])):
@@ -91,12 +91,12 @@ def _ends_value(language: Language, words: Sequence[Word], at: int, *, first: bo
 
 
 def _contrasts(language: Language, rest: Sequence[Word]) -> bool:
-    """What follows the comma tells the value from another: ", not Maria", ", don't forget". A lone ", not" does not."""
+    """Whether what follows the comma leaves the value valid: ", not Maria", ", don't forget". A lone ", not" does not."""
     return len(rest) > 1 and language.words["negations"].holds(rest[0]) and rest[1].is_word
 
 
 def _taken_back(language: Language, rest: Sequence[Word]) -> bool:
-    """A negation right after the value and before another clause."""
+    """Whether there is a negation right after the value and before another clause."""
     for word in rest:
         if language.words["negations"].holds(word):
             return True
@@ -217,7 +217,7 @@ def _called(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 
 def _counted(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    """Nothing may follow: a dog phobia is no dog."""
+    """Nothing may follow: a dog phobia is not a dog."""
     return ("",) if not _until_joint(rule.language, span) else ()
 
 

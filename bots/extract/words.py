@@ -1,4 +1,4 @@
-"""A message as words, marks and sentences. Linear in the length of the text, which is capped before anything looks at it."""
+"""A message as words, marks and sentences. Takes time linear in the length of the text, which is capped first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 #: A longer message is a pasted document; nobody introduces themself after this many characters.
 MAX_CHARACTERS = 2000
 
-#: Letters and digits with inner joints. Each alternative starts with another class of character, so nothing backtracks.
+#: Letters and digits, joined by hyphens and the like. Each alternative starts with another class of characters, so nothing backtracks.
 _TOKEN = re.compile(r"[^\W_]+(?:[-.'’´ʼ&+/#@][^\W_]+)*[+#]*|\n|[^\s_*~]")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›", "`": "`", "‘": "’", "「": "」", "『": "』"}
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "´": "'", "ʼ": "'"})
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。"})
 _ABBREVIATIONS = frozenset({"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof"})
-#: Stands where quoted text was; no letter, so nothing but a comparison finds it.
+#: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
 
@@ -28,18 +28,18 @@ class Word:
 
     @property
     def is_word(self) -> bool:
-        """It has letters or digits."""
+        """Whether it has letters or digits."""
         return self.text[0].isalnum() or self.folded == "'s"
 
     @property
     def is_capitalised(self) -> bool:
-        """It starts with a capital letter and is not shouted."""
+        """Whether it starts with a capital letter and is not all in capitals."""
         return self.text[0].isupper() and (len(self.text) == 1 or not self.text.isupper())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """A stretch of words between two full stops or line ends."""
+    """The words between two full stops or line ends."""
 
     words: tuple[Word, ...]
     is_question: bool
@@ -113,12 +113,12 @@ def _without_quotes(text: str) -> str:
             continue
         kept.append(f" {QUOTED} ")
         end = text.find(closing, at + 1)
-        # A quotation that never closes swallows the rest: better a fact missed than a stranger's words kept.
+        # A quotation that never closes covers the rest: missing a fact is better than storing somebody else's words.
         at = len(text) if end < 0 else end + 1
     return "".join(kept)
 
 
 def _single_quote(text: str, at: int) -> str | None:
-    """A straight single quote opens a quotation when it stands before a word and not inside one."""
+    """Whether a straight single quote opens a quotation: it does before a word, and not inside one."""
     opens = text[at] == "'" and (at == 0 or not text[at - 1].isalnum()) and at + 1 < len(text) and text[at + 1].isalnum()
     return "'" if opens and "'" in text[at + 1 :] else None

@@ -1,4 +1,4 @@
-"""Accounts: which bot answers on which platform number, and its sealed secrets."""
+"""Accounts: which bot answers on which platform account, and the account's encrypted secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from accounts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedSecrets:
-    """An account's secrets in the clear, for one call."""
+    """An account's decrypted secrets, for one call."""
 
     #: Newest first; two during a rotation.
     app_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -103,9 +103,9 @@ def rotate(
     access_token: str | None = None,
     drop_previous: bool = False,
 ) -> None:
-    """Replace secrets. The previous app secret stays valid beside the new one until drop_previous."""
+    """Replace secrets. The previous app secret stays valid together with the new one until drop_previous."""
     if app_secret is not None:
-        # Sealed for its own column: a secret that moves is sealed anew.
+        # A secret is sealed for its column: one that moves must be sealed again.
         newest = open_secrets(keyring, account).app_secrets[:1]
         _set(connection, account, "app_secret_before", _seal(keyring, account.id, "app_secret_before", newest[0] if newest else None))
         _set(connection, account, "app_secret", _seal(keyring, account.id, "app_secret", app_secret))
@@ -128,7 +128,7 @@ def set_state(connection: Connection, account: Account, state: str, reason: str 
 
 
 def open_secrets(keyring: Keyring, account: Account) -> OpenedSecrets:
-    """Open an account's secrets. Raises CannotOpen."""
+    """Decrypt an account's secrets. Raises CannotOpen."""
     columns = ("app_secret", "app_secret_before")
     return OpenedSecrets(
         app_secrets=tuple(_open_either(keyring, account, sealed, columns) for sealed in account.app_secrets),

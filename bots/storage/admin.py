@@ -1,4 +1,4 @@
-"""One-time links that let an operator in: the first owner, or somebody who is to choose a password. Only hashes are kept."""
+"""One-time sign-in links: for the first owner, or for an operator who is to choose a password. Only hashes are stored."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LINK_HOURS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A living link; operator is who it was made for, None for whoever runs the machine."""
+    """A valid link. operator is the one it was made for; None: whoever runs this machine."""
 
     operator: UUID | None
 
 
 def new_link(engine: Engine, *, operator: UUID | None = None) -> str:
-    """Make a one-time sign-in token, good for a day."""
+    """Make a one-time sign-in token that is valid for a day."""
     with unit(engine) as connection:
         return put_link(connection, operator=operator)
 
 
 def put_link(connection: Connection, *, operator: UUID | None = None) -> str:
-    """Make a one-time sign-in token within a transaction; links that the operator has not used end."""
+    """Make a one-time sign-in token within a transaction; the operator's unused links become invalid."""
     if operator is not None:
         end_links(connection, operator=operator)
     token = secrets.token_urlsafe(32)
@@ -43,7 +43,7 @@ def put_link(connection: Connection, *, operator: UUID | None = None) -> str:
 
 
 def end_links(connection: Connection, *, operator: UUID) -> None:
-    """End the unused links of an operator."""
+    """Make the unused links of an operator invalid."""
     connection.execute(
         text("update admin_links set used_at = now() where operator_id = :operator and kind = 'link' and used_at is null"),
         {"operator": operator},
@@ -51,7 +51,7 @@ def end_links(connection: Connection, *, operator: UUID) -> None:
 
 
 def look(connection: Connection, token: str) -> Link | None:
-    """Find a living link without using it up: a preview of the address must not."""
+    """Find a valid link without using it up, since programs that preview an address would use it up too."""
     return _link(
         connection,
         "select operator_id from admin_links where token_sha256 = :hash and kind = 'link' and used_at is null and expires_at > now()",

@@ -1,6 +1,7 @@
-"""What an operator should know: parts at work, and everything parked, dead, unknown, failed or quarantined. Ids and reasons, no words.
+"""What an operator should know: how workers, model and queues are, and everything parked, dead, unknown, failed or quarantined. It has ids
+and reasons, and nothing that people wrote.
 
-All of it needs the crossing role. What an operator settles here is bound to one tenant.
+All of it needs the crossing role. What an operator settles here is limited to one tenant.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bots.errors import Conflict, NotFound
 
 
 class TroubleKind(StrEnum):
-    """What kind of thing wants attention."""
+    """What kind of problem needs attention."""
 
     ENVELOPE = "envelope"
     SEND = "send"
@@ -29,7 +30,7 @@ class TroubleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """One thing that wants attention."""
+    """One problem that needs attention."""
 
     kind: TroubleKind
     id: UUID
@@ -39,7 +40,7 @@ class Trouble:
     state: str
     reason: str | None
     at: datetime
-    #: Bytes of the body, sends, tries, or turns that a budget ended today.
+    #: By kind: bytes of the body, sends, tries, or turns that a budget ended today.
     count: int
     #: When the next automatic try is.
     due_at: datetime | None
@@ -64,7 +65,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """The last sign of life of a worker process."""
+    """The last heartbeat of a worker process."""
 
     name: str
     queues: tuple[str, ...]
@@ -75,7 +76,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelWord:
-    """What the last call of the model came to."""
+    """The outcome of the last model call."""
 
     model: str
     outcome: str
@@ -94,7 +95,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The accounts and the parts at work."""
+    """Whether there are accounts, and how workers, model and queues are."""
 
     has_accounts: bool
     heartbeats: tuple[Heartbeat, ...]
@@ -103,7 +104,7 @@ class Overview:
 
 
 def overview(connection: Connection, *, tenant: UUID) -> Overview:
-    """Read what the home page shows of the parts at work; the workers are everybody's."""
+    """Read what the home page shows of workers, model and queues. Workers are shared by all tenants."""
     rows = {
         name: connection.execute(statement, {"tenant": tenant} if ":tenant" in statement.text else {}).all()
         for name, statement in _STATEMENTS.items()
@@ -128,7 +129,7 @@ def troubles(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[Trouble]:
-    """What wants attention, the newest first, or what stands before a place in that list. Parked accounts come before all else."""
+    """What needs attention, newest first, or the entries older than a given one. Parked accounts come first."""
     kinds = list(_TROUBLES) if kind is None else [kind]
     if before is not None and TroubleKind.ACCOUNT in kinds:
         kinds.remove(TroubleKind.ACCOUNT)
@@ -144,7 +145,7 @@ def troubles(
 
 
 def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
-    """How many of each kind want attention, counted to 1000."""
+    """How many problems of each kind need attention, counted up to 1,000."""
     values = {"tenant": tenant, "at": None, "number": None}
     parts = ", ".join(f"(select count(*) from ({query} limit 1000) x) as {kind.value}" for kind, query in _TROUBLES.items())  # noqa: S608 - literals of this module
     row = connection.execute(text(f"select {parts}"), values).mappings().one()
@@ -152,9 +153,9 @@ def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
 
 
 def resend(connection: Connection, *, tenant: UUID, message: UUID) -> None:
-    """Let an unknown or failed message leave once more, now. Raises NotFound, Conflict."""
+    """Send an unknown or failed message once more, now. Raises NotFound, Conflict."""
     _open_send(connection, tenant, message, ("unknown", "failed"))
-    # With the platform's old id the statuses of the new message would find nobody.
+    # With the platform's old id, reports about the new message would match nothing.
     connection.execute(
         text(
             "update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,"
@@ -165,7 +166,7 @@ def resend(connection: Connection, *, tenant: UUID, message: UUID) -> None:
 
 
 def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
-    """Take an unknown message as accepted: it is not sent again, and what waits behind it may leave. Raises NotFound, Conflict."""
+    """Treat an unknown message as accepted: it is not sent again, and what waits for it may be sent. Raises NotFound, Conflict."""
     _open_send(connection, tenant, message, ("unknown",))
     connection.execute(
         text(
@@ -179,10 +180,10 @@ def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
 
 
 def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUID) -> None:
-    """Show it no longer; nothing else changes. Raises NotFound, Conflict."""
+    """Stop showing a problem; nothing else changes. Raises NotFound, Conflict."""
     if kind is TroubleKind.SEND:
         _open_send(connection, tenant, id_, ("unknown", "failed"))
-        # An unknown message keeps what is still to be done about it.
+        # What is still due for an unknown message stays due.
         statement = "update outbox set attention_at = null where tenant_id = :tenant and id = :id"
     elif kind is TroubleKind.TURN:
         _row(connection, tenant, id_, _Row("turns", "dead", "turn"))
@@ -190,7 +191,7 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
             "update turns set state = 'skipped', reason = 'dismissed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :id"
         )
     elif kind is TroubleKind.BUDGET:
-        # Seen for today: what else this budget ends today is not told again.
+        # Seen for today: further turns that this budget ends today are not reported again.
         statement = f"update turns set reason = 'budget:seen' where tenant_id = :tenant and {_REFUSED_BY}"  # noqa: S608 - our own words
         if not connection.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount:
             raise NotFound("No budget of this bot was used up today.")
@@ -199,7 +200,7 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
         _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
         statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
     else:
-        raise Conflict("A parked account is resumed, or removed on its own page.")
+        raise Conflict("A parked account cannot be dismissed: resume it, or remove it on its own page.")
     connection.execute(text(statement), {"tenant": tenant, "id": id_})
 
 
@@ -213,8 +214,8 @@ def resume(connection: Connection, *, tenant: UUID, account: UUID) -> None:
 
 
 def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:
-    """Give a dead turn's messages to a fresh turn. Raises NotFound, Conflict."""
-    # The conversation first, as everywhere.
+    """Give a dead turn's messages to a new turn. Raises NotFound, Conflict."""
+    # Lock the conversation first, as everywhere else.
     talk = connection.execute(
         text(
             "select c.id, c.closed_at from conversations c where c.tenant_id = :tenant"
@@ -250,7 +251,7 @@ def quarantined(connection: Connection, *, tenant: UUID, envelope: UUID) -> Quar
 
 
 def stored_keys(connection: Connection, *, account: UUID, keys: list[str]) -> int:
-    """How many of these events' keys are known."""
+    """How many of these events' keys are stored already."""
     return connection.execute(
         text("select count(*) from inbox_keys where account_id = :account and event_key = any(cast(:keys as text[]))"),
         {"account": account, "keys": keys},
@@ -258,9 +259,9 @@ def stored_keys(connection: Connection, *, account: UUID, keys: list[str]) -> in
 
 
 def set_replayed(connection: Connection, *, tenant: UUID, envelope: UUID, reason: str | None) -> None:
-    """Note what a replay came to: understood, or why it still is not.
+    """Record the result of a replay: understood, or why it still is not.
 
-    An understood webhook's body stands in the envelope of the replay, which names its contacts, so that they can be erased.
+    An understood webhook's body is now in the replay's envelope, which names its contacts, so that they can be erased.
     """
     connection.execute(
         text(
@@ -278,18 +279,18 @@ def _trouble(row: dict[str, Any]) -> Trouble:
 
 
 def _open_send(connection: Connection, tenant: UUID, message: UUID, states: tuple[str, ...]) -> None:
-    """Lock a message that wants attention."""
+    """Lock a message that needs attention."""
     row = connection.execute(
         text("select status, attention_at from outbox where tenant_id = :tenant and id = :id for update"), {"tenant": tenant, "id": message}
     ).first()
     if row is None:
         raise NotFound("There is no such message.")
     if row.attention_at is None or row.status not in states:
-        raise Conflict(f"This message is {row.status} now: somebody or something was quicker.")
+        raise Conflict(f"This message is {row.status} now: it was changed in the meantime.")
 
 
 def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
-    """Lock a row that is in the state in which it wants attention."""
+    """Lock a row that is in the state in which it needs attention."""
     row = connection.execute(
         text(f"select state from {wanted.table} where tenant_id = :tenant and id = :id for update"),  # noqa: S608 - literals of this module
         {"tenant": tenant, "id": id_},
@@ -297,11 +298,11 @@ def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
     if row is None:
         raise NotFound(f"There is no such {wanted.what}.")
     if row.state != wanted.state:
-        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody was quicker.")
+        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: it was changed in the meantime.")
 
 
 def is_up(connection: Connection) -> None:
-    """Ask Postgres for one sign of life."""
+    """Check that Postgres answers."""
     connection.execute(text("select 1"))
 
 
@@ -310,7 +311,7 @@ _REFUSED_BY = """reason like 'budget%' and finished_at >= date_trunc('day', now(
     select c.id from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id where a.bot_id = :id)"""
 _BEFORE = "(cast(:at as timestamptz) is null or ({at}, {id}) < (cast(:at as timestamptz), cast(:number as uuid)))"
 _TROUBLES = {
-    # When an account was parked is not written down: it is a trouble of now.
+    # When an account was parked is not recorded, so it is shown with the current time.
     TroubleKind.ACCOUNT: """
         select 'account' as kind, a.id, a.name as account, a.channel, a.state, a.state_reason as reason, now() as at, 0 as count,
             null::timestamptz as due_at, null::uuid as conversation
@@ -336,7 +337,7 @@ _TROUBLES = {
         where e.tenant_id = :tenant and e.state = 'quarantined' and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="e.received_at", id="e.id")
     ),
-    # Once a day for a bot, however many messages there were.
+    # Once a day for each bot, however many messages there were.
     TroubleKind.BUDGET: """
         select * from (
             select 'budget' as kind, b.id, (array_agg(a.name order by t.finished_at desc))[1] as account,

@@ -1,4 +1,4 @@
-"""Who changed what: one row for every write of an operator. Names of things and codes; no secrets, no people's words."""
+"""Who changed what: one row for every write of an operator. It has names and codes; no secrets, and nothing that people wrote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bots.storage.database import to_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One write of an operator."""
+    """One write by an operator."""
 
     id: UUID
     at: datetime
@@ -25,7 +25,7 @@ class Entry:
 
 
 def record(connection: Connection, *, tenant: UUID, actor: str, action: str, subject: str, detail: dict[str, Any] | None = None) -> None:
-    """Write down that actor did action (`bot.publish`) to subject (`bot:demo`)."""
+    """Record that actor did action (`bot.publish`) to subject (`bot:demo`)."""
     connection.execute(
         text(
             "insert into audit (tenant_id, actor, action, subject, detail)"
@@ -44,7 +44,7 @@ def newest(
     before: UUID | None = None,
     limit: int = 100,
 ) -> list[Entry]:
-    """The newest entries, or those before an entry; by one actor, or of actions that begin like `bot` or `bot.publish`."""
+    """The newest entries, or those before a given one; filtered by actor, or by the beginning of the action, such as `bot` or `bot.publish`."""
     wanted = ["tenant_id = :tenant"]
     if actor is not None:
         wanted.append("actor = :actor")

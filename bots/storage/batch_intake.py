@@ -1,6 +1,6 @@
-"""A batch file on its way in: lines become items, a few hundred at a time, and one statement starts them all.
+"""Takes a batch file in: lines become items, a few hundred at a time, and one statement starts them all.
 
-Guarantee: a batch runs with every line of its file or not at all; the memory it takes does not grow with the file.
+Guarantee: a batch runs with every line of its file or not at all. Memory use does not grow with the file.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from bots.storage.queues import batch_queue
 
 _ROWS = 500
 _CHARS = 1_000_000
-#: So many bad lines are named; of more only the count.
+#: So many bad lines are listed; further ones are only counted.
 _MOST_BAD = 100
 _REPLACED = "This submission was replaced by a newer one, or cancelled."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBatch:
-    """What a batch is to be."""
+    """A batch to be made."""
 
     tenant: UUID
     #: The bot's name.
     bot: str
     name: str
-    #: Whose slots it takes; None: the bot's.
+    #: The profile whose slots it uses; None: the bot's.
     profile: str | None = None
     #: The same key and the same file are the same batch.
     key: str | None = None
@@ -41,15 +41,15 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """What came of a file."""
+    """The result of taking a file in."""
 
-    #: None: there were bad lines, and nothing was kept.
+    #: None: there were bad lines, and nothing was stored.
     batch: UUID | None
     total: int
     bad: tuple[BadLine, ...] = ()
-    #: All bad lines, also those beyond the ones that are named.
+    #: The number of all bad lines, also of those that are not listed.
     bad_count: int = 0
-    #: The key was used with the same file before: this is that batch.
+    #: Whether the key was used with the same file before: then this is that batch.
     existing: bool = False
 
 
@@ -57,7 +57,7 @@ class Submission:
     """Takes a file's pieces, then starts its batch."""
 
     def __init__(self, engine: Engine, new: NewBatch, *, line_bytes: int) -> None:
-        """Begin a batch. Raises NotFound for an unknown bot, Conflict while the key's batch is being checked by somebody else."""
+        """Begin a batch. Raises NotFound for an unknown bot, Conflict while somebody else submits a file with the same key."""
         self._engine, self.new = engine, new
         self._reader = LineReader(line_bytes=line_bytes)
         self._waiting: list[Line] = []
@@ -65,12 +65,12 @@ class Submission:
         self.bad: list[BadLine] = []
         self.bad_count = 0
         self.good = 0
-        #: The file as a whole is no good: no more pieces are wanted.
+        #: Whether the file as a whole is bad: then no more pieces are needed.
         self.refused = False
         self._batch, self._before = self._begin()
 
     def feed(self, piece: bytes) -> None:
-        """Take a piece of the file. Raises Conflict when somebody else took the key over meanwhile."""
+        """Take a piece of the file. Raises Conflict when another submission has taken the key meanwhile."""
         if self._before is not None:
             self._reader.hash_only(piece)
             return
@@ -81,7 +81,7 @@ class Submission:
                     return
 
     def check(self) -> Submitted | None:
-        """Take the file's end. None: every line was good, and the batch can start; else what came of it.
+        """Take the file's end. Returns None when every line is good and the batch can start, else the result.
 
         Raises Conflict when the key belongs to another file.
         """
@@ -98,7 +98,7 @@ class Submission:
         return Submitted(batch=None, total=self.good, bad=tuple(ordered), bad_count=self.bad_count)
 
     def start(self, connection: Connection) -> Submitted:
-        """Start the batch of a file that was checked. Raises Conflict when somebody else took the key over meanwhile."""
+        """Start the batch of a file that was checked. Raises Conflict when another submission has taken the key meanwhile."""
         started = connection.execute(
             text(
                 "update batches set state = 'running', started_at = now(), total = :total, file_sha256 = :sha"
@@ -122,7 +122,7 @@ class Submission:
                 batch, before, is_left = self._make_or_find(connection)
             if not is_left:
                 return batch, before
-            # A check that broke off, or that the same person began anew.
+            # A check that was interrupted, or that the same person started again.
             self._remove(batch)
         raise Conflict("A file with this idempotency key is being checked right now.")
 
@@ -165,7 +165,7 @@ class Submission:
 
     def _compared(self, sha256: bytes) -> Submitted:
         if self._reader.sha256 != sha256:
-            raise Conflict("This idempotency key belongs to a batch of another file. Choose a new key.")
+            raise Conflict("This idempotency key belongs to a batch with another file. Choose a new key.")
         with unit(self._engine) as connection:
             total = connection.execute(
                 text("select total from batches where tenant_id = :tenant and id = :batch"), self._values()
@@ -222,12 +222,12 @@ class Submission:
         )
         first: dict[str, int] = {row.custom_id: row.n for row in rows}
         for line in twice:
-            self._complain(BadLine(n=line.n, reason=f"custom_id is the same as in line {first[line.custom_id]}"))
+            self._complain(BadLine(n=line.n, reason=f"custom_id is the same as on line {first[line.custom_id]}"))
 
     def _remove(self, batch: UUID) -> None:
         values = {"tenant": self.new.tenant, "gone": batch}
         with unit(self._engine) as connection:
-            # From now on whoever still fills it finds it gone, and its key is free.
+            # From now on the key is free, and whoever still adds items gets a Conflict.
             is_ours = connection.execute(
                 text(
                     "update batches set idempotency_key = null, touched_at = '-infinity'"

@@ -1,6 +1,6 @@
-"""Items of batches in work: claims with a lease and a fencing token, and their one end.
+"""Batch items in work: they are claimed with a lease and a fencing token, and ended once.
 
-Guarantee: an item ends once; whoever lost it, or finishes it for a cancelled batch, changes nothing.
+Guarantee: an item ends once. Whoever has lost its lease, or finishes it after the batch was cancelled, changes nothing.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Item(msgspec.Struct, frozen=True):
     tenant: UUID
     #: The bot's published persona.
     persona: str | None = None
-    #: Whether the bot lets its words go to an endpoint outside the house.
+    #: Whether the bot's conversations may leave the operator's own servers.
     may_leave: bool = False
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What asking for an item took, and where it was asked last."""
+    """What the model calls of an item took, and which endpoint was asked last."""
 
     model: str | None = None
     endpoint: str | None = None
@@ -62,11 +62,11 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemResult(Spent, frozen=True, kw_only=True):
-    """How an item ended. What it took is added to what earlier tries took."""
+    """How an item ended. What it took is added to what its earlier tries took."""
 
     state: Literal["done", "failed"]
     answer: str | None = None
-    #: Why it failed; of an answer that was cut off: length.
+    #: Why it failed; `length` for an answer that was cut off.
     reason: str | None = None
 
 
@@ -81,13 +81,13 @@ def claim(engine: Engine, queue: str, *, boot: UUID, lease_s: float) -> Item | N
 
 
 def finish(engine: Engine, item: Item, result: ItemResult) -> bool:
-    """Write an item's end into the result; False when it is no longer this holder's, or nobody wants it."""
+    """Record how an item ended; False when its lease was lost or its batch was cancelled."""
     values = (item.batch, item.n, item.token, to_json(result))
     return bool(call(engine, "select finish_item(%s, %s, %s, %s::jsonb)", values, delays=_PATIENCE_S))
 
 
 def hold(engine: Engine, item: Item, *, hold_s: float, spent: Spent = _NOTHING) -> bool:
-    """Put an item back, which is no try, and let its batch wait: the model is away."""
+    """Put an item back and let its batch wait, since the model is unavailable. This does not count as a try."""
     return bool(call(engine, "select hold_item(%s, %s, %s, %s, %s::jsonb)", (item.batch, item.n, item.token, hold_s, to_json(spent))))
 
 
@@ -98,5 +98,5 @@ def retry_later(engine: Engine, item: Item, *, after_s: float, reason: str, spen
 
 
 def keep_house(engine: Engine) -> int:
-    """End what nobody else ended: batches without open items, and checks that broke off. Returns how many of these."""
+    """End what nobody else ended: batches without open items, and interrupted checks of files. Returns how many of these checks there were."""
     return call(engine, "select keep_batches()", ())

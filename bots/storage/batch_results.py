@@ -1,4 +1,4 @@
-"""A batch's answers as lines of JSON: in our own short form, or as OpenAI's batch output for lines that came as its requests."""
+"""A batch's answers as lines of JSON: in a short form of our own, or in that of OpenAI's batch output for lines that were OpenAI requests."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from uuid import UUID
 
 from bots.storage.batches import Row
 
-#: What an item's reason means to whoever reads the result.
+#: An item's reason in words, for whoever reads the result.
 _WORDS = {
     "garbage": "The model gave no usable answer, twice.",
     "refused": "The model server refused the request.",
     "too_long": "The request is longer than the model's context.",
     "cancelled": "The batch was cancelled before this line was answered.",
-    "error:lost": "Ten workers ended with this line in hand.",
+    "error:lost": "Ten workers ended unexpectedly while they worked on this line.",
 }
 
 
 def reason_in_words(reason: str | None) -> str:
-    """What a failed item's reason means."""
-    return _WORDS.get(reason or "", f"An error of our own ({reason}); the log tells more.")
+    """Explain the reason of a failed item."""
+    return _WORDS.get(reason or "", f"An internal error ({reason}); see the log.")
 
 
 def line(batch: UUID, row: Row) -> str:

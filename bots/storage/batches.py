@@ -1,4 +1,4 @@
-"""Batches as an operator sees them: what there is, how far it is, and what may be done with it."""
+"""Batches as an operator sees them: the list, their progress, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sqlalchemy import Connection, text
 
 from bots.errors import Conflict, NotFound
 
-#: The stretch in which the rate is counted, in seconds.
+#: The period over which the rate is measured, in seconds.
 _RATE_S = 30
 _REMOVED_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A file of questions, and how far it is."""
+    """A file of questions, and its progress."""
 
     id: UUID
     name: str
@@ -29,14 +29,14 @@ class Batch:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    #: The model is away: the batch waits until then.
+    #: While the model is unavailable: when the batch goes on.
     hold_until: datetime | None
     waiting: int
     running: int
     done: int
     failed: int
     cancelled: int
-    #: Items that ended each second, over the last half minute.
+    #: Items that ended per second, over the last half minute.
     per_s: float
     seconds_left: float | None
 
@@ -63,7 +63,7 @@ class FailedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the result, before it has a form."""
+    """One line of the result, before it is formatted."""
 
     n: int
     custom_id: str
@@ -101,7 +101,7 @@ where b.tenant_id = :tenant
 
 
 def newest(connection: Connection, *, tenant: UUID, before: datetime | None = None, limit: int = 50) -> list[Batch]:
-    """The newest batches, or those made before a time."""
+    """The newest batches, or those made before a given time."""
     rows = connection.execute(
         text(
             _BATCHES
@@ -122,7 +122,7 @@ def get(connection: Connection, batch: UUID, *, tenant: UUID) -> Batch:
 
 
 def find(connection: Connection, beginning: str, *, tenant: UUID) -> UUID:
-    """The batch whose id begins like this. Raises NotFound, or Conflict when there are several."""
+    """The batch whose id begins with this. Raises NotFound, or Conflict when there are several."""
     rows = connection.execute(
         text("select id from batches where tenant_id = :tenant and starts_with(id::text, :beginning) limit 2"),
         {"tenant": tenant, "beginning": beginning.lower()},
@@ -131,12 +131,12 @@ def find(connection: Connection, beginning: str, *, tenant: UUID) -> UUID:
     if not found:
         raise NotFound(f"There is no batch {beginning}; `chinwag batch list` shows all.")
     if len(found) > 1:
-        raise Conflict(f"Several batches begin with {beginning}: give more of the id.")
+        raise Conflict(f"Several batch ids begin with {beginning}: enter more of the id.")
     return found[0]
 
 
 def spent(connection: Connection, batch: UUID, *, tenant: UUID) -> Spent:
-    """Sum up tokens and money of a batch."""
+    """Add up a batch's tokens and cost."""
     row = connection.execute(
         text(
             "select coalesce(sum(tokens_in), 0)::bigint, coalesce(sum(tokens_cached), 0)::bigint, coalesce(sum(tokens_out), 0)::bigint,"
@@ -160,13 +160,13 @@ def failed_items(connection: Connection, batch: UUID, *, tenant: UUID, limit: in
 
 
 def is_served(connection: Connection, queue: str) -> bool:
-    """Whether a living worker takes items of this queue."""
+    """Whether a running worker takes items from this queue."""
     asked = "select exists (select from worker_heartbeats where at > now() - interval '15 seconds' and :queue = any(queues))"
     return bool(connection.execute(text(asked), {"queue": queue}).scalar())
 
 
 def ended_after(connection: Connection, batch: UUID, *, tenant: UUID, after: int, limit: int = 200) -> list[Row]:
-    """The next page of items that came to an end, in the order of the file; those of a cancelled batch all did."""
+    """The next page of items that ended, in the order of the file; all items of a cancelled batch count as ended."""
     rows = connection.execute(
         text(
             "select i.n, i.custom_id, i.request ? 'messages' as is_request, i.answer, i.reason, i.model, i.tokens_in, i.tokens_cached,"
@@ -182,22 +182,22 @@ def ended_after(connection: Connection, batch: UUID, *, tenant: UUID, after: int
 
 
 def pause(connection: Connection, batch: UUID, *, tenant: UUID) -> bool:
-    """Let no further item begin; what runs ends. False: it is so already. Raises NotFound, Conflict."""
+    """Start no further items; running ones finish. False: it is paused already. Raises NotFound, Conflict."""
     return _change(connection, batch, tenant=tenant, to="paused", since=("running",))
 
 
 def resume(connection: Connection, batch: UUID, *, tenant: UUID) -> bool:
-    """Go on after a pause. False: it is so already. Raises NotFound, Conflict."""
+    """Continue after a pause. False: it is running already. Raises NotFound, Conflict."""
     return _change(connection, batch, tenant=tenant, to="running", since=("paused",))
 
 
 def cancel(connection: Connection, batch: UUID, *, tenant: UUID) -> bool:
-    """End a batch for good: what waits is cancelled, what runs is dropped. False: it is so already. Raises NotFound, Conflict."""
+    """End a batch for good: waiting items are cancelled, answers of running ones dropped. False: it is cancelled already. Raises NotFound, Conflict."""
     return _change(connection, batch, tenant=tenant, to="cancelled", since=("running", "paused"))
 
 
 def remove_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
-    """Erase some items of a batch that is over, or, of one without items, the batch; returns how many items. Raises NotFound, Conflict."""
+    """Erase some items of a batch that has ended, or the batch itself once it has none; returns how many items. Raises NotFound, Conflict."""
     state = _locked(connection, batch, tenant=tenant)
     if state not in {"done", "cancelled"}:
         raise Conflict(f"A batch that is {state} cannot be removed: cancel it first.")
@@ -208,7 +208,7 @@ def remove_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
 
 
 def clear_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
-    """Erase some items of a batch and return how many: a batch may have millions, and a statement two seconds."""
+    """Erase some items of a batch and return how many. Not all at once: a batch may have millions, and a statement has two seconds."""
     return connection.execute(
         text(
             "delete from batch_items where tenant_id = :tenant and batch_id = :batch and n in"
@@ -219,13 +219,13 @@ def clear_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
 
 
 def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
-    """Ask again what failed, and return how many items that are. Raises NotFound, Conflict."""
+    """Try failed items again and return how many there are. Raises NotFound, Conflict."""
     state = _locked(connection, batch, tenant=tenant)
     if state not in {"running", "paused", "done"}:
         raise Conflict(f"A batch that is {state} cannot be tried again.")
     count = connection.execute(
         text(
-            # What they took so far was counted when they failed.
+            # What they have cost so far was counted when they failed.
             "update batch_items set state = 'waiting', ready_at = now(), tries = 0, reason = null, finished_at = null, token = token + 1,"
             " tokens_in = null, tokens_cached = null, tokens_out = null, cost = null"
             " where tenant_id = :tenant and batch_id = :batch and state = 'failed'"

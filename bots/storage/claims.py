@@ -13,7 +13,7 @@ from bots.storage.database import call, hot
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
-    """A picture of a message, fetched already or not."""
+    """A picture in a message, fetched already or not."""
 
     id: UUID
     kind: str
@@ -35,13 +35,13 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
 
 
 class PastTurn(msgspec.Struct, frozen=True):
-    """An earlier turn as prompts tell it."""
+    """An earlier turn as prompts repeat it."""
 
     number: int
-    #: What the model was asked in it, as it was sent.
+    #: What the model was asked in that turn, as it was sent.
     asked: str
     answer: str
-    #: Pictures of its messages that are there.
+    #: Those pictures of its messages that are stored.
     media: list[UUID] = []
 
 
@@ -61,7 +61,7 @@ class Handle(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One turn with all that it takes to answer it."""
+    """One turn with everything that is needed to answer it."""
 
     tenant: UUID
     conversation: UUID
@@ -74,14 +74,14 @@ class Claim(msgspec.Struct, frozen=True):
     number: int
     tries: int
     history_from: int
-    #: What was spoken about in the turns up to summary_until.
+    #: The summary of the turns up to summary_until.
     summary: str | None
     summary_until: int
     open_s: float
     apologised: bool
     watched: bool
     stopped: bool
-    #: The bot has never answered this contact.
+    #: Whether the bot has never answered this contact.
     first: bool
     identities: list[Handle]
     messages: list[ClaimedMessage]
@@ -106,12 +106,12 @@ def claim_turn(engine: Engine, queue: str, *, boot: UUID, lease_s: float, sessio
 
 
 def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s: float) -> int:
-    """Prolong the living leases of these conversations and return how many there were."""
+    """Extend the leases of these conversations that have not run out, and return how many there were."""
     return call(engine, "select renew_leases(%s, %s::uuid[], %s)", (boot, list(conversations), lease_s), repeat=False)
 
 
 def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False) -> int:
-    """Report a living worker; the first report of a boot frees the leases of the one before. Returns how many."""
+    """Report that a worker is running; the first report after a start frees the leases of its previous process. Returns how many."""
     return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s)", (name, boot, list(queues), slots, busy, first))
 
 
@@ -121,9 +121,9 @@ def release(engine: Engine, *, boot: UUID) -> int:
 
 
 def forget_worker(engine: Engine, name: str) -> int:
-    """Take a worker whose process has ended off the list at once, and give back what it held; return how many leases there were.
+    """Remove a worker whose process has ended from the list, free its leases, and return how many there were.
 
-    The dispatcher then counts none of its slots: it need not wait until the last heartbeat is old.
+    The dispatcher then stops counting its slots at once, and need not wait until the last heartbeat is old.
     """
     statement = (
         "with gone as (delete from worker_heartbeats where name = %s returning boot_id)"
@@ -133,9 +133,9 @@ def forget_worker(engine: Engine, name: str) -> int:
 
 
 def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
-    """What is due, what runs and what could run, by queue, for queues with due work: one look at everything.
+    """What is due, what runs and what could run, for each queue with due work, in one query.
 
-    A batch's slots are those beyond the reserve that each process keeps for people.
+    The slots for batches are those beyond the reserve that each process keeps for conversations.
     """
     with hot(engine) as connection:
         rows = connection.exec_driver_sql("select queue, due, running, slots from everything_waiting(%s)", (reserve,)).all()
@@ -143,5 +143,5 @@ def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
 
 
 def keep_house(engine: Engine, *, envelope_days: int) -> int:
-    """Clear what has outlived its time and return how many bodies went."""
+    """Delete what is older than its storage period and return how many webhook bodies were cleared."""
     return call(engine, "select keep_house(%s)", (envelope_days,))

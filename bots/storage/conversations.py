@@ -1,6 +1,6 @@
-"""Conversations as operators see them: the list with search and filters, and the hand that a person lends.
+"""Conversations as operators see them: the list with search and filters, taking over, and answering in place of the bot.
 
-The list and the writes need the crossing role; every statement is bound to one tenant.
+The list and the writes need the crossing role; every statement is limited to one tenant.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sqlalchemy import Connection, Row, text
 from bots.domain import ChannelKind
 from bots.errors import Conflict, NotFound
 
-#: Words are looked for in so many of the newest messages of each direction.
+#: How many of the newest messages in each direction are searched.
 SEARCHED = 50_000
-#: More contacts or messages than this are no answer to a question.
+#: A search with more contacts or messages than this is too broad to be useful.
 _MOST_FOUND = 500
 
 
 class State(StrEnum):
-    """Whose turn it is in a conversation."""
+    """Who has to act next in a conversation."""
 
     TAKEN = "taken"
     ANSWERING = "answering"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What stands above a conversation."""
+    """A conversation's heading: whom it is with, and where it stands."""
 
     id: UUID
     contact_id: UUID
@@ -52,12 +52,12 @@ class Head:
     closed_at: datetime | None
     taken_by: str | None
     taken_at: datetime | None
-    #: When a hold of the platform's own inbox ends by itself.
+    #: When a takeover through the platform's own inbox ends by itself.
     taken_until: datetime | None
-    #: Since when the oldest message without an answer waits.
+    #: Since when the oldest unanswered message has been waiting.
     unanswered_since: datetime | None
     stopped_at: datetime | None
-    #: The beginning of the last message, and whose it is: in, out or person.
+    #: The beginning of the last message, and who wrote it: in, out or person.
     last_side: str | None
     last_words: str | None
 
@@ -72,10 +72,10 @@ def newest(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[Head]:
-    """The conversations in which somebody wrote last, or those before a place in that list.
+    """The conversations with the newest messages, or those after a given one in that list.
 
-    only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too). search looks for a part of a contact's
-    name, of a handle, or of a message.
+    only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too). search finds part of a contact's name, of a
+    phone number or other identity, or of a message.
     """
     wanted = ["c.newest_at is not null"]
     values: dict[str, Any] = {"tenant": tenant, "limit": limit}
@@ -108,7 +108,7 @@ def get(connection: Connection, *, tenant: UUID, conversation: UUID) -> Head:
 
 
 def accounts_with_talks(connection: Connection, *, tenant: UUID) -> list[tuple[UUID, str, str]]:
-    """Id, channel and name of the accounts, to filter by; not those that bots are tried over."""
+    """Id, channel and name of the accounts to filter by, without the trial accounts of bots."""
     rows = connection.execute(
         text(
             "select id, channel, name from accounts where tenant_id = :tenant and persona_version is null order by channel, name limit 500"
@@ -119,7 +119,7 @@ def accounts_with_talks(connection: Connection, *, tenant: UUID) -> list[tuple[U
 
 
 def take(connection: Connection, *, tenant: UUID, conversation: UUID, by: str) -> None:
-    """Take a conversation over without an end: the bot is silent until it is given back. Raises NotFound, Conflict."""
+    """Take a conversation over without a time limit: the bot is silent until it is given back. Raises NotFound, Conflict."""
     get(connection, tenant=tenant, conversation=conversation)
     done = connection.execute(text("select take_over(:id, :by, null)"), {"id": conversation, "by": by}).scalar_one()
     if not done:
@@ -127,16 +127,16 @@ def take(connection: Connection, *, tenant: UUID, conversation: UUID, by: str) -
 
 
 def give_back(connection: Connection, *, tenant: UUID, conversation: UUID) -> None:
-    """Let the bot answer again, beginning with what nobody has answered. Raises NotFound, Conflict."""
+    """Let the bot answer again, starting with the unanswered messages. Raises NotFound, Conflict."""
     get(connection, tenant=tenant, conversation=conversation)
     if not connection.execute(text("select give_back(:id)"), {"id": conversation}).scalar_one():
         raise Conflict("Nobody has taken this conversation over.")
 
 
 def answer(connection: Connection, *, tenant: UUID, conversation: UUID, by: str, words: str, parts: Sequence[str], key: UUID) -> UUID:
-    """Send a person's answer through the outbox and return its turn. Only who has the conversation may. Raises NotFound, Conflict.
+    """Send a person's answer through the outbox and return its turn. Only the operator who took the conversation over may.
 
-    The same key a second time changes nothing.
+    The same key a second time changes nothing. Raises NotFound, Conflict.
     """
     row = connection.execute(
         text("select taken_by, closed_at from conversations where tenant_id = :tenant and id = :id for update"),
@@ -198,7 +198,7 @@ def _state(row: Row[Any]) -> State:
 _ONLY = {
     State.TAKEN: "c.taken_by is not null",
     State.WAITING: "c.ready_at is not null and c.taken_by is null and c.closed_at is null",
-    # By way of the partial indexes: answered conversations, nearly all, are not looked at.
+    # Through the partial indexes, so that answered conversations, which are nearly all, are not read.
     State.UNANSWERED: """c.id in (
         select conversation_id from inbox where turn_id is null and kind = 'message'
         union select conversation_id from turns where state = 'open'
@@ -206,8 +206,8 @@ _ONLY = {
             and not exists (select from turns l where l.conversation_id = d.conversation_id and l.number > d.number))""",
 }
 
-# A plain scan, bounded three ways: names and handles stop at 500 finds, words are looked for in the newest 50,000 messages of each
-# direction (ix_inbox_received_at; what was answered by way of ix_turns_finished_at), and the crossing engine ends a statement after 2 s.
+# A plain scan, limited in three ways: names and identities stop at 500 matches, only the newest 50,000 messages of each direction are
+# searched (through ix_inbox_received_at and ix_turns_finished_at), and the crossing engine ends a statement after 2 s.
 _FOUND = """(
     c.contact_id in (
         (select id from contacts where tenant_id = :tenant and name ilike :like limit :most)

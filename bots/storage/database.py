@@ -1,4 +1,4 @@
-"""The way to Postgres: engines, one transaction with its scope, and the hot path of one function a transaction."""
+"""Access to Postgres: engines, a transaction with its scope, and calls of one SQL function in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REPEATS_AFTER_S = (0.05, 0.3, 1.0, 2.0)
 
 
 def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | None = None) -> Engine:
-    """Make an engine with a bounded pool, on which each statement is a transaction; name shows up in pg_stat_activity."""
+    """Make an engine with a bounded pool, on which each statement is a transaction. name is shown in pg_stat_activity."""
     options = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=" + ("1s" if name.startswith("web") else "5s")
     if statement_timeout_s is not None:
         options += f" -c statement_timeout={int(statement_timeout_s * 1000)}"
@@ -27,7 +27,7 @@ def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | 
         url,
         pool_size=pool,
         max_overflow=0,
-        # Each statement its own transaction; unit() opens longer ones. The other way round costs two switches a statement.
+        # Each statement is its own transaction; unit() opens longer ones. The opposite default would cost two switches for each statement.
         isolation_level="AUTOCOMMIT",
         pool_timeout=5,
         pool_recycle=1800,
@@ -47,7 +47,7 @@ def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | 
 
 @contextmanager
 def unit(engine: Engine, *, contact: UUID | None = None) -> Generator[Connection]:
-    """One transaction, within one contact's rows where one is given. Commits by leaving the block."""
+    """One transaction, limited to one contact's rows if a contact is given. It commits when the block ends."""
     try:
         with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
             if contact is not None:
@@ -68,10 +68,10 @@ def hot(engine: Engine) -> Generator[Connection]:
 
 
 def plan_anew(engine: Engine) -> None:
-    """Let the connection that the pool gives plan its functions by what the tables hold now, for an engine whose hot calls share one.
+    """Discard the plans of the pool's connection, so that its functions are planned for the tables as they are now.
 
-    What was planned on an empty house reads twenty times as much in a full one, and Postgres plans anew by itself only once it has counted
-    the rows, up to a minute later.
+    For an engine whose frequent calls share one connection. A plan made for empty tables reads twenty times as much from full ones, and
+    Postgres replaces it only after it has counted the rows, up to a minute later.
     """
     with hot(engine) as connection:
         connection.exec_driver_sql("discard plans")
@@ -80,8 +80,8 @@ def plan_anew(engine: Engine) -> None:
 def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S) -> Any:
     """Run one SQL function in its own transaction and return its value.
 
-    A lost connection proves nothing about the commit: cut before or after the COMMIT reached Postgres, psycopg raises the same
-    OperationalError. So only what is safe to repeat is repeated.
+    A lost connection does not show whether the transaction was committed: psycopg raises the same OperationalError when the connection
+    breaks before and after the COMMIT reaches Postgres. So only what is safe to repeat is repeated.
     Raises StorageUnavailable.
     """
     return call_timed(engine, statement, values, repeat=repeat, delays=delays)[0]
@@ -90,12 +90,12 @@ def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool 
 def call_timed(
     engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S
 ) -> tuple[Any, float]:
-    """Do what `call` does; with the monotonic time before which the statement cannot have run. Waiting for a connection is no part of it."""
+    """Like `call`, and also return the monotonic time before which the statement cannot have run; it excludes waiting for a connection."""
     began: float | None = None
     for delay in (*(delays if repeat else ()), None):
         try:
             with engine.connect() as connection:
-                # Of several tries the first may be the one that was committed.
+                # When there are several tries, the first may be the one that was committed.
                 began = time.monotonic() if began is None else began
                 return connection.exec_driver_sql(statement, tuple(values)).scalar(), began
         except (DBAPIError, PoolTimeout) as error:

@@ -1,4 +1,4 @@
-"""One conversation as an operator reads it: bubbles, what each turn took, and what is remembered from where.
+"""One conversation as an operator reads it: its messages, what each turn cost, and the memories with the messages they came from.
 
 Reads run as the web role inside `unit(contact=...)`: row-level security shows this contact's rows alone.
 """
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, text
 from bots.storage import media, usage
 from bots.storage.usage import ContactSpent
 
-#: The place of a line in its conversation: time, side, number.
+#: The position of a line in its conversation: time, side, number.
 Place = tuple[datetime, int, int]
 
 
@@ -30,26 +30,26 @@ class Bubble:
     content_type: str
     supported: bool
     at: datetime
-    #: Of what went out: how far it came.
+    #: The delivery status of an outbound message.
     status: str | None
     status_at: datetime | None
     reason: str | None
     turn: UUID | None
     by: str | None
-    #: Where to read on: (at, rank, n) of this line.
+    #: Where the next page continues: (at, rank, n) of this line.
     rank: int
     n: int
     pictures: tuple[media.Sent, ...] = ()
 
     @property
     def place(self) -> Place:
-        """Where this line stands."""
+        """The position of this line."""
         return (self.at, self.rank, self.n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSum:
-    """What one turn came to and what it took."""
+    """The result of one turn, and what it took."""
 
     id: UUID
     number: int
@@ -74,7 +74,7 @@ class TurnSum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A memory of the contact and where it comes from."""
+    """A memory of the contact and its source."""
 
     id: UUID
     kind: str
@@ -91,7 +91,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a conversation took in all."""
+    """What a conversation took altogether."""
 
     turns: int
     tokens_in: int
@@ -103,21 +103,21 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
-    """A conversation, or a page of it; the oldest line comes first."""
+    """A conversation, or a page of it, oldest line first."""
 
     bubbles: tuple[Bubble, ...]
     turns: tuple[TurnSum, ...]
     memories: tuple[Remembered, ...]
     identities: tuple[tuple[str, str], ...]
     cost: Cost
-    #: What this contact's answers cost today and this month, in all conversations.
+    #: What this contact's answers have cost today and this month, in all conversations.
     spent: ContactSpent
-    #: There are older lines than these.
+    #: Whether there are older lines.
     has_more: bool
 
 
 def read(connection: Connection, *, contact: UUID, conversation: UUID, before: Place | None = None, limit: int = 100) -> Dialogue:
-    """Read a conversation's last lines, or those before a place."""
+    """Read a conversation's last lines, or those before a position."""
     values: dict[str, Any] = {"conversation": conversation, "limit": limit + 1}
     at, rank, n = before if before is not None else (None, None, None)
     rows = connection.execute(_BUBBLES, values | {"at": at, "rank": rank, "n": n}).mappings().all()

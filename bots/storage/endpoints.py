@@ -1,6 +1,7 @@
-"""Endpoints and profiles: the model servers that answer, in which order, and their sealed keys.
+"""Endpoints and profiles: the model servers that answer, their order, and their encrypted keys.
 
-A key belongs to the address that it was given for: an endpoint that moves elsewhere loses it, so that no new address is told an old secret.
+A key belongs to the address for which it was entered: an endpoint that moves to another server loses it, so that a new server never gets an
+old secret.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from endpoints e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow:
-    """A model server as it is stored. Prices are USD for a million tokens; None: not known."""
+    """A model server as stored. Prices are in USD per million tokens; None: not known."""
 
     id: UUID
     tenant_id: UUID
@@ -40,17 +41,17 @@ class EndpointRow:
     #: Base address up to and including /v1.
     url: str
     model: str
-    #: Whether what people write leaves the house on the way to it.
+    #: Whether what people write leaves the operator's own servers to reach it.
     leaves_house: bool = True
     price_in: float | None = None
     price_cached: float | None = None
     price_out: float | None = None
     #: What the probe measured: fields of inference.types.Traits.
     traits: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    #: What the probe found that an operator should know, a sentence each.
+    #: What the probe found that an operator should know, one sentence each.
     notes: Sequence[str] = ()
     probed_at: datetime | None = None
-    #: When it is to be probed next; None: not by itself.
+    #: When it is due to be probed next; None: only on request.
     probe_at: datetime | None = None
     key: Sealed | None = None
     profiles: Sequence[str] = ()
@@ -58,7 +59,7 @@ class EndpointRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What an operator says of an endpoint, beside its key. Raises BadSetting for what cannot be."""
+    """What an operator enters about an endpoint, apart from its key. Raises BadSetting for values that are not valid."""
 
     name: str
     url: str
@@ -69,16 +70,16 @@ class Form:
     price_out: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an address that no call could reach, an empty name or model, and prices below nothing."""
+        """Refuse an address that cannot be called, an empty name or model, and negative prices."""
         if not self.name.strip() or not self.model.strip():
-            raise BadSetting("An endpoint wants a name and a model.")
+            raise BadSetting("An endpoint needs a name and a model.")
         if not address.is_base(self.url):
-            raise BadSetting("An endpoint's address looks like https://host/v1, without a user, a password or a question mark.")
+            raise BadSetting("An endpoint's address must have the form https://host/v1, without a user, a password or a question mark.")
         prices = (self.price_in, self.price_cached, self.price_out)
         if any(price is not None and not 0 <= price < float("inf") for price in prices):
-            raise BadSetting("A price is USD for a million tokens, from 0.")
+            raise BadSetting("A price is in USD per million tokens, and at least 0.")
         if (self.price_in is None) != (self.price_out is None) or (self.price_in is None and self.price_cached is not None):
-            raise BadSetting("A price wants both: tokens in and tokens out.")
+            raise BadSetting("Enter both prices: for tokens in and for tokens out.")
 
 
 def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
@@ -88,19 +89,19 @@ def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
 
 
 def all_models(connection: Connection) -> list[str]:
-    """Return the names of all models that endpoints are connected for, of all tenants, in order."""
+    """Return the names of all models that any tenant's endpoints serve, in order."""
     return list(connection.execute(text("select distinct model from endpoints order by model")).scalars())
 
 
 def get(connection: Connection, *, tenant: UUID, name: str, locked: bool = False) -> EndpointRow | None:
-    """Find an endpoint by its name; locked: nobody else changes it until the transaction's end."""
+    """Find an endpoint by its name. With locked, nobody else can change it until the transaction ends."""
     statement = _COLUMNS + " where e.tenant_id = :tenant and e.name = :name" + (" for update of e" if locked else "")
     found = connection.execute(text(statement), {"tenant": tenant, "name": name}).one_or_none()
     return None if found is None else _endpoint(found)
 
 
 def add(connection: Connection, keyring: Keyring, *, tenant: UUID, form: Form, api_key: str | None = None) -> EndpointRow:
-    """Connect an endpoint; it is probed soon. Raises NameTaken."""
+    """Add an endpoint; it will be probed soon. Raises NameTaken."""
     row = uuid4()
     values = _values(form) | {"tenant": tenant, "id": row, "key": _seal(keyring, row, api_key)}
     try:
@@ -117,11 +118,11 @@ def add(connection: Connection, keyring: Keyring, *, tenant: UUID, form: Form, a
 
 
 def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> EndpointRow:
-    """Give an endpoint new values. Raises NotFound, NameTaken.
+    """Change an endpoint's values. Raises NotFound, NameTaken.
 
-    Another model or address is probed anew; an address on another server drops the key, too.
+    After a change of the model or the address it is probed again; a change of the server also removes the key.
     """
-    # Nobody moves it, or gives it another key, between this look and the change.
+    # Locked, so that nobody changes its address or its key in between.
     before = _wanted(connection, tenant=tenant, name=name, locked=True)
     moved, other = _server(before.url) != _server(form.url), (before.url, before.model) != (form.url.rstrip("/"), form.model)
     values = _values(form) | {"tenant": tenant, "id": before.id, "moved": moved, "other": other}
@@ -142,7 +143,7 @@ def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> En
 
 
 def set_key(connection: Connection, keyring: Keyring, *, tenant: UUID, name: str, api_key: str | None) -> None:
-    """Replace an endpoint's key, or take it away; it is probed anew. Raises NotFound."""
+    """Replace or remove an endpoint's key; the endpoint is probed again. Raises NotFound."""
     row = _wanted(connection, tenant=tenant, name=name)
     connection.execute(
         text(
@@ -153,18 +154,18 @@ def set_key(connection: Connection, keyring: Keyring, *, tenant: UUID, name: str
 
 
 def open_key(keyring: Keyring, row: EndpointRow) -> str:
-    """Return an endpoint's key, or nothing. Raises CannotOpen."""
+    """Return an endpoint's decrypted key, or None. Raises CannotOpen."""
     return "" if row.key is None else keyring.open(row.key, table="endpoints", row=row.id, column="api_key")
 
 
 def remove(connection: Connection, *, tenant: UUID, name: str) -> None:
-    """Remove an endpoint, out of its profiles too. Raises NotFound."""
+    """Remove an endpoint, also from its profiles. Raises NotFound."""
     row = _wanted(connection, tenant=tenant, name=name)
     connection.execute(text("delete from endpoints where tenant_id = :tenant and id = :id"), {"tenant": tenant, "id": row.id})
 
 
 def set_profile(connection: Connection, tenant: UUID, profile: str, places: Iterable[tuple[int, UUID]]) -> None:
-    """Make a profile of these (position, endpoint) pairs; of none: it is no more, and the environment's endpoint answers. Raises NotFound."""
+    """Set a profile to these (position, endpoint) pairs. Without any it is removed, and the endpoint of the settings answers. Raises NotFound."""
     connection.execute(
         text("delete from profile_endpoints where tenant_id = :tenant and profile = :profile"), {"tenant": tenant, "profile": profile}
     )
@@ -179,7 +180,7 @@ def set_profile(connection: Connection, tenant: UUID, profile: str, places: Iter
             wanted,
         )
     except IntegrityError as error:
-        raise NotFound("A profile wants endpoints that are there, each of them once.") from error
+        raise NotFound("A profile can only contain endpoints that exist, each of them once.") from error
 
 
 def profiles(connection: Connection, tenant: UUID) -> Mapping[str, tuple[tuple[int, EndpointRow], ...]]:
@@ -201,7 +202,7 @@ def every_profile(connection: Connection, tenant: UUID | None = None) -> Mapping
 
 
 def ask_probe(connection: Connection, *, tenant: UUID, name: str) -> None:
-    """Let a worker measure an endpoint anew; what it measured before counts until then. Raises NotFound."""
+    """Let a worker probe an endpoint again; the earlier findings are used until then. Raises NotFound."""
     row = _wanted(connection, tenant=tenant, name=name)
     connection.execute(
         text("update endpoints set notes = '[]', probed_at = null, probe_at = now() where tenant_id = :tenant and id = :id"),
@@ -210,7 +211,7 @@ def ask_probe(connection: Connection, *, tenant: UUID, name: str) -> None:
 
 
 def claim_probe(engine: Engine, *, within_s: float) -> EndpointRow | None:
-    """Take the next endpoint that is to be probed; another process may take it again after so long. None: there is nothing to do."""
+    """Take the next endpoint that is due to be probed; after `within_s` another process may take it. None: there is nothing to do."""
     with unit(engine) as connection:
         due = connection.execute(
             text("select id, tenant_id from endpoints where probe_at <= now() order by probe_at limit 1 for update skip locked")
@@ -227,9 +228,9 @@ def claim_probe(engine: Engine, *, within_s: float) -> EndpointRow | None:
 def store_probe(
     engine: Engine, row: EndpointRow, *, traits: Mapping[str, Any] | None, notes: Sequence[str], again_s: float | None = None
 ) -> bool:
-    """Keep what a probe of this row found; without traits those from before stand. again_s: when to probe it next.
+    """Store what a probe of this row found; without traits, the earlier ones stay. again_s: when to probe it next.
 
-    False when the endpoint was changed meanwhile: then it is probed anew anyway.
+    False when the endpoint was changed meanwhile: then it will be probed again anyway.
     """
     values = {
         "id": row.id,

@@ -1,4 +1,4 @@
-"""Whole conversations for use elsewhere. Needs the crossing role: it crosses contacts, and every statement is bound to one tenant."""
+"""Whole conversations for use elsewhere. Needs the crossing role, since it reads across contacts; every statement is limited to one tenant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Talk(msgspec.Struct, frozen=True):
 
 
 def talks(connection: Connection, *, tenant: UUID, bot: str | None = None, days: int, limit: int) -> Iterator[Talk]:
-    """Conversations in which somebody wrote during the last days, newest first, as prompts tell them: no commands, no memories."""
+    """Conversations with a message in the last days, newest first, as prompts contain them: no commands, no memories."""
     heads = connection.execute(
         text(
             "select c.id, p.text as persona from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id"

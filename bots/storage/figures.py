@@ -1,6 +1,6 @@
-"""The home page's numbers: counts, times and failures of the last hours or days. Needs the crossing role; codes and counts, no words.
+"""The home page's numbers: counts, times and failures of the last hours or days. Needs the crossing role; has codes and counts, no texts.
 
-Each statement walks along one index on a time, no further back than eight days.
+Each statement reads one index on a time, at most eight days back.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sqlalchemy import Connection, RowMapping, text
 
 from bots.storage import turns
 
-#: So many codes are told apart.
+#: How many different codes are shown.
 _MOST_CODES = 30
 
 
 class Span(StrEnum):
-    """How far back: a day by hours or a week by days."""
+    """The period: a day by hours, or a week by days."""
 
     DAY = "day"
     WEEK = "week"
@@ -29,14 +29,14 @@ class Span(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """What happened in one hour or day (UTC) that begins at a time."""
+    """What happened in one hour or day (UTC), which begins at `at`."""
 
     at: datetime
     messages: int = 0
-    #: Turns that the bot answered, and those that a person did.
+    #: Turns that the bot answered, and turns that a person answered.
     answers: int = 0
     by_hand: int = 0
-    #: Time to answer of the bot's turns.
+    #: Time to answer in the bot's turns.
     p50_s: float | None = None
     p95_s: float | None = None
     tokens_in: int = 0
@@ -63,7 +63,7 @@ class Figures:
     buckets: tuple[Bucket, ...]
     total: Bucket
     failures: tuple[Failure, ...]
-    #: Conversations with a message that nobody has answered, now, and how long the oldest waits.
+    #: Conversations that have an unanswered message now, and how long the oldest has waited.
     waiting: int
     oldest_waiting_s: float
 
@@ -112,11 +112,11 @@ def _add(found: dict[datetime | None, dict[str, Any]], row: RowMapping, names: t
             numbers.update({name: numbers.get(name, 0) + row[name] for name in names})
 
 
-# date_bin from the span's beginning: whole hours and days of UTC, by plain arithmetic.
+# date_bin counts from the span's beginning, which gives whole UTC hours and days by plain arithmetic.
 _MESSAGES = text("""
     select date_bin(:step, received_at, :since) as bucket, count(*) as messages
     from inbox where received_at >= :since and tenant_id = :tenant and kind = 'message' group by 1""")
-# The newest message of each turn: messages a day before the span too, for turns that waited that long.
+# The newest message of each turn. Messages up to a day before the span count too, for turns that waited that long.
 _ANSWERS = text("""
     with newest as (
         select turn_id, max(received_at) as at from inbox
@@ -135,7 +135,7 @@ _CALLS = text("""
     select date_bin(:step, created_at, :since) as bucket, outcome, count(*) as calls, coalesce(sum(tokens_in), 0) as tokens_in,
         coalesce(sum(tokens_cached), 0) as tokens_cached, coalesce(sum(tokens_out), 0) as tokens_out
     from model_calls where created_at >= :since and tenant_id = :tenant group by 1, 2""")
-# By the turn's end, which has an index; the status of a message has none, so that its climbs stay cheap.
+# By the turn's end, which has an index; a message's status has none, so that changing it stays cheap.
 _FAILED = text("""
     select 'send' as what, case when o.status = 'unknown' then 'unknown' else regexp_replace(coalesce(o.reason, '?'), '^(code|platform):', '') end as code,
         count(*) as count

@@ -1,4 +1,4 @@
-"""How much there is right now, in numbers: what a monitor draws and alarms on. Needs the crossing role; every count walks a partial index."""
+"""Current totals, for monitoring and alerts. Needs the crossing role; every count reads a partial index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauges:
-    """One moment's numbers."""
+    """The totals at one moment."""
 
     due: int
     oldest_due_s: float
@@ -20,9 +20,9 @@ class Gauges:
     workers: int
     slots: int
     busy: int
-    #: What waits for a person, by kind.
+    #: Problems that need an operator, by kind.
     attention: Mapping[str, int]
-    #: Items of batches that are not over and wait or run.
+    #: Waiting and running items of batches that have not ended.
     batch_items: Mapping[str, int]
 
 
@@ -45,7 +45,7 @@ def read(connection: Connection) -> Gauges:
     )
 
 
-#: A lease's end is its conversation's next due time: what is held by a living worker is not due.
+#: A leased conversation is due again when its lease ends: one that a running worker holds is not due.
 _WORK = text("""
     select count(*) filter (where c.ready_at <= now() and (c.leased_until is null or c.leased_until <= now())) as due,
         coalesce(extract(epoch from now() - min(coalesce(c.waiting_since, c.ready_at))

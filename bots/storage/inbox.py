@@ -1,4 +1,4 @@
-"""What came in. A webhook's events are stored in one transaction; a second delivery of an event changes nothing."""
+"""Inbound events. A webhook's events are stored in one transaction; a second delivery of an event changes nothing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def accept(
     debounce_cap_s: float,
     hold_s: float = 3600.0,
 ) -> tuple[UUID, ...]:
-    """Store a webhook's events and return the contacts that they touch.
+    """Store a webhook's events and return the contacts that they concern.
 
-    quarantine says why the envelope is to be looked at by an operator. hold_s is how long the bot is silent once a person
-    has answered in the platform's own inbox. Raises StorageUnavailable; it is safe to try again.
+    quarantine says why an operator should look at the envelope. hold_s is how long the bot is silent once a person has
+    answered in the platform's own inbox. Raises StorageUnavailable; it is safe to try again.
     """
     values = (
         account.tenant_id,
@@ -51,7 +51,7 @@ def accept(
     except DataError as error:
         if not events:
             raise StorageUnavailable from error
-        # Postgres cannot hold something in there: trying again would not help, an operator's look may. Its neighbours go in.
+        # Postgres cannot store some value in it. Trying again would not help, but an operator may; the other events are stored.
         again = partial(
             accept, connection, account, queue=queue, body=body, debounce_s=debounce_s, debounce_cap_s=debounce_cap_s, hold_s=hold_s
         )

@@ -1,4 +1,4 @@
-"""Which one of several processes acts: the one that holds a Postgres advisory lock on its own connection."""
+"""Lets one of several processes act: the one that holds a Postgres advisory lock on its own connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine
 
 
 class Leader:
-    """A claim to lead, held as long as the connection lives."""
+    """A claim to the lead, valid as long as its connection is open."""
 
     def __init__(self, engine: Engine, *, key: int) -> None:
         self._engine = engine
@@ -14,9 +14,9 @@ class Leader:
         self._connection: Connection | None = None
 
     def leads(self) -> bool:
-        """Whether this process leads now; tries to take the lead. Raises DBAPIError when Postgres is away."""
+        """Whether this process leads now; tries to take the lead. Raises DBAPIError when Postgres is unavailable."""
         if self._connection is not None:
-            # The lock lives as long as the connection: asking it anything proves both.
+            # The lock lasts as long as the connection, so any successful query proves both.
             self._connection.exec_driver_sql("select 1")
             return True
         connection = self._engine.connect()
@@ -27,7 +27,7 @@ class Leader:
         return False
 
     def step_down(self) -> None:
-        """Give up the lead, also after the connection broke."""
+        """Give up the lead; works after the connection broke, too."""
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPicture:
-    """A picture as it was written by us."""
+    """A picture as re-encoded by us."""
 
     id: UUID
     media_type: str
@@ -26,7 +26,7 @@ class StoredPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A picture beside a message, as pages tell of it."""
+    """A picture in a message, as pages show it."""
 
     id: UUID
     #: named, fetched or refused
@@ -45,24 +45,24 @@ def sent(rows: list[dict[str, Any]] | None) -> tuple[Sent, ...]:
 
 
 def fetched(connection: Connection, media: UUID, *, media_type: str, width: int, height: int, data: bytes) -> bool:
-    """Keep a picture's bytes; False when it is not there any more, or was settled already."""
+    """Store a picture's bytes; False when its row no longer exists, or was settled already."""
     values = {"id": media, "media_type": media_type, "width": width, "height": height, "data": data}
     return connection.execute(_FETCHED, values).rowcount == 1
 
 
 def refused(connection: Connection, media: UUID, *, reason: str) -> bool:
-    """Note why a picture cannot be had; False when it is not there any more, or was settled already."""
+    """Record why a picture is not available; False when its row no longer exists, or was settled already."""
     return connection.execute(_REFUSED, {"id": media, "reason": reason}).rowcount == 1
 
 
 def put(connection: Connection, *, account: UUID, event_key: str, media_type: str, width: int, height: int, data: bytes) -> bool:
-    """Keep the bytes of the one picture of a message that brought them along; False for a message that is no news. Needs the crossing role."""
+    """Store the picture of a message that came with its bytes; False for a message that is stored already. Needs the crossing role."""
     values = {"account": account, "key": event_key, "media_type": media_type, "width": width, "height": height, "data": data}
     return connection.execute(_PUT, values).rowcount == 1
 
 
 def load(connection: Connection, media: Sequence[UUID]) -> dict[UUID, StoredPicture]:
-    """Return those of these pictures whose bytes are there."""
+    """Return those of these pictures whose bytes are stored."""
     if not media:
         return {}
     rows = connection.execute(_LOAD, {"media": list(media)})
@@ -73,7 +73,7 @@ def load(connection: Connection, media: Sequence[UUID]) -> dict[UUID, StoredPict
 
 
 def of_conversation(connection: Connection, *, conversation: UUID, media: UUID) -> StoredPicture | None:
-    """Return a picture of this conversation, if it is one and its bytes are there."""
+    """Return a picture, if it belongs to this conversation and its bytes are stored."""
     found = load(connection, [media])
     if not found or connection.execute(_IS_OF, {"media": media, "conversation": conversation}).first() is None:
         return None

@@ -1,4 +1,4 @@
-"""What is remembered of a contact, with the message each memory came from. Read within the contact's scope."""
+"""What is remembered about a contact, with the message each memory came from. Read within the contact's scope."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bots.domain import Memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
-    """A memory that went into an answer, and the message it came from."""
+    """A memory that was in the prompt of an answer, and the message it came from."""
 
     memory: Memory
     reason: str
@@ -22,7 +22,7 @@ class Shaped:
 
 
 def known(connection: Connection) -> list[Memory]:
-    """All living memories of the contact in scope, newest first."""
+    """All current memories of the contact in scope, newest first."""
     rows = connection.execute(
         text("select id, kind, text, source_inbox_id, created_at from memories where valid_to is null order by created_at desc, id")
     )
@@ -30,7 +30,7 @@ def known(connection: Connection) -> list[Memory]:
 
 
 def shaped_last(connection: Connection, conversation: UUID) -> list[Shaped]:
-    """The memories that shaped the last answer of a conversation."""
+    """The memories that were in the prompt of a conversation's last answer."""
     rows = connection.execute(
         text(
             "select m.id, m.kind, m.text, m.source_inbox_id, m.created_at, r.reason, i.text as source_text, i.received_at"

@@ -1,4 +1,4 @@
-"""Operators, their sessions and API tokens. Of every token only its hash is kept."""
+"""Operators, their sessions and API tokens. Only the hash of a token is stored."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bots.domain import Role
 from bots.errors import Conflict, NotFound
 
 SESSION_HOURS = 12
-#: Tokens name themselves, so that one that leaked can be found.
-_TOKEN_PREFIX = "cw_"  # noqa: S105 - no secret
+#: Tokens begin with this, so that a leaked one can be recognised.
+_TOKEN_PREFIX = "cw_"  # noqa: S105 - not a secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """An operator as the pages show one."""
+    """An operator as pages show it."""
 
     id: UUID
     tenant_id: UUID
@@ -36,7 +36,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """An API token as the pages show one: never the token itself."""
+    """An API token as pages show it, without the token itself."""
 
     id: UUID
     operator: str
@@ -80,7 +80,7 @@ def by_name(connection: Connection, *, tenant: UUID, name: str) -> Known | None:
 
 
 def first_owner(connection: Connection, *, tenant: UUID) -> Known | None:
-    """The oldest owner who may sign in."""
+    """The longest-standing owner who may sign in."""
     return _first(
         connection,
         " where o.tenant_id = :tenant and o.role = 'owner' and o.disabled_at is null order by o.created_at limit 1",
@@ -95,7 +95,7 @@ def list_all(connection: Connection, *, tenant: UUID) -> list[Known]:
 
 
 def password_hash(connection: Connection, *, tenant: UUID, name: str) -> tuple[UUID, str] | None:
-    """Return id and password hash of somebody who may sign in with a password."""
+    """Return id and password hash of an operator who may sign in with a password."""
     row = connection.execute(
         text(
             "select id, password_hash from operators"
@@ -107,7 +107,7 @@ def password_hash(connection: Connection, *, tenant: UUID, name: str) -> tuple[U
 
 
 def set_password(connection: Connection, *, tenant: UUID, operator: UUID, password_hash: str) -> None:
-    """Replace a password and end every session of that operator."""
+    """Replace an operator's password and end all their sessions."""
     values = {"tenant": tenant, "operator": operator, "hash": password_hash}
     connection.execute(text("update operators set password_hash = :hash where tenant_id = :tenant and id = :operator"), values)
     connection.execute(text("delete from operator_sessions where tenant_id = :tenant and operator_id = :operator"), values)
@@ -119,11 +119,11 @@ def set_role(connection: Connection, *, tenant: UUID, operator: UUID, role: Role
 
 
 def disable(connection: Connection, *, tenant: UUID, operator: UUID) -> None:
-    """Let an operator in no more; sessions and tokens end. Raises Conflict when no owner would be left, NotFound."""
+    """Disable an operator and end their sessions and tokens. Raises Conflict when no owner would be left, NotFound."""
     _change(connection, tenant=tenant, operator=operator, column="disabled_at", value="now")
     values = {"tenant": tenant, "operator": operator}
     connection.execute(text("delete from operator_sessions where tenant_id = :tenant and operator_id = :operator"), values)
-    # Revoked, not asleep: they must not come to life again when the operator is let in again.
+    # Revoked, so that they do not become valid again when the operator is enabled again.
     connection.execute(
         text("update api_tokens set revoked_at = now() where tenant_id = :tenant and operator_id = :operator and revoked_at is null"),
         values,
@@ -131,7 +131,7 @@ def disable(connection: Connection, *, tenant: UUID, operator: UUID) -> None:
 
 
 def enable(connection: Connection, *, tenant: UUID, operator: UUID) -> None:
-    """Let a disabled operator in again. Raises NotFound."""
+    """Enable a disabled operator again. Raises NotFound."""
     _change(connection, tenant=tenant, operator=operator, column="disabled_at", value=None)
 
 
@@ -151,7 +151,7 @@ def open_session(connection: Connection, *, tenant: UUID, operator: UUID) -> str
 
 
 def by_session(connection: Connection, token: str) -> Known | None:
-    """Who has this living session."""
+    """Find the operator of a valid session."""
     return _first(
         connection,
         " join operator_sessions s on s.tenant_id = o.tenant_id and s.operator_id = o.id"
@@ -166,7 +166,7 @@ def close_session(connection: Connection, token: str) -> None:
 
 
 def add_token(connection: Connection, *, tenant: UUID, operator: UUID, name: str, role: Role) -> str:
-    """Make an API token and return it: it is never shown again."""
+    """Make an API token and return it; it cannot be read again later."""
     token = _TOKEN_PREFIX + secrets.token_urlsafe(32)
     connection.execute(
         text(
@@ -179,7 +179,7 @@ def add_token(connection: Connection, *, tenant: UUID, operator: UUID, name: str
 
 
 def by_token(connection: Connection, token: str) -> Known | None:
-    """Whose API token this is; the role is the lower one of token and operator."""
+    """Find the operator of an API token; the role is the lower of the token's and the operator's."""
     row = connection.execute(
         text(
             "update api_tokens t set last_used_at = now() from operators o"
@@ -196,7 +196,7 @@ def by_token(connection: Connection, token: str) -> Known | None:
 
 
 def list_tokens(connection: Connection, *, tenant: UUID, operator: UUID | None = None) -> list[ApiToken]:
-    """All API tokens of a tenant or of one operator, living ones first, then the newest."""
+    """All API tokens of a tenant or of one operator: valid ones first, then by age, newest first."""
     rows = connection.execute(
         text(
             "select t.id, o.name as operator, t.name, t.prefix, t.role, t.created_at, t.last_used_at, t.revoked_at"
@@ -222,7 +222,7 @@ def list_tokens(connection: Connection, *, tenant: UUID, operator: UUID | None =
 
 
 def revoke_token(connection: Connection, *, tenant: UUID, token: UUID, operator: UUID | None = None) -> str:
-    """End an API token, of anybody or only of this operator, and return its name. Raises NotFound."""
+    """Revoke an API token, anybody's or only this operator's, and return its name. Raises NotFound."""
     done = connection.execute(
         text(
             "update api_tokens set revoked_at = coalesce(revoked_at, now()) where tenant_id = :tenant and id = :token"
@@ -237,7 +237,7 @@ def revoke_token(connection: Connection, *, tenant: UUID, token: UUID, operator:
 
 def _change(connection: Connection, *, tenant: UUID, operator: UUID, column: str, value: str | None) -> None:
     values = {"tenant": tenant, "operator": operator, "value": value}
-    # All of them: two owners who step down at the same moment must not both succeed.
+    # Lock all owners: two who step down at the same moment must not both succeed.
     connection.execute(text("select from operators where tenant_id = :tenant and role = 'owner' for update"), values)
     done = connection.execute(
         text(f"update operators set {column} = :value where tenant_id = :tenant and id = :operator returning id"),  # noqa: S608 - our own word
@@ -246,7 +246,7 @@ def _change(connection: Connection, *, tenant: UUID, operator: UUID, column: str
     if done is None:
         raise NotFound("There is no such operator.")
     if first_owner(connection, tenant=tenant) is None:
-        raise Conflict("Somebody has to stay owner.")
+        raise Conflict("There must be at least one owner.")
 
 
 def _first(connection: Connection, where: str, values: dict[str, object]) -> Known | None:
@@ -268,5 +268,5 @@ def _known(row: Row[Any]) -> Known:
 
 
 def hashed(token: str) -> bytes:
-    """What is kept of a token."""
+    """The hash of a token, which is all that is stored of it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""What goes out. An attempt is journaled before its first byte; what came of it is recorded after."""
+"""Outbound messages. Each attempt to send one is journaled before its first byte leaves, and its outcome is recorded afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """A message whose attempt is journaled: it may leave now."""
+    """A message whose send attempt is journaled, so that it may be sent now."""
 
     message: UUID
     attempt: UUID
@@ -26,15 +26,15 @@ class Sending(msgspec.Struct, frozen=True):
     contact: UUID
     account: UUID
     turn: UUID
-    #: True for the one resend of a message of which nothing was heard.
+    #: Whether this is the one resend of a message about which the platform reported nothing.
     resent: bool = False
     identities: list[Handle] = []
-    #: Monotonic time of this process before which it was not journaled: whoever froze since then must not send.
+    #: This process's monotonic time shortly before the attempt was journaled: a process that froze since then must not send.
     journaled_at: float = 0.0
 
 
 def claim_send(engine: Engine, *, boot: UUID, stale_s: float, reconcile_s: float) -> Sending | None:
-    """Journal the next send that is due; None when there is none. Stale attempts become unknown on the way."""
+    """Journal the next send that is due; None when there is none. The same call marks stale attempts as unknown."""
     found, began = call_timed(engine, "select claim_send(%s, %s, %s)", (boot, stale_s, reconcile_s), repeat=False)
     return None if found is None else msgspec.convert(found | {"journaled_at": began}, Sending)
 
@@ -54,7 +54,7 @@ def end_attempt(
     reconcile_s: float,
     next_part_s: float,
 ) -> str | None:
-    """Record what came of an attempt and return the message's status; None when it was settled otherwise before."""
+    """Record the outcome of an attempt and return the message's status; None when it had been settled in another way."""
     return call(
         engine,
         _END,

@@ -1,4 +1,4 @@
-"""Bots and their personas. A changed persona is a new version; the old ones stay, and one of them is published."""
+"""Bots and their personas. Changing a persona makes a new version; all versions stay, and one of them is published."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.
     p.version as persona_version, p.text as persona
 from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
-#: Accounts of this channel and name belong to an editor's trials: no list of accounts shows them.
+#: Accounts with this are used to try a version out in the editor; lists of accounts leave them out.
 _TRIAL = "persona_version is not null"
 _LARGEST_VERSION = 2**31 - 1
-_BATCHES = "Batches were answered by it; it stays for their sake."
+_BATCHES = "There are batches that it answered, so it cannot be removed."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotLine:
-    """A bot as a list shows it."""
+    """A bot as lists show it."""
 
     bot: Bot
-    #: The newest version; above the published one it is a draft.
+    #: The newest version; if it is newer than the published one, it is a draft.
     newest: int
     accounts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One wording of a persona."""
+    """One version of a persona."""
 
     version: int
     text: str
@@ -45,7 +45,7 @@ class Version:
 
 
 def trial_name(bot: UUID, version: int) -> str:
-    """The name of the account over which a version of a bot is tried: one for each version, for workers keep accounts for a while."""
+    """The name of the trial account of a bot's version. Each version has its own, since workers cache accounts for a while."""
     return f"try-{bot.hex}-{version}"
 
 
@@ -61,7 +61,7 @@ def put(
     memory_on: bool | None = None,
     by: str | None = None,
 ) -> Bot:
-    """Make a bot, or change what is given of it; a changed persona becomes the next version and is published at once."""
+    """Make a bot, or change the given values of it; a changed persona becomes the next version and is published at once."""
     before = get(connection, tenant=tenant, name=name)
     made = before or Bot(id=UUID(int=0), tenant_id=tenant, name=name)
     values = {
@@ -106,7 +106,7 @@ def make(connection: Connection, bot: Bot, *, by: str) -> Bot:
 
 
 def save(connection: Connection, bot: Bot) -> None:
-    """Write everything of a bot but its persona; it holds at once. Raises Conflict when the name is taken, NotFound."""
+    """Write all of a bot's settings except its persona; they take effect at once. Raises Conflict when the name is taken, NotFound."""
     try:
         done = connection.execute(
             text(
@@ -124,9 +124,9 @@ def save(connection: Connection, bot: Bot) -> None:
 
 
 def draft(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by: str, base: int | None = None) -> int:
-    """Keep a wording as the newest version, unless it is the newest already; returns its number.
+    """Store a text as the newest version, unless it is the newest already; returns the version's number.
 
-    base is the version that was the newest when the wording was begun. Raises Conflict when there is a newer one by now, NotFound.
+    base is the version that was the newest when editing began. Raises Conflict when there is a newer one by now, NotFound.
     """
     _lock(connection, tenant=tenant, bot=bot)
     newest = versions(connection, tenant=tenant, bot=bot, limit=1)[0]
@@ -138,7 +138,7 @@ def draft(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by: 
 
 
 def publish(connection: Connection, *, tenant: UUID, bot: UUID, version: int) -> int:
-    """Let a version answer from now on, a newer or an older one; returns the version before. Raises NotFound."""
+    """Publish a version, newer or older, and return the one that was published before. Raises NotFound."""
     before = _lock(connection, tenant=tenant, bot=bot)
     done = connection.execute(
         text(
@@ -178,7 +178,7 @@ def check_unused(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
 
 
 def erase_trials(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
-    """Erase the accounts that a bot was tried over, with what was said there. Needs the crossing role."""
+    """Erase a bot's trial accounts with their conversations. Needs the crossing role."""
     connection.execute(
         text(f"select remove_account(tenant_id, id) from accounts where tenant_id = :tenant and bot_id = :bot and {_TRIAL}"),  # noqa: S608 - our own words
         {"tenant": tenant, "bot": bot},
@@ -186,7 +186,7 @@ def erase_trials(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
 
 
 def used_by(connection: Connection, *, tenant: UUID, bot: UUID) -> list[str]:
-    """The accounts that a bot answers on, as `whatsapp/demo`; trials do not count."""
+    """The accounts that a bot answers on, as `whatsapp/demo`, without trial accounts."""
     rows = connection.execute(
         text(f"select channel, name from accounts where tenant_id = :tenant and bot_id = :bot and not ({_TRIAL}) order by channel, name"),  # noqa: S608 - our own words
         {"tenant": tenant, "bot": bot},
@@ -218,7 +218,7 @@ def list_all(connection: Connection, *, tenant: UUID) -> list[Bot]:
 
 
 def overview(connection: Connection, *, tenant: UUID) -> list[BotLine]:
-    """All bots of a tenant with what a list tells of them, by name."""
+    """All bots of a tenant, as lists show them, by name."""
     bots = list_all(connection, tenant=tenant)
     rows = connection.execute(
         text(
@@ -233,7 +233,7 @@ def overview(connection: Connection, *, tenant: UUID) -> list[BotLine]:
 
 
 def versions(connection: Connection, *, tenant: UUID, bot: UUID, before: int | None = None, limit: int = 200) -> list[Version]:
-    """The versions of a bot's persona, the newest first. Raises NotFound when there is no such bot."""
+    """The versions of a bot's persona, newest first. Raises NotFound when the bot does not exist."""
     rows = connection.execute(
         text(
             "select version, text, created_at, created_by from personas where tenant_id = :tenant and bot_id = :bot"
@@ -266,7 +266,7 @@ def version(connection: Connection, *, tenant: UUID, bot: UUID, version: int) ->
 
 
 def profiles(connection: Connection) -> list[str]:
-    """The model profiles that living workers answer for."""
+    """The model profiles for which workers are running."""
     rows = connection.execute(
         text(
             "select distinct substr(profile_queue(queue), 7) as profile from worker_heartbeats, unnest(queues) queue"
@@ -277,7 +277,7 @@ def profiles(connection: Connection) -> list[str]:
 
 
 def without_plain_worker(connection: Connection) -> set[str]:
-    """The model profiles that engines' own workers alone answer for: while the engine is away nobody asks the next endpoint."""
+    """The model profiles that only engines' own workers serve: while the engine is down, no worker tries the next endpoint."""
     rows = connection.execute(
         text(
             "select substr(profile_queue(queue), 7) as profile from worker_heartbeats, unnest(queues) queue"
@@ -299,7 +299,7 @@ def _append(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by
 
 
 def _lock(connection: Connection, *, tenant: UUID, bot: UUID) -> int:
-    """Let nobody else change the bot until the transaction's end; returns its published version."""
+    """Lock the bot until the transaction ends, and return its published version."""
     row = connection.execute(
         text("select persona_version from bots where tenant_id = :tenant and id = :bot for update"), {"tenant": tenant, "bot": bot}
     ).one_or_none()
@@ -333,5 +333,5 @@ def _settings(bot: Bot) -> dict[str, object]:
 
 
 def _fitting(version: int) -> int:
-    """A number that the column can hold; no version is 0."""
+    """Return the number if the column can store it, else 0, which is never a version."""
     return version if 0 < version <= _LARGEST_VERSION else 0

@@ -13,25 +13,25 @@ from bots.storage.database import call, hot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLoad:
-    """How full a queue is at a moment: an engine's queue, whether the engine lives or not, or the profile's own while an engine of it lives."""
+    """How full a queue is at a moment: the queue of an engine, running or not, or a profile's own queue while one of its engines is running."""
 
     queue: str
-    #: Of the living workers that consume it; 0: nobody does.
+    #: Of the running workers that consume it; 0: there are none.
     slots: int
     running: int
-    #: Conversations that could be claimed there now; counted up to a thousand.
+    #: Conversations that could be claimed there now, counted up to 1,000.
     due: int
 
 
 def loads(engine: Engine) -> list[QueueLoad]:
-    """Read how full the queues are. Where no engine has a queue of its own this is one cheap statement, and empty."""
+    """Read how full the queues are. Where no engine has its own queue, this is one cheap statement with an empty result."""
     with hot(engine) as connection:
         rows = connection.exec_driver_sql("select queue, slots, running, due from queue_spots()").all()
     return [QueueLoad(queue=row.queue, slots=row.slots, running=row.running, due=row.due) for row in rows]
 
 
 def waiting(engine: Engine, wanted: Mapping[str, int]) -> Mapping[str, list[UUID]]:
-    """Return from each queue so many conversations that are due and that no worker has claimed, the newest due first."""
+    """Return from each queue the given number of conversations that are due and not claimed, newest due first."""
     with hot(engine) as connection:
         rows = connection.exec_driver_sql(
             "select queue, id from conversations_to_place(%s::text[], %s::integer[])", (list(wanted), list(wanted.values()))
@@ -43,7 +43,7 @@ def waiting(engine: Engine, wanted: Mapping[str, int]) -> Mapping[str, list[UUID
 
 
 def move(engine: Engine, moves: Sequence[tuple[UUID, str, str]]) -> int:
-    """Move conversations, each given with the queue it is in and the queue it goes to, and return how many moved.
+    """Move conversations, each given with its present queue and its new one, and return how many were moved.
 
     A conversation that was claimed or moved meanwhile stays where it is.
     """

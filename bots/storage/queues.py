@@ -33,7 +33,7 @@ def engine_queue(profile: str, engine: str) -> str:
 
 
 def profile_queue(queue: str) -> str:
-    """Return the profile's own queue for the queue of one of its engines; any other queue as it is."""
+    """Return the profile's own queue for the queue of one of its engines, and any other queue unchanged."""
     return queue.partition(_ENGINE)[0]
 
 

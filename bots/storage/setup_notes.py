@@ -1,4 +1,4 @@
-"""What webhooks show of an account's set-up: when the platform verified the address, when webhooks arrived, and why the last refused one was refused."""
+"""What webhooks reveal about an account's set-up: when the platform verified the address, when webhooks arrived, why the last one was refused."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bots.storage.database import call
 
 
 def note_handshake(engine: Engine, account: UUID) -> None:
-    """Note that the platform has verified the address. Raises StorageUnavailable."""
+    """Record that the platform has verified the address. Raises StorageUnavailable."""
     _note(engine, "handshake_at = now()", account)
 
 
 def note_webhook(engine: Engine, account: UUID) -> None:
-    """Note that a signed webhook arrived. Raises StorageUnavailable."""
+    """Record that a signed webhook arrived. Raises StorageUnavailable."""
     _note(engine, "first_webhook_at = coalesce(first_webhook_at, now()), last_webhook_at = now()", account)
 
 
 def note_refusal(engine: Engine, account: UUID, diagnosis: str) -> None:
-    """Note why a webhook or a handshake was refused. Raises StorageUnavailable."""
+    """Record why a webhook or a handshake was refused. Raises StorageUnavailable."""
     _note(engine, "refused_at = now(), refusal = %s", account, diagnosis)
 
 

@@ -1,4 +1,4 @@
-"""What is known of accounts beside their secrets: the steps of the set-up, the last check, who answers."""
+"""What is known about accounts apart from their secrets: the set-up steps, the last check, and which bot answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from bots.storage.database import to_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What is known of an account's set-up."""
+    """What is known about an account's set-up."""
 
     bot: str
     created_at: datetime
-    #: The address that it was connected at, without the account's own path; empty: it is in the settings.
+    #: The public address with which it was connected, without the account's own path; empty: the one in the settings.
     public_url: str
     handshake_at: datetime | None
     first_webhook_at: datetime | None
     last_webhook_at: datetime | None
     refused_at: datetime | None
-    #: Why the last refused webhook was: the signature doctor's code and message.
+    #: Why the last refused webhook was refused: the signature doctor's code and message.
     refusal: str | None
-    #: Whether anything arrived for it, at its own address or at that of another account with the same app.
+    #: Whether any event arrived for it, at its own address or at that of another account with the same app.
     came: bool
     #: Whether the platform has accepted one of our messages, and reported the status of one.
     answered: bool
@@ -70,7 +70,7 @@ def mine(connection: Connection, *, tenant: UUID, account: UUID) -> Account:
 
 
 def of(connection: Connection, *, tenant: UUID, account: UUID) -> tuple[Account, Setup]:
-    """An account and its set-up; crosses contacts. Raises NotFound."""
+    """An account and its set-up; reads across contacts. Raises NotFound."""
     found = mine(connection, tenant=tenant, account=account)
     row = connection.execute(text(_SETUPS + " and a.id = :account"), {"tenant": tenant, "account": account}).mappings().one_or_none()
     if row is None:
@@ -79,14 +79,14 @@ def of(connection: Connection, *, tenant: UUID, account: UUID) -> tuple[Account,
 
 
 def overview(connection: Connection, *, tenant: UUID) -> list[tuple[Account, Setup]]:
-    """All accounts with their set-ups, by channel and name, without those that bots are tried over; crosses contacts."""
+    """All accounts with their set-ups, by channel and name, without trial accounts; reads across contacts."""
     known = {row["id"]: row for row in connection.execute(text(_SETUPS), {"tenant": tenant}).mappings()}
     listed = [one for one in accounts.list_all(connection) if one.id in known and one.persona_version is None]
     return [(one, _setup(known[one.id])) for one in listed]
 
 
 def keep_health(connection: Connection, account: Account, health: dict[str, Any]) -> None:
-    """Keep what the last check of the platform found."""
+    """Store the result of the last check with the platform."""
     connection.execute(
         text("update accounts set health = cast(:health as jsonb), health_at = now() where tenant_id = :tenant and id = :account"),
         {"tenant": account.tenant_id, "account": account.id, "health": to_json(health)},
@@ -94,7 +94,7 @@ def keep_health(connection: Connection, account: Account, health: dict[str, Any]
 
 
 def keep_address(connection: Connection, account: Account, public_url: str) -> None:
-    """Keep the address that the platform is told."""
+    """Store the address that is registered with the platform."""
     connection.execute(
         text("update accounts set public_url = :url where tenant_id = :tenant and id = :account"),
         {"tenant": account.tenant_id, "account": account.id, "url": public_url or None},
@@ -102,7 +102,7 @@ def keep_address(connection: Connection, account: Account, public_url: str) -> N
 
 
 def point(connection: Connection, account: Account, *, bot: UUID) -> None:
-    """Let another bot answer. Raises NotFound."""
+    """Let another bot answer on an account. Raises NotFound."""
     done = connection.execute(
         text(
             "update accounts set bot_id = :bot where tenant_id = :tenant and id = :account"
@@ -115,7 +115,7 @@ def point(connection: Connection, account: Account, *, bot: UUID) -> None:
 
 
 def describe(connection: Connection, account: Account, *, app_id: str, parent_id: str) -> None:
-    """Write down ids that an account made before did not have."""
+    """Store ids that accounts of earlier versions did not have."""
     connection.execute(
         text("update accounts set app_id = :app, parent_id = :parent where tenant_id = :tenant and id = :account"),
         {"tenant": account.tenant_id, "account": account.id, "app": app_id or None, "parent": parent_id or None},
@@ -123,8 +123,8 @@ def describe(connection: Connection, account: Account, *, app_id: str, parent_id
 
 
 def erase(connection: Connection, *, tenant: UUID, account: UUID) -> dict[str, int]:
-    """Remove an account with all that came and went over it; returns how much of each. As crossing. Raises NotFound."""
-    # More than the web's usual two seconds: a busy account has millions of rows.
+    """Remove an account with everything received and sent over it; returns the number of rows by table. As crossing. Raises NotFound."""
+    # More than the usual two seconds of the web: a busy account has millions of rows.
     connection.execute(text("set local statement_timeout = '120s'"))
     counts = connection.execute(text("select remove_account(:tenant, :account)"), {"tenant": tenant, "account": account}).scalar()
     if counts is None:
@@ -139,7 +139,7 @@ def _setup(row: Any) -> Setup:
 
 
 def _health(stored: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Read health under its names of today: earlier versions stored a check's `words` and `mend`."""
+    """Read health under its current names: earlier versions stored `words` and `mend` for a check's message and fix."""
     if stored is None:
         return None
     checks = [{_NAMES_BEFORE.get(name, name): value for name, value in check.items()} for check in stored.get("checks", ())]

@@ -1,6 +1,6 @@
-"""What prompts have no more room for, told in a few sentences: who summarises which conversation, and what came of it.
+"""Summaries of the turns for which prompts have no more room: claiming a conversation to summarise, and recording the result.
 
-Guarantee: a summary replaces only the one it was made from; one that a contact wanted forgotten meanwhile is dropped.
+Guarantee: a summary replaces only the one it was made from. It is dropped if the contact has asked meanwhile to forget.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ class SummaryClaim(msgspec.Struct, frozen=True):
     account: UUID
     #: When the claim ends; only its holder may write the summary.
     token: str
-    #: The last turn of these.
+    #: The number of the last of these turns.
     until: int
-    #: What is told of the turns before.
+    #: The summary of the turns before.
     summary: str | None
     turns: list[PastTurn]
 
 
 def claim(engine: Engine, queue: str, *, lease_s: float) -> SummaryClaim | None:
     """Claim the first due conversation of a batch queue's profile; None when nothing is due."""
-    # Not repeated: a claim whose answer was lost becomes due again when its time is over.
+    # Not repeated: a claim whose answer was lost becomes due again when its lease ends.
     found: Any = call(engine, "select claim_summary(%s, %s)", (queue, lease_s), repeat=False)
     return None if found is None else msgspec.convert(found, SummaryClaim)
 
 
 def finish(engine: Engine, claimed: SummaryClaim, summary: str | None, *, until: int, calls: Sequence[ModelCall]) -> bool:
-    """Write the summary of the turns up to this one; False when it came too late, or nobody wants it any more. It is paid for all the same.
+    """Write the summary of the turns up to this one; False when it is too late or no longer needed. Its cost is recorded either way.
 
-    Where it is not about all that was claimed, the rest is due at once.
+    If it does not cover all that was claimed, the rest is due at once.
     """
     values = (claimed.contact, claimed.conversation, claimed.token, summary, until, to_json(list(calls)))
     return bool(call(engine, "select finish_summary(%s, %s, %s::timestamptz, %s, %s, %s::jsonb)", values))
 
 
 def put_off(engine: Engine, claimed: SummaryClaim, *, after_s: float | None, until: int, calls: Sequence[ModelCall]) -> bool:
-    """Try again after a while; None: it failed, which is tried three times, and then again whenever the talk asks for it. What it took is kept."""
+    """Put a summary off. None: it failed; after three tries it is due only when a later turn needs it. Its cost is recorded."""
     values = (claimed.contact, claimed.conversation, claimed.token, after_s, until, to_json(list(calls)))
     return bool(call(engine, "select put_off_summary(%s, %s, %s::timestamptz, %s, %s, %s::jsonb)", values))

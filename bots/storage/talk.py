@@ -1,7 +1,7 @@
-"""What the chat page reads: the lines of one contact's talk and what happened in a turn.
+"""What the chat page reads: the lines of one contact's conversation, and what happened in a turn.
 
 Reads run as the web role inside `unit(contact=...)`, so row-level security shows this contact's rows alone.
-Only the list of contacts crosses contacts; it holds names and no words.
+Only the list of contacts reads across contacts; it has names and no messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, make_url, text
 
 from bots.storage import media
 
-#: A notice means "read again" when it is this: the listening connection was lost and notices with it.
+#: This notice means "read again": the listening connection was lost, and notices with it.
 LOST = "lost"
 _LINES = 200
 _RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -36,7 +36,7 @@ class TalkContact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One message of a talk, the contact's ("in") or the bot's ("out")."""
+    """One message of a conversation, the contact's ("in") or the bot's ("out")."""
 
     id: UUID
     side: str
@@ -54,10 +54,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
-    """A contact's talk as it is now."""
+    """A contact's conversation as it is now."""
 
     conversation: UUID | None = None
-    #: The turn that is being worked on, if one is.
+    #: The turn that is being answered, if there is one.
     turn: UUID | None = None
     is_typing: bool = False
     lines: tuple[Line, ...] = ()
@@ -76,7 +76,7 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of the model with exactly what it was sent."""
+    """One model call, with exactly what was sent."""
 
     attempt: int
     endpoint: str
@@ -87,7 +87,7 @@ class Call:
     tokens_out: int | None
     first_token_ms: float | None
     total_ms: float | None
-    #: ok, or why not; summary where it was for notes of older turns, summary: and why not where none came.
+    #: ok, or why it failed. For a summary of older turns: `summary`, or `summary:` and why it failed.
     outcome: str
     at: datetime
     #: In USD; None where the endpoint has no price.
@@ -109,7 +109,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of the answer and how far it came."""
+    """One part of the answer and its delivery status."""
 
     part: int
     status: str
@@ -156,7 +156,7 @@ def contact(connection: Connection, *, tenant: UUID, scope: str, slug: str) -> U
 
 
 def lines(connection: Connection, contact: UUID) -> Talk:
-    """Read a contact's talk: the last lines of both sides and whether the bot is at work."""
+    """Read a contact's conversation: the last lines of both sides, and whether the bot is working on an answer."""
     now = connection.execute(_NOW, {"contact": contact}).first()
     taken = now.claimed_at if now is not None and now.is_typing else None
     rows = connection.execute(_TALK, {"contact": contact, "limit": _LINES}).all()
@@ -183,7 +183,7 @@ def lines(connection: Connection, contact: UUID) -> Talk:
 
 
 def what_happened(connection: Connection, turn: UUID) -> Story | None:
-    """Tell what happened in a turn; None when this contact has no such turn."""
+    """Read what happened in a turn; None when this contact has no such turn."""
     row = connection.execute(_TURN, {"turn": turn}).first()
     if row is None:
         return None
@@ -197,7 +197,7 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
     if row.claimed_at is not None:
         steps.append(Step(at=row.claimed_at, what="claimed", detail=None))
     if row.apologised_at is not None:
-        steps.append(Step(at=row.apologised_at, what="apologised", detail="the model was away"))
+        steps.append(Step(at=row.apologised_at, what="apologised", detail="the model was unavailable"))
     steps += _asking(calls, row.claimed_at)
     if row.finished_at is not None:
         steps.append(Step(at=row.finished_at, what=row.state, detail=row.reason))
@@ -222,7 +222,7 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
 
 
 def _asking(calls: Sequence[Call], claimed_at: datetime | None) -> list[Step]:
-    """Calls are recorded together at the end of what they were for; each began as long before as it and the later ones of these took."""
+    """Calls of a turn are recorded together at its end. Each began earlier by its own duration and that of the calls after it."""
     steps: list[Step] = []
     recorded, took_ms = None, 0.0
     for call in reversed(calls):
@@ -254,17 +254,17 @@ def _named(part: int, word: str | None, *, many: bool) -> str | None:
 
 
 def watch(connection: Connection, conversations: Sequence[UUID]) -> None:
-    """Say that a page watches these conversations for the next 15 s: their partial texts are notified."""
+    """Record that a page watches these conversations for the next 15 s, so that their partial texts are sent to it."""
     connection.execute(_WATCH, {"conversations": list(conversations)})
 
 
 def watch_contact(connection: Connection, contact: UUID) -> None:
-    """Say the same of a contact's open conversation, before a worker claims it."""
+    """Record the same for a contact's open conversation, before a worker claims it."""
     connection.execute(_WATCH_CONTACT, {"contact": contact})
 
 
 def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
-    """Listen on one connection of its own and yield each notice's payload; LOST after every new connection."""
+    """Listen on a separate connection and yield the payload of each notice, and LOST after each reconnection."""
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     failures = 0
     while not is_over():

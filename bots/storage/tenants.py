@@ -1,4 +1,4 @@
-"""Whose data it is. One tenant, `default`, until somebody needs two."""
+"""Tenants: whose data it is. There is one, `default`, until somebody needs two."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def default(connection: Connection) -> UUID:
 
 
 def make_default(connection: Connection) -> None:
-    """Make the tenant `default` unless it is there."""
+    """Make the tenant `default` unless it exists."""
     connection.execute(text("insert into tenants (name) values ('default') on conflict do nothing"))

@@ -1,4 +1,4 @@
-"""How a turn ends. Everything it decided is one transaction together with the journal of its first send."""
+"""How a turn ends: everything it decided, and the journal of its first send, are written in one transaction."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bots.storage.outbox import Sending
 
 #: An answer is worth waiting for Postgres as long as its lease may live.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
-#: How a call of the model ends well: with an answer, or with notes of older turns.
+#: The outcomes of a successful model call: an answer, or notes of older turns.
 WELL = frozenset({"ok", "summary"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
 _PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of the model, for the record."""
+    """One model call, to be recorded."""
 
     attempt: int
     endpoint: str
@@ -39,7 +39,7 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact to remember, and the message that it is from."""
+    """A fact to remember, and the message that it came from."""
 
     kind: str
     text: str
@@ -59,9 +59,9 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
     state: Literal["answered", "skipped", "dead", "wait", "retry"]
     reason: str | None = None
-    #: What the model said, in Markdown: what later prompts tell of this turn.
+    #: What the model answered, in Markdown; later prompts repeat it.
     answer: str | None = None
-    #: What the model was asked, as it stood in the prompt.
+    #: What the model was asked, as written in the prompt.
     asked: str | None = None
     in_history: bool = True
     #: The messages to send, rendered for the channel. In state wait: the one apology.
@@ -71,11 +71,11 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     facts: list[NewFact] = []
     forget: list[UUID] = []
     history_from: int | None = None
-    #: The turns up to this one are to be summarised, in the background.
+    #: The turns up to this one should be summarised, in the background.
     summarise_to: int | msgspec.UnsetType = msgspec.UNSET
-    #: Nothing is told on of what was spoken about so far.
+    #: Whether to drop the summary of the conversation so far.
     drop_summary: bool = False
-    #: Close the conversation: the next message opens a new one.
+    #: Whether to close the conversation, so that the next message opens a new one.
     close: bool = False
     stopped: bool | msgspec.UnsetType = msgspec.UNSET
     new_session: bool | msgspec.UnsetType = msgspec.UNSET
@@ -85,7 +85,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
     """End a turn and return the send that was journaled with it.
 
-    Raises Fenced when the lease has passed on; what the turn's calls cost is recorded all the same.
+    Raises Fenced when another worker has the lease by now; what the turn's calls cost is recorded either way.
     """
     found, began = call_timed(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
     if found is None:

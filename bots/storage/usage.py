@@ -1,7 +1,7 @@
 """Tokens and money: added up by day from what turns and items recorded, and read by day, bot, model, contact. Days are those of UTC.
 
-Guarantee: mark and sums change in one transaction, so that each recorded call is added once, however often somebody rolls.
-What is added stays when a contact or an account is erased: it names none.
+Guarantee: the sums and the time up to which they are complete change in one transaction, so that each recorded call is added once.
+The sums stay when a contact or an account is erased, since they name neither.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from sqlalchemy import Connection, Engine, text
 
 from bots.storage.database import call
 
-#: A call is added this long after its time at the soonest. Its transaction began then and is one statement, which ends or is ended within
-#: 10 s (workers.deps); the rest is for the commit itself.
+#: A call is added at least this long after its recorded time, at which its transaction began. That is one statement, which ends within 10 s or
+#: is cancelled (workers.deps); the rest is for the commit itself.
 _MARGIN_S = 15.0
-#: So much of the past is added at once: after a stop of days each step stays short.
+#: The longest period that is added at once, so that each step stays short after an outage of days.
 _MOST_S = 3600.0
-#: Twice the time between two looks of the dispatcher, and a little.
+#: A little more than twice the time between two checks by the dispatcher.
 _HOLD_S = 30.0
 _OF_SETTINGS = "the endpoint of the settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """What calls came to; cached tokens are part of those in."""
+    """The totals of calls; cached tokens are part of the tokens in."""
 
     calls: int = 0
     tokens_in: int = 0
     tokens_cached: int = 0
     tokens_out: int = 0
-    #: In USD; calls of an endpoint without a price count as nothing.
+    #: In USD; calls to an endpoint without a price count as zero.
     cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySum(Sum):
-    """One day's, of people's talk or of batches."""
+    """The sum of one day, for conversations or for batches."""
 
     day: date
     kind: str
@@ -47,7 +47,7 @@ class DaySum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotSum(Sum):
-    """One bot's; of a bot that was removed the name is not known any more."""
+    """The sum of one bot; the name of a removed bot is no longer known."""
 
     bot: UUID
     name: str | None
@@ -56,7 +56,7 @@ class BotSum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSum(Sum):
-    """One model's at one endpoint."""
+    """The sum of one model at one endpoint."""
 
     endpoint: str
     model: str
@@ -64,7 +64,7 @@ class ModelSum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """A month in sums. Calls younger than counted_until are not in it yet."""
+    """The sums of a month. They do not include calls after counted_until yet."""
 
     first: date
     counted_until: datetime
@@ -76,7 +76,7 @@ class Month:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line(Sum):
-    """The finest sum that is kept."""
+    """The most detailed sum that is stored."""
 
     day: date
     bot: str
@@ -87,25 +87,25 @@ class Line(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactSpent:
-    """What one contact's answers cost, in USD."""
+    """What one contact's answers have cost, in USD."""
 
     today: float
     month: float
 
 
 def roll(engine: Engine, *, margin_s: float = _MARGIN_S) -> bool:
-    """Add an hour at most of what was called since the last time to the days' sums; True where there is more to add. Needs crossing."""
-    # Not repeated by itself: the next look does.
+    """Add the calls of the next period, at most an hour, to the daily sums; True if there may be more to add. Needs the crossing role."""
+    # Not repeated here: the next check does it.
     return bool(call(engine, "select roll_usage(%s, %s)", (margin_s, _MOST_S), repeat=False))
 
 
 def hold_spent(engine: Engine) -> int:
-    """Let batches of bots whose month is spent wait until the next look, and return how many began to. Needs crossing."""
+    """Hold the batches of bots whose monthly budget is spent until the next check, and return how many it held. Needs crossing."""
     return call(engine, "select hold_spent_batches(%s)", (_HOLD_S,), repeat=False)
 
 
 def month(connection: Connection, *, tenant: UUID, first: date) -> Month:
-    """Read the month that begins at this day. Needs the crossing role."""
+    """Read the month that begins on this day. Needs the crossing role."""
     values = {"tenant": tenant, "first": first}
 
     def rows(statement: str) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ def month(connection: Connection, *, tenant: UUID, first: date) -> Month:
 
 
 def months(connection: Connection, *, tenant: UUID) -> list[date]:
-    """The months of which there is something, the newest first, and the one that is now."""
+    """The months with recorded usage, newest first, and the current one."""
     rows = connection.execute(
         text(
             "select date_trunc('month', day)::date as first from usage_days where tenant_id = :tenant"
@@ -149,7 +149,7 @@ def spent_by_all(connection: Connection, *, tenant: UUID) -> float:
 
 
 def of_contact(connection: Connection, contact: UUID) -> ContactSpent:
-    """What this contact's answers cost today and this month, of all bots, within their rows."""
+    """What this contact's answers have cost today and this month, by all bots. Read within the contact's scope."""
     row = connection.execute(
         text(
             "select coalesce(sum(cost) filter (where created_at >= date_trunc('day', now(), 'UTC')), 0) as today, coalesce(sum(cost), 0) as month"
@@ -161,17 +161,17 @@ def of_contact(connection: Connection, contact: UUID) -> ContactSpent:
 
 
 def contact_day(engine: Engine, contact: UUID, *, bot: UUID) -> float:
-    """What one bot's answers to a contact cost today in USD: one round trip."""
+    """What one bot's answers to a contact have cost today, in USD: one round trip."""
     return float(call(engine, "select spent_today(%s, %s)", (contact, bot)))
 
 
 def bot_month(engine: Engine, *, tenant: UUID, bot: UUID) -> float:
-    """What a bot has spent this month in USD, up to this moment: one round trip. Needs the crossing role."""
+    """What a bot has spent this month up to now, in USD: one round trip. Needs the crossing role."""
     return float(call(engine, "select spent_this_month(%s, %s)", (tenant, bot)))
 
 
 def unpriced(connection: Connection, *, tenant: UUID, profile: str) -> list[str]:
-    """The endpoints of a profile whose price is not known, by name; that of the settings, which has none, where the profile has no others."""
+    """The names of a profile's endpoints without a known price; for a profile without endpoints, the one in the settings, which has none."""
     rows = connection.execute(
         text(
             "select distinct e.name, e.price_in is null or e.price_out is null as is_unpriced"

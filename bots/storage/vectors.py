@@ -1,4 +1,4 @@
-"""How long the vectors are that the database keeps, wherever it keeps any."""
+"""The lengths of the vectors that are stored in the database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-#: pgvector notes a column's dimensions as its type modifier; -1 is a column that takes vectors of any length.
+#: pgvector stores a column's dimensions as its type modifier; -1 means that a column accepts vectors of any length.
 _COLUMNS = """
 select c.relname as "table", a.attname as "column", a.atttypmod as dimensions
 from pg_attribute a
@@ -27,5 +27,5 @@ class VectorColumn:
 
 
 def columns(connection: Connection) -> list[VectorColumn]:
-    """Return every column of vectors; none where nothing has been embedded yet."""
+    """Return every column of vectors; empty where nothing has been embedded yet."""
     return [VectorColumn(**row) for row in connection.execute(text(_COLUMNS)).mappings()]

@@ -72,8 +72,8 @@ def test_a_file_with_bad_lines_leaves_nothing_and_names_each(desk: Desk) -> None
 
     assert found.batch is None
     assert [(line.n, line.reason) for line in found.bad][:2] == [
-        (601, "not JSON: Expecting value at place 1"),
-        (602, "custom_id is the same as in line 1"),
+        (601, "not JSON: Expecting value at position 1"),
+        (602, "custom_id is the same as on line 1"),
     ]
     assert (found.bad_count, _left(desk)) == (5, (0, 0))
 
@@ -87,7 +87,7 @@ def test_of_many_bad_lines_a_hundred_are_named_and_all_are_counted(desk: Desk) -
 def test_twins_within_one_piece_are_found(desk: Desk) -> None:
     found = submit(desk.web, lines(2) + lines(1))
 
-    assert [(line.n, line.reason) for line in found.bad] == [(3, "custom_id is the same as in line 1")]
+    assert [(line.n, line.reason) for line in found.bad] == [(3, "custom_id is the same as on line 1")]
 
 
 def test_the_same_file_with_the_same_key_is_one_batch(desk: Desk) -> None:

@@ -144,8 +144,8 @@ def test_the_last_owner_can_neither_step_down_nor_be_disabled(cluster: Cluster, 
                 f"/api/v1/operators/{identity}", json={"role": "viewer"}, headers={"X-CSRF-Token": only.csrf, "Origin": alone.web_url}
             )
             assert (down.status_code, out.status_code, by_api.status_code) == (409, 409, 409)
-            assert "Somebody has to stay owner." in down.text
-            assert by_api.json() == {"error": "Somebody has to stay owner."}
+            assert "There must be at least one owner." in down.text
+            assert by_api.json() == {"error": "There must be at least one owner."}
             assert only.get("/admin/operators").status_code == 200
 
 

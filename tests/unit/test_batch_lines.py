@@ -80,7 +80,7 @@ def test_a_wrong_encoding_is_named_by_its_byte_and_place() -> None:
     place = data.index(b"\xe1") + 1
 
     assert n == 2
-    assert f"byte 0xe1 at place {place - 54} of the line (byte {place} of the file)" in reason
+    assert f"byte 0xe1 at position {place - 54} of the line (byte {place} of the file)" in reason
 
 
 def test_a_line_that_is_too_long_is_one_bad_line_and_the_next_ones_are_read() -> None:
@@ -106,23 +106,23 @@ def test_a_line_of_fifty_megabytes_is_not_held_in_memory() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("nothing", "not JSON: Expecting value at place 1"),
+        ("nothing", "not JSON: Expecting value at position 1"),
         ('{"custom_id": "a", "text": "b"', "not JSON"),
         ("[1]", "not a JSON object"),
         ('"text"', "not a JSON object"),
         ("null", "not a JSON object"),
-        ("[" * 50_000, "not JSON that can be read"),
-        ('{"custom_id": "a", "text": NaN}', "not JSON that can be read"),
-        ('{"custom_id": "a", "text": ' + "9" * 5000 + "}", "not JSON that can be read"),
+        ("[" * 50_000, "not readable JSON"),
+        ('{"custom_id": "a", "text": NaN}', "not readable JSON"),
+        ('{"custom_id": "a", "text": ' + "9" * 5000 + "}", "not readable JSON"),
         ('{"text": "b"}', "custom_id is missing"),
-        ('{"custom_id": 7, "text": "b"}', "custom_id must be a text"),
-        ('{"custom_id": " ", "text": "b"}', "custom_id must be a text"),
-        ('{"custom_id": "a\\u0000", "text": "b"}', "custom_id holds a character"),
-        ('{"custom_id": "a\\ud800", "text": "b"}', "custom_id holds a character"),
+        ('{"custom_id": 7, "text": "b"}', "custom_id must be a string"),
+        ('{"custom_id": " ", "text": "b"}', "custom_id must be a string"),
+        ('{"custom_id": "a\\u0000", "text": "b"}', "custom_id contains a character"),
+        ('{"custom_id": "a\\ud800", "text": "b"}', "custom_id contains a character"),
         (json.dumps({"custom_id": "a" * 513, "text": "b"}), "longer than 512"),
         ('{"custom_id": "a"}', '"text" is missing'),
         ('{"custom_id": "a", "text": ""}', '"text" is empty'),
-        ('{"custom_id": "a", "text": ["b"]}', '"text" must be a text'),
+        ('{"custom_id": "a", "text": ["b"]}', '"text" must be a string'),
         ('{"custom_id": "a", "text": "b\\u0000"}', "NUL"),
         ('{"custom_id": "a", "text": "b\\ud83d"}', "half a character"),
         ('{"custom_id": "a", "text": "b", "tekst": "c"}', '"tekst" is not a field'),
@@ -150,7 +150,7 @@ def test_developer_speaks_as_system_and_parts_of_text_are_joined() -> None:
     ("body", "words"),
     [
         ({"stream": True}, "streamed"),
-        ({"n": 2}, "one answer a line"),
+        ({"n": 2}, "each line gets one answer"),
         ({"n": True}, "body.n"),
         ({"temperature": 3}, "from 0 to 2"),
         ({"temperature": True}, "from 0 to 2"),
@@ -163,7 +163,7 @@ def test_developer_speaks_as_system_and_parts_of_text_are_joined() -> None:
         ({"messages": "Hi"}, "list of messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "the role must be"),
         ({"messages": [{"role": ["user"], "content": "x"}]}, "the role must be"),
-        ({"messages": [{"role": "user", "content": None}]}, "the content must be a text"),
+        ({"messages": [{"role": "user", "content": None}]}, "the content must be text"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "only parts of type text"),
         ({"messages": [{"role": "user", "content": "x\0"}]}, "NUL"),
         ({"messages": [{"role": "assistant", "content": "", "tool_calls": [1]}]}, '"tool_calls" is not supported'),
@@ -178,7 +178,7 @@ def test_what_a_request_may_not_ask_for_is_said(body: dict[str, object], words: 
     ("change", "words"),
     [
         ({"method": "GET"}, "POST"),
-        ({"url": "/v1/embeddings"}, "nothing else is answered"),
+        ({"url": "/v1/embeddings"}, "nothing else is supported"),
         ({"body": "x"}, "must be an object"),
         ({"text": "also"}, '"text" is not a field of a request'),
     ],

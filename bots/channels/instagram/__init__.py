@@ -19,9 +19,9 @@ __all__ = ["BYTES_LIMIT", "Instagram", "fit", "parse", "render"]
 #: Of UTF-8, not of characters.
 BYTES_LIMIT = 1_000
 _TYPING_S = 20.0
-#: Typing that comes late is of no use; the answer is on its way.
+#: A late typing indicator is useless, since the answer is on its way by then.
 _TYPING_DEADLINE_S = 5.0
-#: Both hosts know the account by its token; its id differs between them.
+#: Both hosts recognise the account by its token; its id differs between them.
 _SENDER = "me"
 
 
@@ -36,7 +36,7 @@ def fit(text: str) -> tuple[str, ...]:
 
 
 def render(markdown: str) -> tuple[str, ...]:
-    """Turn Markdown into plain text, in parts that the platform takes."""
+    """Turn Markdown into plain text, in parts that the platform accepts."""
     return fit(to_plain(markdown)) or fit(markdown)
 
 
@@ -74,7 +74,7 @@ class Instagram:
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
         """Mark the thread as seen and show typing. Raises SendError."""
         del account_external_id
-        # The platform wants each action alone in its call.
+        # The platform accepts only one action per call.
         for action in ("mark_seen", "typing_on"):
             body = sender_action(inbound.identities, IdentityKind.IGSID, action)
             if body is not None:

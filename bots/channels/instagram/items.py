@@ -1,4 +1,4 @@
-"""What one item of an Instagram thread is: a message, also one taken back, a story's reply, a postback, a seen mark, a reaction."""
+"""What one item of an Instagram thread is: a message (possibly deleted), a reply to a story, a postback, a seen mark, a reaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bots.channels.fields import Fields, as_fields, part
 from bots.channels.threads import Item, attached, edit, postback, reaction, read_by, spoken
 from bots.domain import DeliveryStatus, EventKind, InboundEvent
 
-#: Kinds that change nothing in a talk.
+#: Kinds that change nothing in a conversation.
 _NOTICES = ("referral", "optin", "pass_thread_control", "take_thread_control", "request_thread_control", "app_roles", "policy_enforcement")
 
 
@@ -39,7 +39,7 @@ def _seen(item: Item) -> Iterator[InboundEvent]:
     if mid is not None:
         yield item.reached(mid, DeliveryStatus.READ)
         return
-    # By the reference a message id; a watermark as on Messenger is taken, too.
+    # A message id by Meta's reference; a watermark as on Messenger is accepted, too.
     yield item.reached_until("read", DeliveryStatus.READ, part(item.fields, "read"))
 
 

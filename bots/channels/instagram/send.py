@@ -1,4 +1,4 @@
-"""The bodies that go out to an Instagram account's messages: a text."""
+"""The request bodies for an Instagram account's messages: a text."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""How each dialect writes what Markdown means: WhatsApp's signs, or none at all."""
+"""How each dialect writes Markdown's formats: with WhatsApp's signs, or none at all."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-#: Invisible, and keeps a literal sign from opening a format: WhatsApp knows no escape.
+#: Invisible; keeps a literal sign from opening a format, since WhatsApp has no escape character.
 _KEEP_APART = "\u2060"
 _URL = re.compile(r"(https?://\S+)")
 _OPENER = re.compile(r"(?<!\w)([*_~`])(?=[^\s*_~`])")
@@ -14,7 +14,7 @@ _TICKS = re.compile(r"`{3,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """The signs of one platform; an empty one means that the platform has none."""
+    """The formatting signs of one platform; an empty one means that the platform has none."""
 
     bold: str
     italic: str
@@ -29,11 +29,11 @@ class Dialect:
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """The signs which a literal text must not form by accident."""
+        """The signs that a literal text must not form by accident."""
         return tuple(sign for sign in (self.bold, self.italic, self.strike, self.code) if sign)
 
     def literal(self, text: str, around: str) -> str:
-        """Write a text so that none of its own signs formats; `around` is the block that it stands in."""
+        """Write a text so that none of its own signs formats; `around` is the block that contains it."""
         signs = {sign for sign in self.signs if sign in text and around.count(sign) > 1}
         if not signs:
             return text
@@ -48,7 +48,7 @@ class Dialect:
         return flat if self.code and self.code in flat else f"{self.code}{flat}{self.code}"
 
     def block_code(self, text: str) -> str:
-        """Write a block of code; no dialect takes the name of a language."""
+        """Write a block of code; no dialect has a place for the name of the language."""
         body = text.rstrip("\n")
         if not self.fence:
             return body

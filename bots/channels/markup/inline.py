@@ -24,7 +24,7 @@ _FOLLOWED = ("http://", "https://", "mailto:", "tel:")
 
 @dataclass(slots=True)
 class _Span:
-    """A stretch of text under construction, with the sign that will stand around it."""
+    """A piece of text that is being written, with the sign that will go around it."""
 
     sign: str = ""
     href: str | None = None
@@ -32,7 +32,7 @@ class _Span:
 
 
 def write_inline(tokens: Sequence[Token], around: str, dialect: Dialect, *, without: frozenset[str] = frozenset()) -> str:
-    """Write the children of an inline token; signs in `without` are left out, since they stand around the whole already."""
+    """Write the children of an inline token; signs in `without` are left out, since they are around the whole already."""
     spans = [_Span()]
     for token in tokens:
         if token.nesting > 0:
@@ -71,7 +71,7 @@ def _leaf(token: Token, around: str, dialect: Dialect) -> str:
 
 
 def without_html(text: str) -> str:
-    """Return a text without the HTML tags that models write; a break becomes a line's end, what is no HTML tag stays."""
+    """Return a text without the HTML tags that models write; a <br> becomes a line break, and what is not an HTML tag stays."""
     return _TAG.sub("", _BREAK.sub("\n", text)) if "<" in text else text
 
 
@@ -90,7 +90,7 @@ def _alike(address: str) -> str:
 
 
 def _join(pieces: Sequence[tuple[str, str]]) -> str:
-    """Put pieces together; signs stand only at word borders, since elsewhere WhatsApp shows them as they are."""
+    """Join pieces; signs are written only at word borders, since WhatsApp shows them literally elsewhere."""
     follows = [""] * len(pieces)
     for place in range(len(pieces) - 2, -1, -1):
         follows[place] = pieces[place + 1][0][:1] or follows[place + 1]
@@ -109,7 +109,7 @@ def _is_word(sign: str) -> bool:
 
 
 def _wrap(text: str, sign: str) -> str:
-    """Put the sign around each line's text: it works within one line only, and not beside a space."""
+    """Put the sign around each line's text: it works within one line only, and not next to a space."""
     return "\n".join(_wrap_line(line, sign) for line in text.split("\n"))
 
 

@@ -1,6 +1,6 @@
 """Markdown to a messenger's dialect: markdown-it-py parses, this writes.
 
-Total: any text gives a text, in bounded time; what has no form in the dialect stays readable. No HTML comes out of Markdown.
+Total: any text gives a text, in bounded time; what the dialect cannot express stays readable. Markdown never becomes HTML.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from bots.channels.markup.dialects import PLAIN, WHATSAPP, Dialect
 from bots.channels.markup.inline import write_inline
 from bots.channels.markup.tables import Table, write_table
 
-#: Far above any answer; a longer text is passed on as it is, since parsing is not linear in hostile ones.
+#: Far longer than any answer; a longer text is passed on unchanged, since parsing a hostile one does not take linear time.
 MARKDOWN_LIMIT = 20_000
-#: One line without a mark that means something: most answers, and the parser would give back the same.
+#: One line without any mark of Markdown, as most answers are: the parser would return it unchanged.
 _PLAIN_LINE = re.compile(r"[^\W\d_][^\n*_~`#>\[\]|\\<&!]*")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -49,13 +49,13 @@ def _write(markdown: str, dialect: Dialect) -> str:
 
 
 class _Writer:
-    """Goes through the tokens of a document once."""
+    """Reads the tokens of a document once."""
 
     def __init__(self, tokens: list[Token], dialect: Dialect) -> None:
         self._tokens, self._dialect, self._at = tokens, dialect, 0
 
     def blocks(self, between: str, *, level: int = 0) -> str:
-        """Write blocks until the present one is closed, with `between` between them."""
+        """Write blocks until the current one is closed, with `between` between them."""
         written: list[str] = []
         while self._at < len(self._tokens):
             token = self._tokens[self._at]

@@ -1,6 +1,6 @@
-"""Long texts in parts: cut at a paragraph, else a line, a sentence, a word; never inside a grapheme, never with an open code block.
+"""Splits long texts: at a paragraph, else a line, a sentence or a word; never inside a grapheme, and never leaving a code block open.
 
-Bounded: each part looks at a window of at most the limit.
+Bounded: for each part, at most the limit's number of characters is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 _FENCE = "```"
 _OPEN, _CLOSE = _FENCE + "\n", "\n" + _FENCE
 _SMALLEST_LIMIT = 32
-#: A grapheme longer than this (a letter under a heap of marks) is cut all the same.
+#: A grapheme longer than this (a letter with very many combining marks) is cut nevertheless.
 _LONGEST_GRAPHEME = 64
 _SENTENCE = re.compile(r"[.!?…。！？]['\"»”’)\]]*(?=\s)|[。！？]")
 _SPACE = re.compile(r"\s")
@@ -31,7 +31,7 @@ def split_bytes(text: str, limit: int) -> tuple[str, ...]:
 
 def _split(text: str, limit: int, fitting: Callable[[str, int], int]) -> tuple[str, ...]:
     if limit < _SMALLEST_LIMIT:
-        raise ValueError(f"a part needs room for {_SMALLEST_LIMIT} characters at least")
+        raise ValueError(f"a part needs room for at least {_SMALLEST_LIMIT} characters")
     parts: list[str] = []
     rest, prefix = text.strip(), ""
     while rest:
@@ -47,7 +47,7 @@ def _split(text: str, limit: int, fitting: Callable[[str, int], int]) -> tuple[s
         if body:
             parts.append(prefix + body + (_CLOSE if is_open else ""))
         if is_open and rest.lstrip().startswith(_FENCE):
-            # The block ends right here, and our closing mark has done it.
+            # The block ends right here, and our closing mark has closed it.
             is_open, rest = False, rest.lstrip()[len(_FENCE) :]
         prefix = _OPEN if is_open else ""
         rest = rest.lstrip("\n") if is_open else rest.lstrip()
@@ -59,7 +59,7 @@ def _characters(_: str, limit: int) -> int:
 
 
 def _bytes(text: str, limit: int) -> int:
-    """How many of a text's first characters fit into so many bytes; `limit` or more where all of them do."""
+    """How many of a text's first characters fit into `limit` bytes; `limit` where all of them do."""
     used = 0
     for count, sign in enumerate(text[:limit]):
         used += 1 if sign < "\x80" else 2 if sign < "\u0800" else 3 if sign < "\U00010000" else 4
@@ -101,7 +101,7 @@ def _outside(window: str, border: str, least: int, room: int, prefix: str) -> in
             return 0
         if not _is_open(prefix + window[:cut]):
             return cut
-        # Inside a block: go on before the block's beginning.
+        # Inside a block: continue before the block's beginning.
         end = window.rfind(_FENCE, 0, cut)
     return 0
 
@@ -114,7 +114,7 @@ def _grapheme_border(text: str, room: int) -> int:
 
 
 def _is_joined(text: str, cut: int) -> bool:
-    """Say whether the signs before and after a place belong to one grapheme, or to one code mark."""
+    """Whether the characters before and after a position belong to one grapheme, or to one code mark."""
     before, after = text[cut - 1], text[cut]
     if before == "`" == after or (before == "\r" and after == "\n"):
         return True

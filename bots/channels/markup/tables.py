@@ -1,4 +1,4 @@
-"""Tables where there are none: a monospace block when narrow, else lines of `name: value`."""
+"""Tables for platforms that have none: a monospace block when narrow, else lines of `name: value`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 from bots.channels.markup.dialects import Dialect
 
-#: Rows of cells; a cell is its text in the dialect, and its source.
+#: Rows of cells; a cell is its text in the dialect, and its Markdown source.
 Table = list[list[tuple[str, str]]]
 
 #: What a phone shows of a monospace line without breaking it.
@@ -14,7 +14,7 @@ _NARROW = 30
 
 
 def write_table(rows: Table, dialect: Dialect) -> str:
-    """Write a table whose first row is its head."""
+    """Write a table whose first row is its header."""
     if not rows:
         return ""
     if len(rows) == 1:

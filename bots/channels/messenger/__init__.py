@@ -19,7 +19,7 @@ __all__ = ["TEXT_LIMIT", "Messenger", "fit", "parse", "render"]
 #: The platform says "under 2,000 characters".
 TEXT_LIMIT = 1_999
 _TYPING_S = 20.0
-#: Typing that comes late is of no use; the answer is on its way.
+#: A late typing indicator is useless, since the answer is on its way by then.
 _TYPING_DEADLINE_S = 5.0
 
 
@@ -34,7 +34,7 @@ def fit(text: str) -> tuple[str, ...]:
 
 
 def render(markdown: str) -> tuple[str, ...]:
-    """Turn Markdown into plain text, in parts that the platform takes."""
+    """Turn Markdown into plain text, in parts that the platform accepts."""
     return fit(to_plain(markdown)) or fit(markdown)
 
 
@@ -75,7 +75,7 @@ class Messenger:
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
         """Mark the thread as seen and show typing. Raises SendError."""
-        # The platform wants each action alone in its call.
+        # The platform accepts only one action per call.
         for action in ("mark_seen", "typing_on"):
             body = sender_action(inbound.identities, IdentityKind.PSID, action)
             if body is not None:

@@ -8,7 +8,7 @@ from bots.channels.fields import Fields, as_fields, id_of, items, part, text_of
 from bots.channels.threads import Item, attached, edit, postback, reaction, read_by, spoken
 from bots.domain import DeliveryStatus, InboundEvent
 
-#: Kinds that change nothing in a talk.
+#: Kinds that change nothing in a conversation.
 _NOTICES = (
     "referral",
     "optin",
@@ -36,7 +36,7 @@ def _message(item: Item) -> Iterator[InboundEvent]:
 def _type_of(message: Fields) -> str:
     found = attached(message)
     if found == "image" and any(_is_sticker(one) for one in items(message, "attachments")):
-        # So stickers came until August 2026.
+        # Stickers had this form until August 2026.
         return "sticker"
     return found or ("product" if part(part(message, "referral"), "product") and text_of(message, "text") is None else "text")
 

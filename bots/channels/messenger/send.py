@@ -1,4 +1,4 @@
-"""The bodies that go out to a page's messages: a text with our tag."""
+"""The request bodies for a page's messages: a text with our tag."""
 
 from __future__ import annotations
 

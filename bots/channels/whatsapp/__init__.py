@@ -18,7 +18,7 @@ from bots.domain import ChannelKind, InboundEvent, MediaReference, OutboundMessa
 __all__ = ["TEXT_LIMIT", "WhatsApp", "fit", "parse", "render"]
 
 TEXT_LIMIT = 4096
-#: Typing that comes late is of no use; the answer is on its way.
+#: A late typing indicator is useless, since the answer is on its way by then.
 _TYPING_DEADLINE_S = 5.0
 
 
@@ -28,7 +28,7 @@ def fit(text: str) -> tuple[str, ...]:
 
 
 def render(markdown: str) -> tuple[str, ...]:
-    """Turn Markdown into WhatsApp's dialect, in parts that the platform takes."""
+    """Turn Markdown into WhatsApp's dialect, in parts that the platform accepts."""
     return fit(to_whatsapp(markdown)) or fit(markdown)
 
 
@@ -68,8 +68,8 @@ class WhatsApp:
         self._graph.tell(account_external_id, typing(inbound.event_key), token=credentials.access_token, deadline_s=_TYPING_DEADLINE_S)
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
-        """Ask for the address of a picture; it opens with the account's token, for five minutes. Raises SendError, MediaError."""
-        # The number guards against ids of another one.
+        """Ask for the address of a picture; it works with the account's token, for five minutes. Raises SendError, MediaError."""
+        # With the number, the platform refuses ids that belong to another one.
         path = f"{quote(media.reference, safe='')}?phone_number_id={quote(account_external_id, safe='')}"
         answer = self._graph.call("GET", path, token=credentials.access_token, deadline_s=deadline_s)
         return location_of(answer.body, credentials.access_token)

@@ -1,6 +1,6 @@
-"""A WhatsApp webhook body, read: entries, changes, and the lists in them. Total: any bytes give a Received.
+"""Reads a WhatsApp webhook body: entries, changes, and the lists in them. Total: any bytes give a Received.
 
-Routed by object, then field, then list, then type. What is not understood becomes an event of kind unknown beside its neighbours.
+Items are read by object, then field, then list, then type. What is not understood becomes an event of kind unknown; the rest is read.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ OBJECT = "whatsapp_business_account"
 
 
 def parse(body: bytes) -> Received:
-    """Read a webhook body: everything in it that was understood, and what was not as such."""
+    """Read a webhook body: what is understood, and unknown events for the rest."""
     return read_body(body, OBJECT, _entry, _sample)
 
 
 def _sample(body: Fields) -> Iterator[InboundEvent]:
-    """Read a sample of the dashboard."""
+    """Read a dashboard's sample."""
     if "value" in body or "messages" in body or "statuses" in body:
         yield from _change(body if "value" in body else {"field": "messages", "value": body}, {})
 
@@ -77,7 +77,7 @@ def _messages(value: Fields, account: str | None) -> Iterator[InboundEvent]:
 
 
 def _changed_id(item: Fields, account: str | None) -> InboundEvent:
-    """Read that the platform gave a person a new business-scoped id: old and new are one contact."""
+    """Read a notice that a person has a new business-scoped id: old and new belong to one contact."""
     ids = part(item, "user_id")
     people = identities(bsuid(id_of(ids, "current")), bsuid(id_of(ids, "previous")), handle(id_of(item, "wa_id")))
     return InboundEvent(

@@ -22,13 +22,13 @@ from bots.channels.fields import (
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
 from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, MediaReference, StatusUpdate
 
-#: Keys of messages that came without an id, or with one too long to keep; the platform's own ids never begin so.
+#: Prefix of the keys of messages without an id, or with one too long to store; the platform's own ids never begin like this.
 DERIVED = "message:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Content:
-    """What a message says."""
+    """The content of a message."""
 
     text: str | None = None
     kind: EventKind = EventKind.MESSAGE
@@ -36,12 +36,12 @@ class _Content:
     at_once: bool = False
     reason: str | None = None
     media: tuple[MediaReference, ...] = ()
-    #: Further handles that the platform says belong to the same person.
+    #: Further identities of the same person, as stated by the platform.
     also: tuple[Identity, ...] = ()
 
 
 def read_message(item: Fields, contacts: Contacts, account: str | None, beside: Fields) -> InboundEvent:
-    """Read one message; `beside` is the value that holds it, for the errors that stand there."""
+    """Read one message; `beside` is the value that contains it, which may have errors about it."""
     content_type = _type_of(item)
     content = _READERS.get(content_type, _unknown)(item)
     sender = identities(content.also, bsuid(id_of(item, "from_user_id")), handle(id_of(item, "from")))
@@ -52,7 +52,7 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
         reason = f"error {code}" if code is not None else None
     kind, supported, media = content.kind, content.supported, content.media
     if item.get("group_id") is not None and kind is EventKind.MESSAGE:
-        # An answer would reach one participant in private; groups are stored and shown.
+        # An answer would reach one participant in private, so messages of groups are only stored and shown.
         kind, supported, reason, media = EventKind.UNKNOWN, False, "a group's message is not answered", ()
     return InboundEvent(
         kind=kind,
@@ -71,7 +71,7 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
 
 
 def read_echo(item: Fields, account: str | None) -> InboundEvent:
-    """Read what a person at the business wrote from the phone app: from now on they answer, not the bot."""
+    """Read what a person of the business wrote in the phone app: from now on that person answers, not the bot."""
     content_type, found = _type_of(item), id_of(item, "id")
     content = _READERS.get(content_type, _unknown)(item)
     people = identities(bsuid(id_of(item, "to_user_id")), handle(id_of(item, "to")))
@@ -87,7 +87,7 @@ def read_echo(item: Fields, account: str | None) -> InboundEvent:
         occurred_at=time_of(item),
         supported=False,
         status=StatusUpdate(external_id=found or key, status=DeliveryStatus.SENT) if is_message else None,
-        reason="written by a person from the phone app",
+        reason="written by a person in the phone app",
     )
 
 
@@ -132,7 +132,7 @@ def _interactive(item: Fields) -> _Content:
             return _Content(text=text, supported=True, at_once=True)
     if not interactive:
         return _Content()
-    return _Content(text=text_of(part(interactive, named or ""), "body"), reason=f"interactive: {named or 'of no type'}")
+    return _Content(text=text_of(part(interactive, named or ""), "body"), reason=f"interactive: {named or 'without a type'}")
 
 
 def _captioned(name: str) -> Callable[[Fields], _Content]:
@@ -156,7 +156,7 @@ def _order(item: Fields) -> _Content:
 
 
 def _reaction(item: Fields) -> _Content:
-    # No sign, or an empty one: the reaction was taken back.
+    # No emoji, or an empty one: the reaction was removed.
     return _Content(kind=EventKind.REACTION, text=text_of(part(item, "reaction"), "emoji", 64))
 
 
@@ -172,7 +172,7 @@ def _revoke(_: Fields) -> _Content:
 
 def _system(item: Fields) -> _Content:
     system = part(item, "system")
-    # A changed number or id is still the same person: both handles go to one contact.
+    # After a change of number or id it is still the same person: both identities belong to one contact.
     new = identities(bsuid(id_of(system, "user_id")), handle(id_of(system, "wa_id")), handle(id_of(system, "new_wa_id")))
     return _Content(kind=EventKind.SYSTEM, text=text_of(system, "body"), reason=word_of(system, "type"), also=new)
 

@@ -11,12 +11,12 @@ _SPACING = str.maketrans("", "", "+ -()./\u00a0")
 
 
 def bsuid(value: str | None) -> tuple[Identity, ...]:
-    """Return the identity behind a field that holds business-scoped ids."""
+    """Return the identity in a field for business-scoped ids."""
     return (Identity(kind=IdentityKind.BSUID, value=value),) if value else ()
 
 
 def handle(value: str | None) -> tuple[Identity, ...]:
-    """Return the identity behind a field made for phone numbers, in which a business-scoped id can stand too."""
+    """Return the identity in a field for phone numbers, which can also contain a business-scoped id."""
     if not value:
         return ()
     digits = value.translate(_SPACING)
@@ -26,13 +26,13 @@ def handle(value: str | None) -> tuple[Identity, ...]:
 
 
 def identities(*found: Iterable[Identity]) -> tuple[Identity, ...]:
-    """Put identities together, each once, business-scoped ids first; within a kind the first one named leads."""
+    """Combine identities, each once, business-scoped ids first; within a kind their order stays."""
     every = dict.fromkeys(identity for group in found for identity in group)
     return tuple(sorted(every, key=lambda identity: identity.kind is not IdentityKind.BSUID))
 
 
 class Contacts:
-    """The contacts[] of a webhook. They are found by id, never by their place in the list."""
+    """The contacts[] of a webhook. They are found by id, never by their position in the list."""
 
     def __init__(self, value: Fields) -> None:
         self._known: list[tuple[tuple[Identity, ...], str | None]] = []
@@ -49,7 +49,7 @@ class Contacts:
         self._known.append((found, text_of(part(contact, "profile"), "name", NAME_LIMIT)))
 
     def complete(self, sender: Sequence[Identity]) -> tuple[tuple[Identity, ...], str | None]:
-        """Return all identities and the name of a sender. A message without a sender is from the only contact there is."""
+        """Return all identities and the name of a sender. A message without a sender is from the only contact in the webhook."""
         places = [self._by_identity[identity] for identity in sender if identity in self._by_identity]
         if not places and not sender and len(self._known) == 1:
             places = [0]

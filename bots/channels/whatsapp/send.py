@@ -1,4 +1,4 @@
-"""The bodies that go out to the Cloud API: a text, and the read mark with typing."""
+"""The request bodies for the Cloud API: a text, and the read mark with typing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def text_message(message: OutboundMessage) -> Json:
-    """Build the request of one text. Raises Rejected when the contact has no handle of this platform."""
+    """Build the request of one text. Raises Rejected when the contact has no identity on this platform."""
     return {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
@@ -32,7 +32,7 @@ def _recipient(identities: tuple[Identity, ...]) -> Json:
     bsuid = next((identity.value for identity in identities if identity.kind is IdentityKind.BSUID), None)
     found: Json = {}
     if phone:
-        # Without the plus sign the platform would prepend the business's own country code.
+        # Without the plus sign the platform would add the business's own country code.
         found["to"] = "+" + phone.removeprefix("+")
     if bsuid:
         found["recipient"] = bsuid

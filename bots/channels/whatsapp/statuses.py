@@ -1,4 +1,4 @@
-"""The platform's word on what we sent: one item of statuses[] becomes one event."""
+"""The platform's reports about what we sent: each item of statuses[] becomes one event."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TAG_LIMIT = 512
 
 
 def read_status(item: Fields, account: str | None) -> InboundEvent:
-    """Read one status; one of an unknown kind, or of no message, is an unknown event."""
+    """Read one status; it becomes an unknown event if its kind is unknown or it names no message."""
     external_id, named = id_of(item, "id"), (word_of(item, "status") or "").lower()
     status = _STATUSES.get(named)
     if external_id is None or status is None:
         key = f"{external_id}:{named}" if external_id and named else f"status:{digest(account, item)}"
-        reason = f"status {named or 'of no kind'}" if external_id else "a status of no message"
+        reason = f"status {named or 'without a kind'}" if external_id else "a status without a message"
         return InboundEvent(
             kind=EventKind.UNKNOWN,
             event_key=key,
@@ -57,4 +57,4 @@ def _recipient(item: Fields) -> tuple[Identity, ...]:
     return identities(bsuid(id_of(item, "recipient_user_id")), handle(id_of(item, "recipient_id")))
 
 
-assert ID_LIMIT < 512  # A key with a status behind it still fits an index row.
+assert ID_LIMIT < 512  # A key with a status appended still fits an index row.

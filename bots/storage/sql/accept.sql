@@ -1,10 +1,10 @@
--- Taking events in: keys, contacts, conversations, messages and statuses of one webhook, in one transaction.
+-- Taking events in: the keys, contacts, conversations, messages and statuses of one webhook, in one transaction.
 
 -- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
 -- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
--- the bot's profile. p_quarantine says why an operator should look at the body, which is then kept once. p_hold is how many seconds the
+-- the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
 -- bot is silent after somebody answered in the platform's inbox. p_scope is the account's id as text. Returns {envelope, contacts}: the
--- contacts that were touched.
+-- contacts that it concerns.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
 -- of external id. Called by: crossing (the web). Raises serialization_failure as find_contact does, and a data exception where Postgres
 -- cannot store something in it.
@@ -24,7 +24,7 @@ declare
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
 begin
-    -- All keys at once and in one order: two copies of a webhook, shuffled, must not end in a deadlock.
+    -- All keys at once and in one order: two copies of a webhook with their events in different orders must not deadlock.
     with put as (
         insert into inbox_keys (tenant_id, account_id, event_key)
         select distinct p_tenant, p_account, x->>'key' from jsonb_array_elements(p_events) x order by 3
@@ -32,7 +32,7 @@ begin
     )
     select coalesce(array_agg(event_key), '{}') into fresh from put;
     if p_quarantine is not null then
-        -- Whoever captured a request can repeat it for ever: its body is kept once.
+        -- Whoever has captured a request can repeat it for ever, so its body is stored once.
         insert into inbox_keys (tenant_id, account_id, event_key) values (p_tenant, p_account, 'quarantine:' || encode(sha256(p_body), 'hex'))
         on conflict do nothing;
         once := found;
@@ -55,7 +55,7 @@ begin
         if jsonb_array_length(e->'identities') > 0 then
             contact := find_contact(p_tenant, p_scope, e->'identities', e->>'name', e->>'kind' = 'system');
             if e->>'kind' = 'system' then
-                -- A change of handle names the new one first: the old one may soon be somebody else's.
+                -- A change of handle names the new one first: the old one may soon belong to somebody else.
                 delete from contact_identities x using jsonb_array_elements(e->'identities') with ordinality as i(h, n)
                 where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = h->>'kind' and x.value = h->>'value' and exists (
                     select from jsonb_array_elements(e->'identities') with ordinality as j(h2, n2)
@@ -63,14 +63,14 @@ begin
             end if;
             touched := touched || contact;
             insert into envelope_contacts values (p_tenant, envelope, contact) on conflict do nothing;
-            -- Locks the conversation: finishing a turn takes the same lock before it looks for what came meanwhile.
+            -- Locks the conversation: finishing a turn takes the same lock before it checks for messages that arrived meanwhile.
             insert into conversations as c (tenant_id, account_id, contact_id, queue, ready_at, waiting_since, newest_at)
             select p_tenant, p_account, contact, p_queue,
                 case when m then now() + case when at_once then interval '0' else quiet end end,
                 case when m then now() end, case when m then now() end
             from (select e->>'kind' = 'message' as m, (e->>'at_once')::boolean as at_once) as is_
             on conflict (account_id, contact_id, thread) where closed_at is null do update set
-                -- A conversation that lives on one engine stays there while its bot's profile is the same.
+                -- A conversation that was placed with an engine stays there while its bot's profile is the same.
                 queue = case when starts_with(c.queue, excluded.queue || '.@') then c.queue else excluded.queue end,
                 ready_at = case when c.taken_by is not null then null when excluded.ready_at is null then c.ready_at else greatest(c.hold_until,
                     least(excluded.ready_at, greatest(now(), coalesce(c.waiting_since, now()) + longest))) end,
@@ -79,7 +79,7 @@ begin
             returning id into talk;
         end if;
         if e->>'kind' = 'echo' and talk is not null then
-            -- Ours, or typed by a person into the platform's own inbox?
+            -- Did we send it, or did a person type it into the platform's own inbox?
             continue when settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text');
             perform answered_elsewhere(talk, e->>'text', p_hold);
         end if;

@@ -1,9 +1,9 @@
 -- Removing an account.
 
--- Removes an account with everything that came and went over it, and with the contacts who are known by nothing else. Nothing of it can be
--- brought back; a running turn is fenced, since its rows are gone. Returns how many rows of each table were erased, or null where there is
+-- Removes an account with everything received and sent over it, and with the contacts who are known from it alone. None of it can be
+-- restored; a running turn is fenced, since its rows are gone. Returns how many rows of each table were erased, or null where there is
 -- no such account.
--- Locks: the account, so that nobody takes messages in meanwhile, then whatever it deletes. Called by: crossing (the web). A busy account
+-- Locks: the account, so that no messages are taken in meanwhile, then whatever it deletes. Called by: crossing (the web). A busy account
 -- has millions of rows: the web allows it 120 seconds.
 create function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql as $$
 declare
@@ -13,7 +13,7 @@ declare
     n bigint;
     t text;
 begin
-    -- Nobody takes messages in meanwhile.
+    -- So that no messages are taken in meanwhile.
     perform from accounts where tenant_id = p_tenant and id = p_account for update;
     if not found then
         return null;

@@ -1,6 +1,6 @@
 -- Batches: claiming and finishing items. Open items of a cancelled batch count as cancelled, so a million rows need no change.
 
--- Marks a batch as done when no item of it waits or runs.
+-- Marks a batch as done when none of its items waits or runs.
 -- Locks: the batch, if it is done. Called by: finish_item, keep_batches.
 create function close_batch(p_batch uuid) returns void language sql as $$
     update batches set state = 'done', finished_at = now(), hold_until = null
@@ -9,7 +9,7 @@ create function close_batch(p_batch uuid) returns void language sql as $$
         and not exists (select from batch_items where batch_id = p_batch and state = 'running')
 $$;
 
--- Adds what was called for an item (p_spent: tokens, cost) to what earlier tries took. The last model and endpoint stand for all.
+-- Adds what an item's calls took (p_spent: tokens, cost) to what earlier tries took. Only the last model and endpoint are stored.
 -- Locks: the item. Called by: finish_item, hold_item, retry_item.
 create function pay_item(p_batch uuid, p_n bigint, p_spent jsonb) returns void language sql as $$
     update batch_items set endpoint = coalesce(p_spent->>'endpoint', endpoint), model = coalesce(p_spent->>'model', model),
@@ -55,14 +55,14 @@ end
 $$;
 
 -- Writes an item's end (p_result: state, answer, reason, what it took), once. Returns false, and writes no answer, for whoever no longer
--- holds it or when the batch was cancelled, which is paid for all the same. The same call again returns true.
+-- holds it or when the batch was cancelled; the cost is recorded either way. The same call again returns true.
 -- Locks: the batch when no item waits any more, then the item. Called by: worker.
 create function finish_item(p_batch uuid, p_n bigint, p_token bigint, p_result jsonb) returns boolean language plpgsql as $$
 declare
     i batch_items;
 begin
     if not exists (select from batch_items where batch_id = p_batch and state = 'waiting') then
-        -- The last ones take turns, so that one of them sees that it is the last.
+        -- The last items lock the batch one after the other, so that one of them sees that it is the last.
         perform from batches where id = p_batch for update;
     end if;
     select * into i from batch_items where batch_id = p_batch and n = p_n for update;
@@ -70,14 +70,14 @@ begin
         return false;
     end if;
     if i.token = p_token and i.state = p_result->>'state' then
-        -- Our own commit, whose answer was lost on the way.
+        -- We committed this ourselves, and the answer was lost on the way.
         return true;
     end if;
     if i.state <> 'running' or i.token <> p_token then
         return false;
     end if;
     if not exists (select from batches where id = p_batch and state in ('running', 'paused')) then
-        -- Cancelled meanwhile: the answer is dropped and paid for, and the slot is another batch's.
+        -- Cancelled meanwhile: the answer is dropped, its cost is recorded, and the slot is free for another batch.
         update batch_items set state = 'cancelled', ready_at = null, leased_by = null, finished_at = now() where batch_id = p_batch and n = p_n;
         perform pay_item(p_batch, p_n, p_result);
         return false;
@@ -91,8 +91,8 @@ begin
 end
 $$;
 
--- The model is away: the item waits again, which is no try, and its whole batch waits p_hold seconds. Returns false for whoever no longer
--- holds the item.
+-- The model is unavailable: the item waits again, which is not a try, and its whole batch waits p_hold seconds. Returns false for whoever
+-- no longer holds the item.
 -- Locks: the batch, then the item. Called by: crossing (workers), by the five-argument form.
 create function hold_item(p_batch uuid, p_n bigint, p_token bigint, p_hold double precision) returns boolean language plpgsql as $$
 begin
@@ -104,7 +104,7 @@ begin
 end
 $$;
 
--- hold_item, and records what was paid until the model went away.
+-- Like hold_item, and records what the calls took until the model became unavailable.
 -- Locks: the batch, then the item. Called by: crossing (workers).
 create function hold_item(p_batch uuid, p_n bigint, p_token bigint, p_hold double precision, p_spent jsonb) returns boolean language plpgsql as $$
 begin
@@ -116,7 +116,7 @@ begin
 end
 $$;
 
--- An error of ours: the item is due again after p_after seconds, which counts as a try. Returns false for whoever no longer holds it.
+-- An internal error: the item is due again after p_after seconds, which counts as a try. Returns false for whoever no longer holds it.
 -- Locks: the item. Called by: crossing (workers), by the six-argument form.
 create function retry_item(p_batch uuid, p_n bigint, p_token bigint, p_after double precision, p_reason text) returns boolean
 language plpgsql as $$
@@ -128,7 +128,7 @@ begin
 end
 $$;
 
--- retry_item, and records what was paid until the error.
+-- Like retry_item, and records what the calls took until the error.
 -- Locks: the item. Called by: crossing (workers).
 create function retry_item(p_batch uuid, p_n bigint, p_token bigint, p_after double precision, p_reason text, p_spent jsonb) returns boolean
 language plpgsql as $$

@@ -1,4 +1,4 @@
--- Handing out conversations: the best due one, with all that its turn needs, under a lease and a fencing token.
+-- Claiming conversations: the best due one, with all that its turn needs, under a lease and a fencing token.
 
 -- Claims the best due conversation of a queue for p_lease seconds, opens its turn or takes up the open one, and returns what answering it
 -- takes: ids, the fencing token, messages, history, memories (bots.storage.claims.Claim). p_session: after so many seconds of silence a
@@ -15,8 +15,8 @@ declare
 begin
     select coalesce(array_agg(id), '{}') into paused from accounts where state = 'paused';
     loop
-        -- First come, first served; a conversation that is over five minutes late comes after the fresh ones, the newest first.
-        -- Both walk along one index and stop at the first: the cost of a claim must not grow with the backlog, so nothing is joined or sorted.
+        -- First come, first served; a conversation that is over five minutes late comes after the fresh ones, the newest first. Both read
+        -- one index and stop at the first row: the cost of a claim must not grow with the backlog, so nothing is joined or sorted.
         select * into c from conversations
         where queue = p_queue and ready_at <= now() and ready_at > now() - interval '5 minutes'
             and (leased_until is null or leased_until <= now()) and closed_at is null and taken_by is null and account_id <> all (paused)
@@ -44,7 +44,7 @@ begin
         end if;
         exit;
     end loop;
-    -- While it is leased its next due time is the lease's end: what a dead worker held becomes due by itself.
+    -- While it is leased its next due time is the lease's end: what a dead worker held becomes due without further action.
     update conversations set lease_token = lease_token + 1, leased_by = p_boot, leased_until = now() + make_interval(secs => p_lease),
         ready_at = now() + make_interval(secs => p_lease), session_at = c.session_at, waiting_since = null, hold_until = null
     where id = c.id returning * into c;
@@ -75,7 +75,7 @@ begin
                 'media', case when with_media then (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'kind', m.kind,
                     'reference', m.reference, 'state', m.state, 'media_type', m.media_type) order by m.n), '[]')
                     from media m where m.inbox_id = inbox.id) else '[]' end)
-                -- The platform's clock, since webhooks come in any order.
+                -- By the platform's time, since webhooks arrive in any order.
                 order by coalesce(occurred_at, received_at), arrival)
             from inbox where turn_id = t.id),
         'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer,
@@ -87,7 +87,7 @@ begin
         'memories', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text) order by created_at desc, id), '[]')
             from (select id, kind, text, created_at from memories
                 where tenant_id = c.tenant_id and contact_id = c.contact_id and created_at <= c.session_at
-                    -- What was superseded in this session stays until the next one: the prompt's beginning must not change.
+                    -- A memory that was replaced in this session stays until the next one: the prompt's beginning must not change.
                     and (valid_to is null or (superseded_by is not null and valid_to > c.session_at))
                 order by created_at desc, id limit 20) as newest)
     );
@@ -100,7 +100,7 @@ create function renew_leases(p_boot uuid, p_conversations uuid[], p_lease double
 declare
     renewed integer;
 begin
-    -- A lease that has run out is not revived: a frozen process must not take back what passed to another.
+    -- A lease that has run out is not revived: a frozen process must not take back what another has claimed.
     update conversations set leased_until = now() + make_interval(secs => p_lease),
         ready_at = case when ready_at >= leased_until then now() + make_interval(secs => p_lease) else ready_at end
     where id in (select id from conversations where id = any(p_conversations) and leased_by = p_boot and leased_until > now()

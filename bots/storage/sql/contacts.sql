@@ -1,6 +1,6 @@
--- Whose event is it: finding, making and joining contacts by the handles that a platform gives.
+-- Whose event it is: finding, making and joining contacts by their identities on a platform.
 
--- Two contacts turn out to be one person: everything of p_gone moves to p_keep, and p_gone is deleted. A turn in work of p_gone is fenced.
+-- Joins two contacts who are one person: everything of p_gone moves to p_keep, and p_gone is deleted. A running turn of p_gone is fenced.
 -- Where both have an open conversation with an account, unanswered messages go to that of p_keep, and the other is closed. A conversation
 -- that a person has taken over stays theirs.
 -- Locks: the conversations of both contacts. Called by: find_contact.
@@ -50,7 +50,7 @@ begin
     update contacts set stopped_at = coalesce(contacts.stopped_at, g.stopped_at), name = coalesce(contacts.name, g.name)
     from contacts g where contacts.tenant_id = p_tenant and contacts.id = p_keep and g.tenant_id = p_tenant and g.id = p_gone;
     delete from contacts where tenant_id = p_tenant and id = p_gone;
-    -- Of a single-valued kind only the newest holds.
+    -- Of a single-valued kind only the newest fact stays.
     update memories m set valid_to = now(), superseded_by = n.id
     from memories n
     where m.tenant_id = p_tenant and m.contact_id = p_keep and n.contact_id = p_keep and m.single and n.single and m.kind = n.kind
@@ -59,10 +59,10 @@ end
 $$;
 
 -- Returns the contact behind these identities ([{kind, value}]); makes one where there is none, joins them where there are several (the
--- oldest stays). p_moves says that the platform announced a change of handle; without that, a known phone with another business id (bsuid)
--- belongs to somebody new.
+-- oldest stays). p_moves says that the platform announced a change of identity; without that, a known phone with another business id
+-- (bsuid) belongs to a new person.
 -- Locks: those of join_contacts, and the unique key of each identity. Called by: accept_events. Raises serialization_failure where five
--- attempts met somebody else's; it is safe to try again.
+-- attempts collided with others; it is safe to try again.
 create function find_contact(p_tenant uuid, p_scope text, p_identities jsonb, p_name text, p_moves boolean) returns uuid
 language plpgsql as $$
 declare
@@ -112,7 +112,7 @@ begin
         if found_ids is not null or placed = jsonb_array_length(p_identities) then
             return contact;
         end if;
-        -- Somebody else made this contact at the same moment: use theirs.
+        -- Another transaction made this contact at the same moment: use it.
         delete from contact_identities where tenant_id = p_tenant and contact_id = contact;
         delete from contacts where tenant_id = p_tenant and id = contact;
     end loop;

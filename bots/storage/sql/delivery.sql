@@ -1,6 +1,6 @@
--- What became of a message: its delivery status only ever moves up, whatever order reports come in.
+-- Delivery statuses: a message's status only moves up, in whatever order reports arrive.
 
--- The position of a delivery status on the way from queued to read. Null for failed, which is no step of it.
+-- The position of a delivery status on the way from queued to read. Null for failed, which is not on that way.
 -- Locks: none. Called by: climb, accept_events, end_attempt.
 create function status_rank(status text) returns integer language sql immutable as $$
     select array_position(array['queued', 'sending', 'unknown', 'accepted', 'sent', 'delivered', 'read'], status)
@@ -31,15 +31,15 @@ begin
     update outbox set status = p_status, status_at = now(), not_before = null, attention_at = case when p_status = 'failed' then now() end,
         reason = case when p_status = 'failed' then 'platform:' || coalesce(p_code::text, '?') end
     where id = p_message;
-    -- The platform has sent it on: the next part need not wait longer.
+    -- The platform has sent it: the next part need not wait any longer.
     update outbox set not_before = now()
     where p_status <> 'accepted' and turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
     perform tell_page(m.conversation_id, m.contact_id);
 end
 $$;
 
--- Applies a reported status to the message that has this external id, or else to the one that the platform names back to us
--- (p_correlation, the message's id). Does nothing where there is no such message: end_attempt applies the kept status later.
+-- Applies a reported status to the message with this external id, or else to the one whose id the platform returns to us
+-- (p_correlation). Does nothing where there is no such message: end_attempt applies the stored status later.
 -- Locks: the message; where it is not known yet, the advisory lock on account and external id, and then the message. end_attempt takes
 -- them in the same order. Called by: accept_events, settle_echo.
 create function apply_status(p_account uuid, p_external_id text, p_status text, p_correlation uuid, p_code integer)
@@ -53,7 +53,7 @@ begin
             select id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
         end if;
         exit when m.id is not null or attempt = 2;
-        -- Our own 200 and this status may cross: whoever comes second sees what the first wrote.
+        -- The answer to our request and this status may arrive at the same time: whoever comes second sees what the first wrote.
         perform pg_advisory_xact_lock(hashtext(p_account::text || p_external_id));
     end loop;
     if m.id is null then
@@ -66,15 +66,15 @@ begin
 end
 $$;
 
--- Everything was delivered, or read, up to a time (p_until): all messages to that contact that the platform accepted before it move up to
--- p_status. It looks back seven days.
+-- Applies a report that everything up to a time (p_until) was delivered or read: all messages to that contact that the platform accepted
+-- before it move up to p_status. It covers the last seven days.
 -- Locks: the messages, in the order of their seq. Called by: accept_events.
 create function apply_watermark(p_tenant uuid, p_account uuid, p_scope text, p_identities jsonb, p_status text, p_until timestamptz)
 returns void language plpgsql as $$
 declare
     m uuid;
 begin
-    -- In one order: a delivery and a read that come together must not wait for each other.
+    -- In one order, so that a delivery and a read that arrive together do not deadlock.
     for m in
         select o.id from outbox o
         where o.account_id = p_account and o.external_id is not null and o.created_at <= p_until
@@ -89,8 +89,8 @@ begin
 end
 $$;
 
--- Whether an echo is of a message that we sent, which is then marked as sent. An echo that comes before our own request was answered is
--- recognised by its text, while that send is open.
+-- Whether an echo is of a message that we sent; if so, the message is marked as sent. An echo that arrives before our request is answered
+-- is recognised by its text, while that send is open.
 -- Locks: those of apply_status. Called by: accept_events.
 create function settle_echo(p_account uuid, p_conversation uuid, p_external_id text, p_text text) returns boolean language plpgsql as $$
 declare

@@ -1,7 +1,7 @@
 -- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue.
 
--- By queue that a living worker consumes, where something is due: due conversations (or sends, in deliver), running ones, slots. due
--- counts to 1,000, so the cost of a tick grows with what it publishes and not with the backlog.
+-- For each queue that a running worker consumes and where something is due: due conversations (or sends, in deliver), running ones, slots.
+-- due counts to 1,000, so the cost of a tick grows with what it publishes and not with the backlog.
 -- Locks: none. Called by: everything_waiting.
 create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
     with s as (

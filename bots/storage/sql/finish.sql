@@ -1,6 +1,6 @@
--- Finishing a turn: everything it decided, and the record of its first send, in one transaction or not at all.
+-- Finishing a turn: everything it decided, and the record of its first send, in one transaction.
 
--- Adds facts ([{kind, text, single, source}]) to what is remembered of a contact, except those that are known. A newer value of a
+-- Adds facts ([{kind, text, single, source}]) to what is remembered about a contact, except those that are known. A newer value of a
 -- single-valued kind ends the older one; so does liking what was disliked, and the other way round. p_by names the extractor.
 -- Locks: the memories that it ends. Called by: finish_turn.
 create function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb, p_by text) returns void language plpgsql as $$
@@ -19,7 +19,7 @@ begin
         values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn, p_by)
         returning id into made;
         if (f->>'single')::boolean then
-            -- A newer value of a single kind supersedes; so does liking what was disliked, and the other way round.
+            -- A newer value of a single-valued kind replaces the older one; so does liking what was disliked, and the other way round.
             update memories set valid_to = now(), superseded_by = made
             where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind';
         elsif f->>'kind' in ('likes', 'dislikes') then
@@ -60,7 +60,7 @@ begin
     end if;
     select * into t from turns where id = p_turn for update;
     if t.state = 'answered' and t.token = p_token then
-        -- Our own commit, whose answer was lost on the way: the same thread asks again, and has sent nothing yet.
+        -- We committed this ourselves, and the answer was lost on the way: the same thread asks again, and has sent nothing yet.
         select jsonb_build_object('message', m.id, 'attempt', a.id, 'n', a.n, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
             'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id) into sending
         from outbox m join send_attempts a on a.message_id = m.id
@@ -87,7 +87,7 @@ begin
         (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer, (x->>'first_token_ms')::double precision,
         (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision
     from jsonb_array_elements(p_result->'calls') x
-    -- A turn that waits for its model for hours leaves one row a try, not thousands. What was paid for stays, each call in its own row.
+    -- A turn that waits for its model for hours leaves one row per try, not thousands. Calls that cost something keep their own rows.
     on conflict (turn_id, attempt) do update set endpoint = excluded.endpoint, model = excluded.model, prompt = excluded.prompt, tokens_in = excluded.tokens_in,
         tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out, first_token_ms = excluded.first_token_ms,
         total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost, created_at = now();
@@ -141,12 +141,12 @@ begin
     where id = t.id;
     waits := state_now in ('wait', 'retry');
     closes := (p_result->>'close')::boolean;
-    -- The turn covers the messages it was claimed with: what came meanwhile is the next turn.
+    -- The turn covers the messages it was claimed with: what arrived meanwhile goes to the next turn.
     select min(received_at) into more_since from inbox where conversation_id = c.id and turn_id is null and kind = 'message';
     update conversations set
         leased_by = null, leased_until = null,
         history_from = coalesce((p_result->>'history_from')::integer, history_from),
-        -- A summary must not repeat what the contact wants forgotten.
+        -- A summary must not repeat what the contact has asked to forget.
         summary = case when (p_result->>'drop_summary')::boolean then null else summary end,
         -- A turn that stays in the history, such as a /reset with text after it, is still to be summarised.
         summary_until = case when (p_result->>'drop_summary')::boolean then coalesce((p_result->>'history_from')::integer, t.number + 1) - 1
@@ -166,7 +166,7 @@ begin
         waiting_since = case when waits or closes then null else more_since end
     where id = c.id;
     if closes and more_since is not null then
-        -- What came while the conversation was being closed belongs to the next one.
+        -- What arrived while the conversation was being closed belongs to the next one.
         with fresh as (
             insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at, waiting_since, newest_at)
             values (c.tenant_id, c.account_id, c.contact_id, c.thread, c.queue, now(), more_since, now()) returning id
@@ -175,7 +175,7 @@ begin
         where inbox.conversation_id = c.id and inbox.turn_id is null and kind = 'message';
     end if;
     if (p_result->>'drop_summary')::boolean and (p_result->>'history_from')::integer > t.number then
-        -- Exports must not contain what the contact wants forgotten either: this conversation so far, and those that ended before it.
+        -- Exports must not contain what the contact has asked to forget either: this conversation so far, and those that ended before it.
         update turns h set in_history = false from conversations v
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
             and (v.closed_at is not null or v.id = c.id) and (v.id <> c.id or h.number < (p_result->>'history_from')::integer);
@@ -185,8 +185,8 @@ begin
 end
 $$;
 
--- Records the calls of a turn that was fenced: they were paid for, so they count. Their prompts are not kept, for the contact may have
--- wanted them forgotten meanwhile. Calls that are recorded already, by a repeated statement or by the turn's own commit, are not recorded
+-- Records the calls of a turn that was fenced: they were paid for, so they count. Their prompts are not stored, since the contact may have
+-- asked meanwhile to forget. Calls that are recorded already, by a repeated statement or by the turn's own commit, are not recorded
 -- again.
 -- Locks: the conversation. Called by: worker, after finish_turn returned null; it sets app.contact_id.
 create function pay_fenced(p_contact uuid, p_turn uuid, p_calls jsonb) returns void language plpgsql as $$

@@ -1,8 +1,8 @@
 -- What the dispatcher tidies up from time to time.
 
 -- Clears bodies of webhooks and pictures that are older than p_envelope_days, gives back conversations whose takeover has ended, and
--- deletes expired sessions, links, watches and heartbeats. By slices, so that it never holds anybody up. Deduplication keys stay as long
--- as their account. Returns how many bodies it cleared.
+-- deletes expired sessions, links, watches and heartbeats. In small steps, so that nothing has to wait for it. Deduplication keys stay as
+-- long as their account. Returns how many bodies it cleared.
 -- Locks: the rows it changes; taken conversations that are locked are skipped. Called by: crossing (the dispatcher).
 create function keep_house(p_envelope_days integer) returns integer language plpgsql as $$
 declare
@@ -24,15 +24,15 @@ begin
 end
 $$;
 
--- Ends what nobody else ended: batches whose last two items ended in the same moment, and checks of files that broke off an hour ago.
--- Returns how many of these it deleted.
+-- Ends what nobody else ended: batches whose last two items ended in the same moment, and checks of files that were interrupted an hour
+-- ago. Returns how many of these it deleted.
 -- Locks: the rows it changes. Called by: crossing (the dispatcher).
 create function keep_batches() returns integer language plpgsql as $$
 declare
     gone integer;
 begin
     perform close_batch(id) from batches where state in ('running', 'paused');
-    -- By slices: millions of rows at once would hold up the dispatcher.
+    -- In small steps: deleting millions of rows at once would delay the dispatcher.
     delete from batch_items where (batch_id, n) in (
         select i.batch_id, i.n from batches b join batch_items i on i.batch_id = b.id
         where b.state = 'checking' and b.touched_at < now() - interval '1 hour' limit 5000);

@@ -1,4 +1,4 @@
--- Where conversations wait: placing them on the queues of living engines (reply.PROFILE.@ENGINE; the profile's own queue is
+-- Where conversations wait: placing them in the queues of running engines (reply.PROFILE.@ENGINE; the profile's own queue is
 -- reply.PROFILE).
 
 -- The profile's own queue of an engine's queue; any other queue as it is.
@@ -13,9 +13,9 @@ create function waits(c conversations) returns boolean language sql stable as $$
     select c.ready_at <= now() and (c.leased_until is null or c.leased_until <= now()) and c.closed_at is null and c.taken_by is null
 $$;
 
--- The queues that matter for placing: those of living engines, those of gone engines where something waits, and their profiles' own
--- queues. slots is 0 where no worker is alive; due counts to 1,000. Empty where there are no engines. Each queue with work is found by one
--- lookup in the index, so the cost does not grow with the backlog.
+-- The queues that matter for placing: those of running engines, those of stopped engines where something waits, and their profiles' own
+-- queues. slots is 0 where no worker is running; due counts to 1,000. Empty where there are no engines. Each queue with work is found by
+-- one lookup in the index, so the cost does not grow with the backlog.
 -- Locks: none. Called by: queue_spots.
 create function engine_queues() returns table (queue text, slots bigint, running bigint, due bigint) language sql stable as $$
     with recursive used as (

@@ -1,4 +1,4 @@
--- Sending: which message may leave next, and what came of each attempt, recorded before and after its request.
+-- Sending: which message may be sent next, and each attempt, recorded before its request and after it.
 
 -- Records an attempt to send a message before its request leaves, and returns what to send (bots.storage.outbox.Sending). The caller has
 -- set when the attempt must count as unknown.
@@ -14,7 +14,7 @@ begin
 end
 $$;
 
--- Whether a message is the first of its conversation that is not settled: only that one may leave, so parts arrive in order.
+-- Whether a message is the first of its conversation that is not settled: only that one may be sent, so parts arrive in order.
 -- Locks: none. Called by: claim_send, work_waiting.
 create function is_head(o outbox) returns boolean language sql stable as $$
     select not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq
@@ -43,7 +43,7 @@ begin
             return null;
         end if;
         if m.status = 'sending' then
-            -- Recorded, and nobody ended the attempt: it may have been sent.
+            -- The attempt was recorded and never ended: the message may have been sent.
             update send_attempts set finished_at = now(), outcome = 'unknown' where message_id = m.id and finished_at is null;
             update outbox set status = 'unknown', status_at = now(), attention_at = now(),
                 not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
@@ -73,9 +73,9 @@ begin
 end
 $$;
 
--- Records what came of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
+-- Records the outcome of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
 -- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never, or older than a day), or the
--- operator's attention (p_retry ask_operator). Returns the message's status; null where the attempt was settled otherwise before. It may
+-- operator's attention (p_retry ask_operator). Returns the message's status; null where the attempt had been settled in another way. It may
 -- be repeated after a lost connection.
 -- Locks: the message, then the attempt, then the advisory lock on account and external id. Called by: worker, within the contact's own
 -- rows (it sets app.contact_id).
@@ -91,12 +91,12 @@ declare
     climbs boolean;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
-    -- The message first, as everywhere: two that lock in other orders wait for each other.
+    -- The message first, as everywhere: different orders of locking could deadlock.
     select * into m from outbox where id = (select message_id from send_attempts where id = p_attempt) for update;
     update send_attempts set finished_at = now(), outcome = p_outcome, http_status = p_http, error_code = p_code, trace_id = p_trace
     where id = p_attempt and finished_at is null returning * into a;
     if not found then
-        -- Repeated after a lost answer, or judged unknown meanwhile: an acceptance is still worth knowing.
+        -- Repeated after a lost answer, or counted as unknown meanwhile: an acceptance is still recorded.
         select * into a from send_attempts where id = p_attempt;
         if not found then
             return null;
@@ -118,7 +118,7 @@ begin
             where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
             perform tell_page(m.conversation_id, m.contact_id);
         end if;
-        -- A status may have overtaken our own answer.
+        -- A status may have arrived before the answer to our request.
         for s in select status, error_code from statuses where account_id = m.account_id and external_id = p_external_id
             order by status_rank(status) nulls first loop
             perform climb(m.id, s.status, s.error_code);

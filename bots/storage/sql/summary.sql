@@ -1,4 +1,4 @@
--- Summaries of turns for which prompts have no more room: work that can wait, done beside batches.
+-- Summaries of turns for which prompts have no more room: work that can wait, done along with batches.
 
 -- Claims a conversation to summarise, of the profile of a batch queue, for p_lease seconds. Returns it with the turns in question
 -- (bots.storage.summaries.SummaryClaim); the end of the claim is its token. Null where nothing is due.
@@ -23,7 +23,7 @@ begin
 end
 $$;
 
--- Records the calls that summarising took, beside the last turn that the summary is about, whatever came of it. The same calls again are
+-- Records the calls of a summary with the last turn that it covers, whether it succeeded or not. The same calls again are
 -- not recorded again.
 -- Locks: none; the caller holds that of the conversation. Called by: finish_summary, put_off_summary.
 create function pay_summary(c conversations, p_until integer, p_calls jsonb) returns void language sql as $$
@@ -40,7 +40,7 @@ create function pay_summary(c conversations, p_until integer, p_calls jsonb) ret
 $$;
 
 -- Writes the summary of the turns up to p_until. Where more is to be summarised, that is due at once. Returns false, and records only the
--- calls, for whoever came too late or when the contact wanted it forgotten meanwhile.
+-- calls, when it is too late or the contact has asked meanwhile to forget.
 -- Locks: the conversation. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function finish_summary(p_contact uuid, p_conversation uuid, p_token timestamptz, p_summary text, p_until integer,
     p_calls jsonb) returns boolean language plpgsql as $$
@@ -58,8 +58,8 @@ begin
 end
 $$;
 
--- No summary came of it. It is due again after p_after seconds; null: it failed, which is tried three times with growing pauses, and then
--- again whenever a later turn asks for it. Returns false for whoever came too late. The calls are recorded either way.
+-- Records that there is no summary yet. It is due again after p_after seconds; null: it failed. It is tried three times with growing
+-- pauses, and then again whenever a later turn asks for it. Returns false for whoever came too late. The calls are recorded either way.
 -- Locks: the conversation. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function put_off_summary(p_contact uuid, p_conversation uuid, p_token timestamptz, p_after double precision, p_until integer,
     p_calls jsonb) returns boolean language plpgsql as $$

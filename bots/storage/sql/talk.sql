@@ -1,7 +1,7 @@
 -- Conversations that a person takes over: the bot is silent until they are given back. And the notice to chat pages.
 
--- Tells the chat pages that watch a conversation that something changed: pg_notify on chinwag_talk, with ids and no text. It arrives when
--- the transaction commits. Does nothing where nobody watches.
+-- Notifies the chat pages that watch a conversation that something changed: pg_notify on chinwag_talk, with ids and no text. It arrives
+-- when the transaction commits. Does nothing where nobody watches.
 -- Locks: none. Called by: the functions that change what a page shows.
 create function tell_page(p_conversation uuid, p_contact uuid) returns void language plpgsql as $$
 begin
@@ -12,7 +12,7 @@ begin
 end
 $$;
 
--- Gives a conversation to a person (p_by), for p_seconds or, with null, until it is given back. A turn in work is fenced, queued messages
+-- Gives a conversation to a person (p_by), for p_seconds or, with null, until it is given back. A running turn is fenced, queued messages
 -- of the bot are withdrawn, unanswered messages wait for the person. Returns false where the conversation is closed or unknown.
 -- Locks: the conversation, then its open turn and queued messages. Called by: crossing (the web), and answered_elsewhere.
 create function take_over(p_conversation uuid, p_by text, p_seconds double precision) returns boolean language plpgsql as $$
@@ -30,7 +30,7 @@ begin
         and turn_id in (select id from turns where conversation_id = c.id and answered_by is null);
     update conversations set taken_by = p_by, taken_at = case when taken_by = p_by then taken_at else now() end,
         taken_until = case when p_seconds is not null then now() + make_interval(secs => p_seconds) end,
-        -- A running turn had set it to null. A conversation that a person opened has no newest message, and is listed all the same.
+        -- A running turn had set it to null. A conversation that a person opened has no newest message, and is listed nevertheless.
         waiting_since = (select min(received_at) from inbox where conversation_id = c.id and turn_id is null and kind = 'message'),
         newest_at = coalesce(newest_at, now()),
         lease_token = lease_token + 1, leased_by = null, leased_until = null, ready_at = null, hold_until = null
@@ -40,7 +40,7 @@ begin
 end
 $$;
 
--- Gives a conversation back to the bot, which begins with what nobody has answered. Returns false where nobody has taken it over.
+-- Gives a conversation back to the bot, which starts with the unanswered messages. Returns false where nobody has taken it over.
 -- Locks: the conversation. Called by: crossing (the web), and keep_house, which holds the lock already.
 create function give_back(p_conversation uuid) returns boolean language plpgsql as $$
 declare
@@ -83,7 +83,7 @@ begin
     if not found then
         return null;
     end if;
-    -- The same form sent twice is one answer.
+    -- A form that is submitted twice is one answer.
     perform from turns where id = p_key and conversation_id = c.id;
     if found then
         return p_key;
@@ -102,7 +102,7 @@ end
 $$;
 
 -- Somebody answered in the platform's own inbox: the bot is silent for p_seconds, and the unanswered messages count as answered by p_text.
--- A takeover without an end stays as it is.
+-- A takeover without a time limit stays as it is.
 -- Locks: the conversation. Called by: accept_events.
 create function answered_elsewhere(p_conversation uuid, p_text text, p_seconds double precision) returns void language plpgsql as $$
 declare
@@ -110,7 +110,7 @@ declare
     t uuid;
 begin
     select * into c from conversations where id = p_conversation for update;
-    -- Whoever took the conversation over without an end keeps it.
+    -- Whoever took the conversation over without a time limit keeps it.
     if c.taken_by is null or c.taken_until is not null then
         perform take_over(c.id, 'the platform''s inbox', p_seconds);
     end if;

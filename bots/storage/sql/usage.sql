@@ -20,13 +20,13 @@ create function calls_between(p_kind text, p_since timestamptz, p_until timestam
         and (i.tokens_in is not null or i.tokens_out is not null or i.cost is not null)
 $$;
 
--- Adds to usage_days what was called since the last time, at most p_most seconds of it; true where there may be more to add at once.
+-- Adds the calls since the last time to usage_days, at most those of p_most seconds; true where there may be more to add at once.
 --
--- A row bears the time at which its transaction began, and is visible once that commits. So usage_until may pass a time only when no
+-- A row has the time at which its transaction began, and is visible once that commits. So usage_until may pass a time only when no
 -- transaction that began before it can still commit: p_margin must be longer than such a transaction may take. Every writer is one
 -- statement, so a statement timeout below the margin ends them (see workers.deps).
--- Locks: the row of usage_until; whoever comes second waits, and goes on where the first ended. Called by: crossing (the dispatcher). Not
--- repeated after a lost connection: the next tick goes on.
+-- Locks: the row of usage_until; whoever comes second waits, and continues where the first ended. Called by: crossing (the dispatcher). Not
+-- repeated after a lost connection: the next tick continues.
 create function roll_usage(p_margin double precision, p_most double precision) returns boolean language plpgsql as $$
 declare
     k text;
@@ -64,7 +64,7 @@ create function spent_this_month(p_tenant uuid, p_bot uuid) returns double preci
             where x.tenant_id = p_tenant and x.bot_id = p_bot and x.at >= date_trunc('month', now(), 'UTC')), 0)
 $$;
 
--- What one contact's answers cost today in USD, over all bots. Kept for processes of the version before revision 0005.
+-- What one contact's answers cost today in USD, over all bots. Needed by processes of the version before revision 0005.
 -- Locks: none. Called by: nobody at this version. Sets app.contact_id.
 create function spent_today(p_contact uuid) returns double precision language plpgsql as $$
 begin
@@ -85,7 +85,7 @@ begin
 end
 $$;
 
--- Batches of bots whose budget for the month is spent wait p_hold seconds, and are looked at again then: the month may be over, or the
+-- Batches of bots whose budget for the month is spent wait p_hold seconds, and are checked again then: the month may be over, or the
 -- budget larger. A bot's month is added up once, however many batches it has. Returns how many batches it held.
 -- Locks: the batches that it holds. Called by: crossing (the dispatcher).
 create function hold_spent_batches(p_hold double precision) returns integer language plpgsql as $$

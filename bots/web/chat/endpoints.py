@@ -1,6 +1,6 @@
-"""The chat page: lets anybody on this machine write as a contact, over the console channel, which is a channel like any other.
+"""The chat page: anybody on this machine can write as a contact through the console channel, which is a channel like any other.
 
-A visitor can write as any contact. Hence the page is off by default, and answers 404 to every other machine.
+A visitor can write as any contact. So the page is off by default, and answers 404 to every other machine.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from bots.web.views import Views
 
 #: After this long without news the stream sends a ping and reads again: a lost notice delays a page by no more than this.
 _QUIET_S = 10.0
-#: A talk is read at most this often while it changes.
+#: A conversation is read at most this often while it changes.
 _PAUSE_S = 0.1
 _MAX_PAGES = 100
 _MAX_POST_BYTES = 64 * 1024
-#: A picture in base64, and the text beside it.
+#: A picture in base64, and a text with it.
 _MAX_SAID_BYTES = 22 * 1024 * 1024 + _MAX_POST_BYTES
 
 _REFUSALS: dict[type[Exception], tuple[int, str]] = {
@@ -51,7 +51,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a visitor wrote as a contact, or a picture. A second post with the same key changes nothing."""
+    """A message that a visitor wrote as a contact: a text, a picture or both. A second post with the same key changes nothing."""
 
     contact: Slug
     key: Annotated[str, msgspec.Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
@@ -62,14 +62,14 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """Whether a message of the bot was delivered to the contact, or read."""
+    """Reports that a message of the bot was delivered to the contact, or read."""
 
     external_id: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^console:[0-9a-f-]{36}$")]
     status: Literal["delivered", "read"]
 
 
 class SeenPost(msgspec.Struct, frozen=True):
-    """Several of them, of one contact."""
+    """Several reports of one contact."""
 
     contact: Slug
     statuses: Annotated[list[Seen], msgspec.Meta(max_length=200)]
@@ -151,7 +151,7 @@ class Simulator:
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def _stream(self, slug: str, seen: str) -> AsyncIterator[bytes]:
-        """Send the whole talk first unless the page has it already (`seen` is its digest), then what is new."""
+        """Send the whole conversation first, unless the page has it already (`seen` is its digest), then what is new."""
         with self._live.watching(slug) as watcher:
             yield b"retry: 1000\n\n"
             while not watcher.is_over:

@@ -1,6 +1,6 @@
-"""Live updates: the notices of the workers, passed on to the chat pages that show that contact.
+"""Live updates: passes notices from the workers on to the chat pages that show the contact.
 
-One Postgres connection per process listens. Nothing is queued for a page that falls behind: it is told to read again.
+One Postgres connection per process listens. Nothing is queued for a page that falls behind: it is asked to read again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bots.storage import talk
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watcher:
-    """One open page and what it does not know yet."""
+    """One open page, and what has not been sent to it yet."""
 
     slug: str
     contact: UUID | None = None
@@ -43,7 +43,7 @@ class Live:
 
     @contextmanager
     def watching(self, slug: str) -> Generator[Watcher, None, None]:
-        """Keep a page among those that are notified."""
+        """Notify a page while the block runs."""
         watcher = Watcher(slug=slug)
         self._watchers.add(watcher)
         try:
@@ -53,7 +53,7 @@ class Live:
 
     @property
     def conversations(self) -> list[UUID]:
-        """The conversations that somebody has open."""
+        """The conversations that are open on some page."""
         return sorted({w.conversation for w in self._watchers if w.conversation is not None})
 
     @property
@@ -97,7 +97,7 @@ def _apply(watcher: Watcher, kind: str, notice: dict[str, Any]) -> None:
     if kind == "partial":
         watcher.partial = (str(notice.get("turn")), str(notice.get("text", "")))
     elif kind == "typing":
-        # The claim shows in the talk too: the contact's messages are read now.
+        # The claim changes the conversation, too: the contact's messages count as read now.
         watcher.is_typing = watcher.is_behind = True
     else:
         watcher.is_behind = True

@@ -45,7 +45,7 @@ class Phone:
             return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
     def say(self, *, slug: str, key: str, text: str, name: str, picture: bytes = b"") -> None:
-        """Put a contact's text, and a picture, into the inbox, and watch the answer. Raises MediaError."""
+        """Put a contact's text and picture into the inbox, and watch for the answer. Raises MediaError."""
         small = shrink(picture) if picture else None
         event_key = f"console:{slug}:{key}"
         event = InboundEvent(
@@ -54,7 +54,7 @@ class Phone:
             account_external_id=self._account().external_id,
             identities=(Identity(kind=IdentityKind.CONSOLE, value=slug),),
             contact_name=name or None,
-            # Postgres' text holds no NUL.
+            # Postgres cannot store NUL in text.
             text=text.replace("\0", "") or None,
             content_type="image" if small is not None else "text",
             occurred_at=datetime.now(UTC),
@@ -83,7 +83,7 @@ class Phone:
         self._accept(events)
 
     def talk(self, slug: str) -> tuple[UUID | None, talk.Talk]:
-        """Read a contact's talk; empty for a contact that has not written yet."""
+        """Read a contact's conversation; empty for a contact that has not written yet."""
         account = self._account()
         contact = self._contact(account, slug)
         if contact is None:
@@ -130,7 +130,7 @@ class Phone:
         if picture is None:
             with hot(self._crossing) as connection:
                 return accept(connection)
-        # One transaction: the message must not be answered before its picture is there.
+        # One transaction: the message must not be answered before its picture is stored.
         with unit(self._crossing) as connection:
             contacts = accept(connection)
             media.put(
@@ -153,6 +153,6 @@ class Phone:
                 account = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
                 bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
             if account is None or bot is None:
-                raise StorageUnavailable("the console account is not there yet")
+                raise StorageUnavailable("the console account does not exist yet")
             self._known = (account, reply_queue(bot.profile))
         return self._known

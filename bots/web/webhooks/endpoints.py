@@ -1,6 +1,6 @@
 """The webhook endpoints. Cap -> verify -> parse -> store -> 200; a 200 means that the body is in Postgres.
 
-The platform repeats a webhook for days until it gets a 200: hence 200 also for what is signed but not understood.
+The platform repeats a webhook for days until it gets a 200. So signed webhooks that are not understood are answered with 200, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Webhooks:
             self.routes += [Route(path, shake_hands, methods=["GET"]), Route(path, take, methods=["POST"])]
 
     async def shake_hands(self, channel: ChannelKind, request: Request) -> Response:
-        """Answer the platform's check that this URL is ours."""
+        """Answer the handshake, by which the platform checks that this URL is ours."""
         try:
             with self._gate.entered():
                 name, query = request.path_params["account"], request.query_params

@@ -27,13 +27,13 @@ from bots.web.webhooks.refusals import Refusals
 
 log = structlog.get_logger()
 
-#: An account's row is read again after this long: a new secret or a pause takes effect within 2 s.
+#: An account's row is read again after this time, so a new secret or a pause takes effect within 2 s.
 _CACHE_S = 2.0
-#: Names that do not exist are remembered too; guesses by strangers must not fill the memory.
+#: Names that do not exist are cached too; strangers who guess must not fill the memory.
 _CACHE_ROWS = 1024
-#: That webhooks arrive is noted once in this time: storing a webhook takes one round trip.
+#: How often to record that webhooks arrive: not each time, since storing a webhook should take a single round trip.
 _NOTE_S = 60.0
-#: What each platform calls the id that an event names its account by.
+#: Each platform's name for the id by which an event names its account.
 _ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
 
 
@@ -48,10 +48,10 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAccount:
-    """An account with its opened secrets."""
+    """An account with its decrypted secrets."""
 
     account: Account
-    #: Where this account's conversations wait: its bot's profile says so.
+    #: The queue of this account's conversations, by its bot's profile.
     queue: str
     app_secrets: tuple[str, ...] = field(default=(), repr=False)
     verify_token: str | None = field(default=None, repr=False)
@@ -105,7 +105,7 @@ class Intake:
         return Verdict.STORED
 
     def _note(self, account: UUID) -> None:
-        """Note once a minute that webhooks arrive. The webhook itself is stored already: if this fails, nothing is lost."""
+        """Record once a minute that webhooks arrive. The webhook itself is stored already, so nothing is lost if this fails."""
         now = self._clock()
         if now - self._noted.get(account, -_NOTE_S) < _NOTE_S:
             return

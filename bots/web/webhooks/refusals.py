@@ -1,4 +1,4 @@
-"""What is noted of a refused webhook: the signature doctor's diagnosis, at most once a second for each account. Nothing is accepted here."""
+"""Records why webhooks are refused: the signature doctor's diagnosis, at most once a second per account. Nothing is accepted here."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _ONCE_IN_S = 1.0
 
 
 class Refusals:
-    """Notes refusals for one process. Whatever goes wrong here costs only the note."""
+    """Records refusals for one process. An error here loses only the record."""
 
     def __init__(self, *, engine: Engine, keyring: Keyring, clock: Callable[[], float]) -> None:
         self._engine, self._keyring, self._clock = engine, keyring, clock
         self._noted: dict[UUID, float] = {}
-        #: One at a time: whoever sends forged webhooks causes no more work than that.
+        #: One at a time, so that whoever sends forged webhooks cannot cause more work.
         self._busy = threading.Lock()
 
     def webhook(self, account: Account, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
-        """Note why a webhook was refused."""
+        """Record why a webhook was refused."""
         self._note(account, lambda: signature_doctor.diagnose(headers, body, secrets, self._others(account)))
 
     def handshake(self, account: Account, query: Mapping[str, str], verify_token: str | None) -> None:
-        """Note why a handshake was refused."""
+        """Record why a handshake was refused."""
         self._note(account, partial(signature_doctor.diagnose_handshake, query, verify_token))
 
     def _note(self, account: Account, diagnose: Callable[[], Diagnosis]) -> None:

@@ -9,7 +9,7 @@ create table tenants (
     constraint uq_tenants_name unique (name)
 );
 
--- A bot: its model profile, its fixed texts, what it may spend. Its persona is kept by version.
+-- A bot: its model profile, its fixed texts, what it may spend. Its persona is stored in versions.
 create table bots (
     tenant_id uuid not null references tenants,
     id uuid not null default gen_random_uuid(),

@@ -18,7 +18,7 @@ create table batches (
     touched_at timestamptz not null default now(),
     started_at timestamptz,
     finished_at timestamptz,
-    -- The model is away, or the budget is spent: no item is claimed before this time.
+    -- The model is unavailable, or the budget is spent: no item is claimed before this time.
     hold_until timestamptz,
     constraint pk_batches primary key (id, tenant_id),
     constraint fk_batches_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
@@ -33,7 +33,7 @@ create table batch_items (
     -- The line's number in the file, from 1.
     n bigint not null,
     custom_id text not null,
-    -- The line as it came, in one of two forms: {"text"} or {"method", "url", "body"}.
+    -- The line as received, in one of two forms: {"text"} or {"method", "url", "body"}.
     request jsonb not null,
     state text not null default 'waiting'
         constraint ck_batch_items_state check (state in ('waiting', 'running', 'done', 'failed', 'cancelled')),

@@ -1,6 +1,6 @@
 -- Conversations, their turns, and the model calls of each turn.
 
--- One talk between a contact and an account. It is also the job queue: ready_at says when it is due, the lease who works on it.
+-- One exchange between a contact and an account. It is also the job queue: ready_at says when it is due, the lease who works on it.
 create table conversations (
     tenant_id uuid not null,
     id uuid not null default gen_random_uuid(),
@@ -10,20 +10,20 @@ create table conversations (
     queue text not null,
     created_at timestamptz not null default now(),
     closed_at timestamptz,
-    -- Null: nothing is due. Everything that makes work sets it; the claim reads it.
+    -- Null: nothing is due. Everything that creates work sets it; the claim reads it.
     ready_at timestamptz,
-    -- The oldest and the newest message without an answer: debounce cap and order of the claim.
+    -- The times of the oldest and the newest unanswered message, for the debounce cap and the order of claims.
     waiting_since timestamptz,
     newest_at timestamptz,
-    -- After a failure: not due before this time, however much is written meanwhile.
+    -- After a failure: not due before this time, even if more messages arrive.
     hold_until timestamptz,
-    -- The prompt is append-only within a session of talk: history starts at this turn, memories are those older than this time.
+    -- The prompt is append-only within a session: history starts at this turn, memories are those older than this time.
     history_from integer not null default 1,
     session_at timestamptz not null default now(),
     lease_token bigint not null default 0,
     leased_by uuid,
     leased_until timestamptz,
-    -- A person answers instead of the bot: who, and until when where it ends by itself.
+    -- A person answers instead of the bot: who, and until when if it ends by itself.
     taken_by text,
     taken_at timestamptz,
     taken_until timestamptz,
@@ -56,7 +56,7 @@ create table turns (
     number integer not null,
     state text not null default 'open' constraint ck_turns_state check (state in ('open', 'answered', 'skipped', 'dead')),
     reason text,
-    -- How often it failed by an error of ours; a model that is down does not count.
+    -- How often it failed by an internal error; a model that is down does not count.
     tries integer not null default 0,
     token bigint not null default 0,
     opened_at timestamptz not null default now(),
@@ -64,7 +64,7 @@ create table turns (
     -- What the model was asked and what it wrote, in Markdown: later prompts repeat it as history.
     asked text,
     answer text,
-    -- Whether later prompts contain this turn at all: commands and apologies are no part of the conversation.
+    -- Whether later prompts contain this turn at all: commands and apologies are not part of the conversation.
     in_history boolean not null default true,
     finished_at timestamptz,
     apologised_at timestamptz,
@@ -77,7 +77,7 @@ create table turns (
 create unique index uq_turns_open on turns (conversation_id) where state = 'open';
 create index ix_turns_dead on turns (finished_at) where state = 'dead';
 create index ix_turns_finished_at on turns (finished_at);
--- The attention page asks each time whether a budget turned somebody away.
+-- The attention page checks each time whether a budget ended a turn.
 create index ix_turns_budget on turns (finished_at) where reason like 'budget%';
 
 -- One call of a model for a turn: what was asked, how it ended, what it cost.

@@ -1,6 +1,6 @@
 -- What webhooks brought: bodies, deduplication keys, messages, pictures, statuses.
 
--- One webhook request as it came in. The body is cleared after some days; a quarantined one waits for an operator.
+-- One webhook request as received. The body is cleared after some days; a quarantined one waits for an operator.
 create table envelopes (
     tenant_id uuid not null,
     id uuid not null default gen_random_uuid(),
@@ -27,7 +27,7 @@ create table envelope_contacts (
 );
 create index ix_envelope_contacts_contact on envelope_contacts (contact_id);
 
--- Keys of all events that were ever taken in: what makes a second delivery change nothing. Kept as long as the account.
+-- Keys of all events that were ever taken in: what makes a second delivery change nothing. Stored as long as the account.
 create table inbox_keys (
     tenant_id uuid not null,
     account_id uuid not null,
@@ -39,7 +39,7 @@ create table inbox_keys_1 partition of inbox_keys for values with (modulus 4, re
 create table inbox_keys_2 partition of inbox_keys for values with (modulus 4, remainder 2);
 create table inbox_keys_3 partition of inbox_keys for values with (modulus 4, remainder 3);
 
--- One event from a contact: a message, or another kind that is kept for the record. turn_id says which turn answers it.
+-- One event from a contact: a message, or another kind that is only recorded. turn_id says which turn answers it.
 create table inbox (
     tenant_id uuid not null,
     id uuid not null default gen_random_uuid(),

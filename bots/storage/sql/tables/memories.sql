@@ -1,6 +1,6 @@
--- What is remembered of a contact, and which turn used it.
+-- What is remembered about a contact, and which turn used it.
 
--- A fact that a contact told, with the message it came from. A newer one ends it (valid_to); a forgotten one has no successor.
+-- A fact that a contact stated, with the message it came from. A newer one ends it (valid_to); a forgotten one has no successor.
 create table memories (
     tenant_id uuid not null,
     id uuid not null default gen_random_uuid(),

@@ -17,7 +17,7 @@ create table outbox (
     -- Null: nothing to do. Else the time from which it may be sent, reconciled or resent.
     not_before timestamptz,
     sends integer not null default 0,
-    -- Since when an operator should look: unknown or failed.
+    -- Since when it needs an operator's attention: unknown or failed.
     attention_at timestamptz,
     status_at timestamptz not null default now(),
     reason text,
@@ -27,7 +27,7 @@ create table outbox (
     constraint uq_outbox_part unique (turn_id, part),
     constraint uq_outbox_external_id unique (account_id, external_id)
 )
--- Free space in each page: a status change then stays beside its row, and no index has to be written.
+-- Free space in each page: a changed row then stays on its page, and no index has to be written.
 with (fillfactor = 75);
 create index ix_outbox_conversation on outbox (conversation_id, seq);
 create index ix_outbox_due on outbox (not_before) where not_before is not null;

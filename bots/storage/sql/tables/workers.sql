@@ -1,4 +1,4 @@
--- Who is at work: worker processes and open chat pages. Rows here are lost without harm.
+-- What is running: worker processes and open chat pages. Losing these rows does no harm.
 
 -- A worker process: which queues it consumes, how many slots it has. It counts as dead 15 seconds after its last report.
 create table worker_heartbeats (
