@@ -1,4 +1,4 @@
-"""A plan for a person's terminal: bars of memory, what lies where, what it does, what it costs, and the commands."""
+"""A plan on a terminal: bars of memory, the layout, speed, costs, and the commands."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _head(plan: Plan) -> Text:
 
 
 def _memory(plan: Plan) -> Text:
-    """Draw one GPU's memory as a bar; all are filled alike."""
+    """Draw one GPU's memory as a bar; all GPUs are filled the same way."""
     m = plan.memory
     shares = [("weights", m.weights), ("overhead", m.overhead)]
     shares += [("one talk", m.sequence or 0.0)] if m.missing else [("KV", m.pool), ("kept free", m.memory - m.usable)]
@@ -69,7 +69,7 @@ def _memory(plan: Plan) -> Text:
 
 def _gpus(plan: Plan) -> Text:
     layout, found = plan.layout, Text()
-    # So that a line has room in 80 columns.
+    # So that a line fits into 80 columns.
     per_line = 4 if layout.dp == 1 or layout.tp == 1 else 3
     taken = [gpu for gpu in assignments(plan) if gpu.host < _MOST_HOSTS]
     for number, gpu in enumerate(taken):
