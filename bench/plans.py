@@ -45,7 +45,7 @@ _HEAD = (
     "layout",
     "weights a GPU",
     "KV tokens",
-    "warm talks",
+    "warm conversations",
     "tokens/s: one person, all",
     "$ per 1,000 at 30, 100 %",
 )

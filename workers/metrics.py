@@ -48,7 +48,9 @@ MODEL_FIRST_TOKEN_SECONDS = Histogram(
 MODEL_TOKENS = Counter("chinwag_model_tokens", "Tokens by kind; cached ones are part of prompt.", ["kind"])
 MODEL_ENDPOINT_TOKENS = Counter("chinwag_model_endpoint_tokens", "The same by endpoint and model.", ["endpoint", "model", "kind"])
 MODEL_COST = Counter(
-    "chinwag_model_cost_usd", "Money for calls of the model, for talk or batch; none without a price.", ["endpoint", "model", "work"]
+    "chinwag_model_cost_usd",
+    "Cost of calls of the model in USD, for conversations or batches; none without a price.",
+    ["endpoint", "model", "work"],
 )
 BUDGET_REFUSED = Counter("chinwag_budget_refused", "Turns that a budget ended, a contact's of the day or a bot's of the month.", ["budget"])
 SENDS = Counter("chinwag_sends", "Attempts to send by outcome and the platform's code.", ["outcome", "code"])

@@ -43,7 +43,7 @@ class FigureCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """What the home page shows beside the figures."""
+    """What the home page shows besides the figures."""
 
     overview: Overview
     troubles: dict[TroubleKind, int]

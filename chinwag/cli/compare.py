@@ -57,7 +57,7 @@ def command(
 
     A line is {"custom_id": "a1", "text": "..."} or an OpenAI batch line with body.messages; every turn of a conversation is asked, and
     all models see the history that is in the file. Writes comparison/index.html and comparison/replies.jsonl.
-    """  # noqa: D301 - typer wants the character that \b stands for
+    """  # noqa: D301 - typer needs the character that \b stands for
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if len(names) < 2:
         raise typer.BadParameter("name two endpoints or more, separated by commas", param_hint="--models")

@@ -88,7 +88,7 @@ def command(
                               the commands of two hosts; each starts its own with --node
 
     A plan that does not fit, a licence that was not accepted, weights that are not there: one line, exit code 2, nothing started.
-    """  # noqa: D301 - typer wants the character that \b stands for
+    """  # noqa: D301 - typer needs the character that \b stands for
     tenancy = Tenancy(profile=profile, engine=engine, with_worker=with_worker, log=log.resolve())
     try:
         _check_options(port=port, attach=attach)

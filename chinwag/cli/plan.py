@@ -54,7 +54,7 @@ def command(
 
     A plan that does not fit is an answer too: exit code 0, and with --json "fits" is false. An invalid question (unknown model, impossible
     GPUs, more context than the model reads) is one line and exit code 2. Warnings go to stderr.
-    """  # noqa: D301 - typer wants the character that \b stands for
+    """  # noqa: D301 - typer needs the character that \b stands for
     try:
         question = asked()
         form = one_of(emit, _FRAGMENTS, "--emit")

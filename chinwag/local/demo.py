@@ -94,7 +94,7 @@ def register(platform_url: str, web_url: str, secrets: Secrets) -> None:
 
 
 def _demos(secrets: Secrets) -> tuple[_Demo, ...]:
-    # The token tells the platform which account speaks: each has its own.
+    # The token says which account calls: each has its own.
     token = secrets.access_token
     return (
         _Demo(ChannelKind.WHATSAPP, DEMO_NUMBER, DEMO_BUSINESS, token),

@@ -117,7 +117,7 @@ def _make(venv: Path) -> str:
         problem = _try(venv)
         if problem:
             return problem
-        install.say("Engine        imports, with our plugin beside it", began)
+        install.say("Engine        imports work, with our plugin added", began)
         (venv / _STAMP).write_text(_stamp(), encoding="utf-8")
     except OSError as error:
         return f"the environment could not be made in {venv}: {error.strerror}"

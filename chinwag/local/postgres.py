@@ -120,7 +120,7 @@ def _initialise(folder: Path, data: Path, mode: Mode) -> str:
     if (data / "PG_VERSION").exists() and secret.exists():
         return secret.read_text(encoding="ascii").strip()
     if (data / "PG_VERSION").exists():
-        raise CannotStart(f"{secret} is missing, and the data beside it cannot be opened without it: restore it, or run `make reset`")
+        raise CannotStart(f"{secret} is missing, and the data next to it cannot be opened without it: restore it, or run `make reset`")
     password = secrets.token_urlsafe(24)
     # A start that was interrupted would leave a folder without PG_VERSION: its name ends in .new until it is complete.
     fresh = folder / "data.new"

@@ -22,7 +22,7 @@ class Report:
 
     def line(self, text: str) -> None:
         """Print a plain line."""
-        # A closed terminal must not keep the stack from stopping in order.
+        # A closed terminal must not prevent the stack from stopping in order.
         with suppress(OSError, ValueError):
             self._out.write(f"{text}\n")
             self._out.flush()

@@ -129,7 +129,7 @@ class ClaimedTurn:
             in_history=in_history,
             parts=[*opening, *self.parts],
             calls=self.calls,
-            recalls=[Recalled(memory=memory.id, reason="told before this talk") for memory in self.told],
+            recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
             facts=self._facts(),
             forget=list(effect.forget),
             history_from=effect.history_from if effect.history_from is not None else history_from,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from bots.storage.claims import PastTurn
 
-#: When the turns take the first share of the budget the older ones are summarised, so that only the second share is left to be told word for
+#: When the turns take the first share of the budget the older ones are summarised, so that only the second share is left to be repeated word for
 #: word. Together they make a cut drop half of the budget.
 _AHEAD, _LEFT = 0.75, 0.25
 

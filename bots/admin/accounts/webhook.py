@@ -138,7 +138,12 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
         # The app's own address stays for its other accounts; this business account gets its own.
         override = {"override_callback_uri": hook.url, "verify_token": hook.verify_token}
         steps.append(
-            Check(key="app", title="App webhook", state="ok", message="The app keeps its address, and this business account has its own.")
+            Check(
+                key="app",
+                title="App webhook",
+                state="ok",
+                message="The app's address stays as it is, and this business account has its own.",
+            )
         )
     else:
         steps.append(_app_level(graph, offer, hook, there, take_over=True))

@@ -24,7 +24,7 @@ def replay_webhook(deps: Deps, operator: Operator, envelope: UUID) -> int:
         webhook = attention.quarantined(connection, tenant=operator.tenant_id, envelope=envelope)
         account = accounts.by_id(connection, webhook.account)
     if account is None or webhook.body is None:
-        raise Conflict(f"The body is no longer stored: bodies are kept for {deps.settings.envelope_days} days.")
+        raise Conflict(f"The body is no longer stored: bodies are stored for {deps.settings.envelope_days} days.")
     parse = PARSERS.get(account.channel)
     if parse is None:
         raise Conflict(f"There is no parser for webhooks of {account.channel.value}.")
