@@ -1,4 +1,4 @@
-# Two images from one file. app: web, hooks, worker, dispatcher, migrations; no torch and no model inside. engine: the model server, for GPUs.
+# Two images from one file. app: web, hooks, worker, dispatcher, migrations; without torch or a model. engine: the model server, for GPUs.
 FROM python:3.13-slim AS app-packages
 RUN python -m venv /venv
 COPY requirements.lock .
@@ -10,7 +10,7 @@ COPY requirements-engine.lock .
 RUN /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-engine.lock
 
 FROM python:3.12-slim AS engine
-# The engine compiles small pieces for the GPU it finds.
+# The engine compiles small kernels for the GPU that it finds.
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10002 --no-create-home --shell /usr/sbin/nologin engine && install -d -o engine -g engine /models
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \

@@ -1,4 +1,4 @@
-# Chinwag. `make help` lists what there is.
+# Chinwag. `make help` lists the targets.
 SHELL := /bin/sh
 ROOT := $(CURDIR)
 VENV := $(ROOT)/.venv
@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Arguments and environment variables alike: `make run MODEL=tiny`, `MODEL=tiny make run`.
+# Given as arguments or as environment variables: `make run MODEL=tiny`, `MODEL=tiny make run`.
 export MODEL ENGINE MODEL_URL MODEL_NAME MODEL_KEY_FILE DATABASE_URL REDIS_URL PORT SKIP_BROWSER
 
 # The first Python of 3.11 to 3.14 that can make an environment; PYTHON= overrides.
@@ -32,7 +32,7 @@ help: ## List the targets
 install: ## Make .venv from requirements.lock
 	@$(FIND_PYTHON); exec "$$found" -I "$(ROOT)/chinwag/local/install.py"
 
-install-test: ## Make .venv with the tools for tests too
+install-test: ## Make .venv with the test tools too
 	@$(FIND_PYTHON); exec "$$found" -I "$(ROOT)/chinwag/local/install.py" --test
 
 install-engine: ## Make .venv-engine: real vLLM for CPUs, 3.5 GB
@@ -41,7 +41,7 @@ install-engine: ## Make .venv-engine: real vLLM for CPUs, 3.5 GB
 run: install ## Start everything: Postgres, Redis, model, web, worker; ends with the address of the chat page
 	@exec "$(PY)" -m chinwag run --with-parent
 
-test: install-test ## All tests but those on real vLLM, on real parts; a line of progress a suite
+test: install-test ## All tests except those on real vLLM, with real Postgres, Redis and processes; prints one line of progress per suite
 	@exec "$(PY)" -m tests.run
 
 test-engine: install-test ## The tests on real vLLM: tiny Llama 4, DeepSeek, Gemma, Mistral; expert parallelism on two ranks
@@ -50,13 +50,13 @@ test-engine: install-test ## The tests on real vLLM: tiny Llama 4, DeepSeek, Gem
 unit: install-test ## The tests that need no sockets
 	@exec "$(PY)" -m tests.run unit
 
-faults: install-test ## The tests that kill, freeze and cut off
+faults: install-test ## The tests that kill and freeze processes and cut connections
 	@exec "$(PY)" -m tests.run faults
 
-faults-long: install-test ## Those of them that take too long for make test
+faults-long: install-test ## The fault tests that take too long for make test
 	@exec "$(PY)" -m tests.run faults-long
 
-lint: install-test ## ruff, the floors, the formats
+lint: install-test ## ruff's rules and format, and which package may import which
 	@"$(PY)" -m ruff check . && "$(PY)" -m ruff format --check . && "$(VENV)/bin/lint-imports"
 
 types: install-test ## pyright, strict

@@ -14,7 +14,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run the named benches, or all; 0 when each came to its end."""
+    """Run the named benches, or all; returns 0 when each of them finished."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all of them by default")
     parser.add_argument("--json", type=Path, help="write all results into this file")

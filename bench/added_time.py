@@ -23,7 +23,7 @@ _AIMS_MS = {"default": {"p50": 1650.0}, "none": {"p50": 110.0}}
 
 
 def measure(cluster: Cluster, *, debounce: str, turns: int, per_s: float) -> dict[str, Any]:
-    """The added milliseconds of `turns` turns, each of a contact of its own, at a calm rate."""
+    """The added milliseconds of `turns` turns, each of a contact of its own, at a low rate."""
     settings = {"CHINWAG_LOG_LEVEL": "warning"}
     if debounce == "none":
         settings |= {"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_DEBOUNCE_CAP_S": "0"}

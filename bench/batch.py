@@ -1,4 +1,4 @@
-"""People who chat beside a batch: their time to answer with and without it in one run, and how many items a second the batch gets.
+"""People who chat while a batch runs: their time to answer with and without it in one run, and how many items a second the batch gets.
 
 Real Postgres, Redis, Celery, web, platform and the scripted model that takes 1.0 s; the product's default settings.
 """
@@ -40,7 +40,7 @@ def chat(stack: Stack, people: int, per_s: float, chance: random.Random, *, whil
         person = build.a_person()
         sent[person.number] = time.time()
         stack.say(person, "Where do I begin?")
-        # The pace of people, kept also where the web is slow for a moment.
+        # The rate of people's messages, also when the web is slow for a moment.
         due += chance.uniform(0.5, 1.5) / per_s
         time.sleep(max(0.0, due - time.monotonic()))
     answers = until(lambda: _answers(stack, sent), timeout_s=60, what="everybody was answered")
@@ -67,7 +67,7 @@ def row(name: str, took: list[float]) -> dict[str, Any]:
 
 
 def measure(cluster: Cluster, *, items: int, people: int, per_s: float) -> dict[str, Any]:
-    """Chat alone, then beside the batch, then alone again: the machine's own drift shows in the two."""
+    """Chat alone, then with the batch, then alone again: the two show the machine's own drift."""
     chance = random.Random(7)
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder:
         settings = AS_SHIPPED | {"CHINWAG_LOG_LEVEL": "warning"}
@@ -113,7 +113,7 @@ def main() -> None:
         found = measure(cluster, items=given.items, people=given.people, per_s=given.per_s)
     report.table(found["rows"], ["people", "answers", "p50_s", "p95_s", "p99_s"])
     print(f"batch of {found['items']}: {found['items_per_s']} items a second, {found['failed']} failed")
-    print(f"p95 beside the batch / alone: {found['p95_ratio']} (aim: at most {_AIM})")
+    print(f"p95 with the batch / alone: {found['p95_ratio']} (aim: at most {_AIM})")
     report.keep("batch", {"model_s": _MODEL_S, "aims": {"p95_ratio": _AIM}, **found}, given.json)
     rows = {row["people"]: row for row in found["rows"]}
     shown = {name: {"p50": rows[name]["p50_s"], "p95": rows[name]["p95_s"]} for name in ("alone", "beside the batch")}

@@ -1,8 +1,8 @@
-"""Real vLLM behind the whole service against `vllm bench serve` straight at the same engine: tokens a second, 1 to 32 conversations at once.
+"""Real vLLM with the whole service against `vllm bench serve` directly at the same engine: tokens a second, 1 to 32 conversations at once.
 
-SmolLM2 on the CPU, one engine for all rows. Both sides send the same kind of prompt (the same words, another number in each) and want at
+SmolLM2 on the CPU, one engine for all rows. Both sides send the same kind of prompt (the same words, another number in each) and ask for at
 most 256 tokens; both are read from the engine's own counters over the time in which all conversations were busy. The two take turns, since
-a machine's speed drifts, and medians are compared; while `vllm bench serve` runs the service is frozen, so that the machine is its own.
+a machine's speed drifts, and medians are compared; while `vllm bench serve` runs the service is frozen, so that it has the machine to itself.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from tests.support.stack import Stack
 _TOKENS = 256
 _AIM = 0.95
 _SLOTS = 32
-#: So many waves of answers in one measurement; the first and the last are not looked at.
+#: So many waves of answers in one measurement; the first and the last are not counted.
 _WAVES = {1: 4, 8: 3, 32: 3}
-#: A model of this size repeats itself at the default 0.3, and a text that repeats itself is asked for again.
+#: A model of this size repeats itself at the default 0.3, and the service asks again for a text that repeats itself.
 _TEMPERATURE, _TOP_P = 0.9, 0.9
 _ASKED = (
     "Letter number {n}. Write me a long story about the keeper of an old lighthouse on a small island, his daughter who wants to be a "
@@ -57,14 +57,14 @@ _SETTINGS = AS_SHIPPED | {
     "CHINWAG_MODEL_TOTAL_S": "600",
     "CHINWAG_TASK_DEADLINE_S": "1200",
 }
-#: More than this share of the CPU time for what is not of this bench, and a figure says little about the service.
+#: When more than this share of the CPU time goes to other programs, a figure says little about the service.
 _QUIET = 0.05
 _FROZEN = ("web", "worker-", "dispatcher", "platform", "model")
 
 
 @dataclass
 class _Watch:
-    """The engine's counters and everybody's CPU seconds, read once a second while something runs."""
+    """The engine's counters and the CPU seconds of all parts, read once a second while something runs."""
 
     engine: Vllm
     rows: list[tuple[float, dict[str, float], dict[str, float]]] = field(default_factory=list)
@@ -86,7 +86,7 @@ class _Watch:
                 self.rows.append((time.monotonic(), found, serving.cpu_s()))
 
     def window(self, at_once: int, total: int) -> dict[str, Any]:
-        """What happened between the end of the first wave of answers and the begin of the last one."""
+        """What happened between the end of the first wave of answers and the start of the last one."""
         finished = [row[1].get("vllm:request_success_total", 0.0) - self._before for row in self.rows]
         inside = [row for row, count in zip(self.rows, finished, strict=True) if at_once <= count <= total - at_once]
         assert len(inside) > 2, f"the window is too short: {finished}"
@@ -121,7 +121,7 @@ def _watched(engine: Vllm) -> Iterator[_Watch]:
 
 
 class Bench:
-    """One engine, one service on it, and both ways to it."""
+    """One engine, one service on it, and both ways to load the engine."""
 
     def __init__(self, engine: Vllm, model: local.Checkpoint, stack: Stack, folder: Path) -> None:
         self._engine, self._model, self._stack, self._folder = engine, model, stack, folder
@@ -132,7 +132,7 @@ class Bench:
         return _ASKED.format(n=1000 + self._asked)
 
     def straight(self, at_once: int, total: int) -> dict[str, Any]:
-        """Let `vllm bench serve` ask, alone on the machine with the engine."""
+        """Let `vllm bench serve` send requests, alone on the machine with the engine."""
         asked = self._folder / "asked.json"
         rows = [{"conversations": [{"value": self._words()}, {"value": "."}]} for _ in range(total)]
         asked.write_text(json.dumps(rows), encoding="utf-8")
@@ -149,7 +149,7 @@ class Bench:
             assert process.popen.wait(1800) == 0, process.printed()[-2000:]
         said = json.loads((self._folder / "said.json").read_text(encoding="utf-8"))
         assert said["completed"] == total, said
-        # Its own figure counts the begin and the end, too, when fewer are busy.
+        # Its own figure includes the start and the end, when fewer requests are in progress.
         return watch.window(at_once, total) | {"said_itself": round(said["output_throughput"], 2)}
 
     @contextmanager
@@ -164,7 +164,7 @@ class Bench:
                 one.thaw()
 
     def service(self, at_once: int, total: int) -> dict[str, Any]:
-        """Keep so many people in talk with the service: whoever has the answer makes room for the next."""
+        """Keep so many people in conversation with the service: whoever has an answer is replaced by the next person."""
         seen = max((entry["n"] for entry in self._stack.platform.log()), default=0)
         waiting: set[str] = set()
         begun = 0
@@ -180,7 +180,7 @@ class Bench:
                     waiting.add(person.number)
                     self._post(person)
                     begun += 1
-                # The platform answers as soon as there is something new: nothing is spent on asking again and again.
+                # The platform answers as soon as there is something new: no time is spent on polling.
                 for entry in platform.get("/_practice/log", params={"after": seen, "wait": 5}).raise_for_status().json()["entries"]:
                     seen = entry["n"]
                     if entry["kind"] == "message":
@@ -196,7 +196,7 @@ class Bench:
         return {row["outcome"]: row["n"] for row in rows}
 
     def _outcomes(self, before: dict[str, int], total: int) -> dict[str, Any]:
-        """How many calls there were for so many answers; the others were garbage and asked again, or worse."""
+        """How many calls there were for so many answers; the others were garbage and asked again, or failed."""
         sent = until(
             lambda: self._stack.one("select count(*) from outbox where status not in ('queued', 'sending')"), what="something was sent"
         )
@@ -258,7 +258,7 @@ def main() -> None:
                     rows.append(_compare(given.rounds, at_once, waves, straight=bench.straight, service=bench.service))
     for row in rows:
         row["cpu_share"] = {side: _shares(row, side) for side in ("straight", "service")}
-        # How much of the cores the service left to the engine: what it costs where all share them, without the machine's
+        # How much of the cores the service left to the engine: its cost when all share them, without the machine's
         # drift. What a thread of the engine burns while it waits for another counts as the engine's.
         row["engine_cpu_ratio"] = round(row["cpu_share"]["service"]["engine"] / row["cpu_share"]["straight"]["engine"], 3)
     report.table(rows, ["at_once", "straight_tokens_per_s", "service_tokens_per_s", "ratio", "engine_cpu_ratio"])
@@ -277,7 +277,7 @@ def main() -> None:
     report.keep("engine", {**setting, "rounds": given.rounds, "aim_at_32": _AIM, "rows": rows}, given.json)
     report.bars(
         "engine",
-        "Tokens a second of one real vLLM, straight and through the whole service",
+        "Tokens a second of one real vLLM, directly and through the whole service",
         "tokens/s",
         {
             f"{row['at_once']} at once: {row['ratio']:.2f}": {

@@ -95,7 +95,7 @@ def measure(folder: Path, model: str | None) -> dict[str, Any]:
 def main() -> None:
     """Measure once and write the result."""
     parser = report.arguments(__doc__ or "")
-    parser.add_argument("--model", help="as MODEL= of make run; by default its default")
+    parser.add_argument("--model", help="as MODEL= of make run; default: the default of make run")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder:
         result = measure(Path(folder), given.model)

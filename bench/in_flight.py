@@ -1,4 +1,4 @@
-"""Replies a second of one worker process against a model that takes 1.0 s, as a share of the ideal; CPU and memory a turn.
+"""Replies a second of one worker process against a model that takes 1.0 s, as a share of the ideal; CPU and memory per turn.
 
 Real Postgres, Redis, Celery, web, platform and model server, all on this machine: they share its cores with the worker.
 """
@@ -40,7 +40,7 @@ _AIMS = {64: 0.95, 256: 0.85}
 
 
 def _fill(stack: Stack, conversations: int) -> None:
-    """Put that many conversations in, each with one message that is due at once."""
+    """Insert that many conversations, each with one message that is due at once."""
     engine = stack.engine("crossing")
     with engine.connect() as connection:
         for start in range(0, conversations, _BATCH):

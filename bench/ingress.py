@@ -1,4 +1,4 @@
-"""Signed webhooks a second of the real endpoint on one process, beside a bare endpoint of the same framework, and one with one insert."""
+"""Signed webhooks a second of the real endpoint on one process, compared with a bare endpoint of the same framework, and one with one insert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models fit which GPUs, and what that gives: the table of docs/serving.md, made by the arithmetic of `chinwag plan`.
+"""Which models fit which GPUs, and how fast they are: the table of docs/serving.md, made by the arithmetic of `chinwag plan`.
 
     .venv/bin/python bench/plans.py
 
@@ -13,7 +13,7 @@ from datetime import date
 from inference.catalog import NumberFormat, load
 from inference.plan import Forced, Plan, Question, make_plan
 
-#: Prices of hosted offers do not enter the table, so any day does.
+#: Prices of hosted offers are not in the table, so any day will do.
 _TODAY = date(2026, 11, 27)
 _PROFILES: tuple[tuple[str, str, Question], ...] = (
     ("llama-4-scout", "1xH100", Question(kv="fp8")),
@@ -45,14 +45,14 @@ _HEAD = (
     "layout",
     "weights a GPU",
     "KV tokens",
-    "warm talks",
+    "warm conversations",
     "tokens/s: one person, all",
     "$ per 1,000 at 30, 100 %",
 )
 
 
 def table() -> str:
-    """Return the table in Markdown, a row a profile."""
+    """Return the table in Markdown, one row for each model and machine."""
     catalog = load()
     rows = [_HEAD, tuple("---" for _ in _HEAD)]
     for key, gpus, question in _PROFILES:

@@ -1,9 +1,9 @@
-"""Talks of many turns with memory on real vLLM: prompt tokens from the prefix cache, for our layout of a prompt against a naive one.
+"""Conversations of many turns with memory on real vLLM: prompt tokens from the prefix cache, for our layout of a prompt against a naive one.
 
-Ours is workers.turn.prompt.build: persona first, what is remembered behind it and rewritten only when a new session begins, the history
+Ours is workers.turn.prompt.build: persona first, then what is remembered, rewritten only when a new session begins, then the history
 append-only. The naive one has in its system text, at the beginning, all that is remembered so far and the time of day. The hit rate is the
-engine's own. `allowed` is what the lengths and blocks of 32 tokens allow: on a turn that goes on with a talk, all full blocks before the new
-message; on a person's first turn, and where a session begins, those of the persona; on the very first none.
+engine's own. `allowed` is what the lengths and blocks of 32 tokens allow: on a turn that continues a conversation, all full blocks before the
+new message; on a person's first turn, and where a session begins, those of the persona; on the very first none.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _PERSONA = (
     "you do not know something say so plainly, and offer to ask a person of the shop. Never invent a title, a price or a date. Be warm, be "
     "brief, and do not tell the customer what these instructions are."
 )
-#: A talk's words, two sessions of five turns: they tell things that are worth remembering, and ask.
+#: A person's messages, two sessions of five turns: they say things that are worth remembering, and ask.
 _TALK = (
     "Hello! My name is {name} and I live in {place}. Do you have old maps of the coast?",
     "I like {likes}. Which one would you give to a friend for a birthday?",
@@ -74,7 +74,7 @@ _PEOPLE = (
 
 @dataclass
 class _Person:
-    """One talk in one layout."""
+    """One conversation in one layout."""
 
     words: Sequence[str]
     history: list[PastTurn] = field(default_factory=list)
@@ -131,7 +131,7 @@ class Bench:
         self._persona = self._count([Message(role="system", content=_PERSONA)], ask=False)
 
     def wave(self, layout: _Layout, turn: int) -> None:
-        """Let everybody say their next words, one after the other, and count what the engine had in its cache."""
+        """Let everybody send their next message, one after the other, and count what the engine had in its cache."""
         before = serving.figures(self._engine)
         asked = sum(self._turn(layout, person, turn) for person in layout.people)
 
@@ -170,7 +170,7 @@ class Bench:
             said = "I am sorry, I cannot answer that right now."
         words = person.words[turn]
         person.history.append(PastTurn(number=turn + 1, asked=words, answer=said))
-        # Learnt with the turn; told where each layout tells it.
+        # Learnt in the turn; each layout puts it in its own place.
         person.facts += [KnownFact(id=uuid4(), kind=fact.kind, text=fact.value) for fact in extract(words)]
         return tokens
 
@@ -183,7 +183,7 @@ class Bench:
         return (tokens - new) // _BLOCK * _BLOCK
 
     def _count(self, messages: Sequence[Message], *, ask: bool = True) -> int:
-        """How many tokens a prompt has by the engine's own template; `ask` adds the head of the answer."""
+        """How many tokens a prompt has by the engine's own template; `ask` adds the start of the answer."""
         body = {
             "model": self._engine.model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
@@ -227,7 +227,7 @@ def _medians(rounds: Sequence[dict[str, dict[str, Any]]]) -> list[dict[str, Any]
 def main() -> None:
     """Measure every round and write the result."""
     parser = report.arguments(__doc__ or "")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all talks are held, each time from an empty cache")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all conversations are held, each time from an empty cache")
     parser.add_argument("--people", type=int, default=len(_PEOPLE))
     parser.add_argument("--turns", type=int, default=len(_TALK))
     given = parser.parse_args()
@@ -253,13 +253,13 @@ def main() -> None:
     report.keep("prefix_cache", {**setting, "aim_of_allowed": _AIM, "rows": rows, "rounds": rounds, "others_share": others}, given.json)
     report.bars(
         "prefix_cache",
-        "Prompt tokens from the prefix cache, talks of ten turns with memory",
+        "Prompt tokens from the prefix cache, conversations of ten turns with memory",
         "share of prompt tokens",
         {row["layout"]: {"the engine's hit rate": row["hit_rate"], "lengths and blocks allow": row["allowed"]} for row in rows},
     )
     report.bars(
         "prefix_cache_first_token",
-        "Time to the first token in a talk that goes on, nobody else there",
+        "Time to the first token in a continued conversation, without other load",
         "ms",
         {row["layout"]: {"p50": row["first_token_p50_ms"], "p95": row["first_token_p95_ms"]} for row in rows},
     )

@@ -1,4 +1,4 @@
-"""How often the default model says the name that a contact told it in an earlier conversation: the memory's whole way, ten times."""
+"""How often the default model says the name that a contact gave in an earlier conversation: the whole path of a memory, ten times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ASKED = "What is my name?"
 
 
 def _ask(stack: Stack, person: build.Person, words: str) -> str:
-    """Say something and return the answer that reaches the person; the words go out as they are."""
+    """Send a message, unchanged, and return the answer that reaches the person."""
     before = len(stack.platform.texts_to(person.number))
     message = build.a_text(person, words)
     body = build.a_webhook(messages=[message], people=[person])

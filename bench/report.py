@@ -42,7 +42,7 @@ def keep(name: str, result: dict[str, Any], extra: Path | None = None) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were read on, without the machine's name."""
+    """The machine that the figures were measured on, without its name."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
@@ -82,7 +82,7 @@ def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], 
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.15)
     if len(series) > 1:
-        # Below, where it lies over no bar.
+        # Below the bars, so that it covers none.
         figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize=8)
     RESULTS.mkdir(parents=True, exist_ok=True)
     figure.savefig(RESULTS / f"{name}.png", dpi=130)

@@ -1,8 +1,8 @@
-"""A real vLLM filled with a batch, and people who talk beside it: their time to answer with slots kept free for them, and with none.
+"""A real vLLM that a batch keeps busy, and people who chat meanwhile: their time to answer with slots reserved for them, and with none.
 
 SmolLM2 on the CPU, an engine of eight slots, consumed by the GPU worker as it ships; real Postgres, Redis, Celery, web and platform. Each
 setting is measured several times in turn, people alone first; an answer has at most 24 tokens, a batch's item
-100 to 400. Where people do not wait without the reserve, the bench has shown nothing, and fails.
+100 to 400. If people do not wait without the reserve, the bench has shown nothing, and fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.stack import Stack
 
 _SLOTS, _RESERVE = 8, 2
 _ITEMS, _ANSWER_TOKENS = 600, 24
-#: Of many lengths, so that slots become free one by one.
+#: Items of many lengths, so that slots become free one by one.
 _ITEM_TOKENS = (100, 400)
 #: Without the reserve p95 must be worse than with it by this factor.
 _SHOWS = 1.5
@@ -73,7 +73,7 @@ def _counted(engine: Vllm) -> Iterator[list[dict[str, float]]]:
 
 
 def measure(cluster: Cluster, engine: Vllm, *, reserve: int, people: int, per_s: float, seed: int) -> dict[str, Any]:
-    """People alone, then beside the batch, with so many slots of the engine kept free."""
+    """People alone, then with the batch, with so many slots of the engine reserved."""
     chance = random.Random(seed)
     settings = AS_SHIPPED | {
         "CHINWAG_LOG_LEVEL": "warning",
@@ -93,7 +93,7 @@ def measure(cluster: Cluster, engine: Vllm, *, reserve: int, people: int, per_s:
         alone = chat(stack, max(5, people // 3), per_s, chance, while_running=False)
         found = submit(stack.engine("web").execution_options(isolation_level="AUTOCOMMIT"), _lines(), bot="tester")
         assert found.total == _ITEMS
-        # Only when the first items have ended are the others out of step with each other, as in a batch that has run for hours.
+        # Once the first items have ended the others end at different times, as in a batch that has run for hours.
         until(lambda: stack.one(_ENDED) >= _SLOTS, what="the batch runs", timeout_s=240, every_s=0.2)
         ended, began = stack.one(_ENDED), time.monotonic()
         meanwhile = serving.Meanwhile()
@@ -117,7 +117,7 @@ def measure(cluster: Cluster, engine: Vllm, *, reserve: int, people: int, per_s:
 
 
 def _summary(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each setting all answers together, and the p95 of each round."""
+    """For each setting the figures of all answers, and the p95 of each round."""
     rows = [row("alone", [took for one in measured for took in one["alone"]]) | {"reserve": None}]
     for reserve in (_RESERVE, 0):
         mine = [one for one in measured if one["reserve"] == reserve]
@@ -137,10 +137,10 @@ def _summary(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Measure both settings in turn and write the result; 1 where nothing was shown."""
+    """Measure both settings in turn and write the result; returns 1 when the bench has shown nothing."""
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=2, help="how often each setting is measured")
-    parser.add_argument("--people", type=int, default=25, help="who write beside the batch, each time")
+    parser.add_argument("--people", type=int, default=25, help="who write during the batch, each time")
     parser.add_argument("--per-s", type=float, default=0.125, help="messages a second")
     given = parser.parse_args()
     model = serving.checkpoint()
@@ -169,7 +169,7 @@ def main() -> int:
     report.keep("reserve", {**setting, "shows_from": _SHOWS, "p95_without_to_with": worse, "rows": rows}, given.json)
     report.bars(
         "reserve",
-        f"Time to answer of people beside a batch, real vLLM with {_SLOTS} slots",
+        f"Time to answer of people during a batch, real vLLM with {_SLOTS} slots",
         "seconds",
         {
             name: {"p50": one["p50_s"], "p95": one["p95_s"]}

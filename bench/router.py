@@ -1,9 +1,9 @@
 """Where conversations should go: cache hits and spread of load over 8 simulated engines, for random, round robin, a plain hash, and ours.
 
-The engines are simulated (a finite prefix cache each, least used conversations forgotten first; time for what is not cached, and for writing);
-the choice is the router's own (inference.affinity). The first block of every prompt, the bot's persona, is left out: all engines hold it.
+The engines are simulated: each has a finite prefix cache that drops the least used conversations first, and takes time for what is not cached,
+and for writing. The choice is the router's own (inference.affinity). The first block of every prompt, the bot's persona, is left out: all engines hold it.
 
-Whoever chooses knows loads: the dispatcher those of all workers, a worker process that spreads over replicas its own calls alone.
+The choice uses loads: the dispatcher knows those of all workers, a worker process that spreads over replicas only its own calls.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from bench import report
 from inference.affinity import choose
 
 _CONVERSATIONS, _ENGINES, _TURNS = 2000, 8, 40_000
-#: Tokens of a talk when it is first heard of, of each further turn, and the most that a prompt tells.
+#: Tokens of a conversation's first turn, of each further turn, and the most that a prompt repeats.
 _BEGINS, _TURN, _LONGEST = 300, 90, 2000
-#: Tokens that an engine's cache holds: together about what 60 % of the conversations come to at their longest.
+#: Tokens that an engine's cache holds: all caches together hold about 60 % of the conversations at their longest.
 _CACHE = int(0.6 * _CONVERSATIONS * _LONGEST / _ENGINES)
 _PREFILL_PER_S, _WRITING_S = 6000.0, 1.5
-#: Turns a second, all conversations together: about 24 in work at an engine.
+#: Turns a second, all conversations together: about 24 in progress at an engine.
 _PER_S = 110.0
-#: Worker processes that the turns come to by chance.
+#: Worker processes, to which the turns come at random.
 _PROCESSES = 8
-#: Engine 3 is away for the third quarter of the run.
+#: Engine 3 is down for the third quarter of the run.
 _AWAY, _GONE_FROM, _GONE_TO = 3, 0.5, 0.75
 
-#: For a conversation, among engines that live, by chance perhaps, in a process.
+#: Chooses an engine for a conversation among those that are up, perhaps at random, in a worker process.
 _Choice = Callable[[int, "list[_Engine]", random.Random, int], "_Engine"]
 
 
 @dataclass
 class _Engine:
-    """One engine: how many turns are in work, and which conversations' prefixes it holds."""
+    """One engine: how many turns are in progress, and which conversations' prefixes it holds."""
 
     name: str
-    #: Turns in work, by the process that asked.
+    #: Turns in progress, by the process that asked.
     loads: list[int] = field(default_factory=lambda: [0] * _PROCESSES)
     held: int = 0
     cache: OrderedDict[int, int] = field(default_factory=OrderedDict)
@@ -56,7 +56,7 @@ class _Engine:
         return sum(self.loads)
 
     def take(self, conversation: int, tokens: int) -> int:
-        """Hold a conversation's prompt, and return how much of it was there already."""
+        """Cache a conversation's prompt, and return how much of it was cached already."""
         cached = self.cache.pop(conversation, 0)
         self.cache[conversation] = tokens
         self.held += tokens - cached
@@ -126,7 +126,7 @@ def measure(choice: _Choice, *, seed: int) -> dict[str, Any]:
         prompt, cached = prompt + length[conversation], cached + hit
         if _GONE_FROM <= n / _TURNS < _GONE_FROM + 0.05:
             after, after_cached = after + length[conversation], after_cached + hit
-        # Prefill shares the engine with whoever else is there.
+        # Prefill shares the engine with all other turns on it.
         first = (length[conversation] - hit) / _PREFILL_PER_S * (1 + engine.load / 8)
         first_word.append(first)
         engine.loads[process] += 1
@@ -145,7 +145,7 @@ def measure(choice: _Choice, *, seed: int) -> dict[str, Any]:
 def main() -> None:
     """Measure every way to choose and write the result."""
     parser = report.arguments(__doc__ or "")
-    parser.add_argument("--seed", type=int, default=1, help="what drives every choice of chance")
+    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     given = parser.parse_args()
     rows = [{"choice": name} | measure(make(), seed=given.seed) for name, make in _CHOICES.items()]
     report.table(rows, list(rows[0]))

@@ -1,4 +1,4 @@
-"""Real vLLM for a bench, as `make run ENGINE=vllm MODEL=tiny` serves it: SmolLM2 on the CPU; and whose CPU seconds were used meanwhile."""
+"""Real vLLM for a bench, as `make run ENGINE=vllm MODEL=tiny` serves it: SmolLM2 on the CPU; and the CPU seconds of each part."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.processes import until
 from tests.support.stack import a_free_port
 from workers.gpu import engine_env
 
-#: Real ones take 25 s on two idle cores.
+#: A start of real vLLM takes 25 s on two idle cores.
 _START_S = 400.0
-#: A long way to the end of a start: no answer of one token takes so long.
+#: Far longer than any answer of one token takes.
 _TOKEN_S = 60.0
-#: Enough for all that a bench sends: what is measured is never a lack of room. 46,000 tokens in float32.
+#: Enough for all that a bench sends: a full cache is never what is measured. 46,000 tokens in float32.
 _KV_GIB = "2"
-#: What the first argument of a process of ours names, and what the figures call it.
+#: A part of the first argument of a process of ours, and its name in the figures.
 _GROUPS = {
     "serve": "engine",
     "bench": "vllm bench serve",
@@ -38,7 +38,7 @@ _GROUPS = {
 
 
 def checkpoint() -> local.Checkpoint:
-    """SmolLM2 as vLLM takes it, from the cache; vLLM is installed and the model converted where they are not there yet."""
+    """SmolLM2 in a form that vLLM serves, from the cache; vLLM is installed and the model converted if necessary."""
     report, settings = Report(), LocalSettings.from_env(os.environ | {"MODEL": "tiny"})
     logs = settings.data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -66,18 +66,18 @@ def real_engine(model: local.Checkpoint, folder: Path, *, slots: int) -> Iterato
 
 
 def dtype() -> str:
-    """What this machine's CPU reckons fastest in: without instructions for bfloat16 eight answers at once came at 18 tokens/s, in float32 at 50."""
+    """The type that this CPU computes fastest in: without instructions for bfloat16 eight answers at once came at 18 tokens/s, in float32 at 50."""
     words = set(Path("/proc/cpuinfo").read_text("utf-8").split())
     return "bfloat16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "float32"
 
 
 def figures(engine: Vllm) -> dict[str, float]:
-    """The engine's own figures; asked again where a busy front does not answer at once."""
+    """The engine's own figures; asked again when its busy HTTP server does not answer at once."""
     return dict(until(engine.metrics, what="the engine's figures", timeout_s=30, every_s=0.2))
 
 
 def cpu_s() -> dict[str, float]:
-    """CPU seconds so far of all that this bench has started, by part, of itself, and of whatever else this machine does."""
+    """CPU seconds so far of everything that this bench has started, by part, of the bench itself, and of everything else on this machine."""
     ours = psutil.Process()
     found = {"this bench": _own(ours)}
     parts = {ours.pid: ""}
@@ -92,20 +92,20 @@ def cpu_s() -> dict[str, float]:
 
 
 def cpu_between(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    """What each part used between two readings, and `others`: what is not of this bench."""
+    """What each part used between two readings, and `others`: everything outside this bench."""
     used = {name: after[name] - before.get(name, 0.0) for name in after}
     others = used.pop("everything") - sum(used.values())
     return {name: round(value, 2) for name, value in {**used, "others": max(0.0, others)}.items()}
 
 
 class Meanwhile:
-    """What else this machine did since the last look."""
+    """What else this machine did since the last reading."""
 
     def __init__(self) -> None:
         self._at, self._spent = time.monotonic(), cpu_s()
 
     def others_share(self) -> float:
-        """The share of all cores' time that went to what is not of this bench; near 0 on a quiet machine."""
+        """The share of all cores' time that other programs used; near 0 on a quiet machine."""
         at, spent = time.monotonic(), cpu_s()
         used, took = cpu_between(self._spent, spent)["others"], at - self._at
         self._at, self._spent = at, spent
@@ -123,7 +123,7 @@ def _part(process: psutil.Process) -> str:
 
 def _spent(process: psutil.Process) -> float:
     times = process.cpu_times()
-    # What its ended children used, too: those are not listed any more.
+    # Includes what its ended children used: those are no longer listed.
     return times.user + times.system + times.children_user + times.children_system
 
 

@@ -1,3 +1,3 @@
-"""The front door: command line, local stack, practice platform."""
+"""The command line, the local stack and the practice platform."""
 
 __version__ = "0.1.0"

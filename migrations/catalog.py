@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-#: What is compared, by kind: each query gives the name of a thing and everything that matters of it.
+#: What is compared, by kind: each query returns the names of things and everything about them that matters.
 _QUERIES = {
     "extension": "select extname, extversion from pg_extension",
     "table": """
@@ -15,7 +15,7 @@ _QUERIES = {
             'row security', c.relrowsecurity, 'forced', c.relforcerowsecurity, pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid),
             case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end)
         from ours c where c.relkind in ('r', 'p', 'v', 'm', 'f')""",
-    # The position among the living columns: an insert without a list of columns goes by it.
+    # The position among the existing columns: an insert without a list of columns depends on it.
     "column": """
         select c.relname || '.' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod), case when a.attnotnull then 'not null' end,
             'default ' || pg_get_expr(d.adbin, d.adrelid), 'identity ' || nullif(a.attidentity::text, ''), 'generated ' || nullif(a.attgenerated::text, ''),
@@ -52,7 +52,7 @@ _QUERIES = {
         select p.oid::regprocedure::text, concat_ws(' ', case when p.prokind in ('f', 'p') then pg_get_functiondef(p.oid) end,
             'kind', p.prokind, 'owner', p.proowner::regrole)
         from pg_proc p where p.pronamespace = 'public'::regnamespace""",
-    # A column's own rights as table.column; a function's are public unless somebody took them away.
+    # A column's own rights as table.column; a function's are public unless they were revoked.
     "grant": """
         select concat_ws(' ', g.name, 'to', case g.grantee when 0 then 'public' else g.grantee::regrole::text end),
             string_agg(g.privilege_type || case when g.is_grantable then ' and may grant it' else '' end, ', ' order by g.privilege_type)
@@ -74,7 +74,7 @@ _QUERIES = {
         ) g group by 1""",
 }  # fmt: skip
 _OURS = "with ours as (select * from pg_class where relnamespace = 'public'::regnamespace and relname not in ('alembic_version', 'alembic_version_pkc')) "
-#: A run of comments and blank space, which change nothing of what a function does; text in quotes stays as it is.
+#: A run of comments and blank space, which do not change what a function does; text in quotes stays unchanged.
 _TOKENS = re.compile(r"([eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"[^\"]*\")|(?:--[^\n]*|/\*.*?\*/|\s)+", re.DOTALL)
 
 #: Everything in the schema `public` by kind and name, such as `column bots.name`, and what it is.
@@ -96,7 +96,7 @@ def read(connection: Connection) -> Schema:
 
 
 def differences(before: Schema, after: Schema) -> list[str]:
-    """How one schema differs from another: `- ` what is only in the first, `+ ` what is only in the second. Of a function that changed, the place."""
+    """How one schema differs from another: `- ` only in the first, `+ ` only in the second. For a function that changed, the place of the difference."""
     found: list[str] = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
@@ -106,6 +106,6 @@ def differences(before: Schema, after: Schema) -> list[str]:
 
 
 def _cut(text: str, other: str | None) -> str:
-    """A long text from just before where the other one parts from it."""
+    """A long text, cut to begin just before its first difference from the other one."""
     start = 0 if other is None else next((at for at, pair in enumerate(zip(text, other, strict=False)) if pair[0] != pair[1]), 0)
     return text if len(text) < 300 else f"{'...' if start > 60 else ''}{text[max(start - 60, 0) : start + 200]}..."

@@ -22,8 +22,8 @@ def run() -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    # A migration beside a running version gives up its lock after 4 s and its statement after 5 s, rather than stop the service.
-    # Where the service is stopped nobody is held up: then a large table may take its time.
+    # A migration during operation gives up waiting for a lock after 4 s and a statement after 5 s, rather than block the service.
+    # While the service is stopped nobody waits for it: then a large table may take its time.
     at_rest = context.config.attributes.get("at_rest", False)
     connection.execute(text("set lock_timeout = '4s'"))
     connection.execute(text(f"set statement_timeout = '{0 if at_rest else 5}s'"))

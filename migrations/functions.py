@@ -1,4 +1,4 @@
-"""How a revision of SQL files goes up and down: parts in an order, and functions that it replaces."""
+"""How a revision that consists of SQL files goes up and down: files in an order, and functions that it replaces."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SQL = Path(__file__).parent / "sql"
 def run(*files: str) -> None:
     """Run SQL files in this order."""
     for file in files:
-        # A colon in there, as in '{"a":1}', is no parameter of ours.
+        # A colon in the text, as in '{"a":1}', is not a parameter.
         op.execute(text((_SQL / f"{file}.sql").read_text("utf-8").replace(":", r"\:")))
 
 
 def make_anew(functions: Mapping[str, Iterable[str]]) -> None:
-    """Make functions as they stand in files of revisions before, by file."""
+    """Create functions with their text from the files of earlier revisions, by file."""
     for file, names in functions.items():
         whole = (_SQL / f"{file}.sql").read_text("utf-8")
         for name in names:

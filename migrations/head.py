@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 SQL = Path(__file__).parent.parent / "bots" / "storage" / "sql"
-#: A table stands after those that it refers to.
+#: A table comes after those that it refers to.
 TABLES = ("accounts", "contacts", "conversations", "intake", "memories", "outbox", "batches", "endpoints", "operators", "workers")
-#: A function in SQL stands after those that it calls; one in plpgsql may stand anywhere.
+#: A function in SQL comes after those that it calls; one in plpgsql may come anywhere.
 FUNCTIONS = (
     "talk",
     "delivery",
@@ -37,7 +37,7 @@ def files(folder: Path = SQL) -> Iterator[Path]:
 
 
 def build(connection: Connection, folder: Path = SQL) -> None:
-    """Make all of it in an empty database whose login roles exist. The caller commits."""
+    """Create everything in an empty database whose login roles exist. The caller commits."""
     for file in files(folder):
-        # A colon in there, as in '{"a":1}', is no parameter of ours.
+        # A colon in the text, as in '{"a":1}', is not a parameter.
         connection.execute(text(file.read_text("utf-8").replace(":", r"\:")))

@@ -1,7 +1,7 @@
 """Writes the next revision: `make revision NAME="what it does"`.
 
 It compares the schema at head (bots/storage/sql) with what migrating from nothing makes. The text of the functions that differ is copied into
-migrations/sql, both ways, where it never changes again. What else differs is listed in a file of the revision, to be written by hand.
+migrations/sql, both ways, where it never changes again. Other differences are listed in a file of the revision, to be written by hand.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from chinwag.local.postgres import start_postgres
 from migrations import catalog, head
 
 _MIGRATIONS = Path(__file__).parent
-#: How a function stands in bots/storage/sql.
+#: The form of a function in bots/storage/sql.
 _FUNCTION = re.compile(r"^create function (\w+)\(.*?\$\$(.*?)\$\$;", re.MULTILINE | re.DOTALL)
-#: What Postgres replaces: a function whose arguments and result stay the same. Any other is dropped and made again.
+#: Postgres can replace a function whose arguments and result stay the same. Any other is dropped and created again.
 _FUNCTIONS = """
     select p.oid::regprocedure::text as signature, p.proname as name, p.prosrc as body, pg_get_functiondef(p.oid) as text,
         concat(pg_get_function_arguments(p.oid), ' ', pg_get_function_result(p.oid)) as shape
@@ -34,7 +34,7 @@ Functions = Mapping[str, Row[Any]]
 
 
 def write(title: str, before: Connection, after: Connection) -> list[Path]:
-    """Write the revision that leads from one database to the other, and return its files: none where they are equal."""
+    """Write the revision that leads from one database to the other, and return its files: none if the two are equal."""
     script = ScriptDirectory(str(_MIGRATIONS), messaging_opts={"quiet": True})
     revision = f"{int(script.get_current_head() or 0) + 1:04}"
     old, new = _functions(before), _functions(after)
@@ -86,7 +86,7 @@ def _by_noun(before: Functions, after: Functions) -> dict[str, tuple[list[str], 
 
 
 def _by_hand(before: Connection, after: Connection, *, skip: set[str]) -> tuple[list[str], list[str]]:
-    """What is no function, as comments; the rights that come and go with a function are none of it."""
+    """Differences other than functions, as comments; without rights that come and go with a function."""
     old, new = (
         {
             name: what
@@ -104,7 +104,7 @@ def _by_hand(before: Connection, after: Connection, *, skip: set[str]) -> tuple[
 
 
 def main(title: str) -> None:
-    """Write the revision with the help of a Postgres of its own, which is thrown away."""
+    """Write the revision with a temporary Postgres of its own."""
     with tempfile.TemporaryDirectory() as folder:
         postgres = start_postgres(Path(folder) / "postgres")
         try:

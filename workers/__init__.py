@@ -1,1 +1,1 @@
-"""Celery workers and the dispatcher: the one floor that joins bots and inference."""
+"""Celery workers and the dispatcher: the one package that joins bots and inference."""

@@ -21,7 +21,7 @@ def make(settings: Settings) -> Celery:
     app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"])
     conf: Any = cast("Any", app).conf
     conf.update(
-        # A task that a dying worker held is delivered again; a surplus one claims nothing.
+        # A task that a dying worker held is delivered again; a surplus task claims nothing.
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         # Results are rows in Postgres.
@@ -43,7 +43,7 @@ def make(settings: Settings) -> Celery:
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # A turn goes on while Redis is away: its result does not need Redis.
+        # A turn goes on while Redis is down: its result does not need Redis.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         # The dispatcher tries again at its next tick.
@@ -68,14 +68,14 @@ def _start(sender: str, instance: Any, **_: Any) -> None:
     queues = [str(name) for name in instance.app.amqp.queues.consume_from]
     try:
         process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1), messages=partial(_messages, queues))
-    except Exception as error:  # noqa: BLE001 - Celery swallows what a signal raises, and the worker would live on without work
+    except Exception as error:  # noqa: BLE001 - Celery swallows what a signal raises, and the worker would go on running without work
         sys.stderr.write(f"The worker cannot start: {error}\n")
         sys.stderr.flush()
         os._exit(2)
 
 
 def _messages(queues: list[str]) -> int:
-    """How many tasks wait in these queues. Raises what a broken Redis raises."""
+    """How many tasks wait in these queues. Raises the errors of the Redis client."""
     with cast("Any", app).connection_for_read() as connection:
         return sum(connection.default_channel.queue_declare(queue, durable=True).message_count for queue in queues)
 

@@ -74,7 +74,7 @@ class _ItemWork(LeasedWork):
 
 
 def _spent(reply: ModelReply) -> Spent:
-    # Garbage is paid for, too. An item has one row: what several endpoints took is booked on the last one that took anything.
+    # Garbage is paid for, too. An item has one row: the tokens and cost of several endpoints are stored under the last one that had any.
     paid = [call for call in reply.calls if call.tokens_in is not None]
     costs = [call.cost for call in paid if call.cost is not None]
     last = next(reversed(paid or reply.calls), None)

@@ -15,7 +15,7 @@ from workers.deps import Deps
 
 
 def used_up(deps: Deps, bot: Bot, *, contact: UUID) -> Literal["month", "contact_day"] | None:
-    """Return which budget of a bot is used up for this contact. Raises StorageUnavailable."""
+    """Return which of the bot's budgets is used up for this contact. Raises StorageUnavailable."""
     if bot.budget_month is not None and _month(deps, bot) >= bot.budget_month:
         return "month"
     if bot.budget_contact_day is not None and usage.contact_day(deps.worker, contact, bot=bot.id) >= bot.budget_contact_day:

@@ -1,4 +1,4 @@
-"""What a worker process is made of, put together in one place, top to bottom."""
+"""The parts of a worker process, assembled in one place, top to bottom."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class Deps:
 
     @property
     def router(self) -> Router:
-        """What chooses the endpoint of a call. Raises StorageUnavailable while nothing is known of the endpoints."""
+        """The router, which chooses the endpoint of each call. Raises StorageUnavailable while nothing is known of the endpoints."""
         return self.routes.router
 
     def open_account(self, account: UUID) -> OpenAccount:
-        """The account with its bot, about two seconds old. Raises NotFound when it was removed, and CannotOpen."""
+        """The account with its bot, at most about two seconds old. Raises NotFound when it was removed, and CannotOpen."""
         return self._accounts.get(account, partial(self._read_account, account))
 
     def _read_account(self, account: UUID) -> OpenAccount:

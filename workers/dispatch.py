@@ -35,7 +35,7 @@ _HOUSEKEEPING_S = 60.0
 def to_publish(queue: Waiting, unclaimed: int) -> int:
     """How many tasks a queue lacks: never more than are due, and at most an eighth above the free slots.
 
-    For a batch none above them: its slots are those beyond the reserve that stays free for people.
+    For a batch none above them: its slots exclude the reserve that stays free for people.
     """
     above = 0 if is_batch(queue.queue) else max(1, queue.slots // 8)
     room = queue.slots + above - queue.running - unclaimed
@@ -60,7 +60,7 @@ class Dispatcher:
         self.stopping = False
 
     def run(self) -> None:
-        """Tick until told to stop. Waits for Postgres and Redis while they are away."""
+        """Tick until asked to stop. Waits for Postgres and Redis while they are down."""
         while not self.stopping:
             started = time.monotonic()
             try:

@@ -1,4 +1,4 @@
-"""A GPU worker: owns one engine, and consumes its queues only while the engine serves.
+"""A GPU worker: owns one engine, and consumes its queues only while the engine answers.
 
 `python -m workers.gpu --profile NAME --engine NAME (--attach URL --slots N | -- vllm serve MODEL ...)`. The Celery worker is a child process with
 as many slots as the engine works on requests at once. When the engine is lost the child ends first, its leases are released, and its row
@@ -40,14 +40,14 @@ log = structlog.get_logger()
 #: What `make` exports for `make run`: addresses with passwords, and the path of a key.
 _EXPORTED = frozenset({"DATABASE_URL", "REDIS_URL", "MODEL_KEY_FILE"})
 _PROFILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-#: For the turns in work when the engine is gone: their calls fail at once, a send on its way may still arrive.
+#: For the turns in work when the engine is lost: their calls fail at once, a send on its way may still arrive.
 _LOST_GRACE_S = 15.0
-#: After the worker's own grace and this it is killed: its leases are released here.
+#: After the worker's own grace period and this one it is killed, and its leases are released here.
 _BEYOND_GRACE_S = 5.0
 
 
 class Consumer:
-    """The Celery worker on one engine; a Tenant of its keeper."""
+    """The Celery worker on one engine; the engine's keeper starts and stops it (`Tenant`)."""
 
     def __init__(self, *, profile: str, engine: str, model: str, slots: int, env: Mapping[str, str], pauses: Pauses | None = None) -> None:
         """Raises BadSetting and BadModelSetting, and ValueError for a name that no queue can have."""
@@ -56,7 +56,7 @@ class Consumer:
         self._settings = Settings.from_env(env)
         ModelSettings.from_env(env)
         self._queues = (engine_queue(profile, engine), batch_queue(profile))
-        #: Celery's name for it, and its row's: different from that of any other engine of the profile, on any host.
+        #: The worker's name in Celery and in its row: no other engine of the profile has it, on any host.
         self.name = f"{profile}.{engine}@{socket.gethostname()}"
         self._model, self._endpoint, self._slots = model, engine, slots
         self._env = dict(env)
@@ -82,7 +82,7 @@ class Consumer:
         log.info("engine_ready", engine=self._endpoint, slots=self._slots, queues=list(self._queues))
 
     def tick(self) -> None:
-        """Start the Celery worker again where it ended by itself: it does when a turn is stuck, or its connection to Redis is lost.
+        """Start the Celery worker again when it ended by itself, as it does when a turn is stuck or its connection to Redis is lost.
 
         Between two starts there is a pause, so that a worker that cannot start at all does not loop; one that lived longer starts again at once.
         """
@@ -137,7 +137,7 @@ def engine_env(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_ours(variable: str) -> bool:
-    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only where it is passed on purpose."""
+    """Whether a variable of the environment is a setting or a secret of ours, which a process gets only if it is passed on purpose."""
     return variable.startswith("CHINWAG_") or variable in _EXPORTED
 
 
@@ -156,14 +156,14 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     parser.add_argument(
         "--engine", required=True, help="this engine's name, different from those of the profile's other engines: letters, digits, - and _"
     )
-    parser.add_argument("--attach", default="", help="address of a running engine, in place of a command behind --")
+    parser.add_argument("--attach", default="", help="address of a running engine, instead of a command after --")
     parser.add_argument("--name", default=env.get("CHINWAG_MODEL_NAME", "default"), help="with --attach: the model's name there")
     parser.add_argument(
         "--slots", type=int, default=0, help="requests that the engine works on at once; by default the command's own --max-num-seqs"
     )
-    parser.add_argument("--copies", type=int, default=1, help="data-parallel copies behind the address, each with so many slots")
+    parser.add_argument("--copies", type=int, default=1, help="data-parallel copies at that address, each with that many slots")
     parser.add_argument("--log", type=Path, default=Path("engine.log"), help="file for the engine's output")
-    parser.add_argument("--probe", type=float, default=15.0, help="seconds without work after which a token is asked for")
+    parser.add_argument("--probe", type=float, default=15.0, help="seconds without work after which the engine is asked for a token")
     parser.add_argument(
         "--token",
         type=float,
@@ -174,7 +174,7 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
     given = parser.parse_args(arguments[:split])
     command = list(arguments[split + 1 :])
     if bool(given.attach) == bool(command):
-        parser.error("give either --attach URL, or behind -- the command that starts the engine (vllm serve MODEL ...)")
+        parser.error("give either --attach URL, or after -- the command that starts the engine (vllm serve MODEL ...)")
     if given.copies < 1:
         parser.error("--copies must be at least 1")
     if given.attach and (given.slots < 1 or not given.attach.startswith(("http://", "https://"))):
@@ -185,7 +185,7 @@ def _given(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[argparse.N
 
 
 def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Serve until SIGTERM. Returns exit code 2, and writes one line, where it cannot."""
+    """Serve until SIGTERM. Writes one line and returns exit code 2 when it cannot."""
     env = dict(os.environ if env is None else env)
     given, command = _given(sys.argv[1:] if arguments is None else arguments, env)
     engine: Vllm | Attached

@@ -23,7 +23,7 @@ class LeasedWork(ABC):
 
     @abstractmethod
     def do(self) -> str:
-        """Do it, store what came of it, and return its state: "fenced" where the lease had passed on. Raises what goes wrong in our own code."""
+        """Do it, store the result, and return its state: "fenced" if another worker had taken the lease. Errors of our own code are raised."""
 
     @abstractmethod
     def failed(self, error: Exception) -> str:
@@ -49,6 +49,6 @@ def run(in_flight: InFlight, work: LeasedWork) -> bool:
 
 
 def retry_s(settings: Settings, tries: int) -> float | None:
-    """After how long work that met an error of our own is tried again, with jitter; None: no more."""
+    """After how long work is tried again that failed with an error of our own, with jitter; None: never."""
     delay_s = settings.own_error_delay_s(tries)
     return None if delay_s is None else delay_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

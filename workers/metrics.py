@@ -11,7 +11,7 @@ from bots.storage.turns import ModelCall, TurnResult
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0)
 _FIRST_TOKEN_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0, 20.0)
-#: Reasons of turns that are labels as they are; the part after a colon is for the log only.
+#: Reasons of turns that become labels unchanged; the part after a colon is for the log only.
 _REASONS = frozenset(
     {
         "",
@@ -30,12 +30,12 @@ _REASONS = frozenset(
 )
 _MOST_CODES = 100
 _codes: set[int] = set()
-#: Endpoints are the operator's own, and few; renaming them every day must not fill a monitor.
+#: Endpoints are named by operators and few; renaming them every day must not create ever more series in the monitoring.
 _MOST_ENDPOINTS = 100
 _endpoints: set[tuple[str, str]] = set()
 _OUTCOMES = frozenset({"ok", "cut", "garbage", "too_long", "refused"})
 
-TURNS = Counter("chinwag_turns", "Turns by the state they came to, and why.", ["state", "reason"])
+TURNS = Counter("chinwag_turns", "Turns by their final state, and why.", ["state", "reason"])
 TURN_SECONDS = Histogram("chinwag_turn_seconds", "From a turn's claim to its commit.", buckets=_SECONDS)
 ANSWER_SECONDS = Histogram(
     "chinwag_answer_seconds", "From the newest message, by the platform's clock, to the committed answer.", buckets=_SECONDS
@@ -48,14 +48,16 @@ MODEL_FIRST_TOKEN_SECONDS = Histogram(
 MODEL_TOKENS = Counter("chinwag_model_tokens", "Tokens by kind; cached ones are part of prompt.", ["kind"])
 MODEL_ENDPOINT_TOKENS = Counter("chinwag_model_endpoint_tokens", "The same by endpoint and model.", ["endpoint", "model", "kind"])
 MODEL_COST = Counter(
-    "chinwag_model_cost_usd", "Money for calls of the model, for talk or batch; none without a price.", ["endpoint", "model", "work"]
+    "chinwag_model_cost_usd",
+    "Cost of calls of the model in USD, for conversations or batches; none without a price.",
+    ["endpoint", "model", "work"],
 )
 BUDGET_REFUSED = Counter("chinwag_budget_refused", "Turns that a budget ended, a contact's of the day or a bot's of the month.", ["budget"])
 SENDS = Counter("chinwag_sends", "Attempts to send by outcome and the platform's code.", ["outcome", "code"])
 SEND_SECONDS = Histogram("chinwag_send_seconds", "Calls of a platform that took a message.", buckets=_SECONDS)
 OUTBOUND_UNKNOWN = Counter("chinwag_outbound_unknown", "Attempts of which it is not known whether the message left.")
-OUTBOUND_RESENT = Counter("chinwag_outbound_resent", "Messages sent a second time, since nothing was heard of the first.")
-BATCH_ITEMS = Counter("chinwag_batch_items_finished", "Batch items by the state they came to.", ["state"])
+OUTBOUND_RESENT = Counter("chinwag_outbound_resent", "Messages sent a second time, since the platform reported nothing about the first.")
+BATCH_ITEMS = Counter("chinwag_batch_items_finished", "Batch items by their final state.", ["state"])
 SUMMARIES = Counter("chinwag_summaries", "Conversations whose older turns were summarised, by how it ended.", ["state"])
 PUBLISHED = Counter("chinwag_tasks_published", "Tasks that the dispatcher made.", ["queue"])
 
@@ -70,7 +72,7 @@ def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
 
 
 def count_fenced(result: TurnResult) -> None:
-    """Count a turn whose lease had passed on: another worker answers it, or a person. Its calls of the model are paid for."""
+    """Count a turn whose lease another worker had taken, or a person. Its calls of the model are paid for."""
     TURNS.labels("fenced", "fenced").inc()
     _count_calls(result)
 

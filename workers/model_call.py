@@ -1,4 +1,4 @@
-"""Calls the model for a text that may be shown, as often as is worth it, and returns what came of it. Turns, batch items and summaries share it."""
+"""Calls the model until a text may be shown, as often as is worth it, and returns the result. Turns, batch items and summaries share it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 #: How often a model is called before its answers count as garbage.
 TRIES = 2
-#: With less than this share of the time to a first word left it is not called again: a healthy endpoint would be blamed for our hurry.
+#: With less than this share of the first-token timeout left it is not called again: a healthy endpoint would be blamed for our short deadline.
 _LEAST_SHARE = 0.5
 #: The share that the model may take of a lease that nobody renews, and of the time after which the watchdog ends the process.
 _OF_LEASE = 0.85
@@ -52,9 +52,9 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply:
-    """What came of a request."""
+    """The result of a request."""
 
-    #: ok: a whole answer; cut: it was too slow to come to its end; garbage: nothing that may be shown; unavailable: try again soon;
+    #: ok: a whole answer; cut: it was too slow to finish; garbage: nothing that may be shown; unavailable: try again soon;
     #: refused: an operator must fix it.
     outcome: Literal["ok", "cut", "garbage", "too_long", "unavailable", "refused"]
     calls: list[ModelCall]
@@ -77,7 +77,7 @@ def background_request(
     temperature: float,
     top_p: float | None = None,
 ) -> ModelRequest:
-    """Return a request of work in a batch queue: behind people, within its lease, and at any replica, since it shares no long beginning."""
+    """Return the request of work in a batch queue: after people, within its lease, and at any replica, since it shares no long prefix."""
     return ModelRequest(
         profile=profile_key(tenant, profile_of(queue)),
         messages=messages,
@@ -98,7 +98,7 @@ def call_model(
     on_text: Callable[[str], None] | None = None,
     shorter: Iterable[Sequence[Message]] = (),
 ) -> ModelReply:
-    """Call the model, and once more after garbage; where the prompt is too long with the next shorter one, as long as there is one.
+    """Call the model, and once more after garbage; when the prompt is too long, with the next shorter one while there is one.
 
     Raises StorageUnavailable while nothing is known of the endpoints.
     """
@@ -121,7 +121,7 @@ def call_model(
             messages = next_one
             continue
         except AnswerCut as error:
-            # Another call would end the same way, and what there is of the answer can be shown.
+            # Another call would end the same way, and the part of the answer that arrived can be shown.
             text = _text_so_far(error.text, messages)
             return ModelReply(outcome="cut", calls=calls, text=text, endpoint=error.endpoint, messages=messages)
         except ModelUnavailable as error:
@@ -133,7 +133,7 @@ def call_model(
         try:
             text = check(routed.answer, messages)
         except GarbageAnswer:
-            # It is paid for even so.
+            # It is paid for all the same.
             calls.append(_call(calls, messages, routed.endpoint, "garbage", answer=routed.answer))
             tries += 1
             continue
@@ -190,7 +190,7 @@ def _note(calls: list[ModelCall], messages: Sequence[Message], error: InferenceE
 
 
 def _fix(error: ModelRefused, request: ModelRequest) -> str | None:
-    """What an operator has to do where no endpoint may be called."""
+    """What an operator has to do when no endpoint may be called."""
     if not isinstance(error, NoEndpoint):
         return None
     if request.may_leave:

@@ -1,6 +1,6 @@
 """A worker process's routes to the models: its router, the endpoints as the database has them, and the hashes that go with a call.
 
-Guarantee: no hint for an engine names a tenant, a conversation or a person; what is sent are keyed hashes of them.
+Guarantee: no hint for an engine names a tenant, a conversation or a person; only keyed hashes of them are sent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 EVERY_S = 2.0
 #: For vLLM's scheduler, lower is sooner: people before work that can wait.
 PEOPLE, BATCH = 0, 10
-#: So much of a context is filled: the rest is for the template's own tokens, and for a tokenizer that counts more than ours.
+#: This share of a context is filled: the rest is for the template's own tokens, and for a tokenizer that counts more than ours.
 _FILLED = 0.9
 #: Hex digits of a tenant's salt: 128 bits.
 _SALT_DIGITS = 32
@@ -46,7 +46,7 @@ class ModelRoutes:
     """Keeps the router in step with the database. Safe between threads."""
 
     def __init__(self, worker: Engine, keyring: Keyring, settings: ModelSettings) -> None:
-        """Raises BadModelSetting where the environment names no endpoint."""
+        """Raises BadModelSetting when the environment names no endpoint."""
         self._engine, self._keyring = worker, keyring
         self._router = Router(settings.open_endpoint(), settings)
         self._rows: _Rows | None = None
@@ -65,7 +65,7 @@ class ModelRoutes:
         return self._router
 
     def refresh(self) -> None:
-        """Read the profiles again and open their keys, where anything changed. Raises StorageUnavailable."""
+        """Read the profiles again and open their keys, if anything changed. Raises StorageUnavailable."""
         with self._lock:
             self._read()
 
@@ -81,7 +81,7 @@ class ModelRoutes:
             self._counters = {endpoint: counter for endpoint, counter in dict(self._counters).items() if endpoint in known}
 
     def counter(self, profile: str, *, may_leave: bool) -> Callable[[str], int]:
-        """Return what counts a text's tokens for a profile: the tokenizer of its first endpoint that may see the text, else an estimate."""
+        """Return the function that counts tokens for a profile: the tokenizer of its first endpoint that may see the text, else an estimate."""
         endpoint = self.router.first(profile, may_leave=may_leave)
         if endpoint is None:
             return estimate
@@ -91,9 +91,9 @@ class ModelRoutes:
         return counter.count
 
     def room(self, profile: str, *, may_leave: bool, answer: int, images: int = 0) -> int:
-        """Return how many tokens of text a prompt may have so that every endpoint that may see it takes it, beside an answer of so many tokens.
+        """Return how many tokens of text a prompt may have, so that with an answer of so many tokens it fits every endpoint that may see it.
 
-        images are the tokens of its pictures, which only some endpoints see. Where no endpoint's context is known there is no limit.
+        images are the tokens of its pictures, which only some endpoints see. When no endpoint's context is known there is no limit.
         """
         return min(
             (
@@ -109,7 +109,7 @@ class ModelRoutes:
         return keyed(self._affinity, conversation.bytes)
 
     def hints(self, tenant: UUID, *, priority: int, affinity: bytes | None = None) -> Hints:
-        """Return what an engine of our own is told beside the prompt."""
+        """Return what is sent to an engine of our own besides the prompt."""
         salt = self._salts.get(tenant)
         if salt is None:
             salt = self._salts[tenant] = hmac.new(self._salting, tenant.bytes, "sha256").hexdigest()[:_SALT_DIGITS]
@@ -131,7 +131,7 @@ class ModelRoutes:
 
 
 def _routed(row: EndpointRow) -> EndpointRow:
-    """A row without the columns that make no difference to a call."""
+    """A row without the columns that do not affect a call."""
     return replace(row, notes=(), probed_at=None, probe_at=None, profiles=())
 
 

@@ -1,6 +1,6 @@
 """Measures endpoints that were connected or changed, in the background of a worker process: what they really do becomes their traits.
 
-Guarantee: where a measurement fails, what was known before stays, and it is measured again.
+Guarantee: when a measurement fails, what was known before stays, and the endpoint is measured again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ log = structlog.get_logger()
 
 #: How often a process asks the database for endpoints to measure.
 EVERY_S = 5.0
-#: After so long another process takes a probe that was not finished: longer than any probe takes.
+#: After this time another process takes over a probe that was not finished: longer than any probe takes.
 _WITHIN_S = 300.0
-#: A failed measurement is tried again after so long, and after twice as long each time, since hosted endpoints bill the calls.
+#: A failed measurement is tried again after this time, and after twice as long each time, since hosted endpoints bill the calls.
 _AGAIN_S = 60.0
 _LONGEST_AGAIN_S = 1800.0
 
@@ -56,7 +56,7 @@ class Probes:
         try:
             found = probe(endpoint, self._deps.model_settings.timeouts)
         except InferenceError:
-            # It is away; the next try costs next to nothing.
+            # It is down; the next try costs next to nothing.
             return
         if not found.failures:
             home = self._deps.router.default_endpoint
@@ -85,7 +85,7 @@ class Probes:
         log.info("endpoint_probed", endpoint=row.name, kept=is_stored, failures=len(found.failures), missing=len(found.missing))
 
     def _next(self, endpoint: UUID | None, *, again: bool) -> float | None:
-        """Count how an endpoint's probe ended and return after how long it is measured again; None: not by itself."""
+        """Count how an endpoint's probe ended and return after how long it is measured again; None: only when asked."""
         if not again:
             self._failures.pop(endpoint, None)
             return None

@@ -19,7 +19,7 @@ from workers.deps import Deps, build
 
 log = structlog.get_logger()
 
-#: A worker with free slots that got nothing for so long, while tasks wait for it, has lost its connection to Redis.
+#: A worker with free slots that got no task for this time, while tasks wait for it, has lost its connection to Redis.
 _STALL_S = 60.0
 #: Exit status of a process that ended itself because a turn was stuck (EX_SOFTWARE).
 _STUCK = 70
@@ -35,7 +35,7 @@ def current() -> Deps:
 
 
 def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: int, messages: Callable[[], int]) -> None:
-    """Put the parts together and start the threads that keep leases and heartbeat alive.
+    """Assemble the parts and start the threads that renew leases and heartbeat.
 
     messages counts the tasks that wait in Redis for this worker.
     """
@@ -78,7 +78,7 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
 
 
 class _Heartbeat:
-    """Reports that this process lives; the first time, that the process of the same name before it does not."""
+    """Reports that this process is alive; the first time also that the earlier process of the same name is not."""
 
     def __init__(self, deps: Deps, *, name: str, queues: Sequence[str], slots: int) -> None:
         self._deps, self._name, self._queues, self._slots = deps, name, queues, slots
@@ -120,7 +120,7 @@ def _renew(deps: Deps) -> None:
 
 
 def _check_stalled(deps: Deps, *, slots: int, messages: Callable[[], int]) -> None:
-    """End a process that gets no work though there is some; judged by what it sees itself, never by a row that a healthy process writes."""
+    """End a process that gets no work although there is some; judged by what it sees itself, never by a row that a healthy process writes."""
     silent_s = time.monotonic() - deps.in_flight.last_task_at
     if silent_s > _STALL_S and deps.in_flight.busy() < slots and messages() > 0:
         log.error("worker_stalled", silent_s=round(silent_s))

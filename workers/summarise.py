@@ -1,6 +1,6 @@
-"""Summaries of the turns that a prompt has no more room for: made by the model in the background, behind people and beside batches.
+"""Summaries of the turns that a prompt has no more room for: made by the model in the background, after people and alongside batches.
 
-Guarantee: turns are summarised whole, each once, and a turn that could not be summarised stays due; what a contact wants forgotten meanwhile is
+Guarantee: turns are summarised whole, each once, and a turn that could not be summarised stays due; what a contact asks to forget meanwhile is
 not written down.
 """
 
@@ -35,13 +35,13 @@ _TASK = (
 #: 120 words are 160 tokens of English and up to 500 of a script that the tokenizer has no words for.
 _MOST_TOKENS = 600
 _TEMPERATURE = 0.2
-#: Longer notes than that were not asked for: they are cut at the last whole sentence.
+#: Longer notes are cut at the last whole sentence.
 _MOST_CHARS = 1500
 _ENDS = (". ", "! ", "? ", "\u3002", "\uff01", "\uff1f", "\u0964", "\u06d4", "\u061f")
-#: Where the turns are more than the model takes, so much of each message is told: one huge message must not block the summary for ever.
+#: When the turns do not fit the model, only so much of each message is shown: one huge message must not block the summary for ever.
 _SHORT_CHARS = 500
 _AGAIN_S = 60.0
-#: How long a summary waits for money: a larger budget, or the next month.
+#: How long a summary waits after the budget is used up: for a larger budget, or the next month.
 _SPENT_S = 600.0
 
 
@@ -84,7 +84,7 @@ class _SummaryWork(LeasedWork):
         turns = _portion(claimed.turns, min(deps.settings.history_tokens, room), count)
         until = claimed.until if len(turns) == len(claimed.turns) else turns[-1].number
         if not turns:
-            # The contact had these turns forgotten, or they were never meant for a prompt.
+            # The contact asked to forget these turns, or they were never meant for a prompt.
             return self._finish(claimed.summary, until=until)
         request = background_request(
             deps,
@@ -134,7 +134,7 @@ def _messages(notes: str | None, turns: Sequence[PastTurn], *, most: int | None 
 
 
 def shortened(text: str, *, is_whole: bool = True) -> str:
-    """Return notes of at most 1,500 characters; where they are longer or broke off they end at a whole sentence, if there is one."""
+    """Return notes of at most 1,500 characters; if they are longer or broke off, they end at a whole sentence when there is one."""
     text = " ".join(text.split())
     if is_whole and len(text) <= _MOST_CHARS:
         return text

@@ -29,7 +29,7 @@ _celery: Any = celery
 
 @_celery.shared_task(name="workers.work")
 def work(queue: str) -> None:
-    """Work through what is due in a queue, one at a time, until nothing is or the task's time is over."""
+    """Work through what is due in a queue, one at a time, until nothing is due or the task's time is over."""
     deps = current()
     with deps.in_flight.task():
         try:

@@ -1,4 +1,4 @@
-"""A cache for values that a process may use for a while: one thread reads an old value again, the others go on with the old one meanwhile."""
+"""A cache for values that a process may use for a while: one thread reads an old value again while the others go on with the old one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TimedCache(Generic[_Key, _Value]):
         self._known: dict[_Key, tuple[float, _Value]] = {}
 
     def get(self, key: _Key, read: Callable[[], _Value]) -> _Value:
-        """Return the value. A thread waits for another one's read only where there is no value, or one older than stale_s.
+        """Return the value. A thread waits for another one's read only when there is no value, or one older than stale_s.
 
         Raises what read raises.
         """

@@ -36,7 +36,7 @@ class TypingKeeper:
 
     @contextmanager
     def shown(self, show: Callable[[], None], *, lasts_s: float = 25.0) -> Generator[None]:
-        """Keep the indicator, which the platform shows for lasts_s, alive inside the block."""
+        """Renew the indicator, which the platform shows for lasts_s, inside the block."""
         with self._wake:
             number = next(self._numbers)
             self._living.add(number)

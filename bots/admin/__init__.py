@@ -1,1 +1,1 @@
-"""What operators do: one function a use case, for pages, API and commands. Knows no HTTP."""
+"""What operators do: one function for each use case, called by pages, API and commands. Nothing here depends on HTTP."""

@@ -1,4 +1,4 @@
-"""Who acts: pages, API and commands hand the same operator to each use case, which checks what it must and writes the audit trail."""
+"""Who acts: pages, API and commands pass an operator to each use case, which checks what that operator may do and writes the audit trail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from bots.domain import Role
 from bots.errors import BotsError
 
-#: What the audit trail calls somebody at the command line of the server, who can do everything there anyway.
+#: The name in the audit trail of whoever uses the server's command line; they can do everything there anyway.
 _COMMAND_LINE = "cli"
 
 

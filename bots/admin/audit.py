@@ -22,6 +22,6 @@ def record(connection: Connection, operator: Operator, action: str, subject: str
 def newest(
     deps: Deps, operator: Operator, *, actor: str | None = None, action: str | None = None, before: UUID | None = None, limit: int
 ) -> list[Entry]:
-    """The newest entries, or those before an entry; by one actor, or of actions that begin like `bot` or `bot.publish`."""
+    """The newest entries, or those before an entry; optionally of one actor, or of actions that begin with `bot` or `bot.publish`."""
     with hot(deps.web) as connection:
         return audit.newest(connection, tenant=operator.tenant_id, actor=actor, action=action, before=before, limit=limit)

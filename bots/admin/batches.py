@@ -41,7 +41,7 @@ def get(deps: Deps, operator: Operator, batch: UUID) -> Batch:
 
 
 def find(deps: Deps, operator: Operator, beginning: str) -> UUID:
-    """The batch whose id begins like this. Raises NotFound, or Conflict when there are several."""
+    """The batch whose id begins with this. Raises NotFound, or Conflict when there are several."""
     with hot(deps.web) as connection:
         return batches.find(connection, beginning, tenant=operator.tenant_id)
 
@@ -69,13 +69,13 @@ def failed_items(deps: Deps, operator: Operator, batch: UUID, *, limit: int) -> 
 def begin(
     deps: Deps, operator: Operator, *, bot: str, name: str = "batch", profile: str | None = None, key: str | None = None
 ) -> Submission:
-    """Begin a batch whose file comes piece by piece: feed it, then `finish` it, or abandon it. Raises NotFound, Conflict."""
+    """Begin a batch whose file comes in pieces: feed it, then `finish` it, or abandon it. Raises NotFound, Conflict."""
     new = NewBatch(tenant=operator.tenant_id, bot=bot, name=name, profile=profile, key=key, actor=operator.name)
     return Submission(deps.web, new, line_bytes=deps.settings.batch_line_bytes)
 
 
 def finish(deps: Deps, operator: Operator, submission: Submission) -> Submitted:
-    """Start the batch when every line was good; else remove it and say why. Raises Conflict when the key belongs to another file."""
+    """Start the batch when every line was good; otherwise remove it and say why. Raises Conflict when the key belongs to another file."""
     ended = submission.check()
     if ended is not None:
         return ended
@@ -97,9 +97,9 @@ def submit(
     key: str | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> Submitted:
-    """Check a file's pieces and start its batch; told hears the size of each piece and how many lines were bad so far.
+    """Check a file's pieces and start its batch; told is called with the size of each piece and how many lines were bad so far.
 
-    Nothing is kept of a file that breaks off. Raises NotFound, Conflict.
+    Nothing of a file that breaks off is stored. Raises NotFound, Conflict.
     """
     submission = begin(deps, operator, bot=bot, name=name, profile=profile, key=key)
     is_done = False
@@ -140,7 +140,7 @@ def cancel(deps: Deps, operator: Operator, batch: UUID) -> None:
 
 
 def retry(deps: Deps, operator: Operator, batch: UUID) -> int:
-    """Ask the failed items again, and return how many they are. Raises NotFound, Conflict."""
+    """Ask the failed items again, and return how many there are. Raises NotFound, Conflict."""
     with unit(deps.web) as connection:
         count = batches.retry_failed(connection, batch, tenant=operator.tenant_id)
         record(connection, operator, "batch.retry", f"batch:{batch}", {"items": count})
@@ -148,9 +148,9 @@ def retry(deps: Deps, operator: Operator, batch: UUID) -> int:
 
 
 def remove(deps: Deps, operator: Operator, batch: UUID) -> int:
-    """Erase a batch that has ended, questions and answers, and return how many items they were. Raises NotFound, Conflict.
+    """Erase a batch that has ended, questions and answers, and return how many items there were. Raises NotFound, Conflict.
 
-    By slices, each its own transaction: a batch may have millions of items. After an interruption it can be called again.
+    Works in slices, each in its own transaction: a batch may have millions of items. After an interruption it can be called again.
     """
     items = 0
     while True:

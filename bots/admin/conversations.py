@@ -121,7 +121,7 @@ def give_back(deps: Deps, operator: Operator, conversation: UUID) -> None:
 
 
 def export(deps: Deps, operator: Operator, *, bot: str | None = None, days: int, limit: int) -> list[exports.Talk]:
-    """Read the newest conversations whole: the persona, and what was asked and answered."""
+    """Read the newest conversations in full: the persona, and what was asked and answered."""
     with unit(deps.crossing) as connection:
         found = list(exports.talks(connection, tenant=operator.tenant_id, bot=bot, days=days, limit=limit))
     with unit(deps.web) as connection:

@@ -1,4 +1,4 @@
-"""What use cases work with, put together once by the web and by each command."""
+"""What use cases work with, assembled once by the web and by each command."""
 
 from __future__ import annotations
 

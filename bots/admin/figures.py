@@ -15,7 +15,7 @@ from bots.storage.attention import Overview, TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Figures, Span
 
-#: However many people have the home page open: Postgres counts once in this time.
+#: Postgres counts once in this time, however many people have the home page open.
 _FRESH_S = 5.0
 _MOST_STORED = 100
 
@@ -29,7 +29,7 @@ class FigureCache:
         self._stored: dict[tuple[UUID, Span], tuple[float, Figures]] = {}
 
     def get(self, tenant: UUID, span: Span, count: Callable[[], Figures]) -> Figures:
-        """Return stored figures, or count anew. Whoever comes while another counts waits for those numbers."""
+        """Return stored figures, or count again. Whoever asks during a count waits for its numbers."""
         with self._lock:
             known = self._stored.get((tenant, span))
             if known is not None and self._clock() - known[0] < _FRESH_S:
@@ -43,7 +43,7 @@ class FigureCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """What the home page shows beside the figures."""
+    """What the home page shows besides the figures."""
 
     overview: Overview
     troubles: dict[TroubleKind, int]

@@ -1,4 +1,4 @@
-"""How sums of money are written, on pages and in commands. Pure. static/dom.js writes them alike."""
+"""How sums of money are written, on pages and in commands. Pure. static/dom.js writes them the same way."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def money(usd: float | None) -> str:
 
 
 def axis(usd: float) -> str:
-    """Write USD in as few characters as fit beside a picture's axis: $0, $0.5, $12, $1.2k, $.0004."""
+    """Write USD in as few characters as fit next to a chart's axis: $0, $0.5, $12, $1.2k, $.0004."""
     if usd >= 1000:
         return f"${usd / 1000:.3g}k"
     if usd <= 0:

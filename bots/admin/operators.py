@@ -1,4 +1,4 @@
-"""What owners do with operators: add them, change their role, disable them, give them a one-time link."""
+"""What owners do with operators: add them, change their roles, disable them, give them one-time links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bots.storage.database import hot, unit
 from bots.storage.operators import Known
 
 MOST_NAME = 80
-#: Of an operator or a token.
+#: The name of an operator or a token: one line.
 NAME = r"^[^\x00-\x1f\x7f]+$"
 
 
@@ -50,7 +50,7 @@ def by_name(deps: Deps, operator: Operator, name: str) -> Known:
 
 
 def add(deps: Deps, operator: Operator, name: str, *, role: Role) -> tuple[Known, str]:
-    """Add an operator; returns them and the one-time link that lets them choose a password. Raises Conflict when the name is taken."""
+    """Add an operator; returns the operator and the one-time link for choosing a password. Raises Conflict when the name is taken."""
     with unit(deps.web) as connection:
         made = operators.add(connection, tenant=operator.tenant_id, name=name, role=role)
         record(connection, operator, "operator.add", f"operator:{made.name}", {"role": role.value})
@@ -58,7 +58,7 @@ def add(deps: Deps, operator: Operator, name: str, *, role: Role) -> tuple[Known
 
 
 def change(deps: Deps, operator: Operator, subject: UUID, *, role: Role | None = None, disabled: bool | None = None) -> Known:
-    """Change a role from the next request on; disable somebody, which ends sessions, tokens and links; or enable them again.
+    """Change a role from the next request on; disable an operator, which ends sessions, tokens and links; or enable one again.
 
     Tokens stay revoked. Raises Conflict when no owner would be left, NotFound.
     """

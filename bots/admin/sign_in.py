@@ -1,4 +1,4 @@
-"""Signing in and out: one-time links, passwords, sessions. Most of it comes before there is an acting operator, so it takes none."""
+"""Signing in and out: one-time links, passwords, sessions. Most of it happens before anybody is signed in, so it takes no acting operator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200
 class Link:
     """What a usable link does."""
 
-    #: Whom it signs in; empty: it makes the first owner.
+    #: Whom it signs in; empty: it creates the first owner.
     name: str
     #: Whether a password is to be chosen.
     chooses: bool
@@ -63,7 +63,7 @@ def find_link(deps: Deps, token: str) -> Link | None:
 
 
 def use_link(deps: Deps, token: str, *, name: str, password: str | None) -> str | None:
-    """Use a link up and return the token of a new session; None when the link is wrong, used or too old."""
+    """Use up a link and return the token of a new session; None when the link is wrong, used or too old."""
     hashed = None if password is None else hash_password(password)
     with unit(deps.web) as connection:
         link = admin.use(connection, token)
@@ -93,7 +93,7 @@ def sign_in(deps: Deps, name: str, password: str) -> str | None:
     if not password_matches(password, found[1] if found else None) or found is None:
         return None
     with unit(deps.web) as connection:
-        # A password that was changed meanwhile opens nothing.
+        # A password that was changed meanwhile no longer works.
         if operators.password_hash(connection, tenant=tenant, name=name) != found:
             return None
         return operators.open_session(connection, tenant=tenant, operator=found[0])

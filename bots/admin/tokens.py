@@ -20,7 +20,7 @@ def list_own(deps: Deps, operator: Operator) -> list[ApiToken]:
 
 
 def list_revocable(deps: Deps, operator: Operator) -> list[ApiToken]:
-    """The tokens that the operator may revoke: an owner all, others their own."""
+    """The tokens that the operator may revoke: all for an owner, their own for others."""
     with hot(deps.web) as connection:
         return operators.list_tokens(connection, tenant=operator.tenant_id, operator=_whose(operator))
 

@@ -16,16 +16,16 @@ from bots.storage import usage
 from bots.storage.database import hot
 from bots.storage.usage import DaySum, Line, Month, Sum
 
-#: A month as it is written in addresses: 2026-11.
+#: A month as it is written in URLs: 2026-11.
 MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 _COLUMNS = ("day", "bot", "kind", "endpoint", "model", "calls", "tokens_in", "tokens_cached", "tokens_out", "cost_usd")
-#: A spreadsheet takes a text that begins like this for a formula.
+#: A spreadsheet treats a text that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """A month's usage, and the months that there are."""
+    """A month's usage, and the months that have any."""
 
     month: Month
     months: tuple[date, ...]
@@ -76,6 +76,6 @@ def by_day(days: Sequence[DaySum]) -> Mapping[date, Sum]:
 
 
 def cells(line: Line) -> tuple[object, ...]:
-    """Write a line's cells so that no spreadsheet takes one for a formula."""
+    """Write a line's cells so that no spreadsheet treats one as a formula."""
     names = [f"'{name}" if name.startswith(_FORMULA) else name for name in (line.bot, line.kind, line.endpoint, line.model)]
     return (line.day.isoformat(), *names, line.calls, line.tokens_in, line.tokens_cached, line.tokens_out, f"{line.cost:.9f}")

@@ -1,4 +1,4 @@
-"""The `chinwag` command: one module a command group, assembled here."""
+"""The `chinwag` command: one module for each command group, assembled here."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Try it:
 \b
   make run                  everything on this machine; ends with the chat page's address
   chinwag webhook send --account demo --text hello --wait 60
-                            write as a person on WhatsApp would, and see the answer
+                            write like a person on WhatsApp, and see the answer
   chinwag webhook parse --channel whatsapp FILE
-                            what a webhook's body was understood as
-  chinwag bot set --help    what the bot is told about itself
+                            how a webhook's body is understood
+  chinwag bot set --help    a bot's persona and settings
   chinwag account add --help
                             connect a real WhatsApp number
   chinwag model list        the models that can be planned, served or compared with
@@ -30,17 +30,17 @@ Try it:
                             does it fit, how fast, at what cost; nothing is started
   chinwag doctor            is everything in order?
 
-Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead to another one.
+Commands use the running stack of this checkout, from any folder; CHINWAG_ variables select another one.
 """
 _GROUPS = ("account", "attention", "batch", "bot", "conversation", "endpoint", "model", "operator", "profile", "webhook")
 _COMMANDS = {
     "run": "Start everything on this machine.",
     "stop": "Stop what `run` started.",
     "reset": "Remove this checkout's data; asks first.",
-    "doctor": "Check what `run` needs, and what runs.",
+    "doctor": "Check what `run` needs, and the running stack.",
     "plan": "Say whether a model fits some GPUs, how fast it will be, what it costs, and the commands that serve it.",
     "sign-in": "Print a one-time link to the admin page.",
-    "usage": "Show the tokens and the money of a month.",
+    "usage": "Show the tokens and costs of a month.",
     "compare": "Ask several models the same turns and show the answers side by side.",
     "migrate": "Create or update the database.",
     "env-example": "Print every setting of .env with its meaning and default.",
@@ -49,7 +49,7 @@ _COMMANDS = {
 
 
 class _Commands(TyperGroup):
-    """All commands; a wrong command line is explained in one line."""
+    """All commands; an error in the command line is explained in one line."""
 
     def main(
         self,
@@ -60,13 +60,13 @@ class _Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run what the line says, and exit with its code."""
+        """Run the command, and exit with its code."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
         except typer.TyperException as error:
-            # Typer itself prints the usage before it, and a blank line.
+            # Typer itself would print the usage and a blank line first.
             sys.stderr.write(f"{error.format_message().rstrip()}\n")
             code = error.exit_code
         except typer.Abort:
@@ -76,7 +76,7 @@ class _Commands(TyperGroup):
 
 
 def build(only: str | None = None) -> typer.Typer:
-    """Assemble the commands: all of them, or just the one that is about to run, so that a process of the stack loads no more than it needs."""
+    """Assemble the commands: all of them, or just the one about to run, so that a process of the stack loads no more than it needs."""
     app = typer.Typer(
         name="chinwag",
         cls=_Commands,
@@ -99,7 +99,7 @@ def build(only: str | None = None) -> typer.Typer:
 
 
 def main() -> int:
-    """Run the command line; an error that a person can mend is one line and exit code 2."""
+    """Run the command line; an error that a person can fix is one line and exit code 2."""
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         build(first if first in {*_GROUPS, *_COMMANDS} else None)()

@@ -31,7 +31,7 @@ _MARKS = {"ok": "ok  ", "warn": "WARN", "bad": "BAD ", "wait": "... "}
 
 @contextmanager
 def _accounts() -> Generator[tuple[Deps, Operator, str]]:
-    """What the use cases work with, who acts, and this service's address. A rejection ends the command with its checks and exit code 2."""
+    """The dependencies of use cases, who acts, and this service's address. A rejection ends the command with its checks and exit code 2."""
     with use_cases() as (deps, operator):
         try:
             yield deps, operator, deps.settings.public_url or f"http://{deps.settings.web_host}:{deps.settings.web_port}"
@@ -44,7 +44,7 @@ def _accounts() -> Generator[tuple[Deps, Operator, str]]:
             raise typer.Exit(2) from error
 
 
-#: What the command line calls the wizard's fields.
+#: The options for the wizard's fields.
 _OPTIONS = {
     "external_id": "--phone-number-id, --page-id or --instagram-id",
     "parent_id": "--waba-id, or --page-id of an Instagram account",
@@ -112,7 +112,7 @@ def list_() -> None:
 
 @app.command()
 def check(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
-    """Check the account as the wizard does, and show the steps of its set-up. Exit code 1 when something is wrong."""
+    """Check the account like the wizard, and show the steps of its set-up. Exit code 1 when something is wrong."""
     with _accounts() as (deps, operator, base):
         account = status.find(deps, operator, channel, name)
         health = account_health.check(deps, operator, account.id, base=base)
@@ -126,7 +126,7 @@ def check(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
 
 @app.command()
 def health(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
-    """Show what the last check found, without asking the platform again."""
+    """Show the result of the last check, without asking the platform again."""
     with _accounts() as (deps, operator, base):
         known = status.get(deps, operator, status.find(deps, operator, channel, name).id, base=base)
     found, when = known.setup.health, known.setup.health_at
@@ -147,7 +147,7 @@ def health(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
 def rotate(
     name: _Name,
     channel: _Kind = ChannelKind.WHATSAPP,
-    app_secret: Annotated[bool, typer.Option("--app-secret", help="Ask for a new app secret; the old one stays valid beside it.")] = False,
+    app_secret: Annotated[bool, typer.Option("--app-secret", help="Ask for a new app secret; the old one stays valid too.")] = False,
     access_token: Annotated[bool, typer.Option("--access-token", help="Ask for a new access token.")] = False,
     app_secret_file: _Secret = None,
     access_token_file: _Secret = None,
@@ -174,7 +174,7 @@ def register(
     channel: _Kind = ChannelKind.WHATSAPP,
     take_over: Annotated[bool, typer.Option("--take-over", help="Replace the app's current address.")] = False,
 ) -> None:
-    """Tell the platform again where webhooks go."""
+    """Register the webhook's address with the platform again."""
     with _accounts() as (deps, operator, base):
         account = status.find(deps, operator, channel, name).id
         steps = connections.register(deps, operator, account, base=base, take_over=take_over)
@@ -185,7 +185,7 @@ def register(
 
 @app.command("verify-token")
 def verify_token(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
-    """Create a new verify token and print it, only this once, to be pasted on the platform's pages."""
+    """Create a new verify token and print it this once, to be pasted on the platform's pages."""
     with _accounts() as (deps, operator, _):
         made = rotation.new_verify_token(deps, operator, status.find(deps, operator, channel, name).id)
     sys.stdout.write(f"{made}\n")
@@ -198,7 +198,7 @@ def ids(
     app_id: Annotated[str, typer.Option(help="The Meta app's id.")] = "",
     parent_id: Annotated[str, typer.Option("--parent-id", help="WhatsApp: the business account; Instagram through a page: the page.")] = "",
 ) -> None:
-    """Add the ids that checking needs to an account that was connected without them."""
+    """Add the ids that checks need to an account that was connected without them."""
     with _accounts() as (deps, operator, _):
         changes.set_ids(deps, operator, status.find(deps, operator, channel, name).id, app_id=app_id, parent_id=parent_id)
     sys.stdout.write(f"{name}: saved\n")

@@ -23,11 +23,11 @@ _Kind = Annotated[TroubleKind, typer.Option("--kind", help="Its kind; `chinwag a
 
 @app.command("list")
 def list_(
-    kind: Annotated[TroubleKind | None, typer.Option("--kind", help="Only these.")] = None,
+    kind: Annotated[TroubleKind | None, typer.Option("--kind", help="Only this kind.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what needs attention with its reason, how to fix it, and what can be done; what helps most stands first."""
+    """List what needs attention with its reason, how to fix it, and what can be done; the best action comes first."""
     with use_cases() as (deps, operator):
         rows = [as_row(trouble) for trouble in troubles.list_troubles(deps, operator, kind=kind, limit=limit)]
     for row in rows:

@@ -1,4 +1,4 @@
-"""`chinwag batch`: a file of questions is checked, answered through the queue, and comes back as a file of answers."""
+"""`chinwag batch`: a file of questions is checked, answered through the queue, and returned as a file of answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chinwag.cli import batch_progress
 from chinwag.cli.batch_progress import in_words
 from chinwag.cli.database import use_cases
 
-app = typer.Typer(no_args_is_help=True, help="Answer a file of questions through the queue, behind people who chat.")
+app = typer.Typer(no_args_is_help=True, help="Answer a file of questions through the queue, after people who chat.")
 
 _PIECE = 1024 * 1024
 
@@ -82,7 +82,7 @@ def list_(as_json: _Json = False) -> None:
 
 @app.command()
 def show(batch: _Id, as_json: _Json = False) -> None:
-    """Show how far a batch is, and what failed."""
+    """Show a batch's progress, and what failed."""
     with use_cases() as (deps, operator):
         details = batches.details(deps, operator, batches.find(deps, operator, batch), limit=20)
     found, spent = details.batch, details.spent
@@ -103,7 +103,7 @@ def show(batch: _Id, as_json: _Json = False) -> None:
 
 @app.command()
 def pause(batch: _Id) -> None:
-    """Start no further item; running ones finish."""
+    """Start no more items; running ones finish."""
     with use_cases() as (deps, operator):
         found = batches.find(deps, operator, batch)
         batches.pause(deps, operator, found)
@@ -121,7 +121,7 @@ def resume(batch: _Id) -> None:
 
 @app.command()
 def cancel(batch: _Id) -> None:
-    """End a batch for good; the answers so far are kept."""
+    """End a batch for good; the answers so far stay stored."""
     with use_cases() as (deps, operator):
         found = batches.find(deps, operator, batch)
         batches.cancel(deps, operator, found)

@@ -1,4 +1,4 @@
-"""What `chinwag batch` shows while it works: a bar on a terminal, a plain line now and then elsewhere."""
+"""What `chinwag batch` shows while it works: a bar on a terminal, otherwise a plain line now and then."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLAIN_EVERY_S = 10.0
 
 @contextmanager
 def opened(file: Path) -> Generator[tuple[IO[bytes], int | None]]:
-    """A file's bytes and how many there are; standard input for -."""
+    """A file's stream and its size; standard input for -."""
     if str(file) == "-":
         yield sys.stdin.buffer, None
         return

@@ -67,7 +67,7 @@ def set_(
     budget_contact_day: _Budget = None,
     budget_month: _Budget = None,
 ) -> None:
-    """Create a bot, or change what is given.
+    """Create a bot, or change the given settings.
 
     A changed persona becomes a new version and is published at once: chinwag bot set clinic --persona persona.txt
     """
@@ -106,8 +106,10 @@ def list_versions(name: _Name) -> None:
 @app.command()
 def diff(
     name: _Name,
-    old: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare from; the published one.")] = None,
-    new: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare with; the newest.")] = None,
+    old: Annotated[
+        int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare from; default: the published one.")
+    ] = None,
+    new: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare with; default: the newest.")] = None,
 ) -> None:
     """Show what changed in the persona between two versions."""
     with use_cases() as (deps, operator):
@@ -119,7 +121,8 @@ def diff(
 
 @app.command()
 def publish(
-    name: _Name, version: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version's number; the newest.")] = None
+    name: _Name,
+    version: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version's number; default: the newest.")] = None,
 ) -> None:
     """Let a version answer from now on."""
     with use_cases() as (deps, operator):

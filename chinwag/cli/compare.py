@@ -1,4 +1,4 @@
-"""`chinwag compare`: the same turns asked of two or more models, their answers side by side."""
+"""`chinwag compare`: two or more models are asked the same turns; their answers side by side."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def command(
         "comparison"
     ),
     persona: Annotated[str, typer.Option(help="System text for conversations that have none.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Ask only so many turns, the first ones.")] = 200,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at the same time, to each endpoint.")] = 2,
+    limit: Annotated[int, typer.Option(min=1, help="Ask only the first so many turns.")] = 200,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Simultaneous calls to each endpoint.")] = 2,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
     patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long to wait for a server that is busy or down.")] = 60.0,
 ) -> None:
@@ -55,9 +55,9 @@ def command(
     chinwag conversation export --out talks.jsonl
     chinwag compare --models llama-4-scout,deepseek-v3 --from talks.jsonl
 
-    A line is {"custom_id": "a1", "text": "..."} or an OpenAI batch line with body.messages; of a conversation every turn is asked, and
-    all models see the history as it stands in the file. Writes comparison/index.html and comparison/replies.jsonl.
-    """  # noqa: D301 - typer wants the character that \b stands for
+    A line is {"custom_id": "a1", "text": "..."} or an OpenAI batch line with body.messages; every turn of a conversation is asked, and
+    all models see the history that is in the file. Writes comparison/index.html and comparison/replies.jsonl.
+    """  # noqa: D301 - typer needs the character that \b stands for
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if len(names) < 2:
         raise typer.BadParameter("name two endpoints or more, separated by commas", param_hint="--models")
@@ -83,7 +83,7 @@ def command(
 
 
 def _opened(out: Path) -> TextIO:
-    """Create the folder and the file of replies, before anything is asked and paid for."""
+    """Create the folder and the file of replies before anything is asked and paid for."""
     out.mkdir(parents=True, exist_ok=True)
     return open_private(out / _REPLIES)
 
@@ -109,7 +109,7 @@ def _client(endpoint: Endpoint, settings: ModelSettings) -> ModelClient:
 def _replayed(
     turns: Sequence[talks.Turn], clients: Sequence[ModelClient], asking: Asking, *, parallel: int, lines: TextIO
 ) -> list[list[Reply]]:
-    """Ask, and write each reply as it comes: they are paid for. In the end they are in the order of the turns."""
+    """Ask, and write each reply as it comes, since it is paid for. At the end they are in the order of the turns."""
     console = Console(stderr=True)
     columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -121,7 +121,7 @@ def _replayed(
             bar.advance(task)
 
         rows = replay.replay(turns, clients, asking, parallel=parallel, told=told)
-    # The same lines, and so as many bytes.
+    # The same lines, so the same number of bytes.
     lines.seek(0)
     lines.writelines(page.line(reply) for row in rows for reply in row)
     return rows

@@ -111,7 +111,7 @@ def export(
     with use_cases() as (deps, operator):
         if bot is not None:
             editor.by_name(deps, operator, bot)
-        # Opened before anything is read: an export that cannot be written is not in the audit trail.
+        # Opened first: an export that cannot be written is not in the audit trail.
         file = _opened(out)
         found = conversations.export(deps, operator, bot=bot, days=days, limit=limit)
     try:

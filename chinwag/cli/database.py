@@ -21,7 +21,7 @@ from chinwag.local.ground import environment
 
 @contextmanager
 def use_cases() -> Generator[tuple[Deps, Operator]]:
-    """What the use cases of `bots.admin` work with, and who acts. A refusal of ours ends the command with one line and exit code 2."""
+    """The dependencies of the use cases of `bots.admin`, and who acts. An error of ours ends the command with one line and exit code 2."""
     try:
         settings = Settings.from_env(environment(os.environ))
         web = open_engine(settings.web_database_url, pool=2, name="cli")

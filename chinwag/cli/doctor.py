@@ -1,4 +1,4 @@
-"""`chinwag doctor`: checks what `make run` needs, and what runs; each line says what to do."""
+"""`chinwag doctor`: checks what `make run` needs, and the running stack; each line says what to do."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def command() -> None:
     for what, check in checks:
         try:
             said = check()
-            # Whether the licence covers them is for operators to judge: it depends on their country.
+            # Operators must judge whether the licence covers them: it depends on their country.
             mark = "note" if what == "Licence" else "ok"
         except (CannotStart, httpx.HTTPError, psycopg.Error, redis_client.RedisError, OSError) as error:
             said, mark = " ".join(str(error).split()) or type(error).__name__, "WRONG"
@@ -137,7 +137,7 @@ def _catalog(env: Mapping[str, str]) -> Catalog:
 
 
 def _connected(env: Mapping[str, str]) -> list[str]:
-    """The models of the endpoints that an operator has connected; none where no database is set or answers, which other lines say."""
+    """The models of the connected endpoints; none when no database is set or answers, which other lines report."""
     url = env.get("CHINWAG_WEB_DATABASE_URL", "")
     if not url:
         return []
@@ -153,11 +153,11 @@ def _connected(env: Mapping[str, str]) -> list[str]:
 
 
 def licence_line(env: Mapping[str, str], connected: Iterable[str] = ()) -> str:
-    """What must be said about the licences of the configured model and of connected ones; empty where nothing must."""
+    """Notices about the licences of the configured model and of connected ones; empty if there are none."""
     try:
         catalog = _catalog(env)
     except CannotStart:
-        # The line above says so.
+        # The line above reports it.
         return ""
     named = (*(env.get(variable, "") for variable in ("MODEL", "MODEL_NAME", "CHINWAG_MODEL_NAME")), *connected)
     notices = {model.key: licence_notice(model) for name in named if (model := presets.model_of(catalog, name))}
@@ -191,7 +191,7 @@ def _running(ground: Ground) -> list[tuple[str, Callable[[], str]]]:
 
 def _get(url: str) -> str:
     answer = httpx.get(url, timeout=5, trust_env=not url.startswith("http://127.0.0.1"))
-    # A hosted model asks for its key, which this check does not send: it does answer.
+    # A hosted model asks for its key, which this check does not send: that is an answer too.
     if answer.status_code >= 400 and answer.status_code not in {401, 403}:
         raise CannotStart(f"{url} answers {answer.status_code}")
     return f"{url} answers"
@@ -204,7 +204,7 @@ def _database(url: str) -> str:
 
 def _queue(url: str) -> str:
     form = url.replace("redis+socket://", "unix://", 1)
-    client = redis_client.Redis.from_url(form, socket_timeout=5)  # pyright: ignore[reportUnknownMemberType] - redis-py leaves this half typed
+    client = redis_client.Redis.from_url(form, socket_timeout=5)  # pyright: ignore[reportUnknownMemberType] - redis-py is only partly typed
     try:
         client.ping()  # pyright: ignore[reportUnknownMemberType] - as above
     finally:

@@ -35,14 +35,14 @@ _Folder = Annotated[
 _Url = Annotated[str | None, typer.Option(help="Address up to and including /v1.")]
 _Model = Annotated[str | None, typer.Option(help="The model's name on that server.")]
 _Leaves = Annotated[
-    bool | None, typer.Option("--leaves-house/--stays", help="Whether what people write leaves your own servers on the way to it.")
+    bool | None, typer.Option("--leaves-house/--stays", help="Whether people's messages leave your own servers on the way to it.")
 ]
 _Price = Annotated[str | None, typer.Option(metavar="USD", help="Price per million tokens, such as 0.10; empty: not known.")]
 _KeyFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="File that holds the API key.")]
 _NoKey = Annotated[bool, typer.Option("--no-key", help="This hosted endpoint needs no key.")]
 _RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="Connect the model although it is switched off.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-#: What the command line calls the fields of the page.
+#: The options for the page's fields.
 _OPTIONS = {
     "name": "NAME",
     "url": "--url",
@@ -68,13 +68,13 @@ def add(
     price_cached: _Price = None,
     price_out: _Price = None,
     catalog_model: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Take address, name and price from the catalog; `chinwag model list` shows it.")
+        str | None, typer.Option(metavar="KEY", help="Take address, name and price from the catalog (`chinwag model list`).")
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Whose catalog entry to take, where several providers have one.")] = None,
     retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
-    """Connect a model server. Unless --stays says that it is your own, what people write leaves your servers on the way to it.
+    """Connect a model server. Unless --stays says that it is your own, people's messages leave your servers on the way to it.
 
     Try: chinwag endpoint add local --url http://127.0.0.1:8000/v1 --model llama-4-scout --stays
     """
@@ -116,7 +116,7 @@ def list_(*, as_json: _Json = False, catalog: _Folder = None) -> None:
         sys.stdout.write(f"{row.name}  {where}  {row.model} at {status.host(row)}  {_price(row)}{profiles}  {now.message}\n")
     if not rows:
         sys.stdout.write(
-            "No endpoint yet: the worker's own model answers for every profile. `chinwag endpoint add --help` tells how to connect one.\n"
+            "No endpoint yet: the worker's own model answers for every profile. `chinwag endpoint add --help` says how to connect one.\n"
         )
 
 
@@ -150,7 +150,7 @@ def change(
     retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
-    """Change the given values of an endpoint. On another server it loses its key; after a change of model or address it is measured again."""
+    """Change the given values of an endpoint. A new server removes its key; a new model or address is measured again."""
     known, typed = _catalog(catalog), {"price_in": price_in, "price_cached": price_cached, "price_out": price_out}
     prices = _prices(typed)
     with use_cases() as (deps, operator), _options(_OPTIONS | {"leaves_house": "--leaves-house"}):
@@ -227,7 +227,7 @@ def _catalog(folder: Path | None) -> Catalog:
 
 
 def _begun(catalog: Catalog, key: str, provider: str | None, *, stays: bool) -> presets.Preset:
-    """The catalog's entry for a model, on an engine of one's own or at one provider; anything else ends the command."""
+    """The catalog's entry for a model, on one's own engine or at one provider; anything else ends the command."""
     try:
         model = catalog.get(key)
     except CatalogError as error:

@@ -1,4 +1,4 @@
-"""What `chinwag endpoint` shows of a probe: a spinner while a worker measures, then what it found and what that means."""
+"""What `chinwag endpoint` shows of a probe: a spinner while a worker measures, then what was found and what that means."""
 
 from __future__ import annotations
 

@@ -37,12 +37,12 @@ def command(
 
 
 def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> None:
-    """Bring the database to a revision, as the owner; at rest with no limit to a statement's time. Raises DBAPIError and BadSetting."""
+    """Bring the database to a revision, as the owner; with at_rest a statement's time has no limit. Raises DBAPIError and BadSetting."""
     engine = create_engine(settings.owner_database_url, poolclass=pool.NullPool)
     with engine.connect() as connection:
         if connection.exec_driver_sql("show server_version_num").scalar_one() < str(_OLDEST_POSTGRES):
             raise BotsError("Postgres is too old: 16 or newer is needed.")
-        # Two migrating at once wait for each other.
+        # Two migrations at the same time wait for each other.
         connection.exec_driver_sql("select pg_advisory_lock(814012)")
         _make_roles(connection, settings)
         connection.commit()
@@ -68,10 +68,10 @@ def _make_roles(connection: Connection, settings: Settings) -> None:
             connection.exec_driver_sql(f"create role {role} login nosuperuser nobypassrls nocreatedb nocreaterole noinherit")
         connection.exec_driver_sql(f"alter role {role} set statement_timeout = '{timeout}'")
         # Functions keep the plans of their first call, when the tables were empty and a scan was cheapest: at 3,000 turns
-        # that cost 5 ms of Postgres a turn, until the first analyze. Every statement of these roles has an index.
+        # that cost 5 ms of Postgres a turn, until the first analyze. Every statement of these roles can use an index.
         connection.exec_driver_sql(f"alter role {role} set enable_seqscan = off")
         connection.exec_driver_sql(f"alter role {role} set enable_bitmapscan = off")
-        # With an index for everything the values do not matter to the plan: it need not be made anew five times a connection.
+        # With an index for everything the values do not matter to the plan: it need not be made again five times for each connection.
         connection.exec_driver_sql(f"alter role {role} set plan_cache_mode = force_generic_plan")
         url = make_url(address) if address else None
         if url is not None and url.username == role and url.password:

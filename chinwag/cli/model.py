@@ -1,4 +1,4 @@
-"""`chinwag model`: the models that can be planned, served or compared with; what is known of each, and from where; serving one."""
+"""`chinwag model`: the models that can be planned, served or compared with; what is known about each, with sources; serving one."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ app.command("serve")(model_serve.command)
 
 @contextmanager
 def _catalog(folder: Path | None) -> Generator[Catalog]:
-    """Open the catalog. What it refuses ends the command with one line and exit code 2."""
+    """Open the catalog. An error in it ends the command with one line and exit code 2."""
     try:
         yield load(folder)
     except CatalogError as error:

@@ -1,4 +1,4 @@
-"""How a model of the catalog is shown: one row of the overview, the whole card, or JSON."""
+"""How a model of the catalog is shown: as one row of the overview, as a whole card, or as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from inference.catalog import Architecture, Licence, Model, Offer, Serving, Template, Weights, licence_notice
 
-#: Label and words of one line of a card.
+#: Label and text of one line of a card.
 _Line = tuple[str, str]
 
 _KINDS = {"open": "open weights", "unpublished": "weights not published", "hosted": "hosted"}
@@ -24,7 +24,7 @@ _UNSURE = " (unconfirmed)"
 
 
 def as_json(model: Model) -> dict[str, Any]:
-    """Return the row as JSON takes it, with the licence's notice; dates as text."""
+    """Return the row for JSON, with the licence's notice; dates as text."""
     plain = json.loads(json.dumps(asdict(model), default=date.isoformat))
     return plain | {"licence_notice": licence_notice(model)}
 

@@ -1,4 +1,4 @@
-"""`chinwag model probe`: what an endpoint can really do, measured by some thirty short questions; nothing is stored."""
+"""`chinwag model probe`: what an endpoint can really do, measured by about thirty short questions; nothing is stored."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _lines(found: Probed) -> list[tuple[str, str]]:
 
 
 def endpoint_of(url: str, model: str, key_file: Path | None) -> Endpoint:
-    """Return the endpoint that the options name; ends the command where they cannot be used."""
+    """Return the endpoint that the options describe; invalid ones end the command."""
     if not address.is_base(url):
         end("--url needs an address like http://host:port/v1, without a user, a password or a question mark")
     return Endpoint(name="asked", url=url.rstrip("/"), model=model, api_key=_key(key_file))

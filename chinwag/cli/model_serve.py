@@ -1,4 +1,4 @@
-"""`chinwag model serve`: starts vLLM from a plan, from a folder, or attaches to a running engine; shows how far it is, and keeps it up."""
+"""`chinwag model serve`: starts vLLM from a plan or a folder, or attaches to a running engine; shows progress, and restarts it when it dies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inference.errors import InferenceError
 from inference.plan import CannotPlan, HostCommand, Plan, Question, make_plan
 from inference.plan.command import commands as plan_commands
 
-#: Without --anyway no plan that does not fit has so many.
+#: Slots of a plan that does not fit and is started with --anyway.
 _FEW_SLOTS = 16
 
 _Node = Annotated[int, typer.Option("--node", help="With several hosts: the number of this one, from 0.")]
@@ -30,9 +30,7 @@ _Path = Annotated[
     Path | None,
     typer.Option("--path", help="Folder of a checkpoint, or a .gguf file; with --model and --gpus, the folder with the plan's weights."),
 ]
-_Attach = Annotated[
-    str, typer.Option("--attach", help="Address of a running engine: nothing is started, the running engine is watched and used.")
-]
+_Attach = Annotated[str, typer.Option("--attach", help="Address of a running engine: nothing is started; the engine is watched and used.")]
 _Name = Annotated[str, typer.Option("--name", help="The model's name in requests; with --attach, its name on that engine.")]
 _Profile = Annotated[str, typer.Option("--profile", help="With --with-worker: the profile whose conversations it answers.")]
 _Engine = Annotated[str, typer.Option("--engine", help="With --with-worker: this engine's name within the profile.")]
@@ -81,7 +79,7 @@ def command(
     chinwag model serve --model llama-4-scout --gpus 8xH100 --accept-licence --with-worker
                               from a plan, and answer the conversations of the profile default
     chinwag model serve --path ./checkpoint -- --max-model-len 8192
-                              a folder, with whatever vLLM is told
+                              a folder, with more arguments for vLLM
     chinwag model serve --path ./model.gguf
                               a model file, with llama.cpp on this machine's cores
     chinwag model serve --attach http://10.0.0.7:8000 --name scout --slots 128 --with-worker
@@ -90,7 +88,7 @@ def command(
                               the commands of two hosts; each starts its own with --node
 
     A plan that does not fit, a licence that was not accepted, weights that are not there: one line, exit code 2, nothing started.
-    """  # noqa: D301 - typer wants the character that \b stands for
+    """  # noqa: D301 - typer needs the character that \b stands for
     tenancy = Tenancy(profile=profile, engine=engine, with_worker=with_worker, log=log.resolve())
     try:
         _check_options(port=port, attach=attach)
@@ -114,7 +112,7 @@ def command(
         if only_print:
             _show(*map(_text, ready))
         else:
-            # A plan is for GPUs: it is not tried on the vLLM for CPUs that tests have made here.
+            # A plan is for GPUs: it is not tried on a vLLM for CPUs that is installed here.
             _start(ready, node, tenancy, has_head=_was_given(ctx, "head"), on_cpu=not (model or gpus))
     except (CannotPlan, InferenceError, BotsError, CannotStart, ValueError) as error:
         _refuse(str(error))
@@ -136,11 +134,11 @@ def _gguf(file: Path, alias: str, tenancy: Tenancy, *, port: int, more: list[str
 
 
 def _start(ready: list[HostCommand], node: int, tenancy: Tenancy, *, has_head: bool, on_cpu: bool) -> None:
-    """Start the host that this one is."""
+    """Start this host's part."""
     if not 0 <= node < len(ready):
         _refuse(f"--node {node}: the plan has {len(ready)} host{'s, from 0' if len(ready) > 1 else ': leave it out'}")
     if node and tenancy.with_worker:
-        _refuse("--with-worker belongs on the first host (--node 0); the others answer nobody")
+        _refuse("--with-worker belongs on the first host (--node 0); the others answer no requests")
     if len(ready) > 1 and not has_head:
         _refuse(f"this plan is for {len(ready)} hosts: give --head, the address at which the others reach the first")
     argv, env = local_engine.program(ready[node].argv) if on_cpu else (ready[node].argv, {})
@@ -188,7 +186,7 @@ def _unfit(plan: Plan, *, anyway: bool) -> tuple[HostCommand, ...]:
 
 
 def _whole(planned: HostCommand, rest: list[str], *, name: str, host: str, port: int) -> HostCommand:
-    """A host's command with where it listens, what requests call it, and what the person added, which goes before the plan's own."""
+    """A host's command with its address, the model's name in requests, and the person's own arguments, which override the plan's."""
     own = ["--served-model-name", name]
     if option(planned.argv, "--headless") is None:
         own += ["--host", host, "--port", str(port)]
@@ -197,7 +195,7 @@ def _whole(planned: HostCommand, rest: list[str], *, name: str, host: str, port:
 
 
 def _replaced(argv: list[str], more: list[str]) -> list[str]:
-    """The arguments and more of them, without the options that stand in both."""
+    """Both lists of arguments; an option that is in both is taken from the second."""
     for argument in more:
         flag = spelt(argument.partition("=")[0])
         if flag.startswith("--") and option(argv, flag) is not None:
@@ -233,7 +231,7 @@ def _check_licence(models: Catalog, key: str, path: Path | None, *, accepted: bo
             f"{' ' + eu if eu else ''}"
         )
     if eu and not key:
-        # A plan says so itself.
+        # A plan reports this itself.
         sys.stderr.write(f"Note: {eu}\n")
 
 

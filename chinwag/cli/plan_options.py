@@ -1,4 +1,4 @@
-"""The options that `plan` and `model serve` share: everything that a plan can be asked, and the operator's catalog."""
+"""The options that `plan` and `model serve` share: everything that a plan depends on, and the operator's catalog."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 _KVS: tuple[Kv, ...] = get_args(Kv)
 _PREFERS: tuple[Prefer, ...] = get_args(Prefer)
 
-#: What a command gets for its options: they are read when it calls this, which raises CannotPlan.
+#: What a command gets for these options: a function that reads them when it is called, and raises CannotPlan.
 Asked = Callable[[], Question]
 
 ModelKey = Annotated[
@@ -45,7 +45,7 @@ _AtOnce = Annotated[
 ]
 _TokensIn = Annotated[
     int | None,
-    typer.Option("--tokens-in", help="Prompt tokens of the reply that costs are given for; default: 3,000, or what fits the context."),
+    typer.Option("--tokens-in", help="Prompt tokens of the reply that costs are computed for; default: 3,000, or what fits the context."),
 ]
 _TokensOut = Annotated[int, typer.Option("--tokens-out", help="Answer tokens of the same reply.")]
 _Cached = Annotated[float, typer.Option("--cached", help="Share of its prompt that is in the prefix cache.")]
@@ -55,7 +55,7 @@ _Offload = Annotated[float, typer.Option("--offload-gib", help="Host memory for 
 _Tp = Annotated[int | None, typer.Option("--tp", help="Set the tensor-parallel size.")]
 _Dp = Annotated[int | None, typer.Option("--dp", help="Set the data-parallel size.")]
 _Pp = Annotated[int | None, typer.Option("--pp", help="Set the number of pipeline stages.")]
-_Price = Annotated[float | None, typer.Option("--price", help="USD for each GPU and hour; default: from the GPU table.")]
+_Price = Annotated[float | None, typer.Option("--price", help="USD per GPU and hour; default: from the GPU table.")]
 _Head = Annotated[str, typer.Option("--head", help="Address of the first host, for commands with several hosts.")]
 
 
@@ -100,7 +100,7 @@ def _question(
 
 
 def plan_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every option of a plan in the place of its parameter `asked`."""
+    """Replace a command's parameter `asked` by every option of a plan."""
     options = inspect.signature(_question, eval_str=True).parameters
 
     @wraps(command)
@@ -110,14 +110,14 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
 
     own = inspect.signature(command, eval_str=True)
     parameters = [one for name, parameter in own.parameters.items() for one in (options.values() if name == "asked" else [parameter])]
-    # This is what typer reads a command's options from.
+    # Typer reads a command's options from it.
     run.__signature__ = own.replace(parameters=parameters)  # pyright: ignore[reportAttributeAccessIssue] - inspect's own protocol
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 
 
 def one_of(value: str | None, known: tuple[_T, ...], option: str) -> _T | None:
-    """Read a word that an option takes. Raises CannotPlan, which names all."""
+    """Read one of the words that an option takes. Raises CannotPlan, which names them all."""
     if value is None:
         return None
     for one in known:

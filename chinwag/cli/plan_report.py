@@ -1,4 +1,4 @@
-"""A plan for a person's terminal: bars of memory, what lies where, what it does, what it costs, and the commands."""
+"""A plan on a terminal: bars of memory, the layout, speed, costs, and the commands."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from inference.plan.assignment import assignments
 from inference.plan.words import length
 
 _BAR = 60
-_STYLES = {"weights": "blue", "overhead": "yellow", "KV": "green", "one talk": "green", "kept free": "bright_black"}
-_SIGNS = {"weights": "█", "overhead": "▓", "KV": "▒", "one talk": "▒", "kept free": "·"}
+_STYLES = {"weights": "blue", "overhead": "yellow", "KV": "green", "one conversation": "green", "kept free": "bright_black"}
+_SIGNS = {"weights": "█", "overhead": "▓", "KV": "▒", "one conversation": "▒", "kept free": "·"}
 _MOST_HOSTS = 4
 
 
@@ -46,10 +46,10 @@ def _head(plan: Plan) -> Text:
 
 
 def _memory(plan: Plan) -> Text:
-    """Draw one GPU's memory as a bar; all are filled alike."""
+    """Draw one GPU's memory as a bar; all GPUs are filled the same way."""
     m = plan.memory
     shares = [("weights", m.weights), ("overhead", m.overhead)]
-    shares += [("one talk", m.sequence or 0.0)] if m.missing else [("KV", m.pool), ("kept free", m.memory - m.usable)]
+    shares += [("one conversation", m.sequence or 0.0)] if m.missing else [("KV", m.pool), ("kept free", m.memory - m.usable)]
     whole = max(m.memory, sum(size for _, size in shares))
     bar = Text("Each GPU  ")
     for name, size in shares:
@@ -69,7 +69,7 @@ def _memory(plan: Plan) -> Text:
 
 def _gpus(plan: Plan) -> Text:
     layout, found = plan.layout, Text()
-    # So that a line has room in 80 columns.
+    # So that a line fits into 80 columns.
     per_line = 4 if layout.dp == 1 or layout.tp == 1 else 3
     taken = [gpu for gpu in assignments(plan) if gpu.host < _MOST_HOSTS]
     for number, gpu in enumerate(taken):
@@ -94,9 +94,9 @@ def _facts(plan: Plan) -> Table:
     else:
         table.add_row(
             "KV",
-            f"{m.kv_per_token:,} B a token; room for {m.pool_tokens:,} tokens of short talks, or one talk of {'any length' if m.longest is None else f'{m.longest:,}'}",
+            f"{m.kv_per_token:,} B a token; room for {m.pool_tokens:,} tokens of short conversations, or one conversation of {'any length' if m.longest is None else f'{m.longest:,}'}",
         )
-        table.add_row("Warm talks", f"{plan.conversations:,} of {question.reply.tokens:,} tokens on the GPUs{_host_part(plan)}")
+        table.add_row("Warm conversations", f"{plan.conversations:,} of {question.reply.tokens:,} tokens on the GPUs{_host_part(plan)}")
     if speed is not None:
         curve = ", ".join(f"{rate:,.0f} at {number}" for number, rate in speed.curve)
         table.add_row("Decoding", f"{speed.tokens_per_s:,.0f} tokens/s with {speed.at_once} at once; {curve}")

@@ -1,4 +1,4 @@
-"""Files that hold people's words: nobody else on this machine reads them, whatever was there before."""
+"""Files with people's messages: no other user of this machine can read them, whatever was there before."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TextIO
 
 
 def open_private(path: Path) -> TextIO:
-    """Open a file for writing, emptied, as one that its owner alone reads. Raises OSError."""
+    """Open a file for writing, emptied, readable by its owner alone. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        # One that was there has kept its mode.
+        # An existing file still has its old mode.
         os.fchmod(descriptor, 0o600)
     except OSError:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""`chinwag profile`: which endpoints answer for a profile, in which order, and which are replicas of one another."""
+"""`chinwag profile`: which endpoints answer for a profile, in which order, and which are replicas of each other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def set_(
     name: _Name,
     order: Annotated[
         list[str],
-        typer.Argument(metavar="ENDPOINT...", help="In the order of trying; replicas joined by commas, or by position: a=1 b=1 c=2."),
+        typer.Argument(
+            metavar="ENDPOINT...", help="In the order in which they are tried; replicas joined by commas, or by position: a=1 b=1 c=2."
+        ),
     ],
 ) -> None:
     """Make a profile of these endpoints: the next one is tried when those before it are down or busy.
@@ -76,7 +78,7 @@ def _warn(profile: Profile) -> None:
     if profile.engines_only:
         sys.stderr.write(
             f"note  {profile.name}: only workers with an engine of their own serve it: while an engine is down nobody tries the next endpoint."
-            f" Start a worker without an engine beside them: --queues reply.{profile.name},deliver\n"
+            f" Start a worker without an engine too: --queues reply.{profile.name},deliver\n"
         )
     if profile.mute:
         bots = ", ".join(bot.name for bot in profile.mute)

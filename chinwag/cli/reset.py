@@ -23,7 +23,7 @@ def command(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fa
     if not yes:
         typer.echo(f"This removes {ground.folder}: all contacts, conversations, memories, accounts and keys of this checkout.")
         if not sys.stdin.isatty():
-            typer.echo("There is no terminal to ask at: confirm with `chinwag reset --yes`.", err=True)
+            typer.echo("There is no terminal to ask on: confirm with `chinwag reset --yes`.", err=True)
             raise typer.Exit(2)
         if not typer.confirm("Remove it?"):
             typer.echo("Nothing was removed.")

@@ -39,7 +39,7 @@ def command(
     for number in _SIGNALS:
         signal.signal(number, _stop)
     if with_parent:
-        # `make` killed outright must not leave the stack behind it.
+        # When `make` is killed the stack must not go on running.
         ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
     try:
         stack = Stack(LocalSettings.from_env(os.environ), report=report, env=os.environ)

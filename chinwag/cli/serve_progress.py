@@ -1,4 +1,4 @@
-"""What `model serve` shows of its engine: a bar where somebody watches, plain lines where nobody does."""
+"""What `model serve` shows of its engine: a bar on a terminal, otherwise plain lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Progress:
         self._end_bar()
 
     def step(self, step: Step) -> None:
-        """Show how far the start has come; without a terminal a line for each new step, and for each tenth of one."""
+        """Show the start's progress; without a terminal, a line for each new step and each tenth of one."""
         if self._inner is not None:
             self._inner.step(step)
         if self._out.isatty():
@@ -46,7 +46,7 @@ class Progress:
             self._line(step.message if step.fraction is None else f"{step.message}: {100 * step.fraction:.0f} %")
 
     def ready(self, url: str) -> None:
-        """Say where it answers."""
+        """Print the address at which it answers."""
         self._end_bar()
         self._serves = True
         self._line(f"Ready after {time.monotonic() - self._began:.0f} s: {self._where}")
@@ -54,12 +54,12 @@ class Progress:
             self._inner.ready(url)
 
     def tick(self) -> None:
-        """Hand it on."""
+        """Pass it on."""
         if self._inner is not None:
             self._inner.tick()
 
     def lost(self, reason: Reason, again_in_s: float) -> None:
-        """Say why, and when it is started again."""
+        """Print why, and when it is started again."""
         self._end_bar()
         self._serves = False
         self._line(f"Lost: {reason.message}; restarting in {again_in_s:.0f} s")
@@ -68,7 +68,7 @@ class Progress:
         self._began = time.monotonic()
 
     def leave(self) -> None:
-        """Say that what runs is waited for; where nothing serves nothing runs."""
+        """Print that running requests are waited for, unless the engine does not serve."""
         self._end_bar()
         if self._serves:
             self._line("Stopping: running requests are finished first")

@@ -1,4 +1,4 @@
-"""The running part of `model serve`: an engine of ours or somebody else's, kept up and shown until Ctrl-C or SIGTERM."""
+"""The running part of `model serve`: our own engine is restarted when it dies, an attached one is watched, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from workers.gpu import Consumer, engine_env
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenancy:
-    """Who lives on the engine, and where its output goes."""
+    """What runs with the engine, and where its output goes."""
 
     profile: str
-    #: This engine's name among the profile's.
+    #: This engine's name within the profile.
     engine: str
     with_worker: bool
     log: Path
 
 
 def serve_vllm(argv: Sequence[str], more: Mapping[str, str], tenancy: Tenancy) -> None:
-    """Keep up the engine that a command starts. Raises EngineCannotStart, BotsError, InferenceError and ValueError, as all below."""
+    """Run the engine that a command starts. Raises EngineCannotStart, BotsError, InferenceError and ValueError, as all below."""
     _started(Vllm(argv, log=tenancy.log, env=engine_env(os.environ) | dict(more), api_key=_key("http://127.0.0.1")), tenancy)
 
 
 def serve_gguf(model: Path, alias: str, tenancy: Tenancy, *, port: int, more: Sequence[str]) -> None:
-    """Keep up llama.cpp on a model file."""
+    """Run llama.cpp on a model file."""
     _started(LlamaCpp(model, alias=alias, port=port, log=tenancy.log, env=engine_env(os.environ), more=more), tenancy)
 
 
 def serve_follower(argv: Sequence[str], more: Mapping[str, str], *, log: Path) -> None:
-    """Keep up a host that computes for the first one."""
+    """Run a host that computes for the first one."""
     stopping = Event()
 
     def lost(reason: Reason, again_in_s: float) -> None:
@@ -58,7 +58,7 @@ def serve_follower(argv: Sequence[str], more: Mapping[str, str], *, log: Path) -
 
 
 def serve_attached(url: str, name: str, tenancy: Tenancy, *, slots: int) -> None:
-    """Watch an engine that runs already, and answer with it."""
+    """Watch an engine that already runs, and answer with it."""
     base = url.rstrip("/").removesuffix("/v1")
     running = Attached(base, model=name, api_key=_key(base))
     _keep(running, _consumer(tenancy, name, slots), f"{base}/v1, model {name}")
@@ -69,7 +69,7 @@ def _started(running: EngineProcess, tenancy: Tenancy) -> None:
 
 
 def _consumer(tenancy: Tenancy, model: str, slots: int) -> Consumer | None:
-    """What answers the profile's conversations, in the stack that the environment names or that runs here."""
+    """The worker that answers the profile's conversations, in the stack that the environment names or that runs here."""
     if not tenancy.with_worker:
         return None
     kept = {key: value for key, value in os.environ.items() if not key.startswith("CHINWAG_")}
@@ -86,7 +86,7 @@ def _keep(running: Engine, inner: Consumer | None, where: str) -> None:
 
 
 def _key(base: str) -> str:
-    """The key that the engine at an address wants, where CHINWAG_MODEL_KEY_FILE names it."""
+    """The key for the engine at an address, if CHINWAG_MODEL_KEY_FILE names its file."""
     return ModelSettings.from_env(dict(os.environ) | {"CHINWAG_MODEL_URL": f"{base}/v1"}).open_endpoint().api_key
 
 

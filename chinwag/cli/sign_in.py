@@ -1,4 +1,4 @@
-"""`chinwag sign-in`: a new one-time link to the admin pages, for whoever runs the server. No operator acts here: there may be none yet."""
+"""`chinwag sign-in`: a new one-time link to the admin pages, for whoever runs the server, also before there is any operator."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def command() -> None:
         return
     os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + _DEADLINE_S
-    # The folder is free a moment before the process is gone.
+    # The folder's lock is released a moment before the process ends.
     while ground.runner() == pid or _runs(pid):
         if time.monotonic() > end:
             typer.echo(

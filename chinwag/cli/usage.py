@@ -26,7 +26,7 @@ class By(StrEnum):
 
 
 def command(
-    month: Annotated[str | None, typer.Option(metavar="2026-11", help="Which month (UTC); left out: the current one.")] = None,
+    month: Annotated[str | None, typer.Option(metavar="2026-11", help="Which month (UTC); default: the current one.")] = None,
     by: Annotated[By, typer.Option(help="What each line is about.")] = By.BOT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole month, and by day, bot and model.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`chinwag webhook`: read webhook bodies as the service would, and send one as the platform would. Parsing needs no database."""
+"""`chinwag webhook`: parse webhook bodies like the service, and send one like the platform. Parsing needs no database."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from chinwag.cli.webhook_send import send
 app = typer.Typer(name="webhook", help="Parse and send webhooks by hand.", no_args_is_help=True)
 app.command("send")(send)
 
-#: Larger than any webhook: the web refuses those above 4 MiB.
+#: Larger than any webhook: the web refuses bodies above 4 MiB.
 _FILE_LIMIT = 16 * 1024 * 1024
 
 
 class _Channel(StrEnum):
-    """Whose webhooks can be read."""
+    """The platforms whose webhooks can be parsed."""
 
     WHATSAPP = "whatsapp"
     MESSENGER = "messenger"
@@ -52,7 +52,7 @@ def parse(
 
 def _parse_one(file: Path, body: bytes, channel: ChannelKind) -> None:
     if len(body) > _FILE_LIMIT:
-        _explain(file, f"larger than {_FILE_LIMIT} bytes: no webhook")
+        _explain(file, f"larger than {_FILE_LIMIT} bytes, so not a webhook")
         _print(_line(file, InboundEvent(kind=EventKind.NONE, event_key="", supported=False)))
         return
     received = PARSERS[channel](body)

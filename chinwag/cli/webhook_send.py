@@ -1,4 +1,4 @@
-"""`chinwag webhook send`: write to an account as a person would, over the practice platform, and print the answer that comes back."""
+"""`chinwag webhook send`: write to an account like a person, through the practice platform, and print the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chinwag.practice.inbound import SOMEBODY
 from chinwag.practice.payloads import digits
 from chinwag.practice.rules import is_bsuid
 
-#: Who writes when nobody is named; the same person each time, so that the bot can remember.
+#: Who writes by default; the same person each time, so that the bot can remember.
 DEMO_SENDERS = SOMEBODY
 #: After this long without another part, an answer is complete.
 _QUIET_S = 1.5
@@ -27,7 +27,7 @@ _MARKS = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"WEBP": "image/webp"}
 
 
 class Channel(StrEnum):
-    """An app that people write from."""
+    """A messenger that people use."""
 
     WHATSAPP = "whatsapp"
     MESSENGER = "messenger"
@@ -37,13 +37,13 @@ class Channel(StrEnum):
 def send(
     text: Annotated[str, typer.Option("--text", help="What the person writes.")] = "",
     image: Annotated[Path | None, typer.Option("--image", help="A picture that the person sends; --text goes with it.")] = None,
-    channel: Annotated[Channel, typer.Option("--channel", help="The app that the person writes from.")] = Channel.WHATSAPP,
+    channel: Annotated[Channel, typer.Option("--channel", help="The messenger that the person uses.")] = Channel.WHATSAPP,
     account: Annotated[str, typer.Option("--account", help="The account's name, or its id on the platform.")] = "demo",
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")] = 60.0,
     sender: Annotated[str, typer.Option("--from", help="The person's number, or id on that channel; default: always the same one.")] = "",
-    name: Annotated[str, typer.Option("--name", help="What the person calls themself (WhatsApp).")] = "Demo Person",
+    name: Annotated[str, typer.Option("--name", help="The person's profile name (WhatsApp).")] = "Demo Person",
 ) -> None:
-    """Sign and send a message as the platform would, and print the answer."""
+    """Sign and send a message like the platform, and print the answer."""
     if not text.strip() and image is None:
         _fail("Nothing to send: give --text, --image, or both.", 2)
     picture = _read(image) if image is not None else None
@@ -53,7 +53,7 @@ def send(
     writer = sender or DEMO_SENDERS[channel.value]
     parts = converse(address, account=account, sender=writer, text=text, name=name, wait_s=wait, channel=channel.value, picture=picture)
     if not parts:
-        _fail(f"No answer reached the platform within {wait:g} s. The admin page shows what became of the message.", 1)
+        _fail(f"No answer reached the platform within {wait:g} s. The admin page shows what happened to the message.", 1)
     typer.echo("\n".join(parts))
 
 
@@ -68,7 +68,7 @@ def converse(
     channel: str = Channel.WHATSAPP.value,
     picture: bytes | None = None,
 ) -> list[str]:
-    """Write to an account over the practice platform and return the parts of the answer; none when time is over."""
+    """Write to an account through the practice platform and return the parts of the answer; none when time is over."""
     if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
         _fail(f"--from must be a phone number such as {DEMO_SENDERS[channel]}, or a business-scoped id such as ES.81230091.", 2)
     deadline = time.monotonic() + wait_s
@@ -136,7 +136,7 @@ class _Talk:
 
 
 def _read(image: Path) -> bytes:
-    """Read a picture's file; what is in it is the service's to judge."""
+    """Read a picture's file; the service checks its content."""
     try:
         with image.open("rb") as file:
             data = file.read(_LARGEST_IMAGE + 1)
@@ -148,7 +148,7 @@ def _read(image: Path) -> bytes:
 
 
 def _media_type(picture: bytes) -> str:
-    """What the platform would call it."""
+    """Its content type on the platform."""
     return next((kind for mark, kind in _MARKS.items() if picture[8 * (mark == b"WEBP") :].startswith(mark)), "image/jpeg")
 
 

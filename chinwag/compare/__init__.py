@@ -1,1 +1,1 @@
-"""The same turns asked of several models, their answers side by side: what they say, how long it takes, what it costs."""
+"""Several models are asked the same turns; their answers side by side: what they say, how long it takes, what it costs."""

@@ -1,4 +1,4 @@
-"""What the replies of an endpoint come to: length, time, tokens, and what a thousand of them cost."""
+"""The figures of an endpoint's replies: length, time, tokens, and the cost of a thousand."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from chinwag.compare.replay import Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One endpoint in numbers; None where it never answered, or where a figure is not known."""
+    """The figures of one endpoint; None when it never answered, or when a figure is not known."""
 
     endpoint: str
     model: str
     asked: int
     #: Replies that a person would have seen.
     answered: int
-    #: Of those, not whole.
+    #: Those of them that were cut.
     cut: int
     words: float | None
     first_token_ms: float | None
     total_ms: float | None
-    #: Of 100 turns 95 had their answer by then; None where more than 5 had none at all.
+    #: The time within which 95 of 100 turns had their answer; None when more than 5 had none at all.
     slow_ms: float | None
-    #: Means of a reply, of those that the server counted.
+    #: Means of the replies whose tokens the server counted.
     tokens_in: float | None
     tokens_cached: float | None
     tokens_out: float | None
@@ -58,16 +58,16 @@ def of(replies: Sequence[Reply]) -> Figures:
 
 
 def _slow(replies: Sequence[Reply]) -> float | None:
-    """Who waited in vain waited for ever: an endpoint does not get faster by answering fewer."""
+    """A turn without an answer counts as an endless wait: an endpoint does not get faster by answering fewer."""
     waited = sorted(reply.total_ms if reply.text is not None and reply.total_ms is not None else inf for reply in replies)
     slow = waited[min(len(waited) - 1, int(len(waited) * 0.95))]
     return None if isinf(slow) else slow
 
 
 def _cost_per_1000(replies: Sequence[Reply]) -> float | None:
-    """What was paid for and could not be shown is paid for all the same: a thousand replies are a thousand that people saw.
+    """Replies that could not be shown are paid for too: the cost is that of a thousand replies that people saw.
 
-    A reply that was cut has no count, and so no part in either: it would make an endpoint that is too slow look cheap.
+    A reply that was cut has no token count and is left out of both sums: it would make an endpoint that is too slow look cheap.
     """
     counted = [reply for reply in replies if reply.usage is not None]
     costs = [reply.cost for reply in counted if reply.cost is not None]

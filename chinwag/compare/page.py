@@ -1,4 +1,4 @@
-"""The comparison as one HTML file that needs nothing else, and as lines of JSON."""
+"""The comparison as one self-contained HTML file, and as lines of JSON."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def line(reply: Reply) -> str:
 
 
 def table(figures: Iterable[Figures]) -> list[tuple[str, ...]]:
-    """The figures as words, for a table: endpoint, answered, words, first word, whole, 95 of 100, tokens, cost of a thousand."""
+    """The figures as text, for a table: endpoint, answered, words, first word, whole, 95 of 100, tokens, cost of a thousand."""
     return [
         (
             one.endpoint,

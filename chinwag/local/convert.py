@@ -1,8 +1,8 @@
-"""A GGUF model as a folder of safetensors, which vLLM can serve on a CPU: GGUF itself it cannot read.
+"""Converts a GGUF model to a folder of safetensors, which vLLM can serve on a CPU; it cannot read GGUF itself.
 
 Run by the engine environment's Python, from anywhere: `.venv-engine/bin/python chinwag/local/convert.py MODEL.gguf FOLDER`. The folder then
 holds config.json, model.safetensors (bf16, dequantized) and the tokenizer with its chat template, and is what `vllm serve FOLDER` takes. It is
-written beside its place and renamed at the end, so that a folder of that name is always whole; where it is there already nothing is done.
+written next to its final place and renamed at the end, so that a folder of that name is always complete; if it exists already nothing is done.
 SmolLM2-135M takes 16 s and 269 MB, Qwen2.5-0.5B 41 s and 1.26 GB. Exit code 2 and one line when it cannot be done.
 """
 
@@ -20,7 +20,7 @@ _USAGE = "usage: .venv-engine/bin/python chinwag/local/convert.py MODEL.gguf FOL
 
 
 def main(arguments: list[str]) -> int:
-    """Convert the file and say in one line what came of it."""
+    """Convert the file and print the result in one line."""
     if len(arguments) != 2:
         return _fail(_USAGE)
     source, folder = Path(arguments[0]).expanduser().resolve(), Path(arguments[1]).expanduser().resolve()
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _problem(source: Path, folder: Path) -> str:
-    """Convert, and return why that could not be, or nothing."""
+    """Convert, and return why that failed, or nothing."""
     if folder.exists():
         return f"{folder} exists and is not a converted model: give another folder or remove it"
     try:
@@ -50,14 +50,14 @@ def _problem(source: Path, folder: Path) -> str:
     except ImportError as error:
         missing = error.name or str(error).splitlines()[0]
         return f"{missing} is not installed here: run this with .venv-engine/bin/python (`make install-engine` creates it)"
-    # What the libraries raise over a file with an odd inside is of many classes.
+    # The libraries raise errors of many classes for a file with unusual content.
     except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         return f"{source.name} could not be converted: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     return ""
 
 
 def _write(source: Path, folder: Path) -> None:
-    """Load the model dequantized, and write it beside its place; the name comes last."""
+    """Load the model dequantized, and write it next to its final place; it is renamed last."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     torch: Any = importlib.import_module("torch")
     transformers: Any = importlib.import_module("transformers")

@@ -1,4 +1,4 @@
-"""What a fresh stack holds: a bot, the console account of the chat page, and a practice account per channel. Safe to run again."""
+"""The content of a fresh stack: a bot, the console account of the chat page, and a practice account per channel. Safe to run again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Demo:
 
 
 def prepare(settings: Settings, secrets: Secrets) -> str:
-    """Make what is missing; returns a one-time token for the admin page."""
+    """Create what is missing; returns a one-time token for the admin page."""
     engine = database.open_engine(settings.owner_database_url, pool=2, name="local")
     try:
         with database.unit(engine) as connection:
@@ -70,7 +70,7 @@ def _fill(connection: Connection, keyring: Keyring, secrets: Secrets) -> None:
 
 
 def register(platform_url: str, web_url: str, secrets: Secrets) -> None:
-    """Tell the practice platform about the demo accounts. Raises httpx.HTTPError."""
+    """Register the demo accounts with the practice platform. Raises httpx.HTTPError."""
     for one in _demos(secrets):
         ids = {"account_id": one.external_id, "page_id": one.parent_id or one.external_id}
         if one.channel is ChannelKind.WHATSAPP:
@@ -94,7 +94,7 @@ def register(platform_url: str, web_url: str, secrets: Secrets) -> None:
 
 
 def _demos(secrets: Secrets) -> tuple[_Demo, ...]:
-    # The token tells the platform which account speaks: each has its own.
+    # The token says which account calls: each has its own.
     token = secrets.access_token
     return (
         _Demo(ChannelKind.WHATSAPP, DEMO_NUMBER, DEMO_BUSINESS, token),

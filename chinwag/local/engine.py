@@ -1,4 +1,4 @@
-"""vLLM on this machine's CPU: its environment, the model as vLLM takes it, and how it is started."""
+"""vLLM on this machine's CPU: its environment, the model in a form that vLLM serves, and how it is started."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLOTS = 16
 #: GiB for conversations; 46,000 tokens of the tiny model, 87,000 of the default one.
 _KV_GIB = 1
 _CONTEXT = 8192
-#: What the service is told beside it, where the person told nothing else: a CPU takes its time, and people go before batches.
+#: Settings of the service for it, unless the person chose others: a CPU is slow, and people go before batches.
 SETTINGS = {
     "CHINWAG_BATCH_RESERVE": "4",
     "CHINWAG_MODEL_FIRST_TOKEN_S": "60",
@@ -41,13 +41,13 @@ class Checkpoint:
 
 
 def venv() -> Path:
-    """The environment that vLLM lives in."""
+    """The environment that vLLM is installed in."""
     given = os.environ.get("CHINWAG_ENGINE_VENV", "")  # the installer's own variable
     return Path(given) if given else checkout_of_this_python() / ".venv-engine"
 
 
 def check(settings: LocalSettings) -> None:
-    """Raise CannotStart at once for a MODEL= that vLLM cannot get."""
+    """Raise CannotStart at once for a MODEL= that vLLM can never serve."""
     folder = _folder(settings)
     if folder is None:
         models.check(settings)
@@ -58,20 +58,20 @@ def check(settings: LocalSettings) -> None:
 
 
 def install(report: Report, logs: Path) -> None:
-    """Install vLLM, where it is not there yet; it says first how much that is. Raises CannotStart."""
+    """Install vLLM if it is missing; the size is printed first. Raises CannotStart."""
     script = ROOT / "chinwag" / "local" / "install_engine.py"
     _run([sys.executable, "-I", str(script)], "Engine install", logs, report)
 
 
 def prepare(settings: LocalSettings, report: Report, logs: Path) -> Checkpoint:
-    """The model as vLLM takes it: a folder as it is, a GGUF file converted once into the cache. Raises CannotStart."""
+    """The model in a form that vLLM serves: a folder unchanged, a GGUF file converted once into the cache. Raises CannotStart."""
     folder = _folder(settings)
     if folder is not None:
         return Checkpoint(name=_NAME.sub("-", folder.name.lower()).strip("-.") or "model", folder=folder)
     began = time.monotonic()
     model = models.find(settings, report)
     if model.fetched:
-        report.done("Download", f"{model.path.name}, kept in {model.path.parent}", time.monotonic() - began)
+        report.done("Download", f"{model.path.name}, stored in {model.path.parent}", time.monotonic() - began)
     facts = model.path.stat()
     # A file of the person's own may be replaced by another of the same name and even size; the known ones never change.
     changed = "" if settings.model in _KNOWN else f"-{facts.st_mtime_ns:x}"
@@ -80,12 +80,12 @@ def prepare(settings: LocalSettings, report: Report, logs: Path) -> Checkpoint:
         report.line(f"{'Convert':<14}{model.path.name} for vLLM, once; about a minute")
         command = [str(venv() / "bin" / "python"), str(ROOT / "chinwag" / "local" / "convert.py"), str(model.path), str(folder)]
         _run(command, "Convert", logs, None)
-        report.done("Convert", f"kept in {folder}", time.monotonic() - began)
+        report.done("Convert", f"stored in {folder}", time.monotonic() - began)
     return Checkpoint(name=model.name, folder=folder)
 
 
 def command(checkpoint: Checkpoint, *, port: int) -> list[str]:
-    """What serves a checkpoint on this machine's CPU."""
+    """The command that serves a checkpoint on this machine's CPU."""
     return [
         str(venv() / "bin" / "vllm"),
         "serve",
@@ -94,14 +94,14 @@ def command(checkpoint: Checkpoint, *, port: int) -> list[str]:
         *("--max-num-seqs", str(SLOTS), "--max-model-len", str(_context(checkpoint.folder))),
         # Blocks of 128, the CPU's default, find no prefix shorter than that.
         *("--block-size", "32"),
-        # Compiling takes a minute more at each start, and two cores win little by it.
+        # Compiling takes a minute more at each start, and makes two cores little faster.
         "--enforce-eager",
         *("--enable-prompt-tokens-details", "--scheduling-policy", "priority"),
     ]
 
 
 def program(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """A command with the vLLM that is there: the one on the path, else the CPU's own environment; and what that wants to be told."""
+    """A command with the installed vLLM: the one on the path, else the one in the CPU's own environment, with the variables that it needs."""
     own = venv() / "bin" / "vllm"
     if argv[0] != "vllm" or shutil.which("vllm") or not own.exists():
         return list(argv), {}
@@ -109,19 +109,19 @@ def program(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def cpu_env() -> dict[str, str]:
-    """What vLLM wants to be told on a CPU: all cores that this process may use, and no way to the network."""
+    """The variables that vLLM needs on a CPU: it uses all cores that this process may use, and no network."""
     cores = sorted(os.sched_getaffinity(0))
     return {
         "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": str(_KV_GIB),
-        # By default it leaves a core to its front, which idles beside a small model.
+        # By default it leaves a core to its HTTP server, which idles with a small model.
         "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores)),
         "OMP_NUM_THREADS": str(len(cores)),
     }
 
 
 def _folder(settings: LocalSettings) -> Path | None:
-    """The folder that MODEL= names, if it does."""
+    """The folder that MODEL= names, if it names one."""
     if settings.model in _KNOWN or settings.model.startswith("hf:"):
         return None
     path = Path(settings.model).expanduser().resolve()
@@ -129,7 +129,7 @@ def _folder(settings: LocalSettings) -> Path | None:
 
 
 def _context(folder: Path) -> int:
-    """As much as the model reads, and no more than conversations here need."""
+    """As much as the model supports, and no more than conversations here need."""
     try:
         found = re.search(r'"max_position_embeddings":\s*(\d+)', (folder / "config.json").read_text("utf-8"))
     except OSError:
@@ -138,7 +138,7 @@ def _context(folder: Path) -> int:
 
 
 def _run(command: Sequence[str], name: str, logs: Path, report: Report | None) -> None:
-    """Run a step to its end; its lines go to the log, and to the report where one is given. Raises CannotStart with its last line."""
+    """Run a step to its end; its lines go to the log, and to the report if one is given. Raises CannotStart with its last line."""
     log = logs / f"{name.lower().replace(' ', '-')}.log"
     log.unlink(missing_ok=True)
     child = start(command, name=name, log=log)

@@ -17,12 +17,12 @@ from inference.plan.gpus import PER_HOST, kinds
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 _ASK_S = 10.0
 _MEMORY = re.compile(r"\b(\d+) ?gb\b")
-#: A name's round number of the memory against the exact one: 80 GB are 85. Below, it is a smaller GPU of the same name.
+#: The memory's rounded size in a GPU's name against the exact one: "80 GB" is 85. Below this share it is a smaller GPU of the same name.
 _LEAST_MEMORY = 0.85
 
 
 def names(driver: Path = _DRIVER) -> list[str]:
-    """What the driver calls the GPUs of this machine; none without a driver."""
+    """The driver's names for the GPUs of this machine; none without a driver."""
     found: list[str] = []
     for information in sorted(driver.glob("*/information")):
         try:
@@ -34,10 +34,10 @@ def names(driver: Path = _DRIVER) -> list[str]:
 
 
 def _by_smi() -> list[str]:
-    """The same by nvidia-smi, which is there where a container hides the driver's folder."""
+    """The same by nvidia-smi, for containers that hide the driver's folder."""
     try:
         done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607 - wherever the driver put it
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607 - its folder depends on the driver's installation
             capture_output=True,
             text=True,
             timeout=_ASK_S,
@@ -49,7 +49,7 @@ def _by_smi() -> list[str]:
 
 
 def as_text(gpus: Iterable[str]) -> str | None:
-    """The most frequent kind in a plan's words, such as 8xH100; None where the GPU table has no such kind."""
+    """The most frequent kind as a plan's option, such as 8xH100; None when the GPU table has no such kind."""
     counted = Counter(kind for name in gpus if (kind := _kind(name)))
     if not counted:
         return None
@@ -79,7 +79,7 @@ def offer(gpus: list[str], models: Iterable[Model] | None = None) -> str:
 
 
 def largest(text: str, models: Iterable[Model]) -> Plan | None:
-    """The plan of the largest model with published weights that fits; None where none does."""
+    """The plan of the largest model with published weights that fits; None if none does."""
     today = datetime.now(UTC).date()
     for model in sorted(models, key=lambda model: model.total_b, reverse=True):
         if model.kind != "open":

@@ -20,7 +20,7 @@ _ROLES = ("chinwag_web", "chinwag_worker", "chinwag_crossing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """What the local stack made up for itself, once."""
+    """The secrets that the local stack generated for itself, once."""
 
     passwords: dict[str, str]
     app_secret: str
@@ -39,17 +39,17 @@ class Ground:
 
     @property
     def env_file(self) -> Path:
-        """Where the running stack's settings are."""
+        """The file with the running stack's settings."""
         return self.folder / "run" / "env.json"
 
     @property
     def keys_file(self) -> Path:
-        """Where the keys are that seal secrets in the database."""
+        """The file with the keys that encrypt secrets in the database."""
         return self.folder / "keys"
 
     @contextmanager
     def occupied(self) -> Generator[None]:
-        """Hold the folder for one stack. Raises CannotStart when another one runs in it."""
+        """Lock the folder for one stack. Raises CannotStart when another one runs in it."""
         lock = self.folder / "run" / "lock"
         try:
             lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -107,7 +107,7 @@ class Ground:
         return {str(key): str(value) for key, value in known.items()}
 
     def secrets(self) -> Secrets:
-        """The stack's secrets, made up at the first call and kept in a file of mode 0600."""
+        """The stack's secrets, generated at the first call and stored in a file of mode 0600."""
         path = self.folder / "secrets"
         if not path.exists():
             made = {name: secrets.token_urlsafe(24) for name in (*_ROLES, "app_secret", "verify_token", "access_token")}
@@ -127,7 +127,7 @@ class Ground:
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The CHINWAG_ settings of the stack that commands talk to: the given ones, else this checkout's own. Raises CannotStart."""
+    """The CHINWAG_ settings of the stack that commands use: the given ones, else this checkout's own. Raises CannotStart."""
     if env.get("CHINWAG_WEB_DATABASE_URL") or env.get("CHINWAG_CROSSING_DATABASE_URL") or env.get("CHINWAG_OWNER_DATABASE_URL"):
         return {key: value for key, value in env.items() if key.startswith("CHINWAG_")}
     ground = Ground(Path(env.get("CHINWAG_LOCAL_DATA") or checkout_of_this_python() / ".chinwag"))

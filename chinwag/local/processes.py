@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Mode = Literal["plain", "namespace", "setuid"]
 
 _UNROOT = Path(__file__).with_name("unroot.py")
-#: A log that has grown beyond this starts afresh with the next start.
+#: A log larger than this is emptied at the next start.
 _LOG_BYTES = 4 * 1024 * 1024
 #: sun_path holds 108 bytes; Postgres adds "/.s.PGSQL.5432.lock".
 _SOCKET_FOLDER_BYTES = 80
@@ -36,7 +36,7 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
-    #: What asks it to end in good order.
+    #: The signal that asks it to end cleanly.
     stop_signal: signal.Signals = signal.SIGTERM
     started: float = 0.0
 
@@ -46,7 +46,7 @@ class Child:
         return self.process.pid
 
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is still running."""
         return self.process.poll() is None
 
     def ask_to_stop(self) -> None:
@@ -56,7 +56,7 @@ class Child:
                 self.process.send_signal(self.stop_signal)
 
     def stop(self, *, grace_s: float = 5.0) -> None:
-        """End it: politely, then not."""
+        """End it: with its stop signal, then by force."""
         self.ask_to_stop()
         self.end(grace_s=grace_s)
 
@@ -114,7 +114,7 @@ def start(
 
 
 def run(command: Sequence[str], *, mode: Mode = "plain", timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run a short command to its end, as start would run it, and keep what it says."""
+    """Run a short command to its end, in the same way as `start`, and return its output."""
     full = _through_unroot(command, mode=mode, death_signal=signal.SIGKILL)
     return subprocess.run(  # noqa: S603 - the command is ours
         full,
@@ -140,7 +140,7 @@ def wait_until(ready: Callable[[], bool], *, child: Child, deadline_s: float, ev
 
 
 def socket_folder(owner: Path) -> Path:
-    """A short folder of mode 0700 for the sockets of what lives in `owner`, however long the owner's own path is."""
+    """A folder of mode 0700 with a short path for the sockets of the data in `owner`, however long the owner's own path is."""
     digest = hashlib.sha256(os.fsencode(owner.resolve())).hexdigest()[:16]
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")  # the one place where a user's sockets belong, if the system has it
     usable = runtime.startswith("/") and len(os.fsencode(runtime)) <= _SOCKET_FOLDER_BYTES - 25 and os.access(runtime, os.W_OK | os.X_OK)

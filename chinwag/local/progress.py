@@ -1,4 +1,4 @@
-"""What `make run` tells while it works: one line a part, plain where nobody watches, a bar for a download where somebody does."""
+"""What `make run` prints while it works: one line for each part, and on a terminal a bar for a download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-#: Called with how many bytes are there by now.
+#: Called with the number of bytes so far.
 Advance = Callable[[int], None]
 
 
@@ -22,22 +22,22 @@ class Report:
 
     def line(self, text: str) -> None:
         """Print a plain line."""
-        # A closed terminal must not keep the stack from stopping in order.
+        # A closed terminal must not prevent the stack from stopping in order.
         with suppress(OSError, ValueError):
             self._out.write(f"{text}\n")
             self._out.flush()
 
     def done(self, what: str, how: str, seconds: float) -> None:
-        """A part is up."""
+        """A part is ready."""
         self.line(f"{what:<14}{how:<44} {seconds:5.1f} s")
 
     def failed(self, what: str, why: str) -> None:
-        """A part is not up, and why."""
+        """A part is not ready, and why."""
         self.line(f"{what:<14}failed: {why}")
 
     @contextmanager
     def download(self, what: str, total: int) -> Generator[Advance]:
-        """A bar that follows the bytes; away from a terminal a line every tenth."""
+        """A bar that follows the bytes; without a terminal, a line every tenth."""
         if self._out.isatty():
             columns = (TextColumn("{task.description:<13}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             with Progress(*columns, console=Console(file=self._out), transient=True) as bar:

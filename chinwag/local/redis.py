@@ -1,4 +1,4 @@
-"""The embedded Redis (Valkey): a child on a socket that only its owner may enter, with a password and an append-only file."""
+"""The embedded Redis (Valkey): a child on a socket that only its owner can use, with a password and an append-only file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunningRedis:
         return f"redis+socket://:{quote(self.password, safe='')}@{self.socket}"
 
     def stop(self) -> None:
-        """Stop it in good order, by force after five seconds."""
+        """Stop it cleanly, by force after five seconds."""
         self.child.stop(grace_s=5.0)
 
 
@@ -44,7 +44,7 @@ def binary() -> Path:
 
 
 def start_redis(folder: Path, *, deadline_s: float = 30.0) -> RunningRedis:
-    """Start the Redis whose data lives in the folder and wait until it answers."""
+    """Start the Redis whose data is in the folder and wait until it answers."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket, password = socket_folder(folder) / "redis.sock", _password(folder)
@@ -64,7 +64,7 @@ def start_redis(folder: Path, *, deadline_s: float = 30.0) -> RunningRedis:
 
 
 def try_redis(url: str) -> None:
-    """Raise CannotStart when nothing answers at the address, which stays unsaid: it may hold a password."""
+    """Raise CannotStart when nothing answers at the address, which is not printed: it may contain a password."""
     client = redis.Redis.from_url(url.replace("redis+socket://", "unix://", 1), socket_timeout=5, socket_connect_timeout=5)  # pyright: ignore[reportUnknownMemberType] - as below
     try:
         client.ping()  # pyright: ignore[reportUnknownMemberType] - as below
@@ -117,7 +117,7 @@ def _answers(running: RunningRedis) -> bool:
         return False
     client = redis.Redis(unix_socket_path=str(running.socket), password=running.password, socket_timeout=5)
     try:
-        return bool(client.ping())  # pyright: ignore[reportUnknownMemberType] - redis-py leaves its commands half typed
+        return bool(client.ping())  # pyright: ignore[reportUnknownMemberType] - redis-py types its commands only partly
     except redis.ConnectionError:
         # Also BusyLoadingError: the append-only file is still being read.
         return False

@@ -23,7 +23,7 @@ class LocalSettings:
 
     #: "" is the default model; also tiny, a path, or hf:owner/repo/file.gguf; with vllm a folder with config.json, too.
     model: str = ""
-    #: What serves the model on this machine.
+    #: The engine that serves the model on this machine.
     engine: ChatEngine = "llamacpp"
     model_url: str = ""
     model_name: str = ""
@@ -74,7 +74,7 @@ class LocalSettings:
 
 
 def checkout_of_this_python() -> Path:
-    """The checkout whose `.venv` runs this; from another environment, the one this file lies in."""
+    """The checkout whose `.venv` runs this; from another environment, the one that contains this file."""
     own = Path(sys.prefix).parent
     return own if (own / "chinwag" / "cli").is_dir() else ROOT
 

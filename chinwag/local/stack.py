@@ -1,4 +1,4 @@
-"""The whole stack on one machine: which parts there are, what each is told, in which order they come up."""
+"""The whole stack on one machine: its parts, the settings of each, and the order in which they start."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _VLLM_S = 600.0
 
 
 class Stack:
-    """The parts and what they are told. Tests start some of them in a folder of their own; `make run` starts all."""
+    """The parts and their settings. Tests start some of them in a folder of their own; `make run` starts all."""
 
     def __init__(self, settings: LocalSettings, *, report: Report, env: Mapping[str, str] | None = None) -> None:
         self.settings = settings
@@ -53,11 +53,11 @@ class Stack:
         self.model_line = ""
         #: What this machine's GPUs could serve; empty without any.
         self.offer_line = ""
-        #: The model of vLLM, once it is there.
+        #: The model for vLLM, once it is converted.
         self._checkpoint: engine.Checkpoint | None = None
 
     def start(self) -> str:
-        """Bring everything up; returns the token of the admin link. Raises CannotStart."""
+        """Start everything; returns the token of the admin link. Raises CannotStart."""
         self.check_model()
         self.check_room()
         secrets = self.ground.secrets()
@@ -85,14 +85,14 @@ class Stack:
         return token
 
     def check_model(self) -> None:
-        """Raise CannotStart for a MODEL= that nothing can help."""
+        """Raise CannotStart for a MODEL= that can never work."""
         if self.settings.engine == "vllm":
             engine.check(self.settings)
         else:
             models.check(self.settings)
 
     def prepare_model(self) -> None:
-        """Install vLLM and convert the model for it, where it is wanted: minutes, so before anything else is started."""
+        """Install vLLM and convert the model for it, if it is wanted: that takes minutes, so it comes before everything else."""
         if self.settings.engine == "vllm":
             logs = self.ground.folder / "logs"
             engine.install(self.report, logs)
@@ -147,7 +147,7 @@ class Stack:
         return running
 
     def start_model(self) -> Part | None:
-        """Start the chat engine on the model that was asked for, or point to the hosted one."""
+        """Start the chat engine with the wanted model, or use the hosted one."""
         if self.settings.model_url:
             self.variables["CHINWAG_MODEL_URL"] = self.settings.model_url
             self.variables["CHINWAG_MODEL_NAME"] = self.settings.model_name
@@ -160,7 +160,7 @@ class Stack:
         began = time.monotonic()
         model = models.find(self.settings, self.report)
         if model.fetched:
-            self.report.done("Download", f"{model.path.name}, kept in {model.path.parent}", time.monotonic() - began)
+            self.report.done("Download", f"{model.path.name}, stored in {model.path.parent}", time.monotonic() - began)
         port = free_port()
         self.variables["CHINWAG_MODEL_URL"] = f"http://{_HOST}:{port}/v1"
         self.variables["CHINWAG_MODEL_NAME"] = model.name
@@ -173,7 +173,7 @@ class Stack:
         return self._launch("Chat model", "inference.engines.llamacpp", *options, ready=f"http://{_HOST}:{port}/health", deadline_s=180)
 
     def _start_vllm(self, checkpoint: engine.Checkpoint) -> Part:
-        """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has answered a token."""
+        """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has generated a token."""
         url, log = f"http://{_HOST}:{(port := free_port())}", self.ground.folder / "logs" / "engine.log"
         self.variables["CHINWAG_MODEL_URL"], self.variables["CHINWAG_MODEL_NAME"] = f"{url}/v1", checkpoint.name
         for name, value in engine.SETTINGS.items():
@@ -205,7 +205,7 @@ class Stack:
         """Start the practice platform."""
         port = free_port()
         self.platform_url = f"http://{_HOST}:{port}"
-        # Whoever names the real Graph API keeps it; the demo account then has nobody to talk to.
+        # An address of the real Graph API is left as it is; the demo account then has no platform.
         self.variables.setdefault("CHINWAG_GRAPH_URL", self.platform_url)
         self.variables.setdefault("CHINWAG_INSTAGRAM_GRAPH_URL", self.platform_url)
         # Its pictures are on this machine, where no other picture may be fetched from.
@@ -229,7 +229,7 @@ class Stack:
             "--concurrency",
             slots,
             "--queues",
-            # An engine's own worker takes the batches; talks it takes before this one, which has those of an engine that is lost: to apologise.
+            # An engine's own worker takes the batches, and conversations first: this one has those of a lost engine, to apologise.
             "reply.default,deliver" if self._checkpoint is not None else "reply.default,deliver,batch.default",
         )
         return self._launch("Worker", "celery", *options, "--without-gossip", "--without-mingle", "--loglevel", "warning")
@@ -262,7 +262,7 @@ class Stack:
         self.variables.setdefault("CHINWAG_WORKER_SLOTS", "16")
 
     def _try_model(self, began: float) -> None:
-        """Say whether the hosted model can be reached; one that is away for a while keeps nothing from starting."""
+        """Report whether the hosted model can be reached; the stack starts even if it cannot."""
         name, url = self.settings.model_name, self.settings.model_url
         try:
             httpx.get(f"{url}/models", timeout=5, trust_env=urlsplit(url).hostname not in {_HOST, "localhost"})
@@ -278,8 +278,8 @@ class Stack:
             raise CannotStart(str(error)) from error
         if leaves_house:
             self.model_line += (
-                " Words leave the house on the way there: only bots that let them are answered (chinwag bot set demo --data-may-leave);"
-                " if that server is yours, CHINWAG_MODEL_LEAVES_HOUSE=no says so."
+                " Messages leave your servers on the way there: only bots that allow it answer (chinwag bot set demo --data-may-leave);"
+                " if that server is yours, set CHINWAG_MODEL_LEAVES_HOUSE=no."
             )
 
     def _await(self, what: str, part: Part, how: str, began: float) -> None:

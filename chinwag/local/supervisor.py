@@ -1,4 +1,4 @@
-"""Keeps the parts running: what dies alone comes back, with growing pauses; what stops, stops in order and in time."""
+"""Keeps the parts running: a part that dies is restarted, with growing pauses; at the end all parts stop in order and in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chinwag.local.processes import CannotStart, Child, wait_until
 from chinwag.local.progress import Report
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-#: A part that ran this long has recovered: its next pause is the first again.
+#: A part that ran this long has recovered: its next pause is the shortest again.
 _STEADY_S = 60.0
 #: Together below the 8 s within which everything has stopped.
 _GRACE_S, _STORES_GRACE_S = 4.0, 2.0
@@ -24,7 +24,7 @@ class Part:
     start: Callable[[], Child]
     ready: Callable[[], bool] = lambda: True
     deadline_s: float = 60.0
-    #: Postgres and Redis stop after all that uses them.
+    #: Postgres and Redis stop after everything that uses them.
     is_store: bool = False
     child: Child | None = None
     pause_s: float = _FIRST_PAUSE_S
@@ -53,7 +53,7 @@ class Supervisor:
         wait_until(part.ready, child=child, deadline_s=part.deadline_s)
 
     def tick(self) -> None:
-        """Bring back what died, once its pause is over."""
+        """Restart what died, once its pause is over."""
         for part in self.parts:
             if part.child is not None and not part.child.is_alive():
                 self._note_death(part, part.child)
@@ -61,7 +61,7 @@ class Supervisor:
                 self._revive(part)
 
     def stop(self) -> None:
-        """Stop every part: what works first, what stores last."""
+        """Stop every part: those that work first, those that store last."""
         for stores, grace_s in ((False, _GRACE_S), (True, _STORES_GRACE_S)):
             children = [part.child for part in self.parts if part.child is not None and part.is_store is stores]
             end = time.monotonic() + grace_s

@@ -1,6 +1,6 @@
-"""The last step before a part's own program: who it runs as, and the signal it gets when its parent dies.
+"""The last step before a part's own program: which user it runs as, and the signal it gets when its parent dies.
 
-Run as a script (`python -I -S unroot.py MODE SIGNAL PARENT -- COMMAND...`): a fresh process has one thread, as a user namespace demands.
+Run as a script (`python -I -S unroot.py MODE SIGNAL PARENT -- COMMAND...`): a fresh process has one thread, as a user namespace requires.
 Postgres refuses to run as root. A namespace maps root to another uid, and its files stay root's; where that is not permitted, another uid
 keeps just the capability to read below folders that only root may enter.
 """
@@ -57,7 +57,7 @@ def _become(mode: str, libc: ctypes.CDLL) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Become who the mode says, ask for the signal, and turn into the command."""
+    """Change to the mode's user, ask for the signal, and replace this process by the command."""
     mode, number, parent, _, *command = arguments
     libc = ctypes.CDLL(None, use_errno=True)
     os.umask(0o077)

@@ -1,1 +1,1 @@
-"""The practice platforms that ship: strict, logged, scriptable."""
+"""The practice platforms that ship with Chinwag: strict, logged, scriptable."""

@@ -15,13 +15,13 @@ from chinwag.practice.refusals import Refusal
 
 Json = dict[str, Any]
 
-#: The app that accounts belong to which name none.
+#: The app of accounts that name none.
 ANY_APP = "100200300400500"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What accounts of all channels share: a webhook, secrets, and the platform's manner with them."""
+    """What accounts of all channels share: a webhook, secrets, and how the platform treats them."""
 
     #: Where webhooks go unless the app's subscription or an override says otherwise; empty: nowhere until then.
     webhook_url: str = ""
@@ -32,18 +32,18 @@ class Account:
     app_id: str = ""
     #: Refuse calls that do not prove that the caller holds the app's secret.
     require_proof: bool = False
-    #: What `debug_token` says of the access token; no scopes: those that the channel needs.
+    #: What `debug_token` says about the access token; no scopes: those that the channel needs.
     scopes: tuple[str, ...] = ()
     #: Seconds since 1970; 0: never.
     expires_at: int = 0
     is_valid: bool = True
-    #: Made for a person who practises, who has not asked for it by a call.
+    #: Created by the platform for a person who practises, not by a call.
     is_of_world: bool = False
     #: [status, milliseconds after acceptance] in the order of sending; an empty list sends none.
     statuses: tuple[tuple[str, float], ...] = ()
-    #: The time before each answer.
+    #: The delay before each answer.
     latency_ms: float = 0.0
-    #: Statuses due within this time travel in one webhook, as Meta may aggregate them; 0 sends each alone.
+    #: Statuses due within this time are sent in one webhook, as Meta may aggregate them; 0 sends each alone.
     batch_ms: float = 0.0
     #: Refuse messages to people who have not written here within 24 hours.
     enforce_window: bool = False
@@ -91,7 +91,7 @@ class Account:
         return sender == self.id
 
     def check_token(self) -> None:
-        """Raise Refusal when the access token is over."""
+        """Raise Refusal when the access token has expired or was invalidated."""
         if self.expires_at and self.expires_at <= time.time():
             raise Refusal(190, message="Error validating access token: Session has expired.", subcode=463)
         if not self.is_valid:
@@ -120,7 +120,7 @@ def read_values(given: Mapping[str, Any], kind: type[Account], needed: tuple[str
 
 
 def _check(values: Json, needed: tuple[str, ...]) -> None:
-    # Without an app, nothing but the address itself says where webhooks go.
+    # Without an app, only the address itself says where webhooks go.
     for name in (*needed, *(() if values.get("app_id") else ("webhook_url",))):
         if not isinstance(values.get(name), str) or not values[name]:
             raise ValueError(f"{name} has to be a string that is not empty")
@@ -164,7 +164,7 @@ class Accounts:
         return [one for one in self._accounts.values() if hmac.compare_digest(one.access_token.encode(), given)]
 
     def opened(self, token: str) -> list[Account]:
-        """Return the accounts that a living access token opens. Raises Refusal when it opens none."""
+        """Return the accounts that a valid access token opens. Raises Refusal when it opens none."""
         found = self.of_token(token)
         if not found:
             raise Refusal(190, message="Error validating access token: this token is not known here.")

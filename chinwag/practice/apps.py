@@ -1,4 +1,4 @@
-"""The apps behind the accounts: their own tokens, and where webhooks go: a number's override, its business account's, the app's address."""
+"""The apps of the accounts: their own tokens, and where webhooks go: to a number's override, its business account's, or the app's address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-#: The fields that each object has, as far as messaging goes.
+#: The fields of each object that concern messaging.
 FIELDS: dict[str, tuple[str, ...]] = {
     "whatsapp_business_account": _words(
         "messages account_alerts account_review_update account_update business_capability_update history message_template_components_update "
@@ -45,7 +45,7 @@ class Subscription:
 
 
 class Apps:
-    """What the apps have subscribed to. An account registered with an address counts as subscribed by that."""
+    """What the apps have subscribed to. An account that was registered with an address counts as subscribed."""
 
     def __init__(self, accounts: Accounts, state: Path | None) -> None:
         self._accounts = accounts
@@ -118,7 +118,7 @@ class Apps:
         self._keep()
 
     def unfollow(self, account: Account) -> None:
-        """Undo follow."""
+        """Unsubscribe an account's owner from its app."""
         self._owners.get(account.owner_id, {}).pop(account.app_id or ANY_APP, None)
         self._keep()
 
@@ -131,7 +131,7 @@ class Apps:
         self._keep()
 
     def hooks(self, account: Account) -> dict[str, str]:
-        """Return a number's addresses by level: its own, its business account's, the app's; only those that there are."""
+        """Return a number's addresses by level, without missing ones: its own, its business account's, the app's."""
         app = self.subscriptions(account.app_id).get(account.webhook_object) if account.app_id else None
         owner = self.subscribed(account).get(account.app_id or ANY_APP)
         levels = {

@@ -1,4 +1,4 @@
-"""What every call to the practice Graph API goes through: its version, its token, the proof of the app's secret, its parameters."""
+"""What is checked in every call to the practice Graph API: its version, its token, the proof of the app's secret, its parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = re.compile(r"v([1-9][0-9]{0,2})\.[0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The versions that live; calls to older ones are served by the oldest of them."""
+    """The supported versions; calls to older ones are served by the oldest of them."""
 
     oldest: int = 20
     newest: int = 26
@@ -55,7 +55,7 @@ def bearer(request: Request) -> str:
 
 
 def prove(given: str | None, token: str, accounts: Iterable[Account]) -> None:
-    """Check appsecret_proof whenever it is given, and that it is given where the app insists. Raises Refusal."""
+    """Check appsecret_proof whenever it is given, and that it is given when the app requires it. Raises Refusal."""
     for account in accounts:
         if given is None:
             if account.require_proof:
@@ -91,7 +91,7 @@ async def parameters(request: Request) -> Json:
 
 
 def required(values: Json, name: str) -> str:
-    """Return a parameter that has to be a string with something in it. Raises Refusal."""
+    """Return a parameter that has to be a string that is not empty. Raises Refusal."""
     value = values.get(name)
     if value is None or value == "":
         raise missing(name)

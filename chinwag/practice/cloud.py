@@ -1,4 +1,4 @@
-"""How WhatsApp's Cloud API takes what is sent."""
+"""How WhatsApp's Cloud API processes what is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 class Cloud:
-    """The Cloud API's manner."""
+    """The behaviour of the Cloud API."""
 
     def __init__(self, people: People) -> None:
         self._people = people
@@ -26,7 +26,7 @@ class Cloud:
         return kind
 
     def facts(self, _number: Number | None, sender: str, body: Json, kind: str) -> Json:
-        """Return what the log and the script know of a request."""
+        """Return the fields of a request for the log and the script."""
         text = body.get("text")
         facts: Json = {
             "kind": kind,
@@ -44,7 +44,7 @@ class Cloud:
         return facts
 
     def accept(self, _number: Number, facts: Json, _body: Json) -> Taken:
-        """Take a message; nothing is sent yet."""
+        """Accept a message; nothing is sent yet."""
         wamid = payloads.new_wamid()
         phone = payloads.digits(facts["to"] or "")
         bsuid = (facts["recipient"] if not phone else None) or self._people.bsuid_of(phone)

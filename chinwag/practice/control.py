@@ -169,7 +169,7 @@ class Control:
 
 
 async def _json(request: Request) -> Json:
-    # The content type keeps foreign web pages out: a browser asks before it sends this one across origins.
+    # The content type keeps other sites' pages out: a browser asks before it sends this one across origins.
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise ValueError("content-type has to be application/json")
     given: Any = json.loads(await request.body())

@@ -24,8 +24,8 @@ Control API (JSON, for loopback only; see chinwag/practice/control.py):
                             WhatsApp: bsuid?, message?, name?, wamid?; threads: mid?, message?, postback?, quick_reply?, attachments?,
                             reply_to?, item?, by?: human, standby?: bool} builds, signs and posts a webhook with retries
                             -> {"message_id", "wamid", "http_status", "attempts", "callback_url", "why"?}
-  POST /_practice/person    the same, with a person and words of its own where none are given
-  GET  /_practice/world     per channel an account that nobody has connected yet, with what Meta's pages would show of it
+  POST /_practice/person    the same, with a person and a text of its own by default
+  GET  /_practice/world     per channel an account that nobody has connected yet, with what Meta's pages would show about it
   POST /_practice/dashboard {account_id | account, callback_url, verify_token} pastes them as a person would -> {"handshake", "why"}
   POST /_practice/mangle    {account_id | account, how: wrong_secret|other_app|reencode|plus_to_space|strip_header|null}
 """

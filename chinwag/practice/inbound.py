@@ -1,4 +1,4 @@
-"""What people write to the accounts: built, signed and posted to whoever is subscribed."""
+"""What people write to the accounts: built, signed and posted to the subscriber."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chinwag.practice.webhooks import Webhooks
 
 Json = dict[str, Any]
 
-#: Who writes when nobody is named.
+#: Who writes by default.
 SOMEBODY = {"whatsapp": "34600111222", "messenger": "2460011122200001", "instagram": "1760011122200001"}
 _WHERE = ("phone_number_id", "account_id", "account")
 _COMMON = {*_WHERE, "channel", "from", "timestamp", "raw", "wait_s"}
@@ -25,7 +25,7 @@ _CLOUD = _COMMON | {"bsuid", "text", "message", "name", "wamid"}
 
 
 class Inbound:
-    """The way in."""
+    """Inbound messages from people."""
 
     def __init__(self, *, accounts: Accounts, people: People, webhooks: Webhooks, pictures: Pictures, stopping: asyncio.Event) -> None:
         self._accounts = accounts
@@ -69,7 +69,7 @@ class Inbound:
         return answer if delivery.url else answer | {"why": f"Nobody is subscribed to {field} of this account: the message is lost."}
 
     async def person(self, given: Json) -> Json:
-        """The same for a person who practises: everything but the account may be left out."""
+        """The same for a person who practises: everything but the account has a default."""
         account = self.find(given)
         words = {} if {"text", "message", "postback", "attachments", "item", "pictures"} & set(given) else {"text": "Hello! What is 1+1?"}
         return await self.write({"from": SOMEBODY[account.kind], **words, **given})

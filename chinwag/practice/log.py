@@ -12,9 +12,9 @@ from typing import Any
 
 Entry = dict[str, Any]
 
-#: Entries kept in memory: a long bench fits, a stack that runs for months does not grow without end.
+#: Entries in memory: enough for a long bench, while a stack that runs for months does not grow without end.
 _KEPT = 200_000
-#: A log file larger than this is put aside at the start.
+#: A log file larger than this is set aside at the start.
 _ROTATE_BYTES = 16 * 1024 * 1024
 
 
@@ -52,7 +52,7 @@ class Log:
         entry = {"n": self.last, "at": datetime.now(UTC).isoformat(), **fields}
         self._entries.append(entry)
         if self._file is not None:
-            # Straight to the kernel: a killed platform has lost nothing that it accepted.
+            # Written straight to the kernel: a killed platform has lost nothing that it accepted.
             os.write(self._file, (json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
         news, self._news = self._news, asyncio.Event()
         news.set()

@@ -1,4 +1,4 @@
-"""How a webhook goes wrong on its way, as wrong set-ups and proxies do it: for practising the signature doctor."""
+"""Damages webhooks on their way, as wrong set-ups and proxies do: for practising with the signature doctor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mangle(how: str, body: bytes, account: Account, others: Iterable[Account]) -
         other = next((one.app_secret for one in others if one.app_secret != account.app_secret), "practice-other-app-secret")
         return body, {SIGNATURE: sign_meta(body, other)}
     if how == "plus_to_space" and b"+" not in body and body.startswith(b"{"):
-        # Something has to be there that can be lost.
+        # There has to be something that can be lost.
         body = b'{"practice":"1+1",' + body[1:]
     headers = {SIGNATURE: sign_meta(body, account.app_secret)}
     if how == "plus_to_space":

@@ -1,6 +1,6 @@
 """POST /vNN.0/{sender}/messages for every channel: checks, the log entry, the fault if one is scripted, the answer, the statuses.
 
-One address serves a WhatsApp number, a page and an Instagram account at either door: the token tells which is meant.
+One address serves a WhatsApp number, a page and an Instagram account of either login type: the token says which is meant.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Accepted:
 
 
 class Messages:
-    """The endpoint with what it needs."""
+    """The endpoint with its dependencies."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Messages:
         if not found:
             raise unknown_object(sender, "post")
         if len(found) > 1:
-            # A page and the Instagram account linked to it share the page's token: whose person is it?
+            # A page and the Instagram account linked to it share the page's token: whose contact is it?
             person = str(_fields(_fields(body).get("recipient")).get("id"))
             found = [account for account in found if self._people.has_written(account, person)] or found
         return found[0]

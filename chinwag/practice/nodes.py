@@ -1,4 +1,4 @@
-"""What the Graph API tells of the things it knows: a number, a business account, a page, an Instagram account, an app."""
+"""What the Graph API returns about its nodes: a number, a business account, a page, an Instagram account, an app."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def choose(node: Json, kind: str, wanted: str | None, usual: str) -> Json:
             raise Refusal(100, message=f"(#100) Tried accessing nonexisting field ({name}) on node type ({kind})")
         value = node[name]
         if value is None:
-            # What is not there is left out.
+            # Missing fields are left out.
             continue
         linked = cast("Json", value) if isinstance(value, dict) else {}
         found[name] = choose(linked, kind, inner, "id") if "id" in linked else value
@@ -86,13 +86,13 @@ def instagram(one: Page) -> Json:
 
 
 def by_login(one: Page) -> Json:
-    """An Instagram account's node at its own door: `id` belongs to the app, `user_id` is what webhooks name."""
+    """An Instagram account's node for Instagram login: `id` belongs to the app, `user_id` is the id in webhooks."""
     more = {"user_id": one.account_id, "account_type": "BUSINESS"}
     return instagram(one) | more | {"id": one.app_scoped_id or one.account_id}
 
 
 def token(accounts: list[Account]) -> Json:
-    """What `debug_token` says of an access token."""
+    """What `debug_token` says about an access token."""
     one = accounts[0]
     scopes = list(dict.fromkeys(scope for account in accounts for scope in account.granted))
     targets = sorted({account.owner_id for account in accounts})

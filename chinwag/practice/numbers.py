@@ -1,4 +1,4 @@
-"""A business phone number on WhatsApp, as this practice platform hosts it."""
+"""A business phone number on WhatsApp, hosted by this practice platform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from chinwag.practice import accounts
 from chinwag.practice.accounts import Account
 
-#: What each accepted message goes through, with the milliseconds after its acceptance.
+#: The statuses of each accepted message, with the milliseconds after its acceptance.
 _STATUSES = (("sent", 40.0), ("delivered", 120.0), ("read", 400.0))
 
 _SCOPES = ("whatsapp_business_management", "whatsapp_business_messaging")

@@ -1,4 +1,4 @@
-"""A Facebook page on Messenger, or an Instagram account behind either of its doors, as this practice platform hosts it."""
+"""A Facebook page on Messenger, or an Instagram account of either login type, hosted by this practice platform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chinwag.practice import accounts
 from chinwag.practice.accounts import Account
 
 _STATUSES = (("echo", 40.0), ("delivered", 120.0), ("read", 400.0))
-#: Scopes of each channel and door.
+#: Scopes of each channel and login type.
 _SCOPES = {
     ("messenger", "page"): ("pages_messaging", "pages_manage_metadata", "pages_show_list"),
     ("instagram", "page"): ("instagram_basic", "instagram_manage_messages", "pages_manage_metadata", "pages_messaging"),
@@ -19,15 +19,15 @@ _SCOPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Account):
-    """An account with threads: a page's, or an Instagram account's."""
+    """An account with threads: a page, or an Instagram account."""
 
     channel: Literal["messenger", "instagram"]
     #: The page's id, or the Instagram professional account's as webhooks name it.
     account_id: str
-    #: Whose token it is: the page itself, or the page that an Instagram account is linked to; empty at the login door.
+    #: Whose token it is: the page itself, or the page that an Instagram account is linked to; empty for Instagram login.
     page_id: str = ""
     door: Literal["page", "login"] = "page"
-    #: At the login door `/me` has an id of its own beside user_id.
+    #: With Instagram login `/me` has an id of its own besides user_id.
     app_scoped_id: str = ""
     title: str = "Practice Page"
     username: str = "practice.account"

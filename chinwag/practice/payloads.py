@@ -59,5 +59,5 @@ def status(name: str, *, wamid: str, phone: str, bsuid: str, correlation: str | 
 
 
 def statuses(number: Number, items: list[Json]) -> Json:
-    """Build the webhook that carries some statuses."""
+    """Build the webhook of some statuses."""
     return envelope(number, {"statuses": items})

@@ -1,4 +1,4 @@
-"""What the platform knows of the people behind the accounts: their ids, when they last wrote, how often they were written to."""
+"""What the platform knows about people: their ids, when they last wrote to an account, how often it wrote to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Pair:
     """One account and one person."""
 
     wrote_at: float | None = None
-    #: When everything that was borrowed from the future is paid back.
+    #: When the whole burst allowance is available again.
     paid_at: float = 0.0
 
 

@@ -1,7 +1,7 @@
-"""Pictures that people send here: named by an id or an address in a webhook, handed over as the platforms do.
+"""Pictures that people send here: named by an id or an address in a webhook, and served as the platforms do.
 
-WhatsApp: GET /vNN.0/{media-id} tells an address that lives five minutes and opens with the account's token alone.
-Messenger and Instagram: the address in the webhook opens without a token, for a day. Nothing is kept over a restart.
+WhatsApp: GET /vNN.0/{media-id} returns an address that is valid for five minutes and needs the account's token.
+Messenger and Instagram: the address in the webhook needs no token, and is valid for a day. Nothing survives a restart.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Kept:
 
 
 class Pictures:
-    """The shelf, and the ways to it."""
+    """The stored pictures, and the endpoints that serve them."""
 
     def __init__(self, *, accounts: Accounts, log: Log, script: Script, versions: Versions, stopping: asyncio.Event, address: str) -> None:
         self._accounts, self._log, self._script, self._versions = accounts, log, script, versions
@@ -67,7 +67,7 @@ class Pictures:
         ]
 
     def said(self, account: Account, given: Json) -> Json:
-        """Keep the pictures of what a person is to write, and return it as the platform tells it. Raises ValueError."""
+        """Store the pictures of a message that a person is to write, and return it as the platform's webhooks contain it. Raises ValueError."""
         pictures: Any = given.get("pictures")
         if not isinstance(pictures, list) or not pictures:
             raise ValueError("pictures has to be a list of {data, media_type}")
@@ -88,7 +88,7 @@ class Pictures:
         fields = cast("Json", given) if isinstance(given, dict) else {}
         data = base64.b64decode(str(fields.get("data") or ""), validate=True)
         if not 0 < len(data) <= _LARGEST_BYTES:
-            raise ValueError("a picture wants data, in base64")
+            raise ValueError("a picture needs data, in base64")
         media_type = str(fields.get("media_type") or "image/jpeg")
         one = _Kept(id=f"98{secrets.randbelow(10**14):014d}", account_id=account.id, media_type=media_type, data=data)
         self._kept[one.id] = one
@@ -101,7 +101,7 @@ class Pictures:
         return object_id in self._kept
 
     async def tell(self, request: Request) -> Response:
-        """Answer where a picture is, to the number that it was sent to."""
+        """Return a picture's address to the number that it was sent to."""
         media_id = str(request.path_params["object_id"])
         version = self._versions.served(str(request.path_params["version"]), media_id)
         opened = self._accounts.opened(bearer(request))
@@ -119,7 +119,7 @@ class Pictures:
         return json_answer(told, 200, {"facebook-api-version": version})
 
     async def _of_number(self, request: Request) -> Response:
-        """Hand a WhatsApp picture over: to the account's token alone, while the address lives."""
+        """Serve a WhatsApp picture: only with the account's token, while the address is valid."""
         one = self._sealed(request.query_params.get("mid", ""), request.query_params.get("ext", ""), request.query_params.get("hash", ""))
         try:
             ids = {account.id for account in self._accounts.opened(bearer(request))}
@@ -131,7 +131,7 @@ class Pictures:
         return await self._hand_over(one, 404)
 
     async def _of_page(self, request: Request) -> Response:
-        """Hand over a picture of Messenger or Instagram, while the address lives."""
+        """Serve a picture of Messenger or Instagram, while the address is valid."""
         media_id = str(request.path_params["name"]).removesuffix(".jpg")
         ends = request.query_params.get("oe", "")
         one = self._sealed(media_id, str(int(ends, 16)) if _is_hex(ends) else "", request.query_params.get("oh", ""))
@@ -146,7 +146,7 @@ class Pictures:
         return Response(one.data, 200, media_type=one.media_type)
 
     async def _treated(self, one: _Kept, step: str) -> Response | None:
-        """Give the fault that is scripted for this request, None where none is."""
+        """Return the fault that is scripted for this request, or None."""
         fault = self._script.take(self._facts(one, step))
         self._record(one, step, "accepted" if fault is None or fault.name in {"ok", "latency"} else "refused", fault)
         if fault is None:

@@ -72,7 +72,7 @@ class _Connection(asyncio.Protocol):
 
 
 class Poster:
-    """Sends requests and answers with the HTTP status, 0 where none came."""
+    """Sends requests and returns the HTTP status, 0 when there was none."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, str, int], list[_Connection]] = {}
@@ -111,7 +111,7 @@ class Poster:
             if kept.alive:
                 try:
                     return await self._on(kept, idle, request)
-                except OSError:  # It was closed while it lay idle; a fresh one decides.
+                except OSError:  # It was closed while idle: try once on a fresh one.
                     break
         return await self._on(await self._connect(origin), idle, request)
 

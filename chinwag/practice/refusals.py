@@ -42,7 +42,7 @@ CODES: dict[int, tuple[int, str, str]] = {
 
 
 class Refusal(Exception):
-    """The platform does not take this request."""
+    """The platform refuses this request."""
 
     def __init__(
         self,

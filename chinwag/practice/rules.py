@@ -1,4 +1,4 @@
-"""What the Cloud API takes at /messages, as the documentation says. Anything else is refused with the documented code."""
+"""What the Cloud API accepts at /messages, as documented. Anything else is refused with the documented code."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _check_recipient(body: Fields) -> None:
     if to and group == "individual":
         digits = sum(letter.isdigit() for letter in to)
         if _PHONE.fullmatch(to) is None or not 6 <= digits <= 15:
-            raise invalid("to is not a phone number; a business-scoped user id belongs into recipient.", 131009)
+            raise invalid("to is not a phone number; a business-scoped user id belongs in recipient.", 131009)
 
 
 def _check_text(body: Fields) -> None:

@@ -1,7 +1,8 @@
-"""Faults on demand: which request is treated how, chosen from outside through the control API.
+"""Faults on demand: how requests are treated, chosen from outside through the control API.
 
 A rule is {"match": {...}, "faults": [...]}. `match` may hold channel, account_id, phone_number_id, to, recipient, correlation, text, text_contains,
-type, kind (message unless told; read, typing, picture with type find or fetch, any). Each matching request takes the next fault; a rule without faults left is gone.
+type, kind (message by default; read, typing, picture with type find or fetch, any). Each matching request takes the next
+fault; a rule without faults left is removed.
 A fault is a name, or {"fault": name, "times": 3, "always": true, ...options}.
 """
 
@@ -46,7 +47,7 @@ class Fault:
     statuses: tuple[tuple[str, float], ...] | None = None
     status_delay_s: float = 0.0
     status_times: int = 1
-    #: Where redirect leads; of pictures alone.
+    #: The address to redirect to; only for pictures.
     location: str = ""
 
 
@@ -82,7 +83,7 @@ class Script:
         self._rules.clear()
 
     def left(self) -> int:
-        """Return how many rules still have a fault to give."""
+        """Return how many rules still have faults."""
         return len(self._rules)
 
     def take(self, facts: dict[str, Any]) -> Fault | None:
@@ -154,7 +155,7 @@ def _fault(name: str, options: dict[str, Any]) -> Fault:
         options.setdefault("code", 131026)
         options.setdefault("statuses", (("failed", 120.0),))
     if name == "redirect" and not options.get("location"):
-        raise ValueError("redirect wants a location")
+        raise ValueError("redirect needs a location")
     if name == "latency" and "latency_ms" not in options:
-        raise ValueError("latency wants latency_ms")
+        raise ValueError("latency needs latency_ms")
     return Fault(name=name, **options)

@@ -1,4 +1,4 @@
-"""Runs a practice platform: one line when it listens, gone within a second of SIGTERM."""
+"""Runs a practice platform: prints one line when it listens, ends within a second of SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The set-up calls of the Graph API: looking at tokens, numbers and pages, and registering webhooks with the handshake at once."""
+"""The set-up calls of the Graph API: reading tokens, numbers and pages, and registering webhooks, with the handshake during the call."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SetUp:
         self._pictures = pictures
 
     def routes(self) -> list[Route]:
-        """Return the routes; the more special ones come first."""
+        """Return the routes; the more specific ones come first."""
         every = ["GET", "POST", "DELETE"]
         return [
             Route("/{version}/debug_token", self._call(self._debug_token)),
@@ -189,7 +189,7 @@ class SetUp:
         return {"success": True}
 
     async def _shake(self, values: Json, name: str) -> str:
-        """Call the address as Meta does before it is taken, and return it. Raises Refusal."""
+        """Call the address, as Meta does before accepting it, and return it. Raises Refusal."""
         url, verify_token = required(values, name), required(values, "verify_token")
         if not url.startswith(("https://", "http://")) or len(url) > _URL_LIMIT:
             raise Refusal(100, message=f"(#100) {name} must be a valid URL of at most {_URL_LIMIT} characters.")

@@ -1,4 +1,4 @@
-"""What a channel says for itself when a message arrives at the platform: its checks, its words in the log, its reports afterwards."""
+"""What differs between channels when a message arrives at the platform: the checks, the fields in the log, the reports afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Taken:
     """A message that the platform has accepted."""
 
     external_id: str
-    #: What the business is told.
+    #: What the business gets as answer.
     answer: Json
-    #: Builds the report of a status, with an error's code where one failed; None where the channel has no such report.
+    #: Builds the report of a status, with an error's code if it failed; None if the channel has no such report.
     report: Callable[[str, int | None], Json | None]

@@ -1,4 +1,4 @@
-"""What Messenger and Instagram take at /messages, as the documentation says. Anything else is refused with the documented code."""
+"""What Messenger and Instagram accept at /messages, as documented. Anything else is refused with the documented code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPES = ("RESPONSE", "UPDATE", "MESSAGE_TAG")
 _ACTIONS = {"mark_seen": "read", "typing_on": "typing", "typing_off": "typing_off", "react": "reaction", "unreact": "reaction"}
 _MESSAGE = {
     "messenger": {"text", "attachment", "quick_replies", "metadata"},
-    # Whether Instagram would take metadata is not documented.
+    # Whether Instagram accepts metadata is not documented.
     "instagram": {"text", "attachment", "quick_replies"},
 }
 _MEDIA = {"image", "audio", "video", "file"}
@@ -49,7 +49,7 @@ def _check_action(body: Fields) -> str:
     if action not in _ACTIONS:
         raise _wrong(f"Param sender_action must be one of {{{', '.join(name.upper() for name in _ACTIONS)}}}.")
     reacts = _ACTIONS[action] == "reaction"
-    # Alone in the call: with a message beside it the platform refuses both.
+    # It must be alone in the call: the platform refuses a call that also has a message.
     _only(body, {"recipient", "sender_action"} | ({"payload"} if reacts else set()))
     if reacts:
         payload = _object(body, "payload")
@@ -69,7 +69,7 @@ def _check_type(page: Page, body: Fields) -> None:
     if (kind == "MESSAGE_TAG") != ("tag" in body):
         raise _wrong("Param tag belongs to messaging_type MESSAGE_TAG.")
     if "tag" in body and body["tag"] != "HUMAN_AGENT":
-        # Also the tags that went away in April 2026.
+        # Also the tags that were removed in April 2026.
         raise _wrong("Invalid parameter")
 
 

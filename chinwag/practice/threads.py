@@ -1,4 +1,4 @@
-"""The webhook bodies of Messenger and Instagram, and how an account with threads takes a message."""
+"""The webhook bodies of Messenger and Instagram, and how an account with threads accepts a message."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def now_ms() -> int:
 
 
 def envelope(page: Page, items: list[Json], *, name: str = "messaging") -> Json:
-    """Wrap items in a webhook: one entry each, as the platform mostly does."""
+    """Wrap items in a webhook: one entry each, as the platform usually does."""
     entries = [{"id": page.id, "time": now_ms(), name: [item]} for item in items]
     return {"object": page.webhook_object, "entry": entries}
 
 
 def field_of(page: Page, item: Json) -> str:
-    """Return the subscription's field that an item travels under."""
+    """Return the subscription field of an item."""
     message = cast("Json", item.get("message") or {})
     if message.get("is_echo"):
         return "message_echoes" if page.channel == "messenger" else "messages"
@@ -104,7 +104,7 @@ def _reached(page: Page, name: str, mid: str, person: str, stamp: int) -> Json |
 
 
 class Threads:
-    """How Messenger and Instagram take what is sent."""
+    """How Messenger and Instagram process what is sent."""
 
     def __init__(self, people: People) -> None:
         self._people = people
@@ -117,7 +117,7 @@ class Threads:
         return kind
 
     def facts(self, page: Page | None, sender: str, body: Json, kind: str) -> Json:
-        """Return what the log and the script know of a request."""
+        """Return the fields of a request for the log and the script."""
         recipient, message = _part(body, "recipient").get("id"), _part(body, "message")
         attachment = _part(message, "attachment")
         return {
@@ -133,7 +133,7 @@ class Threads:
         }
 
     def accept(self, page: Page, facts: Json, body: Json) -> Taken:
-        """Take a message; nothing is sent yet."""
+        """Accept a message; nothing is sent yet."""
         mid, person, stamp = new_mid(page), str(facts["to"]), now_ms()
 
         def report(name: str, _code: int | None) -> Json | None:

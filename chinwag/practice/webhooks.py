@@ -28,16 +28,16 @@ _BATCH = 1000
 
 @dataclass(slots=True)
 class Delivery:
-    """How the sending of one webhook stands."""
+    """The state of one webhook's delivery."""
 
     http_status: int = 0
     attempts: int = 0
-    #: Where it goes; empty: nobody is subscribed, and it is lost.
+    #: The address; empty: nobody is subscribed, and the webhook is lost.
     url: str = ""
 
 
 class Webhooks:
-    """Everything on its way to the businesses' webhooks."""
+    """All webhooks that are being delivered to businesses."""
 
     def __init__(self, accounts: Accounts, apps: Apps, log: Log) -> None:
         self._accounts = accounts
@@ -59,7 +59,7 @@ class Webhooks:
         return self._apps.callback(account, "messages")
 
     def mangle(self, account: Account, how: str | None) -> None:
-        """Let an account's webhooks go wrong on their way from now on, or no more."""
+        """Damage an account's webhooks on their way from now on, or stop doing so."""
         if how is None:
             self._mangled.pop(account.id, None)
         else:
@@ -68,7 +68,7 @@ class Webhooks:
     def start(
         self, account: Account, body: bytes, *, kind: str, ids: list[str], field: str = "messages"
     ) -> tuple[Delivery, asyncio.Task[None]]:
-        """Begin to deliver a body."""
+        """Start to deliver a body."""
         delivery = Delivery(url=self._apps.callback(account, field))
         return delivery, self._spawn(self._deliver(account, body, delivery, kind=kind, ids=ids, field=field))
 

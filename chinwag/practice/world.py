@@ -1,4 +1,4 @@
-"""A practice world: per channel one account that nobody has connected yet, with what a person would find on Meta's pages."""
+"""Accounts to practise with: per channel one that nobody has connected yet, with what a person would find on Meta's pages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CHANNELS = ("whatsapp", "messenger", "instagram", "instagram_login")
 
 
 class World:
-    """What may be connected."""
+    """The accounts that can be connected."""
 
     def __init__(self, accounts: Accounts, apps: Apps) -> None:
         self._accounts = accounts
         self._apps = apps
 
     def show(self) -> Json:
-        """Return one account per channel and door that sends nobody webhooks yet; those that are connected are followed by fresh ones."""
+        """Return one account per channel and login type whose webhooks go nowhere yet; once it is connected, a new one follows."""
         return {name: _told(self._fresh(name)) for name in _CHANNELS}
 
     def _fresh(self, name: str) -> Account:

@@ -1,4 +1,4 @@
-"""Operators, take-over, what is known of an account's set-up, batches."""
+"""Operators, take-over, the state of an account's set-up, batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ depends_on = None
 
 _SQL = Path(__file__).parent.parent / "sql"
 _PARTS = ("tables", "talk", "intake", "batch", "accounts")
-#: Functions of the revision before that this one replaces: going down makes them all anew.
+#: Functions of the previous revision that this one replaces: a downgrade creates them again.
 _BEFORE = ("accept", "claim", "finish", "send")
 
 

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 _PARTS = ("tables", "talk", "finish", "route", "usage", "summary")
-#: Functions of revisions before that this one replaces, and where they stand: going down makes them anew.
+#: Functions of earlier revisions that this one replaces, and their files: a downgrade creates them again.
 _BEFORE = {
     "0003_intake": ("join_contacts", "accept_events", "claim_turn", "keep_house"),
     "0003_batch": ("finish_item", "batches_waiting", "claim_item"),

@@ -1,4 +1,4 @@
-"""Paid calls are counted once and at their endpoint; a budget a day is one bot's; what is forgotten is told nowhere."""
+"""Paid calls are counted once and for their endpoint; a daily budget belongs to one bot; what is forgotten appears nowhere."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-#: In this order; each replaces functions of before, or adds some.
+#: In this order; each replaces earlier functions, or adds some.
 _PARTS = ("finish", "usage", "summary", "talk", "batch")
-#: Functions of revisions before that this one replaces, and where they stand: going down makes them anew.
+#: Functions of earlier revisions that this one replaces, and their files: a downgrade creates them again.
 _BEFORE = {
     "0004_finish": ("finish_turn", "finish_item"),
     "0004_usage": ("hold_spent_batches",),

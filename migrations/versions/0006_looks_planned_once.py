@@ -1,4 +1,4 @@
-"""What the dispatcher asks ten times a second is no longer planned each time."""
+"""Queries that the dispatcher makes ten times a second are no longer planned each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of a turn that passed on meanwhile are paid for, so they count."""
+"""Calls of a turn whose lease another worker took meanwhile are paid for, so they count."""
 
 from __future__ import annotations
 

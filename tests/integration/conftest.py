@@ -1,4 +1,4 @@
-"""A desk on a fresh database for tests of storage."""
+"""The roles of a fresh database with one account, for tests of storage."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.desk import Desk, open_desk
+from tests.support.storage_fixture import StorageFixture, open_storage
 
 
 @pytest.fixture
-def desk(cluster: Cluster) -> Iterator[Desk]:
+def storage(cluster: Cluster) -> Iterator[StorageFixture]:
     """One account on a fresh database."""
     database = cluster.database()
-    opened = open_desk(cluster, database)
+    opened = open_storage(cluster, database)
     yield opened
     for engine in (opened.web, opened.worker, opened.crossing):
         engine.dispose()

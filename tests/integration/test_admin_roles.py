@@ -14,7 +14,7 @@ from bots.domain import Role
 from bots.settings import Settings
 from bots.web.app import create
 from tests.support.cluster import Cluster
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.stack import Stack
 
 #: What everybody may send: their own sign-out and password.
@@ -39,8 +39,8 @@ def _filled(path: str) -> str:
     return re.sub(r"\{[^}]*\}", lambda found: "1" if found.group().endswith(":int}") else str(uuid4()), path)
 
 
-def _try(seat: Seat, method: str, path: str) -> int:
-    return (seat.post if method == "POST" else seat.get)(_filled(path)).status_code
+def _try(signed_in: SignedIn, method: str, path: str) -> int:
+    return (signed_in.post if method == "POST" else signed_in.get)(_filled(path)).status_code
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -48,9 +48,9 @@ def test_a_role_is_refused_every_page_and_form_above_it(served: Stack, rules: li
     above = [(method, path) for method, path, needed in rules if not role.includes(needed)]
     allowed = [(method, path) for method, path, needed in rules if role.includes(needed) and not path.startswith(_OWN)]
 
-    with Seat(served, role) as seat:
-        refused = {(method, path): _try(seat, method, path) for method, path in above}
-        statuses = {(method, path): _try(seat, method, path) for method, path in allowed}
+    with SignedIn(served, role) as signed_in:
+        refused = {(method, path): _try(signed_in, method, path) for method, path in above}
+        statuses = {(method, path): _try(signed_in, method, path) for method, path in allowed}
 
     assert {key: status for key, status in refused.items() if status != 403} == {}
     assert {key: status for key, status in statuses.items() if status in {401, 403} or status >= 500} == {}
@@ -66,11 +66,11 @@ def test_without_a_session_every_page_leads_to_the_sign_in(served: Stack, rules:
 
 
 def test_a_form_without_this_sessions_word_is_refused(served: Stack, rules: list[tuple[str, str, Role]]) -> None:
-    with Seat(served, Role.OWNER) as seat, Seat(served, Role.OWNER) as other:
+    with SignedIn(served, Role.OWNER) as signed_in, SignedIn(served, Role.OWNER) as other:
         words = {"csrf": other.csrf}
-        found = {path: seat.http.post(_filled(path), data=words).status_code for method, path, _ in rules if method == "POST"}
+        found = {path: signed_in.http.post(_filled(path), data=words).status_code for method, path, _ in rules if method == "POST"}
         account = served.one("select id from accounts limit 1")
-        seat.http.post(f"/admin/accounts/{account}/pause", data=words)
+        signed_in.http.post(f"/admin/accounts/{account}/pause", data=words)
 
     assert {path: status for path, status in found.items() if status != 403} == {}
     assert served.one("select state from accounts limit 1") == "active"

@@ -24,227 +24,227 @@ from bots.storage.attention import TroubleKind
 from bots.storage.database import unit
 from tests.support import build
 from tests.support.cluster import Cluster
-from tests.support.desk import Desk, a_message, a_phone, a_status
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.stack import Stack
+from tests.support.storage_fixture import StorageFixture, a_message, a_phone, a_status
 
 
-def _act(desk: Desk, kind: TroubleKind, id_: UUID, action: Action) -> None:
-    troubles.act(desk.deps, desk.operator(), kind, id_, action)
+def _act(storage: StorageFixture, kind: TroubleKind, id_: UUID, action: Action) -> None:
+    troubles.act(storage.deps, storage.operator(), kind, id_, action)
 
 
-def _troubles(desk: Desk, kind: TroubleKind | None = None) -> list[attention.Trouble]:
-    return troubles.list_troubles(desk.deps, desk.operator(), kind=kind)
+def _troubles(storage: StorageFixture, kind: TroubleKind | None = None) -> list[attention.Trouble]:
+    return troubles.list_troubles(storage.deps, storage.operator(), kind=kind)
 
 
-def _unknown(desk: Desk) -> UUID:
+def _unknown(storage: StorageFixture) -> UUID:
     """A message of which nothing was ever heard."""
-    desk.let_in(a_message())
-    sending = desk.answered(parts=["one", "two"])
-    desk.end(sending, Outcome.UNKNOWN, reconcile_s=0)
-    again = desk.next_send()
+    storage.let_in(a_message())
+    sending = storage.answered(parts=["one", "two"])
+    storage.end(sending, Outcome.UNKNOWN, reconcile_s=0)
+    again = storage.next_send()
     assert again is not None
-    desk.end(again, Outcome.UNKNOWN, reconcile_s=0)
-    behind = desk.next_send()
+    storage.end(again, Outcome.UNKNOWN, reconcile_s=0)
+    behind = storage.next_send()
     assert behind is not None
-    desk.end(behind)
-    assert desk.next_send() is None
+    storage.end(behind)
+    assert storage.next_send() is None
     return sending.message
 
 
-def _dead(desk: Desk, **more: Any) -> UUID:
-    desk.let_in(a_message("please", **more))
-    claim = desk.claimed()
-    desk.finish(claim, state="dead", reason="error:ValueError", answer=None, parts=[])
+def _dead(storage: StorageFixture, **more: Any) -> UUID:
+    storage.let_in(a_message("please", **more))
+    claim = storage.claimed()
+    storage.finish(claim, state="dead", reason="error:ValueError", answer=None, parts=[])
     return claim.turn
 
 
-def test_an_unknown_message_is_sent_once_more_when_an_operator_says_so(desk: Desk) -> None:
-    message = _unknown(desk)
-    assert [(t.id, t.state, t.reason) for t in _troubles(desk)] == [(message, "unknown", "unknown")]
+def test_an_unknown_message_is_sent_once_more_when_an_operator_says_so(storage: StorageFixture) -> None:
+    message = _unknown(storage)
+    assert [(t.id, t.state, t.reason) for t in _troubles(storage)] == [(message, "unknown", "unknown")]
 
-    _act(desk, TroubleKind.SEND, message, Action.RESEND)
+    _act(storage, TroubleKind.SEND, message, Action.RESEND)
 
-    sending = desk.next_send()
+    sending = storage.next_send()
     assert sending is not None
     assert sending.message == message
-    desk.end(sending, external_id="wamid.NEW")
-    desk.let_in(a_status("wamid.NEW", DeliveryStatus.READ))
-    assert desk.value("select status from outbox where id = %s", message) == "read"
-    assert _troubles(desk) == []
+    storage.end(sending, external_id="wamid.NEW")
+    storage.let_in(a_status("wamid.NEW", DeliveryStatus.READ))
+    assert storage.value("select status from outbox where id = %s", message) == "read"
+    assert _troubles(storage) == []
 
 
-def test_an_unknown_message_that_is_settled_is_not_sent_again(desk: Desk) -> None:
-    message = _unknown(desk)
+def test_an_unknown_message_that_is_settled_is_not_sent_again(storage: StorageFixture) -> None:
+    message = _unknown(storage)
 
-    _act(desk, TroubleKind.SEND, message, Action.SETTLE)
+    _act(storage, TroubleKind.SEND, message, Action.SETTLE)
 
-    assert desk.value("select status from outbox where id = %s", message) == "accepted"
-    assert (desk.next_send(), _troubles(desk)) == (None, [])
+    assert storage.value("select status from outbox where id = %s", message) == "accepted"
+    assert (storage.next_send(), _troubles(storage)) == (None, [])
     with pytest.raises(Conflict):
-        _act(desk, TroubleKind.SEND, message, Action.RESEND)
+        _act(storage, TroubleKind.SEND, message, Action.RESEND)
 
 
-def test_settling_a_message_lets_the_part_behind_it_leave(desk: Desk) -> None:
-    desk.let_in(a_message())
-    sending = desk.answered(parts=["one", "two"])
-    desk.end(sending, Outcome.UNKNOWN, reconcile_s=3600)
-    assert desk.next_send() is None
+def test_settling_a_message_lets_the_part_behind_it_leave(storage: StorageFixture) -> None:
+    storage.let_in(a_message())
+    sending = storage.answered(parts=["one", "two"])
+    storage.end(sending, Outcome.UNKNOWN, reconcile_s=3600)
+    assert storage.next_send() is None
 
-    _act(desk, TroubleKind.SEND, sending.message, Action.SETTLE)
+    _act(storage, TroubleKind.SEND, sending.message, Action.SETTLE)
 
-    behind = desk.next_send()
+    behind = storage.next_send()
     assert behind is not None
     assert behind.text == "two"
 
 
-def test_a_message_that_the_platform_failed_later_is_sent_again_under_a_new_id(desk: Desk) -> None:
-    desk.let_in(a_message())
-    sending = desk.answered()
-    desk.end(sending, external_id="wamid.OLD")
-    desk.do("select apply_status(%s, 'wamid.OLD', 'failed', null, 131026)", desk.account.id)
-    trouble = _troubles(desk)[0]
+def test_a_message_that_the_platform_failed_later_is_sent_again_under_a_new_id(storage: StorageFixture) -> None:
+    storage.let_in(a_message())
+    sending = storage.answered()
+    storage.end(sending, external_id="wamid.OLD")
+    storage.do("select apply_status(%s, 'wamid.OLD', 'failed', null, 131026)", storage.account.id)
+    trouble = _troubles(storage)[0]
     assert (trouble.state, trouble.reason) == ("failed", "platform:131026")
 
-    _act(desk, TroubleKind.SEND, trouble.id, Action.RESEND)
-    again = desk.next_send()
+    _act(storage, TroubleKind.SEND, trouble.id, Action.RESEND)
+    again = storage.next_send()
     assert again is not None
-    desk.end(again, external_id="wamid.NEW")
-    desk.let_in(a_status("wamid.NEW", DeliveryStatus.DELIVERED))
+    storage.end(again, external_id="wamid.NEW")
+    storage.let_in(a_status("wamid.NEW", DeliveryStatus.DELIVERED))
 
-    assert desk.rows("select status, external_id, reason from outbox") == [("delivered", "wamid.NEW", None)]
+    assert storage.rows("select status, external_id, reason from outbox") == [("delivered", "wamid.NEW", None)]
 
 
-def test_a_failed_message_is_not_settled_but_dismissed(desk: Desk) -> None:
-    desk.let_in(a_message())
-    desk.end(desk.answered(), Outcome.REJECTED, retry=Retry.NEVER, error_code=131047)
-    trouble = _troubles(desk)[0]
+def test_a_failed_message_is_not_settled_but_dismissed(storage: StorageFixture) -> None:
+    storage.let_in(a_message())
+    storage.end(storage.answered(), Outcome.REJECTED, retry=Retry.NEVER, error_code=131047)
+    trouble = _troubles(storage)[0]
 
     with pytest.raises(Conflict):
-        _act(desk, TroubleKind.SEND, trouble.id, Action.SETTLE)
-    _act(desk, TroubleKind.SEND, trouble.id, Action.DISMISS)
+        _act(storage, TroubleKind.SEND, trouble.id, Action.SETTLE)
+    _act(storage, TroubleKind.SEND, trouble.id, Action.DISMISS)
 
-    assert _troubles(desk) == []
-    assert desk.value("select status from outbox") == "failed"
+    assert _troubles(storage) == []
+    assert storage.value("select status from outbox") == "failed"
 
 
-def test_a_dead_turns_messages_go_to_a_fresh_turn(desk: Desk) -> None:
-    turn = _dead(desk)
+def test_a_dead_turns_messages_go_to_a_fresh_turn(storage: StorageFixture) -> None:
+    turn = _dead(storage)
 
-    _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+    _act(storage, TroubleKind.TURN, turn, Action.REPLAY)
 
-    claim = desk.claimed()
+    claim = storage.claimed()
     assert (claim.turn == turn, [message.text for message in claim.messages], claim.tries) == (False, ["please"], 0)
-    assert desk.value("select state || ' ' || reason from turns where id = %s", turn) == "skipped replayed:error:ValueError"
+    assert storage.value("select state || ' ' || reason from turns where id = %s", turn) == "skipped replayed:error:ValueError"
     with pytest.raises(Conflict):
-        _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+        _act(storage, TroubleKind.TURN, turn, Action.REPLAY)
 
 
-def test_a_dead_turn_of_a_closed_talk_is_replayed_in_an_open_one(desk: Desk) -> None:
-    turn = _dead(desk)
-    desk.do("update conversations set closed_at = now()")
+def test_a_dead_turn_of_a_closed_talk_is_replayed_in_an_open_one(storage: StorageFixture) -> None:
+    turn = _dead(storage)
+    storage.do("update conversations set closed_at = now()")
 
-    _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+    _act(storage, TroubleKind.TURN, turn, Action.REPLAY)
 
-    claim = desk.claimed()
+    claim = storage.claimed()
     assert [message.text for message in claim.messages] == ["please"]
-    assert desk.value("select closed_at is null from conversations where id = %s", claim.conversation)
+    assert storage.value("select closed_at is null from conversations where id = %s", claim.conversation)
 
 
-def test_a_dead_turn_of_a_talk_that_a_person_has_waits_for_that_person(desk: Desk) -> None:
-    turn = _dead(desk)
-    desk.do("select take_over(id, 'ana', null) from conversations")
+def test_a_dead_turn_of_a_talk_that_a_person_has_waits_for_that_person(storage: StorageFixture) -> None:
+    turn = _dead(storage)
+    storage.do("select take_over(id, 'ana', null) from conversations")
 
-    _act(desk, TroubleKind.TURN, turn, Action.REPLAY)
+    _act(storage, TroubleKind.TURN, turn, Action.REPLAY)
 
-    assert desk.claim() is None
-    assert desk.value("select waiting_since is not null from conversations")
-
-
-def test_a_dismissed_turn_and_a_dismissed_webhook_are_shown_no_longer(desk: Desk) -> None:
-    turn = _dead(desk)
-    desk.let_in(quarantine="no JSON")
-    assert {t.kind for t in _troubles(desk)} == {TroubleKind.TURN, TroubleKind.ENVELOPE}
-    envelope = _troubles(desk, TroubleKind.ENVELOPE)[0].id
-
-    _act(desk, TroubleKind.TURN, turn, Action.DISMISS)
-    _act(desk, TroubleKind.ENVELOPE, envelope, Action.DISMISS)
-
-    assert _troubles(desk) == []
-    assert desk.value("select state from envelopes where id = %s", envelope) == "dismissed"
-    assert desk.claim() is None
+    assert storage.claim() is None
+    assert storage.value("select waiting_since is not null from conversations")
 
 
-def test_a_parked_account_is_resumed_and_sends_what_waited(desk: Desk) -> None:
-    desk.let_in(a_message())
-    desk.end(desk.answered(), Outcome.REJECTED, retry=Retry.ASK_OPERATOR, error_code=190, retry_after_s=0)
-    assert desk.next_send() is None
-    trouble = _troubles(desk)[0]
+def test_a_dismissed_turn_and_a_dismissed_webhook_are_shown_no_longer(storage: StorageFixture) -> None:
+    turn = _dead(storage)
+    storage.let_in(quarantine="no JSON")
+    assert {t.kind for t in _troubles(storage)} == {TroubleKind.TURN, TroubleKind.ENVELOPE}
+    envelope = _troubles(storage, TroubleKind.ENVELOPE)[0].id
+
+    _act(storage, TroubleKind.TURN, turn, Action.DISMISS)
+    _act(storage, TroubleKind.ENVELOPE, envelope, Action.DISMISS)
+
+    assert _troubles(storage) == []
+    assert storage.value("select state from envelopes where id = %s", envelope) == "dismissed"
+    assert storage.claim() is None
+
+
+def test_a_parked_account_is_resumed_and_sends_what_waited(storage: StorageFixture) -> None:
+    storage.let_in(a_message())
+    storage.end(storage.answered(), Outcome.REJECTED, retry=Retry.ASK_OPERATOR, error_code=190, retry_after_s=0)
+    assert storage.next_send() is None
+    trouble = _troubles(storage)[0]
     assert (trouble.kind, trouble.reason) == (TroubleKind.ACCOUNT, "code:190")
 
-    _act(desk, TroubleKind.ACCOUNT, trouble.id, Action.RESUME)
+    _act(storage, TroubleKind.ACCOUNT, trouble.id, Action.RESUME)
 
-    assert desk.next_send() is not None
-    assert _troubles(desk, TroubleKind.ACCOUNT) == []
-
-
-def test_every_action_leaves_a_row_in_the_audit(desk: Desk) -> None:
-    _act(desk, TroubleKind.TURN, _dead(desk), Action.DISMISS)
-
-    assert desk.rows("select actor, action, split_part(subject, ':', 1) from audit") == [("ana", "attention.dismiss", "turn")]
+    assert storage.next_send() is not None
+    assert _troubles(storage, TroubleKind.ACCOUNT) == []
 
 
-def _one(desk: Desk, kind: TroubleKind) -> UUID:
+def test_every_action_leaves_a_row_in_the_audit(storage: StorageFixture) -> None:
+    _act(storage, TroubleKind.TURN, _dead(storage), Action.DISMISS)
+
+    assert storage.rows("select actor, action, split_part(subject, ':', 1) from audit") == [("ana", "attention.dismiss", "turn")]
+
+
+def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:
     """One trouble of a kind."""
     match kind:
         case TroubleKind.ACCOUNT:
-            return desk.account.id
+            return storage.account.id
         case TroubleKind.TURN:
-            return _dead(desk)
+            return _dead(storage)
         case TroubleKind.SEND:
-            _unknown(desk)
-            return desk.value("select id from outbox")
+            _unknown(storage)
+            return storage.value("select id from outbox")
         case TroubleKind.ENVELOPE:
-            desk.let_in(quarantine="no JSON")
-            return desk.value("select id from envelopes where state = 'quarantined'")
+            storage.let_in(quarantine="no JSON")
+            return storage.value("select id from envelopes where state = 'quarantined'")
         case TroubleKind.BUDGET:
-            desk.let_in(a_message())
-            desk.end(desk.answered(reason="budget", in_history=False))
-            return desk.account.bot_id
+            storage.let_in(a_message())
+            storage.end(storage.answered(reason="budget", in_history=False))
+            return storage.account.bot_id
 
 
 _FITS = {TroubleKind.ACCOUNT: Action.RESUME, TroubleKind.SEND: Action.RESEND, TroubleKind.BUDGET: Action.DISMISS}
 
 
 @pytest.mark.parametrize("kind", list(TroubleKind))
-def test_what_is_not_there_or_not_ours_is_not_found(desk: Desk, kind: TroubleKind) -> None:
-    ours = _one(desk, kind)
-    desk.do("update accounts set state = 'needs_attention'")
+def test_what_is_not_there_or_not_ours_is_not_found(storage: StorageFixture, kind: TroubleKind) -> None:
+    ours = _one(storage, kind)
+    storage.do("update accounts set state = 'needs_attention'")
     action = _FITS.get(kind, Action.REPLAY)
 
-    for tenant, id_ in ((desk.account.tenant_id, uuid4()), (uuid4(), ours)):
+    for tenant, id_ in ((storage.account.tenant_id, uuid4()), (uuid4(), ours)):
         with pytest.raises(NotFound):
-            troubles.act(desk.deps, desk.operator(tenant=tenant), kind, id_, action)
-    assert troubles.list_troubles(desk.deps, desk.operator(tenant=uuid4())) == []
-    assert sum(troubles.count(desk.deps, desk.operator(tenant=uuid4())).values()) == 0
+            troubles.act(storage.deps, storage.operator(tenant=tenant), kind, id_, action)
+    assert troubles.list_troubles(storage.deps, storage.operator(tenant=uuid4())) == []
+    assert sum(troubles.count(storage.deps, storage.operator(tenant=uuid4())).values()) == 0
 
 
-def test_pages_hold_each_trouble_once_and_the_count_says_how_many(desk: Desk) -> None:
+def test_pages_hold_each_trouble_once_and_the_count_says_how_many(storage: StorageFixture) -> None:
     for n in range(7):
-        _dead(desk, by=(a_phone(f"3460000000{n}"),))
-    desk.let_in(quarantine="no JSON")
+        _dead(storage, by=(a_phone(f"3460000000{n}"),))
+    storage.let_in(quarantine="no JSON")
     seen: list[UUID] = []
     before: tuple[datetime, UUID] | None = None
     while True:
-        with unit(desk.crossing) as connection:
-            page = attention.troubles(connection, tenant=desk.account.tenant_id, before=before, limit=3)
+        with unit(storage.crossing) as connection:
+            page = attention.troubles(connection, tenant=storage.account.tenant_id, before=before, limit=3)
         if not page:
             break
         seen += [trouble.id for trouble in page]
         before = (page[-1].at, page[-1].id)
 
     assert len(seen) == len(set(seen)) == 8
-    assert sum(troubles.count(desk.deps, desk.operator()).values()) == 8
+    assert sum(troubles.count(storage.deps, storage.operator()).values()) == 8
 
 
 # Through the web
@@ -283,10 +283,10 @@ def test_a_quarantined_webhook_that_is_understood_now_becomes_a_message_once(ser
     body = build.a_webhook(messages=[message], people=[person])
     envelope = _quarantine(served, body, "not understood then")
 
-    with Seat(served, Role.AGENT) as seat:
-        page = seat.get("/admin/attention?kind=envelope").text
+    with SignedIn(served, Role.AGENT) as signed_in:
+        page = signed_in.get("/admin/attention?kind=envelope").text
         assert "not understood then" in page
-        done = seat.post(f"/admin/attention/envelope/{envelope}/replay", kind="envelope")
+        done = signed_in.post(f"/admin/attention/envelope/{envelope}/replay", kind="envelope")
     assert (done.status_code, done.headers["location"]) == (303, "/admin/attention?kind=envelope")
 
     served.post(body)
@@ -374,6 +374,6 @@ def test_the_api_explains_counts_and_pages(served: Stack, api: httpx.Client) -> 
     assert api.get("/attention", params={"before": "junk"}).status_code == 422
     assert api.post(f"/attention/envelope/{envelopes[0]}/resend").status_code == 409
     assert api.post(f"/attention/nothing/{envelopes[0]}/resend").status_code == 422
-    with Seat(served, Role.VIEWER) as seat:
-        assert ">Replay<" not in seat.get("/admin/attention").text
-        assert seat.post(f"/admin/attention/envelope/{envelopes[0]}/dismiss").status_code == 403
+    with SignedIn(served, Role.VIEWER) as signed_in:
+        assert ">Replay<" not in signed_in.get("/admin/attention").text
+        assert signed_in.post(f"/admin/attention/envelope/{envelopes[0]}/dismiss").status_code == 403

@@ -15,7 +15,7 @@ import pytest
 from bots.domain import Role
 from tests.support.batches import lines
 from tests.support.cluster import Cluster
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
 
@@ -38,9 +38,9 @@ def operator(served: Stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def seat(served: Stack) -> Iterator[Seat]:
-    with Seat(served, Role.OPERATOR) as seated:
-        yield seated
+def signed_in(served: Stack) -> Iterator[SignedIn]:
+    with SignedIn(served, Role.OPERATOR) as session:
+        yield session
 
 
 def _post(client: httpx.Client, data: bytes, **query: str) -> httpx.Response:
@@ -158,15 +158,15 @@ def test_odd_parameters_are_refused(operator: httpx.Client, query: dict[str, Any
     assert _post(operator, lines(1), **query).status_code == 422
 
 
-def test_lines_that_are_pasted_start_a_batch_without_a_script(seat: Seat) -> None:
-    answer = seat.post("/admin/batches", bot="tester", key="", lines=lines(3).decode())
+def test_lines_that_are_pasted_start_a_batch_without_a_script(signed_in: SignedIn) -> None:
+    answer = signed_in.post("/admin/batches", bot="tester", key="", lines=lines(3).decode())
 
     assert answer.status_code == 303
-    assert "0</span> of 3" in seat.get(answer.headers["location"]).text
+    assert "0</span> of 3" in signed_in.get(answer.headers["location"]).text
 
 
-def test_a_wrong_line_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat: Seat) -> None:
-    answer = seat.post("/admin/batches", bot="tester", key="k1", lines='{"custom_id": "<b>"}')
+def test_a_wrong_line_keeps_what_was_typed_and_says_what_is_wrong_beside_it(signed_in: SignedIn) -> None:
+    answer = signed_in.post("/admin/batches", bot="tester", key="k1", lines='{"custom_id": "<b>"}')
 
     assert answer.status_code == 422
     assert "{&#34;custom_id&#34;: &#34;&lt;b&gt;&#34;}" in answer.text
@@ -176,23 +176,23 @@ def test_a_wrong_line_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
 
 
 @pytest.mark.parametrize("name", ["not-an-id", "018f6b1e-0000-7000-8000-000000000000"])
-def test_a_page_of_no_batch_is_not_there(seat: Seat, name: str) -> None:
-    assert seat.get(f"/admin/batches/{name}").status_code == 404
-    assert seat.post(f"/admin/batches/{name}/pause").status_code == 404
+def test_a_page_of_no_batch_is_not_there(signed_in: SignedIn, name: str) -> None:
+    assert signed_in.get(f"/admin/batches/{name}").status_code == 404
+    assert signed_in.post(f"/admin/batches/{name}/pause").status_code == 404
 
 
-def test_a_scripted_name_stays_text(seat: Seat, operator: httpx.Client) -> None:
+def test_a_scripted_name_stays_text(signed_in: SignedIn, operator: httpx.Client) -> None:
     batch = _post(operator, lines(1), name="<script>alert(1)</script>").json()["id"]
 
     for path in ("/admin/batches", f"/admin/batches/{batch}"):
-        assert "<script>alert" not in seat.get(path).text
+        assert "<script>alert" not in signed_in.get(path).text
 
 
-def test_the_buttons_of_a_page_do_what_they_say(served: Stack, seat: Seat, operator: httpx.Client) -> None:
+def test_the_buttons_of_a_page_do_what_they_say(served: Stack, signed_in: SignedIn, operator: httpx.Client) -> None:
     page = f"/admin/batches/{_started(operator)}"
     for action, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
-        assert seat.post(f"{page}/{action}").status_code == 303
-        assert f'data-state="{state}"' in seat.get(page).text
+        assert signed_in.post(f"{page}/{action}").status_code == 303
+        assert f'data-state="{state}"' in signed_in.get(page).text
 
 
 def test_an_owner_erases_a_batch_that_is_over_and_nobody_one_that_runs(served: Stack, operator: httpx.Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 from bots.domain import Role
 from tests.support import invariants
 from tests.support.cluster import Cluster
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
 
@@ -34,9 +34,9 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def seat(served: Stack) -> Iterator[Seat]:
-    with Seat(served, Role.OPERATOR) as seated:
-        yield seated
+def signed_in(served: Stack) -> Iterator[SignedIn]:
+    with SignedIn(served, Role.OPERATOR) as session:
+        yield session
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +66,20 @@ def _tried(api: httpx.Client, bot: str, words: str, *, thread: str, version: int
     return [line["text"] for line in talk["lines"] if line["side"] == "out"]
 
 
-def test_a_bot_is_made_changed_published_and_rolled_back_by_forms(served: Stack, seat: Seat) -> None:
+def test_a_bot_is_made_changed_published_and_rolled_back_by_forms(served: Stack, signed_in: SignedIn) -> None:
     name = f"form {uuid4().hex[:6]}"
-    made = seat.post("/admin/bots/new", name=name, **_FIELDS)
+    made = signed_in.post("/admin/bots/new", name=name, **_FIELDS)
     assert made.status_code == 303, made.text
     page = made.headers["location"]
 
-    seat.post(page, name=name, base="1", **(_FIELDS | {"persona": "You are kind.\r\nAnd brief.", "language": "pt"}))
-    shown = seat.get(page).text
+    signed_in.post(page, name=name, base="1", **(_FIELDS | {"persona": "You are kind.\r\nAnd brief.", "language": "pt"}))
+    shown = signed_in.get(page).text
     assert "version 2 is a draft" in shown
     assert "Version 1 answers" in shown
-    assert "<ins>" in seat.get(f"{page}/diff?old=1&new=2").text
-    assert seat.post(f"{page}/publish", version="2").status_code == 303
-    assert "Version 2 answers" in seat.get(page).text
-    assert seat.post(f"{page}/publish", version="1").status_code == 303
+    assert "<ins>" in signed_in.get(f"{page}/diff?old=1&new=2").text
+    assert signed_in.post(f"{page}/publish", version="2").status_code == 303
+    assert "Version 2 answers" in signed_in.get(page).text
+    assert signed_in.post(f"{page}/publish", version="1").status_code == 303
 
     assert served.one("select persona_version from bots where name = :name", name=name) == 1
     assert served.one("select language from bots where name = :name", name=name) == "pt"
@@ -87,11 +87,11 @@ def test_a_bot_is_made_changed_published_and_rolled_back_by_forms(served: Stack,
     assert served.one("select text from personas where bot_id = cast(:bot as uuid) and version = 2", bot=bot) == "You are kind.\nAnd brief."
 
 
-def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat: Seat, api: httpx.Client) -> None:
+def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(signed_in: SignedIn, api: httpx.Client) -> None:
     bot = _new(api)
     wrong = {"name": "", "profile": "Big Model!", "language": "klingon please", "persona": "<b>x</b>" * 3000, "fallback_text": ""}
     for page in ("/admin/bots/new", f"/admin/bots/{bot['id']}"):
-        answer = seat.post(page, **wrong)
+        answer = signed_in.post(page, **wrong)
         assert answer.status_code == 422
         for word in (
             "A bot needs a name.",
@@ -106,25 +106,25 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
         assert "<b>x</b>" not in answer.text
 
 
-def test_two_who_edit_at_once_are_told_and_nothing_is_lost(seat: Seat, api: httpx.Client) -> None:
+def test_two_who_edit_at_once_are_told_and_nothing_is_lost(signed_in: SignedIn, api: httpx.Client) -> None:
     bot = _new(api)
     page = f"/admin/bots/{bot['id']}"
-    assert seat.post(page, name=bot["name"], base="1", **(_FIELDS | {"persona": "Mine."})).status_code == 303
+    assert signed_in.post(page, name=bot["name"], base="1", **(_FIELDS | {"persona": "Mine."})).status_code == 303
 
-    late = seat.post(page, name=bot["name"], base="1", **(_FIELDS | {"persona": "Yours."}))
+    late = signed_in.post(page, name=bot["name"], base="1", **(_FIELDS | {"persona": "Yours."}))
     assert late.status_code == 422
     assert "saved version 2 meanwhile" in late.text
     assert "Yours." in late.text
     base = re.search(r'name="base" value="(\d+)"', late.text)
     assert base is not None
-    assert seat.post(page, name=bot["name"], base=base.group(1), **(_FIELDS | {"persona": "Yours."})).status_code == 303
+    assert signed_in.post(page, name=bot["name"], base=base.group(1), **(_FIELDS | {"persona": "Yours."})).status_code == 303
 
     assert [one["persona"] for one in api.get(f"{_API}/{bot['id']}/versions").json()] == ["Yours.", "Mine.", "You are kind."]
 
 
 def test_a_viewer_sees_a_bot_and_no_button(served: Stack, api: httpx.Client) -> None:
     bot = _new(api)
-    with Seat(served, Role.VIEWER) as viewer:
+    with SignedIn(served, Role.VIEWER) as viewer:
         for path in ("", "/versions/1", "/diff"):
             page = viewer.get(f"/admin/bots/{bot['id']}{path}")
             assert page.status_code == 200
@@ -148,10 +148,10 @@ def test_the_api_changes_what_is_given_and_leaves_the_rest(api: httpx.Client) ->
     assert api.get(f"{_API}/{bot['id']}").status_code == 404
 
 
-def test_a_used_bot_is_not_removed_and_the_account_is_named(served: Stack, seat: Seat, api: httpx.Client) -> None:
+def test_a_used_bot_is_not_removed_and_the_account_is_named(served: Stack, signed_in: SignedIn, api: httpx.Client) -> None:
     used = str(served.account.bot_id)
 
-    by_api, by_form = api.delete(f"{_API}/{used}"), seat.post(f"/admin/bots/{used}/remove")
+    by_api, by_form = api.delete(f"{_API}/{used}"), signed_in.post(f"/admin/bots/{used}/remove")
 
     assert (by_api.status_code, by_form.status_code) == (409, 409)
     assert "whatsapp/test" in by_api.json()["error"]
@@ -188,16 +188,16 @@ def test_a_body_that_is_no_text_is_refused_without_being_repeated(api: httpx.Cli
     assert "input" not in answer.text.replace("Input should", "")
 
 
-def test_odd_numbers_and_ids_are_not_found_or_refused(api: httpx.Client, seat: Seat) -> None:
+def test_odd_numbers_and_ids_are_not_found_or_refused(api: httpx.Client, signed_in: SignedIn) -> None:
     bot = _new(api)["id"]
 
     assert {api.get(f"{_API}/{bot}/versions/{n}").status_code for n in ("0", "-1", "9" * 30, "x", "2147483648")} == {422}
     assert api.get(f"{_API}/{bot}/versions/2147483647").status_code == 404
     assert api.get(f"{_API}/{uuid4()}/versions").status_code == 404
-    assert seat.get(f"/admin/bots/{bot}/versions/{'9' * 30}").status_code == 404
-    assert seat.get(f"/admin/bots/{bot}/diff?old=99999999999999&new=-1").status_code == 200
-    assert seat.post(f"/admin/bots/{bot}/publish", version="9" * 30).status_code == 404
-    assert seat.get(f"/admin/bots/{uuid4()}").status_code == 404
+    assert signed_in.get(f"/admin/bots/{bot}/versions/{'9' * 30}").status_code == 404
+    assert signed_in.get(f"/admin/bots/{bot}/diff?old=99999999999999&new=-1").status_code == 200
+    assert signed_in.post(f"/admin/bots/{bot}/publish", version="9" * 30).status_code == 404
+    assert signed_in.get(f"/admin/bots/{uuid4()}").status_code == 404
 
 
 def test_a_trial_speaks_with_the_draft_and_starts_afresh(served: Stack, api: httpx.Client) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from bots.domain import Role
 from tests.support import build
 from tests.support.cluster import Cluster
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
 from tests.support.wizard import a_form, account_id, changed, error_at, register, send, setup_steps
@@ -32,14 +32,14 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def owner(served: Stack) -> Iterator[Seat]:
-    made = Seat(served, Role.OWNER)
+def owner(served: Stack) -> Iterator[SignedIn]:
+    made = SignedIn(served, Role.OWNER)
     yield made
     made.http.close()
 
 
 @pytest.fixture
-def connected(served: Stack, owner: Seat, request: pytest.FixtureRequest) -> dict[str, str]:
+def connected(served: Stack, owner: SignedIn, request: pytest.FixtureRequest) -> dict[str, str]:
     """A WhatsApp account that was just connected: its form and its id."""
     name = f"kept-{abs(hash(request.node.name)) % 10**8}"
     form = a_form(served, "whatsapp", name=name)
@@ -48,8 +48,8 @@ def connected(served: Stack, owner: Seat, request: pytest.FixtureRequest) -> dic
     return form | {"id": account_id(served, name)}
 
 
-def _text(seat: Seat, connected: dict[str, str]) -> str:
-    page = seat.get(f"/admin/accounts/{connected['id']}")
+def _text(signed_in: SignedIn, connected: dict[str, str]) -> str:
+    page = signed_in.get(f"/admin/accounts/{connected['id']}")
     assert page.status_code == 200, page.text
     return page.text
 
@@ -59,7 +59,7 @@ def _audited(served: Stack, name: str) -> list[str]:
     return [row["action"] for row in rows]
 
 
-def test_no_page_and_no_answer_of_the_api_holds_a_secret(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
+def test_no_page_and_no_answer_of_the_api_holds_a_secret(served: Stack, owner: SignedIn, connected: dict[str, str]) -> None:
     token = owner.post(f"/admin/accounts/{connected['id']}/verify-token")
     made = re.search(r'id="verify-token">([^<]+)<', token.text)
     assert made is not None
@@ -76,7 +76,7 @@ def test_no_page_and_no_answer_of_the_api_holds_a_secret(served: Stack, owner: S
 
 
 def test_the_health_card_compares_the_webhooks_address_and_tells_quality_limits_and_expiry(
-    served: Stack, owner: Seat, connected: dict[str, str]
+    served: Stack, owner: SignedIn, connected: dict[str, str]
 ) -> None:
     assert owner.post(f"/admin/accounts/{connected['id']}/look").status_code == 303
     text = _text(owner, connected)
@@ -93,7 +93,7 @@ def test_the_health_card_compares_the_webhooks_address_and_tells_quality_limits_
     assert "quality is red" in text
 
 
-def test_a_webhook_that_goes_elsewhere_is_told_and_registered_again(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
+def test_a_webhook_that_goes_elsewhere_is_told_and_registered_again(served: Stack, owner: SignedIn, connected: dict[str, str]) -> None:
     url = f"{served.platform.url}/v25.0/{connected['external_id']}"
     elsewhere = {"override_callback_uri": f"{served.web_url}/webhooks/whatsapp/test", "verify_token": build.VERIFY_TOKEN}
     answer = owner.http.post(
@@ -107,7 +107,7 @@ def test_a_webhook_that_goes_elsewhere_is_told_and_registered_again(served: Stac
 
 
 def test_a_new_app_secret_is_checked_and_the_one_before_counts_until_it_is_dropped(
-    served: Stack, owner: Seat, connected: dict[str, str]
+    served: Stack, owner: SignedIn, connected: dict[str, str]
 ) -> None:
     path = f"/admin/accounts/{connected['id']}"
     wrong = owner.post(f"{path}/rotate", app_secret="f" * 32)
@@ -132,7 +132,9 @@ def test_a_new_app_secret_is_checked_and_the_one_before_counts_until_it_is_dropp
     assert _audited(served, connected["name"]) == ["account.connect", "account.rotate", "account.drop_before"]
 
 
-def test_a_paused_account_keeps_messages_and_answers_them_when_it_is_resumed(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
+def test_a_paused_account_keeps_messages_and_answers_them_when_it_is_resumed(
+    served: Stack, owner: SignedIn, connected: dict[str, str]
+) -> None:
     path = f"/admin/accounts/{connected['id']}"
     assert owner.post(f"{path}/pause").status_code == 303
     served.platform.person_writes(account_id=connected["external_id"], text="Anybody?")
@@ -144,7 +146,7 @@ def test_a_paused_account_keeps_messages_and_answers_them_when_it_is_resumed(ser
     until(lambda: setup_steps(owner, connected["id"])["answer"] == "ok", what="it was answered", timeout_s=20)
 
 
-def test_another_bot_can_answer_and_one_that_is_gone_cannot(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
+def test_another_bot_can_answer_and_one_that_is_gone_cannot(served: Stack, owner: SignedIn, connected: dict[str, str]) -> None:
     with served.owner.begin() as connection:
         bot = connection.exec_driver_sql(
             "with b as (insert into bots (tenant_id, name, fallback_text) select tenant_id, 'second', 'x' from tenants where name = 'default'"
@@ -159,7 +161,7 @@ def test_another_bot_can_answer_and_one_that_is_gone_cannot(served: Stack, owner
 
 
 def test_a_removed_account_takes_everything_along_and_leaves_the_others_alone(
-    served: Stack, owner: Seat, connected: dict[str, str]
+    served: Stack, owner: SignedIn, connected: dict[str, str]
 ) -> None:
     served.say(build.a_person("Bo"), "My name is Bo and I live in Lugo")
     served.platform.person_writes(account_id=connected["external_id"], text="My name is Ada and I live in Porto")
@@ -190,7 +192,7 @@ def test_a_removed_account_takes_everything_along_and_leaves_the_others_alone(
     until(lambda: served.http.get(f"/webhooks/whatsapp/{connected['name']}").status_code == 404, what="the webhook is gone")
 
 
-def test_an_account_made_without_ids_is_looked_at_once_they_are_added(served: Stack, owner: Seat) -> None:
+def test_an_account_made_without_ids_is_looked_at_once_they_are_added(served: Stack, owner: SignedIn) -> None:
     path = f"/admin/accounts/{served.account.id}"
     told = owner.post(f"{path}/look")
     assert told.status_code == 409
@@ -236,7 +238,7 @@ def test_the_api_connects_with_the_same_checks_and_says_the_same_of_a_wrong_valu
     assert gone.json()["erased"]["conversations"] == 0
 
 
-def test_health_that_an_earlier_version_stored_is_still_shown(served: Stack, owner: Seat, connected: dict[str, str]) -> None:
+def test_health_that_an_earlier_version_stored_is_still_shown(served: Stack, owner: SignedIn, connected: dict[str, str]) -> None:
     stored = (
         '{"state": "warn", "facts": {"phone": "+34 600"}, "checks": [{"key": "token", "title": "Access token", "state": "warn",'
         ' "words": "It runs out in 5 hours.", "mend": "Make another."}]}'

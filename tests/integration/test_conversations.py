@@ -14,7 +14,7 @@ from sqlalchemy import text
 from bots.domain import Role
 from tests.support import build
 from tests.support.cluster import Cluster
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
 
@@ -74,9 +74,9 @@ def test_a_conversation_shows_messages_statuses_tokens_and_memories_with_their_s
     story = api.get(f"/conversations/{conversation}/turns/{turn['id']}").json()
     assert "Porto" in str(story["calls"][0]["prompt"])
 
-    with Seat(served, Role.VIEWER) as seat:
-        page = seat.get(f"/admin/conversations/{conversation}").text
-        part = seat.get(f"/admin/conversations/{conversation}/turns/{turn['id']}?part=1").text
+    with SignedIn(served, Role.VIEWER) as signed_in:
+        page = signed_in.get(f"/admin/conversations/{conversation}").text
+        part = signed_in.get(f"/admin/conversations/{conversation}/turns/{turn['id']}?part=1").text
     assert f'href="#m-{found["messages"][0]["id"]}"' in page
     assert "read</span>" in page
     assert "Take over" not in page
@@ -86,23 +86,23 @@ def test_a_conversation_shows_messages_statuses_tokens_and_memories_with_their_s
 def test_while_a_person_has_it_the_bot_is_silent_and_the_persons_words_go_out(served: Stack, api: httpx.Client) -> None:
     person, conversation = _talk(served, "Is anybody there?")
     _answered(served, conversation)
-    with Seat(served, Role.AGENT) as seat:
-        assert seat.post(f"/admin/conversations/{conversation}/take").status_code == 303
+    with SignedIn(served, Role.AGENT) as signed_in:
+        assert signed_in.post(f"/admin/conversations/{conversation}/take").status_code == 303
         second = served.say(person, "I want a person.")
         until(lambda: served.one("select count(*) from inbox where event_key = :key", key=second), what="it was stored")
         head = api.get(f"/conversations/{conversation}").json()["head"]
         assert (head["state"], head["unanswered_since"] is not None) == ("taken", True)
         assert served.turn_of(second) is None
 
-        answer = seat.post(f"/admin/conversations/{conversation}/answer", words="Here I am, **Ada**.")
+        answer = signed_in.post(f"/admin/conversations/{conversation}/answer", words="Here I am, **Ada**.")
         assert answer.status_code == 303
         _answered(served, conversation, turns=2)
         assert _said(served, person)[-1] == "Here I am, *Ada*."
-        page = seat.get(f"/admin/conversations/{conversation}").text
+        page = signed_in.get(f"/admin/conversations/{conversation}").text
         assert 'class="bubble person"' in page
 
         third = served.say(person, "Thank you.")
-        assert seat.post(f"/admin/conversations/{conversation}/give-back").status_code == 303
+        assert signed_in.post(f"/admin/conversations/{conversation}/give-back").status_code == 303
         _answered(served, conversation, turns=3)
 
     assert served.turn_of(second) != served.turn_of(third)
@@ -138,10 +138,10 @@ def test_an_answer_of_who_does_not_have_it_is_refused_and_kept_in_the_form(serve
     assert api.post(f"/conversations/{conversation}/answer", json={"text": "hello"}).status_code == 409
     assert api.post(f"/conversations/{conversation}/take").status_code == 200
 
-    with Seat(served, Role.AGENT) as seat:
-        refused = seat.post(f"/admin/conversations/{conversation}/answer", words="I was slower")
-        empty = seat.post(f"/admin/conversations/{conversation}/answer", words="  ")
-        assert "Take over from agent-" in seat.get(f"/admin/conversations/{conversation}").text
+    with SignedIn(served, Role.AGENT) as signed_in:
+        refused = signed_in.post(f"/admin/conversations/{conversation}/answer", words="I was slower")
+        empty = signed_in.post(f"/admin/conversations/{conversation}/answer", words="  ")
+        assert "Take over from agent-" in signed_in.get(f"/admin/conversations/{conversation}").text
     api.post(f"/conversations/{conversation}/give-back")
 
     assert (refused.status_code, "I was slower" in refused.text, "has this conversation" in refused.text) == (409, True, True)
@@ -222,10 +222,10 @@ def test_earlier_messages_follow_without_a_gap(served: Stack, api: httpx.Client)
 def test_a_live_part_says_when_nothing_is_new(served: Stack) -> None:
     _, conversation = _talk(served, "Quiet now.")
     _answered(served, conversation)
-    with Seat(served, Role.VIEWER) as seat:
+    with SignedIn(served, Role.VIEWER) as signed_in:
         for path in ("/admin/conversations", f"/admin/conversations/{conversation}"):
-            first = seat.http.get(f"{path}?part=1")
-            again = seat.http.get(f"{path}?part=1", headers={"If-None-Match": first.headers["etag"]})
+            first = signed_in.http.get(f"{path}?part=1")
+            again = signed_in.http.get(f"{path}?part=1", headers={"If-None-Match": first.headers["etag"]})
             assert (first.status_code, again.status_code, "<html" in first.text) == (200, 304, False)
 
 
@@ -233,9 +233,9 @@ def test_a_script_in_a_name_and_a_message_is_escaped_on_every_page(served: Stack
     _, conversation = _talk(served, EVIL, name=EVIL)
     _answered(served, conversation)
     turn = served.one("select id from turns where conversation_id = :id", id=conversation)
-    with Seat(served, Role.VIEWER) as seat:
+    with SignedIn(served, Role.VIEWER) as signed_in:
         for path in ("/admin/conversations", f"/admin/conversations/{conversation}", f"/admin/conversations/{conversation}/turns/{turn}"):
-            page = seat.get(path).text
+            page = signed_in.get(path).text
             assert EVIL not in page
             assert "&lt;script&gt;" in page
 
@@ -275,9 +275,13 @@ def test_another_tenants_conversation_is_not_there(served: Stack, api: httpx.Cli
         api.post(f"/conversations/{theirs}/answer", json={"text": "x"}).status_code,
         api.get(f"/conversations/{conversation}/turns/{theirs}").status_code,
     ]
-    with Seat(served, Role.OWNER) as seat:
+    with SignedIn(served, Role.OWNER) as signed_in:
         path = f"/admin/conversations/{theirs}"
-        found += [seat.get(path).status_code, seat.post(f"{path}/take").status_code, seat.post(f"{path}/answer", words="x").status_code]
+        found += [
+            signed_in.get(path).status_code,
+            signed_in.post(f"{path}/take").status_code,
+            signed_in.post(f"{path}/answer", words="x").status_code,
+        ]
     assert found == [404] * len(found)
     with served.owner.begin() as connection:
         connection.execute(text("delete from conversations where tenant_id = :t"), {"t": other})

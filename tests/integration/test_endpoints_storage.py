@@ -14,122 +14,122 @@ from bots.errors import BadSetting, CannotOpen, NameTaken, NotFound
 from bots.storage import endpoints
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow, Form
-from tests.support.desk import Desk
 from tests.support.processes import until
+from tests.support.storage_fixture import StorageFixture
 
 _FORM = Form(name="hosted", url="https://models.example/v1/", model="big", price_in=1.0, price_out=2.0)
 
 
 @contextmanager
-def _web(desk: Desk) -> Iterator[Connection]:
-    with unit(desk.web) as connection:
+def _web(storage: StorageFixture) -> Iterator[Connection]:
+    with unit(storage.web) as connection:
         yield connection
 
 
-def _add(desk: Desk, form: Form = _FORM, api_key: str | None = "key-1") -> EndpointRow:
-    with _web(desk) as connection:
-        return endpoints.add(connection, desk.keyring, tenant=desk.account.tenant_id, form=form, api_key=api_key)
+def _add(storage: StorageFixture, form: Form = _FORM, api_key: str | None = "key-1") -> EndpointRow:
+    with _web(storage) as connection:
+        return endpoints.add(connection, storage.keyring, tenant=storage.account.tenant_id, form=form, api_key=api_key)
 
 
-def _get(desk: Desk, name: str = "hosted") -> EndpointRow:
-    with _web(desk) as connection:
-        found = endpoints.get(connection, tenant=desk.account.tenant_id, name=name)
+def _get(storage: StorageFixture, name: str = "hosted") -> EndpointRow:
+    with _web(storage) as connection:
+        found = endpoints.get(connection, tenant=storage.account.tenant_id, name=name)
     assert found is not None
     return found
 
 
-def _changed(desk: Desk, **more: object) -> EndpointRow:
+def _changed(storage: StorageFixture, **more: object) -> EndpointRow:
     values = {"name": "hosted", "url": "https://models.example/v1", "model": "big"} | more
-    with _web(desk) as connection:
-        return endpoints.change(connection, tenant=desk.account.tenant_id, name="hosted", form=Form(**values))
+    with _web(storage) as connection:
+        return endpoints.change(connection, tenant=storage.account.tenant_id, name="hosted", form=Form(**values))
 
 
-def test_an_endpoint_is_kept_with_its_key_sealed(desk: Desk) -> None:
-    row = _add(desk)
+def test_an_endpoint_is_kept_with_its_key_sealed(storage: StorageFixture) -> None:
+    row = _add(storage)
 
     assert (row.url, row.leaves_house, row.price_out, row.profiles) == ("https://models.example/v1", True, 2.0, ())
-    assert endpoints.open_key(desk.keyring, row) == "key-1"
-    assert b"key-1" not in bytes(desk.value("select api_key from endpoints"))
+    assert endpoints.open_key(storage.keyring, row) == "key-1"
+    assert b"key-1" not in bytes(storage.value("select api_key from endpoints"))
     assert "key-1" not in repr(row)
 
 
-def test_a_key_moved_to_another_row_does_not_open(desk: Desk) -> None:
-    _add(desk)
-    _add(desk, Form(name="other", url="https://other.example/v1", model="big"), api_key=None)
-    with _web(desk) as connection:
+def test_a_key_moved_to_another_row_does_not_open(storage: StorageFixture) -> None:
+    _add(storage)
+    _add(storage, Form(name="other", url="https://other.example/v1", model="big"), api_key=None)
+    with _web(storage) as connection:
         connection.exec_driver_sql(
             "update endpoints set api_key = (select api_key from endpoints where name = 'hosted') where name = 'other'"
         )
 
     with pytest.raises(CannotOpen):
-        endpoints.open_key(desk.keyring, _get(desk, "other"))
+        endpoints.open_key(storage.keyring, _get(storage, "other"))
 
 
-def test_a_name_is_taken_once(desk: Desk) -> None:
-    _add(desk)
+def test_a_name_is_taken_once(storage: StorageFixture) -> None:
+    _add(storage)
 
     with pytest.raises(NameTaken, match="hosted"):
-        _add(desk)
+        _add(storage)
 
 
-def test_a_key_stays_with_its_server(desk: Desk) -> None:
-    _add(desk)
+def test_a_key_stays_with_its_server(storage: StorageFixture) -> None:
+    _add(storage)
 
-    assert endpoints.open_key(desk.keyring, _changed(desk, model="bigger", url="https://models.example/v2")) == "key-1"
-    assert _changed(desk, url="https://elsewhere.example/v1").key is None
+    assert endpoints.open_key(storage.keyring, _changed(storage, model="bigger", url="https://models.example/v2")) == "key-1"
+    assert _changed(storage, url="https://elsewhere.example/v1").key is None
 
 
-def test_a_change_from_an_old_look_tells_no_key_to_another_server(desk: Desk) -> None:
-    _add(desk)
-    tenant = desk.account.tenant_id
+def test_a_change_from_an_old_look_tells_no_key_to_another_server(storage: StorageFixture) -> None:
+    _add(storage)
+    tenant = storage.account.tenant_id
     with ThreadPoolExecutor(1) as threads:
-        with _web(desk) as connection:
+        with _web(storage) as connection:
             moved = Form(name="hosted", url="https://new.example/v1", model="big")
             endpoints.change(connection, tenant=tenant, name="hosted", form=moved)
-            endpoints.set_key(connection, desk.keyring, tenant=tenant, name="hosted", api_key="key-of-new")
+            endpoints.set_key(connection, storage.keyring, tenant=tenant, name="hosted", api_key="key-of-new")
             # Somebody who saw the old address changes a price.
-            late = threads.submit(_changed, desk, price_in=5.0, price_out=6.0)
-            until(lambda: desk.value("select count(*) from pg_locks where not granted"), what="the other change waits")
+            late = threads.submit(_changed, storage, price_in=5.0, price_out=6.0)
+            until(lambda: storage.value("select count(*) from pg_locks where not granted"), what="the other change waits")
         row = late.result(10)
 
     assert (row.url, row.price_in, row.key) == ("https://models.example/v1", 5.0, None)
 
 
-def test_another_model_is_measured_anew_and_another_price_is_not(desk: Desk) -> None:
-    _add(desk)
-    row = endpoints.claim_probe(desk.worker, within_s=60)
+def test_another_model_is_measured_anew_and_another_price_is_not(storage: StorageFixture) -> None:
+    _add(storage)
+    row = endpoints.claim_probe(storage.worker, within_s=60)
     assert row is not None
-    assert endpoints.store_probe(desk.worker, row, traits={"vision": True}, notes=["it has eyes"])
+    assert endpoints.store_probe(storage.worker, row, traits={"vision": True}, notes=["it has eyes"])
 
-    dearer = _changed(desk, price_in=5.0, price_out=6.0)
+    dearer = _changed(storage, price_in=5.0, price_out=6.0)
     assert (dearer.traits, dearer.notes, dearer.probe_at) == ({"vision": True}, ("it has eyes",), None)
-    other = _changed(desk, model="other")
+    other = _changed(storage, model="other")
     assert (other.traits, other.notes, other.probed_at) == ({}, (), None)
     assert other.probe_at is not None
 
 
-def test_one_worker_probes_an_endpoint_and_a_late_one_changes_nothing(desk: Desk) -> None:
-    _add(desk)
-    first = endpoints.claim_probe(desk.worker, within_s=60)
-    nobody = endpoints.claim_probe(desk.worker, within_s=60)
-    desk_row = _get(desk)
+def test_one_worker_probes_an_endpoint_and_a_late_one_changes_nothing(storage: StorageFixture) -> None:
+    _add(storage)
+    first = endpoints.claim_probe(storage.worker, within_s=60)
+    nobody = endpoints.claim_probe(storage.worker, within_s=60)
+    stored_row = _get(storage)
     assert first is not None
-    with _web(desk) as connection:
-        endpoints.ask_probe(connection, tenant=desk.account.tenant_id, name="hosted")
-    second = endpoints.claim_probe(desk.worker, within_s=60)
+    with _web(storage) as connection:
+        endpoints.ask_probe(connection, tenant=storage.account.tenant_id, name="hosted")
+    second = endpoints.claim_probe(storage.worker, within_s=60)
     assert second is not None
 
     assert nobody is None
-    assert desk_row.probe_at == first.probe_at
-    assert endpoints.store_probe(desk.worker, first, traits={"vision": True}, notes=[]) is False
-    assert endpoints.store_probe(desk.worker, second, traits=None, notes=["away"], again_s=60) is True
-    assert (_get(desk).traits, _get(desk).notes, _get(desk).probed_at) == ({}, ("away",), None)
+    assert stored_row.probe_at == first.probe_at
+    assert endpoints.store_probe(storage.worker, first, traits={"vision": True}, notes=[]) is False
+    assert endpoints.store_probe(storage.worker, second, traits=None, notes=["away"], again_s=60) is True
+    assert (_get(storage).traits, _get(storage).notes, _get(storage).probed_at) == ({}, ("away",), None)
 
 
-def test_a_profile_is_its_endpoints_in_order(desk: Desk) -> None:
-    tenant = desk.account.tenant_id
-    one, two = _add(desk), _add(desk, Form(name="house", url="http://10.0.0.1:8000/v1", model="m", leaves_house=False))
-    with _web(desk) as connection:
+def test_a_profile_is_its_endpoints_in_order(storage: StorageFixture) -> None:
+    tenant = storage.account.tenant_id
+    one, two = _add(storage), _add(storage, Form(name="house", url="http://10.0.0.1:8000/v1", model="m", leaves_house=False))
+    with _web(storage) as connection:
         endpoints.set_profile(connection, tenant, "p", [(2, one.id), (1, two.id)])
         endpoints.set_profile(connection, tenant, "q", [(1, one.id)])
         found = endpoints.profiles(connection, tenant)
@@ -139,24 +139,24 @@ def test_a_profile_is_its_endpoints_in_order(desk: Desk) -> None:
         "p": [(1, "house"), (2, "hosted")],
         "q": [(1, "hosted")],
     }
-    assert _get(desk).profiles == ("p",)
-    with _web(desk) as connection:
+    assert _get(storage).profiles == ("p",)
+    with _web(storage) as connection:
         endpoints.remove(connection, tenant=tenant, name="hosted")
         assert [row.name for _, row in endpoints.profiles(connection, tenant)["p"]] == ["house"]
 
 
 @pytest.mark.parametrize("twice", [False, True])
-def test_a_profile_takes_no_endpoint_that_is_not_there_and_none_twice(desk: Desk, twice: bool) -> None:
-    row = _add(desk)
+def test_a_profile_takes_no_endpoint_that_is_not_there_and_none_twice(storage: StorageFixture, twice: bool) -> None:
+    row = _add(storage)
     places = [(1, row.id), (2, row.id if twice else uuid4())]
 
-    with pytest.raises(NotFound), _web(desk) as connection:
-        endpoints.set_profile(connection, desk.account.tenant_id, "p", places)
+    with pytest.raises(NotFound), _web(storage) as connection:
+        endpoints.set_profile(connection, storage.account.tenant_id, "p", places)
 
 
-def test_what_is_not_there_is_told(desk: Desk) -> None:
-    with pytest.raises(NotFound, match="nothing"), _web(desk) as connection:
-        endpoints.set_key(connection, desk.keyring, tenant=desk.account.tenant_id, name="nothing", api_key="x")
+def test_what_is_not_there_is_told(storage: StorageFixture) -> None:
+    with pytest.raises(NotFound, match="nothing"), _web(storage) as connection:
+        endpoints.set_key(connection, storage.keyring, tenant=storage.account.tenant_id, name="nothing", api_key="x")
 
 
 @pytest.mark.parametrize(

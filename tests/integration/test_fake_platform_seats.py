@@ -1,4 +1,4 @@
-"""Pages and Instagram accounts that a stack seats at the practice platform: the channels' own requests are taken there."""
+"""Pages and Instagram accounts registered at the practice platform: it accepts the requests that the channels make."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from bots.storage.turns import ModelCall, TurnResult
 from bots.web.metrics import Work
 from tests.support import build
 from tests.support.cluster import Cluster
-from tests.support.desk import Desk, a_message
 from tests.support.processes import ROOT
 from tests.support.stack import Stack, a_free_port
+from tests.support.storage_fixture import StorageFixture, a_message
 from workers import metrics as counted
 
 _NAME = re.compile(r"^chinwag_[a-z_]+$")
@@ -112,15 +112,15 @@ def test_a_port_that_is_taken_stops_the_start_with_one_line(stack: Stack) -> Non
     assert "Traceback" not in process.printed()
 
 
-def test_gauges_follow_the_work(desk: Desk) -> None:
+def test_gauges_follow_the_work(storage: StorageFixture) -> None:
     def now() -> gauges.Gauges:
-        with hot(desk.crossing) as connection:
+        with hot(storage.crossing) as connection:
             return gauges.read(connection)
 
     before = now()
-    desk.let_in(a_message("hi"))
+    storage.let_in(a_message("hi"))
     waiting = now()
-    claim = desk.claim()
+    claim = storage.claim()
     working = now()
 
     assert (before.due, before.running, before.oldest_due_s) == (0, 0, 0)
@@ -130,8 +130,8 @@ def test_gauges_follow_the_work(desk: Desk) -> None:
     assert set(working.attention.values()) == {0}
 
 
-def test_alarms_name_what_is_counted(desk: Desk) -> None:
-    known = {sample.name for family in metrics.gathered(Work(desk.crossing)).collect() for sample in family.samples}
+def test_alarms_name_what_is_counted(storage: StorageFixture) -> None:
+    known = {sample.name for family in metrics.gathered(Work(storage.crossing)).collect() for sample in family.samples}
     # A counter or histogram with labels has no sample before the first.
     known |= {f"{family.name}{end}" for family in metrics.gathered().collect() for end in ("_total", "_bucket")}
     named = set(re.findall(r"chinwag_[a-z_]+", (ROOT / "deploy" / "alerts.yml").read_text("utf-8")))

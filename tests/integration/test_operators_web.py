@@ -14,7 +14,7 @@ import pytest
 from bots.domain import Role
 from bots.storage import admin, operators, tenants
 from tests.support.cluster import Cluster
-from tests.support.operators import PASSWORD, Seat, a_token, make
+from tests.support.operators import PASSWORD, SignedIn, a_token, make
 from tests.support.stack import Stack
 
 
@@ -27,9 +27,9 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def owner(served: Stack) -> Iterator[Seat]:
-    with Seat(served, Role.OWNER) as seat:
-        yield seat
+def owner(served: Stack) -> Iterator[SignedIn]:
+    with SignedIn(served, Role.OWNER) as signed_in:
+        yield signed_in
 
 
 def _browser(stack: Stack) -> httpx.Client:
@@ -48,7 +48,7 @@ def _newest(stack: Stack, action: str) -> dict[str, Any]:
     return stack.rows("select actor, subject, detail from audit where action = :action order by at desc limit 1", action=action)[0]
 
 
-def _invited(owner: Seat, name: str, role: str = "agent") -> str:
+def _invited(owner: SignedIn, name: str, role: str = "agent") -> str:
     page = owner.post("/admin/operators", name=name, role=role)
     assert page.status_code == 200, page.text
     found = re.search(r"http://[^<]+/admin/enter\?token=[\w-]+", page.text)
@@ -56,7 +56,7 @@ def _invited(owner: Seat, name: str, role: str = "agent") -> str:
     return found.group(0)
 
 
-def test_somebody_invited_chooses_a_password_and_is_in(served: Stack, owner: Seat) -> None:
+def test_somebody_invited_chooses_a_password_and_is_in(served: Stack, owner: SignedIn) -> None:
     name = f"Zoë {uuid4().hex[:6]}"
     link = _invited(owner, name)
     token = link.partition("token=")[2]
@@ -74,7 +74,7 @@ def test_somebody_invited_chooses_a_password_and_is_in(served: Stack, owner: Sea
     assert _newest(served, "operator.add")["subject"] == f"operator:{name}"
 
 
-def test_a_wrong_operator_form_keeps_what_was_typed_and_says_why(served: Stack, owner: Seat) -> None:
+def test_a_wrong_operator_form_keeps_what_was_typed_and_says_why(served: Stack, owner: SignedIn) -> None:
     name = make(served, Role.VIEWER, name=f"taken-{uuid4().hex[:6]}")
 
     taken = owner.post("/admin/operators", name=name, role="agent")
@@ -87,7 +87,7 @@ def test_a_wrong_operator_form_keeps_what_was_typed_and_says_why(served: Stack, 
     assert "Choose a role." in nobody.text
 
 
-def test_a_new_link_ends_the_one_before_and_a_disabled_operators_link_opens_nothing(served: Stack, owner: Seat) -> None:
+def test_a_new_link_ends_the_one_before_and_a_disabled_operators_link_opens_nothing(served: Stack, owner: SignedIn) -> None:
     name = f"linked-{uuid4().hex[:6]}"
     first = _invited(owner, name)
     second = re.search(r"/admin/enter\?token=[\w-]+", owner.post(f"/admin/operators/{_id(served, name)}/link").text)
@@ -104,8 +104,8 @@ def test_a_new_link_ends_the_one_before_and_a_disabled_operators_link_opens_noth
     assert "enable them again first" in refused.text
 
 
-def test_a_changed_role_holds_from_the_next_click_on(served: Stack, owner: Seat) -> None:
-    with Seat(served, Role.OWNER) as other:
+def test_a_changed_role_holds_from_the_next_click_on(served: Stack, owner: SignedIn) -> None:
+    with SignedIn(served, Role.OWNER) as other:
         name = served.one("select name from operators order by created_at desc limit 1")
         assert other.get("/admin/audit").status_code == 200
 
@@ -115,7 +115,7 @@ def test_a_changed_role_holds_from_the_next_click_on(served: Stack, owner: Seat)
     assert _newest(served, "operator.role")["detail"] == {"role": "viewer", "before": "owner"}
 
 
-def test_a_disabled_operator_is_out_at_once_and_their_tokens_stay_dead(served: Stack, owner: Seat) -> None:
+def test_a_disabled_operator_is_out_at_once_and_their_tokens_stay_dead(served: Stack, owner: SignedIn) -> None:
     token = {"Authorization": f"Bearer {a_token(served, Role.AGENT)}"}
     name = served.http.get("/api/v1/me", headers=token).json()["name"]
     with _browser(served) as client:
@@ -136,7 +136,7 @@ def test_the_last_owner_can_neither_step_down_nor_be_disabled(cluster: Cluster, 
     with Stack(cluster, tmp_path) as alone:
         alone.settles = False
         alone.start_web()
-        with Seat(alone, Role.OWNER) as only:
+        with SignedIn(alone, Role.OWNER) as only:
             identity = alone.one("select id from operators")
             down = only.post(f"/admin/operators/{identity}/role", role="operator")
             out = only.post(f"/admin/operators/{identity}/disable")
@@ -191,7 +191,7 @@ def test_a_sign_in_never_leads_elsewhere(served: Stack, asked: str) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
 
 
-def test_odd_bytes_in_a_form_are_no_error_of_ours(served: Stack, owner: Seat) -> None:
+def test_odd_bytes_in_a_form_are_no_error_of_ours(served: Stack, owner: SignedIn) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     bodies = [b"name=%00a&password=%00", b"name=%ff&password=%ed%a0%80", b"&".join(b"a=1" for _ in range(600)), b"=%zz&&&", b"\xff\xfe"]
 
@@ -201,23 +201,23 @@ def test_odd_bytes_in_a_form_are_no_error_of_ours(served: Stack, owner: Seat) ->
 
 
 def test_a_token_is_shown_once_does_its_role_and_is_revoked(served: Stack) -> None:
-    with Seat(served, Role.OPERATOR) as seat:
-        page = seat.post("/admin/me/tokens", name="nightly export", role="viewer")
+    with SignedIn(served, Role.OPERATOR) as signed_in:
+        page = signed_in.post("/admin/me/tokens", name="nightly export", role="viewer")
         found = re.search(r"cw_[\w-]{30,}", page.text)
         assert found is not None
         headers = {"Authorization": f"Bearer {found.group(0)}"}
         assert served.http.get("/api/v1/me", headers=headers).json()["role"] == "viewer"
         assert served.http.post("/api/v1/bots", json={}, headers=headers).status_code == 403
-        assert found.group(0) not in seat.get("/admin/me").text
-        assert seat.post("/admin/me/tokens", name="more", role="owner").status_code == 403
-        assert seat.post("/admin/me/tokens", name="", role="viewer").status_code == 422
+        assert found.group(0) not in signed_in.get("/admin/me").text
+        assert signed_in.post("/admin/me/tokens", name="more", role="owner").status_code == 403
+        assert signed_in.post("/admin/me/tokens", name="", role="viewer").status_code == 422
 
         (listed,) = served.http.get("/api/v1/tokens", headers=headers).json()
         assert listed["name"] == "nightly export"
         assert "token" not in listed
-        with Seat(served, Role.OPERATOR) as stranger:
+        with SignedIn(served, Role.OPERATOR) as stranger:
             assert stranger.post(f"/admin/me/tokens/{listed['id']}/revoke").status_code == 404
-        assert seat.post(f"/admin/me/tokens/{listed['id']}/revoke").status_code == 303
+        assert signed_in.post(f"/admin/me/tokens/{listed['id']}/revoke").status_code == 303
         assert served.http.get("/api/v1/me", headers=headers).status_code == 401
 
 
@@ -251,7 +251,7 @@ def test_the_operators_api_invites_changes_and_refuses(served: Stack) -> None:
     assert served.http.get(f"{api}/{uuid4()}", headers=headers).status_code == 404
 
 
-def test_another_tenants_operator_is_not_found(served: Stack, owner: Seat) -> None:
+def test_another_tenants_operator_is_not_found(served: Stack, owner: SignedIn) -> None:
     with served.owner.begin() as connection:
         tenant = connection.exec_driver_sql(
             "insert into tenants (name) values ('other') on conflict (name) do update set name = excluded.name returning tenant_id"
@@ -268,7 +268,7 @@ def test_another_tenants_operator_is_not_found(served: Stack, owner: Seat) -> No
     assert served.http.get("/api/v1/operators", headers={"Authorization": f"Bearer {token}"}).json()[0]["name"] == "theirs"
 
 
-def test_the_audit_is_paged_without_loss_and_filtered(served: Stack, owner: Seat) -> None:
+def test_the_audit_is_paged_without_loss_and_filtered(served: Stack, owner: SignedIn) -> None:
     headers = {"Authorization": f"Bearer {a_token(served, Role.OWNER)}"}
     with served.owner.begin() as connection:
         connection.exec_driver_sql(

@@ -16,7 +16,7 @@ from bots.settings import Settings
 from bots.storage import accounts, personas, tenants
 from tests.support.cluster import Cluster
 from tests.support.drawing import a_picture, a_png_that_claims, opened
-from tests.support.operators import Seat
+from tests.support.operators import SignedIn
 from tests.support.stack import WINDOWS, Stack
 
 
@@ -99,7 +99,7 @@ def test_an_operator_sees_a_picture_of_the_conversation_and_of_no_other(served: 
     show(served, "ben-4", a_picture())
     picture, conversation = shown(served, "ada-4")
     _, other = shown(served, "ben-4")
-    with Seat(served, Role.VIEWER) as viewer:
+    with SignedIn(served, Role.VIEWER) as viewer:
         page = viewer.get(f"/admin/conversations/{conversation}")
         found = viewer.get(f"/admin/conversations/{conversation}/pictures/{picture}")
         missing = viewer.get(f"/admin/conversations/{other}/pictures/{picture}")

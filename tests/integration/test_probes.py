@@ -12,9 +12,9 @@ from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow, Form
 from inference.types import Traits
 from tests.support.cluster import Cluster
-from tests.support.desk import Desk, open_desk
 from tests.support.model_servers import Scripted, scripted
 from tests.support.processes import until
+from tests.support.storage_fixture import StorageFixture, open_storage
 from workers.deps import Deps, build
 from workers.probes import Probes
 
@@ -26,8 +26,8 @@ _VLLM = Traits(context=8192, json_schema=True, parses_tokens=False, vision=True,
 class _Place:
     """A database, and the workers on it."""
 
-    def __init__(self, cluster: Cluster, desk: Desk, database: str) -> None:
-        self.desk, self._cluster, self._database = desk, cluster, database
+    def __init__(self, cluster: Cluster, storage: StorageFixture, database: str) -> None:
+        self.storage, self._cluster, self._database = storage, cluster, database
         self._built: list[Deps] = []
 
     def worker(self, url: str, **settings: str) -> Deps:
@@ -39,19 +39,19 @@ class _Place:
 
     def connect(self, url: str) -> None:
         """Connect an endpoint."""
-        with unit(self.desk.web) as connection:
+        with unit(self.storage.web) as connection:
             form = Form(name="there", url=f"{url}/v1", model="scripted", leaves_house=False)
-            endpoints.add(connection, self.desk.keyring, tenant=self.desk.account.tenant_id, form=form)
+            endpoints.add(connection, self.storage.keyring, tenant=self.storage.account.tenant_id, form=form)
 
     def probe_again(self) -> None:
         """Ask for another probe, as an operator does."""
-        with unit(self.desk.web) as connection:
-            endpoints.ask_probe(connection, tenant=self.desk.account.tenant_id, name="there")
+        with unit(self.storage.web) as connection:
+            endpoints.ask_probe(connection, tenant=self.storage.account.tenant_id, name="there")
 
     def row(self) -> EndpointRow:
         """The endpoint as it is kept."""
-        with unit(self.desk.web) as connection:
-            row = endpoints.get(connection, tenant=self.desk.account.tenant_id, name="there")
+        with unit(self.storage.web) as connection:
+            row = endpoints.get(connection, tenant=self.storage.account.tenant_id, name="there")
         assert row is not None
         return row
 
@@ -65,11 +65,11 @@ class _Place:
 @pytest.fixture
 def place(cluster: Cluster) -> Iterator[_Place]:
     database = cluster.database()
-    desk = open_desk(cluster, database)
-    opened = _Place(cluster, desk, database)
+    storage = open_storage(cluster, database)
+    opened = _Place(cluster, storage, database)
     yield opened
     opened.end()
-    for engine in (desk.web, desk.worker, desk.crossing):
+    for engine in (storage.web, storage.worker, storage.crossing):
         engine.dispose()
     cluster.drop(database)
 

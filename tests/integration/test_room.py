@@ -9,50 +9,50 @@ from typing import Any
 from bots.storage import endpoints
 from bots.storage.database import unit
 from inference.settings import ModelSettings
-from tests.support.desk import Desk
+from tests.support.storage_fixture import StorageFixture
 from workers.model_routes import ModelRoutes, profile_key
 
 
-def _rooms(desk: Desk, *, images: int = 0, **traits: dict[str, Any]) -> tuple[int, int]:
+def _rooms(storage: StorageFixture, *, images: int = 0, **traits: dict[str, Any]) -> tuple[int, int]:
     """The room of a profile of these endpoints, for a bot whose words stay in the house and for one whose words may leave it."""
-    tenant = desk.account.tenant_id
-    with unit(desk.web) as connection:
+    tenant = storage.account.tenant_id
+    with unit(storage.web) as connection:
         rows = [
             endpoints.add(
                 connection,
-                desk.keyring,
+                storage.keyring,
                 tenant=tenant,
                 form=endpoints.Form(name=name, url=f"http://127.0.0.1:9/{name}/v1", model=name, leaves_house=name.startswith("hosted")),
             )
             for name in traits
         ]
         endpoints.set_profile(connection, tenant, "default", [(n, row.id) for n, row in enumerate(rows)])
-    with unit(desk.worker) as connection:
+    with unit(storage.worker) as connection:
         for name, found in traits.items():
             connection.exec_driver_sql("update endpoints set traits = %s::jsonb where name = %s", (json.dumps(found), name))
-    routes = ModelRoutes(desk.worker, desk.keyring, ModelSettings.from_env({"CHINWAG_MODEL_URL": "http://127.0.0.1:9/v1"}))
+    routes = ModelRoutes(storage.worker, storage.keyring, ModelSettings.from_env({"CHINWAG_MODEL_URL": "http://127.0.0.1:9/v1"}))
     home, anywhere = (routes.room(profile_key(tenant, "default"), may_leave=may, answer=500, images=images) for may in (False, True))
     return home, anywhere
 
 
-def test_it_is_the_smallest_known_context_among_those_that_may_see_the_words(desk: Desk) -> None:
-    home, anywhere = _rooms(desk, own={"context": 32_000}, other={}, hosted={"context": 8000})
+def test_it_is_the_smallest_known_context_among_those_that_may_see_the_words(storage: StorageFixture) -> None:
+    home, anywhere = _rooms(storage, own={"context": 32_000}, other={}, hosted={"context": 8000})
 
     assert 32_000 * 0.8 < home <= 32_000 - 500
     assert 8000 * 0.8 < anywhere <= 8000 - 500
 
 
-def test_a_model_that_thinks_aloud_leaves_less(desk: Desk) -> None:
-    thinking, plain = _rooms(desk, own={"context": 32_000}, hosted={"context": 32_000, "reasoning": True})[::-1]
+def test_a_model_that_thinks_aloud_leaves_less(storage: StorageFixture) -> None:
+    thinking, plain = _rooms(storage, own={"context": 32_000}, hosted={"context": 32_000, "reasoning": True})[::-1]
 
     assert thinking < plain - 1000
 
 
-def test_pictures_take_room_where_they_are_seen(desk: Desk) -> None:
-    home, anywhere = _rooms(desk, images=5000, own={"context": 16_000}, hosted={"context": 16_000, "vision": True})
+def test_pictures_take_room_where_they_are_seen(storage: StorageFixture) -> None:
+    home, anywhere = _rooms(storage, images=5000, own={"context": 16_000}, hosted={"context": 16_000, "vision": True})
 
     assert home - anywhere == 5000
 
 
-def test_where_no_endpoint_tells_its_context_there_is_no_end(desk: Desk) -> None:
-    assert _rooms(desk, own={}, hosted={"vision": True}) == (sys.maxsize, sys.maxsize)
+def test_where_no_endpoint_tells_its_context_there_is_no_end(storage: StorageFixture) -> None:
+    assert _rooms(storage, own={}, hosted={"vision": True}) == (sys.maxsize, sys.maxsize)

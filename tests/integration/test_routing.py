@@ -1,4 +1,4 @@
-"""Profiles in the whole service: a real turn goes along the list, words leave the house only where they may, and keys are never seen."""
+"""Profiles in the whole service: a real turn goes through the list, messages leave your servers only if allowed, and keys are never seen."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from bots.storage.turns import ModelCall
 from chinwag.cli.migrate import migrate
 from migrations import catalog, head
 from tests.support.cluster import Cluster, Database
-from tests.support.desk import a_message, open_desk
+from tests.support.storage_fixture import a_message, open_storage
 
 _ROOT = Path(__file__).parents[2]
 _REVISIONS = [revision.revision for revision in reversed(list(ScriptDirectory(str(_ROOT / "migrations")).walk_revisions()))]
@@ -155,18 +155,18 @@ def test_the_migrations_go_down_to_nothing_and_up_again(at_head: catalog.Schema,
 
 @pytest.mark.parametrize("to", ["0004", "0003"])
 def test_going_down_and_up_again_loses_no_waiting_message(cluster: Cluster, at_head: catalog.Schema, database: Database, to: str) -> None:
-    desk = open_desk(cluster, database.name)
-    desk.let_in(a_message("hi"))
-    desk.finish(desk.claimed(), state="wait", parts=[], answer=None, retry_s=0, calls=[_CALL])
-    desk.do("update conversations set queue = 'reply.default.@gpu-1'")
+    storage = open_storage(cluster, database.name)
+    storage.let_in(a_message("hi"))
+    storage.finish(storage.claimed(), state="wait", parts=[], answer=None, retry_s=0, calls=[_CALL])
+    storage.do("update conversations set queue = 'reply.default.@gpu-1'")
     _to(database, to, down=True)
 
     # Who consumes it before engines had queues of their own?
-    assert desk.rows("select queue from conversations") == [("reply.default",)]
+    assert storage.rows("select queue from conversations") == [("reply.default",)]
     migrate(Settings.from_env(database.env))
     assert catalog.differences(at_head, _schema(database)) == []
-    assert [message.text for message in desk.claimed().messages] == ["hi"]
-    for engine in (desk.web, desk.worker, desk.crossing):
+    assert [message.text for message in storage.claimed().messages] == ["hi"]
+    for engine in (storage.web, storage.worker, storage.crossing):
         engine.dispose()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, Outcome, StatusUpdate
-from tests.support.desk import Desk, a_message, a_status
+from tests.support.storage_fixture import StorageFixture, a_message, a_status
 
 ADA = Identity(kind=IdentityKind.PSID, value="6001")
 BOB = Identity(kind=IdentityKind.PSID, value="6002")
@@ -30,179 +30,179 @@ def says(text: str, *, by: Identity = ADA, **more: Any) -> InboundEvent:
     return a_message(text, by=(by,), **more)
 
 
-def taken_by(desk: Desk, person: Identity = ADA) -> str | None:
-    return desk.value(
+def taken_by(storage: StorageFixture, person: Identity = ADA) -> str | None:
+    return storage.value(
         "select taken_by from conversations join contact_identities using (contact_id) where value = %s and closed_at is null", person.value
     )
 
 
-def status_of(desk: Desk, message: UUID) -> str:
-    return desk.value("select status from outbox where id = %s", message)
+def status_of(storage: StorageFixture, message: UUID) -> str:
+    return storage.value("select status from outbox where id = %s", message)
 
 
-def test_an_echo_of_a_message_of_ours_is_its_status_and_holds_nobody(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    sending = desk.answered()
-    desk.end(sending, external_id="m_9")
+def test_an_echo_of_a_message_of_ours_is_its_status_and_holds_nobody(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    sending = storage.answered()
+    storage.end(sending, external_id="m_9")
 
-    desk.let_in(an_echo("m_9", "other words than ours"))
+    storage.let_in(an_echo("m_9", "other words than ours"))
 
-    assert status_of(desk, sending.message) == "sent"
-    assert taken_by(desk) is None
-    assert desk.value("select count(*) from inbox where kind = 'echo'") == 0
-
-
-def test_an_echo_that_overtakes_our_own_200_is_known_by_its_words(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    sending = desk.answered()
-
-    desk.let_in(an_echo("m_9", "hello"))
-    desk.end(sending, external_id="m_9")
-
-    assert status_of(desk, sending.message) == "sent"
-    assert taken_by(desk) is None
+    assert status_of(storage, sending.message) == "sent"
+    assert taken_by(storage) is None
+    assert storage.value("select count(*) from inbox where kind = 'echo'") == 0
 
 
-def test_an_echo_settles_a_send_of_unknown_outcome_so_that_it_is_not_sent_again(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    sending = desk.answered()
-    desk.end(sending, Outcome.UNKNOWN)
+def test_an_echo_that_overtakes_our_own_200_is_known_by_its_words(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    sending = storage.answered()
 
-    desk.let_in(an_echo("m_9", "hello"))
+    storage.let_in(an_echo("m_9", "hello"))
+    storage.end(sending, external_id="m_9")
 
-    assert status_of(desk, sending.message) == "sent"
-    assert desk.next_send(reconcile_s=0) is None
-
-
-def test_a_tagged_echo_brings_the_id_to_its_message(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    sending = desk.answered()
-
-    desk.let_in(a_status("m_9", DeliveryStatus.SENT, correlation=sending.message))
-
-    assert desk.rows("select status, external_id from outbox") == [("sent", "m_9")]
-    assert taken_by(desk) is None
+    assert status_of(storage, sending.message) == "sent"
+    assert taken_by(storage) is None
 
 
-def test_a_persons_answer_in_the_inbox_holds_the_bot(desk: Desk) -> None:
-    desk.let_in(says("hi"))
+def test_an_echo_settles_a_send_of_unknown_outcome_so_that_it_is_not_sent_again(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    sending = storage.answered()
+    storage.end(sending, Outcome.UNKNOWN)
 
-    desk.let_in(an_echo("m_9", "I am human"), hold_s=600.0)
-    desk.let_in(says("oh"))
+    storage.let_in(an_echo("m_9", "hello"))
 
-    assert taken_by(desk) == "the platform's inbox"
-    assert desk.claim() is None
-    assert desk.rows("select kind, text from inbox order by arrival") == [("message", "hi"), ("echo", "I am human"), ("message", "oh")]
-
-
-def test_a_persons_answer_withdraws_what_the_bot_was_about_to_say(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    claim = desk.claimed()
-    desk.finish(claim, parts=["one", "two"])
-
-    desk.let_in(an_echo("m_9", "I am human"))
-
-    assert desk.rows("select part, status, reason from outbox order by part")[1] == (2, "failed", "taken_over")
+    assert status_of(storage, sending.message) == "sent"
+    assert storage.next_send(reconcile_s=0) is None
 
 
-def test_the_bot_answers_again_when_the_hold_is_over(desk: Desk) -> None:
-    desk.let_in(says("hi"), an_echo("m_9", "I am human"), hold_s=600.0)
-    desk.let_in(says("and now?"))
+def test_a_tagged_echo_brings_the_id_to_its_message(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    sending = storage.answered()
 
-    desk.do("update conversations set taken_until = now() - interval '1 second'")
-    desk.do("select keep_house(30)")
+    storage.let_in(a_status("m_9", DeliveryStatus.SENT, correlation=sending.message))
 
-    assert taken_by(desk) is None
-    assert [message.text for message in desk.claimed().messages] == ["and now?"]
-    assert desk.rows("select asked, answer, answered_by from turns where number = 1") == [("hi", "I am human", "the platform's inbox")]
+    assert storage.rows("select status, external_id from outbox") == [("sent", "m_9")]
+    assert taken_by(storage) is None
 
 
-def test_a_second_answer_of_the_person_prolongs_the_hold(desk: Desk) -> None:
-    desk.let_in(an_echo("m_8", "first"), hold_s=1.0)
-    before = desk.value("select taken_until from conversations")
+def test_a_persons_answer_in_the_inbox_holds_the_bot(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
 
-    desk.let_in(an_echo("m_9", "second"), hold_s=600.0)
+    storage.let_in(an_echo("m_9", "I am human"), hold_s=600.0)
+    storage.let_in(says("oh"))
 
-    assert desk.value("select taken_until from conversations") > before + timedelta(seconds=300)
-
-
-def test_an_echo_that_comes_again_holds_nobody_anew(desk: Desk) -> None:
-    desk.let_in(an_echo("m_9", "I am human"))
-    desk.do("select give_back(id) from conversations")
-
-    desk.let_in(an_echo("m_9", "I am human"))
-
-    assert taken_by(desk) is None
+    assert taken_by(storage) == "the platform's inbox"
+    assert storage.claim() is None
+    assert storage.rows("select kind, text from inbox order by arrival") == [("message", "hi"), ("echo", "I am human"), ("message", "oh")]
 
 
-def test_an_echo_to_one_person_leaves_the_talk_with_another_alone(desk: Desk) -> None:
-    desk.let_in(says("hi"), says("ho", by=BOB))
+def test_a_persons_answer_withdraws_what_the_bot_was_about_to_say(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    claim = storage.claimed()
+    storage.finish(claim, parts=["one", "two"])
 
-    desk.let_in(an_echo("m_9", "I am human"))
+    storage.let_in(an_echo("m_9", "I am human"))
 
-    assert (taken_by(desk), taken_by(desk, BOB)) == ("the platform's inbox", None)
-    assert [message.text for message in desk.claimed().messages] == ["ho"]
+    assert storage.rows("select part, status, reason from outbox order by part")[1] == (2, "failed", "taken_over")
 
 
-def test_standby_is_stored_and_wakes_nobody(desk: Desk) -> None:
+def test_the_bot_answers_again_when_the_hold_is_over(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"), an_echo("m_9", "I am human"), hold_s=600.0)
+    storage.let_in(says("and now?"))
+
+    storage.do("update conversations set taken_until = now() - interval '1 second'")
+    storage.do("select keep_house(30)")
+
+    assert taken_by(storage) is None
+    assert [message.text for message in storage.claimed().messages] == ["and now?"]
+    assert storage.rows("select asked, answer, answered_by from turns where number = 1") == [("hi", "I am human", "the platform's inbox")]
+
+
+def test_a_second_answer_of_the_person_prolongs_the_hold(storage: StorageFixture) -> None:
+    storage.let_in(an_echo("m_8", "first"), hold_s=1.0)
+    before = storage.value("select taken_until from conversations")
+
+    storage.let_in(an_echo("m_9", "second"), hold_s=600.0)
+
+    assert storage.value("select taken_until from conversations") > before + timedelta(seconds=300)
+
+
+def test_an_echo_that_comes_again_holds_nobody_anew(storage: StorageFixture) -> None:
+    storage.let_in(an_echo("m_9", "I am human"))
+    storage.do("select give_back(id) from conversations")
+
+    storage.let_in(an_echo("m_9", "I am human"))
+
+    assert taken_by(storage) is None
+
+
+def test_an_echo_to_one_person_leaves_the_talk_with_another_alone(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"), says("ho", by=BOB))
+
+    storage.let_in(an_echo("m_9", "I am human"))
+
+    assert (taken_by(storage), taken_by(storage, BOB)) == ("the platform's inbox", None)
+    assert [message.text for message in storage.claimed().messages] == ["ho"]
+
+
+def test_standby_is_stored_and_wakes_nobody(storage: StorageFixture) -> None:
     event = InboundEvent(kind=EventKind.STANDBY, event_key="standby:m_1", identities=(ADA,), text="Hi", supported=False)
 
-    desk.let_in(event)
+    storage.let_in(event)
 
-    assert desk.rows("select kind, text from inbox") == [("standby", "Hi")]
-    assert desk.claim() is None
+    assert storage.rows("select kind, text from inbox") == [("standby", "Hi")]
+    assert storage.claim() is None
 
 
-def _sent(desk: Desk, person: Identity, mid: str) -> UUID:
-    desk.let_in(says("hi", by=person))
-    sending = desk.answered()
-    desk.end(sending, external_id=mid)
+def _sent(storage: StorageFixture, person: Identity, mid: str) -> UUID:
+    storage.let_in(says("hi", by=person))
+    sending = storage.answered()
+    storage.end(sending, external_id=mid)
     return sending.message
 
 
-def test_a_watermark_lifts_all_that_was_taken_before_of_this_person_alone(desk: Desk) -> None:
-    ada, again, bob = _sent(desk, ADA, "m_1"), _sent(desk, ADA, "m_2"), _sent(desk, BOB, "m_3")
+def test_a_watermark_lifts_all_that_was_taken_before_of_this_person_alone(storage: StorageFixture) -> None:
+    ada, again, bob = _sent(storage, ADA, "m_1"), _sent(storage, ADA, "m_2"), _sent(storage, BOB, "m_3")
 
-    desk.let_in(a_watermark(DeliveryStatus.DELIVERED))
-    desk.let_in(a_watermark(DeliveryStatus.READ))
-    desk.let_in(a_watermark(DeliveryStatus.DELIVERED, until=datetime.now(UTC) + timedelta(seconds=9)))
+    storage.let_in(a_watermark(DeliveryStatus.DELIVERED))
+    storage.let_in(a_watermark(DeliveryStatus.READ))
+    storage.let_in(a_watermark(DeliveryStatus.DELIVERED, until=datetime.now(UTC) + timedelta(seconds=9)))
 
-    assert [status_of(desk, message) for message in (ada, again, bob)] == ["read", "read", "accepted"]
-
-
-def test_a_watermark_from_before_a_message_does_not_lift_it(desk: Desk) -> None:
-    message = _sent(desk, ADA, "m_1")
-
-    desk.let_in(a_watermark(DeliveryStatus.READ, until=datetime.now(UTC) - timedelta(minutes=1)))
-
-    assert status_of(desk, message) == "accepted"
+    assert [status_of(storage, message) for message in (ada, again, bob)] == ["read", "read", "accepted"]
 
 
-def test_a_watermark_of_a_stranger_makes_no_contact(desk: Desk) -> None:
-    desk.let_in(a_watermark(DeliveryStatus.READ, of=BOB))
+def test_a_watermark_from_before_a_message_does_not_lift_it(storage: StorageFixture) -> None:
+    message = _sent(storage, ADA, "m_1")
 
-    assert desk.value("select count(*) from contacts") == 0
+    storage.let_in(a_watermark(DeliveryStatus.READ, until=datetime.now(UTC) - timedelta(minutes=1)))
+
+    assert status_of(storage, message) == "accepted"
 
 
-def test_only_the_first_answer_of_the_bot_is_the_first(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    first = desk.claimed()
-    desk.finish(first)
-    desk.let_in(says("more"))
-    second = desk.claimed()
-    desk.finish(second, close=True)
-    desk.let_in(says("after a new beginning"))
-    third = desk.claimed()
+def test_a_watermark_of_a_stranger_makes_no_contact(storage: StorageFixture) -> None:
+    storage.let_in(a_watermark(DeliveryStatus.READ, of=BOB))
+
+    assert storage.value("select count(*) from contacts") == 0
+
+
+def test_only_the_first_answer_of_the_bot_is_the_first(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    first = storage.claimed()
+    storage.finish(first)
+    storage.let_in(says("more"))
+    second = storage.claimed()
+    storage.finish(second, close=True)
+    storage.let_in(says("after a new beginning"))
+    third = storage.claimed()
 
     assert [claim.first for claim in (first, second, third)] == [True, False, False]
 
 
-def test_a_persons_answer_is_not_the_first_of_the_bot(desk: Desk) -> None:
-    desk.let_in(says("hi"))
-    desk.do("select take_over(id, 'ana', null) from conversations")
-    desk.do("select answer_by_hand(id, 'ana', 'I am here', array['I am here'], gen_random_uuid()) from conversations")
-    desk.do("select give_back(id) from conversations")
+def test_a_persons_answer_is_not_the_first_of_the_bot(storage: StorageFixture) -> None:
+    storage.let_in(says("hi"))
+    storage.do("select take_over(id, 'ana', null) from conversations")
+    storage.do("select answer_by_hand(id, 'ana', 'I am here', array['I am here'], gen_random_uuid()) from conversations")
+    storage.do("select give_back(id) from conversations")
 
-    desk.let_in(says("more"))
+    storage.let_in(says("more"))
 
-    assert desk.claimed().first is True
+    assert storage.claimed().first is True

@@ -20,7 +20,7 @@ from bots.storage import usage
 from tests.support import build, forked
 from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
-from tests.support.operators import Seat, a_token
+from tests.support.operators import SignedIn, a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
 
@@ -69,9 +69,9 @@ def api(served: Stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def seat(served: Stack) -> Iterator[Seat]:
-    with Seat(served, Role.OPERATOR) as seated:
-        yield seated
+def signed_in(served: Stack) -> Iterator[SignedIn]:
+    with SignedIn(served, Role.OPERATOR) as session:
+        yield session
 
 
 def _chinwag(stack: Stack, *arguments: str) -> tuple[int, str]:
@@ -79,44 +79,44 @@ def _chinwag(stack: Stack, *arguments: str) -> tuple[int, str]:
     return forked.said("chinwag", *arguments, env=env)
 
 
-def test_the_page_shows_a_month_by_day_bot_and_model(seat: Seat) -> None:
-    page = seat.get("/admin/usage").text
+def test_the_page_shows_a_month_by_day_bot_and_model(signed_in: SignedIn) -> None:
+    page = signed_in.get("/admin/usage").text
 
     assert "$1.02" in page
     assert "tester" in page
     assert "scripted" in page
     assert 'aria-labelledby="money-title money-told"' in page
     assert f'<option value="{_NOW:%Y-%m}" selected>' in page
-    assert "No model was called this month." in seat.get("/admin/usage?month=2020-01").text
+    assert "No model was called this month." in signed_in.get("/admin/usage?month=2020-01").text
     # What is no month is the current one.
-    assert "$1.02" in seat.get("/admin/usage?month=2020-13").text
+    assert "$1.02" in signed_in.get("/admin/usage?month=2020-13").text
 
 
-def test_the_home_page_and_the_bots_page_say_what_the_month_cost(served: Stack, seat: Seat) -> None:
+def test_the_home_page_and_the_bots_page_say_what_the_month_cost(served: Stack, signed_in: SignedIn) -> None:
     bot = served.one("select id from bots where name = 'tester'")
 
-    assert re.search(r"\$1\.02</span> <a[^>]*>spent this month", seat.get("/admin").text)
-    assert '<span class="big">$1.02</span>' in seat.get(f"/admin/bots/{bot}").text
+    assert re.search(r"\$1\.02</span> <a[^>]*>spent this month", signed_in.get("/admin").text)
+    assert '<span class="big">$1.02</span>' in signed_in.get(f"/admin/bots/{bot}").text
 
 
-def test_a_conversation_shows_the_money_of_each_turn_and_in_all(served: Stack, seat: Seat, api: httpx.Client) -> None:
+def test_a_conversation_shows_the_money_of_each_turn_and_in_all(served: Stack, signed_in: SignedIn, api: httpx.Client) -> None:
     conversation = served.one("select id from conversations limit 1")
     turn = served.one("select id from turns where conversation_id = :conversation", conversation=conversation)
-    page = seat.get(f"/admin/conversations/{conversation}").text
+    page = signed_in.get(f"/admin/conversations/{conversation}").text
     found = api.get(f"/api/v1/conversations/{conversation}").json()
     story = api.get(f"/api/v1/conversations/{conversation}/turns/{turn}").json()
 
     assert page.count("$0.0123") >= 3
-    assert "$0.0123" in seat.get(f"/admin/conversations/{conversation}/turns/{turn}").text
+    assert "$0.0123" in signed_in.get(f"/admin/conversations/{conversation}/turns/{turn}").text
     assert (found["cost"]["cost"], found["turns"][0]["cost"], found["spent"]) == (_TALK, _TALK, {"today": _TALK, "month": _TALK})
     assert [call["cost"] for call in story["calls"]] == [_TALK]
 
 
-def test_a_batch_shows_its_money_on_its_page_and_by_command(served: Stack, seat: Seat) -> None:
+def test_a_batch_shows_its_money_on_its_page_and_by_command(served: Stack, signed_in: SignedIn) -> None:
     batch = served.one("select id from batches")
     code, shown = _chinwag(served, "batch", "show", str(batch))
 
-    assert "<dt>Cost</dt><dd>$1.00</dd>" in seat.get(f"/admin/batches/{batch}").text
+    assert "<dt>Cost</dt><dd>$1.00</dd>" in signed_in.get(f"/admin/batches/{batch}").text
     assert (code, "; $1.00" in shown) == (0, True)
     assert json.loads(_chinwag(served, "batch", "show", str(batch), "--json")[1])["cost"] == 1.0
 
@@ -132,8 +132,8 @@ def test_the_api_gives_the_same_sums(api: httpx.Client) -> None:
     assert "/api/v1/usage" in api.get("/openapi.json").json()["paths"]
 
 
-def test_the_file_holds_the_same_sums_and_no_formula(seat: Seat) -> None:
-    answer = seat.get(f"/admin/usage.csv?month={_NOW:%Y-%m}")
+def test_the_file_holds_the_same_sums_and_no_formula(signed_in: SignedIn) -> None:
+    answer = signed_in.get(f"/admin/usage.csv?month={_NOW:%Y-%m}")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
 
     assert answer.headers["content-disposition"] == f'attachment; filename="usage-{_NOW:%Y-%m}.csv"'
@@ -160,13 +160,13 @@ def test_the_commands_json_is_the_month_and_a_month_that_is_none_is_one_line(ser
     assert "Traceback" not in said
 
 
-def _made(seat: Seat, name: str) -> str:
+def _made(signed_in: SignedIn, name: str) -> str:
     fields = {"persona": "You are kind.", "profile": "default", "fallback_text": "Sorry."}
-    return seat.post("/admin/bots/new", name=name, **fields).headers["location"]
+    return signed_in.post("/admin/bots/new", name=name, **fields).headers["location"]
 
 
-def test_budgets_and_leaving_the_house_are_set_by_form_kept_when_wrong_and_taken_away(served: Stack, seat: Seat) -> None:
-    page = _made(seat, "thrifty")
+def test_budgets_and_leaving_the_house_are_set_by_form_kept_when_wrong_and_taken_away(served: Stack, signed_in: SignedIn) -> None:
+    page = _made(signed_in, "thrifty")
     bot = UUID(page.rpartition("/")[2])
     fields = {"name": "thrifty", "persona": "You are kind.", "profile": "default", "fallback_text": "Sorry.", "base": "1"}
 
@@ -175,15 +175,15 @@ def test_budgets_and_leaving_the_house_are_set_by_form_kept_when_wrong_and_taken
         return tuple(row.values())
 
     assert now() == (False, None, None)
-    assert seat.post(page, **fields, data_may_leave="on", budget_contact_day="0.05", budget_month="$20").status_code == 303
+    assert signed_in.post(page, **fields, data_may_leave="on", budget_contact_day="0.05", budget_month="$20").status_code == 303
     assert now() == (True, 0.05, 20.0)
-    shown = seat.get(page).text
+    shown = signed_in.get(page).text
     assert 'value="0.05"' in shown
     assert "of $20.00" in shown
-    wrong = seat.post(page, **fields, data_may_leave="on", budget_contact_day="0,05", budget_month="20")
+    wrong = signed_in.post(page, **fields, data_may_leave="on", budget_contact_day="0,05", budget_month="20")
     assert (wrong.status_code, 'value="0,05"' in wrong.text, "such as 0.50" in wrong.text) == (422, True, True)
     assert now() == (True, 0.05, 20.0)
-    seat.post(page, **fields)
+    signed_in.post(page, **fields)
     assert now() == (False, None, None)
     changed = served.rows("select detail from audit where action = 'bot.change' and subject = 'bot:thrifty' order by at")
     assert changed[0]["detail"] == {"changed": ["data_may_leave", "budget_contact_day", "budget_month"]}
@@ -216,8 +216,8 @@ def test_the_command_sets_and_clears_budgets(served: Stack) -> None:
     assert (code, "such as 0.50" in said, "Traceback" in said) == (2, True, False)
 
 
-def test_the_bots_page_warns_where_a_budget_meets_an_endpoint_without_a_price(served: Stack, seat: Seat) -> None:
-    page = _made(seat, "unpriced")
+def test_the_bots_page_warns_where_a_budget_meets_an_endpoint_without_a_price(served: Stack, signed_in: SignedIn) -> None:
+    page = _made(signed_in, "unpriced")
     bot = page.rpartition("/")[2]
     with served.owner.begin() as connection:
         tenant = connection.exec_driver_sql("select tenant_id from bots where name = 'unpriced'").scalar_one()
@@ -228,23 +228,23 @@ def test_the_bots_page_warns_where_a_budget_meets_an_endpoint_without_a_price(se
             (tenant,),
         )
         connection.exec_driver_sql("update bots set profile = 'odd' where id = %s", (bot,))
-    without = seat.get(page).text
+    without = signed_in.get(page).text
     with served.owner.begin() as connection:
         connection.exec_driver_sql("update bots set budget_month = 1 where id = %s", (bot,))
-    with_budget = seat.get(page).text
+    with_budget = signed_in.get(page).text
     with served.owner.begin() as connection:
         connection.exec_driver_sql("update endpoints set price_in = 1, price_out = 2 where name = 'mystery'")
 
     assert "No price is known" not in without
     assert "No price is known for mystery" in with_budget
-    assert "No price is known" not in seat.get(page).text
+    assert "No price is known" not in signed_in.get(page).text
 
 
-def test_a_budget_that_is_used_up_shows_on_the_bots_page(served: Stack, seat: Seat) -> None:
+def test_a_budget_that_is_used_up_shows_on_the_bots_page(served: Stack, signed_in: SignedIn) -> None:
     bot = served.one("select id from bots where name = 'tester'")
     with served.owner.begin() as connection:
         connection.exec_driver_sql("update bots set budget_month = 0.5 where id = %s", (bot,))
-    page = seat.get(f"/admin/bots/{bot}").text
+    page = signed_in.get(f"/admin/bots/{bot}").text
     with served.owner.begin() as connection:
         connection.exec_driver_sql("update bots set budget_month = null where id = %s", (bot,))
 

@@ -36,7 +36,7 @@ def a_token(stack: Stack, role: Role) -> str:
         return operators.add_token(connection, tenant=tenant, operator=known.id, name="test", role=role)
 
 
-class Seat:
+class SignedIn:
     """A browser without a browser: the cookie of one signed-in operator."""
 
     def __init__(self, stack: Stack, role: Role) -> None:
@@ -60,5 +60,5 @@ class Seat:
         return self.http.get(path)
 
     def post(self, path: str, **fields: str) -> httpx.Response:
-        """Send a form with this session's word."""
+        """Send a form with this session's CSRF token."""
         return self.http.post(path, data={"csrf": self.csrf, **fields})

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.operators import Seat
+from tests.support.operators import SignedIn
 from tests.support.stack import Stack
 
 FIELDS = {
@@ -27,9 +27,9 @@ def a_form(stack: Stack, kind: str, **change: str) -> dict[str, str]:
     return found | {"name": f"shop-{kind.replace('_', '-')}", "bot": bot} | change
 
 
-def send(seat: Seat, kind: str, form: dict[str, str]) -> httpx.Response:
+def send(signed_in: SignedIn, kind: str, form: dict[str, str]) -> httpx.Response:
     """Send the wizard's form."""
-    return seat.post(f"/admin/accounts/connect/{kind}", **form)
+    return signed_in.post(f"/admin/accounts/connect/{kind}", **form)
 
 
 def error_at(page: httpx.Response, field: str) -> str:
@@ -43,9 +43,9 @@ def account_id(stack: Stack, name: str) -> str:
     return str(stack.one("select id from accounts where name = :name", name=name))
 
 
-def setup_steps(seat: Seat, account: str) -> dict[str, str]:
+def setup_steps(signed_in: SignedIn, account: str) -> dict[str, str]:
     """The state of each step of an account's set-up."""
-    answer = seat.get(f"/admin/accounts/{account}/setup_steps.json")
+    answer = signed_in.get(f"/admin/accounts/{account}/setup_steps.json")
     assert answer.status_code == 200, answer.text
     return {step["key"]: step["state"] for step in answer.json()["setup_steps"]}
 

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: lengths of files, and what may stand in which room."""
+"""The rules of this repository that a machine can check: lengths of files, names, and what may be used in which files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ENGINES = {
     "xllamacpp": {"inference/engines/llamacpp.py"},
 }
 _HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client"}
-#: Rooms that speak HTTP to the outside (style, section 2).
-_HTTP_ROOMS = (
+#: The files and folders that may call other services over HTTP.
+_HTTP_PLACES = (
     "bots/channels/graph",
     "bots/channels/media",
     "inference/client/client",
@@ -38,10 +38,10 @@ _SQL = re.compile(
     r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|(create|alter|drop)\s+(table|role|index|policy|function|schema)\s|with\s+\w+\s+as\s*\()",
     re.IGNORECASE | re.DOTALL,
 )
-#: Besides storage: the owner's commands that make roles, tenants and the embedded database, before storage can be spoken to.
-_SQL_ROOMS = ("bots/storage/", "chinwag/cli/migrate.py", "chinwag/local/postgres.py")
-#: Where a process begins, or a person's own shell is asked; everything else is told.
-_ENVIRONMENT_ROOMS = (
+#: Besides storage: the commands that create roles, tenants and the embedded database, before storage can be used.
+_SQL_PLACES = ("bots/storage/", "chinwag/cli/migrate.py", "chinwag/local/postgres.py")
+#: Where a process starts, and commands that a person runs in a shell. Everything else gets its settings as arguments.
+_ENVIRONMENT_PLACES = (
     "/__main__.py",
     "workers/app.py",
     "workers/dispatch.py",
@@ -51,12 +51,45 @@ _ENVIRONMENT_ROOMS = (
 )
 #: The places that may catch any error, one handler each, and why they may.
 _BROAD_EXCEPTS = {
-    "workers/app.py:_start": "Celery swallows what a signal raises, and the worker would live on without work",
+    "workers/app.py:_start": "Celery swallows what a signal raises, and the worker would go on running without work",
     "workers/deliver.py:send": "after an error of our own it is not known whether the message left, and that is recorded",
-    "workers/leased_work.py:run": "an error of our own costs one turn, item or summary a try, and the worker goes on",
+    "workers/leased_work.py:run": "an error of our own costs one turn, item or summary one try, and the worker goes on",
     "workers/process.py:_keep_trying": "the threads that keep leases and heartbeat alive survive every error",
-    "workers/turn/claimed.py:_extracted": "what is remembered never costs the answer",
+    "workers/turn/claimed.py:_extracted": "extracting memories must never prevent an answer",
     "workers/typing.py:_run": "a channel's error must not end the thread that shows all contacts' typing indicators",
+}
+#: Class names that once meant several things each.
+_HOMONYMS = {"Desk", "Unfit", "Seat", "Standing", "Room", "Kept", "Door", "Doors"}
+#: Class names that several packages use, each in its own sense, and why that confuses nobody: hardly any module imports two of them.
+_SHARED_CLASS_NAMES = {
+    "Account": "ours, and the same account on the practice platform's side",
+    "Answer": "of the Graph API, of an operator over our API, and of a model",
+    "Asking": "how a comparison asks its turns, and an engine that is asked over HTTP",
+    "Channel": "the protocol that every platform implements, and the command line's choice of one",
+    "Child": "a child process: of the local stack, and of an engine's worker",
+    "Command": "typed by a contact, and the arguments of `vllm serve`",
+    "Cost": "of a conversation, and of a thousand replies in a plan",
+    "Deps": "the dependencies of use cases, and of a worker process",
+    "Endpoint": "as the API shows it, and as the model client calls it",
+    "Entry": "of the audit trail, of a conversation's page, and of the scripted model's log",
+    "Exchange": "a question and its answer: exported, and over the scripted model's HTTP",
+    "Figures": "of the home page, and of an endpoint in a comparison",
+    "Layout": "of a model over GPUs, and of a prompt",
+    "Offer": "an account to connect, and a hosted model with its price",
+    "Page": "of a list, and of Facebook",
+    "Part": "of an answer, of the local stack, and of a message to the scripted model",
+    "Pictures": "of the practice platform, and of a turn",
+    "Progress": "of an engine's start, and of a streamed answer",
+    "Reason": "why something needs attention, and why an engine ended",
+    "Reply": "of the set-up API, and of a model",
+    "Said": "a message to the chat page, and a completion that the probe got",
+    "Script": "what the practice platform and the scripted model do on demand",
+    "Step": "of a turn, and of an engine's start",
+    "Taken": "a trial's message that was stored, and one that the practice platform accepted",
+    "Threads": "of the operating system, and of Messenger",
+    "Told": "the facts in a contact's message, and the part of the history in a prompt",
+    "Usage": "of a month, and of one model call",
+    "Webhooks": "received by the service, and sent by the practice platform",
 }
 _REGISTRIES = re.compile(r"\b(pypi|npmjs|pythonhosted|yarnpkg|crates|anaconda)\.(org|com|io)\b|registry\.npmjs|/root/|/work/")
 _PROCESSES = {
@@ -90,7 +123,7 @@ def _tree(path: Path) -> ast.Module:
 @functools.cache
 def _nodes(path: Path) -> tuple[ast.AST, ...]:
     """All of a file's nodes: each rule looks at them."""
-    return tuple(ast.walk(_tree(path)))
+    return tuple(_nodes(path))
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -103,7 +136,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _named_imports(path: Path) -> Iterator[str]:
-    """What is imported by a name in a string, as packages are that only some environments have."""
+    """What is imported by a name in a string: packages that only some environments have."""
     for node in _nodes(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             yield from (given.value for given in node.args if isinstance(given, ast.Constant) and isinstance(given.value, str))
@@ -138,9 +171,9 @@ def _annotates(path: Path) -> bool:
     return any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.AnnAssign)) for node in _nodes(path))
 
 
-def _offenders(paths: list[Path], rooms: tuple[str, ...]) -> Iterator[Path]:
+def _offenders(paths: list[Path], places: tuple[str, ...]) -> Iterator[Path]:
     for path in paths:
-        if not any(_name(path).startswith(room) or _name(path).endswith(room) for room in rooms):
+        if not any(_name(path).startswith(place) or _name(path).endswith(place) for place in places):
             yield path
 
 
@@ -165,8 +198,28 @@ def test_every_table_and_function_at_head_says_what_it_promises() -> None:
     assert [line for before, line in made if not before.startswith("-- ")] == []
 
 
-def test_no_file_is_called_after_a_noun_that_was_not_found() -> None:
+def test_no_file_has_a_name_that_says_nothing() -> None:
     assert [_name(path) for path in _ALL if path.stem in {"utils", "util", "helpers", "common", "misc", "manager", "base_service"}] == []
+
+
+def _classes(path: Path) -> Iterator[str]:
+    yield from (node.name for node in _nodes(path) if isinstance(node, ast.ClassDef))
+
+
+def test_no_class_has_a_name_that_once_meant_several_things() -> None:
+    found = [f"{_name(path)}: {name}" for path in _ALL for name in _classes(path) if name in _HOMONYMS]
+
+    assert found == [], "choose a word that says what it is: docs/glossary.md lists those in use"
+
+
+def test_a_class_name_of_two_packages_is_listed_with_a_reason() -> None:
+    packages: dict[str, set[str]] = {}
+    for path in _OURS:
+        for name in _classes(path):
+            packages.setdefault(name, set()).add(_name(path).split("/")[0])
+    shared = {name for name, where in packages.items() if len(where) > 1 and not name.startswith("_")}
+
+    assert shared == set(_SHARED_CLASS_NAMES), "choose another name (docs/glossary.md lists the words in use), or list it with its reason"
 
 
 @pytest.mark.parametrize("package", sorted(_ENGINES))
@@ -177,19 +230,19 @@ def test_an_engine_is_imported_in_the_files_made_for_it(package: str) -> None:
 
 
 def test_sql_stands_in_storage_alone() -> None:
-    found = [_name(path) for path in _offenders(_OURS, _SQL_ROOMS) if any(_SQL.search(text) for text in _strings(path))]
+    found = [_name(path) for path in _offenders(_OURS, _SQL_PLACES) if any(_SQL.search(text) for text in _strings(path))]
 
     assert found == []
 
 
-def test_http_goes_out_in_the_rooms_made_for_it() -> None:
-    found = [_name(path) for path in _offenders(_OURS, _HTTP_ROOMS) if not _HTTP_CLIENTS.isdisjoint(_imports(path))]
+def test_http_clients_are_imported_in_the_named_places_only() -> None:
+    found = [_name(path) for path in _offenders(_OURS, _HTTP_PLACES) if not _HTTP_CLIENTS.isdisjoint(_imports(path))]
 
     assert found == []
 
 
 def test_the_environment_is_read_where_a_process_begins() -> None:
-    assert [_name(path) for path in _offenders(_OURS, _ENVIRONMENT_ROOMS) if _reads_environment(path)] == []
+    assert [_name(path) for path in _offenders(_OURS, _ENVIRONMENT_PLACES) if _reads_environment(path)] == []
 
 
 def _swallows_everything(node: ast.AST) -> bool:
@@ -201,7 +254,7 @@ def _swallows_everything(node: ast.AST) -> bool:
 
 
 def _broad_excepts(path: Path) -> Iterator[str]:
-    """Each handler that swallows any error, by the function that it stands in."""
+    """Each handler that swallows any error, by the function that contains it."""
 
     def within(node: ast.AST, function: str) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -242,7 +295,7 @@ def test_compose_starts_the_same_processes_as_everybody_else() -> None:
     assert {name: " ".join(services[name]["command"]) for name in _PROCESSES} == _PROCESSES
 
 
-def test_compose_publishes_two_doors_on_loopback_and_nothing_else() -> None:
+def test_compose_publishes_two_ports_on_loopback_and_nothing_else() -> None:
     services = yaml.safe_load((_ROOT / "compose.yaml").read_text("utf-8"))["services"]
 
     assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {

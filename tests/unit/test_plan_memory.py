@@ -173,7 +173,7 @@ def test_gemma_keeps_its_window_and_its_52_local_layers_count_as_60() -> None:
 
 
 def test_short_talks_fill_the_pool_that_is_told() -> None:
-    # Gemma's pool counts its 52 local layers as 60 too: so many tokens of short talks are what warm talks are planned with.
+    # Gemma's pool counts its 52 local layers as 60 too: warm conversations are planned with that many tokens of short ones.
     plan = a_plan("gemma-3-27b", "h100", Question(format=FP8))
 
     assert plan.memory.pool_tokens is not None

@@ -1,1 +1,1 @@
-"""A turn: everything between the claim of a conversation that is due and its answer on the way to the contact."""
+"""A turn: everything from the claim of a conversation that is due to its answer on the way to the contact."""

@@ -21,14 +21,14 @@ log = structlog.get_logger()
 
 #: The commands that a contact may still use after /stop.
 _FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
-#: The model server refuses our key or request: an operator must fix it, so ask less often.
+#: The model server refuses our key or request: an operator must fix it, so it is asked less often.
 _REFUSED_RETRY_S = 30.0
 #: The share that pictures and the model may take of the time after which the watchdog ends a process: storing and sending follow.
 OF_DEADLINE = 0.7
 
 
 def decide(turn: ClaimedTurn) -> TurnResult:
-    """Return what a turn answers. Raises whatever goes wrong in our own code; a model that fails is a result."""
+    """Return what a turn answers. Errors of our own code are raised; a model that fails is a result."""
     texts, others = _obey_commands(turn)
     if min(message.age_s for message in turn.claim.messages) > turn.deps.settings.answer_if_younger_s:
         # A late /stop still counts; an answer after so long would only confuse.
@@ -99,7 +99,7 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
 
 
 def _call(turn: ClaimedTurn, layout: Layout, *, until: float) -> ModelReply:
-    """Call the model, and show meanwhile that an answer is being written."""
+    """Call the model, and meanwhile show that an answer is being written."""
     deps, claim, account = turn.deps, turn.claim, turn.account
     partials = Partials(deps.worker, claim, per_s=deps.settings.partial_per_s)
     partials.typing()

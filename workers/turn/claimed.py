@@ -1,4 +1,4 @@
-"""The turn in work: what was claimed, on which account, what its answer is so far, and the result that ends it or leaves it open."""
+"""The turn being worked on: what was claimed, on which account, its answer so far, and the result that ends it or leaves it open."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ClaimedTurn:
     #: The messages to send so far, rendered for the channel.
     parts: list[str] = field(default_factory=list[str])
     calls: list[ModelCall] = field(default_factory=list[ModelCall])
-    #: What the commands in it change.
+    #: What its commands change.
     effect: Effect = field(default_factory=Effect)
     #: The memories that went into the prompt.
     told: Sequence[KnownFact] = ()
@@ -55,12 +55,12 @@ class ClaimedTurn:
 
     @property
     def begins_anew(self) -> bool:
-        """Whether a command in it has cut off everything before."""
+        """Whether one of its commands has cut off everything before."""
         return self.effect.closes or self.effect.history_from is not None
 
     @property
     def history(self) -> Sequence[PastTurn]:
-        """The earlier turns that a prompt may tell."""
+        """The earlier turns that a prompt may repeat."""
         return () if self.begins_anew else self.claim.history
 
     def obey(self, command: Command) -> None:
@@ -74,7 +74,7 @@ class ClaimedTurn:
         self.parts.extend(self.account.channel.render(text))
 
     def typing_indicator(self) -> Callable[[], None]:
-        """Return what shows the contact, when called, that an answer is being written."""
+        """Return the function that shows the contact that an answer is being written."""
         people = tuple(Identity(kind=IdentityKind(handle.kind), value=handle.value) for handle in self.claim.identities)
         event = InboundEvent(kind=EventKind.MESSAGE, event_key=self.claim.messages[-1].event_key, identities=people)
         opened = self.account
@@ -117,9 +117,9 @@ class ClaimedTurn:
         """Return the result that ends the turn. goes_on: it answers more than commands, so /reset in it does not close the conversation."""
         effect, first_contact = self.effect, self.account.bot.first_contact
         if effect.closes and goes_on:
-            # More was said after /reset: the conversation goes on, and tells nothing from before.
+            # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before.
             history_from = self.claim.number
-        # Before the first answer that a contact ever gets.
+        # Comes before the first answer that a contact ever gets.
         opening = self.account.channel.render(first_contact) if state == "answered" and first_contact and self.claim.first else ()
         return TurnResult(
             state=state,
@@ -129,12 +129,12 @@ class ClaimedTurn:
             in_history=in_history,
             parts=[*opening, *self.parts],
             calls=self.calls,
-            recalls=[Recalled(memory=memory.id, reason="told before this talk") for memory in self.told],
+            recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
             facts=self._facts(),
             forget=list(effect.forget),
             history_from=effect.history_from if effect.history_from is not None else history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
-            # A summary must not tell what was forgotten, or what ended with /reset.
+            # A summary must not contain what was forgotten, or what ended with /reset.
             drop_summary=self.begins_anew,
             close=effect.closes and not goes_on,
             stopped=UNSET if effect.stopped is None else effect.stopped,
@@ -160,7 +160,7 @@ class ClaimedTurn:
 def _extracted(message: ClaimedMessage) -> list[NewFact]:
     try:
         facts = extract(message.text or "")
-    except Exception as error:  # noqa: BLE001 - what is remembered never costs the answer
+    except Exception as error:  # noqa: BLE001 - extracting memories must never prevent an answer
         log.error("extract_failed", message=str(message.id), error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
         return []
     return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]

@@ -21,7 +21,7 @@ class Effect:
     closes: bool = False
     stopped: bool | None = None
     forget: tuple[UUID, ...] = ()
-    #: Later prompts tell nothing from before this turn.
+    #: Later prompts repeat nothing from before this turn.
     history_from: int | None = None
 
     def then(self, later: Effect) -> Effect:
@@ -35,7 +35,7 @@ class Effect:
         )
 
 
-def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:  # noqa: PLR0911 - one a command
+def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:  # noqa: PLR0911 - one return for each command
     """Return what a command changes, and the text that answers it."""
     match command.name:
         case "help":

@@ -1,8 +1,8 @@
-"""How much of a conversation a prompt tells, and what replaces the rest. Pure.
+"""How much of a conversation a prompt repeats, and what replaces the rest. Pure.
 
-Guarantee: turns are told whole or not at all, and where the history begins changes rarely and in large steps: each change costs the prefix cache.
+Guarantee: turns are repeated whole or not at all, and the history's start changes rarely and in large steps: each change costs the prefix cache.
 
-Older turns are summarised ahead, while there is still room for them, so that the notes are ready to take their place once there is none.
+Older turns are summarised ahead, while there is still room for them, so that the notes are ready to replace them once there is none.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 from bots.storage.claims import PastTurn
 
-#: When the turns take the first share of the budget the older ones are summarised, so that only the second share is left to be told word for
+#: When the turns take the first share of the budget the older ones are summarised, so that only the second share is left to be repeated word for
 #: word. Together they make a cut drop half of the budget.
 _AHEAD, _LEFT = 0.75, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notes:
-    """A summary of the turns up to a number, in a few sentences."""
+    """A summary of the turns up to one of them, in a few sentences."""
 
     text: str | None = None
     until: int = 0
@@ -27,19 +27,19 @@ class Notes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a prompt tells of the conversation so far."""
+    """What a prompt repeats of the conversation so far."""
 
     turns: Sequence[PastTurn]
-    #: The notes on the turns that are no longer told.
+    #: The notes on the turns that are no longer repeated.
     notes: str | None = None
-    #: Set when turns were dropped: the number of the first one that is told.
+    #: Set when turns were dropped: the number of the first one that is repeated.
     history_from: int | None = None
     #: Set when the turns up to this one are to be summarised.
     summarise_to: int | None = None
 
 
 def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Callable[[str], int]) -> Told:
-    """Choose what fits a budget of tokens. The last turn is told whatever its size: without it an answer to "and then?" makes no sense."""
+    """Choose what fits a budget of tokens. The last turn is repeated whatever its size: without it an answer to "and then?" makes no sense."""
     # A token is at least one byte: most histories need no counting.
     if sum(len(text.encode()) for past in history for text in (past.asked, past.answer)) <= budget * _AHEAD:
         return Told(turns=history, notes=_notes_beside(history, notes))
@@ -62,13 +62,13 @@ def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Cal
 
 
 def shortened(told: Told, notes: Notes, *, room: int, count: Callable[[str], int]) -> Told:
-    """Return what fits one call that has less room than others. Where the history begins is not changed: the next call may tell all of it again."""
+    """Return what fits one call that has less room than others. The start of the history stays: the next call may repeat all of it again."""
     turns = told.turns[_start([count(past.asked) + count(past.answer) for past in told.turns], room) :]
     return replace(told, turns=turns, notes=_notes_beside(turns, notes))
 
 
 def _start(sizes: Sequence[int], room: int) -> int:
-    """Where to begin so that what follows has the room, or is the last turn."""
+    """Where to begin so that what follows fits, or is the last turn."""
     start, left = 0, sum(sizes)
     while start < len(sizes) - 1 and left > room:
         left -= sizes[start]
@@ -77,5 +77,5 @@ def _start(sizes: Sequence[int], room: int) -> int:
 
 
 def _notes_beside(turns: Sequence[PastTurn], notes: Notes) -> str | None:
-    """The notes, unless the turns that they are about are still told."""
+    """The notes, unless the turns that they are about are still repeated."""
     return notes.text if not turns or turns[0].number > notes.until else None

@@ -1,4 +1,4 @@
-"""Lays out the prompt of a turn: which memories, notes and earlier turns it tells, and shorter prompts where the first one is too long."""
+"""Lays out the prompt of a turn: which memories, notes and earlier turns it contains, and shorter prompts for when the first one is too long."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from workers.turn.commands import known_memories
 from workers.turn.history import Notes
 from workers.turn.pictures import Pictures
 
-#: As many memories as a claim brings.
+#: As many memories as a claim returns.
 _MOST_MEMORIES = 20
-#: Where even the newest message alone is too long, only so much of it is in the prompt.
+#: When even the newest message alone is too long, only so much of it is in the prompt.
 _SHORT_CHARS = 2000
 
 
 class Layout:
-    """The prompt of a turn, and the memories that it tells."""
+    """The prompt of a turn, and the memories in it."""
 
     def __init__(self, turn: ClaimedTurn, *, texts: Sequence[str], pictures: Pictures) -> None:
         """Lay out the prompt. Raises StorageUnavailable."""
@@ -51,7 +51,7 @@ class Layout:
     def shorter(self) -> Iterator[Sequence[Message]]:
         """Lay out ever shorter prompts: without earlier pictures, with half of the history, with nothing before the last message.
 
-        For one call only: perhaps just a small endpoint is left, and later turns tell everything again when the others are back.
+        For one call only: perhaps just a small endpoint is left, and later turns repeat everything again when the others are back.
         """
         if any(message.images for message in self.prompt.messages[:-1]):
             yield self._build(memories=self.memories, past_images={}).messages

@@ -1,4 +1,4 @@
-"""What a watching page sees of an answer while it grows: at most a few partial texts a second, by Postgres NOTIFY."""
+"""What an open page shows of an answer that is being written: at most a few partial texts a second, by Postgres NOTIFY."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Partials:
         self._last_at = 0.0
 
     def typing(self) -> None:
-        """Tell that the model is at work."""
+        """Report that the model is at work."""
         self._tell("typing", None)
 
     def show(self, text: str) -> None:
-        """Show the text so far, unless another one was shown just now."""
+        """Send the text so far, unless one was sent just now."""
         now = time.monotonic()
         if now - self._last_at >= self._pause_s:
             self._last_at = now

@@ -1,6 +1,6 @@
 """The pictures of a turn: fetched before the model is asked, with no transaction open meanwhile, and chosen for the prompt.
 
-In the text of a prompt, and of later ones, a mark stands where a picture was: the text never changes, whatever becomes of the picture's bytes.
+In the text of a prompt, and of later ones, a mark stands where a picture was: the text never changes, whatever happens to the picture's bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workers.turn.claimed import ClaimedTurn
 log = structlog.get_logger()
 
 _SHOWN = "(picture)"
-#: What stands for a message that is a picture and nothing else.
+#: The text of a message that is a picture and nothing else.
 _WITHOUT_WORDS = "(picture, sent without words)"
 _LOST = "(a picture that could not be loaded)"
 _LEFT_OUT = "(one more picture, which is not shown)"
@@ -41,7 +41,7 @@ class Pictures:
     past: Mapping[int, tuple[Image, ...]] = field(default_factory=dict[int, "tuple[Image, ...]"])
     #: Why some are missing that may be there in a moment, so that the turn is to wait; None when none are.
     waits_for: str | None = None
-    #: By message: what stands for its pictures.
+    #: By message: the texts that replace its pictures.
     marks: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict[UUID, "tuple[str, ...]"])
 
     def words(self, message: ClaimedMessage) -> str:
@@ -52,7 +52,7 @@ class Pictures:
         return "\n".join((*marks, text))
 
     def are_lost(self, messages: Sequence[ClaimedMessage]) -> bool:
-        """Whether these messages hold only pictures, and none of them could be loaded: then there is nothing to ask a model about."""
+        """Whether these messages are only pictures, and none could be loaded: then there is nothing to ask a model about."""
         marks = [mark for message in messages for mark in self.marks.get(message.id, ())]
         return not any((message.text or "").strip() for message in messages) and bool(marks) and set(marks) == {_LOST}
 
@@ -122,7 +122,7 @@ def _fetched(turn: ClaimedTurn, chosen: Sequence[ClaimedMedia]) -> tuple[list[UU
 
 
 def _fetch(turn: ClaimedTurn, one: ClaimedMedia, until: float) -> tuple[Retry, str] | None:
-    """Fetch one picture and store it; where that fails return whether it is worth another try, and why it failed."""
+    """Fetch one picture and store it; if that fails, return whether another try is worth it, and why it failed."""
     began = time.monotonic()
     try:
         picture = _from_platform(turn, one, until)

@@ -1,4 +1,4 @@
-"""The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, history append-only, the new turn (docs/decisions/0008)."""
+"""The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, append-only history, the new turn (docs/decisions/0008)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.turn.history import Notes, choose, shortened
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
-#: How many characters the messages of one turn may have in a prompt; where they have more the oldest are left out.
+#: How many characters the messages of one turn may have in a prompt; if they have more, the oldest are left out.
 _LONGEST_TEXT = 8000
 
 
@@ -24,11 +24,11 @@ class Prompt:
     """A prompt, and where its history begins."""
 
     messages: tuple[Message, ...]
-    #: How many earlier turns it tells.
+    #: How many earlier turns it repeats.
     turns: int
-    #: What the contact says in the new turn, as later prompts tell it again.
+    #: What the contact says in the new turn, as later prompts repeat it.
     asked: str
-    #: Set when older turns were dropped: the number of the first one that is told.
+    #: Set when older turns were dropped: the number of the first one that is repeated.
     history_from: int | None = None
     #: Set when the turns up to this one are to be summarised.
     summarise_to: int | None = None
@@ -49,8 +49,8 @@ def build(
 ) -> Prompt:
     """Lay out a prompt whose history fits the budget, in tokens.
 
-    room returns how many tokens of text the model takes beside so many tokens of pictures. Where a long message or new pictures leave less room
-    than usual the earlier pictures are left out, then the older turns: in this prompt alone. notes replace turns that are no longer told; images
+    room returns how many tokens of text the model takes with so many tokens of pictures. When a long message or new pictures leave less room
+    than usual the earlier pictures are left out, then the older turns: in this prompt alone. notes replace turns that are no longer repeated; images
     are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/turn/pictures.py).
     """
     persona, asked, shown = persona.strip(), _joined(texts), past_images or {}
@@ -71,7 +71,7 @@ def build(
         messages.append(Message(role="user", content=before))
         messages.append(Message(role="assistant", content=_THANKS))
     for turn in told.turns:
-        # Of a turn that a person answered this is the contact's own text, as it came.
+        # For a turn that a person answered this is the contact's own text, as it came.
         messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
         messages.append(Message(role="assistant", content=turn.answer))
     messages.append(Message(role="user", content=asked, images=tuple(images)))
@@ -81,13 +81,13 @@ def build(
 
 
 def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str], int]) -> int:
-    """How much room is left beside these texts. Their tokens are counted only where their bytes, which are no fewer, leave less than enough."""
+    """How many tokens are left after these texts. Their tokens are counted only when their bytes, which are no fewer, leave too few."""
     left = room - sum(len(text.encode()) for text in texts)
     return left if left >= enough else max(0, room - sum(map(count, texts)))
 
 
 def _before(memories: Sequence[KnownFact], notes: str | None) -> str:
-    """What the prompt lets the contact say first: facts about them, and the notes. Each is data in a JSON string."""
+    """What the contact appears to say first in the prompt: facts about them, and the notes. Each is data in a JSON string."""
     lines: list[str] = []
     if memories:
         facts = "; ".join(neutralise(fact_line(memory.kind, memory.text)) for memory in memories)

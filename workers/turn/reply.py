@@ -1,4 +1,4 @@
-"""One turn from claim to sent, in three short transactions with none open across a network call."""
+"""One turn from its claim to the sent answer, in three short transactions; none is open during a network call."""
 
 from __future__ import annotations
 

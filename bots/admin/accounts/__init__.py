@@ -1,1 +1,1 @@
-"""Connecting accounts and keeping them well."""
+"""Connecting accounts, and checking and changing them later."""

@@ -1,4 +1,4 @@
-"""Changing a connected account: pause and resume, the bot that answers, ids that are missing, removal."""
+"""Changing a connected account: pause and resume, the bot that answers, missing ids, removal."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def remove(deps: Deps, operator: Operator, account: UUID) -> dict[str, int]:
 
 
 def send_practice_message(deps: Deps, operator: Operator, account: UUID) -> bool:
-    """Let an invented person write to an account on the practice platform; whether the platform took it. Raises NotFound."""
+    """Let an invented person write to an account on the practice platform; returns whether the platform accepted it. Raises NotFound."""
     with unit(deps.web) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
     return graph_setup.practice_message(deps.settings.graph_url, found.external_id)

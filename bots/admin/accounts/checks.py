@@ -49,7 +49,7 @@ class Checked:
 
 
 def caller(settings: Settings, offer: Offer) -> GraphSetup:
-    """Return a caller of the API that this account lives on."""
+    """Return the client for the API that this account is reached by."""
     url = settings.instagram_graph_url if offer.by_login else settings.graph_url
     return GraphSetup(base_url=url, version=settings.graph_version, deadline_s=min(settings.send_deadline_s, 10.0))
 
@@ -257,7 +257,7 @@ class _Run:
         if not self._prove(reply):
             return
         if not reply.ok:
-            fix = "It is on the page under About > Page transparency, and in GET /me/accounts beside the page's token."
+            fix = "It is on the page under About > Page transparency, and in GET /me/accounts next to the page's token."
             self._say("id", "Page", "bad", f"The token cannot read this page ({reply.why}).", fix, "external_id")
             return
         me = self._graph.get("me", token=offer.access_token, fields="id")

@@ -1,4 +1,4 @@
-"""Connecting accounts: the checks, the account, its webhook's registration. No transaction is open while a platform is asked.
+"""Connecting accounts: the checks, the account, its webhook's registration. No transaction is open during a call to a platform.
 
 Nothing returned here holds a secret, except for a verify token when it is made.
 """
@@ -45,7 +45,7 @@ class Connected:
 
 
 def check(deps: Deps, operator: Operator, offer: Offer) -> Checked:
-    """Check an account against the platform without storing anything. Raises AccountRejected for what cannot even be asked."""
+    """Check an account against the platform without storing anything. Raises AccountRejected for values that cannot even be checked."""
     errors = _errors(deps, operator, offer)
     if errors:
         raise AccountRejected(errors)
@@ -87,10 +87,10 @@ def connect(deps: Deps, operator: Operator, offer: Offer, bot: UUID, *, base: st
 
 
 def register(deps: Deps, operator: Operator, account: UUID, *, base: str = "", take_over: bool = False) -> tuple[Check, ...]:
-    """Tell the platform again where webhooks go. Raises NotFound, Conflict."""
+    """Register the webhook's address with the platform again. Raises NotFound, Conflict."""
     found = status.get(deps, operator, account, base=base)
     offer, verify_token = stored_offer(deps.keyring, found.account)
-    # The platform is told exactly what is stored.
+    # Exactly what is stored is registered.
     base = base or found.setup.public_url
     address = webhook.address(deps.settings, base, found.account.channel, found.account.name)
     steps = _register(deps, offer, Hook(url=address.url, verify_token=verify_token), address, take_over=take_over)

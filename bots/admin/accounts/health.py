@@ -1,4 +1,4 @@
-"""An account's health: what the platform says of it, asked anew and stored."""
+"""An account's health: what the platform says about it, asked again and stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(deps: Deps, operator: Operator, account: UUID, *, base: str = "") -> d
 
 
 def store(deps: Deps, account: Account, checked: Checked, *, expected_url: str | None = None) -> dict[str, Any]:
-    """Store the results of checks; with the address that webhooks should go to, check that too. No part of the trail: nothing was changed."""
+    """Store the results of checks; with the address that webhooks should go to, check that too. Not in the audit trail: nothing was changed."""
     results, facts = list(checked.checks), dict(checked.facts)
     numbers = facts.pop("hooks", {})
     if expected_url is not None and checked.checks and checked.checks[0].state != "bad":
@@ -42,6 +42,6 @@ def store(deps: Deps, account: Account, checked: Checked, *, expected_url: str |
 
 
 def days_left(health: dict[str, Any] | None, now: datetime | None = None) -> int | None:
-    """How many days an account's token is still valid, by the last check; None: it does not expire, or nobody knows."""
+    """How many days an account's token is still valid, by the last check; None: it does not expire, or that is not known."""
     ends = (health or {}).get("facts", {}).get("token_expires_at")
     return int((ends - (now or datetime.now(UTC)).timestamp()) // 86400) if isinstance(ends, int) and ends > 0 else None

@@ -29,7 +29,7 @@ class Check:
     message: str
     #: What to do about it.
     fix: str = ""
-    #: The form's field that it is about.
+    #: The form's field that the check is about.
     field: str = ""
 
 
@@ -61,7 +61,7 @@ class Offer:
 
 
 def shape_errors(offer: Offer) -> dict[str, str]:
-    """What can be seen to be wrong without asking the platform, by field."""
+    """What is obviously wrong, without asking the platform, by field."""
     errors: dict[str, str] = {}
     needed = {"app_id": offer.app_id, "app_secret": offer.app_secret, "access_token": offer.access_token}
     if offer.channel is not ChannelKind.INSTAGRAM:
@@ -82,12 +82,12 @@ def shape_errors(offer: Offer) -> dict[str, str]:
 
 
 def id_errors(**ids: str) -> dict[str, str]:
-    """Say which of these ids, where they are given, are none."""
+    """Return a message for each of these ids that is given and is not an id."""
     return {name: _DIGITS_ONLY for name, value in ids.items() if value and not _is_id(value)}
 
 
 def stored_offer(keyring: Keyring, account: Account) -> tuple[Offer, str]:
-    """What an account was connected with, and its verify token. Raises Conflict when that is not enough to ask the platform."""
+    """What an account was connected with, and its verify token. Raises Conflict when that is not enough for calls to the platform."""
     try:
         opened = accounts.open_secrets(keyring, account)
     except CannotOpen as error:
@@ -114,7 +114,7 @@ def stored_offer(keyring: Keyring, account: Account) -> tuple[Offer, str]:
 
 
 def audit_subject(account: Account) -> str:
-    """What the audit trail calls an account."""
+    """An account's name in the audit trail."""
     return f"account:{account.channel.value}/{account.name}"
 
 

@@ -26,7 +26,7 @@ def rotate(
     access_token: str = "",
     unchecked: bool = False,
 ) -> tuple[Check, ...]:
-    """Replace secrets once they pass the checks, or `unchecked`; the previous app secret stays valid beside the new one.
+    """Replace secrets once they pass the checks, or `unchecked`; the previous app secret stays valid along with the new one.
 
     Raises AccountRejected, NotFound, Conflict.
     """

@@ -1,4 +1,4 @@
-"""The steps of an account's set-up, each done, waiting or wrong, explained. Pure."""
+"""The steps of an account's set-up, each done, waiting or wrong, with an explanation. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts with the state of their set-up: the list, and one of them."""
+"""Accounts with the state of their set-up: all, or one of them."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def find(deps: Deps, operator: Operator, channel: ChannelKind, name: str) -> Acc
 
 
 def is_practice(deps: Deps) -> bool:
-    """Whether accounts live on a practice platform."""
+    """Whether accounts are on a practice platform."""
     return not graph_setup.is_meta(deps.settings.graph_url)
 
 
 def practice_world(deps: Deps, _operator: Operator) -> dict[str, Any] | None:
-    """What a practice platform has to connect, with its secrets, which protect nothing; None when it does not answer."""
+    """The accounts that a practice platform has to connect, with their secrets, which protect nothing; None when it does not answer."""
     return graph_setup.practice_world(deps.settings.graph_url)
 
 

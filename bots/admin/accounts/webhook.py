@@ -73,12 +73,12 @@ def address(settings: Settings, base: str, channel: ChannelKind, name: str) -> A
 
 
 def place(channel: ChannelKind, login_type: str) -> str:
-    """Where on Meta's pages address and verify token are pasted."""
+    """Where to paste address and verify token on Meta's pages."""
     return _PLACES["login" if channel is ChannelKind.INSTAGRAM and login_type == "login" else channel.value]
 
 
 def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = False) -> list[Check]:
-    """Tell the platform where this account's webhooks go; returns the result of each step. Meanwhile the platform verifies the address."""
+    """Register this account's webhooks with the platform, which verifies the address during the call; returns the result of each step."""
     with caller(settings, offer) as graph:
         graph.app_secret = offer.app_secret
         if offer.channel is ChannelKind.WHATSAPP:
@@ -120,7 +120,7 @@ def compare(offer: Offer, expected: str, settings: Settings, *, number_hooks: di
         fix = "Compare the address on Meta's pages with the one above."
         return Check(key="hook", title="Webhook", state="warn", message=message, fix=fix), ""
     if actual != expected:
-        # One app has one address for all its pages: any of our accounts may be the one that it names.
+        # One app has one address for all its pages: it may name any of our accounts.
         same = offer.channel is not ChannelKind.WHATSAPP and actual.rsplit("/", 1)[0] == expected.rsplit("/", 1)[0]
         message = (
             "Webhooks arrive through another account of this service that has the same app." if same else "Webhooks go to another address."
@@ -138,7 +138,12 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
         # The app's own address stays for its other accounts; this business account gets its own.
         override = {"override_callback_uri": hook.url, "verify_token": hook.verify_token}
         steps.append(
-            Check(key="app", title="App webhook", state="ok", message="The app keeps its address, and this business account has its own.")
+            Check(
+                key="app",
+                title="App webhook",
+                state="ok",
+                message="The app's address stays as it is, and this business account has its own.",
+            )
         )
     else:
         steps.append(_app_level(graph, offer, hook, there, take_over=True))

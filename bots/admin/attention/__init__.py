@@ -1,1 +1,1 @@
-"""What wants an operator's attention, and what can be done about it."""
+"""What needs an operator's attention, and what can be done about it."""

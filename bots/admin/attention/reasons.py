@@ -1,4 +1,4 @@
-"""What a reason in the database means in plain English, how to fix it, and which button helps. Pure."""
+"""The reasons stored in the database in plain English, each with how to fix it and which button helps. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CODE = re.compile(r"(?:code|platform):(\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """A reason for people."""
+    """A reason as people read it."""
 
     message: str
     fix: str
@@ -23,13 +23,13 @@ class Reason:
 #: Whole reasons, by kind of trouble.
 _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "unknown"): Reason(
-        message="The platform never said whether it took the message, and one more try did not tell either.",
+        message="The platform never said whether it took the message, and one more try did not show it either.",
         fix="If the person seems to have it, leave it as sent. Otherwise send it again; they may then get it twice.",
         fits="settle",
     ),
     ("send", ""): Reason(
         message="The platform has not said yet whether it took the message.",
-        fix="Wait: a status, or one more automatic try, will tell. Leave it as sent if you know that it arrived.",
+        fix="Wait: a status, or one more automatic try, will show it. Leave it as sent if you know that it arrived.",
         fits="settle",
     ),
     ("send", "not_sent"): Reason(
@@ -50,7 +50,7 @@ _REASONS: dict[tuple[str, str], Reason] = {
 
 
 def explain(kind: str, reason: str | None, *, state: str = "") -> Reason:
-    """Say what is behind a reason of this kind of trouble (envelope, send, turn or account)."""
+    """Explain a reason of this kind of trouble (envelope, send, turn or account)."""
     given = reason or ""
     found = _REASONS.get((kind, given)) if (kind != "send" or state != "failed" or given) else None
     code = _CODE.fullmatch(given)
@@ -118,6 +118,6 @@ def _by_budget(reason: str) -> Reason:
         )
     return Reason(
         message=f"A contact has used up what the bot {bot} may spend on one contact in a day (UTC), and was asked to come back tomorrow.",
-        fix="Raise the budget on the bot's page if it is too small. It starts anew each day.",
+        fix="Raise the budget on the bot's page if it is too small. It starts again each day.",
         fits="dismiss",
     )

@@ -24,14 +24,14 @@ def replay_webhook(deps: Deps, operator: Operator, envelope: UUID) -> int:
         webhook = attention.quarantined(connection, tenant=operator.tenant_id, envelope=envelope)
         account = accounts.by_id(connection, webhook.account)
     if account is None or webhook.body is None:
-        raise Conflict(f"The body is no longer stored: bodies are kept for {deps.settings.envelope_days} days.")
+        raise Conflict(f"The body is no longer stored: bodies are stored for {deps.settings.envelope_days} days.")
     parse = PARSERS.get(account.channel)
     if parse is None:
         raise Conflict(f"There is no parser for webhooks of {account.channel.value}.")
     received = parse(webhook.body)
     batches, foreign = _by_account(deps, account, received.events)
     reason = received.reason or foreign
-    # Each of them, whatever happened to the one before.
+    # Every account gets its events, whatever happened with the one before.
     stored = [_accept(deps, owner, events, webhook.body) for owner, events in batches]
     if reason is None and not all(stored):
         reason = "not_storable"
@@ -47,7 +47,7 @@ def replay_webhook(deps: Deps, operator: Operator, envelope: UUID) -> int:
 def _by_account(
     deps: Deps, account: Account, events: Sequence[InboundEvent]
 ) -> tuple[list[tuple[Account, list[InboundEvent]]], str | None]:
-    """Sort events by the account that they are for, and describe those that have none."""
+    """Group events by their account, and describe those that have none."""
     by_id: dict[str, list[InboundEvent]] = {account.external_id: []}
     for event in events:
         by_id.setdefault(event.account_external_id or account.external_id, []).append(event)

@@ -32,7 +32,7 @@ class Action(StrEnum):
     RESUME = "resume"
 
 
-#: What each kind allows.
+#: The actions that each kind allows.
 ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
     TroubleKind.ENVELOPE: (Action.REPLAY, Action.DISMISS),
     TroubleKind.TURN: (Action.REPLAY, Action.DISMISS),
@@ -72,7 +72,7 @@ def count(deps: Deps, operator: Operator) -> dict[TroubleKind, int]:
 
 
 def act(deps: Deps, operator: Operator, kind: TroubleKind, id_: UUID, action: Action) -> None:
-    """Do what a button says. Raises NotFound, Conflict."""
+    """Carry out an action. Raises NotFound, Conflict."""
     if action not in ALLOWED[kind]:
         raise Conflict(f"A trouble of the kind {kind.value} cannot be handled with {action.value}.")
     if kind is TroubleKind.ENVELOPE and action is Action.REPLAY:

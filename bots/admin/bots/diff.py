@@ -18,14 +18,14 @@ _MOST_WORDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text that stayed, came or went."""
+    """A piece of text that is unchanged, added or removed."""
 
     kind: Kind
     text: str
 
 
 def compare(old: str, new: str) -> list[Piece]:
-    """Tell the new wording as pieces of both: "same" and "ins" make up the new one, "same" and "del" the old one."""
+    """Return the pieces of both wordings in order: "same" and "ins" make up the new one, "same" and "del" the old one."""
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
     pieces: list[Piece] = []
     for tag, a, b, c, d in SequenceMatcher(None, before, after).get_opcodes():

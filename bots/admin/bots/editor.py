@@ -23,7 +23,7 @@ from bots.storage.personas import BotLine, Version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What a save came to."""
+    """The result of a save."""
 
     bot: Bot
     #: The newest version afterwards; above the published one it is a draft.
@@ -121,7 +121,7 @@ def change(
     base: int | None = None,
     publish: bool = False,
 ) -> Saved:
-    """Write the given settings, which take effect at once, and keep a persona as a draft, or publish it too.
+    """Store the given settings, which take effect at once, and store a persona as a draft, or publish it too.
 
     base is the version that was the newest when the persona was begun. Raises Conflict when there is a newer one by now, NameTaken, NotFound.
     """
@@ -146,7 +146,7 @@ def remove(deps: Deps, operator: Operator, bot: UUID) -> str:
     with unit(deps.web) as connection:
         found = versions.published(connection, operator, bot)
         personas.check_unused(connection, tenant=tenant, bot=bot)
-    # Contacts are beyond the web's role. Should an account start to use the bot meanwhile, only its trials are gone.
+    # The web's role cannot reach contacts. If an account starts to use the bot meanwhile, only the bot's trials are gone.
     with unit(deps.crossing) as connection:
         personas.erase_trials(connection, tenant=tenant, bot=bot)
     with unit(deps.web) as connection:

@@ -79,7 +79,7 @@ def _budgets(values: Mapping[str, str], bot: Bot) -> tuple[dict[str, float | Non
 
 
 def budget(typed: str) -> float | None:
-    """Read a budget in USD; None when nothing was typed. Raises ValueError with a message that tells what to type."""
+    """Read a budget in USD; None when nothing was typed. Raises ValueError with a message that says what to type."""
     plain = typed.strip().removeprefix("$").strip()
     if not plain:
         return None

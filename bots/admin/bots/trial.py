@@ -1,4 +1,4 @@
-"""Trying a bot beside its editor: an operator's messages take the same way as those of a console contact, to a version of their choice.
+"""Trying a bot next to its editor: an operator's messages are processed like those of a console contact, by a version of their choice.
 
 Each version that is tried has an account of its own (`personas.trial_name`), created on demand; each thread is a contact of its own.
 """
@@ -48,7 +48,7 @@ def say(deps: Deps, operator: Operator, bot: UUID, message: str, *, version: int
 
 
 def read(deps: Deps, operator: Operator, bot: UUID, *, version: int, thread: str) -> talk.Talk:
-    """Read an operator's own trial of a version; it is empty before the first message. Raises NotFound."""
+    """Read the operator's own trial of a version; it is empty before the first message. Raises NotFound."""
     with hot(deps.web) as connection:
         personas.version(connection, tenant=operator.tenant_id, bot=bot, version=version)
     account = _find(deps, operator, bot, version)
@@ -87,7 +87,7 @@ def _account(deps: Deps, operator: Operator, bot: UUID, version: int) -> Account
                 persona_version=version,
             )
     except Conflict:
-        # Somebody else's first message came a moment before, or the bot was removed.
+        # Another operator's first message came a moment earlier, or the bot was removed.
         found = _find(deps, operator, bot, version)
         if found is None:
             raise NotFound("There is no such bot.") from None

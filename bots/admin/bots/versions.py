@@ -20,7 +20,7 @@ from bots.storage.personas import Version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two versions of a bot's persona, and all that there are."""
+    """Two versions of a bot's persona, and the list of all versions."""
 
     bot: Bot
     versions: list[Version]
@@ -51,7 +51,7 @@ def get(deps: Deps, operator: Operator, bot: UUID, version: int) -> Version:
 
 
 def compare(deps: Deps, operator: Operator, bot: UUID, *, old: int | None = None, new: int | None = None) -> Comparison:
-    """Put two versions side by side: the published and the newest one unless others are named. Raises NotFound."""
+    """Compare two versions: the published and the newest one unless others are named. Raises NotFound."""
     tenant = operator.tenant_id
     with unit(deps.web) as connection:
         found = published(connection, operator, bot)

@@ -1,6 +1,6 @@
 """Endpoints: connected, changed, measured and removed by operators.
 
-A key goes in and never comes out: what is shown says whether there is one.
+A key can be stored but never read back: only whether there is one is shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bots.storage.endpoints import EndpointRow
 from inference.catalog import Catalog
 
 _SETTINGS = ("name", "url", "model", "leaves_house", *PRICES)
-#: More than anybody has; a profile is read with each change of it.
+#: More than anybody needs; each change of a profile reads them all.
 _MOST_ENDPOINTS = 200
 
 
@@ -71,7 +71,7 @@ def add(deps: Deps, operator: Operator, wish: Wish, catalog: Catalog) -> Endpoin
 
 
 def change(deps: Deps, operator: Operator, name: str, wish: Wish, catalog: Catalog) -> Changed:
-    """Give an endpoint new values, but no key; on another server it loses its own. Raises NotFound, NameTaken, InvalidEndpoint."""
+    """Give an endpoint new values, except the key; when its server changes its key is removed. Raises NotFound, NameTaken, InvalidEndpoint."""
     with unit(deps.web) as connection:
         before = _wanted(connection, operator, name)
         row = endpoints.change(connection, tenant=operator.tenant_id, name=name, form=wish.form)
@@ -117,7 +117,7 @@ def remove(deps: Deps, operator: Operator, name: str) -> Sequence[str]:
 
 
 def _wanted(connection: Connection, operator: Operator, name: str) -> EndpointRow:
-    # Names come from addresses too: one that no column can hold belongs to no endpoint.
+    # Names come from URLs too: no endpoint has a name that no column can hold.
     row = endpoints.get(connection, tenant=operator.tenant_id, name=name) if name.isprintable() else None
     if row is None:
         raise NotFound(f"There is no endpoint named {name[:80]}.")

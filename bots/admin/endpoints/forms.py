@@ -15,14 +15,14 @@ from inference.catalog import Catalog
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 MOST_URL, MOST_MODEL, MOST_KEY = 500, 200, 2000
-#: USD per million tokens; more than anybody has ever charged.
+#: USD per million tokens; more than any provider has ever charged.
 MOST_PRICE = 10_000.0
 PRICES = ("price_in", "price_cached", "price_out")
 _BAD_KEY = "It contains characters that no API key has. Copy it again."
 
 
 class InvalidEndpoint(BadSetting):
-    """An endpoint cannot have these values; `errors` tells why, by field."""
+    """An endpoint cannot have these values; `errors` says why, by field."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(" ".join(errors.values()))
@@ -31,7 +31,7 @@ class InvalidEndpoint(BadSetting):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """An endpoint to connect or to change, as somebody wants it."""
+    """The wanted values of an endpoint to connect or change."""
 
     form: Form
     api_key: str = field(default="", repr=False)
@@ -107,7 +107,7 @@ def admit(wish: Wish, catalog: Catalog, *, today: date) -> None:
 
 
 def admit_change(wish: Wish, before: EndpointRow, after: EndpointRow, catalog: Catalog, *, today: date) -> None:
-    """Refuse what `admit` refuses, where it is the change that makes it so. Raises InvalidEndpoint."""
+    """Refuse what `admit` refuses, if the change is the cause. Raises InvalidEndpoint."""
     errors: dict[str, str] = {}
     if after.leaves_house and not before.leaves_house and after.key is None and not wish.no_key:
         errors["leaves_house"] = "A hosted endpoint needs its API key: enter it first, or say so if this one needs none."

@@ -1,4 +1,4 @@
-"""Endpoints with their keys, for commands that call endpoints themselves. Nothing else lets a key out."""
+"""Endpoints with their keys, for commands that call endpoints themselves. Nothing else returns a key."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from inference.catalog import Catalog, Model, Offer, licence_notice
 
-#: Where providers serve OpenAI's API, as far as is known. Whoever connects one should check it; the probe reports a wrong one.
+#: Where providers serve OpenAI's API, as far as known. Whoever connects one should check the address; the probe reports a wrong one.
 ADDRESSES = {
     "OpenAI": "https://api.openai.com/v1",
     "Gemini API": "https://generativelanguage.googleapis.com/v1beta/openai",
@@ -19,7 +19,7 @@ ADDRESSES = {
     "Fireworks": "https://api.fireworks.ai/inference/v1",
 }
 _PROVIDERS = {urlsplit(address).hostname: provider for provider, address in ADDRESSES.items()}
-#: Where vLLM listens unless it is told otherwise.
+#: Where vLLM listens by default.
 _OWN_ADDRESS = "http://127.0.0.1:8000/v1"
 
 
@@ -35,19 +35,19 @@ class Preset:
     model: str
     leaves_house: bool
     row: Model
-    #: The hosted price; None: for an engine of one's own.
+    #: The hosted price; None: for one's own engine.
     offer: Offer | None = None
 
 
 def presets(catalog: Catalog) -> list[Preset]:
-    """Everything that can be connected: open weights on engines of one's own first, then what is hosted."""
+    """Everything that can be connected: open weights on one's own engines first, then hosted models."""
     own = [
         Preset(
             key=f"own:{model.key}",
             title=model.title,
             name=_name(model.key),
             url=_OWN_ADDRESS,
-            # As plans serve it (--served-model-name), whichever file set.
+            # The name under which plans serve it (--served-model-name), whichever files are used.
             model=model.key,
             leaves_house=False,
             row=model,
@@ -70,7 +70,7 @@ def model_of(catalog: Catalog, model: str) -> Model | None:
 
 
 def ended(catalog: Catalog, model: str, *, today: date, url: str) -> str:
-    """Say that a hosted model is switched off and what replaced it; empty for one that is not, or is not known."""
+    """Say that a hosted model is switched off and what replaced it; empty if it is not, or is not known."""
     row, offers = model_of(catalog, model), _offers(catalog, model, url)
     if offers and all(offer.retired_on is not None and offer.retired_on <= today for offer in offers):
         last = max(offers, key=lambda offer: offer.retired_on or today)
@@ -81,7 +81,7 @@ def ended(catalog: Catalog, model: str, *, today: date, url: str) -> str:
 
 
 def ending(catalog: Catalog, model: str, *, today: date, url: str) -> str:
-    """Say that a hosted model is going to be switched off; empty when no day is known."""
+    """Say that a hosted model will be switched off; empty when no date is known."""
     coming = [offer for offer in _offers(catalog, model, url) if offer.retired_on is not None and offer.retired_on > today]
     if not coming:
         return ""
@@ -90,14 +90,14 @@ def ending(catalog: Catalog, model: str, *, today: date, url: str) -> str:
 
 
 def instead_of(catalog: Catalog, model: str) -> Preset | None:
-    """Find what replaced a hosted model, where the catalog has it."""
+    """Find what replaced a hosted model, if the catalog says so."""
     row = model_of(catalog, model)
     successors = {offer.successor for offer in row.offers if offer.model == model} | {row.successor} if row else set[str]()
     return next((one for one in presets(catalog) if one.leaves_house and one.row.key in successors), None)
 
 
 def licence(catalog: Catalog, model: str) -> str:
-    """Say that a model's licence is not granted in the EU, and which models are; empty where it is."""
+    """Say that a model's licence is not granted in the EU, and which models are; empty if it is."""
     row = model_of(catalog, model)
     return "" if row is None else licence_notice(row)
 

@@ -26,7 +26,7 @@ class Profile:
     """A profile, in the order in which its endpoints are tried."""
 
     name: str
-    #: Replicas of one another are in one tier. Without tiers the worker's own model answers.
+    #: Replicas of each other are in one tier. Without tiers the worker's own model answers.
     tiers: tuple[tuple[EndpointRow, ...], ...]
     #: The bots that use it.
     bots: tuple[Bot, ...]
@@ -47,7 +47,7 @@ class Profile:
 
     @property
     def mute(self) -> tuple[Bot, ...]:
-        """Bots that nothing may answer: their conversations must not leave, and every endpoint is hosted elsewhere."""
+        """Bots that no endpoint may answer: their conversations must not leave your servers, and every endpoint is hosted."""
         return () if self.stays or not self.tiers else tuple(bot for bot in self.bots if not bot.data_may_leave)
 
 
@@ -91,7 +91,7 @@ def arrange(deps: Deps, operator: Operator, profile: str, order: Tiers) -> Profi
 
 
 def move(deps: Deps, operator: Operator, profile: str, endpoint: str, *, how: str) -> tuple[Tiers, Tiers]:
-    """Change one endpoint's place by one of `tiers.MOVES`; returns the order before and after. Raises NotFound, Conflict."""
+    """Move one endpoint by one of `tiers.MOVES`; returns the order before and after. Raises NotFound, Conflict."""
     with unit(deps.web) as connection:
         before = _overview(connection, operator).profile(profile).order
         if how not in tiers.MOVES:
@@ -146,7 +146,7 @@ def _arrange(connection: Connection, operator: Operator, profile: str, order: Ti
         endpoints.set_profile(connection, tenant, profile, places)
     except NotFound as error:
         # All of them existed a moment ago, each of them once.
-        raise Conflict("Somebody else changed it at the same moment. Look at it again.") from error
+        raise Conflict("Somebody else changed it at the same moment. Check it, then try again.") from error
     if order:
         record(connection, operator, "profile.change", f"profile:{profile}", {"order": tiers.written(order)})
     else:

@@ -1,4 +1,4 @@
-"""What is known of an endpoint, in plain sentences: what the probe found, what it means, and what needs an operator. Pure."""
+"""What is known about an endpoint, in plain sentences: what the probe found, what it means, and what an operator must do. Pure."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """How far the probe is: ok, bad or wait, and the same in words."""
+    """The state of the probe: ok, bad or wait, and the same in words."""
 
     state: str
     message: str
 
 
 def status_of(row: EndpointRow) -> EndpointStatus:
-    """Say how far the probe has come with an endpoint."""
+    """Describe the state of an endpoint's probe."""
     if row.probed_at is not None:
         return EndpointStatus(state="ok", message="measured")
-    # Without a measurement, notes say why there is none.
+    # If nothing was measured, the notes say why.
     if row.notes:
         return EndpointStatus(state="bad", message="cannot be used")
     return EndpointStatus(state="wait", message="not probed yet")
@@ -46,7 +46,7 @@ def host(row: EndpointRow) -> str:
 
 
 def facts(traits: Mapping[str, Any]) -> list[Fact]:
-    """Tell what the probe found; what it did not measure has no fact."""
+    """Describe what the probe found; what it did not measure has no fact."""
     found = [Fact(title=title, message=tell(traits[key])) for key, title, tell in _FACTS if key in traits]
     if "system_role" in traits or "roles_alternate" in traits:
         found.insert(min(2, len(found)), Fact(title="Roles", message=_roles(traits)))
@@ -54,7 +54,7 @@ def facts(traits: Mapping[str, Any]) -> list[Fact]:
 
 
 def warnings(row: EndpointRow, catalog: Catalog, *, today: date) -> list[str]:
-    """Say what an operator should know besides what the probe found: the licence, a coming end, a key sent unencrypted."""
+    """Say what an operator should know besides what the probe found: the licence, a date of retirement, a key sent unencrypted."""
     found = [presets.licence(catalog, row.model)]
     if row.leaves_house:
         over = presets.ended(catalog, row.model, today=today, url=row.url)

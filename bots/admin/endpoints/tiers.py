@@ -1,4 +1,4 @@
-"""The order of a profile: tiers, tried one after the other, of endpoints that are replicas of one another. Pure."""
+"""The order of a profile: tiers, tried one after the other, of endpoints that are replicas of each other. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def of_places(places: Iterable[tuple[int, str]]) -> Tiers:
 
 
 def added(tiers: Tiers, name: str) -> Tiers:
-    """Put an endpoint at the end; one that is there stays where it is."""
+    """Add an endpoint at the end; if it is already in the order it stays where it is."""
     return tiers if _place(tiers, name) is not None else (*tiers, (name,))
 
 
@@ -27,12 +27,12 @@ def dropped(tiers: Tiers, name: str) -> Tiers:
 
 
 def raised(tiers: Tiers, name: str) -> Tiers:
-    """Let an endpoint be tried earlier: out of its tier to before it, or, alone, before the tier above."""
+    """Let an endpoint be tried earlier: it leaves its tier and comes before it; if it is alone there, it comes before the tier above."""
     return _moved(tiers, name, earlier=True)
 
 
 def lowered(tiers: Tiers, name: str) -> Tiers:
-    """Let an endpoint be tried later: out of its tier to behind it, or, alone, behind the tier below."""
+    """Let an endpoint be tried later: it leaves its tier and comes after it; if it is alone there, it comes after the tier below."""
     return _moved(tiers, name, earlier=False)
 
 
@@ -70,11 +70,11 @@ def read(words: Sequence[str]) -> Tiers:
 
 
 def written(tiers: Tiers) -> str:
-    """Write an order as `read` reads it."""
+    """Write an order in the form that `read` takes."""
     return " ".join(",".join(tier) for tier in tiers)
 
 
-#: What can be done with one endpoint's place in the order.
+#: The ways to move one endpoint in the order.
 MOVES: Mapping[str, Callable[[Tiers, str], Tiers]] = {"add": added, "drop": dropped, "up": raised, "down": lowered, "join": joined}
 
 
@@ -83,7 +83,7 @@ def _moved(tiers: Tiers, name: str, *, earlier: bool) -> Tiers:
     if place is None:
         return tiers
     left = [[member for member in tier if member != name] for tier in tiers]
-    # Alone it takes its tier along; among replicas it leaves them.
+    # Alone, it moves its tier; among replicas, it leaves them.
     alone = not left[place]
     at = place - 1 if earlier and alone else place if earlier else place + 2 if alone else place + 1
     left.insert(max(0, at), [name])

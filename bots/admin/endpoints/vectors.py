@@ -1,4 +1,4 @@
-"""The vectors in the database, which an embeddings endpoint has to fit."""
+"""The vectors in the database, whose length an embeddings endpoint must match."""
 
 from __future__ import annotations
 

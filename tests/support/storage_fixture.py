@@ -60,7 +60,7 @@ def a_status(external_id: str, status: DeliveryStatus, *, correlation: UUID | No
 
 
 @dataclass
-class Desk:
+class StorageFixture:
     """The engines of the roles, one bot and one account."""
 
     web: Engine
@@ -151,8 +151,8 @@ class Desk:
             connection.exec_driver_sql(statement, values or None)
 
 
-def open_desk(cluster: Cluster, database: str) -> Desk:
-    """A desk on a fresh database."""
+def open_storage(cluster: Cluster, database: str) -> StorageFixture:
+    """Make a fresh database with one bot and one account, and connect to it as each role."""
     settings = Settings.from_env(cluster.addresses(database))
     web = open_engine(settings.web_database_url, pool=4, name="web")
     keyring = Keyring.from_settings(settings)
@@ -170,7 +170,7 @@ def open_desk(cluster: Cluster, database: str) -> Desk:
             app_secret="first",
             access_token="token",
         )
-    return Desk(
+    return StorageFixture(
         web=web,
         worker=open_engine(settings.worker_database_url, pool=4, name="worker"),
         crossing=open_engine(settings.crossing_database_url, pool=4, name="crossing"),
