@@ -60,7 +60,7 @@ _GROUPS = (
 
 
 def command() -> None:
-    """Print .env.example, as the settings of this version have it."""
+    """Print .env.example with every setting of this version."""
     sys.stdout.write(env_example())
 
 
