@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 
 #: OpenAI's own limit is 64 characters; the database's index takes 2,700 bytes.
 _LONGEST_ID = 512
-_NUL = "the character NUL (\\u0000), which is not allowed"
+_NUL = "the character NUL (\\u0000), which cannot be stored"
 _URL = "/v1/chat/completions"
 _MOST_TOKENS = 131_072
 _MOST_MESSAGES = 1000
@@ -194,7 +194,7 @@ def check(raw: bytes, *, place: int = 0) -> tuple[str, str]:
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise _Bad(f"not JSON: {error.msg} at position {error.colno}") from error
+        raise _Bad(f"not JSON: {error.msg} at character {error.colno}") from error
     except (ValueError, RecursionError) as error:
         raise _Bad("not readable JSON: nested too deep, or a number out of range") from error
     if not isinstance(value, dict):
@@ -218,11 +218,11 @@ def _no_constant(name: str) -> NoReturn:
 def _custom_id(line: dict[str, Any]) -> str:
     found = line.get("custom_id")
     if not isinstance(found, str) or not found.strip():
-        raise _Bad("custom_id is missing: each line needs its own" if found is None else "custom_id must be a string")
+        raise _Bad("custom_id is missing: each line needs its own" if found is None else "custom_id must be a text")
     if len(found) > _LONGEST_ID:
         raise _Bad(f"custom_id is longer than {_LONGEST_ID} characters")
     if "\0" in found or any("\ud800" <= character <= "\udfff" for character in found):
-        raise _Bad("custom_id contains a character that cannot be stored")
+        raise _Bad("custom_id holds a character that cannot be stored")
     return found
 
 

@@ -19,7 +19,7 @@ from bots.errors import Conflict, NotFound
 
 
 class TroubleKind(StrEnum):
-    """What kind of problem needs attention."""
+    """What kind of thing needs attention."""
 
     ENVELOPE = "envelope"
     SEND = "send"
@@ -30,7 +30,7 @@ class TroubleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """One problem that needs attention."""
+    """One thing that needs attention."""
 
     kind: TroubleKind
     id: UUID
@@ -231,7 +231,7 @@ def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:
         values["conversation"] = connection.execute(_OPEN_TALK, values).scalar_one()
     since = connection.execute(_FREE_MESSAGES, values).scalar_one()
     if since is None:
-        raise Conflict("No message of this turn is left to be answered.")
+        raise Conflict("This turn has no message that still needs an answer.")
     connection.execute(
         text("update turns set state = 'skipped', reason = 'replayed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :turn"),
         values,
@@ -286,7 +286,7 @@ def _open_send(connection: Connection, tenant: UUID, message: UUID, states: tupl
     if row is None:
         raise NotFound("There is no such message.")
     if row.attention_at is None or row.status not in states:
-        raise Conflict(f"This message is {row.status} now: it was changed in the meantime.")
+        raise Conflict(f"This message is already {row.status}: it changed in the meantime.")
 
 
 def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
@@ -298,7 +298,7 @@ def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
     if row is None:
         raise NotFound(f"There is no such {wanted.what}.")
     if row.state != wanted.state:
-        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: it was changed in the meantime.")
+        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody else handled it first.")
 
 
 def is_up(connection: Connection) -> None:

@@ -77,9 +77,9 @@ class Form:
             raise BadSetting("An endpoint's address must have the form https://host/v1, without a user, a password or a question mark.")
         prices = (self.price_in, self.price_cached, self.price_out)
         if any(price is not None and not 0 <= price < float("inf") for price in prices):
-            raise BadSetting("A price is in USD per million tokens, and at least 0.")
+            raise BadSetting("A price is in USD per million tokens, 0 or more.")
         if (self.price_in is None) != (self.price_out is None) or (self.price_in is None and self.price_cached is not None):
-            raise BadSetting("Enter both prices: for tokens in and for tokens out.")
+            raise BadSetting("A price needs both: tokens in and tokens out.")
 
 
 def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
@@ -113,7 +113,7 @@ def add(connection: Connection, keyring: Keyring, *, tenant: UUID, form: Form, a
             values,
         )
     except IntegrityError as error:
-        raise NameTaken(f"There is an endpoint with the name {form.name} already.") from error
+        raise NameTaken(f"There is already an endpoint named {form.name}.") from error
     return _wanted(connection, tenant=tenant, name=form.name)
 
 
@@ -138,7 +138,7 @@ def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> En
             values,
         )
     except IntegrityError as error:
-        raise NameTaken(f"There is an endpoint with the name {form.name} already.") from error
+        raise NameTaken(f"There is already an endpoint named {form.name}.") from error
     return _wanted(connection, tenant=tenant, name=form.name)
 
 
@@ -180,7 +180,7 @@ def set_profile(connection: Connection, tenant: UUID, profile: str, places: Iter
             wanted,
         )
     except IntegrityError as error:
-        raise NotFound("A profile can only contain endpoints that exist, each of them once.") from error
+        raise NotFound("A profile needs endpoints that exist, each of them once.") from error
 
 
 def profiles(connection: Connection, tenant: UUID) -> Mapping[str, tuple[tuple[int, EndpointRow], ...]]:
@@ -270,7 +270,7 @@ def _values(form: Form) -> dict[str, Any]:
 def _wanted(connection: Connection, *, tenant: UUID, name: str, locked: bool = False) -> EndpointRow:
     found = get(connection, tenant=tenant, name=name, locked=locked)
     if found is None:
-        raise NotFound(f"There is no endpoint {name}.")
+        raise NotFound(f"There is no endpoint named {name}.")
     return found
 
 

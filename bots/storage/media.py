@@ -26,7 +26,7 @@ class StoredPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A picture in a message, as pages show it."""
+    """A picture of a message, as pages show it."""
 
     id: UUID
     #: named, fetched or refused

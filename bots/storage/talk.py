@@ -65,7 +65,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """A memory that entered the prompt, why, and the message it came from."""
+    """A memory that was part of the prompt, the reason, and the message that it came from."""
 
     kind: str
     text: str
@@ -76,7 +76,7 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One model call, with exactly what was sent."""
+    """One model call with its exact prompt."""
 
     attempt: int
     endpoint: str

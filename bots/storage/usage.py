@@ -22,12 +22,12 @@ _MARGIN_S = 15.0
 _MOST_S = 3600.0
 #: A little more than twice the time between two checks by the dispatcher.
 _HOLD_S = 30.0
-_OF_SETTINGS = "the endpoint of the settings"
+_OF_SETTINGS = "the worker's own model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """The totals of calls; cached tokens are part of the tokens in."""
+    """The sum of calls; tokens_in includes the cached ones."""
 
     calls: int = 0
     tokens_in: int = 0
@@ -39,7 +39,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySum(Sum):
-    """The sum of one day, for conversations or for batches."""
+    """The usage of one day, by conversations or by batches."""
 
     day: date
     kind: str
@@ -47,7 +47,7 @@ class DaySum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotSum(Sum):
-    """The sum of one bot; the name of a removed bot is no longer known."""
+    """The usage of one bot; the name of a removed bot is no longer known."""
 
     bot: UUID
     name: str | None
@@ -56,7 +56,7 @@ class BotSum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSum(Sum):
-    """The sum of one model at one endpoint."""
+    """The usage of one model at one endpoint."""
 
     endpoint: str
     model: str
@@ -64,7 +64,7 @@ class ModelSum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """The sums of a month. They do not include calls after counted_until yet."""
+    """The usage of a month. Calls after counted_until are not included yet."""
 
     first: date
     counted_until: datetime

@@ -21,14 +21,14 @@ Try it:
   chinwag webhook send --account demo --text hello --wait 60
                             write like a person on WhatsApp, and see the answer
   chinwag webhook parse --channel whatsapp FILE
-                            how a webhook's body is understood
-  chinwag bot set --help    a bot's persona and settings
+                            how the service understands a webhook's body
+  chinwag bot set --help    the persona and the other settings of a bot
   chinwag account add --help
                             connect a real WhatsApp number
-  chinwag model list        the models that can be planned, served or compared with
+  chinwag model list        the models that can be planned, served or compared
   chinwag plan --model llama-4-scout --gpus 8xH100
-                            does it fit, how fast, at what cost; nothing is started
-  chinwag doctor            is everything in order?
+                            whether it fits, how fast, at what cost; starts nothing
+  chinwag doctor            whether everything is in order
 
 Commands use the running stack of this checkout, from any folder; CHINWAG_ variables select another one.
 """
@@ -37,8 +37,8 @@ _COMMANDS = {
     "run": "Start everything on this machine.",
     "stop": "Stop what `run` started.",
     "reset": "Remove this checkout's data; asks first.",
-    "doctor": "Check what `run` needs, and the running stack.",
-    "plan": "Say whether a model fits some GPUs, how fast it will be, what it costs, and the commands that serve it.",
+    "doctor": "Check what `run` needs, and what runs.",
+    "plan": "Show whether a model fits some GPUs, how fast it will be, what it costs, and the commands that serve it.",
     "sign-in": "Print a one-time link to the admin page.",
     "usage": "Show the tokens and costs of a month.",
     "compare": "Ask several models the same turns and show the answers side by side.",
@@ -80,7 +80,7 @@ def build(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="chinwag",
         cls=_Commands,
-        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, try it out.",
+        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, monitor it, try it out.",
         epilog=_EPILOG,
         no_args_is_help=True,
         add_completion=False,
@@ -113,4 +113,4 @@ def main() -> int:
 
 
 def _root() -> None:
-    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, try it out."""
+    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, monitor it, try it out."""

@@ -60,7 +60,7 @@ _GROUPS = (
 
 
 def command() -> None:
-    """Print .env.example for the settings of this version."""
+    """Print .env.example with every setting of this version."""
     sys.stdout.write(env_example())
 
 

@@ -40,11 +40,11 @@ def command(
 
     \b
     chinwag plan --model llama-4-scout --gpus 8xH100
-                              layout, capacity, speed, cost, the command
+                              layout, memory, speed, cost, the command
     chinwag plan --model llama-4-scout --gpus h100 --kv fp8
                               the smallest machine: 4 bits, an fp8 cache
     chinwag plan --model llama-4-maverick --gpus 8xH100 --contacts 20000
-                              can it handle the busiest hour of 20,000 people?
+                              whether it can serve the busiest hour of 20,000 people
     chinwag plan --model llama-4-maverick --gpus 8xH100 --dp 8
                               why this layout does not fit, by how much, and what would
     chinwag plan --model deepseek-v3 --gpus 16xH100 --prefer throughput --emit kubernetes
@@ -52,7 +52,7 @@ def command(
     chinwag plan --model gemma-3-27b --gpus 2xL40S --picture plan.svg
                               memory and layout as a picture
 
-    A plan that does not fit is an answer too: exit code 0, and with --json "fits" is false. An invalid question (unknown model, impossible
+    A plan that does not fit is also an answer: exit code 0, and with --json "fits" is false. A question that makes no sense (unknown model, impossible
     GPUs, more context than the model reads) is one line and exit code 2. Warnings go to stderr.
     """  # noqa: D301 - typer needs the character that \b stands for
     try:

@@ -14,12 +14,12 @@ from chinwag.cli.database import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Show and change profiles: which endpoints answer, in which order.")
 
-_Name = Annotated[str, typer.Argument(help="The profile's name, as bots have it.")]
+_Name = Annotated[str, typer.Argument(help="The profile's name, as in the bot's settings.")]
 
 
 @app.command("list")
 def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List all profiles: those with endpoints, those that bots name, those that running workers serve."""
+    """List all profiles: those with endpoints, those that bots use, those that running workers serve."""
     with use_cases() as (deps, operator):
         found = profiles.overview(deps, operator).profiles
     if as_json:
@@ -38,11 +38,12 @@ def set_(
     order: Annotated[
         list[str],
         typer.Argument(
-            metavar="ENDPOINT...", help="In the order in which they are tried; replicas joined by commas, or by position: a=1 b=1 c=2."
+            metavar="ENDPOINT...",
+            help="Endpoints in the order in which they are tried; replicas joined by commas, or by position: a=1 b=1 c=2.",
         ),
     ],
 ) -> None:
-    """Make a profile of these endpoints: the next one is tried when those before it are down or busy.
+    """Set the endpoints of a profile: each is used when those before it are down or busy.
 
     Try: chinwag profile set default local-a,local-b hosted
     """
@@ -60,7 +61,7 @@ def set_(
 
 @app.command()
 def remove(name: _Name) -> None:
-    """Remove every endpoint from a profile: the worker's own model answers then."""
+    """Remove every endpoint from a profile; then the worker's own model answers."""
     with use_cases() as (deps, operator):
         before = profiles.overview(deps, operator).profile(name)
         profiles.arrange(deps, operator, name, ())

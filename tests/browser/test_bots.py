@@ -170,7 +170,7 @@ def test_the_last_owner_is_told_why_they_stay(cluster: Cluster, tmp_path: Path, 
             page.goto("/admin/operators")
             page.get_by_label("Role of solo").select_option("viewer")
             page.get_by_role("button", name="Change the role of solo").click()
-            expect(page.get_by_role("alert")).to_have_text("There must be at least one owner.")
+            expect(page.get_by_role("alert")).to_have_text("There must always be an owner.")
 
 
 def test_a_token_is_shown_once_and_revoked(page: Page) -> None:

@@ -59,7 +59,7 @@ def _connect(page: Page, name: str, url: str, *, key: str) -> None:
     page.get_by_label("Address").fill(url)
     page.get_by_label("Model", exact=True).last.fill("scripted")
     page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Connect and measure").click()
+    page.get_by_role("button", name="Connect and probe").click()
     page.wait_for_url(f"**/endpoints/{name}")
 
 

@@ -95,8 +95,8 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(sign
         assert answer.status_code == 422
         for word in (
             "A bot needs a name.",
-            "Lower-case letters, digits",
-            "A language code",
+            "Use lower-case letters, digits",
+            "Enter a language code",
             "At most 20,000 characters",
             "there is no usable answer.",
         ):

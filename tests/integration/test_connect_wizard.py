@@ -75,7 +75,7 @@ WRONG = {
     "an app secret of nobody": ("whatsapp", {"app_secret": "0" * 32}, "app_secret", "does not belong to app"),
     "an app that does not exist": ("messenger", {"app_id": "999"}, "app_id", "no app with this id"),
     "a token that is cut off": ("whatsapp", {"access_token": "EAAPrac"}, "access_token", "not valid"),
-    "a token with a line break": ("messenger", {"access_token": "EAA first\nsecond"}, "access_token", "copy it again"),
+    "a token with a line break": ("messenger", {"access_token": "EAA first\nsecond"}, "access_token", "Copy it again"),
     "an id of nobody": ("whatsapp", {"external_id": "123456789012345"}, "external_id", "cannot read this id"),
     "a page of nobody": ("messenger", {"external_id": "123456789012345"}, "external_id", "cannot read this page"),
     "a business account of nobody": ("whatsapp", {"parent_id": "123456789012345"}, "parent_id", "cannot read this id"),

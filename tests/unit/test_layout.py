@@ -123,7 +123,7 @@ def _tree(path: Path) -> ast.Module:
 @functools.cache
 def _nodes(path: Path) -> tuple[ast.AST, ...]:
     """All of a file's nodes: each rule looks at them."""
-    return tuple(_nodes(path))
+    return tuple(ast.walk(_tree(path)))
 
 
 def _imports(path: Path) -> Iterator[str]:

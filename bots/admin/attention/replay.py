@@ -27,7 +27,7 @@ def replay_webhook(deps: Deps, operator: Operator, envelope: UUID) -> int:
         raise Conflict(f"The body is no longer stored: bodies are stored for {deps.settings.envelope_days} days.")
     parse = PARSERS.get(account.channel)
     if parse is None:
-        raise Conflict(f"There is no parser for webhooks of {account.channel.value}.")
+        raise Conflict(f"Webhooks of {account.channel.value} cannot be parsed.")
     received = parse(webhook.body)
     batches, foreign = _by_account(deps, account, received.events)
     reason = received.reason or foreign
@@ -81,7 +81,7 @@ def _accept(deps: Deps, account: Account, events: list[InboundEvent], body: byte
     with hot(deps.crossing) as connection:
         bot = personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
         if bot is None:
-            raise Conflict("The account's bot is gone.")
+            raise Conflict("The account's bot no longer exists.")
         inbox.accept(
             connection,
             account,
