@@ -19,18 +19,17 @@ from tests.support.seed import the_seed
 
 ROOT = Path(__file__).resolve().parent.parent
 #: On two cores two processes of pytest. A module stays in one of them, so that what its tests share is started once; those with slow tests come first.
-_BY_MODULE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
-#: Fault tests wait for leases and deadlines more than they compute.
-_BY_MODULE_WAITING = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
+_BY_MODULE = ("--dist", "loadscope", "--no-loadscope-reorder")
 #: The suites by name: where each one's tests are, and how pytest runs them. An engine's start is a minute on one core; what shares an engine stays
 #: in one process.
 SUITES = {
-    "unit": ("unit", *_BY_MODULE),
-    "integration": ("integration", *_BY_MODULE),
-    "faults": ("faults", "-m", "not long", *_BY_MODULE_WAITING),
-    "browser": ("browser", *_BY_MODULE),
+    "unit": ("unit", "-n", "2", *_BY_MODULE),
+    "integration": ("integration", "-n", "2", *_BY_MODULE),
+    # They wait for leases and for what was killed more than they work.
+    "faults": ("faults", "-m", "not long", "-n", "3", *_BY_MODULE),
+    "browser": ("browser", "-n", "2", *_BY_MODULE),
     "engine": ("engine", "-n", "2", "--dist", "loadgroup"),
-    "faults-long": ("faults", "-m", "long"),
+    "faults-long": ("faults", "-m", "long", "-n", "3", *_BY_MODULE),
 }
 _OF_MAKE_TEST = ("unit", "integration", "faults", "browser")
 #: So many tests of a suite are named at its end.

@@ -69,7 +69,7 @@ def test_a_wrong_key_is_told_by_itself_and_the_right_one_measured(served: Stack,
 
     _connect(page, "keyed", served.model.url + "/v1", key="sk-wrong")
     found = page.locator("#models-live")
-    expect(found).to_contain_text("denies access (401): the key is not the right one", timeout=_SOON_MS)
+    expect(found).to_contain_text("denies access (401): the key is wrong", timeout=_SOON_MS)
 
     served.model.script(mode="normal")
     page.get_by_label("New key").fill("sk-right")

@@ -60,7 +60,7 @@ def seat_models(stack: Stack) -> None:
         endpoints.set_profile(connection, tenant, "default", places)
     for row in own:
         found(stack, row.name, traits=TRAITS, notes=["vLLM 0.33.0", "reads template tokens in a text (Llama 4): they are neutralised"])
-    found(stack, "gpt-4o-openai", traits=None, notes=["the server denies access (401): the key is not the right one"])
+    found(stack, "gpt-4o-openai", traits=None, notes=["the server denies access (401): the key is wrong"])
 
 
 def found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: Sequence[str] = ()) -> None:
