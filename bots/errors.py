@@ -27,7 +27,7 @@ class CannotOpen(BotsError):
 
 
 class NotFound(BotsError):
-    """There is no such thing."""
+    """It does not exist."""
 
 
 class Conflict(BotsError):

@@ -12,7 +12,7 @@ _NEAR = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 
 
 def is_base(url: str) -> bool:
-    """Whether a path can be put behind this address and called: http or https, a host, no user, password, question mark or fragment."""
+    """Whether a path can be appended to this address and called: http or https, a host, no user, password, question mark or fragment."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

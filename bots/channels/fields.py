@@ -131,7 +131,7 @@ def word_of(fields: Fields, name: str) -> str | None:
 
 
 def code_of(fields: Fields) -> int | None:
-    """Return the code of the first error beside or inside an item."""
+    """Return the code of the first error in an item or next to it."""
     for error in items(fields, "errors")[:1]:
         found = as_fields(error) or {}
         value = found.get("code")

@@ -138,7 +138,7 @@ class GraphClient:
         return mine
 
     def _keep(self, transport: DeadlineTransport) -> None:
-        """Keep this thread's transport for closing, and close those of threads that have ended."""
+        """Register this thread's transport to be closed later, and close those of threads that have ended."""
         with self._lock:
             ended = [one for thread, one in self._all if not thread.is_alive()]
             self._all = [(thread, one) for thread, one in self._all if thread.is_alive()]

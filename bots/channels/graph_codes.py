@@ -1,4 +1,4 @@
-"""Graph error codes in one table: what each proves about a send, what an operator is told, and what helps.
+"""Graph error codes in one table: what each proves about a send, what operators read about it, and what helps.
 
 Source: Meta's lists of error codes for the Graph API, WhatsApp Cloud API, Messenger and Instagram.
 """

@@ -185,7 +185,7 @@ class _Walk:
 
 
 def read_by(item: Item, readers: Mapping[str, ItemReader], notices: Sequence[str]) -> Iterator[InboundEvent]:
-    """Read an item by the first kind that it names; notices are kinds that change nothing in a talk."""
+    """Read an item by the first kind that it names; notices are kinds that change nothing in a conversation."""
     for name, read in readers.items():
         if as_fields(item.fields.get(name)) is not None:
             yield from read(item)

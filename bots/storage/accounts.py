@@ -13,7 +13,7 @@ from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, Sealed
 from bots.errors import Conflict
 
-#: The column keeps its first name, door: renaming a column is not safe while the version before still runs.
+#: The column is still named door: renaming a column is not safe while processes of the previous version run.
 _COLUMNS = """
 select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, app_secret, app_secret_before, verify_token, access_token,
     door as login_type, parent_id, app_id, persona_version

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from bots.storage.database import call, to_json
 
-#: An answer is worth waiting for Postgres as long as its lease may live.
+#: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 
 

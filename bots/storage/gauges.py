@@ -70,7 +70,7 @@ _ATTENTION = text("""
             group by a.bot_id having not bool_or(t.reason = 'budget:seen')) x) as budget""")
 _BATCH_ITEMS = text("""
     select x.state, count(*) as items from (
-        -- Counted no further than matters: a look every few seconds must not cost by the size of a batch.
+        -- Counted up to a limit: a query every few seconds must not cost more for a larger batch.
         select i.state from batches b join batch_items i on i.batch_id = b.id
         where b.state in ('running', 'paused') and i.state in ('waiting', 'running') limit 100000) x
     group by x.state""")

@@ -12,7 +12,7 @@ from bots.errors import Fenced
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
 
-#: An answer is worth waiting for Postgres as long as its lease may live.
+#: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 #: The outcomes of a successful model call: an answer, or notes of older turns.
 WELL = frozenset({"ok", "summary"})

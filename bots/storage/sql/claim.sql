@@ -3,7 +3,7 @@
 -- Claims the best due conversation of a queue for p_lease seconds, opens its turn or takes up the open one, and returns what answering it
 -- takes: ids, the fencing token, messages, history, memories (bots.storage.claims.Claim). p_session: after so many seconds of silence a
 -- new session begins, and the prompt may take up newer memories. Returns null where nothing is due.
--- Locks: the conversation; those that somebody else has locked are skipped. Called by: crossing (workers). Not repeated after a lost
+-- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost
 -- connection: an unused claim is due again when its lease ends.
 create function claim_turn(p_queue text, p_boot uuid, p_lease double precision, p_session double precision) returns jsonb
 language plpgsql as $$

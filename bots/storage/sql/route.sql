@@ -1,7 +1,7 @@
 -- Where conversations wait: placing them in the queues of running engines (reply.PROFILE.@ENGINE; the profile's own queue is
 -- reply.PROFILE).
 
--- The profile's own queue of an engine's queue; any other queue as it is.
+-- The profile's own queue of an engine's queue; any other queue unchanged.
 -- Locks: none. Called by: engine_queues, batches_waiting, claim_summary, and queries of the web.
 create function profile_queue(p_queue text) returns text language sql immutable parallel safe as $$
     select split_part(p_queue, '.@', 1)

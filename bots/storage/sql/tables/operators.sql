@@ -32,7 +32,7 @@ create table api_tokens (
     id uuid not null default gen_random_uuid(),
     operator_id uuid not null,
     name text not null,
-    -- The first characters, to tell tokens apart; the token itself is shown once and stored as a hash.
+    -- The first characters, by which tokens can be distinguished; the token itself is shown once and stored as a hash.
     prefix text not null,
     token_sha256 bytea not null,
     role text not null constraint ck_api_tokens_role check (role in ('viewer', 'agent', 'operator', 'owner')),
