@@ -248,7 +248,7 @@ def main() -> None:
             Stack(cluster, work, settings=_SETTINGS, persona="") as stack,
         ):
             stack.env |= {"CHINWAG_MODEL_URL": f"{engine.url}/v1", "CHINWAG_MODEL_NAME": engine.model}
-            stack.seat_platform(batch_ms=500.0)
+            stack.register_number(batch_ms=500.0)
             stack.start_web()
             stack.start_worker()
             stack.start_dispatcher()

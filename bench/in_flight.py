@@ -85,7 +85,7 @@ def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: fl
             latency_s=_MODEL_S, answer="The Douro runs through the old town; begin at the Ribeira and cross the lower deck of the bridge."
         )
         # Statuses come as Meta aggregates them.
-        stack.seat_platform(batch_ms=500.0)
+        stack.register_number(batch_ms=500.0)
         _fill(stack, int(in_flight * (seconds + _WARM_S + 3) / _MODEL_S))
         stack.start_web()
         workers = [stack.start_worker(f"w{n}") for n in range(processes)]

@@ -59,7 +59,7 @@ def browser(chromium_path: str | None) -> Iterator[Browser]:
 def chat(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
     """The whole service with its chat page; the model writes slowly enough to be watched."""
     with Stack(cluster, tmp_path, settings={"CHINWAG_SIMULATOR": "1", "CHINWAG_DEBOUNCE_S": "0.4"}) as running:
-        _seat_console(running)
+        _add_console(running)
         running.model.script(echo=True, latency_s=0.8, word_s=0.12)
         running.start_web()
         running.start_dispatcher()
@@ -69,7 +69,7 @@ def chat(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
         invariants.check(running, settled=False)
 
 
-def _seat_console(stack: Stack) -> None:
+def _add_console(stack: Stack) -> None:
     engine = stack.engine("web")
     with engine.begin() as connection:
         tenant = tenants.default(connection)

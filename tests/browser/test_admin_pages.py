@@ -14,7 +14,7 @@ from bots.domain import Role
 from tests.support import build
 from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
-from tests.support.models import seat_models
+from tests.support.models import add_models
 from tests.support.operators import PASSWORD, make
 from tests.support.processes import until
 from tests.support.stack import Stack
@@ -72,7 +72,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         submit(running.engine("web").execution_options(isolation_level="AUTOCOMMIT"), lines(3), bot="tester")
         until(lambda: running.one("select count(*) from outbox where status in ('delivered', 'read')") >= 2, what="both were answered")
         _spend(running)
-        seat_models(running)
+        add_models(running)
         yield running
 
 

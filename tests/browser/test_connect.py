@@ -28,7 +28,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with Stack(cluster, Path(tmp_path_factory.mktemp("wizard"))) as running:
         running.settles = False
         running.model.script(echo=True)
-        running.seat_platform(app_id="100200300400777")
+        running.register_number(app_id="100200300400777")
         running.start_web()
         running.start_dispatcher()
         running.start_worker()

@@ -13,7 +13,7 @@ from bots.storage import endpoints
 from bots.storage.endpoints import Form
 from tests.support import build
 from tests.support.cluster import Cluster
-from tests.support.models import seat
+from tests.support.models import add_endpoint
 from tests.support.operators import PASSWORD, make
 from tests.support.processes import until
 from tests.support.stack import Stack
@@ -117,7 +117,10 @@ def test_an_endpoint_connected_here_answers_people_once_its_profile_and_bot_let_
 def test_a_profile_is_arranged_with_a_mouse_alone(served: Stack, browser: Browser, scripts: bool) -> None:
     profile = "moused" if scripts else "unscripted"
     one, two, three, four = (f"{profile}-{n}" for n in range(4))
-    rows = [seat(served, Form(name=name, url="http://gpu.internal/v1", model="m", leaves_house=False)) for name in (one, two, three, four)]
+    rows = [
+        add_endpoint(served, Form(name=name, url="http://gpu.internal/v1", model="m", leaves_house=False))
+        for name in (one, two, three, four)
+    ]
     with served.engine("web").begin() as connection:
         endpoints.set_profile(connection, rows[0].tenant_id, profile, [(0, rows[0].id), (0, rows[1].id), (1, rows[2].id)])
     context = browser.new_context(base_url=served.web_url, java_script_enabled=scripts)

@@ -18,7 +18,7 @@ from tests.support.wizard import a_form
 def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(cluster, Path(tmp_path_factory.mktemp("commands"))) as running:
         running.settles = False
-        running.seat_platform(app_id="100200300400777")
+        running.register_number(app_id="100200300400777")
         running.start_web()
         yield running
 

@@ -25,7 +25,7 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         running.settles = False
         running.model.script(echo=True)
         # Without an app of its own, the platform would let any app's id pass for its.
-        running.seat_platform(app_id="100200300400777")
+        running.register_number(app_id="100200300400777")
         running.start_web()
         running.start_dispatcher()
         running.start_worker()

@@ -14,7 +14,7 @@ import typer
 
 from chinwag.cli import webhook_send
 from tests.support.drawing import a_picture
-from tests.support.practice import PHONE_ID, TOKEN, Business, Platform, a_business, a_registered, seat, start, stop
+from tests.support.practice import PHONE_ID, TOKEN, Business, Platform, a_business, a_registered, register_page, start, stop
 
 PERSON = "2460011122200001"
 DATA = a_picture(40, 30)
@@ -37,7 +37,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture
 def platform(process: Platform, business: Business) -> Iterator[Platform]:
     with a_registered(process, business) as platform:
-        seat(platform, business, "messenger")
+        register_page(platform, business, "messenger")
         yield platform
 
 

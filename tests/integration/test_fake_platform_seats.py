@@ -32,7 +32,7 @@ def stack(cluster: Cluster, tmp_path: Path) -> Stack:
 )
 def test_a_seated_account_sends_its_longest_text_and_its_marks(stack: Stack, channel: ChannelKind, login_type: str) -> None:
     with stack:
-        account = stack.seat_page(channel, login_type=login_type, require_proof=True, statuses=[])
+        account = stack.add_page(channel, login_type=login_type, require_proof=True, statuses=[])
         credentials = Credentials(access_token=f"{build.ACCESS_TOKEN}-1", app_secret=f"{build.APP_SECRET}-1", login_type=login_type)
         graph = GraphClient(base_url=stack.platform.url, version="v25.0", deadline_s=5)
         speaker = Messenger(graph) if channel is ChannelKind.MESSENGER else Instagram(page=graph, login=graph)

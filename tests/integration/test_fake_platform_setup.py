@@ -23,7 +23,7 @@ from tests.support.practice import (
     a_business,
     a_registered,
     register,
-    seat,
+    register_page,
     start,
     stop,
 )
@@ -48,9 +48,9 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def platform(process: Platform, business: Business) -> Iterator[Platform]:
     with a_registered(process, business) as platform:
         register(platform, business, app_id=APP_ID)
-        seat(platform, business, "messenger")
-        seat(platform, business, "instagram", page_id=PAGE_ID, username="bakery")
-        seat(
+        register_page(platform, business, "messenger")
+        register_page(platform, business, "instagram", page_id=PAGE_ID, username="bakery")
+        register_page(
             platform, business, "instagram", account_id="178420", door="login", page_id="", app_scoped_id="2477", access_token="login-token"
         )
         yield platform
@@ -71,7 +71,7 @@ def test_a_token_is_described_to_its_app(platform: Platform, business: Business)
     number = ask(platform, "debug_token", APP_TOKEN, input_token=TOKEN)["data"]
     page = ask(platform, "debug_token", APP_TOKEN, input_token="page-token")["data"]
     unknown = ask(platform, "debug_token", APP_TOKEN, input_token="x")["data"]
-    seat(platform, business, "messenger", expires_at=1, scopes=["pages_messaging"])
+    register_page(platform, business, "messenger", expires_at=1, scopes=["pages_messaging"])
     over = ask(platform, "debug_token", APP_TOKEN, input_token="page-token")["data"]
 
     assert (number["is_valid"], number["app_id"], number["type"], number["expires_at"]) == (True, APP_ID, "SYSTEM_USER", 0)
@@ -246,7 +246,7 @@ def test_instagram_is_connected_at_either_door(platform: Platform, business: Bus
 
 
 def test_a_token_without_the_scope_may_not_subscribe(platform: Platform, business: Business) -> None:
-    seat(platform, business, "messenger", scopes=["pages_messaging"])
+    register_page(platform, business, "messenger", scopes=["pages_messaging"])
     register(platform, business, app_id=APP_ID, scopes=["whatsapp_business_messaging"])
 
     assert wrong(ask(platform, f"{PAGE_ID}/subscribed_apps", "page-token", method="POST", body={}, subscribed_fields="messages")) == (

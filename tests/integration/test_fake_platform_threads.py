@@ -21,7 +21,7 @@ from tests.support.practice import (
     Platform,
     a_business,
     a_registered,
-    seat,
+    register_page,
     start,
     stop,
     until,
@@ -46,8 +46,8 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture
 def platform(process: Platform, business: Business) -> Iterator[Platform]:
     with a_registered(process, business) as platform:
-        seat(platform, business, "messenger")
-        seat(platform, business, "instagram")
+        register_page(platform, business, "messenger")
+        register_page(platform, business, "instagram")
         yield platform
 
 
@@ -173,9 +173,9 @@ def test_ids_tokens_and_proofs_are_checked(platform: Platform, business: Busines
     # By the page's door the address is the page's, not the Instagram account's.
     assert code(channel="instagram", sender=INSTAGRAM_ID) == (400, 100, 33)
     assert code(token="wrong") == (401, 190, 0)
-    seat(platform, business, "messenger", expires_at=1)
+    register_page(platform, business, "messenger", expires_at=1)
     assert code() == (401, 190, 463)
-    seat(platform, business, "messenger", require_proof=True)
+    register_page(platform, business, "messenger", require_proof=True)
     assert code() == (400, 100, 0)
     assert code(query=f"?appsecret_proof={good}") == (200, 0, 0)
 
@@ -206,7 +206,7 @@ def test_a_message_on_instagram_comes_back_without_metadata_and_is_seen_by_its_i
 
 
 def test_statuses_of_threads_may_travel_together_and_go_wrong_on_demand(platform: Platform, business: Business) -> None:
-    seat(platform, business, "messenger", batch_ms=80, statuses=[["echo", 0], ["delivered", 0]])
+    register_page(platform, business, "messenger", batch_ms=80, statuses=[["echo", 0], ["delivered", 0]])
     platform.script({"fault": "10", "subcode": 2018278}, "no_status", channel="messenger")
     refused = say(platform)
     say(platform, message={"text": "without a trace"})
@@ -219,7 +219,7 @@ def test_statuses_of_threads_may_travel_together_and_go_wrong_on_demand(platform
 
 
 def test_the_login_door_speaks_by_its_own_token_and_id(platform: Platform, business: Business) -> None:
-    seat(
+    register_page(
         platform,
         business,
         "instagram",
@@ -236,18 +236,20 @@ def test_the_login_door_speaks_by_its_own_token_and_id(platform: Platform, busin
 
 
 def test_a_page_and_its_instagram_account_share_a_token_and_the_person_tells_which(platform: Platform, business: Business) -> None:
-    seat(platform, business, "instagram", account_id="178430", page_id=PAGE_ID, access_token="page-token", webhook_url=business.url + "-3")
+    register_page(
+        platform, business, "instagram", account_id="178430", page_id=PAGE_ID, access_token="page-token", webhook_url=business.url + "-3"
+    )
     platform.http.post("/_practice/inbound", json={"account_id": "178430", "from": "1799", "text": "hi"})
 
     assert say(platform, "instagram", token="page-token", recipient={"id": "1799"}).status_code == 200
     by_instagram = platform.log()[-1]["account_id"]
     assert say(platform, "messenger").status_code == 200
     assert (by_instagram, platform.log()[-1]["account_id"]) == ("178430", PAGE_ID)
-    seat(platform, business, "instagram", account_id="178430", page_id="1", access_token="gone", webhook_url=business.url + "-3")
+    register_page(platform, business, "instagram", account_id="178430", page_id="1", access_token="gone", webhook_url=business.url + "-3")
 
 
 def test_a_page_may_enforce_its_window_and_its_people(platform: Platform, business: Business) -> None:
-    seat(platform, business, "messenger", enforce_window=True, statuses=[])
+    register_page(platform, business, "messenger", enforce_window=True, statuses=[])
     stranger = say(platform, recipient={"id": "77"}).json()["error"]
     platform.http.post("/_practice/inbound", json={"account_id": PAGE_ID, "from": "77", "text": "hi"})
 

@@ -40,7 +40,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
             running.eyes = eyes
             _seat(running, "eyes", eyes.url, vision=True)
             for channel in (ChannelKind.MESSENGER, ChannelKind.INSTAGRAM):
-                running.seat_page(channel, channel.value)
+                running.add_page(channel, channel.value)
             running.start_web()
             running.start_dispatcher()
             running.start_worker()

@@ -12,15 +12,15 @@ from tests.support import build
 from tests.support.processes import until
 from tests.support.stack import Stack
 
-SEATS = [(ChannelKind.MESSENGER, "page"), (ChannelKind.INSTAGRAM, "page"), (ChannelKind.INSTAGRAM, "login")]
+CHANNELS = [(ChannelKind.MESSENGER, "page"), (ChannelKind.INSTAGRAM, "page"), (ChannelKind.INSTAGRAM, "login")]
 PERSON = "6001002003"
 
 
-@pytest.fixture(params=SEATS, ids=["messenger", "instagram_by_page", "instagram_login"])
-def seat(stack: Stack, request: pytest.FixtureRequest) -> tuple[Stack, Account]:
+@pytest.fixture(params=CHANNELS, ids=["messenger", "instagram_by_page", "instagram_login"])
+def connected(stack: Stack, request: pytest.FixtureRequest) -> tuple[Stack, Account]:
     """A service with one account of page messaging, answering."""
     channel, login_type = request.param
-    account = stack.seat_page(channel, login_type=login_type, statuses=[["echo", 10], ["delivered", 30], ["read", 60]])
+    account = stack.add_page(channel, login_type=login_type, statuses=[["echo", 10], ["delivered", 30], ["read", 60]])
     stack.start_web()
     stack.start_dispatcher()
     stack.start_worker()
@@ -37,8 +37,8 @@ def _parts(stack: Stack) -> list[dict[str, Any]]:
     return stack.rows("select body, status, external_id, reason from outbox order by seq")
 
 
-def test_a_message_is_answered_and_read_and_its_echo_holds_nobody(seat: tuple[Stack, Account]) -> None:
-    stack, account = seat
+def test_a_message_is_answered_and_read_and_its_echo_holds_nobody(connected: tuple[Stack, Account]) -> None:
+    stack, account = connected
 
     _write(stack, account, "hello there")
 
@@ -50,8 +50,8 @@ def test_a_message_is_answered_and_read_and_its_echo_holds_nobody(seat: tuple[St
     assert stack.one("select first_webhook_at is not null and last_webhook_at is not null from accounts where name = 'page'") is True
 
 
-def test_a_forged_webhook_leaves_the_doctors_word_and_the_handshake_its_time(seat: tuple[Stack, Account]) -> None:
-    stack, account = seat
+def test_a_forged_webhook_leaves_the_doctors_word_and_the_handshake_its_time(connected: tuple[Stack, Account]) -> None:
+    stack, account = connected
     hook = f"{stack.web_url}/webhooks/{account.channel.value}/{account.name}"
     item = build.a_page_item(PERSON, account=account.external_id, message={"mid": "m_1", "text": "hi"})
     named = "instagram" if account.channel is ChannelKind.INSTAGRAM else "page"
@@ -71,8 +71,8 @@ def test_a_forged_webhook_leaves_the_doctors_word_and_the_handshake_its_time(sea
     assert stack.one("select count(*) from inbox") == 0
 
 
-def test_the_first_answer_ever_begins_with_the_bots_first_contact_line(seat: tuple[Stack, Account]) -> None:
-    stack, account = seat
+def test_the_first_answer_ever_begins_with_the_bots_first_contact_line(connected: tuple[Stack, Account]) -> None:
+    stack, account = connected
     with stack.owner.begin() as connection:
         connection.exec_driver_sql("update bots set first_contact = 'An assistant writes here.'")
 

@@ -27,7 +27,7 @@ TRAITS: dict[str, Any] = {
 }
 
 
-def seat(stack: Stack, form: Form, *, api_key: str | None = None) -> EndpointRow:
+def add_endpoint(stack: Stack, form: Form, *, api_key: str | None = None) -> EndpointRow:
     """Connect an endpoint that no worker is going to ask."""
     keyring = Keyring.from_settings(Settings.from_env(stack.env))
     with stack.engine("web").begin() as connection:
@@ -39,11 +39,11 @@ def seat(stack: Stack, form: Form, *, api_key: str | None = None) -> EndpointRow
     return found
 
 
-def seat_models(stack: Stack) -> None:
+def add_models(stack: Stack) -> None:
     """Two replicas of one's own, measured; a hosted model that denies access; one that nobody has measured. The first three are `default`."""
     prices = {"price_in": 2.5, "price_cached": 1.25, "price_out": 10.0}
     own = [
-        seat(
+        add_endpoint(
             stack,
             Form(
                 name=f"scout-{n}", url=f"http://scout-{n}.internal:8000/v1", model=_SCOUT, leaves_house=False, price_in=0.02, price_out=0.09
@@ -51,8 +51,10 @@ def seat_models(stack: Stack) -> None:
         )
         for n in ("a", "b")
     ]
-    hosted = seat(stack, Form(name="gpt-4o-openai", url="https://api.openai.com/v1", model="gpt-4o", **prices), api_key="sk-x")
-    seat(stack, Form(name="new", url="http://127.0.0.1:1/v1", model="mistralai/Mistral-Small-3.1-24B-Instruct-2503", leaves_house=False))
+    hosted = add_endpoint(stack, Form(name="gpt-4o-openai", url="https://api.openai.com/v1", model="gpt-4o", **prices), api_key="sk-x")
+    add_endpoint(
+        stack, Form(name="new", url="http://127.0.0.1:1/v1", model="mistralai/Mistral-Small-3.1-24B-Instruct-2503", leaves_house=False)
+    )
     with stack.owner.begin() as connection:
         tenant = hosted.tenant_id
         connection.exec_driver_sql("update endpoints set probe_at = now() + interval '1 hour'")

@@ -151,7 +151,7 @@ def register(platform: Platform, business: Business, **change: object) -> dict[s
     return response.json()
 
 
-def seat(platform: Platform, business: Business, channel: str, **change: object) -> dict[str, Any]:
+def register_page(platform: Platform, business: Business, channel: str, **change: object) -> dict[str, Any]:
     """Register a page, or an Instagram account with the login type page or login (`door` in the platform's own JSON)."""
     account: dict[str, Any] = {"channel": channel, "app_id": APP_ID, "app_secret": SECRET, "webhook_url": business.url}
     account |= PAGES[channel] | {"statuses": [["echo", 5], ["delivered", 30], ["read", 60]], "retry_delays_s": [0.05, 0.1], **change}

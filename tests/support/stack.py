@@ -150,15 +150,15 @@ class Stack:
                 verify_token=build.VERIFY_TOKEN,
                 access_token=build.ACCESS_TOKEN,
             )
-        self.seat_platform()
+        self.register_number()
 
-    def seat_platform(self, **options: Any) -> None:
+    def register_number(self, **options: Any) -> None:
         """Make the account's number known to the fake platform, with its options."""
         self.platform.serve(
             phone_number_id=build.PHONE_NUMBER_ID, url=self.hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN, **options
         )
 
-    def seat_page(self, channel: ChannelKind, name: str = "page", *, login_type: str = "page", **options: Any) -> Account:
+    def add_page(self, channel: ChannelKind, name: str = "page", *, login_type: str = "page", **options: Any) -> Account:
         """Make a Messenger page's or an Instagram account's account, of the one bot, known to the fake platform with its options."""
         is_messenger, number = channel is ChannelKind.MESSENGER, self.one("select count(*) from accounts")
         external_id = f"{'2003004005006' if is_messenger else '178414005006'}{number:02d}"
