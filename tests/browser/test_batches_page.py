@@ -70,7 +70,7 @@ def test_bad_lines_are_listed_and_the_form_is_ready_again(page: Page) -> None:
 
     expect(page.get_by_role("alert")).to_have_text("Nothing was started: 2 bad lines.")
     expect(page.locator("#bad-lines tr")).to_have_count(2)
-    expect(page.locator("#bad-lines tr").first).to_contain_text("not JSON: Expecting value at place 1")
+    expect(page.locator("#bad-lines tr").first).to_contain_text("not JSON: Expecting value at character 1")
     expect(page.get_by_role("button", name="Check and start")).to_be_enabled()
     assert Axe().run(page).response["violations"] == []
 

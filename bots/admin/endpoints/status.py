@@ -33,7 +33,7 @@ class EndpointStatus:
 def status_of(row: EndpointRow) -> EndpointStatus:
     """Say how far the probe has come with an endpoint."""
     if row.probed_at is not None:
-        return EndpointStatus(state="ok", message="measured")
+        return EndpointStatus(state="ok", message="probed")
     # Without a measurement, notes say why there is none.
     if row.notes:
         return EndpointStatus(state="bad", message="cannot be used")
