@@ -359,7 +359,7 @@ def test_a_body_that_is_gone_cannot_be_replayed(served: Stack, api: httpx.Client
     with served.owner.begin() as connection:
         connection.execute(text("update envelopes set body = null where id = :id"), {"id": envelope})
 
-    assert "The body is gone" in api.post(f"/attention/envelope/{envelope}/replay").json()["error"]
+    assert "The body is no longer stored" in api.post(f"/attention/envelope/{envelope}/replay").json()["error"]
 
 
 def test_the_api_explains_counts_and_pages(served: Stack, api: httpx.Client) -> None:
