@@ -78,8 +78,8 @@ def _order(profile: Profile) -> str:
 def _warn(profile: Profile) -> None:
     if profile.engines_only:
         sys.stderr.write(
-            f"note  {profile.name}: only workers with an engine of their own serve it: while an engine is down nobody tries the next endpoint."
-            f" Start a worker without an engine too: --queues reply.{profile.name},deliver\n"
+            f"note  {profile.name}: only workers with an engine of their own serve it. While such an engine is down, no worker tries the next endpoint."
+            f" Also start a worker without an engine: --queues reply.{profile.name},deliver\n"
         )
     if profile.mute:
         bots = ", ".join(bot.name for bot in profile.mute)

@@ -59,7 +59,7 @@ def test_a_wording_begun_on_an_older_version_is_refused(storage: StorageFixture)
     bot = _made(storage)
     _draft(storage, bot, "First.", base=1)
 
-    with pytest.raises(Conflict, match="ana saved version 2 meanwhile"):
+    with pytest.raises(Conflict, match="ana saved version 2 in the meantime"):
         _draft(storage, bot, "Second.", base=1)
 
 

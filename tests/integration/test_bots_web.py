@@ -113,7 +113,7 @@ def test_two_who_edit_at_once_are_told_and_nothing_is_lost(signed_in: SignedIn, 
 
     late = signed_in.post(page, name=bot["name"], base="1", **(_FIELDS | {"persona": "Yours."}))
     assert late.status_code == 422
-    assert "saved version 2 meanwhile" in late.text
+    assert "saved version 2 in the meantime" in late.text
     assert "Yours." in late.text
     base = re.search(r'name="base" value="(\d+)"', late.text)
     assert base is not None

@@ -89,7 +89,7 @@ WRONG = {
         "belongs to another Instagram account",
     ),
     "a name with spaces": ("whatsapp", {"name": "Front Desk"}, "name", "lower-case letters"),
-    "a bot that is gone": ("messenger", {"bot": "00000000-0000-4000-8000-000000000000"}, "bot", "gone"),
+    "a bot that is gone": ("messenger", {"bot": "00000000-0000-4000-8000-000000000000"}, "bot", "no longer exists"),
     "nothing at all": ("whatsapp", {"app_secret": ""}, "app_secret", "required"),
 }
 
@@ -162,7 +162,7 @@ def test_an_account_is_not_connected_twice_nor_a_name_taken_twice(served: Stack,
     again = send(signed_in, "messenger", form | {"name": "another-name"})
     same_name = send(signed_in, "messenger", a_form(served, "messenger", name="only-once"))
 
-    assert "connected already, as only-once" in error_at(again, "external_id")
+    assert "already connected, as only-once" in error_at(again, "external_id")
     assert "with this name" in error_at(same_name, "name")
     assert served.one("select count(*) from accounts where name in ('only-once', 'another-name')") == 1
 

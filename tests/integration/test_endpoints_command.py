@@ -99,7 +99,7 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
         ),
         ([*_OWN, "--url", "http://10.0.0.256:8000/v1"], "--url: Enter an address like https://host/v1"),
         ([*_OWN, "--price-in", "1"], "--price-out: Output tokens need a price too; 0 if they are free.\n"),
-        (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: That is OpenAI's address: what people write leaves"),
+        (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: This is OpenAI's address: what people write leaves"),
         (["--stays", "--model", "m"], "--url: Enter an address like https://host/v1"),
         (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Similar: gpt-4o."),
         (["--catalog-model", "gpt-4o", "--stays"], "GPT-4o has no weights to run in the catalog"),

@@ -131,7 +131,7 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(sign
     ("fields", "said"),
     [
         ({"api_key": ""}, "A hosted endpoint needs its API key"),
-        ({"url": "https://api.openai.com/v1", "leaves_house": ""}, "That is OpenAI&#39;s address"),
+        ({"url": "https://api.openai.com/v1", "leaves_house": ""}, "This is OpenAI&#39;s address"),
         ({"price_in": "1"}, "Output tokens need a price too"),
         ({"price_out": "1"}, "Input tokens need a price too"),
         ({"url": "https://user:word@models.example.com/v1"}, "without a user"),

@@ -163,7 +163,7 @@ def test_a_changed_password_ends_the_sessions_elsewhere_and_keeps_this_one(serve
         right = here.post("/admin/me/password", data=form | {"current": PASSWORD})
 
         assert (wrong.status_code, unlike.status_code, right.status_code) == (422, 422, 303)
-        assert "This is not your password." in wrong.text
+        assert "This is not your current password." in wrong.text
         assert PASSWORD not in unlike.text
         assert here.get("/admin/me").status_code == 200
         assert there.get("/admin/me").status_code == 303

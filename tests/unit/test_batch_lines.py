@@ -106,7 +106,7 @@ def test_a_line_of_fifty_megabytes_is_not_held_in_memory() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("nothing", "not JSON: Expecting value at position 1"),
+        ("nothing", "not JSON: Expecting value at character 1"),
         ('{"custom_id": "a", "text": "b"', "not JSON"),
         ("[1]", "not a JSON object"),
         ('"text"', "not a JSON object"),

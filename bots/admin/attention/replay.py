@@ -56,7 +56,8 @@ def _by_account(
     for external_id, found in by_id.items():
         owner = account if external_id == account.external_id else _other_account(deps, account, external_id)
         if owner is None:
-            left = f"{len(found)} events of an account that is not here: {external_id[:64]}"
+            what = "1 event" if len(found) == 1 else f"{len(found)} events"
+            left = f"{what} of an account that is not here: {external_id[:64]}"
         elif found:
             batches.append((owner, found))
     return batches, left

@@ -33,8 +33,8 @@ class EndpointStatus:
 def status_of(row: EndpointRow) -> EndpointStatus:
     """Describe the state of an endpoint's probe."""
     if row.probed_at is not None:
-        return EndpointStatus(state="ok", message="measured")
-    # If nothing was measured, the notes say why.
+        return EndpointStatus(state="ok", message="probed")
+    # Without a measurement, notes say why there is none.
     if row.notes:
         return EndpointStatus(state="bad", message="cannot be used")
     return EndpointStatus(state="wait", message="not probed yet")
