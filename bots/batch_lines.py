@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 
 #: OpenAI's own limit is 64 characters; the database's index takes 2,700 bytes.
 _LONGEST_ID = 512
-_NUL = "the character NUL (\\u0000), which no text holds"
+_NUL = "the character NUL (\\u0000), which cannot be stored"
 _URL = "/v1/chat/completions"
 _MOST_TOKENS = 131_072
 _MOST_MESSAGES = 1000
@@ -123,7 +123,7 @@ class LineReader:
         if self._held or self._dropping:
             yield from self._line(b"", 0, 0)
         if not self._any:
-            yield BadLine(n=0, reason="the file is empty: there is no line in it")
+            yield BadLine(n=0, reason="the file is empty")
 
     def _split(self, piece: bytes, start: int) -> Iterator[Line | BadLine]:
         while (end := piece.find(b"\n", start)) >= 0:
@@ -189,12 +189,12 @@ def check(raw: bytes, *, place: int = 0) -> tuple[str, str]:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         byte, at = raw[error.start], error.start + 1
-        reason = f"not UTF-8: byte 0x{byte:02x} at place {at} of the line (byte {place + at} of the file); save the file as UTF-8"
+        reason = f"not UTF-8: byte 0x{byte:02x} at position {at} of the line (byte {place + at} of the file); save the file as UTF-8"
         raise _Bad(reason) from error
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise _Bad(f"not JSON: {error.msg} at place {error.colno}") from error
+        raise _Bad(f"not JSON: {error.msg} at character {error.colno}") from error
     except (ValueError, RecursionError) as error:
         raise _Bad("not JSON that can be read: nested too deep, or a number out of range") from error
     if not isinstance(value, dict):
@@ -218,11 +218,11 @@ def _no_constant(name: str) -> NoReturn:
 def _custom_id(line: dict[str, Any]) -> str:
     found = line.get("custom_id")
     if not isinstance(found, str) or not found.strip():
-        raise _Bad("custom_id is missing: each line needs one, a text of its own" if found is None else "custom_id must be a text")
+        raise _Bad("custom_id is missing: each line needs its own" if found is None else "custom_id must be a text")
     if len(found) > _LONGEST_ID:
         raise _Bad(f"custom_id is longer than {_LONGEST_ID} characters")
     if "\0" in found or any("\ud800" <= character <= "\udfff" for character in found):
-        raise _Bad("custom_id holds a character that cannot be kept")
+        raise _Bad("custom_id holds a character that cannot be stored")
     return found
 
 

@@ -18,7 +18,7 @@ class ChannelKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What an operator may do; each includes what stands before it."""
+    """What an operator may do; each role includes those before it."""
 
     #: Reads everything.
     VIEWER = "viewer"

@@ -42,14 +42,14 @@ class Settings:
     worker_database_password_file: str = _setting("", "file with chinwag_worker's password, in place of one in the address")
     crossing_database_password_file: str = _setting("", "file with chinwag_crossing's password, in place of one in the address")
     redis_password_file: str = _setting("", "file with Redis's password, in place of one in the address")
-    keys: str = _setting("", "Fernet keys that seal secrets, newest first, separated by commas", secret=True)
-    keys_file: str = _setting("", "file with the Fernet keys, one a line, newest first")
+    keys: str = _setting("", "Fernet keys that encrypt secrets, newest first, separated by commas", secret=True)
+    keys_file: str = _setting("", "file with the Fernet keys, one per line, newest first")
 
-    web_host: str = _setting("127.0.0.1", "address the web listens on")
-    web_port: int = _setting(8080, "port the web listens on")
+    web_host: str = _setting("127.0.0.1", "address that the web process listens on")
+    web_port: int = _setting(8080, "port that the web process listens on")
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
-    web_max_concurrent: int = _setting(64, "webhooks worked on at once; more are answered 503")
-    web_pool: int = _setting(16, "Postgres connections of the web, and its threads")
+    web_max_concurrent: int = _setting(64, "webhooks handled at once; more are answered with 503")
+    web_pool: int = _setting(16, "Postgres connections of the web process, and its threads")
     simulator: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
         "serve the chat page, where a visitor speaks as any contact; loopback only",
@@ -58,7 +58,7 @@ class Settings:
     graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
     instagram_graph_url: str = _setting("https://graph.instagram.com", "address of the Graph API for Instagram login")
     graph_version: str = _setting("v25.0", "version of the Graph API")
-    send_deadline_s: float = _setting(15.0, "longest time of one call to a platform, in seconds")
+    send_deadline_s: float = _setting(15.0, "longest time for one call to a platform, in seconds")
     media_hosts: str = _setting(
         "*.fbcdn.net,*.fbsbx.com,*.cdninstagram.com,*.whatsapp.net,graph.facebook.com,graph.instagram.com",
         "hosts that pictures are fetched from by https, separated by commas; http://127.0.0.1:port for a practice platform",
@@ -67,9 +67,9 @@ class Settings:
     media_deadline_s: float = _setting(20.0, "longest time to fetch the pictures of one turn, in seconds")
     media_patience_s: float = _setting(15.0, "how long an answer waits for a picture that cannot be fetched, in seconds")
 
-    worker_slots: int = _setting(64, "turns in flight in one worker process")
+    worker_slots: int = _setting(64, "turns that one worker process works on at once")
     worker_pool: int = _setting(24, "Postgres connections of a worker process")
-    task_run_s: float = _setting(20.0, "how long one Celery task goes on taking due conversations, in seconds")
+    task_run_s: float = _setting(20.0, "how long one Celery task continues to claim due conversations, in seconds")
     task_deadline_s: float = _setting(180.0, "a turn older than this ends its process, in seconds")
     stop_grace_s: float = _setting(30.0, "time for running turns after SIGTERM, in seconds")
     lease_s: float = _setting(60.0, "how long a claimed conversation stays claimed without renewal, in seconds")
@@ -80,13 +80,15 @@ class Settings:
     dispatch_tick_s: float = _setting(0.1, "the dispatcher's tick, in seconds")
     debounce_s: float = _setting(1.5, "quiet time after a message before it is answered, in seconds")
     debounce_cap_s: float = _setting(6.0, "longest debounce, in seconds")
-    answer_if_younger_s: float = _setting(6 * 3600.0, "older messages are stored and not answered by themselves, in seconds")
-    apology_after_s: float = _setting(60.0, "when the model is unavailable this long, one apology, in seconds")
-    ask_again_s: float = _setting(5.0, "wait before an unavailable model is asked again for a turn, in seconds")
-    reconcile_s: float = _setting(90.0, "how long an unknown send waits for the platform's word, in seconds")
-    next_part_s: float = _setting(3.0, "how long a part waits for the status of the part before, in seconds")
-    own_error_delays_s: str = _setting("2,8,30,120,600", "delays after an error of our own, in seconds; then the turn is dead")
-    partial_per_s: float = _setting(5.0, "partial texts a second while a page watches")
+    answer_if_younger_s: float = _setting(
+        6 * 3600.0, "age of a message, in seconds, above which it is stored but does not get an answer by itself"
+    )
+    apology_after_s: float = _setting(60.0, "how long the model is unavailable before one apology is sent, in seconds")
+    ask_again_s: float = _setting(5.0, "wait before an unavailable model is called again for a turn, in seconds")
+    reconcile_s: float = _setting(90.0, "how long an unknown send waits for a report of the platform, in seconds")
+    next_part_s: float = _setting(3.0, "how long a part waits for the status of the previous part, in seconds")
+    own_error_delays_s: str = _setting("2,8,30,120,600", "delays after internal errors, in seconds; then the turn is dead")
+    partial_per_s: float = _setting(5.0, "partial texts per second while a page shows the answer")
     history_tokens: int = _setting(1500, "token budget of the history in a prompt")
     images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
@@ -96,14 +98,14 @@ class Settings:
     batch_lease_s: float = _setting(
         150.0, "how long a claimed batch item stays claimed, in seconds; longer than a model call and its retry"
     )
-    public_url: str = _setting("", "https address that platforms reach this service at; the set-up pages show it")
+    public_url: str = _setting("", "https address at which platforms reach this service; the set-up pages show it")
     web_hooks_only: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
-        "serve webhooks and health alone: for the port that is open to the world",
+        "serve only webhooks and health: for the port that is open to the internet",
     )
     metrics_host: str = _setting("127.0.0.1", "address that a process's own /metrics listens on, without a sign-in")
     metrics_port: int = _setting(0, "port of a process's own /metrics; 0: none")
-    envelope_days: int = _setting(30, "days a webhook's raw body and people's pictures are kept")
+    envelope_days: int = _setting(30, "days that a webhook's raw body and people's pictures are stored")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     def own_error_delay_s(self, tries: int) -> float | None:
@@ -128,7 +130,7 @@ class Settings:
                 values[known[variable]] = _read(text, hints[known[variable]])
             except ValueError:
                 wanted = hints[known[variable]].__name__
-                problems.append(f"{variable} wants a value of type {wanted}")
+                problems.append(f"{variable} must be a value of type {wanted}")
         problems += _put_passwords(values)
         if problems:
             raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")
@@ -145,11 +147,11 @@ def _put_passwords(values: dict[str, Any]) -> list[str]:
         try:
             parts = urlsplit(str(values[address]))
         except ValueError:
-            problems.append(f"{_PREFIX}{address.upper()} wants an address")
+            problems.append(f"{_PREFIX}{address.upper()} must be an address")
             continue
         user, _, there = parts.netloc.rpartition("@")
         if ":" in user and not user.endswith(":"):
-            problems.append(f"{variable} is given, and {_PREFIX}{address.upper()} holds a password too")
+            problems.append(f"{variable} is set, but {_PREFIX}{address.upper()} contains a password too")
             continue
         try:
             with Path(values[name]).open("rb") as file:

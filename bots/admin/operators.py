@@ -22,9 +22,9 @@ NAME = r"^[^\x00-\x1f\x7f]+$"
 def name_error(name: str) -> str | None:
     """What is wrong with the name of an operator or a token."""
     if not name:
-        return "A name is needed."
+        return "Enter a name."
     if len(name) > MOST_NAME or not re.match(NAME, name):
-        return f"At most {MOST_NAME} characters on one line."
+        return f"Use at most {MOST_NAME} characters on one line."
     return None
 
 
@@ -80,7 +80,7 @@ def change(deps: Deps, operator: Operator, subject: UUID, *, role: Role | None =
 
 
 def link(deps: Deps, operator: Operator, subject: UUID) -> tuple[Known, str]:
-    """Create a new one-time link; earlier ones end. Raises Conflict for a disabled operator, NotFound."""
+    """Create a new one-time link; earlier ones stop working. Raises Conflict for a disabled operator, NotFound."""
     with unit(deps.web) as connection:
         found = operators.get(connection, tenant=operator.tenant_id, operator=subject)
         if found.disabled_at is not None:

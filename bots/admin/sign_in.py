@@ -30,11 +30,11 @@ class Link:
 def password_errors(password: str, again: str) -> dict[str, str]:
     """What is wrong with a new password, by field."""
     if len(password) < SHORTEST_PASSWORD:
-        return {"password": f"At least {SHORTEST_PASSWORD} characters. A few words that are easy to remember are best."}
+        return {"password": f"Use at least {SHORTEST_PASSWORD} characters. A few words that are easy to remember are best."}
     if len(password) > LONGEST_PASSWORD:
-        return {"password": f"At most {LONGEST_PASSWORD} characters."}
+        return {"password": f"Use at most {LONGEST_PASSWORD} characters."}
     if password != again:
-        return {"again": "The two passwords differ."}
+        return {"again": "The two passwords are different."}
     return {}
 
 

@@ -45,7 +45,7 @@ Table = Mapping[int | tuple[int, int], GraphCode]
 _NEW_TOKEN = "Create a new access token, enter it on the account's page, then resume the account."  # noqa: S105 - no secret
 _PERMISSIONS = "Check the token's permissions on the account's page."
 _UNBLOCK = "Open the account in Meta's Business settings, fix what it asks for, then resume."
-_NONE_LEFT = "There is nothing more to do here: this person cannot be reached."
+_NONE_LEFT = "You cannot do anything here: this person cannot be reached."
 _AGAIN = "Send it again."
 _WAIT = "Wait a few minutes, then send it again."
 
@@ -108,7 +108,7 @@ CODES: Table = {
     131056: GraphCode(error=PairThrottled, message="Too many messages to this person in a short time.", fix=_WAIT, button="resend"),
     131047: GraphCode(
         error=WindowClosed,
-        message="The person has not written for 24 hours. After that, the platform takes no free text.",
+        message="The person has not written for 24 hours. After that, the platform accepts no free text.",
         fix="Wait until the person writes again.",
     ),
     # The platform's own trouble.
@@ -133,8 +133,8 @@ CODES: Table = {
     # This message: parameters, type, media, template.
     100: GraphCode(
         error=Rejected,
-        message="The platform says that the message itself is wrong.",
-        fix="This is most likely an error in Chinwag: look at the message.",
+        message="The platform says that the message itself is not valid.",
+        fix="This is most likely an error in Chinwag: check the message.",
     ),
     131053: GraphCode(error=Rejected, message="The platform could not use the attached file.", fix="Check the file's type and size."),
     **_all(Rejected, (131008, 131009, 131021, 131051, 131052, 131062, 135000)),

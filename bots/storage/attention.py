@@ -18,7 +18,7 @@ from bots.errors import Conflict, NotFound
 
 
 class TroubleKind(StrEnum):
-    """What kind of thing wants attention."""
+    """What kind of thing needs attention."""
 
     ENVELOPE = "envelope"
     SEND = "send"
@@ -29,7 +29,7 @@ class TroubleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """One thing that wants attention."""
+    """One thing that needs attention."""
 
     kind: TroubleKind
     id: UUID
@@ -230,7 +230,7 @@ def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:
         values["conversation"] = connection.execute(_OPEN_TALK, values).scalar_one()
     since = connection.execute(_FREE_MESSAGES, values).scalar_one()
     if since is None:
-        raise Conflict("No message of this turn is left to be answered.")
+        raise Conflict("This turn has no message that still needs an answer.")
     connection.execute(
         text("update turns set state = 'skipped', reason = 'replayed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :turn"),
         values,
@@ -285,7 +285,7 @@ def _open_send(connection: Connection, tenant: UUID, message: UUID, states: tupl
     if row is None:
         raise NotFound("There is no such message.")
     if row.attention_at is None or row.status not in states:
-        raise Conflict(f"This message is {row.status} now: somebody or something was quicker.")
+        raise Conflict(f"This message is already {row.status}: it changed in the meantime.")
 
 
 def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
@@ -297,7 +297,7 @@ def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
     if row is None:
         raise NotFound(f"There is no such {wanted.what}.")
     if row.state != wanted.state:
-        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody was quicker.")
+        raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody else handled it first.")
 
 
 def is_up(connection: Connection) -> None:

@@ -165,7 +165,7 @@ class Submission:
 
     def _compared(self, sha256: bytes) -> Submitted:
         if self._reader.sha256 != sha256:
-            raise Conflict("This idempotency key belongs to a batch of another file. Choose a new key.")
+            raise Conflict("This idempotency key belongs to the batch of another file. Choose a new key.")
         with unit(self._engine) as connection:
             total = connection.execute(
                 text("select total from batches where tenant_id = :tenant and id = :batch"), self._values()

@@ -10,17 +10,17 @@ from bots.storage.batches import Row
 
 #: What an item's reason means to whoever reads the result.
 _WORDS = {
-    "garbage": "The model gave no usable answer, twice.",
+    "garbage": "The model gave no usable answer twice.",
     "refused": "The model server refused the request.",
     "too_long": "The request is longer than the model's context.",
     "cancelled": "The batch was cancelled before this line was answered.",
-    "error:lost": "Ten workers ended with this line in hand.",
+    "error:lost": "Ten workers ended while they worked on this line.",
 }
 
 
 def reason_in_words(reason: str | None) -> str:
     """What a failed item's reason means."""
-    return _WORDS.get(reason or "", f"An error of our own ({reason}); the log tells more.")
+    return _WORDS.get(reason or "", f"An internal error ({reason}); the log has the details.")
 
 
 def line(batch: UUID, row: Row) -> str:

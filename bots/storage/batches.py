@@ -17,7 +17,7 @@ _REMOVED_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A file of questions, and how far it is."""
+    """A file of questions, and its progress."""
 
     id: UUID
     name: str

@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What stands above a conversation."""
+    """The head of a conversation: its contact, account and state."""
 
     id: UUID
     contact_id: UUID
@@ -148,7 +148,9 @@ def answer(connection: Connection, *, tenant: UUID, conversation: UUID, by: str,
         raise Conflict("This conversation is closed; what the contact writes next opens a new one.")
     if row.taken_by != by:
         raise Conflict(
-            "Take the conversation over first." if row.taken_by is None else f"{row.taken_by} has this conversation; take it over first."
+            "Take the conversation over first."
+            if row.taken_by is None
+            else f"{row.taken_by} has taken this conversation over; take it over first."
         )
     return connection.execute(
         text("select answer_by_hand(:id, :by, :words, cast(:parts as text[]), :key)"),

@@ -21,7 +21,7 @@ Place = tuple[datetime, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bubble:
-    """One message: the contact's ("in"), the bot's ("out") or a person's of ours ("person")."""
+    """One message: from the contact ("in"), from the bot ("out") or from an operator ("person")."""
 
     id: UUID
     side: str
@@ -49,7 +49,7 @@ class Bubble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSum:
-    """What one turn came to and what it took."""
+    """What one turn ended with and what it cost."""
 
     id: UUID
     number: int
@@ -91,7 +91,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a conversation took in all."""
+    """What a conversation cost in total."""
 
     turns: int
     tokens_in: int

@@ -71,14 +71,14 @@ class Form:
     def __post_init__(self) -> None:
         """Refuse an address that no call could reach, an empty name or model, and prices below nothing."""
         if not self.name.strip() or not self.model.strip():
-            raise BadSetting("An endpoint wants a name and a model.")
+            raise BadSetting("An endpoint needs a name and a model.")
         if not address.is_base(self.url):
             raise BadSetting("An endpoint's address looks like https://host/v1, without a user, a password or a question mark.")
         prices = (self.price_in, self.price_cached, self.price_out)
         if any(price is not None and not 0 <= price < float("inf") for price in prices):
-            raise BadSetting("A price is USD for a million tokens, from 0.")
+            raise BadSetting("A price is in USD per million tokens, 0 or more.")
         if (self.price_in is None) != (self.price_out is None) or (self.price_in is None and self.price_cached is not None):
-            raise BadSetting("A price wants both: tokens in and tokens out.")
+            raise BadSetting("A price needs both: tokens in and tokens out.")
 
 
 def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
@@ -112,7 +112,7 @@ def add(connection: Connection, keyring: Keyring, *, tenant: UUID, form: Form, a
             values,
         )
     except IntegrityError as error:
-        raise NameTaken(f"There is an endpoint with the name {form.name} already.") from error
+        raise NameTaken(f"There is already an endpoint named {form.name}.") from error
     return _wanted(connection, tenant=tenant, name=form.name)
 
 
@@ -137,7 +137,7 @@ def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> En
             values,
         )
     except IntegrityError as error:
-        raise NameTaken(f"There is an endpoint with the name {form.name} already.") from error
+        raise NameTaken(f"There is already an endpoint named {form.name}.") from error
     return _wanted(connection, tenant=tenant, name=form.name)
 
 
@@ -179,7 +179,7 @@ def set_profile(connection: Connection, tenant: UUID, profile: str, places: Iter
             wanted,
         )
     except IntegrityError as error:
-        raise NotFound("A profile wants endpoints that are there, each of them once.") from error
+        raise NotFound("A profile needs endpoints that exist, each of them once.") from error
 
 
 def profiles(connection: Connection, tenant: UUID) -> Mapping[str, tuple[tuple[int, EndpointRow], ...]]:
@@ -269,7 +269,7 @@ def _values(form: Form) -> dict[str, Any]:
 def _wanted(connection: Connection, *, tenant: UUID, name: str, locked: bool = False) -> EndpointRow:
     found = get(connection, tenant=tenant, name=name, locked=locked)
     if found is None:
-        raise NotFound(f"There is no endpoint {name}.")
+        raise NotFound(f"There is no endpoint named {name}.")
     return found
 
 

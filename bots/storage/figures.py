@@ -29,7 +29,7 @@ class Span(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """What happened in one hour or day (UTC) that begins at a time."""
+    """What happened in one hour or day (UTC)."""
 
     at: datetime
     messages: int = 0
@@ -55,7 +55,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The numbers of one span. Time to answer: from the newest message that an answer covers until the answer is ready to leave."""
+    """The numbers of one span. Time to answer: from the newest message that an answer covers until the answer is ready to send."""
 
     span: Span
     since: datetime

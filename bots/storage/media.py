@@ -26,7 +26,7 @@ class StoredPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A picture beside a message, as pages tell of it."""
+    """A picture of a message, as pages show it."""
 
     id: UUID
     #: named, fetched or refused

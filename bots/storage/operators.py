@@ -62,7 +62,7 @@ def add(connection: Connection, *, tenant: UUID, name: str, role: Role, password
             {"tenant": tenant, "name": name, "role": role.value, "hash": password_hash},
         ).scalar_one()
     except IntegrityError as error:
-        raise Conflict(f"There is an operator {name} already.") from error
+        raise Conflict(f"There is already an operator named {name}.") from error
     return get(connection, tenant=tenant, operator=made)
 
 
@@ -246,7 +246,7 @@ def _change(connection: Connection, *, tenant: UUID, operator: UUID, column: str
     if done is None:
         raise NotFound("There is no such operator.")
     if first_owner(connection, tenant=tenant) is None:
-        raise Conflict("Somebody has to stay owner.")
+        raise Conflict("There must always be an owner.")
 
 
 def _first(connection: Connection, where: str, values: dict[str, object]) -> Known | None:

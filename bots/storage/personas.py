@@ -21,7 +21,7 @@ from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and
 #: Accounts of this channel and name belong to an editor's trials: no list of accounts shows them.
 _TRIAL = "persona_version is not null"
 _LARGEST_VERSION = 2**31 - 1
-_BATCHES = "Batches were answered by it; it stays for their sake."
+_BATCHES = "Batches were answered by this bot, so it cannot be removed."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def make(connection: Connection, bot: Bot, *, by: str) -> Bot:
             _settings(bot),
         ).scalar_one()
     except IntegrityError as error:
-        raise NameTaken(f"There is a bot {bot.name} already.") from error
+        raise NameTaken(f"There is already a bot named {bot.name}.") from error
     _append(connection, tenant=bot.tenant_id, bot=made, persona=bot.persona, by=by)
     return _wanted(connection, tenant=bot.tenant_id, bot=made)
 
@@ -118,7 +118,7 @@ def save(connection: Connection, bot: Bot) -> None:
             _settings(bot),
         ).one_or_none()
     except IntegrityError as error:
-        raise NameTaken(f"There is a bot {bot.name} already.") from error
+        raise NameTaken(f"There is already a bot named {bot.name}.") from error
     if done is None:
         raise NotFound("There is no such bot.")
 
@@ -133,7 +133,7 @@ def draft(connection: Connection, *, tenant: UUID, bot: UUID, persona: str, by: 
     if newest.text == persona:
         return newest.version
     if base is not None and base != newest.version:
-        raise Conflict(f"{newest.created_by or 'Somebody'} saved version {newest.version} meanwhile.")
+        raise Conflict(f"{newest.created_by or 'Somebody'} saved version {newest.version} in the meantime.")
     return _append(connection, tenant=tenant, bot=bot, persona=persona, by=by)
 
 
@@ -169,7 +169,7 @@ def check_unused(connection: Connection, *, tenant: UUID, bot: UUID) -> None:
     """Raise Conflict, with names, when accounts or batches use a bot."""
     users = used_by(connection, tenant=tenant, bot=bot)
     if users:
-        raise Conflict(f"It answers on {', '.join(users)}. Give these accounts another bot first.")
+        raise Conflict(f"This bot answers on {', '.join(users)}. Give these accounts another bot first.")
     has_batches = connection.execute(
         text("select exists (select from batches where tenant_id = :tenant and bot_id = :bot)"), {"tenant": tenant, "bot": bot}
     ).scalar()

@@ -65,7 +65,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """A memory that entered the prompt, why, and the message it came from."""
+    """A memory that was part of the prompt, the reason, and the message that it came from."""
 
     kind: str
     text: str
@@ -76,7 +76,7 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of the model with exactly what it was sent."""
+    """One model call with its exact prompt."""
 
     attempt: int
     endpoint: str
@@ -109,7 +109,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of the answer and how far it came."""
+    """One part of the answer and its delivery status."""
 
     part: int
     status: str
@@ -197,7 +197,7 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
     if row.claimed_at is not None:
         steps.append(Step(at=row.claimed_at, what="claimed", detail=None))
     if row.apologised_at is not None:
-        steps.append(Step(at=row.apologised_at, what="apologised", detail="the model was away"))
+        steps.append(Step(at=row.apologised_at, what="apologised", detail="the model was unavailable"))
     steps += _asking(calls, row.claimed_at)
     if row.finished_at is not None:
         steps.append(Step(at=row.finished_at, what=row.state, detail=row.reason))

@@ -22,12 +22,12 @@ _MARGIN_S = 15.0
 _MOST_S = 3600.0
 #: Twice the time between two looks of the dispatcher, and a little.
 _HOLD_S = 30.0
-_OF_SETTINGS = "the endpoint of the settings"
+_OF_SETTINGS = "the worker's own model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """What calls came to; cached tokens are part of those in."""
+    """The sum of calls; tokens_in includes the cached ones."""
 
     calls: int = 0
     tokens_in: int = 0
@@ -39,7 +39,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySum(Sum):
-    """One day's, of people's talk or of batches."""
+    """The usage of one day, by conversations or by batches."""
 
     day: date
     kind: str
@@ -47,7 +47,7 @@ class DaySum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotSum(Sum):
-    """One bot's; of a bot that was removed the name is not known any more."""
+    """The usage of one bot; the name of a removed bot is no longer known."""
 
     bot: UUID
     name: str | None
@@ -56,7 +56,7 @@ class BotSum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSum(Sum):
-    """One model's at one endpoint."""
+    """The usage of one model at one endpoint."""
 
     endpoint: str
     model: str
@@ -64,7 +64,7 @@ class ModelSum(Sum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """A month in sums. Calls younger than counted_until are not in it yet."""
+    """The usage of a month. Calls after counted_until are not included yet."""
 
     first: date
     counted_until: datetime

@@ -48,7 +48,7 @@ _STATUSES: dict[type[Exception], int] = {
 }
 _MESSAGES = {
     401: "Sign in first.",
-    404: "There is no such page, or you may not see it.",
+    404: "This page does not exist, or you may not see it.",
     408: "The request arrived too slowly.",
     413: "The request is too large.",
     503: "Postgres does not answer. Nothing was changed; try again in a moment.",

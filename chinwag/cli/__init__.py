@@ -21,16 +21,16 @@ Try it:
   chinwag webhook send --account demo --text hello --wait 60
                             write as a person on WhatsApp would, and see the answer
   chinwag webhook parse --channel whatsapp FILE
-                            what a webhook's body was understood as
-  chinwag bot set --help    what the bot is told about itself
+                            how the service understands a webhook's body
+  chinwag bot set --help    the persona and the other settings of a bot
   chinwag account add --help
                             connect a real WhatsApp number
-  chinwag model list        the models that can be planned, served or compared with
+  chinwag model list        the models that can be planned, served or compared
   chinwag plan --model llama-4-scout --gpus 8xH100
-                            does it fit, how fast, at what cost; nothing is started
-  chinwag doctor            is everything in order?
+                            whether it fits, how fast, at what cost; starts nothing
+  chinwag doctor            whether everything is in order
 
-Commands talk to the running stack of this checkout, from any folder; CHINWAG_ variables lead to another one.
+Commands use the running stack of this checkout, from any folder; CHINWAG_ variables select another one.
 """
 _GROUPS = ("account", "attention", "batch", "bot", "conversation", "endpoint", "model", "operator", "profile", "webhook")
 _COMMANDS = {
@@ -38,9 +38,9 @@ _COMMANDS = {
     "stop": "Stop what `run` started.",
     "reset": "Remove this checkout's data; asks first.",
     "doctor": "Check what `run` needs, and what runs.",
-    "plan": "Say whether a model fits some GPUs, how fast it will be, what it costs, and the commands that serve it.",
+    "plan": "Show whether a model fits some GPUs, how fast it will be, what it costs, and the commands that serve it.",
     "sign-in": "Print a one-time link to the admin page.",
-    "usage": "Show the tokens and the money of a month.",
+    "usage": "Show the tokens and costs of a month.",
     "compare": "Ask several models the same turns and show the answers side by side.",
     "migrate": "Create or update the database.",
     "env-example": "Print every setting of .env with its meaning and default.",
@@ -80,7 +80,7 @@ def build(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="chinwag",
         cls=_Commands,
-        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, try it out.",
+        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, monitor it, try it out.",
         epilog=_EPILOG,
         no_args_is_help=True,
         add_completion=False,
@@ -113,4 +113,4 @@ def main() -> int:
 
 
 def _root() -> None:
-    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, watch it, try it out."""
+    """Your own assistant on WhatsApp and other messengers: run it, connect accounts, monitor it, try it out."""

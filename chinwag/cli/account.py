@@ -71,8 +71,8 @@ def add(
 ) -> None:
     """Connect a WhatsApp number, a Facebook page or an Instagram account.
 
-    Asks for the app secret and the access token (hidden) unless files are given, checks everything against the platform and registers
-    the webhook where the API can; otherwise prints what to paste.
+    Asks for the app secret and the access token (hidden) unless files are given. Checks everything against the platform and registers
+    the webhook where the API allows it; otherwise prints what to paste.
     """
     if channel is ChannelKind.CONSOLE or login_type not in {"page", "login"}:
         sys.stderr.write("--channel is whatsapp, messenger or instagram; --login-type is page or login.\n")
@@ -126,7 +126,7 @@ def check(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
 
 @app.command()
 def health(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
-    """Show what the last check found, without asking the platform again."""
+    """Show what the last check found, without checking again."""
     with _accounts() as (deps, operator, base):
         known = status.get(deps, operator, status.find(deps, operator, channel, name).id, base=base)
     found, when = known.setup.health, known.setup.health_at
@@ -147,7 +147,7 @@ def health(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
 def rotate(
     name: _Name,
     channel: _Kind = ChannelKind.WHATSAPP,
-    app_secret: Annotated[bool, typer.Option("--app-secret", help="Ask for a new app secret; the old one stays valid beside it.")] = False,
+    app_secret: Annotated[bool, typer.Option("--app-secret", help="Ask for a new app secret; the previous one is still accepted.")] = False,
     access_token: Annotated[bool, typer.Option("--access-token", help="Ask for a new access token.")] = False,
     app_secret_file: _Secret = None,
     access_token_file: _Secret = None,
@@ -198,7 +198,7 @@ def ids(
     app_id: Annotated[str, typer.Option(help="The Meta app's id.")] = "",
     parent_id: Annotated[str, typer.Option("--parent-id", help="WhatsApp: the business account; Instagram through a page: the page.")] = "",
 ) -> None:
-    """Add the ids that checking needs to an account that was connected without them."""
+    """Add the ids that the checks need to an account that was connected without them."""
     with _accounts() as (deps, operator, _):
         changes.set_ids(deps, operator, status.find(deps, operator, channel, name).id, app_id=app_id, parent_id=parent_id)
     sys.stdout.write(f"{name}: saved\n")

@@ -15,19 +15,19 @@ from bots.admin.attention.troubles import Action, as_row
 from bots.storage.attention import TroubleKind
 from chinwag.cli.database import use_cases
 
-app = typer.Typer(no_args_is_help=True, help="What needs attention: list, replay, resend, settle, dismiss, resume.")
+app = typer.Typer(no_args_is_help=True, help="Handle what needs attention: list, replay, resend, settle, dismiss, resume.")
 
-_Id = Annotated[UUID, typer.Argument(help="Its id; `chinwag attention list` shows it.")]
-_Kind = Annotated[TroubleKind, typer.Option("--kind", help="Its kind; `chinwag attention list` shows it.")]
+_Id = Annotated[UUID, typer.Argument(help="The id that `chinwag attention list` shows.")]
+_Kind = Annotated[TroubleKind, typer.Option("--kind", help="The kind that `chinwag attention list` shows.")]
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[TroubleKind | None, typer.Option("--kind", help="Only these.")] = None,
+    kind: Annotated[TroubleKind | None, typer.Option("--kind", help="List only this kind.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what needs attention with its reason, how to fix it, and what can be done; what helps most stands first."""
+    """List what needs attention with its reason, how to fix it, and what can be done, the most helpful action first."""
     with use_cases() as (deps, operator):
         rows = [as_row(trouble) for trouble in troubles.list_troubles(deps, operator, kind=kind, limit=limit)]
     for row in rows:
@@ -49,19 +49,19 @@ def replay(id_: _Id, kind: _Kind = TroubleKind.ENVELOPE) -> None:
 
 @app.command()
 def resend(id_: _Id) -> None:
-    """Send an unknown or failed message again, now."""
+    """Send a message again whose status is unknown or failed."""
     _act(TroubleKind.SEND, id_, Action.RESEND)
 
 
 @app.command()
 def settle(id_: _Id) -> None:
-    """Count an unknown message as sent."""
+    """Count a message of unknown status as sent."""
     _act(TroubleKind.SEND, id_, Action.SETTLE)
 
 
 @app.command()
 def dismiss(id_: _Id, kind: _Kind) -> None:
-    """Remove it from the list; nothing else changes."""
+    """Remove an entry from the list; nothing else changes."""
     _act(kind, id_, Action.DISMISS)
 
 

@@ -24,7 +24,7 @@ from chinwag.cli import batch_progress
 from chinwag.cli.batch_progress import in_words
 from chinwag.cli.database import use_cases
 
-app = typer.Typer(no_args_is_help=True, help="Answer a file of questions through the queue, behind people who chat.")
+app = typer.Typer(no_args_is_help=True, help="Answer files of questions; conversations are always answered first.")
 
 _PIECE = 1024 * 1024
 
@@ -37,11 +37,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="One JSON object per line; - reads standard input.", allow_dash=True)],
     bot: Annotated[str, typer.Option(help="The bot that answers.")],
-    profile: Annotated[str | None, typer.Option(help="The model profile, instead of the bot's own.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A model profile in place of the bot's own.")] = None,
     key: Annotated[
-        str | None, typer.Option(help="Idempotency key: the same file with the same key is one batch, however often it is submitted.")
+        str | None, typer.Option(help="Idempotency key: submitting the same file with the same key again starts no second batch.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit code 1 when items failed.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the batch has ended; exit code 1 when items failed.")] = False,
     out: _Out = None,
 ) -> None:
     """Check a file and start its batch.
@@ -51,7 +51,7 @@ def submit(
     Try: chinwag batch submit docs/examples/questions.jsonl --bot demo --wait --out answers.jsonl
     """
     if out is not None and not wait:
-        sys.stderr.write("--out needs --wait; without it, fetch the answers later with `chinwag batch results`\n")
+        sys.stderr.write("--out needs --wait; without --wait, get the answers later with `chinwag batch results`\n")
         raise typer.Exit(2)
     if str(file) != "-" and not file.is_file():
         raise NotFound(f"{file} is not a file.")
@@ -77,12 +77,12 @@ def list_(as_json: _Json = False) -> None:
     for batch in found:
         sys.stdout.write(f"{batch.id}  {batch.created_at:%Y-%m-%d %H:%M}  {batch.bot}  {batch.name}  {in_words(batch)}\n")
     if not found:
-        sys.stdout.write("There is no batch yet. Try: chinwag batch submit docs/examples/questions.jsonl --bot demo\n")
+        sys.stdout.write("No batch yet. Try: chinwag batch submit docs/examples/questions.jsonl --bot demo\n")
 
 
 @app.command()
 def show(batch: _Id, as_json: _Json = False) -> None:
-    """Show how far a batch is, and what failed."""
+    """Show the progress of a batch, and what failed."""
     with use_cases() as (deps, operator):
         details = batches.details(deps, operator, batches.find(deps, operator, batch), limit=20)
     found, spent = details.batch, details.spent
@@ -185,14 +185,14 @@ def _say_started(deps: Deps, operator: Operator, batch: UUID, found: Submitted) 
     sys.stdout.flush()
     details = batches.details(deps, operator, batch, limit=1)
     if not details.is_served:
-        sys.stderr.write(f"No worker takes the queue {details.batch.queue} now; the batch waits until one does.\n")
+        sys.stderr.write(f"No worker serves the queue {details.batch.queue} now; the batch waits until one does.\n")
 
 
 def _wait(deps: Deps, operator: Operator, batch: UUID, out: Path | None) -> None:
     try:
         found = batch_progress.follow(lambda: batches.get(deps, operator, batch))
     except KeyboardInterrupt:
-        sys.stderr.write(f"\nThe batch goes on. Show it: chinwag batch show {batch}; end it: chinwag batch cancel {batch}\n")
+        sys.stderr.write(f"\nThe batch continues. Show it: chinwag batch show {batch}; end it: chinwag batch cancel {batch}\n")
         raise typer.Exit(130) from None
     if out is not None:
         _write(deps, operator, batch, out)

@@ -67,7 +67,7 @@ def set_(
     budget_contact_day: _Budget = None,
     budget_month: _Budget = None,
 ) -> None:
-    """Create a bot, or change what is given.
+    """Create a bot, or change the given values of one.
 
     A changed persona becomes a new version and is published at once: chinwag bot set clinic --persona persona.txt
     """
@@ -106,8 +106,10 @@ def list_versions(name: _Name) -> None:
 @app.command()
 def diff(
     name: _Name,
-    old: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare from; the published one.")] = None,
-    new: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare with; the newest.")] = None,
+    old: Annotated[
+        int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare from; default: the published one.")
+    ] = None,
+    new: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version to compare with; default: the newest.")] = None,
 ) -> None:
     """Show what changed in the persona between two versions."""
     with use_cases() as (deps, operator):
@@ -119,9 +121,10 @@ def diff(
 
 @app.command()
 def publish(
-    name: _Name, version: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version's number; the newest.")] = None
+    name: _Name,
+    version: Annotated[int | None, typer.Argument(min=1, max=2**31 - 1, help="The version's number; default: the newest.")] = None,
 ) -> None:
-    """Let a version answer from now on."""
+    """Publish a version: it answers from now on."""
     with use_cases() as (deps, operator):
         bot = editor.by_name(deps, operator, name).id
         found = versions.publish(deps, operator, bot, version or versions.newest(deps, operator, bot))
@@ -130,7 +133,7 @@ def publish(
 
 @app.command()
 def rollback(name: _Name, version: _Version) -> None:
-    """Let an older version answer again."""
+    """Publish an older version again."""
     with use_cases() as (deps, operator):
         versions.roll_back(deps, operator, editor.by_name(deps, operator, name).id, version)
     sys.stdout.write(f"{name}: version {version} answers again\n")

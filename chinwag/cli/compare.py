@@ -44,8 +44,8 @@ def command(
         "comparison"
     ),
     persona: Annotated[str, typer.Option(help="System text for conversations that have none.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Ask only so many turns, the first ones.")] = 200,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at the same time, to each endpoint.")] = 2,
+    limit: Annotated[int, typer.Option(min=1, help="Ask only this many turns, the first ones.")] = 200,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at the same time to each endpoint.")] = 2,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 400,
     patience: Annotated[float, typer.Option(min=0, metavar="S", help="How long to wait for a server that is busy or down.")] = 60.0,
 ) -> None:
@@ -56,7 +56,7 @@ def command(
     chinwag compare --models llama-4-scout,deepseek-v3 --from talks.jsonl
 
     A line is {"custom_id": "a1", "text": "..."} or an OpenAI batch line with body.messages; of a conversation every turn is asked, and
-    all models see the history as it stands in the file. Writes comparison/index.html and comparison/replies.jsonl.
+    all models see the history as it is in the file. Writes comparison/index.html and comparison/replies.jsonl.
     """  # noqa: D301 - typer wants the character that \b stands for
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if len(names) < 2:

@@ -140,7 +140,7 @@ def _request(talk: exports.Talk) -> str:
 
 
 def _line(head: Head) -> str:
-    state = f"taken by {head.taken_by}" if head.state is State.TAKEN else head.state.value
+    state = f"taken over by {head.taken_by}" if head.state is State.TAKEN else head.state.value
     last = " ".join((head.last_words or "").split())[:60]
     return f"{head.id}  {head.channel.value}:{head.account}  {head.contact}  {state}  {last}\n"
 

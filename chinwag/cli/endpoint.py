@@ -20,7 +20,7 @@ from chinwag.cli.database import use_cases
 from inference.catalog import Catalog, load
 from inference.errors import CatalogError
 
-app = typer.Typer(no_args_is_help=True, help="Connect, measure, change and remove model servers.")
+app = typer.Typer(no_args_is_help=True, help="Connect, probe, change and remove model servers.")
 
 _LARGEST_KEY = 16 * 1024
 _Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
@@ -29,18 +29,16 @@ _Folder = Annotated[
     typer.Option(
         "--catalog",
         envvar="CHINWAG_MODEL_CATALOG",
-        help="Folder with your own model files; one with the key of a shipped model replaces it.",
+        help="Folder with your own model files; a file with the key of a shipped model replaces that model.",
     ),
 ]
 _Url = Annotated[str | None, typer.Option(help="Address up to and including /v1.")]
 _Model = Annotated[str | None, typer.Option(help="The model's name on that server.")]
-_Leaves = Annotated[
-    bool | None, typer.Option("--leaves-house/--stays", help="Whether what people write leaves your own servers on the way to it.")
-]
+_Leaves = Annotated[bool | None, typer.Option("--leaves-house/--stays", help="Whether what people write leaves your own servers.")]
 _Price = Annotated[str | None, typer.Option(metavar="USD", help="Price per million tokens, such as 0.10; empty: not known.")]
 _KeyFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="File that holds the API key.")]
 _NoKey = Annotated[bool, typer.Option("--no-key", help="This hosted endpoint needs no key.")]
-_RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="Connect the model although it is switched off.")]
+_RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="Connect the model even though it is switched off.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 #: What the command line calls the fields of the page.
 _OPTIONS = {
@@ -68,13 +66,14 @@ def add(
     price_cached: _Price = None,
     price_out: _Price = None,
     catalog_model: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Take address, name and price from the catalog; `chinwag model list` shows it.")
+        str | None,
+        typer.Option(metavar="KEY", help="Take the address, name and price from the catalog; `chinwag model list` shows the keys."),
     ] = None,
-    provider: Annotated[str | None, typer.Option(help="Whose catalog entry to take, where several providers have one.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Whose catalog entry to take when several providers have one.")] = None,
     retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
-    """Connect a model server. Unless --stays says that it is your own, what people write leaves your servers on the way to it.
+    """Connect a model server. Unless --stays says that it is your own, what people write counts as leaving your servers.
 
     Try: chinwag endpoint add local --url http://127.0.0.1:8000/v1 --model llama-4-scout --stays
     """
@@ -96,7 +95,7 @@ def add(
         row = endpoints.add(deps, operator, wish, known)
     _warn(row, known)
     sys.stdout.write(
-        f"{name} is connected. `chinwag endpoint probe {name}` measures it, `chinwag profile set default {name}` makes it answer.\n"
+        f"{name} is connected. `chinwag endpoint probe {name}` probes it, `chinwag profile set default {name}` makes it answer.\n"
     )
 
 
@@ -116,13 +115,13 @@ def list_(*, as_json: _Json = False, catalog: _Folder = None) -> None:
         sys.stdout.write(f"{row.name}  {where}  {row.model} at {status.host(row)}  {_price(row)}{profiles}  {now.message}\n")
     if not rows:
         sys.stdout.write(
-            "No endpoint yet: the worker's own model answers for every profile. `chinwag endpoint add --help` tells how to connect one.\n"
+            "No endpoint yet: the worker's own model answers for every profile. `chinwag endpoint add --help` explains how to connect one.\n"
         )
 
 
 @app.command()
 def show(name: _Name, *, as_json: _Json = False, catalog: _Folder = None) -> None:
-    """Show one endpoint with what was measured."""
+    """Show one endpoint with the results of its probe."""
     known = _catalog(catalog)
     with use_cases() as (deps, operator):
         row = endpoints.get(deps, operator, name)
@@ -131,7 +130,7 @@ def show(name: _Name, *, as_json: _Json = False, catalog: _Folder = None) -> Non
         return
     where = "hosted: data leaves your servers" if row.leaves_house else "own: data stays on your servers"
     sys.stdout.write(f"{row.name}: {row.model} at {row.url}\n  {where}; key {'stored' if row.key else 'none'}; {_price(row)}\n")
-    sys.stdout.write(f"  Profiles: {', '.join(row.profiles) or 'none, so nothing is sent there'}\n")
+    sys.stdout.write(f"  Profiles: {', '.join(row.profiles) or 'none, so nothing is sent to it'}\n")
     endpoint_probe.tell(row)
     _warn(row, known)
 
@@ -150,7 +149,7 @@ def change(
     retired_ok: _RetiredOk = False,
     catalog: _Folder = None,
 ) -> None:
-    """Change the given values of an endpoint. On another server it loses its key; after a change of model or address it is measured again."""
+    """Change the given values of an endpoint. When the model or the address changes, it is probed again; when the server changes, its key is removed."""
     known, typed = _catalog(catalog), {"price_in": price_in, "price_cached": price_cached, "price_out": price_out}
     prices = _prices(typed)
     with use_cases() as (deps, operator), _options(_OPTIONS | {"leaves_house": "--leaves-house"}):
@@ -187,7 +186,7 @@ def key(
 def probe(
     name: _Name, timeout_s: Annotated[float, typer.Option("--timeout", min=1, max=3600, help="Longest wait, in seconds.")] = 300.0
 ) -> None:
-    """Let a worker measure an endpoint, wait, and show the result. Exit code 1 when it cannot be used or was not measured in time."""
+    """Let a worker probe an endpoint, wait, and show the result. Exit code 1 when it cannot be used or was not probed in time."""
     with use_cases() as (deps, operator):
         endpoints.probe(deps, operator, name)
         can_be_used = endpoint_probe.follow(deps, operator, name, timeout_s=timeout_s)
@@ -197,7 +196,7 @@ def probe(
 
 @app.command()
 def remove(name: _Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Remove an endpoint with its key, also from every profile."""
+    """Remove an endpoint with its key; every profile stops using it."""
     with use_cases() as (deps, operator):
         row = endpoints.get(deps, operator, name)
         if not yes:

@@ -18,7 +18,7 @@ _EVERY_S = 0.5
 def follow(deps: Deps, operator: Operator, name: str, *, timeout_s: float) -> bool:
     """Wait until a worker has measured an endpoint and show it; False when it cannot be used, or was not measured in time."""
     end = time.monotonic() + timeout_s
-    with Console(stderr=True).status(f"A worker is measuring {name} with some thirty short questions"):
+    with Console(stderr=True).status(f"A worker is probing {name} with about thirty short questions"):
         while True:
             row, has_worker = endpoints.measured(deps, operator, name)
             now = status.status_of(row)
@@ -26,7 +26,7 @@ def follow(deps: Deps, operator: Operator, name: str, *, timeout_s: float) -> bo
                 break
             time.sleep(_EVERY_S)
     if now.state == "wait":
-        why = "no result yet; the worker goes on" if has_worker else "no worker is running; the first one that starts measures it"
+        why = "no result yet; the worker continues" if has_worker else "no worker is running; the first one that starts probes it"
         sys.stderr.write(f"{name}: {why}. `chinwag endpoint show {name}` shows the result.\n")
         return False
     tell(row)

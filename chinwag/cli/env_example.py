@@ -15,20 +15,20 @@ _WIDTH = 100
 _HEAD = """\
 Settings of a server. Copy to .env and fill in; compose.yaml reads it. docs/quickstart.md goes through it step by step.
 Written by `python -m chinwag env-example > .env.example`: change bots/settings.py and inference/settings.py, not this file.
-A line without # wants your value; one with # shows what holds without it. Secrets are files in the folder SECRETS, not here."""
+A line without # needs your value; a line with # shows the default. Secrets are files in the folder SECRETS, not here."""
 
 #: What compose.yaml alone reads: name, value, meaning.
 _COMPOSE = (
-    ("SECRETS", "./secrets", "folder with the files owner, web, worker, crossing, redis (a password each) and keys (docs/operations.md)"),
+    ("SECRETS", "./secrets", "folder with the files owner, web, worker, crossing, redis (each with a password) and keys (docs/operations.md)"),
     ("PUBLISH_HOOKS", "127.0.0.1:8081", "where webhooks and health are published on this host, for the TLS proxy that platforms reach"),
     ("PUBLISH_ADMIN", "127.0.0.1:8080", "where the admin pages and the API are published on this host; keep it on loopback or inside a VPN"),
     ("COMPOSE_PROFILES", "", "gpu: start the engine and its own worker too, on this host's NVIDIA GPUs"),
-    ("WORKER_QUEUES", "reply.default,deliver,batch.default", "what the worker without an engine takes; with the profile gpu: reply.default,deliver, since the engine's own worker takes the batches"),
+    ("WORKER_QUEUES", "reply.default,deliver,batch.default", "queues that the worker without an engine serves; with the profile gpu: reply.default,deliver, since the engine's own worker takes the batches"),
     ("ENGINE_ID", "one", "this engine's name among those of the profile; each host with an engine gives another"),
     ("ENGINE_MODEL", "Qwen/Qwen3-30B-A3B-Instruct-2507", "model of the engine: a folder below the volume or a repository to fetch once"),
     ("ENGINE_GPUS", "1", "GPUs that hold one copy of the model together"),
     ("ENGINE_COPIES", "1", "copies of the model, each with its own requests"),
-    ("ENGINE_FLAGS", "", "more for `vllm serve`; --enable-expert-parallel spreads the experts of a mixture over all GPUs of all copies"),
+    ("ENGINE_FLAGS", "", "more arguments for `vllm serve`; --enable-expert-parallel spreads the experts of a mixture over all GPUs of all copies"),
     ("ENGINE_CONTEXT", "16384", "longest prompt with its answer, in tokens"),
     ("ENGINE_SLOTS", "128", "requests that the engine works on at once"),
 )  # fmt: skip
@@ -41,7 +41,7 @@ _NEEDED = {
 #: A group is a title and what its variables begin with; the first that fits takes a setting.
 _GROUPS = (
     ("What you have to fill in", tuple(_NEEDED)),
-    ("Fixed by compose.yaml, for whoever starts the processes another way", (
+    ("Set by compose.yaml; only for those who start the processes in another way", (
         "CHINWAG_OWNER_DATABASE", "CHINWAG_WEB_DATABASE", "CHINWAG_WORKER_DATABASE", "CHINWAG_CROSSING_DATABASE", "CHINWAG_REDIS",
         "CHINWAG_KEYS", "CHINWAG_WEB_HOST", "CHINWAG_WEB_PORT", "CHINWAG_WEB_HOOKS_ONLY", "CHINWAG_METRICS_", "CHINWAG_SIMULATOR",
     )),
@@ -60,7 +60,7 @@ _GROUPS = (
 
 
 def command() -> None:
-    """Print .env.example, as the settings of this version have it."""
+    """Print .env.example with every setting of this version."""
     sys.stdout.write(env_example())
 
 

@@ -13,9 +13,7 @@ from chinwag.practice.server import serve
 
 def command(
     port: Annotated[int, typer.Option("--port", help="The port; 0 chooses a free one.")] = 0,
-    state: Annotated[
-        Path | None, typer.Option("--state", help="A folder for log and accounts; without it they are kept in memory.")
-    ] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="A folder for the log and the accounts; default: memory only.")] = None,
     oldest: Annotated[int, typer.Option("--oldest-version", help="The oldest Graph version that is still served.")] = 20,
     newest: Annotated[int, typer.Option("--newest-version", help="The newest Graph version.")] = 26,
     host: Annotated[

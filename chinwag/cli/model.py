@@ -1,4 +1,4 @@
-"""`chinwag model`: the models that can be planned, served or compared with; what is known of each, and from where; serving one."""
+"""`chinwag model`: the models that can be planned, served or compared; what is known of each, and from where; serving one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ app = typer.Typer(
 _Folder = Annotated[
     Path | None,
     typer.Option(
-        "--catalog", envvar="CHINWAG_MODEL_CATALOG", help="Folder with model files of your own; the same key replaces a shipped one."
+        "--catalog",
+        envvar="CHINWAG_MODEL_CATALOG",
+        help="Folder with your own model files; a file with the key of a shipped model replaces that model.",
     ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -31,7 +31,7 @@ _Path = Annotated[
     typer.Option("--path", help="Folder of a checkpoint, or a .gguf file; with --model and --gpus, the folder with the plan's weights."),
 ]
 _Attach = Annotated[
-    str, typer.Option("--attach", help="Address of a running engine: nothing is started, the running engine is watched and used.")
+    str, typer.Option("--attach", help="Address of a running engine: nothing is started, the running engine is monitored and used.")
 ]
 _Name = Annotated[str, typer.Option("--name", help="The model's name in requests; with --attach, its name on that engine.")]
 _Profile = Annotated[str, typer.Option("--profile", help="With --with-worker: the profile whose conversations it answers.")]
@@ -43,7 +43,7 @@ _Slots = Annotated[int, typer.Option("--slots", help="With --attach and --with-w
 _Port = Annotated[int, typer.Option("--port", help="Where it listens.")]
 _Host = Annotated[str, typer.Option("--host", help="Address to listen on. 0.0.0.0 opens it to the network, and it asks for no key.")]
 _Print = Annotated[bool, typer.Option("--print", help="Print the commands for all hosts and start nothing.")]
-_Accept = Annotated[bool, typer.Option("--accept-licence", help="Say that you have read the model's licence and accept it.")]
+_Accept = Annotated[bool, typer.Option("--accept-licence", help="Confirm that you have read the model's licence and accept it.")]
 _Anyway = Annotated[bool, typer.Option("--anyway", help="Start even if the plan says that it does not fit.")]
 _Log = Annotated[Path, typer.Option("--log", help="File for the engine's output.")]
 _Rest = Annotated[
@@ -81,15 +81,15 @@ def command(
     chinwag model serve --model llama-4-scout --gpus 8xH100 --accept-licence --with-worker
                               from a plan, and answer the conversations of the profile default
     chinwag model serve --path ./checkpoint -- --max-model-len 8192
-                              a folder, with whatever vLLM is told
+                              a folder, with arguments for vLLM
     chinwag model serve --path ./model.gguf
                               a model file, with llama.cpp on this machine's cores
     chinwag model serve --attach http://10.0.0.7:8000 --name scout --slots 128 --with-worker
-                              an engine that runs already
+                              an engine that is already running
     chinwag model serve --model deepseek-v3 --gpus 16xH100 --head 10.0.0.1 --print
                               the commands of two hosts; each starts its own with --node
 
-    A plan that does not fit, a licence that was not accepted, weights that are not there: one line, exit code 2, nothing started.
+    A plan that does not fit, a licence that was not accepted, or missing weights: one line, exit code 2, and nothing is started.
     """  # noqa: D301 - typer wants the character that \b stands for
     tenancy = Tenancy(profile=profile, engine=engine, with_worker=with_worker, log=log.resolve())
     try:

@@ -54,7 +54,7 @@ def role(name: _Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="
 
 @app.command()
 def disable(name: _Name, undo: Annotated[bool, typer.Option("--undo", help="Let them sign in again.")] = False) -> None:
-    """Disable an operator: they can no longer sign in, and their sessions, tokens and links end."""
+    """Disable an operator: they can no longer sign in, and their sessions, tokens and links stop working."""
     with use_cases() as (deps, operator):
         operators.change(deps, operator, operators.by_name(deps, operator, name).id, disabled=not undo)
     sys.stdout.write(f"{name} can sign in again.\n" if undo else f"{name} can no longer sign in.\n")
@@ -62,7 +62,7 @@ def disable(name: _Name, undo: Annotated[bool, typer.Option("--undo", help="Let 
 
 @app.command()
 def link(name: _Name) -> None:
-    """Print a new one-time link that lets an operator choose a new password; earlier links end."""
+    """Print a new one-time link that lets an operator choose a new password; earlier links stop working."""
     with use_cases() as (deps, operator):
         _, token = operators.link(deps, operator, operators.by_name(deps, operator, name).id)
         address = enter_address(deps.settings, token)

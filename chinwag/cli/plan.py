@@ -40,19 +40,19 @@ def command(
 
     \b
     chinwag plan --model llama-4-scout --gpus 8xH100
-                              layout, room, speed, cost, the command
+                              layout, memory, speed, cost, the command
     chinwag plan --model llama-4-scout --gpus h100 --kv fp8
                               the smallest machine: 4 bits, an fp8 cache
     chinwag plan --model llama-4-maverick --gpus 8xH100 --contacts 20000
-                              does it bear the busiest hour of 20,000 people?
+                              whether it can serve the busiest hour of 20,000 people
     chinwag plan --model llama-4-maverick --gpus 8xH100 --dp 8
-                              why not this layout? by how much, and what would do
+                              why this layout does not fit, by how much, and what would
     chinwag plan --model deepseek-v3 --gpus 16xH100 --prefer throughput --emit kubernetes
                               two hosts, as objects to apply
     chinwag plan --model gemma-3-27b --gpus 2xL40S --picture plan.svg
                               memory and layout as a picture
 
-    A plan that does not fit is an answer too: exit code 0, and with --json "fits" is false. What cannot be asked (unknown model, impossible
+    A plan that does not fit is also an answer: exit code 0, and with --json "fits" is false. A question that makes no sense (unknown model, impossible
     GPUs, more context than the model reads) is one line and exit code 2. Warnings go to stderr.
     """  # noqa: D301 - typer wants the character that \b stands for
     try:

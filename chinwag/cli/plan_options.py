@@ -28,14 +28,14 @@ ModelKey = Annotated[
 GpusText = Annotated[
     str, typer.Option("--gpus", help="Number and kind: h100, 8xH100; 16xH100 is two hosts of 8. Kinds: " + ", ".join(kinds()) + ".")
 ]
-Folder = Annotated[Path | None, typer.Option("--catalog", envvar="CHINWAG_MODEL_CATALOG", help="Folder with model files of your own.")]
+Folder = Annotated[Path | None, typer.Option("--catalog", envvar="CHINWAG_MODEL_CATALOG", help="Folder with your own model files.")]
 
 _Format = Annotated[str | None, typer.Option("--format", help="bf16, fp8, w4a16 or nvfp4; default: the most bits that fit comfortably.")]
 _Context = Annotated[
     str | None, typer.Option("--context", help="Longest conversation in tokens: 32k, 1M, 40000. Default: 32k, or the model's limit.")
 ]
 _Contacts = Annotated[int | None, typer.Option("--contacts", help="How many people write; decides between fast replies and many replies.")]
-_PerContact = Annotated[float, typer.Option("--replies-per-contact", help="Replies that each of them gets a day.")]
+_PerContact = Annotated[float, typer.Option("--replies-per-contact", help="Replies that each of them gets per day.")]
 _Prefer = Annotated[
     str | None, typer.Option("--prefer", help="latency (few replies, fast) or throughput (many at once); default: decided by --contacts.")
 ]
@@ -45,9 +45,9 @@ _AtOnce = Annotated[
 ]
 _TokensIn = Annotated[
     int | None,
-    typer.Option("--tokens-in", help="Prompt tokens of the reply that costs are given for; default: 3,000, or what fits the context."),
+    typer.Option("--tokens-in", help="Prompt tokens of the reply whose cost is shown; default: 3,000, or what fits the context."),
 ]
-_TokensOut = Annotated[int, typer.Option("--tokens-out", help="Answer tokens of the same reply.")]
+_TokensOut = Annotated[int, typer.Option("--tokens-out", help="Answer tokens of that reply.")]
 _Cached = Annotated[float, typer.Option("--cached", help="Share of its prompt that is in the prefix cache.")]
 _Speculative = Annotated[bool, typer.Option("--speculative", help="Use the catalog's speculative decoding (EAGLE, MTP).")]
 _Redundant = Annotated[int, typer.Option("--redundant-experts", help="Extra experts for EPLB, over all ranks.")]
@@ -55,7 +55,7 @@ _Offload = Annotated[float, typer.Option("--offload-gib", help="Host memory for 
 _Tp = Annotated[int | None, typer.Option("--tp", help="Set the tensor-parallel size.")]
 _Dp = Annotated[int | None, typer.Option("--dp", help="Set the data-parallel size.")]
 _Pp = Annotated[int | None, typer.Option("--pp", help="Set the number of pipeline stages.")]
-_Price = Annotated[float | None, typer.Option("--price", help="USD for each GPU and hour; default: from the GPU table.")]
+_Price = Annotated[float | None, typer.Option("--price", help="USD per GPU and hour; default: from the GPU table.")]
 _Head = Annotated[str, typer.Option("--head", help="Address of the first host, for commands with several hosts.")]
 
 

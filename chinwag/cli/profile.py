@@ -14,12 +14,12 @@ from chinwag.cli.database import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Show and change profiles: which endpoints answer, in which order.")
 
-_Name = Annotated[str, typer.Argument(help="The profile's name, as bots have it.")]
+_Name = Annotated[str, typer.Argument(help="The profile's name, as in the bot's settings.")]
 
 
 @app.command("list")
 def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List all profiles: those with endpoints, those that bots name, those that running workers serve."""
+    """List all profiles: those with endpoints, those that bots use, those that running workers serve."""
     with use_cases() as (deps, operator):
         found = profiles.overview(deps, operator).profiles
     if as_json:
@@ -37,10 +37,13 @@ def set_(
     name: _Name,
     order: Annotated[
         list[str],
-        typer.Argument(metavar="ENDPOINT...", help="In the order of trying; replicas joined by commas, or by position: a=1 b=1 c=2."),
+        typer.Argument(
+            metavar="ENDPOINT...",
+            help="Endpoints in the order in which they are tried; replicas joined by commas, or by position: a=1 b=1 c=2.",
+        ),
     ],
 ) -> None:
-    """Make a profile of these endpoints: the next one is tried when those before it are down or busy.
+    """Set the endpoints of a profile: each is used when those before it are down or busy.
 
     Try: chinwag profile set default local-a,local-b hosted
     """
@@ -58,7 +61,7 @@ def set_(
 
 @app.command()
 def remove(name: _Name) -> None:
-    """Remove every endpoint from a profile: the worker's own model answers then."""
+    """Remove every endpoint from a profile; then the worker's own model answers."""
     with use_cases() as (deps, operator):
         before = profiles.overview(deps, operator).profile(name)
         profiles.arrange(deps, operator, name, ())
@@ -75,8 +78,8 @@ def _order(profile: Profile) -> str:
 def _warn(profile: Profile) -> None:
     if profile.engines_only:
         sys.stderr.write(
-            f"note  {profile.name}: only workers with an engine of their own serve it: while an engine is down nobody tries the next endpoint."
-            f" Start a worker without an engine beside them: --queues reply.{profile.name},deliver\n"
+            f"note  {profile.name}: only workers with an engine of their own serve it. While such an engine is down, no worker tries the next endpoint."
+            f" Also start a worker without an engine: --queues reply.{profile.name},deliver\n"
         )
     if profile.mute:
         bots = ", ".join(bot.name for bot in profile.mute)

@@ -58,7 +58,7 @@ def serve_follower(argv: Sequence[str], more: Mapping[str, str], *, log: Path) -
 
 
 def serve_attached(url: str, name: str, tenancy: Tenancy, *, slots: int) -> None:
-    """Watch an engine that runs already, and answer with it."""
+    """Watch an engine that is already running, and answer with it."""
     base = url.rstrip("/").removesuffix("/v1")
     running = Attached(base, model=name, api_key=_key(base))
     _keep(running, _consumer(tenancy, name, slots), f"{base}/v1, model {name}")

@@ -12,7 +12,7 @@ from chinwag.local.ground import environment
 
 
 def command() -> None:
-    """Print a one-time link to the admin pages, good for a day. Behind a proxy, put your own address in front of its path."""
+    """Print a one-time link to the admin pages; it expires after a day. Behind a proxy, replace the host in it with your own."""
     settings = Settings.from_env(environment(os.environ))
     token = admin.new_link(open_engine(settings.web_database_url, pool=1, name="cli"))
     sys.stdout.write(enter_address(settings, token))

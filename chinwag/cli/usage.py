@@ -18,7 +18,7 @@ from chinwag.cli.database import use_cases
 
 
 class By(StrEnum):
-    """What each line is about."""
+    """What each line of the table sums up."""
 
     BOT = "bot"
     MODEL = "model"
@@ -26,11 +26,11 @@ class By(StrEnum):
 
 
 def command(
-    month: Annotated[str | None, typer.Option(metavar="2026-11", help="Which month (UTC); left out: the current one.")] = None,
-    by: Annotated[By, typer.Option(help="What each line is about.")] = By.BOT,
+    month: Annotated[str | None, typer.Option(metavar="2026-11", help="The month (UTC); default: the current one.")] = None,
+    by: Annotated[By, typer.Option(help="What each line of the table sums up.")] = By.BOT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole month, and by day, bot and model.")] = False,
 ) -> None:
-    """Show what a month's answers cost: calls, tokens and money in USD. Days and months are those of UTC.
+    """Show the usage of a month: model calls, tokens and costs in USD. Days and months are in UTC.
 
     Try: chinwag usage --by day
     """

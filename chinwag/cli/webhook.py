@@ -14,7 +14,7 @@ from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind, EventKind, InboundEvent
 from chinwag.cli.webhook_send import send
 
-app = typer.Typer(name="webhook", help="Parse and send webhooks by hand.", no_args_is_help=True)
+app = typer.Typer(name="webhook", help="Parse webhooks, and send them as a platform would.", no_args_is_help=True)
 app.command("send")(send)
 
 #: Larger than any webhook: the web refuses those above 4 MiB.
@@ -31,11 +31,11 @@ class _Channel(StrEnum):
 
 @app.command("parse")
 def parse(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files that hold one webhook body each.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files that contain one webhook body each.", show_default=False)],
     *,
     channel: Annotated[_Channel, typer.Option(help="The platform that sent them.")] = _Channel.WHATSAPP,
 ) -> None:
-    """Print what the service understands of webhook bodies, one JSON line for each event. Exit code 2 when a file cannot be read."""
+    """Print how the service understands webhook bodies, one JSON line for each event. Exit code 2 when a file cannot be read."""
     is_unreadable = False
     for file in files:
         try:
@@ -52,7 +52,7 @@ def parse(
 
 def _parse_one(file: Path, body: bytes, channel: ChannelKind) -> None:
     if len(body) > _FILE_LIMIT:
-        _explain(file, f"larger than {_FILE_LIMIT} bytes: no webhook")
+        _explain(file, f"larger than {_FILE_LIMIT} bytes: not a webhook")
         _print(_line(file, InboundEvent(kind=EventKind.NONE, event_key="", supported=False)))
         return
     received = PARSERS[channel](body)

@@ -53,7 +53,7 @@ def send(
     writer = sender or DEMO_SENDERS[channel.value]
     parts = converse(address, account=account, sender=writer, text=text, name=name, wait_s=wait, channel=channel.value, picture=picture)
     if not parts:
-        _fail(f"No answer reached the platform within {wait:g} s. The admin page shows what became of the message.", 1)
+        _fail(f"No answer reached the platform within {wait:g} s. The admin pages show what happened to the message.", 1)
     typer.echo("\n".join(parts))
 
 

@@ -278,8 +278,8 @@ class Stack:
             raise CannotStart(str(error)) from error
         if leaves_house:
             self.model_line += (
-                " Words leave the house on the way there: only bots that let them are answered (chinwag bot set demo --data-may-leave);"
-                " if that server is yours, CHINWAG_MODEL_LEAVES_HOUSE=no says so."
+                " What people write leaves your servers: only bots that allow this are answered (chinwag bot set demo --data-may-leave)."
+                " If that server is your own, set CHINWAG_MODEL_LEAVES_HOUSE=no."
             )
 
     def _await(self, what: str, part: Part, how: str, began: float) -> None:

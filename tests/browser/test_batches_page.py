@@ -55,7 +55,7 @@ def test_a_file_is_sent_watched_to_its_end_and_its_answers_fetched(served: Stack
     _send(page, "questions.jsonl", lines(80))
 
     expect(page.get_by_role("heading", level=1)).to_have_text("questions.jsonl")
-    expect(page.locator("#rate")).to_contain_text("a second", timeout=15_000)
+    expect(page.locator("#rate")).to_contain_text("per second", timeout=15_000)
     # The page says so by itself.
     expect(page.locator("#batch")).to_have_attribute("data-state", "done", timeout=30_000)
     expect(page.locator(".big")).to_have_text("80 of 80")
@@ -70,7 +70,7 @@ def test_bad_lines_are_listed_and_the_form_is_ready_again(page: Page) -> None:
 
     expect(page.get_by_role("alert")).to_have_text("Nothing was started: 2 bad lines.")
     expect(page.locator("#bad-lines tr")).to_have_count(2)
-    expect(page.locator("#bad-lines tr").first).to_contain_text("not JSON: Expecting value at place 1")
+    expect(page.locator("#bad-lines tr").first).to_contain_text("not JSON: Expecting value at character 1")
     expect(page.get_by_role("button", name="Check and start")).to_be_enabled()
     assert Axe().run(page).response["violations"] == []
 

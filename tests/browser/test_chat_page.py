@@ -146,7 +146,7 @@ def test_the_first_link_makes_an_owner_once_and_then_the_password_counts(chat: S
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
 
     other = _open(browser, admin_link)
-    expect(other.get_by_text("This link was already used")).to_be_visible()
+    expect(other.get_by_text("This link has been used already")).to_be_visible()
     other.goto(f"{chat.web_url}/admin")
     other.get_by_label("Name").fill("ana")
     other.get_by_label("Password").fill("six blue herons")

@@ -56,7 +56,7 @@ def test_an_operator_takes_over_answers_and_gives_back(served: Stack, browser: B
     expect(page.locator(".bubble.out .status")).to_have_text("read", timeout=_SOON_MS)
     page.locator(".turn summary").first.click()
     expect(page.locator(".story")).to_contain_text("claimed", timeout=_SOON_MS)
-    page.get_by_text("The exact prompt of call 1").click()
+    page.get_by_text("Exact prompt of call 1").click()
     expect(page.locator(".story pre").first).to_contain_text("You answer briefly.")
 
     page.get_by_role("button", name="Take over").click()

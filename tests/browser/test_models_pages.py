@@ -59,7 +59,7 @@ def _connect(page: Page, name: str, url: str, *, key: str) -> None:
     page.get_by_label("Address").fill(url)
     page.get_by_label("Model", exact=True).last.fill("scripted")
     page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Connect and measure").click()
+    page.get_by_role("button", name="Connect and probe").click()
     page.wait_for_url(f"**/endpoints/{name}")
 
 
@@ -69,7 +69,7 @@ def test_a_wrong_key_is_told_by_itself_and_the_right_one_measured(served: Stack,
 
     _connect(page, "keyed", served.model.url + "/v1", key="sk-wrong")
     found = page.locator("#models-live")
-    expect(found).to_contain_text("lets nobody in (401): the key is not the right one", timeout=_SOON_MS)
+    expect(found).to_contain_text("denies access (401): the key is wrong", timeout=_SOON_MS)
 
     served.model.script(mode="normal")
     page.get_by_label("New key").fill("sk-right")

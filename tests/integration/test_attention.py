@@ -331,7 +331,7 @@ def test_events_of_another_account_go_there_only_with_the_same_app_secret(served
     person = build.a_person()
     message = build.a_text(person, "over there")
     body = build.a_webhook(messages=[message], people=[person], phone_number_id="111222333444555")
-    envelope = _quarantine(served, body, "1 events of an account that is not here: phone_number_id 111222333444555")
+    envelope = _quarantine(served, body, "1 event of an account that is not here: phone_number_id 111222333444555")
     assert api.post(f"/attention/envelope/{envelope}/replay").status_code == 409
     assert served.one("select count(*) from inbox where event_key = :key", key=message["id"]) == 0
     keyring = Keyring.from_settings(Settings.from_env(served.env))
@@ -359,7 +359,7 @@ def test_a_body_that_is_gone_cannot_be_replayed(served: Stack, api: httpx.Client
     with served.owner.begin() as connection:
         connection.execute(text("update envelopes set body = null where id = :id"), {"id": envelope})
 
-    assert "The body is gone" in api.post(f"/attention/envelope/{envelope}/replay").json()["error"]
+    assert "The body is no longer stored" in api.post(f"/attention/envelope/{envelope}/replay").json()["error"]
 
 
 def test_the_api_explains_counts_and_pages(served: Stack, api: httpx.Client) -> None:

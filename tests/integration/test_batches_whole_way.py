@@ -58,7 +58,7 @@ def test_the_shipped_example_is_good_and_has_two_hundred_lines(stack: Stack) -> 
 
     assert found.returncode == 0
     assert b"200 lines, started" in found.stdout
-    assert b"No worker takes the queue batch.default" in found.stderr
+    assert b"No worker serves the queue batch.default" in found.stderr
 
 
 def test_a_file_with_bad_lines_is_refused_with_their_numbers(stack: Stack, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_file_with_bad_lines_is_refused_with_their_numbers(stack: Stack, tmp_p
 
     assert found.returncode == 2
     assert found.stderr.decode().splitlines() == [
-        "line 3: not JSON: Expecting value at place 1",
+        "line 3: not JSON: Expecting value at character 1",
         "line 4: custom_id is the same as in line 1",
         "2 lines are invalid. Nothing was started.",
     ]
@@ -81,7 +81,7 @@ def test_items_that_fail_are_said_and_asked_again_on_demand(staffed: Stack, tmp_
 
     assert found.returncode == 1
     assert b"done: 2 of 4 answered, 2 failed" in found.stdout
-    assert b"line 2, q2: The model gave no usable answer, twice." in _chinwag(staffed, "show", str(batch)[:8]).stdout
+    assert b"line 2, q2: The model gave no usable answer twice." in _chinwag(staffed, "show", str(batch)[:8]).stdout
     staffed.model.reset()
     assert _chinwag(staffed, "retry", str(batch)).returncode == 0
     until(lambda: _state(staffed) == "done", what="the batch was done")

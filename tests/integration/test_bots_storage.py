@@ -59,7 +59,7 @@ def test_a_wording_begun_on_an_older_version_is_refused(desk: Desk) -> None:
     bot = _made(desk)
     _draft(desk, bot, "First.", base=1)
 
-    with pytest.raises(Conflict, match="ana saved version 2 meanwhile"):
+    with pytest.raises(Conflict, match="ana saved version 2 in the meantime"):
         _draft(desk, bot, "Second.", base=1)
 
 

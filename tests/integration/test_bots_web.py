@@ -95,8 +95,8 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
         assert answer.status_code == 422
         for word in (
             "A bot needs a name.",
-            "Lower-case letters, digits",
-            "A language code",
+            "Use lower-case letters, digits",
+            "Enter a language code",
             "At most 20,000 characters",
             "there is no usable answer.",
         ):
@@ -113,7 +113,7 @@ def test_two_who_edit_at_once_are_told_and_nothing_is_lost(seat: Seat, api: http
 
     late = seat.post(page, name=bot["name"], base="1", **(_FIELDS | {"persona": "Yours."}))
     assert late.status_code == 422
-    assert "saved version 2 meanwhile" in late.text
+    assert "saved version 2 in the meantime" in late.text
     assert "Yours." in late.text
     base = re.search(r'name="base" value="(\d+)"', late.text)
     assert base is not None

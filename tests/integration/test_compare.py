@@ -81,7 +81,10 @@ def test_an_endpoint_that_is_down_is_a_column_of_reasons_and_costs_nobody_else_a
     ("arguments", "line"),
     [
         (["--out", "{folder}/nowhere/talks.jsonl"], "--out: {folder}/nowhere/talks.jsonl cannot be written: No such file or directory\n"),
-        (["--out", "{folder}/talks.jsonl", "--bot", "nobody"], "There is no bot named nobody; `chinwag bot list` shows all.\n"),
+        (
+            ["--out", "{folder}/talks.jsonl", "--bot", "nobody"],
+            "There is no bot named nobody; `chinwag bot list` shows all, `chinwag bot set nobody` creates it.\n",
+        ),
     ],
 )
 def test_what_cannot_be_exported_is_one_line_and_nothing_is_read(served: Stack, tmp_path: Path, arguments: list[str], line: str) -> None:
@@ -115,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(served
         (
             "default,other",
             '{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"role": "system", "content": "x"}]}}',
-            "line 1: nobody says anything in it",
+            "line 1: it has no message with the role user",
         ),
     ],
 )

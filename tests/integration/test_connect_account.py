@@ -80,8 +80,8 @@ def test_the_health_card_compares_the_webhooks_address_and_tells_quality_limits_
 ) -> None:
     assert owner.post(f"/admin/accounts/{connected['id']}/look").status_code == 303
     text = _text(owner, connected)
-    assert "Webhooks come here" in text
-    assert "does not run out" in text
+    assert "Webhooks arrive here" in text
+    assert "does not expire" in text
 
     named = {"phone_number_id": connected["external_id"], "waba_id": connected["parent_id"], "app_id": connected["app_id"]}
     named |= {"app_secret": connected["app_secret"], "access_token": connected["access_token"]}
@@ -126,7 +126,7 @@ def test_a_new_app_secret_is_checked_and_the_one_before_counts_until_it_is_dropp
         return [served.http.post(hook, content=body, headers=headers).status_code for headers in signed]
 
     until(lambda: statuses() == [200, 200], what="both secrets count")
-    assert "the one before still counts" in _text(owner, connected)
+    assert "the previous one is still accepted" in _text(owner, connected)
     assert owner.post(f"{path}/drop-before").status_code == 303
     until(lambda: statuses() == [401, 200], what="the one before is refused")
     assert _audited(served, connected["name"]) == ["account.connect", "account.rotate", "account.drop_before"]

@@ -75,7 +75,7 @@ WRONG = {
     "an app secret of nobody": ("whatsapp", {"app_secret": "0" * 32}, "app_secret", "does not belong to app"),
     "an app that does not exist": ("messenger", {"app_id": "999"}, "app_id", "no app with this id"),
     "a token that is cut off": ("whatsapp", {"access_token": "EAAPrac"}, "access_token", "not valid"),
-    "a token with a line break": ("messenger", {"access_token": "EAA first\nsecond"}, "access_token", "copy it again"),
+    "a token with a line break": ("messenger", {"access_token": "EAA first\nsecond"}, "access_token", "Copy it again"),
     "an id of nobody": ("whatsapp", {"external_id": "123456789012345"}, "external_id", "cannot read this id"),
     "a page of nobody": ("messenger", {"external_id": "123456789012345"}, "external_id", "cannot read this page"),
     "a business account of nobody": ("whatsapp", {"parent_id": "123456789012345"}, "parent_id", "cannot read this id"),
@@ -89,7 +89,7 @@ WRONG = {
         "belongs to another Instagram account",
     ),
     "a name with spaces": ("whatsapp", {"name": "Front Desk"}, "name", "lower-case letters"),
-    "a bot that is gone": ("messenger", {"bot": "00000000-0000-4000-8000-000000000000"}, "bot", "gone"),
+    "a bot that is gone": ("messenger", {"bot": "00000000-0000-4000-8000-000000000000"}, "bot", "no longer exists"),
     "nothing at all": ("whatsapp", {"app_secret": ""}, "app_secret", "required"),
 }
 
@@ -162,7 +162,7 @@ def test_an_account_is_not_connected_twice_nor_a_name_taken_twice(served: Stack,
     again = send(seat, "messenger", form | {"name": "another-name"})
     same_name = send(seat, "messenger", a_form(served, "messenger", name="only-once"))
 
-    assert "connected already, as only-once" in error_at(again, "external_id")
+    assert "already connected, as only-once" in error_at(again, "external_id")
     assert "with this name" in error_at(same_name, "name")
     assert served.one("select count(*) from accounts where name in ('only-once', 'another-name')") == 1
 

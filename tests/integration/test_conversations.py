@@ -144,7 +144,7 @@ def test_an_answer_of_who_does_not_have_it_is_refused_and_kept_in_the_form(serve
         assert "Take over from agent-" in seat.get(f"/admin/conversations/{conversation}").text
     api.post(f"/conversations/{conversation}/give-back")
 
-    assert (refused.status_code, "I was slower" in refused.text, "has this conversation" in refused.text) == (409, True, True)
+    assert (refused.status_code, "I was slower" in refused.text, "has taken this conversation over" in refused.text) == (409, True, True)
     assert (empty.status_code, "Type an answer." in empty.text) == (422, True)
     assert api.post(f"/conversations/{conversation}/give-back").status_code == 409
 

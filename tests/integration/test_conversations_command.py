@@ -44,7 +44,7 @@ def test_a_conversation_is_found_taken_answered_and_given_back(served: Stack) ->
 
     assert _run(served, "conversation", "answer", conversation, "too early") == (2, "Take the conversation over first.\n")
     assert _run(served, "conversation", "take", conversation, "--by", "ana")[0] == 0
-    assert "taken by ana" in _run(served, "conversation", "list", "--only", "taken")[1]
+    assert "taken over by ana" in _run(served, "conversation", "list", "--only", "taken")[1]
     status, _ = _run(served, "conversation", "answer", conversation, "-", "--by", "ana", said="From the command line.")
     assert status == 0
     until(lambda: "ana (read): From the command line." in _run(served, "conversation", "show", conversation)[1], what="it was read")

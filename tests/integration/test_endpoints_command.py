@@ -93,11 +93,14 @@ def test_an_endpoint_is_connected_changed_and_removed_and_its_key_is_never_print
     ("arguments", "line"),
     [
         (_HOSTED, "--key-file: A hosted endpoint needs its API key; say so if this one needs none. (--no-key)\n"),
-        ([*_OWN, "--url", "localhost:8000"], "--url: An address like https://host/v1, without a user, a password or a question mark.\n"),
-        ([*_OWN, "--url", "http://10.0.0.256:8000/v1"], "--url: An address like https://host/v1"),
+        (
+            [*_OWN, "--url", "localhost:8000"],
+            "--url: Enter an address like https://host/v1, without a user, a password or a question mark.\n",
+        ),
+        ([*_OWN, "--url", "http://10.0.0.256:8000/v1"], "--url: Enter an address like https://host/v1"),
         ([*_OWN, "--price-in", "1"], "--price-out: Output tokens need a price too; 0 if they are free.\n"),
-        (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: That is OpenAI's address: what people write leaves"),
-        (["--stays", "--model", "m"], "--url: An address like https://host/v1"),
+        (["--url", "https://api.openai.com/v1", "--model", "m", "--stays"], "--stays: This is OpenAI's address: what people write leaves"),
+        (["--stays", "--model", "m"], "--url: Enter an address like https://host/v1"),
         (["--catalog-model", "gpt-5o"], "There is no model 'gpt-5o' in the catalog. Similar: gpt-4o."),
         (["--catalog-model", "gpt-4o", "--stays"], "GPT-4o has no weights to run in the catalog"),
         (
@@ -142,14 +145,14 @@ def test_a_change_does_not_go_round_what_connecting_refuses(stack: Stack, argume
 
 
 def test_a_wrong_name_price_or_key_file_is_refused(stack: Stack, tmp_path: Path) -> None:
-    assert _run(stack, "endpoint", "add", "Big One", *_OWN)[1].startswith("NAME: Lower-case letters, digits")
+    assert _run(stack, "endpoint", "add", "Big One", *_OWN)[1].startswith("NAME: Use lower-case letters, digits")
     assert "Invalid value for --price-in: US dollars" in _run(stack, "endpoint", "add", _named(), *_OWN, "--price-in", "cheap")[1]
     assert "does not exist" in _run(stack, "endpoint", "add", _named(), *_HOSTED, "--key-file", str(tmp_path / "none"))[1]
     for key in ("two words", "\N{SNOWMAN}", "x" * 5000):
         code, said = _run(stack, "endpoint", "add", _named(), *_HOSTED, *_key_file(tmp_path, key))
-        assert (code, said) == (2, "--key-file: It contains characters that no API key has. Copy it again.\n")
+        assert (code, said) == (2, "--key-file: It contains characters that do not belong in an API key. Copy it again.\n")
     name = _made(stack)
-    assert _run(stack, "endpoint", "add", name, *_OWN) == (2, f"There is an endpoint with the name {name} already.\n")
+    assert _run(stack, "endpoint", "add", name, *_OWN) == (2, f"There is already an endpoint named {name}.\n")
 
 
 def test_the_catalog_fills_in_address_name_and_price(stack: Stack, tmp_path: Path) -> None:
@@ -187,7 +190,7 @@ def test_without_a_worker_a_probe_says_so_and_ends(stack: Stack) -> None:
 
     code, said = _run(stack, "endpoint", "probe", name)
 
-    assert (code, "no worker is running; the first one that starts measures it" in said) == (1, True)
+    assert (code, "no worker is running; the first one that starts probes it" in said) == (1, True)
     assert stack.one("select probe_at <= now() from endpoints where name = :name", name=name) is True
 
 
@@ -254,14 +257,14 @@ def test_a_profile_is_set_listed_and_removed(stack: Stack, tmp_path: Path) -> No
     assert [row["tiers"] for row in rows if row["name"] == name] == [[[one], sorted([two, hosted])]]
 
     assert _run(stack, "profile", "remove", name) == (0, f"{name}: the worker's own model answers\n")
-    assert _run(stack, "profile", "remove", name) == (0, f"{name}: there was no endpoint in it\n")
+    assert _run(stack, "profile", "remove", name) == (0, f"{name}: it had no endpoints\n")
 
 
 @pytest.mark.parametrize(
     ("order", "words"),
     [
         (["nobody"], "There is no endpoint named nobody."),
-        (["a", "a"], "a is named twice."),
+        (["a", "a"], "a is given twice."),
         (["a,,b"], "give the names of endpoints"),
         (["a=x"], "a position is a number"),
     ],

@@ -101,7 +101,7 @@ def test_a_key_is_sealed_opens_for_a_worker_and_stands_in_no_answer(served: Stac
     assert _opened(served, name) == _KEY
     assert seat.post(f"/admin/models/endpoints/{name}/key", api_key="sk-another").status_code == 303
     assert _opened(served, name) == "sk-another"
-    assert "no API key has" in seat.post(f"/admin/models/endpoints/{name}/key", api_key="two words").text
+    assert "do not belong in an API key" in seat.post(f"/admin/models/endpoints/{name}/key", api_key="two words").text
     assert seat.post(f"/admin/models/endpoints/{name}/key", then="remove").status_code == 303
     assert _opened(served, name) == ""
 
@@ -131,7 +131,7 @@ def test_a_wrong_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(seat
     ("fields", "said"),
     [
         ({"api_key": ""}, "A hosted endpoint needs its API key"),
-        ({"url": "https://api.openai.com/v1", "leaves_house": ""}, "That is OpenAI&#39;s address"),
+        ({"url": "https://api.openai.com/v1", "leaves_house": ""}, "This is OpenAI&#39;s address"),
         ({"price_in": "1"}, "Output tokens need a price too"),
         ({"price_out": "1"}, "Input tokens need a price too"),
         ({"url": "https://user:word@models.example.com/v1"}, "without a user"),

@@ -33,8 +33,8 @@ def test_operators_are_added_changed_and_disabled_by_commands(served: Stack) -> 
     assert _chinwag(served, "operator", "add", "ana")[0] == 2
     assert _chinwag(served, "operator", "add", "bea", "--role", "emperor")[0] == 2
 
-    assert _chinwag(served, "operator", "role", "ana", "viewer") == (2, "Somebody has to stay owner.\n")
-    assert _chinwag(served, "operator", "disable", "ana") == (2, "Somebody has to stay owner.\n")
+    assert _chinwag(served, "operator", "role", "ana", "viewer") == (2, "There must always be an owner.\n")
+    assert _chinwag(served, "operator", "disable", "ana") == (2, "There must always be an owner.\n")
     _chinwag(served, "operator", "add", "bea")
     assert _chinwag(served, "operator", "role", "bea", "agent") == (0, "The role of bea is agent now.\n")
     assert _chinwag(served, "operator", "disable", "bea")[0] == 0

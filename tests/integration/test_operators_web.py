@@ -81,9 +81,9 @@ def test_a_wrong_operator_form_keeps_what_was_typed_and_says_why(served: Stack, 
     nobody = owner.post("/admin/operators", name="  ", role="emperor")
 
     assert (taken.status_code, nobody.status_code) == (422, 422)
-    assert f"There is an operator {name} already." in taken.text
+    assert f"There is already an operator named {name}." in taken.text
     assert f'value="{name}"' in taken.text
-    assert "A name is needed." in nobody.text
+    assert "Enter a name." in nobody.text
     assert "Choose a role." in nobody.text
 
 
@@ -144,8 +144,8 @@ def test_the_last_owner_can_neither_step_down_nor_be_disabled(cluster: Cluster, 
                 f"/api/v1/operators/{identity}", json={"role": "viewer"}, headers={"X-CSRF-Token": only.csrf, "Origin": alone.web_url}
             )
             assert (down.status_code, out.status_code, by_api.status_code) == (409, 409, 409)
-            assert "Somebody has to stay owner." in down.text
-            assert by_api.json() == {"error": "Somebody has to stay owner."}
+            assert "There must always be an owner." in down.text
+            assert by_api.json() == {"error": "There must always be an owner."}
             assert only.get("/admin/operators").status_code == 200
 
 
@@ -163,7 +163,7 @@ def test_a_changed_password_ends_the_sessions_elsewhere_and_keeps_this_one(serve
         right = here.post("/admin/me/password", data=form | {"current": PASSWORD})
 
         assert (wrong.status_code, unlike.status_code, right.status_code) == (422, 422, 303)
-        assert "This is not your password." in wrong.text
+        assert "This is not your current password." in wrong.text
         assert PASSWORD not in unlike.text
         assert here.get("/admin/me").status_code == 200
         assert there.get("/admin/me").status_code == 303

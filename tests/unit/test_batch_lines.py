@@ -80,7 +80,7 @@ def test_a_wrong_encoding_is_named_by_its_byte_and_place() -> None:
     place = data.index(b"\xe1") + 1
 
     assert n == 2
-    assert f"byte 0xe1 at place {place - 54} of the line (byte {place} of the file)" in reason
+    assert f"byte 0xe1 at position {place - 54} of the line (byte {place} of the file)" in reason
 
 
 def test_a_line_that_is_too_long_is_one_bad_line_and_the_next_ones_are_read() -> None:
@@ -106,7 +106,7 @@ def test_a_line_of_fifty_megabytes_is_not_held_in_memory() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("nothing", "not JSON: Expecting value at place 1"),
+        ("nothing", "not JSON: Expecting value at character 1"),
         ('{"custom_id": "a", "text": "b"', "not JSON"),
         ("[1]", "not a JSON object"),
         ('"text"', "not a JSON object"),

@@ -98,8 +98,8 @@ class _Run:
             self._say("graph", title, "bad", f"The platform has no version {self._graph.version}.", fix)
             return False
         if reply.version and reply.version != self._graph.version:
-            fix = f"Read what changed, then set CHINWAG_GRAPH_VERSION={reply.version}."
-            self._say("graph", title, "warn", f"This version is no longer supported: {reply.version} answers instead.", fix)
+            fix = f"Read what changed in that version, then set CHINWAG_GRAPH_VERSION={reply.version}."
+            self._say("graph", title, "warn", f"This version is no longer supported; version {reply.version} answered instead.", fix)
         else:
             self._say("graph", title, "ok", "The platform answers and supports this version.")
         return True
@@ -165,7 +165,7 @@ class _Run:
             message = f"The token lacks {' and '.join(missing)}."
             self._say("scopes", "Permissions", "bad", message, "Create a new token and tick these permissions.", about)
         else:
-            self._say("scopes", "Permissions", "ok", "The token has all permissions it needs.")
+            self._say("scopes", "Permissions", "ok", "The token has all the permissions that it needs.")
 
     def _expiry(self, reply: Reply) -> None:
         ends = reply.get("data", "expires_at")
@@ -201,7 +201,12 @@ class _Run:
         )
         numbers = listed.items("data")
         if listed.ok:
-            self._say("waba", "WhatsApp business account", "ok", f"The token can read it; it has {len(numbers)} number(s).")
+            self._say(
+                "waba",
+                "WhatsApp business account",
+                "ok",
+                f"The token can read it. It has {len(numbers)} phone {'number' if len(numbers) == 1 else 'numbers'}.",
+            )
         else:
             fix = "Copy the WhatsApp Business Account ID from WhatsApp > API Setup. The system user needs that account as an asset."
             self._say("waba", "WhatsApp business account", "bad", f"The token cannot read this id ({listed.why}).", fix, "parent_id")
@@ -217,7 +222,7 @@ class _Run:
         if not self._prove(reply):
             return
         if not reply.ok:
-            fix = _which(numbers) or "It is below the number on WhatsApp > API Setup, and is not the phone number itself."
+            fix = _which(numbers) or "It is below the number on WhatsApp > API Setup; it is not the phone number itself."
             self._say("id", "Phone number id", "bad", f"The token cannot read this id ({reply.why}).", fix, "external_id")
             return
         if listed.ok and typed not in {str(one.get("id")) for one in numbers}:
@@ -246,7 +251,7 @@ class _Run:
             fix = "WhatsApp Manager > Phone numbers shows what is missing (registration with a PIN, verification)."
             self._say("standing", "Number status", "warn", f"The number is {status.lower()}.", fix)
         elif quality in {"RED", "YELLOW"}:
-            fix = "People block or report it. It recovers within a week if you send fewer unsolicited messages."
+            fix = "People have blocked or reported it. It recovers within a week if you send fewer unsolicited messages."
             self._say("standing", "Number status", "warn", f"The number's quality is {quality.lower()}.", fix)
         else:
             self._say("standing", "Number status", "ok", "Connected.")
@@ -257,7 +262,7 @@ class _Run:
         if not self._prove(reply):
             return
         if not reply.ok:
-            fix = "It is on the page under About > Page transparency, and in GET /me/accounts beside the page's token."
+            fix = "It is on the page under About > Page transparency, and in GET /me/accounts next to the page's token."
             self._say("id", "Page", "bad", f"The token cannot read this page ({reply.why}).", fix, "external_id")
             return
         me = self._graph.get("me", token=offer.access_token, fields="id")

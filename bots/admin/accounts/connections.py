@@ -106,16 +106,16 @@ def _errors(deps: Deps, operator: Operator, offer: Offer) -> dict[str, str]:
         errors["name"] = "Use lower-case letters, digits and dashes, at most 40: the name becomes part of the webhook's address."
     with hot(deps.web) as connection:
         if "name" not in errors and accounts.find(connection, channel=offer.channel, name=offer.name) is not None:
-            errors["name"] = f"There already is a {offer.channel.value} account with this name."
+            errors["name"] = f"There is already a {offer.channel.value} account with this name."
         known = accounts.find(connection, channel=offer.channel, external_id=offer.external_id) if offer.external_id else None
     if known is not None and "external_id" not in errors:
         where = f", as {known.name}" if known.tenant_id == operator.tenant_id else ""
-        errors["external_id"] = f"This account is connected already{where}."
+        errors["external_id"] = f"This account is already connected{where}."
     return errors
 
 
 def _register(deps: Deps, offer: Offer, hook: Hook, address: Address, *, take_over: bool) -> tuple[Check, ...]:
     if not address.usable:
-        message = "Not registered: the platform would refuse this address."
+        message = "Not registered, because the platform would refuse this address."
         return (Check(key="app", title="Webhook", state="bad", message=message, fix=address.fix),)
     return tuple(webhook.register(offer, hook, deps.settings, take_over=take_over))

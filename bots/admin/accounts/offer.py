@@ -15,8 +15,8 @@ from bots.storage import accounts
 State = Literal["ok", "warn", "bad", "wait"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-BAD_CHARACTERS = "This contains spaces, line breaks or characters that are never part of it: copy it again."
-_DIGITS_ONLY = "An id has digits only."
+BAD_CHARACTERS = "This contains spaces, line breaks or characters that do not belong there. Copy it again."
+_DIGITS_ONLY = "An id consists of digits only."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def stored_offer(keyring: Keyring, account: Account) -> tuple[Offer, str]:
     )
     missing = shape_errors(offer)
     if account.channel is ChannelKind.CONSOLE:
-        raise Conflict("This is the chat page's account: there is no platform to ask.")
+        raise Conflict("This is the chat page's account; there is no platform to check it with.")
     if missing:
         names = {"app_id": "the app's id", "app_secret": "the app secret", "access_token": "the access token"}
         names |= {"parent_id": "the id of the business account or page"}

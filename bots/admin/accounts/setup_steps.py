@@ -14,7 +14,7 @@ from bots.storage.setups import Setup
 _REFUSALS = {
     "header_missing": "The signature header is removed on the way.",
     "header_malformed": "The signature header is changed on the way.",
-    "no_secret": "There is no app secret to check it with.",
+    "no_secret": "There is no app secret to check the signature with.",
     "other_app": "It was signed with another app's secret.",
     "wrong_secret": "It was signed with another secret.",
     "reencoded": "Something on the way rewrites the body.",
@@ -59,7 +59,7 @@ def _handshake(account: Account, setup: Setup) -> Check:
         return Check(
             key="handshake", title=title, state="ok", message="Webhooks arrive through the address of another account with the same app."
         )
-    fix = f"By hand: {place(account.channel, account.login_type)}"
+    fix = f"To set it by hand: {place(account.channel, account.login_type)}"
     return Check(key="handshake", title=title, state="wait", message="The platform has not verified the address yet.", fix=fix)
 
 
@@ -85,7 +85,7 @@ def _answer(account: Account, setup: Setup) -> Check:
         return Check(key="answer", title=title, state="ok", message="The platform accepted an answer.")
     if account.state == "paused":
         return Check(key="answer", title=title, state="wait", message="The account is paused: messages are stored, but not answered.")
-    return Check(key="answer", title=title, state="wait", message="It comes after the first message.")
+    return Check(key="answer", title=title, state="wait", message="This step follows the first message.")
 
 
 def _reported(account: Account, setup: Setup) -> Check:
@@ -93,8 +93,8 @@ def _reported(account: Account, setup: Setup) -> Check:
     if setup.told:
         return Check(key="status", title=title, state="ok", message="The platform reports the status of answers.")
     message = (
-        "Instagram reports one when the person reads the answer."
+        "Instagram reports a status when the person reads the answer."
         if account.channel is ChannelKind.INSTAGRAM
-        else "It comes when an answer is delivered or read."
+        else "The platform reports a status when an answer is delivered or read."
     )
     return Check(key="status", title=title, state="wait", message=message)

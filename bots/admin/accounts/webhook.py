@@ -138,7 +138,7 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
         # The app's own address stays for its other accounts; this business account gets its own.
         override = {"override_callback_uri": hook.url, "verify_token": hook.verify_token}
         steps.append(
-            Check(key="app", title="App webhook", state="ok", message="The app keeps its address, and this business account has its own.")
+            Check(key="app", title="App webhook", state="ok", message="The app keeps its address; this business account has its own.")
         )
     else:
         steps.append(_app_level(graph, offer, hook, there, take_over=True))
@@ -147,7 +147,7 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
     if reply.ok:
         steps.append(Check(key="subscribed", title=title, state="ok", message="The app receives the messages of this business account."))
     else:
-        fix = "Paste address and verify token on WhatsApp > Configuration, and give the system user full control of the account."
+        fix = "Paste the address and the verify token on WhatsApp > Configuration, and give the system user full control of the account."
         steps.append(Check(key="subscribed", title=title, state="bad", message=f"The platform refused ({reply.why}).", fix=fix))
     return steps
 
@@ -162,9 +162,9 @@ def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: str | None, *
                 key="app",
                 title=title,
                 state="ok",
-                message="The app sends to another account of this service, which passes the webhooks on.",
+                message="The app already sends to another account of this service, which passes the webhooks on.",
             )
-        message = f"The app already sends to {there}, and an app has only one address."
+        message = f"The app already sends to {there}, and an app can have only one address."
         return Check(
             key="app",
             title=title,
@@ -189,7 +189,7 @@ def _refused(reply: Reply, offer: Offer, title: str) -> Check:
     message = f"The platform did not accept the address ({reply.why})."
     told = reply.message.lower()
     if "url" in told or "callback" in told or reply.code == 2200:
-        fix = "It called the address and did not get the expected answer. Check that it can be reached from outside and that the proxy forwards /webhooks."
+        fix = "It called the address and did not get the expected answer. Check that the address can be reached from outside and that the proxy forwards /webhooks."
     else:
         fix = f"Set it by hand: {place(offer.channel, offer.login_type)}"
     return Check(key="app", title=title, state="bad", message=message, fix=fix)
@@ -215,7 +215,7 @@ def _subscribe(graph: GraphSetup, offer: Offer, owner: str, fields: str, title: 
 
 def _by_hand() -> Check:
     message = "With Instagram login the address can only be set on Meta's pages."
-    return Check(key="app", title="App webhook", state="bad", message=message, fix="Paste address and verify token there, once.")
+    return Check(key="app", title="App webhook", state="bad", message=message, fix="Paste the address and the verify token there, once.")
 
 
 def _override(apps: Reply) -> str:

@@ -23,27 +23,27 @@ class Reason:
 #: Whole reasons, by kind of trouble.
 _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "unknown"): Reason(
-        message="The platform never said whether it took the message, and one more try did not tell either.",
+        message="The platform never said whether it accepted the message, and one more try did not show it either.",
         fix="If the person seems to have it, leave it as sent. Otherwise send it again; they may then get it twice.",
         fits="settle",
     ),
     ("send", ""): Reason(
-        message="The platform has not said yet whether it took the message.",
-        fix="Wait: a status, or one more automatic try, will tell. Leave it as sent if you know that it arrived.",
+        message="The platform has not said yet whether it accepted the message.",
+        fix="Wait: a status, or one more automatic try, will show it. Leave it as sent if you know that it arrived.",
         fits="settle",
     ),
     ("send", "not_sent"): Reason(
         message="The platform could not be reached for a day.", fix="When it is reachable again, send it again.", fits="resend"
     ),
     ("send", "rejected"): Reason(
-        message="The platform refused the message without saying why.", fix="Look at the message, then send it again.", fits="resend"
+        message="The platform refused the message without saying why.", fix="Check the message, then send it again.", fits="resend"
     ),
     ("send", "taken_over"): Reason(
-        message="A person took the conversation over before this message was sent.", fix="There is nothing to do.", fits="dismiss"
+        message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
     ),
     ("envelope", "not_storable"): Reason(
         message="The webhook was understood, but something in it cannot be stored.",
-        fix="Replay it after an update. Everything else in it was stored.",
+        fix="Replay it after an update of Chinwag. Everything else in it was stored.",
         fits="replay",
     ),
 }
@@ -62,7 +62,7 @@ def explain(kind: str, reason: str | None, *, state: str = "") -> Reason:
 def _by_code(kind: str, code: int) -> Reason:
     known = graph_codes.about(code)
     if known is None:
-        message, fix, fits = f"The platform refused this with code {code}.", "Look the code up in Meta's list of error codes.", "dismiss"
+        message, fix, fits = f"The platform refused this with code {code}.", "Find the code in Meta's list of error codes.", "dismiss"
     else:
         message, fix, fits = known.message, known.fix, known.button
     if kind == "account":
@@ -82,14 +82,14 @@ def _by_kind(kind: str, reason: str) -> Reason:
                 fits="replay",
             )
         return Reason(
-            message=f"Signed by the platform, but not understood: {reason or 'no reason was stored'}.",
-            fix="Replay it after an update, or dismiss it.",
+            message=f"The platform signed it, but it was not understood: {reason or 'no reason was stored'}.",
+            fix="Replay it after an update of Chinwag, or dismiss it.",
             fits="replay",
         )
     if kind == "turn":
         name = reason.removeprefix("error:") or "unknown"
         return Reason(
-            message=f"An error in Chinwag, five times in a row ({name}). The contact got no answer.",
+            message=f"An error in Chinwag ended this turn five times in a row ({name}). The contact got no answer.",
             fix="Replay answers the messages in a new turn. The log has the details of the error.",
             fits="replay",
         )
@@ -98,12 +98,12 @@ def _by_kind(kind: str, reason: str) -> Reason:
     if kind == "account":
         return Reason(
             message=f"The account is parked: {reason or 'the platform refuses its token'}.",
-            fix="Fix what its page shows, then resume.",
+            fix="Fix what the account's page shows, then resume.",
             fits="resume",
         )
     return Reason(
         message="The platform refused the message for good.",
-        fix="Look at the message. Send it again once the cause is gone.",
+        fix="Check the message. Send it again once the cause is fixed.",
         fits="resend",
     )
 
@@ -112,12 +112,12 @@ def _by_budget(reason: str) -> Reason:
     which, _, bot = reason.partition(":")
     if which == "month":
         return Reason(
-            message=f"The bot {bot} has used up its budget for this month (UTC). It says so to everybody who writes, and the model is not asked.",
-            fix="Raise its budget on the bot's page, or wait for next month.",
+            message=f"The bot {bot} has used up its budget for this month (UTC). It says so to everybody who writes, and the model is not called.",
+            fix="Raise the budget on the bot's page, or wait for next month.",
             fits="dismiss",
         )
     return Reason(
         message=f"A contact has used up what the bot {bot} may spend on one contact in a day (UTC), and was asked to come back tomorrow.",
-        fix="Raise the budget on the bot's page if it is too small. It starts anew each day.",
+        fix="Raise the budget on the bot's page if it is too small. It starts again each day.",
         fits="dismiss",
     )

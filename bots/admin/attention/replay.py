@@ -24,10 +24,10 @@ def replay_webhook(deps: Deps, operator: Operator, envelope: UUID) -> int:
         webhook = attention.quarantined(connection, tenant=operator.tenant_id, envelope=envelope)
         account = accounts.by_id(connection, webhook.account)
     if account is None or webhook.body is None:
-        raise Conflict(f"The body is no longer stored: bodies are kept for {deps.settings.envelope_days} days.")
+        raise Conflict(f"The body is no longer stored: bodies are stored for {deps.settings.envelope_days} days.")
     parse = PARSERS.get(account.channel)
     if parse is None:
-        raise Conflict(f"There is no parser for webhooks of {account.channel.value}.")
+        raise Conflict(f"Webhooks of {account.channel.value} cannot be parsed.")
     received = parse(webhook.body)
     batches, foreign = _by_account(deps, account, received.events)
     reason = received.reason or foreign
@@ -56,7 +56,8 @@ def _by_account(
     for external_id, found in by_id.items():
         owner = account if external_id == account.external_id else _other_account(deps, account, external_id)
         if owner is None:
-            left = f"{len(found)} events of an account that is not here: {external_id[:64]}"
+            what = "1 event" if len(found) == 1 else f"{len(found)} events"
+            left = f"{what} of an account that is not here: {external_id[:64]}"
         elif found:
             batches.append((owner, found))
     return batches, left
@@ -81,7 +82,7 @@ def _accept(deps: Deps, account: Account, events: list[InboundEvent], body: byte
     with hot(deps.crossing) as connection:
         bot = personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
         if bot is None:
-            raise Conflict("The account's bot is gone.")
+            raise Conflict("The account's bot no longer exists.")
         inbox.accept(
             connection,
             account,

@@ -23,7 +23,7 @@ from bots.storage.database import hot, unit
 
 
 class Action(StrEnum):
-    """What can be done about a trouble."""
+    """What can be done about something that needs attention."""
 
     REPLAY = "replay"
     RESEND = "resend"
@@ -74,7 +74,7 @@ def count(deps: Deps, operator: Operator) -> dict[TroubleKind, int]:
 def act(deps: Deps, operator: Operator, kind: TroubleKind, id_: UUID, action: Action) -> None:
     """Do what a button says. Raises NotFound, Conflict."""
     if action not in ALLOWED[kind]:
-        raise Conflict(f"A trouble of the kind {kind.value} cannot be handled with {action.value}.")
+        raise Conflict(f"The action {action.value} does not exist for the kind {kind.value}.")
     if kind is TroubleKind.ENVELOPE and action is Action.REPLAY:
         replay_webhook(deps, operator, id_)
         return

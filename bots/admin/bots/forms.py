@@ -32,11 +32,11 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
     if not values["name"]:
         errors["name"] = "A bot needs a name."
     elif len(values["name"]) > MOST_NAME or not re.match(NAME, values["name"]):
-        errors["name"] = f"At most {MOST_NAME} characters on one line."
+        errors["name"] = f"Use at most {MOST_NAME} characters on one line."
     if not re.match(PROFILE, values["profile"]):
-        errors["profile"] = "Lower-case letters, digits, dots, underscores and dashes, as in `default`."
+        errors["profile"] = "Use lower-case letters, digits, dots, underscores and dashes, for example default."
     if values["language"] and not re.match(LANGUAGE, values["language"]):
-        errors["language"] = "A language code such as en, es or pt-BR."
+        errors["language"] = "Enter a language code such as en, es or pt-BR."
     if not values["persona"]:
         errors["persona"] = "Describe who the bot is and what it should do."
     elif len(values["persona"]) > MOST_PERSONA:
@@ -85,6 +85,6 @@ def budget(typed: str) -> float | None:
         return None
     if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,9})?", plain) or not 0 < float(plain) <= MOST_BUDGET:
         raise ValueError(
-            f"An amount in US dollars above 0, such as 0.50 or 20, and at most {MOST_BUDGET:,.0f}. Leave it empty for no limit."
+            f"Enter an amount in US dollars above 0, such as 0.50 or 20, and at most {MOST_BUDGET:,.0f}. Leave it empty for no limit."
         )
     return float(plain)

@@ -71,7 +71,7 @@ def publish(deps: Deps, operator: Operator, bot: UUID, version: int) -> Bot:
 
 
 def roll_back(deps: Deps, operator: Operator, bot: UUID, version: int) -> Bot:
-    """Let an older version answer again. Raises Conflict for one that is not older, NotFound."""
+    """Publish an older version again. Raises Conflict for one that is not older, NotFound."""
     with unit(deps.web) as connection:
         found = published(connection, operator, bot)
         if version >= found.persona_version:

@@ -63,7 +63,7 @@ def add(deps: Deps, operator: Operator, wish: Wish, catalog: Catalog) -> Endpoin
     admit(wish, catalog, today=today())
     with unit(deps.web) as connection:
         if len(endpoints.list_all(connection, operator.tenant_id)) >= _MOST_ENDPOINTS:
-            raise Conflict(f"There are {_MOST_ENDPOINTS} endpoints already; remove one first.")
+            raise Conflict(f"There are already {_MOST_ENDPOINTS} endpoints; remove one first.")
         row = endpoints.add(connection, deps.keyring, tenant=operator.tenant_id, form=wish.form, api_key=wish.api_key or None)
         detail: dict[str, object] = {"model": row.model, "leaves_house": row.leaves_house, "key": row.key is not None}
         record(connection, operator, "endpoint.add", f"endpoint:{row.name}", detail)

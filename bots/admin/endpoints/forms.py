@@ -18,7 +18,7 @@ MOST_URL, MOST_MODEL, MOST_KEY = 500, 200, 2000
 #: USD per million tokens; more than anybody has ever charged.
 MOST_PRICE = 10_000.0
 PRICES = ("price_in", "price_cached", "price_out")
-_BAD_KEY = "It contains characters that no API key has. Copy it again."
+_BAD_KEY = "It contains characters that do not belong in an API key. Copy it again."
 
 
 class InvalidEndpoint(BadSetting):
@@ -45,14 +45,14 @@ def checked(*, name: str, url: str, model: str, leaves_house: bool, prices: Mapp
     """Return a form of valid values. Raises InvalidEndpoint."""
     errors: dict[str, str] = {}
     if not re.fullmatch(NAME, name):
-        errors["name"] = "Lower-case letters, digits, dots, underscores and dashes, at most 40, as in `own-llama`."
+        errors["name"] = "Use lower-case letters, digits, dots, underscores and dashes, at most 40 characters, for example own-llama."
     if not model.strip() or len(model) > MOST_MODEL or not model.isprintable():
-        errors["model"] = "The model's name on that server, as its /v1/models lists it."
+        errors["model"] = "Enter the model's name as the server's /v1/models lists it."
     provider = presets.provider_at(url)
     if len(url) > MOST_URL or not _is_address(url):
-        errors["url"] = "An address like https://host/v1, without a user, a password or a question mark."
+        errors["url"] = "Enter an address like https://host/v1, without a user, a password or a question mark."
     elif provider and not leaves_house:
-        errors["leaves_house"] = f"That is {provider}'s address: what people write leaves your servers on the way to it."
+        errors["leaves_house"] = f"This is {provider}'s address: what people write leaves your servers."
     errors |= _price_errors(prices)
     if errors:
         raise InvalidEndpoint(errors)

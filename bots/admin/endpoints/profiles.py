@@ -71,7 +71,7 @@ class Overview:
         """The profile of that name; one that nobody has set up is answered by the worker's own model. Raises NotFound for an invalid name."""
         if not re.fullmatch(PROFILE, name):
             raise NotFound(
-                f"{name[:80]} cannot be a profile's name: lower-case letters, digits, dots, underscores and dashes, as in default."
+                f"{name[:80]} cannot be a profile's name: use lower-case letters, digits, dots, underscores and dashes, for example default."
             )
         known = next((one for one in self.profiles if one.name == name), None)
         return known or Profile(name=name, tiers=(), bots=(), is_alive=False)
@@ -95,7 +95,7 @@ def move(deps: Deps, operator: Operator, profile: str, endpoint: str, *, how: st
     with unit(deps.web) as connection:
         before = _overview(connection, operator).profile(profile).order
         if how not in tiers.MOVES:
-            raise NotFound("There is no such change of a profile.")
+            raise NotFound("A profile cannot be changed in this way.")
         after = tiers.MOVES[how](before, endpoint)
         _arrange(connection, operator, profile, after)
         return before, after
@@ -128,7 +128,9 @@ def _overview(connection: Connection, operator: Operator) -> Overview:
 def _arrange(connection: Connection, operator: Operator, profile: str, order: Tiers) -> None:
     tenant = operator.tenant_id
     if not re.fullmatch(PROFILE, profile):
-        raise InvalidEndpoint({"profile": "Lower-case letters, digits, dots, underscores and dashes, at most 60, as in default."})
+        raise InvalidEndpoint(
+            {"profile": "Use lower-case letters, digits, dots, underscores and dashes, at most 60 characters, for example default."}
+        )
     ids = {row.name: row.id for row in endpoints.list_all(connection, tenant)}
     # Replicas have no order of their own.
     order = tuple(tuple(sorted(tier)) for tier in order)
@@ -146,7 +148,7 @@ def _arrange(connection: Connection, operator: Operator, profile: str, order: Ti
         endpoints.set_profile(connection, tenant, profile, places)
     except NotFound as error:
         # All of them existed a moment ago, each of them once.
-        raise Conflict("Somebody else changed it at the same moment. Look at it again.") from error
+        raise Conflict("Somebody else changed the profile at the same moment. Check it, then try again.") from error
     if order:
         record(connection, operator, "profile.change", f"profile:{profile}", {"order": tiers.written(order)})
     else:

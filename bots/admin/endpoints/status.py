@@ -33,7 +33,7 @@ class EndpointStatus:
 def status_of(row: EndpointRow) -> EndpointStatus:
     """Say how far the probe has come with an endpoint."""
     if row.probed_at is not None:
-        return EndpointStatus(state="ok", message="measured")
+        return EndpointStatus(state="ok", message="probed")
     # Without a measurement, notes say why there is none.
     if row.notes:
         return EndpointStatus(state="bad", message="cannot be used")
@@ -75,14 +75,14 @@ def _roles(traits: Mapping[str, Any]) -> str:
         if traits.get("system_role", True)
         else ("Its chat template has no system role: the persona goes into the first message.")
     )
-    by_turns = " User and assistant must alternate; prompts are laid out that way." if traits.get("roles_alternate") else ""
+    by_turns = " User and assistant must alternate; prompts are built that way." if traits.get("roles_alternate") else ""
     return system + by_turns
 
 
 def _ranks(ranks: int) -> str:
     if ranks < 2:
         return "One."
-    return f"{ranks}, each with its own prefix cache; a conversation goes back to the rank that has its beginning cached."
+    return f"{ranks}, each with its own prefix cache; a conversation goes back to the rank that has cached it."
 
 
 def _either(yes: str, no: str) -> Callable[[Any], str]:
@@ -98,21 +98,23 @@ _FACTS = (
         "vision",
         "Images",
         _either(
-            "It understands images: those that people send are passed on to it.",
-            "Text only: instead of an image it is told that one was sent.",
+            "It understands images; those that people send are passed on to it.",
+            "Text only; in place of an image it gets a line that says that one was sent.",
         ),
     ),
-    ("json_schema", "JSON schema", _either("It follows a schema when one is given.", "It does not follow a schema, so none is given.")),
+    ("json_schema", "JSON schema", _either("It follows a schema when one is sent.", "It does not follow a schema, so none is sent.")),
     (
         "reasoning",
         "Reasoning",
-        _either("It reasons before it answers; people see only the answer, and the reasoning is billed.", "It answers straight away."),
+        _either(
+            "It reasons before it answers; people see only the answer, and the reasoning is billed.", "It answers without reasoning first."
+        ),
     ),
     (
         "parses_tokens",
         "Template tokens",
         _either(
-            "Template tokens in a message would be read as template tokens: they are removed first.",
+            "Template tokens in a message would be read as template tokens, so they are removed first.",
             "It reads template tokens in a message as plain text.",
         ),
     ),
@@ -126,7 +128,7 @@ def _unencrypted(row: EndpointRow) -> str:
     parts = urlsplit(row.url)
     if parts.scheme != "http" or _is_near(parts.hostname or ""):
         return ""
-    return "The address is http, not https: what people write, and the key, cross the network unencrypted."
+    return "The address uses http, not https: what people write and the key are sent over the network unencrypted."
 
 
 def _is_near(name: str) -> bool:

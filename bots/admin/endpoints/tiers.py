@@ -63,7 +63,7 @@ def read(words: Sequence[str]) -> Tiers:
             if not name:
                 raise ValueError(f"{word}: give the names of endpoints, with commas between replicas.")
             if name in seen:
-                raise ValueError(f"{name} is named twice.")
+                raise ValueError(f"{name} is given twice.")
             seen.add(name)
             placed.setdefault(position, []).append(name)
     return tuple(tuple(placed[position]) for position in sorted(placed))

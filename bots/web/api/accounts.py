@@ -20,7 +20,7 @@ from bots.domain import ChannelKind, Role
 from bots.web.admin_site import AdminSite, base_of
 
 _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such account."}}
-_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "It is connected already, or lacks what the platform needs."}}
+_MAY_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "It is already connected, or lacks what the platform needs."}}
 _MAY_BE_REJECTED: dict[int | str, dict[str, Any]] = {422: {"description": "Not every check passed: see `fields` and `checks`."}}
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -49,7 +49,7 @@ class NewAccount(BaseModel):
 
 
 class NewSecrets(BaseModel):
-    """New secrets; the previous app secret stays valid beside the new one."""
+    """New secrets; the previous app secret is still accepted."""
 
     model_config = ConfigDict(extra="forbid")
 

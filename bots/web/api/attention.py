@@ -22,7 +22,7 @@ _Limit = Annotated[int, Query(ge=1, le=200)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """A trouble, its reason, how to fix it, and what can be done: what helps most stands first."""
+    """Something that needs attention: its reason, how to fix it, and what can be done, the most helpful action first."""
 
     trouble: Trouble
     message: str
@@ -32,7 +32,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Troubles:
-    """A page of troubles, the newest first; counts go to 1000 of each kind."""
+    """A page of what needs attention, the newest first; the count of each kind stops at 1000."""
 
     troubles: list[Explained]
     counts: dict[TroubleKind, int]

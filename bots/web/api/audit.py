@@ -20,7 +20,7 @@ _Word = Annotated[str | None, Query(min_length=1, max_length=80, pattern=r"^[^\x
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryView:
-    """One write: who did what to what."""
+    """One change: who did what to what."""
 
     id: UUID
     at: datetime
@@ -43,7 +43,7 @@ def router(site: AdminSite) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         operator: Operator = owner,
     ) -> list[EntryView]:
-        """List the newest entries, or those before one; by actor, or of actions that begin like `bot` or `bot.publish`."""
+        """List the newest entries, or those before an entry; only those of an actor, or of actions that begin with, for example, `bot` or `bot.publish`."""
         entries = await site.run(audit.newest, operator, actor=actor, action=action, before=before, limit=limit)
         return [_view(entry) for entry in entries]
 

@@ -31,9 +31,9 @@ _PIECE = 1024 * 1024
 _SILENCE_S = 30.0
 _NO_NUL = r"^[^\x00]*$"
 _PROFILE = r"^[a-z0-9][a-z0-9._-]*$"
-_FILE = {"schema": {"type": "string", "format": "binary", "description": "JSONL: one question per line"}}
+_FILE = {"schema": {"type": "string", "format": "binary", "description": "JSONL: one question per line."}}
 _BODY = {"requestBody": {"required": True, "content": {"application/jsonl": _FILE, "application/octet-stream": _FILE}}}
-_BAD_LINES: dict[int | str, dict[str, Any]] = {422: {"description": "Bad lines: nothing was started"}}
+_BAD_LINES: dict[int | str, dict[str, Any]] = {422: {"description": "The file has bad lines: nothing was started."}}
 
 _Bot = Annotated[str, Query(max_length=200, pattern=_NO_NUL)]
 _Profile = Annotated[str | None, Query(max_length=60, pattern=_PROFILE)]

@@ -87,7 +87,7 @@ class ToPublish(BaseModel):
 
 
 class ToSay(BaseModel):
-    """A message to a version of the bot. Sent again with the same key it changes nothing."""
+    """A message to a version of the bot. Sending it again with the same key changes nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -247,7 +247,7 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
         new: Annotated[int, Query(ge=1, le=_MOST_VERSION)],
         operator: Operator = viewer,
     ) -> list[PieceView]:
-        """Tell what changed between two versions."""
+        """Show what changed between two versions."""
         found = await site.run(versions.compare, operator, bot, old=old, new=new)
         return [PieceView(kind=piece.kind, text=piece.text) for piece in await site.do(lambda: found.pieces)]
 

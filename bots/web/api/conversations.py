@@ -20,7 +20,7 @@ from bots.web import marks
 from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
-_Search = Annotated[str, Query(max_length=100, pattern=_NO_NUL, description="A part of a name, of a handle, or of what was said lately.")]
+_Search = Annotated[str, Query(max_length=100, pattern=_NO_NUL, description="Part of a name, a number or a recent message.")]
 _Before = Annotated[str | None, Query(max_length=marks.LONGEST, description="The `before` of the previous page.")]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 

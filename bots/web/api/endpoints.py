@@ -39,7 +39,7 @@ class Endpoint(BaseModel):
     url: _Url
     #: Its name on that server.
     model: _Model
-    #: Whether what people write leaves your own servers on the way to it.
+    #: Whether what people write leaves your own servers.
     leaves_house: bool = True
     price_in: _Usd | None = None
     price_cached: _Usd | None = None
@@ -66,7 +66,7 @@ class NewKey(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraitsView:
-    """What an endpoint can really do, as the probe measured it; null: not measured."""
+    """What an endpoint can really do, as the probe found; null: not known."""
 
     context: int | None
     vision: bool | None
@@ -115,7 +115,7 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
 
     @api.post("", status_code=201, responses=_MAY_CONFLICT | _MAY_BE_INVALID)
     async def add(body: NewEndpoint, operator: Operator = acting) -> EndpointView:
-        """Connect an endpoint; a worker measures it within seconds."""
+        """Connect an endpoint; a worker probes it within seconds."""
         try:
             return _view(site, await site.run(endpoints.add, operator, _wish(body, body.api_key or ""), site.catalog))
         except InvalidEndpoint as error:
@@ -123,12 +123,12 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
 
     @api.get("/{name}", responses=_MAY_MISS)
     async def get_endpoint(name: str, operator: Operator = viewer) -> EndpointView:
-        """Read one endpoint with what was measured."""
+        """Read one endpoint with the results of its probe."""
         return _view(site, await site.run(endpoints.get, operator, name))
 
     @api.put("/{name}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_INVALID)
     async def change(name: str, body: Endpoint, operator: Operator = acting) -> EndpointView:
-        """Give an endpoint new values. After a change of model or address it is measured again; on another server it loses its key."""
+        """Change an endpoint. When the model or the address changes, it is probed again; when the server changes, its key is removed."""
         try:
             return _view(site, (await site.run(endpoints.change, operator, name, _wish(body), site.catalog)).row)
         except InvalidEndpoint as error:
@@ -144,12 +144,12 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
 
     @api.post("/{name}/probe", status_code=202, responses=_MAY_MISS)
     async def probe(name: str, operator: Operator = acting) -> EndpointView:
-        """Let a worker measure it again; `state` is `wait` until then."""
+        """Let a worker probe it again; `state` is `wait` until then."""
         return _view(site, await site.run(endpoints.probe, operator, name))
 
     @api.delete("/{name}", status_code=204, responses=_MAY_MISS)
     async def remove(name: str, operator: Operator = acting) -> Response:
-        """Remove an endpoint with its key, also from every profile."""
+        """Remove an endpoint with its key; every profile stops using it."""
         await site.run(endpoints.remove, operator, name)
         return Response(status_code=204)
 

@@ -14,7 +14,7 @@ from bots.web.admin_site import AdminSite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
-    """Who acts, and as what."""
+    """The operator who acts, and their role."""
 
     id: UUID
     name: str
@@ -30,7 +30,7 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.get("")
     async def me(operator: Operator = viewer) -> Me:
-        """Tell who acts."""
+        """Return the operator who acts, and their role."""
         return Me(id=operator.id, name=operator.name, role=operator.role, by_token=operator.by_token)
 
     return api

@@ -56,7 +56,7 @@ class OperatorView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """An operator and the path of the one-time link by which they choose a password; it works once, within a day."""
+    """An operator and the path of the one-time link for choosing a password; it works once and expires after a day."""
 
     operator: OperatorView
     link: str
@@ -74,7 +74,7 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.post("", status_code=201, responses=_MAY_CONFLICT)
     async def add_operator(body: NewOperator, operator: Operator = owner) -> Invitation:
-        """Add an operator; they choose a password by the one-time link."""
+        """Add an operator, who chooses a password through the one-time link."""
         return _invitation(*await site.run(operators.add, operator, body.name, role=body.role))
 
     @api.get("/{operator_id}", responses=_MAY_MISS)
@@ -89,7 +89,7 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.post("/{operator_id}/link", status_code=201, responses=_MAY_MISS | _MAY_CONFLICT)
     async def make_link(operator_id: UUID, operator: Operator = owner) -> Invitation:
-        """Create a new one-time link; earlier ones end."""
+        """Create a new one-time link; earlier ones stop working."""
         return _invitation(*await site.run(operators.link, operator, operator_id))
 
     return api

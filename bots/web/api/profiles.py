@@ -56,17 +56,17 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.get("")
     async def list_profiles(operator: Operator = viewer) -> list[ProfileView]:
-        """List all profiles: those with endpoints, those that bots name, those that running workers serve."""
+        """List all profiles: those with endpoints, those that bots use, those that running workers serve."""
         return [_view(one) for one in (await site.run(profiles.overview, operator)).profiles]
 
     @api.get("/{profile}")
     async def get_profile(profile: _Named, operator: Operator = viewer) -> ProfileView:
-        """Read one profile; one that nobody has set up is answered by the worker's own model."""
+        """Read one profile. A profile without endpoints is answered by the worker's own model."""
         return _view((await site.run(profiles.overview, operator)).profile(profile))
 
     @api.put("/{profile}", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_INVALID)
     async def put_profile(profile: _Named, body: Order, operator: Operator = acting) -> ProfileView:
-        """Make a profile of these endpoints; workers use it within seconds."""
+        """Set the endpoints of a profile; workers use them within seconds."""
         try:
             return _view(await site.run(profiles.arrange, operator, profile, tuple(tuple(tier) for tier in body.tiers)))
         except InvalidEndpoint as error:
@@ -74,7 +74,7 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.delete("/{profile}", status_code=204)
     async def remove(profile: _Named, operator: Operator = acting) -> Response:
-        """Remove every endpoint; the worker's own model answers then."""
+        """Remove every endpoint; then the worker's own model answers."""
         await site.run(profiles.arrange, operator, profile, ())
         return Response(status_code=204)
 

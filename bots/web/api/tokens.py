@@ -23,7 +23,7 @@ _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 
 class NewToken(BaseModel):
-    """A token to make for oneself."""
+    """A token to create for yourself."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ def router(site: AdminSite) -> APIRouter:
     async def in_person(request: Request) -> Operator:
         operator = await site.acting(request, Role.VIEWER)
         if operator.by_token:
-            raise Refused(403, "Tokens are made and revoked by somebody signed in, not by a token.")
+            raise Refused(403, "Only somebody who is signed in can create and revoke tokens; a token cannot.")
         return operator
 
     signed_in: Operator = Depends(in_person)
@@ -74,12 +74,12 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.post("", status_code=201)
     async def make_token(body: NewToken, operator: Operator = signed_in) -> MadeToken:
-        """Make an API token for yourself."""
+        """Create an API token for yourself."""
         return MadeToken(token=await site.run(tokens.make, operator, body.name, role=body.role), role=body.role)
 
     @api.delete("/{token}", status_code=204, responses={404: {"description": "There is no such token."}})
     async def revoke_token(token: UUID, operator: Operator = signed_in) -> Response:
-        """Revoke one of your tokens; an owner anybody's."""
+        """Revoke one of your tokens; an owner can revoke anybody's."""
         await site.run(tokens.revoke, operator, token)
         return Response(status_code=204)
 

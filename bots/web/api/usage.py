@@ -12,7 +12,9 @@ from bots.domain import Role
 from bots.storage.usage import Month
 from bots.web.admin_site import AdminSite
 
-_Month = Annotated[str | None, Query(pattern=usage.MONTH, description="2026-11; left out: the current month. Months are those of UTC.")]
+_Month = Annotated[
+    str | None, Query(pattern=usage.MONTH, description="A month as in 2026-11; default: the current one. Months are in UTC.")
+]
 
 
 def router(site: AdminSite) -> APIRouter:

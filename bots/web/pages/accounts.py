@@ -112,7 +112,7 @@ class AccountPages:
     async def _practise(self, request: Request, operator: Operator) -> Response:
         went = await self._site.run(changes.send_practice_message, operator, _account(request))
         return self._back(
-            request, "A practice message was sent." if went else "The practice platform has no such account, or does not answer."
+            request, "A practice message was sent." if went else "The practice platform does not have this account, or does not answer."
         )
 
     async def _assign_bot(self, request: Request, operator: Operator) -> Response:
@@ -122,7 +122,7 @@ class AccountPages:
         except ValueError:
             return await self._page(request, operator, errors={"bot": "Choose a bot."}, code=422)
         await self._site.run(changes.assign_bot, operator, _account(request), bot)
-        return self._back(request, "Another bot answers now.")
+        return self._back(request, "The account is now answered by another bot.")
 
     async def _rotate(self, request: Request, operator: Operator) -> Response:
         form = await self._site.form(request)

@@ -34,8 +34,8 @@ _BUTTONS = {
 }
 _DONE = {
     Action.REPLAY: "Replayed.",
-    Action.RESEND: "It is being sent again.",
-    Action.SETTLE: "It counts as sent.",
+    Action.RESEND: "The message is being sent again.",
+    Action.SETTLE: "The message now counts as sent.",
     Action.DISMISS: "Dismissed.",
     Action.RESUME: "The account is active again.",
 }

@@ -20,7 +20,7 @@ _ACTIONS = {"pause": batches.pause, "resume": batches.resume, "cancel": batches.
 _DONE = {
     "pause": "Paused.",
     "resume": "Resumed.",
-    "cancel": "Cancelled. The answers so far are kept.",
+    "cancel": "Cancelled. The answers so far are still stored.",
     "retry": "The failed items are asked again.",
 }
 _SHOWN = 100
@@ -100,4 +100,4 @@ class BatchPages:
 
     async def _remove(self, request: Request, operator: Operator) -> Response:
         items = await self._site.run(batches.remove, operator, request.path_params["batch"])
-        return self._site.see_other("/admin/batches", flash=f"Removed, with its {items} questions and answers.")
+        return self._site.see_other("/admin/batches", flash=f"The batch was removed with its {items} questions and answers.")

@@ -54,7 +54,7 @@ class BotPages:
             try:
                 made = await self._site.run(editor.create, operator, wanted)
                 return self._site.see_other(
-                    f"/admin/bots/{made.id}", flash="The bot is created. Try it here, then connect an account to it."
+                    f"/admin/bots/{made.id}", flash="The bot was created. Try it here, then connect an account to it."
                 )
             except Conflict as error:
                 errors = {"name": str(error)}
@@ -110,7 +110,7 @@ class BotPages:
                 errors = {"name": str(error)}
             except Conflict as error:
                 # Refused once: saved again, what was typed here becomes the version after the other one.
-                errors = {"persona": f"{error} Compare the versions below; save again to keep your text as the newest."}
+                errors = {"persona": f"{error} Compare the versions below; save again to store your text as the newest version."}
                 base = None
         return await self._show_page(request, operator, values=_values(wanted) | _as_typed(form, errors), errors=errors, base=base)
 
@@ -136,7 +136,7 @@ class BotPages:
 
     async def _remove(self, request: Request, operator: Operator) -> Response:
         name = await self._site.run(editor.remove, operator, request.path_params["bot"])
-        return self._site.see_other("/admin/bots", flash=f"{name} is removed.")
+        return self._site.see_other("/admin/bots", flash=f"{name} was removed.")
 
 
 def _blank(operator: Operator) -> Bot:

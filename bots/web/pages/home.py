@@ -153,7 +153,7 @@ def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
         busy, slots = sum(beat.busy for beat in workers), sum(beat.slots for beat in workers)
         parts.append(("Workers", "ok", f"{len(workers)} running, {busy} of {slots} slots busy"))
     else:
-        parts.append(("Workers", "bad", "none has reported; nothing is answered"))
+        parts.append(("Workers", "bad", "no worker has reported; nothing is answered"))
     dispatchers = [beat for beat in alive if beat.slots == 0]
     late = overview.work.oldest_due_s
     if late > _SILENT_AFTER_S:

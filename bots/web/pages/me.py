@@ -65,10 +65,10 @@ class MePages:
             return await self._page(request, operator, status=429, errors={"current": "Too many failed attempts. Wait five minutes."})
         bucket.take()
         if not await self._site.run(sign_in.is_own_password, operator, current):
-            return await self._page(request, operator, status=422, errors={"current": "This is not your password."})
+            return await self._page(request, operator, status=422, errors={"current": "This is not your current password."})
         bucket.give_back()
         session = await self._site.run(sign_in.change_password, operator, password)
-        answer = self._site.see_other("/admin/me", flash="The password is changed. Your sessions elsewhere have ended.")
+        answer = self._site.see_other("/admin/me", flash="The password was changed. Your sessions in other browsers have ended.")
         let_in(request, answer, session)
         return answer
 
@@ -86,4 +86,4 @@ class MePages:
 
     async def _revoke(self, request: Request, operator: Operator) -> Response:
         await self._site.run(tokens.revoke, operator, request.path_params["token"])
-        return self._site.see_other("/admin/me", flash="The token is revoked.")
+        return self._site.see_other("/admin/me", flash="The token was revoked.")

@@ -79,7 +79,7 @@ class ModelPages:
         except NameTaken as error:
             errors = {"name": str(error)}
         else:
-            return site.see_other(f"/admin/models/endpoints/{row.name}", flash="Connected. A worker measures it now.")
+            return site.see_other(f"/admin/models/endpoints/{row.name}", flash="Connected. A worker is probing it now.")
         chosen = presets.preset(site.catalog, form.get("preset", ""))
         return self._new_page(request, operator, chosen, _typed(form), errors)
 
@@ -126,13 +126,13 @@ class ModelPages:
             await site.run(endpoints.set_key, operator, name, api_key)
         except InvalidEndpoint as error:
             return await self._page(request, operator, errors=error.errors)
-        said = "The key is removed." if api_key is None else "The key is replaced; a worker tries it now."
+        said = "The key was removed." if api_key is None else "The key was replaced; a worker is trying it now."
         return site.see_other(f"/admin/models/endpoints/{name}", flash=said)
 
     async def _probe(self, request: Request, operator: Operator) -> Response:
         site, name = self._site, request.path_params["name"]
         await site.run(endpoints.probe, operator, name)
-        return site.see_other(f"/admin/models/endpoints/{name}", flash="A worker measures it now.")
+        return site.see_other(f"/admin/models/endpoints/{name}", flash="A worker is probing it now.")
 
     async def _ask_removal(self, request: Request, operator: Operator) -> Response:
         shown, row = await self._read(request, operator)
@@ -142,7 +142,7 @@ class ModelPages:
     async def _remove(self, request: Request, operator: Operator) -> Response:
         site, name = self._site, request.path_params["name"]
         await site.run(endpoints.remove, operator, name)
-        return site.see_other("/admin/models", flash=f"{name} is removed.")
+        return site.see_other("/admin/models", flash=f"{name} was removed.")
 
 
 def about(site: AdminSite, shown: Overview) -> dict[str, Any]:

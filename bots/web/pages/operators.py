@@ -19,9 +19,9 @@ from bots.web.auth import is_https
 
 ROLES = (
     (Role.VIEWER.value, "viewer: reads everything"),
-    (Role.AGENT.value, "agent: also answers people and settles what needs attention"),
-    (Role.OPERATOR.value, "operator: also accounts, bots and batches"),
-    (Role.OWNER.value, "owner: also operators, tokens and erasure"),
+    (Role.AGENT.value, "agent: also answers people and handles what needs attention"),
+    (Role.OPERATOR.value, "operator: also manages accounts, bots, batches and models"),
+    (Role.OWNER.value, "owner: also manages operators and tokens, and erases data"),
 )
 _DONE = {"disable": "{} can no longer sign in.", "enable": "{} can sign in again. Tokens stay revoked."}
 
@@ -92,7 +92,7 @@ class OperatorPages:
             found = await self._site.run(operators.change, operator, request.path_params["operator"], role=role)
         except Conflict as error:
             return await self._page(request, operator, status=409, refusal=str(error))
-        return self._on(operator, found, f"The role of {found.name} is {found.role.value} now.")
+        return self._on(operator, found, f"The role of {found.name} is now {found.role.value}.")
 
     async def _act(self, name: str, request: Request, operator: Operator) -> Response:
         try:
@@ -103,7 +103,7 @@ class OperatorPages:
 
     async def _revoke(self, request: Request, operator: Operator) -> Response:
         await self._site.run(tokens.revoke, operator, request.path_params["token"])
-        return self._site.see_other("/admin/operators", flash="The token is revoked.")
+        return self._site.see_other("/admin/operators", flash="The token was revoked.")
 
     def _on(self, operator: Operator, changed: Known, said: str) -> Response:
         """Go on to a page that the operator may still open after the change."""

@@ -35,7 +35,7 @@ class ProfilePages:
         try:
             return self._site.see_other(f"/admin/models/profiles/{shown.profile(name).name}")
         except NotFound:
-            errors = {"name": "Lower-case letters, digits, dots, underscores and dashes, as in default."}
+            errors = {"name": "Use lower-case letters, digits, dots, underscores and dashes, for example default."}
         values = about(self._site, shown) | {"values": {"name": name}, "errors": errors}
         return self._site.render(request, operator, "models.html", status=422, **values)
 

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 #: Names and addresses whose attempts are counted; the ones unused for longest are forgotten first.
 _MOST_BUCKETS = 10_000
-_USED = "This link was already used, or is too old. `chinwag sign-in` prints a new one."
+_USED = "This link has been used already, or has expired."
 
 
 class SignInPages:

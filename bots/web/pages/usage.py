@@ -65,7 +65,7 @@ def draw(month: Month) -> list[Picture]:
         Series(name="input, cached", values=[float(both[day].tokens_cached) for day in days], colour="soft"),
     ]
     return [
-        _picture("money", "Money by day", days, spent, say=axis, tell=money),
+        _picture("money", "Cost by day", days, spent, say=axis, tell=money),
         _picture("tokens", "Tokens by day", days, tokens, say=whole, tell=_exact),
     ]
 

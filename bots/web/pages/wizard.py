@@ -46,7 +46,7 @@ class Kind:
 _APP = Field(name="app_id", label="App id", hint="App dashboard > App settings > Basic, at the top.")
 _SECRET = Field(name="app_secret", label="App secret", secret=True, hint="App dashboard > App settings > Basic > App secret > Show.")
 _PAGE_TOKEN = (
-    "App dashboard > Messenger > Messenger API settings > Generate access tokens > Generate, beside the page. "  # noqa: S105 - no secret
+    "App dashboard > Messenger > Messenger API settings > Generate access tokens > Generate, next to the page. "  # noqa: S105 - no secret
     "Permissions: "
 )
 KINDS = {
@@ -64,12 +64,12 @@ KINDS = {
                 Field(
                     name="external_id",
                     label="Phone number id",
-                    hint="App dashboard > WhatsApp > API Setup > From, below the number: digits only, and not the phone number itself.",
+                    hint="App dashboard > WhatsApp > API Setup > From, below the number. Digits only; it is not the phone number itself.",
                 ),
                 Field(
                     name="parent_id",
                     label="WhatsApp business account id",
-                    hint="App dashboard > WhatsApp > API Setup, beside the phone number id.",
+                    hint="App dashboard > WhatsApp > API Setup, next to the phone number id.",
                 ),
                 Field(
                     name="access_token",
@@ -107,7 +107,7 @@ KINDS = {
             fields=(
                 _APP,
                 _SECRET,
-                Field(name="parent_id", label="Page id", hint="Of the page that the account is linked to: About > Page transparency."),
+                Field(name="parent_id", label="Page id", hint="On the page that the account is linked to: About > Page transparency."),
                 Field(
                     name="external_id",
                     label="Instagram account id",
@@ -236,7 +236,7 @@ class WizardPages:
         except AccountRejected as error:
             return await again(errors=error.errors, checks=error.checks)
         except NotFound:
-            return await again(errors={"bot": "This bot is gone. Choose another one."})
+            return await again(errors={"bot": "This bot no longer exists. Choose another one."})
         except Conflict as error:
             return await again(errors={"name": str(error)})
         found = await self._site.run(status.get, operator, done.account.id, base=base_of(request))

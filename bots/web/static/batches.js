@@ -18,7 +18,7 @@ if (form) {
   });
 }
 
-// fetch does not tell how much has left; XMLHttpRequest does. Both read the file from disk as it goes.
+// fetch does not report how much was sent; XMLHttpRequest does. Both read the file from disk as they send it.
 function send(file) {
   const query = new URLSearchParams({ bot: $("bot").value, name: file.name.slice(0, 200) });
   if ($("key").value.trim()) query.set("idempotency_key", $("key").value.trim());
@@ -31,7 +31,7 @@ function send(file) {
     say("sent-bytes", `${megabytes(event.loaded)} of ${megabytes(event.total)} MB`);
   });
   request.addEventListener("load", () => ended(request));
-  request.addEventListener("error", () => refuse("The connection broke. Nothing was started; send the file again."));
+  request.addEventListener("error", () => refuse("The connection was lost. Nothing was started; submit the file again."));
   $("start").disabled = true;
   $("going").hidden = false;
   $("refused").hidden = true;
@@ -69,7 +69,7 @@ if (shown) watch();
 async function watch() {
   for (;;) {
     const began = performance.now();
-    const batch = await look();
+    const batch = await load();
     if (batch && batch.state !== shown.dataset.state) { window.location.reload(); return; }
     if (batch) show(batch);
     // A batch of millions takes long to count, so ask less often.
@@ -77,7 +77,7 @@ async function watch() {
   }
 }
 
-async function look() {
+async function load() {
   try {
     const answer = await fetch(`/api/v1/batches/${shown.dataset.batch}`, { cache: "no-store" });
     if (answer.status === 401) window.location.reload();
@@ -93,7 +93,7 @@ function show(batch) {
   $("bar").value = sum;
   say("ended", String(sum));
   for (const name of ["done", "failed", "running", "waiting"]) say(name, String(batch[name]));
-  say("rate", batch.state === "running" && batch.per_s ? `${batch.per_s} a second${left(batch.seconds_left)}` : "");
+  say("rate", batch.state === "running" && batch.per_s ? `${batch.per_s} per second${left(batch.seconds_left)}` : "");
   if ($("held")) $("held").hidden = !(batch.hold_until && !batch.per_s);
 }
 

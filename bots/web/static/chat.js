@@ -1,4 +1,4 @@
-// The phone. What it shows is the talk as Postgres has it; between two readings it adds dots and the growing answer.
+// The phone. It shows the conversation as Postgres has it; between two reads it adds dots and the growing answer.
 
 import { $, clock, make, ticks, words } from "./dom.js";
 import { tell } from "./happened.js";
@@ -6,7 +6,7 @@ import { attached, detach, pictures, watchForPictures } from "./pictures.js";
 
 const NAMES = ["Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farid", "Greta", "Hana", "Ines", "Jonas", "Keiko", "Luz", "Marta", "Noor",
   "Otto", "Priya", "Quim", "Rosa", "Sven", "Tariq", "Uma", "Vera", "Wanda", "Xavi", "Yara", "Zoe"];
-// No sign of life for this long and the stream is opened anew.
+// After this long without any event the stream is opened again.
 const SILENT_MS = 30000;
 
 const state = { slug: "", name: "", contacts: [], talk: null, posting: [], growing: null, typing: false, story: null, told: "", seen: new Map(), version: 0 };
@@ -65,12 +65,12 @@ function switchTo(slug) {
   $("name").textContent = contact.name;
   detach();
   $("log").replaceChildren();
-  $("story").replaceChildren(make("p", { class: "empty" }, "Say something; each step of the answer will be shown here."));
+  $("story").replaceChildren(make("p", { class: "empty" }, "Write a message; each step of the answer will be shown here."));
   document.title = `${contact.name} · Chinwag`;
   showContacts();
   showWork();
   listen();
-  // Until it is known who speaks, words would go nowhere.
+  // Until it is known who speaks, a message could not be sent.
   if ($("words").disabled) {
     $("words").disabled = false;
     if (matchMedia("(pointer: fine)").matches) $("words").focus();
@@ -115,7 +115,7 @@ function connected(yes) {
 
 setInterval(() => { if (source && Date.now() - heard > SILENT_MS) { connected(false); listen(); } }, 5000);
 
-// ---- the talk
+// ---- the conversation
 
 function showTalk(talk) {
   state.talk = talk;
@@ -152,7 +152,7 @@ function showLines() {
 const divider = (line, old) => old.get(`new-${line.conversation}`)
   ?? make("div", { class: "divider", "data-id": `new-${line.conversation}` }, "New conversation");
 const welcome = () => make("div", { class: "welcome", "data-id": "welcome" }, make("strong", {}, `You are ${state.name}`),
-  "Write a first message. Try “My name is Marta and I live in Porto”, then /reset and “What is my name?”");
+  "Write a first message. Try “My name is Marta and I live in Porto”, then “/reset”, then “What is my name?”");
 
 function bubble(line, print, first) {
   const mine = line.side === "in";
@@ -175,7 +175,7 @@ function showWork() {
   // Emptied when it is hidden: another contact's page must not hold these words.
   $("growing").querySelector(".words").replaceWith(words(grown));
   $("dots").hidden = !state.typing || Boolean(grown);
-  const said = state.typing || grown ? "the bot is typing …" : "talking with the bot";
+  const said = state.typing || grown ? "the bot is typing …" : "the bot answers here";
   if ($("presence").textContent !== said) $("presence").textContent = said;
   if (follow) toEnd();
 }
@@ -183,7 +183,7 @@ function showWork() {
 const nearEnd = () => $("scroll").scrollHeight - $("scroll").scrollTop - $("scroll").clientHeight < 120;
 const toEnd = () => { $("scroll").scrollTop = $("scroll").scrollHeight; };
 
-// ---- saying and seeing
+// ---- sending and reading
 
 async function send(url, value) {
   return fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) }).catch(() => null);
@@ -207,7 +207,7 @@ async function post(line) {
   // The line's id is the key: a repeated post changes nothing.
   const answer = await send("/chat/messages", { contact: slug, key: line.id, text: line.text, name, ...(line.picture ? { picture: line.picture } : {}) });
   if (version !== state.version) return;
-  // A picture that cannot be read stays so.
+  // A refused message is not sent again.
   line.why = [413, 422].includes(answer?.status) ? (await answer.json()).error : "";
   line.stored = Boolean(answer?.ok);
   line.failed = !line.stored;
@@ -215,7 +215,7 @@ async function post(line) {
   showLines();
 }
 
-// The contact's phone has the message once it is shown here, and has read it once this page is looked at.
+// A message is delivered once it is shown here, and read once this page is visible.
 async function report(lines) {
   const { slug, seen, version } = state;
   const looked = document.visibilityState === "visible";
@@ -265,7 +265,7 @@ function unfold(open) {
   if (open) showStory();
 }
 
-// ---- hands on the page
+// ---- events of the page
 
 $("compose").addEventListener("submit", (event) => {
   event.preventDefault();

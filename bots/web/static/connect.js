@@ -1,4 +1,4 @@
-// Loads the steps of an account's set-up each second, until all are done. Without this a reload shows the same.
+// Loads an account's set-up steps each second until all are done. Without JavaScript a reload shows the same.
 
 import { make } from "/static/dom.js";
 
@@ -6,7 +6,7 @@ const live = document.getElementById("setup-live");
 const STATES = { ok: "done", warn: "warning", bad: "problem", wait: "waiting" };
 let shown = "";
 
-// The page that a form was answered with holds a verify token: a reload leads to the account, which shows none.
+// The page that answers a form contains a verify token: a reload leads to the account, which shows none.
 if (location.pathname.includes("/connect/") || /\/(verify-token|register)$/.test(location.pathname)) {
   const account = live?.dataset.from.replace(/\/setup_steps\.json$/, "");
   if (account) history.replaceState(null, "", account);

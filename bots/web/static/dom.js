@@ -63,7 +63,7 @@ const DRAWN = {
 };
 const LADDER = {
   posting: ["clock", "Being sent"], queued: ["clock", "Waiting to be sent"], sending: ["clock", "Being sent"],
-  unknown: ["failed", "Not known whether it arrived"], accepted: ["one", "Accepted"], sent: ["one", "Sent"],
+  unknown: ["failed", "May not have arrived"], accepted: ["one", "Accepted"], sent: ["one", "Sent"],
   delivered: ["two", "Delivered"], read: ["two", "Read"], failed: ["failed", "Failed"],
 };
 

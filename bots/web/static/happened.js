@@ -4,7 +4,7 @@ import { clock, make, money } from "./dom.js";
 
 const SAID = {
   received: "Message stored in the inbox", claimed: "A worker claimed the conversation", apologised: "Apologised",
-  model: "The model was asked", notes: "The model was asked for notes of older turns", answered: "Turn finished, answer in the outbox", skipped: "Turn skipped", dead: "Turn is dead",
+  model: "The model was called", notes: "The model was asked for notes on older turns", answered: "Turn finished, answer in the outbox", skipped: "Turn skipped", dead: "Turn is dead",
   sent: "The channel accepted the answer", send: "Sending", delivered: "Delivered", read: "Read", failed: "Failed",
 };
 const BAD = new Set(["dead", "failed"]);
@@ -21,7 +21,7 @@ export function tell(story) {
   ];
 }
 
-// The call that the answer is from: notes of older turns are made later, and recorded beside the last turn that they are about.
+// The call that the answer is from: notes on older turns are made later, and recorded with the last turn that they cover.
 const answering = (story) => story.calls.filter((call) => !call.outcome.startsWith("summary")).at(-1);
 const heading = (text) => make("h3", {}, text);
 const count = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString());
@@ -38,7 +38,7 @@ function summary(story, call) {
   return make("ul", { class: "sum", "aria-label": `Turn ${story.number}` },
     tile(`#${story.number}`, story.reason ? `${story.state}: ${story.reason}` : story.state),
     tile(count(call?.tokens_in), "tokens in"), tile(count(call?.tokens_cached), "cached"), tile(count(call?.tokens_out), "tokens out"),
-    tile(millis(call?.first_token_ms), "first token"), tile(millis(call?.total_ms), "model in all"),
+    tile(millis(call?.first_token_ms), "first token"), tile(millis(call?.total_ms), "model in total"),
     ...(call ? [tile(money(cost(story)), "cost")] : []));
 }
 
@@ -61,7 +61,7 @@ function memories(title, rows, none) {
 }
 
 function prompts(story) {
-  if (!story.calls.length) return [make("p", { class: "empty" }, "The model was not asked.")];
+  if (!story.calls.length) return [make("p", { class: "empty" }, "The model was not called.")];
   return story.calls.map((call) => {
     const messages = Array.isArray(call.prompt) ? call.prompt : call.prompt?.messages ?? [];
     return make("details", { open: call === answering(story), class: "call" },
@@ -75,11 +75,11 @@ function prompts(story) {
 function attempts(story) {
   if (!story.calls.length && !story.attempts.length) return make("p", { class: "empty" }, "None yet.");
   const row = (...cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
-  const head = make("tr", {}, ...["what", "outcome", "took"].map((name) => make("th", { scope: "col" }, name)));
+  const head = make("tr", {}, ...["What", "Outcome", "Took"].map((name) => make("th", { scope: "col" }, name)));
   const took = (attempt) => (attempt.finished_at ? millis(new Date(attempt.finished_at) - new Date(attempt.started_at)) : "–");
   return make("table", {}, make("thead", {}, head), make("tbody", {},
     ...story.calls.map((call) => row(`model, call ${call.attempt}`, call.outcome, millis(call.total_ms))),
     ...story.attempts.map((a) => row(`send part ${a.part}, try ${a.n}`, [a.outcome ?? "running", a.error_code].filter((x) => x !== null).join(" "), took(a))),
-    story.tries ? row("errors of our own", String(story.tries), "") : null));
+    story.tries ? row("internal errors", String(story.tries), "") : null));
 }
 

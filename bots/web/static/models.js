@@ -1,18 +1,18 @@
-// Fetches the page's live part every second while a probe is expected, and now and then afterwards. Without this a reload shows the same.
+// Fetches the page's live part every second while a probe is expected, and now and then afterwards. Without JavaScript a reload shows the same.
 // Everything in the part comes from a template of the server, in which every value is escaped.
 
 const live = document.getElementById("models-live");
 
-async function look() {
+async function load() {
   let goes = true;
   if (!document.hidden) {
     try {
       const answer = await fetch(`${live.dataset.from}?part=1`);
       goes = !answer.redirected && answer.status !== 404;
       if (goes && answer.ok) put(await answer.text());
-    } catch { /* The web is unavailable for a moment: the next request will tell. */ }
+    } catch { /* The service does not answer for a moment: try again. */ }
   }
-  if (goes) setTimeout(look, live.querySelector("[data-waiting]") ? 1000 : 10000);
+  if (goes) setTimeout(load, live.querySelector("[data-waiting]") ? 1000 : 10000);
 }
 
 let shown = "";
@@ -27,4 +27,4 @@ function put(html) {
   if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
-if (live) setTimeout(look, 1000);
+if (live) setTimeout(load, 1000);

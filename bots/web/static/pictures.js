@@ -69,13 +69,13 @@ export function watchForPictures(tell) {
   });
 }
 
-// The pictures of a line: those that are stored by their address, one that is on its way as it was drawn.
+// The pictures of a line: those that are stored by their address, one that is being sent as it was drawn.
 export function pictures(line, slug) {
   const found = line.pictures ?? [];
   if (!found.length) return null;
   return make("div", { class: "pictures" }, ...found.map((picture) => {
     if (picture.canvas) { picture.canvas.setAttribute("role", "img"); picture.canvas.setAttribute("aria-label", "Picture"); return picture.canvas; }
     if (picture.state === "fetched") return make("img", { src: `/chat/pictures/${picture.id}?contact=${encodeURIComponent(slug)}`, alt: "Picture" });
-    return make("em", { class: "kind" }, picture.reason ? "[picture: not there any more]" : "[picture]");
+    return make("em", { class: "kind" }, picture.reason ? "[picture: no longer available]" : "[picture]");
   }));
 }

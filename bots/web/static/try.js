@@ -1,4 +1,4 @@
-// The trial beside the editor: sends messages to a saved version and reads the conversation again while an answer is expected.
+// The trial next to the editor: sends messages to a saved version and reads the conversation again while an answer is expected.
 
 import { $, clock, make, words } from "./dom.js";
 
@@ -11,7 +11,7 @@ const PATIENCE_MS = 60000;
 
 const state = { version: $("try-version").value, thread: "", said: [], asked: 0, reading: 0, turn: 0, print: "", lines: [] };
 
-// ---- which talk
+// ---- which conversation
 
 const place = () => `try:${bot}:${state.version}`;
 const fresh = () => crypto.getRandomValues(new Uint32Array(2)).reduce((word, number) => word + number.toString(36), "");
@@ -52,7 +52,7 @@ async function read() {
   show();
   const patient = performance.now() - state.asked < PATIENCE_MS;
   const waits = talk.waiting || state.said.some((line) => line.stored);
-  tell(talk.typing ? "the bot is typing …" : waits ? (patient ? "waiting for an answer …" : "Still no answer. Is a worker running?") : "");
+  tell(talk.typing ? "the bot is typing …" : waits ? (patient ? "waiting for an answer …" : "still no answer; is a worker running?") : "");
   if (waits) state.reading = setTimeout(read, patient ? OFTEN_MS : SELDOM_MS);
 }
 
@@ -81,7 +81,7 @@ function tell(said) {
   if ($("try-state").textContent !== said) $("try-state").textContent = said;
 }
 
-// ---- saying
+// ---- sending
 
 async function post(line) {
   const { thread, version } = state;

@@ -123,7 +123,8 @@ class Intake:
         for external_id, events in others.items():
             other = self._other_account(found.account.channel, external_id, headers, body)
             if other is None:
-                reason = f"{len(events)} events of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
+                what = "1 event" if len(events) == 1 else f"{len(events)} events"
+                reason = f"{what} of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
             else:
                 batches.append((other, events, None))
         if own or reason is not None or not batches:
