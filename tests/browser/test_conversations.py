@@ -61,7 +61,7 @@ def test_an_operator_takes_over_answers_and_gives_back(served: Stack, browser: B
 
     page.get_by_role("button", name="Take over").click()
     expect(page.get_by_text("You have taken over this conversation. The bot does not answer.")).to_be_visible()
-    expect(page.get_by_text("ana has it since")).to_be_visible()
+    expect(page.get_by_text("Taken over by ana on")).to_be_visible()
     served.say(ada, "Are you a person?")
     expect(page.locator(".bubble.in")).to_have_count(2, timeout=_SOON_MS)
     page.get_by_label("Your answer").fill("Yes, I am *Ana*.")

@@ -173,7 +173,7 @@ class ConversationPages:
         conversation: UUID = request.path_params["conversation"]
         await self._site.run(conversations.take, operator, conversation)
         return self._site.see_other(
-            f"/admin/conversations/{conversation}", flash="You have taken over this conversation. The bot does not answer in it now."
+            f"/admin/conversations/{conversation}", flash="You have taken over this conversation. The bot does not answer."
         )
 
     async def _give_back(self, request: Request, operator: Operator) -> Response:
