@@ -73,7 +73,7 @@ def test_a_file_with_bad_lines_leaves_nothing_and_names_each(storage: StorageFix
     assert found.batch is None
     assert [(line.n, line.reason) for line in found.bad][:2] == [
         (601, "not JSON: Expecting value at character 1"),
-        (602, "custom_id is the same as in line 1"),
+        (602, "custom_id is the same as on line 1"),
     ]
     assert (found.bad_count, _left(storage)) == (5, (0, 0))
 

@@ -68,7 +68,7 @@ def test_bad_lines_come_back_with_their_numbers_and_nothing_is_kept(served: Stac
         "error": "Nothing was started: 2 bad lines.",
         "lines": [
             {"line": 3, "reason": "not JSON: Expecting value at character 1"},
-            {"line": 4, "reason": "custom_id is the same as in line 1"},
+            {"line": 4, "reason": "custom_id is the same as on line 1"},
         ],
         "bad_lines": 2,
     }

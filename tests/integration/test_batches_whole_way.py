@@ -67,7 +67,7 @@ def test_a_file_with_bad_lines_is_refused_with_their_numbers(stack: Stack, tmp_p
     assert found.returncode == 2
     assert found.stderr.decode().splitlines() == [
         "line 3: not JSON: Expecting value at character 1",
-        "line 4: custom_id is the same as in line 1",
+        "line 4: custom_id is the same as on line 1",
         "2 lines are invalid. Nothing was started.",
     ]
     assert stack.one("select count(*) from batches") == 0
