@@ -218,19 +218,11 @@ def _no_constant(name: str) -> NoReturn:
 def _custom_id(line: dict[str, Any]) -> str:
     found = line.get("custom_id")
     if not isinstance(found, str) or not found.strip():
-<<<<<<< HEAD
         raise _Bad("custom_id is missing: each line needs its own" if found is None else "custom_id must be a string")
     if len(found) > _LONGEST_ID:
         raise _Bad(f"custom_id is longer than {_LONGEST_ID} characters")
     if "\0" in found or any("\ud800" <= character <= "\udfff" for character in found):
         raise _Bad("custom_id contains a character that cannot be stored")
-=======
-        raise _Bad("custom_id is missing: each line needs its own" if found is None else "custom_id must be a text")
-    if len(found) > _LONGEST_ID:
-        raise _Bad(f"custom_id is longer than {_LONGEST_ID} characters")
-    if "\0" in found or any("\ud800" <= character <= "\udfff" for character in found):
-        raise _Bad("custom_id holds a character that cannot be stored")
->>>>>>> w/e3
     return found
 
 

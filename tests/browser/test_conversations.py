@@ -60,11 +60,7 @@ def test_an_operator_takes_over_answers_and_gives_back(served: Stack, browser: B
     expect(page.locator(".story pre").first).to_contain_text("You answer briefly.")
 
     page.get_by_role("button", name="Take over").click()
-<<<<<<< HEAD
     expect(page.get_by_text("You have taken over this conversation. The bot does not answer in it now.")).to_be_visible()
-=======
-    expect(page.get_by_text("You have taken over this conversation. The bot does not answer.")).to_be_visible()
->>>>>>> w/e3
     expect(page.get_by_text("Taken over by ana on")).to_be_visible()
     served.say(ada, "Are you a person?")
     expect(page.locator(".bubble.in")).to_have_count(2, timeout=_SOON_MS)

@@ -60,11 +60,7 @@ def test_a_wording_begun_on_an_older_version_is_refused(storage: StorageFixture)
     _draft(storage, bot, "First.", base=1)
 
     with pytest.raises(Conflict, match="ana saved version 2 in the meantime"):
-<<<<<<< HEAD
         _draft(storage, bot, "Second.", base=1)
-=======
-        _draft(desk, bot, "Second.", base=1)
->>>>>>> w/e3
 
 
 def test_drafts_saved_at_the_same_moment_get_numbers_of_their_own(storage: StorageFixture) -> None:

@@ -126,11 +126,7 @@ def test_a_new_app_secret_is_checked_and_the_one_before_counts_until_it_is_dropp
         return [served.http.post(hook, content=body, headers=headers).status_code for headers in signed]
 
     until(lambda: statuses() == [200, 200], what="both secrets count")
-<<<<<<< HEAD
     assert "The previous app secret is still accepted" in _text(owner, connected)
-=======
-    assert "the previous one is still accepted" in _text(owner, connected)
->>>>>>> w/e3
     assert owner.post(f"{path}/drop-before").status_code == 303
     until(lambda: statuses() == [401, 200], what="the one before is refused")
     assert _audited(served, connected["name"]) == ["account.connect", "account.rotate", "account.drop_before"]

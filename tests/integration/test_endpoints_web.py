@@ -101,13 +101,8 @@ def test_a_key_is_sealed_opens_for_a_worker_and_stands_in_no_answer(served: Stac
     assert _opened(served, name) == _KEY
     assert signed_in.post(f"/admin/models/endpoints/{name}/key", api_key="sk-another").status_code == 303
     assert _opened(served, name) == "sk-another"
-<<<<<<< HEAD
     assert "do not belong in an API key" in signed_in.post(f"/admin/models/endpoints/{name}/key", api_key="two words").text
     assert signed_in.post(f"/admin/models/endpoints/{name}/key", then="remove").status_code == 303
-=======
-    assert "do not belong in an API key" in seat.post(f"/admin/models/endpoints/{name}/key", api_key="two words").text
-    assert seat.post(f"/admin/models/endpoints/{name}/key", then="remove").status_code == 303
->>>>>>> w/e3
     assert _opened(served, name) == ""
 
 
