@@ -91,3 +91,4 @@ def test_a_new_secret_that_is_not_checked_replaces_the_old_one_and_is_in_the_aud
     assert served.one("select app_secret_before is not null from accounts where name = 'turned'")
     details = [row["detail"] for row in served.rows("select detail from audit where action = 'account.rotate'")]
     assert details == [{"secrets": ["app_secret"]}]
+    assert _run(served, "remove", "turned", "--channel", "messenger", "--yes")[0] == 0
