@@ -1,4 +1,8 @@
-"""Who acts: pages, API and commands pass an operator to each use case, which checks what that operator may do and writes the audit trail."""
+"""Who acts: pages, API and commands pass an operator to each use case, which keeps to that tenant and writes the audit trail.
+
+The role is checked by whoever serves the request (`page`, `post` and `may` of bots.web.admin_site); a use case checks it only where it also
+depends on what is asked for.
+"""
 
 from __future__ import annotations
 

@@ -56,28 +56,17 @@ def put(
     name: str,
     persona: str | None = None,
     profile: str | None = None,
-    fallback_text: str | None = None,
-    apology_text: str | None = None,
-    memory_on: bool | None = None,
     by: str | None = None,
 ) -> Bot:
-    """Make a bot, or change the given values of it; a changed persona becomes the next version and is published at once."""
+    """Make a bot, or give it a profile and a persona; a changed persona becomes the next version and is published at once."""
     before = get(connection, tenant=tenant, name=name)
     made = before or Bot(id=UUID(int=0), tenant_id=tenant, name=name)
-    values = {
-        "tenant": tenant,
-        "name": name,
-        "profile": made.profile if profile is None else profile,
-        "fallback": made.fallback_text if fallback_text is None else fallback_text,
-        "apology": made.apology_text if apology_text is None else apology_text,
-        "memory": made.memory_on if memory_on is None else memory_on,
-    }
+    values = _settings(made) | {"profile": made.profile if profile is None else profile}
     bot = connection.execute(
         text(
             "insert into bots (tenant_id, name, profile, fallback_text, apology_text, memory_on)"
             " values (:tenant, :name, :profile, :fallback, :apology, :memory)"
-            " on conflict (tenant_id, name) do update set profile = excluded.profile, fallback_text = excluded.fallback_text,"
-            " apology_text = excluded.apology_text, memory_on = excluded.memory_on returning id"
+            " on conflict (tenant_id, name) do update set profile = excluded.profile returning id"
         ),
         values,
     ).scalar_one()

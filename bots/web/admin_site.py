@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -18,10 +17,8 @@ from starlette.routing import Route
 from bots.admin.acting import NotAllowed, Operator
 from bots.admin.deps import Deps
 from bots.admin.figures import FigureCache
-from bots.crypto import Keyring
 from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
-from bots.settings import Settings
 from bots.web.auth import Auth, csrf, is_ours
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.threads import Threads
@@ -75,26 +72,6 @@ class AdminSite:
     catalog: Catalog
     #: Which pages there are and who may open or send them: (method, path, role).
     rules: list[tuple[str, str, Role]] = field(default_factory=list[tuple[str, str, Role]])
-
-    @property
-    def web(self) -> Engine:
-        """The database as the web's own role."""
-        return self.deps.web
-
-    @property
-    def crossing(self) -> Engine:
-        """The database as the role that may span contacts."""
-        return self.deps.crossing
-
-    @property
-    def keyring(self) -> Keyring:
-        """What opens sealed secrets."""
-        return self.deps.keyring
-
-    @property
-    def settings(self) -> Settings:
-        """The process's settings."""
-        return self.deps.settings
 
     def page(self, path: str, handler: Handler, *, role: Role = Role.VIEWER) -> Route:
         """Serve a page to whoever may see it."""

@@ -98,7 +98,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
         threads.stop()
         if watching is not None:
             watching.cancel()
-        for engine in (web, crossing, site.web, site.crossing):
+        for engine in (web, crossing, site.deps.web, site.deps.crossing):
             engine.dispose()
 
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)

@@ -116,7 +116,7 @@ class Metrics:
     def __init__(self, site: AdminSite) -> None:
         self._site = site
         #: Also for a port of its own.
-        self.work = Work(site.crossing)
+        self.work = Work(site.deps.crossing)
         self._registry = metrics.gathered(self.work)
         # Not public: a monitor uses an API token of the role viewer.
         self.routes = [Route("/metrics", site.api(self.show), methods=["GET"])]

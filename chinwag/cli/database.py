@@ -12,7 +12,7 @@ import typer
 from bots.admin.acting import Operator, command_line
 from bots.admin.deps import Deps
 from bots.crypto import Keyring
-from bots.errors import BotsError
+from bots.errors import BadSetting, BotsError
 from bots.settings import Settings
 from bots.storage import tenants
 from bots.storage.database import open_engine, unit
@@ -24,6 +24,8 @@ def use_cases() -> Generator[tuple[Deps, Operator]]:
     """The dependencies of the use cases of `bots.admin`, and who acts. An error of ours ends the command with one line and exit code 2."""
     try:
         settings = Settings.from_env(environment(os.environ))
+        if not (settings.web_database_url and settings.crossing_database_url):
+            raise BadSetting("This command needs CHINWAG_WEB_DATABASE_URL and CHINWAG_CROSSING_DATABASE_URL.")
         web = open_engine(settings.web_database_url, pool=2, name="cli")
         crossing = open_engine(settings.crossing_database_url, pool=2, name="cli crossing")
         try:

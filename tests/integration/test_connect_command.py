@@ -75,3 +75,20 @@ def test_a_wrong_value_ends_the_command_with_the_words_of_the_wizard(served: Sta
     assert code == 2
     assert f"The id of this number is {form['external_id']}" in said
     assert served.one("select count(*) from accounts where name = 'wrong'") == 0
+
+
+def test_a_new_secret_that_is_not_checked_replaces_the_old_one_and_is_in_the_audit(served: Stack, tmp_path: Path) -> None:
+    form = a_form(served, "messenger")
+    code, said = _run(served, "add", "turned", "--bot", "tester", *_ids("messenger", form), *_files(tmp_path, form))
+    assert code == 0, said
+    (tmp_path / "new").write_text("f" * 32)
+
+    checked = _run(served, "rotate", "turned", "--channel", "messenger", "--app-secret-file", str(tmp_path / "new"))
+    unchecked = _run(served, "rotate", "turned", "--channel", "messenger", "--app-secret-file", str(tmp_path / "new"), "--unchecked")
+
+    assert (checked[0], "does not belong to app" in checked[1]) == (2, True)
+    assert unchecked == (0, "turned: rotated\n")
+    assert served.one("select app_secret_before is not null from accounts where name = 'turned'")
+    details = [row["detail"] for row in served.rows("select detail from audit where action = 'account.rotate'")]
+    assert details == [{"secrets": ["app_secret"]}]
+    assert _run(served, "remove", "turned", "--channel", "messenger", "--yes")[0] == 0

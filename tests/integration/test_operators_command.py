@@ -50,6 +50,15 @@ def test_operators_are_added_changed_and_disabled_by_commands(served: Stack) -> 
     assert actions == ["operator.add", "operator.add", "operator.role", "operator.disable", "operator.enable", "operator.link"]
 
 
+@pytest.mark.parametrize("missing", ["CHINWAG_WEB_DATABASE_URL", "CHINWAG_CROSSING_DATABASE_URL"])
+def test_a_command_without_a_database_address_names_it_in_one_line(served: Stack, missing: str) -> None:
+    env = {name: value for name, value in served.env.items() if name != missing}
+
+    code, said = forked.said("chinwag", "operator", "list", env={"PATH": os.environ["PATH"], "HOME": str(served.folder), **env})
+
+    assert (code, missing in said, said.count("\n")) == (2, True, 1)
+
+
 def test_a_bots_versions_are_listed_compared_published_and_rolled_back_by_commands(served: Stack, tmp_path: Path) -> None:
     for words in ("You are kind.\n", "You are kind.\nAnd brief.\n"):
         (tmp_path / "persona.txt").write_text(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.bots import editor, forms, trial, versions
+from bots.admin.bots import diff, editor, forms, trial, versions
 from bots.domain import Bot, Role
 from bots.storage import personas
 from bots.web.admin_site import AdminSite
@@ -248,14 +249,16 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
         operator: Operator = viewer,
     ) -> list[PieceView]:
         """Show what changed between two versions."""
-        found = await site.run(versions.compare, operator, bot, old=old, new=new)
-        return [PieceView(kind=piece.kind, text=piece.text) for piece in await site.do(lambda: found.pieces)]
+        before, after = await site.run(versions.get, operator, bot, old), await site.run(versions.get, operator, bot, new)
+        pieces = await site.do(partial(diff.compare, before.text, after.text))
+        return [PieceView(kind=piece.kind, text=piece.text) for piece in pieces]
 
     @api.post("/{bot}/publish", responses=_MAY_MISS)
     async def publish(bot: UUID, body: ToPublish, operator: Operator = acting) -> BotView:
         """Let a version answer, a newer or an older one."""
-        found = await site.run(versions.publish, operator, bot, body.version)
-        return _view(found, await site.run(versions.newest, operator, bot))
+        # Read first: once the version is published, an error must not say that nothing was changed.
+        newest = await site.run(versions.newest, operator, bot)
+        return _view(await site.run(versions.publish, operator, bot, body.version), newest)
 
     @api.post("/{bot}/try", status_code=202, responses=_MAY_MISS)
     async def say(bot: UUID, body: ToSay, operator: Operator = acting) -> Taken:
