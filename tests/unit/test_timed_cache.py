@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_told_and_read_the_next_time() -> None:
     assert cache.get("bot", lambda: 2.0) == 2.0
 
 
-def test_no_more_than_so_many_values_are_cache() -> None:
+def test_no_more_than_so_many_values_are_kept() -> None:
     cache, read = _cache(_Clock(), most=2), iter(range(9))
     found = [cache.get(key, lambda: next(read)) for key in ("a", "b", "a", "c", "c", "a")]
 
