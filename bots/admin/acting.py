@@ -1,4 +1,7 @@
-"""Who acts: pages, API and commands pass an operator to each use case, which checks what that operator may do and writes the audit trail."""
+"""Who acts: pages, API and commands pass an operator to each use case, for its tenant and its audit trail.
+
+Which role a page or an API endpoint needs is declared there, at its route (bots.web.admin_site); whoever runs commands is an owner.
+"""
 
 from __future__ import annotations
 
