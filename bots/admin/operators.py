@@ -10,7 +10,7 @@ from bots.admin.audit import record
 from bots.admin.deps import Deps
 from bots.domain import Role
 from bots.errors import Conflict, NotFound
-from bots.storage import admin, operators
+from bots.storage import operators, sign_in_links
 from bots.storage.database import hot, unit
 from bots.storage.operators import Known
 
@@ -54,7 +54,7 @@ def add(deps: Deps, operator: Operator, name: str, *, role: Role) -> tuple[Known
     with unit(deps.web) as connection:
         made = operators.add(connection, tenant=operator.tenant_id, name=name, role=role)
         record(connection, operator, "operator.add", f"operator:{made.name}", {"role": role.value})
-        return made, admin.put_link(connection, operator=made.id)
+        return made, sign_in_links.put_link(connection, operator=made.id)
 
 
 def change(deps: Deps, operator: Operator, subject: UUID, *, role: Role | None = None, disabled: bool | None = None) -> Known:
@@ -72,7 +72,7 @@ def change(deps: Deps, operator: Operator, subject: UUID, *, role: Role | None =
         if disabled is not None and disabled != (before.disabled_at is not None):
             if disabled:
                 operators.disable(connection, tenant=tenant, operator=subject)
-                admin.end_links(connection, operator=subject)
+                sign_in_links.end_links(connection, operator=subject)
             else:
                 operators.enable(connection, tenant=tenant, operator=subject)
             record(connection, operator, "operator.disable" if disabled else "operator.enable", name)
@@ -86,4 +86,4 @@ def link(deps: Deps, operator: Operator, subject: UUID) -> tuple[Known, str]:
         if found.disabled_at is not None:
             raise Conflict(f"{found.name} is disabled: enable them again first.")
         record(connection, operator, "operator.link", f"operator:{found.name}")
-        return found, admin.put_link(connection, operator=subject)
+        return found, sign_in_links.put_link(connection, operator=subject)

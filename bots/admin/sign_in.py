@@ -9,7 +9,7 @@ from bots.admin.audit import record
 from bots.admin.deps import Deps
 from bots.crypto import hash_password, password_matches
 from bots.domain import Role
-from bots.storage import admin, operators, tenants
+from bots.storage import operators, sign_in_links, tenants
 from bots.storage.database import hot, unit
 from bots.storage.operators import Known
 
@@ -48,7 +48,7 @@ def who(deps: Deps, secret: str, *, by_token: bool) -> Operator | None:
 def find_link(deps: Deps, token: str) -> Link | None:
     """What a link does, without using it up; None when it is wrong, used or too old."""
     with unit(deps.web) as connection:
-        link = admin.look(connection, token)
+        link = sign_in_links.find(connection, token)
         if link is None:
             return None
         tenant = tenants.default(connection)
@@ -66,7 +66,7 @@ def use_link(deps: Deps, token: str, *, name: str, password: str | None) -> str 
     """Use up a link and return the token of a new session; None when the link is wrong, used or too old."""
     hashed = None if password is None else hash_password(password)
     with unit(deps.web) as connection:
-        link = admin.use(connection, token)
+        link = sign_in_links.use(connection, token)
         if link is None:
             return None
         tenant = tenants.default(connection)
@@ -117,7 +117,7 @@ def change_password(deps: Deps, operator: Operator, password: str) -> str:
     hashed = hash_password(password)
     with unit(deps.web) as connection:
         operators.set_password(connection, tenant=operator.tenant_id, operator=operator.id, password_hash=hashed)
-        admin.end_links(connection, operator=operator.id)
+        sign_in_links.end_links(connection, operator=operator.id)
         record(connection, operator, "operator.password", f"operator:{operator.name}")
         return operators.open_session(connection, tenant=operator.tenant_id, operator=operator.id)
 

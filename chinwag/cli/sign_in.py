@@ -6,7 +6,7 @@ import os
 import sys
 
 from bots.settings import Settings
-from bots.storage import admin
+from bots.storage import sign_in_links
 from bots.storage.database import open_engine
 from chinwag.local.ground import environment
 
@@ -14,7 +14,7 @@ from chinwag.local.ground import environment
 def command() -> None:
     """Print a one-time link to the admin pages; it expires after a day. Behind a proxy, replace the host in it with your own."""
     settings = Settings.from_env(environment(os.environ))
-    token = admin.new_link(open_engine(settings.web_database_url, pool=1, name="cli"))
+    token = sign_in_links.new_link(open_engine(settings.web_database_url, pool=1, name="cli"))
     sys.stdout.write(enter_address(settings, token))
 
 

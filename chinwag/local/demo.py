@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bots.crypto import Keyring
 from bots.domain import ChannelKind
 from bots.settings import Settings
-from bots.storage import accounts, admin, database, personas, tenants
+from bots.storage import accounts, database, personas, sign_in_links, tenants
 from chinwag.local.ground import Secrets
 
 DEMO_NUMBER, DEMO_BUSINESS = "700800900100200", "900100200300400"
@@ -39,7 +39,7 @@ def prepare(settings: Settings, secrets: Secrets) -> str:
     try:
         with database.unit(engine) as connection:
             _fill(connection, Keyring.from_settings(settings), secrets)
-        return admin.new_link(engine)
+        return sign_in_links.new_link(engine)
     finally:
         engine.dispose()
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from bots.crypto import Keyring
 from bots.domain import ChannelKind
 from bots.settings import Settings
-from bots.storage import accounts, admin, personas, tenants
+from bots.storage import accounts, personas, sign_in_links, tenants
 from tests.browser import chromium
 from tests.support import invariants
 from tests.support.cluster import Cluster
@@ -82,7 +82,7 @@ def _add_console(stack: Stack) -> None:
 @pytest.fixture
 def admin_link(chat: Stack) -> str:
     """A fresh one-time link to the admin page."""
-    return f"{chat.web_url}/admin/enter?token={admin.new_link(chat.engine('web'))}"
+    return f"{chat.web_url}/admin/enter?token={sign_in_links.new_link(chat.engine('web'))}"
 
 
 @pytest.fixture

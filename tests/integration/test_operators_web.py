@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bots.domain import Role
-from bots.storage import admin, operators, tenants
+from bots.storage import operators, sign_in_links, tenants
 from tests.support.cluster import Cluster
 from tests.support.operators import PASSWORD, SignedIn, a_token, make
 from tests.support.stack import Stack
@@ -96,7 +96,7 @@ def test_a_new_link_ends_the_one_before_and_a_disabled_operators_link_opens_noth
     assert served.http.get(first).status_code == 403
     assert served.http.get(second.group(0)).status_code == 200
     with served.engine("web").begin() as connection:
-        late = admin.put_link(connection, operator=served.one("select id from operators where name = :name", name=name))
+        late = sign_in_links.put_link(connection, operator=served.one("select id from operators where name = :name", name=name))
     assert owner.post(f"/admin/operators/{_id(served, name)}/disable").status_code == 303
     assert served.http.get("/admin/enter", params={"token": late}).status_code == 403
     refused = owner.post(f"/admin/operators/{_id(served, name)}/link")

@@ -50,7 +50,7 @@ def end_links(connection: Connection, *, operator: UUID) -> None:
     )
 
 
-def look(connection: Connection, token: str) -> Link | None:
+def find(connection: Connection, token: str) -> Link | None:
     """Find a valid link without using it up, since programs that preview an address would use it up too."""
     return _link(
         connection,
