@@ -22,7 +22,7 @@ from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
-from bots.storage import talk
+from bots.storage import chat
 from bots.storage.database import open_engine
 from bots.web.admin_site import AdminSite, Refused, as_invalid, as_json
 from bots.web.api import (
@@ -90,7 +90,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         watching = None
         if settings.simulator:
-            threads.pump(partial(talk.notices, settings.web_database_url), live.notice)
+            threads.pump(partial(chat.notices, settings.web_database_url), live.notice)
             watching = asyncio.create_task(_keep_watching(live, phone, threads))
         log.info("web_started", simulator=settings.simulator)
         yield
