@@ -12,7 +12,7 @@ from bots.admin.deps import Deps
 from bots.channels.by_kind import RENDERERS
 from bots.domain import ChannelKind
 from bots.errors import NotFound
-from bots.storage import conversations, dialogue, exports, media, talk
+from bots.storage import chat, conversations, dialogue, exports, media
 from bots.storage.conversations import Head, State
 from bots.storage.database import hot, unit
 from bots.storage.dialogue import Dialogue, Place
@@ -67,12 +67,12 @@ def read(deps: Deps, operator: Operator, conversation: UUID, *, before: Place | 
     return Page(head=head, dialogue=found)
 
 
-def read_turn(deps: Deps, operator: Operator, conversation: UUID, turn: UUID) -> tuple[Head, talk.Story]:
+def read_turn(deps: Deps, operator: Operator, conversation: UUID, turn: UUID) -> tuple[Head, chat.Story]:
     """Read what happened in one turn of a conversation, with the exact prompts. Raises NotFound."""
     head = get(deps, operator, conversation)
     with unit(deps.web, contact=head.contact_id) as connection:
         has = dialogue.has_turn(connection, conversation=conversation, turn=turn)
-        story = talk.what_happened(connection, turn) if has else None
+        story = chat.what_happened(connection, turn) if has else None
     if story is None:
         raise NotFound("There is no such turn.")
     return head, story

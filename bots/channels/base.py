@@ -1,4 +1,4 @@
-"""The interface of every channel. Adding a platform means implementing this and nothing else."""
+"""The interface of every channel: all that webhooks, turns and sends need of a platform. Connecting accounts is in bots.admin.accounts."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def by_name(connection: Connection, *, tenant: UUID, name: str) -> Known | None:
 
 
 def first_owner(connection: Connection, *, tenant: UUID) -> Known | None:
-    """The longest-standing owner who may sign in."""
+    """The first owner who may still sign in."""
     return _first(
         connection,
         " where o.tenant_id = :tenant and o.role = 'owner' and o.disabled_at is null order by o.created_at limit 1",

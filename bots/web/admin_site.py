@@ -21,7 +21,7 @@ from bots.domain import Role
 from bots.errors import BotsError, Conflict, NotFound, StorageUnavailable
 from bots.web.auth import Auth, csrf, is_ours
 from bots.web.limits import TooLarge, TooSlow, read_body
-from bots.web.threads import Threads
+from bots.web.thread_pool import ThreadPool
 from bots.web.views import Views
 from inference.catalog import Catalog
 
@@ -65,7 +65,7 @@ class AdminSite:
     """What the admin pages and the API share."""
 
     deps: Deps
-    threads: Threads
+    threads: ThreadPool
     views: Views
     auth: Auth
     figures: FigureCache

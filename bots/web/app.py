@@ -22,7 +22,7 @@ from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
 from bots.settings import Settings
-from bots.storage import talk
+from bots.storage import chat
 from bots.storage.database import open_engine
 from bots.web.admin_site import AdminSite, Refused, as_invalid, as_json
 from bots.web.api import (
@@ -62,7 +62,7 @@ from bots.web.pages.profiles import ProfilePages
 from bots.web.pages.sign_in import SignInPages
 from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
-from bots.web.threads import Threads
+from bots.web.thread_pool import ThreadPool
 from bots.web.views import HERE, Views
 from bots.web.webhooks.endpoints import Webhooks
 from bots.web.webhooks.intake import Intake
@@ -81,7 +81,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
     crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing", statement_timeout_s=2)
     keyring = Keyring.from_settings(settings)
-    threads, live, views = Threads(settings.web_pool), Live(), Views()
+    threads, live, views = ThreadPool(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
     site = _site(settings, keyring, views, catalog or load())
     intake = Intake(engine=crossing, keyring=keyring, settings=settings)
@@ -90,7 +90,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         watching = None
         if settings.simulator:
-            threads.pump(partial(talk.notices, settings.web_database_url), live.notice)
+            threads.pump(partial(chat.notices, settings.web_database_url), live.notice)
             watching = asyncio.create_task(_keep_watching(live, phone, threads))
         log.info("web_started", simulator=settings.simulator)
         yield
@@ -129,7 +129,7 @@ def _site(settings: Settings, keyring: Keyring, views: Views, catalog: Catalog) 
     """What pages and API share, with connections and threads of its own: a slow search or check must not hold up webhooks."""
     web = open_engine(settings.web_database_url, pool=_ADMIN_POOL, name="web admin")
     crossing = open_engine(settings.crossing_database_url, pool=_ADMIN_POOL, name="web admin crossing", statement_timeout_s=2)
-    threads = Threads(2 * _ADMIN_POOL)
+    threads = ThreadPool(2 * _ADMIN_POOL)
     deps = Deps(web=web, crossing=crossing, keyring=keyring, settings=settings)
     auth = Auth(deps=deps, threads=threads)
     return AdminSite(
@@ -174,7 +174,7 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
     app.router.routes.append(Route("/openapi.json", site.api(describe), methods=["GET"]))
 
 
-async def _keep_watching(live: Live, phone: Phone, threads: Threads) -> None:
+async def _keep_watching(live: Live, phone: Phone, threads: ThreadPool) -> None:
     """Tell the workers every few seconds which conversations are open in a page."""
     told: list[UUID] = []
     waited_s = 0.0

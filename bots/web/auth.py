@@ -1,4 +1,4 @@
-"""Who acts: a session's cookie or an API token becomes an Operator, and what belongs to a session keeps other pages out."""
+"""Who acts: a session's cookie or an API token becomes an Operator, and a token in each form proves that it comes from a page of that session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bots.admin import sign_in
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.web.loopback import is_same_origin
-from bots.web.threads import Threads
+from bots.web.thread_pool import ThreadPool
 
 #: No token of ours is longer.
 _LONGEST = 200
@@ -22,7 +22,7 @@ _LONGEST = 200
 class Auth:
     """Knows operators by their cookie or token."""
 
-    def __init__(self, *, deps: Deps, threads: Threads) -> None:
+    def __init__(self, *, deps: Deps, threads: ThreadPool) -> None:
         self._deps, self._threads = deps, threads
 
     async def operator(self, request: Request) -> Operator | None:

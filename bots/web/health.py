@@ -10,13 +10,13 @@ from starlette.routing import Route
 from bots.errors import StorageUnavailable
 from bots.storage import attention
 from bots.storage.database import hot
-from bots.web.threads import Threads
+from bots.web.thread_pool import ThreadPool
 
 
 class Health:
     """What a supervisor asks."""
 
-    def __init__(self, *, engine: Engine, threads: Threads) -> None:
+    def __init__(self, *, engine: Engine, threads: ThreadPool) -> None:
         self._engine, self._threads = engine, threads
         self.routes = [Route("/livez", self.is_alive), Route("/readyz", self.is_ready)]
 

@@ -1,4 +1,4 @@
-"""What stands in addresses and forms: ids, and places in a list where the next page begins. Pure."""
+"""Ids, and places in a list where the next page begins, as text in addresses and forms. Pure."""
 
 from __future__ import annotations
 

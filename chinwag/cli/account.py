@@ -19,7 +19,7 @@ from bots.admin.bots import editor
 from bots.admin.deps import Deps
 from bots.channels.graph import is_plain
 from bots.domain import ChannelKind
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Connect, check, rotate, pause and remove accounts.")
 

@@ -13,7 +13,7 @@ import typer
 from bots.admin.attention import troubles
 from bots.admin.attention.troubles import Action, as_row
 from bots.storage.attention import TroubleKind
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Handle what needs attention: list, replay, resend, settle, dismiss, resume.")
 

@@ -22,7 +22,7 @@ from bots.storage.batch_intake import Submitted
 from bots.storage.batches import Batch
 from chinwag.cli import batch_progress
 from chinwag.cli.batch_progress import in_words
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Answer files of questions; conversations are always answered first.")
 

@@ -13,7 +13,7 @@ import typer
 from bots.admin.bots import editor, forms, versions
 from bots.admin.money import money
 from bots.errors import NotFound
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Show and change bots: persona, texts, memory, versions.")
 

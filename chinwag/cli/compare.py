@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bots.admin.endpoints import keys
-from chinwag.cli.database import use_cases
 from chinwag.cli.private_file import open_private
+from chinwag.cli.use_cases import use_cases
 from chinwag.compare import figures, page, replay, talks
 from chinwag.compare.replay import Asking, Reply
 from chinwag.local.ground import environment

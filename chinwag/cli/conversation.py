@@ -17,8 +17,8 @@ from bots.admin.bots import editor
 from bots.admin.money import money
 from bots.storage import exports
 from bots.storage.conversations import Head, State
-from chinwag.cli.database import use_cases
 from chinwag.cli.private_file import open_private
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Read conversations; take one over, answer, give it back.")
 

@@ -16,7 +16,7 @@ from bots.admin.endpoints.forms import PRICES, InvalidEndpoint, Wish
 from bots.admin.money import money
 from bots.storage.endpoints import EndpointRow
 from chinwag.cli import endpoint_probe
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 from inference.catalog import Catalog, load
 from inference.errors import CatalogError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from bots.admin.endpoints import vectors
-from chinwag.cli.database import use_cases
 from chinwag.cli.model_probe import KeyFile, ModelName, Url, end, endpoint_of
+from chinwag.cli.use_cases import use_cases
 from inference.embed import Embedder
 from inference.errors import InferenceError
 

@@ -10,8 +10,8 @@ import typer
 from bots.admin import operators
 from bots.domain import Role
 from bots.errors import Conflict
-from chinwag.cli.database import use_cases
 from chinwag.cli.sign_in import enter_address
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Manage who can sign in to the admin pages.")
 

@@ -10,7 +10,7 @@ import typer
 
 from bots.admin.endpoints import profiles, tiers
 from bots.admin.endpoints.profiles import Profile
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Show and change profiles: which endpoints answer, in which order.")
 

@@ -14,7 +14,7 @@ import typer
 from bots.admin import usage
 from bots.admin.money import money
 from bots.storage.usage import Month, Sum
-from chinwag.cli.database import use_cases
+from chinwag.cli.use_cases import use_cases
 
 
 class By(StrEnum):

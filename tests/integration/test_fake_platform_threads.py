@@ -170,7 +170,7 @@ def test_ids_tokens_and_proofs_are_checked(platform: Platform, business: Busines
     assert code(query=f"?appsecret_proof={good}") == (200, 0, 0)
     assert code(query="?appsecret_proof=0") == (400, 100, 0)
     assert code(sender="1") == (400, 100, 33)
-    # By the page's door the address is the page's, not the Instagram account's.
+    # Through a page, the address is the page's, not the Instagram account's.
     assert code(channel="instagram", sender=INSTAGRAM_ID) == (400, 100, 33)
     assert code(token="wrong") == (401, 190, 0)
     register_page(platform, business, "messenger", expires_at=1)

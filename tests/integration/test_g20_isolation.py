@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bots.domain import Outcome
 from bots.errors import Fenced, StorageUnavailable
-from bots.storage import outbox, talk, turns
+from bots.storage import chat, outbox, turns
 from bots.storage.database import unit
 from bots.storage.turns import TurnResult
 from tests.support import build
@@ -150,9 +150,9 @@ def test_recording_an_attempt_of_another_contact_changes_nothing(two: Two) -> No
 
 def test_the_chat_page_reads_nothing_of_another_contact(two: Two) -> None:
     with unit(two.database.engine("web"), contact=two.ada.contact) as connection:
-        assert talk.what_happened(connection, two.bob.turn) is None
-        assert "Bob" not in repr(talk.lines(connection, two.bob.contact))
-        assert "Ada" in repr(talk.lines(connection, two.ada.contact))
+        assert chat.what_happened(connection, two.bob.turn) is None
+        assert "Bob" not in repr(chat.lines(connection, two.bob.contact))
+        assert "Ada" in repr(chat.lines(connection, two.ada.contact))
 
 
 def test_made_up_statements_within_one_scope_never_show_the_other(two: Two, seed: random.Random) -> None:

@@ -25,14 +25,14 @@ _numbers = iter(range(10_000, 99_999))
 
 
 class Studio(Stack):
-    """A service with a second model, which has eyes."""
+    """A service with a second model, which can see pictures."""
 
     eyes: Model
 
 
 @pytest.fixture(scope="module")
 def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """A service whose model has eyes."""
+    """A service whose model can see pictures."""
     quick = {"CHINWAG_MEDIA_PATIENCE_S": "2", "CHINWAG_MEDIA_DEADLINE_S": "1", "CHINWAG_IMAGES_PER_PROMPT": "3"}
     with Studio(cluster, tmp_path_factory.mktemp("pictures"), settings=WINDOWS | quick) as running:
         eyes = Model(running.processes.start("eyes", ["inference.scripted", "--vision", "--model", "eyes"], {}).wait_listening())
@@ -260,7 +260,7 @@ def test_an_address_that_is_over_is_asked_for_anew_once(service: Studio) -> None
 
 
 class Listener:
-    """A server inside the house that nobody may be led to."""
+    """A server in our own network, which nobody may be led to."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))

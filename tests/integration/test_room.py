@@ -14,7 +14,7 @@ from workers.model_routes import ModelRoutes, profile_key
 
 
 def _rooms(storage: StorageFixture, *, images: int = 0, **traits: dict[str, Any]) -> tuple[int, int]:
-    """The room of a profile of these endpoints, for a bot whose words stay in the house and for one whose words may leave it."""
+    """The room of a profile of these endpoints, for a bot whose conversations must stay on our servers and for one whose conversations may leave them."""
     tenant = storage.account.tenant_id
     with unit(storage.web) as connection:
         rows = [

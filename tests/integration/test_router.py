@@ -136,7 +136,7 @@ def test_a_busy_replica_spills_to_the_next_and_its_breaker_stays_closed(house: _
 
 
 def test_a_picture_that_an_endpoint_refuses_is_told_in_words(house: _House) -> None:
-    """The probe found eyes; this picture is refused all the same. The person gets an answer, not a wait without end."""
+    """The probe found that it can see; this picture is refused all the same. The person gets an answer, not a wait without end."""
     house.router.configure({"p": [[house.endpoint("one", traits=Traits(vision=True))]]})
     shown = Message(role="user", content="What is this?", images=(Image(media_type="image/png", data=b"no picture at all"),))
     routed = house.router.chat("p", [shown], affinity=None, may_leave=False, max_tokens=8)

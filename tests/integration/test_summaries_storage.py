@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.storage import attention, figures, summaries, talk, turns
+from bots.storage import attention, chat, figures, summaries, turns
 from bots.storage.database import hot, unit
 from bots.storage.figures import Span
 from bots.storage.summaries import SummaryClaim
@@ -148,11 +148,11 @@ def test_a_turn_tells_of_notes_apart_and_its_own_call_keeps_its_time(storage: St
     _talk(storage, 2, summarise_to=1)
     turn, contact = storage.rows("select id, contact_id from turns where number = 1")[0]
     with unit(storage.worker, contact=contact) as connection:
-        before = talk.what_happened(connection, turn)
+        before = chat.what_happened(connection, turn)
     claimed = _claimed(storage)
     summaries.finish(storage.worker, claimed, "they spoke", until=1, calls=[_call()])
     with unit(storage.worker, contact=contact) as connection:
-        after = talk.what_happened(connection, turn)
+        after = chat.what_happened(connection, turn)
 
     assert before is not None
     assert after is not None

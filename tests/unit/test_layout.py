@@ -86,7 +86,6 @@ _SHARED_CLASS_NAMES = {
     "Script": "what the practice platform and the scripted model do on demand",
     "Step": "of a turn, and of an engine's start",
     "Taken": "a trial's message that was stored, and one that the practice platform accepted",
-    "Threads": "of the operating system, and of Messenger",
     "Told": "the facts in a contact's message, and the part of the history in a prompt",
     "Usage": "of a month, and of one model call",
     "Webhooks": "received by the service, and sent by the practice platform",

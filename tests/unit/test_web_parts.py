@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from bots import telemetry
-from bots.storage import talk
+from bots.storage import chat
 from bots.web.chat.live import Live
 from bots.web.limits import Bucket, Full, Gate
 from bots.web.loopback import is_local, is_same_origin
@@ -82,7 +82,7 @@ def test_every_page_reads_again_after_a_lost_connection() -> None:
     live = Live()
     with live.watching("ada") as page:
         page.is_behind = False
-        live.notice(talk.LOST)
+        live.notice(chat.LOST)
 
         assert page.is_behind
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Engine
 
 from bots.errors import StorageUnavailable
-from bots.storage import talk_notices
+from bots.storage import chat_notices
 from bots.storage.claims import Claim
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Partials:
         if not self._claim.watched:
             return
         try:
-            talk_notices.tell(
+            chat_notices.tell(
                 self._engine,
                 kind=kind,
                 conversation=self._claim.conversation,

@@ -12,7 +12,7 @@ from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.domain import Account, ChannelKind, EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import Conflict, NotFound
-from bots.storage import accounts, inbox, personas, talk
+from bots.storage import accounts, chat, inbox, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
 
@@ -47,22 +47,22 @@ def say(deps: Deps, operator: Operator, bot: UUID, message: str, *, version: int
     return version
 
 
-def read(deps: Deps, operator: Operator, bot: UUID, *, version: int, thread: str) -> talk.Talk:
+def read(deps: Deps, operator: Operator, bot: UUID, *, version: int, thread: str) -> chat.Talk:
     """Read the operator's own trial of a version; it is empty before the first message. Raises NotFound."""
     with hot(deps.web) as connection:
         personas.version(connection, tenant=operator.tenant_id, bot=bot, version=version)
     account = _find(deps, operator, bot, version)
     if account is None:
-        return talk.Talk()
+        return chat.Talk()
     with hot(deps.crossing) as connection:
-        contact = talk.contact(connection, tenant=operator.tenant_id, scope=str(account.id), slug=_slug(operator, thread))
+        contact = chat.contact(connection, tenant=operator.tenant_id, scope=str(account.id), slug=_slug(operator, thread))
     if contact is None:
-        return talk.Talk()
+        return chat.Talk()
     with unit(deps.web, contact=contact) as connection:
-        return talk.lines(connection, contact)
+        return chat.lines(connection, contact)
 
 
-def is_waiting(found: talk.Talk) -> bool:
+def is_waiting(found: chat.Talk) -> bool:
     """Whether an answer, or a part of it, is still to come."""
     is_asked = any(line.side == "in" and line.kind == "message" and line.turn is None for line in found.lines)
     is_sending = any(line.side == "out" and line.status in {"queued", "sending"} for line in found.lines)

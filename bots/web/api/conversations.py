@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from bots.admin import conversations
 from bots.admin.acting import Operator
 from bots.domain import Role
+from bots.storage.chat import Story
 from bots.storage.conversations import Head, State
 from bots.storage.dialogue import Bubble, Cost, Remembered, TurnSum
-from bots.storage.talk import Story
 from bots.storage.usage import ContactSpent
 from bots.web import marks
 from bots.web.admin_site import AdminSite

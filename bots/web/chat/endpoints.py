@@ -24,7 +24,7 @@ from bots.web.chat.phone import Phone
 from bots.web.limits import TooLarge, TooSlow, read_body
 from bots.web.loopback import is_local, is_same_origin
 from bots.web.media import picture_answer
-from bots.web.threads import Threads
+from bots.web.thread_pool import ThreadPool
 from bots.web.views import Views
 
 #: After this long without news the stream sends a ping and reads again: a lost notice delays a page by no more than this.
@@ -78,7 +78,7 @@ class SeenPost(msgspec.Struct, frozen=True):
 class Simulator:
     """The chat page's endpoints."""
 
-    def __init__(self, *, phone: Phone, live: Live, threads: Threads, views: Views) -> None:
+    def __init__(self, *, phone: Phone, live: Live, threads: ThreadPool, views: Views) -> None:
         self._phone, self._live, self._threads, self._views = phone, live, threads, views
         self.routes = [
             Route("/", self._guarded(self._go_to_chat)),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
 
-from bots.storage import talk
+from bots.storage import chat
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -76,7 +76,7 @@ class Live:
 
     def notice(self, payload: str) -> None:
         """Pass one notice on to the pages it concerns."""
-        if payload == talk.LOST:
+        if payload == chat.LOST:
             self.read_again()
             return
         try:

@@ -23,7 +23,7 @@ from bots.domain import (
 )
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, inbox, media, personas, talk
+from bots.storage import accounts, chat, inbox, media, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
 
@@ -38,11 +38,11 @@ class Phone:
         self._web, self._crossing, self._settings = web, crossing, settings
         self._known: tuple[Account, str] | None = None
 
-    def contacts(self) -> tuple[talk.TalkContact, ...]:
+    def contacts(self) -> tuple[chat.TalkContact, ...]:
         """List the contacts that have written."""
         account = self._account()
         with hot(self._crossing) as connection:
-            return talk.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
+            return chat.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
     def say(self, *, slug: str, key: str, text: str, name: str, picture: bytes = b"") -> None:
         """Put a contact's text and picture into the inbox, and watch for the answer. Raises MediaError."""
@@ -64,7 +64,7 @@ class Phone:
         contacts = self._accept([event], small)
         if contacts:
             with hot(self._crossing) as connection:
-                talk.watch_contact(connection, contacts[0])
+                chat.watch_contact(connection, contacts[0])
 
     def see(self, *, slug: str, statuses: Sequence[tuple[str, DeliveryStatus]]) -> None:
         """Report messages of the bot as delivered or read."""
@@ -82,14 +82,14 @@ class Phone:
         ]
         self._accept(events)
 
-    def talk(self, slug: str) -> tuple[UUID | None, talk.Talk]:
+    def talk(self, slug: str) -> tuple[UUID | None, chat.Talk]:
         """Read a contact's conversation; empty for a contact that has not written yet."""
         account = self._account()
         contact = self._contact(account, slug)
         if contact is None:
-            return None, talk.Talk()
+            return None, chat.Talk()
         with unit(self._web, contact=contact) as connection:
-            return contact, talk.lines(connection, contact)
+            return contact, chat.lines(connection, contact)
 
     def picture(self, slug: str, picture: UUID) -> media.StoredPicture | None:
         """Read a picture of this contact."""
@@ -99,23 +99,23 @@ class Phone:
         with unit(self._web, contact=contact) as connection:
             return media.load(connection, [picture]).get(picture)
 
-    def story(self, slug: str, turn: UUID) -> talk.Story | None:
+    def story(self, slug: str, turn: UUID) -> chat.Story | None:
         """Read what happened in a turn of this contact."""
         account = self._account()
         contact = self._contact(account, slug)
         if contact is None:
             return None
         with unit(self._web, contact=contact) as connection:
-            return talk.what_happened(connection, turn)
+            return chat.what_happened(connection, turn)
 
     def watch(self, conversations: Sequence[UUID]) -> None:
         """Ask the workers for partial texts of these conversations."""
         with hot(self._crossing) as connection:
-            talk.watch(connection, conversations)
+            chat.watch(connection, conversations)
 
     def _contact(self, account: Account, slug: str) -> UUID | None:
         with hot(self._crossing) as connection:
-            return talk.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
+            return chat.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
 
     def _accept(self, events: Sequence[InboundEvent], picture: Picture | None = None) -> tuple[UUID, ...]:
         account, queue = self._console()

@@ -15,7 +15,7 @@ from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
 from bots.errors import StorageUnavailable
 from bots.web.limits import Full, Gate, TooLarge, TooSlow, read_body
-from bots.web.threads import Threads
+from bots.web.thread_pool import ThreadPool
 from bots.web.webhooks.intake import Intake, Verdict
 
 _LATER = {"Retry-After": "2"}
@@ -24,7 +24,7 @@ _LATER = {"Retry-After": "2"}
 class Webhooks:
     """The webhook endpoints of one process."""
 
-    def __init__(self, *, intake: Intake, threads: Threads, max_body_bytes: int, max_concurrent: int) -> None:
+    def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
         self.routes: list[Route] = []

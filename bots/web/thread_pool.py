@@ -13,7 +13,7 @@ import anyio.to_thread
 T = TypeVar("T")
 
 
-class Threads:
+class ThreadPool:
     """Runs synchronous work beside the event loop, as much at once as there are database connections."""
 
     def __init__(self, size: int) -> None:
