@@ -1,6 +1,7 @@
-"""Who acts: pages, API and commands pass an operator to each use case, for its tenant and its audit trail.
+"""Who acts: pages, API and commands pass an operator to each use case, which keeps to that tenant and writes the audit trail.
 
-Which role a page or an API endpoint needs is declared there, at its route (bots.web.admin_site); whoever runs commands is an owner.
+The role is checked by whoever serves the request (`page`, `post` and `may` of bots.web.admin_site); a use case checks it only where it also
+depends on what is asked for.
 """
 
 from __future__ import annotations
