@@ -80,8 +80,8 @@ def _imports(source: str) -> Iterator[str]:
             yield node.module
 
 
-def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Answer requests until the asker is gone. In a forked process, return what it is to become."""
+def serve(control: socket.socket, *, interrupt: Any) -> dict[str, Any] | None:
+    """Answer requests until the asker is gone. In a forked process, which handles SIGINT as given, return what it is to become."""
     while True:
         data, files, _, _ = socket.recv_fds(control, _LARGEST, 3)
         if not data:
@@ -95,6 +95,7 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
         pid = os.fork()
         if not pid:
             control.close()
+            signal.signal(signal.SIGINT, interrupt)
             _prepare(request, files, server)
             return request
         for file in files:
@@ -106,7 +107,6 @@ def _prepare(request: dict[str, Any], files: list[int], server: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != server:
         os._exit(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(files):
         os.dup2(file, number)
     for file in files:
@@ -127,12 +127,13 @@ def _prepare(request: dict[str, Any], files: list[int], server: int) -> None:
 
 def main() -> None:
     """Import, serve, and in a forked process run the module that was asked for."""
-    # What interrupts a test run ends it in order: the socket closes then.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What interrupts a test run ends it in order: the socket closes then. A forked process handles it as one that is started would: one that a
+    # shell put into the background ignores it.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     preload()
     gc.freeze()
-    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    request = serve(socket.socket(fileno=int(sys.argv[1])), interrupt=interrupt)
     if request is not None:
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
