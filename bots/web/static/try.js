@@ -119,3 +119,5 @@ $("try-version").addEventListener("change", () => { state.version = $("try-versi
 $("try-afresh").addEventListener("click", () => { openTalk(fresh()); $("try-words").focus(); });
 
 openTalk();
+// Without this script the form would load the page again, and what was typed would be lost.
+for (const id of ["try-words", "try-send"]) $(id).disabled = false;
