@@ -20,7 +20,7 @@ NUMBER_FIELDS = (
     "display_phone_number,verified_name,quality_rating,status,throughput,webhook_configuration,whatsapp_business_manager_messaging_limit"
 )
 _HOURS_48 = 48 * 3600
-_PAGE_TOKEN = "Call GET /me/accounts with a long-lived user or system-user token. The answer lists each page with its own access_token."  # noqa: S105
+_PAGE_TOKEN = "Call GET /me/accounts with a long-lived user or system-user token. The answer lists each page with its own access_token."  # noqa: S105 - not a secret
 _SYSTEM_USER = "Business settings > Users > System users > Generate token creates one that does not expire."
 
 
