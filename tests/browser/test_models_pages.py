@@ -128,8 +128,8 @@ def test_a_profile_is_arranged_with_a_mouse_alone(served: Stack, browser: Browse
     page = _sign_in(context)
     page.get_by_role("heading", name=profile).get_by_role("link").click()
     stops = page.locator(".way .stop b")
-    assert stops.all_inner_texts() == [one, two, three]
-    assert page.locator(".way .replicas b").all_inner_texts() == [one, two]
+    expect(stops).to_have_text([one, two, three])
+    expect(page.locator(".way .replicas b")).to_have_text([one, two])
 
     page.get_by_role("button", name=f"Earlier ({three})").click()
     expect(stops.first).to_have_text(three)
