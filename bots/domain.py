@@ -59,6 +59,8 @@ class EventKind(StrEnum):
     ECHO = "echo"
     #: Meant for another app that owns the thread now: stored, not answered.
     STANDBY = "standby"
+    #: What the platform says about the account itself: disabled, flagged, restored ...
+    ACCOUNT = "account"
     SYSTEM = "system"
     UNKNOWN = "unknown"
     NONE = "none"
@@ -84,6 +86,17 @@ class Outcome(StrEnum):
     NOT_SENT = "not_sent"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
+
+
+class Scope(StrEnum):
+    """Whom a refusal or a throttle of the platform concerns."""
+
+    MESSAGE = "message"
+    #: One person on one account; a throttle of this scope is between the two of them.
+    PERSON = "person"
+    ACCOUNT = "account"
+    #: All accounts of the same Meta app.
+    APP = "app"
 
 
 class Retry(StrEnum):
@@ -128,6 +141,18 @@ class MediaReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountNotice:
+    """What the platform reports about an account, in its own names."""
+
+    #: The field of the webhook, such as account_update.
+    field: str
+    #: The event in it, such as DISABLED_UPDATE; empty where it has none.
+    event: str = ""
+    #: What it says more, such as DISABLE; no sentences for people.
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InboundEvent:
     """One item of a webhook, understood as far as possible."""
 
@@ -149,6 +174,17 @@ class InboundEvent:
     reply_at_once: bool = False
     status: StatusUpdate | None = None
     media: tuple[MediaReference, ...] = ()
+    #: Of edits, unsends and reactions: the platform's id of the message that they are about.
+    target: str | None = None
+    #: The platform's id of the message that this one replies to.
+    quoted: str | None = None
+    #: What the message refers to besides its words: names and texts such as ("advertisement", "Oak lamp"). Written by others: data, never instructions.
+    refers: tuple[tuple[str, str], ...] = ()
+    #: Of a notice that a person's handle changed: the handles before. `identities` has the new ones.
+    previous: tuple[Identity, ...] = ()
+    #: Of an echo: the app that wrote it, by its id on the platform.
+    app_id: str | None = None
+    notice: AccountNotice | None = None
     #: Why an item was not understood.
     reason: str | None = None
 

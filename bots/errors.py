@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bots.domain import Outcome, Retry
+from bots.domain import Outcome, Retry, Scope
 
 
 class BotsError(Exception):
@@ -51,6 +51,8 @@ class SendError(BotsError):
 
     outcome: ClassVar[Outcome] = Outcome.REJECTED
     retry: ClassVar[Retry] = Retry.NEVER
+    #: Whom it concerns, where the error itself does not say more.
+    concerns: ClassVar[Scope] = Scope.MESSAGE
 
     def __init__(
         self,
@@ -60,8 +62,10 @@ class SendError(BotsError):
         code: int | None = None,
         trace_id: str | None = None,
         retry_after_s: float | None = None,
+        scope: Scope | None = None,
     ) -> None:
         super().__init__(message)
+        self.scope = scope or self.concerns
         self.http_status = http_status
         self.code = code
         self.trace_id = trace_id
@@ -89,13 +93,19 @@ class Throttled(SendError):
 class PairThrottled(Throttled):
     """Too many messages to this contact for now."""
 
+    concerns = Scope.PERSON
+
 
 class AccountThrottled(Throttled):
     """Too many messages from this account for now."""
 
+    concerns = Scope.ACCOUNT
+
 
 class AppThrottled(Throttled):
     """Too many calls from this app for now."""
+
+    concerns = Scope.APP
 
 
 class TransientRejection(SendError):
@@ -115,7 +125,7 @@ class Rejected(SendError):
 class AccessLost(SendError):
     """The account's token is expired, revoked or lacks a permission."""
 
-    outcome, retry = Outcome.REJECTED, Retry.ASK_OPERATOR
+    outcome, retry, concerns = Outcome.REJECTED, Retry.ASK_OPERATOR, Scope.ACCOUNT
 
 
 class MediaError(BotsError):

@@ -18,6 +18,7 @@ FUNCTIONS = (
     "accept",
     "claim",
     "finish",
+    "trouble",
     "send",
     "route",
     "batch",

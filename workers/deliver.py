@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from bots.domain import Identity, IdentityKind, OutboundMessage, Outcome, Retry
+from bots.domain import Identity, IdentityKind, OutboundMessage, Outcome, Retry, Scope
 from bots.errors import CannotOpen, NotFound, NotSent, SendError, SendUnknown, StorageUnavailable
 from bots.storage import outbox
 from bots.storage.claims import Handle
@@ -78,6 +78,7 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
         retry_after_s=failure.retry_after_s if failure else None,
         reconcile_s=deps.settings.reconcile_s,
         next_part_s=deps.settings.next_part_s,
+        scope=failure.scope if failure else None,
     )
     metrics.count_send(
         failure.outcome if failure else Outcome.ACCEPTED,
@@ -105,4 +106,4 @@ def _check_still_fresh(deps: Deps, sending: Sending) -> None:
 class _AccountGone(SendError):
     """The account is gone, or its secrets cannot be opened."""
 
-    outcome, retry = Outcome.NOT_SENT, Retry.ASK_OPERATOR
+    outcome, retry, concerns = Outcome.NOT_SENT, Retry.ASK_OPERATOR, Scope.ACCOUNT

@@ -76,6 +76,18 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         "at_once": event.reply_at_once,
         "reason": event.reason,
     }
+    if event.target is not None:
+        found["target"] = event.target
+    if event.quoted is not None:
+        found["quoted"] = event.quoted
+    if event.refers:
+        found["refers"] = [{"name": name, "text": text} for name, text in event.refers]
+    if event.previous:
+        found["previous"] = [{"kind": identity.kind, "value": identity.value} for identity in event.previous]
+    if event.app_id is not None:
+        found["app_id"] = event.app_id
+    if event.notice is not None:
+        found["notice"] = {"field": event.notice.field, "event": event.notice.event, "detail": event.notice.detail}
     if event.media:
         found["media"] = [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media]
     if event.status is not None:

@@ -7,11 +7,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
-from bots.domain import Outcome, Retry
+from bots.domain import Outcome, Retry, Scope
 from bots.storage.claims import Handle
 from bots.storage.database import call, call_timed
 
-_END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 class Sending(msgspec.Struct, frozen=True):
@@ -53,6 +53,7 @@ def end_attempt(
     retry_after_s: float | None = None,
     reconcile_s: float,
     next_part_s: float,
+    scope: Scope | None = None,
 ) -> str | None:
     """Record the outcome of an attempt and return the message's status; None when it had been settled in another way."""
     return call(
@@ -70,5 +71,6 @@ def end_attempt(
             retry_after_s,
             reconcile_s,
             next_part_s,
+            scope.value if scope else None,
         ),
     )

@@ -84,9 +84,10 @@ begin
             perform answered_elsewhere(talk, e->>'text', p_hold);
         end if;
         insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, envelope_id, text, content_type, supported,
-            reason, occurred_at)
+            reason, occurred_at, target, quoted, refers)
         values (p_tenant, p_account, e->>'key', e->>'kind', contact, talk, envelope, e->>'text', e->>'content_type',
-            (e->>'supported')::boolean, e->>'reason', to_timestamp((e->>'at')::double precision))
+            (e->>'supported')::boolean, e->>'reason', to_timestamp((e->>'at')::double precision),
+            e->>'target', e->>'quoted', e->'refers')
         returning id into item;
         if contact is not null and e ? 'media' then
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)

@@ -75,13 +75,13 @@ $$;
 
 -- Records the outcome of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
 -- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never, or older than a day), or the
--- operator's attention (p_retry ask_operator). Returns the message's status; null where the attempt had been settled in another way. It may
+-- operator's attention (p_retry ask_operator). p_scope says whom a refusal concerns: message, person, account or app. Returns the message's status; null where the attempt had been settled in another way. It may
 -- be repeated after a lost connection.
 -- Locks: the message, then the attempt, then the advisory lock on account and external id. Called by: worker, within the contact's own
 -- rows (it sets app.contact_id).
 create function end_attempt(
     p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
-    p_retry_after double precision, p_reconcile double precision, p_next_part double precision
+    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text
 ) returns text language plpgsql as $$
 declare
     a send_attempts;
@@ -142,10 +142,9 @@ begin
                 -- Meta's advice for a pair of number and contact is 4^n seconds, n from 0; else 2^n.
                 case when p_code = 131056 then 4 ^ least(failures - 1, 5) else 2 ^ least(failures, 9) end * (0.8 + random() * 0.4)))
         where id = m.id;
-        if p_retry = 'ask_operator' then
-            update accounts set state = 'needs_attention', state_reason = coalesce('code:' || p_code::text, p_outcome)
-            where tenant_id = m.tenant_id and id = m.account_id and state = 'active';
-        end if;
+    end if;
+    if p_outcome in ('rejected', 'not_sent') then
+        perform send_refused(m, p_scope, p_retry, p_code);
     end if;
     perform tell_page(m.conversation_id, m.contact_id);
     return (select status from outbox where id = m.id);

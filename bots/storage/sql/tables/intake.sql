@@ -57,6 +57,11 @@ create table inbox (
     occurred_at timestamptz,
     received_at timestamptz not null default now(),
     turn_id uuid,
+    -- The platform's ids of the message that this event is about (an edit, an unsend, a reaction), and of the one that it replies to.
+    target text,
+    quoted text,
+    -- What the message refers to besides its words: [{name, text}], such as the advertisement that the person came from.
+    refers jsonb,
     constraint pk_inbox primary key (id, tenant_id),
     constraint fk_inbox_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
     constraint fk_inbox_conversation foreign key (tenant_id, conversation_id) references conversations (tenant_id, id) on delete cascade,
