@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bots.crypto import Keyring
 from bots.domain import ChannelKind
@@ -49,6 +49,8 @@ def chromium_path() -> str | None:
 @pytest.fixture(scope="session")
 def browser(chromium_path: str | None) -> Iterator[Browser]:
     """A running Chromium."""
+    # Its own 5 s are too few where two tests and their services share one core.
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield running
