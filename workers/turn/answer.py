@@ -6,7 +6,8 @@ import time
 
 import structlog
 
-from bots.extract.commands import budget_day_text, budget_month_text, parse_command, picture_lost_text, unsupported_text
+from bots.commands import parse_command
+from bots.extract.commands import budget_day_text, budget_month_text, picture_lost_text, unsupported_text
 from bots.storage.claims import ClaimedMessage
 from bots.storage.turns import TurnResult
 from workers import budget, metrics
@@ -49,7 +50,8 @@ def _obey_commands(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[Claime
     others: list[ClaimedMessage] = []
     stopped = turn.stopped
     for message in turn.claim.messages:
-        command = parse_command(message.text) if message.supported and message.text else None
+        # Words beside a file count, too, whether or not the file can be read.
+        command = parse_command(message.text, stopped=stopped)
         if command is not None and (not stopped or command.name in _FOR_STOPPED):
             turn.obey(command)
             stopped = turn.stopped
