@@ -133,7 +133,7 @@ def _seen(text: str) -> str:
     text = _UNSEEN.sub("", unicodedata.normalize("NFC", text).translate(_WIDE))
     if text.isprintable():
         return text
-    return "".join(sign for sign in text if sign.isspace() or sign.isprintable())
+    return "".join(" " if sign.isspace() and sign != "\n" else sign for sign in text if sign.isspace() or sign.isprintable())
 
 
 def _decoration(text: str) -> str:
