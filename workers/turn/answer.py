@@ -13,6 +13,7 @@ from bots.storage.turns import TurnResult
 from workers import budget, metrics
 from workers.model_call import ModelReply, ModelRequest, call_model
 from workers.model_routes import PEOPLE
+from workers.sentences import whole_part
 from workers.turn import pictures
 from workers.turn.claimed import ClaimedTurn
 from workers.turn.layout import Layout
@@ -87,11 +88,13 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
         return turn.wait(settings.ask_again_s)
     if reply.outcome == "refused":
         return turn.wait(_REFUSED_RETRY_S)
-    text = turn.account.bot.fallback_text if reply.text is None else reply.text
+    text, reason = turn.account.bot.fallback_text, "fallback"
+    if reply.text is not None:
+        text, reason = (whole_part(reply.text), "cut") if reply.is_cut else (reply.text, None)
     turn.say(text)
     return turn.result(
         "answered",
-        reason={"ok": None, "cut": "cut"}.get(reply.outcome, "fallback"),
+        reason=reason,
         asked=reply.messages[-1].content if reply.messages else layout.prompt.asked,
         answer=text,
         goes_on=True,
