@@ -21,6 +21,7 @@ from inference.types import Message
 from workers import budget, leased_work, metrics
 from workers.deps import Deps
 from workers.leased_work import LeasedWork
+from workers.long_text import without_middle
 from workers.model_call import background_request, call_model
 from workers.model_routes import profile_key
 from workers.sentences import sentence_end
@@ -127,7 +128,8 @@ def _messages(notes: str | None, turns: Sequence[PastTurn], *, most: int | None 
     """What the model is shown; of each message at most so many characters."""
     lines = [f"Notes so far: {notes}"] if notes else []
     for turn in turns:
-        lines += [f"Person: {turn.asked[:most]}", f"Assistant: {turn.answer[:most]}"]
+        asked, answer = (without_middle(text, most) if most else text for text in (turn.asked, turn.answer))
+        lines += [f"Person: {asked}", f"Assistant: {answer}"]
     text = neutralise("\n\n".join([*lines, "Write the notes."]))
     return [Message(role="system", content=_TASK), Message(role="user", content=text)]
 
