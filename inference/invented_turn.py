@@ -10,8 +10,8 @@ It belongs to the answer when
   - it stands in a block of code.
 A bare line "user" is how a template writes it: nothing announces that, but a list of such words is no conversation. Headings need a conversation.
 
-Template tokens end an answer, too. Only Mistral's and Llama 2's, which are written like words, may be spoken of in the middle of a sentence; any token may
-be in quotation marks or code.
+A template token ends an answer, too, but an answer may speak of one: in quotation marks, in code, or as a word in the middle of a sentence, with spaces
+around it and small letters behind. A token that a model emits stands at the border of a line or a sentence, or touches what it divides.
 """
 
 from __future__ import annotations
@@ -23,23 +23,21 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-#: ChatML, Llama 3 and 4, DeepSeek, Gemma: nobody writes these by hand.
-_BARRED = "<[|\uff5c][^<>\\s]{1,60}>|<[a-z_]{1,40}[|\uff5c]>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
-#: Llama 2 and Mistral.
-_BRACKETED = "\\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\\]|<</?SYS>>"
-#: A template token, as part of a larger pattern.
-MARK = f"{_BARRED}|{_BRACKETED}"
+#: A template token, as part of a larger pattern: of ChatML, Llama 3 and 4, DeepSeek and Gemma, then of Llama 2 and Mistral.
+MARK = (
+    "<[|\uff5c][^<>\\s]{1,60}>|<[a-z_]{1,40}[|\uff5c]>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
+    "|\\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\\]|<</?SYS>>"
+)
 _TOKEN = re.compile(MARK)
-_SPEAKABLE = re.compile(_BRACKETED)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _OPENING = {'"': '"', "'": "'", "\u2018": "\u2019", "\u201c": "\u201d", "\u201e": "\u201c", "\u00ab": "\u00bb", "\u300c": "\u300d"}
 #: What follows a token that is spoken of: more of the sentence, or its end.
-_GOES_ON = re.compile(r"[ ,;:)/]+[^\s\[<]|[.!?)]")
+_GOES_ON = re.compile(r"[ ,;:)/]+(?!(?:user|assistant|model|system)\b)[^\W\dA-Z]|[.!?)]")
 #: In characters.
 _LOOK = 20
 
 _LABEL = re.compile(
-    r"^(?P<dress>#{1,4} *|\*\*)?(?P<role>user|human|system|assistant|usuario|usu\u00e1rio|asistente|assistente) *(?:\*\*)?"
+    r"^(?P<dress>#{1,4} *|\*\*)?(?P<role>user|human|system|assistant|usuario|usuário|asistente|assistente) *(?:\*\*)?"
     r"(?:(?P<colon>[:\uff1a])\**[ \t]*(?P<value>.*)|[ \t]*)$",
     re.IGNORECASE,
 )
@@ -47,7 +45,7 @@ _SPEAKERS: dict[str, Literal["person", "model", "system"]] = {
     "user": "person",
     "human": "person",
     "usuario": "person",
-    "usu\u00e1rio": "person",
+    "usuário": "person",
     "system": "system",
     "assistant": "model",
     "asistente": "model",
@@ -62,18 +60,18 @@ _WORDS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _SPOKEN = frozenset(
     """
     i i'm i'd i'll i've me my mine we us our you your yours u please hi hello hey thanks thank ok okay yes yeah sure great perfect cool bye continue
-    yo mi mis tu t\u00fa te usted hola gracias vale s\u00ed genial perfecto claro adi\u00f3s dime quiero
-    eu meu minha voc\u00ea vc oi ol\u00e1 obrigado obrigada sim certo \u00f3timo perfeito tchau diga quero
+    yo mi mis tu tú te usted hola gracias vale sí genial perfecto claro adiós dime quiero
+    eu meu minha você vc oi olá obrigado obrigada sim certo ótimo perfeito tchau diga quero
     """.split()  # noqa: SIM905 - easier to read
 )
 #: With these a question or a request begins.
 _OPENS_SPEECH = frozenset(
     """
     what how when where why who which can could do does is are will would no tell show give
-    qu\u00e9 c\u00f3mo cu\u00e1ndo d\u00f3nde qui\u00e9n por puedes puede bien como quando onde quem pode n\u00e3o
+    qué cómo cuándo dónde quién por puedes puede bien como quando onde quem pode não
     """.split()  # noqa: SIM905 - easier to read
 )
-_ADDRESSES = frozenset(["you", "your", "yours", "t\u00fa", "tu", "tus", "eres", "usted", "debes", "voc\u00ea", "seu", "sua", "deve"])
+_ADDRESSES = frozenset(["you", "your", "yours", "tú", "tu", "tus", "eres", "usted", "debes", "você", "seu", "sua", "deve"])
 _ARTICLES = frozenset(["a", "an", "the", "un", "una", "el", "la", "los", "las", "o", "os", "as", "um", "uma", "any", "each"])
 #: A value of a list has no more words than this, one with a number not many more.
 _VALUE_WORDS = 2
@@ -200,7 +198,5 @@ def _is_control(text: str, token: re.Match[str], code: Sequence[int]) -> bool:
     is_quoted = line[-1:] in _OPENING and after[:1] == _OPENING.get(line[-1:])
     if is_quoted or line.count("`") % 2 or _is_code(token.start(), code):
         return False
-    if _SPEAKABLE.fullmatch(token[0]) is None:
-        return True
     in_sentence = line.strip() != "" and line[-1] in " (/" and not _ENDS_SENTENCE.search(line.rstrip())
     return not in_sentence or _GOES_ON.match(after) is None

@@ -32,19 +32,19 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u00bb)*_]*\s+|(?<=[\u3002\uff01\uf
 
 #: Who the model is: only the model is told so. Not "you are welcome to ...".
 _ROLE = re.compile(
-    r"\W*(?:(?i:you(?:'|\u2019)?(?: a)?re|you will be|you act as|act as|your (?:name|job|role|task|goal) is|eres|sos|t\u00fa eres|usted es|act\u00faa como|tu (?:nombre|tarea|papel) es"
-    r"|voc\u00ea \u00e9|tu \u00e9s|\u00e9s|aja como|seu (?:nome|papel) \u00e9|du bist|sie sind|tu es|vous \u00eates|sei)"
+    r"\W*(?:(?i:you(?:'|\u2019)?(?: a)?re|you will be|you act as|act as|your (?:name|job|role|task|goal) is|eres|sos|tú eres|usted es|actúa como|tu (?:nombre|tarea|papel) es"
+    r"|você é|tu és|és|aja como|seu (?:nome|papel) é|du bist|sie sind|tu es|vous êtes|sei)"
     r" (?:(?i:an?|the|our|my|el|la|una?|nuestr[oa]|o|uma?|noss[oa]|ein|eine|der|die|das|une?|le|il|lo|l')\b|[^\W\d_a-z\u00df-\u00ff])"
     r"|\u4f60\u662f|\u60a8\u662f|\u3042\u306a\u305f\u306f|\ub2f9\uc2e0\uc740|\ub108\ub294)"
 )
 _SPEECH = (
     "answer|reply|respond|speak|say|tell|mention|reveal|discuss|greet|introduce|apologi[sz]e|refuse|decline|stick|translate"
     "|respondes?|responda|contestas?|conteste|hablas?|hable|saludas?|salude|diga|dile|dime|menciones?|reveles?|respondas|contestes|digas|hables"
-    "|falas?|fale|responde|respondas|cumprimente|mencione|revele|antworten?|antwortest|sprich|sprichst|sag|r\u00e9ponds|r\u00e9pondez|parlez|rispondi|parla"
+    "|falas?|fale|responde|respondas|cumprimente|mencione|revele|antworten?|antwortest|sprich|sprichst|sag|réponds|répondez|parlez|rispondi|parla"
 )
 #: How it speaks: an order to speak, or "you" with such a verb, perhaps with a "never" before it; or a name with it, as in "Bo answers briefly".
 _MANNER = re.compile(
-    rf"\W*(?:(?:please|you|t\u00fa|usted|voc\u00ea|du|always|never|only|do not|don['\u2019]t|must|should|siempre|nunca|jam\u00e1s|no|solo|s\u00f3lo|sempre|n\u00e3o|s\u00f3|immer|nie)\W+){{0,3}}"
+    rf"\W*(?:(?:please|you|tú|usted|você|du|always|never|only|do not|don['\u2019]t|must|should|siempre|nunca|jamás|no|solo|sólo|sempre|não|só|immer|nie)\W+){{0,3}}"
     rf"(?:{_SPEECH})\b|\W*(?:[\w'\u2019]+ ){{1,3}}(?:answers|replies|responds|speaks)\b",
     re.IGNORECASE,
 )
@@ -52,8 +52,8 @@ _MANNER = re.compile(
 _ORDER = re.compile(
     r"\W*(?:if (?:somebody|someone|asked|the (?:user|person|customer))|when (?:asked|somebody|someone)|always|never|do not|don['\u2019]t|be |keep |use |avoid|make sure|ask |offer |give |stay|help "
     r"|you (?:must|should|always|never|do not|don['\u2019]t|help|work|keep|ask|offer)|under no|only "
-    r"|siempre|nunca|jam\u00e1s|no (?!tenemos|hay|se )|s\u00e9 |usa |evita|ofrece|pregunta|debes|mant\u00e9n|ayuda|s\u00f3lo |solo "
-    r"|sempre|n\u00e3o (?!temos|h\u00e1)|seja |use |evite|ofere\u00e7a|pergunte|deves?|mantenha|ajude|s\u00f3 )",
+    r"|siempre|nunca|jamás|no (?!tenemos|hay|se )|sé |usa |evita|ofrece|pregunta|debes|mantén|ayuda|sólo |solo "
+    r"|sempre|não (?!temos|há)|seja |use |evite|ofereça|pergunte|deves?|mantenha|ajude|só )",
     re.IGNORECASE,
 )
 #: So many words of an instruction show that it is one; without them, what is left of it may be said to people.

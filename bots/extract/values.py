@@ -199,8 +199,8 @@ def _place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 
 def _proper_place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    named = span[1:] if len(span) > 1 and span[0].folded in _ARTICLES else span
-    return _place(rule, span) if named[0].text[0].isupper() else ()
+    named = next((word for word in span if word.folded not in _ARTICLES), span[0])
+    return _place(rule, span) if named.text[0].isupper() else ()
 
 
 def _language(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:

@@ -60,6 +60,8 @@ def test_a_label_that_the_answer_lists_is_left_alone(text: str) -> None:
     [
         "Llama puts [INST] before the question and [/INST] behind it; that is all.",
         "The token is [INST].",
+        "ChatML closes each message with <|im_end|> and a line break.",
+        "Gemma begins a turn with <start_of_turn>, then comes the role.",
         "Mistral (with [INST]) does so.",
         "It begins with [SYSTEM_PROMPT], then the persona.",
         "The tokens `[INST]` and `<|im_end|>` mark turns.",
@@ -94,7 +96,11 @@ def test_a_token_that_the_answer_speaks_of_is_left_alone(text: str) -> None:
         ("Hi! [INST] and what else? [/INST] Fine.", "Hi!"),
         ("Hi!\n[INST] and?", "Hi!"),
         ("Sure [/INST]", "Sure"),
-        ("Ok <|im_end|> more", "Ok"),
+        ("Ok <|im_end|> <|im_start|>user", "Ok"),
+        ("Ok <|im_end|> user and now?", "Ok"),
+        ("Ok <|im_end|>\nmore", "Ok"),
+        ("We open at nine.<|im_end|> and so on", "We open at nine."),
+        ("We open at nine. <end_of_turn> and so on", "We open at nine."),
     ],
 )
 def test_an_invented_turn_ends_the_answer(text: str, answer: str) -> None:

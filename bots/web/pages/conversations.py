@@ -164,7 +164,13 @@ class ConversationPages:
         head, story = await self._site.run(conversations.read_turn, operator, conversation, turn)
         prompts = [_prompt(call.prompt) for call in story.calls]
         template = "turn_part.html" if "part" in request.query_params else "turn.html"
-        values = {"head": head, "story": story, "prompts": prompts, "say_seconds": seconds, "turn_reasons": conversations.TURN_REASONS}
+        values: dict[str, Any] = {
+            "head": head,
+            "story": story,
+            "prompts": prompts,
+            "say_seconds": seconds,
+            "turn_reasons": conversations.TURN_REASONS,
+        }
         return self._site.render(request, operator, template, **values)
 
     async def _picture(self, request: Request, operator: Operator) -> Response:
