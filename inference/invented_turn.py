@@ -5,7 +5,7 @@ The words "User:", "System:", "Assistant:" at the start of a line are also label
   - an empty line (or nothing) stands before it, and what it says is what a person writes to somebody: a question, a greeting, "I", "you".
     Behind a user's label any other sentence will do.
 It belongs to the answer when
-  - the line before announces it with a colon ("Here is your login:"), also as a sample of a conversation, or leaves a sentence unfinished;
+  - the line before announces it ("Here is your login:", or a heading), also as a sample of a conversation, or leaves a sentence unfinished;
   - its neighbours are labels, too ("Password: ..."), or its value is an item of a list, a word or two, a number, or a definition;
   - it stands in a block of code.
 A bare line "user" is how a template writes it: nothing announces that, but a list of such words is no conversation. Headings need a conversation.
@@ -55,6 +55,8 @@ _SPEAKERS: dict[str, Literal["person", "model", "system"]] = {
 _ENTRY = re.compile(r"[ \t>]*(?:[-*+\u2022] +|\d+[.)] +)?[*_]{0,2}[^\W\d_][^\s:*]*(?: [^\s:*]+){0,3}[*_]{0,2} *[:\uff1a]")
 _ITEM = re.compile(r"[-*+\u2022|>]|\d+[.)]\s")
 _ENDS_SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f\u061f\u06d4\u0964][\"'\u2019\u201d\u00bb)\]*_`]*\Z")
+#: A colon at the end, or a heading.
+_ANNOUNCES = re.compile(r"[:\uff1a][*_` ]*\Z|\A#{1,6} |\A\*\*[^*]+\*\*\Z")
 _WORDS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 #: What somebody writes to somebody, in the languages of the texts that the service sends.
 _SPOKEN = frozenset(
@@ -100,10 +102,9 @@ class _Label:
 def invented_at(text: str) -> int | None:
     """Where an invented turn begins; None where there is none."""
     code = _code(text)
-    labels = _labels(text, code)
-    found = [label.start for n, label in enumerate(labels) if _begins_turn(label, labels[n + 1 :])]
+    turn = _turn_at(_labels(text, code))
     token = next((token.start() for token in _TOKEN.finditer(text) if _is_control(text, token, code)), None)
-    return min([*found[:1], *([] if token is None else [token])], default=None)
+    return min((at for at in (turn, token) if at is not None), default=None)
 
 
 def is_entry(line: str) -> bool:
@@ -111,8 +112,25 @@ def is_entry(line: str) -> bool:
     return _ENTRY.match(line) is not None and _LABEL.fullmatch(line.strip()) is None
 
 
+def _turn_at(labels: Sequence[_Label]) -> int | None:
+    """Where the first invented turn begins. What follows in a conversation that the answer announced is part of it."""
+    in_sample = False
+    for n, label in enumerate(labels):
+        is_template = label.is_bare and not label.is_heading
+        if in_sample and not is_template:
+            continue
+        if _begins_turn(label, labels[n + 1 :]):
+            return label.start
+        in_sample = in_sample or (not is_template and _is_announced(label) and _is_conversation(label, labels[n + 1 :]))
+    return None
+
+
+def _is_announced(label: _Label) -> bool:
+    return _ANNOUNCES.search(label.before) is not None
+
+
 def _begins_turn(label: _Label, later: Sequence[_Label]) -> bool:
-    announced = label.before.rstrip("*_` ").endswith((":", "\uff1a"))
+    announced = _is_announced(label)
     in_list = bool(_ITEM.match(label.said)) or is_entry(label.after) or (is_entry(label.before) and not _is_spoken(label.said))
     if _is_conversation(label, later):
         return (label.is_bare and not label.is_heading) or not (announced or in_list)

@@ -75,7 +75,7 @@ class Language:
 
 
 _FOLDED = (
-    "languages", "occupations", "trades", "trade_endings", "not_trades", "family", "families", "pet", "pets", "number", "things", "not_names", "names",
+    "languages", "occupations", "trades", "trade_endings", "not_trades", "mock_trades", "family", "families", "pet", "pets", "number", "things", "not_names", "names",
     "word_endings", "not_places", "state_endings", "not_states", "not_tastes",
 )  # fmt: skip
 _WORDS = (

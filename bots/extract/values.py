@@ -51,8 +51,9 @@ _PLACE_JOINTS = frozenset(
 #: Directly after a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _HYPHENS = frozenset({"-"})
-_ARTICLES = frozenset({"the", "el", "la", "o", "a"})
-_INSIDE = frozenset({"in", "on", "en", "em", "no", "na"})
+_DEFINITE = {"en": frozenset({"the"}), "es": frozenset({"el", "la"}), "pt": frozenset({"o", "a"})}
+_ARTICLES = frozenset[str]().union(*_DEFINITE.values())
+_INSIDE = frozenset({"in", "on", "from", "en", "por", "em", "no", "na"})
 _AT_HOME = frozenset({"casa", "home"})
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
@@ -222,7 +223,12 @@ def _occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 
 def _as_trade(rule: Rule, words: Sequence[Word]) -> tuple[str, ...]:
-    if not 0 < len(words) <= _MAX_TRADE_WORDS or any(rule.language.words["stops"].holds(word) for word in words):
+    mocks = rule.language.folded["mock_trades"]
+    if (
+        not 0 < len(words) <= _MAX_TRADE_WORDS
+        or any(word.folded in mocks for word in words)
+        or any(rule.language.words["stops"].holds(word) for word in words)
+    ):
         return ()
     return (join(tuple(words)),)
 
@@ -263,6 +269,9 @@ def _begins_with(words: Sequence[Word], phrases: frozenset[str]) -> bool:
 
 
 def _known_occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
+    """A trade from the list. "I'm the driver today" names a part that somebody plays."""
+    if span[0].folded in _DEFINITE[rule.language.code]:
+        return ()
     words = _without_article(rule.language, _until_joint(rule.language, span))
     known = rule.language.folded["occupations"]
     head = words[-1:] if rule.language.code == "en" else words[:1]

@@ -48,6 +48,9 @@ def _guarded(text: str) -> str:
         "All done. Two pages changed.\n\n## User\n\nCreate a user in the settings.\n\n## System\n\nReboot it.",
         "The roles are:\n\nuser\nassistant\nsystem",
         "Here is a sample conversation:\n\nUser: Hello\nAssistant: Hi! How can I help you?",
+        "Here is a sample conversation:\n\nUser: Hello\n\nAssistant: Hi! What can I do for you?\n\nUser: Is it open?\n\nAssistant: It is.",
+        "**Example**\n\nUser: Hello\nAssistant: Hi! How can I help you?",
+        "## Example\n\nHuman: Is it open?\n\nAssistant: It is.",
         "The format is\n```\nuser: hi\nassistant: hello\n```\nThat is all.",
     ],
 )
