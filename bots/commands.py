@@ -36,23 +36,26 @@ _WORD = re.compile(r"[^\W_]+")
 #: The marks that may end or surround the argument of `/forget`.
 _AROUND_ARGUMENT = " \t.,;!\u2026\u3002\uff01\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 
-#: In the languages of texts.toml. No word that people also answer with: "no", "para", "cancel", "end", "quit", "basta", "salir".
+#: In the languages of texts.toml. No word that people also answer with ("no", "para", "cancel", "end", "quit", "basta", "salir"), and nothing that could be
+#: about something else: sick leave ("de baja"), a waiting list, a subscription of theirs ("cancelar mi suscripción").
 _STOP = """
 stop; stopall; stop all; stop promotions; stop messages; stop the messages; stop messaging me; stop texting me; stop writing to me; stop writing me;
 stop sending me messages; stop sending messages; stop contacting me; stop spamming me; unsubscribe; unsubscribe me; unsub; i want to unsubscribe;
 opt out; optout; opt me out; i want to opt out; no more messages; i want no more messages; i dont want any more messages; dont message me;
-dont message me again; dont text me; dont text me again; dont write to me again; do not message me; do not text me; do not contact me; dont contact me
-baja; darme de baja; darse de baja; dar de baja; dame de baja; denme de baja; deme de baja; de baja; quiero darme de baja; quiero la baja; solicito la baja;
+dont message me again; dont text me; dont text me again; dont write to me again; do not message me; do not text me; do not contact me; dont contact me;
+stop the bot; stop bot; remove me from your list; take me off your list
+baja; darme de baja; darse de baja; dar de baja; dame de baja; denme de baja; deme de baja; quiero darme de baja;
 parar; pare; paren; detener; detener promociones; detener mensajes; parar promociones; desuscribir; desuscribirme; desuscribirse; desuscribeme;
 cancelar suscripcion; cancelar la suscripcion; anular suscripcion; anular la suscripcion; no mas mensajes; no quiero mas mensajes;
 no quiero recibir mas mensajes; no quiero recibir mensajes; no me escribas mas; no me escriban mas; no me escriba mas; no me mandes mas mensajes;
 no me manden mas mensajes; no me envies mas mensajes; no me envien mas mensajes; deja de escribirme; dejen de escribirme; deje de escribirme;
-deja de mandarme mensajes; dejen de mandarme mensajes; dejen de enviarme mensajes; deja de enviarme mensajes
+deja de mandarme mensajes; dejen de mandarme mensajes; dejen de enviarme mensajes; deja de enviarme mensajes; para de escribirme; no me contacten mas
 sair; parem; parar mensagens; parar as mensagens; parar promocoes; descadastrar; descadastre; descadastre me; me descadastre; quero me descadastrar;
 desinscrever; desinscrever me; desinscreva me; cancelar inscricao; cancelar a inscricao; cancelar subscricao; cancelar a subscricao; anular subscricao;
 sem mais mensagens; chega de mensagens; nao quero mais mensagens; nao quero receber mensagens; nao quero receber mais mensagens;
 nao quero mais receber mensagens; nao me mande mais mensagens; nao me mandem mais mensagens; nao me envie mais mensagens; nao me escreva mais;
-nao me escrevam mais; pare de me mandar mensagens; parem de me mandar mensagens; pare de me escrever; quero parar de receber mensagens
+nao me escrevam mais; pare de me enviar mensagens; parem de me enviar mensagens;
+pare de me mandar mensagens; parem de me mandar mensagens; pare de me escrever; quero parar de receber mensagens
 """
 #: Obeyed only from a person who has stopped: anybody else may mean something by them.
 _START = "start; unstop; start again; alta; darme de alta; iniciar; empezar; comenzar; comecar; voltar a receber"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bots.channels.envelope import is_command
 from bots.commands import Command, parse_command
 from bots.domain import Memory
 from bots.extract import commands
@@ -86,6 +87,7 @@ _WISHES = [
     "Cancelar suscripción",
     "No más mensajes",
     "Deja de escribirme",
+    "Take me off your list!",
     "Parar",
     "PARE!",
     "Sair",
@@ -123,6 +125,9 @@ _NO_WISHES = [
     "quit",
     "salir",
     "parada",
+    "de baja",
+    "Quiero la baja",
+    "Quítame de la lista",
     "Baja el volumen",
     "Me di de baja ayer",
     "cancelar mi suscripción al gimnasio",
@@ -142,11 +147,13 @@ _NO_WISHES = [
 @pytest.mark.parametrize("text", _WISHES)
 def test_a_message_that_is_nothing_but_a_wish_to_stop_stops(text: str) -> None:
     assert parse_command(text) == Command(name="stop")
+    assert is_command(text), "it is answered at once"
 
 
 @pytest.mark.parametrize("text", _NO_WISHES)
 def test_a_sentence_that_merely_holds_the_word_does_not_stop(text: str) -> None:
     assert parse_command(text) is None
+    assert not is_command(text)
 
 
 _UNSEEN = ["\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\u00ad", "\u202a", "\ufe0f"]
