@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Sequence
 
 from inference.errors import GarbageAnswer
+from inference.invented_turn import MARK, invented_at, is_entry
+from inference.recital import recites
 from inference.types import Answer, Message
 
 #: Longer than any answer that a token limit allows.
@@ -20,34 +22,19 @@ _BROKEN_SHARE = 0.1
 
 #: Control characters except line break and tab, lone surrogates, marks that change the reading direction, the byte order mark.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
-_MARK = (
-    "<[|\uff5c][^<>\\s]{1,60}>|<[a-z_]{1,40}[|\uff5c]>|<(?:start_of_turn|end_of_turn|bos|eos|unused\\d+)>"
-    "|\\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\\]|<</?SYS>>"
-)
-#: The answer ends where a template token begins.
-_TEMPLATE = re.compile(_MARK)
 #: The header of the answer itself, which some models write too.
 _OWN_HEADER = re.compile(
-    rf"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>)*(?:(?:(?:{_MARK})\s*)?(?:assistant|model)\s*?(?:\n|{_MARK})|(?:assistant|ai|bot)\s*:)?\s*",
+    rf"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>)*(?:(?:(?:{MARK})\s*)?(?:assistant|model)\s*?(?:\n|{MARK})|(?P<label>(?:assistant|ai|bot)\s*:))?\s*",
     re.IGNORECASE,
 )
 _END = re.compile(r"(?:\s|</?s>)+\Z")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
-#: A line where another role begins: a label as models write it, or the bare role line of a template.
-_OTHER_ROLE = re.compile(
-    r"^(?:#{1,4} *|\*\*)?(?:(?:user|human|system|assistant|usuario|usu\u00e1rio) *(?:\*\*)?:|(?:user|system|assistant)[ \t]*$(?=\n.))",
-    re.IGNORECASE | re.MULTILINE,
-)
-#: Where the model continues as itself after an invented message of the user.
-_OWN_AGAIN = re.compile(r"^(?:#{1,4} *|\*\*)?assistant *(?:\*\*)?(?::|$)", re.IGNORECASE | re.MULTILINE)
 
 #: Shorter repetition is normal speech: "ha ha ha", "no, no, no".
 _LOOP_CHARS = 120
 #: Prose compresses to a half at best, a loop to a twentieth. Only text that compresses better than this is checked closely.
 _LOOP_RATIO = 0.3
 _LOOP = re.compile(r"(.{1,240}?)\1{4,}", re.DOTALL)
-#: An answer that quotes this much of the persona word for word is no answer.
-_PERSONA_CHARS = 80
 
 
 def check(answer: Answer, prompt: Sequence[Message]) -> str:
@@ -63,25 +50,20 @@ def check(answer: Answer, prompt: Sequence[Message]) -> str:
         raise GarbageAnswer("the answer is empty")
     if _loops(text, cut=answer.finish_reason == "length"):
         raise GarbageAnswer("the answer repeats itself")
-    if _tells_persona(text, prompt):
+    if any(message.role == "system" and recites(text, message.content) for message in prompt):
         raise GarbageAnswer("the answer is the persona's text")
     return text
 
 
 def _only_the_answer(text: str) -> str:
     """Remove the template's tokens and the text of other roles."""
-    text = _OWN_HEADER.sub("", _THOUGHT.sub("", text), count=1)
+    text = _THOUGHT.sub("", text)
+    header = _OWN_HEADER.match(text)
+    if header is not None and not (header["label"] and is_entry(text[header.end() :].partition("\n")[2].lstrip())):
+        text = text[header.end() :]
     if text.startswith("<think>"):
         return ""
-    template = _TEMPLATE.search(text)
-    if template is not None:
-        text = text[: template.start()]
-    for label in _OTHER_ROLE.finditer(text):
-        # "User: admin" inside a list belongs to the answer. After an empty line, or with a reply to it, the label begins an invented exchange.
-        if not text[: label.start()].strip() or text[: label.start()].endswith("\n\n") or _OWN_AGAIN.search(text, label.end()):
-            text = text[: label.start()]
-            break
-    return _END.sub("", text).strip()
+    return _END.sub("", text[: invented_at(text)]).strip()
 
 
 def _says_something(text: str) -> bool:
@@ -99,17 +81,5 @@ def _loops(text: str, *, cut: bool) -> bool:
     for found in _LOOP.finditer(text):
         length = found.end() - found.start()
         if length >= _LOOP_CHARS and (length * 2 >= len(text) or (cut and len(text) - found.end() <= len(found[1]))):
-            return True
-    return False
-
-
-def _tells_persona(text: str, prompt: Sequence[Message]) -> bool:
-    """Whether the answer recites the system text."""
-    folded = " ".join(text.split())
-    for message in prompt:
-        if message.role != "system":
-            continue
-        persona = " ".join(message.content.split())
-        if len(persona) >= _PERSONA_CHARS and persona[:_PERSONA_CHARS] in folded:
             return True
     return False

@@ -92,8 +92,7 @@ def _result(reply: ModelReply, spent: Spent) -> ItemResult:
     took = msgspec.structs.asdict(spent)
     if reply.text is None:
         return ItemResult(state="failed", reason="garbage" if reply.outcome == "cut" else reply.outcome, **took)
-    cut_off = reply.outcome == "cut" or (reply.answer is not None and reply.answer.finish_reason == "length")
-    return ItemResult(state="done", answer=reply.text, reason="length" if cut_off else None, **took)
+    return ItemResult(state="done", answer=reply.text, reason="length" if reply.is_cut else None, **took)
 
 
 def _messages(item: Item) -> list[Message]:

@@ -54,7 +54,7 @@ class ModelRequest:
 class ModelReply:
     """The result of a request."""
 
-    #: ok: a whole answer; cut: it was too slow to finish; garbage: nothing that may be shown; unavailable: try again soon;
+    #: ok: an answer, whole unless is_cut; cut: it was too slow to finish; garbage: nothing that may be shown; unavailable: try again soon;
     #: refused: an operator must fix it.
     outcome: Literal["ok", "cut", "garbage", "too_long", "unavailable", "refused"]
     calls: list[ModelCall]
@@ -64,6 +64,11 @@ class ModelReply:
     endpoint: Endpoint | None = None
     #: The prompt that was sent last: a shorter one where the first was too long.
     messages: Sequence[Message] = ()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the text broke off, at the limit of its length or of its time."""
+        return self.outcome == "cut" or (self.answer is not None and self.answer.finish_reason == "length")
 
 
 def background_request(

@@ -21,8 +21,10 @@ from inference.types import Message
 from workers import budget, leased_work, metrics
 from workers.deps import Deps
 from workers.leased_work import LeasedWork
+from workers.long_text import without_middle
 from workers.model_call import background_request, call_model
 from workers.model_routes import profile_key
+from workers.sentences import sentence_end
 
 log = structlog.get_logger()
 
@@ -37,7 +39,6 @@ _MOST_TOKENS = 600
 _TEMPERATURE = 0.2
 #: Longer notes are cut at the last whole sentence.
 _MOST_CHARS = 1500
-_ENDS = (". ", "! ", "? ", "\u3002", "\uff01", "\uff1f", "\u0964", "\u06d4", "\u061f")
 #: When the turns do not fit the model, only so much of each message is shown: one huge message must not block the summary for ever.
 _SHORT_CHARS = 500
 _AGAIN_S = 60.0
@@ -99,8 +100,7 @@ class _SummaryWork(LeasedWork):
         for call in reply.calls:
             metrics.count_call(call)
         if reply.outcome == "ok" and reply.text is not None:
-            is_whole = reply.answer is None or reply.answer.finish_reason != "length"
-            return self._finish(shortened(reply.text, is_whole=is_whole), until=until, calls=reply.calls)
+            return self._finish(shortened(reply.text, is_whole=not reply.is_cut), until=until, calls=reply.calls)
         if reply.outcome == "unavailable":
             return self._put_off("waits", after_s=_AGAIN_S, until=until, calls=reply.calls)
         return self._put_off("failed", until=until, calls=reply.calls)
@@ -128,7 +128,8 @@ def _messages(notes: str | None, turns: Sequence[PastTurn], *, most: int | None 
     """What the model is shown; of each message at most so many characters."""
     lines = [f"Notes so far: {notes}"] if notes else []
     for turn in turns:
-        lines += [f"Person: {turn.asked[:most]}", f"Assistant: {turn.answer[:most]}"]
+        asked, answer = (without_middle(text, most) if most else text for text in (turn.asked, turn.answer))
+        lines += [f"Person: {asked}", f"Assistant: {answer}"]
     text = neutralise("\n\n".join([*lines, "Write the notes."]))
     return [Message(role="system", content=_TASK), Message(role="user", content=text)]
 
@@ -139,5 +140,5 @@ def shortened(text: str, *, is_whole: bool = True) -> str:
     if is_whole and len(text) <= _MOST_CHARS:
         return text
     cut = text[:_MOST_CHARS]
-    end = max(cut.rfind(mark) for mark in _ENDS)
-    return cut[: end + 1] if end > 0 else cut.rsplit(" ", 1)[0]
+    end = sentence_end(cut)
+    return cut[:end] if end else cut.rsplit(" ", 1)[0]

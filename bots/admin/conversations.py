@@ -20,6 +20,11 @@ from bots.storage.media import StoredPicture
 
 #: The longest answer that a person may type.
 LONGEST_ANSWER = 20_000
+#: What a turn's stored reason means, where an operator may want to act on it.
+TURN_REASONS = {
+    "cut": "cut: the answer reached the limit of its length or time (CHINWAG_ANSWER_TOKENS) and ends at its last whole sentence",
+    "fallback": "fallback: the model gave nothing that may be shown, so the bot's fallback text was sent",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
+from bots.commands import parse_command
 from bots.domain import EventKind, InboundEvent, Received
 
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
-_COMMAND_LIMIT = 64
 #: How many items that are not objects go into the key of their event.
 _SEEN = 100
 
@@ -77,6 +77,5 @@ def unknown(content_type: str, seen: object, reason: str, account: str | None = 
 
 
 def is_command(text: str | None) -> bool:
-    """Whether a text has the form of a command, which is answered without waiting for more messages."""
-    said = (text or "").strip()
-    return said.startswith("/") and len(said) <= _COMMAND_LIMIT
+    """Whether a text is a command, which is answered without waiting for more messages."""
+    return parse_command(text) is not None

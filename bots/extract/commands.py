@@ -1,53 +1,26 @@
-"""Commands that are answered without the model, and all texts that the service itself sends, in the contact's language.
+"""All texts that the service itself sends, in the contact's language: what answers commands, and what is said in place of the model.
 
 The texts are data in texts.toml. An unknown language is answered in English.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, Protocol, cast
 
+from bots.commands import Command
 from bots.domain import Memory
 from bots.extract.words import fold
 
-CommandName = Literal["help", "reset", "stop", "start", "memory", "forget", "why"]
-#: Commands that take an argument. If words follow any other command, the whole is an ordinary message.
-_WITH_ARGUMENT = frozenset({"forget"})
-_COMMAND = re.compile(r"/([a-z]{1,10})(?:\s+(\S[^\n]*))?", re.IGNORECASE)
-_MAX_COMMAND_CHARACTERS = 300
 _MAX_SOURCE_CHARACTERS = 200
-_ALL = frozenset({"all", "everything", "todo", "todos", "tudo"})
-
 _LANGUAGES = {"es": ("spanish", "espanol", "castellano", "castelhano", "espanhol"), "pt": ("portuguese", "portugues", "brazilian")}
 
 #: A memory's text and kind, the message it came from, and when that was written.
 WhyRow = tuple[str, str, str, datetime]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A whole message that asks the service itself for something."""
-
-    name: CommandName
-    argument: str | None = None
-
-    @property
-    def is_everything(self) -> bool:
-        """`/forget all`, in any of the languages."""
-        return self.argument is not None and self.argument.casefold() in _ALL
-
-    @property
-    def number(self) -> int | None:
-        """The number in the list of `/memory` that `/forget 2` means."""
-        plain = self.argument is not None and self.argument.isascii() and self.argument.isdigit() and len(self.argument) <= 4
-        return int(self.argument) if plain and self.argument is not None else None
 
 
 class Told(Protocol):
@@ -62,20 +35,6 @@ class Told(Protocol):
     def text(self) -> str:
         """The fact."""
         ...
-
-
-def parse_command(text: str) -> Command | None:
-    """Return the command if the whole message is one, else None."""
-    if len(text) > _MAX_COMMAND_CHARACTERS:
-        return None
-    match = _COMMAND.fullmatch(text.strip())
-    if match is None:
-        return None
-    name = match[1].lower()
-    argument = match[2].strip() if match[2] else None
-    if name not in get_args(CommandName) or (argument is not None and name not in _WITH_ARGUMENT):
-        return None
-    return Command(name=cast("CommandName", name), argument=argument)
 
 
 def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:

@@ -74,7 +74,10 @@ class Language:
     folded: dict[str, frozenset[str]]
 
 
-_FOLDED = ("languages", "occupations", "family", "families", "pet", "pets", "number", "things", "not_names", "not_places")
+_FOLDED = (
+    "languages", "occupations", "trades", "trade_endings", "not_trades", "mock_trades", "family", "families", "pet", "pets", "number", "things", "not_names", "names",
+    "word_endings", "not_places", "state_endings", "not_states", "not_tastes",
+)  # fmt: skip
 _WORDS = (
     "fillers", "conjunctions", "clause_words", "question_starts", "framings", "hypotheticals", "hypothetical_starts", "tasks", "negations", "cuts", "taste_cuts",
     "articles", "stops",

@@ -11,6 +11,8 @@ from bots.extract.words import QUOTED, Word, join
 _MAX_NAME_WORDS = 4
 _MAX_PLACE_WORDS = 6
 _MAX_TRADE_WORDS = 5
+#: "I work as a DJ".
+_MOST_INITIALS = 4
 _MAX_TASTE_WORDS = 7
 _MAX_LATER_TASTE_WORDS = 4
 _MAX_TASTES = 6
@@ -49,6 +51,14 @@ _PLACE_JOINTS = frozenset(
 #: Directly after a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _HYPHENS = frozenset({"-"})
+_DEFINITE = {"en": frozenset({"the"}), "es": frozenset({"el", "la"}), "pt": frozenset({"o", "a"})}
+_ARTICLES = frozenset[str]().union(*_DEFINITE.values())
+_INSIDE = frozenset({"in", "on", "from", "en", "por", "em", "no", "na"})
+_AT_HOME = frozenset({"casa", "home"})
+#: Before these an English trade is named: "head of sales".
+_OF = frozenset({"of", "for", "in", "at", "with"})
+#: The longest phrase in the lists of what is no value.
+_MOST_PHRASE_WORDS = 3
 
 _Check = Callable[[Rule, tuple[Word, ...]], tuple[str, ...]]
 
@@ -71,12 +81,19 @@ def values(rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
             break
         span.append(word)
     rest = after[len(span) :]
+    if rule.check == "counted" and _is_figurative(rest):
+        return ()
     # What follows may negate the value: "I live in Porto no more", "I like tea, not".
     if _taken_back(language, rest[:4]) or any(language.words["negations"].holds(word) for word in span):
         return ()
     while span and (span[-1].text == "," or language.words["conjunctions"].holds(span[-1])):
         span.pop()
     return _CHECKS[rule.check](rule, tuple(span)) if span or rule.check == "counted" else ()
+
+
+def _is_figurative(rest: Sequence[Word]) -> bool:
+    """Whether a place that is no proper one follows what somebody has: "a dog in this fight", not "a sister in Porto" and "a dog at home"."""
+    return len(rest) > 1 and rest[0].folded in _INSIDE and not rest[1].text[0].isupper() and rest[1].folded not in _AT_HOME
 
 
 def _ends_value(language: Language, words: Sequence[Word], at: int, *, first: bool) -> bool:
@@ -123,7 +140,7 @@ def _without_article(language: Language, span: Sequence[Word]) -> tuple[Word, ..
 
 def _as_name(language: Language, span: Sequence[Word]) -> str | None:
     words = tuple(span)
-    if not 0 < len(words) <= _MAX_NAME_WORDS:
+    if not 0 < len(words) <= _MAX_NAME_WORDS or _has_ending(language, words[0], "word_endings", but="names"):
         return None
     refused = language.folded["not_names"]
     for at, word in enumerate(words):
@@ -170,10 +187,12 @@ def _place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
         words.extend(tail)
     if not 0 < len(words) <= _MAX_PLACE_WORDS or not any(word.is_word for word in words):
         return ()
-    if words[0].folded in language.folded["not_places"] or any(language.words["stops"].holds(word) for word in words):
+    if _begins_with(words, language.folded["not_places"]) or any(language.words["stops"].holds(word) for word in words):
+        return ()
+    if words[0].text.islower() and _has_ending(language, words[0], "state_endings", but="not_states"):
         return ()
     capitals = any(word.text[0].isupper() for word in words)
-    if words[0].folded in {"the", "el", "la", "o", "a"} and not capitals:
+    if words[0].folded in _ARTICLES and not capitals:
         return ()
     if not capitals and len([word for word in words if word.folded not in _PLACE_JOINTS]) > 3:
         return ()
@@ -181,7 +200,8 @@ def _place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 
 def _proper_place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    return _place(rule, span) if span[0].text[0].isupper() else ()
+    named = next((word for word in span if word.folded not in _ARTICLES), span[0])
+    return _place(rule, span) if named.text[0].isupper() else ()
 
 
 def _language(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
@@ -197,19 +217,66 @@ def _language(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 
 def _occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
+    """A trade, by its name or its form. "I work as a dog" and "trabajo como loco" compare, "trabajo de noche" says when."""
     words = _without_article(rule.language, _until_joint(rule.language, span))
-    if not 0 < len(words) <= _MAX_TRADE_WORDS or any(rule.language.words["stops"].holds(word) for word in words):
+    return _as_trade(rule, words) if words and _is_trade(rule.language, words) else ()
+
+
+def _as_trade(rule: Rule, words: Sequence[Word]) -> tuple[str, ...]:
+    mocks = rule.language.folded["mock_trades"]
+    if (
+        not 0 < len(words) <= _MAX_TRADE_WORDS
+        or any(word.folded in mocks for word in words)
+        or any(rule.language.words["stops"].holds(word) for word in words)
+    ):
         return ()
-    return (join(words),)
+    return (join(tuple(words)),)
+
+
+def _is_trade(language: Language, words: Sequence[Word]) -> bool:
+    known = language.folded["occupations"] | language.folded["trades"]
+    if language.code == "en":
+        # English puts the trade last ("marine biologist"), Spanish and Portuguese first ("ingeniera civil").
+        before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
+        heads = words[before_of - 1 : before_of]
+    else:
+        heads = words[:2]
+    phrases = {
+        " ".join(word.folded for word in words),
+        " ".join(word.folded for word in words[:2]),
+        " ".join(word.folded for word in words[-2:]),
+    }
+    if not known.isdisjoint(phrases):
+        return True
+    return any(
+        head.folded in known
+        or (len(head.text) <= _MOST_INITIALS and head.text.isupper() and head.text.isalpha())
+        or _has_ending(language, head, "trade_endings", but="not_trades")
+        for head in heads
+    )
+
+
+def _has_ending(language: Language, word: Word, endings: str, *, but: str) -> bool:
+    """Whether a word has one of the endings of a list, with at least three letters before it, and is not in the other list."""
+    folded = word.folded
+    return folded not in language.folded[but] and any(
+        folded.endswith(end) and len(folded) >= len(end) + 3 for end in language.folded[endings]
+    )
+
+
+def _begins_with(words: Sequence[Word], phrases: frozenset[str]) -> bool:
+    return any(" ".join(word.folded for word in words[:length]) in phrases for length in range(1, _MOST_PHRASE_WORDS + 1))
 
 
 def _known_occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
+    """A trade from the list. "I'm the driver today" names a part that somebody plays."""
+    if span[0].folded in _DEFINITE[rule.language.code]:
+        return ()
     words = _without_article(rule.language, _until_joint(rule.language, span))
     known = rule.language.folded["occupations"]
-    # English puts the trade last ("marine biologist"), Spanish and Portuguese first ("ingeniera civil").
     head = words[-1:] if rule.language.code == "en" else words[:1]
     trade = any(word.folded in known for word in head) or " ".join(word.folded for word in words) in known
-    return _occupation(rule, span) if trade and len(words) <= 3 else ()
+    return _as_trade(rule, words) if trade and len(words) <= 3 else ()
 
 
 def _called(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
@@ -245,6 +312,8 @@ def _taste(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
 
 def _taste_words(language: Language, item: Sequence[Word], *, limit: int) -> tuple[Word, ...] | None:
     words = tuple(item) if language.code == "en" else _without_article(language, item)
+    if _begins_with(item, language.folded["not_tastes"]) or _begins_with(words, language.folded["not_tastes"]):
+        return None
     if not 0 < len(words) <= limit or any(language.words["stops"].holds(word) for word in words):
         return None
     return words if any(letter.isalpha() for word in words for letter in word.text) else None

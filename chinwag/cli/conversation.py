@@ -63,6 +63,9 @@ def show(conversation: _Id, as_json: _Json = False) -> None:
         who = {"in": page.head.contact, "out": "bot"}.get(bubble.side, bubble.by or "person")
         status = f" ({bubble.status})" if bubble.status else ""
         sys.stdout.write(f"{bubble.at:%Y-%m-%d %H:%M:%S}  {who}{status}: {bubble.text or '[' + bubble.content_type + ']'}\n")
+    for turn in page.dialogue.turns:
+        if turn.reason in conversations.TURN_REASONS:
+            sys.stdout.write(f"turn {turn.number}: {conversations.TURN_REASONS[turn.reason]}\n")
     for memory in page.dialogue.memories:
         sys.stdout.write(f"remembered: {memory.kind}: {memory.text}{'' if memory.valid_to is None else ' (no longer)'}\n")
     cost = page.dialogue.cost

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bots.channels.envelope import is_command
+from bots.commands import Command, parse_command
 from bots.domain import Memory
 from bots.extract import commands
-from bots.extract.commands import Command, parse_command
 
 _WHEN = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 _LANGUAGES = ("en", "es", "pt")
@@ -51,7 +52,6 @@ def test_a_command_is_the_whole_message(text: str, command: Command) -> None:
         "/ help",
         "please /help",
         "/help me",
-        "/stop it",
         "/unknown",
         "//help",
         "/help /stop",
@@ -63,6 +63,169 @@ def test_a_command_is_the_whole_message(text: str, command: Command) -> None:
 )
 def test_anything_else_is_a_message(text: str) -> None:
     assert None is parse_command(text)
+
+
+#: Nothing but a wish to stop, in every language that the service speaks.
+_WISHES = [
+    "STOP",
+    "Stop",
+    "stop.",
+    "Stop!!",
+    "stop stop stop",
+    "Please stop",
+    "stop, thanks",
+    "unsubscribe",
+    "Unsubscribe me, please",
+    "opt-out",
+    "Don't message me again",
+    "Don’t text me",
+    "Stop sending me messages",
+    "Stop promotions",
+    "Baja",
+    "BAJA POR FAVOR",
+    "Hola, quiero darme de baja. Gracias",
+    "Cancelar suscripción",
+    "No más mensajes",
+    "Deja de escribirme",
+    "Take me off your list!",
+    "Parar",
+    "PARE!",
+    "Sair",
+    "Descadastrar",
+    "Cancelar inscrição",
+    "Não quero mais mensagens",
+    "/stop please",
+    "/stop it",
+    "/stop sending me messages",
+    "/stop por favor",
+    "/stop, obrigado",
+    "/stop\nthanks for everything",
+    "please /stop",
+    "/ stop",
+    "/baja",
+]
+#: They hold a word to stop, or could be an answer or a question.
+_NO_WISHES = [
+    "Stop 12 is where I wait for the bus",
+    "stop it",
+    "The bus stop",
+    "non-stop",
+    "Stop by tomorrow",
+    "Stop smoking",
+    "How do I stop?",
+    "Stop?",
+    "¿Baja?",
+    "para",
+    "Para, por favor",
+    "no",
+    "No, gracias",
+    "cancel",
+    "Cancelar",
+    "end",
+    "quit",
+    "salir",
+    "parada",
+    "de baja",
+    "Quiero la baja",
+    "Quítame de la lista",
+    "Baja el volumen",
+    "Me di de baja ayer",
+    "cancelar mi suscripción al gimnasio",
+    "Parar o tratamento",
+    "Sair de casa",
+    "Pare na esquina",
+    "thanks",
+    "/stop-motion",
+    "/stops",
+    "/stop what does it do?",
+    "/stop /start",
+    "/stop " + "word " * 7,
+    "stop " * 30,
+]
+
+
+@pytest.mark.parametrize("text", _WISHES)
+def test_a_message_that_is_nothing_but_a_wish_to_stop_stops(text: str) -> None:
+    assert parse_command(text) == Command(name="stop")
+    assert is_command(text), "it is answered at once"
+
+
+@pytest.mark.parametrize("text", _NO_WISHES)
+def test_a_sentence_that_merely_holds_the_word_does_not_stop(text: str) -> None:
+    assert parse_command(text) is None
+    assert not is_command(text)
+
+
+_UNSEEN = ["\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\u00ad", "\u202a", "\ufe0f"]
+_AROUND = [
+    "",
+    " ",
+    "\u00a0",
+    "\u3000",
+    "\n",
+    ".",
+    "!",
+    "…",
+    "。",
+    "！",
+    '"',
+    "“",
+    "”",
+    "«",
+    "»",
+    "'",
+    "`",
+    "*",
+    "_",
+    "~",
+    "(",
+    ")",
+    "🙏",
+    "🛑 ",
+    "❤️",
+]
+
+
+@given(
+    st.sampled_from(["/stop", "/STOP", "／stop", "／ＳＴＯＰ", "STOP", "Baja", "Parar", "sair"]),
+    st.lists(st.sampled_from(_AROUND + _UNSEEN), max_size=3),
+    st.lists(st.sampled_from(_AROUND + _UNSEEN), max_size=3),
+    st.sampled_from(["", *_UNSEEN]),
+)
+def test_what_stands_around_a_wish_or_is_unseen_in_it_changes_nothing(wish: str, before: list[str], after: list[str], unseen: str) -> None:
+    text = "".join(before) + wish[:2] + unseen + wish[2:] + "".join(after)
+
+    assert parse_command(text) == Command(name="stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("/help!", Command(name="help")),
+        ("/memory please", Command(name="memory")),
+        ("\u200b/reset.", Command(name="reset")),
+        ("“/why”", Command(name="why")),
+        ("／forget\u00a02", Command(name="forget", argument="2")),
+        ("/forget 2.", Command(name="forget", argument="2")),
+        ('/forget "St. Ives"', Command(name="forget", argument="St. Ives")),
+        ("/forget C++", Command(name="forget", argument="C++")),
+        ("/forget all!", Command(name="forget", argument="all")),
+        ("/start, por favor", Command(name="start")),
+    ],
+)
+def test_every_command_is_read_with_the_same_patience(text: str, command: Command) -> None:
+    assert parse_command(text) == command
+
+
+@pytest.mark.parametrize("text", ["START", "Start please", "unstop", "Alta", "Começar", "/start"])
+def test_plain_words_to_start_count_only_for_a_person_who_stopped(text: str) -> None:
+    assert parse_command(text, stopped=True) == Command(name="start")
+    assert (parse_command(text) is None) == (not text.startswith("/"))
+
+
+@pytest.mark.parametrize("text", ["Hello again", "alta o baja", "start the engine", "Start?"])
+def test_other_words_of_a_person_who_stopped_start_nothing(text: str) -> None:
+    assert parse_command(text, stopped=True) is None
 
 
 @given(st.text())

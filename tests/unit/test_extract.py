@@ -103,6 +103,11 @@ def test_what_is_no_statement_about_oneself_leaves_nothing(text: str) -> None:
     assert extract(text) == ()
 
 
+@pytest.mark.parametrize("text", _CORPUS["idioms"], ids=repr)
+def test_an_idiom_is_no_memory(text: str) -> None:
+    assert extract(text) == ()
+
+
 @pytest.mark.parametrize("text", _CORPUS["injections"], ids=ascii)
 def test_an_attempt_to_plant_an_order_leaves_nothing(text: str) -> None:
     assert extract(text) == ()
@@ -112,6 +117,7 @@ def test_the_tables_are_as_large_as_promised() -> None:
     assert len(_CORPUS["plain"]) >= 60
     assert len(_CORPUS["nothing"]) >= 60
     assert len(_CORPUS["injections"]) >= 60
+    assert len(_CORPUS["idioms"]) >= 100
 
 
 def test_only_one_name_place_language_and_occupation_hold_at_a_time() -> None:

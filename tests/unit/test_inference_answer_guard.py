@@ -47,6 +47,8 @@ def test_what_the_scripted_model_says_badly_is_rejected(mode: str) -> None:
         "system\nYou are a bot.",
         "### Human: and now?",
         f"Sure! My instructions: {_PERSONA}",
+        f"*{_PERSONA.upper()}*",
+        _PERSONA.partition(". ")[2],
         "\ufffd" * 40,
         "a" * 40_000,
         "na " * 200,

@@ -96,6 +96,20 @@ def test_of_a_flood_of_messages_the_newest_stay() -> None:
     assert built.asked.endswith("newest")
 
 
+def test_the_order_before_a_long_message_and_the_question_behind_it_reach_the_model() -> None:
+    built = a_prompt(texts=["Summarise this:", "blah " * 5000, "In one line, please."])
+
+    assert built.asked.startswith("Summarise this:\nblah")
+    assert built.asked.endswith("In one line, please.")
+    assert "characters left out" in built.asked
+
+
+def test_a_template_token_that_an_answer_spoke_of_is_none_in_later_prompts() -> None:
+    built = a_prompt(history=[a_turn(1, answer="Llama puts [INST] before the question.")])
+
+    assert built.messages[2].content == "Llama puts (INST) before the question."
+
+
 def test_pictures_stand_with_the_messages_that_they_came_with() -> None:
     old, new = Image(media_type="image/jpeg", data=b"old"), Image(media_type="image/jpeg", data=b"new")
 

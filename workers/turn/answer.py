@@ -6,12 +6,14 @@ import time
 
 import structlog
 
-from bots.extract.commands import budget_day_text, budget_month_text, parse_command, picture_lost_text, unsupported_text
+from bots.commands import parse_command
+from bots.extract.commands import budget_day_text, budget_month_text, picture_lost_text, unsupported_text
 from bots.storage.claims import ClaimedMessage
 from bots.storage.turns import TurnResult
 from workers import budget, metrics
 from workers.model_call import ModelReply, ModelRequest, call_model
 from workers.model_routes import PEOPLE
+from workers.sentences import whole_part
 from workers.turn import pictures
 from workers.turn.claimed import ClaimedTurn
 from workers.turn.layout import Layout
@@ -49,7 +51,8 @@ def _obey_commands(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[Claime
     others: list[ClaimedMessage] = []
     stopped = turn.stopped
     for message in turn.claim.messages:
-        command = parse_command(message.text) if message.supported and message.text else None
+        # Words beside a file count, too, whether or not the file can be read.
+        command = parse_command(message.text, stopped=stopped)
         if command is not None and (not stopped or command.name in _FOR_STOPPED):
             turn.obey(command)
             stopped = turn.stopped
@@ -85,11 +88,13 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
         return turn.wait(settings.ask_again_s)
     if reply.outcome == "refused":
         return turn.wait(_REFUSED_RETRY_S)
-    text = turn.account.bot.fallback_text if reply.text is None else reply.text
+    text, reason = turn.account.bot.fallback_text, "fallback"
+    if reply.text is not None:
+        text, reason = (whole_part(reply.text), "cut") if reply.is_cut else (reply.text, None)
     turn.say(text)
     return turn.result(
         "answered",
-        reason={"ok": None, "cut": "cut"}.get(reply.outcome, "fallback"),
+        reason=reason,
         asked=reply.messages[-1].content if reply.messages else layout.prompt.asked,
         answer=text,
         goes_on=True,

@@ -9,10 +9,11 @@ from typing import Literal
 import structlog
 from msgspec import UNSET
 
+from bots.commands import Command, parse_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract import extract
-from bots.extract.commands import Command, language_of, parse_command
+from bots.extract.commands import language_of
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.queues import profile_of
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
@@ -146,11 +147,9 @@ class ClaimedTurn:
             return []
         found: list[NewFact] = []
         for message in self.claim.messages:
-            if not message.supported or not message.text:
-                continue
             command = parse_command(message.text)
             if command is None:
-                found.extend(_extracted(message))
+                found.extend(_extracted(message) if message.supported else ())
             elif command.name == "forget":
                 # What was said just before is meant, too.
                 found.clear()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from bots.commands import Command
 from bots.domain import Memory
 from bots.extract import commands as say
-from bots.extract.commands import Command
 from bots.storage import memories
 from bots.storage.claims import Claim
 from bots.storage.database import unit

@@ -15,7 +15,7 @@ from workers.turn.pictures import Pictures
 
 #: As many memories as a claim returns.
 _MOST_MEMORIES = 20
-#: When even the newest message alone is too long, only so much of it is in the prompt.
+#: When even the new messages alone are too long, only so much of them is in the prompt.
 _SHORT_CHARS = 2000
 
 
@@ -24,7 +24,7 @@ class Layout:
 
     def __init__(self, turn: ClaimedTurn, *, texts: Sequence[str], pictures: Pictures) -> None:
         """Lay out the prompt. Raises StorageUnavailable."""
-        self._history, self._texts, self._pictures = turn.history, texts, pictures
+        self._history, self._pictures = turn.history, pictures
         deps, claim, bot, profile = turn.deps, turn.claim, turn.account.bot, turn.profile
         may_leave, answer = bot.data_may_leave, deps.settings.answer_tokens
         self._build = partial(
@@ -49,7 +49,7 @@ class Layout:
             self.prompt = self._build(memories=self.memories)
 
     def shorter(self) -> Iterator[Sequence[Message]]:
-        """Lay out ever shorter prompts: without earlier pictures, with half of the history, with nothing before the last message.
+        """Lay out ever shorter prompts: without earlier pictures, with half of the history, with nothing before the new messages.
 
         For one call only: perhaps just a small endpoint is left, and later turns repeat everything again when the others are back.
         """
@@ -58,5 +58,4 @@ class Layout:
         if self.prompt.turns > 1:
             latest = self._history[len(self._history) - self.prompt.turns // 2 :]
             yield self._build(memories=self.memories, past_images={}, history=latest).messages
-        last = [self._texts[-1][:_SHORT_CHARS]]
-        yield self._build(memories=(), history=(), notes=Notes(), images=self._pictures.new[-1:], texts=last).messages
+        yield self._build(memories=(), history=(), notes=Notes(), images=self._pictures.new[-1:], longest=_SHORT_CHARS).messages

@@ -11,11 +11,12 @@ from bots.extract import fact_line
 from bots.storage.claims import KnownFact, PastTurn
 from inference.prompt_style import neutralise
 from inference.types import Image, Message
+from workers.long_text import joined
 from workers.turn.history import Notes, choose, shortened
 
 #: A fixed line, so that the exchange is the same in every prompt.
 _THANKS = "Thank you, I will use that when it helps."
-#: How many characters the messages of one turn may have in a prompt; if they have more, the oldest are left out.
+#: How many characters the messages of one turn may have in a prompt; where they have more, the middle of the long ones is left out.
 _LONGEST_TEXT = 8000
 
 
@@ -46,14 +47,17 @@ def build(
     past_images: Mapping[int, Sequence[Image]] | None = None,
     notes: Notes = Notes(),  # noqa: B008 - frozen
     room: Callable[[int], int] = lambda _images: sys.maxsize,
+    longest: int = _LONGEST_TEXT,
 ) -> Prompt:
     """Lay out a prompt whose history fits the budget, in tokens.
 
     room returns how many tokens of text the model takes with so many tokens of pictures. When a long message or new pictures leave less room
     than usual the earlier pictures are left out, then the older turns: in this prompt alone. notes replace turns that are no longer repeated; images
-    are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/turn/pictures.py).
+    are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/turn/pictures.py). Together they may
+    have `longest` characters.
     """
-    persona, asked, shown = persona.strip(), _joined(texts), past_images or {}
+    persona, shown = persona.strip(), past_images or {}
+    asked = neutralise(joined(texts, longest)) or "..."
     told = choose(history, notes, budget=min(budget, _left(room(0), [persona], enough=budget, count=count)), count=count)
     new = sum(image.tokens for image in images)
     past = sum(image.tokens for turn in told.turns for image in shown.get(turn.number, ()))
@@ -71,9 +75,9 @@ def build(
         messages.append(Message(role="user", content=before))
         messages.append(Message(role="assistant", content=_THANKS))
     for turn in told.turns:
-        # For a turn that a person answered this is the contact's own text, as it came.
+        # For a turn that a person answered these are the texts as they came, and an answer may speak of template tokens.
         messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
-        messages.append(Message(role="assistant", content=turn.answer))
+        messages.append(Message(role="assistant", content=neutralise(turn.answer)))
     messages.append(Message(role="user", content=asked, images=tuple(images)))
     return Prompt(
         messages=tuple(messages), turns=len(told.turns), asked=asked, history_from=told.history_from, summarise_to=told.summarise_to
@@ -95,14 +99,3 @@ def _before(memories: Sequence[KnownFact], notes: str | None) -> str:
     if notes:
         lines.append(f"(what we spoke about before: {json.dumps(neutralise(notes), ensure_ascii=False)})")
     return "\n".join(lines)
-
-
-def _joined(texts: Sequence[str]) -> str:
-    newest: list[str] = []
-    room = _LONGEST_TEXT
-    for text in reversed(texts):
-        if room <= 0:
-            break
-        newest.append(text[:room])
-        room -= len(text)
-    return neutralise("\n".join(reversed(newest))) or "..."

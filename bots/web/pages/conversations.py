@@ -132,6 +132,7 @@ class ConversationPages:
             "is_newest": before is None,
             "waits": _waits,
             "status_words": STATUS_WORDS,
+            "turn_reasons": conversations.TURN_REASONS,
             "picture_words": PICTURE_WORDS,
             "say_seconds": seconds,
             "mine": page.head.taken_by == operator.name,
@@ -163,7 +164,14 @@ class ConversationPages:
         head, story = await self._site.run(conversations.read_turn, operator, conversation, turn)
         prompts = [_prompt(call.prompt) for call in story.calls]
         template = "turn_part.html" if "part" in request.query_params else "turn.html"
-        return self._site.render(request, operator, template, head=head, story=story, prompts=prompts, say_seconds=seconds)
+        values: dict[str, Any] = {
+            "head": head,
+            "story": story,
+            "prompts": prompts,
+            "say_seconds": seconds,
+            "turn_reasons": conversations.TURN_REASONS,
+        }
+        return self._site.render(request, operator, template, **values)
 
     async def _picture(self, request: Request, operator: Operator) -> Response:
         conversation, picture = request.path_params["conversation"], request.path_params["picture"]
