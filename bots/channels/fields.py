@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import msgspec
 
@@ -18,6 +18,12 @@ Fields = dict[str, Any]
 ID_LIMIT = 256
 NAME_LIMIT = 256
 TEXT_LIMIT = 65_536
+_WORD_LIMIT = 64
+#: How many errors of one item are looked at.
+_ERRORS = 10
+_SET = (1, "1", "true", "True")
+_NUMBERS = (int, float)
+_MILLISECONDS, _TIME_LIMIT = 10**12, 10**16
 _DEPTH_LIMIT = 64
 _INT32 = 2**31
 #: Reading long numbers takes quadratic time; none that we use has more digits.
@@ -82,14 +88,16 @@ def _without_depth(text: str) -> str:
     return "".join(kept)
 
 
-def as_fields(value: object) -> Fields | None:
+def as_fields(value: Any) -> Fields | None:
     """Return a JSON object, or None."""
-    return cast("Fields", value) if isinstance(value, dict) else None
+    found: Fields | None = value
+    return found if isinstance(found, dict) else None
 
 
 def part(fields: Fields, name: str) -> Fields:
     """Return the JSON object under a name; an empty one where there is none."""
-    return as_fields(fields.get(name)) or {}
+    found: Fields | None = fields.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def items(fields: Fields, name: str) -> list[object]:
@@ -102,13 +110,14 @@ def items(fields: Fields, name: str) -> list[object]:
 
 def clean(text: str, limit: int) -> str:
     """Return the text as Postgres can store it: unstorable characters replaced, cut to a limit."""
-    return _UNSTORABLE.sub("\ufffd", text[:limit])
+    found = text if len(text) <= limit else text[:limit]
+    return found if found.isascii() and "\x00" not in found else _UNSTORABLE.sub("\ufffd", found)
 
 
 def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
     """Return a text, cleaned and cut; None where it is missing, of another type, or blank."""
     value = fields.get(name)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value or value.isspace():
         return None
     return clean(value, limit)
 
@@ -116,6 +125,8 @@ def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
 def id_of(fields: Fields, name: str) -> str | None:
     """Return an id as opaque text: a number as its digits, and None for what is too long for an id."""
     value = fields.get(name)
+    if _is_plain(value, ID_LIMIT):
+        return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**_DIGITS_LIMIT else ""
     if not isinstance(value, str):
@@ -126,13 +137,27 @@ def id_of(fields: Fields, name: str) -> str | None:
 
 def word_of(fields: Fields, name: str) -> str | None:
     """Return a short name that the platform uses, such as a type; None where there is none."""
-    found = text_of(fields, name, 64)
+    value = fields.get(name)
+    if _is_plain(value, _WORD_LIMIT):
+        return value.strip() or None
+    found = text_of(fields, name, _WORD_LIMIT)
     return found.strip() if found else None
 
 
+def _is_plain(value: Any, limit: int) -> TypeGuard[str]:
+    """Whether a value is a text that needs no cleaning and no cutting, as nearly all ids and names of the platforms are."""
+    return isinstance(value, str) and len(value) <= limit and value.isascii() and value.isprintable()
+
+
+def flag_of(fields: Fields, name: str) -> bool:
+    """Return whether a flag is set: true, or a word or number for it."""
+    value = fields.get(name)
+    return value is True or (value is not None and value in _SET)
+
+
 def code_of(fields: Fields) -> int | None:
-    """Return the code of the first error in an item or next to it."""
-    for error in items(fields, "errors")[:1]:
+    """Return the first code among the errors of an item or next to it."""
+    for error in items(fields, "errors")[:_ERRORS]:
         found = as_fields(error) or {}
         value = found.get("code")
         if isinstance(value, str) and _NUMBER.fullmatch(value):
@@ -145,11 +170,14 @@ def code_of(fields: Fields) -> int | None:
 def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
     """Return a time given in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
     value = fields.get(name)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**16:
+    if isinstance(value, str):
+        if len(value) <= _WORD_LIMIT and value.isascii() and value.isdecimal():
+            value = int(value)
+        elif _NUMBER.fullmatch(value):
+            value = float(value)
+    if not isinstance(value, _NUMBERS) or value is True or not 0 < value < _TIME_LIMIT:
         return None
-    seconds = value / 1000 if value >= 10**12 else value
+    seconds = value / 1000 if value >= _MILLISECONDS else value
     return datetime.fromtimestamp(seconds, UTC) if _EARLIEST <= seconds < _LATEST else None
 
 
