@@ -5,7 +5,7 @@ Total: any bytes give a Received. What is not understood becomes an event of kin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
@@ -14,6 +14,8 @@ from bots.domain import EventKind, InboundEvent, Received
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
 _COMMAND_LIMIT = 64
+#: Space, and marks that show nothing, such as those that keyboards put around words in languages that are written from right to left.
+_INVISIBLE = " \t\r\n\v\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\u3000\ufeff"
 #: How many items that are not objects go into the key of their event.
 _SEEN = 100
 
@@ -43,25 +45,19 @@ def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterato
         yield unknown(named or "", body, f"object {named}")
     elif "entry" in body:
         for item in objects(body, "entry", "entry"):
-            if isinstance(item, InboundEvent):
-                yield item
-            else:
-                yield from entry(item)
+            yield from entry(item) if isinstance(item, dict) else (item,)
     else:
         yield from bare(body)
 
 
-def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Iterator[Fields | InboundEvent]:
-    """Yield the events of the JSON objects under a name; all other items there become one unknown event at the end."""
-    others: list[object] = []
-    for item in items(fields, name):
-        found = as_fields(item)
-        if found is None:
-            others.append(item)
-        else:
-            yield found
-    if others:
-        yield unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are not objects", account)
+def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Sequence[Fields | InboundEvent]:
+    """Return the JSON objects under a name; all other items there become one unknown event at the end."""
+    every = items(fields, name)
+    found: list[Fields | InboundEvent] = [item for item in every if isinstance(item, dict)]
+    if len(found) < len(every):
+        others = [item for item in every if not isinstance(item, dict)]
+        found.append(unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are not objects", account))
+    return found
 
 
 def unknown(content_type: str, seen: object, reason: str, account: str | None = None) -> InboundEvent:
@@ -78,5 +74,7 @@ def unknown(content_type: str, seen: object, reason: str, account: str | None = 
 
 def is_command(text: str | None) -> bool:
     """Whether a text has the form of a command, which is answered without waiting for more messages."""
-    said = (text or "").strip()
+    if text is None or "/" not in text[:_COMMAND_LIMIT]:
+        return False
+    said = text.strip(_INVISIBLE)
     return said.startswith("/") and len(said) <= _COMMAND_LIMIT

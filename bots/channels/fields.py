@@ -102,10 +102,10 @@ def part(fields: Fields, name: str) -> Fields:
 
 def items(fields: Fields, name: str) -> list[object]:
     """Return the items under a name; a single value counts as a list of one."""
-    value = fields.get(name)
+    value: list[object] | None = fields.get(name)
     if value is None:
         return []
-    return cast("list[object]", value) if isinstance(value, list) else [value]
+    return value if isinstance(value, list) else [value]
 
 
 def clean(text: str, limit: int) -> str:

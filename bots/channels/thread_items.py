@@ -61,13 +61,14 @@ def spoken(item: Item, content_type: str) -> tuple[InboundEvent]:
         content_type = "quick_reply"
         text, button = pressed(text, said_of(message["quick_reply"], "payload"))
         refers = (*button, *refers)
+    is_press = is_press and bool(text or refers)
     event = item.event(
         EventKind.MESSAGE,
         named_in(message) or item.key_of("message"),
         content_type,
         text=text,
-        supported=text is not None or bool(media),
-        at_once=text is not None and (is_press or is_command(text)),
+        supported=text is not None or bool(media) or is_press,
+        at_once=is_press or is_command(text),
         media=media,
         quoted=quoted,
         refers=refers,
@@ -96,8 +97,8 @@ def postback(item: Item) -> tuple[InboundEvent]:
         item.press_key("postback"),
         "postback",
         text=text,
-        supported=text is not None,
-        at_once=text is not None,
+        supported=bool(text or button),
+        at_once=bool(text or button),
         reason=_WITHOUT_WORDS["postback"] if text is None else None,
         refers=(*button, *came_by(part(found, "referral"))),
     )

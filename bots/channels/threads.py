@@ -1,7 +1,7 @@
 """The envelope of page messaging, which Messenger and Instagram share: entries of one account with the lists messaging, standby, changes.
 
 Here an item gets its account, sender, recipient and time; bots.channels.thread_items reads what it is. What the account itself did is never
-told as the person's: an echo has the person on the other side, and everything else that comes from the account has no person.
+told as the person's: the keys of echoes, and of the account's own edits and unsends, begin with "echo:", and its other acts have no person.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from bots.domain import (
     StatusUpdate,
 )
 
+_THREADS = ("messaging", "standby")
 #: Where both lists are missing, an entry or a change contains an item under one of these names.
 _SIDES = ("sender", "recipient")
 #: Prefix of the ids that we make for messages without an id, or with one too long to store.
 _DERIVED = "message:"
 _TAG_LIMIT = 1_000
+#: What the account does to a message of its own.
+_CHANGES = frozenset({EventKind.EDIT, EventKind.REVOKE})
 #: What would be answered or acted on, were it not meant for another app. Everything else is the same fact in either list.
 _ASIDE = frozenset({EventKind.MESSAGE, EventKind.REACTION, EventKind.SYSTEM, EventKind.UNKNOWN})
 
@@ -99,11 +102,17 @@ class Item:
             reason = "another app owns the thread"
             if kind in _ASIDE:
                 kind, key, supported, at_once, media = EventKind.STANDBY, f"standby:{key}", False, False, ()
+        people = self.person
+        if self.is_from_account and kind is not EventKind.ECHO:
+            if kind in _CHANGES:
+                key = f"echo:{key}"
+            else:
+                people = ()
         return InboundEvent(
             kind=kind,
             event_key=key,
             account_external_id=self.account,
-            identities=self.person if kind is EventKind.ECHO or not self.is_from_account else (),
+            identities=people,
             text=text,
             content_type=content_type,
             occurred_at=self.at,
@@ -206,18 +215,18 @@ class _Walk:
     def entry(self, entry: Fields) -> Iterator[InboundEvent]:
         account = id_of(entry, "id")
         found = False
-        for name in ("messaging", "standby"):
+        for name in _THREADS:
             if name in entry:
                 for item in objects(entry, name, name, account):
                     found = True
-                    if isinstance(item, InboundEvent):
-                        yield item
-                    else:
+                    if isinstance(item, dict):
                         yield from self._read(Item(item, self._people, account, entry, is_standby=name == "standby"))
+                    else:
+                        yield item
         if "changes" in entry:
             for item in objects(entry, "changes", "change", account):
                 found = True
-                yield from (item,) if isinstance(item, InboundEvent) else self._change(item, account, entry)
+                yield from self._change(item, account, entry) if isinstance(item, dict) else (item,)
         if found:
             return
         if "field" in entry or "value" in entry:

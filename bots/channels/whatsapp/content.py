@@ -76,9 +76,9 @@ def _button(item: Fields) -> Content:
 
 def _press(title: str | None, identifier: str | None, kind: str, *more: tuple[str, str | None]) -> Content:
     text, refers = pressed(title, identifier, kind)
-    said = text is not None
-    reason = None if said else _BUTTON_WITHOUT_WORDS if refers else None
-    return Content(text=text, supported=said, at_once=said, reason=reason, refers=(*refers, *refer(*more)))
+    is_press = bool(text or refers)
+    reason = _BUTTON_WITHOUT_WORDS if text is None and is_press else None
+    return Content(text=text, supported=is_press, at_once=is_press, reason=reason, refers=(*refers, *refer(*more)))
 
 
 def _interactive(item: Fields) -> Content:

@@ -12,7 +12,7 @@ from bots.channels.fields import Fields, as_fields, digest, id_of, items, part, 
 from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
-from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
+from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities, person
 from bots.channels.whatsapp.statuses import read_status
 from bots.domain import EventKind, Identity, InboundEvent, Received
 
@@ -38,10 +38,7 @@ def _entry(entry: Fields) -> Iterator[InboundEvent]:
         yield unknown("entry", entry, "an entry without changes")
         return
     for item in objects(entry, "changes", "change"):
-        if isinstance(item, InboundEvent):
-            yield item
-        else:
-            yield from _change(item, entry)
+        yield from _change(item, entry) if isinstance(item, dict) else (item,)
 
 
 def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
@@ -62,7 +59,7 @@ def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
         named, read = _LISTS[field]
         contacts = Contacts(value)
         for item in objects(value, named, field, account):
-            yield item if isinstance(item, InboundEvent) else read(item, contacts, account)
+            yield read(item, contacts, account) if isinstance(item, dict) else item
     else:
         seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
         yield unknown(field, seen, f"field {field} is not read", account)
@@ -70,11 +67,16 @@ def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
 
 def _messages(value: Fields, account: str | None) -> Iterator[InboundEvent]:
     contacts = Contacts(value)
-    for item in objects(value, "messages", "message", account):
-        yield item if isinstance(item, InboundEvent) else read_message(item, contacts, account, value)
-    for item in objects(value, "statuses", "status", account):
-        yield item if isinstance(item, InboundEvent) else read_status(item, account, value)
-    if items(value, "messages") or items(value, "statuses"):
+    found = False
+    if "messages" in value:
+        for item in objects(value, "messages", "message", account):
+            found = True
+            yield read_message(item, contacts, account, value) if isinstance(item, dict) else item
+    if "statuses" in value:
+        for item in objects(value, "statuses", "status", account):
+            found = True
+            yield read_status(item, account, value) if isinstance(item, dict) else item
+    if found:
         return
     trouble = read_errors(value, account)
     if trouble is not None:
@@ -102,7 +104,7 @@ def _changed_id(item: Fields, contacts: Contacts, account: str | None) -> Inboun
 
 def _preference(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
     """Read what a person wants of marketing messages."""
-    found = contacts.complete(identities(bsuid(id_of(item, "user_id")), handle(id_of(item, "wa_id"))))
+    found = contacts.complete(person("user_id", "wa_id", item))
     wish = " ".join(word for word in (word_of(item, "category"), word_of(item, "value")) if word)
     return _told(item, account, "user_preferences", people=found.identities, name=found.name, reason=wish or None)
 

@@ -1,6 +1,6 @@
 """One item of messages[], of any type, becomes one event: what a person wrote or did, or what the business itself did.
 
-The business's own words are never told as the person's: an echo has the person on the other side, and its edits and unsends have nobody.
+The business's own words are never told as the person's: the keys of echoes, and of the edits and unsends in them, begin with "echo:".
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 from bots.channels.fields import Fields, code_of, digest, id_of, part, stamp_of, time_of, word_of
 from bots.channels.whatsapp.changes import changed_handles
 from bots.channels.whatsapp.content import Content, content_of, referred, type_of
-from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
+from bots.channels.whatsapp.people import Contacts, person
 from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
 
 #: Prefix of the keys of messages without an id, or with one too long to store; the platform's own ids never begin like this.
 DERIVED = "message:"
 #: Each of these is about another message. An event's id can be that message's, so it alone does not make a key.
 _ABOUT = frozenset({EventKind.REACTION, EventKind.EDIT, EventKind.REVOKE})
+#: What staff does to a message of their own; the key of an echo says that it was they.
+_OF_STAFF = frozenset({EventKind.ECHO, EventKind.EDIT, EventKind.REVOKE})
 _BY_STAFF = "written by a person in the phone app"
 
 
@@ -69,9 +71,9 @@ def read_echo(item: Fields, account: str | None) -> InboundEvent:
     is_message = kind is EventKind.ECHO
     return InboundEvent(
         kind=kind,
-        event_key=f"{kind}:{key}:{stamp_of(item)}" if kind in _ABOUT else key,
+        event_key=f"{key}:{kind}:{stamp_of(item)}" if kind in _ABOUT else key,
         account_external_id=account,
-        identities=people if is_message else (),
+        identities=people if kind in _OF_STAFF else (),
         text=content.text,
         content_type="echo" if kind is EventKind.UNKNOWN else content_type,
         occurred_at=time_of(item),
@@ -88,7 +90,7 @@ def _recipient(item: Fields) -> tuple[Identity, ...]:
     """The person whom an echo went to; a group is nobody."""
     if item.get("group_id") is not None or word_of(item, "recipient_type") == "group":
         return ()
-    return identities(bsuid(id_of(item, "to_user_id")), handle(id_of(item, "to")))
+    return person("to_user_id", "to", item)
 
 
 def _key(item: Fields, kind: EventKind, account: str | None) -> str:

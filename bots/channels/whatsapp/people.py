@@ -8,6 +8,7 @@ from typing import NamedTuple
 from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
 from bots.domain import Identity, IdentityKind
 
+_BSUID, _PHONE = IdentityKind.BSUID, IdentityKind.PHONE
 _SPACING = str.maketrans("", "", "+ -()./\u00a0")
 
 
@@ -23,17 +24,13 @@ class Sender(NamedTuple):
 
 def bsuid(value: str | None) -> tuple[Identity, ...]:
     """Return the identity in a field for business-scoped ids."""
-    return (Identity(kind=IdentityKind.BSUID, value=value),) if value else ()
+    return (Identity(kind=_BSUID, value=value),) if value else ()
 
 
 def handle(value: str | None) -> tuple[Identity, ...]:
     """Return the identity in a field for phone numbers, which can also contain a business-scoped id."""
-    if not value:
-        return ()
-    digits = value if value.isdigit() else value.translate(_SPACING)
-    if digits.isascii() and digits.isdigit():
-        return (Identity(kind=IdentityKind.PHONE, value=digits),)
-    return bsuid(value)
+    digits = _digits(value) if value else None
+    return bsuid(value) if digits is None else (Identity(kind=_PHONE, value=digits),)
 
 
 def identities(*found: Sequence[Identity]) -> tuple[Identity, ...]:
@@ -42,19 +39,29 @@ def identities(*found: Sequence[Identity]) -> tuple[Identity, ...]:
     for group in found:
         every += [one for one in group if one not in every]
     if len(every) > 1:
-        every.sort(key=lambda one: one.kind is not IdentityKind.BSUID)
+        every.sort(key=lambda one: one.kind is not _BSUID)
     return tuple(every)
+
+
+def person(bsuid_in: str, handle_in: str, fields: Fields) -> tuple[Identity, ...]:
+    """Return the identities of a person whose ids are in two fields: one for business-scoped ids, one for phone numbers."""
+    if bsuid_in in fields:
+        return identities(bsuid(id_of(fields, bsuid_in)), handle(id_of(fields, handle_in)))
+    return handle(id_of(fields, handle_in))
 
 
 class Contacts:
     """The contacts[] of a webhook. They are found by id, never by their position in the list."""
 
+    __slots__ = ("_by_bsuid", "_by_phone", "_known", "_own")
+
     def __init__(self, value: Fields) -> None:
         self._known: list[Sender] = []
-        #: By what stands in a field for phone numbers, and in one for business-scoped ids.
+        #: Places in the list by a number, and by a business-scoped id.
         self._by_phone: dict[str, int] = {}
         self._by_bsuid: dict[str, int] = {}
-        self._own = _digits(id_of(part(value, "metadata"), "display_phone_number"))
+        own = id_of(part(value, "metadata"), "display_phone_number")
+        self._own = _digits(own) if own else None
         if "contacts" in value:
             for item in items(value, "contacts"):
                 contact = as_fields(item)
@@ -62,32 +69,36 @@ class Contacts:
                     self._add(contact)
 
     def _add(self, contact: Fields) -> None:
-        found = identities(bsuid(id_of(contact, "user_id")), handle(id_of(contact, "wa_id")))
-        for identity in found:
-            self._places(identity).setdefault(identity.value, len(self._known))
-        self._known.append(Sender(found, text_of(part(contact, "profile"), "name", NAME_LIMIT)))
-
-    def _places(self, identity: Identity) -> dict[str, int]:
-        return self._by_bsuid if identity.kind is IdentityKind.BSUID else self._by_phone
+        found = person("user_id", "wa_id", contact)
+        for one in found:
+            (self._by_phone if one.kind is _PHONE else self._by_bsuid).setdefault(one.value, len(self._known))
+        self._known.append(Sender(found, text_of(part(contact, "profile"), "name", NAME_LIMIT), self._is_own(found)))
 
     def sender_of(self, item: Fields) -> Sender:
         """Return all identities and the name of whom an item is from. An item without a sender is from the only contact in the webhook."""
-        stated = identities(bsuid(id_of(item, "from_user_id")), handle(id_of(item, "from")))
-        if self._own is not None and any(one.value == self._own for one in stated):
-            return Sender(is_own=True)
-        return self.complete(stated)
+        if len(self._known) == 1 and "from_user_id" not in item:
+            known = self._known[0]
+            if len(known.identities) == 1 and known.identities[0].value == item.get("from"):
+                # Nearly always: the only person, spelled as in the message.
+                return known
+        return self.complete(person("from_user_id", "from", item))
 
     def complete(self, stated: tuple[Identity, ...]) -> Sender:
         """Return all identities and the name of a person of whom some identities are stated."""
-        place = next((n for n in (self._places(one).get(one.value) for one in stated) if n is not None), None)
-        if place is None:
-            if stated or len(self._known) != 1:
-                return Sender(stated)
-            place = 0
-        found = self._known[place]
-        return found if len(found.identities) == len(stated) == 1 else found._replace(identities=identities(stated, found.identities))
+        for one in stated:
+            place = (self._by_phone if one.kind is _PHONE else self._by_bsuid).get(one.value)
+            if place is not None:
+                found = self._known[place]
+                return Sender(identities(stated, found.identities), found.name, found.is_own)
+        if stated or len(self._known) != 1:
+            return Sender(stated, None, self._is_own(stated))
+        return self._known[0]
+
+    def _is_own(self, found: tuple[Identity, ...]) -> bool:
+        return self._own is not None and any(one.value == self._own for one in found)
 
 
-def _digits(value: str | None) -> str | None:
-    found = handle(value)
-    return found[0].value if found and found[0].kind is IdentityKind.PHONE else None
+def _digits(value: str) -> str | None:
+    """The digits of a phone number; None where it is something else."""
+    digits = value if value.isdigit() else value.translate(_SPACING)
+    return digits if digits.isdigit() and digits.isascii() else None

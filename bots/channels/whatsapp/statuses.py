@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bots.channels.fields import ID_LIMIT, Fields, code_of, digest, id_of, text_of, time_of, word_of
-from bots.channels.whatsapp.people import bsuid, handle, identities
+from bots.channels.whatsapp.people import person
 from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
 
 _STATUSES = {
@@ -56,9 +56,9 @@ def read_status(item: Fields, account: str | None, beside: Fields) -> InboundEve
 
 def _recipient(item: Fields) -> tuple[Identity, ...]:
     if word_of(item, "recipient_type") == "group":
-        person = id_of(item, "recipient_participant_id") or id_of(item, "participant_recipient_id")
-        return identities(bsuid(id_of(item, "recipient_participant_user_id")), handle(person))
-    return identities(bsuid(id_of(item, "recipient_user_id")), handle(id_of(item, "recipient_id")))
+        number = "recipient_participant_id" if id_of(item, "recipient_participant_id") else "participant_recipient_id"
+        return person("recipient_participant_user_id", number, item)
+    return person("recipient_user_id", "recipient_id", item)
 
 
 assert ID_LIMIT < 512  # A key with a status appended still fits an index row.
