@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -125,7 +125,8 @@ def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
 def id_of(fields: Fields, name: str) -> str | None:
     """Return an id as opaque text: a number as its digits, and None for what is too long for an id."""
     value = fields.get(name)
-    if _is_plain(value, ID_LIMIT):
+    if isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= ID_LIMIT:
+        # Nothing to clean or to cut, as in nearly all ids.
         return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**_DIGITS_LIMIT else ""
@@ -138,15 +139,10 @@ def id_of(fields: Fields, name: str) -> str | None:
 def word_of(fields: Fields, name: str) -> str | None:
     """Return a short name that the platform uses, such as a type; None where there is none."""
     value = fields.get(name)
-    if _is_plain(value, _WORD_LIMIT):
+    if isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= _WORD_LIMIT:
         return value.strip() or None
     found = text_of(fields, name, _WORD_LIMIT)
     return found.strip() if found else None
-
-
-def _is_plain(value: Any, limit: int) -> TypeGuard[str]:
-    """Whether a value is a text that needs no cleaning and no cutting, as nearly all ids and names of the platforms are."""
-    return isinstance(value, str) and len(value) <= limit and value.isascii() and value.isprintable()
 
 
 def flag_of(fields: Fields, name: str) -> bool:
@@ -171,7 +167,7 @@ def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
     """Return a time given in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
     value = fields.get(name)
     if isinstance(value, str):
-        if len(value) <= _WORD_LIMIT and value.isascii() and value.isdecimal():
+        if value.isdecimal() and value.isascii() and len(value) <= _WORD_LIMIT:
             value = int(value)
         elif _NUMBER.fullmatch(value):
             value = float(value)

@@ -27,11 +27,11 @@ def verify_meta(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...
         raise Forged("The signature header does not have the form sha256=<64 hex digits>.")
     if not any(secrets):
         raise Forged("The account has no app secret, so its webhooks are refused.")
-    wanted, matches = given.lower(), False
+    wanted, matches = given.lower(), 0
     for secret in secrets:
         # Each of them is compared, whichever matches.
         if secret and hmac.compare_digest(sign_meta(body, secret), wanted):
-            matches = True
+            matches += 1
     if not matches:
         raise Forged
 

@@ -5,10 +5,10 @@ Items are read by object, then field, then list, then type. What is not understo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from bots.channels.envelope import objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, digest, id_of, items, part, time_of, word_of
+from bots.channels.fields import Fields, as_fields, digest, id_of, part, time_of, word_of
 from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
@@ -34,39 +34,33 @@ def _entry(entry: Fields) -> Iterator[InboundEvent]:
     if "changes" not in entry and "value" in entry:
         yield from _change(entry, entry)
         return
-    if not items(entry, "changes"):
+    changes = objects(entry, "changes", "change")
+    if not changes:
         yield unknown("entry", entry, "an entry without changes")
-        return
-    for item in objects(entry, "changes", "change"):
+    for item in changes:
         yield from _change(item, entry) if isinstance(item, dict) else (item,)
 
 
-def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
+def _change(change: Fields, entry: Fields) -> Iterable[InboundEvent]:
     value = as_fields(change.get("value"))
     field = field_of(change, value or {}, entry)
     if field is not None and is_notice(field):
-        yield read_notice(field, change, entry)
-        return
+        return (read_notice(field, change, entry),)
     if value is None:
-        yield unknown(field or "change", {"entry": entry.get("id"), "change": change}, "a change without a value")
-        return
-    account = id_of(part(value, "metadata"), "phone_number_id")
-    if field is None:
-        field = "messages" if "messages" in value or "statuses" in value else "change"
-    if field == "messages":
-        yield from _messages(value, account)
-    elif field in _LISTS and value.get(_LISTS[field][0]):
+        return (unknown(field or "change", {"entry": entry.get("id"), "change": change}, "a change without a value"),)
+    metadata = part(value, "metadata")
+    account = id_of(metadata, "phone_number_id")
+    if field == "messages" or (field is None and ("messages" in value or "statuses" in value)):
+        return _messages(value, Contacts(value, metadata), account)
+    if field in _LISTS and value.get(_LISTS[field][0]):
         named, read = _LISTS[field]
-        contacts = Contacts(value)
-        for item in objects(value, named, field, account):
-            yield read(item, contacts, account) if isinstance(item, dict) else item
-    else:
-        seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
-        yield unknown(field, seen, f"field {field} is not read", account)
+        contacts = Contacts(value, metadata)
+        return (read(item, contacts, account) if isinstance(item, dict) else item for item in objects(value, named, field, account))
+    seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
+    return (unknown(field or "change", seen, f"field {field or 'change'} is not read", account),)
 
 
-def _messages(value: Fields, account: str | None) -> Iterator[InboundEvent]:
-    contacts = Contacts(value)
+def _messages(value: Fields, contacts: Contacts, account: str | None) -> Iterator[InboundEvent]:
     found = False
     if "messages" in value:
         for item in objects(value, "messages", "message", account):
@@ -76,14 +70,9 @@ def _messages(value: Fields, account: str | None) -> Iterator[InboundEvent]:
         for item in objects(value, "statuses", "status", account):
             found = True
             yield read_status(item, account, value) if isinstance(item, dict) else item
-    if found:
-        return
-    trouble = read_errors(value, account)
-    if trouble is not None:
-        yield trouble
-        return
-    named = "errors" if value.get("errors") is not None else "messages"
-    yield unknown(named, value, "neither messages nor statuses", account)
+    if not found:
+        named = "errors" if value.get("errors") is not None else "messages"
+        yield read_errors(value, account) or unknown(named, value, "neither messages nor statuses", account)
 
 
 def _echo(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
+from bots.channels.fields import NAME_LIMIT, Fields, id_of, items, part, text_of
 from bots.domain import Identity, IdentityKind
 
 _BSUID, _PHONE = IdentityKind.BSUID, IdentityKind.PHONE
@@ -29,8 +29,10 @@ def bsuid(value: str | None) -> tuple[Identity, ...]:
 
 def handle(value: str | None) -> tuple[Identity, ...]:
     """Return the identity in a field for phone numbers, which can also contain a business-scoped id."""
-    digits = _digits(value) if value else None
-    return bsuid(value) if digits is None else (Identity(kind=_PHONE, value=digits),)
+    if not value:
+        return ()
+    digits = _digits(value)
+    return (Identity(kind=_PHONE, value=digits),) if digits is not None else (Identity(kind=_BSUID, value=value),)
 
 
 def identities(*found: Sequence[Identity]) -> tuple[Identity, ...]:
@@ -55,24 +57,27 @@ class Contacts:
 
     __slots__ = ("_by_bsuid", "_by_phone", "_known", "_own")
 
-    def __init__(self, value: Fields) -> None:
+    def __init__(self, value: Fields, metadata: Fields) -> None:
         self._known: list[Sender] = []
         #: Places in the list by a number, and by a business-scoped id.
         self._by_phone: dict[str, int] = {}
         self._by_bsuid: dict[str, int] = {}
-        own = id_of(part(value, "metadata"), "display_phone_number")
-        self._own = _digits(own) if own else None
+        own = id_of(metadata, "display_phone_number")
+        #: The account's own number.
+        self._own = own if own is None or own.isdigit() else _digits(own)
         if "contacts" in value:
             for item in items(value, "contacts"):
-                contact = as_fields(item)
-                if contact is not None:
-                    self._add(contact)
+                if isinstance(item, dict):
+                    self._add(item)
 
     def _add(self, contact: Fields) -> None:
-        found = person("user_id", "wa_id", contact)
+        found, place = person("user_id", "wa_id", contact), len(self._known)
         for one in found:
-            (self._by_phone if one.kind is _PHONE else self._by_bsuid).setdefault(one.value, len(self._known))
-        self._known.append(Sender(found, text_of(part(contact, "profile"), "name", NAME_LIMIT), self._is_own(found)))
+            (self._by_phone if one.kind is _PHONE else self._by_bsuid).setdefault(one.value, place)
+        self._known.append(self._sender(found, text_of(part(contact, "profile"), "name", NAME_LIMIT)))
+
+    def _sender(self, found: tuple[Identity, ...], name: str | None = None) -> Sender:
+        return Sender(found, name, found != () and found[-1].value == self._own)
 
     def sender_of(self, item: Fields) -> Sender:
         """Return all identities and the name of whom an item is from. An item without a sender is from the only contact in the webhook."""
@@ -89,13 +94,8 @@ class Contacts:
             place = (self._by_phone if one.kind is _PHONE else self._by_bsuid).get(one.value)
             if place is not None:
                 found = self._known[place]
-                return Sender(identities(stated, found.identities), found.name, found.is_own)
-        if stated or len(self._known) != 1:
-            return Sender(stated, None, self._is_own(stated))
-        return self._known[0]
-
-    def _is_own(self, found: tuple[Identity, ...]) -> bool:
-        return self._own is not None and any(one.value == self._own for one in found)
+                return self._sender(stated if stated == found.identities else identities(stated, found.identities), found.name)
+        return self._sender(stated) if stated or len(self._known) != 1 else self._known[0]
 
 
 def _digits(value: str) -> str | None:
