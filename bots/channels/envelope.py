@@ -5,8 +5,8 @@ Total: any bytes give a Received. What is not understood becomes an event of kin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 
 from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
 from bots.domain import EventKind, InboundEvent, Received
@@ -39,15 +39,19 @@ def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Receiv
     return Received(events=events)
 
 
-def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterator[InboundEvent]:
+def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterable[InboundEvent]:
     named = word_of(body, "object")
     if named not in (platform, None):
-        yield unknown(named or "", body, f"object {named}")
-    elif "entry" in body:
-        for item in objects(body, "entry", "entry"):
-            yield from entry(item) if isinstance(item, dict) else (item,)
-    else:
-        yield from bare(body)
+        return (unknown(named or "", body, f"object {named}"),)
+    return each(objects(body, "entry", "entry"), entry) if "entry" in body else bare(body)
+
+
+def each(found: Sequence[Fields | InboundEvent], read: Reader) -> Iterable[InboundEvent]:
+    """Return what a reader finds in each object, one after the other and only as far as it is asked for; events are passed on."""
+    if len(found) == 1 and isinstance(found[0], dict):
+        # Nearly always.
+        return read(found[0])
+    return chain.from_iterable(read(item) if isinstance(item, dict) else (item,) for item in found)
 
 
 def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Sequence[Fields | InboundEvent]:

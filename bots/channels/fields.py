@@ -119,6 +119,8 @@ def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
     value = fields.get(name)
     if not isinstance(value, str) or not value or value.isspace():
         return None
+    if value.isascii() and len(value) <= limit and "\x00" not in value:
+        return value
     return clean(value, limit)
 
 
@@ -167,14 +169,16 @@ def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
     """Return a time given in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
     value = fields.get(name)
     if isinstance(value, str):
+        # Nearly all are digits and nothing else.
         if value.isdecimal() and value.isascii() and len(value) <= _WORD_LIMIT:
             value = int(value)
-        elif _NUMBER.fullmatch(value):
-            value = float(value)
-    if not isinstance(value, _NUMBERS) or value is True or not 0 < value < _TIME_LIMIT:
+        else:
+            value = float(value) if _NUMBER.fullmatch(value) else None
+    if not isinstance(value, _NUMBERS) or value is True:
         return None
-    seconds = value / 1000 if value >= _MILLISECONDS else value
-    return datetime.fromtimestamp(seconds, UTC) if _EARLIEST <= seconds < _LATEST else None
+    if _MILLISECONDS <= value < _TIME_LIMIT:
+        value /= 1000
+    return datetime.fromtimestamp(value, UTC) if _EARLIEST <= value < _LATEST else None
 
 
 def stamp_of(fields: Fields) -> str:

@@ -49,7 +49,7 @@ class Pressed(NamedTuple):
 
 def refer(*found: tuple[str, str | None]) -> Refers:
     """Keep those references that have a text."""
-    return tuple((name, text) for name, text in found if text is not None)[:_MOST]
+    return tuple([(name, text) for name, text in found if text is not None])[:_MOST]
 
 
 def said_of(fields: Fields, name: str) -> str | None:
@@ -68,12 +68,10 @@ def pressed(title: str | None, identifier: str | None, kind: str = "button") -> 
 
     GET_STARTED, buy:17 or {"step": 2} are nobody's words: then the message has no text, and the id stands beside it.
     """
-    refers = refer((kind, identifier))
-    if title is not None and not (title == identifier and _is_technical(title)):
+    refers: Refers = () if identifier is None else ((kind, identifier),)
+    if title is not None and (title != identifier or not _is_technical(title)):
         return Pressed(title, refers)
-    if identifier is None or _is_technical(identifier):
-        return Pressed(None, refers)
-    return Pressed(identifier, refers)
+    return Pressed(None if identifier is None or _is_technical(identifier) else identifier, refers)
 
 
 def _is_technical(identifier: str) -> bool:

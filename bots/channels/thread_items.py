@@ -29,7 +29,7 @@ def read_by(item: Item, readers: Mapping[str, ItemReader], notices: Sequence[str
     """Read an item by the first kind that it names; notices are kinds that change nothing in a conversation."""
     fields = item.fields
     for name, read in readers.items():
-        if name in fields and as_fields(fields[name]) is not None:
+        if name in fields and isinstance(fields[name], dict):
             return read(item)
     for name in _POLICY:
         if name in fields:
@@ -123,11 +123,9 @@ def edit(item: Item) -> tuple[InboundEvent]:
 
 def attached(message: Fields) -> str | None:
     """The platform's name for the kind of the first attachment; None where there is none."""
-    if "attachments" in message:
-        for item in items(message, "attachments"):
-            found = as_fields(item)
-            if found is not None:
-                return word_of(found, "type") or "attachment"
+    for item in items(message, "attachments"):
+        if isinstance(item, dict):
+            return word_of(item, "type") or "attachment"
     return None
 
 

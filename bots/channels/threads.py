@@ -6,12 +6,14 @@ told as the person's: the keys of echoes, and of the account's own edits and uns
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from bots.channels.envelope import objects, read_body, unknown
+from bots.channels.envelope import each, objects, read_body, unknown
 from bots.channels.fields import Fields, as_fields, digest, flag_of, id_of, part, stamp_of, text_of, time_of, word_of
 from bots.channels.references import Refers
 from bots.domain import (
@@ -26,7 +28,7 @@ from bots.domain import (
     StatusUpdate,
 )
 
-_THREADS = ("messaging", "standby")
+_WHAT = {"changes": "change"}
 #: Where both lists are missing, an entry or a change contains an item under one of these names.
 _SIDES = ("sender", "recipient")
 #: Prefix of the ids that we make for messages without an id, or with one too long to store.
@@ -41,27 +43,29 @@ _ASIDE = frozenset({EventKind.MESSAGE, EventKind.REACTION, EventKind.SYSTEM, Eve
 class Item:
     """One item of a thread between an account and a person."""
 
-    __slots__ = ("_sender", "account", "at", "fields", "is_from_account", "is_standby", "message", "person")
+    __slots__ = ("account", "at", "fields", "is_from_account", "is_standby", "message", "person")
 
     def __init__(self, fields: Fields, people: IdentityKind, account: str | None, entry: Fields, *, is_standby: bool = False) -> None:
-        sender, recipient = id_of(part(fields, "sender"), "id"), id_of(part(fields, "recipient"), "id")
+        sender, recipient = _side(fields, "sender"), _side(fields, "recipient")
         message: Fields | None = fields.get("message")
-        #: The message of the item, empty where it has none.
-        self.message: Fields = message if isinstance(message, dict) else {}
-        is_echo = "is_echo" in self.message and flag_of(self.message, "is_echo")
+        if not isinstance(message, dict):
+            message = {}
+        is_echo = "is_echo" in message and flag_of(message, "is_echo")
         if account is None:
             account = sender if is_echo else recipient
+        is_from_account = is_echo or (sender is not None and sender == account)
+        other = recipient if is_from_account else sender
         self.fields = fields
+        #: The message of the item, empty where it has none.
+        self.message: Fields = message
         self.account = account
         self.at: datetime | None = time_of(fields) or time_of(entry, "time")
         #: Meant for another app, which owns the thread now.
         self.is_standby = is_standby
         #: Whether the account itself is the sender: then it is an echo, even if it is not marked as one.
-        self.is_from_account = is_echo or (sender is not None and sender == account)
-        other = recipient if self.is_from_account else sender
+        self.is_from_account = is_from_account
         #: The person on the other side of the thread.
         self.person: tuple[Identity, ...] = () if other is None or other == account else (Identity(kind=people, value=other),)
-        self._sender = sender or ""
 
     @property
     def stamp(self) -> str:
@@ -78,7 +82,7 @@ class Item:
 
     def press_key(self, name: str) -> str:
         """The key of a press, which may have no id: then it is who and when."""
-        return self.id_in(name) or f"{name}:{self._sender}:{self.stamp}"
+        return self.id_in(name) or f"{name}:{_side(self.fields, 'sender') or ''}:{self.stamp}"
 
     def event(
         self,
@@ -191,6 +195,12 @@ class Item:
 ItemReader = Callable[[Item], Iterable[InboundEvent]]
 
 
+def _side(fields: Fields, name: str) -> str | None:
+    """The id of one side of the thread."""
+    side: Fields | None = fields.get(name)
+    return id_of(side, "id") if isinstance(side, dict) else None
+
+
 def named_in(fields: Fields) -> str | None:
     """Return the id of a message; where it is too long to store, one that we make from it."""
     found = id_of(fields, "mid")
@@ -200,53 +210,49 @@ def named_in(fields: Fields) -> str | None:
     return _DERIVED + digest(whole) if isinstance(whole, str) and whole.strip() else None
 
 
-def read_threads(body: bytes, platform: str, people: IdentityKind, read: ItemReader) -> Received:
-    """Read a webhook body of page messaging; `read` says what one item is."""
-    walk = _Walk(people, read)
-    return read_body(body, platform, walk.entry, walk.bare)
+class Threads:
+    """Reads the webhooks of one platform of page messaging; `read` says what one item is."""
 
+    __slots__ = ("_people", "_platform", "_read")
 
-class _Walk:
-    __slots__ = ("_people", "_read")
+    def __init__(self, platform: str, people: IdentityKind, read: ItemReader) -> None:
+        self._platform, self._people, self._read = platform, people, read
 
-    def __init__(self, people: IdentityKind, read: ItemReader) -> None:
-        self._people, self._read = people, read
+    def parse(self, body: bytes) -> Received:
+        """Read a webhook body; total."""
+        return read_body(body, self._platform, self._entry, self._bare)
 
-    def entry(self, entry: Fields) -> Iterator[InboundEvent]:
+    def _entry(self, entry: Fields) -> Iterable[InboundEvent]:
         account = id_of(entry, "id")
-        found = False
-        for name in _THREADS:
+        found: list[Iterable[InboundEvent]] = []
+        for name, read in (("messaging", self._item), ("standby", self._aside), ("changes", self._change)):
             if name in entry:
-                for item in objects(entry, name, name, account):
-                    found = True
-                    if isinstance(item, dict):
-                        yield from self._read(Item(item, self._people, account, entry, is_standby=name == "standby"))
-                    else:
-                        yield item
-        if "changes" in entry:
-            for item in objects(entry, "changes", "change", account):
-                found = True
-                yield from self._change(item, account, entry) if isinstance(item, dict) else (item,)
+                items = objects(entry, name, _WHAT.get(name, name), account)
+                if items:
+                    found.append(each(items, partial(read, account, entry)))
         if found:
-            return
+            return found[0] if len(found) == 1 else chain.from_iterable(found)
         if "field" in entry or "value" in entry:
-            yield from self._change(entry, account, entry)
-        else:
-            yield unknown("entry", entry, "an empty entry", account)
+            return self._change(account, entry, entry)
+        return (unknown("entry", entry, "an empty entry", account),)
 
-    def bare(self, body: Fields) -> Iterator[InboundEvent]:
+    def _item(self, account: str | None, entry: Fields, item: Fields) -> Iterable[InboundEvent]:
+        return self._read(Item(item, self._people, account, entry))
+
+    def _aside(self, account: str | None, entry: Fields, item: Fields) -> Iterable[InboundEvent]:
+        return self._read(Item(item, self._people, account, entry, is_standby=True))
+
+    def _bare(self, body: Fields) -> Iterable[InboundEvent]:
         """Read a dashboard's sample: a change without its wrapping."""
-        if "value" in body:
-            yield from self._change(body, None, body)
+        return self._change(None, body, body) if "value" in body else ()
 
-    def _change(self, change: Fields, account: str | None, entry: Fields) -> Iterator[InboundEvent]:
+    def _change(self, account: str | None, entry: Fields, change: Fields) -> Iterable[InboundEvent]:
         """Read a change. A change of a page or an account is not a message, except in samples, which have this form."""
         field, value = word_of(change, "field") or "change", as_fields(change.get("value"))
         if value is not None and any(as_fields(value.get(side)) is not None for side in _SIDES) and field != "comments":
-            yield from self._read(Item(value, self._people, account, entry, is_standby=field == "standby"))
-        else:
-            seen = {"time": entry.get("time"), "value": change.get("value")}
-            yield unknown(field, seen, f"field {field} is not read", account)
+            return self._read(Item(value, self._people, account, entry, is_standby=field == "standby"))
+        seen = {"time": entry.get("time"), "value": change.get("value")}
+        return (unknown(field, seen, f"field {field} is not read", account),)
 
 
 def sender_action(identities: Sequence[Identity], kind: IdentityKind, action: str) -> dict[str, Any] | None:

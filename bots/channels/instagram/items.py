@@ -23,7 +23,7 @@ def _message(item: Item) -> tuple[InboundEvent]:
 
 
 def _type_of(message: Fields) -> str:
-    found = attached(message)
+    found = attached(message) if "attachments" in message else None
     if found is not None:
         return found
     if "is_unsupported" in message and flag_of(message, "is_unsupported"):

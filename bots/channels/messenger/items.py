@@ -34,11 +34,13 @@ def _message(item: Item) -> tuple[InboundEvent]:
 
 
 def _type_of(message: Fields) -> str:
+    if "attachments" not in message and "referral" not in message:
+        return "text"
     found = attached(message)
     if found == "image" and any(_is_sticker(one) for one in items(message, "attachments")):
         # Stickers had this form until August 2026.
         return "sticker"
-    if found is None and "referral" in message and part(part(message, "referral"), "product") and text_of(message, "text") is None:
+    if found is None and part(part(message, "referral"), "product") and text_of(message, "text") is None:
         return "product"
     return found or "text"
 

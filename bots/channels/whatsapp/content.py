@@ -14,6 +14,8 @@ from bots.channels.references import Refers, place, pressed, product, refer, sai
 from bots.domain import EventKind, MediaReference
 
 _BUTTON_WITHOUT_WORDS = "a button without words"
+#: What somebody can choose from, and what the choice is called.
+_CHOICES = (("button_reply", "button"), ("list_reply", "list row"))
 _MOST_LINES = 20
 _FORM_LIMIT = 16_384
 
@@ -66,7 +68,7 @@ def _text(item: Fields) -> Content:
     text = text_of(part(item, "text"), "body")
     if text is None:
         return Content(reason="a text message without a text")
-    return Content(text, supported=True, at_once=is_command(text))
+    return Content(text, EventKind.MESSAGE, True, is_command(text))  # noqa: FBT003 - names cost time, and these are most messages
 
 
 def _button(item: Fields) -> Content:
@@ -74,20 +76,20 @@ def _button(item: Fields) -> Content:
     return _press(text_of(button, "text"), said_of(button, "payload"), "button")
 
 
-def _press(title: str | None, identifier: str | None, kind: str, *more: tuple[str, str | None]) -> Content:
+def _press(title: str | None, identifier: str | None, kind: str, more: Refers = ()) -> Content:
     text, refers = pressed(title, identifier, kind)
     is_press = bool(text or refers)
     reason = _BUTTON_WITHOUT_WORDS if text is None and is_press else None
-    return Content(text=text, supported=is_press, at_once=is_press, reason=reason, refers=(*refers, *refer(*more)))
+    return Content(text=text, supported=is_press, at_once=is_press, reason=reason, refers=(*refers, *more))
 
 
 def _interactive(item: Fields) -> Content:
     interactive = part(item, "interactive")
     named = word_of(interactive, "type")
-    for name, kind in (("button_reply", "button"), ("list_reply", "list row")):
-        choice = part(interactive, name)
-        if choice and named in (name, None):
-            described = (f"{kind} description", said_of(choice, "description"))
+    for name, kind in _CHOICES:
+        if name in interactive and named in (name, None):
+            choice = part(interactive, name)
+            described = refer((f"{kind} description", said_of(choice, "description"))) if "description" in choice else ()
             content = _press(text_of(choice, "title"), said_of(choice, "id"), kind, described)
             if content.text or content.refers:
                 return content

@@ -6,8 +6,9 @@ Items are read by object, then field, then list, then type. What is not understo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from bots.channels.envelope import objects, read_body, unknown
+from bots.channels.envelope import each, objects, read_body, unknown
 from bots.channels.fields import Fields, as_fields, digest, id_of, part, time_of, word_of
 from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
@@ -24,24 +25,23 @@ def parse(body: bytes) -> Received:
     return read_body(body, OBJECT, _entry, _sample)
 
 
-def _sample(body: Fields) -> Iterator[InboundEvent]:
+def _sample(body: Fields) -> Iterable[InboundEvent]:
     """Read a dashboard's sample."""
-    if "value" in body or "messages" in body or "statuses" in body:
-        yield from _change(body if "value" in body else {"field": "messages", "value": body}, {})
+    if "value" in body:
+        return _change({}, body)
+    return _change({}, {"field": "messages", "value": body}) if "messages" in body or "statuses" in body else ()
 
 
-def _entry(entry: Fields) -> Iterator[InboundEvent]:
+def _entry(entry: Fields) -> Iterable[InboundEvent]:
     if "changes" not in entry and "value" in entry:
-        yield from _change(entry, entry)
-        return
+        return _change(entry, entry)
     changes = objects(entry, "changes", "change")
     if not changes:
-        yield unknown("entry", entry, "an entry without changes")
-    for item in changes:
-        yield from _change(item, entry) if isinstance(item, dict) else (item,)
+        return (unknown("entry", entry, "an entry without changes"),)
+    return each(changes, partial(_change, entry))
 
 
-def _change(change: Fields, entry: Fields) -> Iterable[InboundEvent]:
+def _change(entry: Fields, change: Fields) -> Iterable[InboundEvent]:
     value = as_fields(change.get("value"))
     field = field_of(change, value or {}, entry)
     if field is not None and is_notice(field):

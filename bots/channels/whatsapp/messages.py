@@ -24,10 +24,10 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
     """Read one message; `beside` is the value that contains it, which may have errors about it."""
     content_type = type_of(item)
     content = content_of(item, content_type)
-    sender = contacts.sender_of(item)
-    if sender.is_own:
+    people, name, is_own = contacts.sender_of(item)
+    if is_own:
         return read_echo(item, account)
-    people, previous = sender.identities, ()
+    previous: tuple[Identity, ...] = ()
     kind, supported, media, reason = content.kind, content.supported, content.media, content.reason
     if kind is EventKind.SYSTEM and content.about is not None:
         people, previous = changed_handles(content.about, people, content.text)
@@ -42,14 +42,14 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
         event_key=_key(item, content.kind, account),
         account_external_id=account,
         identities=people,
-        contact_name=sender.name,
+        contact_name=name,
         text=content.text,
         content_type=content_type,
         occurred_at=time_of(item),
         supported=supported,
         reply_at_once=content.at_once,
         media=media,
-        target=_target(content),
+        target=None if content.about is None else _target(content),
         quoted=_quoted(item, content) if "context" in item or content.within else None,
         refers=(*content.refers, *referred(item)) if "referral" in item or "context" in item else content.refers,
         previous=previous,
@@ -94,7 +94,7 @@ def _recipient(item: Fields) -> tuple[Identity, ...]:
 
 
 def _key(item: Fields, kind: EventKind, account: str | None) -> str:
-    found = _named(item, "id")
+    found = id_of(item, "id") or _named(item, "id")
     if found is None:
         return DERIVED + digest(account, item) if kind is EventKind.MESSAGE else f"{kind}:{digest(account, item)}"
     return f"{kind}:{found}:{stamp_of(item)}" if kind in _ABOUT else found
