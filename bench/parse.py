@@ -29,11 +29,12 @@ _AT = 1_795_500_000
 _WAMID = "wamid.HBgLMzQ2MDAxMTEyMjIVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RgA="
 _MID = "m_AG5Hz2Uq7tuwNEhXfYYKj8mJEM_QPpz5jdCK48PnKAjSdjfipqxqMvK8ma6AC8fplwlqLP_5cgXIbu7I3rBN0P"
 _PERSON = "24600123456789012"
+_BSUID = "ES.8123009144556677"
 _WORDS = "Good morning! Do you still have the oak lamp from the window, and what would it cost with delivery?"
 
 
 def bodies() -> dict[str, tuple[bytes, ...]]:
-    """What each channel sends most."""
+    """What each channel sends most: texts, then presses of buttons and reports about what was sent."""
     return {
         "whatsapp": tuple(_whatsapp(**parts) for parts in _of_whatsapp()),
         "messenger": tuple(_page(build.PAGE_ID, **kind) for kind in (*_of_pages(), {"read": {"watermark": _AT * 1000}})),
@@ -51,6 +52,10 @@ def _of_whatsapp() -> tuple[dict[str, Any], ...]:
     pricing = {"billable": False, "pricing_model": "PMP", "type": "free_customer_service", "category": "service"}
     return (
         {"contacts": contacts, "messages": [{**message, "type": "text", "text": {"body": _WORDS}}]},
+        {
+            "contacts": [{**contacts[0], "user_id": _BSUID}],
+            "messages": [{**message, "from_user_id": _BSUID, "type": "text", "text": {"body": "Yes, please"}}],
+        },
         {
             "contacts": contacts,
             "messages": [{**message, "type": "interactive", "interactive": press, "context": {"from": "1", "id": _WAMID}}],
@@ -72,6 +77,7 @@ def _whatsapp(**parts: Any) -> bytes:
 def _of_pages() -> tuple[dict[str, Any], ...]:
     return (
         {"message": {"mid": _MID, "text": _WORDS}},
+        {"message": {"mid": _MID, "text": "Yes, please"}},
         {"message": {"mid": _MID, "text": "Red", "quick_reply": {"payload": "PICK_RED"}}},
     )
 

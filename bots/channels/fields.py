@@ -138,6 +138,11 @@ def id_of(fields: Fields, name: str) -> str | None:
     return clean(found, ID_LIMIT) if 0 < len(found) <= ID_LIMIT else None
 
 
+def is_plain_id(value: str) -> bool:
+    """Whether a text is an id as nearly all are: nothing to clean, to cut or to strip."""
+    return value.isascii() and value.isprintable() and 0 < len(value) <= ID_LIMIT and value == value.strip()
+
+
 def word_of(fields: Fields, name: str) -> str | None:
     """Return a short name that the platform uses, such as a type; None where there is none."""
     value = fields.get(name)
@@ -174,8 +179,11 @@ def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
             value = int(value)
         else:
             value = float(value) if _NUMBER.fullmatch(value) else None
-    if not isinstance(value, _NUMBERS) or value is True:
-        return None
+    return moment_of(value) if isinstance(value, _NUMBERS) and value is not True else None
+
+
+def moment_of(value: float) -> datetime | None:
+    """Return a time in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
     if _MILLISECONDS <= value < _TIME_LIMIT:
         value /= 1000
     return datetime.fromtimestamp(value, UTC) if _EARLIEST <= value < _LATEST else None

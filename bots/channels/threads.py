@@ -15,6 +15,7 @@ from uuid import UUID
 
 from bots.channels.envelope import each, objects, read_body, unknown
 from bots.channels.fields import Fields, as_fields, digest, flag_of, id_of, part, stamp_of, text_of, time_of, word_of
+from bots.channels.one_text import one_text
 from bots.channels.references import Refers
 from bots.domain import (
     AccountNotice,
@@ -220,7 +221,7 @@ class Threads:
 
     def parse(self, body: bytes) -> Received:
         """Read a webhook body; total."""
-        return read_body(body, self._platform, self._entry, self._bare)
+        return one_text(body, self._platform, self._people) or read_body(body, self._platform, self._entry, self._bare)
 
     def _entry(self, entry: Fields) -> Iterable[InboundEvent]:
         account = id_of(entry, "id")

@@ -13,6 +13,7 @@ from bots.channels.fields import Fields, as_fields, digest, id_of, part, time_of
 from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
+from bots.channels.whatsapp.one_text import one_text
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities, person
 from bots.channels.whatsapp.statuses import read_status
 from bots.domain import EventKind, Identity, InboundEvent, Received
@@ -22,7 +23,7 @@ OBJECT = "whatsapp_business_account"
 
 def parse(body: bytes) -> Received:
     """Read a webhook body: what is understood, and unknown events for the rest."""
-    return read_body(body, OBJECT, _entry, _sample)
+    return one_text(body) or read_body(body, OBJECT, _entry, _sample)
 
 
 def _sample(body: Fields) -> Iterable[InboundEvent]:
