@@ -211,7 +211,7 @@ def named_in(fields: Fields) -> str | None:
     return _DERIVED + digest(whole) if isinstance(whole, str) and whole.strip() else None
 
 
-class Threads:
+class PageReader:
     """Reads the webhooks of one platform of page messaging; `read` says what one item is."""
 
     __slots__ = ("_people", "_platform", "_read")

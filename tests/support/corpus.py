@@ -48,9 +48,8 @@ def _event(event: InboundEvent, *, with_codes: bool) -> dict[str, Any]:
     row |= _about(event)
     if event.status is not None:
         status = event.status
-        row["status"] = [status.external_id, status.status.value, status.correlation]
-        if with_codes:
-            row["status"].append(status.error_code)
+        told: list[object] = [status.external_id, status.status.value, status.correlation]
+        row["status"] = [*told, status.error_code] if with_codes else told
         if status.watermark is not None:
             row["status"].append(status.watermark.isoformat())
     return row

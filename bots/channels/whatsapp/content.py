@@ -60,8 +60,8 @@ def referred(item: Fields) -> Refers:
     return found
 
 
-def _said(text: str | None, **more: Refers) -> Content:
-    return Content(text=text, supported=text is not None, at_once=is_command(text), **more)
+def _said(text: str | None, refers: Refers = ()) -> Content:
+    return Content(text=text, supported=text is not None, at_once=is_command(text), refers=refers)
 
 
 def _text(item: Fields) -> Content:
@@ -122,7 +122,7 @@ def _entered(reply: Fields) -> Iterator[tuple[str, str]]:
 def _file(name: str) -> Callable[[Fields], Content]:
     def read(item: Fields) -> Content:
         fields = part(item, name)
-        return _said(text_of(fields, "caption"), refers=refer(("file", said_of(fields, "filename"))))
+        return _said(text_of(fields, "caption"), refer(("file", said_of(fields, "filename"))))
 
     return read
 
@@ -146,7 +146,7 @@ def _location(item: Fields) -> Content:
 def _order(item: Fields) -> Content:
     order = part(item, "order")
     lines = [("order line", _line(as_fields(one) or {})) for one in items(order, "product_items")[:_MOST_LINES]]
-    return _said(text_of(order, "text"), refers=refer(*lines, ("catalog", id_of(order, "catalog_id"))))
+    return _said(text_of(order, "text"), refer(*lines, ("catalog", id_of(order, "catalog_id"))))
 
 
 def _line(ordered: Fields) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bots.channels.fields import NAME_LIMIT, Fields, id_of, items, part, text_of
+from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
 from bots.domain import Identity, IdentityKind
 
 _BSUID, _PHONE = IdentityKind.BSUID, IdentityKind.PHONE
@@ -67,8 +67,9 @@ class Contacts:
         self._own = own if own is None or own.isdigit() else _digits(own)
         if "contacts" in value:
             for item in items(value, "contacts"):
-                if isinstance(item, dict):
-                    self._add(item)
+                contact = as_fields(item)
+                if contact is not None:
+                    self._add(contact)
 
     def _add(self, contact: Fields) -> None:
         found, place = person("user_id", "wa_id", contact), len(self._known)
