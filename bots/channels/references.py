@@ -13,6 +13,7 @@ list row            the id of the row that was chosen; its title is the message'
 referral            the word that the business put into the link that somebody came by; `referral source`
 place               a place's name; `place address`; `place coordinates`: latitude, longitude
 file                a file's name
+contact card        a person's name and numbers, as somebody shared them
 form                what somebody entered into a form, as the form's author named it
 call permission     accept or reject
 ==================  ===============================================================================================

@@ -17,6 +17,7 @@ _BUTTON_WITHOUT_WORDS = "a button without words"
 #: What somebody can choose from, and what the choice is called.
 _CHOICES = (("button_reply", "button"), ("list_reply", "list row"))
 _MOST_LINES = 20
+_MOST_NUMBERS = 3
 _FORM_LIMIT = 16_384
 
 
@@ -143,6 +144,16 @@ def _location(item: Fields) -> Content:
     return Content(refers=place(part(item, "location")))
 
 
+def _cards(item: Fields) -> Content:
+    return Content(refers=refer(*(("contact card", _card(as_fields(one) or {})) for one in items(item, "contacts")[:_MOST_LINES])))
+
+
+def _card(contact: Fields) -> str | None:
+    numbers = [said_of(as_fields(one) or {}, "phone") for one in items(contact, "phones")[:_MOST_NUMBERS]]
+    told = [said_of(part(contact, "name"), "formatted_name"), *numbers]
+    return clean(", ".join(one for one in told if one is not None), 1_000) or None
+
+
 def _order(item: Fields) -> Content:
     order = part(item, "order")
     lines = [("order line", _line(as_fields(one) or {})) for one in items(order, "product_items")[:_MOST_LINES]]
@@ -209,6 +220,7 @@ READERS: dict[str, Callable[[Fields], Content]] = {
     "voice": _file("voice"),
     "sticker": _picture("sticker"),
     "location": _location,
+    "contacts": _cards,
     "order": _order,
     "reaction": _reaction,
     "edit": _edit,
