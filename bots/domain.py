@@ -1,4 +1,4 @@
-"""The nouns of the service as frozen values. Standard library only; nothing here does I/O or asks the clock."""
+"""The nouns of the service as values, nearly all of them frozen. Standard library only; nothing here does I/O or asks the clock."""
 
 from __future__ import annotations
 
@@ -180,7 +180,8 @@ class InboundEvent:
     target: str | None = None
     #: The platform's id of the message that this one replies to.
     quoted: str | None = None
-    #: What the message refers to besides its words: names and texts such as ("advertisement", "Oak lamp"). Written by others: data, never instructions.
+    #: What the message refers to besides its words: names and texts such as ("advertisement", "Oak lamp"); bots/channels/references.py lists the
+    #: names. Written by others: data, never instructions.
     refers: tuple[tuple[str, str], ...] = ()
     #: Of a notice that a person's handle changed: the handles before. `identities` has the new ones.
     previous: tuple[Identity, ...] = ()

@@ -102,7 +102,7 @@ def part(fields: Fields, name: str) -> Fields:
 
 def items(fields: Fields, name: str) -> list[object]:
     """Return the items under a name; a single value counts as a list of one."""
-    value: list[object] | None = fields.get(name)
+    value: list[object] | str | None = fields.get(name)
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

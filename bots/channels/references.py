@@ -35,7 +35,7 @@ _MOST = 24
 _LIMIT = 1_000
 _LINK_LIMIT = 2_048
 #: In a title these say that it is no title: its author left it away, and the id stands for it.
-_PROGRAMS_SIGNS = re.compile(r"[_{}<>=|\\]")
+_CODE_SIGNS = re.compile(r"[_{}<>=|\\]")
 #: What an author of a button never writes for people: signs of programs, letters joined to digits, words joined by dots or capitals.
 _TECHNICAL = re.compile(r"[_{}\[\]<>=|\\&#@$^*~]|[^\W\d_]-?\d|\d-?[^\W\d_]|[a-z][A-Z]|\w[.:/]\w")
 _LETTERS = re.compile(r"[\W\d_]+")
@@ -72,7 +72,7 @@ def pressed(title: str | None, identifier: str | None, kind: str = "button") -> 
     GET_STARTED, buy:17 or {"step": 2} are nobody's words: then the message has no text, and the id stands beside it.
     """
     refers: Refers = () if identifier is None else ((kind, identifier),)
-    if title is not None and (title != identifier or not _PROGRAMS_SIGNS.search(title)):
+    if title is not None and (title != identifier or not _CODE_SIGNS.search(title)):
         return Pressed(title, refers)
     return Pressed(None if identifier is None or _is_technical(identifier) else identifier, refers)
 

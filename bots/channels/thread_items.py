@@ -124,8 +124,9 @@ def edit(item: Item) -> tuple[InboundEvent]:
 def attached(message: Fields) -> str | None:
     """The platform's name for the kind of the first attachment; None where there is none."""
     for item in items(message, "attachments"):
-        if isinstance(item, dict):
-            return word_of(item, "type") or "attachment"
+        found = as_fields(item)
+        if found is not None:
+            return word_of(found, "type") or "attachment"
     return None
 
 
