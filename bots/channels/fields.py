@@ -127,12 +127,12 @@ def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
 def id_of(fields: Fields, name: str) -> str | None:
     """Return an id as opaque text: a number as its digits, and None for what is too long for an id."""
     value = fields.get(name)
-    if isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= ID_LIMIT:
+    if isinstance(value, str) and len(value) <= ID_LIMIT and value.isascii() and value.isprintable():
         # Nothing to clean or to cut, as in nearly all ids.
         return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**_DIGITS_LIMIT else ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > 2 * ID_LIMIT:
         return None
     found = value.strip()
     return clean(found, ID_LIMIT) if 0 < len(found) <= ID_LIMIT else None
@@ -140,13 +140,13 @@ def id_of(fields: Fields, name: str) -> str | None:
 
 def is_plain_id(value: str) -> bool:
     """Whether a text is an id as nearly all are: nothing to clean, to cut or to strip."""
-    return value.isascii() and value.isprintable() and 0 < len(value) <= ID_LIMIT and value == value.strip()
+    return 0 < len(value) <= ID_LIMIT and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def word_of(fields: Fields, name: str) -> str | None:
     """Return a short name that the platform uses, such as a type; None where there is none."""
     value = fields.get(name)
-    if isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= _WORD_LIMIT:
+    if isinstance(value, str) and len(value) <= _WORD_LIMIT and value.isascii() and value.isprintable():
         return value.strip() or None
     found = text_of(fields, name, _WORD_LIMIT)
     return found.strip() if found else None
@@ -163,7 +163,7 @@ def code_of(fields: Fields) -> int | None:
     for error in items(fields, "errors")[:_ERRORS]:
         found = as_fields(error) or {}
         value = found.get("code")
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
+        if isinstance(value, str) and len(value) <= _WORD_LIMIT and _NUMBER.fullmatch(value):
             value = int(float(value))
         if isinstance(value, int) and not isinstance(value, bool) and -_INT32 <= value < _INT32:
             return value
@@ -175,7 +175,9 @@ def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
     value = fields.get(name)
     if isinstance(value, str):
         # Nearly all are digits and nothing else.
-        if value.isdecimal() and value.isascii() and len(value) <= _WORD_LIMIT:
+        if len(value) > _WORD_LIMIT:
+            value = None
+        elif value.isdecimal() and value.isascii():
             value = int(value)
         else:
             value = float(value) if _NUMBER.fullmatch(value) else None

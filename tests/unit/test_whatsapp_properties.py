@@ -120,10 +120,17 @@ def test_nothing_costs_its_neighbours_in_the_batch(payload: Any, odd: Any) -> No
         b'{"entry":[' + b"{}," * 1_000_000 + b"{}]}",
         b'{"entry":[{"changes":[{"field":"x","value":{"a":[' + b"0," * 1_400_000 + b"0]}}]}]}",
         b'{"entry":[' + b"9" * 3_000_000 + b"]}",
+        b'{"entry":[{"time":"'
+        + b" " * 1_500_000
+        + b'","id":"'
+        + b" " * 1_000_000
+        + b'","changes":['
+        + b'{"field":"account_update","value":{}},' * 10_000
+        + b"0]}]}",
         b"\xff" * 3_000_000,
         b"{" + b'"a":1,' * 500_000 + b'"a":1}',
     ],
-    ids=["brackets", "objects", "quotes", "deep_quotes", "empty_entries", "numbers", "one_number", "no_utf8", "one_key"],
+    ids=["brackets", "objects", "quotes", "deep_quotes", "empty_entries", "numbers", "one_number", "notices", "no_utf8", "one_key"],
 )
 def test_the_largest_hostile_bodies_are_read_in_bounded_time(body: bytes) -> None:
     began = time.monotonic()

@@ -55,7 +55,7 @@ def read_notice(field: str, change: Fields, entry: Fields) -> InboundEvent:
     around = (value, part(value, "value"), part(value, field), change, entry)
     event = next((found for fields in around for key in keys.event for found in _words(fields, key.split("."))), "")
     detail = next((found for fields in around if (found := _joined(fields, keys.detail))), None)
-    seen = {"entry": entry.get("id"), "time": entry.get("time"), "change": change.get("value", change)}
+    seen = {"entry": id_of(entry, "id"), "time": id_of(entry, "time"), "change": change.get("value", change)}
     return InboundEvent(
         kind=EventKind.ACCOUNT,
         event_key=f"{field}:{digest(seen)}",
