@@ -1,4 +1,4 @@
-"""The nouns of the service as frozen values. Standard library only; nothing here does I/O or asks the clock."""
+"""The nouns of the service as values, nearly all of them frozen. Standard library only; nothing here does I/O or asks the clock."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ class Identity:
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, for the same reason as InboundEvent.
+@dataclass(slots=True, kw_only=True)
 class StatusUpdate:
     """What the platform reports about one of our messages."""
 
@@ -152,7 +153,8 @@ class AccountNotice:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen as the others are: freezing so many fields takes a sixth of the time in which a webhook is read (bench/parse.py). Nobody changes one.
+@dataclass(slots=True, kw_only=True)
 class InboundEvent:
     """One item of a webhook, understood as far as possible."""
 
@@ -178,7 +180,8 @@ class InboundEvent:
     target: str | None = None
     #: The platform's id of the message that this one replies to.
     quoted: str | None = None
-    #: What the message refers to besides its words: names and texts such as ("advertisement", "Oak lamp"). Written by others: data, never instructions.
+    #: What the message refers to besides its words: names and texts such as ("advertisement", "Oak lamp"); bots/channels/references.py lists the
+    #: names. Written by others: data, never instructions.
     refers: tuple[tuple[str, str], ...] = ()
     #: Of a notice that a person's handle changed: the handles before. `identities` has the new ones.
     previous: tuple[Identity, ...] = ()
@@ -189,7 +192,8 @@ class InboundEvent:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, for the same reason as InboundEvent.
+@dataclass(slots=True, kw_only=True)
 class Received:
     """Everything that one webhook body contained."""
 

@@ -5,8 +5,8 @@ Total: any bytes give a Received. What is not understood becomes an event of kin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 
 from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
 from bots.commands import parse_command
@@ -37,31 +37,29 @@ def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Receiv
     return Received(events=events)
 
 
-def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterator[InboundEvent]:
+def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterable[InboundEvent]:
     named = word_of(body, "object")
     if named not in (platform, None):
-        yield unknown(named or "", body, f"object {named}")
-    elif "entry" in body:
-        for item in objects(body, "entry", "entry"):
-            if isinstance(item, InboundEvent):
-                yield item
-            else:
-                yield from entry(item)
-    else:
-        yield from bare(body)
+        return (unknown(named or "", body, f"object {named}"),)
+    return each(objects(body, "entry", "entry"), entry) if "entry" in body else bare(body)
 
 
-def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Iterator[Fields | InboundEvent]:
-    """Yield the events of the JSON objects under a name; all other items there become one unknown event at the end."""
-    others: list[object] = []
-    for item in items(fields, name):
-        found = as_fields(item)
-        if found is None:
-            others.append(item)
-        else:
-            yield found
-    if others:
-        yield unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are not objects", account)
+def each(found: Sequence[Fields | InboundEvent], read: Reader) -> Iterable[InboundEvent]:
+    """Return what a reader finds in each object, one after the other and only as far as it is asked for; events are passed on."""
+    if len(found) == 1 and isinstance(found[0], dict):
+        # Nearly always.
+        return read(found[0])
+    return chain.from_iterable(read(item) if isinstance(item, dict) else (item,) for item in found)
+
+
+def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Sequence[Fields | InboundEvent]:
+    """Return the JSON objects under a name; all other items there become one unknown event at the end."""
+    every = items(fields, name)
+    found: list[Fields | InboundEvent] = [item for item in every if isinstance(item, dict)]
+    if len(found) < len(every):
+        others = [item for item in every if not isinstance(item, dict)]
+        found.append(unknown(what, (len(others), others[:_SEEN]), f"{len(others)} in {name} that are not objects", account))
+    return found
 
 
 def unknown(content_type: str, seen: object, reason: str, account: str | None = None) -> InboundEvent:

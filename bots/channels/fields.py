@@ -18,6 +18,12 @@ Fields = dict[str, Any]
 ID_LIMIT = 256
 NAME_LIMIT = 256
 TEXT_LIMIT = 65_536
+_WORD_LIMIT = 64
+#: How many errors of one item are looked at.
+_ERRORS = 10
+_SET = (1, "1", "true", "True")
+_NUMBERS = (int, float)
+_MILLISECONDS, _TIME_LIMIT = 10**12, 10**16
 _DEPTH_LIMIT = 64
 _INT32 = 2**31
 #: Reading long numbers takes quadratic time; none that we use has more digits.
@@ -82,60 +88,82 @@ def _without_depth(text: str) -> str:
     return "".join(kept)
 
 
-def as_fields(value: object) -> Fields | None:
+def as_fields(value: Any) -> Fields | None:
     """Return a JSON object, or None."""
-    return cast("Fields", value) if isinstance(value, dict) else None
+    found: Fields | None = value
+    return found if isinstance(found, dict) else None
 
 
 def part(fields: Fields, name: str) -> Fields:
     """Return the JSON object under a name; an empty one where there is none."""
-    return as_fields(fields.get(name)) or {}
+    found: Fields | None = fields.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def items(fields: Fields, name: str) -> list[object]:
     """Return the items under a name; a single value counts as a list of one."""
-    value = fields.get(name)
+    value: list[object] | str | None = fields.get(name)
     if value is None:
         return []
-    return cast("list[object]", value) if isinstance(value, list) else [value]
+    return value if isinstance(value, list) else [value]
 
 
 def clean(text: str, limit: int) -> str:
     """Return the text as Postgres can store it: unstorable characters replaced, cut to a limit."""
-    return _UNSTORABLE.sub("\ufffd", text[:limit])
+    found = text if len(text) <= limit else text[:limit]
+    return found if found.isascii() and "\x00" not in found else _UNSTORABLE.sub("\ufffd", found)
 
 
 def text_of(fields: Fields, name: str, limit: int = TEXT_LIMIT) -> str | None:
     """Return a text, cleaned and cut; None where it is missing, of another type, or blank."""
     value = fields.get(name)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value or value.isspace():
         return None
+    if value.isascii() and len(value) <= limit and "\x00" not in value:
+        return value
     return clean(value, limit)
 
 
 def id_of(fields: Fields, name: str) -> str | None:
     """Return an id as opaque text: a number as its digits, and None for what is too long for an id."""
     value = fields.get(name)
+    if isinstance(value, str) and len(value) <= ID_LIMIT and value.isascii() and value.isprintable():
+        # Nothing to clean or to cut, as in nearly all ids.
+        return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**_DIGITS_LIMIT else ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > 2 * ID_LIMIT:
         return None
     found = value.strip()
     return clean(found, ID_LIMIT) if 0 < len(found) <= ID_LIMIT else None
 
 
+def is_plain_id(value: str) -> bool:
+    """Whether a text is an id as nearly all are: nothing to clean, to cut or to strip."""
+    return 0 < len(value) <= ID_LIMIT and value.isascii() and value.isprintable() and value == value.strip()
+
+
 def word_of(fields: Fields, name: str) -> str | None:
     """Return a short name that the platform uses, such as a type; None where there is none."""
-    found = text_of(fields, name, 64)
+    value = fields.get(name)
+    if isinstance(value, str) and len(value) <= _WORD_LIMIT and value.isascii() and value.isprintable():
+        return value.strip() or None
+    found = text_of(fields, name, _WORD_LIMIT)
     return found.strip() if found else None
 
 
+def flag_of(fields: Fields, name: str) -> bool:
+    """Return whether a flag is set: true, or a word or number for it."""
+    value = fields.get(name)
+    return value is True or (value is not None and value in _SET)
+
+
 def code_of(fields: Fields) -> int | None:
-    """Return the code of the first error in an item or next to it."""
-    for error in items(fields, "errors")[:1]:
+    """Return the first code among the errors of an item or next to it."""
+    for error in items(fields, "errors")[:_ERRORS]:
         found = as_fields(error) or {}
         value = found.get("code")
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
+        if isinstance(value, str) and len(value) <= _WORD_LIMIT and _NUMBER.fullmatch(value):
             value = int(float(value))
         if isinstance(value, int) and not isinstance(value, bool) and -_INT32 <= value < _INT32:
             return value
@@ -145,12 +173,22 @@ def code_of(fields: Fields) -> int | None:
 def time_of(fields: Fields, name: str = "timestamp") -> datetime | None:
     """Return a time given in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
     value = fields.get(name)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**16:
-        return None
-    seconds = value / 1000 if value >= 10**12 else value
-    return datetime.fromtimestamp(seconds, UTC) if _EARLIEST <= seconds < _LATEST else None
+    if isinstance(value, str):
+        # Nearly all are digits and nothing else.
+        if len(value) > _WORD_LIMIT:
+            value = None
+        elif value.isdecimal() and value.isascii():
+            value = int(value)
+        else:
+            value = float(value) if _NUMBER.fullmatch(value) else None
+    return moment_of(value) if isinstance(value, _NUMBERS) and value is not True else None
+
+
+def moment_of(value: float) -> datetime | None:
+    """Return a time in seconds or, from 10^12 on, in milliseconds; None where it makes no sense."""
+    if _MILLISECONDS <= value < _TIME_LIMIT:
+        value /= 1000
+    return datetime.fromtimestamp(value, UTC) if _EARLIEST <= value < _LATEST else None
 
 
 def stamp_of(fields: Fields) -> str:

@@ -41,11 +41,19 @@ def check(received: Received) -> None:
         if event.status is not None:
             words += [event.status.external_id, event.status.correlation]
             assert event.status.external_id or (event.status.watermark is not None and event.identities)
+        words += [event.target, event.quoted, event.app_id, *(word for pair in event.refers for word in pair)]
+        words += [identity.value for identity in event.previous]
+        if event.notice is not None:
+            words += [event.notice.field, event.notice.event, event.notice.detail]
+        assert (event.kind is EventKind.ACCOUNT) == (event.notice is not None)
+        assert not (event.notice is not None and event.identities)
+        assert not set(event.identities) & set(event.previous)
+        assert all(len(word) <= 2_048 for pair in event.refers for word in pair)
         for word in words:
             assert word is None or ("\x00" not in word and word.encode("utf-8") is not None)
         assert event.occurred_at is None or event.occurred_at.tzinfo is not None
         assert (event.kind in {EventKind.STATUS, EventKind.ECHO}) == (event.status is not None)
-        assert not (event.kind is EventKind.MESSAGE and event.supported and not event.media and not (event.text or "").strip())
+        assert not (event.kind is EventKind.MESSAGE and event.supported and not (event.media or event.refers or (event.text or "").strip()))
         assert not (event.kind is EventKind.ECHO and not event.identities)
         assert not (event.reply_at_once and not event.supported)
 

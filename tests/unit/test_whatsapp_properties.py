@@ -45,11 +45,19 @@ def check(received: Received) -> None:
         if event.status is not None:
             words += [event.status.external_id, event.status.correlation]
             assert event.status.error_code is None or abs(event.status.error_code) < 2**31
+        words += [event.target, event.quoted, event.app_id, *(word for pair in event.refers for word in pair)]
+        words += [identity.value for identity in event.previous]
+        if event.notice is not None:
+            words += [event.notice.field, event.notice.event, event.notice.detail]
+        assert (event.kind is EventKind.ACCOUNT) == (event.notice is not None)
+        assert not (event.notice is not None and event.identities)
+        assert not set(event.identities) & set(event.previous)
+        assert all(len(word) <= 2_048 for pair in event.refers for word in pair)
         for word in words:
             assert word is None or ("\x00" not in word and word.encode("utf-8") is not None)
         assert event.occurred_at is None or event.occurred_at.tzinfo is not None
         assert (event.kind in {EventKind.STATUS, EventKind.ECHO}) == (event.status is not None)
-        assert not (event.kind is EventKind.MESSAGE and event.supported and not event.media and not (event.text or "").strip())
+        assert not (event.kind is EventKind.MESSAGE and event.supported and not (event.media or event.refers or (event.text or "").strip()))
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -112,10 +120,17 @@ def test_nothing_costs_its_neighbours_in_the_batch(payload: Any, odd: Any) -> No
         b'{"entry":[' + b"{}," * 1_000_000 + b"{}]}",
         b'{"entry":[{"changes":[{"field":"x","value":{"a":[' + b"0," * 1_400_000 + b"0]}}]}]}",
         b'{"entry":[' + b"9" * 3_000_000 + b"]}",
+        b'{"entry":[{"time":"'
+        + b" " * 1_500_000
+        + b'","id":"'
+        + b" " * 1_000_000
+        + b'","changes":['
+        + b'{"field":"account_update","value":{}},' * 10_000
+        + b"0]}]}",
         b"\xff" * 3_000_000,
         b"{" + b'"a":1,' * 500_000 + b'"a":1}',
     ],
-    ids=["brackets", "objects", "quotes", "deep_quotes", "empty_entries", "numbers", "one_number", "no_utf8", "one_key"],
+    ids=["brackets", "objects", "quotes", "deep_quotes", "empty_entries", "numbers", "one_number", "notices", "no_utf8", "one_key"],
 )
 def test_the_largest_hostile_bodies_are_read_in_bounded_time(body: bytes) -> None:
     began = time.monotonic()

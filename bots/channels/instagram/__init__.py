@@ -11,7 +11,7 @@ from bots.channels.instagram.items import read_item
 from bots.channels.instagram.send import text_message
 from bots.channels.markup import split_bytes, to_plain
 from bots.channels.signature import verify_meta
-from bots.channels.threads import read_threads, sender_action
+from bots.channels.threads import PageReader, sender_action
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
 
 __all__ = ["BYTES_LIMIT", "Instagram", "fit", "parse", "render"]
@@ -23,11 +23,12 @@ _TYPING_S = 20.0
 _TYPING_DEADLINE_S = 5.0
 #: Both hosts recognise the account by its token; its id differs between them.
 _SENDER = "me"
+_READER = PageReader("instagram", IdentityKind.IGSID, read_item)
 
 
 def parse(body: bytes) -> Received:
     """Read an Instagram webhook body; total."""
-    return read_threads(body, "instagram", IdentityKind.IGSID, read_item)
+    return _READER.parse(body)
 
 
 def fit(text: str) -> tuple[str, ...]:

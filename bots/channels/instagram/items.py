@@ -1,49 +1,45 @@
-"""What one item of an Instagram thread is: a message (possibly deleted), a reply to a story, a postback, a seen mark, a reaction."""
+"""What one item of an Instagram thread is: a message, a reply to a story, a postback, a seen mark, a reaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 
-from bots.channels.fields import Fields, as_fields, part
-from bots.channels.threads import Item, attached, edit, postback, reaction, read_by, spoken
-from bots.domain import DeliveryStatus, EventKind, InboundEvent
+from bots.channels.fields import Fields, as_fields, flag_of, part
+from bots.channels.thread_items import attached, edit, postback, reaction, read_by, spoken
+from bots.channels.threads import Item, ItemReader
+from bots.domain import DeliveryStatus, InboundEvent
 
 #: Kinds that change nothing in a conversation.
-_NOTICES = ("referral", "optin", "pass_thread_control", "take_thread_control", "request_thread_control", "app_roles", "policy_enforcement")
+_NOTICES = ("referral", "optin", "pass_thread_control", "take_thread_control", "request_thread_control", "app_roles")
 
 
-def read_item(item: Item) -> Iterator[InboundEvent]:
+def read_item(item: Item) -> Iterable[InboundEvent]:
     """Read an item by the first kind that it names."""
     return read_by(item, _READERS, _NOTICES)
 
 
-def _message(item: Item) -> Iterator[InboundEvent]:
-    message = part(item.fields, "message")
-    if message.get("is_deleted") is True:
-        yield item.event(EventKind.REVOKE, f"revoke:{item.key_of('message')}:{item.stamp}", "message")
-    else:
-        yield from spoken(item, _type_of(message))
+def _message(item: Item) -> tuple[InboundEvent]:
+    return spoken(item, _type_of(item.message))
 
 
 def _type_of(message: Fields) -> str:
-    found = attached(message)
+    found = attached(message) if "attachments" in message else None
     if found is not None:
         return found
-    if message.get("is_unsupported") is True:
+    if "is_unsupported" in message and flag_of(message, "is_unsupported"):
         return "unsupported"
-    return "story_reply" if as_fields(part(message, "reply_to").get("story")) is not None else "text"
+    return "story_reply" if "reply_to" in message and as_fields(part(message, "reply_to").get("story")) is not None else "text"
 
 
-def _seen(item: Item) -> Iterator[InboundEvent]:
+def _seen(item: Item) -> tuple[InboundEvent]:
     mid = item.id_in("read")
     if mid is not None:
-        yield item.reached(mid, DeliveryStatus.READ)
-        return
+        return (item.reached(mid, DeliveryStatus.READ),)
     # A message id by Meta's reference; a watermark as on Messenger is accepted, too.
-    yield item.reached_until("read", DeliveryStatus.READ, part(item.fields, "read"))
+    return (item.reached_until("read", DeliveryStatus.READ, part(item.fields, "read")),)
 
 
-_READERS: dict[str, Callable[[Item], Iterator[InboundEvent]]] = {
+_READERS: dict[str, ItemReader] = {
     "message": _message,
     "postback": postback,
     "read": _seen,

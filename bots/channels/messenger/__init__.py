@@ -11,7 +11,7 @@ from bots.channels.markup import split, to_plain
 from bots.channels.messenger.items import read_item
 from bots.channels.messenger.send import text_message
 from bots.channels.signature import verify_meta
-from bots.channels.threads import read_threads, sender_action
+from bots.channels.threads import PageReader, sender_action
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
 
 __all__ = ["TEXT_LIMIT", "Messenger", "fit", "parse", "render"]
@@ -21,11 +21,12 @@ TEXT_LIMIT = 1_999
 _TYPING_S = 20.0
 #: A late typing indicator is useless, since the answer is on its way by then.
 _TYPING_DEADLINE_S = 5.0
+_READER = PageReader("page", IdentityKind.PSID, read_item)
 
 
 def parse(body: bytes) -> Received:
     """Read a Messenger webhook body; total."""
-    return read_threads(body, "page", IdentityKind.PSID, read_item)
+    return _READER.parse(body)
 
 
 def fit(text: str) -> tuple[str, ...]:

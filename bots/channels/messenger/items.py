@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 from bots.channels.fields import Fields, as_fields, id_of, items, part, text_of
-from bots.channels.threads import Item, attached, edit, postback, reaction, read_by, spoken
+from bots.channels.thread_items import attached, edit, postback, reaction, read_by, spoken
+from bots.channels.threads import Item, ItemReader
 from bots.domain import DeliveryStatus, InboundEvent
 
 #: Kinds that change nothing in a conversation.
@@ -17,28 +18,31 @@ _NOTICES = (
     "request_thread_control",
     "app_roles",
     "account_linking",
-    "policy_enforcement",
     "messaging_feedback",
     "game_play",
     "payment",
 )
 
 
-def read_item(item: Item) -> Iterator[InboundEvent]:
+def read_item(item: Item) -> Iterable[InboundEvent]:
     """Read an item by the first kind that it names."""
     return read_by(item, _READERS, _NOTICES)
 
 
-def _message(item: Item) -> Iterator[InboundEvent]:
-    return spoken(item, _type_of(part(item.fields, "message")))
+def _message(item: Item) -> tuple[InboundEvent]:
+    return spoken(item, _type_of(item.message))
 
 
 def _type_of(message: Fields) -> str:
+    if "attachments" not in message and "referral" not in message:
+        return "text"
     found = attached(message)
     if found == "image" and any(_is_sticker(one) for one in items(message, "attachments")):
         # Stickers had this form until August 2026.
         return "sticker"
-    return found or ("product" if part(part(message, "referral"), "product") and text_of(message, "text") is None else "text")
+    if found is None and part(part(message, "referral"), "product") and text_of(message, "text") is None:
+        return "product"
+    return found or "text"
 
 
 def _is_sticker(attachment: object) -> bool:
@@ -54,11 +58,11 @@ def _delivery(item: Item) -> Iterator[InboundEvent]:
         yield item.reached_until("delivery", DeliveryStatus.DELIVERED, delivery)
 
 
-def _read(item: Item) -> Iterator[InboundEvent]:
-    yield item.reached_until("read", DeliveryStatus.READ, part(item.fields, "read"))
+def _read(item: Item) -> tuple[InboundEvent]:
+    return (item.reached_until("read", DeliveryStatus.READ, part(item.fields, "read")),)
 
 
-_READERS: dict[str, Callable[[Item], Iterator[InboundEvent]]] = {
+_READERS: dict[str, ItemReader] = {
     "message": _message,
     "postback": postback,
     "delivery": _delivery,

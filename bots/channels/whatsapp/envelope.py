@@ -5,88 +5,145 @@ Items are read by object, then field, then list, then type. What is not understo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from bots.channels.envelope import objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, code_of, digest, id_of, items, part, time_of, word_of
+from bots.channels.envelope import each, objects, read_body, unknown
+from bots.channels.fields import Fields, as_fields, digest, id_of, part, time_of, word_of
+from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
-from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
+from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
+from bots.channels.whatsapp.one_text import one_text
+from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities, person
 from bots.channels.whatsapp.statuses import read_status
-from bots.domain import EventKind, InboundEvent, Received
+from bots.domain import EventKind, Identity, InboundEvent, Received
 
 OBJECT = "whatsapp_business_account"
 
 
 def parse(body: bytes) -> Received:
     """Read a webhook body: what is understood, and unknown events for the rest."""
-    return read_body(body, OBJECT, _entry, _sample)
+    return one_text(body) or read_body(body, OBJECT, _entry, _sample)
 
 
-def _sample(body: Fields) -> Iterator[InboundEvent]:
+def _sample(body: Fields) -> Iterable[InboundEvent]:
     """Read a dashboard's sample."""
-    if "value" in body or "messages" in body or "statuses" in body:
-        yield from _change(body if "value" in body else {"field": "messages", "value": body}, {})
+    if "value" in body:
+        return _change({}, body)
+    return _change({}, {"field": "messages", "value": body}) if "messages" in body or "statuses" in body else ()
 
 
-def _entry(entry: Fields) -> Iterator[InboundEvent]:
+def _entry(entry: Fields) -> Iterable[InboundEvent]:
     if "changes" not in entry and "value" in entry:
-        yield from _change(entry, entry)
-        return
-    if not items(entry, "changes"):
-        yield unknown("entry", entry, "an entry without changes")
-        return
-    for item in objects(entry, "changes", "change"):
-        if isinstance(item, InboundEvent):
-            yield item
-        else:
-            yield from _change(item, entry)
+        return _change(entry, entry)
+    changes = objects(entry, "changes", "change")
+    if not changes:
+        return (unknown("entry", entry, "an entry without changes"),)
+    return each(changes, partial(_change, entry))
 
 
-def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
-    field, value = word_of(change, "field"), as_fields(change.get("value"))
+def _change(entry: Fields, change: Fields) -> Iterable[InboundEvent]:
+    value = as_fields(change.get("value"))
+    field = field_of(change, value or {}, entry)
+    if field is not None and is_notice(field):
+        return (read_notice(field, change, entry),)
     if value is None:
-        yield unknown(field or "change", {"entry": entry.get("id"), "change": change}, "a change without a value")
-        return
-    account = id_of(part(value, "metadata"), "phone_number_id")
-    if field is None:
-        field = "messages" if "messages" in value or "statuses" in value else "change"
-    if field == "messages":
-        yield from _messages(value, account)
-    elif field == "smb_message_echoes" and value.get("message_echoes"):
-        for item in objects(value, "message_echoes", "echo", account):
-            yield item if isinstance(item, InboundEvent) else read_echo(item, account)
-    elif field == "user_id_update" and value.get("user_id_update"):
-        for item in objects(value, "user_id_update", field, account):
-            yield item if isinstance(item, InboundEvent) else _changed_id(item, account)
-    else:
-        seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
-        yield unknown(field, seen, f"field {field} is not read", account)
+        return (unknown(field or "change", {"entry": entry.get("id"), "change": change}, "a change without a value"),)
+    metadata = part(value, "metadata")
+    account = id_of(metadata, "phone_number_id")
+    if field == "messages" or (field is None and ("messages" in value or "statuses" in value)):
+        return _messages(value, Contacts(value, metadata), account)
+    if field in _LISTS and value.get(_LISTS[field][0]):
+        named, read = _LISTS[field]
+        contacts = Contacts(value, metadata)
+        return (read(item, contacts, account) if isinstance(item, dict) else item for item in objects(value, named, field, account))
+    seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
+    return (unknown(field or "change", seen, f"field {field or 'change'} is not read", account),)
 
 
-def _messages(value: Fields, account: str | None) -> Iterator[InboundEvent]:
-    contacts = Contacts(value)
-    for item in objects(value, "messages", "message", account):
-        yield item if isinstance(item, InboundEvent) else read_message(item, contacts, account, value)
-    for item in objects(value, "statuses", "status", account):
-        yield item if isinstance(item, InboundEvent) else read_status(item, account)
-    if items(value, "messages") or items(value, "statuses"):
-        return
-    code = code_of(value)
-    reason = f"error {code}" if code is not None else "neither messages nor statuses"
-    yield unknown("errors" if value.get("errors") is not None else "messages", value, reason, account)
+def _messages(value: Fields, contacts: Contacts, account: str | None) -> Iterator[InboundEvent]:
+    found = False
+    if "messages" in value:
+        for item in objects(value, "messages", "message", account):
+            found = True
+            yield read_message(item, contacts, account, value) if isinstance(item, dict) else item
+    if "statuses" in value:
+        for item in objects(value, "statuses", "status", account):
+            found = True
+            yield read_status(item, account, value) if isinstance(item, dict) else item
+    if not found:
+        named = "errors" if value.get("errors") is not None else "messages"
+        yield read_errors(value, account) or unknown(named, value, "neither messages nor statuses", account)
 
 
-def _changed_id(item: Fields, account: str | None) -> InboundEvent:
-    """Read a notice that a person has a new business-scoped id: old and new belong to one contact."""
+def _echo(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
+    del contacts
+    return read_echo(item, account)
+
+
+def _changed_id(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
+    """Read a notice that a person has a new business-scoped id."""
     ids = part(item, "user_id")
-    people = identities(bsuid(id_of(ids, "current")), bsuid(id_of(ids, "previous")), handle(id_of(item, "wa_id")))
+    stated = handle(id_of(item, "wa_id"))
+    new = bsuid(id_of(ids, "current") or id_of(item, "user_id"))
+    old = bsuid(id_of(ids, "previous") or id_of(item, "previous_user_id"))
+    found = contacts.complete(stated or new or old)
+    people, previous = sorted_out(new, old, identities(stated, found.identities))
+    return _told(item, account, "user_id_update", people=people, previous=previous, name=found.name)
+
+
+def _preference(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
+    """Read what a person wants of marketing messages."""
+    found = contacts.complete(person("user_id", "wa_id", item))
+    wish = " ".join(word for word in (word_of(item, "category"), word_of(item, "value")) if word)
+    return _told(item, account, "user_preferences", people=found.identities, name=found.name, reason=wish or None)
+
+
+def _told(
+    item: Fields,
+    account: str | None,
+    named: str,
+    *,
+    people: tuple[Identity, ...],
+    previous: tuple[Identity, ...] = (),
+    name: str | None,
+    reason: str | None = None,
+) -> InboundEvent:
     return InboundEvent(
         kind=EventKind.SYSTEM if people else EventKind.UNKNOWN,
-        event_key=f"user_id_update:{digest(account, item)}",
+        event_key=f"{named}:{digest(account, item)}",
         account_external_id=account,
         identities=people,
-        content_type="user_id_update",
+        contact_name=name,
+        content_type=named,
         occurred_at=time_of(item),
         supported=False,
-        reason="user_id_update",
+        previous=previous,
+        reason=reason or named,
     )
+
+
+def _call(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
+    """Read a call. Nobody here answers it; it is shown with who called."""
+    sender = contacts.sender_of(item)
+    found, event = id_of(item, "id"), word_of(item, "event") or "call"
+    return InboundEvent(
+        kind=EventKind.UNKNOWN,
+        event_key=f"call:{found or digest(account, item)}:{event}",
+        account_external_id=account,
+        identities=sender.identities,
+        contact_name=sender.name,
+        content_type="call",
+        occurred_at=time_of(item),
+        supported=False,
+        reason=f"a call: {event}",
+    )
+
+
+#: The fields that have a list of items about people, the list's name, and what reads an item of it.
+_LISTS: dict[str, tuple[str, Callable[[Fields, Contacts, str | None], InboundEvent]]] = {
+    "smb_message_echoes": ("message_echoes", _echo),
+    "user_id_update": ("user_id_update", _changed_id),
+    "user_preferences": ("user_preferences", _preference),
+    "calls": ("calls", _call),
+}

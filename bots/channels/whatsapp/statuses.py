@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bots.channels.fields import ID_LIMIT, Fields, code_of, digest, id_of, text_of, time_of, word_of
-from bots.channels.whatsapp.people import bsuid, handle, identities
+from bots.channels.whatsapp.people import person
 from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
 
 _STATUSES = {
@@ -18,8 +18,11 @@ _STATUSES = {
 _TAG_LIMIT = 512
 
 
-def read_status(item: Fields, account: str | None) -> InboundEvent:
-    """Read one status; it becomes an unknown event if its kind is unknown or it names no message."""
+def read_status(item: Fields, account: str | None, beside: Fields) -> InboundEvent:
+    """Read one status; it becomes an unknown event if its kind is unknown or it names no message.
+
+    `beside` is the value that contains it: the errors of a failed one may stand there.
+    """
     external_id, named = id_of(item, "id"), (word_of(item, "status") or "").lower()
     status = _STATUSES.get(named)
     if external_id is None or status is None:
@@ -34,6 +37,7 @@ def read_status(item: Fields, account: str | None) -> InboundEvent:
             supported=False,
             reason=reason,
         )
+    code = code_of(item) if "errors" in item else None
     return InboundEvent(
         kind=EventKind.STATUS,
         event_key=f"{external_id}:{named}",
@@ -45,16 +49,16 @@ def read_status(item: Fields, account: str | None) -> InboundEvent:
             external_id=external_id,
             status=status,
             correlation=text_of(item, "biz_opaque_callback_data", _TAG_LIMIT),
-            error_code=code_of(item),
+            error_code=code if code is not None or status is not DeliveryStatus.FAILED else code_of(beside),
         ),
     )
 
 
 def _recipient(item: Fields) -> tuple[Identity, ...]:
     if word_of(item, "recipient_type") == "group":
-        person = id_of(item, "recipient_participant_id") or id_of(item, "participant_recipient_id")
-        return identities(bsuid(id_of(item, "recipient_participant_user_id")), handle(person))
-    return identities(bsuid(id_of(item, "recipient_user_id")), handle(id_of(item, "recipient_id")))
+        number = "recipient_participant_id" if id_of(item, "recipient_participant_id") else "participant_recipient_id"
+        return person("recipient_participant_user_id", number, item)
+    return person("recipient_user_id", "recipient_id", item)
 
 
 assert ID_LIMIT < 512  # A key with a status appended still fits an index row.
