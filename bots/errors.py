@@ -63,11 +63,16 @@ class SendError(BotsError):
         trace_id: str | None = None,
         retry_after_s: float | None = None,
         scope: Scope | None = None,
+        subcode: int | None = None,
+        is_in_doubt: bool = False,
     ) -> None:
         super().__init__(message)
         self.scope = scope or self.concerns
+        #: Whether the account may be the cause although the answer does not say so: three refusals alike in a row then park it.
+        self.is_in_doubt = is_in_doubt
         self.http_status = http_status
         self.code = code
+        self.subcode = subcode
         self.trace_id = trace_id
         self.retry_after_s = retry_after_s
 
@@ -112,6 +117,12 @@ class TransientRejection(SendError):
     """The platform says that it did not process the message, and may do so later."""
 
     outcome, retry = Outcome.REJECTED, Retry.LATER
+
+
+class Unclear(SendError):
+    """Something refused the request without an error of the platform: a proxy on the way, or a wrong address."""
+
+    outcome, retry, concerns = Outcome.REJECTED, Retry.LATER, Scope.ACCOUNT
 
 
 class WindowClosed(SendError):

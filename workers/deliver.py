@@ -79,6 +79,8 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
         reconcile_s=deps.settings.reconcile_s,
         next_part_s=deps.settings.next_part_s,
         scope=failure.scope if failure else None,
+        error_subcode=failure.subcode if failure else None,
+        is_in_doubt=failure.is_in_doubt if failure else False,
     )
     metrics.count_send(
         failure.outcome if failure else Outcome.ACCEPTED,

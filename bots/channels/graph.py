@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bots.channels.graph_codes import NO_ADDITIONS, Table
+from bots.channels.graph_code import Table
+from bots.channels.graph_codes import GRAPH
 from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
 from bots.channels.signature import app_secret_proof
 from bots.domain import Sent
@@ -57,7 +58,7 @@ class GraphClient:
         self._all: list[tuple[threading.Thread, DeadlineTransport]] = []
         self._lock = threading.Lock()
 
-    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = NO_ADDITIONS) -> Sent:
+    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = GRAPH) -> Sent:
         """Send a message from a phone number, page or account. Raises SendError."""
         answer = self.tell(sender, message, token=token, app_secret=app_secret, errors=errors)
         external_id = _message_id(answer.body)
@@ -70,7 +71,7 @@ class GraphClient:
         return Sent(external_id=external_id, http_status=answer.http_status, trace_id=answer.trace_id)
 
     def tell(
-        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = NO_ADDITIONS, deadline_s: float | None = None
+        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = GRAPH, deadline_s: float | None = None
     ) -> Answer:
         """Post to the messages of a phone number, page or account and return the platform's success. Raises SendError."""
         path = f"{quote(sender, safe='')}/messages"
@@ -84,12 +85,12 @@ class GraphClient:
         token: str,
         app_secret: str = "",
         body: Json | None = None,
-        errors: Table = NO_ADDITIONS,
+        errors: Table = GRAPH,
         deadline_s: float | None = None,
     ) -> Answer:
         """Make one call below the version's address, with the app's proof where its secret is given. Raises SendError.
 
-        errors are the channel's own additions to the shared table.
+        errors is the channel's table of error codes.
         """
         if not is_plain(token):
             raise AccessLost("The account has no usable access token.")

@@ -88,6 +88,14 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         found["app_id"] = event.app_id
     if event.notice is not None:
         found["notice"] = {"field": event.notice.field, "event": event.notice.event, "detail": event.notice.detail}
+    if event.effect is not None:
+        found["effect"] = {
+            "do": event.effect.effect,
+            "reason": event.effect.reason,
+            "topic": event.effect.topic,
+            "wait_s": event.effect.wait_s,
+            "parent": event.notice.parent if event.notice else None,
+        }
     if event.media:
         found["media"] = [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media]
     if event.status is not None:

@@ -11,7 +11,7 @@ from bots.domain import Outcome, Retry, Scope
 from bots.storage.claims import Handle
 from bots.storage.database import call, call_timed
 
-_END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 class Sending(msgspec.Struct, frozen=True):
@@ -54,6 +54,8 @@ def end_attempt(
     reconcile_s: float,
     next_part_s: float,
     scope: Scope | None = None,
+    error_subcode: int | None = None,
+    is_in_doubt: bool = False,
 ) -> str | None:
     """Record the outcome of an attempt and return the message's status; None when it had been settled in another way."""
     return call(
@@ -72,5 +74,7 @@ def end_attempt(
             reconcile_s,
             next_part_s,
             scope.value if scope else None,
+            error_subcode,
+            is_in_doubt,
         ),
     )

@@ -89,6 +89,9 @@ begin
             (e->>'supported')::boolean, e->>'reason', to_timestamp((e->>'at')::double precision),
             e->>'target', e->>'quoted', e->'refers')
         returning id into item;
+        if e->>'kind' = 'account' and e ? 'effect' then
+            perform account_noticed(p_tenant, p_account, e->'effect', to_timestamp((e->>'at')::double precision));
+        end if;
         if contact is not null and e ? 'media' then
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
             select p_tenant, contact, item, n, x->>'kind', x->>'reference', x->>'media_type'
@@ -112,6 +115,9 @@ begin
         values (p_tenant, p_account, e->'status'->>'external_id', e->'status'->>'status', to_timestamp((e->>'at')::double precision),
             e->'status'->>'correlation', (e->'status'->>'code')::integer)
         on conflict do nothing;
+        if e ? 'effect' then
+            perform account_failed(p_account, e->'status', e->'effect');
+        end if;
         perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
             (e->'status'->>'code')::integer);
     end loop;

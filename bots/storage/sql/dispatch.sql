@@ -25,7 +25,7 @@ create function work_waiting() returns table (queue text, due bigint, running bi
     from s cross join lateral (
         select count(*) as n from (
             select from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-            where o.not_before <= now() and a.state = 'active' and is_head(o)
+            where o.not_before <= now() and may_send(a) and is_head(o)
             limit 1000
         ) as message
     ) as d

@@ -113,7 +113,7 @@ begin
         -- Only the first unsettled message of the conversation may leave, and only where the account works.
         leaves := not exists (select from outbox where conversation_id = c.id
                 and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
-            and exists (select from accounts where tenant_id = c.tenant_id and id = c.account_id and accounts.state = 'active');
+            and exists (select from accounts where tenant_id = c.tenant_id and id = c.account_id and may_send(accounts));
         for part_text, part_number in
             select x, n from jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
         loop

@@ -49,7 +49,8 @@ grant select, insert on audit to chinwag_web;
 grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;
 grant update on inbox, media, batches, batch_items to chinwag_worker;
 grant update (stopped_at) on contacts to chinwag_worker;
-grant update (state, state_reason) on accounts to chinwag_worker;
+grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;
+grant select, insert, update, delete on refusals to chinwag_worker;
 grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker;
 
 -- Crossing takes messages in and hands out work.
@@ -58,8 +59,9 @@ grant insert, update, delete on contacts, contact_identities, conversations, tur
 grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys to chinwag_crossing;
 grant update, delete on batches, batch_items to chinwag_crossing;
 -- The steps of an account's set-up are recorded where webhooks come in; accounts are removed with all their rows.
-grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason)
-    on accounts to chinwag_crossing;
+grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason, resumed_at,
+    slow_until, slow_reason) on accounts to chinwag_crossing;
+grant select, insert, update, delete on account_notices to chinwag_crossing;
 grant delete on accounts to chinwag_crossing;
 -- It does the housekeeping, adds up usage, and what operators do through it is written to the audit log.
 grant select, delete on operator_sessions, admin_links to chinwag_crossing;

@@ -34,7 +34,7 @@ declare
     parked uuid[];
     resent boolean;
 begin
-    select coalesce(array_agg(id), '{}') into parked from accounts where state <> 'active';
+    select coalesce(array_agg(id), '{}') into parked from accounts where not may_send(accounts);
     loop
         select * into m from outbox o
         where o.not_before <= now() and o.account_id <> all (parked) and is_head(o)
@@ -75,19 +75,22 @@ $$;
 
 -- Records the outcome of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
 -- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never, or older than a day), or the
--- operator's attention (p_retry ask_operator). p_scope says whom a refusal concerns: message, person, account or app. Returns the message's status; null where the attempt had been settled in another way. It may
+-- operator's attention (p_retry ask_operator). p_scope says whom a refusal concerns: message, person, account or app; p_in_doubt, that the
+-- account may be the cause all the same. Returns the message's status; null where the attempt had been settled in another way. It may
 -- be repeated after a lost connection.
 -- Locks: the message, then the attempt, then the advisory lock on account and external id. Called by: worker, within the contact's own
 -- rows (it sets app.contact_id).
 create function end_attempt(
     p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
-    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text
+    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text,
+    p_subcode integer default null, p_in_doubt boolean default false
 ) returns text language plpgsql as $$
 declare
     a send_attempts;
     m outbox;
     s record;
     failures integer;
+    why text := refusal_reason(p_outcome, p_http, p_code, p_subcode);
     climbs boolean;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
@@ -109,6 +112,7 @@ begin
     end if;
     if p_outcome = 'accepted' then
         perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
+        perform send_accepted(m.account_id);
         climbs := m.status in ('queued', 'sending', 'unknown');
         update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
             status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
@@ -134,17 +138,17 @@ begin
             not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
     elsif p_retry = 'never' or m.created_at < now() - interval '24 hours' then
         update outbox set status = 'failed', status_at = now(), attention_at = now(), not_before = null,
-            reason = coalesce('code:' || p_code::text, p_outcome) where id = m.id;
+            reason = why where id = m.id;
         update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
     else
-        update outbox set status = 'queued', status_at = now(), attention_at = null, reason = coalesce('code:' || p_code::text, p_outcome),
+        update outbox set status = 'queued', status_at = now(), attention_at = null, reason = why,
             not_before = now() + make_interval(secs => coalesce(p_retry_after,
                 -- Meta's advice for a pair of number and contact is 4^n seconds, n from 0; else 2^n.
                 case when p_code = 131056 then 4 ^ least(failures - 1, 5) else 2 ^ least(failures, 9) end * (0.8 + random() * 0.4)))
         where id = m.id;
     end if;
     if p_outcome in ('rejected', 'not_sent') then
-        perform send_refused(m, p_scope, p_retry, p_code);
+        perform send_refused(m, p_scope, p_retry, p_retry_after, why, p_in_doubt);
     end if;
     perform tell_page(m.conversation_id, m.contact_id);
     return (select status from outbox where id = m.id);
