@@ -107,7 +107,7 @@ class Retry(StrEnum):
     ASK_OPERATOR = "ask_operator"
 
 
-class Effect(StrEnum):
+class Measure(StrEnum):
     """What a notice of the platform, or a failed status, does to the account that it is about."""
 
     #: Nothing is sent until an operator resumes it.
@@ -173,7 +173,7 @@ class AccountNotice:
 class AccountEffect:
     """What an event means for the account, and for all of its messages."""
 
-    effect: Effect
+    measure: Measure
     #: As it is stored and explained later: platform:131031, or notice:account_update/DISABLED_UPDATE/DISABLE.
     reason: str
     #: Of notices: what it is about. A newer notice about a topic replaces the one before.

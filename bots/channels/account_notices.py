@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from bots.channels import graph_codes
 from bots.channels.graph_code import CodeClass, find
-from bots.domain import AccountEffect, AccountNotice, ChannelKind, DeliveryStatus, Effect, EventKind, InboundEvent, Received
+from bots.domain import AccountEffect, AccountNotice, ChannelKind, DeliveryStatus, EventKind, InboundEvent, Measure, Received
 from bots.errors import AccessLost
 
 _PREFIX = "notice:"
@@ -36,24 +36,24 @@ class Notice:
     #: Event and detail must hold all of them.
     words: frozenset[str]
     topic: str
-    effect: Effect
+    measure: Measure
     #: For operators.
     message: str
     fix: str
 
 
-#: By what an event and its detail must hold: the effect, and what operators read.
-_Rows = Mapping[str, tuple[Effect, str, str]]
+#: By what an event and its detail must hold: the measure, and what operators read.
+_Rows = Mapping[str, tuple[Measure, str, str]]
 
 
 def _about(field: str, topic: str, rows: _Rows) -> tuple[Notice, ...]:
     return tuple(
-        Notice(field=field, words=frozenset(words.split()), topic=topic, effect=effect, message=message, fix=fix)
-        for words, (effect, message, fix) in rows.items()
+        Notice(field=field, words=frozenset(words.split()), topic=topic, measure=measure, message=message, fix=fix)
+        for words, (measure, message, fix) in rows.items()
     )
 
 
-_PARK, _RESUME, _SHOW, _NOTE = Effect.PARK, Effect.RESUME, Effect.SHOW, Effect.NOTE
+_PARK, _RESUME, _SHOW, _NOTE = Measure.PARK, Measure.RESUME, Measure.SHOW, Measure.NOTE
 _UPDATE, _QUALITY = "account_update", "phone_number_quality_update"
 
 #: Of one field, the first that fits is meant.
@@ -217,8 +217,8 @@ def judge(notice: AccountNotice) -> AccountEffect:
     reason = _PREFIX + "/".join((field, *names))
     known = _known(field, {name.upper() for name in names})
     if known is None:
-        return AccountEffect(effect=_NOTE, reason=reason, topic="/".join((field, *names[:1])))
-    return AccountEffect(effect=known.effect, reason=reason, topic=known.topic)
+        return AccountEffect(measure=_NOTE, reason=reason, topic="/".join((field, *names[:1])))
+    return AccountEffect(measure=known.measure, reason=reason, topic=known.topic)
 
 
 def explain(reason: str) -> tuple[str, str] | None:
@@ -238,9 +238,9 @@ def of_failed_status(channel: ChannelKind, code: int) -> AccountEffect | None:
     known = find(graph_codes.TABLES[channel], code)
     reason = f"platform:{code}"
     if known is not None and known.error is AccessLost:
-        return AccountEffect(effect=_PARK, reason=reason)
+        return AccountEffect(measure=_PARK, reason=reason)
     if known is not None and known.kind is CodeClass.THROTTLE and (known.wait_s or 0) >= _SLOWED_FROM_S:
-        return AccountEffect(effect=Effect.SLOW, reason=reason, wait_s=known.wait_s or 0)
+        return AccountEffect(measure=Measure.SLOW, reason=reason, wait_s=known.wait_s or 0)
     return None
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bots.channels import graph_codes
+from bots.channels import account_notices, graph_codes
+from bots.channels.graph_code import GraphCode, find
+from bots.domain import ChannelKind
 
-_CODE = re.compile(r"(?:code|platform):(\d+)")
+_CODE = re.compile(r"(?:code|platform):(\d+)(?:/(\d+))?")
+_HTTP = re.compile(r"http:(\d+)")
+#: Before a reason: three refusals alike, in a row, parked the account.
+_ALIKE = "alike:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +54,33 @@ _REASONS: dict[tuple[str, str], Reason] = {
 }
 
 
-def explain(kind: str, reason: str | None, *, state: str = "") -> Reason:
-    """Explain a reason of this kind of trouble (envelope, send, turn or account)."""
+def explain(kind: str, reason: str | None, *, state: str = "", channel: ChannelKind | None = None) -> Reason:
+    """Explain a reason of this kind of trouble (envelope, send, turn, account, budget or notice)."""
     given = reason or ""
+    if given.startswith(_ALIKE):
+        return _alike(given.removeprefix(_ALIKE), channel)
     found = _REASONS.get((kind, given)) if (kind != "send" or state != "failed" or given) else None
-    code = _CODE.fullmatch(given)
-    if found is None and code is not None:
-        found = _by_code(kind, int(code.group(1)))
-    return found or _by_kind(kind, given)
+    code, http, notice = _CODE.fullmatch(given), _HTTP.fullmatch(given), account_notices.explain(given)
+    if found is not None:
+        return found
+    if code is not None:
+        return _by_code(kind, int(code[1]), int(code[2] or 0), channel)
+    if http is not None:
+        return _by_http(kind, int(http[1]))
+    if notice is not None:
+        return Reason(message=notice[0], fix=notice[1], fits="resume" if kind == "account" else "dismiss")
+    return _by_kind(kind, given)
 
 
-def _by_code(kind: str, code: int) -> Reason:
-    known = graph_codes.about(code)
+def _known(code: int, subcode: int, channel: ChannelKind | None) -> GraphCode | None:
+    tables = graph_codes.TABLES.values() if channel is None else (graph_codes.TABLES[channel],)
+    return next((found for table in tables if (found := find(table, code, subcode)) is not None), None)
+
+
+def _by_code(kind: str, code: int, subcode: int, channel: ChannelKind | None) -> Reason:
+    known = _known(code, subcode, channel)
     if known is None:
-        message, fix, fits = f"The platform refused this with code {code}.", "Find the code in Meta's list of error codes.", "dismiss"
+        message, fix, fits = "The platform refused this.", "Find the code in Meta's list of error codes.", "dismiss"
     else:
         message, fix, fits = known.message, known.fix, known.button
     if kind == "account":
@@ -70,7 +88,27 @@ def _by_code(kind: str, code: int) -> Reason:
     elif fits == "resume":
         # The account itself is listed with that button; the message waits for one more try.
         fits = "resend"
-    return Reason(message=f"{message} (code {code})", fix=fix, fits=fits)
+    return Reason(message=f"{message} (code {code}{f'/{subcode}' if subcode else ''})", fix=fix, fits=fits)
+
+
+def _by_http(kind: str, status: int) -> Reason:
+    return Reason(
+        message=f"Something refused the request with HTTP {status}, without an error of the platform: a proxy on the way, or a wrong address.",
+        fix="Check CHINWAG_GRAPH_URL, and what stands between this server and the platform.",
+        fits="resume" if kind == "account" else "resend",
+    )
+
+
+def _alike(reason: str, channel: ChannelKind | None) -> Reason:
+    """Explain why three refusals in a row parked an account."""
+    last = explain("account", reason, channel=channel)
+    if _HTTP.fullmatch(reason):
+        return Reason(message=f"Three sends in a row were refused alike. {last.message}", fix=last.fix, fits="resume")
+    return Reason(
+        message=f"The platform refused three people in a row alike, so the account itself may be the cause. Of the last one it says: {last.message}",
+        fix="Check the token's permissions and the account at the platform, then resume. Messages that were refused are listed too.",
+        fits="resume",
+    )
 
 
 def _by_kind(kind: str, reason: str) -> Reason:

@@ -8,7 +8,7 @@ $$;
 
 -- Why a send was refused, as it is stored: code:10/2018300, http:403 where the answer had no error of the platform, else the outcome.
 -- Locks: none. Called by: end_attempt.
-create function refusal_reason(p_outcome text, p_http integer, p_code integer, p_subcode integer) returns text language sql immutable as $$
+create function refusal_reason(p_outcome text, p_http integer, p_code integer, p_subcode integer) returns text language sql stable as $$
     select case when p_code is not null then 'code:' || p_code || coalesce('/' || p_subcode, '')
         when p_outcome = 'rejected' and p_http is not null then 'http:' || p_http else p_outcome end
 $$;
