@@ -98,6 +98,7 @@ declare
     meant uuid[];
     a accounts;
     before account_notices;
+    is_own boolean;
     parks boolean;
 begin
     select array_agg(x.id) into meant from accounts x join accounts here on here.id = p_account and here.channel = x.channel
@@ -112,11 +113,12 @@ begin
         before := null;
         select * into before from account_notices where account_id = a.id and topic = p_effect->>'topic' for update;
         continue when before.occurred_at > p_at;
-        -- Parked by something else, it stays so when this is taken back.
-        parks := effect = 'park' and (a.state = 'active' or (a.state = 'needs_attention' and a.state_reason = before.reason));
+        -- What something else parked stays parked when this is taken back.
+        is_own := a.state = 'needs_attention' and coalesce(a.state_reason = before.reason, false);
+        parks := effect = 'park' and (a.state = 'active' or is_own);
         if parks then
             update accounts set state = 'needs_attention', state_reason = p_effect->>'reason' where id = a.id;
-        elsif effect = 'resume' and a.state = 'needs_attention' and a.state_reason = before.reason then
+        elsif effect = 'resume' and is_own then
             update accounts set state = 'active', state_reason = null, resumed_at = now() where id = a.id;
         end if;
         insert into account_notices as n (tenant_id, account_id, topic, reason, occurred_at, attention_at)
