@@ -15,8 +15,9 @@ from sqlalchemy import text
 
 from bots.admin.attention import troubles
 from bots.admin.attention.troubles import Action
+from bots.channels.account_notices import judge
 from bots.crypto import Keyring
-from bots.domain import ChannelKind, DeliveryStatus, Outcome, Retry, Role
+from bots.domain import AccountNotice, ChannelKind, DeliveryStatus, EventKind, InboundEvent, Outcome, Retry, Role
 from bots.errors import Conflict, NotFound
 from bots.settings import Settings
 from bots.storage import accounts, attention
@@ -199,6 +200,10 @@ def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:
     match kind:
         case TroubleKind.ACCOUNT:
             return storage.account.id
+        case TroubleKind.NOTICE:
+            said = AccountNotice(field="phone_number_quality_update", event="FLAGGED")
+            storage.let_in(InboundEvent(kind=EventKind.ACCOUNT, event_key="flagged", notice=said, effect=judge(said)))
+            return storage.value("select id from account_notices")
         case TroubleKind.TURN:
             return _dead(storage)
         case TroubleKind.SEND:
@@ -213,7 +218,12 @@ def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:
             return storage.account.bot_id
 
 
-_FITS = {TroubleKind.ACCOUNT: Action.RESUME, TroubleKind.SEND: Action.RESEND, TroubleKind.BUDGET: Action.DISMISS}
+_FITS = {
+    TroubleKind.ACCOUNT: Action.RESUME,
+    TroubleKind.SEND: Action.RESEND,
+    TroubleKind.BUDGET: Action.DISMISS,
+    TroubleKind.NOTICE: Action.DISMISS,
+}
 
 
 @pytest.mark.parametrize("kind", list(TroubleKind))
