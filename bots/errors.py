@@ -122,7 +122,7 @@ class TransientRejection(SendError):
 class Unclear(SendError):
     """Something refused the request without an error of the platform: a proxy on the way, or a wrong address."""
 
-    outcome, retry, concerns = Outcome.REJECTED, Retry.LATER, Scope.ACCOUNT
+    outcome, retry = Outcome.REJECTED, Retry.LATER
 
 
 class WindowClosed(SendError):

@@ -15,6 +15,9 @@ from bots.domain import AccountEffect, AccountNotice, ChannelKind, DeliveryStatu
 from bots.errors import AccessLost
 
 _PREFIX = "notice:"
+#: The field of errors that belong to no message; their event is a code.
+_ERRORS = "errors"
+_MOST_NAMES = 6
 #: Names that platforms use for events; anything else could be about a person, and is neither stored with the account nor shown.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 #: Shorter waits are part of ordinary sending, and nobody needs to know of them.
@@ -211,9 +214,13 @@ def _known(field: str, words: set[str]) -> Notice | None:
     return next((one for one in NOTICES if one.field == field and one.words <= words), None)
 
 
-def judge(notice: AccountNotice) -> AccountEffect:
+def judge(channel: ChannelKind, notice: AccountNotice) -> AccountEffect:
     """Say what a notice does to its account."""
-    field, *names = [name for name in (notice.field, notice.event, notice.detail or "") if _NAME.fullmatch(name)] or ["notice"]
+    if notice.field == _ERRORS and notice.event.isdecimal():
+        code = int(notice.event)
+        return of_code(channel, code) or AccountEffect(measure=_NOTE, reason=f"platform:{code}", topic=_ERRORS)
+    said = (notice.field, notice.event, *(notice.detail or "").split(","))
+    field, *names = [name for name in map(str.strip, said) if _NAME.fullmatch(name)][:_MOST_NAMES] or ["notice"]
     reason = _PREFIX + "/".join((field, *names))
     known = _known(field, {name.upper() for name in names})
     if known is None:
@@ -233,14 +240,14 @@ def explain(reason: str) -> tuple[str, str] | None:
     return f"{known.message} ({said})", known.fix
 
 
-def of_failed_status(channel: ChannelKind, code: int) -> AccountEffect | None:
-    """Say what a failed status with this code means for the account; None: the message alone is meant."""
+def of_code(channel: ChannelKind, code: int) -> AccountEffect | None:
+    """Say what a code means for the account that comes in a failed status, or alone; None: the account is not meant."""
     known = find(graph_codes.TABLES[channel], code)
     reason = f"platform:{code}"
     if known is not None and known.error is AccessLost:
-        return AccountEffect(measure=_PARK, reason=reason)
+        return AccountEffect(measure=_PARK, reason=reason, topic=_ERRORS)
     if known is not None and known.kind is CodeClass.THROTTLE and (known.wait_s or 0) >= _SLOWED_FROM_S:
-        return AccountEffect(measure=Measure.SLOW, reason=reason, wait_s=known.wait_s or 0)
+        return AccountEffect(measure=Measure.SLOW, reason=reason, topic=_ERRORS, wait_s=known.wait_s or 0)
     return None
 
 
@@ -262,8 +269,8 @@ def _concerns_account(event: InboundEvent) -> bool:
 
 def _judged(channel: ChannelKind, event: InboundEvent) -> InboundEvent:
     if event.kind is EventKind.ACCOUNT and event.notice is not None:
-        return replace(event, effect=judge(event.notice))
+        return replace(event, effect=judge(channel, event.notice))
     status = event.status
     if status is None or status.error_code is None or status.status is not DeliveryStatus.FAILED:
         return event
-    return replace(event, effect=of_failed_status(channel, status.error_code))
+    return replace(event, effect=of_code(channel, status.error_code))

@@ -30,7 +30,9 @@ _REINSTATED = ("account_update", "DISABLED_UPDATE", "REINSTATE")
 
 def _notice(field: str, event: str, detail: str | None = None, *, parent: str | None = None, at: datetime | None = None) -> InboundEvent:
     said = AccountNotice(field=field, event=event, detail=detail, parent=parent)
-    return InboundEvent(kind=EventKind.ACCOUNT, event_key=f"notice:{uuid4().hex}", notice=said, effect=judge(said), occurred_at=at)
+    return InboundEvent(
+        kind=EventKind.ACCOUNT, event_key=f"notice:{uuid4().hex}", notice=said, effect=judge(ChannelKind.WHATSAPP, said), occurred_at=at
+    )
 
 
 def _state(storage: StorageFixture, account: UUID | None = None) -> str:
@@ -110,6 +112,14 @@ def test_a_notice_resumes_only_what_its_own_topic_parked(storage: StorageFixture
     storage.let_in(_notice("policy_enforcement", "block"))
     storage.let_in(_notice(*_REINSTATED))
     assert _state(storage) == "needs_attention"
+
+
+def test_an_error_that_belongs_to_no_message_parks_or_slows_the_account(storage: StorageFixture) -> None:
+    storage.let_in(_notice("errors", "131048"))
+    assert [(trouble.state, trouble.reason) for trouble in _listed(storage)] == [("slowed", "platform:131048")]
+
+    storage.let_in(_notice("errors", "131031"))
+    assert [(trouble.state, trouble.reason) for trouble in _listed(storage)] == [("needs_attention", "platform:131031")]
 
 
 def test_a_paused_account_stays_paused_and_the_notice_is_shown(storage: StorageFixture) -> None:

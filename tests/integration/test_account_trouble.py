@@ -6,7 +6,7 @@ import pytest
 
 from bots.admin.attention import troubles
 from bots.admin.attention.troubles import Action, as_row
-from bots.channels.account_notices import of_failed_status
+from bots.channels.account_notices import of_code
 from bots.domain import ChannelKind, DeliveryStatus, EventKind, InboundEvent, Outcome, Retry, Scope, StatusUpdate
 from bots.storage.attention import TroubleKind
 from bots.storage.outbox import Sending
@@ -120,7 +120,7 @@ def test_a_refusal_by_something_else_than_the_platform_waits_and_parks_at_the_th
     sending = _sending(storage, 1)
     states: list[str] = []
     for _ in range(3):
-        more = {"http_status": 403, "scope": Scope.ACCOUNT, "is_in_doubt": True, "retry_after_s": 0}
+        more = {"http_status": 403, "scope": Scope.MESSAGE, "is_in_doubt": True, "retry_after_s": 0}
         storage.end(sending, Outcome.REJECTED, retry=Retry.LATER, **more)
         states.append(_state(storage)[0])
         sending = storage.next_send() or sending
@@ -147,7 +147,7 @@ def _failed(external_id: str, code: int, *, correlation: object = None) -> Inbou
     update = StatusUpdate(
         external_id=external_id, status=DeliveryStatus.FAILED, error_code=code, correlation=str(correlation) if correlation else None
     )
-    effect = of_failed_status(ChannelKind.WHATSAPP, code)
+    effect = of_code(ChannelKind.WHATSAPP, code)
     return InboundEvent(kind=EventKind.STATUS, event_key=f"{external_id}:failed", status=update, effect=effect)
 
 

@@ -202,7 +202,7 @@ def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:
             return storage.account.id
         case TroubleKind.NOTICE:
             said = AccountNotice(field="phone_number_quality_update", event="FLAGGED")
-            storage.let_in(InboundEvent(kind=EventKind.ACCOUNT, event_key="flagged", notice=said, effect=judge(said)))
+            storage.let_in(InboundEvent(kind=EventKind.ACCOUNT, event_key="flagged", notice=said, effect=judge(ChannelKind.WHATSAPP, said)))
             return storage.value("select id from account_notices")
         case TroubleKind.TURN:
             return _dead(storage)

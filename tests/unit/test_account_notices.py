@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bots.admin.attention.reasons import explain
-from bots.channels import account_notices
-from bots.channels.account_notices import NOTICES, judge, judged, of_failed_status
+from bots.channels.account_notices import NOTICES, judge, judged, of_code
 from bots.domain import AccountNotice, ChannelKind, DeliveryStatus, EventKind, InboundEvent, Measure, Received, StatusUpdate
+
+_CLOUD = ChannelKind.WHATSAPP
 
 #: Field, event, detail: what it does, and what it is about.
 _TABLE = [
@@ -31,6 +32,7 @@ _TABLE = [
     ("account_alerts", "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED", "WARNING", Measure.SHOW, "alert"),
     ("account_alerts", "CRITICAL", None, Measure.SHOW, "alert"),
     ("phone_number_quality_update", "FLAGGED", "TIER_250", Measure.SHOW, "quality"),
+    ("phone_number_quality_update", "FLAGGED", "+1 555 010 2030, TIER_250", Measure.SHOW, "quality"),
     ("phone_number_quality_update", "UNFLAGGED", "TIER_1K", Measure.NOTE, "quality"),
     ("phone_number_quality_update", "DOWNGRADE", None, Measure.SHOW, "quality"),
     ("phone_number_quality_update", "ONBOARDING", None, Measure.NOTE, "quality"),
@@ -42,18 +44,21 @@ _TABLE = [
     ("policy_enforcement", "warning", None, Measure.SHOW, "policy"),
     ("message_template_status_update", "PAUSED", None, Measure.SHOW, "template"),
     ("message_template_status_update", "APPROVED", None, Measure.NOTE, "message_template_status_update/APPROVED"),
+    ("errors", "131031", None, Measure.PARK, "errors"),
+    ("errors", "131048", None, Measure.SLOW, "errors"),
+    ("errors", "131000", None, Measure.NOTE, "errors"),
     ("something_new", "WHAT_NOBODY_KNOWS", None, Measure.NOTE, "something_new/WHAT_NOBODY_KNOWS"),
 ]
 
 
 @pytest.mark.parametrize(("field", "event", "detail", "measure", "topic"), _TABLE)
 def test_a_notice_has_its_measure_and_its_topic(field: str, event: str, detail: str | None, measure: Measure, topic: str) -> None:
-    found = judge(AccountNotice(field=field, event=event, detail=detail))
+    found = judge(_CLOUD, AccountNotice(field=field, event=event, detail=detail))
 
     assert (found.measure, found.topic) == (measure, topic)
-    said = account_notices.explain(found.reason)
-    assert said is not None
-    assert field in said[0]
+    said = explain("notice", found.reason, channel=_CLOUD)
+    assert (event if field == "errors" else field) in said.message
+    assert "555" not in said.message
 
 
 def test_a_topic_that_parks_can_be_resumed_or_is_final() -> None:
@@ -66,15 +71,15 @@ def test_a_topic_that_parks_can_be_resumed_or_is_final() -> None:
 
 @pytest.mark.parametrize("words", ["call +34 600 111 222", "ana@example.org", "Ana Prado", "x" * 200, "a/b", "\x00"])
 def test_what_is_no_name_of_the_platform_is_neither_stored_nor_shown(words: str) -> None:
-    found = judge(AccountNotice(field="account_update", event="DISABLED_UPDATE", detail=words))
+    found = judge(_CLOUD, AccountNotice(field="account_update", event="DISABLED_UPDATE", detail=words))
 
     assert words not in found.reason + found.topic
     assert found.reason == "notice:account_update/DISABLED_UPDATE"
-    assert judge(AccountNotice(field=words)).reason == "notice:notice"
+    assert judge(_CLOUD, AccountNotice(field=words)).reason == "notice:notice"
 
 
 def test_a_parked_accounts_reason_says_what_happened_and_what_to_do() -> None:
-    reason = judge(AccountNotice(field="account_update", event="DISABLED_UPDATE", detail="DISABLE")).reason
+    reason = judge(_CLOUD, AccountNotice(field="account_update", event="DISABLED_UPDATE", detail="DISABLE")).reason
 
     found = explain("account", reason, state="needs_attention")
 
@@ -91,14 +96,14 @@ def test_an_unknown_notice_is_shown_under_the_platforms_own_name() -> None:
 
 @pytest.mark.parametrize("code", [190, 368, 131031, 131037, 131042, 131045, 133010, 33])
 def test_a_failed_status_that_concerns_the_account_parks_it(code: int) -> None:
-    found = of_failed_status(ChannelKind.WHATSAPP, code)
+    found = of_code(ChannelKind.WHATSAPP, code)
 
     assert found is not None
     assert (found.measure, found.reason) == (Measure.PARK, f"platform:{code}")
 
 
 def test_a_failed_status_of_a_spam_limit_slows_the_account_down() -> None:
-    found = of_failed_status(ChannelKind.WHATSAPP, 131048)
+    found = of_code(ChannelKind.WHATSAPP, 131048)
 
     assert found is not None
     assert (found.measure, found.wait_s) == (Measure.SLOW, 3600)
@@ -106,7 +111,7 @@ def test_a_failed_status_of_a_spam_limit_slows_the_account_down() -> None:
 
 @pytest.mark.parametrize("code", [131026, 131047, 131049, 131051, 130472, 131056, 130429, 100, 999_999])
 def test_any_other_failed_status_fails_its_message_alone(code: int) -> None:
-    assert of_failed_status(ChannelKind.WHATSAPP, code) is None
+    assert of_code(ChannelKind.WHATSAPP, code) is None
 
 
 def test_a_parser_marks_the_events_that_concern_the_account_and_no_others() -> None:

@@ -108,7 +108,7 @@ def test_a_spam_limit_waits_long_by_itself() -> None:
 def test_a_refusal_without_an_error_of_the_platform_is_tried_again_and_counted(status: int) -> None:
     found = from_answer(status, {}, None, MESSENGER)
 
-    assert (found.retry, found.scope, found.is_in_doubt, found.code) == (Retry.LATER, Scope.ACCOUNT, True, None)
+    assert (found.retry, found.scope, found.is_in_doubt, found.code) == (Retry.LATER, Scope.MESSAGE, True, None)
 
 
 @pytest.mark.parametrize("channel", _ALL)

@@ -62,7 +62,7 @@ def get(deps: Deps, operator: Operator, account: UUID, *, base: str = "") -> Acc
     with unit(deps.crossing) as connection:
         found, setup = setups.of(connection, tenant=operator.tenant_id, account=account)
         notices = account_notices.of(connection, tenant=operator.tenant_id, account=account)
-    said = tuple(Said(notice=one, reason=reasons.explain("notice", one.reason)) for one in notices)
+    said = tuple(Said(notice=one, reason=reasons.explain("notice", one.reason, channel=found.channel)) for one in notices)
     return replace(_status(deps, found, setup, base), said=said)
 
 

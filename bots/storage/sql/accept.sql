@@ -120,7 +120,7 @@ begin
     end loop;
     -- The account after its messages, as in end_attempt.
     foreach e in array effects loop
-        if e ? 'status' then
+        if e ? 'status' or e->'effect'->>'do' = 'slow' then
             perform account_failed(p_account, e->'status', e->'effect');
         else
             perform account_noticed(p_tenant, p_account, e->'effect', to_timestamp((e->>'at')::double precision));

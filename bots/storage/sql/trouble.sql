@@ -31,12 +31,12 @@ $$;
 
 -- The platform refused to send a message. p_scope: whom that concerns (message, person, account, app). p_retry ask_operator parks the
 -- account. A throttle of the account of ten minutes or more slows it down. Where the account may be the cause (p_in_doubt), the third
--- refusal with the same code in a row parks it: of three people, or of any three requests where no person is meant (p_scope account).
+-- refusal with the same code in a row parks it: of three people, or of any three requests where they are tried again (p_retry later).
 -- Locks: the account's run of refusals, then the account. Called by: end_attempt.
 create function send_refused(m outbox, p_scope text, p_retry text, p_wait double precision, p_reason text, p_in_doubt boolean)
 returns void language plpgsql as $$
 declare
-    who bigint := hashtextextended(case when p_scope = 'account' then m.id::text || m.sends else m.contact_id::text end, 0);
+    who bigint := hashtextextended(case when p_retry = 'later' then m.id::text || m.sends else m.contact_id::text end, 0);
     hit integer;
 begin
     if p_retry = 'ask_operator' then
@@ -67,7 +67,7 @@ end
 $$;
 
 -- A failed status whose code concerns the account (p_effect) parks it or slows it down. One about a message that was sent before the
--- account was resumed says nothing new.
+-- account was resumed says nothing new. p_status may be null: the code came alone.
 -- Locks: the account. Called by: accept_events.
 create function account_failed(p_account uuid, p_status jsonb, p_effect jsonb) returns void language plpgsql as $$
 declare
