@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from bots.domain import Account, ChannelKind
+from bots.domain import Account, ChannelKind, Role
 from tests.support import build
+from tests.support.operators import a_token
 from tests.support.processes import until
 from tests.support.stack import Stack
 
@@ -38,6 +38,13 @@ def _write(stack: Stack, account: Account, person: str) -> None:
     answer = stack.platform.person_writes(account=account.name, channel=account.channel.value, text="hello", **{"from": person})
     assert answer["http_status"] == 200
     stack.accepted.add(answer["message_id"])
+
+
+def _resume(stack: Stack, account: Account) -> None:
+    """An operator settles it at the platform, then resumes the account."""
+    stack.platform.unscript()
+    headers = {"Authorization": f"Bearer {a_token(stack, Role.AGENT)}"}
+    assert stack.http.post(f"/api/v1/attention/account/{account.id}/resume", headers=headers).status_code == 200
 
 
 def _reasons(stack: Stack) -> list[tuple[str, str | None]]:
@@ -73,6 +80,8 @@ def test_three_people_in_a_row_park_the_page_and_the_next_answer_waits(page: tup
     assert _state(stack, "page") == ("needs_attention", "alike:code:200/1545041")
     _write(stack, account, DEE)
     until(lambda: [status for status, _ in _reasons(stack)] == ["failed"] * 3 + ["queued"], what="an answer that waits", timeout_s=30)
+    _resume(stack, account)
+    until(lambda: [status for status, _ in _reasons(stack)] == ["failed"] * 3 + ["accepted"], what="an answer that left", timeout_s=30)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +102,5 @@ def test_trouble_of_a_number_parks_it_and_later_answers_wait(stack: Stack, fault
 
     stack.post(build.a_webhook(messages=[build.a_text(bea, "hello")], people=[bea]))
     until(lambda: [status for status, _ in _reasons(stack)][1:] == ["queued"], what="an answer that waits", timeout_s=30)
-    assert json.dumps(reason)
+    _resume(stack, stack.account)
+    until(lambda: not {"queued", "sending"} & {status for status, _ in _reasons(stack)}, what="answers that leave", timeout_s=30)
