@@ -86,10 +86,13 @@ def test_refusals_with_different_codes_are_no_run(storage: StorageFixture) -> No
     assert _state(storage) == _ACTIVE
 
 
-def test_another_subcode_of_the_same_code_goes_on_with_the_run(storage: StorageFixture) -> None:
+def test_another_subcode_is_another_reason(storage: StorageFixture) -> None:
     for person, subcode in ((1, 1545041), (2, 2018021), (3, None)):
         _refuse(storage, person, 200, subcode)
+    assert _state(storage) == _ACTIVE
 
+    for person in (4, 5):
+        _refuse(storage, person, 200, None)
     assert _state(storage) == ("needs_attention", "alike:code:200")
 
 

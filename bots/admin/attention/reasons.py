@@ -46,6 +46,16 @@ _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "taken_over"): Reason(
         message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
     ),
+    ("account", "rejected"): Reason(
+        message="The account has no access token that can be used.",
+        fix="Enter the access token on the account's page, then resume.",
+        fits="resume",
+    ),
+    ("account", "not_sent"): Reason(
+        message="The account's secrets cannot be opened: the key that encrypted them is missing.",
+        fix="Put the key back into the file of keys, or enter the secrets again on the account's page, then resume.",
+        fits="resume",
+    ),
     ("envelope", "not_storable"): Reason(
         message="The webhook was understood, but something in it cannot be stored.",
         fix="Replay it after an update of Chinwag. Everything else in it was stored.",
@@ -103,9 +113,9 @@ def _alike(reason: str, channel: ChannelKind | None) -> Reason:
     """Explain why three refusals in a row parked an account."""
     last = explain("account", reason, channel=channel)
     if _HTTP.fullmatch(reason):
-        return Reason(message=f"Three sends in a row were refused alike. {last.message}", fix=last.fix, fits="resume")
+        return Reason(message=f"Three sends in a row failed. {last.message}", fix=last.fix, fits="resume")
     return Reason(
-        message=f"The platform refused three people in a row alike, so the account itself may be the cause. Of the last one it says: {last.message}",
+        message=f"The platform refused messages to three people in a row for the same reason, so the account may be the cause: {last.message}",
         fix="Check the token's permissions and the account at the platform, then resume. Messages that were refused are listed too.",
         fits="resume",
     )

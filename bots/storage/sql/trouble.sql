@@ -31,7 +31,7 @@ $$;
 
 -- The platform refused to send a message. p_scope: whom that concerns (message, person, account, app). p_retry ask_operator parks the
 -- account. A throttle of the account of ten minutes or more slows it down. Where the account may be the cause (p_in_doubt), the third
--- refusal with the same code in a row parks it: of three people, or of any three requests where they are tried again (p_retry later).
+-- refusal for the same reason in a row parks it: of three people, or of any three requests where they are tried again (p_retry later).
 -- Locks: the account's run of refusals, then the account. Called by: end_attempt.
 create function send_refused(m outbox, p_scope text, p_retry text, p_wait double precision, p_reason text, p_in_doubt boolean)
 returns void language plpgsql as $$
@@ -43,7 +43,7 @@ begin
         perform park_account(m.account_id, p_reason);
     elsif p_in_doubt then
         insert into refusals as r (tenant_id, account_id, reason, people)
-        values (m.tenant_id, m.account_id, split_part(p_reason, '/', 1), array[who])
+        values (m.tenant_id, m.account_id, p_reason, array[who])
         on conflict (account_id) do update set reason = excluded.reason,
             people = case when r.reason <> excluded.reason then excluded.people when who = any (r.people) then r.people
                 else r.people || who end

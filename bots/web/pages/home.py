@@ -20,7 +20,7 @@ from bots.web.charts import Series, bars, lines, seconds, whole
 #: Workers report every 5 s; after three missed reports a worker counts as gone.
 _SILENT_AFTER_S = 16.0
 _KINDS = {
-    TroubleKind.ACCOUNT: "Parked accounts",
+    TroubleKind.ACCOUNT: "Accounts not sending",
     TroubleKind.TURN: "Dead turns",
     TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
