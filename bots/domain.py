@@ -180,6 +180,8 @@ class AccountEffect:
     topic: str = ""
     #: Of SLOW: for how long.
     wait_s: float = 0.0
+    #: Of notices about one number of a business: its digits.
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

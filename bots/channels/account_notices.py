@@ -20,6 +20,8 @@ _ERRORS = "errors"
 _MOST_NAMES = 6
 #: Names that platforms use for events; anything else could be about a person, and is neither stored with the account nor shown.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+_NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{4,24}", re.ASCII)
+_OF_A_NUMBER = frozenset({"phone_number_quality_update", "phone_number_name_update", "security"})
 #: Shorter waits are part of ordinary sending, and nobody needs to know of them.
 _SLOWED_FROM_S = 600.0
 
@@ -219,13 +221,14 @@ def judge(channel: ChannelKind, notice: AccountNotice) -> AccountEffect:
     if notice.field == _ERRORS and notice.event.isdecimal():
         code = int(notice.event)
         return of_code(channel, code) or AccountEffect(measure=_NOTE, reason=f"platform:{code}", topic=_ERRORS)
-    said = (notice.field, notice.event, *(notice.detail or "").split(","))
-    field, *names = [name for name in map(str.strip, said) if _NAME.fullmatch(name)][:_MOST_NAMES] or ["notice"]
-    reason = _PREFIX + "/".join((field, *names))
+    said = [word.strip() for word in (notice.field, notice.event, *(notice.detail or "").split(","))]
+    field, *names = [name for name in said if _NAME.fullmatch(name)][:_MOST_NAMES] or ["notice"]
+    # The business's own number, never a person's: these fields name no other.
+    number = next((re.sub(r"\D", "", word) for word in said if _NUMBER.fullmatch(word)), "") if field in _OF_A_NUMBER else ""
+    named = (field, *names, *([number] if number else []))
     known = _known(field, {name.upper() for name in names})
-    if known is None:
-        return AccountEffect(measure=_NOTE, reason=reason, topic="/".join((field, *names[:1])))
-    return AccountEffect(measure=known.measure, reason=reason, topic=known.topic)
+    measure, topic = (_NOTE, "/".join((field, *names[:1]))) if known is None else (known.measure, known.topic)
+    return AccountEffect(measure=measure, reason=_PREFIX + "/".join(named), topic=f"{topic}/{number}" if number else topic, number=number)
 
 
 def explain(reason: str) -> tuple[str, str] | None:

@@ -108,6 +108,7 @@ def _effect(event: InboundEvent, effect: AccountEffect) -> dict[str, Any]:
         "reason": effect.reason,
         "topic": effect.topic,
         "wait_s": effect.wait_s,
+        "number": effect.number or None,
         "parent": event.notice.parent if event.notice else None,
     }
 

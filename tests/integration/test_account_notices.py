@@ -187,6 +187,23 @@ def test_a_notice_about_a_business_account_concerns_its_numbers_and_no_others(st
     assert [_state(storage, one) for one in (storage.account.id, beside.id)] == ["needs_attention"] * 2
 
 
+def test_a_notice_about_one_number_concerns_the_account_that_has_it(storage: StorageFixture) -> None:
+    _set_parent(storage, "100")
+    beside = _another(storage, "beside", parent="100")
+    for account, number in ((storage.account, "+1 555-010-2030"), (beside, "+1 555-010-2031")):
+        with unit(storage.web) as connection:
+            setups.keep_health(connection, account, {"state": "ok", "checks": [], "facts": {"phone": number}})
+
+    storage.let_in(_notice("phone_number_quality_update", "FLAGGED", "15550102031, TIER_250", parent="100"))
+    storage.let_in(_notice("phone_number_quality_update", "FLAGGED", "15550102039", parent="100"))
+
+    assert sorted((trouble.account, trouble.reason) for trouble in _listed(storage)) == [
+        ("beside", "notice:phone_number_quality_update/FLAGGED/15550102039"),
+        ("beside", "notice:phone_number_quality_update/FLAGGED/TIER_250/15550102031"),
+        ("demo", "notice:phone_number_quality_update/FLAGGED/15550102039"),
+    ]
+
+
 def test_a_notice_about_a_business_account_that_is_not_here_is_shown_and_parks_nothing(storage: StorageFixture) -> None:
     _set_parent(storage, "100")
 

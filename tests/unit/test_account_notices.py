@@ -32,7 +32,8 @@ _TABLE = [
     ("account_alerts", "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED", "WARNING", Measure.SHOW, "alert"),
     ("account_alerts", "CRITICAL", None, Measure.SHOW, "alert"),
     ("phone_number_quality_update", "FLAGGED", "TIER_250", Measure.SHOW, "quality"),
-    ("phone_number_quality_update", "FLAGGED", "+1 555 010 2030, TIER_250", Measure.SHOW, "quality"),
+    ("phone_number_quality_update", "FLAGGED", "+1 555 010 2030, TIER_250", Measure.SHOW, "quality/15550102030"),
+    ("account_update", "ACCOUNT_VIOLATION", "34600111222", Measure.SHOW, "violation"),
     ("phone_number_quality_update", "UNFLAGGED", "TIER_1K", Measure.NOTE, "quality"),
     ("phone_number_quality_update", "DOWNGRADE", None, Measure.SHOW, "quality"),
     ("phone_number_quality_update", "ONBOARDING", None, Measure.NOTE, "quality"),
@@ -58,7 +59,8 @@ def test_a_notice_has_its_measure_and_its_topic(field: str, event: str, detail: 
     assert (found.measure, found.topic) == (measure, topic)
     said = explain("notice", found.reason, channel=_CLOUD)
     assert (event if field == "errors" else field) in said.message
-    assert "555" not in said.message
+    assert ("15550102030" in said.message) == ("555" in (detail or ""))
+    assert "346" not in said.message
 
 
 def test_a_topic_that_parks_can_be_resumed_or_is_final() -> None:

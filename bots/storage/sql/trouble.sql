@@ -87,8 +87,8 @@ begin
 end
 $$;
 
--- A notice of the platform about the account at whose address it arrived, or about all accounts below what it names as parent. What it
--- does is in p_effect: park, resume what the notice of the same topic parked, show, or only note. Where the parent has no account here
+-- A notice of the platform: about the account with the number that it names, else about all accounts below what it names as parent, else
+-- about the account at whose address it arrived. What it does is in p_effect: park, resume what the notice of the same topic parked, show, or only note. Where the parent has no account here
 -- and this account belongs to another one, the notice is shown and does nothing. p_at: the platform's time, where it is known.
 -- Locks: the accounts in the order of their ids, then their notices. Called by: accept_events.
 create function account_noticed(p_tenant uuid, p_account uuid, p_effect jsonb, p_at timestamptz) returns void language plpgsql as $$
@@ -96,13 +96,16 @@ declare
     parent text := p_effect->>'parent';
     effect text := p_effect->>'do';
     meant uuid[];
+    below uuid[];
     a accounts;
     before account_notices;
     is_own boolean;
     parks boolean;
 begin
-    select array_agg(x.id) into meant from accounts x join accounts here on here.id = p_account and here.channel = x.channel
-    where x.tenant_id = p_tenant and x.parent_id = parent;
+    select array_agg(x.id) filter (where regexp_replace(x.health #>> '{facts,phone}', '\D', '', 'g') = p_effect->>'number'),
+        array_agg(x.id) filter (where x.parent_id = parent)
+    into meant, below from accounts x join accounts here on here.id = p_account and here.channel = x.channel where x.tenant_id = p_tenant;
+    meant := coalesce(meant, below);
     if meant is null then
         meant := array[p_account];
         if exists (select from accounts where id = p_account and parent_id <> parent) and effect in ('park', 'resume') then
