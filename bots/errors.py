@@ -46,6 +46,10 @@ class StorageUnavailable(BotsError):
     """Postgres cannot take this now; it is safe to try again."""
 
 
+class NotStorable(BotsError):
+    """Postgres refuses to store this, now and later."""
+
+
 class SendError(BotsError):
     """The platform did not accept the message."""
 
@@ -63,9 +67,11 @@ class SendError(BotsError):
         trace_id: str | None = None,
         retry_after_s: float | None = None,
         scope: Scope | None = None,
+        ours: bool = False,
     ) -> None:
         super().__init__(message)
-        self.scope = scope or self.concerns
+        #: None: the failure is our own, and says nothing about the platform.
+        self.scope = None if ours else scope or self.concerns
         self.http_status = http_status
         self.code = code
         self.trace_id = trace_id

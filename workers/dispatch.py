@@ -86,7 +86,7 @@ class Dispatcher:
             self._has_usage = True
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
             self._housekeeping_at = now
-            claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+            claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days, younger_s=self._settings.answer_if_younger_s)
         placement.place(self._crossing)
         for queue in claims.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)
