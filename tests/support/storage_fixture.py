@@ -140,9 +140,21 @@ class StorageFixture:
         **more: Any,
     ) -> str | None:
         """Record what came of a send."""
-        values = {"reconcile_s": 90.0, "next_part_s": 3.0} | more
         if outcome is Outcome.ACCEPTED:
             external_id = external_id or f"wamid.OUT{sending.message.hex}"
+        return self.end_with(sending, outcome, external_id=external_id, retry=retry, **more)
+
+    def end_with(
+        self,
+        sending: Sending,
+        outcome: Outcome = Outcome.ACCEPTED,
+        *,
+        external_id: str | None = None,
+        retry: Retry | None = None,
+        **more: Any,
+    ) -> str | None:
+        """Record what came of a send, the id exactly as given."""
+        values = {"reconcile_s": 90.0, "next_part_s": 3.0} | more
         return outbox.end_attempt(
             self.worker, contact=sending.contact, attempt=sending.attempt, outcome=outcome, external_id=external_id, retry=retry, **values
         )
