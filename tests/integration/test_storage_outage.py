@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -51,7 +53,10 @@ def state(storage: StorageFixture) -> str | None:
 
 def passes(storage: StorageFixture) -> None:
     """The pause before the next probe ends."""
-    storage.do("update send_limits set until = now() - interval '1 millisecond', risen_at = risen_at - interval '1 second'")
+    storage.do(
+        "update send_limits set until = now() - interval '1 millisecond', risen_at = risen_at - interval '1 second'"
+        " where id in (select id from send_limits for update skip locked)"
+    )
 
 
 def reads_health(storage: StorageFixture, *, answers: bool) -> str | None:
@@ -286,3 +291,64 @@ def test_another_account_goes_on(storage: StorageFixture) -> None:
     found = storage.next_send()
     assert found is not None
     assert found.account == other
+
+
+def test_a_report_that_the_platform_took_what_seemed_to_fail_ends_the_outage(storage: StorageFixture) -> None:
+    an_outage(storage)
+    says(storage, 10)
+    storage.let_in(a_status("wamid.2", DeliveryStatus.SENT, correlation=storage.value("select id from outbox where body = 'answer 2'")))
+    passes(storage)
+
+    found = storage.next_send()
+    assert found is not None
+    assert (found.text, state(storage)) == ("answer 10", "rising")
+
+
+def test_a_report_of_what_was_taken_before_proves_nothing(storage: StorageFixture) -> None:
+    storage.end(tries(storage, 9), external_id="wamid.9")
+    an_outage(storage)
+    storage.let_in(a_status("wamid.9", DeliveryStatus.READ))
+    passes(storage)
+
+    assert isinstance(storage.next_try(), HealthRead)
+
+
+_KINDS = [(Outcome.ACCEPTED, None)] * 6 + [*_DOWN.values(), (Outcome.REJECTED, Retry.NEVER)]
+_SCOPES = [Scope.MESSAGE] * 4 + [Scope.ACCOUNT, Scope.PERSON]
+
+
+def works(storage: StorageFixture, chance: random.Random) -> None:
+    """Claim and end forty times, as it comes; time passes quickly."""
+    for _ in range(40):
+        passes(storage)
+        storage.do(
+            "update outbox set not_before = now() where id in"
+            " (select id from outbox where not_before > now() and status = 'queued' for update skip locked)"
+        )
+        found = storage.next_try(reconcile_s=0)
+        if isinstance(found, HealthRead):
+            outbox.end_health_read(storage.crossing, found.health_of, answers=chance.random() < 0.5, longest_s=30)
+        elif found is not None:
+            outcome, retry = chance.choice(_KINDS)
+            scope = chance.choice(_SCOPES) if outcome is Outcome.REJECTED else Scope.MESSAGE
+            storage.end(found, outcome, retry=retry, scope=scope, error_code=1, reconcile_s=0)
+
+
+def test_workers_at_once_do_not_deadlock_and_resend_at_most_once(storage: StorageFixture, seed: random.Random) -> None:
+    for n in range(40):
+        storage.let_in(a_message(by=(a_phone(f"346002{n:05d}"),)))
+    for n in range(40):
+        if (sending := storage.finish(storage.claimed(), parts=[f"answer {n}", "more"])) is not None:
+            fails(storage, sending, "it cannot be reached")
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(works, storage, random.Random(seed.random())) for _ in range(4)]:
+            done.result()
+
+    assert storage.value("select deadlocks from pg_stat_database where datname = current_database()") == 0
+    assert storage.value("select count(*) from send_attempts where outcome = 'accepted'") > 10
+    assert (
+        storage.value(
+            "select count(*) from (select from send_attempts where outcome = 'unknown' group by message_id having count(*) > 2) x"
+        )
+        == 0
+    )

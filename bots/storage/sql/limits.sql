@@ -142,7 +142,8 @@ begin
             l.closed_at := now();
         end if;
     end if;
-    update send_limits set state = l.state, until = l.until, level = l.level, since = l.since, closed_at = l.closed_at, failing = l.failing
+    update send_limits set state = l.state, until = l.until, level = l.level, since = l.since, closed_at = l.closed_at, failing = l.failing,
+        message_id = m.id
     where id = l.id;
     state_now := l.state;
     until_now := l.until;

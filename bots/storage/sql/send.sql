@@ -50,6 +50,13 @@ begin
             select * into l from send_limits where id = lane.account_limit for update skip locked;
             continue when not found or (l.until > now() and l.state <> 'suspect');
         end if;
+        if l.state in ('suspect', 'outage') and exists (
+                select from outbox o where o.id = l.message_id and status_rank(o.status) > status_rank('unknown')) then
+            -- The platform took what seemed to fail, and only its answer was lost.
+            update send_limits set state = 'rising', per_s = 1, risen_at = now(), until = now(), level = l.level / 2, failing = '{}',
+                healed_at = now()
+            where id = l.id returning * into l;
+        end if;
         if l.healed_at is not null then
             -- The platform works again: what it took meanwhile it reports first.
             update outbox set not_before = greatest(not_before, l.healed_at + make_interval(secs => p_reconcile))

@@ -79,6 +79,8 @@ create table send_limits (
     -- Since when the account is in outage or throttled, and when the last attempt to send showed it.
     since timestamptz not null default now(),
     closed_at timestamptz,
+    -- The message whose failure closed it last. If the platform reports that it took it, it was no failure.
+    message_id uuid,
     -- When the platform answered again, until the messages whose sending is unknown have been given time for its reports.
     healed_at timestamptz,
     constraint pk_send_limits primary key (id, tenant_id),
