@@ -142,6 +142,6 @@ def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
     return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=row.slots) for row in rows]
 
 
-def keep_house(engine: Engine, *, envelope_days: int, younger_s: float) -> int:
-    """Delete what is older than its storage period, and fail sends that waited longer than younger_s. Returns how many bodies were cleared."""
-    return call(engine, "select keep_house(%s, %s)", (envelope_days, younger_s))
+def keep_house(engine: Engine, *, envelope_days: int) -> int:
+    """Delete what is older than its storage period and return how many webhook bodies were cleared."""
+    return call(engine, "select keep_house(%s)", (envelope_days,))

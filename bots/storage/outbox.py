@@ -63,6 +63,11 @@ def end_health_read(engine: Engine, account: UUID, *, answers: bool, longest_s: 
     return call(engine, "select end_health_read(%s, %s, %s)", (account, answers, longest_s))
 
 
+def fail_oldest(engine: Engine, *, younger_s: float) -> None:
+    """Fail messages that have waited longer, so that an operator sees them, a hundred of each account at a time."""
+    call(engine, "select fail_oldest(%s)", (younger_s,))
+
+
 def end_attempt(
     engine: Engine,
     *,

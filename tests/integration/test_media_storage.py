@@ -126,7 +126,7 @@ def test_bytes_go_when_their_time_is_over_and_the_row_says_so(storage: StorageFi
     keep(storage, claim.contact, fresh)
     storage.do("update media set created_at = now() - interval '31 days' where id = %s", old)
 
-    storage.value("select keep_house(30, 21600)")
+    storage.value("select keep_house(30)")
 
     assert load(storage, claim.contact, old, fresh) == [DATA]
     assert storage.rows("select state, reason from media where id = %s", old) == [("refused", "too_old")]

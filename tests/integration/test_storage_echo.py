@@ -110,7 +110,7 @@ def test_the_bot_answers_again_when_the_hold_is_over(storage: StorageFixture) ->
     storage.let_in(says("and now?"))
 
     storage.do("update conversations set taken_until = now() - interval '1 second'")
-    storage.do("select keep_house(30, 21600)")
+    storage.do("select keep_house(30)")
 
     assert taken_by(storage) is None
     assert [message.text for message in storage.claimed().messages] == ["and now?"]

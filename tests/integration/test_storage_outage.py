@@ -264,7 +264,7 @@ def test_what_is_too_old_after_the_outage_fails_visibly_with_its_later_parts(sto
     storage.do(
         "update outbox set waits_since = now() - interval '7 hours', not_before = now() - interval '7 hours' where body in ('one', 'two')"
     )
-    claims.keep_house(storage.crossing, envelope_days=30, younger_s=6 * 3600)
+    outbox.fail_oldest(storage.crossing, younger_s=6 * 3600)
 
     found = storage.rows("select body, status, reason, attention_at is not null from outbox where body in ('one', 'two') order by part")
     assert [tuple(row) for row in found] == [("one", "failed", "too_old", True), ("two", "failed", "part_refused", False)]

@@ -1,10 +1,10 @@
 -- What the dispatcher tidies up from time to time.
 
 -- Clears bodies of webhooks and pictures that are older than p_envelope_days, gives back conversations whose takeover has ended, and
--- deletes expired sessions, links, watches and heartbeats. Fails messages that have waited for more than p_younger seconds. In small steps, so that nothing has to wait for it. Deduplication keys stay as
+-- deletes expired sessions, links, watches and heartbeats. In small steps, so that nothing has to wait for it. Deduplication keys stay as
 -- long as their account. Returns how many bodies it cleared.
 -- Locks: the rows it changes; taken conversations that are locked are skipped. Called by: crossing (the dispatcher).
-create function keep_house(p_envelope_days integer, p_younger double precision) returns integer language plpgsql as $$
+create function keep_house(p_envelope_days integer) returns integer language plpgsql as $$
 declare
     cleared integer;
 begin
@@ -18,7 +18,6 @@ begin
     delete from admin_links where expires_at < now();
     update media set data = null, state = 'refused', reason = 'too_old'
     where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < now() - make_interval(days => p_envelope_days) limit 500);
-    perform fail_oldest(p_younger);
     -- Nobody has sent anything there since: whether the limit still exists shows with the next message.
     delete from send_limits where until < now() - interval '1 hour';
     delete from watchers where until < now() - interval '1 minute';

@@ -131,7 +131,7 @@ end
 $$;
 
 -- Fails what has waited for more than p_younger seconds, also where nothing can be sent now, so that it is seen in time.
--- Locks: the messages; locked ones are skipped. Called by: keep_house.
+-- Locks: the messages; locked ones are skipped. Called by: crossing (the dispatcher).
 create function fail_oldest(p_younger double precision) returns void language plpgsql as $$
 declare
     m outbox;
