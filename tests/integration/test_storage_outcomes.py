@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 from bots.domain import DeliveryStatus, Outcome, Retry, Scope
-from bots.errors import NotStorable
-from bots.storage import attention
+from bots.errors import NotStorable, StorageUnavailable
+from bots.storage import attention, outbox
 from bots.storage.database import unit
 from tests.support.storage_fixture import StorageFixture, a_message, a_phone, a_status
 
@@ -116,3 +117,25 @@ def test_one_whose_outcome_was_told_again_stays_as_it_was(storage: StorageFixtur
         storage.end_with(sending, external_id="")
 
     assert lost(storage)[0] == "accepted"
+
+
+def test_one_that_was_accepted_and_cannot_be_stored_in_time_is_not_left_open(storage: StorageFixture) -> None:
+    storage.let_in(a_message())
+    sending = storage.answered()
+    impatient = create_engine(storage.worker.url, isolation_level="AUTOCOMMIT", connect_args={"options": "-c lock_timeout=20ms"})
+    with unit(storage.crossing) as other:
+        # Another transaction holds the lock under which an id is learned.
+        other.exec_driver_sql("select pg_advisory_xact_lock(hashtext(%s))", (f"{storage.account.id}wamid.1",))
+        with pytest.raises(StorageUnavailable):
+            outbox.end_attempt(
+                impatient,
+                contact=sending.contact,
+                attempt=sending.attempt,
+                outcome=Outcome.ACCEPTED,
+                external_id="wamid.1",
+                reconcile_s=90,
+                next_part_s=3,
+            )
+    impatient.dispose()
+
+    assert lost(storage) == ("unknown", "not_stored", True, None)
