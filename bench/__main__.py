@@ -9,7 +9,19 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = ("in_flight", "batch", "added_time", "ingress", "remembers", "first_answer", "router", "engine", "prefix_cache", "reserve")
+BENCHES = (
+    "in_flight",
+    "batch",
+    "added_time",
+    "ingress",
+    "remembers",
+    "first_answer",
+    "router",
+    "engine",
+    "prefix_cache",
+    "reserve",
+    "outages",
+)
 _HERE = Path(__file__).resolve().parent
 
 

@@ -46,6 +46,10 @@ class StorageUnavailable(BotsError):
     """Postgres cannot take this now; it is safe to try again."""
 
 
+class NotStorable(BotsError):
+    """Postgres refuses to store this, now and later."""
+
+
 class SendError(BotsError):
     """The platform did not accept the message."""
 
@@ -65,9 +69,11 @@ class SendError(BotsError):
         scope: Scope | None = None,
         subcode: int | None = None,
         is_in_doubt: bool = False,
+        ours: bool = False,
     ) -> None:
         super().__init__(message)
-        self.scope = scope or self.concerns
+        #: None: the failure is our own, and says nothing about the platform.
+        self.scope = None if ours else scope or self.concerns
         #: Whether the account may be the cause although the answer does not say so: three refusals alike in a row then park it.
         self.is_in_doubt = is_in_doubt
         self.http_status = http_status

@@ -31,6 +31,8 @@ _CONNECT_SHARE = 1 / 3
 #: Kept only briefly: if the platform closes a connection while we write, the outcome of the send is unknown.
 _KEEP_S = 5.0
 _MOST_URLS = 1000
+#: Of a read that only shows whether the platform answers.
+PING_DEADLINE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class GraphClient:
             content = msgspec.json.encode(body) if body is not None else None
             proven = f"?appsecret_proof={app_secret_proof(token, app_secret)}" if app_secret else ""
         except UnicodeEncodeError as error:
-            raise NotSent("The request contains characters that cannot be written as UTF-8.") from error
+            raise NotSent("The request contains characters that cannot be written as UTF-8.", ours=True) from error
         if content is not None:
             headers["Content-Type"] = "application/json"
         transport = self._transport()

@@ -98,16 +98,17 @@ def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
 
 
 def resend(connection: Connection, *, tenant: UUID, message: UUID) -> None:
-    """Send an unknown or failed message once more, now. Raises NotFound, Conflict."""
+    """Send an unknown or failed message once more, now, and then the parts that were stopped because of it. Raises NotFound, Conflict."""
     _open_send(connection, tenant, message, ("unknown", "failed"))
     # With the platform's old id, reports about the new message would match nothing.
     connection.execute(
         text(
             "update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,"
-            " external_id = null where tenant_id = :tenant and id = :id"
+            " external_id = null, waits_since = now() where tenant_id = :tenant and id = :id"
         ),
         {"tenant": tenant, "id": message},
     )
+    connection.execute(_RESUME_REST, {"tenant": tenant, "id": message})
 
 
 def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
@@ -115,10 +116,16 @@ def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
     _open_send(connection, tenant, message, ("unknown",))
     connection.execute(
         text(
-            "with m as (update outbox set status = 'accepted', status_at = now(), not_before = null, attention_at = null, reason = null"
-            " where tenant_id = :tenant and id = :id returning turn_id, part)"
-            " update outbox set not_before = now() from m where outbox.turn_id = m.turn_id and outbox.part = m.part + 1"
-            " and outbox.status = 'queued'"
+            "update outbox set status = 'accepted', status_at = now(), not_before = null, attention_at = null, reason = null"
+            " where tenant_id = :tenant and id = :id"
+        ),
+        {"tenant": tenant, "id": message},
+    )
+    connection.execute(_RESUME_REST, {"tenant": tenant, "id": message})
+    connection.execute(
+        text(
+            "update outbox set not_before = now() from outbox m where m.tenant_id = :tenant and m.id = :id"
+            " and outbox.turn_id = m.turn_id and outbox.part = m.part + 1 and outbox.status = 'queued'"
         ),
         {"tenant": tenant, "id": message},
     )
@@ -261,6 +268,7 @@ def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
         raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody else handled it first.")
 
 
+_RESUME_REST = text("select resume_rest(o, true) from outbox o where o.tenant_id = :tenant and o.id = :id")
 #: Turns of today (UTC) that a budget of the bot ended.
 _REFUSED_BY = """reason like 'budget%' and finished_at >= date_trunc('day', now(), 'UTC') and conversation_id in (
     select c.id from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id where a.bot_id = :id)"""

@@ -38,7 +38,27 @@ _REASONS: dict[tuple[str, str], Reason] = {
         fits="settle",
     ),
     ("send", "not_sent"): Reason(
-        message="The platform could not be reached for a day.", fix="When it is reachable again, send it again.", fits="resend"
+        message="The platform could not be reached.", fix="When it is reachable again, send it again.", fits="resend"
+    ),
+    ("send", "too_old"): Reason(
+        message="It could not be sent in time: the platform did not accept messages, or the account was parked or paused.",
+        fix="If the answer is still of use, send it again. Otherwise dismiss it.",
+        fits="resend",
+    ),
+    ("send", "not_stored"): Reason(
+        message="The message was sent, but what the platform answered could not be stored. It is not sent again by itself.",
+        fix="If the person seems to have it, leave it as sent. Otherwise send it again; they may then get it twice.",
+        fits="settle",
+    ),
+    ("send", "part_refused"): Reason(
+        message="An earlier part of the same answer was not sent.",
+        fix="Send the earlier part again: this one follows.",
+        fits="dismiss",
+    ),
+    ("send", "part_unknown"): Reason(
+        message="It is not known whether an earlier part of the same answer was sent.",
+        fix="Send the earlier part again, or leave it as sent: this one follows.",
+        fits="dismiss",
     ),
     ("send", "rejected"): Reason(
         message="The platform refused the message without saying why.", fix="Check the message, then send it again.", fits="resend"

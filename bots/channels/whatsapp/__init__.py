@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from bots.channels.base import Credentials, Location
-from bots.channels.graph import GraphClient
+from bots.channels.graph import PING_DEADLINE_S, GraphClient
 from bots.channels.graph_codes import GRAPH, WHATSAPP
 from bots.channels.markup import split, to_whatsapp
 from bots.channels.signature import verify_meta
@@ -71,6 +71,10 @@ class WhatsApp:
         self._graph.tell(
             account_external_id, typing(inbound.event_key), token=credentials.access_token, errors=WHATSAPP, deadline_s=_TYPING_DEADLINE_S
         )
+
+    def ping(self, account_external_id: str, credentials: Credentials) -> None:
+        """Read the number from the platform, to see whether it answers. Raises SendError."""
+        self._graph.call("GET", quote(account_external_id, safe=""), token=credentials.access_token, deadline_s=PING_DEADLINE_S)
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Ask for the address of a picture; it works with the account's token, for five minutes. Raises SendError, MediaError."""

@@ -32,13 +32,21 @@ create policy own_contact on contacts to chinwag_web, chinwag_worker
     with check (id = nullif(current_setting('app.contact_id', true), '')::uuid);
 create policy crossing on contacts to chinwag_crossing using (true) with check (true);
 
+-- A limit on a person is that contact's; one on an account or an app is everybody's.
+alter table send_limits enable row level security;
+alter table send_limits force row level security;
+create policy own_contact on send_limits to chinwag_web, chinwag_worker
+    using (contact_id is null or contact_id = nullif(current_setting('app.contact_id', true), '')::uuid)
+    with check (contact_id is null or contact_id = nullif(current_setting('app.contact_id', true), '')::uuid);
+create policy crossing on send_limits to chinwag_crossing using (true) with check (true);
+
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- Read by all.
 grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, usage_days, batches, batch_items, worker_heartbeats, watchers,
     statuses to chinwag_web, chinwag_worker, chinwag_crossing;
-grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox, send_attempts
-    to chinwag_web, chinwag_worker, chinwag_crossing;
+grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox, send_attempts,
+    send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
 grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, batches, batch_items, watchers to chinwag_web;
@@ -47,6 +55,7 @@ grant select, insert on audit to chinwag_web;
 
 -- The worker finishes turns, within one contact, and items of batches.
 grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;
+grant insert, update, delete on send_limits to chinwag_worker, chinwag_crossing;
 grant update on inbox, media, batches, batch_items to chinwag_worker;
 grant update (stopped_at) on contacts to chinwag_worker;
 grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;
