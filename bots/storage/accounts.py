@@ -120,12 +120,12 @@ def rotate(
 
 
 def set_state(connection: Connection, account: Account, state: str, reason: str | None = None) -> None:
-    """Set an account active, paused or needs_attention. What slowed it down is forgotten."""
+    """Set an account active, paused or needs_attention. Once it is active again, the platform's last limit is forgotten."""
+    if state == "active":
+        connection.execute(text("select resume_account(:id)"), {"id": account.id})
+        return
     connection.execute(
-        text(
-            "update accounts set state = :state, state_reason = :reason, slow_until = null, slow_reason = null,"
-            " resumed_at = case when :state = 'active' then now() else resumed_at end where id = :id"
-        ),
+        text("update accounts set state = :state, state_reason = :reason where id = :id"),
         {"state": state, "reason": reason, "id": account.id},
     )
 

@@ -171,13 +171,7 @@ def resume(connection: Connection, *, tenant: UUID, account: UUID) -> None:
         raise NotFound("There is no such account.")
     if row.state != "needs_attention" and not (row.state == "active" and row.is_slow):
         raise Conflict(f"This account is {row.state} now: somebody else handled it first.")
-    connection.execute(
-        text(
-            "update accounts set state = 'active', state_reason = null, resumed_at = now(), slow_until = null, slow_reason = null"
-            " where tenant_id = :tenant and id = :id"
-        ),
-        {"tenant": tenant, "id": account},
-    )
+    connection.execute(text("select resume_account(:id)"), {"id": account})
 
 
 def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:

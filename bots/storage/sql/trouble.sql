@@ -21,6 +21,14 @@ begin
 end
 $$;
 
+-- Makes an account active again, whatever stopped or slowed it down.
+-- Locks: the account. Called by: account_noticed, and the web, as web or crossing.
+create function resume_account(p_account uuid) returns void language plpgsql as $$
+begin
+    update accounts set state = 'active', state_reason = null, resumed_at = now(), slow_until = null, slow_reason = null where id = p_account;
+end
+$$;
+
 -- Lets an account send nothing for p_wait seconds; then it goes on by itself.
 -- Locks: the account. Called by: send_refused, account_failed.
 create function slow_account(p_account uuid, p_reason text, p_wait double precision) returns void language plpgsql as $$
@@ -122,7 +130,7 @@ begin
         if parks then
             update accounts set state = 'needs_attention', state_reason = p_effect->>'reason' where id = a.id;
         elsif effect = 'resume' and is_own then
-            update accounts set state = 'active', state_reason = null, resumed_at = now() where id = a.id;
+            perform resume_account(a.id);
         end if;
         insert into account_notices as n (tenant_id, account_id, topic, reason, occurred_at, attention_at)
         values (a.tenant_id, a.id, p_effect->>'topic', p_effect->>'reason', p_at,
