@@ -56,6 +56,7 @@ grant select, insert on audit to chinwag_web;
 -- The worker finishes turns, within one contact, and items of batches.
 grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;
 grant insert, update, delete on send_limits to chinwag_worker, chinwag_crossing;
+grant delete on send_limits to chinwag_web;
 grant update on inbox, media, batches, batch_items to chinwag_worker;
 grant update (stopped_at) on contacts to chinwag_worker;
 grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;

@@ -26,6 +26,7 @@ $$;
 create function resume_account(p_account uuid) returns void language plpgsql as $$
 begin
     update accounts set state = 'active', state_reason = null, resumed_at = now(), slow_until = null, slow_reason = null where id = p_account;
+    delete from send_limits where scope = 'account' and account_id = p_account and state = 'throttled';
 end
 $$;
 
