@@ -21,6 +21,7 @@ BENCHES = (
     "engine",
     "prefix_cache",
     "reserve",
+    "outages",
 )
 _HERE = Path(__file__).resolve().parent
 

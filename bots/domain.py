@@ -107,6 +107,21 @@ class Retry(StrEnum):
     ASK_OPERATOR = "ask_operator"
 
 
+class Measure(StrEnum):
+    """What a notice of the platform, or a failed status, does to the account that it is about."""
+
+    #: Nothing is sent until an operator resumes it.
+    PARK = "park"
+    #: Take back what an earlier notice about the same topic parked.
+    RESUME = "resume"
+    #: Nothing is sent for a while; then sending goes on by itself.
+    SLOW = "slow"
+    #: Show it where operators look until they have seen it.
+    SHOW = "show"
+    #: Show it on the account's page alone; an earlier notice about the same topic is settled.
+    NOTE = "note"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """One identity of a contact on a platform."""
@@ -151,6 +166,23 @@ class AccountNotice:
     event: str = ""
     #: What it says more, such as DISABLE; no sentences for people.
     detail: str | None = None
+    #: The id of what stands above accounts and is meant, such as a WhatsApp business account; None: the account itself.
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEffect:
+    """What an event means for the account, and for all of its messages."""
+
+    measure: Measure
+    #: As it is stored and explained later: platform:131031, or notice:account_update/DISABLED_UPDATE/DISABLE.
+    reason: str
+    #: Of notices: what it is about. A newer notice about a topic replaces the one before.
+    topic: str = ""
+    #: Of SLOW: for how long.
+    wait_s: float = 0.0
+    #: Of notices about one number of a business: its digits.
+    number: str = ""
 
 
 # Not frozen as the others are: freezing so many fields takes a sixth of the time in which a webhook is read (bench/parse.py). Nobody changes one.
@@ -188,6 +220,8 @@ class InboundEvent:
     #: Of an echo: the app that wrote it, by its id on the platform.
     app_id: str | None = None
     notice: AccountNotice | None = None
+    #: What it means for the account as a whole; None: nothing.
+    effect: AccountEffect | None = None
     #: Why an item was not understood.
     reason: str | None = None
 
@@ -246,6 +280,9 @@ class Account:
     #: active, paused or needs_attention
     state: str = "active"
     state_reason: str | None = None
+    #: The platform slows it down: nothing is sent before this time, and why.
+    slow_until: datetime | None = None
+    slow_reason: str | None = None
     #: Newest first; two during a rotation. With none, every webhook is refused.
     app_secrets: tuple[Sealed, ...] = ()
     verify_token: Sealed | None = None

@@ -46,6 +46,10 @@ class StorageUnavailable(BotsError):
     """Postgres cannot take this now; it is safe to try again."""
 
 
+class NotStorable(BotsError):
+    """Postgres refuses to store this, now and later."""
+
+
 class SendError(BotsError):
     """The platform did not accept the message."""
 
@@ -63,11 +67,18 @@ class SendError(BotsError):
         trace_id: str | None = None,
         retry_after_s: float | None = None,
         scope: Scope | None = None,
+        subcode: int | None = None,
+        is_in_doubt: bool = False,
+        ours: bool = False,
     ) -> None:
         super().__init__(message)
-        self.scope = scope or self.concerns
+        #: None: the failure is our own, and says nothing about the platform.
+        self.scope = None if ours else scope or self.concerns
+        #: Whether the account may be the cause although the answer does not say so: three refusals alike in a row then park it.
+        self.is_in_doubt = is_in_doubt
         self.http_status = http_status
         self.code = code
+        self.subcode = subcode
         self.trace_id = trace_id
         self.retry_after_s = retry_after_s
 
@@ -110,6 +121,12 @@ class AppThrottled(Throttled):
 
 class TransientRejection(SendError):
     """The platform says that it did not process the message, and may do so later."""
+
+    outcome, retry = Outcome.REJECTED, Retry.LATER
+
+
+class Unclear(SendError):
+    """Something refused the request without an error of the platform: a proxy on the way, or a wrong address."""
 
     outcome, retry = Outcome.REJECTED, Retry.LATER
 

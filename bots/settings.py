@@ -86,6 +86,8 @@ class Settings:
     apology_after_s: float = _setting(60.0, "how long the model is unavailable before one apology is sent, in seconds")
     ask_again_s: float = _setting(5.0, "wait before an unavailable model is called again for a turn, in seconds")
     reconcile_s: float = _setting(90.0, "how long an unknown send waits for a report of the platform, in seconds")
+    outage_after: int = _setting(3, "conversations whose sends fail alike in a row before an account counts as in outage")
+    probe_longest_s: float = _setting(30.0, "longest time between two probes of an account in outage or throttled, in seconds")
     next_part_s: float = _setting(3.0, "how long a part waits for the status of the previous part, in seconds")
     own_error_delays_s: str = _setting("2,8,30,120,600", "delays after internal errors, in seconds; then the turn is dead")
     partial_per_s: float = _setting(5.0, "partial texts per second while a page shows the answer")

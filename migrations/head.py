@@ -19,6 +19,7 @@ FUNCTIONS = (
     "claim",
     "finish",
     "trouble",
+    "limits",
     "send",
     "route",
     "batch",

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from bots import metrics, telemetry
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import batch_items, claims, usage
+from bots.storage import batch_items, claims, outbox, usage
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine, plan_anew
 from bots.storage.leader import Leader
@@ -87,6 +87,7 @@ class Dispatcher:
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
             self._housekeeping_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+            outbox.fail_oldest(self._crossing, younger_s=self._settings.answer_if_younger_s)
         placement.place(self._crossing)
         for queue in claims.waiting(self._crossing, reserve=self._settings.batch_reserve):
             self._publish(queue)

@@ -56,6 +56,10 @@ BUDGET_REFUSED = Counter("chinwag_budget_refused", "Turns that a budget ended, a
 SENDS = Counter("chinwag_sends", "Attempts to send by outcome and the platform's code.", ["outcome", "code"])
 SEND_SECONDS = Histogram("chinwag_send_seconds", "Calls of a platform that took a message.", buckets=_SECONDS)
 OUTBOUND_UNKNOWN = Counter("chinwag_outbound_unknown", "Attempts of which it is not known whether the message left.")
+OUTBOUND_NOT_STORED = Counter(
+    "chinwag_outbound_not_stored", "Attempts whose outcome could not be stored; their messages are not sent again."
+)
+HEALTH_READS = Counter("chinwag_health_reads", "Reads of an account in outage, by whether the platform answered.", ["answered"])
 OUTBOUND_RESENT = Counter("chinwag_outbound_resent", "Messages sent a second time, since the platform reported nothing about the first.")
 BATCH_ITEMS = Counter("chinwag_batch_items_finished", "Batch items by their final state.", ["state"])
 SUMMARIES = Counter("chinwag_summaries", "Conversations whose older turns were summarised, by how it ended.", ["state"])

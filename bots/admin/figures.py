@@ -10,10 +10,11 @@ from uuid import UUID
 
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
-from bots.storage import attention, figures, usage
-from bots.storage.attention import Overview, TroubleKind
+from bots.storage import attention, figures, overview, usage
+from bots.storage.attention import TroubleKind
 from bots.storage.database import hot
 from bots.storage.figures import Figures, Span
+from bots.storage.overview import Overview
 
 #: Postgres counts once in this time, however many people have the home page open.
 _FRESH_S = 5.0
@@ -67,6 +68,6 @@ def glance(deps: Deps, operator: Operator) -> Glance:
     with hot(deps.crossing) as connection:
         return Glance(
             troubles=attention.count(connection, tenant=tenant),
-            overview=attention.overview(connection, tenant=tenant),
+            overview=overview.read(connection, tenant=tenant),
             spent=usage.spent_by_all(connection, tenant=tenant),
         )

@@ -66,6 +66,10 @@ class Channel(Protocol):
         """
         ...
 
+    def ping(self, account_external_id: str, credentials: Credentials) -> None:
+        """Read the account from the platform, to see whether it answers. Raises SendError."""
+        ...
+
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Return where to fetch a message's picture during the next minutes; deadline_s may shorten the usual one. Raises SendError, MediaError."""
         ...

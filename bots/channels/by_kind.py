@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bots.channels import console, instagram, messenger, whatsapp
+from bots.channels.account_notices import judged
 from bots.domain import ChannelKind, Received
 
-#: The channels that have webhooks. Total: any bytes give a result.
+#: The channels that have webhooks. Total: any bytes give a result. Events also say what they mean for the account.
 PARSERS: Mapping[ChannelKind, Callable[[bytes], Received]] = {
-    ChannelKind.WHATSAPP: whatsapp.parse,
-    ChannelKind.MESSENGER: messenger.parse,
-    ChannelKind.INSTAGRAM: instagram.parse,
+    channel: judged(channel, parse)
+    for channel, parse in (
+        (ChannelKind.WHATSAPP, whatsapp.parse),
+        (ChannelKind.MESSENGER, messenger.parse),
+        (ChannelKind.INSTAGRAM, instagram.parse),
+    )
 }
 
 #: Turns Markdown into the channel's dialect, in parts that it accepts.

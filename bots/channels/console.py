@@ -55,6 +55,10 @@ class Console:
         """Do nothing: the chat page reads from Postgres whether an answer is being written."""
         del account_external_id, inbound, credentials
 
+    def ping(self, account_external_id: str, credentials: Credentials) -> None:
+        """Do nothing: the chat page is always there."""
+        del account_external_id, credentials
+
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Return nothing: the chat page stores a picture together with its message. Raises MediaGone."""
         del account_external_id, media, credentials, deadline_s

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bots.channels.graph_codes import NO_ADDITIONS, Table
+from bots.channels.graph_code import Table
+from bots.channels.graph_codes import GRAPH
 from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
 from bots.channels.signature import app_secret_proof
 from bots.domain import Sent
@@ -30,6 +31,8 @@ _CONNECT_SHARE = 1 / 3
 #: Kept only briefly: if the platform closes a connection while we write, the outcome of the send is unknown.
 _KEEP_S = 5.0
 _MOST_URLS = 1000
+#: Of a read that only shows whether the platform answers.
+PING_DEADLINE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class GraphClient:
         self._all: list[tuple[threading.Thread, DeadlineTransport]] = []
         self._lock = threading.Lock()
 
-    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = NO_ADDITIONS) -> Sent:
+    def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = GRAPH) -> Sent:
         """Send a message from a phone number, page or account. Raises SendError."""
         answer = self.tell(sender, message, token=token, app_secret=app_secret, errors=errors)
         external_id = _message_id(answer.body)
@@ -70,7 +73,7 @@ class GraphClient:
         return Sent(external_id=external_id, http_status=answer.http_status, trace_id=answer.trace_id)
 
     def tell(
-        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = NO_ADDITIONS, deadline_s: float | None = None
+        self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = GRAPH, deadline_s: float | None = None
     ) -> Answer:
         """Post to the messages of a phone number, page or account and return the platform's success. Raises SendError."""
         path = f"{quote(sender, safe='')}/messages"
@@ -84,12 +87,12 @@ class GraphClient:
         token: str,
         app_secret: str = "",
         body: Json | None = None,
-        errors: Table = NO_ADDITIONS,
+        errors: Table = GRAPH,
         deadline_s: float | None = None,
     ) -> Answer:
         """Make one call below the version's address, with the app's proof where its secret is given. Raises SendError.
 
-        errors are the channel's own additions to the shared table.
+        errors is the channel's table of error codes.
         """
         if not is_plain(token):
             raise AccessLost("The account has no usable access token.")
@@ -98,7 +101,7 @@ class GraphClient:
             content = msgspec.json.encode(body) if body is not None else None
             proven = f"?appsecret_proof={app_secret_proof(token, app_secret)}" if app_secret else ""
         except UnicodeEncodeError as error:
-            raise NotSent("The request contains characters that cannot be written as UTF-8.") from error
+            raise NotSent("The request contains characters that cannot be written as UTF-8.", ours=True) from error
         if content is not None:
             headers["Content-Type"] = "application/json"
         transport = self._transport()

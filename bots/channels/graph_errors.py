@@ -1,4 +1,4 @@
-"""What an answer of the Graph API, or no answer, proves about a send: by the codes in graph_codes and a table of exceptions.
+"""What an answer of the Graph API, or no answer, proves about a send: by the table of codes and a table of exceptions.
 
 Decided by error.code first, then by HTTP 429 and 5xx: the HTTP status of a Meta error is not stable.
 """
@@ -14,8 +14,9 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from bots.channels.graph_codes import CODES, NO_ADDITIONS, GraphCode, Table
-from bots.errors import AccessLost, AccountThrottled, NotSent, Rejected, SendError, SendUnknown, TransientRejection
+from bots.channels.graph_code import GraphCode, Table, find
+from bots.domain import Retry
+from bots.errors import AccessLost, AccountThrottled, NotSent, Rejected, SendError, SendUnknown, TransientRejection, Unclear
 
 Json = dict[str, Any]
 
@@ -43,12 +44,13 @@ def from_exception(error: httpx.TransportError) -> SendError:
     return SendUnknown(f"The request was sent and no answer came: {name}.")
 
 
-def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more: Table = NO_ADDITIONS) -> SendError:
-    """Return what an error answer proves; `more` has a channel's own codes. Header names are in lower case, or case does not matter."""
+def from_answer(status: int, headers: Mapping[str, str], body: Json | None, table: Table) -> SendError:
+    """Return what an error answer proves, by a channel's table. Header names are in lower case, or case does not matter."""
     told = body.get("error") if body else None
     error = cast("Json", told) if isinstance(told, dict) else None
     code = code_of(error, "code") if error is not None else None
-    known = _known(code, error or {}, more) if code is not None else None
+    subcode = code_of(error, "error_subcode") or None if error is not None else None
+    known = find(table, code, subcode) if code is not None else None
     kind = _by_code(status, code, error or {}, known) if code is not None else _by_status(status)
     wait = retry_after(headers)
     what = f"error {code}" if code is not None else "no error code"
@@ -56,13 +58,13 @@ def from_answer(status: int, headers: Mapping[str, str], body: Json | None, more
         f"The platform answered HTTP {status}, {what}.",
         http_status=status,
         code=code,
+        subcode=subcode if code is not None else None,
         trace_id=trace_id(headers, error),
         retry_after_s=wait if wait is not None or known is None else known.wait_s,
+        # A class that the HTTP status decided has a scope of its own.
+        scope=known.scope if known is not None and kind is known.error else None,
+        is_in_doubt=kind is Unclear or (kind.retry is Retry.NEVER and not (known is not None and known.is_certain)),
     )
-
-
-def _known(code: int, error: Json, more: Table) -> GraphCode | None:
-    return more.get((code, code_of(error, "error_subcode") or 0)) or more.get(code) or CODES.get(code)
 
 
 def _by_code(status: int, code: int, error: Json, known: GraphCode | None) -> type[SendError]:
@@ -84,8 +86,8 @@ def _by_status(status: int) -> type[SendError]:
     if status == 429:
         return AccountThrottled
     if status in {401, 403, 404, 405, 407}:
-        # Not an answer of the Graph API: a wrong address, or a proxy that refuses.
-        return AccessLost
+        # Not an answer of the Graph API: a wrong address, or a proxy that refuses, perhaps only this once.
+        return Unclear
     if status in {421, 425}:
         return TransientRejection
     # A 408 may come from a proxy, after it has passed the request on.

@@ -15,7 +15,7 @@ from bots.errors import Conflict
 
 #: The column is still named door: renaming a column is not safe while processes of the previous version run.
 _COLUMNS = """
-select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, app_secret, app_secret_before, verify_token, access_token,
+select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, slow_until, slow_reason, app_secret, app_secret_before, verify_token, access_token,
     door as login_type, parent_id, app_id, persona_version
 from accounts
 """
@@ -120,7 +120,10 @@ def rotate(
 
 
 def set_state(connection: Connection, account: Account, state: str, reason: str | None = None) -> None:
-    """Set an account active, paused or needs_attention."""
+    """Set an account active, paused or needs_attention. Once it is active again, the platform's last limit is forgotten."""
+    if state == "active":
+        connection.execute(text("select resume_account(:id)"), {"id": account.id})
+        return
     connection.execute(
         text("update accounts set state = :state, state_reason = :reason where id = :id"),
         {"state": state, "reason": reason, "id": account.id},
@@ -167,6 +170,8 @@ def _account(row: Row[Any]) -> Account:
         external_id=row.external_id,
         state=row.state,
         state_reason=row.state_reason,
+        slow_until=row.slow_until,
+        slow_reason=row.slow_reason,
         app_secrets=() if row.app_secret is None else tuple(Sealed(token=t) for t in (row.app_secret, row.app_secret_before) if t),
         verify_token=Sealed(token=row.verify_token) if row.verify_token else None,
         access_token=Sealed(token=row.access_token) if row.access_token else None,

@@ -1,5 +1,5 @@
-"""What an operator should know: how workers, model and queues are, and everything parked, dead, unknown, failed or quarantined. It has ids
-and reasons, and nothing that people wrote.
+"""What an operator should know: everything parked, slowed down, dead, unknown, failed or quarantined, and what platforms said about
+accounts. It has ids and reasons, and nothing that people wrote.
 
 All of it needs the crossing role. What an operator settles here is limited to one tenant.
 """
@@ -26,6 +26,7 @@ class TroubleKind(StrEnum):
     TURN = "turn"
     ACCOUNT = "account"
     BUDGET = "budget"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +37,17 @@ class Trouble:
     id: UUID
     account: str
     channel: ChannelKind
-    #: quarantined, unknown, failed, dead, needs_attention or budget
+    #: quarantined, unknown, failed, dead, needs_attention, slowed, budget or notice
     state: str
     reason: str | None
     at: datetime
-    #: By kind: bytes of the body, sends, tries, or turns that a budget ended today.
+    #: By kind: bytes of the body, sends, tries, turns that a budget ended today, or how often the platform said the same.
     count: int
-    #: When the next automatic try is.
+    #: When the next automatic try is, or when a slowed account goes on by itself.
     due_at: datetime | None
     conversation: UUID | None
+    #: The account's id.
+    account_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,64 +64,6 @@ class _Row(NamedTuple):
     table: str
     state: str
     what: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
-    """The last heartbeat of a worker process."""
-
-    name: str
-    queues: tuple[str, ...]
-    slots: int
-    busy: int
-    age_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelWord:
-    """The outcome of the last model call."""
-
-    model: str
-    outcome: str
-    total_ms: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """How much is waiting."""
-
-    due: int
-    running: int
-    oldest_due_s: float
-    unsent: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """Whether there are accounts, and how workers, model and queues are."""
-
-    has_accounts: bool
-    heartbeats: tuple[Heartbeat, ...]
-    model: ModelWord | None
-    work: Work
-
-
-def overview(connection: Connection, *, tenant: UUID) -> Overview:
-    """Read what the home page shows of workers, model and queues. Workers are shared by all tenants."""
-    rows = {
-        name: connection.execute(statement, {"tenant": tenant} if ":tenant" in statement.text else {}).all()
-        for name, statement in _STATEMENTS.items()
-    }
-    work = rows["work"][0]
-    model = rows["model"][0] if rows["model"] else None
-    return Overview(
-        has_accounts=bool(rows["accounts"][0].found),
-        heartbeats=tuple(
-            Heartbeat(name=r.name, queues=tuple(r.queues), slots=r.slots, busy=r.busy, age_s=float(r.age_s)) for r in rows["heartbeats"]
-        ),
-        model=None if model is None else ModelWord(model=model.model, outcome=model.outcome, total_ms=model.total_ms),
-        work=Work(due=work.due, running=work.running, oldest_due_s=float(work.oldest_due_s), unsent=work.unsent),
-    )
 
 
 def troubles(
@@ -153,16 +98,17 @@ def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
 
 
 def resend(connection: Connection, *, tenant: UUID, message: UUID) -> None:
-    """Send an unknown or failed message once more, now. Raises NotFound, Conflict."""
+    """Send an unknown or failed message once more, now, and then the parts that were stopped because of it. Raises NotFound, Conflict."""
     _open_send(connection, tenant, message, ("unknown", "failed"))
     # With the platform's old id, reports about the new message would match nothing.
     connection.execute(
         text(
             "update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,"
-            " external_id = null where tenant_id = :tenant and id = :id"
+            " external_id = null, waits_since = now() where tenant_id = :tenant and id = :id"
         ),
         {"tenant": tenant, "id": message},
     )
+    connection.execute(_RESUME_REST, {"tenant": tenant, "id": message})
 
 
 def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
@@ -170,10 +116,16 @@ def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
     _open_send(connection, tenant, message, ("unknown",))
     connection.execute(
         text(
-            "with m as (update outbox set status = 'accepted', status_at = now(), not_before = null, attention_at = null, reason = null"
-            " where tenant_id = :tenant and id = :id returning turn_id, part)"
-            " update outbox set not_before = now() from m where outbox.turn_id = m.turn_id and outbox.part = m.part + 1"
-            " and outbox.status = 'queued'"
+            "update outbox set status = 'accepted', status_at = now(), not_before = null, attention_at = null, reason = null"
+            " where tenant_id = :tenant and id = :id"
+        ),
+        {"tenant": tenant, "id": message},
+    )
+    connection.execute(_RESUME_REST, {"tenant": tenant, "id": message})
+    connection.execute(
+        text(
+            "update outbox set not_before = now() from outbox m where m.tenant_id = :tenant and m.id = :id"
+            " and outbox.turn_id = m.turn_id and outbox.part = m.part + 1 and outbox.status = 'queued'"
         ),
         {"tenant": tenant, "id": message},
     )
@@ -196,6 +148,11 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
         if not connection.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount:
             raise NotFound("No budget of this bot was used up today.")
         return
+    elif kind is TroubleKind.NOTICE:
+        statement = "update account_notices set attention_at = null where tenant_id = :tenant and id = :id and attention_at is not null"
+        if not connection.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount:
+            raise NotFound("There is no such notice, or it was dismissed already.")
+        return
     elif kind is TroubleKind.ENVELOPE:
         _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
         statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
@@ -205,12 +162,16 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
 
 
 def resume(connection: Connection, *, tenant: UUID, account: UUID) -> None:
-    """Let a parked account send again. Raises NotFound, Conflict."""
-    _row(connection, tenant, account, _Row("accounts", "needs_attention", "account"))
-    connection.execute(
-        text("update accounts set state = 'active', state_reason = null where tenant_id = :tenant and id = :id"),
+    """Let a parked or slowed account send again. Raises NotFound, Conflict."""
+    row = connection.execute(
+        text("select state, slow_until > now() as is_slow from accounts where tenant_id = :tenant and id = :id for no key update"),
         {"tenant": tenant, "id": account},
-    )
+    ).first()
+    if row is None:
+        raise NotFound("There is no such account.")
+    if row.state != "needs_attention" and not (row.state == "active" and row.is_slow):
+        raise Conflict(f"This account is {row.state} now: somebody else handled it first.")
+    connection.execute(text("select resume_account(:id)"), {"id": account})
 
 
 def replay_turn(connection: Connection, *, tenant: UUID, turn: UUID) -> None:
@@ -301,11 +262,7 @@ def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
         raise Conflict(f"This {wanted.what} is {str(row.state).replace('_', ' ')} now: somebody else handled it first.")
 
 
-def is_up(connection: Connection) -> None:
-    """Check that Postgres answers."""
-    connection.execute(text("select 1"))
-
-
+_RESUME_REST = text("select resume_rest(o, true) from outbox o where o.tenant_id = :tenant and o.id = :id")
 #: Turns of today (UTC) that a budget of the bot ended.
 _REFUSED_BY = """reason like 'budget%' and finished_at >= date_trunc('day', now(), 'UTC') and conversation_id in (
     select c.id from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id where a.bot_id = :id)"""
@@ -313,26 +270,27 @@ _BEFORE = "(cast(:at as timestamptz) is null or ({at}, {id}) < (cast(:at as time
 _TROUBLES = {
     # When an account was parked is not recorded, so it is shown with the current time.
     TroubleKind.ACCOUNT: """
-        select 'account' as kind, a.id, a.name as account, a.channel, a.state, a.state_reason as reason, now() as at, 0 as count,
-            null::timestamptz as due_at, null::uuid as conversation
-        from accounts a where a.tenant_id = :tenant and a.state = 'needs_attention'
+        select 'account' as kind, a.id, a.name as account, a.channel, case a.state when 'active' then 'slowed' else a.state end as state,
+            case a.state when 'active' then a.slow_reason else a.state_reason end as reason, now() as at, 0 as count,
+            case a.state when 'active' then a.slow_until end as due_at, null::uuid as conversation, a.id as account_id
+        from accounts a where a.tenant_id = :tenant and (a.state = 'needs_attention' or (a.state = 'active' and a.slow_until > now()))
             and (cast(:at as timestamptz) is null or cast(:number as uuid) is null)""",
     TroubleKind.TURN: """
         select 'turn' as kind, t.id, a.name as account, a.channel, t.state, t.reason, t.finished_at as at, t.tries as count,
-            null::timestamptz as due_at, t.conversation_id as conversation
+            null::timestamptz as due_at, t.conversation_id as conversation, a.id as account_id
         from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
         join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
         where t.tenant_id = :tenant and t.state = 'dead' and t.finished_at is not null
             and BEFORE""".replace("BEFORE", _BEFORE.format(at="t.finished_at", id="t.id")),
     TroubleKind.SEND: """
         select 'send' as kind, o.id, a.name as account, a.channel, o.status as state, o.reason, o.attention_at as at, o.sends as count,
-            o.not_before as due_at, o.conversation_id as conversation
+            o.not_before as due_at, o.conversation_id as conversation, a.id as account_id
         from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
         where o.tenant_id = :tenant and o.attention_at is not null and o.status in ('unknown', 'failed')
             and BEFORE""".replace("BEFORE", _BEFORE.format(at="o.attention_at", id="o.id")),
     TroubleKind.ENVELOPE: """
         select 'envelope' as kind, e.id, a.name as account, a.channel, e.state, e.reason, e.received_at as at,
-            coalesce(octet_length(e.body), 0) as count, null::timestamptz as due_at, null::uuid as conversation
+            coalesce(octet_length(e.body), 0) as count, null::timestamptz as due_at, null::uuid as conversation, a.id as account_id
         from envelopes e join accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
         where e.tenant_id = :tenant and e.state = 'quarantined' and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="e.received_at", id="e.id")
@@ -344,13 +302,21 @@ _TROUBLES = {
                 (array_agg(a.channel order by t.finished_at desc))[1] as channel, 'budget' as state,
                 case when b.budget_month <= spent_this_month(b.tenant_id, b.id) then 'month:' else 'contact_day:' end || b.name as reason,
                 min(t.finished_at) as at, count(*) as count, null::timestamptz as due_at,
-                (array_agg(t.conversation_id order by t.finished_at desc))[1] as conversation
+                (array_agg(t.conversation_id order by t.finished_at desc))[1] as conversation,
+                (array_agg(a.id order by t.finished_at desc))[1] as account_id
             from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
             join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
             join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
             where t.tenant_id = :tenant and t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
             group by b.id, b.tenant_id having not bool_or(t.reason = 'budget:seen')) o
         where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),
+    TroubleKind.NOTICE: """
+        select 'notice' as kind, n.id, a.name as account, a.channel, 'notice' as state, n.reason, n.attention_at as at, n.times as count,
+            null::timestamptz as due_at, null::uuid as conversation, a.id as account_id
+        from account_notices n join accounts a on a.tenant_id = n.tenant_id and a.id = n.account_id
+        where n.tenant_id = :tenant and n.attention_at is not null and BEFORE""".replace(
+        "BEFORE", _BEFORE.format(at="n.attention_at", id="n.id")
+    ),
 }
 _OPEN_TALK = text("""
     insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)
@@ -365,18 +331,3 @@ _MAKE_DUE = text("""
     update conversations set waiting_since = least(waiting_since, cast(:since as timestamptz)), newest_at = coalesce(newest_at, now()),
         ready_at = case when taken_by is null then least(ready_at, now()) end
     where tenant_id = :tenant and id = :conversation""")
-_STATEMENTS = {
-    "accounts": text("select exists (select from accounts where tenant_id = :tenant and persona_version is null) as found"),
-    "heartbeats": text("""
-        select name, queues, slots, busy, extract(epoch from now() - at) as age_s
-        from worker_heartbeats where at > now() - interval '1 h' order by name limit 200"""),
-    "model": text("""
-        select model, outcome, total_ms
-        from model_calls where tenant_id = :tenant order by created_at desc limit 1"""),
-    "work": text("""
-        select count(*) filter (where ready_at <= now() and (leased_until is null or leased_until <= now())) as due,
-               count(*) filter (where leased_until > now()) as running,
-               coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and (leased_until is null or leased_until <= now()))), 0) as oldest_due_s,
-               (select count(*) from outbox where not_before is not null and tenant_id = :tenant) as unsent
-        from conversations where tenant_id = :tenant and (ready_at is not null or leased_by is not null)"""),
-}

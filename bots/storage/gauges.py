@@ -22,6 +22,8 @@ class Gauges:
     busy: int
     #: Problems that need an operator, by kind.
     attention: Mapping[str, int]
+    #: Accounts and apps whose sends are limited, by why.
+    limited: Mapping[str, int]
     #: Waiting and running items of batches that have not ended.
     batch_items: Mapping[str, int]
 
@@ -40,7 +42,8 @@ def read(connection: Connection) -> Gauges:
         workers=work.workers,
         slots=work.slots,
         busy=work.busy,
-        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget")},
+        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget", "notice")},
+        limited={state: getattr(attention, f"limit_{state}") for state in ("outage", "probing", "throttled", "rising")},
         batch_items=dict.fromkeys(("waiting", "running"), 0) | {row.state: row.items for row in items},
     )
 
@@ -63,7 +66,12 @@ _ATTENTION = text("""
         (select count(*) from outbox where attention_at is not null and status = 'unknown') as unknown,
         (select count(*) from outbox where attention_at is not null and status = 'failed') as failed,
         (select count(*) from turns where state = 'dead') as dead,
-        (select count(*) from accounts where state = 'needs_attention') as account,
+        (select count(*) from accounts where state = 'needs_attention' or (state = 'active' and slow_until > now())) as account,
+        (select count(*) from account_notices where attention_at is not null) as notice,
+        (select count(*) from send_limits where state = 'outage') as limit_outage,
+        (select count(*) from send_limits where state = 'probing') as limit_probing,
+        (select count(*) from send_limits where state = 'throttled' and scope <> 'person') as limit_throttled,
+        (select count(*) from send_limits where state = 'rising' and scope <> 'person') as limit_rising,
         (select count(*) from (
             select from turns t join conversations c on c.id = t.conversation_id join accounts a on a.id = c.account_id
             where t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')

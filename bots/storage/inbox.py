@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
-from bots.domain import Account, InboundEvent
+from bots.domain import Account, AccountEffect, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage.database import to_json
 
@@ -86,8 +86,8 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         found["previous"] = [{"kind": identity.kind, "value": identity.value} for identity in event.previous]
     if event.app_id is not None:
         found["app_id"] = event.app_id
-    if event.notice is not None:
-        found["notice"] = {"field": event.notice.field, "event": event.notice.event, "detail": event.notice.detail}
+    if event.effect is not None:
+        found["effect"] = _effect(event, event.effect)
     if event.media:
         found["media"] = [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media]
     if event.status is not None:
@@ -100,6 +100,17 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         if event.status.watermark is not None:
             found["status"] = {**found["status"], "watermark": event.status.watermark.timestamp()}
     return found
+
+
+def _effect(event: InboundEvent, effect: AccountEffect) -> dict[str, Any]:
+    return {
+        "do": effect.measure,
+        "reason": effect.reason,
+        "topic": effect.topic,
+        "wait_s": effect.wait_s,
+        "number": effect.number or None,
+        "parent": event.notice.parent if event.notice else None,
+    }
 
 
 def _as_uuid(text: str | None) -> str | None:

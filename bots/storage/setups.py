@@ -36,6 +36,11 @@ class Setup:
     told: bool
     health: dict[str, Any] | None
     health_at: datetime | None
+    #: What limits its sends now: outage, probing, throttled or rising; since when, and how many messages wait.
+    limit: str | None = None
+    limit_since: datetime | None = None
+    limit_until: datetime | None = None
+    waiting: int = 0
 
     @property
     def is_refused(self) -> bool:
@@ -52,11 +57,17 @@ _NAMES_BEFORE = {"words": "message", "mend": "fix"}
 _SETUPS = """
 select a.id, b.name as bot, a.created_at, coalesce(a.public_url, '') as public_url, a.handshake_at, a.first_webhook_at, a.last_webhook_at,
     a.refused_at, a.refusal, a.health, a.health_at,
+    x.state as limit, x.since as limit_since, x.until as limit_until, case when x.id is null then 0 else (select count(*) from (
+        select from outbox o where o.account_id = a.id and o.not_before is not null limit 1000) held) end as waiting,
     a.first_webhook_at is not null or exists (select from inbox i where i.account_id = a.id) as came,
     exists (select from outbox o where o.account_id = a.id and o.external_id is not null) as answered,
     exists (select from statuses s where s.account_id = a.id)
         or exists (select from outbox o where o.account_id = a.id and o.status in ('delivered', 'read')) as told
 from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+    left join lateral (
+        select * from (select * from send_limits where scope = 'account' and account_id = a.id
+            union all select * from send_limits where scope = 'app' and app_id = a.app_id) limits
+        where state <> 'suspect' order by until desc limit 1) x on true
 where a.tenant_id = :tenant
 """
 

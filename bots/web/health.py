@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bots.errors import StorageUnavailable
-from bots.storage import attention
+from bots.storage import overview
 from bots.storage.database import hot
 from bots.web.thread_pool import ThreadPool
 
@@ -34,4 +34,4 @@ class Health:
 
     def _ask_postgres(self) -> None:
         with hot(self._engine) as connection:
-            attention.is_up(connection)
+            overview.is_up(connection)

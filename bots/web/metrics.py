@@ -96,6 +96,7 @@ class Work(Collector):
         ):
             yield GaugeMetricFamily(name, what, value=value)
         yield _by("chinwag_attention_items", "What waits for a person.", "kind", known.attention)
+        yield _by("chinwag_send_limits", "Accounts and apps whose sends are limited.", "state", known.limited)
         yield _by("chinwag_batch_items", "Items of running and paused batches.", "state", known.batch_items)
 
     def _now(self) -> Gauges | None:

@@ -104,7 +104,7 @@ def list_() -> None:
     with _accounts() as (deps, operator, base):
         for one in status.list_all(deps, operator, base=base):
             account = one.account
-            reason = f" ({account.state_reason})" if account.state_reason else ""
+            reason = f" ({one.trouble.message})" if one.trouble else ""
             steps = one.setup_steps
             done = f"  {sum(step.state == 'ok' for step in steps)} of {len(steps)} steps done" if steps else ""
             sys.stdout.write(f"{account.channel.value}  {account.name}  {account.external_id}  {account.state}{reason}{done}\n")

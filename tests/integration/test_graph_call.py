@@ -16,6 +16,7 @@ import pytest
 
 from bots.channels.base import Credentials
 from bots.channels.graph import ANSWER_LIMIT, GraphClient
+from bots.channels.graph_codes import WHATSAPP
 from bots.channels.whatsapp import WhatsApp
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent, OutboundMessage, Sent
 from bots.errors import AccessLost, AccountThrottled, NotSent, PairThrottled, Rejected, SendError, SendUnknown, TransientRejection
@@ -194,7 +195,7 @@ def test_what_a_peer_does_is_told_as_what_it_proves(behave: Behave, expected: ty
         began = time.monotonic()
 
         with pytest.raises(SendError) as caught:
-            client.send("700", {"to": "+34600111222"}, token=TOKEN)
+            client.send("700", {"to": "+34600111222"}, token=TOKEN, errors=WHATSAPP)
         took = time.monotonic() - began
 
     assert type(caught.value) is expected

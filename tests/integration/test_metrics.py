@@ -37,6 +37,7 @@ _COUNTED = {
     "chinwag_worker_slots_busy",
     "chinwag_attention_items",
     "chinwag_batch_items",
+    "chinwag_send_limits",
 }
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.storage import attention, chat, figures, summaries, turns
+from bots.storage import chat, figures, overview, summaries, turns
 from bots.storage.database import hot, unit
 from bots.storage.figures import Span
 from bots.storage.summaries import SummaryClaim
@@ -137,7 +137,7 @@ def test_notes_count_as_no_failure_and_their_model_as_well(storage: StorageFixtu
     summaries.finish(storage.worker, claimed, "they spoke", until=claimed.until, calls=[_call()])
     with hot(storage.crossing) as connection:
         found = figures.read(connection, tenant=storage.account.tenant_id, span=Span.DAY)
-        model = attention.overview(connection, tenant=storage.account.tenant_id).model
+        model = overview.read(connection, tenant=storage.account.tenant_id).model
 
     assert (found.failures, found.total.tokens_in) == ((), 400)
     assert model is not None

@@ -28,7 +28,7 @@ from bots.settings import Settings
 from bots.storage import accounts, claims, inbox, outbox, personas, tenants, turns
 from bots.storage.claims import Claim
 from bots.storage.database import hot, open_engine, unit
-from bots.storage.outbox import Sending
+from bots.storage.outbox import HealthRead, Sending
 from bots.storage.turns import TurnResult
 from tests.support.cluster import Cluster
 
@@ -79,6 +79,21 @@ class StorageFixture:
         """An operator of this tenant, or of another."""
         return Operator(id=uuid4(), tenant_id=tenant or self.account.tenant_id, name=name, role=Role.OPERATOR)
 
+    def another_account(self, name: str) -> UUID:
+        """One more account of the same bot."""
+        with unit(self.web) as connection:
+            return accounts.add(
+                connection,
+                self.keyring,
+                tenant=self.account.tenant_id,
+                bot=self.account.bot_id,
+                channel=ChannelKind.WHATSAPP,
+                name=name,
+                external_id=f"700800-{name}",
+                app_secret="first",
+                access_token="token",
+            ).id
+
     def let_in(self, *events: InboundEvent, debounce_s: float = 0.0, cap_s: float = 0.0, **more: Any) -> tuple[UUID, ...]:
         """Accept events as the web does."""
         with hot(self.crossing) as connection:
@@ -125,16 +140,34 @@ class StorageFixture:
         **more: Any,
     ) -> str | None:
         """Record what came of a send."""
-        values = {"reconcile_s": 90.0, "next_part_s": 3.0} | more
         if outcome is Outcome.ACCEPTED:
             external_id = external_id or f"wamid.OUT{sending.message.hex}"
+        return self.end_with(sending, outcome, external_id=external_id, retry=retry, **more)
+
+    def end_with(
+        self,
+        sending: Sending,
+        outcome: Outcome = Outcome.ACCEPTED,
+        *,
+        external_id: str | None = None,
+        retry: Retry | None = None,
+        **more: Any,
+    ) -> str | None:
+        """Record what came of a send, the id exactly as given."""
+        values = {"reconcile_s": 90.0, "next_part_s": 3.0} | more
         return outbox.end_attempt(
             self.worker, contact=sending.contact, attempt=sending.attempt, outcome=outcome, external_id=external_id, retry=retry, **values
         )
 
     def next_send(self, *, stale_s: float = 60.0, reconcile_s: float = 90.0) -> Sending | None:
         """Claim the next due send."""
-        return outbox.claim_send(self.crossing, boot=self.boot, stale_s=stale_s, reconcile_s=reconcile_s)
+        found = self.next_try(stale_s=stale_s, reconcile_s=reconcile_s)
+        assert not isinstance(found, HealthRead)
+        return found
+
+    def next_try(self, *, stale_s: float = 60.0, reconcile_s: float = 90.0, younger_s: float = 21_600.0) -> Sending | HealthRead | None:
+        """Claim the next due send, or a read of an account's health."""
+        return outbox.claim_send(self.crossing, boot=self.boot, stale_s=stale_s, reconcile_s=reconcile_s, younger_s=younger_s)
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """Look at rows of all contacts."""

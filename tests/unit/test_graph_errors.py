@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bots.channels.graph import GraphClient
-from bots.channels.graph_codes import INSTAGRAM, MESSENGER
+from bots.channels.graph_codes import GRAPH, INSTAGRAM, MESSENGER, WHATSAPP
 from bots.channels.graph_errors import from_answer, from_exception, read_json, retry_after
 from bots.domain import Outcome, Retry
 from bots.errors import (
@@ -22,6 +22,7 @@ from bots.errors import (
     SendError,
     SendUnknown,
     TransientRejection,
+    Unclear,
     WindowClosed,
 )
 
@@ -85,9 +86,10 @@ ANSWERS: list[tuple[int, int | None, type[SendError]]] = [
     (502, None, SendUnknown),
     (504, None, SendUnknown),
     (429, None, AccountThrottled),
-    (401, None, AccessLost),
-    (403, None, AccessLost),
-    (404, None, AccessLost),
+    (401, None, Unclear),
+    (403, None, Unclear),
+    (404, None, Unclear),
+    (405, None, Unclear),
     (400, None, Rejected),
     (413, None, Rejected),
     (408, None, SendUnknown),
@@ -108,7 +110,7 @@ def test_an_exception_proves_whether_a_byte_can_have_left(raised: type[httpx.Tra
 def test_an_answer_is_decided_by_its_code_then_by_its_status(status: int, code: int | None, expected: type[SendError]) -> None:
     body = None if code is None else {"error": {"message": "their words", "code": code, "fbtrace_id": "Ax1"}}
 
-    found = from_answer(status, {}, body)
+    found = from_answer(status, {}, body, WHATSAPP)
 
     assert type(found) is expected
     assert (found.http_status, found.code, found.trace_id) == (status, code, None if code is None else "Ax1")
@@ -131,7 +133,7 @@ def test_the_classes_say_what_to_do() -> None:
     "error", ["x", 5, [], {}, {"code": None}, {"code": "x"}, {"code": True}, {"code": -1}, {"code": 10**30}, {"code": [190]}, {"code": 1.5}]
 )
 def test_an_error_object_of_another_shape_is_no_code(error: object) -> None:
-    found = from_answer(500, {}, {"error": error})
+    found = from_answer(500, {}, {"error": error}, GRAPH)
 
     assert (type(found), found.code) == (SendUnknown, None)
 
@@ -157,9 +159,9 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, expected: float 
 
 
 def test_retry_after_is_told_with_the_error_and_a_documented_wait_stands_in_for_it() -> None:
-    told = from_answer(429, httpx.Headers({"Retry-After": "9"}), {"error": {"code": 130429}})
-    documented = from_answer(400, {}, {"error": {"code": 131057}})
-    neither = from_answer(400, {}, {"error": {"code": 131056}})
+    told = from_answer(429, httpx.Headers({"Retry-After": "9"}), {"error": {"code": 130429}}, WHATSAPP)
+    documented = from_answer(400, {}, {"error": {"code": 131057}}, WHATSAPP)
+    neither = from_answer(400, {}, {"error": {"code": 131056}}, WHATSAPP)
 
     assert (told.retry_after_s, documented.retry_after_s, neither.retry_after_s) == (9.0, 60.0, None)
 
@@ -188,10 +190,10 @@ def test_an_address_that_is_none_stops_the_start(address: str) -> None:
 PAGES: list[tuple[int, int, int | None, type[SendError], type[SendError]]] = [
     # HTTP status, code, subcode; what it proves on Messenger, and on Instagram.
     (400, 10, 2018278, WindowClosed, WindowClosed),
-    (400, 10, 2534022, AccessLost, WindowClosed),
+    (400, 10, 2534022, Rejected, WindowClosed),
     (400, 551, 1545041, Rejected, WindowClosed),
     (400, 551, None, Rejected, Rejected),
-    (400, 10, 2018065, AccessLost, AccessLost),
+    (400, 10, 2018065, WindowClosed, WindowClosed),
     (400, 100, None, Rejected, Rejected),
     (400, 100, 2018001, Rejected, Rejected),
     (400, 100, 33, Rejected, Rejected),
@@ -210,7 +212,7 @@ PAGES: list[tuple[int, int, int | None, type[SendError], type[SendError]]] = [
 
 
 @pytest.mark.parametrize(("status", "code", "subcode", "messenger", "instagram"), PAGES)
-def test_the_channels_of_pages_add_their_words_to_the_one_table(
+def test_messenger_and_instagram_have_codes_of_their_own(
     status: int, code: int, subcode: int | None, messenger: type[SendError], instagram: type[SendError]
 ) -> None:
     body = {"error": {"code": code} | ({"error_subcode": subcode} if subcode else {})}

@@ -79,7 +79,7 @@ def _webhook(account: Account, setup: Setup, *, practice: bool) -> Check:
 def _answer(account: Account, setup: Setup) -> Check:
     title = "First answer"
     if account.state == "needs_attention":
-        why = reasons.explain("account", account.state_reason)
+        why = reasons.explain("account", account.state_reason, channel=account.channel)
         return Check(key="answer", title=title, state="bad", message=why.message, fix=why.fix)
     if setup.answered:
         return Check(key="answer", title=title, state="ok", message="The platform accepted an answer.")

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bots.channels import graph_codes
+from bots.channels import account_notices, graph_codes
+from bots.channels.graph_code import GraphCode, find
+from bots.domain import ChannelKind
 
-_CODE = re.compile(r"(?:code|platform):(\d+)")
+_CODE = re.compile(r"(?:code|platform):(\d+)(?:/(\d+))?")
+_HTTP = re.compile(r"http:(\d+)")
+#: Before a reason: three refusals alike, in a row, parked the account.
+_ALIKE = "alike:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +38,43 @@ _REASONS: dict[tuple[str, str], Reason] = {
         fits="settle",
     ),
     ("send", "not_sent"): Reason(
-        message="The platform could not be reached for a day.", fix="When it is reachable again, send it again.", fits="resend"
+        message="The platform could not be reached.", fix="When it is reachable again, send it again.", fits="resend"
+    ),
+    ("send", "too_old"): Reason(
+        message="It could not be sent in time: the platform did not accept messages, or the account was parked or paused.",
+        fix="If the answer is still of use, send it again. Otherwise dismiss it.",
+        fits="resend",
+    ),
+    ("send", "not_stored"): Reason(
+        message="The message was sent, but what the platform answered could not be stored. It is not sent again by itself.",
+        fix="If the person seems to have it, leave it as sent. Otherwise send it again; they may then get it twice.",
+        fits="settle",
+    ),
+    ("send", "part_refused"): Reason(
+        message="An earlier part of the same answer was not sent.",
+        fix="Send the earlier part again: this one follows.",
+        fits="dismiss",
+    ),
+    ("send", "part_unknown"): Reason(
+        message="It is not known whether an earlier part of the same answer was sent.",
+        fix="Send the earlier part again, or leave it as sent: this one follows.",
+        fits="dismiss",
     ),
     ("send", "rejected"): Reason(
         message="The platform refused the message without saying why.", fix="Check the message, then send it again.", fits="resend"
     ),
     ("send", "taken_over"): Reason(
         message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
+    ),
+    ("account", "rejected"): Reason(
+        message="The account has no access token that can be used.",
+        fix="Enter the access token on the account's page, then resume.",
+        fits="resume",
+    ),
+    ("account", "not_sent"): Reason(
+        message="The account's secrets cannot be opened: the key that encrypted them is missing.",
+        fix="Put the key back into the file of keys, or enter the secrets again on the account's page, then resume.",
+        fits="resume",
     ),
     ("envelope", "not_storable"): Reason(
         message="The webhook was understood, but something in it cannot be stored.",
@@ -49,20 +84,33 @@ _REASONS: dict[tuple[str, str], Reason] = {
 }
 
 
-def explain(kind: str, reason: str | None, *, state: str = "") -> Reason:
-    """Explain a reason of this kind of trouble (envelope, send, turn or account)."""
+def explain(kind: str, reason: str | None, *, state: str = "", channel: ChannelKind | None = None) -> Reason:
+    """Explain a reason of this kind of trouble (envelope, send, turn, account, budget or notice)."""
     given = reason or ""
+    if given.startswith(_ALIKE):
+        return _alike(given.removeprefix(_ALIKE), channel)
     found = _REASONS.get((kind, given)) if (kind != "send" or state != "failed" or given) else None
-    code = _CODE.fullmatch(given)
-    if found is None and code is not None:
-        found = _by_code(kind, int(code.group(1)))
-    return found or _by_kind(kind, given)
+    code, http, notice = _CODE.fullmatch(given), _HTTP.fullmatch(given), account_notices.explain(given)
+    if found is not None:
+        return found
+    if code is not None:
+        return _by_code(kind, int(code[1]), int(code[2] or 0), channel)
+    if http is not None:
+        return _by_http(kind, int(http[1]))
+    if notice is not None:
+        return Reason(message=notice[0], fix=notice[1], fits="resume" if kind == "account" else "dismiss")
+    return _by_kind(kind, given)
 
 
-def _by_code(kind: str, code: int) -> Reason:
-    known = graph_codes.about(code)
+def _known(code: int, subcode: int, channel: ChannelKind | None) -> GraphCode | None:
+    tables = graph_codes.TABLES.values() if channel is None else (graph_codes.TABLES[channel],)
+    return next((found for table in tables if (found := find(table, code, subcode)) is not None), None)
+
+
+def _by_code(kind: str, code: int, subcode: int, channel: ChannelKind | None) -> Reason:
+    known = _known(code, subcode, channel)
     if known is None:
-        message, fix, fits = f"The platform refused this with code {code}.", "Find the code in Meta's list of error codes.", "dismiss"
+        message, fix, fits = "The platform refused this.", "Find the code in Meta's list of error codes.", "dismiss"
     else:
         message, fix, fits = known.message, known.fix, known.button
     if kind == "account":
@@ -70,7 +118,27 @@ def _by_code(kind: str, code: int) -> Reason:
     elif fits == "resume":
         # The account itself is listed with that button; the message waits for one more try.
         fits = "resend"
-    return Reason(message=f"{message} (code {code})", fix=fix, fits=fits)
+    return Reason(message=f"{message} (code {code}{f'/{subcode}' if subcode else ''})", fix=fix, fits=fits)
+
+
+def _by_http(kind: str, status: int) -> Reason:
+    return Reason(
+        message=f"Something refused the request with HTTP {status}, without an error of the platform: a proxy on the way, or a wrong address.",
+        fix="Check CHINWAG_GRAPH_URL, and what stands between this server and the platform.",
+        fits="resume" if kind == "account" else "resend",
+    )
+
+
+def _alike(reason: str, channel: ChannelKind | None) -> Reason:
+    """Explain why three refusals in a row parked an account."""
+    last = explain("account", reason, channel=channel)
+    if _HTTP.fullmatch(reason):
+        return Reason(message=f"Three sends in a row failed. {last.message}", fix=last.fix, fits="resume")
+    return Reason(
+        message=f"The platform refused messages to three people in a row for the same reason, so the account may be the cause: {last.message}",
+        fix="Check the token's permissions and the account at the platform, then resume. Messages that were refused are listed too.",
+        fits="resume",
+    )
 
 
 def _by_kind(kind: str, reason: str) -> Reason:

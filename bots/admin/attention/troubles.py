@@ -39,6 +39,7 @@ ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
     TroubleKind.SEND: (Action.RESEND, Action.SETTLE, Action.DISMISS),
     TroubleKind.ACCOUNT: (Action.RESUME,),
     TroubleKind.BUDGET: (Action.DISMISS,),
+    TroubleKind.NOTICE: (Action.DISMISS,),
 }
 
 
@@ -97,7 +98,7 @@ def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID,
 
 def as_row(trouble: Trouble) -> Row:
     """Explain a trouble and choose its buttons."""
-    reason = explain(trouble.kind.value, trouble.reason, state=trouble.state)
+    reason = explain(trouble.kind.value, trouble.reason, state=trouble.state, channel=trouble.channel)
     fits = Action(reason.fits)
     allowed = ALLOWED[trouble.kind]
     if fits not in allowed or (fits is Action.SETTLE and trouble.state != "unknown"):
@@ -117,4 +118,6 @@ def _what(trouble: Trouble) -> str:
         return f"turn, dead after {trouble.count} tries"
     if trouble.kind is TroubleKind.BUDGET:
         return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
-    return "account"
+    if trouble.kind is TroubleKind.NOTICE:
+        return "notice of the platform" if trouble.count == 1 else f"notice of the platform, {trouble.count} times"
+    return f"account, slowed down until {trouble.due_at:%Y-%m-%d %H:%M} UTC" if trouble.due_at else "account"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bots.channels.base import Credentials, Location
-from bots.channels.graph import GraphClient
+from bots.channels.graph import PING_DEADLINE_S, GraphClient
 from bots.channels.graph_codes import INSTAGRAM
 from bots.channels.instagram.items import read_item
 from bots.channels.instagram.send import text_message
@@ -87,6 +87,18 @@ class Instagram:
                     errors=INSTAGRAM,
                     deadline_s=_TYPING_DEADLINE_S,
                 )
+
+    def ping(self, account_external_id: str, credentials: Credentials) -> None:
+        """Read the account from the platform, to see whether it answers. Raises SendError."""
+        del account_external_id
+        self._clients[credentials.login_type].call(
+            "GET",
+            _SENDER,
+            token=credentials.access_token,
+            app_secret=credentials.app_secret,
+            errors=INSTAGRAM,
+            deadline_s=PING_DEADLINE_S,
+        )
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Return the address that the webhook named; it opens without a token."""

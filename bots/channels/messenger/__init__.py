@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from bots.channels.base import Credentials, Location
-from bots.channels.graph import GraphClient
+from bots.channels.graph import PING_DEADLINE_S, GraphClient
 from bots.channels.graph_codes import MESSENGER
 from bots.channels.markup import split, to_plain
 from bots.channels.messenger.items import read_item
@@ -88,6 +89,17 @@ class Messenger:
                     errors=MESSENGER,
                     deadline_s=_TYPING_DEADLINE_S,
                 )
+
+    def ping(self, account_external_id: str, credentials: Credentials) -> None:
+        """Read the page from the platform, to see whether it answers. Raises SendError."""
+        self._graph.call(
+            "GET",
+            quote(account_external_id, safe=""),
+            token=credentials.access_token,
+            app_secret=credentials.app_secret,
+            errors=MESSENGER,
+            deadline_s=PING_DEADLINE_S,
+        )
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Return the address that the webhook named; it opens without a token."""

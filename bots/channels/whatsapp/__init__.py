@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from bots.channels.base import Credentials, Location
-from bots.channels.graph import GraphClient
+from bots.channels.graph import PING_DEADLINE_S, GraphClient
+from bots.channels.graph_codes import GRAPH, WHATSAPP
 from bots.channels.markup import split, to_whatsapp
 from bots.channels.signature import verify_meta
 from bots.channels.whatsapp.envelope import parse
@@ -20,6 +21,8 @@ __all__ = ["TEXT_LIMIT", "WhatsApp", "fit", "parse", "render"]
 TEXT_LIMIT = 4096
 #: A late typing indicator is useless, since the answer is on its way by then.
 _TYPING_DEADLINE_S = 5.0
+#: Of a picture that is asked for, this code means the picture; of a send it means the number.
+_OF_PICTURES = {**WHATSAPP, (100, 33): GRAPH[100]}
 
 
 def fit(text: str) -> tuple[str, ...]:
@@ -59,17 +62,23 @@ class WhatsApp:
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:
         """Send one part. Raises SendError, whose class says what is provable."""
-        return self._graph.send(message.account_external_id, text_message(message), token=credentials.access_token)
+        return self._graph.send(message.account_external_id, text_message(message), token=credentials.access_token, errors=WHATSAPP)
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
         """Mark a message, and with it all earlier ones, as read and show typing. Raises SendError."""
         if inbound.event_key.startswith(DERIVED):
             return
-        self._graph.tell(account_external_id, typing(inbound.event_key), token=credentials.access_token, deadline_s=_TYPING_DEADLINE_S)
+        self._graph.tell(
+            account_external_id, typing(inbound.event_key), token=credentials.access_token, errors=WHATSAPP, deadline_s=_TYPING_DEADLINE_S
+        )
+
+    def ping(self, account_external_id: str, credentials: Credentials) -> None:
+        """Read the number from the platform, to see whether it answers. Raises SendError."""
+        self._graph.call("GET", quote(account_external_id, safe=""), token=credentials.access_token, deadline_s=PING_DEADLINE_S)
 
     def locate(self, account_external_id: str, media: MediaReference, credentials: Credentials, *, deadline_s: float) -> Location:
         """Ask for the address of a picture; it works with the account's token, for five minutes. Raises SendError, MediaError."""
         # With the number, the platform refuses ids that belong to another one.
         path = f"{quote(media.reference, safe='')}?phone_number_id={quote(account_external_id, safe='')}"
-        answer = self._graph.call("GET", path, token=credentials.access_token, deadline_s=deadline_s)
+        answer = self._graph.call("GET", path, token=credentials.access_token, errors=_OF_PICTURES, deadline_s=deadline_s)
         return location_of(answer.body, credentials.access_token)

@@ -6,8 +6,8 @@
 -- bot is silent after somebody answered in the platform's inbox. p_scope is the account's id as text. Returns {envelope, contacts}: the
 -- contacts that it concerns.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
--- of external id. Called by: crossing (the web). Raises serialization_failure as find_contact does, and a data exception where Postgres
--- cannot store something in it.
+-- of external id, then the accounts that an event concerns. Called by: crossing (the web). Raises serialization_failure as find_contact
+-- does, and a data exception where Postgres cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
     p_debounce double precision, p_cap double precision, p_hold double precision
@@ -21,6 +21,7 @@ declare
     item uuid;
     touched uuid[] := '{}';
     once boolean := false;
+    effects jsonb[] := '{}';
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
 begin
@@ -89,6 +90,7 @@ begin
             (e->>'supported')::boolean, e->>'reason', to_timestamp((e->>'at')::double precision),
             e->>'target', e->>'quoted', e->'refers')
         returning id into item;
+        effects := case when e ? 'effect' then effects || e else effects end;
         if contact is not null and e ? 'media' then
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
             select p_tenant, contact, item, n, x->>'kind', x->>'reference', x->>'media_type'
@@ -112,8 +114,17 @@ begin
         values (p_tenant, p_account, e->'status'->>'external_id', e->'status'->>'status', to_timestamp((e->>'at')::double precision),
             e->'status'->>'correlation', (e->'status'->>'code')::integer)
         on conflict do nothing;
+        effects := case when e ? 'effect' then effects || e else effects end;
         perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
             (e->'status'->>'code')::integer);
+    end loop;
+    -- The account after its messages, as in end_attempt.
+    foreach e in array effects loop
+        if e ? 'status' or e->'effect'->>'do' = 'slow' then
+            perform account_failed(p_account, e->'status', e->'effect');
+        else
+            perform account_noticed(p_tenant, p_account, e->'effect', to_timestamp((e->>'at')::double precision));
+        end if;
     end loop;
     return jsonb_build_object('envelope', envelope, 'contacts', to_jsonb(touched));
 end

@@ -44,6 +44,8 @@ begin
     update recalls set contact_id = p_keep where turn_id = any(told) and tenant_id = p_tenant;
     update send_attempts set contact_id = p_keep where message_id in (select id from outbox where conversation_id = any(talks));
     update outbox set contact_id = p_keep where conversation_id = any(talks);
+    -- The platform's limits on p_gone are met again, if they still exist.
+    delete from send_limits where contact_id = p_gone;
     insert into envelope_contacts select tenant_id, envelope_id, p_keep from envelope_contacts
     where tenant_id = p_tenant and contact_id = p_gone on conflict do nothing;
     update contact_identities set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;

@@ -6,17 +6,39 @@ create function status_rank(status text) returns integer language sql immutable 
     select array_position(array['queued', 'sending', 'unknown', 'accepted', 'sent', 'delivered', 'read'], status)
 $$;
 
+-- A part that was not sent ends its answer: the parts after it are not sent either, for that reason. Part 0 is an apology before the answer:
+-- nothing depends on it.
+-- Locks: the later parts. Called by: climb, claim_send, fail_old, end_attempt, lose_outcome.
+create function stop_rest(m outbox, p_reason text) returns void language sql as $$
+    update outbox set status = 'failed', status_at = now(), not_before = null, reason = p_reason
+    where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'queued'
+$$;
+
+-- A part was sent after all, or an operator sends it again (p_asked): the parts after it that were stopped because of it are due again.
+-- Without being asked not where a person has taken the conversation over from the bot.
+-- Locks: the later parts. Called by: climb, end_attempt, crossing (the web).
+create function resume_rest(m outbox, p_asked boolean) returns void language sql as $$
+    update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,
+        waits_since = case when p_asked then now() else waits_since end
+    where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'failed' and reason in ('part_refused', 'part_unknown')
+        and (p_asked or not exists (select from conversations c join turns t on t.id = m.turn_id
+            where c.id = m.conversation_id and c.taken_by is not null and t.answered_by is null))
+$$;
+
 -- Moves a message up to p_status; a lower status than it has changes nothing. failed is final, unless delivered or read is reported later.
--- p_code is the platform's error code. The next part of the answer becomes due once the platform has sent this one.
--- Locks: the message. Called by: apply_status, apply_watermark, end_attempt.
+-- p_code is the platform's error code. The next part of the answer becomes due once the platform has sent this one; if it failed, the answer
+-- ends there.
+-- Locks: the message, then its later parts. Called by: apply_status, apply_watermark, end_attempt.
 create function climb(p_message uuid, p_status text, p_code integer) returns void language plpgsql as $$
 declare
     m outbox;
+    stopped boolean;
 begin
     select * into m from outbox where id = p_message for update;
     if not found then
         return;
     end if;
+    stopped := m.status = 'failed' or (m.status = 'unknown' and m.not_before is null);
     if p_status = 'failed' then
         if m.status in ('delivered', 'read', 'failed') then
             return;
@@ -31,9 +53,14 @@ begin
     update outbox set status = p_status, status_at = now(), not_before = null, attention_at = case when p_status = 'failed' then now() end,
         reason = case when p_status = 'failed' then 'platform:' || coalesce(p_code::text, '?') end
     where id = p_message;
+    if p_status = 'failed' then
+        perform stop_rest(m, 'part_refused');
+    elsif stopped then
+        perform resume_rest(m, false);
+    end if;
     -- The platform has sent it: the next part need not wait any longer.
     update outbox set not_before = now()
-    where p_status <> 'accepted' and turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
+    where p_status not in ('accepted', 'failed') and turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
     perform tell_page(m.conversation_id, m.contact_id);
 end
 $$;

@@ -1,7 +1,7 @@
 -- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue.
 
 -- For each queue that a running worker consumes and where something is due: due conversations (or sends, in deliver), running ones, slots.
--- due counts to 1,000, so the cost of a tick grows with what it publishes and not with the backlog.
+-- due counts to 1,000 (sends: for each account), so the cost of a tick grows with what it publishes and not with the backlog.
 -- Locks: none. Called by: everything_waiting.
 create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
     with s as (
@@ -23,11 +23,15 @@ create function work_waiting() returns table (queue text, due bigint, running bi
     union all
     select s.queue, d.n, 0, s.n
     from s cross join lateral (
-        select count(*) as n from (
-            select from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
-            where o.not_before <= now() and a.state = 'active' and is_head(o)
-            limit 1000
-        ) as message
+        select sum(lane.n)::bigint as n from (
+            -- A lane that asks for a read of the account's health has that to do, if nothing else.
+            select greatest(case when x.asks and x.room is not null then 1 else 0 end, (select count(*) from (
+                select from outbox o
+                where o.account_id = x.account_id and o.not_before <= now() and (o.status <> 'unknown' or x.asks or not x.held) and is_head(o)
+                limit least(1000, x.room)
+            ) as message)) as n
+            from send_lanes() x
+        ) as lane
     ) as d
     where s.queue = 'deliver' and d.n > 0
 $$;

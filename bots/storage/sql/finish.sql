@@ -110,10 +110,13 @@ begin
     end if;
 
     if jsonb_array_length(p_result->'parts') > 0 then
-        -- Only the first unsettled message of the conversation may leave, and only where the account works.
+        -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
         leaves := not exists (select from outbox where conversation_id = c.id
                 and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
-            and exists (select from accounts where tenant_id = c.tenant_id and id = c.account_id and accounts.state = 'active');
+            and exists (select from accounts a where a.tenant_id = c.tenant_id and a.id = c.account_id and may_send(a)
+                and not exists (select from send_limits x where x.scope = 'account' and x.account_id = a.id)
+                and not exists (select from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact)
+                and not exists (select from send_limits x where x.scope = 'app' and x.app_id = a.app_id));
         for part_text, part_number in
             select x, n from jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
         loop

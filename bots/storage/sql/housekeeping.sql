@@ -18,6 +18,8 @@ begin
     delete from admin_links where expires_at < now();
     update media set data = null, state = 'refused', reason = 'too_old'
     where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < now() - make_interval(days => p_envelope_days) limit 500);
+    -- Nobody has sent anything there since: whether the limit still exists shows with the next message.
+    delete from send_limits where until < now() - interval '1 hour';
     delete from watchers where until < now() - interval '1 minute';
     delete from worker_heartbeats where at < now() - interval '1 day';
     return cleared;

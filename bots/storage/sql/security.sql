@@ -32,13 +32,21 @@ create policy own_contact on contacts to chinwag_web, chinwag_worker
     with check (id = nullif(current_setting('app.contact_id', true), '')::uuid);
 create policy crossing on contacts to chinwag_crossing using (true) with check (true);
 
+-- A limit on a person is that contact's; one on an account or an app is everybody's.
+alter table send_limits enable row level security;
+alter table send_limits force row level security;
+create policy own_contact on send_limits to chinwag_web, chinwag_worker
+    using (contact_id is null or contact_id = nullif(current_setting('app.contact_id', true), '')::uuid)
+    with check (contact_id is null or contact_id = nullif(current_setting('app.contact_id', true), '')::uuid);
+create policy crossing on send_limits to chinwag_crossing using (true) with check (true);
+
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- Read by all.
 grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, usage_days, batches, batch_items, worker_heartbeats, watchers,
     statuses to chinwag_web, chinwag_worker, chinwag_crossing;
-grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox, send_attempts
-    to chinwag_web, chinwag_worker, chinwag_crossing;
+grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox, send_attempts,
+    send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
 grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, batches, batch_items, watchers to chinwag_web;
@@ -47,9 +55,12 @@ grant select, insert on audit to chinwag_web;
 
 -- The worker finishes turns, within one contact, and items of batches.
 grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;
+grant insert, update, delete on send_limits to chinwag_worker, chinwag_crossing;
+grant delete on send_limits to chinwag_web;
 grant update on inbox, media, batches, batch_items to chinwag_worker;
 grant update (stopped_at) on contacts to chinwag_worker;
-grant update (state, state_reason) on accounts to chinwag_worker;
+grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;
+grant select, insert, update, delete on refusals to chinwag_worker;
 grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker;
 
 -- Crossing takes messages in and hands out work.
@@ -58,8 +69,9 @@ grant insert, update, delete on contacts, contact_identities, conversations, tur
 grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys to chinwag_crossing;
 grant update, delete on batches, batch_items to chinwag_crossing;
 -- The steps of an account's set-up are recorded where webhooks come in; accounts are removed with all their rows.
-grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason)
-    on accounts to chinwag_crossing;
+grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason, resumed_at,
+    slow_until, slow_reason) on accounts to chinwag_crossing;
+grant select, insert, update, delete on account_notices to chinwag_crossing;
 grant delete on accounts to chinwag_crossing;
 -- It does the housekeeping, adds up usage, and what operators do through it is written to the audit log.
 grant select, delete on operator_sessions, admin_links to chinwag_crossing;

@@ -1,4 +1,4 @@
--- Sending: which message may be sent next, and each attempt, recorded before its request and after it.
+-- Sending: which message may be sent next, and each attempt, recorded before its request and after it. What limits sends: limits.sql.
 
 -- Records an attempt to send a message before its request leaves, and returns what to send (bots.storage.outbox.Sending). The caller has
 -- set when the attempt must count as unknown.
@@ -21,73 +21,152 @@ create function is_head(o outbox) returns boolean language sql stable as $$
         and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
 $$;
 
--- Takes the next due message of an active account, records the attempt and returns what to send; null where none is due. An attempt that
--- nobody ended in p_stale seconds becomes unknown, and after p_reconcile more seconds without a report it is sent once more, or never, as
--- the account's unknown_send says.
--- Locks: the message; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection: the attempt then
--- counts as unknown.
-create function claim_send(p_boot uuid, p_stale double precision, p_reconcile double precision) returns jsonb language plpgsql as $$
+-- Takes the next due message of an account that nothing limits, records the attempt and returns what to send; null where none is due. An
+-- attempt that nobody ended in p_stale seconds becomes unknown, and after p_reconcile more seconds without a report it is sent once more, or
+-- never, as the account's unknown_send says. What waits for more than p_younger seconds fails with the reason too_old. In an outage it takes
+-- one probe at a time: a message of which no attempt is unknown, else {health_of, tenant}: read the account's health, and end_health_read.
+-- Locks: the limits of an app and an account, and the message; locked ones are skipped. Then the limit of the person, and later parts.
+-- Called by: crossing (workers). Not repeated after a lost connection: the attempt then counts as unknown.
+create function claim_send(p_boot uuid, p_stale double precision, p_reconcile double precision, p_younger double precision) returns jsonb
+language plpgsql as $$
 declare
+    lane record;
+    l send_limits;
+    app send_limits;
+    person send_limits;
     m outbox;
     unknowns integer;
     policy text;
-    parked uuid[];
     resent boolean;
 begin
-    select coalesce(array_agg(id), '{}') into parked from accounts where state <> 'active';
-    loop
-        select * into m from outbox o
-        where o.not_before <= now() and o.account_id <> all (parked) and is_head(o)
-        order by o.not_before limit 1 for update skip locked;
-        if not found then
-            return null;
+    for lane in select * from send_lanes() loop
+        app := null;
+        l := null;
+        if lane.app_limit is not null then
+            select * into app from send_limits where id = lane.app_limit for update skip locked;
+            continue when not found or app.until > now();
         end if;
-        if m.status = 'sending' then
-            -- The attempt was recorded and never ended: the message may have been sent.
-            update send_attempts set finished_at = now(), outcome = 'unknown' where message_id = m.id and finished_at is null;
-            update outbox set status = 'unknown', status_at = now(), attention_at = now(),
-                not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
-            continue;
+        if lane.account_limit is not null then
+            select * into l from send_limits where id = lane.account_limit for update skip locked;
+            continue when not found or (l.until > now() and l.state <> 'suspect');
         end if;
-        if m.status = 'unknown' then
-            select count(*) into unknowns from send_attempts where message_id = m.id and outcome = 'unknown';
-            select unknown_send into policy from accounts where tenant_id = m.tenant_id and id = m.account_id;
-            if policy = 'never' or unknowns > 1 then
-                update outbox set not_before = null, reason = 'unknown', status_at = now() where id = m.id;
-                update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+        if l.state in ('suspect', 'outage') and exists (
+                select from outbox o where o.id = l.message_id and status_rank(o.status) > status_rank('unknown')) then
+            -- The platform took what seemed to fail, and only its answer was lost.
+            update send_limits set state = 'rising', per_s = 1, risen_at = now(), until = now(), level = l.level / 2, failing = '{}',
+                healed_at = now()
+            where id = l.id returning * into l;
+        end if;
+        if l.healed_at is not null then
+            -- The platform works again: what it took meanwhile it reports first.
+            update outbox set not_before = greatest(not_before, l.healed_at + make_interval(secs => p_reconcile))
+            where id in (select id from outbox where account_id = lane.account_id and not_before is not null and status = 'unknown'
+                for update skip locked);
+            update send_limits set healed_at = null where id = l.id;
+        end if;
+        loop
+            select * into m from outbox o
+            where o.account_id = lane.account_id and o.not_before <= now() and is_head(o)
+                and (l.id is null or l.state not in ('suspect', 'outage') or o.status <> 'unknown')
+                and (l.id is null or l.state <> 'outage' or not exists (
+                    select from send_attempts t where t.message_id = o.id and t.outcome = 'unknown'))
+            order by o.not_before, o.seq limit 1 for update skip locked;
+            exit when not found;
+            if m.status = 'sending' then
+                -- The attempt was recorded and never ended: the message may have been sent.
+                update send_attempts set finished_at = now(), outcome = 'unknown' where message_id = m.id and finished_at is null;
+                update outbox set status = 'unknown', status_at = now(), attention_at = now(),
+                    not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
                 continue;
             end if;
-        elsif m.status <> 'queued' then
-            update outbox set not_before = null where id = m.id;
-            continue;
+            if m.status = 'unknown' then
+                select count(*) into unknowns from send_attempts where message_id = m.id and outcome = 'unknown';
+                select unknown_send into policy from accounts where tenant_id = m.tenant_id and id = m.account_id;
+                if policy = 'never' or unknowns > 1 or m.waits_since < now() - make_interval(secs => p_younger) then
+                    update outbox set not_before = null, reason = 'unknown', status_at = now() where id = m.id;
+                    perform stop_rest(m, 'part_unknown');
+                    continue;
+                end if;
+            elsif m.status <> 'queued' then
+                update outbox set not_before = null where id = m.id;
+                continue;
+            elsif m.waits_since < now() - make_interval(secs => p_younger) then
+                perform fail_old(m);
+                continue;
+            end if;
+            select * into person from send_limits
+            where scope = 'person' and account_id = m.account_id and contact_id = m.contact_id for update;
+            if person.until > now() then
+                update outbox set not_before = person.until where id = m.id;
+                continue;
+            end if;
+            perform use_limit(x, p_stale) from unnest(array[app.id, l.id, person.id]) x where x is not null;
+            resent := m.status = 'unknown';
+            update outbox set status = 'sending', status_at = now(), attention_at = null, sends = sends + 1,
+                not_before = now() + make_interval(secs => p_stale)
+            where id = m.id returning * into m;
+            return journal(m, p_boot) || jsonb_build_object(
+                'resent', resent,
+                'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
+                    from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id));
+        end loop;
+        if lane.asks and (l.state = 'outage' or exists (
+                select from outbox o where o.account_id = lane.account_id and o.not_before <= now() and o.status = 'unknown' and is_head(o))) then
+            update send_limits set until = now() + make_interval(secs => p_stale) where id = l.id;
+            return jsonb_build_object('health_of', lane.account_id, 'tenant', lane.tenant_id);
         end if;
-        resent := m.status = 'unknown';
-        update outbox set status = 'sending', status_at = now(), attention_at = null, sends = sends + 1,
-            not_before = now() + make_interval(secs => p_stale)
-        where id = m.id returning * into m;
-        return journal(m, p_boot) || jsonb_build_object(
-            'resent', resent,
-            'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
-                from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id));
+    end loop;
+    return null;
+end
+$$;
+
+-- Fails a message that waited too long to be sent by itself, and the parts that follow it. An operator may still send it.
+-- Locks: the message, which the caller holds, then its later parts. Called by: claim_send, fail_oldest.
+create function fail_old(m outbox) returns void language plpgsql as $$
+begin
+    update outbox set status = 'failed', status_at = now(), attention_at = now(), not_before = null, reason = 'too_old' where id = m.id;
+    perform stop_rest(m, 'part_refused');
+    perform tell_page(m.conversation_id, m.contact_id);
+end
+$$;
+
+-- Fails what has waited for more than p_younger seconds, also where nothing can be sent now, so that it is seen in time.
+-- Locks: the messages; locked ones are skipped. Called by: crossing (the dispatcher).
+create function fail_oldest(p_younger double precision) returns void language plpgsql as $$
+declare
+    m outbox;
+begin
+    for m in
+        select o.* from accounts a cross join lateral (
+            select * from outbox x where x.account_id = a.id and x.not_before < now() - make_interval(secs => p_younger)
+                and x.status = 'queued' and x.waits_since < now() - make_interval(secs => p_younger) and is_head(x)
+            order by x.not_before, x.seq limit 100 for update skip locked) o
+    loop
+        perform fail_old(m);
     end loop;
 end
 $$;
 
 -- Records the outcome of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
--- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never, or older than a day), or the
--- operator's attention (p_retry ask_operator). p_scope says whom a refusal concerns: message, person, account or app. Returns the message's status; null where the attempt had been settled in another way. It may
--- be repeated after a lost connection.
--- Locks: the message, then the attempt, then the advisory lock on account and external id. Called by: worker, within the contact's own
--- rows (it sets app.contact_id).
+-- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never), or the operator's attention (p_retry
+-- ask_operator). p_scope says whom a failure concerns: message, person, account or app; null where it was our own. p_in_doubt:
+-- see send_refused. For p_outage_after and p_longest see limit_after. Returns the message's status; null where the attempt had been settled in another way. It may be repeated after
+-- a lost connection.
+-- Locks: the message, then the attempt, then the advisory lock on account and external id, later parts, and what limits sends. Called by:
+-- worker, within the contact's own rows (it sets app.contact_id).
 create function end_attempt(
     p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
-    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text
+    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text, p_outage_after integer,
+    p_longest double precision, p_subcode integer default null, p_in_doubt boolean default false
 ) returns text language plpgsql as $$
 declare
     a send_attempts;
     m outbox;
     s record;
+    closed text;
+    closed_until timestamptz;
     failures integer;
+    why text := refusal_reason(p_outcome, p_http, p_code, p_subcode);
     climbs boolean;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
@@ -109,11 +188,15 @@ begin
     end if;
     if p_outcome = 'accepted' then
         perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
+        perform send_accepted(m.account_id);
         climbs := m.status in ('queued', 'sending', 'unknown');
         update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
             status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
         where id = m.id;
         if climbs then
+            if m.status = 'unknown' and m.not_before is null then
+                perform resume_rest(m, false);
+            end if;
             update outbox set not_before = now() + make_interval(secs => p_next_part)
             where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
             perform tell_page(m.conversation_id, m.contact_id);
@@ -123,30 +206,63 @@ begin
             order by status_rank(status) nulls first loop
             perform climb(m.id, s.status, s.error_code);
         end loop;
+        perform ease_limits(m, a.started_at, true);
         return 'accepted';
+    end if;
+    if p_retry = 'later' then
+        select x.state_now, x.until_now into closed, closed_until from limit_after(m, a.started_at, p_outcome, p_scope, p_retry_after, p_outage_after, p_longest) x;
+    elsif p_retry = 'never' and p_code is not null then
+        perform ease_limits(m, a.started_at, false);
     end if;
     if status_rank(m.status) > status_rank('unknown') or m.status = 'failed' then
         return m.status;
     end if;
-    select count(*) into failures from send_attempts where message_id = m.id and outcome in ('not_sent', 'rejected');
     if p_outcome = 'unknown' then
         update outbox set status = 'unknown', status_at = now(), attention_at = now(),
             not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
-    elsif p_retry = 'never' or m.created_at < now() - interval '24 hours' then
+    elsif p_retry = 'never' then
         update outbox set status = 'failed', status_at = now(), attention_at = now(), not_before = null,
-            reason = coalesce('code:' || p_code::text, p_outcome) where id = m.id;
-        update outbox set not_before = now() where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+            reason = why where id = m.id;
+        perform stop_rest(m, 'part_refused');
     else
-        update outbox set status = 'queued', status_at = now(), attention_at = null, reason = coalesce('code:' || p_code::text, p_outcome),
-            not_before = now() + make_interval(secs => coalesce(p_retry_after,
-                -- Meta's advice for a pair of number and contact is 4^n seconds, n from 0; else 2^n.
-                case when p_code = 131056 then 4 ^ least(failures - 1, 5) else 2 ^ least(failures, 9) end * (0.8 + random() * 0.4)))
+        select count(*) into failures from send_attempts where message_id = m.id and outcome in ('not_sent', 'rejected');
+        update outbox set status = 'queued', status_at = now(), attention_at = null, reason = why,
+            not_before = case
+                -- A throttle holds it back; it keeps its place.
+                when closed = 'throttled' and p_scope = 'person' then closed_until
+                when closed = 'throttled' then least(m.waits_since, now())
+                when p_retry_after is not null then now() + make_interval(secs => p_retry_after)
+                -- In an outage others are tried before it.
+                else now() + make_interval(secs => least(2 ^ least(failures, 9),
+                    case when closed in ('outage', 'probing', 'rising') then p_longest else 512 end) * (0.8 + random() * 0.4)) end
         where id = m.id;
     end if;
     if p_outcome in ('rejected', 'not_sent') then
-        perform send_refused(m, p_scope, p_retry, p_code);
+        perform send_refused(m, p_scope, p_retry, p_retry_after, why, p_in_doubt);
     end if;
     perform tell_page(m.conversation_id, m.contact_id);
     return (select status from outbox where id = m.id);
+end
+$$;
+
+-- Ends an attempt whose outcome cannot be stored: it counts as unknown, and the message is never sent again by itself. An operator sees it,
+-- with the reason not_stored. Returns whether the attempt was still open.
+-- Locks: the message, then the attempt and later parts. Called by: worker, after end_attempt failed; it sets app.contact_id.
+create function lose_outcome(p_contact uuid, p_attempt uuid) returns boolean language plpgsql as $$
+declare
+    m outbox;
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    select * into m from outbox where id = (select message_id from send_attempts where id = p_attempt) for update;
+    update send_attempts set finished_at = now(), outcome = 'unknown' where id = p_attempt and finished_at is null;
+    if not found then
+        return false;
+    end if;
+    if m.status in ('queued', 'sending', 'unknown') then
+        update outbox set status = 'unknown', status_at = now(), attention_at = now(), not_before = null, reason = 'not_stored' where id = m.id;
+        perform stop_rest(m, 'part_unknown');
+        perform tell_page(m.conversation_id, m.contact_id);
+    end if;
+    return true;
 end
 $$;

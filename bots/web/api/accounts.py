@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from bots.admin.accounts import changes, connections, health, rotation, status
 from bots.admin.accounts.offer import AccountRejected, Check, Offer
-from bots.admin.accounts.status import AccountStatus
+from bots.admin.accounts.status import AccountStatus, Said
 from bots.admin.acting import Operator
 from bots.domain import ChannelKind, Role
 from bots.web.admin_site import AdminSite, base_of
@@ -87,6 +87,28 @@ class CheckView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleView:
+    """What is wrong in words, and how to fix it."""
+
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeView:
+    """The newest notice of the platform about one topic."""
+
+    id: UUID
+    reason: str
+    message: str
+    fix: str
+    times: int
+    at: datetime
+    #: Whether it is on the attention page.
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
     """An account without its secrets."""
 
@@ -100,6 +122,11 @@ class AccountView:
     bot: UUID
     state: str
     state_reason: str | None
+    #: Why nothing is sent, and what to do about it, where the account is parked or slowed down.
+    trouble: TroubleView | None
+    slow_until: datetime | None
+    #: What the platform reported about it, the newest first; empty in the list of accounts.
+    notices: list[NoticeView]
     #: 0: every webhook is refused; 2: during a rotation both are accepted.
     app_secrets: int
     webhook_url: str
@@ -276,6 +303,19 @@ def _health(found: dict[str, Any]) -> HealthView:
     return HealthView(state=found["state"], checks=found["checks"], facts=found["facts"])
 
 
+def _notice(one: Said) -> NoticeView:
+    notice = one.notice
+    return NoticeView(
+        id=notice.id,
+        reason=notice.reason,
+        message=one.reason.message,
+        fix=one.reason.fix,
+        times=notice.times,
+        at=notice.at,
+        is_open=notice.is_open,
+    )
+
+
 def _view(found: AccountStatus) -> AccountView:
     account = found.account
     return AccountView(
@@ -289,6 +329,9 @@ def _view(found: AccountStatus) -> AccountView:
         bot=account.bot_id,
         state=account.state,
         state_reason=account.state_reason,
+        trouble=None if found.trouble is None else TroubleView(message=found.trouble.message, fix=found.trouble.fix),
+        slow_until=account.slow_until,
+        notices=[_notice(one) for one in found.said],
         app_secrets=len(account.app_secrets),
         webhook_url="" if account.channel is ChannelKind.CONSOLE else found.address.url,
         handshake_at=found.setup.handshake_at,

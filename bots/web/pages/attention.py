@@ -19,11 +19,12 @@ from bots.web.admin_site import AdminSite
 
 _PAGE = 50
 _KINDS = {
-    TroubleKind.ACCOUNT: "Parked accounts",
+    TroubleKind.ACCOUNT: "Accounts not sending",
     TroubleKind.TURN: "Dead turns",
     TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
+    TroubleKind.NOTICE: "Notices about accounts",
 }
 _BUTTONS = {
     Action.REPLAY: "Replay",

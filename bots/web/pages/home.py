@@ -10,20 +10,22 @@ from starlette.responses import Response
 
 from bots.admin import figures as use_cases
 from bots.admin.acting import Operator
-from bots.storage import attention, turns
+from bots.storage import turns
 from bots.storage.attention import TroubleKind
 from bots.storage.figures import Bucket, Figures, Span
+from bots.storage.overview import Overview
 from bots.web.admin_site import AdminSite
 from bots.web.charts import Series, bars, lines, seconds, whole
 
 #: Workers report every 5 s; after three missed reports a worker counts as gone.
 _SILENT_AFTER_S = 16.0
 _KINDS = {
-    TroubleKind.ACCOUNT: "Parked accounts",
+    TroubleKind.ACCOUNT: "Accounts not sending",
     TroubleKind.TURN: "Dead turns",
     TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
+    TroubleKind.NOTICE: "Notices about accounts",
 }
 
 
@@ -144,9 +146,9 @@ def _exact(value: float) -> str:
     return f"{value:.0f}" if value == int(value) else f"{value:.2f}"
 
 
-def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
+def _parts(overview: Overview) -> list[tuple[str, str, str]]:
     """Name each part with ok, bad or unknown, and why. Redis is judged by the workers that depend on it."""
-    parts = [("Postgres", "ok", "answers")]
+    parts = [("Postgres", "ok", "answers"), *_accounts(overview)]
     alive = [beat for beat in overview.heartbeats if beat.age_s < _SILENT_AFTER_S]
     workers = [beat for beat in alive if beat.slots > 0]
     if workers:
@@ -169,3 +171,13 @@ def _parts(overview: attention.Overview) -> list[tuple[str, str, str]]:
         took = f", {model.total_ms:.0f} ms" if model.total_ms is not None else ""
         parts.append(("Model", "ok" if model.outcome in turns.WELL else "bad", f"{model.model}: {model.outcome}{took}"))
     return parts
+
+
+def _accounts(overview: Overview) -> list[tuple[str, str, str]]:
+    accounts = overview.accounts
+    if not accounts.found:
+        return []
+    whole = f"{accounts.found} {'account' if accounts.found == 1 else 'accounts'}"
+    waits = [f"{accounts.parked} parked"] if accounts.parked else []
+    waits += [f"{accounts.slowed} slowed down by the platform"] if accounts.slowed else []
+    return [("Accounts", "bad" if waits else "ok", f"{whole}, {', '.join(waits)}" if waits else f"{whole}, none parked")]

@@ -52,6 +52,11 @@ create table accounts (
     external_id text not null,
     state text not null default 'active' constraint ck_accounts_state check (state in ('active', 'paused', 'needs_attention')),
     state_reason text,
+    -- When it was last made active again.
+    resumed_at timestamptz,
+    -- The platform slows it down: nothing is sent before this time, and why.
+    slow_until timestamptz,
+    slow_reason text,
     app_secret bytea,
     -- The secret before the last rotation; webhooks signed with it are still accepted.
     app_secret_before bytea,
@@ -80,4 +85,35 @@ create table accounts (
     constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
     constraint uq_accounts_name unique (channel, name),
     constraint uq_accounts_external_id unique (channel, external_id)
+);
+
+-- What the platform reported about an account: the newest notice of each topic, in the platform's own names.
+create table account_notices (
+    tenant_id uuid not null,
+    id uuid not null default gen_random_uuid(),
+    account_id uuid not null,
+    topic text not null,
+    reason text not null,
+    -- How often in a row it said the same.
+    times integer not null default 1,
+    -- The platform's time, where it names one: an older notice that arrives later changes nothing.
+    occurred_at timestamptz,
+    received_at timestamptz not null default now(),
+    -- Since when it waits to be seen by an operator.
+    attention_at timestamptz,
+    constraint pk_account_notices primary key (id, tenant_id),
+    constraint fk_account_notices_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
+    constraint uq_account_notices_topic unique (account_id, topic)
+);
+create index ix_account_notices_attention on account_notices (attention_at) where attention_at is not null;
+
+-- A run of refusals that are alike, for which the account may be the cause; it ends with the next message that the platform accepts.
+create table refusals (
+    tenant_id uuid not null,
+    account_id uuid not null,
+    reason text not null,
+    -- Whom it hit, as hashes: they only tell one person from another.
+    people bigint[] not null,
+    constraint pk_refusals primary key (account_id),
+    constraint fk_refusals_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade
 );
