@@ -95,6 +95,12 @@ class SendUnknown(SendError):
     outcome, retry = Outcome.UNKNOWN, Retry.LATER
 
 
+class SentUnderNoId(SendUnknown):
+    """The platform says that it accepted the message, under an id that cannot be stored. Sent again, it would arrive twice."""
+
+    retry = Retry.NEVER
+
+
 class Throttled(SendError):
     """The platform asks us to slow down."""
 

@@ -9,7 +9,17 @@ from uuid import UUID
 import structlog
 
 from bots.domain import Identity, IdentityKind, OutboundMessage, Outcome, Retry, Scope
-from bots.errors import CannotOpen, NotFound, NotSent, NotStorable, SendError, SendUnknown, StorageUnavailable, TransientRejection
+from bots.errors import (
+    CannotOpen,
+    NotFound,
+    NotSent,
+    NotStorable,
+    SendError,
+    SendUnknown,
+    SentUnderNoId,
+    StorageUnavailable,
+    TransientRejection,
+)
 from bots.storage import outbox
 from bots.storage.claims import Handle
 from bots.storage.outbox import HealthRead, Sending
@@ -95,7 +105,7 @@ def _store(
 ) -> str | None:
     """Record the outcome of an attempt; what cannot be stored ends as unknown, so that it is not sent again and again."""
     try:
-        return outbox.end_attempt(
+        status = outbox.end_attempt(
             deps.worker,
             contact=sending.contact,
             attempt=sending.attempt,
@@ -115,9 +125,16 @@ def _store(
             is_in_doubt=failure.is_in_doubt if failure else False,
         )
     except NotStorable as error:
-        metrics.OUTBOUND_NOT_STORED.inc()
-        log.error("outcome_not_stored", message=str(sending.message), attempt=sending.n, error=str(error))  # noqa: TRY400 - a traceback would show values
-        return "unknown"
+        return _lost(sending, error)
+    return _lost(sending, failure) if isinstance(failure, SentUnderNoId) else status
+
+
+def _lost(sending: Sending, error: NotStorable | SentUnderNoId) -> str:
+    """Raise the alarm about a message that is not sent again by itself, although nobody knows whether it arrived."""
+    metrics.OUTBOUND_NOT_STORED.inc()
+    # Without its traceback, which would show values.
+    log.error("outcome_not_stored", message=str(sending.message), attempt=sending.n, error=str(error))
+    return "unknown"
 
 
 def _read_health(deps: Deps, account: UUID) -> None:

@@ -20,7 +20,7 @@ from bots.channels.graph_codes import GRAPH
 from bots.channels.graph_errors import from_answer, from_exception, read_json, trace_id
 from bots.channels.signature import app_secret_proof
 from bots.domain import Sent
-from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown
+from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown, SentUnderNoId
 from wire.transport import DeadlineTransport
 
 Json = dict[str, Any]
@@ -31,6 +31,7 @@ _CONNECT_SHARE = 1 / 3
 #: Kept only briefly: if the platform closes a connection while we write, the outcome of the send is unknown.
 _KEEP_S = 5.0
 _MOST_URLS = 1000
+_LONGEST_ID = 256
 #: Of a read that only shows whether the platform answers.
 PING_DEADLINE_S = 5.0
 
@@ -63,14 +64,11 @@ class GraphClient:
     def send(self, sender: str, message: Json, *, token: str, app_secret: str = "", errors: Table = GRAPH) -> Sent:
         """Send a message from a phone number, page or account. Raises SendError."""
         answer = self.tell(sender, message, token=token, app_secret=app_secret, errors=errors)
-        external_id = _message_id(answer.body)
-        if external_id is None:
-            raise SendUnknown(
-                f"The platform answered HTTP {answer.http_status} without a message id.",
-                http_status=answer.http_status,
-                trace_id=answer.trace_id,
-            )
-        return Sent(external_id=external_id, http_status=answer.http_status, trace_id=answer.trace_id)
+        found = _message_id(answer.body)
+        if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_ID or not found.isprintable():
+            kind, what = (SendUnknown, "without a message id") if found is None else (SentUnderNoId, "with a message id that is none")
+            raise kind(f"The platform answered HTTP {answer.http_status} {what}.", http_status=answer.http_status, trace_id=answer.trace_id)
+        return Sent(external_id=found, http_status=answer.http_status, trace_id=answer.trace_id)
 
     def tell(
         self, sender: str, body: Json, *, token: str, app_secret: str = "", errors: Table = GRAPH, deadline_s: float | None = None
@@ -186,10 +184,9 @@ def capped(response: httpx.Response) -> bytes | None:
     return bytes(body)
 
 
-def _message_id(body: Json | None) -> str | None:
-    """Return an answer's messages[0].id, which WhatsApp sends, or its message_id, which Messenger and Instagram send."""
+def _message_id(body: Json | None) -> object:
+    """Return an answer's messages[0].id, which WhatsApp sends, or its message_id, which Messenger and Instagram send; None: it has none."""
     told = body or {}
     messages = told.get("messages")
     first = cast("list[object]", messages)[0] if isinstance(messages, list) and messages else None
-    found = cast("Json", first).get("id") if isinstance(first, dict) else told.get("message_id")
-    return found if isinstance(found, str) and 0 < len(found) <= 256 and "\x00" not in found else None
+    return cast("Json", first).get("id") if isinstance(first, dict) else told.get("message_id")

@@ -59,8 +59,8 @@ def claim_send(engine: Engine, *, boot: UUID, stale_s: float, reconcile_s: float
 
 
 def end_health_read(engine: Engine, account: UUID, *, answers: bool, longest_s: float) -> str | None:
-    """Record whether the platform answered, and return what the account is in now: open, probing or outage; None: somebody else knows better."""
-    return call(engine, "select end_health_read(%s, %s, %s)", (account, answers, longest_s))
+    """Record whether the platform answered, and return what the account is in now: probing or outage; None: somebody else knows better."""
+    return call(engine, "select end_health_read(%s, %s, %s)", (account, answers, max(0.1, longest_s)))
 
 
 def fail_oldest(engine: Engine, *, younger_s: float) -> None:
@@ -107,7 +107,7 @@ def end_attempt(
         next_part_s,
         scope.value if scope else None,
         max(1, outage_after),
-        longest_s,
+        max(0.1, longest_s),
         _int32(error_subcode),
         is_in_doubt,
     )

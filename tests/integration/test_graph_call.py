@@ -19,7 +19,17 @@ from bots.channels.graph import ANSWER_LIMIT, GraphClient
 from bots.channels.graph_codes import WHATSAPP
 from bots.channels.whatsapp import WhatsApp
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent, OutboundMessage, Sent
-from bots.errors import AccessLost, AccountThrottled, NotSent, PairThrottled, Rejected, SendError, SendUnknown, TransientRejection
+from bots.errors import (
+    AccessLost,
+    AccountThrottled,
+    NotSent,
+    PairThrottled,
+    Rejected,
+    SendError,
+    SendUnknown,
+    SentUnderNoId,
+    TransientRejection,
+)
 
 TOKEN = "EAAtopsecrettoken"
 GOOD = json.dumps({"messaging_product": "whatsapp", "messages": [{"id": "wamid.OUT"}]}).encode()
@@ -171,6 +181,10 @@ CASES: list[tuple[str, Behave, type[SendError]]] = [
     ("cut_off_2xx", cut_off, SendUnknown),
     ("garbage_2xx", answer(200, b"<html>fine</html>"), SendUnknown),
     ("2xx_without_id", answer(200, b'{"messages":[{}]}'), SendUnknown),
+    ("2xx_with_a_number_as_id", answer(200, b'{"messages":[{"id":7}]}'), SentUnderNoId),
+    ("2xx_with_an_empty_id", answer(200, b'{"message_id":""}'), SentUnderNoId),
+    ("2xx_with_a_long_id", answer(200, b'{"message_id":"' + b"x" * 10_000 + b'"}'), SentUnderNoId),
+    ("2xx_with_a_nul_in_its_id", answer(200, b'{"message_id":"m\\u0000"}'), SentUnderNoId),
     ("2xx_compressed", answer(200, GOOD, "Content-Encoding: gzip"), SendUnknown),
     ("no_http", no_http, SendUnknown),
     ("redirect", answer(307, b"", "Location: http://127.0.0.1:9/elsewhere"), SendUnknown),

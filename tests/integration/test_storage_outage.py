@@ -247,6 +247,21 @@ def test_before_a_resend_the_platform_is_known_to_work(storage: StorageFixture) 
     assert resend.resent
 
 
+def test_after_a_lone_failure_a_read_that_succeeds_lets_one_message_try_at_a_time(storage: StorageFixture) -> None:
+    fails(storage, tries(storage, 0), reconcile_s=0)
+    fails(storage, tries(storage, 1), reconcile_s=0)
+    assert reads_health(storage, answers=True) == "probing"
+
+    resend = storage.next_send()
+    assert resend is not None
+    assert (resend.resent, storage.next_try()) == (True, None)
+    fails(storage, resend, reconcile_s=0)
+
+    # The other keeps its one resend for later.
+    assert state(storage) == "outage"
+    assert storage.value("select count(*) from send_attempts where n > 1") == 1
+
+
 def test_a_final_refusal_shows_that_the_platform_works(storage: StorageFixture) -> None:
     an_outage(storage)
     says(storage, 10)

@@ -57,6 +57,15 @@ def test_an_id_that_is_none_ends_as_unknown(storage: StorageFixture, name: str) 
     assert (lost(storage), storage.next_send()) == (("unknown", "not_stored", True, None), None)
 
 
+def test_one_that_was_sent_under_no_id_is_not_sent_again_and_is_no_outage(storage: StorageFixture) -> None:
+    for n in range(4):
+        storage.let_in(a_message(by=(a_phone(f"3460000000{n}"),)))
+        storage.end(storage.answered(), Outcome.UNKNOWN, retry=Retry.NEVER, scope=Scope.MESSAGE, reconcile_s=0)
+
+    assert (lost(storage), storage.next_send()) == (("unknown", "not_stored", True, None), None)
+    assert storage.rows("select state from send_limits") == []
+
+
 @pytest.mark.parametrize(
     "more",
     [

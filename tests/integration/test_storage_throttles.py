@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from bots.domain import Outcome, Retry, Scope
+from bots.storage.database import unit
 from bots.storage.outbox import Sending
 from tests.integration.test_storage_outage import due, passes, says, state, tries
 from tests.support.storage_fixture import StorageFixture, a_message, a_phone
@@ -218,3 +219,30 @@ def test_a_backlog_of_a_throttled_account_costs_the_others_nothing(storage: Stor
     # Reading 5,000 rows one by one takes longer.
     assert sorted(idle)[10] < 0.02
     assert took < 0.2
+
+
+def test_a_limit_on_a_person_is_seen_within_that_contact_alone(storage: StorageFixture) -> None:
+    throttled(storage, says(storage, 0), Scope.PERSON)
+    sending = says(storage, 1)
+    assert sending is not None
+    theirs = storage.value("select contact_id from send_limits")
+
+    for contact, seen in ((theirs, 1), (sending.contact, 0), (None, 0)):
+        with unit(storage.worker, contact=contact) as connection:
+            assert connection.exec_driver_sql("select count(*) from send_limits").scalar() == seen
+
+
+def test_with_its_account_a_limit_is_removed_and_with_its_contact_too(storage: StorageFixture) -> None:
+    throttled(storage, says(storage, 0), Scope.PERSON)
+    throttled(storage, says(storage, 1))
+    storage.do("select remove_account(tenant_id, id) from accounts")
+
+    assert storage.rows("select 1 from send_limits") == []
+
+
+def test_a_limit_that_nobody_met_for_an_hour_is_forgotten(storage: StorageFixture) -> None:
+    throttled(storage, says(storage, 0))
+    storage.do("update send_limits set until = now() - interval '61 minutes'")
+    storage.do("select keep_house(30)")
+
+    assert storage.rows("select 1 from send_limits") == []

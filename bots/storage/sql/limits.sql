@@ -163,12 +163,10 @@ begin
     if not found then
         return null;
     end if;
-    if p_answers and l.state = 'suspect' then
-        delete from send_limits where id = l.id;
-        return 'open';
-    end if;
     if p_answers then
-        update send_limits set state = 'probing', until = now(), closed_at = now(), healed_at = now() where id = l.id;
+        -- Before an outage was seen, each message has had its wait already.
+        update send_limits set state = 'probing', until = now(), closed_at = now(), healed_at = case when state = 'outage' then now() end
+        where id = l.id;
         return 'probing';
     end if;
     l.level := case when l.state = 'suspect' then 0 else l.level + 1 end;

@@ -147,10 +147,20 @@ begin
 end
 $$;
 
+-- The platform seems to have taken a message, and under which id cannot be stored: it is never sent again by itself.
+-- Locks: the message, which the caller holds, then its later parts. Called by: end_attempt, lose_outcome.
+create function leave_unknown(m outbox) returns void language plpgsql as $$
+begin
+    update outbox set status = 'unknown', status_at = now(), attention_at = now(), not_before = null, reason = 'not_stored' where id = m.id;
+    perform stop_rest(m, 'part_unknown');
+end
+$$;
+
 -- Records the outcome of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
--- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never), or the operator's attention (p_retry
--- ask_operator). p_scope says whom a failure concerns: message, person, account or app; null where it was our own. p_in_doubt:
--- see send_refused. For p_outage_after and p_longest see limit_after. Returns the message's status; null where the attempt had been settled in another way. It may be repeated after
+-- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never; of what is unknown: leave_unknown), or
+-- the operator's attention (p_retry ask_operator). p_scope says whom a failure concerns: message, person, account or app; null where it was
+-- our own. p_in_doubt: see send_refused. For p_outage_after and p_longest see limit_after. Returns the message's status; null where the
+-- attempt had been settled in another way. It may be repeated after
 -- a lost connection.
 -- Locks: the message, then the attempt, then the advisory lock on account and external id, later parts, and what limits sends. Called by:
 -- worker, within the contact's own rows (it sets app.contact_id).
@@ -217,7 +227,9 @@ begin
     if status_rank(m.status) > status_rank('unknown') or m.status = 'failed' then
         return m.status;
     end if;
-    if p_outcome = 'unknown' then
+    if p_outcome = 'unknown' and p_retry = 'never' then
+        perform leave_unknown(m);
+    elsif p_outcome = 'unknown' then
         update outbox set status = 'unknown', status_at = now(), attention_at = now(),
             not_before = now() + make_interval(secs => p_reconcile) where id = m.id;
     elsif p_retry = 'never' then
@@ -259,8 +271,7 @@ begin
         return false;
     end if;
     if m.status in ('queued', 'sending', 'unknown') then
-        update outbox set status = 'unknown', status_at = now(), attention_at = now(), not_before = null, reason = 'not_stored' where id = m.id;
-        perform stop_rest(m, 'part_unknown');
+        perform leave_unknown(m);
         perform tell_page(m.conversation_id, m.contact_id);
     end if;
     return true;
