@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bots.admin.attention import troubles
@@ -19,8 +21,14 @@ def _sending(storage: StorageFixture, person: int, text: str = "hi") -> Sending:
     return storage.answered()
 
 
-def _refuse(storage: StorageFixture, person: int, code: int | None = 200, subcode: int | None = 1545041, **more: object) -> str | None:
-    values = {"scope": Scope.PERSON, "is_in_doubt": True, "error_code": code, "error_subcode": subcode, "http_status": 403} | more
+def _refuse(storage: StorageFixture, person: int, code: int | None = 200, subcode: int | None = 1545041, **more: Any) -> str | None:
+    values: dict[str, Any] = {
+        "scope": Scope.PERSON,
+        "is_in_doubt": True,
+        "error_code": code,
+        "error_subcode": subcode,
+        "http_status": 403,
+    } | more
     return storage.end(_sending(storage, person), Outcome.REJECTED, retry=Retry.NEVER, **values)
 
 
@@ -123,7 +131,7 @@ def test_a_refusal_by_something_else_than_the_platform_waits_and_parks_at_the_th
     sending = _sending(storage, 1)
     states: list[str] = []
     for _ in range(3):
-        more = {"http_status": 403, "scope": Scope.MESSAGE, "is_in_doubt": True, "retry_after_s": 0}
+        more: dict[str, Any] = {"http_status": 403, "scope": Scope.MESSAGE, "is_in_doubt": True, "retry_after_s": 0}
         storage.end(sending, Outcome.REJECTED, retry=Retry.LATER, **more)
         states.append(_state(storage)[0])
         sending = storage.next_send() or sending
