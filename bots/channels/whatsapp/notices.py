@@ -62,7 +62,7 @@ def read_notice(field: str, change: Fields, entry: Fields) -> InboundEvent:
         content_type=field,
         occurred_at=time_of(entry, "time"),
         supported=False,
-        notice=AccountNotice(field=field, event=event, detail=detail),
+        notice=AccountNotice(field=field, event=event, detail=detail, parent=id_of(entry, "id")),
     )
 
 

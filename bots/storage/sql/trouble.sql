@@ -97,8 +97,8 @@ end
 $$;
 
 -- A notice of the platform: about the account with the number that it names, else about all accounts below what it names as parent, else
--- about the account at whose address it arrived. What it does is in p_effect: park, resume what the notice of the same topic parked, show, or only note. Where the parent has no account here
--- and this account belongs to another one, the notice is shown and does nothing. p_at: the platform's time, where it is known.
+-- about the account at whose address it arrived. What it does is in p_effect: park, resume what the notice of the same topic parked, show,
+-- or only note. p_at: the platform's time, where it is known.
 -- Locks: the accounts in the order of their ids, then their notices. Called by: accept_events.
 create function account_noticed(p_tenant uuid, p_account uuid, p_effect jsonb, p_at timestamptz) returns void language plpgsql as $$
 declare
@@ -114,13 +114,7 @@ begin
     select array_agg(x.id) filter (where regexp_replace(x.health #>> '{facts,phone}', '\D', '', 'g') = p_effect->>'number'),
         array_agg(x.id) filter (where x.parent_id = parent)
     into meant, below from accounts x join accounts here on here.id = p_account and here.channel = x.channel where x.tenant_id = p_tenant;
-    meant := coalesce(meant, below);
-    if meant is null then
-        meant := array[p_account];
-        if exists (select from accounts where id = p_account and parent_id <> parent) and effect in ('park', 'resume') then
-            effect := 'show';
-        end if;
-    end if;
+    meant := coalesce(meant, below, array[p_account]);
     for a in select * from accounts where id = any (meant) order by id for no key update loop
         before := null;
         select * into before from account_notices where account_id = a.id and topic = p_effect->>'topic' for update;
