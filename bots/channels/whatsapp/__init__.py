@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from bots.channels import markup
 from bots.channels.base import Credentials, Location
 from bots.channels.graph import GraphClient
-from bots.channels.markup import split, to_whatsapp
+from bots.channels.markup import WHATSAPP, clean, split
 from bots.channels.signature import verify_meta
 from bots.channels.whatsapp.envelope import parse
 from bots.channels.whatsapp.media import location_of
@@ -24,12 +25,12 @@ _TYPING_DEADLINE_S = 5.0
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 4,096 characters."""
-    return split(text, TEXT_LIMIT)
+    return split(clean(text), TEXT_LIMIT)
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into WhatsApp's dialect, in parts that the platform accepts."""
-    return fit(to_whatsapp(markdown)) or fit(markdown)
+    return markup.render(markdown, WHATSAPP, fit)
 
 
 class WhatsApp:
