@@ -86,7 +86,10 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
     if reply.outcome == "refused":
         return turn.wait(_REFUSED_RETRY_S)
     text = turn.account.bot.fallback_text if reply.text is None else reply.text
-    turn.say(text)
+    if reply.text is None:
+        turn.tell(text)
+    else:
+        turn.say(text)
     return turn.result(
         "answered",
         reason={"ok": None, "cut": "cut"}.get(reply.outcome, "fallback"),

@@ -41,10 +41,11 @@ class Dialect:
     def block_code(self, text: str) -> str:
         """Write a block of code; no dialect has a place for the name of the language."""
         body = text.rstrip("\n")
+        if not body.strip():
+            return ""
         if self.fence:
-            body = _TICKS.sub(lambda found: KEEP_APART.join(found[0]), body)
-        lines = "\n".join(CODE_LINE + line for line in body.split("\n"))
-        return f"{self.fence}\n{lines}\n{self.fence}" if self.fence else lines
+            body = f"{self.fence}\n{_TICKS.sub(lambda found: KEEP_APART.join(found[0]), body)}\n{self.fence}"
+        return "\n".join(CODE_LINE + line for line in body.split("\n"))
 
     def _format_line(self, line: str, sign: str) -> str:
         whole = kept_whole(line)

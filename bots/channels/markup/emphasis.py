@@ -18,6 +18,8 @@ _ENDS = frozenset(".:!?…")
 _JOINING = frozenset("/\\.-=&#@+%?~$^:")
 _SPACED_ENDS = frozenset(":：.!?,;")
 _MARKERS = "*_~"
+#: How many signs are looked back at.
+_FEW = 64
 
 
 def tokenize(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it calls it
@@ -35,6 +37,8 @@ def tokenize(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdo
         state.push("text", "", 0).content = sign
     run = _Run(state.src, start, end)
     opens, closes, meta = run.opens, run.closes, run.meta
+    if closes and run.may_be_rating and not _has_single(state.delimiters):
+        closes = False
     for _ in range(length // width):
         token = state.push("text", "", 0)
         token.content, token.meta = sign * width, meta
@@ -53,6 +57,11 @@ def tokenize(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdo
     return True
 
 
+def _has_single(delimiters: list[Delimiter]) -> bool:
+    """Whether a single sign is open: `5*` ends only what such a one began, so that `**5* hotel**` is bold."""
+    return any(one.marker == ord("*") and one.length != len("**") and one.open for one in delimiters[-_FEW:])
+
+
 def part_pairs(state: StateInline) -> None:
     """Undo the pairs that are inside a word on both sides, and pair `**Total: **` where its end found no beginning."""
     for delimiters in (state.delimiters, *(meta["delimiters"] for meta in state.tokens_meta if meta and "delimiters" in meta)):
@@ -68,8 +77,8 @@ def _is_inside_word(state: StateInline, opener: Delimiter, closer: Delimiter) ->
 
 
 def _is_part_of_a_word(text: str, first: tuple[int, int], last: tuple[int, int]) -> bool:
-    """Whether two signs each are around a part of a word, as in `un**believ**able`, and not between the letters of a formula."""
-    if first[1] - first[0] != len("**") or last[1] - last[0] != len("**"):
+    """Whether two or more signs each are around a part of a word, as in `un**believ**able`, and not between the letters of a formula."""
+    if first[1] - first[0] < len("**") or last[1] - last[0] < len("**"):
         return False
     before, inside, after = text[max(0, first[0] - 2) : first[0]], text[first[1] : last[0]], text[last[1] : last[1] + 2]
     return all(piece[0].isalpha() and piece[-1].isalpha() for piece in (before[-1:], inside, after[:1])) and any(
@@ -109,7 +118,7 @@ class _Run:
     @property
     def opens(self) -> bool:
         """Whether a format can begin here."""
-        if self._right == "space" or self._is_between_digits():
+        if self._right == "space" or self._is_between_digits() or self._is_pattern():
             return False
         if self._sign == "_":
             return self._left == "space" or (self._left == "punctuation" and self._before not in _JOINING)
@@ -141,6 +150,15 @@ class _Run:
             "joined_after": self._is_joined_after(),
             "spaced": self._before == " " and self._earlier in _SPACED_ENDS and self._right != "space",
         }
+
+    @property
+    def may_be_rating(self) -> bool:
+        """Whether this is a star after a number, as hotels and footnotes have them."""
+        return self._is_single and self._sign == "*" and self._left == "digit"
+
+    def _is_pattern(self) -> bool:
+        """Whether this is a star of `*.pdf` or `**/a`."""
+        return self._sign == "*" and (self._after == "/" or (self._is_single and self._after == "." and self._further.isalnum()))
 
     def _is_between_digits(self) -> bool:
         return self._left == "digit" == self._right and self._sign == "*"

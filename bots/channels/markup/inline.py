@@ -79,7 +79,7 @@ def _alike(text: str, bare: str, scheme: str) -> bool:
     text = without(text)
     if scheme == "tel:":
         return [sign for sign in text if sign.isalnum()] == [sign for sign in bare if sign.isalnum()]
-    return _folded(text) == _folded(bare)
+    return _folded(text) in {_folded(bare), _folded(scheme + bare)}
 
 
 def _folded(address: str) -> str:
@@ -87,15 +87,18 @@ def _folded(address: str) -> str:
 
 
 def _join(pieces: Sequence[tuple[str, str]], dialect: Dialect) -> str:
-    """Join pieces. WhatsApp shows a sign beside a letter literally, so none is written there, except to strike out: that carries meaning."""
+    """Join pieces, with their signs where the platform shows them as formats."""
     follows = [""] * len(pieces)
     for place in range(len(pieces) - 2, -1, -1):
         follows[place] = pieces[place + 1][0][:1] or follows[place + 1]
     written: list[str] = []
     before = ""
     for (text, sign), after in zip(pieces, follows, strict=True):
-        is_beside_letter = before.isalnum() or after.isalnum()
-        out = dialect.format(text, sign) if sign and (sign == dialect.strike or not is_beside_letter) else text
+        if not sign or sign == dialect.strike or not (before.isalnum() or after.isalnum()):
+            out = dialect.format(text, sign)
+        else:
+            # WhatsApp shows a sign beside a letter literally. Only to strike out carries meaning, and is written nevertheless.
+            out = without(without(text, dialect.bold), dialect.italic) if dialect.bold else text
         written.append(out)
         before = out[-1:] or before
     return "".join(written)

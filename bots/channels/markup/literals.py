@@ -7,6 +7,7 @@ What people copy is never changed to prevent that.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from bots.channels.markup.dialects import KEEP_APART, Dialect
 from bots.channels.markup.marks import CODE_LINE, CODE_SPAN, without
@@ -15,6 +16,10 @@ from bots.channels.markup.verbatim import as_sign, is_hidden
 _FENCE = re.compile(r"`{3,}")
 _CODE_SPAN = re.compile(CODE_SPAN)
 _SIGN = re.compile("[*_~`\ufdd0-\ufdd2]")
+_RUN = re.compile("[*\ufdd0]+|[_\ufdd1]+|[~\ufdd2]+|`+")
+#: How much of a word is looked at, on each side.
+_WORD = 60
+_COPIED = re.compile(r"[\d/\\@=#+&{}$^<>|\ufdd0-\ufdd4]|[.:(\[]\w")
 
 
 def keep_literal(text: str, dialect: Dialect) -> str:
@@ -27,38 +32,44 @@ def keep_literal(text: str, dialect: Dialect) -> str:
         return text
     lines = text.split("\n")
     for place, line in enumerate(lines):
-        if _SIGN.search(line) and not line.startswith(CODE_LINE) and line.strip() != dialect.fence:
+        if _SIGN.search(line) and not line.startswith(CODE_LINE):
             lines[place] = _literal(line, dialect)
     return "\n".join(lines)
 
 
 def _literal(line: str, dialect: Dialect) -> str:
-    for sign in (dialect.bold, dialect.italic, dialect.strike, dialect.code):
+    for sign in (dialect.code, dialect.bold, dialect.italic, dialect.strike):
         opening, closing = _borders(line, sign)
         if not opening and not closing:
             continue
-        if sign != dialect.strike:
+        strikes = sign == dialect.strike and without(line, sign) != line
+        if not strikes:
             line = without(line, sign)
             opening, closing = _borders(line, sign)
-        for place in reversed(opening):
-            is_copied = is_hidden(line[place]) or (sign != dialect.strike and line[place + 1] in "0123456789#+")
-            if not is_copied and (sign == dialect.strike or (closing and closing[-1] > place + 1)):
-                line = line[: place + 1] + KEEP_APART + line[place + 1 :]
+        last = len(line) if strikes else closing[-1] if closing else 0
+        apart = [place for place in opening if place < last and not is_hidden(line[place - 1]) and (strikes or not _is_copied(line, place))]
+        line = KEEP_APART.join(line[start:end] for start, end in pairwise((0, *apart, len(line))))
     return _FENCE.sub(lambda found: KEEP_APART.join(found[0]), line)
 
 
 def _borders(line: str, sign: str) -> tuple[list[int], list[int]]:
-    """Return where a sign that is text could begin a format, and where it could end one."""
+    """Return where signs that are text could begin a format: the place after them; and where they could end one: their own place."""
     opening: list[int] = []
     closing: list[int] = []
-    code = [found.span() for found in _CODE_SPAN.finditer(line)]
-    for found in _SIGN.finditer(line):
-        place = found.start()
-        if as_sign(found[0]) != sign or any(start < place < end for start, end in code):
+    line = _CODE_SPAN.sub(lambda found: "." * len(found[0]), line)
+    for found in _RUN.finditer(line):
+        if as_sign(found[0][0]) != sign:
             continue
-        before, after = line[place - 1] if place else " ", line[place + 1] if place + 1 < len(line) else " "
-        if not before.isalnum() and not after.isspace() and as_sign(after) != sign:
-            opening.append(place)
-        if not before.isspace() and not after.isalnum() and as_sign(before) != sign:
-            closing.append(place)
+        start, end = found.span()
+        before, after = line[start - 1] if start else " ", line[end] if end < len(line) else " "
+        if not before.isalnum() and not after.isspace():
+            opening.append(end)
+        if not before.isspace() and not after.isalnum():
+            closing.append(start)
     return opening, closing
+
+
+def _is_copied(line: str, place: int) -> bool:
+    """Whether a sign is in something that people may copy: a name of a file, a formula, a number."""
+    before, after = line[max(0, place - _WORD) : place].split(), line[place : place + _WORD].split()
+    return _COPIED.search(before[-1] + after[0]) is not None

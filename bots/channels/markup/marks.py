@@ -11,7 +11,7 @@ import re
 _OPENINGS = "\ufdd8\ufdd9\ufdda\ufddb"
 _CLOSINGS = "\ufddc\ufddd\ufdde\ufddf"
 _SIGNS = "*_~`"
-#: Stands at the beginning of each line of a code block.
+#: Stands at the beginning of each line of a code block, its fences included.
 CODE_LINE = "\ufde0"
 
 _OPENING_OF = dict(zip(_SIGNS, _OPENINGS, strict=True))

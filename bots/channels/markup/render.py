@@ -13,7 +13,7 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bots.channels.markup.dialects import PLAIN, WHATSAPP, Dialect
+from bots.channels.markup.dialects import KEEP_APART, PLAIN, WHATSAPP, Dialect
 from bots.channels.markup.emphasis import part_pairs, tokenize
 from bots.channels.markup.inline import write_inline
 from bots.channels.markup.literals import keep_literal
@@ -27,7 +27,7 @@ MARKDOWN_LIMIT = 20_000
 #: The parser drops what is nested deeper; a text that comes near is passed on unchanged.
 _DEEPEST = 20
 #: Lines without any sign of Markdown, as most answers are.
-_PLAIN_LINE = r"(?! {0,3}(?:[-+=#>]|\d{1,9}[.)](?:[ \t]|$))| {4}|\t)[^\n*_~`\[\]|\\<&]*"
+_PLAIN_LINE = r"(?! {0,3}(?:[-+=#>\t]|\d{1,9}[.)](?:[ \t]|$))| {4})[^\n*_~`\[\]|\\<&]*"
 _PLAIN = re.compile(rf"(?:{_PLAIN_LINE}\n)*+{_PLAIN_LINE}\Z", re.MULTILINE)
 
 
@@ -114,7 +114,7 @@ class _Writer:
                 break
             block = self._block(token, between, level)
             if width and token.tag in {"ul", "ol"}:
-                block = self._indented(block, width, from_line=0 if blocks else 1)
+                block = _indented(block, width, from_line=0 if blocks else 1)
             if block.strip():
                 blocks.append(block)
         return between.join(blocks)
@@ -150,9 +150,17 @@ class _Writer:
     def _quote(self, level: int) -> str:
         inner = self.blocks("\n", level=level)
         sign, marks = self._dialect.quote, self._dialect.marks
-        if marks:
-            return f"{marks}{inner}{marks}" if inner.strip() else ""
-        return "\n".join(line if line.startswith(sign) else sign + line for line in inner.split("\n"))
+        if inner[:1].isdigit():
+            # "> 18 years" says that they are more.
+            return "\n".join(f">{KEEP_APART if sign else ''} {line}" for line in inner.split("\n"))
+        if marks or not inner:
+            return f"{marks}{inner}{marks}" if inner else ""
+        code = CODE_LINE + sign
+        lines = inner.split("\n")
+        for place, line in enumerate(lines):
+            if not line.startswith((sign, code)):
+                lines[place] = (code if line.startswith(CODE_LINE) else sign) + line
+        return "\n".join(lines)
 
     def _list(self, level: int) -> str:
         """Write a list with the numbers that it has; a list inside another one has other bullets, and is indented."""
@@ -161,16 +169,9 @@ class _Writer:
             self._at += 1
             sign = item.info + item.markup if item.info or item.markup == "+" else self._dialect.bullets[min(level, 2)]
             inner = self.blocks("\n", level=level + 1, width=len(sign) + 1)
-            lines.append(f"{sign}\n{inner}" if inner.startswith(("```", CODE_LINE)) else f"{sign} {inner}".rstrip())
+            is_code = self._dialect.fence and inner.startswith(CODE_LINE)
+            lines.append(f"{sign}\n{inner}" if is_code else f"{sign} {inner}".rstrip())
         self._at += 1
-        return "\n".join(lines)
-
-    def _indented(self, text: str, width: int, *, from_line: int) -> str:
-        """Indent the lines of a list; code stays where it is, since its indentation may mean something."""
-        lines = text.split("\n")
-        for place in range(from_line, len(lines)):
-            if not lines[place].startswith(CODE_LINE) and lines[place] != self._dialect.fence:
-                lines[place] = " " * width + lines[place]
         return "\n".join(lines)
 
     def _table(self) -> str:
@@ -180,6 +181,17 @@ class _Writer:
             if token.type == "tr_open":
                 rows.append([])
             elif token.type == "inline":
-                rows[-1].append((self._inline(token).replace("\n", " "), token.content.strip()))
+                # A cell with nothing but a tag speaks of it.
+                source = token.content.strip()
+                rows[-1].append((self._inline(token).replace("\n", " ") or source, source))
         self._at += 1
         return write_table(rows, self._dialect)
+
+
+def _indented(text: str, width: int, *, from_line: int) -> str:
+    """Indent the lines of a list; code stays where it is, since its indentation may mean something."""
+    lines = text.split("\n")
+    for place in range(from_line, len(lines)):
+        if not lines[place].startswith(CODE_LINE):
+            lines[place] = " " * width + lines[place]
+    return "\n".join(lines)

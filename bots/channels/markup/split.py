@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from bots.channels.markup.marks import CLOSING, beside_marks, has_marks, open_at_end
+from bots.channels.markup.marks import CLOSING, CODE_LINE, beside_marks, has_marks, open_at_end, without
 
 _FENCE = "```"
 _OPEN, _CLOSE = _FENCE + "\n", "\n" + _FENCE
@@ -19,6 +19,7 @@ _LONGEST_GRAPHEME = 64
 #: For the marks that close what a cut leaves open.
 _ROOM_FOR_MARKS = 6
 _SENTENCE = re.compile(rf"[.!?…。！？](?:['\"»”’)\]]|{CLOSING})*(?=\s)|[。！？]")
+_FENCE_NEXT = re.compile(rf"\s*{CODE_LINE}?{_FENCE}")
 _BEFORE_TEXT = re.compile(r"(?:[ \t]*\n)+|\s+")
 _SPACE = re.compile(r"\s")
 _JOINER = "\u200d"
@@ -56,11 +57,11 @@ def _split(text: str, limit: int, fitting: Callable[[str, int], int], *, fences:
         body, rest = rest[:cut].rstrip(), rest[cut:]
         goes_on = fences and _is_open(prefix + body)
         closing, opening = ("", "") if goes_on else open_at_end(prefix + body)
-        if body:
+        if without(body).strip():
             parts.append(prefix + body + (_CLOSE if goes_on else closing))
-        if goes_on and rest.lstrip().startswith(_FENCE):
+        if goes_on and (ended := _FENCE_NEXT.match(rest)):
             # The block ends right here, and our closing mark has closed it.
-            goes_on, rest = False, rest.lstrip()[len(_FENCE) :]
+            goes_on, rest = False, rest[ended.end() :]
         prefix = _OPEN if goes_on else opening
         rest = rest.lstrip("\n") if goes_on else _BEFORE_TEXT.sub("", rest, count=1) if rest[:1].isspace() else rest
     return tuple(parts)

@@ -47,7 +47,8 @@ _SMALL = {
     "sup": str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ"),
     "sub": str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎"),
 }
-_ABOUT_HTML = re.compile(r"\bhtml\b", re.IGNORECASE)
+#: A text with a tag that is escaped, or in code, or that says what it is about.
+_ABOUT_TAGS = re.compile(r"\bhtml\b|</?[a-z]", re.IGNORECASE)
 
 
 def read_tags(tokens: Sequence[Token]) -> Sequence[Token]:
@@ -83,7 +84,7 @@ class _Reading:
 
     def is_format(self) -> bool:
         """Whether the tags format; finds the pairs."""
-        if any(token.type != "html_inline" and _ABOUT_HTML.search(token.content) for token in self._tokens):
+        if any(token.type != "html_inline" and _ABOUT_TAGS.search(token.content) for token in self._tokens):
             return False
         # Tags that wait for their partner, for each format that is open around them.
         waiting: list[list[int]] = [[]]
@@ -120,15 +121,22 @@ class _Reading:
         tag = self._tags[place]
         if tag.name == "br":
             return not {self._side(place, -1), self._side(place, 1)} <= {" ", "\t"}
+        if tag.name == "img":
+            return tag.attribute("src").startswith("http")
         if tag.name in _KNOWN and tag.closes:
             if not waiting or self._tags[waiting[-1]].name != tag.name:
                 return False
             opening = waiting.pop()
             self._partners |= {opening: place, place: opening}
-            return place > opening + 1 and self._side(opening, 1) not in " \t" and self._side(place, -1) not in " \t"
+            return self._is_filled(opening, place) and self._side(opening, 1) not in " \t" and self._side(place, -1) not in " \t"
         if tag.name in _KNOWN:
             waiting.append(place)
         return True
+
+    def _is_filled(self, opening: int, closing: int) -> bool:
+        """Whether there are words in a pair, so that it is no `<b></b>` or `<p>…</p>`."""
+        inside = self._tokens[opening + 1 : closing]
+        return len(inside) > 1 or any(sign.isalnum() for token in inside for sign in token.content)
 
     def _end(self, place: int, tag: _Tag) -> Iterator[Token]:
         yield Token("tag_close", _AS.get(tag.name, ""), -1)

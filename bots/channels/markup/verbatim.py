@@ -14,20 +14,21 @@ _HIDE, _SHOW = str.maketrans(_SIGNS, _STAND_INS), str.maketrans(_STAND_INS, _SIG
 _REST = r'(?:(?!\*\*|~~|\]\()[^\s<>"`|，。；：！？、（）】》」』“”«»])'
 _ADDRESS = (
     rf"(?<![a-z0-9+.-])(?:[a-z][a-z0-9+.-]{{1,20}}://|www\.){_REST}+"
-    rf"|(?<![^\W_])(?<![.+-])[^\W_][\w.+{_STAND_INS}-]{{0,63}}@(?:[^\W_]|-){{1,63}}(?:\.(?:[^\W_]|-){{1,63}})+"
     rf"|(?<![a-z0-9.@/_-])(?:[a-z0-9-]{{1,63}}\.){{1,8}}[a-z]{{2,24}}(?::\d{{1,5}})?/{_REST}*"
 )
+#: No sign of emphasis works inside of one.
+_MAIL = r"(?<![^\W_])(?<![.+-])[^\W_][\w.+-]{0,63}@(?:[^\W_]|-){1,63}(?:\.(?:[^\W_]|-){1,63})+"
 #: `*100*23#`, `##002#`, `*#*#4636#*#*`; with the signs of a format around, those are markup and the rest is the code.
 _STAR = r"[*\ufdd0]"
 _CODE = (
-    rf"(?<![\w*#\ufdd0])(?:(?P<secret>{_STAR}#{_STAR}#\d{{1,20}}#{_STAR}#{_STAR})"
+    rf"(?<![\w*#\\\ufdd0])(?:(?P<secret>{_STAR}#{_STAR}#\d{{1,20}}#{_STAR}#{_STAR})"
     r"|(?P<wrap>\*\*|\*|__|_)(?P<wrapped>(?:\*{0,2}#{1,2}|\*{1,2})\d[\w*#+]{0,60}#)(?=(?P=wrap)(?![\w*#]))"
     rf"|(?P<code>(?:{_STAR}{{0,2}}#{{1,2}}|{_STAR}{{1,2}})\d[\w*#+\ufdd0]{{0,60}}#))"
 )
 #: A backslash that is doubled is Markdown's escape already.
 _PATH = r"(?<![\w\\])(?P<path>(?:[a-z]:\\(?!\\)|\\\\(?=[\w.$-]{1,63}\\(?!\\)))[^\s<>\"|*?`]*)"
 _COPIED = re.compile(f"{_CODE}|{_PATH}|(?P<address>{_ADDRESS})", re.IGNORECASE)
-_KEPT_WHOLE = re.compile(f"{_CODE}|{_ADDRESS}", re.IGNORECASE)
+_KEPT_WHOLE = re.compile(f"{_CODE}|{_MAIL}|{_ADDRESS}", re.IGNORECASE)
 _MAY_BE_COPIED = re.compile(r"[/@#\\]|www\.", re.IGNORECASE)
 
 #: A piece without spaces that has a sign in it.
@@ -36,6 +37,7 @@ _SIGN = re.compile(r"(?<!\\)[*_~]")
 _LAST_SIGNS = re.compile(r"([*_~]+)[.,;:!?)\]}'\"”’]*\Z")
 #: How far before an address a format may have begun that ends with it.
 _REACH = 400
+_OTHER_ADDRESS = re.compile(r"(?<!\S)\S*(?:://|www\.)\S+(?=\s)")
 
 _DEFINITION = re.compile(r"^ {0,3}\[([^\[\]\n]{1,200})\]:", re.MULTILINE)
 
@@ -81,15 +83,18 @@ def _hidden(found: re.Match[str], before: str) -> str:
         return found[0].translate(_HIDE)
     address, after = found[0], ""
     last = _LAST_SIGNS.search(address)
-    if last is not None and _is_open(before + found.string[: found.start()], last[1]):
+    if last is not None and _ends_format(before + found.string[: found.start()], address[: last.start()], last[1]):
         address, after = address[: last.start()], address[last.start() :]
     return _SIGN.sub(lambda sign: sign[0].translate(_HIDE), address) + after
 
 
-def _is_open(before: str, run: str) -> bool:
-    """Whether a format began before an address, so that the run at its end closes that."""
+def _ends_format(before: str, address: str, run: str) -> bool:
+    """Whether a run at the end of an address ends a format that began before it, and is no part of the address, as in `/_new_`."""
     sign = re.escape(run)
-    opened = len(re.findall(rf"(?<![^\s(\[{{\"'“«>*_~]){sign}(?=\S|\Z)", before))
+    if re.search(rf"\W{sign}\w", address):
+        return False
+    before = _OTHER_ADDRESS.sub("", before) + "x"
+    opened = len(re.findall(rf"(?<![^\s(\[{{\"'“«>*_~]){sign}(?=\S)", before))
     return opened > len(re.findall(rf"(?<=[^\s*_~]){sign}(?!\w)", before))
 
 

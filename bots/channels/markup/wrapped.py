@@ -7,9 +7,11 @@ import re
 _OPENING = re.compile(r"\A\s*(`{3,}|~{3,})[ \t]*([\w-]*)[ \t]*\n")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$", re.MULTILINE)
 _PROSE = frozenset(("markdown", "md", "text", "txt", "plain", "plaintext"))
-#: In a block of no language: an indented line, a line that ends like a statement, an assignment, a call, a prompt, a comment.
+#: In a block without a name: bold words, a heading, a link.
+_MARKDOWN = re.compile(r"(?<!\w)\*\*[^\s*](?:[^*\n]*[^\s*])?\*\*(?!\w)|^#{2,6} \S|\]\((?:https?:|www\.)", re.MULTILINE)
+#: Code, then: a backslash, an indented line, a line that ends like a statement, an assignment, a call, a prompt, a comment.
 _CODE = re.compile(
-    r"^(?: {2,}|\t)[^\s\-*+\d•]|[;{}]\s*$|\S \S?= |\w\([^()\n]*\)\s*$|^\s*(?:[$>#]|//|<)[^\n]*$|^\s*(?:def|class|import|from|if|for|return) ",
+    r"\\|^(?: {2,}|\t)[^\s\-*+\d•]|[;{}]\s*$|\S \S?= |\w\([^()\n]*\)\s*$|^\s*(?:[$>#]|//|<)[^\n]*$|^\s*(?:def|class|import|from|if|for|return) ",
     re.MULTILINE,
 )
 
@@ -23,9 +25,13 @@ def unwrapped(markdown: str) -> str:
     if opening is None or (opening[2] and opening[2].lower() not in _PROSE):
         return markdown
     inside = _inside(markdown[opening.end() :], opening[1])
-    if inside is None or (not opening[2] and (_CODE.search(inside) or _FENCE.search(inside))):
+    if inside is None or not inside.strip() or (not opening[2] and _is_code(inside)):
         return markdown
     return inside
+
+
+def _is_code(inside: str) -> bool:
+    return _FENCE.search(inside) is not None or (_MARKDOWN.search(inside) is None and _CODE.search(inside) is not None)
 
 
 def _inside(rest: str, fence: str) -> str | None:
