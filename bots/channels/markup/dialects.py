@@ -51,7 +51,7 @@ class Dialect:
         whole = kept_whole(line)
         if not whole:
             return _formatted(line, sign, " \t")
-        if sign == self.strike:
+        if sign.startswith("~"):
             # What is struck out must be seen to be so: the signs stand apart, where they do not become part of an address.
             return around(f" {line.strip()} ", sign)
         pieces: list[str] = []

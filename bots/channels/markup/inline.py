@@ -94,10 +94,13 @@ def _join(pieces: Sequence[tuple[str, str]], dialect: Dialect) -> str:
     written: list[str] = []
     before = ""
     for (text, sign), after in zip(pieces, follows, strict=True):
-        if not sign or sign == dialect.strike or not (before.isalnum() or after.isalnum()):
+        # WhatsApp shows a sign beside a letter literally.
+        if not sign or not (before.isalnum() or after.isalnum()):
             out = dialect.format(text, sign)
+        elif sign == dialect.strike:
+            # To strike out carries meaning: it is written nevertheless, so that it cannot be read as "about".
+            out = dialect.format(text, "~~")
         else:
-            # WhatsApp shows a sign beside a letter literally. Only to strike out carries meaning, and is written nevertheless.
             out = without(without(text, dialect.bold), dialect.italic) if dialect.bold else text
         written.append(out)
         before = out[-1:] or before

@@ -22,7 +22,7 @@ _MAIL = r"(?<![^\W_])(?<![.+-])[^\W_][\w.+-]{0,63}@(?:[^\W_]|-){1,63}(?:\.(?:[^\
 _STAR = r"[*\ufdd0]"
 _CODE = (
     rf"(?<![\w*#\\\ufdd0])(?:(?P<secret>{_STAR}#{_STAR}#\d{{1,20}}#{_STAR}#{_STAR})"
-    r"|(?P<wrap>\*\*|\*|__|_)(?P<wrapped>(?:\*{0,2}#{1,2}|\*{1,2})\d[\w*#+]{0,60}#)(?=(?P=wrap)(?![\w*#]))"
+    r"|(?P<wrap>\*{1,3}|__|_)(?P<wrapped>(?:\*{0,2}#{1,2}|\*{1,2})\d[\w*#+]{0,60}#)(?=(?P=wrap)(?![\w*#]))"
     rf"|(?P<code>(?:{_STAR}{{0,2}}#{{1,2}}|{_STAR}{{1,2}})\d[\w*#+\ufdd0]{{0,60}}#))"
 )
 #: A backslash that is doubled is Markdown's escape already.
