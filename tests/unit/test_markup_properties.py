@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bots.channels import instagram, messenger, whatsapp
+from bots.channels import instagram, whatsapp
 from bots.channels.markup import PLAIN, WHATSAPP, render, split, split_bytes, to_plain, to_whatsapp
 from bots.channels.markup.wrapped import unwrapped
 
@@ -128,7 +128,8 @@ def test_what_people_copy_arrives_within_any_format(copied: str, opening: str) -
 
 @given(MARKDOWN)
 def test_no_word_of_any_markdown_is_lost_or_moved(markdown: str) -> None:
-    assume(unwrapped(markdown) == markdown)
+    # Both are read otherwise on purpose, and so is an entity in them.
+    assume(unwrapped(markdown) == markdown and not ("]:" in markdown and "&" in markdown))
 
     assert _lost(markdown, to_whatsapp(markdown)) == []
     assert _lost(markdown, to_plain(markdown)) == []
@@ -136,8 +137,8 @@ def test_no_word_of_any_markdown_is_lost_or_moved(markdown: str) -> None:
 
 @given(MARKDOWN, st.sampled_from(["b", "i", "span", "p", "td", "code"]), st.integers(0, 30))
 def test_no_word_beside_a_tag_is_lost(markdown: str, name: str, place: int) -> None:
-    assume("<" not in markdown)
     tagged = f"{markdown[:place]}<{name}>word</{name}>{markdown[place:]}"
+    assume("word" in _read(REFERENCE.parse(tagged)))
 
     assert "word" in to_plain(tagged)
 
@@ -181,7 +182,7 @@ def test_parts_fit_and_have_something_to_show(markdown: str, limit: int) -> None
 def test_hostile_markdown_takes_time_that_grows_with_its_length(unit: str) -> None:
     began = time.monotonic()
 
-    for channel in (whatsapp, messenger, instagram):
+    for channel in (whatsapp, instagram):
         channel.render(unit * (19_900 // len(unit)))
 
     assert time.monotonic() - began < 8.0

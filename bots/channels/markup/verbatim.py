@@ -100,7 +100,11 @@ def _ends_format(before: str, address: str, run: str) -> bool:
 
 def _with_idle_definitions(markdown: str) -> str:
     """Keep `[label]: words` as text where no link uses the label: it would vanish."""
-    folded = markdown.casefold()
-    labels = [found[1].casefold() for found in _DEFINITION.finditer(markdown)]
+    folded = _label(markdown)
+    labels = [_label(found[1]) for found in _DEFINITION.finditer(markdown)]
     idle = {label for label in set(labels) if folded.count(f"[{label}]") == labels.count(label)}
-    return _DEFINITION.sub(lambda found: found[0].translate(_HIDE) if found[1].casefold() in idle else found[0], markdown)
+    return _DEFINITION.sub(lambda found: found[0].translate(_HIDE) if _label(found[1]) in idle else found[0], markdown)
+
+
+def _label(text: str) -> str:
+    return " ".join(text.split()).casefold()
