@@ -118,7 +118,7 @@ class _Run:
     @property
     def opens(self) -> bool:
         """Whether a format can begin here."""
-        if self._right == "space" or self._is_between_digits() or self._is_pattern():
+        if self._right == "space" or self._is_between_digits() or self._is_pattern() or self._is_single_star_beside(self._left):
             return False
         if self._sign == "_":
             return self._left == "space" or (self._left == "punctuation" and self._before not in _JOINING)
@@ -131,7 +131,7 @@ class _Run:
     @property
     def closes(self) -> bool:
         """Whether a format can end here."""
-        if self._left == "space" or self._is_between_digits():
+        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(self._right):
             return False
         if self._sign == "_":
             return self._right == "space" or (self._right == "punctuation" and not self._is_joined_after())
@@ -157,11 +157,16 @@ class _Run:
         return self._is_single and self._sign == "*" and self._left == "digit"
 
     def _is_pattern(self) -> bool:
-        """Whether this is a star of `*.pdf` or `**/a`."""
-        return self._sign == "*" and (self._after == "/" or (self._is_single and self._after == "." and self._further.isalnum()))
+        """Whether this is a star of `*.pdf`, `**/a` or `a/*b`."""
+        if self._is_single and (self._before == "/" or (self._after == "." and self._further.isalnum())):
+            return self._sign == "*"
+        return self._sign == "*" and self._after == "/"
 
     def _is_between_digits(self) -> bool:
         return self._left == "digit" == self._right and self._sign == "*"
+
+    def _is_single_star_beside(self, kind: _Kind) -> bool:
+        return self._is_single and self._sign == "*" and kind in {"letter", "digit"}
 
     def _is_joined_before(self) -> bool:
         return self._left in {"letter", "digit"} or self._before in ")]}" or (self._is_single and self._before in _JOINING)
@@ -171,7 +176,8 @@ class _Run:
             return True
         if self._after in "([{":
             return _kind(self._further) != "space"
-        return (self._is_single or self._sign == "_") and self._after in _JOINING and _kind(self._further) in {"letter", "digit"}
+        is_joint = self._after == "/" or (self._after in _JOINING and _kind(self._further) in {"letter", "digit"})
+        return is_joint and (self._is_single or self._sign == "_")
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,9 @@ from bots.channels.markup.emphasis import part_pairs, tokenize
 from bots.channels.markup.inline import write_inline
 from bots.channels.markup.literals import keep_literal
 from bots.channels.markup.marks import CODE_LINE, clean, clean_markdown, written
+from bots.channels.markup.nesting import nested
 from bots.channels.markup.tables import Table, write_table
+from bots.channels.markup.tags import is_about_tags
 from bots.channels.markup.verbatim import hide, show
 from bots.channels.markup.wrapped import unwrapped
 
@@ -61,9 +63,9 @@ class _Parser(MarkdownIt):
 
 
 @cache
-def _parser() -> MarkdownIt:
-    parser = _Parser("commonmark", {"html": True, "maxNesting": _DEEPEST}).enable(["table", "strikethrough"])
-    # Tags are read one by one (tags.py), and one rule reads all signs of emphasis.
+def _parser(*, reads_tags: bool) -> MarkdownIt:
+    parser = _Parser("commonmark", {"html": reads_tags, "maxNesting": _DEEPEST}).enable(["table", "strikethrough"])
+    # Tags are read one by one, if at all (tags.py), and one rule reads all signs of emphasis.
     parser.disable(["html_block"])
     parser.inline.ruler.disable(["strikethrough"])
     parser.inline.ruler.at("emphasis", tokenize)
@@ -75,8 +77,8 @@ def _write(markdown: str, dialect: Dialect) -> str:
     text = clean_markdown(markdown)
     if len(text) > MARKDOWN_LIMIT or (_PLAIN.match(text) and "  \n" not in text):
         return text.strip()
-    text = hide(unwrapped(text))
-    tokens = _parser().parse(text)
+    text = hide(nested(unwrapped(text)))
+    tokens = _parser(reads_tags=not is_about_tags(text)).parse(text)
     if any(token.level >= _DEEPEST - 1 for token in tokens):
         return show(text).strip()
     whole = text.strip() if _is_bare(tokens) else _Writer(tokens, dialect).blocks("\n\n").strip("\n")

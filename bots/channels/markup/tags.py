@@ -13,12 +13,7 @@ _TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)([^>]*?)/?>\Z", re.IGNORECASE | re.DOTA
 _ATTRIBUTE = re.compile(r"""\b(href|src|alt)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 #: Tags that carry meaning; the others only change the look, and go.
 _AS = {"s": "s", "strike": "s", "del": "s", "a": "a"}
-#: A line ends where one of these ends.
-_BLOCKS = frozenset(
-    ("p", "div", "li", "ul", "ol", "tr", "table", "thead", "tbody", "center", "section", "h1", "h2", "h3", "h4", "h5", "h6")
-)
-_CELLS = frozenset(("td", "th"))
-_INLINE = frozenset(
+_FORMATS = frozenset(
     (
         "abbr",
         "b",
@@ -42,13 +37,18 @@ _INLINE = frozenset(
         "u",
     )
 )
-_KNOWN = _INLINE | _BLOCKS | _CELLS | _AS.keys()
+_KNOWN = _FORMATS | _AS.keys()
 _SMALL = {
     "sup": str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ"),
     "sub": str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎"),
 }
-#: A text with a tag that is escaped, or in code, or that says what it is about.
-_ABOUT_TAGS = re.compile(r"\bhtml\b|</?[a-z]", re.IGNORECASE)
+#: A tag that is escaped or in code, or a word for tags.
+_ABOUT_TAGS = re.compile(r"\b(?:html|css|xml|tags?|etiquetas?|balises?)\b|(?:&lt;|\\<|`</?)[a-z/]", re.IGNORECASE)
+
+
+def is_about_tags(markdown: str) -> bool:
+    """Whether an answer speaks of tags, so that none of them is there to format."""
+    return "<" in markdown and _ABOUT_TAGS.search(markdown) is not None
 
 
 def read_tags(tokens: Sequence[Token]) -> Sequence[Token]:
@@ -84,8 +84,6 @@ class _Reading:
 
     def is_format(self) -> bool:
         """Whether the tags format; finds the pairs."""
-        if any(token.type != "html_inline" and _ABOUT_TAGS.search(token.content) for token in self._tokens):
-            return False
         # Tags that wait for their partner, for each format that is open around them.
         waiting: list[list[int]] = [[]]
         for place, token in enumerate(self._tokens):
@@ -112,7 +110,7 @@ class _Reading:
             elif place not in self._partners:
                 yield _as_text(token)
             elif tag.closes:
-                yield from self._end(place, tag)
+                yield Token("tag_close", _AS.get(tag.name, ""), -1)
             else:
                 kind, href = _AS.get(tag.name, ""), tag.attribute("href")
                 yield Token("link_open", "a", 1, attrs={"href": href}) if kind == "a" else Token("tag_open", kind, 1)
@@ -137,13 +135,6 @@ class _Reading:
         """Whether there are words in a pair, so that it is no `<b></b>` or `<p>…</p>`."""
         inside = self._tokens[opening + 1 : closing]
         return len(inside) > 1 or any(sign.isalnum() for token in inside for sign in token.content)
-
-    def _end(self, place: int, tag: _Tag) -> Iterator[Token]:
-        yield Token("tag_close", _AS.get(tag.name, ""), -1)
-        if tag.name in _CELLS:
-            yield Token("text", "", 0, content=" ")
-        elif tag.name in _BLOCKS and self._side(place, 1) != "\n":
-            yield Token("hardbreak", "br", 0)
 
     def _small(self, place: int, token: Token) -> Token:
         """Raise or lower the digits of a power or an index: `x2` would mean something else than `x²`."""

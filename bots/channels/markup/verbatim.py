@@ -28,7 +28,10 @@ _CODE = (
 #: A backslash that is doubled is Markdown's escape already.
 _PATH = r"(?<![\w\\])(?P<path>(?:[a-z]:\\(?!\\)|\\\\(?=[\w.$-]{1,63}\\(?!\\)))[^\s<>\"|*?`]*)"
 _COPIED = re.compile(f"{_CODE}|{_PATH}|(?P<address>{_ADDRESS})", re.IGNORECASE)
-_KEPT_WHOLE = re.compile(f"{_CODE}|{_MAIL}|{_ADDRESS}", re.IGNORECASE)
+#: A name of a site alone has no sign in it.
+_SITE = r"(?<![a-z0-9.@/_-])(?:[a-z0-9-]{1,63}\.){1,8}(?-i:[a-z]{2,24})(?![\w-])"
+_KEPT_WHOLE = re.compile(f"{_CODE}|{_MAIL}|{_ADDRESS}|{_SITE}", re.IGNORECASE)
+_MAY_BE_KEPT = re.compile(r"[/@#]|\.[a-z]", re.IGNORECASE)
 _MAY_BE_COPIED = re.compile(r"[/@#\\]|www\.", re.IGNORECASE)
 
 #: A piece without spaces that has a sign in it.
@@ -66,7 +69,7 @@ def as_sign(sign: str) -> str:
 
 def kept_whole(text: str) -> list[tuple[int, int]]:
     """Return where addresses and codes are in a text, in order: a format goes around them and never touches them."""
-    return [found.span() for found in _KEPT_WHOLE.finditer(text)] if _MAY_BE_COPIED.search(text) else []
+    return [found.span() for found in _KEPT_WHOLE.finditer(text)] if _MAY_BE_KEPT.search(text) else []
 
 
 def _hide_in_piece(piece: re.Match[str]) -> str:
