@@ -19,7 +19,7 @@ _SIGN = re.compile("[*_~`\ufdd0-\ufdd2]")
 _RUN = re.compile("[*\ufdd0]+|[_\ufdd1]+|[~\ufdd2]+|`+")
 #: How much of a word is looked at, on each side.
 _WORD = 60
-_COPIED = re.compile(r"[\d/\\@=#+&{}$^<>|\ufdd0-\ufdd4]|[.:(\[]\w")
+_COPIED = re.compile(r"[\d/\\@=#+&{}$^<>|\ufdd0-\ufdd6]|[.:(\[]\w")
 
 
 def keep_literal(text: str, dialect: Dialect) -> str:

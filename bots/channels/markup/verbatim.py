@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_SIGNS, _STAND_INS = "*_~\\[", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4"
+_SIGNS, _STAND_INS = "*_~\\[]&", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6"
 _HIDE, _SHOW = str.maketrans(_SIGNS, _STAND_INS), str.maketrans(_STAND_INS, _SIGNS)
 
 #: Two signs for bold or struck out end an address, and so does the border of a link; Chinese punctuation is no part of one.
@@ -94,6 +94,8 @@ def _hidden(found: re.Match[str], before: str) -> str:
 def _ends_format(before: str, address: str, run: str) -> bool:
     """Whether a run at the end of an address ends a format that began before it, and is no part of the address, as in `/_new_`."""
     sign = re.escape(run)
+    if before.endswith(run):
+        return True
     if re.search(rf"\W{sign}\w", address):
         return False
     before = _OTHER_ADDRESS.sub("", before) + "x"
