@@ -153,6 +153,7 @@ RENDERED = {
     "tags_raised": ("H<sub>2</sub>O, x<sup>2</sup>, 10<sup>th</sup>", "H₂O, x², 10th"),
     "tags_struck": ("<del>80 EUR</del> 55 EUR", "~80 EUR~ 55 EUR", "~~80 EUR~~ 55 EUR"),
     "tags_of_blocks": ("Take this:\n\n<div class='a'>\n<p>Hello</p>\n</div>", "Take this:\n\n<div class='a'>\n<p>Hello</p>\n</div>"),
+    "tags_of_a_day": ("Guten Tag,<br>bis <b>morgen</b>!", "Guten Tag,\nbis morgen!"),
     "tags_about": ("A bold word has a tag:\n\n<b>word</b>", "A bold word has a tag:\n\n<b>word</b>"),
     "tags_in_code": ("`<b>` is like <b>this</b>", "`<b>` is like <b>this</b>", "<b> is like <b>this</b>"),
     "tags_escaped": (r"Write &lt;br&gt; or \<b\>x</b>", "Write <br> or <b>x</b>"),

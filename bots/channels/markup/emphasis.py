@@ -15,7 +15,7 @@ _Kind = Literal["space", "punctuation", "letter", "digit", "unspaced"]
 _CLOSING = frozenset(".,;:!?…·%、。，．；：！？")
 _ENDS = frozenset(".:!?…")
 #: Punctuation inside of paths, names and formulas.
-_JOINING = frozenset("/\\.-=&#@+%?~$^:")
+_JOINING = frozenset("/\\.-=&#@+%?$^:")
 _SPACED_ENDS = frozenset(":：.!?,;")
 _MARKERS = "*_~"
 #: How many signs are looked back at.
@@ -118,7 +118,7 @@ class _Run:
     @property
     def opens(self) -> bool:
         """Whether a format can begin here."""
-        if self._right == "space" or self._is_between_digits() or self._is_pattern() or self._is_single_star_beside(self._left):
+        if self._right == "space" or self._is_between_digits() or self._is_pattern() or self._is_single_star_beside(left=True):
             return False
         if self._sign == "_":
             return self._left == "space" or (self._left == "punctuation" and self._before not in _JOINING)
@@ -131,7 +131,7 @@ class _Run:
     @property
     def closes(self) -> bool:
         """Whether a format can end here."""
-        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(self._right):
+        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(left=False):
             return False
         if self._sign == "_":
             return self._right == "space" or (self._right == "punctuation" and not self._is_joined_after())
@@ -165,8 +165,8 @@ class _Run:
     def _is_between_digits(self) -> bool:
         return self._left == "digit" == self._right and self._sign == "*"
 
-    def _is_single_star_beside(self, kind: _Kind) -> bool:
-        return self._is_single and self._sign == "*" and kind in {"letter", "digit"}
+    def _is_single_star_beside(self, *, left: bool) -> bool:
+        return self._is_single and self._sign == "*" and (self._left if left else self._right) in {"letter", "digit"}
 
     def _is_joined_before(self) -> bool:
         return self._left in {"letter", "digit"} or self._before in ")]}" or (self._is_single and self._before in _JOINING)

@@ -92,8 +92,7 @@ def _is_bare(tokens: Sequence[Token]) -> bool:
             children = token.children or []
             if any(child.type not in {"text", "softbreak"} for child in children):
                 return False
-            read = "\n".join("".join(child.content or "\n" for child in children).split("\n"))
-            if read != "\n".join(line.strip(" \t") for line in token.content.split("\n")):
+            if "".join(child.content or "\n" for child in children) != "\n".join(line.strip(" \t") for line in token.content.split("\n")):
                 return False
         elif token.tag != "p":
             return False

@@ -42,8 +42,8 @@ _SMALL = {
     "sup": str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ"),
     "sub": str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎"),
 }
-#: A tag that is escaped or in code, or a word for tags.
-_ABOUT_TAGS = re.compile(r"\b(?:html|css|xml|tags?|etiquetas?|balises?)\b|(?:&lt;|\\<|`</?)[a-z/]", re.IGNORECASE)
+#: A tag that is escaped or in code, or a word for tags; `Tag` is a day in German.
+_ABOUT_TAGS = re.compile(r"\b(?:html|css|xml|(?-i:tags?)|etiquetas?|balises?)\b|(?:&lt;|\\<|`</?)[a-z/]", re.IGNORECASE)
 
 
 def is_about_tags(markdown: str) -> bool:
