@@ -33,12 +33,16 @@ def parse(body: bytes) -> Received:
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 1,000 bytes."""
-    return split_bytes(clean(text), BYTES_LIMIT, fences=False)
+    return _cut(clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into plain text, in parts that the platform accepts."""
-    return markup.render(markdown, PLAIN, fit)
+    return markup.render(markdown, PLAIN, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return split_bytes(text, BYTES_LIMIT, fences=False)
 
 
 class Instagram:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from markdown_it.rules_inline.state_inline import Delimiter, StateInline
 
@@ -36,7 +36,7 @@ def tokenize(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdo
     if length % width:
         state.push("text", "", 0).content = sign
     run = _Run(state.src, start, end)
-    opens, closes, meta = run.opens, run.closes, run.meta
+    opens, closes, meta = run.opens, run.closes, {"run": run}
     if closes and run.may_be_rating and not _has_single(state.delimiters):
         closes = False
     for _ in range(length // width):
@@ -66,21 +66,25 @@ def part_pairs(state: StateInline) -> None:
     """Undo the pairs that are inside a word on both sides, and pair `**Total: **` where its end found no beginning."""
     for delimiters in (state.delimiters, *(meta["delimiters"] for meta in state.tokens_meta if meta and "delimiters" in meta)):
         for opener in delimiters:
-            if opener.end >= 0 and _is_inside_word(state, opener, delimiters[opener.end]):
+            if opener.end >= 0 and _is_inside_word(_run_of(state, opener), _run_of(state, delimiters[opener.end])):
                 opener.end = -1
         _pair_spaced(state, delimiters)
 
 
-def _is_inside_word(state: StateInline, opener: Delimiter, closer: Delimiter) -> bool:
-    first, last = state.tokens[opener.token].meta, state.tokens[closer.token].meta
-    return first["joined_before"] and last["joined_after"] and not _is_part_of_a_word(state.src, first["place"], last["place"])
+def _run_of(state: StateInline, delimiter: Delimiter) -> _Run:
+    return state.tokens[delimiter.token].meta["run"]
 
 
-def _is_part_of_a_word(text: str, first: tuple[int, int], last: tuple[int, int]) -> bool:
+def _is_inside_word(first: _Run, last: _Run) -> bool:
+    return first.is_joined_before and last.is_joined_after and not _is_part_of_a_word(first, last)
+
+
+def _is_part_of_a_word(first: _Run, last: _Run) -> bool:
     """Whether two or more signs each are around a part of a word, as in `un**believ**able`, and not between the letters of a formula."""
-    if first[1] - first[0] < len("**") or last[1] - last[0] < len("**"):
+    if first.end - first.start < len("**") or last.end - last.start < len("**"):
         return False
-    before, inside, after = text[max(0, first[0] - 2) : first[0]], text[first[1] : last[0]], text[last[1] : last[1] + 2]
+    text = first.text
+    before, inside, after = text[max(0, first.start - 2) : first.start], text[first.end : last.start], text[last.end : last.end + 2]
     return all(piece[0].isalpha() and piece[-1].isalpha() for piece in (before[-1:], inside, after[:1])) and any(
         len(piece) > 1 and piece.isalpha() for piece in (before, inside, after)
     )
@@ -91,15 +95,16 @@ def _pair_spaced(state: StateInline, delimiters: list[Delimiter]) -> None:
     waiting = -1
     place = 0
     while place + 1 < len(delimiters):
-        one, meta = delimiters[place], state.tokens[delimiters[place].token].meta
+        one = delimiters[place]
         if one.end >= 0 or place in paired or one.marker != ord("*") or one.length != len("**"):
             waiting = -1
             place += 1
             continue
-        if waiting >= 0 and meta["spaced"]:
+        run = _run_of(state, one)
+        if waiting >= 0 and run.is_spaced:
             delimiters[waiting].end, delimiters[waiting + 1].end = place + 1, place
             waiting = -1
-        elif one.open and not meta["joined_before"]:
+        elif one.open and not run.is_joined_before:
             waiting = place
         place += 2
 
@@ -108,7 +113,8 @@ class _Run:
     """A run of one sign, with what is before and after it."""
 
     def __init__(self, text: str, start: int, end: int) -> None:
-        self._sign, self._is_single, self._place = text[start], end - start == 1, (start, end)
+        self.text, self.start, self.end = text, start, end
+        self._sign, self._is_single = text[start], end - start == 1
         self._before = text[start - 1] if start else " "
         self._after = text[end] if end < len(text) else " "
         self._further = text[end + 1] if end + 1 < len(text) else " "
@@ -134,7 +140,7 @@ class _Run:
         if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(left=False):
             return False
         if self._sign == "_":
-            return self._right == "space" or (self._right == "punctuation" and not self._is_joined_after())
+            return self._right == "space" or (self._right == "punctuation" and not self.is_joined_after)
         if self._left != "punctuation" or self._right in {"space", "punctuation", "unspaced"}:
             return True
         if self._is_single:
@@ -142,14 +148,9 @@ class _Run:
         return unicodedata.category(self._before) not in {"Ps", "Pi"}
 
     @property
-    def meta(self) -> dict[str, Any]:
-        """What decides about a pair of runs."""
-        return {
-            "place": self._place,
-            "joined_before": self._is_joined_before(),
-            "joined_after": self._is_joined_after(),
-            "spaced": self._before == " " and self._earlier in _SPACED_ENDS and self._right != "space",
-        }
+    def is_spaced(self) -> bool:
+        """Whether this is the end of `**Total: **45`."""
+        return self._before == " " and self._earlier in _SPACED_ENDS and self._right != "space"
 
     @property
     def may_be_rating(self) -> bool:
@@ -168,10 +169,14 @@ class _Run:
     def _is_single_star_beside(self, *, left: bool) -> bool:
         return self._is_single and self._sign == "*" and (self._left if left else self._right) in {"letter", "digit"}
 
-    def _is_joined_before(self) -> bool:
+    @property
+    def is_joined_before(self) -> bool:
+        """Whether what is before belongs to the same word, formula or path."""
         return self._left in {"letter", "digit"} or self._before in ")]}" or (self._is_single and self._before in _JOINING)
 
-    def _is_joined_after(self) -> bool:
+    @property
+    def is_joined_after(self) -> bool:
+        """Whether what is after belongs to the same word, formula or path."""
         if self._right in {"letter", "digit"}:
             return True
         if self._after in "([{":

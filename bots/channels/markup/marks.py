@@ -16,11 +16,13 @@ CODE_LINE = "\ufde0"
 
 _OPENING_OF = dict(zip(_SIGNS, _OPENINGS, strict=True))
 _CLOSING_OF = dict(zip(_SIGNS, _CLOSINGS, strict=True))
-_TO_SIGNS = str.maketrans(_OPENINGS + _CLOSINGS, _SIGNS * 2, CODE_LINE)
-_WITHOUT = str.maketrans("", "", _OPENINGS + _CLOSINGS + CODE_LINE)
+#: Looking for the few marks is quicker than translating all characters.
+_TO_SIGNS = dict(zip(_OPENINGS + _CLOSINGS, _SIGNS * 2, strict=True)) | {CODE_LINE: ""}
+_PRIVATE = re.compile(f"[{_OPENINGS}{_CLOSINGS}{CODE_LINE}]")
 _ANY = re.compile(f"[{_OPENINGS}{_CLOSINGS}]")
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef]")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_ASCII_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 #: For regular expressions: the end of a format, and code inside a line.
 CLOSING = f"[{_CLOSINGS}]"
 CODE_SPAN = f"{_OPENINGS[-1]}[^{_CLOSINGS[-1]}]*{_CLOSINGS[-1]}"
@@ -28,12 +30,16 @@ CODE_SPAN = f"{_OPENINGS[-1]}[^{_CLOSINGS[-1]}]*{_CLOSINGS[-1]}"
 
 def clean(text: str) -> str:
     """Return a text without control characters, as every channel gets it."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _cleaned(text, _CONTROLS)
 
 
 def clean_markdown(text: str) -> str:
     """Return Markdown without control characters, and without the characters that are private to this package."""
-    return _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _cleaned(text, _UNWANTED)
+
+
+def _cleaned(text: str, unwanted: re.Pattern[str]) -> str:
+    return (_ASCII_CONTROLS if text.isascii() else unwanted).sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def around(text: str, sign: str) -> str:
@@ -43,12 +49,12 @@ def around(text: str, sign: str) -> str:
 
 def written(text: str) -> str:
     """Replace the marks by the dialect's signs."""
-    return text.translate(_TO_SIGNS)
+    return text if text.isascii() else _PRIVATE.sub(lambda mark: _TO_SIGNS[mark[0]], text)
 
 
 def without(text: str, sign: str = "") -> str:
     """Return a text without the marks of one sign, or without any."""
-    return text.replace(_OPENING_OF[sign], "").replace(_CLOSING_OF[sign], "") if sign else text.translate(_WITHOUT)
+    return text.replace(_OPENING_OF[sign], "").replace(_CLOSING_OF[sign], "") if sign else _PRIVATE.sub("", text)
 
 
 def has_marks(text: str) -> bool:

@@ -29,7 +29,7 @@ MARKDOWN_LIMIT = 20_000
 #: The parser drops what is nested deeper; a text that comes near is passed on unchanged.
 _DEEPEST = 20
 #: Lines without any sign of Markdown, as most answers are.
-_PLAIN_LINE = r"(?! {0,3}(?:[-+=#>\t]|\d{1,9}[.)](?:[ \t]|$))| {4})[^\n*_~`\[\]|\\<&]*"
+_PLAIN_LINE = r"(?! {0,3}(?:[-+=#>\t]|\d{1,9}[.)](?:[ \t]|$))| {4})[^\n*_~`\[\]|\\<&]*+"
 _PLAIN = re.compile(rf"(?:{_PLAIN_LINE}\n)*+{_PLAIN_LINE}\Z", re.MULTILINE)
 
 
@@ -43,9 +43,9 @@ def to_plain(markdown: str) -> str:
     return written(_write(markdown, PLAIN))
 
 
-def render(markdown: str, dialect: Dialect, fit: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
-    """Write Markdown in a dialect, in parts as `fit` cuts them; a text of which nothing would be visible is passed on unchanged."""
-    return tuple(written(part) for part in fit(_write(markdown, dialect))) or fit(clean(markdown))
+def render(markdown: str, dialect: Dialect, cut: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """Write Markdown in a dialect, in parts as `cut` makes them; a text of which nothing would be visible is passed on unchanged."""
+    return tuple(written(part) for part in cut(_write(markdown, dialect))) or cut(clean(markdown))
 
 
 class _Parser(MarkdownIt):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 _SIGNS, _STAND_INS = "*_~\\[]&", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6"
-_HIDE, _SHOW = str.maketrans(_SIGNS, _STAND_INS), str.maketrans(_STAND_INS, _SIGNS)
+_HIDE, _SHOW = str.maketrans(_SIGNS, _STAND_INS), dict(zip(_STAND_INS, _SIGNS, strict=True))
+_HIDDEN = re.compile(f"[{_STAND_INS}]")
 
 #: Two signs for bold or struck out end an address, and so does the border of a link; Chinese punctuation is no part of one.
 _REST = r'(?:(?!\*\*|~~|\]\()[^\s<>"`|，。；：！？、（）】》」』“”«»])'
@@ -54,7 +55,7 @@ def hide(markdown: str) -> str:
 
 def show(text: str) -> str:
     """Put the signs back."""
-    return text.translate(_SHOW)
+    return text if text.isascii() else _HIDDEN.sub(lambda found: _SHOW[found[0]], text)
 
 
 def is_hidden(sign: str) -> bool:
@@ -64,7 +65,7 @@ def is_hidden(sign: str) -> bool:
 
 def as_sign(sign: str) -> str:
     """Return the sign that a character is or stands for."""
-    return sign.translate(_SHOW)
+    return _SHOW.get(sign, sign)
 
 
 def kept_whole(text: str) -> list[tuple[int, int]]:

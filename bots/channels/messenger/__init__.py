@@ -31,12 +31,16 @@ def parse(body: bytes) -> Received:
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 1,999 characters."""
-    return split(clean(text), TEXT_LIMIT, fences=False)
+    return _cut(clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into plain text, in parts that the platform accepts."""
-    return markup.render(markdown, PLAIN, fit)
+    return markup.render(markdown, PLAIN, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return split(text, TEXT_LIMIT, fences=False)
 
 
 class Messenger:

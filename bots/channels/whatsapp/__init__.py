@@ -25,12 +25,16 @@ _TYPING_DEADLINE_S = 5.0
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 4,096 characters."""
-    return split(clean(text), TEXT_LIMIT)
+    return _cut(clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into WhatsApp's dialect, in parts that the platform accepts."""
-    return markup.render(markdown, WHATSAPP, fit)
+    return markup.render(markdown, WHATSAPP, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return split(text, TEXT_LIMIT)
 
 
 class WhatsApp:
