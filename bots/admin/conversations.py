@@ -9,7 +9,7 @@ from uuid import UUID
 from bots.admin import audit
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
-from bots.channels.by_kind import RENDERERS
+from bots.channels.by_kind import FITTERS
 from bots.domain import ChannelKind
 from bots.errors import NotFound
 from bots.storage import chat, conversations, dialogue, exports, media
@@ -101,8 +101,8 @@ def take(deps: Deps, operator: Operator, conversation: UUID, *, by: str | None =
 
 
 def answer(deps: Deps, operator: Operator, conversation: UUID, text: str, *, key: UUID, by: str | None = None) -> UUID:
-    """Send a person's answer through the outbox; returns its turn. A second call with the same key changes nothing. Raises NotFound, Conflict."""
-    parts = RENDERERS[get(deps, operator, conversation).channel](text)
+    """Send a person's answer through the outbox, as it was typed; returns its turn. A second call with the same key changes nothing. Raises NotFound, Conflict."""
+    parts = FITTERS[get(deps, operator, conversation).channel](text)
     with unit(deps.crossing) as connection:
         turn = conversations.answer(
             connection,
@@ -140,6 +140,6 @@ def check_answer(text: str) -> str | None:
         return "Type an answer."
     if len(text) > LONGEST_ANSWER:
         return f"At most {LONGEST_ANSWER:,} characters."
-    if not RENDERERS[ChannelKind.CONSOLE](text):
+    if not FITTERS[ChannelKind.CONSOLE](text):
         return "Nothing in this answer would be visible."
     return None

@@ -52,7 +52,7 @@ class Channel(Protocol):
         ...
 
     def fit(self, text: str) -> tuple[str, ...]:
-        """Split a text that needs no conversion into parts that the platform accepts; each platform counts in its own unit."""
+        """Split a text that somebody typed into parts that the platform accepts, each counting in its own unit; only control characters go."""
         ...
 
     def send(self, message: OutboundMessage, credentials: Credentials) -> Sent:

@@ -1,4 +1,4 @@
-"""What each channel does without an account: reading the body of a webhook, and writing an answer."""
+"""What each channel does without an account: reading the body of a webhook, and cutting an answer that a person typed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PARSERS: Mapping[ChannelKind, Callable[[bytes], Received]] = {
     )
 }
 
-#: Turns Markdown into the channel's dialect, in parts that it accepts.
-RENDERERS: Mapping[ChannelKind, Callable[[str], tuple[str, ...]]] = {
-    ChannelKind.WHATSAPP: whatsapp.render,
-    ChannelKind.MESSENGER: messenger.render,
-    ChannelKind.INSTAGRAM: instagram.render,
-    ChannelKind.CONSOLE: console.render,
+#: Cuts what a person typed into parts that the channel accepts; the words stay as they are.
+FITTERS: Mapping[ChannelKind, Callable[[str], tuple[str, ...]]] = {
+    ChannelKind.WHATSAPP: whatsapp.fit,
+    ChannelKind.MESSENGER: messenger.fit,
+    ChannelKind.INSTAGRAM: instagram.fit,
+    ChannelKind.CONSOLE: console.fit,
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bots.channels import markup
 from bots.channels.base import Credentials, Location
-from bots.channels.markup import split, to_plain
+from bots.channels.markup import PLAIN, clean, split
 from bots.domain import ChannelKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
 from bots.errors import Forged, MediaGone
 
@@ -14,12 +15,16 @@ TEXT_LIMIT = 4096
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 4,096 characters."""
-    return split(text, TEXT_LIMIT)
+    return _cut(clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into plain text, in parts that the platform accepts."""
-    return fit(to_plain(markdown)) or fit(markdown)
+    return markup.render(markdown, PLAIN, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return split(text, TEXT_LIMIT, fences=False)
 
 
 class Console:

@@ -94,10 +94,11 @@ def test_while_a_person_has_it_the_bot_is_silent_and_the_persons_words_go_out(se
         assert (head["state"], head["unanswered_since"] is not None) == ("taken", True)
         assert served.turn_of(second) is None
 
-        answer = signed_in.post(f"/admin/conversations/{conversation}/answer", words="Here I am, **Ada**.")
+        typed = "Here I am, **Ada**: 80*30*20 cm, see https://s.example.net/_new_"
+        answer = signed_in.post(f"/admin/conversations/{conversation}/answer", words=typed)
         assert answer.status_code == 303
         _answered(served, conversation, turns=2)
-        assert _said(served, person)[-1] == "Here I am, *Ada*."
+        assert _said(served, person)[-1] == typed
         page = signed_in.get(f"/admin/conversations/{conversation}").text
         assert 'class="bubble person"' in page
 

@@ -74,11 +74,11 @@ def test_a_forged_webhook_leaves_the_doctors_word_and_the_handshake_its_time(con
 def test_the_first_answer_ever_begins_with_the_bots_first_contact_line(connected: tuple[Stack, Account]) -> None:
     stack, account = connected
     with stack.owner.begin() as connection:
-        connection.exec_driver_sql("update bots set first_contact = 'An assistant writes here.'")
+        connection.exec_driver_sql("update bots set first_contact = 'An assistant *writes* here, 24*7*365.'")
 
     _write(stack, account, "hello")
     until(lambda: [part["status"] for part in _parts(stack)] == ["read"] * 2, what="two parts", timeout_s=30)
     _write(stack, account, "and again")
     until(lambda: [part["status"] for part in _parts(stack)] == ["read"] * 3, what="a third part", timeout_s=30)
 
-    assert [part["body"] == "An assistant writes here." for part in _parts(stack)] == [True, False, False]
+    assert [part["body"] == "An assistant *writes* here, 24*7*365." for part in _parts(stack)] == [True, False, False]

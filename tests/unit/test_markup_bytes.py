@@ -47,4 +47,4 @@ def test_a_long_answer_is_cut_at_its_sentences() -> None:
 
 
 def test_plain_text_has_dots_for_items_and_marks_around_a_quote() -> None:
-    assert to_plain("- a\n- b\n  - c\n\n> said\n> so") == '• a\n• b\n◦ c\n\n"said\nso"'
+    assert to_plain("- a\n- b\n  - c\n\n> said\n> so") == '• a\n• b\n  ◦ c\n\n"said\nso"'

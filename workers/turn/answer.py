@@ -88,10 +88,12 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
         return turn.wait(settings.ask_again_s)
     if reply.outcome == "refused":
         return turn.wait(_REFUSED_RETRY_S)
-    text, reason = turn.account.bot.fallback_text, "fallback"
-    if reply.text is not None:
+    if reply.text is None:
+        text, reason = turn.account.bot.fallback_text, "fallback"
+        turn.tell(text)
+    else:
         text, reason = (whole_part(reply.text), "cut") if reply.is_cut else (reply.text, None)
-    turn.say(text)
+        turn.say(text)
     return turn.result(
         "answered",
         reason=reason,

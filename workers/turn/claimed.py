@@ -68,11 +68,15 @@ class ClaimedTurn:
         """Do what a command asks, and answer it."""
         effect, text = obey(self.deps, self.claim, command, language=self.language)
         self.effect = self.effect.then(effect)
-        self.parts.extend(self.account.channel.fit(text))
+        self.tell(text)
 
     def say(self, text: str) -> None:
-        """Add a text to the answer."""
+        """Add a text to the answer, which is Markdown."""
         self.parts.extend(self.account.channel.render(text))
+
+    def tell(self, text: str) -> None:
+        """Add a text to the answer as it was typed."""
+        self.parts.extend(self.account.channel.fit(text))
 
     def typing_indicator(self) -> Callable[[], None]:
         """Return the function that shows the contact that an answer is being written."""
@@ -95,7 +99,7 @@ class ClaimedTurn:
         return TurnResult(
             state="wait",
             reason=reason,
-            parts=list(self.account.channel.render(apology))[:1] if apology and is_due else [],
+            parts=list(self.account.channel.fit(apology))[:1] if apology and is_due else [],
             calls=self.calls,
             # /forget and /stop do not wait for a model.
             forget=list(self.effect.forget),
@@ -121,7 +125,7 @@ class ClaimedTurn:
             # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before.
             history_from = self.claim.number
         # Comes before the first answer that a contact ever gets.
-        opening = self.account.channel.render(first_contact) if state == "answered" and first_contact and self.claim.first else ()
+        opening = self.account.channel.fit(first_contact) if state == "answered" and first_contact and self.claim.first else ()
         return TurnResult(
             state=state,
             reason=reason,

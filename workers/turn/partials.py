@@ -7,6 +7,7 @@ import time
 import structlog
 from sqlalchemy import Engine
 
+from bots.channels.markup import to_plain
 from bots.errors import StorageUnavailable
 from bots.storage import chat_notices
 from bots.storage.claims import Claim
@@ -28,11 +29,11 @@ class Partials:
         self._tell("typing", None)
 
     def show(self, text: str) -> None:
-        """Send the text so far, unless one was sent just now."""
+        """Send the text so far, written as the whole answer will be, unless one was sent just now."""
         now = time.monotonic()
-        if now - self._last_at >= self._pause_s:
+        if self._claim.watched and now - self._last_at >= self._pause_s:
             self._last_at = now
-            self._tell("partial", text)
+            self._tell("partial", to_plain(text) or text)
 
     def _tell(self, kind: str, text: str | None) -> None:
         if not self._claim.watched:

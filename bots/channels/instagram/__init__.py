@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bots.channels import markup
 from bots.channels.base import Credentials, Location
 from bots.channels.graph import PING_DEADLINE_S, GraphClient
 from bots.channels.graph_codes import INSTAGRAM
 from bots.channels.instagram.items import read_item
 from bots.channels.instagram.send import text_message
-from bots.channels.markup import split_bytes, to_plain
+from bots.channels.markup import PLAIN, clean, split_bytes
 from bots.channels.signature import verify_meta
 from bots.channels.threads import PageReader, sender_action
 from bots.domain import ChannelKind, IdentityKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
@@ -33,12 +34,16 @@ def parse(body: bytes) -> Received:
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 1,000 bytes."""
-    return split_bytes(text, BYTES_LIMIT)
+    return _cut(clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into plain text, in parts that the platform accepts."""
-    return fit(to_plain(markdown)) or fit(markdown)
+    return markup.render(markdown, PLAIN, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return split_bytes(text, BYTES_LIMIT, fences=False)
 
 
 class Instagram:

@@ -1,4 +1,4 @@
-"""Splits long texts: at a paragraph, else a line, a sentence or a word; never inside a grapheme, and never leaving a code block open.
+"""Splits long texts: at a paragraph, else a line, a sentence or a word; never inside a grapheme, and never leaving a format open.
 
 Bounded: for each part, at most the limit's number of characters is read.
 """
@@ -9,48 +9,61 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from bots.channels.markup.marks import CLOSING, CODE_LINE, beside_marks, has_marks, open_at_end, without
+
 _FENCE = "```"
 _OPEN, _CLOSE = _FENCE + "\n", "\n" + _FENCE
 _SMALLEST_LIMIT = 32
 #: A grapheme longer than this (a letter with very many combining marks) is cut nevertheless.
 _LONGEST_GRAPHEME = 64
-_SENTENCE = re.compile(r"[.!?…。！？]['\"»”’)\]]*(?=\s)|[。！？]")
+#: For the marks that close what a cut leaves open.
+_ROOM_FOR_MARKS = 6
+_SENTENCE = re.compile(rf"[.!?…。！？](?:['\"»”’)\]]|{CLOSING})*(?=\s)|[。！？]")
+_FENCE_NEXT = re.compile(rf"\s*{CODE_LINE}?{_FENCE}")
+_BEFORE_TEXT = re.compile(r"(?:[ \t]*\n)+|\s+")
 _SPACE = re.compile(r"\s")
 _JOINER = "\u200d"
 
 
-def split(text: str, limit: int) -> tuple[str, ...]:
-    """Cut a text into parts of at most `limit` characters, each with its code blocks closed."""
-    return _split(text, limit, _characters)
+def split(text: str, limit: int, *, fences: bool = True) -> tuple[str, ...]:
+    """Cut a text into parts of at most `limit` characters, each with its formats closed; `fences`: three backticks mean a block of code."""
+    return _split(text, limit, _characters, fences=fences)
 
 
-def split_bytes(text: str, limit: int) -> tuple[str, ...]:
-    """Cut a text into parts of at most `limit` bytes of UTF-8, each with its code blocks closed."""
-    return _split(text, limit, _bytes)
+def split_bytes(text: str, limit: int, *, fences: bool = True) -> tuple[str, ...]:
+    """Cut a text into parts of at most `limit` bytes of UTF-8, each with its formats closed."""
+    return _split(text, limit, _bytes, fences=fences)
 
 
-def _split(text: str, limit: int, fitting: Callable[[str, int], int]) -> tuple[str, ...]:
+def _split(text: str, limit: int, fitting: Callable[[str, int], int], *, fences: bool) -> tuple[str, ...]:
     if limit < _SMALLEST_LIMIT:
         raise ValueError(f"a part needs room for at least {_SMALLEST_LIMIT} characters")
+    rest = text.strip()
+    if len(rest) <= fitting(rest, limit):
+        # Also where something is open: what somebody typed goes out as typed.
+        return (rest,) if rest else ()
+    reserved = _ROOM_FOR_MARKS if has_marks(rest) else 0
     parts: list[str] = []
-    rest, prefix = text.strip(), ""
+    prefix = ""
     while rest:
         room = fitting(rest, limit - len(prefix))
-        if len(rest) <= room and not _is_open(prefix + rest):
+        if len(rest) <= room and not (fences and _is_open(prefix + rest)):
             parts.append(prefix + rest)
             break
-        if _FENCE in prefix + rest[:limit]:
-            room = fitting(rest, limit - len(prefix) - len(_CLOSE))
-        cut = len(rest) if len(rest) <= room else _cut(rest, room, prefix)
+        to_close = max(reserved, len(_CLOSE) if fences and _FENCE in prefix + rest[:limit] else 0)
+        if to_close:
+            room = fitting(rest, limit - len(prefix) - to_close)
+        cut = len(rest) if len(rest) <= room else beside_marks(rest, _cut(rest, room, prefix if fences else None))
         body, rest = rest[:cut].rstrip(), rest[cut:]
-        is_open = _is_open(prefix + body)
-        if body:
-            parts.append(prefix + body + (_CLOSE if is_open else ""))
-        if is_open and rest.lstrip().startswith(_FENCE):
+        goes_on = fences and _is_open(prefix + body)
+        closing, opening = ("", "") if goes_on else open_at_end(prefix + body)
+        if without(body).strip():
+            parts.append(prefix + body + (_CLOSE if goes_on else closing))
+        if goes_on and (ended := _FENCE_NEXT.match(rest)):
             # The block ends right here, and our closing mark has closed it.
-            is_open, rest = False, rest.lstrip()[len(_FENCE) :]
-        prefix = _OPEN if is_open else ""
-        rest = rest.lstrip("\n") if is_open else rest.lstrip()
+            goes_on, rest = False, rest[ended.end() :]
+        prefix = _OPEN if goes_on else opening
+        rest = rest.lstrip("\n") if goes_on else _BEFORE_TEXT.sub("", rest, count=1) if rest[:1].isspace() else rest
     return tuple(parts)
 
 
@@ -72,8 +85,8 @@ def _is_open(text: str) -> bool:
     return text.count(_FENCE) % 2 == 1
 
 
-def _cut(text: str, room: int, prefix: str) -> int:
-    """Return where to cut a text that is longer than the room, at the most natural border."""
+def _cut(text: str, room: int, prefix: str | None) -> int:
+    """Return where to cut a text that is longer than the room, at the most natural border; without a prefix, there are no code blocks."""
     window = text[: room + 1]
     least = room // 4
     for border in ("\n\n", "\n"):
@@ -81,7 +94,7 @@ def _cut(text: str, room: int, prefix: str) -> int:
         if cut:
             return cut
     cut = window.rfind("\n", least, room + 1)
-    if cut > 0 and _is_open(prefix + window[:cut]):
+    if cut > 0 and prefix is not None and _is_open(prefix + window[:cut]):
         return cut
     sentences = [found.end() for found in _SENTENCE.finditer(window, least) if found.end() <= room]
     if sentences:
@@ -92,14 +105,14 @@ def _cut(text: str, room: int, prefix: str) -> int:
     return _grapheme_border(text, room)
 
 
-def _outside(window: str, border: str, least: int, room: int, prefix: str) -> int:
+def _outside(window: str, border: str, least: int, room: int, prefix: str | None) -> int:
     """Return the last such border outside of a code block, or 0."""
     end = room + len(border)
     for _ in range(8):
         cut = window.rfind(border, least, end)
         if cut <= 0:
             return 0
-        if not _is_open(prefix + window[:cut]):
+        if prefix is None or not _is_open(prefix + window[:cut]):
             return cut
         # Inside a block: continue before the block's beginning.
         end = window.rfind(_FENCE, 0, cut)

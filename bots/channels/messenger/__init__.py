@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from bots.channels import markup
 from bots.channels.base import Credentials, Location
 from bots.channels.graph import PING_DEADLINE_S, GraphClient
 from bots.channels.graph_codes import MESSENGER
-from bots.channels.markup import split, to_plain
+from bots.channels.markup import PLAIN, clean, split
 from bots.channels.messenger.items import read_item
 from bots.channels.messenger.send import text_message
 from bots.channels.signature import verify_meta
@@ -32,12 +33,16 @@ def parse(body: bytes) -> Received:
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 1,999 characters."""
-    return split(text, TEXT_LIMIT)
+    return _cut(clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into plain text, in parts that the platform accepts."""
-    return fit(to_plain(markdown)) or fit(markdown)
+    return markup.render(markdown, PLAIN, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return split(text, TEXT_LIMIT, fences=False)
 
 
 class Messenger:

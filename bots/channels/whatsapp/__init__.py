@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from bots.channels import markup
 from bots.channels.base import Credentials, Location
 from bots.channels.graph import PING_DEADLINE_S, GraphClient
 from bots.channels.graph_codes import GRAPH, WHATSAPP
-from bots.channels.markup import split, to_whatsapp
 from bots.channels.signature import verify_meta
 from bots.channels.whatsapp.envelope import parse
 from bots.channels.whatsapp.media import location_of
@@ -27,12 +27,16 @@ _OF_PICTURES = {**WHATSAPP, (100, 33): GRAPH[100]}
 
 def fit(text: str) -> tuple[str, ...]:
     """Cut a text into parts of at most 4,096 characters."""
-    return split(text, TEXT_LIMIT)
+    return _cut(markup.clean(text))
 
 
 def render(markdown: str) -> tuple[str, ...]:
     """Turn Markdown into WhatsApp's dialect, in parts that the platform accepts."""
-    return fit(to_whatsapp(markdown)) or fit(markdown)
+    return markup.render(markdown, markup.WHATSAPP, _cut)
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    return markup.split(text, TEXT_LIMIT)
 
 
 class WhatsApp:
