@@ -185,6 +185,9 @@ class InboundEvent:
     #: Of an echo: the app that wrote it, by its id on the platform.
     app_id: str | None = None
     notice: AccountNotice | None = None
+    #: Of an edit: what its words state about their writer, and whether they are a wish to stop (bots.extract.edits).
+    facts: tuple[Fact, ...] = ()
+    stops: bool = False
     #: Why an item was not understood.
     reason: str | None = None
 

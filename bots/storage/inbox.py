@@ -14,7 +14,7 @@ from bots.domain import Account, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage.database import to_json
 
-_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)"
+_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"
 
 
 def accept(
@@ -28,11 +28,12 @@ def accept(
     debounce_s: float,
     debounce_cap_s: float,
     hold_s: float = 3600.0,
+    automatic_s: float = 5.0,
 ) -> tuple[UUID, ...]:
     """Store a webhook's events and return the contacts that they concern.
 
     quarantine says why an operator should look at the envelope. hold_s is how long the bot is silent once a person has
-    answered in the platform's own inbox. Raises StorageUnavailable; it is safe to try again.
+    answered in the platform's own inbox; automatic_s is how soon after a message only a machine answers there. Raises StorageUnavailable; it is safe to try again.
     """
     values = (
         account.tenant_id,
@@ -45,6 +46,7 @@ def accept(
         debounce_s,
         debounce_cap_s,
         hold_s,
+        automatic_s,
     )
     try:
         found: dict[str, Any] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
@@ -53,7 +55,15 @@ def accept(
             raise StorageUnavailable from error
         # Postgres cannot store some value in it. Trying again would not help, but an operator may; the other events are stored.
         again = partial(
-            accept, connection, account, queue=queue, body=body, debounce_s=debounce_s, debounce_cap_s=debounce_cap_s, hold_s=hold_s
+            accept,
+            connection,
+            account,
+            queue=queue,
+            body=body,
+            debounce_s=debounce_s,
+            debounce_cap_s=debounce_cap_s,
+            hold_s=hold_s,
+            automatic_s=automatic_s,
         )
         if len(events) == 1:
             return again((), quarantine="not_storable")
@@ -76,20 +86,20 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         "at_once": event.reply_at_once,
         "reason": event.reason,
     }
-    if event.target is not None:
-        found["target"] = event.target
-    if event.quoted is not None:
-        found["quoted"] = event.quoted
-    if event.refers:
-        found["refers"] = [{"name": name, "text": text} for name, text in event.refers]
-    if event.previous:
-        found["previous"] = [{"kind": identity.kind, "value": identity.value} for identity in event.previous]
-    if event.app_id is not None:
-        found["app_id"] = event.app_id
+    more: dict[str, Any] = {
+        "target": event.target,
+        "quoted": event.quoted,
+        "refers": [{"name": name, "text": text} for name, text in event.refers],
+        "previous": [{"kind": identity.kind, "value": identity.value} for identity in event.previous],
+        "app_id": event.app_id,
+        "facts": [{"kind": fact.kind, "text": fact.value, "single": fact.single} for fact in event.facts],
+        "stops": event.stops,
+        "media": [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media],
+    }
+    # Most events have none of these.
+    found |= {name: value for name, value in more.items() if value}
     if event.notice is not None:
         found["notice"] = {"field": event.notice.field, "event": event.notice.event, "detail": event.notice.detail}
-    if event.media:
-        found["media"] = [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media]
     if event.status is not None:
         found["status"] = {
             "external_id": event.status.external_id,
