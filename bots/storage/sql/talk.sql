@@ -106,9 +106,10 @@ returns boolean language sql stable as $$
             and p_at - at > interval '-1 second'
     ) or (length(btrim(p_text)) >= 12 and 2 <= (
         select count(distinct contact_id) from (select contact_id from inbox
-            where account_id = p_account and kind = 'echo' and received_at > now() - interval '1 day' and conversation_id <> p_conversation
-                and md5(lower(regexp_replace(btrim(text), '\s+', ' ', 'g'))) = md5(lower(regexp_replace(btrim(p_text), '\s+', ' ', 'g')))
-            order by received_at desc limit 100) same))
+            where kind = 'echo' and received_at > now() - interval '1 day' and conversation_id <> p_conversation
+                and md5(account_id::text || lower(regexp_replace(btrim(text), '\s+', ' ', 'g')))
+                    = md5(p_account::text || lower(regexp_replace(btrim(p_text), '\s+', ' ', 'g')))
+            limit 100) same))
 $$;
 
 -- Somebody answered in the platform's own inbox with p_echo: the bot is silent for p_seconds, and the unanswered messages count as answered by

@@ -76,8 +76,10 @@ create index ix_inbox_turn on inbox (turn_id);
 create index ix_inbox_received_at on inbox (received_at);
 -- What was changed or taken back, also before the message itself came.
 create index ix_inbox_changes on inbox (account_id, target) where kind in ('edit', 'revoke');
--- To whom the same words were sent from the platform's own inbox: by their hash, since they may be too long for an index.
-create index ix_inbox_echoed on inbox (account_id, md5(lower(regexp_replace(btrim(text), '\s+', ' ', 'g'))), received_at) where kind = 'echo';
+-- To whom an account sent the same words from the platform's own inbox: by their hash, since they may be too long for an index. The account is
+-- in the hash, so that no other index looks as good to the planner.
+create index ix_inbox_echoed on inbox (md5(account_id::text || lower(regexp_replace(btrim(text), '\s+', ' ', 'g'))), received_at)
+    where kind = 'echo';
 
 -- Pictures that contacts sent: the platform's reference first, the bytes once a turn has fetched them.
 create table media (
