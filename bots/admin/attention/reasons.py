@@ -41,6 +41,9 @@ _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "taken_over"): Reason(
         message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
     ),
+    ("send", "unsent"): Reason(
+        message="The contact took back what this answers before it was sent.", fix="You need not do anything.", fits="dismiss"
+    ),
     ("envelope", "not_storable"): Reason(
         message="The webhook was understood, but something in it cannot be stored.",
         fix="Replay it after an update of Chinwag. Everything else in it was stored.",
