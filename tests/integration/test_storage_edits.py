@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from bots.domain import EventKind, InboundEvent, MediaReference
 from bots.errors import Fenced
 from tests.support.changes import ADA, BOB, a_call, an_edit, an_unsend, memories, says, talked
-from tests.support.storage_fixture import StorageFixture
+from tests.support.storage_fixture import StorageFixture, a_phone
 
 # Before the answer
 
@@ -72,6 +75,30 @@ def test_an_edit_gives_words_to_what_could_not_be_read(storage: StorageFixture) 
 
     (message,) = storage.claimed().messages
     assert (message.text, message.supported, message.content_type) == ("is it valid?", True, "document")
+
+
+@pytest.mark.parametrize("first", ["message", "unsend"])
+def test_our_copy_of_what_another_app_was_to_answer_goes_too(storage: StorageFixture, first: str) -> None:
+    told = InboundEvent(kind=EventKind.STANDBY, event_key="standby:w1", identities=(ADA,), text="my code is 7714", supported=False)
+    events = [told, an_unsend("w1")]
+    for event in events if first == "message" else reversed(events):
+        storage.let_in(event)
+
+    assert storage.value("select count(*) from inbox where text is not null") == 0
+    assert storage.value("select count(*) from envelopes where body is not null") == 0
+    assert storage.claim() is None
+
+
+@pytest.mark.parametrize("text", ["a table for 8", None])
+def test_a_change_that_comes_at_the_same_moment_as_its_message_holds(storage: StorageFixture, text: str | None) -> None:
+    keys = [f"w{n}" for n in range(30)]
+    people = [(a_phone(f"346{n:08d}")) for n in range(len(keys))]
+    changes = [an_unsend(key, by=who) if text is None else an_edit(key, text, by=who) for key, who in zip(keys, people, strict=True)]
+    messages = [says("a table for 3", key, by=who) for key, who in zip(keys, people, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(storage.let_in, itertools.chain(*zip(messages, changes, strict=True))))
+
+    assert storage.rows("select distinct text from inbox where event_key like 'w%%'") == [(text,)]
 
 
 # While it is being answered

@@ -78,6 +78,37 @@ def test_from_some_seconds_on_it_may_be_a_colleague(storage: StorageFixture, at:
     assert (holder(storage) is not None) == is_held
 
 
+@pytest.mark.parametrize(
+    ("earlier", "app_id", "is_held"),
+    [
+        # A colleague may be answering what was written before.
+        (-18.0, PAGE_INBOX, True),
+        (-54.0, None, True),
+        # Nobody would answer so late at that very moment.
+        (-70.0, PAGE_INBOX, False),
+        (-1.0, PAGE_INBOX, False),
+        # An app that answers each message.
+        (-18.0, SOME_APP, False),
+    ],
+)
+def test_who_goes_on_writing_may_be_getting_an_answer(
+    storage: StorageFixture, earlier: float, app_id: str | None, *, is_held: bool
+) -> None:
+    storage.let_in(says("hello", at=earlier), says())
+
+    storage.let_in(an_echo(2.0, "Hello, Carla here.", app_id=app_id))
+
+    assert (holder(storage) is not None) == is_held
+
+
+def test_each_of_several_automatic_replies_is_one(storage: StorageFixture) -> None:
+    storage.let_in(says("opening hours?"), an_echo(0.5, "From nine to six.", mid="m_1"))
+    storage.let_in(says("and parking?", at=20.0), an_echo(20.5, "Behind the house.", mid="m_2"))
+
+    assert holder(storage) is None
+    assert storage.value("select count(*) from inbox where reason = 'automatic'") == 2
+
+
 def test_how_many_seconds_is_a_setting(storage: StorageFixture) -> None:
     storage.let_in(says())
 

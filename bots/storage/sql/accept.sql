@@ -109,10 +109,11 @@ begin
         end if;
         if item.kind in ('edit', 'revoke') then
             perform change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
-        elsif item.kind in ('message', 'echo') then
+        elsif item.kind in ('message', 'echo', 'standby') then
             -- It may have been changed or taken back before it came.
             for change in
-                select * from inbox where account_id = p_account and target = item.event_key and kind in ('edit', 'revoke')
+                select * from inbox where account_id = p_account and target = regexp_replace(item.event_key, '^standby:', '')
+                    and kind in ('edit', 'revoke')
                 order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
             loop
                 perform change_message(change, '[]', false, quiet);

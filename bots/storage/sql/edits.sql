@@ -54,8 +54,8 @@ declare
     stale boolean := gone;
 begin
     select * into m from inbox
-    where account_id = p_change.account_id and event_key = p_change.target and contact_id = p_change.contact_id
-        and kind in ('message', 'echo', 'unsent');
+    where account_id = p_change.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
+        and contact_id = p_change.contact_id and kind in ('message', 'echo', 'standby', 'unsent');
     if not found or (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
         return;
     end if;
@@ -68,7 +68,7 @@ begin
     end if;
     select * into t from turns where id = m.turn_id;
     if gone then
-        update inbox set kind = case kind when 'message' then 'unsent' else kind end, content_type = 'unsent', text = null, quoted = null,
+        update inbox set kind = case kind when 'echo' then kind else 'unsent' end, content_type = 'unsent', text = null, quoted = null,
             refers = null, turn_id = case when t.state = 'open' then null else turn_id end
         where id = m.id;
         delete from media where inbox_id = m.id;
@@ -76,7 +76,8 @@ begin
         update envelopes set body = null where state = 'parsed' and id in (
             select envelope_id from inbox where id = m.id
             union all
-            select envelope_id from inbox where account_id = m.account_id and target = m.event_key and kind in ('edit', 'revoke'));
+            select envelope_id from inbox where account_id = m.account_id and target = p_change.target and kind in ('edit', 'revoke'));
+        update inbox set text = null where account_id = m.account_id and target = p_change.target and kind = 'edit';
         -- Every prompt since then may repeat it.
         update model_calls set prompt = '[]' where contact_id = m.contact_id and created_at >= m.received_at and prompt <> '[]';
     else

@@ -92,19 +92,25 @@ $$;
 
 -- Whether something that left the account, and not through us, was sent by itself: a greeting, an away line, another app's answer, or one text
 -- for many. p_app is the app that wrote it, where the platform says so. Nobody reads and answers within p_within seconds of a contact's
--- message, or of opening the chat; an app may take twice as long, since it must hear of the message first. More than a word or two that went
--- to two other contacts within a day, too, was not written to this one.
--- Locks: none. Called by: accept_events.
+-- message, or of opening the chat; an app may take twice as long, since it must hear of the message first. But who has written already in the
+-- minute before, and got nothing automatic then, may be getting the answer to that. More than a word or two that went to two other contacts
+-- within a day, too, was not written to this one.
+-- Locks: none. Called by: accept_events, release_greeted.
 create function is_automatic(p_account uuid, p_conversation uuid, p_app text, p_text text, p_at timestamptz, p_within double precision)
 returns boolean language sql stable as $$
-    select exists (
-        select from (select coalesce(occurred_at, received_at) as at from inbox
-            where conversation_id = p_conversation and kind in ('message', 'unsent', 'standby', 'system') order by arrival desc limit 20) told
-        -- The two inboxes of the platform, where both people and the platform itself write.
-        where p_at - at < make_interval(secs => p_within
-                * case when coalesce(p_app, '263902037430900') in ('263902037430900', '1217981644879628') then 1 else 2 end)
-            and p_at - at > interval '-1 second'
-    ) or (length(btrim(p_text)) >= 12 and 2 <= (
+    with near as (
+        select kind <> 'echo' as asks, reason = 'automatic' as is_automatic, p_at - coalesce(occurred_at, received_at) as before, w.is_app,
+            case when w.is_app then 2 else 1 end * make_interval(secs => p_within) as within
+        from inbox i cross join lateral (
+            -- The two inboxes of the platform, where both people and the platform itself write.
+            select coalesce(p_app, '263902037430900') not in ('263902037430900', '1217981644879628') as is_app) w
+        where conversation_id = p_conversation and kind in ('message', 'unsent', 'standby', 'system', 'echo')
+        order by arrival desc limit 20
+    )
+    select (exists (select from near where asks and before < within and before > interval '-1 second')
+        and (not exists (select from near where asks and before >= within and before < interval '1 minute')
+            or exists (select from near where is_app or (is_automatic and before < interval '1 minute'))))
+    or (length(btrim(p_text)) >= 12 and 2 <= (
         select count(distinct contact_id) from (select contact_id from inbox
             where kind = 'echo' and received_at > now() - interval '1 day' and conversation_id <> p_conversation
                 and md5(account_id::text || lower(regexp_replace(btrim(text), '\s+', ' ', 'g')))

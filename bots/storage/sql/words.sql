@@ -35,8 +35,8 @@ create function unanswered(p_conversation uuid) returns text language sql stable
     from inbox i where i.conversation_id = p_conversation and i.turn_id is null and i.kind = 'message'
 $$;
 
--- Writes anew what a turn was asked, from its messages as they are now, without commands. Where none is left, the turn leaves the history,
--- and of the bot's answer no further part is sent.
+-- Writes anew what a turn was asked, from its messages as they are now, without commands. Where none is left, the turn leaves the history and
+-- the search, and of the bot's answer no further part is sent.
 -- Locks: the turn and its queued messages; the caller holds the conversation. Called by: change_message.
 create function retell(p_turn uuid) returns void language plpgsql as $$
 declare
@@ -50,6 +50,7 @@ begin
     if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
         update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
         where turn_id = p_turn and status = 'queued' and (select answered_by is null from turns where id = p_turn);
+        update turns set answer = null where id = p_turn and answered_by is null;
     end if;
 end
 $$;
