@@ -81,6 +81,7 @@ _QUOTES: list[dict[str, Any]] = [
     {"quoted": "nothing"},
     {"refers": (("advertisement", 'Oak lamp\n"-20%"'), ("link", "x" * 700))},
     {"refers": tuple((f"n{n}", "\\ \t é 💡") for n in range(10))},
+    {"refers": tuple((f"n{n}", "x" * 90 * n) for n in range(24))},
     {"quoted": "w1", "refers": (("product", "sku-3"),)},
 ]
 
