@@ -106,7 +106,9 @@ begin
 
     -- The turn of the message, and those of the messages that quote it.
     for t in
-        select * from turns where id = m.turn_id or id in (
+        select * from turns where id in (
+            select m.turn_id
+            union
             select i.turn_id from inbox i join conversations v on v.id = i.conversation_id
             where v.tenant_id = m.tenant_id and v.contact_id = m.contact_id and i.quoted = regexp_replace(m.event_key, '^echo:', ''))
     loop

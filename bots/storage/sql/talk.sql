@@ -138,8 +138,9 @@ begin
     select c.tenant_id, c.id, c.contact_id, (select coalesce(max(number), 0) + 1 from turns where conversation_id = c.id), 'answered',
         'elsewhere', c.lease_token, unanswered(c.id), p_text, 'the platform''s inbox', now(), now()
     returning id into t;
+    update inbox set turn_id = t where conversation_id = c.id and turn_id is null and kind = 'message';
     -- The answer is known by its turn, too, since it may be changed later.
-    update inbox set turn_id = t where id = p_echo or (conversation_id = c.id and turn_id is null and kind = 'message');
+    update inbox set turn_id = t where id = p_echo;
     update conversations set waiting_since = null where id = c.id;
 end
 $$;
