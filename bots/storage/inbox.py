@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
-from bots.domain import Account, InboundEvent
+from bots.domain import Account, EventKind, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage.database import to_json
 
-_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"
+_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, p_automatic => %s)"
 
 
 def accept(
@@ -33,7 +33,8 @@ def accept(
     """Store a webhook's events and return the contacts that they concern.
 
     quarantine says why an operator should look at the envelope. hold_s is how long the bot is silent once a person has
-    answered in the platform's own inbox; automatic_s is how soon after a message only a machine answers there. Raises StorageUnavailable; it is safe to try again.
+    answered in the platform's own inbox; automatic_s is how soon after a message only a machine answers there. Raises
+    StorageUnavailable; it is safe to try again.
     """
     values = (
         account.tenant_id,
@@ -86,20 +87,20 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         "at_once": event.reply_at_once,
         "reason": event.reason,
     }
-    more: dict[str, Any] = {
-        "target": event.target,
-        "quoted": event.quoted,
-        "refers": [{"name": name, "text": text} for name, text in event.refers],
-        "previous": [{"kind": identity.kind, "value": identity.value} for identity in event.previous],
-        "app_id": event.app_id,
-        "facts": [{"kind": fact.kind, "text": fact.value, "single": fact.single} for fact in event.facts],
-        "stops": event.stops,
-        "media": [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media],
-    }
-    # Most events have none of these.
-    found |= {name: value for name, value in more.items() if value}
+    if event.target is not None:
+        found["target"] = event.target
+    if event.quoted is not None:
+        found["quoted"] = event.quoted
+    if event.refers:
+        found["refers"] = [{"name": name, "text": text} for name, text in event.refers]
+    if event.previous:
+        found["previous"] = [{"kind": identity.kind, "value": identity.value} for identity in event.previous]
+    if event.app_id is not None:
+        found["app_id"] = event.app_id
     if event.notice is not None:
         found["notice"] = {"field": event.notice.field, "event": event.notice.event, "detail": event.notice.detail}
+    if event.media:
+        found["media"] = [{"kind": one.kind, "reference": one.reference, "media_type": one.media_type} for one in event.media]
     if event.status is not None:
         found["status"] = {
             "external_id": event.status.external_id,
@@ -109,7 +110,12 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         }
         if event.status.watermark is not None:
             found["status"] = {**found["status"], "watermark": event.status.watermark.timestamp()}
-    return found
+    return found | (_edited(event) if event.kind is EventKind.EDIT else {})
+
+
+def _edited(event: InboundEvent) -> dict[str, Any]:
+    """What the new words of an edit say, for a message that was answered already."""
+    return {"facts": [{"kind": fact.kind, "text": fact.value, "single": fact.single} for fact in event.facts], "stops": event.stops}
 
 
 def _as_uuid(text: str | None) -> str | None:
