@@ -253,6 +253,25 @@ def test_what_a_colleague_takes_back_leaves_the_history(storage: StorageFixture,
     assert storage.value("select count(*) from inbox where text like '%%7714%%'") == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "parts", "answer"),
+    [(EventKind.REVOKE, 1, None), (EventKind.REVOKE, 2, None), (EventKind.EDIT, 1, "Until nine."), (EventKind.EDIT, 2, "Until six.")],
+)
+def test_what_a_colleague_does_to_an_answer_of_the_bot_changes_the_history(
+    storage: StorageFixture, kind: EventKind, parts: int, answer: str | None
+) -> None:
+    storage.let_in(says())
+    storage.end(storage.answered(answer="Until six.", parts=["Until six."] * parts), external_id="m_5")
+    text = "Until nine." if kind is EventKind.EDIT else None
+
+    storage.let_in(InboundEvent(kind=kind, event_key="echo:c1", identities=(BOB,), text=text, target="m_5", supported=False))
+    storage.let_in(InboundEvent(kind=kind, event_key="c2", identities=(ADA,), text=text, target="m_5", supported=False))
+    before = storage.value("select answer from turns")
+    storage.let_in(InboundEvent(kind=kind, event_key="echo:c3", identities=(ADA,), text=text, target="m_5", supported=False))
+
+    assert (before, storage.value("select answer from turns")) == ("Until six.", answer)
+
+
 @pytest.mark.parametrize(("key", "target"), [("revoke:1", "m_9"), ("echo:r1", "w1")])
 def test_neither_side_changes_what_the_other_wrote(storage: StorageFixture, key: str, target: str) -> None:
     storage.let_in(says(key="w1"), an_echo(60.0, "Until six."))

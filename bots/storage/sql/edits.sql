@@ -56,7 +56,16 @@ begin
     select * into m from inbox
     where account_id = p_change.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
         and contact_id = p_change.contact_id and kind in ('message', 'echo', 'standby', 'unsent');
-    if not found or (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
+    if not found then
+        -- Staff may do so in the platform's inbox with what we sent. Of an answer in several parts nobody knows what an edit makes of the whole.
+        update turns ours set answer = case when not gone then p_change.text end
+        from outbox o
+        where starts_with(p_change.target, 'echo:') and o.account_id = p_change.account_id
+            and o.external_id = substr(p_change.target, 6) and o.contact_id = p_change.contact_id and ours.id = o.turn_id and o.part > 0
+            and (gone or not exists (select from outbox x where x.turn_id = o.turn_id and x.part > 0 and x.id <> o.id));
+        return;
+    end if;
+    if (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
         return;
     end if;
     select * into c from conversations where id = m.conversation_id for update;
