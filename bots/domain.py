@@ -222,6 +222,9 @@ class InboundEvent:
     notice: AccountNotice | None = None
     #: What it means for the account as a whole; None: nothing.
     effect: AccountEffect | None = None
+    #: Of an edit: what its words state about their writer, and whether they are a wish to stop (bots.extract.edits).
+    facts: tuple[Fact, ...] = ()
+    stops: bool = False
     #: Why an item was not understood.
     reason: str | None = None
 

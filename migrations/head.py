@@ -12,9 +12,11 @@ SQL = Path(__file__).parent.parent / "bots" / "storage" / "sql"
 TABLES = ("accounts", "contacts", "conversations", "intake", "memories", "outbox", "batches", "endpoints", "operators", "workers")
 #: A function in SQL comes after those that it calls; one in plpgsql may come anywhere.
 FUNCTIONS = (
+    "words",
     "talk",
     "delivery",
     "contacts",
+    "edits",
     "accept",
     "claim",
     "finish",

@@ -119,6 +119,13 @@ def unsupported_text(content_type: str, language: str = "en") -> str:
     return str(texts["unsupported"]).format(what=contents.get(content_type, contents["other"]))
 
 
+def unopened_text(content_type: str, language: str = "en") -> str:
+    """One polite sentence for a file whose words are answered, though it cannot be opened."""
+    texts = _texts(language)
+    contents = cast("dict[str, str]", texts["contents"])
+    return str(texts["unopened"]).format(what=contents.get(content_type, contents["other"]))
+
+
 def budget_day_text(language: str = "en") -> str:
     """The contact has used up what one contact may cost in a day."""
     return str(_texts(language)["budget_day"])

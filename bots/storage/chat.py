@@ -307,7 +307,7 @@ _TALK = text(f"""
         from mine m join outbox o on o.conversation_id = m.id
     ) lines order by at desc, side desc, n desc limit :limit""")  # noqa: S608 - a literal of the storage's own
 _TURN = text("select * from turns where id = :turn")
-_ARRIVED = text("select received_at, content_type from inbox where turn_id = :turn order by arrival")
+_ARRIVED = text("select received_at, content_type from inbox where turn_id = :turn and kind <> 'echo' order by arrival")
 _RECALLED = text("""
     select m.kind, m.text, r.reason, i.text as source_text, i.received_at as source_at
     from recalls r join memories m on m.tenant_id = r.tenant_id and m.id = r.memory_id

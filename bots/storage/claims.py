@@ -22,6 +22,13 @@ class ClaimedMedia(msgspec.Struct, frozen=True):
     media_type: str | None = None
 
 
+class Reference(msgspec.Struct, frozen=True):
+    """What a message refers to besides its words, such as an advertisement."""
+
+    name: str
+    text: str
+
+
 class ClaimedMessage(msgspec.Struct, frozen=True):
     """A message that the turn answers."""
 
@@ -32,6 +39,9 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     age_s: float
     text: str | None = None
     media: list[ClaimedMedia] = []
+    #: The first words of the message that it replies to.
+    quoted: str | None = None
+    refers: list[Reference] | None = None
 
 
 class PastTurn(msgspec.Struct, frozen=True):

@@ -19,6 +19,8 @@ from bots.errors import Conflict, NotFound
 
 #: How many of the newest messages in each direction are searched.
 SEARCHED = 50_000
+#: Who has taken a conversation over when somebody answered in the platform's own inbox (answered_elsewhere in talk.sql).
+PLATFORM_INBOX = "the platform's inbox"
 #: A search with more contacts or messages than this is too broad to be useful.
 _MOST_FOUND = 500
 
@@ -54,6 +56,8 @@ class Head:
     taken_at: datetime | None
     #: When a takeover through the platform's own inbox ends by itself.
     taken_until: datetime | None
+    #: Who or what keeps the bot silent, in words; None: nothing does.
+    held: str | None
     #: Since when the oldest unanswered message has been waiting.
     unanswered_since: datetime | None
     stopped_at: datetime | None
@@ -178,11 +182,18 @@ def _head(row: Row[Any]) -> Head:
         taken_by=row.taken_by,
         taken_at=row.taken_at,
         taken_until=row.taken_until,
+        held=_held(row),
         unanswered_since=row.unanswered_since,
         stopped_at=row.stopped_at,
         last_side=row.last_side,
         last_words=row.last_words,
     )
+
+
+def _held(row: Row[Any]) -> str | None:
+    if row.taken_by is None:
+        return "the contact stopped the answers" if row.stopped_at is not None else None
+    return "a colleague answered in the platform's own inbox" if row.taken_by == PLATFORM_INBOX else f"taken over by {row.taken_by}"
 
 
 def _state(row: Row[Any]) -> State:

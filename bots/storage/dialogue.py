@@ -36,6 +36,15 @@ class Bubble:
     reason: str | None
     turn: UUID | None
     by: str | None
+    #: When its writer last changed it.
+    edited_at: datetime | None
+    is_unsent: bool
+    #: An echo that the platform or another app sent by itself.
+    is_automatic: bool
+    #: The first words of the message that it replies to.
+    quoted: str | None
+    #: What else it refers to: pairs of name and text.
+    refers: tuple[tuple[str, str], ...]
     #: Where the next page continues: (at, rank, n) of this line.
     rank: int
     n: int
@@ -144,20 +153,23 @@ def has_turn(connection: Connection, *, conversation: UUID, turn: UUID) -> bool:
 
 
 def _bubble(row: RowMapping) -> Bubble:
-    values: dict[str, Any] = {**row, "pictures": media.sent(row["pictures"])}
+    refers = tuple((str(one["name"]), str(one["text"])) for one in row["refers"] or ())
+    values: dict[str, Any] = {**row, "refers": refers, "pictures": media.sent(row["pictures"])}
     return Bubble(**values)
 
 
 _BUBBLES = text(f"""
-    select id, side, kind, text, content_type, supported, at, status, status_at, reason, turn, by, rank, n, pictures from (
+    select id, side, kind, text, content_type, supported, at, status, status_at, reason, turn, by, rank, n, pictures, edited_at,
+        content_type = 'unsent' as is_unsent, kind = 'echo' and reason is not distinct from 'automatic' as is_automatic, quoted, refers from (
         select i.id, case when i.kind = 'echo' then 'person' else 'in' end as side, i.kind, i.text, i.content_type, i.supported,
             i.received_at as at, null as status, null::timestamptz as status_at, i.reason, i.turn_id as turn,
-            case when i.kind = 'echo' then 'the platform''s inbox' end as by, 0 as rank, i.arrival as n,
-            {media.OF_ROW} as pictures
+            case when i.kind <> 'echo' then null when i.reason = 'automatic' then 'automatic' else 'the platform''s inbox' end as by,
+            0 as rank, i.arrival as n, {media.OF_ROW} as pictures, i.edited_at,
+            case when i.quoted is not null then quoted_words(i.account_id, i.contact_id, i.quoted) end as quoted, i.refers
         from inbox i where i.conversation_id = :conversation and i.kind <> 'status'
         union all
         select o.id, case when t.answered_by is null then 'out' else 'person' end, 'message', o.body, 'text', true, o.created_at, o.status,
-            o.status_at, o.reason, o.turn_id, t.answered_by, 1, o.seq, null
+            o.status_at, o.reason, o.turn_id, t.answered_by, 1, o.seq, null, null, null, null
         from outbox o join turns t on t.tenant_id = o.tenant_id and t.id = o.turn_id where o.conversation_id = :conversation
     ) lines
     where cast(:at as timestamptz) is null or (at, rank, n) < (cast(:at as timestamptz), cast(:rank as integer), cast(:n as bigint))
@@ -167,7 +179,7 @@ _TURNS = text("""
         coalesce(c.tokens_in, 0) as tokens_in, coalesce(c.tokens_cached, 0) as tokens_cached, coalesce(c.tokens_out, 0) as tokens_out, c.cost,
         coalesce(c.model_ms, 0) as model_ms, (select count(*) from recalls r where r.tenant_id = t.tenant_id and r.turn_id = t.id) as recalled,
         (select coalesce(sum(o.sends), 0) from outbox o where o.turn_id = t.id) as sends,
-        extract(epoch from t.finished_at - (select max(i.received_at) from inbox i where i.turn_id = t.id))::double precision as took_s
+        extract(epoch from t.finished_at - (select max(i.received_at) from inbox i where i.turn_id = t.id and i.kind <> 'echo'))::double precision as took_s
     from turns t left join lateral (
         select count(*) as calls, sum(m.tokens_in) as tokens_in, sum(m.tokens_cached) as tokens_cached, sum(m.tokens_out) as tokens_out,
             sum(m.total_ms) as model_ms, sum(m.cost) as cost

@@ -140,7 +140,7 @@ _FAILED = text("""
     select 'send' as what, case when o.status = 'unknown' then 'unknown' else regexp_replace(coalesce(o.reason, '?'), '^(code|platform):', '') end as code,
         count(*) as count
     from outbox o join turns t on t.id = o.turn_id and t.tenant_id = o.tenant_id
-    where t.finished_at >= :since and o.tenant_id = :tenant and o.reason is distinct from 'taken_over'
+    where t.finished_at >= :since and o.tenant_id = :tenant and coalesce(o.reason, '') not in ('taken_over', 'unsent')
         and (o.status = 'failed' or (o.status = 'unknown' and o.not_before is null))
     group by 1, 2
     union all

@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
-from bots.domain import Account, AccountEffect, InboundEvent
+from bots.domain import Account, AccountEffect, EventKind, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage.database import to_json
 
-_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)"
+_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, p_automatic => %s)"
 
 
 def accept(
@@ -28,11 +28,13 @@ def accept(
     debounce_s: float,
     debounce_cap_s: float,
     hold_s: float = 3600.0,
+    automatic_s: float = 5.0,
 ) -> tuple[UUID, ...]:
     """Store a webhook's events and return the contacts that they concern.
 
     quarantine says why an operator should look at the envelope. hold_s is how long the bot is silent once a person has
-    answered in the platform's own inbox. Raises StorageUnavailable; it is safe to try again.
+    answered in the platform's own inbox; automatic_s is how soon after a message only a machine answers there. Raises
+    StorageUnavailable; it is safe to try again.
     """
     values = (
         account.tenant_id,
@@ -45,6 +47,7 @@ def accept(
         debounce_s,
         debounce_cap_s,
         hold_s,
+        automatic_s,
     )
     try:
         found: dict[str, Any] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
@@ -53,7 +56,15 @@ def accept(
             raise StorageUnavailable from error
         # Postgres cannot store some value in it. Trying again would not help, but an operator may; the other events are stored.
         again = partial(
-            accept, connection, account, queue=queue, body=body, debounce_s=debounce_s, debounce_cap_s=debounce_cap_s, hold_s=hold_s
+            accept,
+            connection,
+            account,
+            queue=queue,
+            body=body,
+            debounce_s=debounce_s,
+            debounce_cap_s=debounce_cap_s,
+            hold_s=hold_s,
+            automatic_s=automatic_s,
         )
         if len(events) == 1:
             return again((), quarantine="not_storable")
@@ -99,7 +110,12 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         }
         if event.status.watermark is not None:
             found["status"] = {**found["status"], "watermark": event.status.watermark.timestamp()}
-    return found
+    return found | (_edited(event) if event.kind is EventKind.EDIT else {})
+
+
+def _edited(event: InboundEvent) -> dict[str, Any]:
+    """What the new words of an edit say, for a message that was answered already."""
+    return {"facts": [{"kind": fact.kind, "text": fact.value, "single": fact.single} for fact in event.facts], "stops": event.stops}
 
 
 def _effect(event: InboundEvent, effect: AccountEffect) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -17,6 +18,7 @@ from bots.admin.bots import editor
 from bots.admin.money import money
 from bots.storage import exports
 from bots.storage.conversations import Head, State
+from bots.storage.dialogue import Bubble
 from chinwag.cli.private_file import open_private
 from chinwag.cli.use_cases import use_cases
 
@@ -58,11 +60,11 @@ def show(conversation: _Id, as_json: _Json = False) -> None:
     if as_json:
         sys.stdout.write(_json(page))
         return
-    sys.stdout.write(_line(page.head))
+    sys.stdout.write(_line(page.head) + _held(page.head))
     for bubble in page.dialogue.bubbles:
         who = {"in": page.head.contact, "out": "bot"}.get(bubble.side, bubble.by or "person")
         status = f" ({bubble.status})" if bubble.status else ""
-        sys.stdout.write(f"{bubble.at:%Y-%m-%d %H:%M:%S}  {who}{status}: {bubble.text or '[' + bubble.content_type + ']'}\n")
+        sys.stdout.write(f"{bubble.at:%Y-%m-%d %H:%M:%S}  {who}{status}: {bubble.text or '[' + bubble.content_type + ']'}{_mark(bubble)}\n")
     for turn in page.dialogue.turns:
         if turn.reason in conversations.TURN_REASONS:
             sys.stdout.write(f"turn {turn.number}: {conversations.TURN_REASONS[turn.reason]}\n")
@@ -146,6 +148,25 @@ def _line(head: Head) -> str:
     state = f"taken over by {head.taken_by}" if head.state is State.TAKEN else head.state.value
     last = " ".join((head.last_words or "").split())[:60]
     return f"{head.id}  {head.channel.value}:{head.account}  {head.contact}  {state}  {last}\n"
+
+
+def _held(head: Head) -> str:
+    """Who or what keeps the bot silent, since when, until when, and how to end it."""
+    if head.held is None:
+        return ""
+    if head.taken_at is None:
+        return f"The bot is silent: {head.held}. It answers again when the contact writes /start.\n"
+    until = f"until {_at(head.taken_until)}, longer if the colleague writes again" if head.taken_until else "until it is given back"
+    end = f"To end this: chinwag conversation give-back {head.id}"
+    return f"The bot is silent since {_at(head.taken_at)}, {until}: {head.held}. {end}\n"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _mark(bubble: Bubble) -> str:
+    return " (taken back)" if bubble.is_unsent else " (edited)" if bubble.edited_at else " (sent by itself)" if bubble.is_automatic else ""
 
 
 def _json(value: object) -> str:

@@ -154,7 +154,7 @@ def test_a_picture_that_came_with_its_message_is_there_at_once(storage: StorageF
     "answer",
     [
         "select answer_by_hand(id, 'ana', 'lovely', array['lovely'], gen_random_uuid()) from conversations",
-        "select answered_elsewhere(id, 'lovely', 60) from conversations",
+        "select answered_elsewhere(id, null, 'lovely', 60) from conversations",
     ],
 )
 def test_what_a_person_answered_to_a_picture_stays_in_the_history_with_a_mark_for_it(

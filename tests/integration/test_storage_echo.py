@@ -26,8 +26,9 @@ def a_watermark(status: DeliveryStatus, *, of: Identity = ADA, until: datetime |
     return InboundEvent(kind=EventKind.STATUS, event_key=f"{status}:{of.value}:{moment}", identities=(of,), status=update)
 
 
-def says(text: str, *, by: Identity = ADA, **more: Any) -> InboundEvent:
-    return a_message(text, by=(by,), **more)
+def says(text: str, *, by: Identity = ADA, age_s: float = 60.0, **more: Any) -> InboundEvent:
+    """A message that was written some time ago: long enough for a person to read it and to answer."""
+    return a_message(text, by=(by,), occurred_at=datetime.now(UTC) - timedelta(seconds=age_s), **more)
 
 
 def taken_by(storage: StorageFixture, person: Identity = ADA) -> str | None:

@@ -36,7 +36,7 @@ def accepted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _stored_once(stack: Stack) -> list[str]:
     """I1: what got 200 has exactly one inbox row."""
-    counts = Counter(row["event_key"] for row in stack.rows("select event_key from inbox where kind = 'message'"))
+    counts = Counter(row["event_key"] for row in stack.rows("select event_key from inbox where kind in ('message', 'unsent')"))
     lost = [f"I1: {key} got 200 and has {counts[key]} inbox rows" for key in stack.accepted if counts[key] != 1]
     return lost + [f"I1: {key} has {count} inbox rows" for key, count in counts.items() if count > 1 and key not in stack.accepted]
 

@@ -51,11 +51,11 @@ _ENVIRONMENT_PLACES = (
 )
 #: The places that may catch any error, one handler each, and why they may.
 _BROAD_EXCEPTS = {
+    "bots/extract/edits.py:said_facts": "extracting memories must never prevent an answer",
     "workers/app.py:_start": "Celery swallows what a signal raises, and the worker would go on running without work",
     "workers/deliver.py:send": "after an error of our own it is not known whether the message left, and that is recorded",
     "workers/leased_work.py:run": "an error of our own costs one turn, item or summary one try, and the worker goes on",
     "workers/process.py:_keep_trying": "the threads that keep leases and heartbeat alive survive every error",
-    "workers/turn/claimed.py:_extracted": "extracting memories must never prevent an answer",
     "workers/typing.py:_run": "a channel's error must not end the thread that shows all contacts' typing indicators",
 }
 #: Class names that once meant several things each.

@@ -20,7 +20,7 @@ def a_message(text: str | None = None) -> ClaimedMessage:
     ("marks", "text", "words"),
     [
         ((), "hello", "hello"),
-        ((), None, ""),
+        ((), None, "(sent without words)"),
         ((_SHOWN,), "look", "(picture)\nlook"),
         ((_SHOWN,), None, "(picture, sent without words)"),
         ((_SHOWN,), "  ", "(picture, sent without words)"),

@@ -7,7 +7,7 @@ import time
 import structlog
 
 from bots.commands import parse_command
-from bots.extract.commands import budget_day_text, budget_month_text, picture_lost_text, unsupported_text
+from bots.extract.commands import budget_day_text, budget_month_text, picture_lost_text, unopened_text, unsupported_text
 from bots.storage.claims import ClaimedMessage
 from bots.storage.turns import TurnResult
 from workers import budget, metrics
@@ -18,6 +18,7 @@ from workers.turn import pictures
 from workers.turn.claimed import ClaimedTurn
 from workers.turn.layout import Layout
 from workers.turn.partials import Partials
+from workers.turn.wording import is_unopened
 
 log = structlog.get_logger()
 
@@ -39,7 +40,8 @@ def decide(turn: ClaimedTurn) -> TurnResult:
     if others:
         turn.say(unsupported_text(others[-1].content_type, turn.language))
     if texts:
-        return _answer(turn, texts)
+        unopened = [] if others else [message.content_type for message in texts if is_unopened(message)]
+        return _answer(turn, texts, before=unopened_text(unopened[-1], turn.language) + "\n\n" if unopened else "")
     if not turn.parts:
         return TurnResult(state="skipped", reason="stopped" if turn.stopped else "nothing_to_answer")
     return turn.result("answered", in_history=False)
@@ -61,14 +63,15 @@ def _obey_commands(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[Claime
                 texts, others = [], []
         elif stopped:
             continue
-        elif message.supported and (message.text or message.media):
+        elif message.supported:
             texts.append(message)
         else:
             others.append(message)
     return texts, others
 
 
-def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
+def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> TurnResult:
+    """Ask the model. before: what the service itself says in the same breath."""
     refusal = _budget_refusal(turn)
     if refusal is not None:
         turn.say(refusal)
@@ -90,10 +93,10 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage]) -> TurnResult:
         return turn.wait(_REFUSED_RETRY_S)
     if reply.text is None:
         text, reason = turn.account.bot.fallback_text, "fallback"
-        turn.tell(text)
+        turn.tell(before + text)
     else:
         text, reason = (whole_part(reply.text), "cut") if reply.is_cut else (reply.text, None)
-        turn.say(text)
+        turn.say(before + text)
     return turn.result(
         "answered",
         reason=reason,

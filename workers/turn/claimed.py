@@ -12,8 +12,8 @@ from msgspec import UNSET
 from bots.commands import Command, parse_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
-from bots.extract import extract
 from bots.extract.commands import language_of
+from bots.extract.edits import said_facts
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.queues import profile_of
 from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
@@ -161,9 +161,5 @@ class ClaimedTurn:
 
 
 def _extracted(message: ClaimedMessage) -> list[NewFact]:
-    try:
-        facts = extract(message.text or "")
-    except Exception as error:  # noqa: BLE001 - extracting memories must never prevent an answer
-        log.error("extract_failed", message=str(message.id), error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
-        return []
+    facts = said_facts(message.text or "", str(message.id))
     return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]

@@ -20,6 +20,7 @@ from bots.storage.claims import Claim, ClaimedMedia, ClaimedMessage
 from bots.storage.database import unit
 from inference.types import Image, image_tokens
 from workers.deps import Deps
+from workers.turn import wording
 from workers.turn.claimed import ClaimedTurn
 
 log = structlog.get_logger()
@@ -45,11 +46,10 @@ class Pictures:
     marks: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict[UUID, "tuple[str, ...]"])
 
     def words(self, message: ClaimedMessage) -> str:
-        """A message's text, with a mark for each of its pictures before it."""
-        marks, text = self.marks.get(message.id, ()), message.text or ""
-        if not text.strip() and marks:
-            return _WITHOUT_WORDS if marks == (_SHOWN,) else "\n".join(marks)
-        return "\n".join((*marks, text))
+        """What a message says, with a mark for each of its pictures."""
+        marks = self.marks.get(message.id, ())
+        alone = marks == (_SHOWN,) and not (message.text or "").strip()
+        return wording.words(message, (_WITHOUT_WORDS,) if alone else marks)
 
     def are_lost(self, messages: Sequence[ClaimedMessage]) -> bool:
         """Whether these messages are only pictures, and none could be loaded: then there is nothing to ask a model about."""

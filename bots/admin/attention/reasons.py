@@ -66,6 +66,9 @@ _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "taken_over"): Reason(
         message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
     ),
+    ("send", "unsent"): Reason(
+        message="The contact took back what this answers before it was sent.", fix="You need not do anything.", fits="dismiss"
+    ),
     ("account", "rejected"): Reason(
         message="The account has no access token that can be used.",
         fix="Enter the access token on the account's page, then resume.",

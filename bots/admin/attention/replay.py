@@ -13,6 +13,7 @@ from bots.admin.deps import Deps
 from bots.channels.by_kind import PARSERS
 from bots.domain import Account, InboundEvent
 from bots.errors import CannotOpen, Conflict
+from bots.extract.edits import read_edits
 from bots.storage import accounts, attention, inbox, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
@@ -49,7 +50,7 @@ def _by_account(
 ) -> tuple[list[tuple[Account, list[InboundEvent]]], str | None]:
     """Group events by their account, and describe those that have none."""
     by_id: dict[str, list[InboundEvent]] = {account.external_id: []}
-    for event in events:
+    for event in read_edits(events):
         by_id.setdefault(event.account_external_id or account.external_id, []).append(event)
     batches: list[tuple[Account, list[InboundEvent]]] = []
     left: str | None = None
@@ -92,6 +93,7 @@ def _accept(deps: Deps, account: Account, events: list[InboundEvent], body: byte
             debounce_s=deps.settings.debounce_s,
             debounce_cap_s=deps.settings.debounce_cap_s,
             hold_s=deps.settings.human_hold_s,
+            automatic_s=deps.settings.automatic_reply_s,
         )
         try:
             return attention.stored_keys(connection, account=account.id, keys=keys) == len(keys)

@@ -3,14 +3,14 @@
 -- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
 -- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
 -- the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
--- bot is silent after somebody answered in the platform's inbox. p_scope is the account's id as text. Returns {envelope, contacts}: the
--- contacts that it concerns.
+-- bot is silent after somebody answered in the platform's inbox; what leaves there within p_automatic seconds of a contact's message was sent by
+-- itself. p_scope is the account's id as text. Returns {envelope, contacts}: the contacts that it concerns.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
 -- of external id, then the accounts that an event concerns. Called by: crossing (the web). Raises serialization_failure as find_contact
 -- does, and a data exception where Postgres cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
-    p_debounce double precision, p_cap double precision, p_hold double precision
+    p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision default 5
 ) returns jsonb language plpgsql as $$
 declare
     envelope uuid := gen_random_uuid();
@@ -18,7 +18,12 @@ declare
     e jsonb;
     contact uuid;
     talk uuid;
-    item uuid;
+    item inbox;
+    change inbox;
+    holder text;
+    is_echo boolean;
+    automatic boolean;
+    is_own boolean;
     touched uuid[] := '{}';
     once boolean := false;
     effects jsonb[] := '{}';
@@ -53,6 +58,7 @@ begin
         fresh := array_remove(fresh, e->>'key');
         contact := null;
         talk := null;
+        holder := null;
         if jsonb_array_length(e->'identities') > 0 then
             contact := find_contact(p_tenant, p_scope, e->'identities', e->>'name', e->>'kind' = 'system');
             if e->>'kind' = 'system' then
@@ -77,24 +83,46 @@ begin
                     least(excluded.ready_at, greatest(now(), coalesce(c.waiting_since, now()) + longest))) end,
                 waiting_since = case when excluded.newest_at is null then c.waiting_since else coalesce(c.waiting_since, now()) end,
                 newest_at = coalesce(excluded.newest_at, c.newest_at)
-            returning id into talk;
+            returning id, taken_by into talk, holder;
         end if;
-        if e->>'kind' = 'echo' and talk is not null then
-            -- Did we send it, or did a person type it into the platform's own inbox?
+        is_echo := e->>'kind' = 'echo' and talk is not null;
+        if is_echo then
+            -- Did we send it, did the platform do so by itself, or did a person type it into the platform's own inbox?
             continue when settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text');
-            perform answered_elsewhere(talk, e->>'text', p_hold);
+            automatic := is_automatic(p_account, talk, e->>'app_id', e->>'text',
+                coalesce(to_timestamp((e->>'at')::double precision), now()), p_automatic);
         end if;
+        -- What the business itself changed: only what left the account in the same way.
+        is_own := e->>'kind' in ('edit', 'revoke') and starts_with(e->>'key', 'echo:') and not starts_with(e->>'target', 'echo:');
         insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, envelope_id, text, content_type, supported,
             reason, occurred_at, target, quoted, refers)
         values (p_tenant, p_account, e->>'key', e->>'kind', contact, talk, envelope, e->>'text', e->>'content_type',
-            (e->>'supported')::boolean, e->>'reason', to_timestamp((e->>'at')::double precision),
-            e->>'target', e->>'quoted', e->'refers')
-        returning id into item;
+            (e->>'supported')::boolean, case when is_echo and automatic then 'automatic' else e->>'reason' end, to_timestamp((e->>'at')::double precision),
+            case when is_own then 'echo:' else '' end || (e->>'target'), e->>'quoted', e->'refers')
+        returning * into item;
         effects := case when e ? 'effect' then effects || e else effects end;
         if contact is not null and e ? 'media' then
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
-            select p_tenant, contact, item, n, x->>'kind', x->>'reference', x->>'media_type'
+            select p_tenant, contact, item.id, n, x->>'kind', x->>'reference', x->>'media_type'
             from jsonb_array_elements(e->'media') with ordinality as m(x, n);
+        end if;
+        if is_echo and not automatic then
+            perform answered_elsewhere(talk, item.id, item.text, p_hold);
+        end if;
+        if item.kind in ('edit', 'revoke') then
+            perform change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
+        elsif item.kind in ('message', 'echo', 'standby') then
+            -- It may have been changed or taken back before it came.
+            for change in
+                select * from inbox where account_id = p_account and target = regexp_replace(item.event_key, '^standby:', '')
+                    and kind in ('edit', 'revoke')
+                order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
+            loop
+                perform change_message(change, '[]', false, quiet);
+            end loop;
+        end if;
+        if item.kind = 'message' and holder = 'the platform''s inbox' then
+            perform release_greeted(talk, p_automatic);
         end if;
         if talk is not null then
             perform tell_page(talk, contact);

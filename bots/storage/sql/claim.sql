@@ -71,7 +71,8 @@ begin
         'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
             from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id),
         'messages', (select jsonb_agg(jsonb_build_object('id', id, 'text', text, 'content_type', content_type, 'supported', supported,
-                'event_key', event_key, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at)),
+                'event_key', event_key, 'refers', refers,
+                'quoted', case when quoted is not null then quoted_words(c.account_id, c.contact_id, quoted) end, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at)),
                 'media', case when with_media then (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'kind', m.kind,
                     'reference', m.reference, 'state', m.state, 'media_type', m.media_type) order by m.n), '[]')
                     from media m where m.inbox_id = inbox.id) else '[]' end)

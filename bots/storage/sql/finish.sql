@@ -154,6 +154,8 @@ begin
         -- A turn that stays in the history, such as a /reset with text after it, is still to be summarised.
         summary_until = case when (p_result->>'drop_summary')::boolean then coalesce((p_result->>'history_from')::integer, t.number + 1) - 1
             else summary_until end,
+        summary_after = case when (p_result->>'drop_summary')::boolean then coalesce((p_result->>'history_from')::integer, t.number + 1) - 1
+            else summary_after end,
         summarise_at = case when (p_result->>'drop_summary')::boolean then null
             when p_result ? 'summarise_to' then coalesce(summarise_at, now()) else summarise_at end,
         summarise_to = case when (p_result->>'drop_summary')::boolean then null

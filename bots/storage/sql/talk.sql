@@ -60,17 +60,6 @@ begin
 end
 $$;
 
--- The messages that no turn covers yet, oldest first, as later prompts repeat them: (picture) stands for a picture, the content type in
--- brackets for a message without text. Returns null where there are none.
--- Locks: none. Called by: answer_by_hand, answered_elsewhere.
-create function unanswered(p_conversation uuid) returns text language sql stable as $$
-    select string_agg(words, E'\n' order by at, arrival) from (
-        select coalesce(i.occurred_at, i.received_at) as at, i.arrival, coalesce(nullif(concat_ws(E'\n',
-                (select string_agg('(picture)', E'\n') from media m where m.inbox_id = i.id), nullif(btrim(i.text), '')), ''),
-            '(' || i.content_type || ')') as words
-        from inbox i where i.conversation_id = p_conversation and i.turn_id is null and i.kind = 'message') told
-$$;
-
 -- Records a person's answer as a turn of its own (its id is p_key) that covers all unanswered messages, and queues its parts. Returns the
 -- turn's id, or null where the conversation is closed or not taken over. The same p_key again changes nothing and returns the same id.
 -- Locks: the conversation. Called by: crossing (the web), which has checked that it was p_by who took the conversation over.
@@ -101,10 +90,38 @@ begin
 end
 $$;
 
--- Somebody answered in the platform's own inbox: the bot is silent for p_seconds, and the unanswered messages count as answered by p_text.
--- A takeover without a time limit stays as it is.
+-- Whether something that left the account, and not through us, was sent by itself: a greeting, an away line, another app's answer, or one text
+-- for many. p_app is the app that wrote it, where the platform says so. Nobody reads and answers within p_within seconds of a contact's
+-- message, or of opening the chat; an app may take twice as long, since it must hear of the message first. But who has written already in the
+-- minute before, and got nothing automatic then, may be getting the answer to that. More than a word or two that went to two other contacts
+-- within a day, too, was not written to this one.
+-- Locks: none. Called by: accept_events, release_greeted.
+create function is_automatic(p_account uuid, p_conversation uuid, p_app text, p_text text, p_at timestamptz, p_within double precision)
+returns boolean language sql stable as $$
+    with near as (
+        select kind <> 'echo' as asks, reason = 'automatic' as is_automatic, p_at - coalesce(occurred_at, received_at) as before, w.is_app,
+            case when w.is_app then 2 else 1 end * make_interval(secs => p_within) as within
+        from inbox i cross join lateral (
+            -- The two inboxes of the platform, where both people and the platform itself write.
+            select coalesce(p_app, '263902037430900') not in ('263902037430900', '1217981644879628') as is_app) w
+        where conversation_id = p_conversation and kind in ('message', 'unsent', 'standby', 'system', 'echo')
+        order by arrival desc limit 20
+    )
+    select (exists (select from near where asks and before < within and before > interval '-1 second')
+        and (not exists (select from near where asks and before >= within and before < interval '1 minute')
+            or exists (select from near where is_app or (is_automatic and before < interval '1 minute'))))
+    or (length(btrim(p_text)) >= 12 and 2 <= (
+        select count(distinct contact_id) from (select contact_id from inbox
+            where kind = 'echo' and received_at > now() - interval '1 day' and conversation_id <> p_conversation
+                and md5(account_id::text || lower(regexp_replace(btrim(text), '\s+', ' ', 'g')))
+                    = md5(p_account::text || lower(regexp_replace(btrim(p_text), '\s+', ' ', 'g')))
+            limit 100) same))
+$$;
+
+-- Somebody answered in the platform's own inbox with p_echo: the bot is silent for p_seconds, and the unanswered messages count as answered by
+-- its text. A takeover without a time limit stays as it is.
 -- Locks: the conversation. Called by: accept_events.
-create function answered_elsewhere(p_conversation uuid, p_text text, p_seconds double precision) returns void language plpgsql as $$
+create function answered_elsewhere(p_conversation uuid, p_echo uuid, p_text text, p_seconds double precision) returns void language plpgsql as $$
 declare
     c conversations;
     t uuid;
@@ -122,6 +139,27 @@ begin
         'elsewhere', c.lease_token, unanswered(c.id), p_text, 'the platform''s inbox', now(), now()
     returning id into t;
     update inbox set turn_id = t where conversation_id = c.id and turn_id is null and kind = 'message';
+    -- The answer is known by its turn, too, since it may be changed later.
+    update inbox set turn_id = t where id = p_echo;
     update conversations set waiting_since = null where id = c.id;
+end
+$$;
+
+-- Gives a conversation back to the bot where nothing holds it but echoes that turn out to be automatic, now that the message has come to which
+-- they were the reply: webhooks arrive in any order.
+-- Locks: the conversation; the caller holds it. Called by: accept_events.
+create function release_greeted(p_conversation uuid, p_within double precision) returns void language plpgsql as $$
+declare
+    since timestamptz;
+begin
+    select taken_at into since from conversations where id = p_conversation and taken_until is not null;
+    update inbox i set reason = 'automatic'
+    where i.conversation_id = p_conversation and i.kind = 'echo' and i.turn_id is null and i.received_at >= since
+        and i.reason is distinct from 'automatic'
+        and is_automatic(i.account_id, i.conversation_id, null, i.text, coalesce(i.occurred_at, i.received_at), p_within);
+    if found and not exists (select from inbox where conversation_id = p_conversation and kind = 'echo' and received_at >= since
+            and reason is distinct from 'automatic') then
+        perform give_back(p_conversation);
+    end if;
 end
 $$;

@@ -19,6 +19,7 @@ from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, InboundEvent
 from bots.errors import CannotOpen, Forged, StorageUnavailable
+from bots.extract.edits import read_edits
 from bots.settings import Settings
 from bots.storage import accounts, inbox, personas, setup_notes
 from bots.storage.database import hot
@@ -117,7 +118,7 @@ class Intake:
 
     def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
         received = PARSERS[found.account.channel](body)
-        own, others = _sort(received.events, found.account)
+        own, others = _sort(read_edits(received.events), found.account)
         reason = received.reason
         batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
         for external_id, events in others.items():
@@ -141,6 +142,7 @@ class Intake:
                     debounce_s=self._settings.debounce_s,
                     debounce_cap_s=self._settings.debounce_cap_s,
                     hold_s=self._settings.human_hold_s,
+                    automatic_s=self._settings.automatic_reply_s,
                 )
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 

@@ -34,6 +34,8 @@ create table conversations (
     summarise_at timestamptz,
     summarise_to integer,
     summarise_tries integer not null default 0,
+    -- Summaries never go back beyond this turn: the contact has asked to forget what was before, or has begun anew.
+    summary_after integer not null default 0,
     constraint pk_conversations primary key (id, tenant_id),
     constraint fk_conversations_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
     constraint fk_conversations_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade

@@ -62,6 +62,8 @@ create table inbox (
     quoted text,
     -- What the message refers to besides its words: [{name, text}], such as the advertisement that the person came from.
     refers jsonb,
+    -- When its writer last changed the words, by the platform's time. One that was taken back has the kind unsent, and no words.
+    edited_at timestamptz,
     constraint pk_inbox primary key (id, tenant_id),
     constraint fk_inbox_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
     constraint fk_inbox_conversation foreign key (tenant_id, conversation_id) references conversations (tenant_id, id) on delete cascade,
@@ -72,6 +74,12 @@ create index ix_inbox_conversation on inbox (conversation_id, arrival);
 create index ix_inbox_unanswered on inbox (conversation_id) where turn_id is null and kind = 'message';
 create index ix_inbox_turn on inbox (turn_id);
 create index ix_inbox_received_at on inbox (received_at);
+-- What was changed or taken back, also before the message itself came.
+create index ix_inbox_changes on inbox (account_id, target) where kind in ('edit', 'revoke');
+-- To whom an account sent the same words from the platform's own inbox: by their hash, since they may be too long for an index. The account is
+-- in the hash, so that no other index looks as good to the planner.
+create index ix_inbox_echoed on inbox (md5(account_id::text || lower(regexp_replace(btrim(text), '\s+', ' ', 'g'))), received_at)
+    where kind = 'echo';
 
 -- Pictures that contacts sent: the platform's reference first, the bytes once a turn has fetched them.
 create table media (

@@ -1,0 +1,43 @@
+"""What an edited message says: the facts in its new words, and whether they are a wish to stop.
+
+A message that is waiting is read when its turn is worked. One that was answered already is not worked again, so its new words are read as they come
+in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import structlog
+
+from bots.commands import parse_command
+from bots.domain import EventKind, Fact, InboundEvent
+from bots.extract import extract
+
+log = structlog.get_logger()
+
+#: Platforms take no longer edits; more text than a person types is not worth the time of a webhook.
+_LONGEST = 8_000
+
+
+def read_edits(events: Iterable[InboundEvent]) -> list[InboundEvent]:
+    """Return the events, edits with what their words state; the storage uses it for messages that are not waiting."""
+    return [_read(event) if event.kind is EventKind.EDIT and event.text else event for event in events]
+
+
+def _read(event: InboundEvent) -> InboundEvent:
+    text = event.text or ""
+    command = parse_command(text)
+    if command is not None:
+        return replace(event, stops=command.name == "stop")
+    return replace(event, facts=said_facts(text[:_LONGEST], event.event_key))
+
+
+def said_facts(text: str, source: str) -> tuple[Fact, ...]:
+    """Extract facts; none where that fails, since a message must be stored and answered all the same. source names it in the log."""
+    try:
+        return extract(text)
+    except Exception as error:  # noqa: BLE001 - extracting memories must never prevent an answer
+        log.error("extract_failed", message=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
+        return ()

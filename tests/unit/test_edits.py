@@ -1,0 +1,43 @@
+"""What an edited message says: facts for the memory, or a wish to stop. Everything else is left as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from bots.domain import EventKind, Fact, InboundEvent
+from bots.extract.edits import read_edits
+
+
+def an_event(text: str | None, kind: EventKind = EventKind.EDIT) -> InboundEvent:
+    return InboundEvent(kind=kind, event_key="e1", text=text, target="w1")
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "stops"),
+    [
+        ("My name is Gaspar", (Fact(kind="name", value="Gaspar", single=True),), False),
+        ("Me llamo Gaspar", (Fact(kind="name", value="Gaspar", single=True),), False),
+        ("a table for 8", (), False),
+        ("/stop", (), True),
+        ("/memory", (), False),
+        ("/forget tea", (), False),
+        ("My name is Gaspar. " + "x" * 100_000, (Fact(kind="name", value="Gaspar", single=True),), False),
+    ],
+)
+def test_an_edit_is_read(text: str, facts: tuple[Fact, ...], *, stops: bool) -> None:
+    (event,) = read_edits([an_event(text)])
+
+    assert (event.facts, event.stops, event.text) == (facts, stops, text)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        an_event(None),
+        an_event("My name is Gaspar", EventKind.MESSAGE),
+        an_event("My name is Gaspar", EventKind.ECHO),
+        an_event(None, EventKind.REVOKE),
+    ],
+)
+def test_everything_else_stays_as_it_is(event: InboundEvent) -> None:
+    assert read_edits([event]) == [event]
