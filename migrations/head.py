@@ -15,6 +15,8 @@ FUNCTIONS = (
     "talk",
     "delivery",
     "contacts",
+    "handles",
+    "cases",
     "accept",
     "claim",
     "finish",

@@ -237,7 +237,7 @@ _HEADS = """
     join contacts n on n.tenant_id = p.tenant_id and n.id = p.contact_id
     left join lateral (
         select value from contact_identities x where x.tenant_id = p.tenant_id and x.contact_id = p.contact_id
-        order by case x.kind when 'phone' then 0 else 1 end, x.created_at desc limit 1) h on true
+        order by x.retired_at is not null, case x.kind when 'phone' then 0 else 1 end, x.created_at desc limit 1) h on true
     left join lateral (
         select min(received_at) as since from (
             select i.received_at from inbox i where i.conversation_id = p.id and i.turn_id is null and i.kind = 'message'
