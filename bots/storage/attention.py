@@ -26,6 +26,7 @@ class TroubleKind(StrEnum):
     TURN = "turn"
     ACCOUNT = "account"
     BUDGET = "budget"
+    IDENTITY = "identity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Trouble:
     id: UUID
     account: str
     channel: ChannelKind
-    #: quarantined, unknown, failed, dead, needs_attention or budget
+    #: quarantined, unknown, failed, dead, needs_attention or budget; open, same_person or two_people
     state: str
     reason: str | None
     at: datetime
@@ -45,6 +46,8 @@ class Trouble:
     #: When the next automatic try is.
     due_at: datetime | None
     conversation: UUID | None
+    #: Of a case about two contacts: the conversation of whoever had the number before.
+    former: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,17 +139,21 @@ def troubles(
     if not kinds:
         return []
     at, number = before if before is not None else (None, None)
-    parts = " union all ".join(f"({_TROUBLES[each]} order by at desc, id desc limit :limit)" for each in kinds)
+    parts = " union all ".join(
+        f"(select x.*{'' if each is TroubleKind.IDENTITY else ', null::uuid as former'} from ({_TROUBLES[each]}) x order by at desc, id desc limit :limit)"  # noqa: S608 - literals of this module
+        for each in kinds
+    )
     rows = connection.execute(
         text(f"select * from ({parts}) troubles order by at desc, id desc limit :limit"),  # noqa: S608 - literals of this module
-        {"tenant": tenant, "at": at, "number": number, "limit": limit},
+        # Cases that an operator has settled are listed where only cases are asked for: the answer can be changed.
+        {"tenant": tenant, "at": at, "number": number, "limit": limit, "settled": kind is TroubleKind.IDENTITY},
     )
     return [_trouble(dict(row)) for row in rows.mappings()]
 
 
 def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
     """How many problems of each kind need attention, counted up to 1,000."""
-    values = {"tenant": tenant, "at": None, "number": None}
+    values = {"tenant": tenant, "at": None, "number": None, "settled": False}
     parts = ", ".join(f"(select count(*) from ({query} limit 1000) x) as {kind.value}" for kind, query in _TROUBLES.items())  # noqa: S608 - literals of this module
     row = connection.execute(text(f"select {parts}"), values).mappings().one()
     return {TroubleKind(kind): int(found) for kind, found in row.items()}
@@ -179,6 +186,17 @@ def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
     )
 
 
+def settle_case(connection: Connection, *, tenant: UUID, case: UUID, same: bool) -> None:
+    """Record that the two contacts of a case are one person, which joins them, or two, which separates them again. Raises NotFound, Conflict."""
+    before = connection.execute(
+        text("select settle_case(:tenant, :case, :same)"), {"tenant": tenant, "case": case, "same": same}
+    ).scalar_one()
+    if before is None:
+        raise NotFound("There is no such case.")
+    if before == ("same_person" if same else "two_people"):
+        raise Conflict(f"Both contacts are already {'one person' if same else 'two people'}.")
+
+
 def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUID) -> None:
     """Stop showing a problem; nothing else changes. Raises NotFound, Conflict."""
     if kind is TroubleKind.SEND:
@@ -199,6 +217,8 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
     elif kind is TroubleKind.ENVELOPE:
         _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
         statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
+    elif kind is TroubleKind.IDENTITY:
+        raise Conflict("A case about two contacts cannot be dismissed: say whether they are the same person.")
     else:
         raise Conflict("A parked account cannot be dismissed: resume it, or remove it on its own page.")
     connection.execute(text(statement), {"tenant": tenant, "id": id_})
@@ -351,6 +371,14 @@ _TROUBLES = {
             where t.tenant_id = :tenant and t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
             group by b.id, b.tenant_id having not bool_or(t.reason = 'budget:seen')) o
         where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),
+    TroubleKind.IDENTITY: """
+        select 'identity' as kind, k.id, a.name as account, a.channel, k.state, k.reason, k.opened_at as at, 0 as count,
+            null::timestamptz as due_at,
+            (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.holder_id order by created_at desc limit 1) as conversation,
+            (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.former_id order by created_at desc limit 1) as former
+        from identity_cases k join accounts a on a.tenant_id = k.tenant_id and a.id = k.account_id
+        where k.tenant_id = :tenant and (k.state = 'open' or cast(:settled as boolean))
+            and BEFORE""".replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
 }
 _OPEN_TALK = text("""
     insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)

@@ -16,7 +16,7 @@ class Reason:
 
     message: str
     fix: str
-    #: The button that helps: replay, resend, settle, dismiss or resume.
+    #: The button that helps: replay, resend, settle, dismiss, resume, same_person or two_people.
     fits: str
 
 
@@ -41,6 +41,11 @@ _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "taken_over"): Reason(
         message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
     ),
+    ("send", "handle_moved"): Reason(
+        message="The number that this answer was for belongs to another contact now, and this contact cannot be reached in another way.",
+        fix="If both are the same person, say so under Who is who. Then send it again.",
+        fits="dismiss",
+    ),
     ("envelope", "not_storable"): Reason(
         message="The webhook was understood, but something in it cannot be stored.",
         fix="Replay it after an update of Chinwag. Everything else in it was stored.",
@@ -56,7 +61,7 @@ def explain(kind: str, reason: str | None, *, state: str = "") -> Reason:
     code = _CODE.fullmatch(given)
     if found is None and code is not None:
         found = _by_code(kind, int(code.group(1)))
-    return found or _by_kind(kind, given)
+    return found or (_by_case(given, state) if kind == "identity" else _by_kind(kind, given))
 
 
 def _by_code(kind: str, code: int) -> Reason:
@@ -105,6 +110,31 @@ def _by_kind(kind: str, reason: str) -> Reason:
         message="The platform refused the message for good.",
         fix="Check the message. Send it again once the cause is fixed.",
         fits="resend",
+    )
+
+
+def _by_case(reason: str, state: str) -> Reason:
+    if state == "same_person":
+        return Reason(
+            message="You said that these two contacts were the same person, and they were joined.",
+            fix="If they are two people after all, each gets their own messages and memories back. What was said since stays with the one who has the number.",
+            fits="two_people",
+        )
+    if state == "two_people":
+        return Reason(
+            message="You said that these two contacts are two people.",
+            fix="If they are the same person after all, they become one contact.",
+            fits="same_person",
+        )
+    told = {
+        "message": "A message came with the number of one contact and the id of another. It went to the contact with the id, who has the number now.",
+        "notice": "WhatsApp said that a person has a new number, which another contact had before. The number went to that person.",
+        "spelling": "Two contacts have the same number, written in two ways. The one who wrote last has it now.",
+    }
+    return Reason(
+        message=f"{told.get(reason, told['message'])} Neither sees anything of the other.",
+        fix="Compare both conversations. If they are the same person, they become one contact with all messages and memories. You can change your answer later.",
+        fits="two_people",
     )
 
 

@@ -30,6 +30,8 @@ class Action(StrEnum):
     SETTLE = "settle"
     DISMISS = "dismiss"
     RESUME = "resume"
+    SAME_PERSON = "same_person"
+    TWO_PEOPLE = "two_people"
 
 
 #: The actions that each kind allows.
@@ -39,6 +41,7 @@ ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
     TroubleKind.SEND: (Action.RESEND, Action.SETTLE, Action.DISMISS),
     TroubleKind.ACCOUNT: (Action.RESUME,),
     TroubleKind.BUDGET: (Action.DISMISS,),
+    TroubleKind.IDENTITY: (Action.TWO_PEOPLE, Action.SAME_PERSON),
 }
 
 
@@ -90,6 +93,8 @@ def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID,
         return partial(attention.resend, connection, tenant=tenant, message=id_)
     if action is Action.SETTLE:
         return partial(attention.settle, connection, tenant=tenant, message=id_)
+    if action in {Action.SAME_PERSON, Action.TWO_PEOPLE}:
+        return partial(attention.settle_case, connection, tenant=tenant, case=id_, same=action is Action.SAME_PERSON)
     if action is Action.RESUME:
         return partial(attention.resume, connection, tenant=tenant, account=id_)
     return partial(attention.replay_turn, connection, tenant=tenant, turn=id_)
@@ -99,7 +104,8 @@ def as_row(trouble: Trouble) -> Row:
     """Explain a trouble and choose its buttons."""
     reason = explain(trouble.kind.value, trouble.reason, state=trouble.state)
     fits = Action(reason.fits)
-    allowed = ALLOWED[trouble.kind]
+    # What an operator said of two contacts is not offered again; the other answer is.
+    allowed = tuple(action for action in ALLOWED[trouble.kind] if action.value != trouble.state)
     if fits not in allowed or (fits is Action.SETTLE and trouble.state != "unknown"):
         fits = allowed[0]
     rest = tuple(action for action in allowed if action is not fits and not (action is Action.SETTLE and trouble.state != "unknown"))
@@ -117,4 +123,6 @@ def _what(trouble: Trouble) -> str:
         return f"turn, dead after {trouble.count} tries"
     if trouble.kind is TroubleKind.BUDGET:
         return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
+    if trouble.kind is TroubleKind.IDENTITY:
+        return "two contacts and one number"
     return "account"

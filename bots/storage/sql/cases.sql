@@ -55,7 +55,9 @@ begin
         where tenant_id = p_tenant and contact_id = k.former_id and closed_at is null
         on conflict (account_id, contact_id, thread) where closed_at is null do nothing;
         update identity_cases set moved = (
-            select jsonb_build_object('name', f.name, 'stopped_at', f.stopped_at, 'created_at', f.created_at,
+            select jsonb_build_object('cases', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'former', former_id, 'holder', holder_id)), '[]')
+                    from identity_cases where tenant_id = p_tenant and id <> k.id and (former_id = f.id or holder_id = f.id)),
+                'name', f.name, 'stopped_at', f.stopped_at, 'created_at', f.created_at,
                 'holder_name', h.name, 'holder_stopped_at', h.stopped_at,
                 'handles', (select coalesce(jsonb_agg(jsonb_build_object('scope', scope, 'kind', kind, 'norm', norm)), '[]')
                     from contact_identities where tenant_id = p_tenant and contact_id = f.id),
@@ -84,7 +86,9 @@ declare
     told uuid[];
     waited uuid[];
 begin
-    select array_agg(x::uuid) into talks from jsonb_array_elements_text(k.moved->'talks') x;
+    -- Of a third contact that had been joined first, and was separated before this one, nothing is the holder's any more.
+    select array_agg(id) into talks from conversations where tenant_id = k.tenant_id and contact_id = k.holder_id
+        and id in (select x::uuid from jsonb_array_elements_text(k.moved->'talks') x);
     select array_agg((x->>'id')::uuid) into waited from jsonb_array_elements(k.moved->'waiting') x;
     insert into contacts (tenant_id, id, name, stopped_at, created_at)
     values (k.tenant_id, k.former_id, k.moved->>'name', (k.moved->>'stopped_at')::timestamptz, (k.moved->>'created_at')::timestamptz);
@@ -94,6 +98,9 @@ begin
     update contact_identities x set contact_id = k.former_id from jsonb_array_elements(k.moved->'handles') h
     where x.tenant_id = k.tenant_id and x.scope = h->>'scope' and x.kind = h->>'kind' and x.norm = h->>'norm' and x.contact_id = k.holder_id;
 
+    update identity_cases c set former_id = (o->>'former')::uuid, holder_id = (o->>'holder')::uuid from jsonb_array_elements(k.moved->'cases') o
+    where c.tenant_id = k.tenant_id and c.id = (o->>'id')::uuid;
+
     -- A running turn starts again without the other's words, and later prompts begin here.
     perform from conversations where tenant_id = k.tenant_id and contact_id = k.holder_id for update;
     update inbox set turn_id = null where turn_id in (select t.id from turns t join conversations c on c.id = t.conversation_id
@@ -101,7 +108,8 @@ begin
     update turns set state = 'skipped', reason = 'separated', finished_at = now() where state = 'open' and conversation_id in (
         select id from conversations where tenant_id = k.tenant_id and contact_id = k.holder_id);
     update turns set in_history = false where id in (select turn_id from inbox where id = any(waited));
-    update inbox i set conversation_id = (w->>'talk')::uuid from jsonb_array_elements(k.moved->'waiting') w where i.id = (w->>'id')::uuid;
+    update inbox i set conversation_id = (w->>'talk')::uuid from jsonb_array_elements(k.moved->'waiting') w
+    where i.id = (w->>'id')::uuid and (w->>'talk')::uuid = any(talks);
     update conversations c set lease_token = lease_token + 1, leased_by = null, leased_until = null, summary = null, summarise_at = null, summarise_to = null,
         history_from = n.number, summary_until = n.number - 1, session_at = now(),
         ready_at = case when taken_by is null and exists (select from inbox where conversation_id = c.id and turn_id is null and kind = 'message') then now() end
@@ -134,7 +142,7 @@ begin
     where m.tenant_id = k.tenant_id and m.contact_id in (k.former_id, k.holder_id) and r.memory_id = m.id and r.contact_id <> m.contact_id;
     update conversations c set closed_at = null, waiting_since = w.since, ready_at = case when w.since is not null then now() end
     from (select v.id, (select min(received_at) from inbox where conversation_id = v.id and turn_id is null and kind = 'message') as since
-        from conversations v where v.id in (select x::uuid from jsonb_array_elements_text(k.moved->'open') x)) w
+        from conversations v where v.id = any(talks) and v.id in (select x::uuid from jsonb_array_elements_text(k.moved->'open') x)) w
     where c.id = w.id;
     perform handles_changed(k.tenant_id, k.account_id::text, k.former_id);
 end

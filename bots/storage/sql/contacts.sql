@@ -76,17 +76,18 @@ create function one_number(p_kind text, p_value text) returns text language sql 
     end
 $$;
 
--- When a contact's first words are from, theirs or to them; null where there are none. Notices and reactions are no words.
--- Locks: none. Called by: has_history, change_handles.
-create function first_words(p_tenant uuid, p_contact uuid) returns timestamptz language sql stable as $$
-    select min(coalesce(i.occurred_at, i.received_at)) from conversations c join inbox i on i.conversation_id = c.id
-    where c.tenant_id = p_tenant and c.contact_id = p_contact and i.kind not in ('system', 'reaction')
+-- When an event happened, by the platform. It repeats a webhook for a week: what says that it is older, or later than now, has no time that counts.
+-- Locks: none. Called by: find_contact, change_handles.
+create function time_of(e jsonb) returns timestamptz language sql stable as $$
+    select case when e->>'at' is not null and to_timestamp((e->>'at')::double precision) between now() - interval '8 days' and now()
+        then to_timestamp((e->>'at')::double precision) else now() end
 $$;
 
--- Whether a contact has anything that another must not read: words, answers, memories.
+-- Whether a contact has anything that another must not read: words of theirs or to them, answers, memories. Notices and reactions are none.
 -- Locks: none. Called by: find_contact, change_handles, open_case.
 create function has_history(p_tenant uuid, p_contact uuid) returns boolean language sql stable as $$
-    select first_words(p_tenant, p_contact) is not null
+    select exists (select from conversations c join inbox i on i.conversation_id = c.id
+            where c.tenant_id = p_tenant and c.contact_id = p_contact and i.kind not in ('system', 'reaction'))
         or exists (select from conversations c join turns t on t.conversation_id = c.id where c.tenant_id = p_tenant and c.contact_id = p_contact)
         or exists (select from memories where contact_id = p_contact)
 $$;
@@ -123,7 +124,7 @@ begin
         select h into id from jsonb_array_elements(e->'identities') h where h->>'kind' <> 'phone' limit 1;
         select h into phone from jsonb_array_elements(e->'identities') h where h->>'kind' = 'phone' limit 1;
     end if;
-    at := least(now(), coalesce(to_timestamp((e->>'at')::double precision), now()));
+    at := time_of(e);
     for attempt in 1..5 loop
         i := null;
         p := null;

@@ -48,7 +48,7 @@ $$;
 -- serialization_failure where another transaction was faster; it is safe to try again.
 create function change_handles(p_tenant uuid, p_scope text, e jsonb) returns uuid language plpgsql as $$
 declare
-    at timestamptz := least(now(), coalesce(to_timestamp((e->>'at')::double precision), now()));
+    at timestamptz := time_of(e);
     news jsonb;
     olds jsonb;
     ids text[];
@@ -72,20 +72,22 @@ begin
         ) as listed
     ) as told;
     select coalesce(array_agg(o->>'value'), '{}') into ids from jsonb_array_elements(news || olds) o where o->>'kind' <> 'phone';
-    -- Whom the notice surely names: ids are never given to others. A number is, so its owner must have been there before the change, and must
+    -- Whom the notice surely names: ids are never given to others. A number is, so its owner must have had it before the change, and must
     -- not have an id that the notice does not name.
     select coalesce(array_agg(distinct k.contact_id), '{}') into people
     from jsonb_array_elements(news || olds) o
     join contact_identities k on k.tenant_id = p_tenant and k.scope = p_scope and k.kind = o->>'kind' and k.norm = one_number(o->>'kind', o->>'value')
     where k.kind <> 'phone' or (olds @> jsonb_build_array(o)
-        and not has_other_id(p_tenant, p_scope, k.contact_id, ids) and coalesce(first_words(p_tenant, k.contact_id) <= at, true));
-    -- Who has the new number already: the same person, if they began with it about now, or if nobody else is meant.
+        and not has_other_id(p_tenant, p_scope, k.contact_id, ids) and k.created_at <= at);
+    -- Who has the new number already: the same person, if they are known since about now, or if nobody else is meant.
     for x in
         select k.* from jsonb_array_elements(news) o
         join contact_identities k on k.tenant_id = p_tenant and k.scope = p_scope and k.kind = 'phone' and k.norm = one_number('phone', o->>'value')
         where o->>'kind' = 'phone' and (k.retired_at is null or k.retired_at >= at) and not has_other_id(p_tenant, p_scope, k.contact_id, ids)
     loop
-        if coalesce(first_words(p_tenant, x.contact_id) >= at - interval '1 day', not has_history(p_tenant, x.contact_id))
+        if not has_history(p_tenant, x.contact_id)
+            or not exists (select from contact_identities where tenant_id = p_tenant and contact_id = x.contact_id and scope = p_scope
+                and created_at < at - interval '1 hour')
             or (cardinality(people) = 0 and not exists (select from jsonb_array_elements(olds) o where o->>'kind' = 'phone'))
         then
             people := people || x.contact_id;

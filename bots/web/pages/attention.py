@@ -24,6 +24,7 @@ _KINDS = {
     TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
+    TroubleKind.IDENTITY: "Who is who",
 }
 _BUTTONS = {
     Action.REPLAY: "Replay",
@@ -31,6 +32,8 @@ _BUTTONS = {
     Action.SETTLE: "Leave it as sent",
     Action.DISMISS: "Dismiss",
     Action.RESUME: "Resume",
+    Action.SAME_PERSON: "Same person",
+    Action.TWO_PEOPLE: "Two people",
 }
 _DONE = {
     Action.REPLAY: "Replayed.",
@@ -38,6 +41,8 @@ _DONE = {
     Action.SETTLE: "The message now counts as sent.",
     Action.DISMISS: "Dismissed.",
     Action.RESUME: "The account is active again.",
+    Action.SAME_PERSON: "They are one contact now.",
+    Action.TWO_PEOPLE: "They are two contacts.",
 }
 
 

@@ -24,6 +24,7 @@ _KINDS = {
     TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
+    TroubleKind.IDENTITY: "Who is who",
 }
 
 

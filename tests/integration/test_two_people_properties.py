@@ -1,0 +1,194 @@
+"""People who change numbers, get those of others and write them in two ways: nothing of one is ever with another."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bots.domain import EventKind, Identity, InboundEvent
+from bots.errors import Fenced
+from bots.storage.claims import Handle
+from bots.storage.turns import NewFact
+from tests.support.storage_fixture import StorageFixture, a_bsuid, a_message, a_phone
+
+_worlds = itertools.count(1)
+_STEP = st.tuples(
+    st.sampled_from(["both", "both", "id", "number", "react", "work", "change", "change", "drop", "notice"]),
+    st.integers(0, 3),
+    st.integers(0, 11),
+)
+
+
+@dataclass
+class Person:
+    """Somebody with an id, and perhaps a number."""
+
+    name: str
+    id: str
+    number: int | None = None
+    #: Whether a message has shown id and number together: only then may the number go to somebody else without a notice.
+    is_shown: bool = False
+
+
+@dataclass
+class World:
+    """What is true, what the platform has shown of it, and the service that is told."""
+
+    storage: StorageFixture
+    prefix: int
+    now: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=6))
+    people: list[Person] = field(default_factory=list[Person])
+    #: Who used a number last, as the service was told; None: somebody left it.
+    seen: dict[int, str | None] = field(default_factory=dict[int, str | None])
+    late: list[InboundEvent] = field(default_factory=list[InboundEvent])
+    ids: itertools.count[int] = field(default_factory=itertools.count)
+
+    def phone(self, number: int, spelling: int) -> Identity:
+        """A Brazilian mobile number, in one of its two spellings."""
+        return a_phone(f"5511{'9' if spelling % 2 else ''}8{self.prefix:04d}{number:03d}")
+
+    def new_id(self) -> str:
+        return f"BR.{self.prefix}x{next(self.ids)}"
+
+    def tell(self, event: InboundEvent) -> None:
+        self.storage.let_in(event)
+
+    def says(self, person: Person, by: tuple[Identity, ...]) -> None:
+        key = f"{self.prefix}:{next(self.ids)}"
+        self.tell(a_message(f"{person.name}@{key}", by=by, key=key, occurred_at=self.now))
+
+    def step(self, what: str, who: int, chance: int) -> None:
+        self.now += timedelta(hours=3)
+        person = self.people[who]
+        id_, number = a_bsuid(person.id), person.number
+        match what:
+            case "both" if number is not None:
+                person.is_shown, self.seen[number] = True, person.name
+                self.says(person, (id_, self.phone(number, chance)))
+            case "id":
+                self.says(person, (id_,))
+            case "number" if number is not None and self.seen.get(number) in (None, person.name):
+                self.seen[number] = person.name
+                self.says(person, (self.phone(number, chance),))
+            case "react":
+                key = f"{self.prefix}:{next(self.ids)}"
+                self.tell(InboundEvent(kind=EventKind.REACTION, event_key=key, identities=(id_,), text="👍", occurred_at=self.now))
+            case "work":
+                self.work()
+            case "change":
+                self.changes_number(person, chance)
+            case "drop" if number is not None and person.is_shown:
+                # Without a notice: the next owner may be anybody.
+                person.number, person.is_shown = None, False
+            case "notice" if self.late:
+                self.tell(self.late.pop(chance % len(self.late)))
+            case _:
+                pass
+
+    def changes_number(self, person: Person, chance: int) -> None:
+        """Take a free number, with a new id and a notice that comes at once, later, or twice."""
+        taken = {other.number for other in self.people}
+        free = [number for number in range(5) if number not in taken]
+        new, old, old_id = free[chance % len(free)], person.number, person.id
+        person.number, person.id, person.is_shown = new, self.new_id(), False
+        self.seen.setdefault(new, None)
+        ids, before = (a_bsuid(person.id),), (a_bsuid(old_id),)
+        numbers = (self.phone(new, chance),)
+        left = (self.phone(old, chance + 1),) if old is not None else ()
+        identities, previous = [(ids + numbers, before + left), (ids, before), (ids + numbers, before), (numbers, left or before)][
+            chance % 4
+        ]
+        notice = InboundEvent(
+            kind=EventKind.SYSTEM,
+            event_key=f"{self.prefix}:{next(self.ids)}",
+            identities=identities,
+            previous=previous,
+            occurred_at=self.now,
+            supported=False,
+        )
+        if chance < 8:
+            self.told(person, old, notice)
+            self.tell(notice)
+        if chance >= 6:
+            self.late.append(
+                InboundEvent(
+                    kind=notice.kind,
+                    event_key=notice.event_key + "b",
+                    identities=identities,
+                    previous=previous,
+                    occurred_at=self.now,
+                    supported=False,
+                )
+            )
+
+    def told(self, person: Person, old: int | None, notice: InboundEvent) -> None:
+        """What the service knows of numbers after a notice."""
+        named = [one.value for one in notice.identities + notice.previous if one.kind == "phone"]
+        if person.number is not None and any(one.kind == "phone" for one in notice.identities):
+            self.seen[person.number] = person.name
+        if old is not None and self.seen.get(old) == person.name and any(self.phone(old, n).value in named for n in (0, 1)):
+            self.seen[old] = None
+
+    def work(self) -> None:
+        """Answer one message, remember something, and send what is due."""
+        claim = self.storage.claim()
+        if claim is None:
+            return
+        (name,) = {(message.text or "").split("@")[0] for message in claim.messages}
+        self.goes_to(name, claim.identities)
+        told = [past.asked for past in claim.history] + [fact.text for fact in claim.memories]
+        assert {text.split("@")[0] for text in told} <= {name}
+        fact = NewFact(kind="likes", text=f"{name}@{claim.number}", single=False, source=claim.messages[-1].id)
+        try:
+            sending = self.storage.finish(
+                claim, asked=claim.messages[-1].text, answer=f"{name}@a", parts=[f"{name}@a", f"{name}@b"], facts=[fact]
+            )
+        except Fenced:
+            return
+        if sending is not None:
+            self.storage.end(sending, next_part_s=0.0)
+
+    def goes_to(self, name: str, handles: list[Handle]) -> None:
+        """An answer goes to no number that the service was told is somebody else's."""
+        for number, user in self.seen.items():
+            if any(handle.value in {self.phone(number, 0).value, self.phone(number, 1).value} for handle in handles):
+                assert user in (None, name)
+
+    def check(self) -> None:
+        like = f"%@{self.prefix}:%"
+        rows = self.storage.rows(
+            "with mine as (select distinct contact_id from inbox where text like %s)"
+            " select contact_id, split_part(text, '@', 1) from inbox where text like %s"
+            " union select contact_id, split_part(text, '@', 1) from memories where contact_id in (select contact_id from mine)"
+            " union select contact_id, split_part(answer, '@', 1) from turns where answer is not null and contact_id in (select contact_id from mine)"
+            " union select contact_id, split_part(body, '@', 1) from outbox where contact_id in (select contact_id from mine)",
+            like,
+            like,
+        )
+        assert len({contact for contact, _ in rows}) == len(rows), "one contact has words of two people"
+        while (sending := self.storage.next_send()) is not None:
+            self.goes_to(sending.text.split("@")[0], sending.identities)
+            self.storage.end(sending, next_part_s=0.0)
+        spread = self.storage.value(
+            "select count(*) from (select from contact_identities where value like %s and retired_at is null group by contact_id, kind having count(*) > 2) x",
+            f"%{self.prefix}%",
+        )
+        assert spread == 0
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+@given(steps=st.lists(_STEP, min_size=5, max_size=40))
+def test_nothing_of_one_person_is_ever_with_another(storage: StorageFixture, steps: list[tuple[str, int, int]]) -> None:
+    world = World(storage=storage, prefix=next(_worlds))
+    for number, name in enumerate(("ann", "bob", "cy", "dan")):
+        world.people.append(Person(name=f"{name}{world.prefix}", id=world.new_id(), number=number if number < 3 else None))
+    for what, who, chance in steps:
+        world.step(what, who, chance)
+    world.check()
+    # The next example begins with nothing due.
+    storage.do("update conversations set ready_at = null")
+    storage.do("update outbox set not_before = null")
