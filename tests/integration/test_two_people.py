@@ -134,6 +134,17 @@ def test_a_platform_with_one_kind_of_handle_has_nothing_to_join(storage: Storage
     assert (talk(storage, "1", one) == talk(storage, "2", one), talk(storage, "3", other) == talk(storage, "4", one)) == (True, False)
 
 
+def test_a_delayed_message_does_not_take_the_number_back(storage: StorageFixture) -> None:
+    ann = talk(storage, "I am Ann", P, A, occurred_at=_START)
+    dan = talk(storage, "I am Dan", P, C, occurred_at=_START + timedelta(days=3))
+
+    assert talk(storage, "delayed", P, A, occurred_at=_START + timedelta(days=1)) == ann
+    assert talk(storage, "delayed, from an id that nobody has seen", P, B, occurred_at=_START + timedelta(days=1)) not in (ann, dan)
+    assert (talk(storage, "Dan?", P), handles(storage, dan)) == (dan, {P.value, C.value})
+    # Of one person, in the wrong order.
+    assert talk(storage, "hello", Q, occurred_at=_START + timedelta(hours=1)) == talk(storage, "hey", Q, occurred_at=_START)
+
+
 # Answers on their way
 
 

@@ -31,6 +31,18 @@ class Person:
     is_shown: bool = False
 
 
+@dataclass(frozen=True)
+class Change:
+    """A person's change of number, and how the platform names it."""
+
+    who: str
+    at: datetime
+    old: int | None
+    new: int
+    identities: tuple[Identity, ...]
+    previous: tuple[Identity, ...]
+
+
 @dataclass
 class World:
     """What is true, what the platform has shown of it, and the service that is told."""
@@ -39,14 +51,21 @@ class World:
     prefix: int
     now: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=6))
     people: list[Person] = field(default_factory=list[Person])
-    #: Who used a number last, as the service was told; None: somebody left it.
-    seen: dict[int, str | None] = field(default_factory=dict[int, str | None])
-    late: list[InboundEvent] = field(default_factory=list[InboundEvent])
+    #: Who has a number, as the service was told, and when that was so.
+    seen: dict[int, tuple[str, datetime]] = field(default_factory=dict[int, tuple[str, datetime]])
+    late: list[Change] = field(default_factory=list["Change"])
     ids: itertools.count[int] = field(default_factory=itertools.count)
 
     def phone(self, number: int, spelling: int) -> Identity:
         """A Brazilian mobile number, in one of its two spellings."""
         return a_phone(f"5511{'9' if spelling % 2 else ''}8{self.prefix:04d}{number:03d}")
+
+    def spellings(self, number: int) -> set[str]:
+        return {self.phone(number, n).value for n in (0, 1)}
+
+    def is_theirs(self, number: int, name: str) -> bool:
+        """Whether the service was told of nobody else who has this number."""
+        return self.seen.get(number, (name, self.now))[0] == name
 
     def new_id(self) -> str:
         return f"BR.{self.prefix}x{next(self.ids)}"
@@ -64,12 +83,12 @@ class World:
         id_, number = a_bsuid(person.id), person.number
         match what:
             case "both" if number is not None:
-                person.is_shown, self.seen[number] = True, person.name
+                person.is_shown, self.seen[number] = True, (person.name, self.now)
                 self.says(person, (id_, self.phone(number, chance)))
             case "id":
                 self.says(person, (id_,))
-            case "number" if number is not None and self.seen.get(number) in (None, person.name):
-                self.seen[number] = person.name
+            case "number" if number is not None and self.is_theirs(number, person.name):
+                self.seen[number] = person.name, self.now
                 self.says(person, (self.phone(number, chance),))
             case "react":
                 key = f"{self.prefix}:{next(self.ids)}"
@@ -85,7 +104,7 @@ class World:
                 # Nor does the platform say who has it now: their first message does.
                 person.number, person.id = self.free(chance), self.new_id() if chance % 2 else person.id
             case "notice" if self.late:
-                self.tell(self.late.pop(chance % len(self.late)))
+                self.announce(self.late.pop(chance % len(self.late)))
             case _:
                 pass
 
@@ -99,43 +118,39 @@ class World:
         """Take a free number, with a new id and a notice that comes at once, later, or twice."""
         new, old, old_id = self.free(chance), person.number, person.id
         person.number, person.id, person.is_shown = new, self.new_id(), False
-        self.seen.setdefault(new, None)
         ids, before = (a_bsuid(person.id),), (a_bsuid(old_id),)
         numbers = (self.phone(new, chance),)
         left = (self.phone(old, chance + 1),) if old is not None else ()
         identities, previous = [(ids + numbers, before + left), (ids, before), (ids + numbers, before), (numbers, left or before)][
             chance % 4
         ]
-        notice = InboundEvent(
-            kind=EventKind.SYSTEM,
-            event_key=f"{self.prefix}:{next(self.ids)}",
-            identities=identities,
-            previous=previous,
-            occurred_at=self.now,
-            supported=False,
-        )
+        change = Change(who=person.name, at=self.now, old=old, new=new, identities=identities, previous=previous)
         if chance < 8:
-            self.told(person, old, notice)
-            self.tell(notice)
+            self.announce(change)
         if chance >= 6:
-            self.late.append(
-                InboundEvent(
-                    kind=notice.kind,
-                    event_key=notice.event_key + "b",
-                    identities=identities,
-                    previous=previous,
-                    occurred_at=self.now,
-                    supported=False,
-                )
-            )
+            self.late.append(change)
 
-    def told(self, person: Person, old: int | None, notice: InboundEvent) -> None:
-        """What the service knows of numbers after a notice."""
-        named = [one.value for one in notice.identities + notice.previous if one.kind == "phone"]
-        if person.number is not None and any(one.kind == "phone" for one in notice.identities):
-            self.seen[person.number] = person.name
-        if old is not None and self.seen.get(old) == person.name and any(self.phone(old, n).value in named for n in (0, 1)):
-            self.seen[old] = None
+    def announce(self, change: Change) -> None:
+        """Let the platform say what changed, now or later."""
+        self.tell(
+            InboundEvent(
+                kind=EventKind.SYSTEM,
+                event_key=f"{self.prefix}:{next(self.ids)}",
+                identities=change.identities,
+                previous=change.previous,
+                occurred_at=change.at,
+                supported=False,
+            )
+        )
+        named = {one.value for one in change.identities + change.previous}
+        if (
+            change.old is not None
+            and named & self.spellings(change.old)
+            and (self.is_theirs(change.old, change.who) and self.seen.get(change.old, ("", change.at))[1] <= change.at)
+        ):
+            self.seen.pop(change.old, None)
+        if named & self.spellings(change.new) and self.seen.get(change.new, ("", change.at))[1] <= change.at:
+            self.seen[change.new] = (change.who, change.at)
 
     def work(self) -> None:
         """Answer one message, remember something, and send what is due."""
@@ -158,9 +173,9 @@ class World:
 
     def goes_to(self, name: str, handles: list[Handle]) -> None:
         """An answer goes to no number that the service was told is somebody else's."""
-        for number, user in self.seen.items():
-            if any(handle.value in {self.phone(number, 0).value, self.phone(number, 1).value} for handle in handles):
-                assert user in (None, name)
+        for number in self.seen:
+            if self.spellings(number) & {handle.value for handle in handles}:
+                assert self.is_theirs(number, name)
 
     def check(self) -> None:
         like = f"%@{self.prefix}:%"

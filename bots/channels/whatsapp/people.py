@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
+from bots.channels.whatsapp.numbers import one_number
 from bots.domain import Identity, IdentityKind
 
 _SPACING = str.maketrans("", "", "+ -()./\u00a0")
@@ -45,15 +46,21 @@ class Contacts:
     def _add(self, contact: Fields) -> None:
         found = identities(bsuid(id_of(contact, "user_id")), handle(id_of(contact, "wa_id")))
         for identity in found:
-            self._by_identity.setdefault(identity, len(self._known))
+            self._by_identity.setdefault(_any_spelling(identity), len(self._known))
         self._known.append((found, text_of(part(contact, "profile"), "name", NAME_LIMIT)))
 
     def complete(self, sender: Sequence[Identity]) -> tuple[tuple[Identity, ...], str | None]:
         """Return all identities and the name of a sender. A message without a sender is from the only contact in the webhook."""
-        places = [self._by_identity[identity] for identity in sender if identity in self._by_identity]
+        places = [self._by_identity[one] for one in map(_any_spelling, sender) if one in self._by_identity]
         if not places and not sender and len(self._known) == 1:
             places = [0]
         if not places:
             return tuple(sender), None
         found, name = self._known[places[0]]
-        return identities(sender, found), name
+        # A number as the message has it, not once more as the list of contacts spells it.
+        have = {_any_spelling(identity) for identity in sender}
+        return identities(sender, (one for one in found if _any_spelling(one) not in have)), name
+
+
+def _any_spelling(identity: Identity) -> Identity:
+    return Identity(kind=identity.kind, value=one_number(identity.value)) if identity.kind is IdentityKind.PHONE else identity

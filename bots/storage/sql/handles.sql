@@ -105,6 +105,8 @@ begin
     for h in select o from jsonb_array_elements(news) o loop
         select * into x from contact_identities
         where tenant_id = p_tenant and scope = p_scope and kind = h->>'kind' and norm = one_number(h->>'kind', h->>'value');
+        -- Somebody else has the number since a later time than this notice is from.
+        continue when x.contact_id <> contact and x.created_at > at;
         if not place_handle(p_tenant, p_scope, contact, h, x, at) then
             raise exception 'a handle could not be placed' using errcode = 'serialization_failure';
         end if;
