@@ -145,6 +145,16 @@ def test_a_delayed_message_does_not_take_the_number_back(storage: StorageFixture
     assert talk(storage, "hello", Q, occurred_at=_START + timedelta(hours=1)) == talk(storage, "hey", Q, occurred_at=_START)
 
 
+def test_a_number_that_was_left_is_taken_by_whoever_writes_with_it(storage: StorageFixture) -> None:
+    ann, cy = talk(storage, "I am Ann", P, A), talk(storage, "I am Cy", B)
+    storage.let_in(a_notice(Q, before=(P,)))
+
+    assert (talk(storage, "hi", P, B), talk(storage, "hi", P), cases(storage)) == (cy, cy, [])
+    # A notice about somebody else's way to another number is not about Ann, who had this one once.
+    storage.let_in(a_notice(R, before=(P,)))
+    assert (talk(storage, "Cy?", R), talk(storage, "Ann?", Q)) == (cy, ann)
+
+
 # Answers on their way
 
 

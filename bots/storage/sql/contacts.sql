@@ -153,7 +153,7 @@ begin
         if owner is null and (id is null or not has_other_id(p_tenant, p_scope, had, array[id->>'value'])) then
             owner := had;
         end if;
-        if had is distinct from owner and (p.retired_at is not null or p.created_at > at) then
+        if had is not null and had is distinct from owner and (p.retired_at is not null or p.created_at > at) then
             -- An older message than the one that brought the number where it is: the id decides, and the number stays.
             phone := null;
         elsif owner <> had and not has_other_id(p_tenant, p_scope, had, array[id->>'value'])
