@@ -202,6 +202,11 @@ def _change(api: APIRouter, site: AdminSite) -> None:
     acting, owner = site.may(Role.OPERATOR), site.may(Role.OWNER)
     view = _viewer(site)
 
+    @api.post("/{account}/subscribe", responses=_MAY_MISS | _MAY_CONFLICT)
+    async def subscribe(request: Request, account: UUID, operator: Operator = acting) -> list[CheckView]:
+        """Subscribe to every webhook field that is read here."""
+        return [_check(one) for one in await site.run(connections.subscribe, operator, account, base=base_of(request))]
+
     @api.post("/{account}/rotate", responses=_MAY_MISS | _MAY_CONFLICT | _MAY_BE_REJECTED)
     async def rotate(request: Request, account: UUID, body: NewSecrets, operator: Operator = acting) -> AccountView:
         """Replace secrets without downtime, or stop accepting the previous app secret."""
