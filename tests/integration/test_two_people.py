@@ -279,6 +279,25 @@ def test_numbers_of_a_chain_end_at_the_newest(storage: StorageFixture) -> None:
     assert talk(storage, "here", R) == ann
 
 
+def test_the_same_change_told_twice_in_two_ways_is_one_change(storage: StorageFixture) -> None:
+    ann = talk(storage, "hello", P, A, occurred_at=_START)
+    for minutes, new, before in ((0, (Q,), (P,)), (1, (B,), (A,)), (2, (B, Q), (A,)), (60 * 24, (Q,), (P,))):
+        storage.let_in(a_notice(*new, before=before, occurred_at=_START + timedelta(hours=5, minutes=minutes)))
+
+    assert (handles(storage, ann), storage.value("select count(*) from contacts"), cases(storage)) == ({Q.value, B.value}, 1, [])
+    assert {talk(storage, one.value, one) for one in (Q, A, B)} == {ann}
+
+
+def test_a_number_that_was_left_earlier_is_changed_by_its_next_owner(storage: StorageFixture) -> None:
+    ann = talk(storage, "hello", P, A, occurred_at=_START)
+    storage.let_in(a_notice(Q, B, before=(A,), occurred_at=_START + timedelta(hours=1)))
+
+    # Whoever had the number after her is not known here.
+    (said,) = storage.let_in(a_notice(R, before=(P,), occurred_at=_START + timedelta(days=2)))
+
+    assert (said != ann, handles(storage, ann), handles(storage, said)) == (True, {Q.value, B.value}, {R.value})
+
+
 def test_a_number_and_its_way_back(storage: StorageFixture) -> None:
     ann = talk(storage, "hello", P)
     storage.let_in(a_notice(Q, before=(P,)))

@@ -119,12 +119,12 @@ class World:
         """Take a free number, with a new id and a notice that comes at once, later, or twice."""
         new, old, old_id = self.free(chance), person.number, person.id
         person.number, person.id, person.is_shown = new, self.new_id(), False
+        # A notice of numbers alone is believed: it is only made of a number that nobody else was shown with.
+        form = 0 if old is not None and not self.is_theirs(old, person.name) else chance % 4
         ids, before = (a_bsuid(person.id),), (a_bsuid(old_id),)
         numbers = (self.phone(new, chance),)
         left = (self.phone(old, chance + 1),) if old is not None else ()
-        identities, previous = [(ids + numbers, before + left), (ids, before), (ids + numbers, before), (numbers, left or before)][
-            chance % 4
-        ]
+        identities, previous = [(ids + numbers, before + left), (ids, before), (ids + numbers, before), (numbers, left or before)][form]
         change = Change(who=person.name, at=self.now, old=old, new=new, identities=identities, previous=previous)
         if chance < 8:
             self.announce(change)

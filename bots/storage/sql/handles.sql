@@ -72,13 +72,17 @@ begin
         ) as listed
     ) as told;
     select coalesce(array_agg(o->>'value'), '{}') into ids from jsonb_array_elements(news || olds) o where o->>'kind' <> 'phone';
-    -- Whom the notice surely names: ids are never given to others. A number is, so its owner must have had it before the change, and must
-    -- not have an id that the notice does not name.
+    -- Whom the notice surely names: ids are never given to others. A number is, so its owner must have had it at the change (or have the new
+    -- one by now: the same notice, in other words), and must not have an id that the notice does not name.
     select coalesce(array_agg(distinct k.contact_id), '{}') into people
     from jsonb_array_elements(news || olds) o
     join contact_identities k on k.tenant_id = p_tenant and k.scope = p_scope and k.kind = o->>'kind' and k.norm = one_number(o->>'kind', o->>'value')
     where k.kind <> 'phone' or (olds @> jsonb_build_array(o)
-        and not has_other_id(p_tenant, p_scope, k.contact_id, ids) and k.created_at <= at);
+        and not has_other_id(p_tenant, p_scope, k.contact_id, ids) and k.created_at <= at
+        and (k.retired_at is null or k.retired_at >= at - interval '1 hour' or exists (
+            select from jsonb_array_elements(news) n join contact_identities q on q.tenant_id = p_tenant and q.scope = p_scope
+                and q.kind = 'phone' and q.norm = one_number('phone', n->>'value')
+            where n->>'kind' = 'phone' and q.contact_id = k.contact_id and q.retired_at is null)));
     -- Who has the new number already: the same person, if they are known since about now, or if nobody else is meant.
     for x in
         select k.* from jsonb_array_elements(news) o
