@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from bots.domain import ChannelKind
 from bots.errors import Conflict, NotFound
+from bots.storage import cases
 
 
 class TroubleKind(StrEnum):
@@ -184,17 +185,6 @@ def settle(connection: Connection, *, tenant: UUID, message: UUID) -> None:
         ),
         {"tenant": tenant, "id": message},
     )
-
-
-def settle_case(connection: Connection, *, tenant: UUID, case: UUID, same: bool) -> None:
-    """Record that the two contacts of a case are one person, which joins them, or two, which separates them again. Raises NotFound, Conflict."""
-    before = connection.execute(
-        text("select settle_case(:tenant, :case, :same)"), {"tenant": tenant, "case": case, "same": same}
-    ).scalar_one()
-    if before is None:
-        raise NotFound("There is no such case.")
-    if before == ("same_person" if same else "two_people"):
-        raise Conflict(f"Both contacts are already {'one person' if same else 'two people'}.")
 
 
 def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUID) -> None:
@@ -371,14 +361,7 @@ _TROUBLES = {
             where t.tenant_id = :tenant and t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
             group by b.id, b.tenant_id having not bool_or(t.reason = 'budget:seen')) o
         where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),
-    TroubleKind.IDENTITY: """
-        select 'identity' as kind, k.id, a.name as account, a.channel, k.state, k.reason, k.opened_at as at, 0 as count,
-            null::timestamptz as due_at,
-            (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.holder_id order by created_at desc limit 1) as conversation,
-            (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.former_id order by created_at desc limit 1) as former
-        from identity_cases k join accounts a on a.tenant_id = k.tenant_id and a.id = k.account_id
-        where k.tenant_id = :tenant and (k.state = 'open' or cast(:settled as boolean))
-            and BEFORE""".replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
+    TroubleKind.IDENTITY: cases.LISTED.replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
 }
 _OPEN_TALK = text("""
     insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)

@@ -47,25 +47,25 @@ _LOST = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
+class AppSubscription:
     """An app's subscription for one channel; without one, both are empty."""
 
     url: str = ""
     fields: tuple[str, ...] = ()
 
 
-def read(graph: GraphSetup, offer: Offer) -> Subscription | None:
+def read(graph: GraphSetup, offer: Offer) -> AppSubscription | None:
     """The app's subscription for this channel; None: the platform does not say."""
     reply = graph.get(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret))
     if not reply.ok:
         return None
     found = [one for one in reply.items("data") if one.get("object") == _OBJECTS[offer.channel] and one.get("active", True)]
     if not found:
-        return Subscription()
-    return Subscription(url=str(found[0].get("callback_url") or "")[:500], fields=_names(found[0].get("fields")))
+        return AppSubscription()
+    return AppSubscription(url=str(found[0].get("callback_url") or "")[:500], fields=_names(found[0].get("fields")))
 
 
-def missing(offer: Offer, there: Subscription, apps: list[dict[str, Any]]) -> tuple[str, ...]:
+def missing(offer: Offer, there: AppSubscription, apps: list[dict[str, Any]]) -> tuple[str, ...]:
     """Which fields are read here and not subscribed to. A page subscribes to its fields itself (`apps`); the app has to have them too."""
     have = set(there.fields)
     if offer.channel is ChannelKind.MESSENGER:
@@ -89,7 +89,7 @@ def compared(lacks: tuple[str, ...]) -> Check:
     return Check(key="fields", title=title, state="bad" if "messages" in lacks else "warn", message=message, fix=fix)
 
 
-def body(offer: Offer, there: Subscription | None, *, url: str, verify_token: str) -> dict[str, str]:
+def body(offer: Offer, there: AppSubscription | None, *, url: str, verify_token: str) -> dict[str, str]:
     """The request that sets an app's address and fields. Fields that it has for other purposes stay."""
     fields = dict.fromkeys((*(there.fields if there else ()), *FIELDS[offer.channel]))
     return {

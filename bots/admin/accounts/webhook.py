@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from bots.admin.accounts import subscription
 from bots.admin.accounts.checks import caller
 from bots.admin.accounts.offer import Check, Offer, State
-from bots.admin.accounts.subscription import FIELDS, Subscription
+from bots.admin.accounts.subscription import FIELDS, AppSubscription
 from bots.channels.graph_setup import GraphSetup, Reply, app_token, is_meta
 from bots.domain import ChannelKind
 from bots.settings import Settings
@@ -174,7 +174,7 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
     return steps
 
 
-def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: Subscription | None, *, take_over: bool) -> Check:
+def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: AppSubscription | None, *, take_over: bool) -> Check:
     title = "App webhook"
     if there is not None and there.url == hook.url and set(FIELDS[offer.channel]) <= set(there.fields):
         return Check(key="app", title=title, state="ok", message="The app already sends here.")
@@ -197,7 +197,7 @@ def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: Subscription 
     return _set_app(graph, offer, hook, there)
 
 
-def _set_app(graph: GraphSetup, offer: Offer, hook: Hook, there: Subscription | None) -> Check:
+def _set_app(graph: GraphSetup, offer: Offer, hook: Hook, there: AppSubscription | None) -> Check:
     title, body = "App webhook", subscription.body(offer, there, url=hook.url, verify_token=hook.verify_token)
     reply = graph.post(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret), body=body)
     if reply.ok:

@@ -17,7 +17,7 @@ from bots.admin.attention.reasons import Reason, explain
 from bots.admin.attention.replay import replay_webhook
 from bots.admin.deps import Deps
 from bots.errors import Conflict
-from bots.storage import attention
+from bots.storage import attention, cases
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.database import hot, unit
 
@@ -94,7 +94,7 @@ def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID,
     if action is Action.SETTLE:
         return partial(attention.settle, connection, tenant=tenant, message=id_)
     if action in {Action.SAME_PERSON, Action.TWO_PEOPLE}:
-        return partial(attention.settle_case, connection, tenant=tenant, case=id_, same=action is Action.SAME_PERSON)
+        return partial(cases.settle, connection, tenant=tenant, case=id_, same=action is Action.SAME_PERSON)
     if action is Action.RESUME:
         return partial(attention.resume, connection, tenant=tenant, account=id_)
     return partial(attention.replay_turn, connection, tenant=tenant, turn=id_)
