@@ -223,6 +223,36 @@ def test_a_changed_number_is_the_same_person_and_the_old_one_somebody_elses(stor
     assert cases(storage) == []
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_changed_number_with_its_new_id_names_its_owner_by_the_old_number(storage: StorageFixture, *, meanwhile: bool) -> None:
+    ann = talk(storage, "hello", P, A)
+    if meanwhile:
+        talk(storage, "first", Q, B)
+
+    storage.let_in(a_notice(B, Q, before=(P,)))
+
+    assert {talk(storage, one.value, one) for one in (Q, B, A)} == {ann}
+    assert (storage.value("select count(*) from contacts"), cases(storage)) == (1, [])
+
+
+@pytest.mark.parametrize("known", [(P, A), (P,)])
+def test_a_changed_id_whose_old_one_is_not_named_is_found_by_the_number(storage: StorageFixture, known: tuple[Identity, ...]) -> None:
+    ann = talk(storage, "hello", *known)
+
+    storage.let_in(a_notice(B, P, before=(), reason="user_changed_user_id"))
+
+    assert {talk(storage, "again", P, B), talk(storage, "again", B), talk(storage, "again", P)} == {ann}
+    assert handles(storage, ann) == {P.value, B.value}
+
+
+def test_what_the_platform_says_of_a_contact_is_no_change_of_handles(storage: StorageFixture) -> None:
+    ann, cy = talk(storage, "I am Ann", P, A), talk(storage, "I am Cy", B)
+
+    (said,) = storage.let_in(a_notice(B, P, before=(), reason="customer_identity_changed"))
+
+    assert (said, cases(storage)) == (cy, [(ann, cy)])
+
+
 def test_a_message_under_the_new_handle_may_come_before_the_notice(storage: StorageFixture) -> None:
     ann = talk(storage, "hello", P, A)
     storage.do("update contacts set stopped_at = now()")

@@ -108,7 +108,8 @@ declare
     owner uuid;
     fresh boolean;
 begin
-    if e->>'kind' = 'system' and (e ? 'previous' or exists (
+    if e->>'kind' = 'system' and (e ? 'previous'
+        or (e->>'reason' in ('user_changed_user_id', 'user_changed_number', 'user_id_update') and jsonb_array_length(e->'identities') > 1) or exists (
         -- The version before names both handles in one list.
         select from jsonb_array_elements(e->'identities') h group by h->>'kind' having count(*) > 1))
     then

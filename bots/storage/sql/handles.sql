@@ -71,7 +71,9 @@ begin
                 union all select 2, o, n from jsonb_array_elements(coalesce(e->'previous', '[]')) with ordinality as t(o, n)) as named
         ) as listed
     ) as told;
-    select coalesce(array_agg(o->>'value'), '{}') into ids from jsonb_array_elements(news || olds) o where o->>'kind' <> 'phone';
+    -- Where no old id is named, the one that a contact has may be the one that changed.
+    select coalesce(array_agg(o->>'value'), '{}') into ids from jsonb_array_elements(news || olds) o
+    where o->>'kind' <> 'phone' and exists (select from jsonb_array_elements(olds) b where b->>'kind' <> 'phone');
     -- Whom the notice surely names: ids are never given to others. A number is, so its owner must have had it at the change (or have the new
     -- one by now: the same notice, in other words), and must not have an id that the notice does not name.
     select coalesce(array_agg(distinct k.contact_id), '{}') into people
