@@ -40,7 +40,9 @@ def read(connection: Connection) -> Gauges:
         workers=work.workers,
         slots=work.slots,
         busy=work.busy,
-        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget")},
+        attention={
+            kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget", "identity")
+        },
         batch_items=dict.fromkeys(("waiting", "running"), 0) | {row.state: row.items for row in items},
     )
 
@@ -64,6 +66,7 @@ _ATTENTION = text("""
         (select count(*) from outbox where attention_at is not null and status = 'failed') as failed,
         (select count(*) from turns where state = 'dead') as dead,
         (select count(*) from accounts where state = 'needs_attention') as account,
+        (select count(*) from identity_cases where state = 'open') as identity,
         (select count(*) from (
             select from turns t join conversations c on c.id = t.conversation_id join accounts a on a.id = c.account_id
             where t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bots.errors import Conflict, NotFound
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.turns import NewFact
 from tests.integration.test_two_people import A, B, C, P, a_notice, talk
-from tests.support import build
+from tests.support import build, forked
 from tests.support.cluster import Cluster
 from tests.support.operators import SignedIn
 from tests.support.stack import Stack
@@ -264,5 +265,9 @@ def test_an_operator_answers_on_the_page_and_changes_the_answer(served: Stack) -
         for action, contacts in (("same_person", 1), ("two_people", 2)):
             done = signed_in.post(f"/admin/attention/identity/{case}/{action}", kind="identity")
             assert (done.status_code, served.one("select count(*) from contacts")) == (303, contacts)
+        env = {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | served.env
+        for command, contacts in (("same-person", 1), ("two-people", 2)):
+            assert forked.said("chinwag", "attention", command, str(case), env=env) == (0, "Done.\n")
+            assert served.one("select count(*) from contacts") == contacts
         assert ">Same person<" in signed_in.get("/admin/attention?kind=identity").text
         assert ">Same person<" not in signed_in.get("/admin/attention").text
