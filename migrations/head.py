@@ -17,6 +17,8 @@ FUNCTIONS = (
     "delivery",
     "contacts",
     "edits",
+    "handles",
+    "cases",
     "accept",
     "claim",
     "finish",

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from bots.domain import ChannelKind
 from bots.errors import Conflict, NotFound
+from bots.storage import cases
 
 
 class TroubleKind(StrEnum):
@@ -27,6 +28,7 @@ class TroubleKind(StrEnum):
     ACCOUNT = "account"
     BUDGET = "budget"
     NOTICE = "notice"
+    IDENTITY = "identity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Trouble:
     id: UUID
     account: str
     channel: ChannelKind
-    #: quarantined, unknown, failed, dead, needs_attention, slowed, budget or notice
+    #: quarantined, unknown, failed, dead, needs_attention, slowed, budget or notice; open, same_person or two_people
     state: str
     reason: str | None
     at: datetime
@@ -48,6 +50,8 @@ class Trouble:
     conversation: UUID | None
     #: The account's id.
     account_id: UUID
+    #: Of a case about two contacts: the conversation of whoever had the number before.
+    former: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +85,21 @@ def troubles(
     if not kinds:
         return []
     at, number = before if before is not None else (None, None)
-    parts = " union all ".join(f"({_TROUBLES[each]} order by at desc, id desc limit :limit)" for each in kinds)
+    parts = " union all ".join(
+        f"(select x.*{'' if each is TroubleKind.IDENTITY else ', null::uuid as former'} from ({_TROUBLES[each]}) x order by at desc, id desc limit :limit)"  # noqa: S608 - literals of this module
+        for each in kinds
+    )
     rows = connection.execute(
         text(f"select * from ({parts}) troubles order by at desc, id desc limit :limit"),  # noqa: S608 - literals of this module
-        {"tenant": tenant, "at": at, "number": number, "limit": limit},
+        # Cases that an operator has settled are listed where only cases are asked for: the answer can be changed.
+        {"tenant": tenant, "at": at, "number": number, "limit": limit, "settled": kind is TroubleKind.IDENTITY},
     )
     return [_trouble(dict(row)) for row in rows.mappings()]
 
 
 def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
     """How many problems of each kind need attention, counted up to 1,000."""
-    values = {"tenant": tenant, "at": None, "number": None}
+    values = {"tenant": tenant, "at": None, "number": None, "settled": False}
     parts = ", ".join(f"(select count(*) from ({query} limit 1000) x) as {kind.value}" for kind, query in _TROUBLES.items())  # noqa: S608 - literals of this module
     row = connection.execute(text(f"select {parts}"), values).mappings().one()
     return {TroubleKind(kind): int(found) for kind, found in row.items()}
@@ -156,6 +164,8 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
     elif kind is TroubleKind.ENVELOPE:
         _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
         statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
+    elif kind is TroubleKind.IDENTITY:
+        raise Conflict("A case about two contacts cannot be dismissed: say whether they are the same person.")
     else:
         raise Conflict("A parked account cannot be dismissed: resume it, or remove it on its own page.")
     connection.execute(text(statement), {"tenant": tenant, "id": id_})
@@ -317,6 +327,7 @@ _TROUBLES = {
         where n.tenant_id = :tenant and n.attention_at is not null and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="n.attention_at", id="n.id")
     ),
+    TroubleKind.IDENTITY: cases.LISTED.replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
 }
 _OPEN_TALK = text("""
     insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)

@@ -287,7 +287,7 @@ _CONTACTS = text("""
     where i.tenant_id = :tenant and i.scope = :scope and i.kind = 'console'
     order by c.created_at desc limit :limit""")
 _CONTACT = text(
-    "select contact_id from contact_identities where tenant_id = :tenant and scope = :scope and kind = 'console' and value = :slug"
+    "select contact_id from contact_identities where tenant_id = :tenant and scope = :scope and kind = 'console' and norm = :slug"
 )
 _NOW = text("""
     select c.id as conversation, t.id as turn, t.claimed_at, t.id is not null and c.leased_until > now() as is_typing

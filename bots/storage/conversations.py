@@ -93,7 +93,7 @@ def newest(
         values |= {"at": before[0], "id": before[1]}
     if search:
         wanted.append(_FOUND)
-        values |= {"like": f"%{_escaped(search)}%", "searched": SEARCHED, "most": _MOST_FOUND}
+        values |= {"like": f"%{_escaped(search)}%", "search": search, "searched": SEARCHED, "most": _MOST_FOUND}
     page = f"""
         select c.* from conversations c where c.tenant_id = :tenant and {" and ".join(wanted)}
             and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
@@ -225,7 +225,8 @@ _FOUND = """(
     c.contact_id in (
         (select id from contacts where tenant_id = :tenant and name ilike :like limit :most)
         union all
-        (select contact_id from contact_identities where tenant_id = :tenant and value ilike :like limit :most))
+        (select contact_id from contact_identities where tenant_id = :tenant
+            and (value ilike :like or norm = one_number('phone', regexp_replace(:search, '[^0-9]', '', 'g'))) limit :most))
     or c.id in (
         (select conversation_id from (
             select conversation_id, text from inbox where tenant_id = :tenant order by received_at desc limit :searched) as told
@@ -248,7 +249,7 @@ _HEADS = """
     join contacts n on n.tenant_id = p.tenant_id and n.id = p.contact_id
     left join lateral (
         select value from contact_identities x where x.tenant_id = p.tenant_id and x.contact_id = p.contact_id
-        order by case x.kind when 'phone' then 0 else 1 end, x.created_at desc limit 1) h on true
+        order by x.retired_at is not null, case x.kind when 'phone' then 0 else 1 end, x.created_at desc limit 1) h on true
     left join lateral (
         select min(received_at) as since from (
             select i.received_at from inbox i where i.conversation_id = p.id and i.turn_id is null and i.kind = 'message'

@@ -191,7 +191,9 @@ _MEMORIES = text("""
     from memories m join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
     left join memories s on s.tenant_id = m.tenant_id and s.id = m.superseded_by
     where m.contact_id = :contact order by m.valid_to is not null, m.created_at desc, m.id limit 200""")
-_IDENTITIES = text("select kind, value from contact_identities where contact_id = :contact order by kind, created_at desc limit 20")
+_IDENTITIES = text(
+    "select kind, value from contact_identities where contact_id = :contact and retired_at is null order by kind, created_at desc limit 20"
+)
 _COST = text("""
     select count(distinct t.id) as turns, coalesce(sum(m.tokens_in), 0) as tokens_in, coalesce(sum(m.tokens_cached), 0) as tokens_cached,
         coalesce(sum(m.tokens_out), 0) as tokens_out, sum(m.cost) as cost

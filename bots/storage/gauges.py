@@ -42,7 +42,10 @@ def read(connection: Connection) -> Gauges:
         workers=work.workers,
         slots=work.slots,
         busy=work.busy,
-        attention={kind: getattr(attention, kind) for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget", "notice")},
+        attention={
+            kind: getattr(attention, kind)
+            for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget", "notice", "identity")
+        },
         limited={state: getattr(attention, f"limit_{state}") for state in ("outage", "probing", "throttled", "rising")},
         batch_items=dict.fromkeys(("waiting", "running"), 0) | {row.state: row.items for row in items},
     )
@@ -72,6 +75,7 @@ _ATTENTION = text("""
         (select count(*) from send_limits where state = 'probing') as limit_probing,
         (select count(*) from send_limits where state = 'throttled' and scope <> 'person') as limit_throttled,
         (select count(*) from send_limits where state = 'rising' and scope <> 'person') as limit_rising,
+        (select count(*) from identity_cases where state = 'open') as identity,
         (select count(*) from (
             select from turns t join conversations c on c.id = t.conversation_id join accounts a on a.id = c.account_id
             where t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')

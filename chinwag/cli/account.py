@@ -183,6 +183,16 @@ def register(
         raise typer.Exit(1)
 
 
+@app.command()
+def subscribe(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
+    """Subscribe the app to every webhook field that is read here; its address stays as it is."""
+    with _accounts() as (deps, operator, base):
+        steps = connections.subscribe(deps, operator, status.find(deps, operator, channel, name).id, base=base)
+    _show(steps)
+    if any(step.state == "bad" for step in steps):
+        raise typer.Exit(1)
+
+
 @app.command("verify-token")
 def verify_token(name: _Name, channel: _Kind = ChannelKind.WHATSAPP) -> None:
     """Create a new verify token and print it this once, to be pasted on the platform's pages."""

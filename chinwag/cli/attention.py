@@ -15,7 +15,9 @@ from bots.admin.attention.troubles import Action, as_row
 from bots.storage.attention import TroubleKind
 from chinwag.cli.use_cases import use_cases
 
-app = typer.Typer(no_args_is_help=True, help="Handle what needs attention: list, replay, resend, settle, dismiss, resume.")
+app = typer.Typer(
+    no_args_is_help=True, help="Handle what needs attention: list, replay, resend, settle, dismiss, resume, same-person, two-people."
+)
 
 _Id = Annotated[UUID, typer.Argument(help="The id that `chinwag attention list` shows.")]
 _Kind = Annotated[TroubleKind, typer.Option("--kind", help="The kind that `chinwag attention list` shows.")]
@@ -69,6 +71,18 @@ def dismiss(id_: _Id, kind: _Kind) -> None:
 def resume(id_: _Id) -> None:
     """Let a parked account answer again."""
     _act(TroubleKind.ACCOUNT, id_, Action.RESUME)
+
+
+@app.command("same-person")
+def same_person(id_: _Id) -> None:
+    """Say that the two contacts of a case are the same person: they become one contact. `two-people` undoes it."""
+    _act(TroubleKind.IDENTITY, id_, Action.SAME_PERSON)
+
+
+@app.command("two-people")
+def two_people(id_: _Id) -> None:
+    """Say that the two contacts of a case are two people. If they had been joined so, each gets their own back."""
+    _act(TroubleKind.IDENTITY, id_, Action.TWO_PEOPLE)
 
 
 def _act(kind: TroubleKind, id_: UUID, action: Action) -> None:

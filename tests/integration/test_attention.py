@@ -27,7 +27,7 @@ from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.operators import SignedIn, a_token
 from tests.support.stack import Stack
-from tests.support.storage_fixture import StorageFixture, a_message, a_phone, a_status
+from tests.support.storage_fixture import StorageFixture, a_bsuid, a_message, a_phone, a_status
 
 
 def _act(storage: StorageFixture, kind: TroubleKind, id_: UUID, action: Action) -> None:
@@ -196,7 +196,7 @@ def test_every_action_leaves_a_row_in_the_audit(storage: StorageFixture) -> None
     assert storage.rows("select actor, action, split_part(subject, ':', 1) from audit") == [("ana", "attention.dismiss", "turn")]
 
 
-def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:
+def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:  # noqa: PLR0911 - one for each kind
     """One trouble of a kind."""
     match kind:
         case TroubleKind.ACCOUNT:
@@ -213,6 +213,10 @@ def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:
         case TroubleKind.ENVELOPE:
             storage.let_in(quarantine="no JSON")
             return storage.value("select id from envelopes where state = 'quarantined'")
+        case TroubleKind.IDENTITY:
+            for by in ((a_phone("34600555666"), a_bsuid("ES.A")), (a_bsuid("ES.B"),), (a_phone("34600555666"), a_bsuid("ES.B"))):
+                storage.let_in(a_message(by=by))
+            return storage.value("select id from identity_cases")
         case TroubleKind.BUDGET:
             storage.let_in(a_message())
             storage.end(storage.answered(reason="budget", in_history=False))
@@ -224,6 +228,7 @@ _FITS = {
     TroubleKind.SEND: Action.RESEND,
     TroubleKind.BUDGET: Action.DISMISS,
     TroubleKind.NOTICE: Action.DISMISS,
+    TroubleKind.IDENTITY: Action.SAME_PERSON,
 }
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from bots.domain import EventKind, InboundEvent
 from bots.errors import Fenced
 from bots.storage import claims, exports
 from bots.storage.database import hot
@@ -282,16 +283,16 @@ def test_what_comes_while_a_talk_is_closed_opens_the_next_one(storage: StorageFi
     assert [message.text for message in later.messages] == ["hello again"]
 
 
-def test_a_phone_and_a_business_id_together_join_two_contacts(storage: StorageFixture) -> None:
+def test_a_notice_that_names_both_joins_two_contacts(storage: StorageFixture) -> None:
     storage.let_in(a_message("by phone", by=(a_phone(),)))
     storage.let_in(a_message("by id", by=(a_bsuid(),)))
-    storage.let_in(a_message("both", by=(a_phone(), a_bsuid())))
+    storage.let_in(_notice())
 
     claim = storage.claimed()
 
     assert storage.value("select count(*) from contacts") == 1
-    assert sorted(message.text or "" for message in claim.messages) == ["both", "by id", "by phone"]
-    assert {handle.kind for handle in claim.identities} == {"phone", "bsuid"}
+    assert sorted(message.text or "" for message in claim.messages) == ["by id", "by phone"]
+    assert {handle.kind for handle in claim.identities} == {"bsuid"}
 
 
 def test_joining_fences_the_running_turn_of_the_other_contact(storage: StorageFixture) -> None:
@@ -299,11 +300,16 @@ def test_joining_fences_the_running_turn_of_the_other_contact(storage: StorageFi
     storage.answered()
     storage.let_in(a_message("by id", by=(a_bsuid(),)))
     running = storage.claimed()
-    storage.let_in(a_message("both", by=(a_phone(), a_bsuid())))
+    storage.let_in(_notice())
 
     with pytest.raises(Fenced):
         storage.finish(running)
-    assert [message.text for message in storage.claimed().messages] == ["by id", "both"]
+    assert [message.text for message in storage.claimed().messages] == ["by id"]
+
+
+def _notice() -> InboundEvent:
+    """The platform says that whoever had the phone has this id now."""
+    return InboundEvent(kind=EventKind.SYSTEM, event_key="notice", identities=(a_bsuid(),), previous=(a_phone(),))
 
 
 def test_a_paused_account_takes_messages_in_and_answers_none(storage: StorageFixture) -> None:

@@ -100,6 +100,30 @@ def register(deps: Deps, operator: Operator, account: UUID, *, base: str = "", t
     return steps
 
 
+def subscribe(deps: Deps, operator: Operator, account: UUID, *, base: str = "") -> tuple[Check, ...]:
+    """Subscribe the account's app to every webhook field that is read here, and check the account again. Raises NotFound, Conflict."""
+    found = status.get(deps, operator, account, base=base)
+    offer, verify_token = stored_offer(deps.keyring, found.account)
+    url = found.address.url
+
+    def hook_at(other: str) -> Hook | None:
+        """The webhook of another account here whose address the app has."""
+        root, _, name = other.rpartition("/")
+        if root != url.rpartition("/")[0]:
+            return None
+        with hot(deps.web) as connection:
+            theirs = accounts.find(connection, channel=offer.channel, name=name)
+        if theirs is None or theirs.tenant_id != operator.tenant_id:
+            return None
+        return Hook(url=other, verify_token=accounts.open_secrets(deps.keyring, theirs).verify_token or "")
+
+    steps = tuple(webhook.subscribe(offer, Hook(url=url, verify_token=verify_token), deps.settings, hook_at))
+    with unit(deps.web) as connection:
+        audit.record(connection, operator, "account.subscribe", audit_subject(found.account))
+    health.check(deps, operator, account, base=base)
+    return steps
+
+
 def _errors(deps: Deps, operator: Operator, offer: Offer) -> dict[str, str]:
     errors = shape_errors(offer)
     if not NAME.fullmatch(offer.name):

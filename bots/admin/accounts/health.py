@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from bots.admin.accounts import checks, status, webhook
+from bots.admin.accounts import checks, status, subscription, webhook
 from bots.admin.accounts.checks import Checked
 from bots.admin.accounts.offer import stored_offer
 from bots.admin.acting import Operator
@@ -30,9 +30,11 @@ def store(deps: Deps, account: Account, checked: Checked, *, expected_url: str |
     results, facts = list(checked.checks), dict(checked.facts)
     numbers = facts.pop("hooks", {})
     if expected_url is not None and checked.checks and checked.checks[0].state != "bad":
-        seen, actual = webhook.compare(checked.offer, expected_url, deps.settings, number_hooks=numbers)
+        seen, actual, lacks = webhook.compare(checked.offer, expected_url, deps.settings, number_hooks=numbers)
         results.append(seen)
-        facts |= {"expected_url": expected_url, "actual_url": actual}
+        if lacks is not None:
+            results.append(subscription.compared(lacks))
+        facts |= {"expected_url": expected_url, "actual_url": actual, "missing_fields": list(lacks or ())}
     worst = next((state for state in _WORST_FIRST if any(one.state == state for one in results)), "ok")
     listed = [{"key": one.key, "title": one.title, "state": one.state, "message": one.message, "fix": one.fix} for one in results]
     health = {"state": worst, "checks": listed, "facts": facts}

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bots.admin.accounts import subscription
 from bots.admin.accounts.checks import caller
 from bots.admin.accounts.offer import Check, Offer, State
+from bots.admin.accounts.subscription import FIELDS, AppSubscription
 from bots.channels.graph_setup import GraphSetup, Reply, app_token, is_meta
 from bots.domain import ChannelKind
 from bots.settings import Settings
 
-_OBJECTS = {ChannelKind.WHATSAPP: "whatsapp_business_account", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "instagram"}
-_FIELDS = {
-    ChannelKind.WHATSAPP: "messages",
-    ChannelKind.MESSENGER: "messages,messaging_postbacks,message_deliveries,message_reads,message_echoes,message_reactions,"
-    "message_edits,standby,messaging_handovers",
-    ChannelKind.INSTAGRAM: "messages,messaging_postbacks,messaging_seen,message_reactions,messaging_handover,standby",
-}
 _PLACES = {
-    "whatsapp": "App dashboard > WhatsApp > Configuration > Webhook > Edit. Then Manage: subscribe to messages.",
+    "whatsapp": "App dashboard > WhatsApp > Configuration > Webhook > Edit. Then Manage: subscribe to "
+    f"{', '.join(FIELDS[ChannelKind.WHATSAPP])}.",
     "messenger": "App dashboard > Messenger > Messenger API settings > Configure webhooks. Then subscribe the page to messages, "
     "messaging_postbacks, message_deliveries, message_reads and message_echoes.",
     "instagram": "App dashboard > Webhooks > choose Instagram > Subscribe to this object. Then subscribe to messages, "
@@ -84,41 +81,66 @@ def register(offer: Offer, hook: Hook, settings: Settings, *, take_over: bool = 
         if offer.channel is ChannelKind.WHATSAPP:
             return _register_number(graph, offer, hook)
         if offer.by_login:
-            return [_subscribe(graph, offer, "me", _FIELDS[ChannelKind.INSTAGRAM], "Instagram account"), _by_hand()]
-        app = _app_level(graph, offer, hook, _subscription(graph, offer), take_over=take_over)
-        page = offer.external_id if offer.channel is ChannelKind.MESSENGER else offer.parent_id
-        fields = _FIELDS[ChannelKind.MESSENGER] if offer.channel is ChannelKind.MESSENGER else "messages"
-        return [app, _subscribe(graph, offer, page, fields, "Page")]
+            return [_subscribe(graph, offer), _by_hand()]
+        app = _app_level(graph, offer, hook, subscription.read(graph, offer), take_over=take_over)
+        return [app, _subscribe(graph, offer)]
 
 
-def compare(offer: Offer, expected: str, settings: Settings, *, number_hooks: dict[str, str] | None = None) -> tuple[Check, str]:
-    """Compare where webhooks really go with where they should; returns the check and the actual address."""
+def subscribe(offer: Offer, hook: Hook, settings: Settings, hook_at: Callable[[str], Hook | None]) -> list[Check]:
+    """Subscribe to every field that is read here, and leave the app's address as it is; `hook_at` finds the account that has another address here."""
+    with caller(settings, offer) as graph:
+        graph.app_secret = offer.app_secret
+        if offer.by_login:
+            return [_subscribe(graph, offer)]
+        there = subscription.read(graph, offer)
+        steps = [] if offer.channel is ChannelKind.WHATSAPP else [_subscribe(graph, offer)]
+        at = hook if there is None or there.url in ("", hook.url) else hook_at(there.url)
+        if at is None or there is None or not there.url:
+            message = (
+                "The app sends to an address that is not of this service." if at is None else "The app has no address for webhooks yet."
+            )
+            fix = f"Set the fields by hand: {place(offer.channel, offer.login_type)}" if at is None else "Register the webhook first."
+            return [*steps, Check(key="app", title="App webhook", state="bad", message=message, fix=fix)]
+        return [*steps, _set_app(graph, offer, at, there)]
+
+
+def compare(
+    offer: Offer, expected: str, settings: Settings, *, number_hooks: dict[str, str] | None = None
+) -> tuple[Check, str, tuple[str, ...] | None]:
+    """Compare where webhooks really go with where they should; returns the check, the actual address, and the fields that are not subscribed to, if known."""
     if offer.by_login:
         with caller(settings, offer) as graph:
             graph.app_secret = offer.app_secret
             reply = graph.get("me/subscribed_apps", token=offer.access_token)
         if reply.ok and reply.items("data"):
-            return Check(key="hook", title="Webhook", state="ok", message="Subscribed. Only Meta's pages show the address itself."), ""
+            have = subscription.names(reply.items("data"))
+            lacks = tuple(name for name in FIELDS[offer.channel] if name not in have)
+            return (
+                Check(key="hook", title="Webhook", state="ok", message="Subscribed. Only Meta's pages show the address itself."),
+                "",
+                lacks,
+            )
         message = f"The account is not subscribed ({reply.why})." if not reply.ok else "The account is not subscribed."
-        return Check(key="hook", title="Webhook", state="bad", message=message, fix="Register the webhook again."), ""
+        return Check(key="hook", title="Webhook", state="bad", message=message, fix="Register the webhook again."), "", None
     hooks = number_hooks or {}
     actual = str(hooks.get("phone_number") or hooks.get("whatsapp_business_account") or "")
     with caller(settings, offer) as graph:
         graph.app_secret = offer.app_secret
+        there = subscription.read(graph, offer)
         if not actual:
-            app = _subscription(graph, offer)
-            actual = app if isinstance(app, str) else str(hooks.get("application") or "")
+            actual = there.url if there is not None else str(hooks.get("application") or "")
         owner = offer.parent_id if offer.channel is not ChannelKind.MESSENGER else offer.external_id
         apps = graph.get(f"{owner}/subscribed_apps", token=offer.access_token)
+    lacks = None if there is None else subscription.missing(offer, there, apps.items("data"))
     if offer.channel is ChannelKind.WHATSAPP and not hooks.get("phone_number"):
         actual = _override(apps) or actual
     if apps.ok and not apps.items("data"):
         message = "No app is subscribed, so no webhooks will arrive."
-        return Check(key="hook", title="Webhook", state="bad", message=message, fix="Register the webhook again."), actual
+        return Check(key="hook", title="Webhook", state="bad", message=message, fix="Register the webhook again."), actual, None
     if not actual:
         message = "The platform does not say where webhooks go."
         fix = "Compare the address on Meta's pages with the one above."
-        return Check(key="hook", title="Webhook", state="warn", message=message, fix=fix), ""
+        return Check(key="hook", title="Webhook", state="warn", message=message, fix=fix), "", lacks
     if actual != expected:
         # One app has one address for all its pages: it may name any of our accounts.
         same = offer.channel is not ChannelKind.WHATSAPP and actual.rsplit("/", 1)[0] == expected.rsplit("/", 1)[0]
@@ -126,15 +148,15 @@ def compare(offer: Offer, expected: str, settings: Settings, *, number_hooks: di
             "Webhooks arrive through another account of this service that has the same app." if same else "Webhooks go to another address."
         )
         fix = "" if same else "Register the webhook again, or find out who changed it."
-        return Check(key="hook", title="Webhook", state="ok" if same else "bad", message=message, fix=fix), actual
-    return Check(key="hook", title="Webhook", state="ok", message="Webhooks arrive here."), actual
+        return Check(key="hook", title="Webhook", state="ok" if same else "bad", message=message, fix=fix), actual, lacks
+    return Check(key="hook", title="Webhook", state="ok", message="Webhooks arrive here."), actual, lacks
 
 
 def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]:
     steps: list[Check] = []
-    there = _subscription(graph, offer)
+    there = subscription.read(graph, offer)
     override: dict[str, str] = {}
-    if isinstance(there, str) and there and there != hook.url:
+    if there is not None and there.url and there.url != hook.url:
         # The app's own address stays for its other accounts; this business account gets its own.
         override = {"override_callback_uri": hook.url, "verify_token": hook.verify_token}
         steps.append(
@@ -152,19 +174,19 @@ def _register_number(graph: GraphSetup, offer: Offer, hook: Hook) -> list[Check]
     return steps
 
 
-def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: str | None, *, take_over: bool) -> Check:
+def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: AppSubscription | None, *, take_over: bool) -> Check:
     title = "App webhook"
-    if there == hook.url:
+    if there is not None and there.url == hook.url and set(FIELDS[offer.channel]) <= set(there.fields):
         return Check(key="app", title=title, state="ok", message="The app already sends here.")
-    if isinstance(there, str) and there and not take_over:
-        if there.rsplit("/", 1)[0] == hook.url.rsplit("/", 1)[0]:
+    if there is not None and there.url not in ("", hook.url) and not take_over:
+        if there.url.rsplit("/", 1)[0] == hook.url.rsplit("/", 1)[0]:
             return Check(
                 key="app",
                 title=title,
                 state="ok",
                 message="The app already sends to another account of this service, which passes the webhooks on.",
             )
-        message = f"The app already sends to {there}, and an app can have only one address."
+        message = f"The app already sends to {there.url}, and an app can have only one address."
         return Check(
             key="app",
             title=title,
@@ -172,13 +194,11 @@ def _app_level(graph: GraphSetup, offer: Offer, hook: Hook, there: str | None, *
             message=message,
             fix="Register again with the option to replace the app's address, or use another app.",
         )
-    body = {
-        "object": _OBJECTS[offer.channel],
-        "callback_url": hook.url,
-        "verify_token": hook.verify_token,
-        "fields": _FIELDS[offer.channel],
-        "include_values": "true",
-    }
+    return _set_app(graph, offer, hook, there)
+
+
+def _set_app(graph: GraphSetup, offer: Offer, hook: Hook, there: AppSubscription | None) -> Check:
+    title, body = "App webhook", subscription.body(offer, there, url=hook.url, verify_token=hook.verify_token)
     reply = graph.post(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret), body=body)
     if reply.ok:
         return Check(key="app", title=title, state="ok", message="Registered, and the platform has verified the address.")
@@ -195,16 +215,12 @@ def _refused(reply: Reply, offer: Offer, title: str) -> Check:
     return Check(key="app", title=title, state="bad", message=message, fix=fix)
 
 
-def _subscription(graph: GraphSetup, offer: Offer) -> str | None:
-    """The app's address for this channel's object; empty: it has none, None: the platform does not say."""
-    reply = graph.get(f"{offer.app_id}/subscriptions", token=app_token(offer.app_id, offer.app_secret))
-    if not reply.ok:
-        return None
-    found = [one for one in reply.items("data") if one.get("object") == _OBJECTS[offer.channel] and one.get("active", True)]
-    return str(found[0].get("callback_url") or "")[:500] if found else ""
-
-
-def _subscribe(graph: GraphSetup, offer: Offer, owner: str, fields: str, title: str) -> Check:
+def _subscribe(graph: GraphSetup, offer: Offer) -> Check:
+    """Subscribe a page, or an Instagram account with its own login, to its fields."""
+    owner = "me" if offer.by_login else offer.external_id if offer.channel is ChannelKind.MESSENGER else offer.parent_id
+    # A linked Instagram account's fields are the app's; its page needs any one.
+    fields = "messages" if offer.channel is ChannelKind.INSTAGRAM and not offer.by_login else ",".join(FIELDS[offer.channel])
+    title = "Instagram account" if offer.by_login else "Page"
     reply = graph.ask("POST", f"{owner}/subscribed_apps", token=offer.access_token, query={"subscribed_fields": fields}, body={})
     if reply.ok:
         return Check(key="subscribed", title=f"{title} subscription", state="ok", message="The app receives its messages.")

@@ -21,7 +21,7 @@ class Reason:
 
     message: str
     fix: str
-    #: The button that helps: replay, resend, settle, dismiss or resume.
+    #: The button that helps: replay, resend, settle, dismiss, resume, same_person or two_people.
     fits: str
 
 
@@ -66,6 +66,11 @@ _REASONS: dict[tuple[str, str], Reason] = {
     ("send", "taken_over"): Reason(
         message="A person took the conversation over before this message was sent.", fix="You need not do anything.", fits="dismiss"
     ),
+    ("send", "handle_moved"): Reason(
+        message="The number that this answer was for belongs to another contact now, and this contact cannot be reached in another way.",
+        fix="If both are the same person, say so under Who is who. Then send it again.",
+        fits="dismiss",
+    ),
     ("send", "unsent"): Reason(
         message="The contact took back what this answers before it was sent.", fix="You need not do anything.", fits="dismiss"
     ),
@@ -102,7 +107,7 @@ def explain(kind: str, reason: str | None, *, state: str = "", channel: ChannelK
         return _by_http(kind, int(http[1]))
     if notice is not None:
         return Reason(message=notice[0], fix=notice[1], fits="resume" if kind == "account" else "dismiss")
-    return _by_kind(kind, given)
+    return _by_case(given, state) if kind == "identity" else _by_kind(kind, given)
 
 
 def _known(code: int, subcode: int, channel: ChannelKind | None) -> GraphCode | None:
@@ -176,6 +181,31 @@ def _by_kind(kind: str, reason: str) -> Reason:
         message="The platform refused the message for good.",
         fix="Check the message. Send it again once the cause is fixed.",
         fits="resend",
+    )
+
+
+def _by_case(reason: str, state: str) -> Reason:
+    if state == "same_person":
+        return Reason(
+            message="You said that these two contacts were the same person, and they were joined.",
+            fix="If they are two people after all, each gets their own messages and memories back. What was said since stays with the one who has the number.",
+            fits="two_people",
+        )
+    if state == "two_people":
+        return Reason(
+            message="You said that these two contacts are two people.",
+            fix="If they are the same person after all, they become one contact.",
+            fits="same_person",
+        )
+    told = {
+        "message": "A message came with the number of one contact and the id of another. It went to the contact with the id, who has the number now.",
+        "notice": "WhatsApp said that a person has a new number, which another contact had before. The number went to that person.",
+        "spelling": "Two contacts have the same number, written in two ways. The one who wrote last has it now.",
+    }
+    return Reason(
+        message=f"{told.get(reason, told['message'])} Neither sees anything of the other.",
+        fix="Compare both conversations. If they are the same person, they become one contact with all messages and memories. You can change your answer later.",
+        fits="two_people",
     )
 
 

@@ -17,7 +17,7 @@ from bots.admin.attention.reasons import Reason, explain
 from bots.admin.attention.replay import replay_webhook
 from bots.admin.deps import Deps
 from bots.errors import Conflict
-from bots.storage import attention
+from bots.storage import attention, cases
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.database import hot, unit
 
@@ -30,6 +30,8 @@ class Action(StrEnum):
     SETTLE = "settle"
     DISMISS = "dismiss"
     RESUME = "resume"
+    SAME_PERSON = "same_person"
+    TWO_PEOPLE = "two_people"
 
 
 #: The actions that each kind allows.
@@ -40,6 +42,7 @@ ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
     TroubleKind.ACCOUNT: (Action.RESUME,),
     TroubleKind.BUDGET: (Action.DISMISS,),
     TroubleKind.NOTICE: (Action.DISMISS,),
+    TroubleKind.IDENTITY: (Action.TWO_PEOPLE, Action.SAME_PERSON),
 }
 
 
@@ -91,6 +94,8 @@ def _handler(connection: Connection, tenant: UUID, kind: TroubleKind, id_: UUID,
         return partial(attention.resend, connection, tenant=tenant, message=id_)
     if action is Action.SETTLE:
         return partial(attention.settle, connection, tenant=tenant, message=id_)
+    if action in {Action.SAME_PERSON, Action.TWO_PEOPLE}:
+        return partial(cases.settle, connection, tenant=tenant, case=id_, same=action is Action.SAME_PERSON)
     if action is Action.RESUME:
         return partial(attention.resume, connection, tenant=tenant, account=id_)
     return partial(attention.replay_turn, connection, tenant=tenant, turn=id_)
@@ -100,14 +105,15 @@ def as_row(trouble: Trouble) -> Row:
     """Explain a trouble and choose its buttons."""
     reason = explain(trouble.kind.value, trouble.reason, state=trouble.state, channel=trouble.channel)
     fits = Action(reason.fits)
-    allowed = ALLOWED[trouble.kind]
+    # What an operator said of two contacts is not offered again; the other answer is.
+    allowed = tuple(action for action in ALLOWED[trouble.kind] if action.value != trouble.state)
     if fits not in allowed or (fits is Action.SETTLE and trouble.state != "unknown"):
         fits = allowed[0]
     rest = tuple(action for action in allowed if action is not fits and not (action is Action.SETTLE and trouble.state != "unknown"))
     return Row(trouble=trouble, reason=reason, what=_what(trouble), actions=(fits, *rest))
 
 
-def _what(trouble: Trouble) -> str:
+def _what(trouble: Trouble) -> str:  # noqa: PLR0911 - one for each kind
     if trouble.kind is TroubleKind.ENVELOPE:
         return f"webhook of {trouble.count:,} bytes" if trouble.count else "webhook whose body is no longer stored"
     if trouble.kind is TroubleKind.SEND:
@@ -118,6 +124,8 @@ def _what(trouble: Trouble) -> str:
         return f"turn, dead after {trouble.count} tries"
     if trouble.kind is TroubleKind.BUDGET:
         return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
+    if trouble.kind is TroubleKind.IDENTITY:
+        return "two contacts and one number"
     if trouble.kind is TroubleKind.NOTICE:
         return "notice of the platform" if trouble.count == 1 else f"notice of the platform, {trouble.count} times"
     return f"account, slowed down until {trouble.due_at:%Y-%m-%d %H:%M} UTC" if trouble.due_at else "account"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
+from bots.channels.whatsapp.numbers import one_number
 from bots.domain import Identity, IdentityKind
 
 _BSUID, _PHONE = IdentityKind.BSUID, IdentityKind.PHONE
@@ -74,7 +75,7 @@ class Contacts:
     def _add(self, contact: Fields) -> None:
         found, place = person("user_id", "wa_id", contact), len(self._known)
         for one in found:
-            (self._by_phone if one.kind is _PHONE else self._by_bsuid).setdefault(one.value, place)
+            self._places(one).setdefault(_key(one), place)
         self._known.append(self._sender(found, text_of(part(contact, "profile"), "name", NAME_LIMIT)))
 
     def _sender(self, found: tuple[Identity, ...], name: str | None = None) -> Sender:
@@ -89,14 +90,28 @@ class Contacts:
                 return known
         return self.complete(person("from_user_id", "from", item))
 
+    def _places(self, one: Identity) -> dict[str, int]:
+        return self._by_phone if one.kind is _PHONE else self._by_bsuid
+
     def complete(self, stated: tuple[Identity, ...]) -> Sender:
         """Return all identities and the name of a person of whom some identities are stated."""
         for one in stated:
-            place = (self._by_phone if one.kind is _PHONE else self._by_bsuid).get(one.value)
+            place = self._places(one).get(_key(one))
             if place is not None:
                 found = self._known[place]
-                return self._sender(stated if stated == found.identities else identities(stated, found.identities), found.name)
+                return self._sender(stated if stated == found.identities else _together(stated, found.identities), found.name)
         return self._sender(stated) if stated or len(self._known) != 1 else self._known[0]
+
+
+def _key(one: Identity) -> str:
+    """One key for all spellings of a number."""
+    return one_number(one.value) if one.kind is _PHONE else one.value
+
+
+def _together(stated: tuple[Identity, ...], listed: tuple[Identity, ...]) -> tuple[Identity, ...]:
+    """Combine what an item and the list of contacts say of a person: a number as the item spells it, not once more as the list does."""
+    have = {(one.kind, _key(one)) for one in stated}
+    return identities(stated, [one for one in listed if (one.kind, _key(one)) not in have])
 
 
 def _digits(value: str) -> str | None:

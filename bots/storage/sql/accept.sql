@@ -50,7 +50,7 @@ begin
     for e in
         select x from jsonb_array_elements(p_events) with ordinality as t(x, n)
         where x->>'key' = any(fresh) and x->>'kind' <> 'status'
-        order by x->'identities'->0->>'kind', x->'identities'->0->>'value', n
+        order by x->'identities'->0->>'kind', one_number(x->'identities'->0->>'kind', x->'identities'->0->>'value'), n
     loop
         if not (e->>'key' = any(fresh)) then
             continue;
@@ -60,14 +60,7 @@ begin
         talk := null;
         holder := null;
         if jsonb_array_length(e->'identities') > 0 then
-            contact := find_contact(p_tenant, p_scope, e->'identities', e->>'name', e->>'kind' = 'system');
-            if e->>'kind' = 'system' then
-                -- A change of handle names the new one first: the old one may soon belong to somebody else.
-                delete from contact_identities x using jsonb_array_elements(e->'identities') with ordinality as i(h, n)
-                where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = h->>'kind' and x.value = h->>'value' and exists (
-                    select from jsonb_array_elements(e->'identities') with ordinality as j(h2, n2)
-                    where h2->>'kind' = h->>'kind' and n2 < n and h2->>'value' <> h->>'value');
-            end if;
+            contact := find_contact(p_tenant, p_scope, e);
             touched := touched || contact;
             insert into envelope_contacts values (p_tenant, envelope, contact) on conflict do nothing;
             -- Locks the conversation: finishing a turn takes the same lock before it checks for messages that arrived meanwhile.

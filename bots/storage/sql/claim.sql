@@ -69,7 +69,7 @@ begin
             and not exists (select from conversations v join turns h on h.conversation_id = v.id and h.state = 'answered' and h.answered_by is null
                 where v.tenant_id = c.tenant_id and v.contact_id = c.contact_id and v.id <> c.id),
         'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
-            from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id),
+            from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id and retired_at is null),
         'messages', (select jsonb_agg(jsonb_build_object('id', id, 'text', text, 'content_type', content_type, 'supported', supported,
                 'event_key', event_key, 'refers', refers,
                 'quoted', case when quoted is not null then quoted_words(c.account_id, c.contact_id, quoted) end, 'age_s', extract(epoch from now() - coalesce(occurred_at, received_at)),

@@ -3,7 +3,7 @@
 -- Joins two contacts who are one person: everything of p_gone moves to p_keep, and p_gone is deleted. A running turn of p_gone is fenced.
 -- Where both have an open conversation with an account, unanswered messages go to that of p_keep, and the other is closed. A conversation
 -- that a person has taken over stays theirs.
--- Locks: the conversations of both contacts. Called by: find_contact.
+-- Locks: the conversations of both contacts. Called by: find_contact, change_handles, settle_case.
 create function join_contacts(p_tenant uuid, p_keep uuid, p_gone uuid) returns void language plpgsql as $$
 declare
     c record;
@@ -49,6 +49,7 @@ begin
     insert into envelope_contacts select tenant_id, envelope_id, p_keep from envelope_contacts
     where tenant_id = p_tenant and contact_id = p_gone on conflict do nothing;
     update contact_identities set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
+    perform join_cases(p_tenant, p_keep, p_gone);
     update contacts set stopped_at = coalesce(contacts.stopped_at, g.stopped_at), name = coalesce(contacts.name, g.name)
     from contacts g where contacts.tenant_id = p_tenant and contacts.id = p_keep and g.tenant_id = p_tenant and g.id = p_gone;
     delete from contacts where tenant_id = p_tenant and id = p_gone;
@@ -60,63 +61,139 @@ begin
 end
 $$;
 
--- Returns the contact behind these identities ([{kind, value}]); makes one where there is none, joins them where there are several (the
--- oldest stays). p_moves says that the platform announced a change of identity; without that, a known phone with another business id
--- (bsuid) belongs to a new person.
--- Locks: those of join_contacts, and the unique key of each identity. Called by: accept_events. Raises serialization_failure where five
--- attempts collided with others; it is safe to try again.
-create function find_contact(p_tenant uuid, p_scope text, p_identities jsonb, p_name text, p_moves boolean) returns uuid
-language plpgsql as $$
+-- The one form of a handle for all its spellings: WhatsApp writes a Brazilian mobile number with or without the ninth digit, a Mexican one
+-- with or without a 1, an Argentine one with or without a 9 (or, as people write it, with a 15). Everything else stays as it is.
+-- The same rules: bots/channels/whatsapp/numbers.py.
+-- Locks: none. Called by: whatever looks for a handle.
+create function one_number(p_kind text, p_value text) returns text language sql immutable as $$
+    select case
+        when p_kind <> 'phone' or left(p_value, 2) not in ('52', '54', '55') then p_value
+        -- Brazil: area code, then a mobile number of the time before the ninth digit (6 to 9; 2 to 5 are landlines).
+        when p_value ~ '^55[1-9][1-9][6-9]\d{7}$' then left(p_value, 4) || '9' || substr(p_value, 5)
+        when p_value ~ '^521[2-9]\d{9}$' then '52' || substr(p_value, 4)
+        when p_value ~ '^54[1-3]\d{9}$' then '549' || substr(p_value, 3)
+        when p_value ~ '^549?(1115\d{8}|[23]\d\d15\d{7}|[23]\d{3}15\d{6})$'
+            then regexp_replace(p_value, '^549?(11|[23]\d\d|[23]\d{3})15(\d{6,8})$', '549\1\2')
+        else p_value
+    end
+$$;
+
+-- When an event happened, by the platform. It repeats a webhook for a week: what says that it is older, or later than now, has no time that counts.
+-- Locks: none. Called by: find_contact, change_handles.
+create function time_of(e jsonb) returns timestamptz language sql stable as $$
+    select case when e->>'at' is not null and to_timestamp((e->>'at')::double precision) between now() - interval '8 days' and now()
+        then to_timestamp((e->>'at')::double precision) else now() end
+$$;
+
+-- Whether a contact has anything that another must not read: words of theirs or to them, answers, memories. Notices and reactions are none.
+-- Locks: none. Called by: find_contact, change_handles, open_case.
+create function has_history(p_tenant uuid, p_contact uuid) returns boolean language sql stable as $$
+    select exists (select from conversations c join inbox i on i.conversation_id = c.id
+            where c.tenant_id = p_tenant and c.contact_id = p_contact and i.kind not in ('system', 'reaction'))
+        or exists (select from conversations c join turns t on t.conversation_id = c.id where c.tenant_id = p_tenant and c.contact_id = p_contact)
+        or exists (select from memories where contact_id = p_contact)
+$$;
+
+-- Returns the contact whom an event concerns, and makes one where nobody is known. An event speaks for its first business-scoped id (or other id)
+-- and its first phone number: docs/decisions/0025-two-people-never-become-one.md has the rules. In short: the id decides. A number goes to
+-- the contact with the id that it came with. Contacts are joined only where one of them has no history, or where the platform announced a change.
+-- Locks: those of join_contacts and handles_changed, and the unique key of each identity. Called by: accept_events. Raises
+-- serialization_failure where five attempts collided with others; it is safe to try again.
+create function find_contact(p_tenant uuid, p_scope text, e jsonb) returns uuid language plpgsql as $$
 declare
-    found_ids uuid[];
-    contact uuid;
-    other uuid;
-    placed integer;
+    at timestamptz;
+    id jsonb;
+    phone jsonb;
+    i contact_identities;
+    p contact_identities;
+    had uuid;
+    owner uuid;
+    fresh boolean;
 begin
+    if e->>'kind' = 'system' and (e ? 'previous'
+        or (e->>'reason' in ('user_changed_user_id', 'user_changed_number', 'user_id_update') and jsonb_array_length(e->'identities') > 1) or exists (
+        -- The version before names both handles in one list.
+        select from jsonb_array_elements(e->'identities') h group by h->>'kind' having count(*) > 1))
+    then
+        return change_handles(p_tenant, p_scope, e);
+    end if;
+    if jsonb_array_length(e->'identities') = 1 then
+        id := e->'identities'->0;
+        if id->>'kind' = 'phone' then
+            phone := id;
+            id := null;
+        end if;
+    else
+        select h into id from jsonb_array_elements(e->'identities') h where h->>'kind' <> 'phone' limit 1;
+        select h into phone from jsonb_array_elements(e->'identities') h where h->>'kind' = 'phone' limit 1;
+    end if;
+    at := time_of(e);
     for attempt in 1..5 loop
-        select array_agg(id order by created_at, id) into found_ids from (
-            select distinct c.id, c.created_at
-            from jsonb_array_elements(p_identities) i
-            join contact_identities x on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value'
-            join contacts c on c.tenant_id = p_tenant and c.id = x.contact_id
-        ) as owners;
-        -- A phone that comes with another business id than its contact's, and without a notice of the change, was given to somebody else:
-        -- a stranger must not get into this contact's conversation.
-        if cardinality(found_ids) = 1 and not p_moves and exists (
-            select from contact_identities where tenant_id = p_tenant and scope = p_scope and contact_id = found_ids[1] and kind = 'bsuid'
-        ) and exists (
-            select from jsonb_array_elements(p_identities) i where i->>'kind' = 'bsuid'
-        ) and not exists (
-            select from jsonb_array_elements(p_identities) i join contact_identities x on x.tenant_id = p_tenant and x.scope = p_scope
-                and x.kind = 'bsuid' and x.value = i->>'value' and x.contact_id = found_ids[1]
-            where i->>'kind' = 'bsuid'
-        ) then
-            delete from contact_identities x using jsonb_array_elements(p_identities) i
-            where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value';
-            found_ids := null;
+        i := null;
+        p := null;
+        if id is not null then
+            select * into i from contact_identities
+            where tenant_id = p_tenant and scope = p_scope and kind = id->>'kind' and norm = id->>'value';
         end if;
-        if found_ids is null then
-            insert into contacts (tenant_id, name) values (p_tenant, p_name) returning id into contact;
-        else
-            contact := found_ids[1];
-            foreach other in array found_ids[2:] loop
-                perform join_contacts(p_tenant, contact, other);
-            end loop;
+        if phone is not null then
+            select * into p from contact_identities
+            where tenant_id = p_tenant and scope = p_scope and kind = 'phone' and norm = one_number('phone', phone->>'value');
+            if phone->>'value' <> p.value and e->>'kind' <> 'echo' then
+                update contact_identities set value = phone->>'value'
+                where tenant_id = p_tenant and scope = p_scope and kind = 'phone' and norm = p.norm;
+            end if;
         end if;
-        if found_ids is not null and jsonb_array_length(p_identities) = 1 then
-            return contact;
+        -- A number that they have left is theirs in messages from before; in later ones it is somebody else's.
+        had := case when p.retired_at is null or at <= p.retired_at then p.contact_id end;
+        if (id is null or (i.contact_id is not null and i.retired_at is null)) and (phone is null or (had is not null and p.retired_at is null))
+            and (id is null or phone is null or had = i.contact_id)
+        then
+            -- Nearly always.
+            return coalesce(i.contact_id, had);
         end if;
-        insert into contact_identities (tenant_id, scope, kind, value, contact_id)
-        select p_tenant, p_scope, i->>'kind', i->>'value', contact from jsonb_array_elements(p_identities) i
-        order by 3, 4
-        on conflict do nothing;
-        get diagnostics placed = row_count;
-        if found_ids is not null or placed = jsonb_array_length(p_identities) then
-            return contact;
+
+        owner := i.contact_id;
+        if owner is null and (id is null or not has_other_id(p_tenant, p_scope, had, array[id->>'value'])) then
+            owner := had;
         end if;
-        -- Another transaction made this contact at the same moment: use it.
-        delete from contact_identities where tenant_id = p_tenant and contact_id = contact;
-        delete from contacts where tenant_id = p_tenant and id = contact;
+        if had is not null and had is distinct from owner and (p.retired_at is not null or p.created_at > at) then
+            -- An older message than the one that brought the number where it is: the id decides, and the number stays.
+            phone := null;
+        elsif owner <> had and not has_other_id(p_tenant, p_scope, had, array[id->>'value'])
+            and not (has_history(p_tenant, owner) and has_history(p_tenant, had))
+        then
+            if has_history(p_tenant, had) then
+                perform join_contacts(p_tenant, had, owner);
+            else
+                perform join_contacts(p_tenant, owner, had);
+            end if;
+            continue;
+        end if;
+        fresh := owner is null;
+        if fresh then
+            insert into contacts (tenant_id, name) values (p_tenant, e->>'name') returning contacts.id into owner;
+        end if;
+        if place_handle(p_tenant, p_scope, owner, id, i, at) and place_handle(p_tenant, p_scope, owner, phone, p, at) then
+            if id is not null and phone is not null and (p.contact_id is null or had is distinct from owner) then
+                -- Whoever has this id has this number now, and no other.
+                update contact_identities set retired_at = at
+                where tenant_id = p_tenant and contact_id = owner and scope = p_scope and kind = 'phone' and retired_at is null
+                    and norm <> one_number('phone', phone->>'value');
+                if found then
+                    perform handles_changed(p_tenant, p_scope, owner);
+                end if;
+            end if;
+            if had <> owner and phone is not null then
+                perform handles_changed(p_tenant, p_scope, had);
+                perform open_case(p_tenant, p_scope, had, owner, 'message');
+            end if;
+            return owner;
+        end if;
+        -- Another transaction placed a handle at the same moment: look again.
+        if fresh then
+            delete from contact_identities where tenant_id = p_tenant and contact_id = owner;
+            delete from contacts where tenant_id = p_tenant and contacts.id = owner;
+        end if;
     end loop;
     raise exception 'a contact could not be placed' using errcode = 'serialization_failure';
 end

@@ -108,7 +108,7 @@ begin
             and o.created_at > p_until - interval '7 days' and o.status in ('accepted', 'sent', 'delivered')
             and o.conversation_id in (select id from conversations v where v.tenant_id = p_tenant and v.account_id = p_account
                 and v.contact_id in (select x.contact_id from jsonb_array_elements(p_identities) i join contact_identities x
-                    on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value'))
+                    on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.norm = one_number(i->>'kind', i->>'value')))
         order by o.seq
     loop
         perform climb(m, p_status, null);

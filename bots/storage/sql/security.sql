@@ -40,6 +40,11 @@ create policy own_contact on send_limits to chinwag_web, chinwag_worker
     with check (contact_id is null or contact_id = nullif(current_setting('app.contact_id', true), '')::uuid);
 create policy crossing on send_limits to chinwag_crossing using (true) with check (true);
 
+-- Cases are about two contacts: only functions that cross contacts see them.
+alter table identity_cases enable row level security;
+alter table identity_cases force row level security;
+create policy crossing on identity_cases to chinwag_crossing using (true) with check (true);
+
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- Read by all.
@@ -66,7 +71,7 @@ grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker
 -- Crossing takes messages in and hands out work.
 grant insert, update, delete on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox,
     send_attempts, statuses, worker_heartbeats, watchers to chinwag_crossing;
-grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys to chinwag_crossing;
+grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys, identity_cases to chinwag_crossing;
 grant update, delete on batches, batch_items to chinwag_crossing;
 -- The steps of an account's set-up are recorded where webhooks come in; accounts are removed with all their rows.
 grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason, resumed_at,

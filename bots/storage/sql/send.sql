@@ -108,7 +108,7 @@ begin
             return journal(m, p_boot) || jsonb_build_object(
                 'resent', resent,
                 'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
-                    from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id));
+                    from contact_identities where tenant_id = m.tenant_id and contact_id = m.contact_id and retired_at is null));
         end loop;
         if lane.asks and (l.state = 'outage' or exists (
                 select from outbox o where o.account_id = lane.account_id and o.not_before <= now() and o.status = 'unknown' and is_head(o))) then

@@ -167,6 +167,7 @@ def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of accounts."""
     api = APIRouter(prefix="/api/v1/accounts", tags=["accounts"])
     _read_and_connect(api, site)
+    _register(api, site)
     _change(api, site)
     return api
 
@@ -219,10 +220,19 @@ def _read_and_connect(api: APIRouter, site: AdminSite) -> None:
         """Ask the platform about the account again."""
         return _health(await site.run(health.check, operator, account, base=base_of(request)))
 
+
+def _register(api: APIRouter, site: AdminSite) -> None:
+    acting = site.may(Role.OPERATOR)
+
     @api.post("/{account}/register", responses=_MAY_MISS | _MAY_CONFLICT)
     async def register(request: Request, account: UUID, operator: Operator = acting) -> list[CheckView]:
         """Tell the platform again where webhooks go."""
         return [_check(one) for one in await site.run(connections.register, operator, account, base=base_of(request))]
+
+    @api.post("/{account}/subscribe", responses=_MAY_MISS | _MAY_CONFLICT)
+    async def subscribe(request: Request, account: UUID, operator: Operator = acting) -> list[CheckView]:
+        """Subscribe to every webhook field that is read here."""
+        return [_check(one) for one in await site.run(connections.subscribe, operator, account, base=base_of(request))]
 
 
 def _change(api: APIRouter, site: AdminSite) -> None:

@@ -72,7 +72,7 @@ def router(site: AdminSite) -> APIRouter:
 
     @api.post("/{kind}/{id}/{action}")
     async def act(kind: TroubleKind, id: UUID, action: Action, operator: Operator = agent) -> Done:  # noqa: A002 - as in the path
-        """Replay, resend, settle, dismiss or resume."""
+        """Replay, resend, settle, dismiss or resume; or say whether two contacts are the same person or two people."""
         await site.run(troubles.act, operator, kind, id, action)
         return Done(kind=kind, id=id, action=action)
 

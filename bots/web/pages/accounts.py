@@ -30,6 +30,7 @@ class AccountPages:
             site.page(f"{at}/setup_steps.json", self._setup_steps),
             site.post(f"{at}/look", self._check, role=Role.OPERATOR),
             site.post(f"{at}/register", self._register, role=Role.OPERATOR),
+            site.post(f"{at}/subscribe", self._subscribe, role=Role.OPERATOR),
             site.post(f"{at}/ids", self._set_ids, role=Role.OPERATOR),
             site.post(f"{at}/verify-token", self._verify_token, role=Role.OPERATOR),
             site.post(f"{at}/practise", self._practise, role=Role.OPERATOR),
@@ -94,6 +95,10 @@ class AccountPages:
     async def _register(self, request: Request, operator: Operator) -> Response:
         take_over = bool((await self._site.form(request)).get("take_over"))
         steps = await self._site.run(connections.register, operator, _account(request), base=base_of(request), take_over=take_over)
+        return await self._page(request, operator, steps=steps)
+
+    async def _subscribe(self, request: Request, operator: Operator) -> Response:
+        steps = await self._site.run(connections.subscribe, operator, _account(request), base=base_of(request))
         return await self._page(request, operator, steps=steps)
 
     async def _set_ids(self, request: Request, operator: Operator) -> Response:

@@ -25,6 +25,7 @@ _KINDS = {
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
     TroubleKind.NOTICE: "Notices about accounts",
+    TroubleKind.IDENTITY: "Who is who",
 }
 _BUTTONS = {
     Action.REPLAY: "Replay",
@@ -32,6 +33,8 @@ _BUTTONS = {
     Action.SETTLE: "Leave it as sent",
     Action.DISMISS: "Dismiss",
     Action.RESUME: "Resume",
+    Action.SAME_PERSON: "Same person",
+    Action.TWO_PEOPLE: "Two people",
 }
 _DONE = {
     Action.REPLAY: "Replayed.",
@@ -39,6 +42,8 @@ _DONE = {
     Action.SETTLE: "The message now counts as sent.",
     Action.DISMISS: "Dismissed.",
     Action.RESUME: "The account is active again.",
+    Action.SAME_PERSON: "They are one contact now.",
+    Action.TWO_PEOPLE: "They are two contacts.",
 }
 
 

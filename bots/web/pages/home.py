@@ -26,6 +26,7 @@ _KINDS = {
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
     TroubleKind.NOTICE: "Notices about accounts",
+    TroubleKind.IDENTITY: "Who is who",
 }
 
 

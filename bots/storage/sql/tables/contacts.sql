@@ -15,10 +15,42 @@ create table contact_identities (
     tenant_id uuid not null,
     scope text not null,
     kind text not null,
+    -- As the person's last message had it: answers are sent to it.
     value text not null,
     contact_id uuid not null,
+    -- Since when the contact has it, by the platform's time.
     created_at timestamptz not null default now(),
-    constraint pk_contact_identities primary key (tenant_id, scope, kind, value),
+    -- The same for all spellings of one number (one_number); contacts are found by it.
+    norm text not null,
+    -- Since when the contact has another handle of this kind instead. Nothing is sent to this one; late messages and notices are still recognised by it.
+    retired_at timestamptz,
+    constraint pk_contact_identities primary key (tenant_id, scope, kind, norm),
     constraint fk_contact_identities_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
 create index ix_contact_identities_contact on contact_identities (tenant_id, contact_id);
+
+-- A number that went from one contact to another, where the platform did not say that they are one person. An operator says whether they are.
+create table identity_cases (
+    tenant_id uuid not null,
+    id uuid not null default gen_random_uuid(),
+    account_id uuid not null,
+    -- Who had the number; no longer a contact once both are joined. And who has it now.
+    former_id uuid not null,
+    holder_id uuid not null,
+    -- Why it went: message, notice, or spelling (two contacts from before spellings were known to be one number).
+    reason text not null constraint ck_identity_cases_reason check (reason in ('message', 'notice', 'spelling')),
+    state text not null default 'open' constraint ck_identity_cases_state check (state in ('open', 'same_person', 'two_people')),
+    opened_at timestamptz not null default now(),
+    settled_at timestamptz,
+    -- While they are joined: what the former contact was, for separating them again.
+    moved jsonb,
+    constraint pk_identity_cases primary key (id, tenant_id),
+    constraint fk_identity_cases_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
+    constraint fk_identity_cases_holder foreign key (tenant_id, holder_id) references contacts (tenant_id, id) on delete cascade
+);
+-- One case for two contacts, whichever way the number goes.
+create unique index uq_identity_cases_pair on identity_cases (tenant_id, least(former_id, holder_id), greatest(former_id, holder_id));
+create index ix_identity_cases_account on identity_cases (account_id);
+create index ix_identity_cases_former on identity_cases (former_id);
+create index ix_identity_cases_holder on identity_cases (holder_id);
+create index ix_identity_cases_opened on identity_cases (tenant_id, opened_at);
