@@ -16,8 +16,8 @@ LISTED = """
     select 'identity' as kind, k.id, a.name as account, a.channel, k.state, k.reason, k.opened_at as at, 0 as count,
         null::timestamptz as due_at,
         (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.holder_id order by created_at desc limit 1) as conversation,
-        (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.former_id order by created_at desc limit 1) as former,
-        a.id as account_id
+        a.id as account_id,
+        (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.former_id order by created_at desc limit 1) as former
     from identity_cases k join accounts a on a.tenant_id = k.tenant_id and a.id = k.account_id
     where k.tenant_id = :tenant and (k.state = 'open' or cast(:settled as boolean)) and BEFORE"""
 

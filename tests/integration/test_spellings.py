@@ -58,6 +58,8 @@ def test_an_answer_goes_to_the_number_as_the_person_wrote_it_last(storage: Stora
 
 def test_a_colleagues_echo_to_the_other_spelling_holds_the_same_conversation(storage: StorageFixture) -> None:
     person = talk(storage, "Boa tarde", OLD)
+    # A person needs a while to read it and to answer.
+    storage.do("update inbox set occurred_at = now() - interval '1 minute'")
 
     storage.let_in(_echo("Oi, aqui é a Rita da loja"))
 
