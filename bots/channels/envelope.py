@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
+from bots.channels.fields import OPENINGS_LIMIT, Fields, NotJson, TooMuch, as_fields, clean, decode, digest, items, word_of
 from bots.domain import EventKind, InboundEvent, Received
 
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
+#: More items than these that are not understood are not stored one by one: their body waits for an operator.
+UNKNOWN_LIMIT = 100
 _COMMAND_LIMIT = 64
 #: How many items that are not objects go into the key of their event.
 _SEEN = 100
@@ -27,11 +29,19 @@ def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Receiv
         found = as_fields(decode(body))
     except NotJson:
         return Received(reason="the body is not JSON")
+    except TooMuch:
+        return Received(reason=f"more than {OPENINGS_LIMIT} objects and lists in one body")
     if found is None:
         return Received(reason="the body is not a JSON object")
     events = tuple(islice(_events(found, platform, entry, bare), EVENTS_LIMIT + 1))
-    if len(events) > EVENTS_LIMIT:
-        return Received(events=events[:EVENTS_LIMIT], reason=f"more than {EVENTS_LIMIT} items in one body")
+    reason = f"more than {EVENTS_LIMIT} items in one body" if len(events) > EVENTS_LIMIT else None
+    events = events[:EVENTS_LIMIT]
+    understood = tuple(event for event in events if event.kind is not EventKind.UNKNOWN or event.identities)
+    if len(events) - len(understood) > UNKNOWN_LIMIT:
+        reason = reason or f"{len(events) - len(understood)} items are not understood"
+        events = understood
+    if reason is not None:
+        return Received(events=events, reason=reason)
     if not events and not isinstance(found.get("entry"), list):
         return Received(reason="the body contains no entry")
     return Received(events=events)

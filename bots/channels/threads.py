@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from bots.channels.envelope import is_command, objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, clean, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
+from bots.channels.fields import Fields, as_fields, brief, clean, digest, id_of, items, part, stamp_of, text_of, time_of, word_of
 from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, MediaReference, Received, StatusUpdate
 
 #: Where both lists are missing, an entry or a change contains an item under one of these names.
@@ -171,7 +171,7 @@ class _Walk:
         if value is not None and any(as_fields(value.get(side)) is not None for side in _SIDES) and field != "comments":
             yield from self._item(value, account, entry, is_standby=field == "standby")
         else:
-            seen = {"time": entry.get("time"), "value": change.get("value")}
+            seen = {"time": brief(entry, "time"), "value": change.get("value")}
             yield unknown(field, seen, f"field {field} is not read", account)
 
     def _item(self, item: Fields, account: str | None, entry: Fields, *, is_standby: bool) -> Iterator[InboundEvent]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bots.channels.envelope import objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, code_of, digest, id_of, items, part, time_of, word_of
+from bots.channels.fields import Fields, as_fields, brief, code_of, digest, id_of, items, part, time_of, word_of
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities
 from bots.channels.whatsapp.statuses import read_status
@@ -45,7 +45,7 @@ def _entry(entry: Fields) -> Iterator[InboundEvent]:
 def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
     field, value = word_of(change, "field"), as_fields(change.get("value"))
     if value is None:
-        yield unknown(field or "change", {"entry": entry.get("id"), "change": change}, "a change without a value")
+        yield unknown(field or "change", {"entry": brief(entry, "id"), "change": change}, "a change without a value")
         return
     account = id_of(part(value, "metadata"), "phone_number_id")
     if field is None:
@@ -59,7 +59,7 @@ def _change(change: Fields, entry: Fields) -> Iterator[InboundEvent]:
         for item in objects(value, "user_id_update", field, account):
             yield item if isinstance(item, InboundEvent) else _changed_id(item, account)
     else:
-        seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
+        seen = {"entry": brief(entry, "id"), "time": brief(entry, "time"), "value": value}
         yield unknown(field, seen, f"field {field} is not read", account)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bots.channels.envelope import EVENTS_LIMIT
 from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
 from bots.domain import Identity, IdentityKind
 
@@ -37,7 +38,8 @@ class Contacts:
     def __init__(self, value: Fields) -> None:
         self._known: list[tuple[tuple[Identity, ...], str | None]] = []
         self._by_identity: dict[Identity, int] = {}
-        for item in items(value, "contacts"):
+        # There are no more people than events; whoever is beyond them has nothing here.
+        for item in items(value, "contacts")[:EVENTS_LIMIT]:
             contact = as_fields(item)
             if contact is not None:
                 self._add(contact)
