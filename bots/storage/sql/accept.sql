@@ -3,24 +3,25 @@
 -- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
 -- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
 -- the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
--- bot is silent after somebody answered in the platform's inbox. p_scope is the account's id as text. Returns {envelope, contacts}: the
--- contacts that it concerns.
+-- bot is silent after somebody answered in the platform's inbox. p_scope is the account's id as text. A large webhook comes in pieces, each
+-- in a transaction of its own, which share p_envelope, the envelope's id: p_body is needed until one piece has stored it. Returns
+-- {envelope, contacts, kept}: the contacts that it concerns, and whether this piece found or made the envelope.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
 -- of external id. Called by: crossing (the web). Raises serialization_failure as find_contact does, and a data exception where Postgres
 -- cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
-    p_debounce double precision, p_cap double precision, p_hold double precision
+    p_debounce double precision, p_cap double precision, p_hold double precision, p_envelope uuid default null
 ) returns jsonb language plpgsql as $$
 declare
-    envelope uuid := gen_random_uuid();
+    envelope uuid := coalesce(p_envelope, gen_random_uuid());
     fresh text[];
     e jsonb;
     contact uuid;
     talk uuid;
     item uuid;
     touched uuid[] := '{}';
-    once boolean := false;
+    kept boolean;
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
 begin
@@ -31,15 +32,17 @@ begin
         on conflict do nothing returning event_key
     )
     select coalesce(array_agg(event_key), '{}') into fresh from put;
+    kept := cardinality(fresh) > 0;
     if p_quarantine is not null then
         -- Whoever has captured a request can repeat it for ever, so its body is stored once.
         insert into inbox_keys (tenant_id, account_id, event_key) values (p_tenant, p_account, 'quarantine:' || encode(sha256(p_body), 'hex'))
         on conflict do nothing;
-        once := found;
+        kept := kept or found;
     end if;
-    if cardinality(fresh) > 0 or once then
+    if kept then
         insert into envelopes (tenant_id, id, account_id, body, state, reason)
-        values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine);
+        values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine)
+        on conflict (id, tenant_id) do update set state = excluded.state, reason = excluded.reason where excluded.state = 'quarantined';
     end if;
     for e in
         select x from jsonb_array_elements(p_events) with ordinality as t(x, n)
@@ -115,6 +118,6 @@ begin
         perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
             (e->'status'->>'code')::integer);
     end loop;
-    return jsonb_build_object('envelope', envelope, 'contacts', to_jsonb(touched));
+    return jsonb_build_object('envelope', envelope, 'contacts', to_jsonb(touched), 'kept', kept);
 end
 $$;

@@ -75,7 +75,7 @@ begin
         select array_agg(id order by created_at, id) into found_ids from (
             select distinct c.id, c.created_at
             from jsonb_array_elements(p_identities) i
-            join contact_identities x on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value'
+            join lateral (select contact_id from contact_identities x where x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.value = i->>'value' offset 0) x on true
             join contacts c on c.tenant_id = p_tenant and c.id = x.contact_id
         ) as owners;
         -- A phone that comes with another business id than its contact's, and without a notice of the change, was given to somebody else:
