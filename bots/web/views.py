@@ -25,8 +25,8 @@ class Views:
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.filters["when"] = when
-        self._templates.filters["clock"] = _clock
-        self._templates.filters["timed"] = _timed
+        self._templates.filters["clock"] = clock
+        self._templates.filters["timed"] = timed
         self._templates.filters["ago"] = _ago
         self._templates.filters["money"] = money
 
@@ -42,7 +42,8 @@ def when(at: datetime) -> Markup:
     return _time(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", "second")
 
 
-def _clock(at: datetime) -> Markup:
+def clock(at: datetime) -> Markup:
+    """The same without the day, to the millisecond."""
     return _time(at, f"{at.astimezone(UTC):%H:%M:%S.%f}"[:-3] + " UTC", "clock")
 
 
@@ -50,13 +51,16 @@ def _time(at: datetime, text: str, shown: str) -> Markup:
     return Markup('<time datetime="{}" data-shown="{}">{}</time>').format(at.isoformat(), shown, text)
 
 
-def _timed(sentence: str) -> Markup:
+def timed(sentence: str) -> Markup:
     """A sentence of ours, its times as elements."""
     made, end = Markup(), 0
     for found in _WRITTEN.finditer(sentence):
         day, minute, second = found.groups(default="")
         made += sentence[end : found.start()]
-        made += _time(datetime.fromisoformat(f"{day}T{minute}{second}+00:00"), found[0], "second" if second else "minute")
+        try:
+            made += _time(datetime.fromisoformat(f"{day}T{minute}{second}+00:00"), found[0], "second" if second else "minute")
+        except ValueError:
+            made += found[0]
         end = found.end()
     return made + sentence[end:]
 

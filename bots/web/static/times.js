@@ -2,7 +2,7 @@
 
 import { make } from "/static/dom.js";
 
-const WRITTEN = /(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC/g;
+const WRITTEN = /(\d{4}-[01]\d-[0-3]\d) ([0-2]\d:[0-5]\d)(:[0-5]\d)? UTC/g;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const format = new Intl.DateTimeFormat("en-GB", {
   year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
