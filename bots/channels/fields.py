@@ -217,14 +217,15 @@ def _walk(values: object) -> str:
     while waiting:
         value = waiting.pop()
         inner: list[object]
+        sign = "{" if isinstance(value, dict) else "["
         if isinstance(value, dict):
             inner = [side for pair in sorted(cast("Fields", value).items(), key=lambda pair: pair[0]) for side in pair]
         else:
             inner = list(cast("list[object]", value))
-        containers = [one for one in inner if isinstance(one, _CONTAINERS)]
+        containers = [one for one in inner if type(one) in _CONTAINERS]
         waiting += containers
-        plain = [[len(cast("list[object]", one))] if isinstance(one, _CONTAINERS) else one for one in inner] if containers else inner
-        told.update(f"{type(value).__name__}{len(containers)};{_written(plain)}".encode())
+        plain = [[len(cast("list[object]", one))] if type(one) in _CONTAINERS else one for one in inner] if containers else inner
+        told.update(f"{sign}{len(containers)};{_written(plain)}".encode())
     return told.hexdigest()
 
 
