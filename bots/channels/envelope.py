@@ -34,17 +34,22 @@ def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Receiv
     if found is None:
         return Received(reason="the body is not a JSON object")
     events = tuple(islice(_events(found, platform, entry, bare), EVENTS_LIMIT + 1))
-    reason = f"more than {EVENTS_LIMIT} items in one body" if len(events) > EVENTS_LIMIT else None
-    events = events[:EVENTS_LIMIT]
-    understood = tuple(event for event in events if event.kind is not EventKind.UNKNOWN or event.identities)
-    if len(events) - len(understood) > UNKNOWN_LIMIT:
-        reason = reason or f"{len(events) - len(understood)} items are not understood"
-        events = understood
-    if reason is not None:
-        return Received(events=events, reason=reason)
+    if len(events) > UNKNOWN_LIMIT and (few := _many(events)):
+        return few
     if not events and not isinstance(found.get("entry"), list):
         return Received(reason="the body contains no entry")
     return Received(events=events)
+
+
+def _many(events: tuple[InboundEvent, ...]) -> Received | None:
+    """What is kept of too many events; None where there are not."""
+    reason = f"more than {EVENTS_LIMIT} items in one body" if len(events) > EVENTS_LIMIT else None
+    events = events[:EVENTS_LIMIT]
+    understood = tuple(event for event in events if event.kind is not EventKind.UNKNOWN or event.identities)
+    odd = len(events) - len(understood)
+    if odd > UNKNOWN_LIMIT:
+        return Received(events=understood, reason=reason or f"{odd} items are not understood")
+    return Received(events=events, reason=reason) if reason is not None else None
 
 
 def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterator[InboundEvent]:

@@ -46,7 +46,7 @@ class TooMuch(Exception):
 
 def decode(body: bytes) -> object:
     """Read JSON: fast where it follows the standard, tolerant where it does not. Raises NotJson, TooMuch."""
-    if _openings(body) > OPENINGS_LIMIT:
+    if len(body) > OPENINGS_LIMIT and _openings(body) > OPENINGS_LIMIT:
         raise TooMuch
     try:
         return msgspec.json.decode(body)
@@ -66,7 +66,7 @@ def decode(body: bytes) -> object:
 
 
 def _openings(body: bytes) -> int:
-    """Count the objects and lists, in one pass where the limit is not in question: it is asked of every body."""
+    """Count the objects and lists; exactly only where there may be too many."""
     found = body.count(b"{") + body.count(b"[")
     if found <= OPENINGS_LIMIT:
         return found
