@@ -125,7 +125,7 @@ def test_any_body_gets_a_word(body: bytes) -> None:
 def test_whoever_sends_forged_bodies_gets_little_work_done(body: bytes) -> None:
     assert len(body) <= 64 * 1024
     best = 9.0
-    for _ in range(2):
+    for _ in range(6):
         began = time.thread_time()
         diagnose({"x-hub-signature-256": "sha256=" + "0" * 64}, body, ("first", "second"), {str(n): "other" for n in range(256)})
         best = min(best, time.thread_time() - began)
