@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
-from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, digest, items, word_of
+from bots.channels.fields import OPENINGS_LIMIT, Fields, NotJson, TooMuch, as_fields, clean, decode, digest, items, word_of
 from bots.commands import parse_command
 from bots.domain import EventKind, InboundEvent, Received
 
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
 EVENTS_LIMIT = 5_000
+#: More items than these that are not understood are not stored one by one: their body waits for an operator.
+UNKNOWN_LIMIT = 100
 #: How many items that are not objects go into the key of their event.
 _SEEN = 100
 
@@ -27,14 +29,27 @@ def read_body(body: bytes, platform: str, entry: Reader, bare: Reader) -> Receiv
         found = as_fields(decode(body))
     except NotJson:
         return Received(reason="the body is not JSON")
+    except TooMuch:
+        return Received(reason=f"more than {OPENINGS_LIMIT} objects and lists in one body")
     if found is None:
         return Received(reason="the body is not a JSON object")
     events = tuple(islice(_events(found, platform, entry, bare), EVENTS_LIMIT + 1))
-    if len(events) > EVENTS_LIMIT:
-        return Received(events=events[:EVENTS_LIMIT], reason=f"more than {EVENTS_LIMIT} items in one body")
+    if len(events) > UNKNOWN_LIMIT and (few := _many(events)):
+        return few
     if not events and not isinstance(found.get("entry"), list):
         return Received(reason="the body contains no entry")
     return Received(events=events)
+
+
+def _many(events: tuple[InboundEvent, ...]) -> Received | None:
+    """What is kept of too many events; None where there are not."""
+    reason = f"more than {EVENTS_LIMIT} items in one body" if len(events) > EVENTS_LIMIT else None
+    events = events[:EVENTS_LIMIT]
+    understood = tuple(event for event in events if event.kind is not EventKind.UNKNOWN or event.identities)
+    odd = len(events) - len(understood)
+    if odd > UNKNOWN_LIMIT:
+        return Received(events=understood, reason=reason or f"{odd} items are not understood")
+    return Received(events=events, reason=reason) if reason is not None else None
 
 
 def _events(body: Fields, platform: str, entry: Reader, bare: Reader) -> Iterable[InboundEvent]:

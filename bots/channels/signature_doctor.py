@@ -20,6 +20,9 @@ _FORM = re.compile(r"sha256=[0-9a-fA-F]{64}")
 #: Meta's webhooks have one to a few kilobytes; anybody could cause a lot of work if larger bodies were searched, too.
 _SEARCHED_BYTES = 64 * 1024
 _MOST_OTHERS, _MOST_OTHERS_OF_LARGE = 256, 16
+#: Written with indentation, deeper ones would become a thousand times as long; the platforms' own have about ten levels.
+_SEARCHED_DEPTH = 20
+_SEARCHED_OPENINGS = 4000
 #: With up to this many spaces, each combination of them is tried as plus signs.
 _MOST_SPACES = 8
 #: WhatsApp's message ids and digests of pictures are base64, which has plus signs and no spaces.
@@ -113,6 +116,8 @@ def _repaired(body: bytes) -> Iterator[tuple[bytes, str]]:
         yield body.rstrip(), "a newline was added at its end"
     if body.startswith(b"\xef\xbb\xbf"):
         yield body[3:], "a byte order mark was put before it"
+    if body.count(b"[") + body.count(b"{") > _SEARCHED_OPENINGS or _depth(body) > _SEARCHED_DEPTH:
+        return
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -129,6 +134,11 @@ def _repaired(body: bytes) -> Iterator[tuple[bytes, str]]:
             yield (text + end).encode(), "its JSON was rewritten, with other escapes or spaces"
         except UnicodeEncodeError:
             continue
+
+
+def _depth(body: bytes) -> int:
+    """How deep its brackets are nested; those in texts count, too."""
+    return max(itertools.accumulate((sign in b"[{") - (sign in b"]}") for sign in body), default=0)
 
 
 def _with_plus(body: bytes) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from bots.channels.envelope import each, objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, digest, flag_of, id_of, part, stamp_of, text_of, time_of, word_of
+from bots.channels.fields import Fields, as_fields, brief, digest, flag_of, id_of, part, stamp_of, text_of, time_of, word_of
 from bots.channels.one_text import one_text
 from bots.channels.references import Refers
 from bots.domain import (
@@ -252,7 +252,7 @@ class PageReader:
         field, value = word_of(change, "field") or "change", as_fields(change.get("value"))
         if value is not None and any(as_fields(value.get(side)) is not None for side in _SIDES) and field != "comments":
             return self._read(Item(value, self._people, account, entry, is_standby=field == "standby"))
-        seen = {"time": entry.get("time"), "value": change.get("value")}
+        seen = {"time": brief(entry, "time"), "value": change.get("value")}
         return (unknown(field, seen, f"field {field} is not read", account),)
 
 

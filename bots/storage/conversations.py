@@ -16,13 +16,10 @@ from sqlalchemy import Connection, Row, text
 
 from bots.domain import ChannelKind
 from bots.errors import Conflict, NotFound
+from bots.storage import search as found_by
 
-#: How many of the newest messages in each direction are searched.
-SEARCHED = 50_000
 #: Who has taken a conversation over when somebody answered in the platform's own inbox (answered_elsewhere in talk.sql).
 PLATFORM_INBOX = "the platform's inbox"
-#: A search with more contacts or messages than this is too broad to be useful.
-_MOST_FOUND = 500
 
 
 class State(StrEnum):
@@ -78,8 +75,8 @@ def newest(
 ) -> list[Head]:
     """The conversations with the newest messages, or those after a given one in that list.
 
-    only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too). search finds part of a contact's name, of a
-    phone number or other identity, or of a message.
+    only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too). search finds a contact by all of its words
+    or by a number, and messages by part of them.
     """
     wanted = ["c.newest_at is not null"]
     values: dict[str, Any] = {"tenant": tenant, "limit": limit}
@@ -92,8 +89,8 @@ def newest(
         wanted.append("(c.newest_at, c.id) < (:at, :id)")
         values |= {"at": before[0], "id": before[1]}
     if search:
-        wanted.append(_FOUND)
-        values |= {"like": f"%{_escaped(search)}%", "search": search, "searched": SEARCHED, "most": _MOST_FOUND}
+        wanted.append(found_by.FOUND)
+        values |= found_by.values(search)
     page = f"""
         select c.* from conversations c where c.tenant_id = :tenant and {" and ".join(wanted)}
             and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
@@ -162,10 +159,6 @@ def answer(connection: Connection, *, tenant: UUID, conversation: UUID, by: str,
     ).scalar_one()
 
 
-def _escaped(words: str) -> str:
-    return words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
 def _head(row: Row[Any]) -> Head:
     return Head(
         id=row.id,
@@ -218,24 +211,6 @@ _ONLY = {
         union select d.conversation_id from turns d where d.state = 'dead' and d.finished_at > now() - interval '30 days'
             and not exists (select from turns l where l.conversation_id = d.conversation_id and l.number > d.number))""",
 }
-
-# A plain scan, limited in three ways: names and identities stop at 500 matches, only the newest 50,000 messages of each direction are
-# searched (through ix_inbox_received_at and ix_turns_finished_at), and the crossing engine ends a statement after 2 s.
-_FOUND = """(
-    c.contact_id in (
-        (select id from contacts where tenant_id = :tenant and name ilike :like limit :most)
-        union all
-        (select contact_id from contact_identities where tenant_id = :tenant
-            and (value ilike :like or norm = one_number('phone', regexp_replace(:search, '[^0-9]', '', 'g'))) limit :most))
-    or c.id in (
-        (select conversation_id from (
-            select conversation_id, text from inbox where tenant_id = :tenant order by received_at desc limit :searched) as told
-        where text ilike :like limit :most)
-        union all
-        (select conversation_id from (
-            select conversation_id, answer from turns where tenant_id = :tenant and finished_at is not null
-            order by finished_at desc limit :searched) as said
-        where answer ilike :like limit :most)))"""
 
 _HEADS = """
     with page as (PAGE)

@@ -1,12 +1,15 @@
-"""Inbound events. A webhook's events are stored in one transaction; a second delivery of an event changes nothing."""
+"""Inbound events. A webhook's events are stored in order, a large one's in pieces; a second delivery of an event changes nothing."""
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
@@ -14,7 +17,15 @@ from bots.domain import Account, AccountEffect, EventKind, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage.database import to_json
 
-_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, p_automatic => %s)"
+_ACCEPT = "select accept_events(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, p_automatic => %s, p_envelope => %s)"
+#: How many events the first piece has; each of the next ones as many as take about _PIECE_S.
+_FIRST_PIECE, _LEAST, _MOST = 100, 10, 500
+#: Well below the web's statement timeout, and short enough for others who wait for the same rows.
+_PIECE_S = 0.3
+#: Platforms wait about 20 s for an answer. What is stored by then stays stored; a repeat of the webhook goes on from there.
+WITHIN_S = 12.0
+#: A webhook with more events that cannot be stored is not searched any further for those that can.
+_MOST_REFUSED = 50
 
 
 def accept(
@@ -29,49 +40,107 @@ def accept(
     debounce_cap_s: float,
     hold_s: float = 3600.0,
     automatic_s: float = 5.0,
+    within_s: float = WITHIN_S,
 ) -> tuple[UUID, ...]:
     """Store a webhook's events and return the contacts that they concern.
 
-    quarantine says why an operator should look at the envelope. hold_s is how long the bot is silent once a person has
-    answered in the platform's own inbox; automatic_s is how soon after a message only a machine answers there. Raises
-    StorageUnavailable; it is safe to try again.
+    Many events are stored in pieces, each in a transaction of its own if the connection is in none. quarantine says why an operator
+    should look at the envelope. hold_s is how long the bot is silent once a person has answered in the platform's own inbox;
+    automatic_s is how soon after a message only a machine answers there. Raises StorageUnavailable, perhaps after some pieces, and after
+    within_s seconds; it is safe to try again.
     """
-    values = (
-        account.tenant_id,
-        account.id,
-        str(account.id),
-        queue,
-        body,
-        quarantine,
-        to_json([_as_json(event) for event in events]),
-        debounce_s,
-        debounce_cap_s,
-        hold_s,
-        automatic_s,
+    webhook = _Webhook(
+        connection=connection,
+        account=account,
+        queue=queue,
+        body=body,
+        quarantine=quarantine,
+        times=(debounce_s, debounce_cap_s, hold_s, automatic_s),
+        ends_at=time.monotonic() + within_s,
     )
-    try:
-        found: dict[str, Any] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
-    except DataError as error:
-        if not events:
+    if len(events) > _FIRST_PIECE:
+        webhook.comes_in_pieces()
+    contacts: list[UUID] = []
+    start, size = 0, _FIRST_PIECE
+    while True:
+        began = time.monotonic()
+        contacts += webhook.store(events[start : start + size])
+        start += size
+        if start >= len(events):
+            return tuple(dict.fromkeys(contacts))
+        # The next piece is planned for the tables as they are now: plans made for empty ones read every row for each event.
+        connection.exec_driver_sql("discard plans")
+        took_s = max(time.monotonic() - began, 0.001)
+        size = max(_LEAST, min(_MOST, int(size * _PIECE_S / took_s)))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Webhook:
+    """One webhook on its way into the database."""
+
+    connection: Connection
+    account: Account
+    queue: str
+    body: bytes | None
+    quarantine: str | None
+    #: For debounce, its cap and the hold, in seconds.
+    times: tuple[float, float, float]
+    ends_at: float
+    #: What all pieces share; None for a webhook of one piece.
+    envelope: UUID | None = None
+    #: Whether the envelope is stored; then the body need not be sent to Postgres again.
+    is_kept: bool = False
+    refused: int = 0
+
+    def comes_in_pieces(self) -> None:
+        """Name the envelope by its content, so that a repeated webhook finds what was stored of it before."""
+        if self.envelope is None and self.body is not None:
+            self.envelope = uuid5(self.account.id, hashlib.sha256(self.body).hexdigest())
+
+    def store(self, events: Sequence[InboundEvent]) -> list[UUID]:
+        """Store some events in one transaction, or in several where Postgres does not take them at once. Raises StorageUnavailable."""
+        try:
+            return self._accept(events, None if self.is_kept else self.quarantine)
+        except DataError as error:
+            # Postgres cannot store some value in it. Trying again would not help, but an operator may; the other events are stored.
+            if not events:
+                raise StorageUnavailable from error
+            self.comes_in_pieces()
+            if len(events) > 1 and self.refused < _MOST_REFUSED:
+                return self._store_halves(events)
+            self.refused += 1
+        except DBAPIError as error:
+            # It takes longer than a statement may.
+            if len(events) > 1 and isinstance(error.orig, QueryCanceled):
+                self.comes_in_pieces()
+                return self._store_halves(events)
             raise StorageUnavailable from error
-        # Postgres cannot store some value in it. Trying again would not help, but an operator may; the other events are stored.
-        again = partial(
-            accept,
-            connection,
-            account,
-            queue=queue,
-            body=body,
-            debounce_s=debounce_s,
-            debounce_cap_s=debounce_cap_s,
-            hold_s=hold_s,
-            automatic_s=automatic_s,
+        try:
+            return self._accept((), "not_storable")
+        except DBAPIError as error:
+            raise StorageUnavailable from error
+
+    def _store_halves(self, events: Sequence[InboundEvent]) -> list[UUID]:
+        middle = len(events) // 2
+        return self.store(events[:middle]) + self.store(events[middle:])
+
+    def _accept(self, events: Sequence[InboundEvent], quarantine: str | None) -> list[UUID]:
+        if time.monotonic() > self.ends_at:
+            raise StorageUnavailable
+        values = (
+            self.account.tenant_id,
+            self.account.id,
+            str(self.account.id),
+            self.queue,
+            self.body if quarantine is not None or not self.is_kept else None,
+            quarantine,
+            to_json([_as_json(event) for event in events]),
+            *self.times,
+            self.envelope,
         )
-        if len(events) == 1:
-            return again((), quarantine="not_storable")
-        return tuple(contact for event in events for contact in again((event,), quarantine=quarantine))
-    except DBAPIError as error:
-        raise StorageUnavailable from error
-    return tuple(UUID(contact) for contact in found["contacts"])
+        found: dict[str, Any] = self.connection.exec_driver_sql(_ACCEPT, values).scalar_one()
+        self.is_kept = self.is_kept or (found["kept"] and self.envelope is not None)
+        return [UUID(contact) for contact in found["contacts"]]
 
 
 def _as_json(event: InboundEvent) -> dict[str, Any]:

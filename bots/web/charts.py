@@ -1,13 +1,16 @@
 """Charts: bars and lines as inline SVG with axes, a title and a description. Pure; every text is escaped.
 
+Where the labels are hours, the chart says which, so that the reader's browser can shift them (static/times.js).
 Classes and presentation attributes alone, no style: the content policy allows no inline styles.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from markupsafe import Markup
 
@@ -54,7 +57,14 @@ def nice_top(most: float) -> float:
 
 
 def bars(
-    name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = whole, tell: Format | None = None
+    name: str,
+    title: str,
+    labels: Sequence[str],
+    series: Sequence[Series],
+    *,
+    say: Format = whole,
+    tell: Format | None = None,
+    hours: Sequence[datetime] = (),
 ) -> Markup:
     """Draw stacked bars, one per label. `name` is unique on the page; `tell` formats numbers where there is more space than beside the axis."""
     tell = tell or say
@@ -81,10 +91,12 @@ def bars(
                     '<rect class="{}-fill" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"><title>{}</title></rect>'
                 ).format(one.colour, _LEFT + n * space + (space - thick) / 2, foot, thick, height, tip)
             )
-    return _frame(name, title, _told(labels, series, tell), labels, drawn, top=top, say=say)
+    return _frame(name, title, _told(labels, series, tell), labels, drawn, top=top, say=say, hours=hours)
 
 
-def lines(name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = seconds) -> Markup:
+def lines(
+    name: str, title: str, labels: Sequence[str], series: Sequence[Series], *, say: Format = seconds, hours: Sequence[datetime] = ()
+) -> Markup:
     """Draw lines through the numbers, broken where there is none. `name` is unique on the page."""
     top = nice_top(max((value for one in series for value in one.values if value is not None), default=0))
     space = _INNER_W / max(len(labels), 1)
@@ -106,7 +118,7 @@ def lines(name: str, title: str, labels: Sequence[str], series: Sequence[Series]
                         one.colour, *point, tip
                     )
                 )
-    return _frame(name, title, _told(labels, series, say), labels, drawn, top=top, say=say)
+    return _frame(name, title, _told(labels, series, say), labels, drawn, top=top, say=say, hours=hours)
 
 
 def _runs(points: Sequence[tuple[float, float] | None]) -> list[list[tuple[float, float]]]:
@@ -132,7 +144,9 @@ def _told(labels: Sequence[str], series: Sequence[Series], say: Format) -> str:
     return " ".join(told)
 
 
-def _frame(name: str, title: str, told: str, labels: Sequence[str], drawn: Sequence[Markup], *, top: float, say: Format) -> Markup:
+def _frame(
+    name: str, title: str, told: str, labels: Sequence[str], drawn: Sequence[Markup], *, top: float, say: Format, hours: Sequence[datetime]
+) -> Markup:
     """Put axes with their labels around what was drawn."""
     axis: list[Markup] = []
     for part in (0.0, 0.5, 1.0):
@@ -150,7 +164,17 @@ def _frame(name: str, title: str, told: str, labels: Sequence[str], drawn: Seque
         )
         for n in range(len(labels) - 1, -1, -every)
     ]
+    at = json.dumps({label: hour.isoformat() for label, hour in zip(labels, hours, strict=False)})
     return Markup(
-        '<svg class="picture" role="img" viewBox="0 0 {w} {h}" width="100%" aria-labelledby="{name}-title {name}-told">'
+        '<svg class="picture" role="img"{hours} viewBox="0 0 {w} {h}" width="100%" aria-labelledby="{name}-title {name}-told">'
         '<title id="{name}-title">{title}</title><desc id="{name}-told">{told}</desc>{axis}{drawn}</svg>'
-    ).format(w=_WIDTH, h=_HEIGHT, name=name, title=title, told=told, axis=Markup("").join(axis), drawn=Markup("").join(drawn))
+    ).format(
+        hours=Markup(' data-hours="{}"').format(at) if hours else "",
+        w=_WIDTH,
+        h=_HEIGHT,
+        name=name,
+        title=title,
+        told=told,
+        axis=Markup("").join(axis),
+        drawn=Markup("").join(drawn),
+    )

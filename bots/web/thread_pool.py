@@ -17,14 +17,14 @@ class ThreadPool:
     """Runs synchronous work beside the event loop, as much at once as there are database connections."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._limiter: anyio.CapacityLimiter | None = None
         self._stop = threading.Event()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread and return its result. Waits for a free thread."""
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._size)
+            self._limiter = anyio.CapacityLimiter(self.size)
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     def pump(self, source: Callable[[Callable[[], bool]], Iterator[T]], receive: Callable[[T], None]) -> None:

@@ -1,16 +1,20 @@
-"""The pages as text: Jinja2 templates with every value escaped."""
+"""The pages as text: Jinja2 templates with every value escaped. Times are written in UTC; static/times.js shows them in the reader's own zone."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from bots.admin.money import money
 
 HERE = Path(__file__).parent
+#: A time in a sentence of ours.
+_WRITTEN = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC")
 
 
 class Views:
@@ -20,7 +24,9 @@ class Views:
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._templates.filters["when"] = _when
+        self._templates.filters["when"] = when
+        self._templates.filters["clock"] = clock
+        self._templates.filters["timed"] = timed
         self._templates.filters["ago"] = _ago
         self._templates.filters["money"] = money
 
@@ -31,8 +37,32 @@ class Views:
         )
 
 
-def _when(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S")
+def when(at: datetime) -> Markup:
+    """A moment as an element that the reader's browser shifts."""
+    return _time(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", "second")
+
+
+def clock(at: datetime) -> Markup:
+    """The same without the day, to the millisecond."""
+    return _time(at, f"{at.astimezone(UTC):%H:%M:%S.%f}"[:-3] + " UTC", "clock")
+
+
+def _time(at: datetime, text: str, shown: str) -> Markup:
+    return Markup('<time datetime="{}" data-shown="{}">{}</time>').format(at.isoformat(), shown, text)
+
+
+def timed(sentence: str) -> Markup:
+    """A sentence of ours, its times as elements."""
+    made, end = Markup(), 0
+    for found in _WRITTEN.finditer(sentence):
+        day, minute, second = found.groups(default="")
+        made += sentence[end : found.start()]
+        try:
+            made += _time(datetime.fromisoformat(f"{day}T{minute}{second}+00:00"), found[0], "second" if second else "minute")
+        except ValueError:
+            made += found[0]
+        end = found.end()
+    return made + sentence[end:]
 
 
 def _ago(seconds: float) -> str:

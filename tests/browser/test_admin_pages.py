@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,69 @@ def test_every_page_is_accessible_fits_and_breaks_no_policy(
 
     assert wrong == {}
     assert said == []
+
+
+_KATHMANDU = timedelta(hours=5, minutes=45)
+_TIMES = "[...document.querySelectorAll('time')].map((time) => [time.dateTime, time.textContent, time.title])"
+
+
+def _wrong_times(page: Page) -> list[object]:
+    """What on a page is not shown in Kathmandu's time."""
+    wrong: list[object] = []
+    for at, shown, title in page.evaluate(_TIMES):
+        here = datetime.fromisoformat(at).astimezone(UTC) + _KATHMANDU
+        if f"{here:%H:%M}" not in shown or "GMT+5:45" not in shown or "UTC, shown in Asia/Kat" not in title:
+            wrong.append((at, shown, title))
+    return wrong + re.findall(r"\d\d:\d\d\S* UTC", page.locator("body").inner_text())
+
+
+def test_every_time_is_shown_in_the_operators_zone_also_of_what_comes_later(
+    served: Stack, browser: Browser, keep: Callable[[Page, str], None]
+) -> None:
+    context = browser.new_context(viewport=_DESKTOP, timezone_id="Asia/Kathmandu")
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    sign_in(page, served.web_url)
+    seen: dict[str, int] = {}
+    wrong: dict[str, list[object]] = {}
+    for name, where in PAGES.items():
+        if name == "sign-in":
+            continue
+        _open(page, served.web_url, where)
+        page.wait_for_function("!document.querySelector('time[data-shown], svg[data-hours]')")
+        seen[name] = page.locator("time").count()
+        if found := _wrong_times(page):
+            wrong[name] = found
+        keep(page, f"times-{name}")
+
+    assert wrong == {}
+    assert {name for name, count in seen.items() if count} >= {
+        "home", "conversations", "conversation", "bot", "account", "batches", "batch", "usage", "attention", "operators", "audit",
+    }  # fmt: skip
+    _open(page, served.web_url, PAGES["home"])
+    hours = page.locator("svg.picture").first.locator("text").all_text_contents()
+    assert [hour for hour in hours if ":" in hour]
+    assert all(hour.endswith(":45") for hour in hours if ":" in hour)
+
+    _open(page, served.web_url, PAGES["conversations"])
+    served.say(build.a_person("Cy"), "I come later.")
+    page.locator(".talks li", has_text="Cy").wait_for()
+    assert _wrong_times(page) == []
+    _open(page, served.web_url, PAGES["conversation"])
+    page.locator(".turn summary").first.click()
+    page.locator(".story time").first.wait_for()
+    assert _wrong_times(page) == []
+    keep(page, "times-story")
+    context.close()
+
+
+def test_without_a_script_every_time_says_that_it_is_utc(served: Stack, browser: Browser) -> None:
+    context = browser.new_context(viewport=_DESKTOP, timezone_id="Asia/Kathmandu", java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, served.web_url)
+    for name in ("conversations", "conversation", "audit", "attention"):
+        _open(page, served.web_url, PAGES[name])
+        shown = page.locator("time").all_text_contents()
+        assert shown
+        assert all(one.endswith(" UTC") for one in shown), name
+    context.close()

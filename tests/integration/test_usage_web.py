@@ -136,7 +136,7 @@ def test_the_file_holds_the_same_sums_and_no_formula(signed_in: SignedIn) -> Non
     answer = signed_in.get(f"/admin/usage.csv?month={_NOW:%Y-%m}")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
 
-    assert answer.headers["content-disposition"] == f'attachment; filename="usage-{_NOW:%Y-%m}.csv"'
+    assert answer.headers["content-disposition"] == f'attachment; filename="usage-{_NOW:%Y-%m}-UTC.csv"'
     assert sum(float(row["cost_usd"]) for row in rows) == pytest.approx(2 * _TALK + 2 * _ITEM)
     assert {row["endpoint"][0] for row in rows if row["kind"] == "batch"} == {"'"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -106,6 +107,30 @@ def test_a_large_body_is_not_searched() -> None:
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"[" * 50_000, b'"' + b" " * 5000, b"1" * 5000, b'{"a":"\\ud800"}'])
 def test_any_body_gets_a_word(body: bytes) -> None:
     assert diagnose({"x-hub-signature-256": "sha256=" + "0" * 64}, body, (SECRET,), {}).code == "wrong_secret"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b",".join([b"[" * 900 + b"]" * 900] * 34) + b"]",
+        b"[" + b",".join([b"[" * 19 + b"]" * 19] * 1600) + b"]",
+        b"[" * 900 + b"1" + b"]" * 900 + b" " * 60_000,
+        b"[" + b'{"a":1},' * 8000 + b"1]",
+        b"[" * 19 + b"1," * 30_000 + b"1" + b"]" * 19,
+        b" " * 64_000,
+        b'"wamid.' + b" " * 60_000 + b'"',
+    ],
+    ids=["deep_often", "flat_often", "deep_and_blank", "objects", "numbers", "blanks", "plus_signs"],
+)
+def test_whoever_sends_forged_bodies_gets_little_work_done(body: bytes) -> None:
+    assert len(body) <= 64 * 1024
+    best = 9.0
+    for _ in range(6):
+        began = time.thread_time()
+        diagnose({"x-hub-signature-256": "sha256=" + "0" * 64}, body, ("first", "second"), {str(n): "other" for n in range(256)})
+        best = min(best, time.thread_time() - began)
+
+    assert best < 0.5
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def _what(trouble: Trouble) -> str:  # noqa: PLR0911 - one for each kind
         return f"webhook of {trouble.count:,} bytes" if trouble.count else "webhook whose body is no longer stored"
     if trouble.kind is TroubleKind.SEND:
         tries = f"{trouble.count} {'send' if trouble.count == 1 else 'sends'}"
-        again = f"; the next automatic try is at {trouble.due_at:%H:%M:%S} UTC" if trouble.due_at else ""
+        again = f"; the next automatic try is at {trouble.due_at:%Y-%m-%d %H:%M:%S} UTC" if trouble.due_at else ""
         return f"message, {trouble.state} after {tries}{again}"
     if trouble.kind is TroubleKind.TURN:
         return f"turn, dead after {trouble.count} tries"

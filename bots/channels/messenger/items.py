@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from bots.channels.envelope import EVENTS_LIMIT
 from bots.channels.fields import Fields, as_fields, id_of, items, part, text_of
 from bots.channels.thread_items import attached, edit, postback, reaction, read_by, spoken
 from bots.channels.threads import Item, ItemReader
@@ -51,7 +52,7 @@ def _is_sticker(attachment: object) -> bool:
 
 def _delivery(item: Item) -> Iterator[InboundEvent]:
     delivery = part(item.fields, "delivery")
-    mids = [mid for mid in (id_of({"mid": one}, "mid") for one in items(delivery, "mids")) if mid is not None]
+    mids = [mid for mid in (id_of({"mid": one}, "mid") for one in items(delivery, "mids")[: EVENTS_LIMIT + 1]) if mid is not None]
     for mid in dict.fromkeys(mids):
         yield item.reached(mid, DeliveryStatus.DELIVERED)
     if not mids:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from bots.channels.envelope import each, objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, digest, id_of, part, time_of, word_of
+from bots.channels.fields import Fields, as_fields, brief, digest, id_of, part, time_of, word_of
 from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
@@ -48,7 +48,7 @@ def _change(entry: Fields, change: Fields) -> Iterable[InboundEvent]:
     if field is not None and is_notice(field):
         return (read_notice(field, change, entry),)
     if value is None:
-        return (unknown(field or "change", {"entry": entry.get("id"), "change": change}, "a change without a value"),)
+        return (unknown(field or "change", {"entry": brief(entry, "id"), "change": change}, "a change without a value"),)
     metadata = part(value, "metadata")
     account = id_of(metadata, "phone_number_id")
     if field == "messages" or (field is None and ("messages" in value or "statuses" in value)):
@@ -57,7 +57,7 @@ def _change(entry: Fields, change: Fields) -> Iterable[InboundEvent]:
         named, read = _LISTS[field]
         contacts = Contacts(value, metadata)
         return (read(item, contacts, account) if isinstance(item, dict) else item for item in objects(value, named, field, account))
-    seen = {"entry": entry.get("id"), "time": entry.get("time"), "value": value}
+    seen = {"entry": brief(entry, "id"), "time": brief(entry, "time"), "value": value}
     return (unknown(field or "change", seen, f"field {field or 'change'} is not read", account),)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bots.channels.envelope import EVENTS_LIMIT
 from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
 from bots.channels.whatsapp.numbers import one_number
 from bots.domain import Identity, IdentityKind
@@ -67,7 +68,8 @@ class Contacts:
         #: The account's own number.
         self._own = own if own is None or own.isdigit() else _digits(own)
         if "contacts" in value:
-            for item in items(value, "contacts"):
+            # There are no more people than events; whoever is beyond them has nothing here.
+            for item in items(value, "contacts")[:EVENTS_LIMIT]:
                 contact = as_fields(item)
                 if contact is not None:
                     self._add(contact)

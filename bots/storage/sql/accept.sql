@@ -4,16 +4,19 @@
 -- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
 -- the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
 -- bot is silent after somebody answered in the platform's inbox; what leaves there within p_automatic seconds of a contact's message was sent by
--- itself. p_scope is the account's id as text. Returns {envelope, contacts}: the contacts that it concerns.
+-- itself. p_scope is the account's id as text. A large webhook comes in pieces, each in a transaction of its
+-- own, which share p_envelope, the envelope's id: p_body is needed until one piece has stored it. Returns {envelope, contacts, kept}: the
+-- contacts that it concerns, and whether this piece found or made the envelope.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
 -- of external id, then the accounts that an event concerns. Called by: crossing (the web). Raises serialization_failure as find_contact
 -- does, and a data exception where Postgres cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
-    p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision default 5
+    p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision default 5,
+    p_envelope uuid default null
 ) returns jsonb language plpgsql as $$
 declare
-    envelope uuid := gen_random_uuid();
+    envelope uuid := coalesce(p_envelope, gen_random_uuid());
     fresh text[];
     e jsonb;
     contact uuid;
@@ -25,7 +28,7 @@ declare
     automatic boolean;
     is_own boolean;
     touched uuid[] := '{}';
-    once boolean := false;
+    kept boolean;
     effects jsonb[] := '{}';
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
@@ -37,15 +40,17 @@ begin
         on conflict do nothing returning event_key
     )
     select coalesce(array_agg(event_key), '{}') into fresh from put;
+    kept := cardinality(fresh) > 0;
     if p_quarantine is not null then
         -- Whoever has captured a request can repeat it for ever, so its body is stored once.
         insert into inbox_keys (tenant_id, account_id, event_key) values (p_tenant, p_account, 'quarantine:' || encode(sha256(p_body), 'hex'))
         on conflict do nothing;
-        once := found;
+        kept := kept or found;
     end if;
-    if cardinality(fresh) > 0 or once then
+    if kept then
         insert into envelopes (tenant_id, id, account_id, body, state, reason)
-        values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine);
+        values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine)
+        on conflict (id, tenant_id) do update set state = excluded.state, reason = excluded.reason where excluded.state = 'quarantined';
     end if;
     for e in
         select x from jsonb_array_elements(p_events) with ordinality as t(x, n)
@@ -147,6 +152,6 @@ begin
             perform account_noticed(p_tenant, p_account, e->'effect', to_timestamp((e->>'at')::double precision));
         end if;
     end loop;
-    return jsonb_build_object('envelope', envelope, 'contacts', to_jsonb(touched));
+    return jsonb_build_object('envelope', envelope, 'contacts', to_jsonb(touched), 'kept', kept);
 end
 $$;

@@ -12,10 +12,11 @@ from bots.admin import figures as use_cases
 from bots.admin.acting import Operator
 from bots.storage import turns
 from bots.storage.attention import TroubleKind
-from bots.storage.figures import Bucket, Figures, Span
+from bots.storage.figures import Figures, Span
 from bots.storage.overview import Overview
 from bots.web.admin_site import AdminSite
 from bots.web.charts import Series, bars, lines, seconds, whole
+from bots.web.views import when
 
 #: Workers report every 5 s; after three missed reports a worker counts as gone.
 _SILENT_AFTER_S = 16.0
@@ -71,58 +72,53 @@ class HomePages:
 
 def draw(figures: Figures) -> list[Picture]:
     """Draw the pictures of a span."""
-    labels = [bucket.at.strftime("%H:%M" if figures.span is Span.DAY else "%a %d") for bucket in figures.buckets]
+    buckets, by_hour = figures.buckets, figures.span is Span.DAY
+    labels = [bucket.at.strftime("%H:%M" if by_hour else "%a %d") for bucket in buckets]
+    begins = [when(bucket.at) if by_hour else bucket.at.strftime("%Y-%m-%d") for bucket in buckets]
+    hours = [bucket.at for bucket in buckets] if by_hour else []
+
+    def picture(name: str, title: str, *series: Series) -> Picture:
+        is_time = name == "times"
+        return Picture(
+            name=name,
+            title=title,
+            drawn=(lines if is_time else bars)(name, title, labels, series, say=seconds if is_time else whole, hours=hours),
+            legend=tuple((one.colour, one.name) for one in series) if len(series) > 1 else (),
+            columns=tuple(one.name for one in series),
+            rows=tuple(
+                (begin, *("" if one.values[n] is None else _exact(one.values[n] or 0) for one in series)) for n, begin in enumerate(begins)
+            ),
+        )
 
     def values(name: str) -> list[float | None]:
-        return [None if (value := getattr(bucket, name)) is None else float(value) for bucket in figures.buckets]
+        return [None if (value := getattr(bucket, name)) is None else float(value) for bucket in buckets]
 
-    fresh = [float(max(bucket.tokens_in - bucket.tokens_cached, 0)) for bucket in figures.buckets]
+    fresh = [float(max(bucket.tokens_in - bucket.tokens_cached, 0)) for bucket in buckets]
     drawn = [
-        _picture("messages", "Messages received", labels, [Series(name="messages", values=values("messages"))], figures.buckets),
-        _picture(
+        picture("messages", "Messages received", Series(name="messages", values=values("messages"))),
+        picture(
             "answers",
             "Turns answered",
-            labels,
-            [Series(name="by the bot", values=values("answers")), Series(name="by a person", values=values("by_hand"), colour="warn")],
-            figures.buckets,
+            Series(name="by the bot", values=values("answers")),
+            Series(name="by a person", values=values("by_hand"), colour="warn"),
         ),
-        _picture(
+        picture(
             "times",
             "Time to answer",
-            labels,
-            [Series(name="p50", values=values("p50_s")), Series(name="p95", values=values("p95_s"), colour="warn")],
-            figures.buckets,
+            Series(name="p50", values=values("p50_s")),
+            Series(name="p95", values=values("p95_s"), colour="warn"),
         ),
-        _picture(
+        picture(
             "tokens",
             "Tokens",
-            labels,
-            [
-                Series(name="out", values=values("tokens_out")),
-                Series(name="in", values=fresh, colour="warn"),
-                Series(name="in, cached", values=values("tokens_cached"), colour="soft"),
-            ],
-            figures.buckets,
+            Series(name="out", values=values("tokens_out")),
+            Series(name="in", values=fresh, colour="warn"),
+            Series(name="in, cached", values=values("tokens_cached"), colour="soft"),
         ),
     ]
     if figures.failures:
         drawn.append(_failures(figures))
     return drawn
-
-
-def _picture(name: str, title: str, labels: list[str], series: list[Series], buckets: tuple[Bucket, ...]) -> Picture:
-    is_time = name == "times"
-    say = seconds if is_time else whole
-    picture = (lines if is_time else bars)(name, title, labels, series, say=say)
-    when = [bucket.at.strftime("%Y-%m-%d %H:%M") for bucket in buckets]
-    return Picture(
-        name=name,
-        title=title,
-        drawn=picture,
-        legend=tuple((one.colour, one.name) for one in series) if len(series) > 1 else (),
-        columns=tuple(one.name for one in series),
-        rows=tuple((when[n], *("" if one.values[n] is None else _exact(one.values[n] or 0) for one in series)) for n in range(len(when))),
-    )
 
 
 def _failures(figures: Figures) -> Picture:

@@ -46,7 +46,7 @@ class UsagePages:
         if asked is None:
             asked = (await self._site.run(usage.read, operator)).month.first
         body = await self._site.run(usage.as_csv, operator, asked)
-        headers = {"Content-Disposition": f'attachment; filename="usage-{_word(asked)}.csv"', "Cache-Control": "no-store"}
+        headers = {"Content-Disposition": f'attachment; filename="usage-{_word(asked)}-UTC.csv"', "Cache-Control": "no-store"}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 
 

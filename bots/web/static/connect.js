@@ -1,6 +1,7 @@
 // Loads an account's set-up steps each second until all are done. Without JavaScript a reload shows the same.
 
 import { make } from "/static/dom.js";
+import { timed } from "/static/times.js";
 
 const live = document.getElementById("setup-live");
 const STATES = { ok: "done", warn: "warning", bad: "problem", wait: "waiting" };
@@ -16,7 +17,7 @@ function draw(steps) {
   const items = steps.map((step) =>
     make("li", { class: step.state, "data-key": step.key },
       make("b", {}, step.title), " ", make("span", { class: "hidden" }, `${STATES[step.state]}:`), " ",
-      make("span", { class: "said" }, step.message), " ", step.fix ? make("span", { class: "soft fix" }, step.fix) : null));
+      make("span", { class: "said" }, ...timed(step.message)), " ", step.fix ? make("span", { class: "soft fix" }, step.fix) : null));
   live.querySelector("ol").replaceChildren(...items);
 }
 

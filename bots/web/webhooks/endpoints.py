@@ -5,6 +5,9 @@ The platform repeats a webhook for days until it gets a 200. So signed webhooks 
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from starlette.requests import Request
@@ -19,6 +22,11 @@ from bots.web.thread_pool import ThreadPool
 from bots.web.webhooks.intake import Intake, Verdict
 
 _LATER = {"Retry-After": "2"}
+#: Larger bodies take seconds and have few of the threads, so that others need not wait for them.
+_LARGE_BYTES = 64 * 1024
+_LARGE_SHARE = 4
+#: How long a large body waits for its turn; the platform repeats it later.
+_LARGE_WAIT_S = 5.0
 
 
 class Webhooks:
@@ -27,6 +35,7 @@ class Webhooks:
     def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
+        self._large = asyncio.Semaphore(max(1, threads.size // _LARGE_SHARE))
         self.routes: list[Route] = []
         for channel in PARSERS:
             path = f"/webhooks/{channel.value}/{{account}}"
@@ -53,7 +62,8 @@ class Webhooks:
             with self._gate.entered():
                 body = await read_body(request, max_bytes=self._max_body_bytes)
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                verdict = await self._threads.run(partial(self._intake.take, channel, request.path_params["account"], headers, body))
+                async with self._turn_of(body):
+                    verdict = await self._threads.run(partial(self._intake.take, channel, request.path_params["account"], headers, body))
         except Full:
             return _plain(503, _LATER)
         except TooLarge:
@@ -61,6 +71,22 @@ class Webhooks:
         except TooSlow:
             return _plain(408, {"Connection": "close"})
         return _plain(verdict, _LATER if verdict is Verdict.UNAVAILABLE else None)
+
+    @asynccontextmanager
+    async def _turn_of(self, body: bytes) -> AsyncGenerator[None]:
+        """Wait for a large body's turn. Raises Full."""
+        if len(body) <= _LARGE_BYTES:
+            yield
+            return
+        try:
+            async with asyncio.timeout(_LARGE_WAIT_S):
+                await self._large.acquire()
+        except TimeoutError as error:
+            raise Full from error
+        try:
+            yield
+        finally:
+            self._large.release()
 
 
 _MESSAGES = {

@@ -1,4 +1,4 @@
-"""What happens to one signed webhook: account -> signature -> parse -> stored. Synchronous; one Postgres round trip.
+"""What happens to one signed webhook: account -> signature -> parse -> stored. Synchronous; one Postgres round trip unless it is large.
 
 A verdict of STORED means that everything in the body is in Postgres, understood or quarantined.
 """
@@ -34,6 +34,8 @@ _CACHE_S = 2.0
 _CACHE_ROWS = 1024
 #: How often to record that webhooks arrive: not each time, since storing a webhook should take a single round trip.
 _NOTE_S = 60.0
+#: With more accounts than these in one body, an operator replays it.
+_MOST_OTHERS = 100
 #: Each platform's name for the id by which an event names its account.
 _ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
 
@@ -117,12 +119,13 @@ class Intake:
             log.warning("webhook_not_noted", account=str(account))
 
     def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+        ends_at = self._clock() + inbox.WITHIN_S
         received = PARSERS[found.account.channel](body)
         own, others = _sort(read_edits(received.events), found.account)
         reason = received.reason
         batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
         for external_id, events in others.items():
-            other = self._other_account(found.account.channel, external_id, headers, body)
+            other = self._other_account(found.account.channel, external_id, headers, body) if len(batches) < _MOST_OTHERS else None
             if other is None:
                 what = "1 event" if len(events) == 1 else f"{len(events)} events"
                 reason = f"{what} of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
@@ -143,6 +146,7 @@ class Intake:
                     debounce_cap_s=self._settings.debounce_cap_s,
                     hold_s=self._settings.human_hold_s,
                     automatic_s=self._settings.automatic_reply_s,
+                    within_s=ends_at - self._clock(),
                 )
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
