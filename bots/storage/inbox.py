@@ -83,8 +83,8 @@ class _Webhook:
     queue: str
     body: bytes | None
     quarantine: str | None
-    #: For debounce, its cap and the hold, in seconds.
-    times: tuple[float, float, float]
+    #: Debounce, its cap, the hold and how soon only a machine answers, in seconds.
+    times: tuple[float, float, float, float]
     ends_at: float
     #: What all pieces share; None for a webhook of one piece.
     envelope: UUID | None = None
