@@ -96,7 +96,7 @@ class Settings:
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
     human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
     automatic_reply_s: float = _setting(
-        5.0,
+        4.0,
         "what leaves the platform's own inbox so soon after a contact's message was sent by itself and does not silence the bot, in seconds",
     )
     batch_reserve: int = _setting(16, "slots of a worker process that batches never take: they stay free for people")

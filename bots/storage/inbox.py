@@ -39,7 +39,7 @@ def accept(
     debounce_s: float,
     debounce_cap_s: float,
     hold_s: float = 3600.0,
-    automatic_s: float = 5.0,
+    automatic_s: float = 4.0,
     within_s: float = WITHIN_S,
 ) -> tuple[UUID, ...]:
     """Store a webhook's events and return the contacts that they concern.

@@ -54,7 +54,7 @@ class Talk:
 
     def page(self, role: Role = Role.AGENT) -> str:
         with SignedIn(self._stack, role) as signed_in:
-            return re.sub(r"\s+", " ", signed_in.get(f"/admin/conversations/{self.id}").text)
+            return re.sub(r"<time[^>]*>|</time>|\s+", " ", signed_in.get(f"/admin/conversations/{self.id}").text).replace("  ", " ")
 
     def api(self) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {a_token(self._stack, Role.VIEWER)}"}

@@ -90,7 +90,9 @@ def test_pictures_go_with_their_contact_when_two_are_found_to_be_one(storage: St
     # The older contact is kept; make the other one the older.
     storage.do("update contacts set created_at = now() - interval '1 day' where id <> %s", claim.contact)
     storage.let_in(
-        InboundEvent(kind=EventKind.SYSTEM, event_key="joined", identities=(a_bsuid(), a_phone()), content_type="user_id_update")
+        InboundEvent(
+            kind=EventKind.SYSTEM, event_key="joined", identities=(a_bsuid(),), previous=(a_phone(),), content_type="user_id_update"
+        )
     )
     kept: UUID = storage.value("select id from contacts")
 

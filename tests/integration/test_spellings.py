@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_a_colleagues_echo_to_the_other_spelling_holds_the_same_conversation(sto
 
     storage.let_in(_echo("Oi, aqui é a Rita da loja"))
 
-    storage.let_in(a_message("Oi Rita", by=(OLD,)))
+    storage.let_in(a_message("Oi Rita", by=(OLD,), occurred_at=datetime.now(UTC) + timedelta(seconds=20)))
     assert (storage.claim(), storage.value("select count(*) from contacts"), handles(storage, person)) == (None, 1, {OLD.value})
 
 

@@ -61,12 +61,12 @@ def test_what_leaves_within_seconds_of_a_message_is_no_colleague(storage: Storag
     [
         (0.0, PAGE_INBOX, False),
         (-0.5, PAGE_INBOX, False),
-        (4.9, PAGE_INBOX, False),
-        (5.0, PAGE_INBOX, True),
-        (5.0, None, True),
-        (5.0, INSTAGRAM_INBOX, True),
-        (9.9, SOME_APP, False),
-        (10.0, SOME_APP, True),
+        (3.9, PAGE_INBOX, False),
+        (4.0, PAGE_INBOX, True),
+        (4.0, None, True),
+        (4.0, INSTAGRAM_INBOX, True),
+        (3.9, SOME_APP, False),
+        (4.0, SOME_APP, True),
         (600.0, PAGE_INBOX, True),
     ],
 )

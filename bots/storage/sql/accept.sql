@@ -12,7 +12,7 @@
 -- does, and a data exception where Postgres cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
-    p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision default 5,
+    p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision default 4,
     p_envelope uuid default null
 ) returns jsonb language plpgsql as $$
 declare

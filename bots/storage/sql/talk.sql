@@ -92,15 +92,13 @@ $$;
 
 -- Whether something that left the account, and not through us, was sent by itself: a greeting, an away line, another app's answer, or one text
 -- for many. p_app is the app that wrote it, where the platform says so. Nobody reads and answers within p_within seconds of a contact's
--- message, or of opening the chat; an app may take twice as long, since it must hear of the message first. But who has written already in the
--- minute before, and got nothing automatic then, may be getting the answer to that. More than a word or two that went to two other contacts
--- within a day, too, was not written to this one.
+-- message, or of opening the chat. But who has written already in the minute before, and got nothing automatic then, may be getting the
+-- answer to that. More than a word or two that went to two other contacts within a day, too, was not written to this one.
 -- Locks: none. Called by: accept_events, release_greeted.
 create function is_automatic(p_account uuid, p_conversation uuid, p_app text, p_text text, p_at timestamptz, p_within double precision)
 returns boolean language sql stable as $$
     with near as (
-        select kind <> 'echo' as asks, reason = 'automatic' as is_automatic, p_at - coalesce(occurred_at, received_at) as before, w.is_app,
-            case when w.is_app then 2 else 1 end * make_interval(secs => p_within) as within
+        select kind <> 'echo' as asks, reason = 'automatic' as is_automatic, p_at - coalesce(occurred_at, received_at) as before, w.is_app, make_interval(secs => p_within) as within
         from inbox i cross join lateral (
             -- The two inboxes of the platform, where both people and the platform itself write.
             select coalesce(p_app, '263902037430900') not in ('263902037430900', '1217981644879628') as is_app) w
