@@ -52,11 +52,6 @@ create table accounts (
     external_id text not null,
     state text not null default 'active' constraint ck_accounts_state check (state in ('active', 'paused', 'needs_attention')),
     state_reason text,
-    -- When it was last made active again.
-    resumed_at timestamptz,
-    -- The platform slows it down: nothing is sent before this time, and why.
-    slow_until timestamptz,
-    slow_reason text,
     app_secret bytea,
     -- The secret before the last rotation; webhooks signed with it are still accepted.
     app_secret_before bytea,
@@ -81,6 +76,11 @@ create table accounts (
     -- What the platform said when it was last asked: quality, limits, token expiry, the webhook address it has.
     health jsonb,
     health_at timestamptz,
+    -- When it was last made active again.
+    resumed_at timestamptz,
+    -- The platform slows it down: nothing is sent before this time, and why.
+    slow_until timestamptz,
+    slow_reason text,
     constraint pk_accounts primary key (id, tenant_id),
     constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
     constraint uq_accounts_name unique (channel, name),

@@ -1,0 +1,68 @@
+create or replace function stop_rest(m outbox, p_reason text) returns void language sql as $$
+    update outbox set status = 'failed', status_at = now(), not_before = null, reason = p_reason
+    where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'queued'
+$$;
+
+create or replace function resume_rest(m outbox, p_asked boolean) returns void language sql as $$
+    update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,
+        waits_since = case when p_asked then now() else waits_since end
+    where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'failed' and reason in ('part_refused', 'part_unknown')
+        and (p_asked or not exists (select from conversations c join turns t on t.id = m.turn_id
+            where c.id = m.conversation_id and c.taken_by is not null and t.answered_by is null))
+$$;
+
+create or replace function climb(p_message uuid, p_status text, p_code integer) returns void language plpgsql as $$
+declare
+    m outbox;
+    stopped boolean;
+begin
+    select * into m from outbox where id = p_message for update;
+    if not found then
+        return;
+    end if;
+    stopped := m.status = 'failed' or (m.status = 'unknown' and m.not_before is null);
+    if p_status = 'failed' then
+        if m.status in ('delivered', 'read', 'failed') then
+            return;
+        end if;
+    elsif m.status = 'failed' then
+        if p_status not in ('delivered', 'read') then
+            return;
+        end if;
+    elsif status_rank(p_status) <= status_rank(m.status) then
+        return;
+    end if;
+    update outbox set status = p_status, status_at = now(), not_before = null, attention_at = case when p_status = 'failed' then now() end,
+        reason = case when p_status = 'failed' then 'platform:' || coalesce(p_code::text, '?') end
+    where id = p_message;
+    if p_status = 'failed' then
+        perform stop_rest(m, 'part_refused');
+    elsif stopped then
+        perform resume_rest(m, false);
+    end if;
+    -- The platform has sent it: the next part need not wait any longer.
+    update outbox set not_before = now()
+    where p_status not in ('accepted', 'failed') and turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
+    perform tell_page(m.conversation_id, m.contact_id);
+end
+$$;
+
+create or replace function apply_watermark(p_tenant uuid, p_account uuid, p_scope text, p_identities jsonb, p_status text, p_until timestamptz)
+returns void language plpgsql as $$
+declare
+    m uuid;
+begin
+    -- In one order, so that a delivery and a read that arrive together do not deadlock.
+    for m in
+        select o.id from outbox o
+        where o.account_id = p_account and o.external_id is not null and o.created_at <= p_until
+            and o.created_at > p_until - interval '7 days' and o.status in ('accepted', 'sent', 'delivered')
+            and o.conversation_id in (select id from conversations v where v.tenant_id = p_tenant and v.account_id = p_account
+                and v.contact_id in (select x.contact_id from jsonb_array_elements(p_identities) i join contact_identities x
+                    on x.tenant_id = p_tenant and x.scope = p_scope and x.kind = i->>'kind' and x.norm = one_number(i->>'kind', i->>'value')))
+        order by o.seq
+    loop
+        perform climb(m, p_status, null);
+    end loop;
+end
+$$;

@@ -1,0 +1,129 @@
+create or replace function unlearn(p_message inbox, p_facts jsonb) returns jsonb language plpgsql as $$
+declare
+    one uuid;
+    g memories;
+    newer text;
+begin
+    for one in select id from memories where source_inbox_id = p_message.id loop
+        select * into g from memories where id = one;
+        select x->>'text' into newer from jsonb_array_elements(p_facts) x where g.single and x->>'kind' = g.kind;
+        if newer is not null then
+            update memories set text = newer where id = g.id;
+            select coalesce(jsonb_agg(x), '[]') into p_facts from jsonb_array_elements(p_facts) x where x->>'kind' <> g.kind;
+        else
+            update memories set superseded_by = g.superseded_by, valid_to = g.valid_to
+            where contact_id = g.contact_id and superseded_by = g.id;
+            delete from memories where id = g.id;
+        end if;
+    end loop;
+    return p_facts;
+end
+$$;
+
+create or replace function renew_summary(p_conversation uuid, p_number integer) returns void language sql as $$
+    update conversations set
+        summary = case when told then null else summary end,
+        summarise_to = case when told then greatest(summarise_to, summary_until) else summarise_to end,
+        summary_until = case when told then summary_after else summary_until end,
+        summarise_at = now(), summarise_tries = 0
+    from (select id as v, summary is not null and p_number <= summary_until as told from conversations where id = p_conversation) as has
+    where id = v and (told or (summarise_at is not null and p_number <= summarise_to))
+$$;
+
+create or replace function change_message(p_change inbox, p_facts jsonb, p_stops boolean, p_quiet interval) returns void language plpgsql as $$
+declare
+    m inbox;
+    c conversations;
+    t turns;
+    moment timestamptz := coalesce(p_change.occurred_at, p_change.received_at);
+    gone boolean := p_change.kind = 'revoke';
+    -- A running turn has read it: as its question, in the history, in a quotation, or as a memory.
+    stale boolean := gone;
+begin
+    select * into m from inbox
+    where account_id = p_change.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
+        and contact_id = p_change.contact_id and kind in ('message', 'echo', 'standby', 'unsent');
+    if not found then
+        -- Staff may do so in the platform's inbox with what we sent. Of an answer in several parts nobody knows what an edit makes of the whole.
+        update turns ours set answer = case when not gone then p_change.text end
+        from outbox o
+        where starts_with(p_change.target, 'echo:') and o.account_id = p_change.account_id
+            and o.external_id = substr(p_change.target, 6) and o.contact_id = p_change.contact_id and ours.id = o.turn_id and o.part > 0
+            and (gone or not exists (select from outbox x where x.turn_id = o.turn_id and x.part > 0 and x.id <> o.id));
+        return;
+    end if;
+    if (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
+        return;
+    end if;
+    select * into c from conversations where id = m.conversation_id for update;
+    select * into m from inbox where id = m.id;
+    -- From now on the words are in the message alone.
+    update inbox set text = null where id = p_change.id;
+    if m.content_type = 'unsent' or (not gone and (m.edited_at > moment or coalesce(btrim(p_change.text), '') = '')) then
+        return;
+    end if;
+    select * into t from turns where id = m.turn_id;
+    if gone then
+        update inbox set kind = case kind when 'echo' then kind else 'unsent' end, content_type = 'unsent', text = null, quoted = null,
+            refers = null, turn_id = case when t.state = 'open' then null else turn_id end
+        where id = m.id;
+        delete from media where inbox_id = m.id;
+        -- A quarantined body may hold what nobody has stored yet: it waits for an operator, as always.
+        update envelopes set body = null where state = 'parsed' and id in (
+            select envelope_id from inbox where id = m.id
+            union all
+            select envelope_id from inbox where account_id = m.account_id and target = p_change.target and kind in ('edit', 'revoke'));
+        update inbox set text = null where account_id = m.account_id and target = p_change.target and kind = 'edit';
+        -- Every prompt since then may repeat it.
+        update model_calls set prompt = '[]' where contact_id = m.contact_id and created_at >= m.received_at and prompt <> '[]';
+    else
+        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message' where id = m.id;
+        if m.text is not distinct from p_change.text then
+            return;
+        end if;
+    end if;
+
+    if m.kind = 'echo' then
+        update turns set answer = case when not gone then p_change.text end where id = m.turn_id;
+    elsif gone or t.state <> 'open' then
+        p_facts := unlearn(m, case when gone or t.answered_by is not null then '[]' else coalesce(p_facts, '[]') end);
+        if jsonb_array_length(p_facts) > 0 and exists (
+            select from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+            join contacts n on n.tenant_id = a.tenant_id and n.id = m.contact_id
+            where a.tenant_id = m.tenant_id and a.id = m.account_id and b.memory_on and n.stopped_at is null
+        ) then
+            perform remember_facts(m.tenant_id, m.contact_id, t.id,
+                (select jsonb_agg(x || jsonb_build_object('source', m.id)) from jsonb_array_elements(p_facts) x), 'rules-1');
+        end if;
+        if p_stops and not gone and t.id is not null then
+            update contacts set stopped_at = coalesce(stopped_at, now()) where tenant_id = m.tenant_id and id = m.contact_id;
+        end if;
+    end if;
+
+    -- The turn of the message, and those of the messages that quote it.
+    for t in
+        select * from turns where id in (
+            select m.turn_id
+            union
+            select i.turn_id from inbox i join conversations v on v.id = i.conversation_id
+            where v.tenant_id = m.tenant_id and v.contact_id = m.contact_id and i.quoted = regexp_replace(m.event_key, '^echo:', ''))
+    loop
+        if t.state <> 'open' then
+            perform retell(t.id);
+            perform renew_summary(t.conversation_id, t.number);
+        elsif not exists (select from inbox where turn_id = t.id) then
+            update turns set state = 'skipped', reason = 'unsent', finished_at = now() where id = t.id;
+        end if;
+        stale := stale or t.state = 'open';
+    end loop;
+    if stale then
+        update conversations set lease_token = lease_token + 1, leased_by = null, leased_until = null,
+            ready_at = case when taken_by is null and closed_at is null then now() + p_quiet end
+        where id in (c.id, p_change.conversation_id) and leased_by is not null;
+    end if;
+    update conversations set
+        waiting_since = (select min(received_at) from inbox where conversation_id = c.id and turn_id is null and kind = 'message')
+    where id = c.id and waiting_since is not null;
+    perform tell_page(c.id, m.contact_id);
+end
+$$;

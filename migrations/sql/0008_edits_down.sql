@@ -1,0 +1,5 @@
+drop function unlearn(inbox,jsonb);
+
+drop function renew_summary(uuid,integer);
+
+drop function change_message(inbox,jsonb,boolean,interval);

@@ -1,0 +1,45 @@
+create or replace function quoted_words(p_account uuid, p_contact uuid, p_quoted text) returns text language sql stable as $$
+    select left(words, 500) from (
+        select coalesce(nullif(btrim(text), ''), '(' || content_type || ')') as words from inbox
+        where account_id = p_account and event_key = any(array[p_quoted, 'echo:' || p_quoted]) and contact_id = p_contact
+            and kind in ('message', 'echo') and content_type <> 'unsent'
+        union all
+        select body from outbox where account_id = p_account and external_id = p_quoted and contact_id = p_contact) told
+    limit 1
+$$;
+
+create or replace function said(i inbox) returns text language sql stable as $$
+    select coalesce(nullif(concat_ws(E'\n',
+        case when i.quoted is not null then '(in reply to: ' || to_json(quoted_words(i.account_id, i.contact_id, i.quoted)) || ')' end,
+        (select string_agg(line, E'\n' order by n) filter (where size <= 2000) from (
+            select line, n, sum(length(line)) over (order by n) as size
+            from jsonb_array_elements(coalesce(i.refers, '[]')) with ordinality as r(x, n),
+                lateral (select '(refers to ' || to_json(x->>'name') || ': ' || to_json(left(x->>'text', 500)) || ')' as line) as l) as sized),
+        (select string_agg('(picture)', E'\n') from media m where m.inbox_id = i.id),
+        case when btrim(i.text) <> '' and i.content_type in ('document', 'video', 'audio', 'voice', 'file', 'reel', 'ig_reel', 'order')
+                and not exists (select from media m where m.inbox_id = i.id)
+            then '(attached, but you cannot open it and need not mention it: ' || i.content_type || ')' end,
+        nullif(btrim(i.text), '')), ''), '(' || i.content_type || ')')
+$$;
+
+create or replace function unanswered(p_conversation uuid) returns text language sql stable as $$
+    select string_agg(said(i), E'\n' order by coalesce(i.occurred_at, i.received_at), i.arrival)
+    from inbox i where i.conversation_id = p_conversation and i.turn_id is null and i.kind = 'message'
+$$;
+
+create or replace function retell(p_turn uuid) returns void language plpgsql as $$
+declare
+    told text;
+begin
+    select left(string_agg(said(i), E'\n' order by coalesce(i.occurred_at, i.received_at), i.arrival), 8000) into told
+    from inbox i
+    where i.turn_id = p_turn and i.kind = 'message'
+        and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
+    update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
+    if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
+        update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
+        where turn_id = p_turn and status = 'queued' and (select answered_by is null from turns where id = p_turn);
+        update turns set answer = null where id = p_turn and answered_by is null;
+    end if;
+end
+$$;
