@@ -161,7 +161,7 @@ def _bubble(row: RowMapping) -> Bubble:
 _BUBBLES = text(f"""
     select id, side, kind, text, content_type, supported, at, status, status_at, reason, turn, by, rank, n, pictures, edited_at,
         content_type = 'unsent' as is_unsent, kind = 'echo' and reason is not distinct from 'automatic' as is_automatic, quoted, refers from (
-        select i.id, case when i.kind = 'echo' then 'person' else 'in' end as side, i.kind, i.text, i.content_type, i.supported,
+        select i.id, case when i.kind = 'echo' or starts_with(i.event_key, 'echo:') then 'person' else 'in' end as side, i.kind, i.text, i.content_type, i.supported,
             i.received_at as at, null as status, null::timestamptz as status_at, i.reason, i.turn_id as turn,
             case when i.kind <> 'echo' then null when i.reason = 'automatic' then 'automatic' else 'the platform''s inbox' end as by,
             0 as rank, i.arrival as n, {media.OF_ROW} as pictures, i.edited_at,

@@ -22,6 +22,11 @@ FIELDS: dict[ChannelKind, tuple[str, ...]] = {
         "business_capability_update",
         "phone_number_quality_update",
         "phone_number_name_update",
+        "message_template_status_update",
+        "message_template_quality_update",
+        "template_category_update",
+        "security",
+        "user_preferences",
     ),
     ChannelKind.MESSENGER: (
         "messages",
@@ -33,8 +38,18 @@ FIELDS: dict[ChannelKind, tuple[str, ...]] = {
         "message_edits",
         "standby",
         "messaging_handovers",
+        "messaging_referrals",
+        "messaging_policy_enforcement",
     ),
-    ChannelKind.INSTAGRAM: ("messages", "messaging_postbacks", "messaging_seen", "message_reactions", "messaging_handover", "standby"),
+    ChannelKind.INSTAGRAM: (
+        "messages",
+        "messaging_postbacks",
+        "messaging_seen",
+        "message_reactions",
+        "messaging_referral",
+        "messaging_handover",
+        "standby",
+    ),
 }
 #: What goes unnoticed without a field, where that is not plain from its name.
 _LOST = {
