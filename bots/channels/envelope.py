@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
+from typing import cast
 
 from bots.channels.fields import OPENINGS_LIMIT, Fields, NotJson, TooMuch, as_fields, clean, decode, digest, items, word_of
 from bots.commands import parse_command
@@ -70,6 +71,9 @@ def each(found: Sequence[Fields | InboundEvent], read: Reader) -> Iterable[Inbou
 def objects(fields: Fields, name: str, what: str, account: str | None = None) -> Sequence[Fields | InboundEvent]:
     """Return the JSON objects under a name; all other items there become one unknown event at the end."""
     every = items(fields, name)
+    if len(every) == 1 and isinstance(every[0], dict):
+        # Nearly always.
+        return cast("list[Fields | InboundEvent]", every)
     found: list[Fields | InboundEvent] = [item for item in every if isinstance(item, dict)]
     if len(found) < len(every):
         others = [item for item in every if not isinstance(item, dict)]

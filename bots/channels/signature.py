@@ -30,7 +30,7 @@ def verify_meta(headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...
         if secret:
             usable += 1
             # Each of them is compared, whichever matches.
-            matches += hmac.compare_digest(hmac.new(_as_bytes(secret), body, hashlib.sha256).hexdigest(), wanted)
+            matches += hmac.compare_digest(hmac.digest(_as_bytes(secret), body, "sha256").hex(), wanted)
     if not usable:
         raise Forged("The account has no app secret, so its webhooks are refused.")
     if not matches:

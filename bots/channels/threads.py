@@ -29,7 +29,6 @@ from bots.domain import (
     StatusUpdate,
 )
 
-_WHAT = {"changes": "change"}
 #: Where both lists are missing, an entry or a change contains an item under one of these names.
 _SIDES = ("sender", "recipient")
 #: Prefix of the ids that we make for messages without an id, or with one too long to store.
@@ -214,10 +213,12 @@ def named_in(fields: Fields) -> str | None:
 class PageReader:
     """Reads the webhooks of one platform of page messaging; `read` says what one item is."""
 
-    __slots__ = ("_people", "_platform", "_read")
+    __slots__ = ("_lists", "_people", "_platform", "_read")
 
     def __init__(self, platform: str, people: IdentityKind, read: ItemReader) -> None:
         self._platform, self._people, self._read = platform, people, read
+        #: The lists of an entry, what an item of each is called, and its reader.
+        self._lists = (("messaging", "messaging", self._item), ("standby", "standby", self._aside), ("changes", "change", self._change))
 
     def parse(self, body: bytes) -> Received:
         """Read a webhook body; total."""
@@ -226,9 +227,9 @@ class PageReader:
     def _entry(self, entry: Fields) -> Iterable[InboundEvent]:
         account = id_of(entry, "id")
         found: list[Iterable[InboundEvent]] = []
-        for name, read in (("messaging", self._item), ("standby", self._aside), ("changes", self._change)):
+        for name, what, read in self._lists:
             if name in entry:
-                items = objects(entry, name, _WHAT.get(name, name), account)
+                items = objects(entry, name, what, account)
                 if items:
                     found.append(each(items, partial(read, account, entry)))
         if found:
