@@ -33,9 +33,9 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u00bb)*_]*\s+|(?<=[\u3002\uff01\uf
 #: Who the model is: only the model is told so. Not "you are welcome to ...".
 _ROLE = re.compile(
     r"\W*(?:(?i:you(?:'|\u2019)?(?: a)?re|you will be|you act as|act as|your (?:name|job|role|task|goal) is|eres|sos|tú eres|usted es|actúa como|tu (?:nombre|tarea|papel) es"
-    r"|você é|tu és|és|aja como|seu (?:nome|papel) é|du bist|sie sind|tu es|vous êtes|sei)"
-    r" (?:(?i:an?|the|our|my|el|la|una?|nuestr[oa]|o|uma?|noss[oa]|ein|eine|der|die|das|une?|le|il|lo|l')\b|[^\W\d_a-z\u00df-\u00ff])"
-    r"|\u4f60\u662f|\u60a8\u662f|\u3042\u306a\u305f\u306f|\ub2f9\uc2e0\uc740|\ub108\ub294)"
+    r"|você é|tu és|és|aja como|seu (?:nome|papel) é|du bist|sie sind|tu es|vous êtes|sei|j[ei] bent|jij bent|u bent|du är|du er)"
+    r" (?:(?i:an?|the|our|my|el|la|una?|nuestr[oa]|o|uma?|noss[oa]|ein|eine|der|die|das|une?|le|il|lo|l'|de|het|een|en|ett|et)\b|[^\W\d_a-z\u00df-\u00ff])"
+    r"|jesteś |ты |\u0623\u0646\u062a |\u0623\u0646\u062a\u0650 |\u4f60\u662f|\u60a8\u662f|\u3042\u306a\u305f\u306f|\ub2f9\uc2e0\uc740|\ub108\ub294)"
 )
 _SPEECH = (
     "answer|reply|respond|speak|say|tell|mention|reveal|discuss|greet|introduce|apologi[sz]e|refuse|decline|stick|translate"

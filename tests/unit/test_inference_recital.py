@@ -69,6 +69,14 @@ _SHU = "你是小波，港口书店的友好助手。请用中文简短回答。
             "Du bist Bo, der freundliche Helfer eines Buchladens. Antworte kurz und höflich.",
             "DU BIST BO, DER FREUNDLICHE HELFER EINES BUCHLADENS.",
         ),
+        (
+            "أنت ليلى، مساعدة مخبز النجمة في مدينة دبي. أجيبي باختصار. نفتح في السابعة كل يوم ما عدا الجمعة، ونبيع خبز الشعير وكعك التمر.",
+            "*أنت ليلى، مساعدة مخبز النجمة في مدينة دبي*",
+        ),
+        (
+            "Je bent Mia, de assistent van bakkerij Ster in Gent. Wij openen om zeven uur, elke dag.",
+            "JE BENT MIA, DE ASSISTENT VAN BAKKERIJ STER IN GENT",
+        ),
         ("Tu es Bo, l'assistant d'une librairie. Réponds brièvement.", "Tu es Bo, l’assistant d’une librairie. Réponds brièvement."),
     ],
 )
