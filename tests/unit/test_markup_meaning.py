@@ -66,6 +66,11 @@ UNCHANGED = {
     "generic": "List<String> and Map<K, V>",
     "smaller": "a < b > c, if a<b and b>c, <3",
     "keys": "Press <Ctrl>+<S>.",
+    "tags_written": "To set a word apart, write <i>word</i>. Escribe <b>palabra</b>.",
+    "tags_for_a_format": "To make it bold, put <b>text</b> around it. Para negrita: <b>texto</b>",
+    "tags_chinese": "粗体用<b>文字</b>。",
+    "code_to_fill_in": "Dial *21*<number># or *21*[PIN]# or **61*(name)#.",
+    "face": ">_< sorry!",
     # Text that only looks like markup.
     "latex": r"$x_1$, $${x}_{1}_{2}$$, \alpha and \frac{1}{2}",
     "ampersand": "AT&T, R&D; a &copy b",

@@ -137,7 +137,7 @@ class _Run:
     @property
     def closes(self) -> bool:
         """Whether a format can end here."""
-        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(left=False):
+        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(left=False) or self._is_in_code():
             return False
         if self._sign == "_":
             return self._right == "space" or (self._right == "punctuation" and not self.is_joined_after)
@@ -162,6 +162,10 @@ class _Run:
         if self._is_single and (self._before == "/" or (self._after == "." and self._further.isalnum())):
             return self._sign == "*"
         return self._sign == "*" and self._after == "/"
+
+    def _is_in_code(self) -> bool:
+        """Whether this is a star of a phone code in front of what has to be filled in: `*21*<number>#`."""
+        return self._is_single and self._sign == "*" and self._left == "digit" and self._after in "<[{("
 
     def _is_between_digits(self) -> bool:
         return self._left == "digit" == self._right and self._sign == "*"
