@@ -1,7 +1,7 @@
 """Which messages are commands: the whole message asks the service itself for something. Everything else is left to the model.
 
 A command is written with a slash, and only a wish to stop, or of a person who has stopped to start again, also in plain words. Marks around it, signs
-that nobody sees, another case and words of courtesy change nothing. Behind `/stop` a few more words may stand; a question is never obeyed.
+that nobody sees, another case and words of courtesy change nothing. Behind `/stop` a few more words may stand; a question in words is never obeyed.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ please; pls; plz; thanks; thank you; thx; now; ok; okay; hi; hello; hey; just; k
 por favor; porfa; porfavor; gracias; muchas gracias; ya; ahora; hola; buenas; buenos dias; buenas tardes; vale
 obrigado; obrigada; muito obrigado; muito obrigada; agora; ja; oi; ola; bom dia; boa tarde; boa noite; se faz favor; faz favor; pf; pfv
 """
+#: With a word for "now" these say that somebody comes down, or goes out: "ya baja", "sair agora".
+_MOVES = frozenset({"baja", "sair"})
+_NOW = frozenset({"ya", "ahora", "agora", "ja", "now"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ def parse_command(text: str | None, *, stopped: bool = False) -> Command | None:
     if _asks(seen):
         return None
     words = _words(seen)
-    if _is_only(words, _STOPS):
+    if _is_only(words, _STOPS) and not _is_move(words):
         return Command(name="stop")
     return Command(name="start") if stopped and _is_only(words, _STARTS) else None
 
@@ -168,6 +171,10 @@ def _is_only(words: Sequence[str], phrases: frozenset[tuple[str, ...]]) -> bool:
             return False
         at, found = at + length, found or is_phrase
     return found
+
+
+def _is_move(words: Sequence[str]) -> bool:
+    return not (_MOVES.isdisjoint(words) or _NOW.isdisjoint(words) or "de" in words)
 
 
 def _is_courtesy(words: Sequence[str]) -> bool:
