@@ -69,6 +69,7 @@ UNCHANGED = {
     "tags_written": "To set a word apart, write <i>word</i>. Escribe <b>palabra</b>.",
     "tags_for_a_format": "To make it bold, put <b>text</b> around it. Para negrita: <b>texto</b>",
     "tags_chinese": "粗体用<b>文字</b>。",
+    "signs_between_signs": "x**=** 5, p**-** q, 2**.**5",
     "code_to_fill_in": "Dial *21*<number># or *21*[PIN]# or **61*(name)#.",
     "face": ">_< sorry!",
     # Text that only looks like markup.
@@ -103,6 +104,7 @@ RENDERED = {
     "bold_label_arabic": ("**السعر:**٤٥", "السعر:٤٥"),
     "bold_and_italic_label": ("***Achtung:***bitte", "Achtung:bitte"),
     "bold_with_a_space": ("**Total: **45 EUR and **IVA: **9 EUR", "Total: 45 EUR and IVA: 9 EUR"),
+    "bold_mark": ("Total**:** 45, 20**%** and 9**€**, 地址**：**北京", "Total: 45, 20% and 9€, 地址：北京"),
     "bold_beside_signs": ("**50€**/Nacht, **a**,**b**", "*50€*/Nacht, *a*,*b*", "50€/Nacht, a,b"),
     "bold_in_words": ("ge**gang**en, habl**o**, **W**orld", "gegangen, hablo, World"),
     "bold_rating": ("**5* hotel** near", "5* hotel near"),

@@ -17,6 +17,7 @@ _ENDS = frozenset(".:!?…")
 #: Punctuation inside of paths, names and formulas.
 _JOINING = frozenset("/\\.-=&#@+%?$^:")
 _SPACED_ENDS = frozenset(":：.!?,;")
+_MARKS = frozenset(_CLOSING | set("%€$£¥"))
 _MARKERS = "*_~"
 #: How many signs are looked back at.
 _FEW = 64
@@ -131,6 +132,7 @@ class _Run:
         return (
             self._right != "punctuation"
             or self._left in {"space", "punctuation"}
+            or self._is_around_mark
             or (self._left == "unspaced" and self._after not in _CLOSING and unicodedata.category(self._after) not in {"Pe", "Pf"})
         )
 
@@ -162,6 +164,11 @@ class _Run:
         if self._is_single and (self._before == "/" or (self._after == "." and self._further.isalnum())):
             return self._sign == "*"
         return self._sign == "*" and self._after == "/"
+
+    @property
+    def _is_around_mark(self) -> bool:
+        """Whether one mark alone is in bold: `Total**:** 45`."""
+        return not self._is_single and self._after in _MARKS and self.text.startswith(self._sign * 2, self.end + 1)
 
     def _is_in_code(self) -> bool:
         """Whether this is a star of a phone code in front of what has to be filled in: `*21*<number>#`."""
