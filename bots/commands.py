@@ -39,18 +39,22 @@ _AROUND_ARGUMENT = " \t.,;!\u2026\u3002\uff01\"'`\u2018\u2019\u201c\u201d\u201e\
 #: In the languages of texts.toml. No word that people also answer with ("no", "para", "cancel", "end", "quit", "basta", "salir"), and nothing that could be
 #: about something else: sick leave ("de baja"), a waiting list, a subscription of theirs ("cancelar mi suscripción").
 _STOP = """
-stop; stopall; stop all; stop promotions; stop messages; stop the messages; stop messaging me; stop texting me; stop writing to me; stop writing me;
+stop; stopall; stop all; stop all messages; stop messaging; stop texting; stop spam; stop the spam; stop this bot; stop promotions; stop messages;
+stop the messages; stop messaging me; stop texting me; stop writing to me; stop writing me;
 stop sending me messages; stop sending messages; stop contacting me; stop spamming me; unsubscribe; unsubscribe me; unsub; i want to unsubscribe;
 opt out; optout; opt me out; i want to opt out; no more messages; i want no more messages; i dont want any more messages; dont message me;
-dont message me again; dont text me; dont text me again; dont write to me again; do not message me; do not text me; do not contact me; dont contact me;
+dont message me again; dont message me anymore; dont text me anymore; un subscribe; dont text me; dont text me again; dont write to me again;
+do not message me; do not text me; do not contact me; dont contact me;
 stop the bot; stop bot; remove me from your list; take me off your list
 baja; darme de baja; darse de baja; dar de baja; dame de baja; denme de baja; deme de baja; quiero darme de baja;
 parar; pare; paren; detener; detener promociones; detener mensajes; parar promociones; desuscribir; desuscribirme; desuscribirse; desuscribeme;
 cancelar suscripcion; cancelar la suscripcion; anular suscripcion; anular la suscripcion; no mas mensajes; no quiero mas mensajes;
-no quiero recibir mas mensajes; no quiero recibir mensajes; no me escribas mas; no me escriban mas; no me escriba mas; no me mandes mas mensajes;
+no quiero recibir mas mensajes; no quiero recibir mensajes; no me escribas mas; no me escribais mas; dejad de escribirme; no me envie mas mensajes;
+no me mande mas mensajes; no me escriban mas; no me escriba mas; no me mandes mas mensajes;
 no me manden mas mensajes; no me envies mas mensajes; no me envien mas mensajes; deja de escribirme; dejen de escribirme; deje de escribirme;
 deja de mandarme mensajes; dejen de mandarme mensajes; dejen de enviarme mensajes; deja de enviarme mensajes; para de escribirme; no me contacten mas
-sair; parem; parar mensagens; parar as mensagens; parar promocoes; descadastrar; descadastre; descadastre me; me descadastre; quero me descadastrar;
+sair; parem; parar mensagens; parar as mensagens; parar promocoes; descadastrar; descadastre; descadastre me; descadastrar me; parem de me escrever;
+parem de me mandar mensagens; me descadastre; quero me descadastrar;
 desinscrever; desinscrever me; desinscreva me; cancelar inscricao; cancelar a inscricao; cancelar subscricao; cancelar a subscricao; anular subscricao;
 sem mais mensagens; chega de mensagens; nao quero mais mensagens; nao quero receber mensagens; nao quero receber mais mensagens;
 nao quero mais receber mensagens; nao me mande mais mensagens; nao me mandem mais mensagens; nao me envie mais mensagens; nao me escreva mais;
