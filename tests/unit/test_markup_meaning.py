@@ -72,6 +72,9 @@ UNCHANGED = {
     "signs_between_signs": "x**=** 5, p**-** q, 2**.**5",
     "code_to_fill_in": "Dial *21*<number># or *21*[PIN]# or **61*(name)#.",
     "face": ">_< sorry!",
+    "faces": "^_^ thanks >_< sorry and __init__.py ^_^",
+    "formula_and_a_star": "f(x)*2 and f(y)*3 or :*",
+    "more_than": ">5 kg\n>18 years",
     # Text that only looks like markup.
     "latex": r"$x_1$, $${x}_{1}_{2}$$, \alpha and \frac{1}{2}",
     "ampersand": "AT&T, R&D; a &copy b",
@@ -105,6 +108,7 @@ RENDERED = {
     "bold_and_italic_label": ("***Achtung:***bitte", "Achtung:bitte"),
     "bold_with_a_space": ("**Total: **45 EUR and **IVA: **9 EUR", "Total: 45 EUR and IVA: 9 EUR"),
     "bold_mark": ("Total**:** 45, 20**%** and 9**€**, 地址**：**北京", "Total: 45, 20% and 9€, 地址：北京"),
+    "faces_of_stars": ("*-* and *_*", "*\u2060-* and *\u2060_*", "*-* and *_*"),
     "bold_beside_signs": ("**50€**/Nacht, **a**,**b**", "*50€*/Nacht, *a*,*b*", "50€/Nacht, a,b"),
     "bold_in_words": ("ge**gang**en, habl**o**, **W**orld", "gegangen, hablo, World"),
     "bold_rating": ("**5* hotel** near", "5* hotel near"),

@@ -28,8 +28,6 @@ from bots.channels.markup.wrapped import unwrapped
 MARKDOWN_LIMIT = 20_000
 #: The parser drops what is nested deeper; a text that comes near is passed on unchanged.
 _DEEPEST = 20
-#: What follows `>` in a face: `>_<`, `>:(`.
-_FACE = re.compile(r"[._:;'^-]{1,2}[<()|/\\](?!\w)")
 #: Lines without any sign of Markdown, as most answers are.
 _PLAIN_LINE = r"(?! {0,3}(?:[-+=#>\t]|\d{1,9}[.)](?:[ \t]|$))| {4})[^\n*_~`\[\]|\\<&]*+"
 _PLAIN = re.compile(rf"(?:{_PLAIN_LINE}\n)*+{_PLAIN_LINE}\Z", re.MULTILINE)
@@ -156,8 +154,6 @@ class _Writer:
         if inner[:1].isdigit():
             # "> 18 years" says that they are more.
             return "\n".join(f">{KEEP_APART if sign else ''} {line}" for line in inner.split("\n"))
-        if _FACE.match(inner):
-            return f">{inner}"
         if marks or not inner:
             return f"{marks}{inner}{marks}" if inner else ""
         code = CODE_LINE + sign
