@@ -71,14 +71,17 @@ _ITEM = re.compile(r"[-*+\u2022|>]|\d+[.)]\s")
 _ENDS_SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f\u061f\u06d4\u0964][\"'\u2019\u201d\u00bb)\]*_`]*\Z")
 #: A colon at the end, or a heading.
 _ANNOUNCES = re.compile(r"[:\uff1a][*_` ]*\Z|\A#{1,6} |\A\*\*[^*]+\*\*\Z")
-#: A short line with such a word announces a conversation that is a sample; "For example, ..." announces none.
+#: A title with one of these words announces a conversation that is a sample, and so does a short sentence with one of each.
 _SAMPLE = re.compile(
-    r"\b(?:examples?|samples?|dialog(?:ue)?s?|conversations?|transcripts?|scripts?|templates?|roles|ejemplos?|diálogos?|conversación|conversaciones|plantillas?|exemplos?|conversas?"
-    r"|beispiele?|gespräche?|exemples?|esempio|esempi|dialogo)\b|\u4f8b|\u5bf9\u8bdd|\u5c0d\u8a71|\u4f1a\u8a71|\uc608\uc2dc|\ub300\ud654",
+    r"\b(?:examples?|samples?|templates?|roles|ejemplos?|plantillas?|exemplos?|modelos?|beispiele?|exemples?|esempio|esempi)\b|\u4f8b|\uc608\uc2dc",
     re.IGNORECASE,
 )
-_FOR_EXAMPLE = re.compile(r"\b(?:for|por|zum|par|per) (?:example|instance|ejemplo|exemplo|beispiel|exemple|esempio)\b", re.IGNORECASE)
-_SAMPLE_WORDS = 8
+_TALK = re.compile(
+    r"\b(?:dialog(?:ue)?s?|conversations?|transcripts?|chats?|diálogos?|conversación|conversaciones|conversas?|gespräche?|dialogo|conversazione)\b"
+    r"|\u5bf9\u8bdd|\u5c0d\u8a71|\u4f1a\u8a71|\ub300\ud654",
+    re.IGNORECASE,
+)
+_TITLE_WORDS, _SENTENCE_WORDS = 4, 8
 _WORDS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 #: What somebody writes to somebody, in the languages of the texts that the service sends.
 _SPOKEN = frozenset(
@@ -156,8 +159,11 @@ def _turn_at(labels: Sequence[_Label]) -> int | None:
 def _is_announced(label: _Label) -> bool:
     if _ANNOUNCES.search(label.before) is not None:
         return True
-    is_short = len(label.before.split()) <= _SAMPLE_WORDS and not label.before.endswith("?")
-    return is_short and _SAMPLE.search(label.before) is not None and _FOR_EXAMPLE.search(label.before) is None
+    length = len(label.before.split())
+    is_sample, is_talk = _SAMPLE.search(label.before) is not None, _TALK.search(label.before) is not None
+    if _ENDS_SENTENCE.search(label.before):
+        return length <= _SENTENCE_WORDS and is_sample and is_talk
+    return length <= _TITLE_WORDS and (is_sample or is_talk)
 
 
 def _begins_turn(label: _Label, later: Sequence[_Label]) -> bool:
@@ -257,8 +263,10 @@ def _is_control(text: str, token: re.Match[str], code: Sequence[int]) -> bool:
         return False
     if not line.strip(_BULLETS) and _EXPLAINED.match(after):
         rest = text[token.end() :].partition("\n")[0]
-        return "?" in rest or "\uff1f" in rest
+        return "?" in rest or "\uff1f" in rest or rest.rstrip().endswith(("]", ">"))
     if _WORD_FOR_TOKEN.search(line):
         return False
+    if line.rstrip().endswith(("</s>", "<s>")):
+        return True
     in_sentence = line.strip() != "" and line[-1] in " (/\uff08" and not _ENDS_SENTENCE.search(line.rstrip())
     return not in_sentence or _GOES_ON.match(after) is None
