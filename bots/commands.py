@@ -1,7 +1,7 @@
 """Which messages are commands: the whole message asks the service itself for something. Everything else is left to the model.
 
 A command is written with a slash, and only a wish to stop, or of a person who has stopped to start again, also in plain words. Marks around it, signs
-that nobody sees, another case and words of courtesy change nothing. Behind `/stop` a few more words may stand; a question is never obeyed.
+that nobody sees, another case and words of courtesy change nothing. Behind `/stop` a few more words may stand; a question in words is never obeyed.
 """
 
 from __future__ import annotations
@@ -39,18 +39,22 @@ _AROUND_ARGUMENT = " \t.,;!\u2026\u3002\uff01\"'`\u2018\u2019\u201c\u201d\u201e\
 #: In the languages of texts.toml. No word that people also answer with ("no", "para", "cancel", "end", "quit", "basta", "salir"), and nothing that could be
 #: about something else: sick leave ("de baja"), a waiting list, a subscription of theirs ("cancelar mi suscripción").
 _STOP = """
-stop; stopall; stop all; stop promotions; stop messages; stop the messages; stop messaging me; stop texting me; stop writing to me; stop writing me;
+stop; stopall; stop all; stop all messages; stop messaging; stop texting; stop spam; stop the spam; stop this bot; stop promotions; stop messages;
+stop the messages; stop messaging me; stop texting me; stop writing to me; stop writing me;
 stop sending me messages; stop sending messages; stop contacting me; stop spamming me; unsubscribe; unsubscribe me; unsub; i want to unsubscribe;
 opt out; optout; opt me out; i want to opt out; no more messages; i want no more messages; i dont want any more messages; dont message me;
-dont message me again; dont text me; dont text me again; dont write to me again; do not message me; do not text me; do not contact me; dont contact me;
+dont message me again; dont message me anymore; dont text me anymore; un subscribe; dont text me; dont text me again; dont write to me again;
+do not message me; do not text me; do not contact me; dont contact me;
 stop the bot; stop bot; remove me from your list; take me off your list
 baja; darme de baja; darse de baja; dar de baja; dame de baja; denme de baja; deme de baja; quiero darme de baja;
 parar; pare; paren; detener; detener promociones; detener mensajes; parar promociones; desuscribir; desuscribirme; desuscribirse; desuscribeme;
 cancelar suscripcion; cancelar la suscripcion; anular suscripcion; anular la suscripcion; no mas mensajes; no quiero mas mensajes;
-no quiero recibir mas mensajes; no quiero recibir mensajes; no me escribas mas; no me escriban mas; no me escriba mas; no me mandes mas mensajes;
+no quiero recibir mas mensajes; no quiero recibir mensajes; no me escribas mas; no me escribais mas; dejad de escribirme; no me envie mas mensajes;
+no me mande mas mensajes; no me escriban mas; no me escriba mas; no me mandes mas mensajes;
 no me manden mas mensajes; no me envies mas mensajes; no me envien mas mensajes; deja de escribirme; dejen de escribirme; deje de escribirme;
 deja de mandarme mensajes; dejen de mandarme mensajes; dejen de enviarme mensajes; deja de enviarme mensajes; para de escribirme; no me contacten mas
-sair; parem; parar mensagens; parar as mensagens; parar promocoes; descadastrar; descadastre; descadastre me; me descadastre; quero me descadastrar;
+sair; parem; parar mensagens; parar as mensagens; parar promocoes; descadastrar; descadastre; descadastre me; descadastrar me; parem de me escrever;
+parem de me mandar mensagens; me descadastre; quero me descadastrar;
 desinscrever; desinscrever me; desinscreva me; cancelar inscricao; cancelar a inscricao; cancelar subscricao; cancelar a subscricao; anular subscricao;
 sem mais mensagens; chega de mensagens; nao quero mais mensagens; nao quero receber mensagens; nao quero receber mais mensagens;
 nao quero mais receber mensagens; nao me mande mais mensagens; nao me mandem mais mensagens; nao me envie mais mensagens; nao me escreva mais;
@@ -65,6 +69,9 @@ please; pls; plz; thanks; thank you; thx; now; ok; okay; hi; hello; hey; just; k
 por favor; porfa; porfavor; gracias; muchas gracias; ya; ahora; hola; buenas; buenos dias; buenas tardes; vale
 obrigado; obrigada; muito obrigado; muito obrigada; agora; ja; oi; ola; bom dia; boa tarde; boa noite; se faz favor; faz favor; pf; pfv
 """
+#: With a word for "now" these say that somebody comes down, or goes out: "ya baja", "sair agora".
+_MOVES = frozenset({"baja", "sair"})
+_NOW = frozenset({"ya", "ahora", "agora", "ja", "now"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +105,7 @@ def parse_command(text: str | None, *, stopped: bool = False) -> Command | None:
     if _asks(seen):
         return None
     words = _words(seen)
-    if _is_only(words, _STOPS):
+    if _is_only(words, _STOPS) and not _is_move(words):
         return Command(name="stop")
     return Command(name="start") if stopped and _is_only(words, _STARTS) else None
 
@@ -168,6 +175,10 @@ def _is_only(words: Sequence[str], phrases: frozenset[tuple[str, ...]]) -> bool:
             return False
         at, found = at + length, found or is_phrase
     return found
+
+
+def _is_move(words: Sequence[str]) -> bool:
+    return not (_MOVES.isdisjoint(words) or _NOW.isdisjoint(words) or "de" in words)
 
 
 def _is_courtesy(words: Sequence[str]) -> bool:

@@ -3,10 +3,10 @@
 A persona also has facts for people (hours, prices, terms), and an answer may repeat those word for word, however long. So two kinds of words are told
 apart: sentences that instruct the model ("You are Bo, the assistant of ...", "Answer briefly", "Never promise ...") and all others. Words of a
 sentence count as recited where at least four in a row stand in the answer, and of an instruction only when its first words are among them: "I am Bo, the
-assistant of ..." is an introduction, and a sentence that the persona wants said may be said. An answer recites
+assistant of ..." is an introduction, and a sentence that the persona wants said may be said. Orders under a heading such as "Facts" or "Prices" are for people. An answer recites
   - with eight words of instructions, among them one that only the model can be meant by: who it is, how it speaks; or
   - with twelve words and half of all instructions, where all of them could be meant for a customer, too ("Never wash it at 60 degrees"); or
-  - where no instruction is recognised, with the beginning and half of the whole text.
+  - with half of the whole text, and in it who the model is or how it speaks; where no instruction is recognised, with its beginning.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"'\u201d\u00bb)*_]*\s+|(?<=[\u3002\uff01\uf
 
 #: Who the model is: only the model is told so. Not "you are welcome to ...".
 _ROLE = re.compile(
-    r"\W*(?:(?i:you(?:'|\u2019)?(?: a)?re|you will be|you act as|act as|your (?:name|job|role|task|goal) is|eres|sos|tú eres|usted es|actúa como|tu (?:nombre|tarea|papel) es"
-    r"|você é|tu és|és|aja como|seu (?:nome|papel) é|du bist|sie sind|tu es|vous êtes|sei)"
-    r" (?:(?i:an?|the|our|my|el|la|una?|nuestr[oa]|o|uma?|noss[oa]|ein|eine|der|die|das|une?|le|il|lo|l')\b|[^\W\d_a-z\u00df-\u00ff])"
-    r"|\u4f60\u662f|\u60a8\u662f|\u3042\u306a\u305f\u306f|\ub2f9\uc2e0\uc740|\ub108\ub294)"
+    r"\W*(?:(?i:the (?:assistant|bot|chatbot) (?:is (?:called|named|an?)|answers|must|should|never|always)\b)"
+    r"|(?i:i want you to (?:act as|be|play)|quiero que (?:actúes como|seas)|quero que (?:atues como|sejas?)) "
+    r"|(?i:you(?:'|\u2019)?(?: a)?re|you will be|you act as|act as|your (?:name|job|role|task|goal) is|eres|sos|tú eres|usted es|actúa como|tu (?:nombre|tarea|papel) es"
+    r"|você é|tu és|és|aja como|seu (?:nome|papel) é|du bist|sie sind|tu es|vous êtes|sei|j[ei] bent|jij bent|u bent|du är|du er)"
+    r" (?:(?i:an?|the|our|my|el|la|una?|nuestr[oa]|o|uma?|noss[oa]|ein|eine|der|die|das|une?|le|il|lo|l'|de|het|een|en|ett|et)\b|[^\W\d_a-z\u00df-\u00ff])"
+    r"|jesteś |ты |\u0623\u0646\u062a |\u0623\u0646\u062a\u0650 |\u4f60\u662f|\u60a8\u662f|\u3042\u306a\u305f\u306f|\ub2f9\uc2e0\uc740|\ub108\ub294)"
 )
 _SPEECH = (
     "answer|reply|respond|speak|say|tell|mention|reveal|discuss|greet|introduce|apologi[sz]e|refuse|decline|stick|translate"
@@ -54,6 +56,13 @@ _ORDER = re.compile(
     r"|you (?:must|should|always|never|do not|don['\u2019]t|help|work|keep|ask|offer)|under no|only "
     r"|siempre|nunca|jamás|no (?!tenemos|hay|se )|sé |usa |evita|ofrece|pregunta|debes|mantén|ayuda|sólo |solo "
     r"|sempre|não (?!temos|há)|seja |use |evite|ofereça|pergunte|deves?|mantenha|ajude|só )",
+    re.IGNORECASE,
+)
+#: Under such a heading stands what people may be told, also in the form of an order: "Bring a towel".
+_HEADING = re.compile(r"\W*#|\s*\*\*[^*]+\*\*:?\s*\Z|\s*[^\W\d_][^.!?:]{1,40}:\s*\Z")
+_OF_FACTS = re.compile(
+    r"\b(?:facts?|info(?:rmation)?|about|data|knowledge|faq|questions|prices|hours|terms|conditions|services|products|menu|policies|datos|hechos|información|precios|horarios?"
+    r"|preguntas|condiciones|servicios|productos|dados|fatos|factos|informações|preços|horários|perguntas|condições|serviços|produtos|fakten|informationen|preise|faits|informations)\b",
     re.IGNORECASE,
 )
 #: So many words of an instruction show that it is one; without them, what is left of it may be said to people.
@@ -92,10 +101,12 @@ def recites(text: str, persona: str) -> bool:
     told = [part for part in known.parts if all(covered[part.begin : min(part.end, part.begin + _HEAD)])]
     if any(part.is_role for part in told) and _weight(known.words, covered, told) >= _LEAST_OF_ROLE:
         return True
+    begins = any(part.is_role for part in told) if known.parts else all(covered[:_RUN])
+    whole = [_all(known)]
+    if begins and _weight(known.words, covered, whole) >= max(_LEAST_OF_ALL, _weight(known.words, None, whole) / 2):
+        return True
     if not known.parts:
-        return all(covered[:_RUN]) and _weight(known.words, covered, [_all(known)]) >= max(
-            _LEAST_OF_ALL, _weight(known.words, None, [_all(known)]) / 2
-        )
+        return False
     return _weight(known.words, covered, told) >= max(_LEAST_OF_ALL, _weight(known.words, None, known.parts) / 2)
 
 
@@ -114,10 +125,13 @@ def _read(persona: str) -> _Persona:
     """The words and instructions of a persona."""
     words: list[str] = []
     parts: list[_Part] = []
+    of_facts = False
     for sentence in _SENTENCE.split(persona):
         own = _words(sentence)
-        is_role = _ROLE.match(sentence) is not None or _MANNER.match(sentence) is not None
-        if own and (is_role or _ORDER.match(sentence)):
+        if _HEADING.match(sentence):
+            of_facts = _OF_FACTS.search(sentence) is not None
+        is_role = _ROLE.match(sentence) is not None or (not of_facts and _MANNER.match(sentence) is not None)
+        if own and (is_role or (not of_facts and _ORDER.match(sentence))):
             parts.append(_Part(begin=len(words), end=len(words) + len(own), is_role=is_role))
         words.extend(own)
     return _Persona(words=tuple(words), parts=tuple(parts))

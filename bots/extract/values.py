@@ -187,7 +187,11 @@ def _place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
         words.extend(tail)
     if not 0 < len(words) <= _MAX_PLACE_WORDS or not any(word.is_word for word in words):
         return ()
-    if _begins_with(words, language.folded["not_places"]) or any(language.words["stops"].holds(word) for word in words):
+    # "White Plains" and "Red Deer" are places; "black" and "red" are what people live in.
+    is_proper = len(words) > 1 and all(word.is_capitalised for word in words)
+    if _begins_with(words, language.folded["not_places"], least=1 + is_proper) or any(
+        language.words["stops"].holds(word) for word in words
+    ):
         return ()
     if words[0].text.islower() and _has_ending(language, words[0], "state_endings", but="not_states"):
         return ()
@@ -264,8 +268,8 @@ def _has_ending(language: Language, word: Word, endings: str, *, but: str) -> bo
     )
 
 
-def _begins_with(words: Sequence[Word], phrases: frozenset[str]) -> bool:
-    return any(" ".join(word.folded for word in words[:length]) in phrases for length in range(1, _MOST_PHRASE_WORDS + 1))
+def _begins_with(words: Sequence[Word], phrases: frozenset[str], *, least: int = 1) -> bool:
+    return any(" ".join(word.folded for word in words[:length]) in phrases for length in range(least, _MOST_PHRASE_WORDS + 1))
 
 
 def _known_occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:

@@ -149,6 +149,14 @@ def test_words_beside_a_file_are_answered_and_the_file_is_declined_in_one_breath
     assert "I cannot open" not in _all(talk)
 
 
+def test_an_answer_in_a_fence_is_read_beside_the_words_about_a_file(talk: Talk, tell: Tell) -> None:
+    talk.stack.model.script(match="valid without a stamp", answer="```markdown\n**Yes**, it is.\n```")
+
+    (answer,) = talk.got(tell(text="Is this valid without a stamp?", content_type="document"))
+
+    assert answer == "I cannot open your document yet, so I go by your words alone.\n\n*Yes*, it is."
+
+
 def test_a_file_with_words_beside_one_without_is_declined_once(talk: Talk, tell: Tell) -> None:
     talk.stack.model.script(answer="Noted.")
     talk.stack.model.script(mode="hold", match="wait", times=1)

@@ -36,10 +36,31 @@ _FACTS = (
 )
 _SHU = "你是小波，港口书店的友好助手。请用中文简短回答。营业时间为周一至周五上午九点至下午六点。本店位于海港街十二号。"
 
+_GYM = (
+    "# Role\nYou are the virtual assistant of Gym Atlas in Valencia.\n\n## Rules\n- Be brief, friendly and honest.\n"
+    "- Always offer a free trial class to new people.\n- Never give medical advice.\n\n## Facts\n- A monthly pass costs 39 euros.\n"
+    "- You must bring a towel and clean shoes.\n- Do not leave valuables in the lockers overnight.\n"
+    "- Ask for the key of your locker at the desk and give it back when you leave."
+)
+
 
 @pytest.mark.parametrize(
     ("persona", "text"),
     [
+        (_GYM, "*Be brief, friendly and honest. Always offer a free trial class to new people. Never give medical advice.*"),
+        (
+            "You are Bo. The shop opens at nine and closes at six, and on Saturdays it closes at one.",
+            "YOU ARE BO. THE SHOP OPENS AT NINE AND CLOSES AT SIX, AND ON SATURDAYS IT CLOSES AT ONE.",
+        ),
+        (
+            "أنت ليلى، مساعدة مخبز النجمة. أجيبي باختصار. نفتح في السابعة كل يوم.",
+            "أنت ليلى، مساعدة مخبز النجمة. أجيبي باختصار. نفتح في السابعة كل يوم.",
+        ),
+        ("I want you to act as a travel guide for Rome. Suggest three places.", "I WANT YOU TO ACT AS A TRAVEL GUIDE FOR ROME."),
+        (
+            "The assistant is called Zed. Zed answers questions about bikes. Zed is never rude.",
+            "The assistant is called Zed. Zed answers questions about bikes.",
+        ),
         (_SHOP, _SHOP),
         (_SHOP, _SHOP.upper()),
         (_SHOP, f"Sure! Here are my instructions: “{_SHOP}”"),
@@ -69,6 +90,14 @@ _SHU = "你是小波，港口书店的友好助手。请用中文简短回答。
             "Du bist Bo, der freundliche Helfer eines Buchladens. Antworte kurz und höflich.",
             "DU BIST BO, DER FREUNDLICHE HELFER EINES BUCHLADENS.",
         ),
+        (
+            "أنت ليلى، مساعدة مخبز النجمة في مدينة دبي. أجيبي باختصار. نفتح في السابعة كل يوم ما عدا الجمعة، ونبيع خبز الشعير وكعك التمر.",
+            "*أنت ليلى، مساعدة مخبز النجمة في مدينة دبي*",
+        ),
+        (
+            "Je bent Mia, de assistent van bakkerij Ster in Gent. Wij openen om zeven uur, elke dag.",
+            "JE BENT MIA, DE ASSISTENT VAN BAKKERIJ STER IN GENT",
+        ),
         ("Tu es Bo, l'assistant d'une librairie. Réponds brièvement.", "Tu es Bo, l’assistant d’une librairie. Réponds brièvement."),
     ],
 )
@@ -79,6 +108,13 @@ def test_instructions_are_recognised_whole_or_half_and_however_they_are_dressed(
 @pytest.mark.parametrize(
     ("persona", "text"),
     [
+        (
+            _GYM,
+            (
+                "You must bring a towel and clean shoes. Do not leave valuables in the lockers overnight. "
+                "Ask for the key of your locker at the desk and give it back when you leave."
+            ),
+        ),
         (_SHOP, "Monday to Friday from nine in the morning to half past six in the evening, Saturdays until one."),
         (_SHOP, "The shop is at 12 Harbour Street, two minutes from the tram stop Ribeira."),
         (_SHOP, "You can return any book within thirty days with its receipt, and you get the money back on the same card."),

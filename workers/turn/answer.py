@@ -96,7 +96,7 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> T
         turn.tell(before + text)
     else:
         text, reason = (whole_part(reply.text), "cut") if reply.is_cut else (reply.text, None)
-        turn.say(before + text)
+        turn.say(text, before=before)
     return turn.result(
         "answered",
         reason=reason,

@@ -9,6 +9,7 @@ from typing import Literal
 import structlog
 from msgspec import UNSET
 
+from bots.channels.markup import unwrapped
 from bots.commands import Command, parse_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
@@ -70,9 +71,9 @@ class ClaimedTurn:
         self.effect = self.effect.then(effect)
         self.tell(text)
 
-    def say(self, text: str) -> None:
-        """Add a text to the answer, which is Markdown."""
-        self.parts.extend(self.account.channel.render(text))
+    def say(self, text: str, *, before: str = "") -> None:
+        """Add a text to the answer, which is Markdown. before: what stands in front of it; it may be one block of Markdown all the same."""
+        self.parts.extend(self.account.channel.render(before + unwrapped(text) if before else text))
 
     def tell(self, text: str) -> None:
         """Add a text to the answer as it was typed."""

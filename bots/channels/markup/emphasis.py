@@ -17,7 +17,10 @@ _ENDS = frozenset(".:!?…")
 #: Punctuation inside of paths, names and formulas.
 _JOINING = frozenset("/\\.-=&#@+%?$^:")
 _SPACED_ENDS = frozenset(":：.!?,;")
+_MARKS = frozenset(_CLOSING | set("%€$£¥"))
 _MARKERS = "*_~"
+_FACE = 3
+_EYES = frozenset("^<>-=;~")
 #: How many signs are looked back at.
 _FEW = 64
 
@@ -66,7 +69,10 @@ def part_pairs(state: StateInline) -> None:
     """Undo the pairs that are inside a word on both sides, and pair `**Total: **` where its end found no beginning."""
     for delimiters in (state.delimiters, *(meta["delimiters"] for meta in state.tokens_meta if meta and "delimiters" in meta)):
         for opener in delimiters:
-            if opener.end >= 0 and _is_inside_word(_run_of(state, opener), _run_of(state, delimiters[opener.end])):
+            if opener.end < 0:
+                continue
+            first, last = _run_of(state, opener), _run_of(state, delimiters[opener.end])
+            if _is_inside_word(first, last) or _is_face(first, last):
                 opener.end = -1
         _pair_spaced(state, delimiters)
 
@@ -77,6 +83,12 @@ def _run_of(state: StateInline, delimiter: Delimiter) -> _Run:
 
 def _is_inside_word(first: _Run, last: _Run) -> bool:
     return first.is_joined_before and last.is_joined_after and not _is_part_of_a_word(first, last)
+
+
+def _is_face(first: _Run, last: _Run) -> bool:
+    """Whether single signs are around nothing but punctuation, as in `*-*` and `*.*`."""
+    inside = first.text[first.end : last.start]
+    return first.is_single and last.is_single and len(inside) <= _FACE and all(unicodedata.category(sign)[0] == "P" for sign in inside)
 
 
 def _is_part_of_a_word(first: _Run, last: _Run) -> bool:
@@ -114,7 +126,7 @@ class _Run:
 
     def __init__(self, text: str, start: int, end: int) -> None:
         self.text, self.start, self.end = text, start, end
-        self._sign, self._is_single = text[start], end - start == 1
+        self._sign, self.is_single = text[start], end - start == 1
         self._before = text[start - 1] if start else " "
         self._after = text[end] if end < len(text) else " "
         self._further = text[end + 1] if end + 1 < len(text) else " "
@@ -126,24 +138,29 @@ class _Run:
         """Whether a format can begin here."""
         if self._right == "space" or self._is_between_digits() or self._is_pattern() or self._is_single_star_beside(left=True):
             return False
+        if self._is_in_face() or (self.is_single and self._before in ")]}" and self._right == "digit"):
+            return False
         if self._sign == "_":
             return self._left == "space" or (self._left == "punctuation" and self._before not in _JOINING)
         return (
             self._right != "punctuation"
             or self._left in {"space", "punctuation"}
+            or self._is_around_mark
             or (self._left == "unspaced" and self._after not in _CLOSING and unicodedata.category(self._after) not in {"Pe", "Pf"})
         )
 
     @property
     def closes(self) -> bool:
         """Whether a format can end here."""
-        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(left=False):
+        if self._left == "space" or self._is_between_digits() or self._is_single_star_beside(left=False) or self._is_in_code():
+            return False
+        if self._is_in_face():
             return False
         if self._sign == "_":
             return self._right == "space" or (self._right == "punctuation" and not self.is_joined_after)
         if self._left != "punctuation" or self._right in {"space", "punctuation", "unspaced"}:
             return True
-        if self._is_single:
+        if self.is_single:
             return self._before in _ENDS
         return unicodedata.category(self._before) not in {"Ps", "Pi"}
 
@@ -155,24 +172,37 @@ class _Run:
     @property
     def may_be_rating(self) -> bool:
         """Whether this is a star after a number, as hotels and footnotes have them."""
-        return self._is_single and self._sign == "*" and self._left == "digit"
+        return self.is_single and self._sign == "*" and self._left == "digit"
 
     def _is_pattern(self) -> bool:
         """Whether this is a star of `*.pdf`, `**/a` or `a/*b`."""
-        if self._is_single and (self._before == "/" or (self._after == "." and self._further.isalnum())):
+        if self.is_single and (self._before == "/" or (self._after == "." and self._further.isalnum())):
             return self._sign == "*"
         return self._sign == "*" and self._after == "/"
+
+    @property
+    def _is_around_mark(self) -> bool:
+        """Whether one mark alone is in bold: `Total**:** 45`."""
+        return not self.is_single and self._after in _MARKS and self.text.startswith(self._sign * 2, self.end + 1)
+
+    def _is_in_face(self) -> bool:
+        """Whether this is the mouth of `^_^`, `>_<` or `-_-`."""
+        return self.is_single and self._sign == "_" and self._before in _EYES and self._after in _EYES
+
+    def _is_in_code(self) -> bool:
+        """Whether this is a star of a phone code in front of what has to be filled in: `*21*<number>#`."""
+        return self.is_single and self._sign == "*" and self._left == "digit" and self._after in "<[{("
 
     def _is_between_digits(self) -> bool:
         return self._left == "digit" == self._right and self._sign == "*"
 
     def _is_single_star_beside(self, *, left: bool) -> bool:
-        return self._is_single and self._sign == "*" and (self._left if left else self._right) in {"letter", "digit"}
+        return self.is_single and self._sign == "*" and (self._left if left else self._right) in {"letter", "digit"}
 
     @property
     def is_joined_before(self) -> bool:
         """Whether what is before belongs to the same word, formula or path."""
-        return self._left in {"letter", "digit"} or self._before in ")]}" or (self._is_single and self._before in _JOINING)
+        return self._left in {"letter", "digit"} or self._before in ")]}" or (self.is_single and self._before in _JOINING)
 
     @property
     def is_joined_after(self) -> bool:
@@ -182,7 +212,7 @@ class _Run:
         if self._after in "([{":
             return _kind(self._further) != "space"
         is_joint = self._after == "/" or (self._after in _JOINING and _kind(self._further) in {"letter", "digit"})
-        return is_joint and (self._is_single or self._sign == "_")
+        return is_joint and (self.is_single or self._sign == "_")
 
 
 @lru_cache(maxsize=4096)

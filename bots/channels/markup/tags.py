@@ -42,8 +42,14 @@ _SMALL = {
     "sup": str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ"),
     "sub": str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎"),
 }
-#: A tag that is escaped or in code, or a word for tags; `Tag` is a day in German.
-_ABOUT_TAGS = re.compile(r"\b(?:html|css|xml|(?-i:tags?)|etiquetas?|balises?)\b|(?:&lt;|\\<|`</?)[a-z/]", re.IGNORECASE)
+#: A tag that is escaped, in code or behind a word for writing, or a word for tags or for what they do; `Tag` is a day in German.
+_ABOUT_TAGS = re.compile(
+    r"\b(?:html|css|xml|(?-i:tags?)|etiquetas?|balises?|markup|(?<!>)(?:bold|italics?|negritas?|cursivas?|negritos?|itálicos?|fettschrift|kursiv|en gras|italique|grassetto|corsivo))\b"
+    r"|标签|標籤|粗体|粗體|斜体|斜體|タグ|太字|태그|굵게"
+    r"|\b(?:write|type|typing|writing|escrib[ae]|escribir|tecle[ae]|escreva|escrever|digit[ea]|schreib|schreiben|tippe|écrivez|écris|tapez|scrivi|scrivere)[^\w\n<]{1,3}</?[a-z]"
+    r"|(?:&lt;|\\<|`</?)[a-z/]",
+    re.IGNORECASE,
+)
 
 
 def is_about_tags(markdown: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_SIGNS, _STAND_INS = "*_~\\[]&", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6"
+_SIGNS, _STAND_INS = "*_~\\[]&>", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6\ufdd7"
 _HIDE, _SHOW = str.maketrans(_SIGNS, _STAND_INS), dict(zip(_STAND_INS, _SIGNS, strict=True))
 _HIDDEN = re.compile(f"[{_STAND_INS}]")
 
@@ -43,11 +43,15 @@ _LAST_SIGNS = re.compile(r"([*_~]+)[.,;:!?)\]}'\"”’]*\Z")
 _REACH = 400
 _OTHER_ADDRESS = re.compile(r"(?<!\S)\S*(?:://|www\.)\S+(?=\s)")
 
+#: `>5` and `>_<` at the beginning of a line are no quotes.
+_NO_QUOTE = re.compile(r"^ {0,3}>(?=\d|[._:;'^-]{1,2}[<(|/\\](?!\w))", re.MULTILINE)
 _DEFINITION = re.compile(r"^ {0,3}\[([^\[\]\n]{1,200})\]:", re.MULTILINE)
 
 
 def hide(markdown: str) -> str:
     """Let stand-ins take the place of all signs that are no markup."""
+    if ">" in markdown:
+        markdown = _NO_QUOTE.sub(lambda found: found[0].translate(_HIDE), markdown)
     if "]:" in markdown:
         markdown = _with_idle_definitions(markdown)
     return _PIECE.sub(_hide_in_piece, markdown)
