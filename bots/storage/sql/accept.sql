@@ -50,7 +50,10 @@ begin
     if kept then
         insert into envelopes (tenant_id, id, account_id, body, state, reason)
         values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine)
-        on conflict (id, tenant_id) do update set state = excluded.state, reason = excluded.reason where excluded.state = 'quarantined';
+        on conflict (id, tenant_id) do update set state = excluded.state, reason = excluded.reason,
+            -- What another piece of it took back emptied it; an operator needs it.
+            body = coalesce(envelopes.body, excluded.body)
+        where excluded.state = 'quarantined';
     end if;
     for e in
         select x from jsonb_array_elements(p_events) with ordinality as t(x, n)
