@@ -112,7 +112,7 @@ begin
         end if;
         if item.kind in ('edit', 'revoke') then
             perform change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
-        elsif item.kind in ('message', 'echo', 'standby') then
+        elsif item.kind in ('message', 'echo', 'standby', 'unknown') then
             -- It may have been changed or taken back before it came.
             for change in
                 select * from inbox where account_id = p_account and target = regexp_replace(item.event_key, '^standby:', '')

@@ -75,9 +75,9 @@ declare
     m record;
 begin
     for attempt in 1..2 loop
-        select id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
+        select id, contact_id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
         if not found and p_correlation is not null then
-            select id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
+            select id, contact_id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
         end if;
         exit when m.id is not null or attempt = 2;
         -- The answer to our request and this status may arrive at the same time: whoever comes second sees what the first wrote.
@@ -88,6 +88,7 @@ begin
     end if;
     if m.external_id is null then
         update outbox set external_id = p_external_id where id = m.id;
+        perform change_answer(p_account, m.contact_id, p_external_id);
     end if;
     perform climb(m.id, p_status, p_code);
 end

@@ -203,6 +203,7 @@ begin
         update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
             status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
         where id = m.id;
+        perform change_answer(m.account_id, m.contact_id, p_external_id);
         if climbs then
             if m.status = 'unknown' and m.not_before is null then
                 perform resume_rest(m, false);

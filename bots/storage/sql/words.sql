@@ -51,7 +51,8 @@ begin
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
     if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
         update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
-        where turn_id = p_turn and status = 'queued' and (select answered_by is null from turns where id = p_turn);
+        where turn_id = p_turn and (status = 'queued' or (status = 'failed' and reason in ('part_refused', 'part_unknown')))
+            and (select answered_by is null from turns where id = p_turn);
         update turns set answer = null where id = p_turn and answered_by is null;
     end if;
 end
