@@ -104,6 +104,10 @@ begin
     end if;
     -- From now on the words are in the message alone.
     update inbox set text = null where id = p_change.id;
+    if m.content_type = 'unsent' and not gone then
+        -- The body that it came in has the new words.
+        update envelopes set body = null where id = p_change.envelope_id and state = 'parsed';
+    end if;
     if m.content_type = 'unsent' or (not gone and (m.edited_at > moment or coalesce(btrim(p_change.text), '') = '')) then
         return;
     end if;
