@@ -8,7 +8,7 @@
 -- own, which share p_envelope, the envelope's id: p_body is needed until one piece has stored it. Returns {envelope, contacts, kept}: the
 -- contacts that it concerns, and whether this piece found or made the envelope.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
--- of external id, then the accounts that an event concerns. Called by: crossing (the web). Raises serialization_failure as find_contact
+-- of external id, then the envelopes of what was taken back, then the accounts that an event concerns. Called by: crossing (the web). Raises serialization_failure as find_contact
 -- does, and a data exception where Postgres cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
@@ -30,6 +30,7 @@ declare
     touched uuid[] := '{}';
     kept boolean;
     effects jsonb[] := '{}';
+    emptied uuid[] := '{}';
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
 begin
@@ -111,7 +112,7 @@ begin
             perform answered_elsewhere(talk, item.id, item.text, p_hold);
         end if;
         if item.kind in ('edit', 'revoke') then
-            perform change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
+            emptied := emptied || change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
         elsif item.kind in ('message', 'echo', 'standby', 'unknown') then
             -- It may have been changed or taken back before it came.
             for change in
@@ -119,7 +120,7 @@ begin
                     and kind in ('edit', 'revoke')
                 order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
             loop
-                perform change_message(change, '[]', false, quiet);
+                emptied := emptied || change_message(change, '[]', false, quiet);
             end loop;
         end if;
         if item.kind = 'message' and holder = 'the platform''s inbox' then
@@ -147,6 +148,11 @@ begin
         perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
             (e->'status'->>'code')::integer);
     end loop;
+    -- A quarantined body may hold what nobody has stored yet: it waits for an operator, as always.
+    if cardinality(emptied) > 0 then
+        perform from envelopes where tenant_id = p_tenant and id = any(emptied) order by id for update;
+        update envelopes set body = null where tenant_id = p_tenant and id = any(emptied) and state = 'parsed' and body is not null;
+    end if;
     -- The account after its messages, as in end_attempt.
     foreach e in array effects loop
         if e ? 'status' or e->'effect'->>'do' = 'slow' then

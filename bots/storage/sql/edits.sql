@@ -68,9 +68,9 @@ $$;
 -- a person's never to the business's own. Nothing happens where that has not come yet: whoever stores it calls this then. Of a waiting
 -- message the new words are answered; a running turn that has read the old ones is fenced, and asks again after p_quiet. Afterwards history,
 -- notes, memories and stored prompts no longer have what was taken back. p_facts are the facts in the new words; p_stops: they are a wish
--- to stop.
+-- to stop. p_emptied are the envelopes whose bodies have words that were taken back.
 -- Locks: the conversation of the message, then what it changes. Called by: accept_events, which holds the contact's open conversation.
-create function change_message(p_change inbox, p_facts jsonb, p_stops boolean, p_quiet interval) returns void language plpgsql as $$
+create function change_message(p_change inbox, p_facts jsonb, p_stops boolean, p_quiet interval, out p_emptied uuid[]) language plpgsql as $$
 declare
     m inbox;
     c conversations;
@@ -106,7 +106,7 @@ begin
     update inbox set text = null where id = p_change.id;
     if m.content_type = 'unsent' and not gone then
         -- The body that it came in has the new words.
-        update envelopes set body = null where id = p_change.envelope_id and state = 'parsed';
+        p_emptied := array[p_change.envelope_id];
     end if;
     if m.content_type = 'unsent' or (not gone and (m.edited_at > moment or coalesce(btrim(p_change.text), '') = '')) then
         return;
@@ -118,11 +118,9 @@ begin
         where id = m.id;
         delete from media where inbox_id in (select id from inbox
             where account_id = m.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target]) and contact_id = m.contact_id);
-        -- A quarantined body may hold what nobody has stored yet: it waits for an operator, as always.
-        update envelopes set body = null where state = 'parsed' and id in (
-            select envelope_id from inbox where account_id = m.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
-            union all
-            select envelope_id from inbox where account_id = m.account_id and target = p_change.target and kind in ('edit', 'revoke'));
+        select array_agg(envelope_id) into p_emptied from inbox
+        where account_id = m.account_id and (event_key = any(array[p_change.target, 'standby:' || p_change.target])
+            or (target = p_change.target and kind in ('edit', 'revoke')));
         update inbox set text = null where account_id = m.account_id and target = p_change.target and kind = 'edit';
         update inbox set kind = 'unsent', content_type = 'unsent', text = null, quoted = null, refers = null
         where account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id and id <> m.id;

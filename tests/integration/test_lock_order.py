@@ -1,4 +1,4 @@
-"""Outcomes of sends that are stored at one moment, and an operator beside them: all take their locks in one order."""
+"""What is stored at one moment takes its locks in one order: outcomes of sends, an operator beside them, and webhooks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from bots.domain import Outcome, Retry, Scope
 from bots.storage import attention
 from bots.storage.database import unit
 from tests.integration.test_storage_outage import says
+from tests.support.changes import ADA, BOB, an_unsend
+from tests.support.changes import says as a_text
 from tests.support.processes import until
 from tests.support.storage_fixture import StorageFixture
 
@@ -74,3 +76,17 @@ def test_an_operator_who_resumes_an_account_and_a_throttle_of_it(storage: Storag
     _together(storage, "accounts", resume, throttled)
 
     assert _deadlocks(storage) == 0
+
+
+def test_two_people_take_back_what_came_in_one_webhook(storage: StorageFixture) -> None:
+    storage.let_in(a_text("my code is 7714", "w1", by=ADA), a_text("my code is 7715", "w2", by=BOB))
+
+    _together(
+        storage,
+        "inbox where event_key = 'w2'",
+        lambda: storage.let_in(an_unsend("w2", by=BOB)),
+        lambda: storage.let_in(an_unsend("w1", by=ADA), a_text("hello", "w3", by=BOB)),
+    )
+
+    assert _deadlocks(storage) == 0
+    assert storage.value("select count(*) from inbox where text like '%%code%%'") == 0
