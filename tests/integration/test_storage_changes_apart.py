@@ -115,3 +115,12 @@ def test_what_came_in_standby_and_as_a_message_is_changed_in_both(storage: Stora
 
     assert [message.text for message in storage.claimed().messages] == ["at one"]
     assert storage.rows("select distinct text from inbox where text is not null") == [("at one",)]
+
+
+def test_a_reply_to_an_answer_that_staff_took_back_does_not_repeat_it(storage: StorageFixture) -> None:
+    storage.let_in(says("a question", "w1"))
+    storage.end(storage.answered(asked="a question"), external_id="OUT1")
+
+    storage.let_in(_GONE, says("what was that?", "w2", quoted="OUT1"))
+
+    assert storage.claimed().messages[0].quoted is None

@@ -9,7 +9,8 @@ create function quoted_words(p_account uuid, p_contact uuid, p_quoted text) retu
         where account_id = p_account and event_key = any(array[p_quoted, 'echo:' || p_quoted]) and contact_id = p_contact
             and kind in ('message', 'echo') and content_type <> 'unsent'
         union all
-        select body from outbox where account_id = p_account and external_id = p_quoted and contact_id = p_contact) told
+        select body from outbox where account_id = p_account and external_id = p_quoted and contact_id = p_contact
+            and not exists (select from inbox where account_id = p_account and target = 'echo:' || p_quoted and kind = 'revoke')) told
     limit 1
 $$;
 
