@@ -15,14 +15,15 @@ create function stop_rest(m outbox, p_reason text) returns void language sql as 
 $$;
 
 -- A part was sent after all, or an operator sends it again (p_asked): the parts after it that were stopped because of it are due again.
--- Without being asked not where a person has taken the conversation over from the bot.
+-- Without being asked not where a person has taken the conversation over from the bot, or has answered in it since.
 -- Locks: the later parts. Called by: climb, end_attempt, crossing (the web).
 create function resume_rest(m outbox, p_asked boolean) returns void language sql as $$
     update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,
         waits_since = case when p_asked then now() else waits_since end
     where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'failed' and reason in ('part_refused', 'part_unknown')
         and (p_asked or not exists (select from conversations c join turns t on t.id = m.turn_id
-            where c.id = m.conversation_id and c.taken_by is not null and t.answered_by is null))
+            where c.id = m.conversation_id and t.answered_by is null and (c.taken_by is not null or exists (
+                select from turns x where x.conversation_id = c.id and x.number > t.number and x.answered_by is not null))))
 $$;
 
 -- Moves a message up to p_status; a lower status than it has changes nothing. failed is final, unless delivered or read is reported later.
