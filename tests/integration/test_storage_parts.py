@@ -51,7 +51,7 @@ def operator_does(storage: StorageFixture, what: Any, body: str = "one") -> None
 
 
 def all_sent(storage: StorageFixture) -> list[str]:
-    found = []
+    found: list[str] = []
     while (sending := storage.next_send()) is not None:
         found.append(sending.text)
         storage.end(sending, next_part_s=0)
