@@ -12,11 +12,11 @@ import pytest
 
 from bots.admin.attention import troubles
 from bots.admin.attention.troubles import Action, as_row
-from bots.domain import Role
+from bots.domain import Identity, Role
 from bots.errors import Conflict, NotFound
 from bots.storage.attention import Trouble, TroubleKind
 from bots.storage.turns import NewFact
-from tests.integration.test_two_people import A, B, C, P, a_notice, talk
+from tests.integration.test_two_people import A, B, C, P, Q, a_notice, talk
 from tests.support import build, forked
 from tests.support.cluster import Cluster
 from tests.support.operators import SignedIn
@@ -214,6 +214,28 @@ def test_two_cases_are_undone_in_either_order(storage: StorageFixture) -> None:
         for case in undo:
             _say(storage, case, Action.TWO_PEOPLE)
         assert {contact: _all_of(storage, contact)["inbox"] for contact in (ann, cy, dan)} == before
+
+
+@pytest.mark.parametrize("numbers", [((P, B), (P, A), (P, C)), ((Q, A), (Q, B))])
+@pytest.mark.parametrize("joined", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("undone", [(0, 1), (1, 0)])
+def test_two_cases_about_one_contact_are_undone_in_either_order(
+    storage: StorageFixture, numbers: tuple[tuple[Identity, Identity], ...], joined: tuple[int, int], undone: tuple[int, int]
+) -> None:
+    people = {talk(storage, "Ann", P, A), talk(storage, "Cy", B), talk(storage, "Dan", Q, C)}
+    for by in numbers:
+        talk(storage, "the number", *by)
+    found = [row[0] for row in storage.rows("select id from identity_cases order by opened_at")]
+    before = {contact: _all_of(storage, contact)["inbox"] for contact in people}
+
+    for n in joined:
+        _say(storage, found[n], Action.SAME_PERSON)
+    assert storage.value("select count(*) from contacts") == 1
+    for n in undone:
+        _say(storage, found[n], Action.TWO_PEOPLE)
+
+    assert {contact: _all_of(storage, contact)["inbox"] for contact in people} == before
+    assert {talk(storage, one.value, one) for one in (A, B, C)} == people
 
 
 def test_the_same_answer_twice_and_a_dismissal_are_refused(storage: StorageFixture) -> None:

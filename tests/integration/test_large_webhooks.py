@@ -10,6 +10,7 @@ from bots.domain import DeliveryStatus, InboundEvent
 from bots.errors import StorageUnavailable
 from bots.storage import inbox
 from bots.storage.database import hot, unit
+from tests.support.changes import an_unsend
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone, a_status
 
 _BODY = b"the body of a large webhook " * 50_000
@@ -127,3 +128,9 @@ def test_events_that_can_all_not_be_stored_are_given_up_after_some(storage: Stor
 
     assert storage.value("select pg_current_xact_id()::text::bigint") - before < 400
     assert storage.rows("select state, body from envelopes") == [("quarantined", _BODY)]
+
+
+def test_what_a_piece_takes_back_does_not_take_the_body_from_the_operator(storage: StorageFixture) -> None:
+    _take(storage, [a_message("hi", key="w1"), an_unsend("w1", by=a_phone()), a_message("never\x00", key="w2")])
+
+    assert storage.rows("select state, reason, body from envelopes") == [("quarantined", "not_storable", _BODY)]

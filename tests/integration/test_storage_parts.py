@@ -51,7 +51,7 @@ def operator_does(storage: StorageFixture, what: Any, body: str = "one") -> None
 
 
 def all_sent(storage: StorageFixture) -> list[str]:
-    found = []
+    found: list[str] = []
     while (sending := storage.next_send()) is not None:
         found.append(sending.text)
         storage.end(sending, next_part_s=0)
@@ -160,6 +160,16 @@ def test_but_not_where_a_person_has_taken_over(storage: StorageFixture) -> None:
     storage.let_in(a_status("wamid.late", DeliveryStatus.DELIVERED, correlation=first.message))
 
     assert all_sent(storage) == []
+
+
+def test_nor_where_a_person_has_answered_since(storage: StorageFixture) -> None:
+    first = given_up(storage)
+    storage.do("select take_over(id, 'ana', null) from conversations")
+    storage.do("select answer_by_hand(id, 'ana', 'mine', array['mine'], gen_random_uuid()) from conversations")
+    storage.do("select give_back(id) from conversations")
+    storage.let_in(a_status("wamid.late", DeliveryStatus.DELIVERED, correlation=first.message))
+
+    assert all_sent(storage) == ["mine"]
 
 
 def test_delivered_after_failed_lets_the_rest_go(storage: StorageFixture) -> None:

@@ -15,14 +15,15 @@ create function stop_rest(m outbox, p_reason text) returns void language sql as 
 $$;
 
 -- A part was sent after all, or an operator sends it again (p_asked): the parts after it that were stopped because of it are due again.
--- Without being asked not where a person has taken the conversation over from the bot.
+-- Without being asked not where a person has taken the conversation over from the bot, or has answered in it since.
 -- Locks: the later parts. Called by: climb, end_attempt, crossing (the web).
 create function resume_rest(m outbox, p_asked boolean) returns void language sql as $$
     update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,
         waits_since = case when p_asked then now() else waits_since end
     where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'failed' and reason in ('part_refused', 'part_unknown')
         and (p_asked or not exists (select from conversations c join turns t on t.id = m.turn_id
-            where c.id = m.conversation_id and c.taken_by is not null and t.answered_by is null))
+            where c.id = m.conversation_id and t.answered_by is null and (c.taken_by is not null or exists (
+                select from turns x where x.conversation_id = c.id and x.number > t.number and x.answered_by is not null))))
 $$;
 
 -- Moves a message up to p_status; a lower status than it has changes nothing. failed is final, unless delivered or read is reported later.
@@ -75,9 +76,9 @@ declare
     m record;
 begin
     for attempt in 1..2 loop
-        select id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
+        select id, contact_id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
         if not found and p_correlation is not null then
-            select id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
+            select id, contact_id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
         end if;
         exit when m.id is not null or attempt = 2;
         -- The answer to our request and this status may arrive at the same time: whoever comes second sees what the first wrote.
@@ -88,6 +89,7 @@ begin
     end if;
     if m.external_id is null then
         update outbox set external_id = p_external_id where id = m.id;
+        perform change_answer(p_account, m.contact_id, p_external_id);
     end if;
     perform climb(m.id, p_status, p_code);
 end

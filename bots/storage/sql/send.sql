@@ -162,8 +162,8 @@ $$;
 -- our own. p_in_doubt: see send_refused. For p_outage_after and p_longest see limit_after. Returns the message's status; null where the
 -- attempt had been settled in another way. It may be repeated after
 -- a lost connection.
--- Locks: the message, then the attempt, then the advisory lock on account and external id, later parts, and what limits sends. Called by:
--- worker, within the contact's own rows (it sets app.contact_id).
+-- Locks: the message, then the attempt, then the advisory lock on account and external id, later parts, the account if it may be to blame,
+-- what limits sends, and the account's run of refusals. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function end_attempt(
     p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
     p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text, p_outage_after integer,
@@ -198,11 +198,11 @@ begin
     end if;
     if p_outcome = 'accepted' then
         perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
-        perform send_accepted(m.account_id);
         climbs := m.status in ('queued', 'sending', 'unknown');
         update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
             status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
         where id = m.id;
+        perform change_answer(m.account_id, m.contact_id, p_external_id);
         if climbs then
             if m.status = 'unknown' and m.not_before is null then
                 perform resume_rest(m, false);
@@ -217,7 +217,12 @@ begin
             perform climb(m.id, s.status, s.error_code);
         end loop;
         perform ease_limits(m, a.started_at, true);
+        perform send_accepted(m.account_id);
         return 'accepted';
+    end if;
+    if p_in_doubt or (p_scope = 'account' and p_retry_after >= 600) then
+        -- It may be parked or slowed down: whoever resumes it locks it before its limits.
+        perform from accounts where tenant_id = m.tenant_id and id = m.account_id for no key update;
     end if;
     if p_retry = 'later' then
         select x.state_now, x.until_now into closed, closed_until from limit_after(m, a.started_at, p_outcome, p_scope, p_retry_after, p_outage_after, p_longest) x;
