@@ -18,6 +18,7 @@ declare
     touched uuid[] := '{}';
     kept boolean;
     effects jsonb[] := '{}';
+    emptied uuid[] := '{}';
     quiet interval := make_interval(secs => p_debounce);
     longest interval := make_interval(secs => p_cap);
 begin
@@ -38,7 +39,10 @@ begin
     if kept then
         insert into envelopes (tenant_id, id, account_id, body, state, reason)
         values (p_tenant, envelope, p_account, p_body, case when p_quarantine is null then 'parsed' else 'quarantined' end, p_quarantine)
-        on conflict (id, tenant_id) do update set state = excluded.state, reason = excluded.reason where excluded.state = 'quarantined';
+        on conflict (id, tenant_id) do update set state = excluded.state, reason = excluded.reason,
+            -- What another piece of it took back emptied it; an operator needs it.
+            body = coalesce(envelopes.body, excluded.body)
+        where excluded.state = 'quarantined';
     end if;
     for e in
         select x from jsonb_array_elements(p_events) with ordinality as t(x, n)
@@ -96,15 +100,15 @@ begin
             perform answered_elsewhere(talk, item.id, item.text, p_hold);
         end if;
         if item.kind in ('edit', 'revoke') then
-            perform change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
-        elsif item.kind in ('message', 'echo', 'standby') then
+            emptied := emptied || change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
+        elsif item.kind in ('message', 'echo', 'standby', 'unknown') then
             -- It may have been changed or taken back before it came.
             for change in
                 select * from inbox where account_id = p_account and target = regexp_replace(item.event_key, '^standby:', '')
                     and kind in ('edit', 'revoke')
                 order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
             loop
-                perform change_message(change, '[]', false, quiet);
+                emptied := emptied || change_message(change, '[]', false, quiet);
             end loop;
         end if;
         if item.kind = 'message' and holder = 'the platform''s inbox' then
@@ -132,6 +136,11 @@ begin
         perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
             (e->'status'->>'code')::integer);
     end loop;
+    -- A quarantined body may hold what nobody has stored yet: it waits for an operator, as always.
+    if cardinality(emptied) > 0 then
+        perform from envelopes where tenant_id = p_tenant and id = any(emptied) order by id for update;
+        update envelopes set body = null where tenant_id = p_tenant and id = any(emptied) and state = 'parsed' and body is not null;
+    end if;
     -- The account after its messages, as in end_attempt.
     foreach e in array effects loop
         if e ? 'status' or e->'effect'->>'do' = 'slow' then

@@ -86,7 +86,9 @@ begin
     where x.tenant_id = k.tenant_id and x.scope = h->>'scope' and x.kind = h->>'kind' and x.norm = h->>'norm' and x.contact_id = k.holder_id;
 
     update identity_cases c set former_id = (o->>'former')::uuid, holder_id = (o->>'holder')::uuid from jsonb_array_elements(k.moved->'cases') o
-    where c.tenant_id = k.tenant_id and c.id = (o->>'id')::uuid;
+    where c.tenant_id = k.tenant_id and c.id = (o->>'id')::uuid
+        -- What was joined after these two were is still the holder's.
+        and not (c.state = 'same_person' and c.settled_at > k.settled_at);
 
     -- A running turn starts again without the other's words, and later prompts begin here.
     perform from conversations where tenant_id = k.tenant_id and contact_id = k.holder_id for update;

@@ -8,7 +8,8 @@ create or replace function resume_rest(m outbox, p_asked boolean) returns void l
         waits_since = case when p_asked then now() else waits_since end
     where turn_id = m.turn_id and part > m.part and m.part > 0 and status = 'failed' and reason in ('part_refused', 'part_unknown')
         and (p_asked or not exists (select from conversations c join turns t on t.id = m.turn_id
-            where c.id = m.conversation_id and c.taken_by is not null and t.answered_by is null))
+            where c.id = m.conversation_id and t.answered_by is null and (c.taken_by is not null or exists (
+                select from turns x where x.conversation_id = c.id and x.number > t.number and x.answered_by is not null))))
 $$;
 
 create or replace function climb(p_message uuid, p_status text, p_code integer) returns void language plpgsql as $$
@@ -44,6 +45,31 @@ begin
     update outbox set not_before = now()
     where p_status not in ('accepted', 'failed') and turn_id = m.turn_id and part = m.part + 1 and status = 'queued' and not_before > now();
     perform tell_page(m.conversation_id, m.contact_id);
+end
+$$;
+
+create or replace function apply_status(p_account uuid, p_external_id text, p_status text, p_correlation uuid, p_code integer)
+returns void language plpgsql as $$
+declare
+    m record;
+begin
+    for attempt in 1..2 loop
+        select id, contact_id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
+        if not found and p_correlation is not null then
+            select id, contact_id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
+        end if;
+        exit when m.id is not null or attempt = 2;
+        -- The answer to our request and this status may arrive at the same time: whoever comes second sees what the first wrote.
+        perform pg_advisory_xact_lock(hashtext(p_account::text || p_external_id));
+    end loop;
+    if m.id is null then
+        return;
+    end if;
+    if m.external_id is null then
+        update outbox set external_id = p_external_id where id = m.id;
+        perform change_answer(p_account, m.contact_id, p_external_id);
+    end if;
+    perform climb(m.id, p_status, p_code);
 end
 $$;
 

@@ -34,6 +34,32 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.apply_status(p_account uuid, p_external_id text, p_status text, p_correlation uuid, p_code integer)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+    m record;
+begin
+    for attempt in 1..2 loop
+        select id, external_id into m from outbox where account_id = p_account and external_id = p_external_id for update;
+        if not found and p_correlation is not null then
+            select id, external_id into m from outbox where id = p_correlation and account_id = p_account for update;
+        end if;
+        exit when m.id is not null or attempt = 2;
+        -- Our own 200 and this status may cross: whoever comes second sees what the first wrote.
+        perform pg_advisory_xact_lock(hashtext(p_account::text || p_external_id));
+    end loop;
+    if m.id is null then
+        return;
+    end if;
+    if m.external_id is null then
+        update outbox set external_id = p_external_id where id = m.id;
+    end if;
+    perform climb(m.id, p_status, p_code);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.apply_watermark(p_tenant uuid, p_account uuid, p_scope text, p_identities jsonb, p_status text, p_until timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql

@@ -30,7 +30,31 @@ create or replace function renew_summary(p_conversation uuid, p_number integer) 
     where id = v and (told or (summarise_at is not null and p_number <= summarise_to))
 $$;
 
-create or replace function change_message(p_change inbox, p_facts jsonb, p_stops boolean, p_quiet interval) returns void language plpgsql as $$
+create or replace function change_answer(p_account uuid, p_contact uuid, p_external_id text) returns void language plpgsql as $$
+declare
+    newest inbox;
+    gone boolean;
+begin
+    select * into newest from inbox
+    where account_id = p_account and target = 'echo:' || p_external_id and kind in ('edit', 'revoke') and contact_id = p_contact
+        and (kind = 'revoke' or btrim(text) <> '')
+    order by kind = 'revoke' desc, coalesce(occurred_at, received_at) desc, arrival desc limit 1;
+    if not found then
+        return;
+    end if;
+    gone := newest.kind = 'revoke';
+    update turns ours set answer = case when not gone then newest.text end
+    from outbox o
+    where o.account_id = p_account and o.external_id = p_external_id and o.contact_id = p_contact and ours.id = o.turn_id and o.part > 0
+        and (gone or not exists (select from outbox x where x.turn_id = o.turn_id and x.part > 0 and x.id <> o.id));
+    if found then
+        update inbox set text = null
+        where account_id = p_account and target = newest.target and kind = 'edit' and id <> newest.id and text is not null;
+    end if;
+end
+$$;
+
+create or replace function change_message(p_change inbox, p_facts jsonb, p_stops boolean, p_quiet interval, out p_emptied uuid[]) language plpgsql as $$
 declare
     m inbox;
     c conversations;
@@ -42,14 +66,13 @@ declare
 begin
     select * into m from inbox
     where account_id = p_change.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
-        and contact_id = p_change.contact_id and kind in ('message', 'echo', 'standby', 'unsent');
+        and contact_id = p_change.contact_id and kind in ('message', 'echo', 'standby', 'unknown', 'unsent')
+    -- It may have come in standby, too; the one that can be answered counts.
+    order by content_type = 'unsent', starts_with(event_key, 'standby:') limit 1;
     if not found then
-        -- Staff may do so in the platform's inbox with what we sent. Of an answer in several parts nobody knows what an edit makes of the whole.
-        update turns ours set answer = case when not gone then p_change.text end
-        from outbox o
-        where starts_with(p_change.target, 'echo:') and o.account_id = p_change.account_id
-            and o.external_id = substr(p_change.target, 6) and o.contact_id = p_change.contact_id and ours.id = o.turn_id and o.part > 0
-            and (gone or not exists (select from outbox x where x.turn_id = o.turn_id and x.part > 0 and x.id <> o.id));
+        if starts_with(p_change.target, 'echo:') then
+            perform change_answer(p_change.account_id, p_change.contact_id, substr(p_change.target, 6));
+        end if;
         return;
     end if;
     if (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
@@ -57,8 +80,18 @@ begin
     end if;
     select * into c from conversations where id = m.conversation_id for update;
     select * into m from inbox where id = m.id;
+    if not gone then
+        -- Where it came in standby, too, one of the two may have the new words already.
+        p_change.text := coalesce(p_change.text, (select text from inbox
+            where account_id = m.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
+                and contact_id = m.contact_id and edited_at = moment limit 1));
+    end if;
     -- From now on the words are in the message alone.
     update inbox set text = null where id = p_change.id;
+    if m.content_type = 'unsent' and not gone then
+        -- The body that it came in has the new words.
+        p_emptied := array[p_change.envelope_id];
+    end if;
     if m.content_type = 'unsent' or (not gone and (m.edited_at > moment or coalesce(btrim(p_change.text), '') = '')) then
         return;
     end if;
@@ -67,17 +100,19 @@ begin
         update inbox set kind = case kind when 'echo' then kind else 'unsent' end, content_type = 'unsent', text = null, quoted = null,
             refers = null, turn_id = case when t.state = 'open' then null else turn_id end
         where id = m.id;
-        delete from media where inbox_id = m.id;
-        -- A quarantined body may hold what nobody has stored yet: it waits for an operator, as always.
-        update envelopes set body = null where state = 'parsed' and id in (
-            select envelope_id from inbox where id = m.id
-            union all
-            select envelope_id from inbox where account_id = m.account_id and target = p_change.target and kind in ('edit', 'revoke'));
+        delete from media where inbox_id in (select id from inbox
+            where account_id = m.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target]) and contact_id = m.contact_id);
+        select array_agg(envelope_id) into p_emptied from inbox
+        where account_id = m.account_id and (event_key = any(array[p_change.target, 'standby:' || p_change.target])
+            or (target = p_change.target and kind in ('edit', 'revoke')));
         update inbox set text = null where account_id = m.account_id and target = p_change.target and kind = 'edit';
+        update inbox set kind = 'unsent', content_type = 'unsent', text = null, quoted = null, refers = null
+        where account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id and id <> m.id;
         -- Every prompt since then may repeat it.
         update model_calls set prompt = '[]' where contact_id = m.contact_id and created_at >= m.received_at and prompt <> '[]';
     else
-        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message' where id = m.id;
+        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message'
+        where id = m.id or (account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id);
         if m.text is not distinct from p_change.text then
             return;
         end if;

@@ -155,11 +155,11 @@ begin
     end if;
     if p_outcome = 'accepted' then
         perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
-        perform send_accepted(m.account_id);
         climbs := m.status in ('queued', 'sending', 'unknown');
         update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
             status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
         where id = m.id;
+        perform change_answer(m.account_id, m.contact_id, p_external_id);
         if climbs then
             if m.status = 'unknown' and m.not_before is null then
                 perform resume_rest(m, false);
@@ -174,7 +174,12 @@ begin
             perform climb(m.id, s.status, s.error_code);
         end loop;
         perform ease_limits(m, a.started_at, true);
+        perform send_accepted(m.account_id);
         return 'accepted';
+    end if;
+    if p_in_doubt or (p_scope = 'account' and p_retry_after >= 600) then
+        -- It may be parked or slowed down: whoever resumes it locks it before its limits.
+        perform from accounts where tenant_id = m.tenant_id and id = m.account_id for no key update;
     end if;
     if p_retry = 'later' then
         select x.state_now, x.until_now into closed, closed_until from limit_after(m, a.started_at, p_outcome, p_scope, p_retry_after, p_outage_after, p_longest) x;
