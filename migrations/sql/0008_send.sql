@@ -123,8 +123,8 @@ $$;
 
 create or replace function end_attempt(
     p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
-    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text, p_outage_after integer,
-    p_longest double precision, p_subcode integer default null, p_in_doubt boolean default false
+    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text default null,
+    p_outage_after integer default 3, p_longest double precision default 30, p_subcode integer default null, p_in_doubt boolean default false
 ) returns text language plpgsql as $$
 declare
     a send_attempts;

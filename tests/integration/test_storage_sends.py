@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bots.domain import DeliveryStatus, Outcome, Retry
+from bots.storage.database import unit
 from tests.support.storage_fixture import StorageFixture, a_message, a_status
 
 
@@ -150,3 +151,16 @@ def test_a_status_for_an_unknown_id_is_kept_and_harms_nothing(storage: StorageFi
     storage.let_in(a_status("wamid.nobody", DeliveryStatus.READ))
 
     assert storage.value("select count(*) from statuses") == 1
+
+
+def test_a_worker_of_the_version_before_can_end_its_attempt_during_an_upgrade(storage: StorageFixture) -> None:
+    storage.let_in(a_message())
+    sending = storage.answered()
+
+    with unit(storage.worker) as connection:
+        status = connection.exec_driver_sql(
+            "select end_attempt(%s, %s, 'accepted', 'wamid.1', 200, null, null, null, null, 90.0, 5.0)", (sending.contact, sending.attempt)
+        ).scalar_one()
+
+    assert status == "accepted"
+    assert storage.value("select status from outbox") == "accepted"

@@ -160,14 +160,14 @@ $$;
 -- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never; of what is unknown: leave_unknown), or
 -- the operator's attention (p_retry ask_operator). p_scope says whom a failure concerns: message, person, account or app; null where it was
 -- our own. p_in_doubt: see send_refused. For p_outage_after and p_longest see limit_after. Returns the message's status; null where the
--- attempt had been settled in another way. It may be repeated after
--- a lost connection.
+-- attempt had been settled in another way. It may be repeated after a lost connection. The defaults are for workers of the version before,
+-- which end what they are sending while an upgrade runs.
 -- Locks: the message, then the attempt, then the advisory lock on account and external id, later parts, the account if it may be to blame,
 -- what limits sends, and the account's run of refusals. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function end_attempt(
     p_contact uuid, p_attempt uuid, p_outcome text, p_external_id text, p_http integer, p_code integer, p_trace text, p_retry text,
-    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text, p_outage_after integer,
-    p_longest double precision, p_subcode integer default null, p_in_doubt boolean default false
+    p_retry_after double precision, p_reconcile double precision, p_next_part double precision, p_scope text default null,
+    p_outage_after integer default 3, p_longest double precision default 30, p_subcode integer default null, p_in_doubt boolean default false
 ) returns text language plpgsql as $$
 declare
     a send_attempts;
