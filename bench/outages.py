@@ -69,6 +69,7 @@ def _measure(cluster: Cluster, trouble: _Trouble) -> dict[str, Any]:
         stack.platform.unscript()
         end = time.monotonic() + 2 * float(ours["CHINWAG_RECONCILE_S"]) + 60
         while len(_received(stack)) < len(people) and time.monotonic() < end and _is_open(stack):
+            # Each look reads the whole log of the platform, on the cores that are measured.
             time.sleep(0.2)
         took = time.monotonic() - began - lasts
         received = _received(stack)

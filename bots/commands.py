@@ -110,6 +110,11 @@ def parse_command(text: str | None, *, stopped: bool = False) -> Command | None:
     return Command(name="start") if stopped and _is_only(words, _STARTS) else None
 
 
+def is_command(text: str | None) -> bool:
+    """Whether a whole message is a command, which is answered without waiting for more messages."""
+    return parse_command(text) is not None
+
+
 def _slashed(name: CommandName, rest: str) -> Command | None:
     """Read what stands behind the name of a command."""
     if not any(_is_inside(sign) for sign in rest):

@@ -6,7 +6,7 @@ A notice is known by its field and by the words that its event and detail hold. 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bots.channels import graph_codes
@@ -212,7 +212,9 @@ NOTICES: tuple[Notice, ...] = (
 )
 
 
-def _known(field: str, words: set[str]) -> Notice | None:
+def _known(field: str, names: Sequence[str]) -> Notice | None:
+    # Behind the event of a template stands its name, which may be any word.
+    words = {name.upper() for name in (names[:1] if field.startswith("message_template") else names)}
     return next((one for one in NOTICES if one.field == field and one.words <= words), None)
 
 
@@ -226,7 +228,7 @@ def judge(channel: ChannelKind, notice: AccountNotice) -> AccountEffect:
     # The business's own number, never a person's: these fields name no other.
     number = next((re.sub(r"\D", "", word) for word in said if _NUMBER.fullmatch(word)), "") if field in _OF_A_NUMBER else ""
     named = (field, *names, *([number] if number else []))
-    known = _known(field, {name.upper() for name in names})
+    known = _known(field, names)
     measure, topic = (_NOTE, "/".join((field, *names[:1]))) if known is None else (known.measure, known.topic)
     return AccountEffect(measure=measure, reason=_PREFIX + "/".join(named), topic=f"{topic}/{number}" if number else topic, number=number)
 
@@ -236,7 +238,7 @@ def explain(reason: str) -> tuple[str, str] | None:
     if not reason.startswith(_PREFIX):
         return None
     field, *names = reason.removeprefix(_PREFIX).split("/")
-    known = _known(field, {name.upper() for name in names})
+    known = _known(field, names)
     said = ", ".join((field, *names))
     if known is None:
         return f"The platform says: {said}.", "Meta's documentation of webhooks explains it."

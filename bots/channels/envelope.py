@@ -10,7 +10,6 @@ from itertools import chain, islice
 from typing import cast
 
 from bots.channels.fields import OPENINGS_LIMIT, Fields, NotJson, TooMuch, as_fields, clean, decode, digest, items, word_of
-from bots.commands import parse_command
 from bots.domain import EventKind, InboundEvent, Received
 
 #: The platforms send at most 1,000 updates in a body; beyond this the body waits for an operator.
@@ -91,8 +90,3 @@ def unknown(content_type: str, seen: object, reason: str, account: str | None = 
         supported=False,
         reason=clean(reason, 256),
     )
-
-
-def is_command(text: str | None) -> bool:
-    """Whether a text is a command, which is answered without waiting for more messages."""
-    return parse_command(text) is not None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bots.channels.envelope import is_command
 from bots.channels.fields import TEXT_LIMIT, clean, is_plain_id, moment_of
+from bots.commands import is_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent, Received
 
 

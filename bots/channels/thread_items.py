@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bots.channels.envelope import is_command
 from bots.channels.fields import Fields, as_fields, clean, flag_of, id_of, items, part, text_of, word_of
 from bots.channels.references import Refers, came_by, pressed, said_of, shared, thing
 from bots.channels.threads import Item, ItemReader, named_in
+from bots.commands import is_command
 from bots.domain import AccountNotice, EventKind, InboundEvent, MediaReference
 
 #: Types of attachments that are pictures; stickers are, too.

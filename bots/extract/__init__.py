@@ -15,8 +15,6 @@ from bots.extract.rules import Rule, Rules
 from bots.extract.values import values
 from bots.extract.words import QUOTED, Sentence, Word, sentences
 
-#: Stored in memories.created_by, so that rows of different versions can be distinguished.
-EXTRACTOR = "rules-1"
 _MAX_FACTS = 20
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset(":/&'+#@%$€=^\\<>[]{}|" + QUOTED)

@@ -85,10 +85,7 @@ def troubles(
     if not kinds:
         return []
     at, number = before if before is not None else (None, None)
-    parts = " union all ".join(
-        f"(select x.*{'' if each is TroubleKind.IDENTITY else ', null::uuid as former'} from ({_TROUBLES[each]}) x order by at desc, id desc limit :limit)"  # noqa: S608 - literals of this module
-        for each in kinds
-    )
+    parts = " union all ".join(f"({_TROUBLES[each]} order by at desc, id desc limit :limit)" for each in kinds)
     rows = connection.execute(
         text(f"select * from ({parts}) troubles order by at desc, id desc limit :limit"),  # noqa: S608 - literals of this module
         # Cases that an operator has settled are listed where only cases are asked for: the answer can be changed.
@@ -282,25 +279,25 @@ _TROUBLES = {
     TroubleKind.ACCOUNT: """
         select 'account' as kind, a.id, a.name as account, a.channel, case a.state when 'active' then 'slowed' else a.state end as state,
             case a.state when 'active' then a.slow_reason else a.state_reason end as reason, now() as at, 0 as count,
-            case a.state when 'active' then a.slow_until end as due_at, null::uuid as conversation, a.id as account_id
+            case a.state when 'active' then a.slow_until end as due_at, null::uuid as conversation, a.id as account_id, null::uuid as former
         from accounts a where a.tenant_id = :tenant and (a.state = 'needs_attention' or (a.state = 'active' and a.slow_until > now()))
             and (cast(:at as timestamptz) is null or cast(:number as uuid) is null)""",
     TroubleKind.TURN: """
         select 'turn' as kind, t.id, a.name as account, a.channel, t.state, t.reason, t.finished_at as at, t.tries as count,
-            null::timestamptz as due_at, t.conversation_id as conversation, a.id as account_id
+            null::timestamptz as due_at, t.conversation_id as conversation, a.id as account_id, null::uuid as former
         from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
         join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
         where t.tenant_id = :tenant and t.state = 'dead' and t.finished_at is not null
             and BEFORE""".replace("BEFORE", _BEFORE.format(at="t.finished_at", id="t.id")),
     TroubleKind.SEND: """
         select 'send' as kind, o.id, a.name as account, a.channel, o.status as state, o.reason, o.attention_at as at, o.sends as count,
-            o.not_before as due_at, o.conversation_id as conversation, a.id as account_id
+            o.not_before as due_at, o.conversation_id as conversation, a.id as account_id, null::uuid as former
         from outbox o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
         where o.tenant_id = :tenant and o.attention_at is not null and o.status in ('unknown', 'failed')
             and BEFORE""".replace("BEFORE", _BEFORE.format(at="o.attention_at", id="o.id")),
     TroubleKind.ENVELOPE: """
         select 'envelope' as kind, e.id, a.name as account, a.channel, e.state, e.reason, e.received_at as at,
-            coalesce(octet_length(e.body), 0) as count, null::timestamptz as due_at, null::uuid as conversation, a.id as account_id
+            coalesce(octet_length(e.body), 0) as count, null::timestamptz as due_at, null::uuid as conversation, a.id as account_id, null::uuid as former
         from envelopes e join accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
         where e.tenant_id = :tenant and e.state = 'quarantined' and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="e.received_at", id="e.id")
@@ -313,7 +310,7 @@ _TROUBLES = {
                 case when b.budget_month <= spent_this_month(b.tenant_id, b.id) then 'month:' else 'contact_day:' end || b.name as reason,
                 min(t.finished_at) as at, count(*) as count, null::timestamptz as due_at,
                 (array_agg(t.conversation_id order by t.finished_at desc))[1] as conversation,
-                (array_agg(a.id order by t.finished_at desc))[1] as account_id
+                (array_agg(a.id order by t.finished_at desc))[1] as account_id, null::uuid as former
             from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
             join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
             join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
@@ -322,7 +319,7 @@ _TROUBLES = {
         where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),
     TroubleKind.NOTICE: """
         select 'notice' as kind, n.id, a.name as account, a.channel, 'notice' as state, n.reason, n.attention_at as at, n.times as count,
-            null::timestamptz as due_at, null::uuid as conversation, a.id as account_id
+            null::timestamptz as due_at, null::uuid as conversation, a.id as account_id, null::uuid as former
         from account_notices n join accounts a on a.tenant_id = n.tenant_id and a.id = n.account_id
         where n.tenant_id = :tenant and n.attention_at is not null and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="n.attention_at", id="n.id")

@@ -128,7 +128,7 @@ begin
             where a.tenant_id = m.tenant_id and a.id = m.account_id and b.memory_on and n.stopped_at is null
         ) then
             perform remember_facts(m.tenant_id, m.contact_id, t.id,
-                (select jsonb_agg(x || jsonb_build_object('source', m.id)) from jsonb_array_elements(p_facts) x), 'rules-1');
+                (select jsonb_agg(x || jsonb_build_object('source', m.id)) from jsonb_array_elements(p_facts) x));
         end if;
         if p_stops and not gone and t.id is not null then
             update contacts set stopped_at = coalesce(stopped_at, now()) where tenant_id = m.tenant_id and id = m.contact_id;

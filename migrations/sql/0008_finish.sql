@@ -1,3 +1,33 @@
+create or replace function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb) returns void language plpgsql as $$
+declare
+    f jsonb;
+    made uuid;
+begin
+    for f in select x from jsonb_array_elements(p_facts) x loop
+        if exists (
+            select from memories where tenant_id = p_tenant and contact_id = p_contact and kind = f->>'kind' and valid_to is null
+                and lower(text) = lower(f->>'text')
+        ) then
+            continue;
+        end if;
+        insert into memories (tenant_id, contact_id, kind, text, single, source_inbox_id, source_turn_id, created_by)
+        values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn,
+            -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
+            'rules-2')
+        returning id into made;
+        if (f->>'single')::boolean then
+            -- A newer value of a single-valued kind replaces the older one; so does liking what was disliked, and the other way round.
+            update memories set valid_to = now(), superseded_by = made
+            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind';
+        elsif f->>'kind' in ('likes', 'dislikes') then
+            update memories set valid_to = now(), superseded_by = made
+            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and lower(text) = lower(f->>'text')
+                and kind = case f->>'kind' when 'likes' then 'dislikes' else 'likes' end;
+        end if;
+    end loop;
+end
+$$;
+
 create or replace function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
 returns jsonb language plpgsql as $$
 declare
@@ -64,7 +94,7 @@ begin
         where contact_id = p_contact and valid_to is null and id in (select x::uuid from jsonb_array_elements_text(p_result->'forget') x);
     end if;
     if jsonb_array_length(p_result->'facts') > 0 then
-        perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts', 'rules-1');
+        perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts');
     end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end

@@ -1,3 +1,5 @@
+drop function remember_facts(uuid,uuid,uuid,jsonb);
+
 CREATE OR REPLACE FUNCTION public.finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql

@@ -9,3 +9,5 @@ drop function end_attempt(uuid,uuid,text,text,integer,integer,text,text,double p
 drop function find_contact(uuid,text,jsonb,text,boolean);
 
 drop function pay_summary(conversations,integer,jsonb);
+
+drop function remember_facts(uuid,uuid,uuid,jsonb,text);

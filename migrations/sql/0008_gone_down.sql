@@ -330,3 +330,34 @@ AS $function$
     where not exists (select from model_calls m where m.turn_id = t.id and m.outcome like 'summary%' and m.endpoint = x->>'endpoint'
         and m.total_ms is not distinct from (x->>'total_ms')::double precision and m.prompt = x->'prompt')
 $function$;
+
+CREATE OR REPLACE FUNCTION public.remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb, p_by text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+    f jsonb;
+    made uuid;
+begin
+    for f in select x from jsonb_array_elements(p_facts) x loop
+        if exists (
+            select from memories where tenant_id = p_tenant and contact_id = p_contact and kind = f->>'kind' and valid_to is null
+                and lower(text) = lower(f->>'text')
+        ) then
+            continue;
+        end if;
+        insert into memories (tenant_id, contact_id, kind, text, single, source_inbox_id, source_turn_id, created_by)
+        values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn, p_by)
+        returning id into made;
+        if (f->>'single')::boolean then
+            -- A newer value of a single kind supersedes; so does liking what was disliked, and the other way round.
+            update memories set valid_to = now(), superseded_by = made
+            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind';
+        elsif f->>'kind' in ('likes', 'dislikes') then
+            update memories set valid_to = now(), superseded_by = made
+            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and lower(text) = lower(f->>'text')
+                and kind = case f->>'kind' when 'likes' then 'dislikes' else 'likes' end;
+        end if;
+    end loop;
+end
+$function$;

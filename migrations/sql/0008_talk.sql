@@ -1,16 +1,16 @@
 create or replace function is_automatic(p_account uuid, p_conversation uuid, p_app text, p_text text, p_at timestamptz, p_within double precision)
 returns boolean language sql stable as $$
     with near as (
-        select kind <> 'echo' as asks, reason = 'automatic' as is_automatic, p_at - coalesce(occurred_at, received_at) as before, w.is_app, make_interval(secs => p_within) as within
-        from inbox i cross join lateral (
-            -- The two inboxes of the platform, where both people and the platform itself write.
-            select coalesce(p_app, '263902037430900') not in ('263902037430900', '1217981644879628') as is_app) w
+        select kind <> 'echo' as asks, reason = 'automatic' as is_automatic, p_at - coalesce(occurred_at, received_at) as before
+        from inbox
         where conversation_id = p_conversation and kind in ('message', 'unsent', 'standby', 'system', 'echo')
         order by arrival desc limit 20
     )
-    select (exists (select from near where asks and before < within and before > interval '-1 second')
-        and (not exists (select from near where asks and before >= within and before < interval '1 minute')
-            or exists (select from near where is_app or (is_automatic and before < interval '1 minute'))))
+    select (exists (select from near where asks and before < make_interval(secs => p_within) and before > interval '-1 second')
+        and (not exists (select from near where asks and before >= make_interval(secs => p_within) and before < interval '1 minute')
+            or exists (select from near where is_automatic and before < interval '1 minute')
+            -- Neither of the platform's two inboxes, where both people and the platform itself write.
+            or coalesce(p_app, '263902037430900') not in ('263902037430900', '1217981644879628')))
     or (length(btrim(p_text)) >= 12 and 2 <= (
         select count(distinct contact_id) from (select contact_id from inbox
             where kind = 'echo' and received_at > now() - interval '1 day' and conversation_id <> p_conversation

@@ -132,7 +132,7 @@ def _liar(answer: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_an_acceptance_and_a_refusal_that_may_be_the_accounts_fault(storage: Sto
 
 
 @pytest.mark.parametrize("more", [{"error_code": 131048, "retry_after_s": 900.0}, {"error_code": 10, "is_in_doubt": True}])
-def test_an_operator_who_resumes_an_account_and_a_throttle_of_it(storage: StorageFixture, more: dict[str, object]) -> None:
+def test_an_operator_who_resumes_an_account_and_a_throttle_of_it(storage: StorageFixture, more: dict[str, Any]) -> None:
     sendings = [says(storage, n) for n in range(3)]
     storage.do(_LIMIT, storage.account.tenant_id, storage.account.id, "throttled")
     storage.do("update accounts set slow_until = now() + interval '1 hour'")
@@ -71,7 +72,7 @@ def test_an_operator_who_resumes_an_account_and_a_throttle_of_it(storage: Storag
     def throttled() -> None:
         for sending in sendings:
             assert sending is not None
-            storage.end(sending, Outcome.REJECTED, retry=Retry.LATER, scope=Scope.ACCOUNT, **more)  # type: ignore[arg-type]
+            storage.end(sending, Outcome.REJECTED, retry=Retry.LATER, scope=Scope.ACCOUNT, **more)
 
     _together(storage, "accounts", resume, throttled)
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.channels.envelope import is_command
-from bots.commands import Command, parse_command
+from bots.commands import Command, is_command, parse_command
 from bots.domain import Memory
 from bots.extract import commands
 

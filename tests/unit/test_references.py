@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bots.channels.envelope import is_command
 from bots.channels.references import pressed, refer
+from bots.commands import is_command
 
 
 @pytest.mark.parametrize(

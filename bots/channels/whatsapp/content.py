@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bots.channels.envelope import is_command
 from bots.channels.fields import Fields, NotJson, as_fields, clean, code_of, decode, id_of, items, part, text_of, word_of
 from bots.channels.references import Refers, place, pressed, product, refer, said_of, thing
+from bots.commands import is_command
 from bots.domain import EventKind, MediaReference
 
 _BUTTON_WITHOUT_WORDS = "a button without words"

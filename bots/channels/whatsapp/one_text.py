@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from bots.channels.envelope import is_command
 from bots.channels.fields import NAME_LIMIT, TEXT_LIMIT, clean, is_plain_id, moment_of
+from bots.commands import is_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent, Received
 
 

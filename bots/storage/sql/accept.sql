@@ -3,13 +3,13 @@
 -- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
 -- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
 -- the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
--- bot is silent after somebody answered in the platform's inbox; what leaves there within p_automatic seconds of a contact's message was sent by
--- itself. p_scope is the account's id as text. A large webhook comes in pieces, each in a transaction of its
--- own, which share p_envelope, the envelope's id: p_body is needed until one piece has stored it. Returns {envelope, contacts, kept}: the
--- contacts that it concerns, and whether this piece found or made the envelope.
+-- bot is silent after somebody answered in the platform's inbox; what leaves there within p_automatic seconds of a contact's message was
+-- sent by itself. p_scope is the account's id as text. A large webhook comes in pieces, each in a transaction of its own, which share
+-- p_envelope, the envelope's id: p_body is needed until one piece has stored it. Returns {envelope, contacts, kept}: the contacts that it
+-- concerns, and whether this piece stored something.
 -- Locks: the inbox keys in their own order, then contacts and conversations in the order of the first identity, then messages in the order
--- of external id, then the envelopes of what was taken back, then the accounts that an event concerns. Called by: crossing (the web). Raises serialization_failure as find_contact
--- does, and a data exception where Postgres cannot store something in it.
+-- of external id, then the envelopes of what was taken back, then the accounts that an event concerns. Called by: crossing (the web).
+-- Raises serialization_failure as find_contact does, and a data exception where Postgres cannot store something in it.
 create function accept_events(
     p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb,
     p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision default 4,

@@ -1,9 +1,9 @@
 -- Finishing a turn: everything it decided, and the record of its first send, in one transaction.
 
 -- Adds facts ([{kind, text, single, source}]) to what is remembered about a contact, except those that are known. A newer value of a
--- single-valued kind ends the older one; so does liking what was disliked, and the other way round. p_by names the extractor.
+-- single-valued kind ends the older one; so does liking what was disliked, and the other way round.
 -- Locks: the memories that it ends. Called by: finish_turn.
-create function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb, p_by text) returns void language plpgsql as $$
+create function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb) returns void language plpgsql as $$
 declare
     f jsonb;
     made uuid;
@@ -16,7 +16,9 @@ begin
             continue;
         end if;
         insert into memories (tenant_id, contact_id, kind, text, single, source_inbox_id, source_turn_id, created_by)
-        values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn, p_by)
+        values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn,
+            -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
+            'rules-2')
         returning id into made;
         if (f->>'single')::boolean then
             -- A newer value of a single-valued kind replaces the older one; so does liking what was disliked, and the other way round.
@@ -102,7 +104,7 @@ begin
         where contact_id = p_contact and valid_to is null and id in (select x::uuid from jsonb_array_elements_text(p_result->'forget') x);
     end if;
     if jsonb_array_length(p_result->'facts') > 0 then
-        perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts', 'rules-1');
+        perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts');
     end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
