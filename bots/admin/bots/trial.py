@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
-from bots.commands import parse_command
+from bots.commands import is_command
 from bots.domain import Account, ChannelKind, EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import Conflict, NotFound
 from bots.storage import accounts, chat, inbox, personas
@@ -34,7 +34,7 @@ def say(deps: Deps, operator: Operator, bot: UUID, message: str, *, version: int
         identities=(Identity(kind=IdentityKind.CONSOLE, value=_slug(operator, thread)),),
         text=message,
         occurred_at=datetime.now(UTC),
-        reply_at_once=parse_command(message) is not None,
+        reply_at_once=is_command(message),
     )
     with hot(deps.crossing) as connection:
         inbox.accept(

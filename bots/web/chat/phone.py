@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from bots.channels.picture import Picture, shrink
-from bots.commands import parse_command
+from bots.commands import is_command
 from bots.domain import (
     Account,
     ChannelKind,
@@ -59,7 +59,7 @@ class Phone:
             text=text.replace("\0", "") or None,
             content_type="image" if small is not None else "text",
             occurred_at=datetime.now(UTC),
-            reply_at_once=parse_command(text) is not None,
+            reply_at_once=is_command(text),
             media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
         )
         contacts = self._accept([event], small)

@@ -18,7 +18,8 @@ from bots.web import marks
 from bots.web.admin_site import AdminSite
 
 _PAGE = 50
-_KINDS = {
+#: What each kind of problem is called, in the order of the page's tabs.
+KINDS = {
     TroubleKind.ACCOUNT: "Accounts not sending",
     TroubleKind.TURN: "Dead turns",
     TroubleKind.SEND: "Messages not sent",
@@ -77,7 +78,7 @@ class AttentionPages:
             "attention.html",
             rows=[as_row(trouble) for trouble in found[:_PAGE]],
             kind=kind,
-            kinds=[(each.value, name, counts[each]) for each, name in _KINDS.items()],
+            kinds=[(each.value, name, counts[each]) for each, name in KINDS.items()],
             all=sum(counts.values()),
             more=more,
             buttons=_BUTTONS,

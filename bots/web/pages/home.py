@@ -11,24 +11,15 @@ from starlette.responses import Response
 from bots.admin import figures as use_cases
 from bots.admin.acting import Operator
 from bots.storage import turns
-from bots.storage.attention import TroubleKind
 from bots.storage.figures import Figures, Span
 from bots.storage.overview import Overview
 from bots.web.admin_site import AdminSite
 from bots.web.charts import Series, bars, lines, seconds, whole
+from bots.web.pages.attention import KINDS
 from bots.web.views import when
 
 #: Workers report every 5 s; after three missed reports a worker counts as gone.
 _SILENT_AFTER_S = 16.0
-_KINDS = {
-    TroubleKind.ACCOUNT: "Accounts not sending",
-    TroubleKind.TURN: "Dead turns",
-    TroubleKind.SEND: "Messages not sent",
-    TroubleKind.ENVELOPE: "Quarantined webhooks",
-    TroubleKind.BUDGET: "Budgets used up",
-    TroubleKind.NOTICE: "Notices about accounts",
-    TroubleKind.IDENTITY: "Who is who",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +57,7 @@ class HomePages:
             pictures=draw(figures),
             say_seconds=seconds,
             say_whole=whole,
-            troubles=[(_KINDS[kind], kind.value, found) for kind, found in glance.troubles.items() if found],
+            troubles=[(KINDS[kind], kind.value, found) for kind, found in glance.troubles.items() if found],
         )
 
 
