@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference.types import Endpoint
+from inference.types import Endpoint, Usage
 
 
 class InferenceError(Exception):
@@ -12,6 +12,10 @@ class InferenceError(Exception):
     endpoint: Endpoint | None = None
     #: What the model wrote before the error. It is paid for like an answer.
     text: str = ""
+    #: What the server counted; None where it did not.
+    usage: Usage | None = None
+    #: The server's own words about it, on one line, at most 300 characters, without anything of the prompt; empty where it said nothing.
+    said: str = ""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
@@ -34,7 +38,17 @@ class AnswerCut(ModelUnavailable):
 
 
 class ModelBusy(ModelUnavailable):
-    """The model server is full (503). It is healthy: the breaker does not count this."""
+    """The model server is full. It is healthy: the breaker does not count this."""
+
+    #: How long it asks not to be called again, in seconds; 0 where it does not say.
+    retry_after_s: float = 0.0
+
+
+class OutOfQuota(ModelUnavailable):
+    """The account at the provider has no credit or quota left. An operator must fix it; the breaker does not count this."""
+
+    #: How long it asks not to be called again, in seconds; 0 where it does not say.
+    retry_after_s: float = 0.0
 
 
 class CircuitOpen(ModelUnavailable):
@@ -50,7 +64,15 @@ class NoEndpoint(ModelRefused):
 
 
 class PromptTooLong(ModelRefused):
-    """The prompt exceeds the model's context."""
+    """The prompt exceeds the model's context, or leaves too little of it for an answer."""
+
+    #: The context, and the tokens of the prompt, as the server named them; 0 where it did not.
+    limit: int = 0
+    size: int = 0
+
+
+class ContentFiltered(ModelRefused):
+    """The server will not answer these words, or cut its answer because of its content. Other words may be answered."""
 
 
 class GarbageAnswer(InferenceError):

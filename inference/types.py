@@ -70,6 +70,14 @@ class Traits:
     #: It accepts vLLM's fields `priority` and `cache_salt`.
     priority: bool = False
     cache_salt: bool = False
+    #: The form in which it writes thoughts into its answer: a name of inference.thoughts.FORMS; empty where that is not known.
+    thoughts: str = ""
+    #: It accepts `stream_options`, which asks for token counts in a stream.
+    stream_options: bool = True
+    #: It wants the limit of an answer as `max_completion_tokens`, as OpenAI's newer models do.
+    completion_tokens: bool = False
+    #: It accepts `temperature` and `top_p`.
+    sampling: bool = True
     #: Data-parallel ranks behind the address, each with a prefix cache of its own.
     ranks: int = 1
 
@@ -120,11 +128,14 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call as the server counted them."""
+    """Tokens of one call as the server counted them, or as we did where it gave no counts."""
 
     tokens_in: int = 0
     tokens_cached: int = 0
+    #: With its thoughts.
     tokens_out: int = 0
+    #: Whether any of these was counted or estimated here.
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,5 +146,5 @@ class Answer:
     usage: Usage
     first_token_ms: float
     total_ms: float
-    #: stop or length, in OpenAI's words.
-    finish_reason: str = "stop"
+    #: stop: whole; length: cut at a token limit; cut: it ended for a reason that is not known to mean a whole answer.
+    finish_reason: Literal["stop", "length", "cut"] = "stop"

@@ -36,6 +36,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: float | None = None
     #: In USD; None where the endpoint has no price.
     cost: float | None = None
+    #: Whether the tokens were counted or estimated here, since the server gave no counts.
+    estimated: bool = False
 
 
 class NewFact(msgspec.Struct, frozen=True, kw_only=True):

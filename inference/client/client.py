@@ -6,14 +6,12 @@ Guarantee: a call ends by its total deadline and reads at most `max_response_byt
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import httpx
-import msgspec
 import structlog
 
+from inference.client.body import body_of
 from inference.client.breaker import Breaker
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
 from inference.client.sse import Progress
@@ -25,28 +23,6 @@ from wire.deadline import Deadline
 log = structlog.get_logger()
 
 
-class _Message(msgspec.Struct):
-    """One message of a request: text, or a list of parts where there are pictures."""
-
-    role: str
-    content: str | list[dict[str, Any]]
-
-
-class _Request(msgspec.Struct):
-    """The body of a call. llama.cpp, vLLM and hosted servers share all fields but the last two, which only vLLM gets."""
-
-    model: str
-    messages: list[_Message]
-    max_tokens: int
-    temperature: float
-    top_p: float
-    stream: bool = True
-    stream_options: dict[str, bool] = msgspec.field(default_factory=lambda: {"include_usage": True})
-    priority: int | msgspec.UnsetType = msgspec.UNSET
-    cache_salt: str | msgspec.UnsetType = msgspec.UNSET
-
-
-_encode = msgspec.json.Encoder().encode
 _NO_HINTS = Hints()
 
 
@@ -81,7 +57,7 @@ class ModelClient:
 
         Raises ModelUnavailable, ModelBusy, AnswerCut, ModelRefused, PromptTooLong, or GarbageAnswer.
         """
-        body = self._body(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
+        body = body_of(self.endpoint, messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         self._breaker.enter()
         try:
@@ -97,38 +73,6 @@ class ModelClient:
             raise
         self._breaker.succeeded()
         return answer
-
-    def _body(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        temperature: float,
-        top_p: float,
-        hints: Hints,
-    ) -> bytes:
-        # Servers differ here: llama.cpp invents text when there are no messages, and accepts any temperature. So it is checked here.
-        if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
-            raise ModelRefused(
-                "a call must have messages, max_tokens of at least 1, temperature from 0 to 2, and top_p above 0 and up to 1"
-            )
-        shown = [_Message(m.role, self._parts(m) if m.images else m.content) for m in messages]
-        traits = self.endpoint.traits
-        request = _Request(self.endpoint.model, shown, traits.tokens_for(max_tokens), temperature, top_p)
-        # A request without the field has priority 0.
-        if traits.priority and hints.priority:
-            request.priority = hints.priority
-        if traits.cache_salt and hints.cache_salt:
-            request.cache_salt = hints.cache_salt
-        try:
-            return _encode(request)
-        except UnicodeEncodeError as error:
-            raise ModelRefused("a message holds half a character (a lone surrogate)") from error
-
-    def _parts(self, message: Message) -> list[dict[str, Any]]:
-        if not self.endpoint.traits.vision or message.role != "user":
-            raise ModelRefused("a picture was given to a model that reads none, or in a message that is not the user's")
-        return image_parts(message)
 
     def _ask(self, body: bytes, rank: Mapping[str, str] | None, on_text: Callable[[str], None] | None, until: float | None) -> Answer:
         progress = Progress(on_text)
@@ -184,15 +128,3 @@ class ModelClient:
         body = read_at_most(response, ERROR_BODY_BYTES) or b""
         log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
         return refusal(response.status_code, response.headers, body)
-
-
-def image_parts(message: Message) -> list[dict[str, Any]]:
-    """Return the content of a message with pictures, in OpenAI's form: the pictures first, then the text."""
-    urls = (f"data:{image.media_type};base64,{b64encode(image.data).decode('ascii')}" for image in message.images)
-    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    return [*parts, {"type": "text", "text": message.content}] if message.content else parts
-
-
-def answer_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the field `response_format` that asks for JSON of this schema."""
-    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}

@@ -107,7 +107,7 @@ class Progress:
             usage=usage,
             first_token_ms=(first - started) * 1000,
             total_ms=(ended - started) * 1000,
-            finish_reason=self._finish or "stop",
+            finish_reason="length" if self._finish == "length" else "stop",
         )
 
     def _event(self, data: bytes) -> bool:

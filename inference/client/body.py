@@ -1,0 +1,73 @@
+"""The body of a call, for an endpoint as it was measured: nothing is sent that it does not accept."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from inference.errors import ModelRefused
+from inference.types import Endpoint, Hints, Message
+
+
+class _Message(msgspec.Struct):
+    """One message of a request: text, or a list of parts where there are pictures."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+
+
+class _Request(msgspec.Struct):
+    """The body of a call. llama.cpp, vLLM and hosted servers share all fields but the last two, which only vLLM gets."""
+
+    model: str
+    messages: list[_Message]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stream: bool = True
+    stream_options: dict[str, bool] = msgspec.field(default_factory=lambda: {"include_usage": True})
+    priority: int | msgspec.UnsetType = msgspec.UNSET
+    cache_salt: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def body_of(endpoint: Endpoint, messages: Sequence[Message], *, max_tokens: int, temperature: float, top_p: float, hints: Hints) -> bytes:
+    """Return the JSON of a call. Raises ModelRefused for what no server should be asked."""
+    # Servers differ here: llama.cpp invents text when there are no messages, and accepts any temperature. So it is checked here.
+    if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
+        raise ModelRefused("a call must have messages, max_tokens of at least 1, temperature from 0 to 2, and top_p above 0 and up to 1")
+    shown = [_Message(m.role, _parts(endpoint, m) if m.images else m.content) for m in messages]
+    traits = endpoint.traits
+    request = _Request(endpoint.model, shown, traits.tokens_for(max_tokens), temperature, top_p)
+    # A request without the field has priority 0.
+    if traits.priority and hints.priority:
+        request.priority = hints.priority
+    if traits.cache_salt and hints.cache_salt:
+        request.cache_salt = hints.cache_salt
+    try:
+        return _encode(request)
+    except UnicodeEncodeError as error:
+        raise ModelRefused("a message holds half a character (a lone surrogate)") from error
+
+
+def _parts(endpoint: Endpoint, message: Message) -> list[dict[str, Any]]:
+    if not endpoint.traits.vision or message.role != "user":
+        raise ModelRefused("a picture was given to a model that reads none, or in a message that is not the user's")
+    return image_parts(message)
+
+
+def image_parts(message: Message) -> list[dict[str, Any]]:
+    """Return the content of a message with pictures, in OpenAI's form: the pictures first, then the text."""
+    urls = (f"data:{image.media_type};base64,{b64encode(image.data).decode('ascii')}" for image in message.images)
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [*parts, {"type": "text", "text": message.content}] if message.content else parts
+
+
+def answer_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the field `response_format` that asks for JSON of this schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
