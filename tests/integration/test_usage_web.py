@@ -108,7 +108,11 @@ def test_a_conversation_shows_the_money_of_each_turn_and_in_all(served: Stack, s
 
     assert page.count("$0.0123") >= 3
     assert "$0.0123" in signed_in.get(f"/admin/conversations/{conversation}/turns/{turn}").text
-    assert (found["cost"]["cost"], found["turns"][0]["cost"], found["spent"]) == (_TALK, _TALK, {"today": _TALK, "month": _TALK, "estimated": False})
+    assert (found["cost"]["cost"], found["turns"][0]["cost"], found["spent"]) == (
+        _TALK,
+        _TALK,
+        {"today": _TALK, "month": _TALK, "estimated": False},
+    )
     assert [call["cost"] for call in story["calls"]] == [_TALK]
 
 
