@@ -77,7 +77,7 @@ def test_the_form_comes_back_with_the_question_and_a_box_to_keep_the_price(serve
 
 
 def test_the_api_names_the_field_that_keeps_the_price(served: Stack, api: httpx.Client) -> None:
-    body = {"name": _named(), **_OWN, "leaves_house": False, **_ODD}
+    body: dict[str, Any] = {"name": _named(), **_OWN, "leaves_house": False, **_ODD}
     asked = api.post("/endpoints", json=body)
 
     assert asked.status_code == 422
