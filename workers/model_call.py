@@ -18,7 +18,7 @@ from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelRefu
 from inference.router import Routed
 from inference.tokens import estimate
 from inference.types import Answer, Endpoint, Hints, Message, Usage
-from inference.usage import cost_of
+from inference.usage import cost_of, counted
 from workers.deps import Deps
 from workers.model_routes import BATCH, profile_key
 
@@ -135,14 +135,15 @@ def call_model(
             name = error.endpoint and error.endpoint.name
             log.warning("model_refused", endpoint=name, error=type(error).__name__, fix=_fix(error, request))
             return ModelReply(outcome="refused", calls=calls, endpoint=error.endpoint)
+        usage = deps.routes.took(routed, messages)
         try:
             text = check(routed.answer, messages)
         except GarbageAnswer:
             # It is paid for all the same.
-            calls.append(_call(calls, messages, routed.endpoint, "garbage", answer=routed.answer))
+            calls.append(_call(calls, messages, routed.endpoint, "garbage", answer=routed.answer, usage=usage))
             tries += 1
             continue
-        calls.append(_call(calls, messages, routed.endpoint, "ok", answer=routed.answer))
+        calls.append(_call(calls, messages, routed.endpoint, "ok", answer=routed.answer, usage=usage))
         return ModelReply(outcome="ok", calls=calls, text=text, answer=routed.answer, endpoint=routed.endpoint, messages=messages)
     return ModelReply(outcome="garbage", calls=calls, messages=messages)
 
@@ -178,7 +179,7 @@ def _routed(
 
 
 def _note(calls: list[ModelCall], messages: Sequence[Message], error: InferenceError) -> None:
-    """Record a call that gave no answer."""
+    """Record a call that gave no answer. What the model had written by then, or its server counted, is paid for."""
     match error:
         case AnswerCut():
             outcome = "cut"
@@ -191,7 +192,11 @@ def _note(calls: list[ModelCall], messages: Sequence[Message], error: InferenceE
         case _:
             outcome = type(error).__name__
     if error.endpoint is not None:
-        calls.append(_call(calls, messages, error.endpoint, outcome, usage=_begun(messages, error.text) if error.text else None))
+        usage = None
+        if error.text or (error.usage is not None and (error.usage.tokens_in > 0 or error.usage.tokens_out > 0)):
+            # Its tokenizer is not asked: a server that has just failed may keep this waiting.
+            usage = counted(error.usage, endpoint=error.endpoint, messages=messages, text=error.text, count=estimate)
+        calls.append(_call(calls, messages, error.endpoint, outcome, usage=usage))
 
 
 def _fix(error: ModelRefused, request: ModelRequest) -> str | None:
@@ -205,11 +210,6 @@ def _fix(error: ModelRefused, request: ModelRequest) -> str | None:
         " --data-may-leave allows it; chinwag endpoint change NAME --stays, or CHINWAG_MODEL_LEAVES_HOUSE=no for the worker's own model, marks an"
         " endpoint as your own"
     )
-
-
-def _begun(messages: Sequence[Message], text: str) -> Usage:
-    """The tokens of an answer that broke off. Its server gave no counts: they are estimated, without pictures."""
-    return Usage(tokens_in=sum(estimate(message.content) for message in messages), tokens_out=estimate(text))
 
 
 def _text_so_far(text: str, messages: Sequence[Message]) -> str | None:
@@ -230,7 +230,6 @@ def _call(
     usage: Usage | None = None,
 ) -> ModelCall:
     """The record of one call of a model."""
-    usage = answer.usage if answer else usage
     return ModelCall(
         attempt=len(calls) + 1,
         endpoint=endpoint.name,
@@ -243,6 +242,7 @@ def _call(
         first_token_ms=round(answer.first_token_ms, 1) if answer else None,
         total_ms=round(answer.total_ms, 1) if answer else None,
         cost=cost_of(endpoint.price, usage) if usage else None,
+        estimated=usage is not None and usage.estimated,
     )
 
 

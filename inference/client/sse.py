@@ -15,7 +15,7 @@ _DONE = b"[DONE]"
 
 class _Delta(msgspec.Struct):
     content: str | None = None
-    #: What reasoning models write before the answer, under two names. It shows that the server is working, and is not kept.
+    #: What reasoning models write before the answer, under two names. It shows that the server is working.
     reasoning_content: str | None = None
     reasoning: str | None = None
 
@@ -54,6 +54,7 @@ class Progress:
     def __init__(self, on_text: Callable[[str], None] | None = None) -> None:
         self._on_text = on_text
         self._pieces: list[str] = []
+        self._thoughts: list[str] = []
         self._rest = b""
         self._usage = _Usage()
         self._finish = ""
@@ -108,6 +109,7 @@ class Progress:
             first_token_ms=(first - started) * 1000,
             total_ms=(ended - started) * 1000,
             finish_reason="length" if self._finish == "length" else "stop",
+            thoughts="".join(self._thoughts),
         )
 
     def _event(self, data: bytes) -> bool:
@@ -137,6 +139,7 @@ class Progress:
             return False
         if self.first_at is None and (delta.content or delta.reasoning_content or delta.reasoning):
             self.first_at = time.monotonic()
+        self._thoughts.append(delta.reasoning_content or delta.reasoning or "")
         if delta.content:
             self._pieces.append(delta.content)
         return bool(delta.content)
