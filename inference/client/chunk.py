@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.client.finish import reason_in
-from inference.client.shapes import fields, is_empty, items
+from inference.client.shapes import fields, is_empty, is_list, is_object, items
 
 #: Fields that are there whether or not the model does anything.
 _STRUCTURE = frozenset(
@@ -77,9 +77,9 @@ def choices_in(event: dict[str, Any]) -> Iterator[Saying]:
     """Yield what each choice of an event says. An event without choices may be one itself."""
     for name in _CHOICES:
         if name in event:
-            yield from (_said(one) for one in items(event[name]) if isinstance(one, dict))
+            yield from (_said(one) for one in items(event[name]) if is_object(one))
             return
-    is_choice = isinstance(event.get("delta"), dict) or isinstance(event.get("message"), dict)
+    is_choice = is_object(event.get("delta")) or is_object(event.get("message"))
     if is_choice or ("role" in event and "content" in event) or event.get("done") is True:
         yield _said(event)
 
@@ -142,7 +142,7 @@ def _said(choice: dict[str, Any]) -> Saying:
     delta, message, index = choice.get("delta"), choice.get("message"), choice.get("index")
     is_message = is_empty(delta)
     holder = fields(message) if is_message else fields(delta)
-    if not is_message and isinstance(holder.get("message"), dict):
+    if not is_message and is_object(holder.get("message")):
         holder = fields(holder["message"])
     text, is_alive = _words(holder)
     if not text and isinstance(delta, str):
@@ -155,7 +155,7 @@ def _said(choice: dict[str, Any]) -> Saying:
         text=text,
         is_alive=is_alive or bool(text) or thinks(choice),
         reason=reason_in(choice) or reason_in(holder) or reason_in(fields(delta)),
-        is_message=is_message and (isinstance(message, dict) or "delta" not in choice),
+        is_message=is_message and (is_object(message) or "delta" not in choice),
         index=index if isinstance(index, int) and not isinstance(index, bool) else None,
         places=(choice, fields(delta), fields(message)),
     )
@@ -177,11 +177,11 @@ def _words(holder: dict[str, Any]) -> tuple[str, bool]:
 
 def _text_of(content: object, depth: int = 0) -> tuple[str, bool]:
     """Return the text of a content in any of its forms, and whether it holds anything. Parts that are thoughts are no text."""
-    if isinstance(content, list) and depth < _DEEPEST:
+    if is_list(content) and depth < _DEEPEST:
         parts = [_text_of(one, depth + 1) for one in items(content)]
         return "".join(text for text, _ in parts), any(alive for _, alive in parts)
-    if isinstance(content, dict) and depth < _DEEPEST:
-        part = fields(content)
+    if is_object(content) and depth < _DEEPEST:
+        part = content
         if part.get("thought") is True or any(word in str(part.get("type", "")).lower() for word in _THOUGHTS):
             return "", True
         name = next((name for name in ("text", "value", "parts", "content") if name in part), None)

@@ -6,9 +6,9 @@ them beside, the total less the prompt tells. Cached tokens are part of the prom
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from inference.client.shapes import fields, items, whole
+from inference.client.shapes import fields, is_object, items, whole
 from inference.types import Usage
 
 # Names are compared in small letters, without underscores and hyphens.
@@ -76,11 +76,10 @@ class Counts:
         for name, value in holder.items():
             if _short(name) in _PLACES:
                 for one in items(value):
-                    if isinstance(one, dict):
-                        usage = cast("dict[str, Any]", one)
-                        self._take(_named(usage))
+                    if is_object(one):
+                        self._take(_named(one))
                         if depth < _DEEPEST:
-                            self.read(usage, depth + 1)
+                            self.read(one, depth + 1)
 
     def _take(self, named: dict[str, Any]) -> None:
         read = _first(named, _IN)

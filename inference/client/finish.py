@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from inference.client.shapes import fields, is_empty, items
+from inference.client.shapes import fields, is_empty, is_object, items
 
 #: stop: whole. length: at a token limit. filter: because of its content. failed: the server gave up. cut: not known to mean a whole answer.
 End = Literal["stop", "length", "filter", "failed", "cut"]
@@ -24,7 +24,7 @@ _KNOWN: dict[End, str] = {
         failure disconnect disconnected interrupted malformed_function_call malformed_response eviction evicted preempted preemption load
         unload shutdown""",
 }
-_ENDS = {word: end for end, words in _KNOWN.items() for word in words.split()}
+_ENDS: dict[str, End] = {word: end for end, words in _KNOWN.items() for word in words.split()}
 #: Parts of words that tell the kind of a reason that is not in the table.
 _PARTS: tuple[tuple[tuple[str, ...], End], ...] = (
     (("filter", "safety", "sensitive", "moderat", "guardrail", "prohibit", "policy", "refus", "toxic", "blocked", "blocklist"), "filter"),
@@ -41,7 +41,8 @@ def end_of(reason: str) -> End:
     known = _ENDS.get(word)
     if known is not None:
         return known
-    return next((end for parts, end in _PARTS if any(part in word for part in parts)), "cut")
+    found: list[End] = [end for parts, end in _PARTS if any(part in word for part in parts)]
+    return found[0] if found else "cut"
 
 
 def reason_in(holder: dict[str, Any]) -> str:
@@ -63,7 +64,7 @@ def reason_in(holder: dict[str, Any]) -> str:
 
 def _text(value: object) -> str:
     value = items(value)[0] if items(value) else None
-    if isinstance(value, dict):
+    if is_object(value):
         value = next((one for name in ("type", "reason", "finish_reason") if isinstance(one := fields(value).get(name), str)), "")
     if isinstance(value, bool) or is_empty(value):
         return ""

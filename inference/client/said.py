@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inference.client.shapes import fields, is_empty, items, value_of
+from inference.client.shapes import fields, is_empty, is_list, is_object, items, value_of
 
 _LONGEST = 300
 #: How much of an error's words is looked at.
@@ -137,13 +137,13 @@ def _leaves(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str
     """Yield the fields that say something about the error, outermost first."""
     if isinstance(value, str) and name in _WORDS:
         value = _unquoted(value)
-    if isinstance(value, dict):
+    if is_object(value):
         # Plain fields come before what lies deeper.
-        for key, one in sorted(fields(value).items(), key=lambda pair: isinstance(pair[1], (dict, list))):
+        for key, one in sorted(fields(value).items(), key=lambda pair: is_object(pair[1]) or is_list(pair[1])):
             short = key.lower().replace("_", "").replace("-", "")
-            if depth < _DEEPEST and (short in _WORDS or (short in _PLAIN and not isinstance(one, (dict, list)))):
+            if depth < _DEEPEST and (short in _WORDS or (short in _PLAIN and not is_object(one) and not is_list(one))):
                 yield from _leaves(one, short, depth + 1)
-    elif isinstance(value, list):
+    elif is_list(value):
         for one in items(value)[:_MOST_ITEMS]:
             yield from _leaves(one, name, depth + 1)
     elif name and not is_empty(value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -29,31 +29,36 @@ def value_of(data: bytes) -> object:
         raise ValueError("nested too deep") from error
 
 
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value is a list."""
+    return isinstance(value, list)
+
+
 def fields(value: object) -> dict[str, Any]:
     """Return an object's fields; of a list those of its first object; of anything else none."""
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
-    if isinstance(value, list):
-        return next((cast("dict[str, Any]", one) for one in cast("list[object]", value) if isinstance(one, dict)), {})
-    return {}
+    found: list[dict[str, Any]] = [one for one in items(value) if is_object(one)]
+    return found[0] if found else {}
 
 
 def items(value: object) -> list[Any]:
     """Return a list's items; anything else is a list of one, and null of none."""
     if value is None:
         return []
-    return cast("list[Any]", value) if isinstance(value, list) else [value]
+    return value if is_list(value) else [value]
 
 
 def is_empty(value: object, depth: int = 0) -> bool:
     """Whether a value says nothing: null, false, 0, "", or a list or object of such values."""
     if not value:
         return True
-    if depth < _DEEPEST and isinstance(value, dict):
-        return all(is_empty(one, depth + 1) for one in cast("dict[str, Any]", value).values())
-    if depth < _DEEPEST and isinstance(value, list):
-        return all(is_empty(one, depth + 1) for one in cast("list[Any]", value))
-    return False
+    if depth < _DEEPEST and is_object(value):
+        return all(is_empty(one, depth + 1) for one in value.values())
+    return depth < _DEEPEST and is_list(value) and all(is_empty(one, depth + 1) for one in value)
 
 
 def whole(value: object) -> int:
