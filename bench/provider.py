@@ -118,7 +118,14 @@ class _Strict:
 
 def _event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return {"id": "chatcmpl-4f6b1f1d7c", "object": "chat.completion.chunk", "created": 1795500000, "model": "m", "choices": [choice], **more}
+    return {
+        "id": "chatcmpl-4f6b1f1d7c",
+        "object": "chat.completion.chunk",
+        "created": 1795500000,
+        "model": "m",
+        "choices": [choice],
+        **more,
+    }
 
 
 def answers() -> dict[str, list[bytes]]:
@@ -126,12 +133,20 @@ def answers() -> dict[str, list[bytes]]:
     words = [_event({"content": f" word{n % 7}"}) for n in range(_TOKENS)]
     nulls = [_event({"content": f" word{n % 7}", "reasoning_content": None, "tool_calls": None}, usage=None) for n in range(_TOKENS)]
     thoughts = [_event({"reasoning_content": f" thought{n % 7}"}) for n in range(_TOKENS // 2)]
-    counts = {"prompt_tokens": 900, "completion_tokens": _TOKENS, "total_tokens": 900 + _TOKENS, "prompt_tokens_details": {"cached_tokens": 800}}
+    counts = {
+        "prompt_tokens": 900,
+        "completion_tokens": _TOKENS,
+        "total_tokens": 900 + _TOKENS,
+        "prompt_tokens_details": {"cached_tokens": 800},
+    }
     end = [_event({}, "stop"), {"id": "chatcmpl-4f6b1f1d7c", "choices": [], "usage": counts}]
     first = [_event({"role": "assistant", "content": ""})]
 
     def sent(events: list[dict[str, Any]]) -> list[bytes]:
-        return [*(b"data: " + json.dumps(one, separators=(",", ":")).encode() + b"\n\n" for one in (*first, *events, *end)), b"data: [DONE]\n\n"]
+        return [
+            *(b"data: " + json.dumps(one, separators=(",", ":")).encode() + b"\n\n" for one in (*first, *events, *end)),
+            b"data: [DONE]\n\n",
+        ]
 
     plain = sent(words)
     return {
@@ -139,7 +154,7 @@ def answers() -> dict[str, list[bytes]]:
         "ten events a read": [b"".join(plain[n : n + 10]) for n in range(0, len(plain), 10)],
         "with null fields": sent(nulls),
         "half of it thoughts": sent(thoughts + words[: _TOKENS // 2]),
-        "cut anywhere": _cut(b"".join(plain), 97),
+        "cut by packets": _cut(b"".join(plain), 1448),
     }
 
 
@@ -155,7 +170,12 @@ def measure(name: str, pieces: list[bytes]) -> dict[str, Any]:
     strict_us = tolerant_us = float("inf")
     for _ in range(_ROUNDS):
         strict_us, tolerant_us = min(strict_us, _timed(_Strict, pieces)), min(tolerant_us, _timed(Progress, pieces))
-    return {"answer": name, "strict_us": round(strict_us, 1), "tolerant_us": round(tolerant_us, 1), "ratio": round(tolerant_us / strict_us, 3)}
+    return {
+        "answer": name,
+        "strict_us": round(strict_us, 1),
+        "tolerant_us": round(tolerant_us, 1),
+        "ratio": round(tolerant_us / strict_us, 3),
+    }
 
 
 def _read(reader: Callable[[], _Reader], pieces: list[bytes]) -> _Reader:

@@ -30,8 +30,10 @@ _FIELDS = frozenset({b"data", b"event", b"error", b"id", b"retry"})
 class Frames:
     """The lines of one response. `take` gets each text and the name of its block."""
 
-    def __init__(self, take: Callable[[bytes, str], Reading]) -> None:
+    def __init__(self, take: Callable[[bytes, str], Reading], ordinary: Callable[[bytes], bool]) -> None:
         self._take = take
+        #: Takes the ordinary text, which most are, and returns whether it was one.
+        self._ordinary = ordinary
         #: The beginning of a line whose end has not come.
         self._rest: list[bytes] = []
         self._after_cr = False
@@ -45,6 +47,8 @@ class Frames:
         #: Whether the block held anything so far, and what of it was not read.
         self._has_text = False
         self._unread = b""
+        #: Whether the next line, or an empty one, concerns what came before.
+        self._in_block = False
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         #: Whether anything showed that this is a stream: a field or a comment.
@@ -55,38 +59,43 @@ class Frames:
         """What was not understood, up to a limit."""
         return b"\n".join(self._kept)
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
         """Take bytes as they come."""
-        for line in self._whole_lines(piece):
-            # The ordinary line first: the others are rare.
-            if line.startswith(b"data: {") and not self._waiting:
-                self._held(line[6:], in_fields=True)
-            elif line:
-                self._line(line)
-            elif self._waiting or self._name or self._unread:
-                self._empty_line()
-
-    def _whole_lines(self, piece: bytes) -> list[bytes]:
-        """Return the lines that end in this piece, and keep the beginning of the next."""
-        if self._after_cr and piece:
+        ordinary = self._ordinary
+        if self._rest:
+            if b"\n" not in piece and b"\r" not in piece:
+                # Joined at a line's end only: a long line that comes byte by byte would be copied for each of them.
+                self._rest.append(piece)
+                return
+            self._rest.append(piece)
+            piece = b"".join(self._rest)
+            self._rest.clear()
+        elif self._after_cr and piece:
             # The two halves of a CR LF are one line's end.
             self._after_cr = False
             piece = piece.removeprefix(b"\n")
-        if self._rest and piece:
-            self._rest.append(piece)
-            # Joined at a line's end only: a long line that comes byte by byte would be copied for each of them.
-            if b"\n" not in piece and b"\r" not in piece:
-                return []
-            piece = b"".join(self._rest)
-            self._rest.clear()
-        if not piece:
-            return []
+        elif (
+            piece.startswith(b"data: {")
+            and piece.count(b"\n") == 2
+            and piece.endswith(b"\n\n")
+            and not self._in_block
+            and ordinary(piece[6:])
+        ):
+            # One event a read, as servers send them.
+            return
         lines = piece.splitlines()
-        last = piece[-1]
-        self._after_cr = last == 13
-        if last not in (10, 13):
-            self._rest.append(lines.pop())
-        return lines
+        if not piece.endswith(b"\n"):
+            if piece.endswith(b"\r"):
+                self._after_cr = True
+            elif lines:
+                self._rest.append(lines.pop())
+        for line in lines:
+            if not line:
+                if self._in_block:
+                    self._empty_line()
+            elif self._in_block or not line.startswith(b"data: {") or not ordinary(line[6:]):
+                self._line(line)
+                self._in_block = bool(self._waiting or self._name or self._unread)
 
     def end(self) -> None:
         """Take what is left when no more bytes come."""
@@ -161,7 +170,7 @@ class Frames:
         self._settle()
         if self._name and not self._has_text:
             self._take(b"", self._name)
-        self._name, self._has_text, self._unread = "", False, b""
+        self._name, self._has_text, self._unread, self._in_block = "", False, b"", False
 
     def _settle(self) -> None:
         """Take the lines that wait: together, or else each by itself."""

@@ -70,7 +70,7 @@ class Progress:
         """`asked` is what must not be in an error's words."""
         self._on_text = on_text
         self._asked = asked
-        self._frames = Frames(self._take)
+        self._frames = Frames(self._take, self._ordinary)
         self._pieces: list[str] = []
         self._grown = self._alive = False
         self._has_halves = False
@@ -153,20 +153,15 @@ class Progress:
             finish_reason=meaning,
         )
 
-    def _take(self, data: bytes, name: str) -> Reading:
-        """Take one text of the response, in a block of that name."""
-        if not name and not self._done:
-            try:
-                (choice,) = _decode(data).choices
-            except (ValueError, RecursionError):
-                pass
-            else:
-                if choice.index == self._index and not self._reason and self._ordinary(choice.delta):
-                    return "read"
-        return self._take_odd(data, name)
-
-    def _ordinary(self, delta: _Delta) -> bool:
-        """Take a piece of text or of thoughts; return whether it is one."""
+    def _ordinary(self, data: bytes) -> bool:
+        """Take a piece of text or of thoughts; return whether it is no more than one."""
+        try:
+            choice = _decode(data).choices[0]
+        except (ValueError, RecursionError):
+            return False
+        if choice.index != self._index or self._reason or self._done:
+            return False
+        delta = choice.delta
         if delta.content:
             self._pieces.append(delta.content)
             self._grown = self._in_parts = True
@@ -177,8 +172,8 @@ class Progress:
             self.first_at = time.monotonic()
         return True
 
-    def _take_odd(self, data: bytes, name: str) -> Reading:
-        """Take anything but an ordinary event."""
+    def _take(self, data: bytes, name: str) -> Reading:
+        """Take one text of the response that is no ordinary one, in a block of that name."""
         if self._done:
             return "read"
         if "error" in name or "exception" in name:
