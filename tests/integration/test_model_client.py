@@ -136,8 +136,8 @@ def test_the_text_grows_while_the_model_writes(server: _Server) -> None:
         ("error401", ModelRefused),
         ("redirect", ModelRefused),
         ("toolong", PromptTooLong),
-        ("truncated", GarbageAnswer),
-        ("garbage", GarbageAnswer),
+        ("truncated", ModelUnavailable),
+        ("garbage", ModelUnavailable),
         ("huge", GarbageAnswer),
     ],
 )
