@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import httpx
 import structlog
@@ -16,7 +17,9 @@ from inference.client.breaker import Breaker
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
 from inference.client.sse import Progress
 from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.client.unaccepted import unaccepted
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable
+from inference.prompt_style import for_endpoint
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 
@@ -24,13 +27,16 @@ log = structlog.get_logger()
 
 
 _NO_HINTS = Hints()
+_OnText = Callable[[str], None] | None
 
 
 class ModelClient:
     """Calls one endpoint; safe between threads."""
 
     def __init__(self, endpoint: Endpoint, *, timeouts: Timeouts, breaker: Breaker, max_response_bytes: int = 1024 * 1024) -> None:
+        #: With what was learned from refusals in its traits.
         self.endpoint = endpoint
+        self._measured = endpoint.traits
         self._timeouts = timeouts
         self._breaker = breaker
         self._cap = max_response_bytes
@@ -57,11 +63,17 @@ class ModelClient:
 
         Raises ModelUnavailable, ModelBusy, AnswerCut, ModelRefused, PromptTooLong, or GarbageAnswer.
         """
-        body = body_of(self.endpoint, messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
+
+        def made(endpoint: Endpoint) -> bytes:
+            # The caller made the messages for what was measured; a refusal may have taught more.
+            shown = messages if endpoint.traits is self._measured else for_endpoint(messages, endpoint.traits)
+            return body_of(endpoint, shown, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
+
+        body = made(self.endpoint)
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         self._breaker.enter()
         try:
-            answer = self._ask(body, rank, on_text, until)
+            answer = self._accepted(body, made, rank, on_text, until)
         except (ModelBusy, AnswerCut):
             self._breaker.busy()
             raise
@@ -73,6 +85,26 @@ class ModelClient:
             raise
         self._breaker.succeeded()
         return answer
+
+    def _accepted(
+        self, body: bytes, made: Callable[[Endpoint], bytes], rank: Mapping[str, str] | None, on_text: _OnText, until: float | None
+    ) -> Answer:
+        """Ask; where the server refuses a field that can be left out, ask again without it, and leave it out from then on."""
+        end = time.monotonic() + self._timeouts.total_s
+        end = end if until is None else min(end, until)
+        endpoint = self.endpoint
+        while True:
+            try:
+                answer = self._ask(body, rank, on_text, end)
+            except _Unaccepted as refused:
+                traits = unaccepted(refused.status, refused.body, endpoint.traits)
+                if traits is None:
+                    raise refused.error from None
+                endpoint = replace(endpoint, traits=traits)
+                body = made(endpoint)
+            else:
+                self.endpoint = endpoint
+                return answer
 
     def _ask(self, body: bytes, rank: Mapping[str, str] | None, on_text: Callable[[str], None] | None, until: float | None) -> Answer:
         progress = Progress(on_text)
@@ -127,4 +159,14 @@ class ModelClient:
     def _refused(self, response: httpx.Response) -> Exception:
         body = read_at_most(response, ERROR_BODY_BYTES) or b""
         log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
-        return refusal(response.status_code, response.headers, body)
+        error = refusal(response.status_code, response.headers, body)
+        # The other kinds say that the request itself was understood.
+        return _Unaccepted(error, response.status_code, body) if type(error) in (ModelRefused, ModelUnavailable) else error
+
+
+class _Unaccepted(Exception):
+    """A refusal that may name a field which can be left out."""
+
+    def __init__(self, error: InferenceError, status: int, body: bytes) -> None:
+        super().__init__(error)
+        self.error, self.status, self.body = error, status, body
