@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota, PromptTooLong
 
 #: How much of an error's body is read to find out its kind.
 ERROR_BODY_BYTES = 64 * 1024
 _TOO_LONG_WORDS = (b"exceed_context_size", b"context_length_exceeded", b"maximum context length", b"maximum model length")
 #: llama.cpp answers 500 to a picture that its model cannot read.
 _NO_VISION = b"image input is not supported"
+#: An empty account, which OpenAI tells with 429 too.
+_QUOTA_WORDS = (b"insufficient_quota", b"exceeded your current quota", b"credit balance is too low", b"insufficient balance")
 #: Said by vLLM when its queue is full, by llama.cpp while it loads or has no free slot, and by hosted servers under too much load.
 _BUSY_WORDS = (
     b'"serviceunavailableerror"',
@@ -29,6 +31,8 @@ def refusal(  # noqa: PLR0911 - one return for each kind
 ) -> ModelUnavailable | ModelRefused | GarbageAnswer:
     """Return the error that the response means. Header names are in lower case, or the mapping ignores case."""
     lowered = body.lower()
+    if status in (402, 498) or (status in (400, 403, 429) and any(words in lowered for words in _QUOTA_WORDS)):
+        return OutOfQuota(f"the account at the provider has no credit or quota left ({status})")
     if is_full(status, headers, lowered):
         return ModelBusy(f"the model server is full ({status})")
     if status >= 400 and _NO_VISION in lowered:
