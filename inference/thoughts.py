@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_THINK = re.compile(r"</?think>", re.IGNORECASE)
+_THINK = re.compile(r"</?think>|\[/?THINK\]", re.IGNORECASE)
 
 
 def learned(text: str) -> str:
