@@ -176,12 +176,11 @@ def _vision(found: Findings) -> None:
     )
     text, picture = found.ask.chat([user(message.content)]), found.ask.chat([user(image_parts(message))])
     grew = found.grew(text, picture)
-    if grew is None:
-        # Without counts, the answer must name the picture's colour.
-        grew = _names_red(picture) and not _names_red(text)
-    found.set(vision=grew)
-    if picture.status == 200 and not grew:
-        found.notes.append("accepts pictures but ignores them, so it gets a line of text in place of each")
+    # Without counts, the answer must name the picture's colour.
+    found.set(vision=_names_red(picture) and not _names_red(text) if grew is None else grew)
+    if picture.status == 200 and not found.traits.vision:
+        ignores = "ignores them" if grew is False else "does not show that it reads them"
+        found.notes.append(f"accepts pictures but {ignores}, so it gets a line of text in place of each")
 
 
 def _names_red(reply: Reply) -> bool:

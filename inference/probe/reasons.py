@@ -20,7 +20,7 @@ _NO_MODEL = re.compile(
 #: Words of a wrong key with another status than 401.
 _NO_KEY_CODES = {"api_key_invalid", "invalid_api_key", "authentication_error", "unauthorized", "invalid_authentication", "unauthenticated"}
 _NO_KEY = re.compile(
-    r"(?:api|access)[\s_-]?(?:key|token)[^.]{0,40}(?:not valid|invalid|incorrect|wrong|expired|missing|required|not found|disabled|revoked)|"
+    r"\bkey\b[^.]{0,20}(?:not valid|invalid|incorrect|expired|revoked)|(?:api|access)[\s_-]?(?:key|token)[^.]{0,40}(?:not valid|invalid|incorrect|wrong|expired|missing|required|not found|disabled|revoked)|"
     r"(?:invalid|incorrect|wrong|expired|missing|no|bad)[^.]{0,20}(?:api|access|x-api)[\s_-]?(?:key|token)|unauthori[sz]ed|invalid authentication"
 )
 
@@ -81,7 +81,7 @@ def _no_model(endpoint: Endpoint, listing: Listing | None, words: str) -> str:
     if listing is None or not listing.models:
         return f"{why}{_behind(words)}"
     if listing.find(endpoint.model) is not None:
-        return f"the server lists {endpoint.model}, but refuses it{_behind(words)}"
+        return f"{why} to answer with, although it lists it; it has: {listing.names()}{_behind(words)}"
     return why + _instead(endpoint, listing)
 
 

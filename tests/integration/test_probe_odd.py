@@ -167,6 +167,18 @@ def test_a_model_that_shows_only_the_end_of_its_thoughts_is_asked_for_more() -> 
     assert _probe(chat=chat).traits.reasoning
 
 
+@pytest.mark.parametrize(("seen", "vision"), [("Red", True), ("Blue", False)])
+def test_without_counts_a_picture_is_read_where_its_colour_is_named(seen: str, vision: bool) -> None:
+    def chat(body: dict[str, Any]) -> Told:
+        has_picture = isinstance(body["messages"][-1]["content"], list)
+        return usual(body, seen if has_picture else "Which?", usage=None)
+
+    found = _probe(chat=chat)
+
+    assert found.traits.vision == vision
+    assert ("does not show that it reads them" in "; ".join(found.notes)) != vision
+
+
 def test_a_model_that_hides_its_thoughts_is_known_by_what_it_counts() -> None:
     usage = {**_USAGE, "completion_tokens_details": {"reasoning_tokens": 64}}
 

@@ -110,7 +110,12 @@ def _error(status: int, fields: str) -> Reply:
         ),
         (_error(404, '"message":"models/mine is not found for API version v1beta"'), _AT, None, "no model mine"),
         (_error(404, '"message":"File Not Found","type":"not_found_error"'), _AT, None, "end in /v1 as it should?"),
-        (_error(404, '"message":"no","code":"model_not_found"'), _AT, _MINE, "lists mine, but refuses it; it says: no"),
+        (
+            _error(404, '"message":"no","code":"model_not_found"'),
+            _AT,
+            _MINE,
+            "no model mine to answer with, although it lists it; it has: mine; it says: no",
+        ),
         (_error(400, '"message":"too many stops"'), _AT, _OTHER, "(400): too many stops. It does not list mine either; it has: other"),
         (
             _error(400, '"message":"API key not valid. Please pass a valid API key."'),
