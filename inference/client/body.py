@@ -9,29 +9,7 @@ from typing import Any
 import msgspec
 
 from inference.errors import ModelRefused
-from inference.types import Endpoint, Hints, Message
-
-
-class _Message(msgspec.Struct):
-    """One message of a request: text, or a list of parts where there are pictures."""
-
-    role: str
-    content: str | list[dict[str, Any]]
-
-
-class _Request(msgspec.Struct):
-    """The body of a call. llama.cpp, vLLM and hosted servers share all fields but the last two, which only vLLM gets."""
-
-    model: str
-    messages: list[_Message]
-    max_tokens: int
-    temperature: float
-    top_p: float
-    stream: bool = True
-    stream_options: dict[str, bool] = msgspec.field(default_factory=lambda: {"include_usage": True})
-    priority: int | msgspec.UnsetType = msgspec.UNSET
-    cache_salt: str | msgspec.UnsetType = msgspec.UNSET
-
+from inference.types import Endpoint, Hints, Message, Traits
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,18 +19,28 @@ def body_of(endpoint: Endpoint, messages: Sequence[Message], *, max_tokens: int,
     # Servers differ here: llama.cpp invents text when there are no messages, and accepts any temperature. So it is checked here.
     if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
         raise ModelRefused("a call must have messages, max_tokens of at least 1, temperature from 0 to 2, and top_p above 0 and up to 1")
-    shown = [_Message(m.role, _parts(endpoint, m) if m.images else m.content) for m in messages]
     traits = endpoint.traits
-    request = _Request(endpoint.model, shown, traits.tokens_for(max_tokens), temperature, top_p)
+    shown = [{"role": m.role, "content": _parts(endpoint, m) if m.images else m.content} for m in messages]
+    request: dict[str, Any] = {"model": endpoint.model, "messages": shown}
+    request |= answer_fields(traits, max_tokens=traits.tokens_for(max_tokens), temperature=temperature, top_p=top_p)
+    request["stream"] = True
+    if traits.stream_options:
+        request["stream_options"] = {"include_usage": True}
     # A request without the field has priority 0.
     if traits.priority and hints.priority:
-        request.priority = hints.priority
+        request["priority"] = hints.priority
     if traits.cache_salt and hints.cache_salt:
-        request.cache_salt = hints.cache_salt
+        request["cache_salt"] = hints.cache_salt
     try:
         return _encode(request)
     except UnicodeEncodeError as error:
         raise ModelRefused("a message holds half a character (a lone surrogate)") from error
+
+
+def answer_fields(traits: Traits, *, max_tokens: int, temperature: float, top_p: float) -> dict[str, float]:
+    """Return the fields that say how to answer, under the names that the endpoint accepts."""
+    limit = "max_completion_tokens" if traits.completion_tokens else "max_tokens"
+    return {limit: max_tokens} | ({"temperature": temperature, "top_p": top_p} if traits.sampling else {})
 
 
 def _parts(endpoint: Endpoint, message: Message) -> list[dict[str, Any]]:

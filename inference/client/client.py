@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import structlog
@@ -20,12 +20,15 @@ from inference.client.refusal import ERROR_BODY_BYTES, refusal
 from inference.client.said import Asked
 from inference.client.stump import stump_of
 from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Packed, Wire, key_header, pieces_of
+from inference.client.unaccepted import unaccepted
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota
+from inference.prompt_style import for_endpoint
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 
 log = structlog.get_logger()
 _NO_HINTS = Hints()
+_OnText = Callable[[str], None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class ModelClient:
 
     def __init__(self, endpoint: Endpoint, *, timeouts: Timeouts, breaker: Breaker, max_response_bytes: int = 1024 * 1024) -> None:
         self.endpoint = endpoint
+        self._measured = endpoint.traits
         self._timeouts = timeouts
         self._breaker = breaker
         self._cap = max_response_bytes
@@ -59,7 +63,7 @@ class ModelClient:
         max_tokens: int,
         temperature: float = 0.3,
         top_p: float = 0.9,
-        on_text: Callable[[str], None] | None = None,
+        on_text: _OnText = None,
         until: float | None = None,
         hints: Hints = _NO_HINTS,
     ) -> Answer:
@@ -73,13 +77,18 @@ class ModelClient:
 
         Raises ModelUnavailable, ModelBusy, OutOfQuota, AnswerCut, ModelRefused, ContentFiltered, PromptTooLong, or GarbageAnswer.
         """
-        body = body_of(self.endpoint, messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
+
+        def made(endpoint: Endpoint) -> bytes:
+            # The caller made the messages for what was measured; a refusal may have taught more.
+            shown = messages if endpoint.traits is self._measured else for_endpoint(messages, endpoint.traits)
+            return body_of(endpoint, shown, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
+
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         asked = Asked(texts=[message.content for message in messages], key=self.endpoint.api_key)
-        call = _Call(body=body, rank=rank, asked=asked, max_tokens=max_tokens, progress=Progress(on_text, asked))
+        call = _Call(body=made(self.endpoint), rank=rank, asked=asked, max_tokens=max_tokens, progress=Progress(on_text, asked))
         self._breaker.enter()
         try:
-            answer = self._ask(call, until)
+            answer = self._accepted(call, made, on_text, until)
         except (ModelBusy, OutOfQuota, AnswerCut):
             self._breaker.busy()
             raise
@@ -92,9 +101,27 @@ class ModelClient:
         self._breaker.succeeded()
         return answer
 
-    def _ask(self, call: _Call, until: float | None) -> Answer:
+    def _accepted(self, call: _Call, made: Callable[[Endpoint], bytes], on_text: _OnText, until: float | None) -> Answer:
+        """Ask; where the server refuses a field that can be left out, ask again without it, and leave it out from then on."""
+        end = time.monotonic() + self._timeouts.total_s
+        end = end if until is None else min(end, until)
+        endpoint = self.endpoint
+        while True:
+            try:
+                answer = self._ask(call, end)
+            except _Unaccepted as refused:
+                traits = unaccepted(refused.status, refused.body, endpoint.traits)
+                if traits is None:
+                    raise refused.error from None
+                endpoint = replace(endpoint, traits=traits)
+                call = replace(call, body=made(endpoint), progress=Progress(on_text, call.asked))
+            else:
+                self.endpoint = endpoint
+                return answer
+
+    def _ask(self, call: _Call, end: float) -> Answer:
         try:
-            answer = self._streamed(call, until)
+            answer = self._streamed(call, end)
             stump = stump_of(answer, call.asked.texts, call.max_tokens, self.endpoint.traits)
             if stump is not None:
                 raise stump
@@ -103,10 +130,8 @@ class ModelClient:
             raise
         return answer
 
-    def _streamed(self, call: _Call, until: float | None) -> Answer:
+    def _streamed(self, call: _Call, end: float) -> Answer:
         started = time.monotonic()
-        end = started + self._timeouts.total_s
-        end = end if until is None else min(end, until)
         first = min(started + self._timeouts.first_token_s, end)
         progress = call.progress
         try:
@@ -169,7 +194,18 @@ class ModelClient:
             # The status has come; what came of the words must do.
             pass
         log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
-        return refusal(response.status_code, response.headers, bytes(body[:ERROR_BODY_BYTES]), asked)
+        words = bytes(body[:ERROR_BODY_BYTES])
+        error = refusal(response.status_code, response.headers, words, asked)
+        # The other kinds say that the request itself was understood.
+        return _Unaccepted(error, response.status_code, words) if type(error) in (ModelRefused, ModelUnavailable) else error
+
+
+class _Unaccepted(Exception):
+    """A refusal that may name a field which can be left out."""
+
+    def __init__(self, error: InferenceError, status: int, body: bytes) -> None:
+        super().__init__(error)
+        self.error, self.status, self.body = error, status, body
 
 
 def _how(error: httpx.TransportError) -> str:

@@ -12,6 +12,8 @@ from inference.plan.question import Forced
 
 #: Degrees of tensor parallelism, all inside one host: across hosts every layer would wait for the network twice.
 _TENSOR = (1, 2, 4, 8)
+#: Layouts whose reasons are told in one line.
+_MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,32 +44,103 @@ class Layout:
 
 
 def candidates(model: Model, gpus: Gpus, forced: Forced) -> list[Layout]:
-    """Return the layouts in which the model can use all these GPUs; raise CannotPlan when the forced one is not among them."""
-    found = [layout for layout in _all(model, gpus) if _wanted(layout, forced)]
-    if found:
-        return found
-    allowed = ", ".join(sorted({layout.text for layout in _all(model, gpus)})) or "none"
+    """Return the layouts in which the model can use all these GPUs; raise CannotPlan when the forced one is not among them.
+
+    The error has the reason of each layout that was asked for, or, where none was, of those that use all GPUs.
+    """
+    found = [layout for layout in _splits(model, gpus) if refused(model, gpus, layout) is None]
+    wanted = [layout for layout in found if _wanted(layout, forced)]
+    if wanted:
+        return wanted
     if forced == Forced():
-        raise CannotPlan(f"{model.title} cannot be split over {gpus.text}: {_why_none(model)}; use 1, 2, 4 or 8 GPUs, or whole hosts of 8")
-    raise CannotPlan(f"{model.title} on {gpus.text} has no such layout; allowed are: {allowed}")
+        whole = [layout for layout in _splits(model, gpus) if layout.gpus == gpus.count]
+        raise CannotPlan(f"{model.title} cannot be split over {gpus.text}: {_reasons(model, gpus, whole)}")
+    asked = _asked(model, gpus, forced)
+    allowed = ", ".join(sorted({layout.text for layout in found})) or "none"
+    raise CannotPlan(f"{model.title} on {gpus.text} has no such layout: {_reasons(model, gpus, asked)}; allowed are: {allowed}")
 
 
-def _all(model: Model, gpus: Gpus) -> Iterator[Layout]:
+def _splits(model: Model, gpus: Gpus) -> Iterator[Layout]:
+    """Return the layouts that use all GPUs: with tensor ranks, and data-parallel ranks or stages of them."""
     for tp in _TENSOR:
-        if gpus.per_host % tp or not _splits(model.architecture, tp):
-            continue
-        ranks = gpus.count // tp
-        if _spreads(model, tp=tp, dp=ranks):
-            yield _layout(model, gpus, tp=tp, dp=ranks, pp=1)
-        if ranks > 1 and _stages_make_sense(gpus, tp) and _has_layers(model.architecture, ranks):
-            yield _layout(model, gpus, tp=tp, dp=1, pp=ranks)
+        if gpus.count % tp == 0:
+            yield _layout(model, gpus, tp=tp, dp=gpus.count // tp, pp=1)
+            if gpus.count > tp:
+                yield _layout(model, gpus, tp=tp, dp=1, pp=gpus.count // tp)
 
 
-def _stages_make_sense(gpus: Gpus, tp: int) -> bool:
+def _asked(model: Model, gpus: Gpus, forced: Forced) -> list[Layout]:
+    """Return the layouts that were asked for: those that use all GPUs, or what was named alone."""
+    whole = [layout for layout in _splits(model, gpus) if _wanted(layout, forced)]
+    return whole or [_layout(model, gpus, tp=forced.tp or 1, dp=forced.dp or 1, pp=forced.pp or 1)]
+
+
+def _reasons(model: Model, gpus: Gpus, layouts: list[Layout]) -> str:
+    """Return each layout's own reason; those with the most tensor ranks first, which are the usual ones."""
+    told: dict[str, str] = {}
+    for layout in sorted(layouts, key=lambda layout: (-layout.tp, layout.pp)):
+        told.setdefault(refused(model, gpus, layout) or "", layout.text)
+    return "; ".join(f"{text}: {why}" for why, text in list(told.items())[:_MOST_REASONS])
+
+
+def refused(model: Model, gpus: Gpus, layout: Layout) -> str | None:
+    """Return why the model cannot be laid out like this on these GPUs; None where it can."""
+    return (
+        _bad_size(gpus, layout)
+        or _bad_tensor(model.architecture, layout.tp)
+        or _bad_ranks(model, layout)
+        or _bad_stages(model, gpus, layout)
+    )
+
+
+def _bad_size(gpus: Gpus, layout: Layout) -> str | None:
+    if layout.tp not in _TENSOR:
+        return f"tensor parallelism takes 1, 2, 4 or 8 GPUs, not {layout.tp}"
+    if gpus.per_host % layout.tp:
+        return f"the {_number(gpus.per_host, 'GPU')} of a host do not divide into groups of {layout.tp}, and tensor parallelism stays inside a host"
+    if layout.gpus != gpus.count:
+        return f"it uses {_number(layout.gpus, 'GPU')}, and all {gpus.count} must be used"
+    return None
+
+
+def _bad_tensor(a: Architecture | None, tp: int) -> str | None:
+    """Say which of heads, KV heads and widths does not divide over tp GPUs (KV heads may be copied instead)."""
+    if a is None:
+        return None
+    if a.heads % tp:
+        return f"{a.heads} heads do not divide over {tp} GPUs"
+    if a.mla is None and a.kv_heads % tp and tp % a.kv_heads:
+        return f"{a.kv_heads} KV heads do not divide over {tp} GPUs, nor can each be copied equally often"
+    return f"a width of {a.ffn:,} does not divide over {tp} GPUs" if a.ffn % tp else None
+
+
+def _bad_ranks(model: Model, layout: Layout) -> str | None:
+    a = model.architecture
+    if a is None:
+        # Without a published architecture it is unknown what data parallelism copies.
+        return "what data parallelism would copy of it was not published" if layout.dp > 1 else None
+    ranks = layout.tp * layout.dp
+    return f"{a.moe.experts} experts are too few for {ranks} ranks" if a.moe is not None and ranks > a.moe.experts else None
+
+
+def _bad_stages(model: Model, gpus: Gpus, layout: Layout) -> str | None:
     """Pipeline stages go across hosts, with TP inside each. Inside a host they are tried without NVLink, or if the GPUs are no power of two."""
-    if gpus.hosts > 1:
-        return tp == gpus.per_host
-    return not gpus.kind.nvlink or gpus.per_host not in _TENSOR
+    a, pp = model.architecture, layout.pp
+    if pp == 1:
+        return None
+    if layout.dp > 1:
+        return "stages are not combined with data parallelism"
+    if a is not None and pp > a.layers:
+        return f"{a.layers} layers are too few for {pp} stages"
+    if gpus.hosts > 1 and layout.tp != gpus.per_host:
+        return f"each of the {gpus.hosts} hosts is one stage, with tensor parallelism over its {_number(gpus.per_host, 'GPU')}"
+    if gpus.hosts == 1 and gpus.kind.nvlink and gpus.per_host in _TENSOR:
+        return "stages inside one host are for GPUs without NVLink, or where their number is no power of two: here tensor parallelism is faster"
+    return None
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _layout(model: Model, gpus: Gpus, *, tp: int, dp: int, pp: int) -> Layout:
@@ -75,35 +148,9 @@ def _layout(model: Model, gpus: Gpus, *, tp: int, dp: int, pp: int) -> Layout:
     return Layout(tp=tp, dp=dp, pp=pp, nodes=gpus.hosts, ep=ep)
 
 
-def _splits(a: Architecture | None, tp: int) -> bool:
-    """Say whether heads, KV heads and widths divide over tp GPUs (KV heads may be copied instead)."""
-    if a is None:
-        return True
-    heads = a.heads % tp == 0
-    kv = a.mla is not None or a.kv_heads % tp == 0 or tp % a.kv_heads == 0
-    return heads and kv and a.ffn % tp == 0
-
-
-def _spreads(model: Model, *, tp: int, dp: int) -> bool:
-    """Say whether every rank gets an expert. Without a published architecture it is unknown what data parallelism copies."""
-    a = model.architecture
-    if a is None:
-        return dp == 1
-    return a.moe is None or tp * dp <= a.moe.experts
-
-
-def _has_layers(a: Architecture | None, pp: int) -> bool:
-    return a is None or pp <= a.layers
-
-
 def _wanted(layout: Layout, forced: Forced) -> bool:
     asked = {"tp": forced.tp, "dp": forced.dp, "pp": forced.pp}
     return all(size is None or size == layout.sizes()[name] for name, size in asked.items())
-
-
-def _why_none(model: Model) -> str:
-    a = model.architecture
-    return "its layers do not divide" if a is None else f"{a.heads} heads and {a.kv_heads} KV heads do not divide over that many"
 
 
 def is_mixture(model: Model) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from inference.catalog import Model, Weights
+from inference.catalog import Model, NumberFormat, Weights
 from inference.plan.gpus import Gpus
 from inference.plan.layout import Layout, candidates
 from inference.plan.memory import BYTES_PER_PARAMETER, Footprint, KvRule, footprint, kv_rule, offloaded, warm, weight_bytes
@@ -63,13 +63,22 @@ def try_weights(task: Task, weights: Weights, *, peak_replies_per_s: float | Non
     tried = [_try(task, weights, layout) for layout in candidates(task.model, task.gpus, task.question.forced)]
     fitting = [trial for trial in tried if trial.fits]
     if not fitting:
-        best, reason = min(tried, key=lambda trial: (trial.memory.missing, -trial.layout.tp)), "none fits; this one comes closest"
+        best, reason = (
+            min(tried, key=_farness),
+            "none fits; this one comes closest",
+        )
     else:
         prefer, because = _preference(task.question, fitting, peak_replies_per_s, most_load)
         best = _best(fitting, prefer)
-        reason = _reason(task, best, fitting, prefer, because)
+        reason = _reason(task, best, tried, prefer, because)
     considered = tuple(_considered(trial) for trial in tried)
     return replace(best, reason=reason, considered=considered)
+
+
+def _farness(trial: Trial) -> tuple[bool, int, float, int]:
+    """How far a trial is from fitting: one that lacks memory before one that cannot run; of the latter, one that could with other numbers."""
+    cannot = trial.unable is not None
+    return cannot, -trial.layout.ep if cannot else 0, trial.memory.missing, -trial.layout.tp
 
 
 def _try(task: Task, weights: Weights, layout: Layout) -> Trial:
@@ -115,9 +124,8 @@ def _unable(task: Task, weights: Weights, layout: Layout) -> str | None:
     if task.question.kv == "fp8" and gpu.capability < _FP8_CAPABILITY:
         return f"an fp8 KV cache needs compute capability {_FP8_CAPABILITY:g} or later; {gpu.title} has {gpu.capability:g}"
     if gpu.capability < weights.min_capability:
-        return (
-            f"{weights.format} needs compute capability {weights.min_capability:g} or later (FP4 units); {gpu.title} has {gpu.capability:g}"
-        )
+        units = " (FP4 units)" if weights.format is NumberFormat.NVFP4 else ""
+        return f"{weights.format} needs compute capability {weights.min_capability:g} or later{units}; {gpu.title} has {gpu.capability:g}"
     if extra and a is not None and a.moe is not None:
         if layout.ep == 1:
             return "redundant experts need several GPUs with expert parallelism"
@@ -148,31 +156,46 @@ def _best(fitting: list[Trial], prefer: Prefer) -> Trial:
     return max(fitting, key=lambda trial: (trial.speed.replies_per_s, trial.speed.one_user_tokens_per_s))
 
 
-def _reason(task: Task, best: Trial, fitting: list[Trial], prefer: Prefer, because: str) -> str:
-    """Name the rule that decided, with the numbers of the second-best layout."""
-    layout = best.layout
+def _reason(task: Task, best: Trial, tried: list[Trial], prefer: Prefer, because: str) -> str:
+    """Say what the layout does, in its own parts, and give the numbers of the second-best one."""
+    layout, forced = best.layout, task.question.forced
     if layout.gpus == 1:
         return "it fits on one GPU"
-    rule = {
-        "latency": "for few fast replies: tensor parallelism splits every layer, and experts are spread over the same GPUs",
-        "throughput": "for many replies at once: data parallelism avoids most exchanges between GPUs, and experts are spread over all ranks",
-    }[prefer]
-    if layout.ep == 1:
-        rule = rule.split(",")[0]
-    if layout.dp == 1 and prefer == "throughput":
-        rule = "data-parallel copies of the shared weights would leave less memory or be slower, so tensor parallelism keeps one copy"
-    if layout.pp > 1:
-        rule += "; pipeline stages go across hosts, where tensor parallelism would wait for the network in every layer"
-    others = [trial for trial in fitting if trial is not best]
-    text = f"{layout.text} ({prefer}: {because}): {rule}"
-    if task.question.forced.tp or task.question.forced.dp or task.question.forced.pp:
+    if forced.tp or forced.dp or forced.pp:
         text = f"{layout.text}, as asked"
+    else:
+        goal = {"latency": "for few fast replies", "throughput": "for many replies at once"}[prefer]
+        text = f"{layout.text} ({prefer}: {because}): {goal}: {'; '.join(_parts(task, layout))}"
+        if layout.dp == 1 and prefer == "throughput" and any(trial.layout.dp > 1 for trial in tried):
+            text += "; data-parallel copies of the shared weights would leave less memory or be slower"
+    others = [trial for trial in tried if trial.fits and trial is not best]
     if others:
         second = _best(others, prefer)
         text += f". The next best is {second.layout.text}: {_in_numbers(second)}, against {_in_numbers(best)}"
-    elif len(fitting) == 1:
-        text += ". No other layout that was tried fits" if task.question.forced.tp is None else ""
+    elif len(tried) > 1:
+        text += ". No other layout that was tried fits"
     return text
+
+
+def _parts(task: Task, layout: Layout) -> list[str]:
+    """Say what each part of a layout is for."""
+    found: list[str] = []
+    if layout.tp > 1:
+        found.append(f"tensor parallelism splits every layer over {layout.tp} GPUs")
+    if layout.dp > 1:
+        copied = "shared weights" if layout.ep > 1 else "weights"
+        found.append(f"data parallelism copies the {copied} {layout.dp} times and avoids most exchanges between the copies")
+    if layout.ep > 1:
+        found.append(f"experts are spread over {'the same' if layout.dp == 1 else 'all'} {layout.ep} GPUs")
+    if layout.pp > 1 and layout.nodes > 1:
+        found.append("pipeline stages go across hosts, where tensor parallelism would wait for the network in every layer")
+    elif layout.pp > 1:
+        slow = not task.gpus.kind.nvlink
+        found.append(
+            f"{layout.pp} pipeline stages hand on only what each has computed"
+            + (", which suits GPUs without NVLink" if slow else f", since {task.gpus.per_host} GPUs are no size of tensor parallelism")
+        )
+    return found
 
 
 def _in_numbers(trial: Trial) -> str:

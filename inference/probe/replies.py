@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from inference.client.refusal import is_full
-from inference.types import Endpoint
+from inference.client.refusal import refusal
+from inference.client.told import on_one_line
+from inference.errors import ModelBusy, OutOfQuota
+from inference.probe.cards import Server
+from inference.thoughts import learned
 
 T = TypeVar("T")
-Server = Literal["vllm", "llamacpp", "unknown"]
 
-_MOST_NAMES = 10
-_LONGEST_MESSAGE = 200
-#: Marks of reasoning models: DeepSeek, Qwen and similar ones; gpt-oss; Mistral.
-_THOUGHTS = ("<think>", "</think>", "<|channel|>analysis", "[THINK]")
+_MOST_TOKENS = 1_000_000_000
+_NONE: Mapping[str, Any] = {}
+#: Types of the parts of a content that are the answer.
+_TEXTS = ("text", "output_text")
 _ENGINE = re.compile(r'^vllm:num_requests_running\{[^}\n]*\bengine="(\d+)"', re.MULTILINE)
 _CACHING = re.compile(r'^vllm:cache_config_info\{[^}\n]*\benable_prefix_caching="(True|False)"', re.MULTILINE)
 
@@ -40,7 +43,16 @@ class Reply:
     @property
     def is_full(self) -> bool:
         """Whether the server is only overloaded."""
-        return is_full(self.status, self.headers, self.body.lower())
+        return isinstance(self._refusal, ModelBusy)
+
+    @property
+    def is_out_of_quota(self) -> bool:
+        """Whether the account has no credit left."""
+        return isinstance(self._refusal, OutOfQuota)
+
+    @property
+    def _refusal(self) -> Exception | None:
+        return refusal(self.status, self.headers, self.body) if self.status >= 400 else None
 
     @property
     def retry_after_s(self) -> float:
@@ -50,8 +62,8 @@ class Reply:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether it says nothing about what the server can do: silence, a full server, a gateway without a server."""
-        return self.status in _NOT_FROM_SERVER or self.is_full
+        """Whether it says nothing about what the server can do: silence, a full server, an empty account, a gateway without a server."""
+        return self.status in _NOT_FROM_SERVER or self.is_full or self.is_out_of_quota
 
     @property
     def is_refusal(self) -> bool:
@@ -60,66 +72,18 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A model in /v1/models."""
-
-    name: str
-    #: Longest prompt and answer together, in tokens; 0: not stated.
-    context: int
-    server: Server
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A completion; None where the server does not count."""
+    """A completion."""
 
-    text: str
-    thought: str
-    tokens_in: int | None
-    cached: int | None
-
-
-class _Meta(msgspec.Struct):
-    n_ctx: int | None = None
-
-
-class _Card(msgspec.Struct):
-    """A model's context, for which vLLM, llama.cpp and hosted servers have different names."""
-
-    id: str
-    owned_by: str | None = None
-    max_model_len: int | None = None
-    context_length: int | None = None
-    context_window: int | None = None
-    meta: _Meta | None = None
-
-
-class _Cards(msgspec.Struct):
-    data: list[_Card]
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-    usage: _Usage | None = None
+    text: str = ""
+    thought: str = ""
+    #: Tokens of the prompt, and those that came from a cache; None where the server does not count.
+    tokens_in: int | None = None
+    cached: int | None = None
+    #: Whether the server counts thoughts, as those do that show none.
+    has_thought: bool = False
+    #: Whether it was cut at its limit.
+    is_cut: bool = False
 
 
 class _Version(msgspec.Struct):
@@ -132,17 +96,6 @@ class _Shaped(msgspec.Struct, forbid_unknown_fields=True):
     shape: Literal["hexagon"]
 
 
-class _Problem(msgspec.Struct):
-    message: str = ""
-
-
-class _Failure(msgspec.Struct):
-    """OpenAI's form of an error; older servers have the message at the top level."""
-
-    error: _Problem | str | None = None
-    message: str = ""
-
-
 SHAPE_SCHEMA = {
     "type": "object",
     "properties": {"shape": {"type": "string", "enum": ["hexagon"]}},
@@ -151,32 +104,33 @@ SHAPE_SCHEMA = {
 }
 
 
-def models(body: bytes) -> list[Listed] | None:
-    """Return the models that the server lists; None if this is not a list of models."""
-    cards = _read(body, _Cards)
-    if cards is None:
-        return None
-    return [Listed(name=card.id, context=max(0, _context(card)), server=_server(card.owned_by)) for card in cards.data]
-
-
 def said(body: bytes) -> Said | None:
-    """Return what a completion says; None if this is not one."""
-    completion = _read(body, _Completion)
-    if completion is None or not completion.choices:
+    """Return what a completion says; None if this is not one. Each field is read by itself: one that is odd spoils no other."""
+    text = body.decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+    # Some servers stream whether asked to or not.
+    pages = [line[5:] for line in text.splitlines() if line.startswith("data:")] if text.startswith(("data:", "event:", ":")) else [text]
+    read = [page for one in pages if (page := _object(one)) is not None]
+    if not read or any(page.get("error") for page in read) or not any("choices" in page or "usage" in page for page in read):
         return None
-    message, usage = completion.choices[0].message, completion.usage or _Usage()
+    choices = [_dict(_first(page.get("choices"))) for page in read]
+    messages = [_dict(choice.get("message") or choice.get("delta") or {"content": choice.get("text")}) for choice in choices]
+    usage = next((one for page, choice in zip(read, choices, strict=True) if (one := _usage(page, choice))), _NONE)
     return Said(
-        text=message.content or "",
-        thought=message.reasoning_content or message.reasoning or "",
-        tokens_in=usage.prompt_tokens,
-        cached=usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None,
+        text="".join(_text(message.get("content")) for message in messages),
+        thought="".join(_thought(message) for message in messages),
+        tokens_in=_prompt_tokens(usage),
+        cached=_cached(usage),
+        has_thought=bool(
+            _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")) or _count(usage.get("reasoning_tokens"))
+        ),
+        is_cut=any(choice.get("finish_reason") in {"length", "max_tokens", "MAX_TOKENS"} for choice in choices),
     )
 
 
 def version(body: bytes) -> str:
     """Return what /version says, or an empty text."""
     found = _read(body, _Version)
-    return _plain(found.version, 40) if found else ""
+    return on_one_line(found.version, 40) if found else ""
 
 
 def server_of(metrics: str) -> Server:
@@ -196,8 +150,8 @@ def prefix_caching(metrics: str) -> bool | None:
 
 
 def thinks(answer: Said) -> bool:
-    """Whether the model writes thoughts before its answer."""
-    return bool(answer.thought) or any(mark in answer.text for mark in _THOUGHTS)
+    """Whether the model thinks before its answer: in a field of its own, within the answer, or out of sight."""
+    return bool(answer.thought) or answer.has_thought or bool(learned(answer.text))
 
 
 def follows_schema(text: str) -> bool:
@@ -215,36 +169,6 @@ def parses(*, plain: int, neutralised: int, times: int) -> bool | None:
     return True if neutralised - plain >= 2 * times else None
 
 
-def explain(reply: Reply, endpoint: Endpoint, listed: Sequence[Listed] | None) -> str:
-    """Say in one line why a plain request was not answered, and what to do."""
-    status = reply.status
-    if status == 0:
-        why = "the server does not answer a plain request in time, or breaks off"
-    elif status in (401, 403):
-        told = "the key is wrong" if endpoint.api_key else "it requires a key, and none was given"
-        why = f"the server denies access ({status}): {told}"
-    elif 300 <= status < 400:
-        why = f"the server redirects ({status}): give its final address"
-    elif status in (400, 404, 422) and listed and all(model.name != endpoint.model for model in listed):
-        why = f"the server has no model {endpoint.model}; it has: {names(listed)}"
-    elif status == 404 and listed is None:
-        why = f"the server has no chat at this address (404): does {endpoint.url} end in /v1 as it should?"
-    elif reply.is_full:
-        why = f"the server is full ({status}): try again later"
-    elif status == 200:
-        why = "the server answers a plain request with something that is not a completion"
-    else:
-        message = _message(reply.body).replace(endpoint.api_key or "\n", "***")
-        why = f"the server rejects a plain request ({status}){': ' if message else ''}{message}"
-    return why
-
-
-def names(listed: Sequence[Listed]) -> str:
-    """Return the names of the first models of a list."""
-    more = ", ..." if len(listed) > _MOST_NAMES else ""
-    return ", ".join(_plain(model.name, 100) for model in listed[:_MOST_NAMES]) + more
-
-
 def solid_png(side: int = 64, colour: tuple[int, int, int] = (200, 30, 30)) -> bytes:
     """Return a square PNG of one colour."""
     line = b"\0" + bytes(colour) * side
@@ -257,26 +181,82 @@ def solid_png(side: int = 64, colour: tuple[int, int, int] = (200, 30, 30)) -> b
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
-def _context(card: _Card) -> int:
-    known = (card.max_model_len, card.meta.n_ctx if card.meta else None, card.context_length, card.context_window)
-    return next((length for length in known if length), 0)
+def _thought(message: Mapping[str, Any]) -> str:
+    """Return a message's thoughts, in any field that is named after them, and in the parts of its content."""
+    fields = [_flat(value) for key, value in message.items() if key.startswith(("reasoning", "thinking", "thought"))]
+    parts = [part for part in _parts(message.get("content")) if str(part.get("type", "")).startswith(("reasoning", "thinking", "thought"))]
+    return "".join([*fields, *(_flat(part) for part in parts)])
 
 
-def _server(owner: str | None) -> Server:
-    return "vllm" if owner == "vllm" else "llamacpp" if owner == "llamacpp" else "unknown"
+def _flat(value: Any) -> str:
+    """Return something that shows whether there is anything in a value."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | dict):
+        return "..." if value else ""
+    return ""
 
 
-def _message(body: bytes) -> str:
-    failure = _read(body, _Failure) or _Failure()
-    told = failure.error if isinstance(failure.error, str) else failure.error.message if failure.error else failure.message
-    return _plain(told, _LONGEST_MESSAGE)
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in _parts(content) if part.get("type", "text") in _TEXTS and isinstance(part.get("text"), str))
 
 
-def _plain(text: str, longest: int) -> str:
-    """Return text of unknown origin on one line, safe for a terminal."""
-    line = " ".join(text.split())
-    shown = "".join(character if character.isprintable() else "?" for character in line)
-    return shown if len(shown) <= longest else shown[: longest - 3] + "..."
+def _parts(content: Any) -> list[dict[str, Any]]:
+    items = cast("list[Any]", content) if isinstance(content, list) else []
+    return [{"type": "text", "text": item} if isinstance(item, str) else _dict(item) for item in items]
+
+
+def _usage(page: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the counts: of the completion, of its choice, or in Groq's field."""
+    found = (_dict(page.get("usage")), _dict(choice.get("usage")), _dict(_dict(page.get("x_groq")).get("usage")))
+    return next((one for one in found if _prompt_tokens(one)), _NONE)
+
+
+def _prompt_tokens(usage: Mapping[str, Any]) -> int | None:
+    if (whole := _count(usage.get("prompt_tokens"))) is not None:
+        return whole
+    # Anthropic's counts leave out what came from the cache or went into it.
+    own = _count(usage.get("input_tokens"))
+    rest = (_count(usage.get("cache_read_input_tokens")) or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0)
+    return None if own is None else own + rest
+
+
+def _cached(usage: Mapping[str, Any]) -> int | None:
+    details = _dict(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    told = (
+        details.get("cached_tokens"),
+        usage.get("prompt_cache_hit_tokens"),
+        usage.get("cached_tokens"),
+        usage.get("cache_read_input_tokens"),
+    )
+    return next((number for one in told if (number := _count(one)) is not None), None)
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}", value):
+        return int(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    return int(value) if is_number else None
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    # One completion in a list is one.
+    value = _first(value) if isinstance(value, list) else value
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _first(value: Any) -> Any:
+    return cast("list[Any]", value)[0] if isinstance(value, list) and value else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _read(body: bytes, kind: type[T]) -> T | None:

@@ -50,6 +50,7 @@ class ChatRequest(msgspec.Struct):
     model: str = ""
     stream: bool = False
     max_tokens: int | None = None
+    max_completion_tokens: int | None = None
     stream_options: dict[str, bool] | None = None
     response_format: dict[str, Any] | None = None
     #: vLLM's own fields; of any type, since only vLLM reads them.

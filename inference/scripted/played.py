@@ -48,6 +48,7 @@ class Played:
     json_schema: Annotated[Schemas, "what it does with response_format"] = "follows"
     reasoning: Annotated[Reasoning, "writes thoughts before the answer: in tags within the text, or in a separate field"] = "none"
     key: Annotated[str, "the API key that it requires; empty: none"] = ""
+    refuses: Annotated[str, "fields of a request that it refuses, with commas between them; empty: none"] = ""
     ranks: Annotated[int, "data-parallel ranks, each with its own slots and prefix cache"] = 1
     slots: Annotated[int, "requests that run at once on a rank while the others wait; 0: any number"] = 0
     admit: Annotated[int, "requests that may run or wait in total before more get 503; 0: any number"] = 0
@@ -55,6 +56,11 @@ class Played:
     prefix_cache: Annotated[OnOff, "whether earlier prompts are cached"] = "on"
     cache_blocks: Annotated[int, "blocks of 16 tokens in a rank's prefix cache; 0: whole messages, without a limit"] = 0
     dimensions: Annotated[int, "length of the vectors of /v1/embeddings"] = 384
+
+    @property
+    def refused(self) -> set[str]:
+        """The fields that it refuses."""
+        return set(self.refuses.split(",")) - {""}
 
     def complaint(self, messages: Sequence[PromptMessage]) -> str | None:
         """Say what the template or the model does not accept in a prompt, or None."""

@@ -186,6 +186,8 @@ class ScriptedModel:
         played = self._played
         if played.flavour != "llamacpp" and request.model not in {"", played.model}:
             _complain(exchange, 404, f"The model `{request.model}` does not exist.", "NotFoundError")
+        elif refused := sorted(played.refused & msgspec.json.decode(exchange.body, type=dict[str, Any]).keys()):
+            _complain(exchange, 400, f"Unsupported parameter: '{refused[0]}' is not supported with this model.")
         elif played.flavour == "vllm" and (problem := _bad_field(request)):
             _complain(exchange, 400, problem)
         elif complaint := played.complaint(request.messages):

@@ -14,6 +14,7 @@ from bots.admin.endpoints import status
 from chinwag.cli import model
 from inference.errors import ModelUnavailable
 from inference.probe import Probed, probe
+from inference.thoughts import learned
 from inference.types import Endpoint, Timeouts, Traits
 from tests.support import forked
 from tests.support.model_servers import Scripted, scripted, tiny_model
@@ -46,8 +47,11 @@ def _probe(server: Scripted, **endpoint: str) -> Probed:
         ("--template mistral", replace(_PLAIN, parses_tokens=True, roles_alternate=True), "to take turns"),
         ("--json-schema ignores", replace(_PLAIN, json_schema=False), "not followed"),
         ("--json-schema refuses", replace(_PLAIN, json_schema=False), "refused"),
-        ("--reasoning tags", replace(_PLAIN, reasoning=True), "reasons before it answers"),
+        ("--reasoning tags", replace(_PLAIN, reasoning=True, thoughts=learned("<think>a</think>b")), "reasons before it answers"),
         ("--reasoning field", replace(_PLAIN, reasoning=True), "reasons before it answers"),
+        ("--refuses stream_options", replace(_PLAIN, stream_options=False), "costs are estimates"),
+        ("--refuses max_tokens,top_p", replace(_PLAIN, completion_tokens=True, sampling=False), "`max_completion_tokens`"),
+        ("--refuses temperature --flavour vllm", replace(_PLAIN, sampling=False, cache_salt=True, priority=True), "refuses `temperature`"),
     ],
 )  # fmt: skip
 def test_what_a_server_does_is_measured(tmp_path: Path, options: str, traits: Traits, note: str) -> None:
@@ -116,13 +120,14 @@ def test_a_server_that_is_full_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["busy429", "close"])
 def test_what_a_full_server_did_not_answer_is_not_measured_and_never_a_no(tmp_path: Path, mode: str) -> None:
     with scripted(tmp_path, *_PIECES, "--flavour", "vllm", "--vision") as server:
-        # The plain question, the streamed one and those about the system role: then it is full.
-        server.script(times=4)
+        # The plain question, the streamed one, how it counts, and those about the system role: then it is full.
+        server.script(times=5)
         server.script(mode=mode)
         found = _probe(server)
 
     assert (found.failures, found.again) == ((), True)
-    assert found.measured == {"context": 8192, "ranks": 1, "system_role": True}
+    taken = {"stream_options": True, "completion_tokens": False, "sampling": True}
+    assert found.measured == {"context": 8192, "ranks": 1, "system_role": True} | taken
     assert set(found.missing) == {field.name for field in fields(Traits)} - set(found.measured)
     assert "so these were not measured and keep their earlier values: roles alternate, parses tokens, json schema" in found.notes[-1]
     assert [note for note in found.notes if "JSON" in note or "count" in note or "turns" in note] == []

@@ -10,38 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.probe import replies as probe_read
-from inference.probe.replies import Listed, Reply, Said
+from inference.probe.cards import Listed, Listing, models
+from inference.probe.reasons import explain
+from inference.probe.replies import Reply, Said
 from inference.types import Endpoint
 
 _AT = Endpoint(name="x", url="http://host:1/v1", model="mine", api_key="sk-secret")
 _OPEN = Endpoint(name="x", url="http://host:1", model="mine")
-_MINE, _OTHER = (Listed(name=name, context=0, server="unknown") for name in ("mine", "other"))
+_MINE, _OTHER, _NEAR = (Listing(models=(Listed(name=name),)) for name in ("mine", "other", "maker/Mine-2"))
 _METRICS = """# HELP vllm:num_requests_running Number of requests
 vllm:cache_config_info{block_size="16",enable_prefix_caching="False",engine="0"} 1.0
 vllm:num_requests_running{engine="0",model_name="m"} 0.0
 vllm:num_requests_running{engine="1",model_name="m"} 0.0
 vllm:num_requests_waiting{engine="2",model_name="m"} 0.0
 """
-
-
-@pytest.mark.parametrize(
-    ("body", "listed"),
-    [
-        (b'{"data":[{"id":"m","owned_by":"vllm","max_model_len":32768}]}', [Listed(name="m", context=32768, server="vllm")]),
-        (
-            b'{"models":[],"data":[{"id":"m","owned_by":"llamacpp","meta":{"n_ctx":2048,"n_ctx_train":8192}}]}',
-            [Listed(name="m", context=2048, server="llamacpp")],
-        ),
-        (b'{"data":[{"id":"m","owned_by":"llamacpp","meta":null}]}', [Listed(name="m", context=0, server="llamacpp")]),
-        (b'{"data":[{"id":"m","context_length":131072},{"id":"n"}]}', [Listed(name="m", context=131072, server="unknown"),
-                                                                       Listed(name="n", context=0, server="unknown")]),
-        (b'{"data":[]}', []),
-        (b'{"error":"no"}', None),
-        (b"<html>", None),
-    ],
-)  # fmt: skip
-def test_models_are_read_in_each_servers_words(body: bytes, listed: list[Listed] | None) -> None:
-    assert probe_read.models(body) == listed
 
 
 def test_ranks_and_prefix_cache_are_read_from_vllms_figures() -> None:
@@ -55,7 +37,9 @@ def test_a_completion_is_read_with_its_counts_and_thoughts() -> None:
 
     assert probe_read.said(body) == Said(text="", thought="hm", tokens_in=7, cached=4)
     assert probe_read.said(b'{"choices":[{"message":{"content":"x"}}]}') == Said(text="x", thought="", tokens_in=None, cached=None)
-    assert probe_read.said(b'{"choices":[]}') is None
+    assert probe_read.said(b'{"choices":[]}') == Said()
+    assert probe_read.said(b'{"error":{"message":"no"},"choices":[]}') is None
+    assert probe_read.said(b"{}") is None
 
 
 @pytest.mark.parametrize(
@@ -98,6 +82,10 @@ def test_a_token_is_read_as_such_where_it_costs_one_and_its_neutral_form_several
         assert probe_read.parses(plain=plain, neutralised=neutralised, times=8) == read
 
 
+def _error(status: int, fields: str) -> Reply:
+    return Reply(status=status, body=f'{{"error":{{{fields}}}}}'.encode())
+
+
 @pytest.mark.parametrize(
     ("reply", "endpoint", "listed", "words"),
     [
@@ -105,19 +93,45 @@ def test_a_token_is_read_as_such_where_it_costs_one_and_its_neutral_form_several
         (Reply(status=403), _OPEN, None, "it requires a key, and none was given"),
         (Reply(status=404), _OPEN, None, "does http://host:1 end in /v1"),
         (Reply(status=308), _OPEN, None, "give its final address"),
-        (Reply(status=404), _AT, [_OTHER], "no model mine; it has: other"),
-        (Reply(status=404, body=b'{"error":{"message":"gone"}}'), _AT, [_MINE], "rejects a plain request (404): gone"),
-        (Reply(status=503, body=b'{"error":{"message":"its queue is full"}}'), _AT, [_MINE], "full (503): try again later"),
-        (Reply(status=429), _AT, [_MINE], "full (429)"),
-        (Reply(status=502, body=b"<html>"), _AT, [_MINE], "rejects a plain request (502)"),
-        (Reply(), _AT, [_MINE], "does not answer a plain request in time"),
-        (Reply(status=200, body=b"<html>"), _AT, None, "not a completion"),
+        (Reply(status=404), _AT, _OTHER, "no model mine; it has: other"),
+        (Reply(status=404, body=b'{"error":{"message":"gone"}}'), _AT, _MINE, "rejects a plain request (404): gone"),
+        (Reply(status=503, body=b'{"error":{"message":"its queue is full"}}'), _AT, _MINE, "full (503): try again later"),
+        (Reply(status=429), _AT, _MINE, "full (429)"),
+        (Reply(status=502, body=b"<html>"), _AT, _MINE, "rejects a plain request (502)"),
+        (Reply(), _AT, _MINE, "does not answer a plain request in time"),
+        (_error(404, '"message":"model not found","code":404'), _AT, None, "the server has no model mine; it says: model not found"),
+        (_error(404, '"message":"no","code":"model_not_found"'), _AT, _NEAR, "it has: maker/Mine-2. Did you mean maker/Mine-2?"),
+        (_error(400, '"message":"mine is not a valid model ID"'), _AT, _OTHER, "the server has no model mine; it has: other"),
+        (
+            _error(404, '"message":"The API deployment for this resource does not exist.","code":"DeploymentNotFound"'),
+            _AT,
+            None,
+            "no model mine",
+        ),
+        (_error(404, '"message":"models/mine is not found for API version v1beta"'), _AT, None, "no model mine"),
+        (_error(404, '"message":"File Not Found","type":"not_found_error"'), _AT, None, "end in /v1 as it should?"),
+        (
+            _error(404, '"message":"no","code":"model_not_found"'),
+            _AT,
+            _MINE,
+            "no model mine to answer with, although it lists it; it has: mine; it says: no",
+        ),
+        (_error(400, '"message":"too many stops"'), _AT, _OTHER, "(400): too many stops. It does not list mine either; it has: other"),
+        (
+            _error(400, '"message":"API key not valid. Please pass a valid API key."'),
+            _AT,
+            _MINE,
+            "the key is wrong; it says: API key not valid",
+        ),
+        (_error(400, '"message":"x","details":[{"reason":"API_KEY_INVALID"}]'), _AT, _MINE, "(400): the key is wrong"),
+        (_error(403, '"message":"Country, region, or territory not supported"'), _AT, _MINE, "it says: Country, region"),
+        (_error(429, '"code":"insufficient_quota","message":"x"'), _AT, _MINE, "no credit or quota left (429)"),
+        (Reply(status=402), _AT, _MINE, "no credit or quota left (402)"),
+        (Reply(status=502, body=b"<html><head><title>502 Bad Gateway</title>"), _AT, _MINE, "(502): 502 Bad Gateway"),
     ],
 )
-def test_why_an_endpoint_cannot_be_used_is_said_in_one_line(
-    reply: Reply, endpoint: Endpoint, listed: list[Listed] | None, words: str
-) -> None:
-    said = probe_read.explain(reply, endpoint, listed)
+def test_why_an_endpoint_cannot_be_used_is_said_in_one_line(reply: Reply, endpoint: Endpoint, listed: Listing | None, words: str) -> None:
+    said = explain(reply, endpoint, listed)
 
     assert words in said
     assert "\n" not in said
@@ -125,17 +139,11 @@ def test_why_an_endpoint_cannot_be_used_is_said_in_one_line(
 
 def test_a_servers_own_words_are_shortened_and_tell_no_key() -> None:
     body = b'{"error":{"message":"bad key sk-secret\\u001b[31m\\n' + b"x" * 500 + b'"}}'
-    said = probe_read.explain(Reply(status=400, body=body), _AT, [_MINE])
+    said = explain(Reply(status=400, body=body), _AT, _MINE)
 
     assert "bad key ***?[31m x" in said
     assert "sk-secret" not in said
     assert len(said) < 300
-
-
-def test_many_models_are_named_in_part() -> None:
-    listed = [Listed(name=f"m{n}", context=0, server="unknown") for n in range(400)]
-
-    assert probe_read.names(listed).endswith("m9, ...")
 
 
 def test_the_picture_is_a_png_of_one_colour() -> None:
@@ -153,7 +161,7 @@ def test_any_bytes_are_read_without_an_error(body: bytes) -> None:
     text = body.decode("utf-8", "replace")
 
     assert probe_read.said(body) is None or isinstance(probe_read.said(body), Said)
-    assert isinstance(probe_read.explain(Reply(status=400, body=body), _AT, probe_read.models(body)), str)
+    assert isinstance(explain(Reply(status=400, body=body), _AT, models(body)), str)
     assert isinstance(probe_read.version(body), str)
     assert probe_read.ranks(text) >= 0
     assert probe_read.prefix_caching(text) in (None, True, False)
