@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from inference.mention import goes_on, is_announced, is_mentioned, is_pair_mentioned
+from inference.mention import goes_on, is_announced, is_mentioned, is_pair_mentioned, line_before
 from inference.thought_forms import FORMS, OPENED, Form, Marks
-from inference.tool_calls import begins_call
+from inference.tool_calls import GrowingCalls
 
 __all__ = ["FORMS", "hiding", "learned", "without_thoughts"]
 
@@ -34,16 +34,21 @@ _PLAIN_ELEMENTS = frozenset(
     html body p div span b i u em strong a br hr li ul ol table tr td th thead tbody h1 h2 h3 h4 img input meta link code pre summary details blockquote
     """.split()  # noqa: SIM905 - easier to read
 )
-#: A mark that has begun and may go on.
+#: A mark that has begun and may go on: the last of them, and the header of a message.
 _BEGUN = re.compile(
-    r"(?:<[|\uff5c][^<>\s]{0,40}>[^<\n]{0,60}){0,3}(?:<[|\uff5c]?[^<>\s]{0,40}>?[^<\n]{0,60}(?<=[|\uff5c]>)|<[|\uff5c][^<>\s]{0,40}>[^<\n]{0,60}"
-    r"|[<\uff1c\u25c1]\s{0,3}[|\uff5c]?\s{0,3}/?\s{0,3}[\w:|\uff5c\u2581-]{0,40}|<(?:think|details|\w{1,20}:think)\w{0,6}\s[^<>\n]{0,120}"
-    r"|&(?:l(?:t(?:;[/\w ]{0,24})?)?)?|\[/?[\w ]{0,24})\Z",
+    r"[<\uff1c\u25c1]\s{0,3}[|\uff5c]?\s{0,3}/?\s{0,3}[\w:|\uff5c\u2581-]{0,40}\s{0,3}/?|<(?:\w{1,12}[:_])?(?:think|though|reason|reflect|scratch|analysis|details)\w{0,10}\s[^<>\n]{0,120}"
+    r"|&(?:l(?:t(?:;[/\w ]{0,24})?)?)?|&gt?|\[/?[\w ]{0,24}",
     re.IGNORECASE,
 )
-_BEGUN_WORDS = ("assistantanalysis", "assistantcommentary", "assistantfinal", "analysis", "commentary")
-#: No mark is longer, in characters.
-_LONGEST = 200
+_BEGUN_HEADER = re.compile(
+    r"<[|\uff5c](?:start|channel|message|constrain|begin|end|call|im_start)[|\uff5c]?>[^<>\n]{0,60}(?:<[|\uff5c]\w{0,20}[|\uff5c]>[^<>\n]{0,60}){0,3}(?:<[|\uff5c\w]{0,20})?\Z"
+)
+_BEGUN_WORDS = (
+    "assistantanalysis", "assistantcommentary", "assistantfinal", "analysis", "commentary",
+    "here is my thought process:", "here's my thought process:", "here\u2019s my thought process:", "here are my reasoning steps:", "# thinking\n",
+)  # fmt: skip
+#: No mark is longer, in characters; nor one without brackets.
+_LONGEST, _LONGEST_WORD = 200, 14
 
 _NAMES = "answer|response|final|final_answer|final_response|output|solution|conclusion"
 _WRAPPER = re.compile(
@@ -78,23 +83,19 @@ def learned(text: str) -> str:
 
 def hiding(on_text: Callable[[str], None], form: str = "") -> Callable[[str], None]:
     """Return a callback for the growing text of an answer that hands on what is certain to belong to it: no thoughts, and no call of a tool."""
-    scan = Scan(form)
-    seen = called = 0
-    shown, stop = "", None
+    scan, calls, seen, shown = Scan(form), GrowingCalls(), 0, ""
 
     def take(text: str) -> None:
-        nonlocal scan, seen, called, shown, stop
+        nonlocal scan, calls, seen, shown
         if len(text) < seen:
             # Another call of the model.
-            scan, called, stop = Scan(form), 0, None
+            scan, calls = Scan(form), GrowingCalls()
         seen = len(text)
         visible = scan.take(text, last=False)
         if scan.found:
             visible = _unwrapped(visible, after_thoughts=True)
-        if stop is None:
-            stop = begins_call(visible, min(called, len(visible)))
-            called = max(0, len(visible) - _LONGEST)
-        visible = visible if stop is None else visible[:stop].rstrip()
+        begin = calls.begin(visible)
+        visible = visible if begin == len(visible) else visible[:begin].rstrip()
         if visible != shown:
             shown = visible
             on_text(visible)
@@ -125,7 +126,7 @@ class Scan:
         #: The language of the block of code that the text is in; None: in none. Where fences were last looked for.
         self._code: str | None = None
         self._code_from = self._fences_at = 0
-        self._begun = False
+        self._begun, self._header = False, 0
         #: The form of the first thoughts.
         self.found = ""
         #: Whether the answer of a model that begins inside of its thoughts has no mark at all.
@@ -142,32 +143,24 @@ class Scan:
                 break
             self._searched = max(self._searched, token.end())
         else:
-            self._searched = max(self._searched, len(text) - _LONGEST)
+            limit = len(text) if last else _certain(text, self._at)
+            self._searched = max(self._searched, limit - (_LONGEST if self._open and self._open.is_words else _LONGEST_WORD))
         if last:
             return self._end(text)
-        if self._open:
-            return self._kept
-        return self._shown(text, limit if limit < len(text) else _certain(text, self._at))
+        return self._kept if self._open else self._shown(text, limit)[0 if self._at else self._header :]
 
     def _begin(self, text: str, *, last: bool) -> bool:
         """Look at the start of the answer; whether it is long enough to tell."""
         header = _HEADER.match(text)
-        at = header.end() if header else 0
-        rest = text[at : at + _LONGEST]
-        if not last and (len(rest) < 32 and any(word.startswith(rest[: len(word)]) for word in _BEGUN_WORDS)):
+        at = self._header = header.end() if header else 0
+        if not last and _could_start(text[at : at + _LONGEST]):
             return False
-        found = None if self._open else self._marks.start(text, at)
-        if found is None:
-            self._begun = last or bool(rest.strip())
-            if last or "\n" in rest or len(rest) >= 40:
-                self._begun = True
-            elif _could_start(rest):
-                return False
-            return True
-        form, kind = self._marks.meaning(found)
         self._begun = True
-        self._enter(form, text, found, at=at)
-        self._if_closed = kind == "i" and self._known is None
+        found = None if self._open else self._marks.start(text, at)
+        if found is not None:
+            form, kind = self._marks.meaning(found)
+            self._enter(form, text, found, at=at)
+            self._if_closed = kind == "i" and self._known is None
         return True
 
     def _enter(self, form: Form, text: str, token: re.Match[str], *, at: int) -> None:
@@ -273,6 +266,8 @@ class Scan:
         """Whether an opening mark is spoken of together with its closing one, on the same line; None: not yet known."""
         start, end = token.span()
         stop = text.find("\n", end)
+        if not line_before(text, start, since=self._at).strip() and any(sign.isalnum() for sign in text[end : end + 8]):
+            return False
         closing = self._marks.find(text, end)
         if closing is not None and (stop < 0 or closing.start() < stop):
             form, kind = self._marks.meaning(closing)
@@ -299,18 +294,26 @@ def _is_type(text: str, start: int, end: int) -> bool:
 
 
 def _could_start(rest: str) -> bool:
-    """Whether a text that has just begun may become words that open thoughts."""
-    words = rest.lstrip("*_# ").lower()
-    return any(phrase.startswith(words) for phrase in ("here is my thought process:", "here's my thought process:", "here are my reasoning steps:", "thinking"))
+    """Whether a text that has just begun may become a header, or words that open thoughts."""
+    words = rest.lstrip("*_").lower()
+    words = "#" + words.lstrip("#") if words.startswith("#") else words
+    return not words or any(phrase.startswith(words) for phrase in _BEGUN_WORDS) or _BEGUN.fullmatch(rest) is not None
 
 
 def _certain(text: str, at: int) -> int:
     """Where a mark begins that is not all there yet, at the end of a growing text."""
-    begun = _BEGUN.search(text, max(at, len(text) - _LONGEST))
-    if begun is not None:
-        return begun.start()
-    for length in range(14, 2, -1):
-        if text.endswith("assistantfinal"[:length]):
+    first = max(at, len(text) - _LONGEST)
+    begins = max(text.rfind(sign, first) for sign in "<[&\uff1c\u25c1")
+    if begins >= 0:
+        header = _BEGUN_HEADER.search(text, first) if text.find("<|", first) >= 0 or text.find("<\uff5c", first) >= 0 else None
+        if header is not None:
+            return header.start()
+        if _BEGUN.fullmatch(text, begins):
+            # The sign before may be the first half of the same mark.
+            before = max(text.rfind(sign, first, begins) for sign in "<&")
+            return before if before >= 0 and text.startswith("&lt;", before) and text[begins] == "&" and begins - before < 40 else begins
+    for length in range(_LONGEST_WORD, 3, -1):
+        if text.endswith("assistantfinal"[:length], at):
             return len(text) - length
     return len(text)
 
@@ -332,8 +335,8 @@ def _unwrapped(text: str, *, after_thoughts: bool) -> str:
         text = _BOX.sub("", text)
     opening = _WRAPPER.match(text)
     if opening is None:
-        closing = _WRAPPED.search(text, max(0, len(text) - _LONGEST)) if after_thoughts else None
-        return text[: closing.start()] if closing and closing.end() == len(text) else text
+        closing = _WRAPPED.search(text, max(0, len(text) - _LONGEST)) if after_thoughts and "<answer" not in text else None
+        return text if closing is None else f"{text[: closing.start()]}\n{text[closing.end() :]}".rstrip()
     closing = _WRAPPED.search(text, opening.end())
     inner, behind = (text[opening.end() : closing.start()], text[closing.end() :]) if closing else (text[opening.end() :], "")
     is_markup = any(found[2].lower() not in _PLAIN_ELEMENTS for found in _ELEMENT.finditer(inner))

@@ -44,6 +44,11 @@ _LABELLED = re.compile(r"```[ \t]*(?:tool|function)", re.IGNORECASE)
 _LABEL = re.compile(r"```[ \t]*(\w*)")
 _FENCE_END = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 _ANY_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+#: A mark that has begun and may go on.
+_BEGUN = re.compile(
+    r"(?:(?<![\w\]\[{])(?:[\[{]\s*){1,3}(?:[\"'](?:\w{0,20}[\"']?\s*)?)?|(?<![\w\]])\[\s*(?:[a-z_][\w.]{0,40}(?:\(\s*\w{0,30}\s*)?|[A-Z_]{0,16})|`{1,3}[ \t]*|```[ \t]*\w{0,14}[ \t]*"
+    r"|<[\w:=|\uff5c\u2581]{0,40}|<(?:\w{1,16}:)?(?:tool|function|invoke|call)\w{0,12}[\s=][^<>\n]{0,80}|(?:^|(?<=\n))(?:Thought:[^\n]{0,80}\n*)?(?:Action(?::[^\n]{0,80}(?:\n+[\w ]{0,12})?)?)?(?<=[\w:\n ])(?<!^))\Z"
+)
 #: What closes the section that a token opened, and what a call of this kind is made of.
 _SECTION_END = re.compile(
     rf"<{_B}?/?(?:tool_calls?_section_end|tool_calls?_end|tool\u2581calls\u2581end|tool\u2581outputs\u2581end|tools_suffix|END_ACTION|END_TOOL_RESULT|python_end|action_end|eom_id|call"
@@ -55,6 +60,8 @@ _FINAL = re.compile(r"^Final Answer:[ \t]*", re.MULTILINE)
 _ACTIONS = re.compile(r"^Action Input:[ \t]*(?P<input>.*)$", re.MULTILINE)
 _ENDS = re.compile(rf"(?:\s|;|,|<{_B}[^<>\s]{{1,60}}>|</s>)*")
 
+#: With less in it than this, a block of code that grows may still become a call.
+_SHORT = 16
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.:/-]{0,127}\Z")
 _FUNCTION = ("name", "function", "tool", "tool_name", "function_name", "action", "recipient_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "tool_args", "action_input", "arguments_json", "params", "kwargs", "tool_parameters")
@@ -79,13 +86,34 @@ def without_calls(text: str) -> str:
     return "\n".join(piece.strip() for piece in (*kept, text[at:]) if piece.strip())
 
 
-def begins_call(text: str, at: int) -> int | None:
-    """Where a call of a tool may begin in the rest of a growing text; None where there is none."""
-    while (mark := _find(text, at)) is not None:
-        if _call_end(text, mark, since=0, whole=False) != 0:
-            return mark.start()
-        at = mark.end()
-    return None
+class GrowingCalls:
+    """Looks for calls in a text while it grows."""
+
+    def __init__(self) -> None:
+        self._searched = 0
+        self._begins: int | None = None
+        #: A call that cannot be told from other text yet is looked at again when the text has this length.
+        self._again = 0
+
+    def begin(self, text: str) -> int:
+        """Return where a call begins, or may; the length of the text where there is none."""
+        if len(text) < self._searched:
+            self._searched, self._begins = 0, None
+        if self._begins is not None and (not self._again or len(text) < self._again):
+            return self._begins
+        at = self._searched if self._begins is None else self._begins
+        self._begins = None
+        while (mark := _find(text, at)) is not None:
+            end = _call_end(text, mark, since=0, whole=False)
+            if end:
+                self._begins = mark.start()
+                self._again = 0 if end > 0 else len(text) + max(1, (len(text) - mark.start()) // 8)
+                return self._begins
+            at = mark.end()
+        begun = _BEGUN.search(text, max(at, len(text) - 120))
+        certain = len(text) if begun is None else begun.start()
+        self._searched = max(at, certain - _SHORT)
+        return certain
 
 
 def _find(text: str, at: int) -> re.Match[str] | None:
@@ -165,6 +193,8 @@ def _fence_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> in
     inner_end = closing.start() if closing else len(text)
     inner = text[mark.end() : inner_end].strip()
     inner = inner.removeprefix("functools")
+    if closing is None and not whole and (len(inner) < _SHORT or _MARK.match(inner)):
+        return -1
     if label is not None and label[1].lower() in ("python", "py"):
         is_call = bool(re.match(_PYTHON, inner)) and _python_end(inner, 0, whole=whole) == len(inner)
     else:

@@ -9,7 +9,7 @@ import pytest
 from inference.thoughts import FORMS, learned, without_thoughts
 
 #: Raw answer, what stays, and the form that it shows.
-_THINKING = [
+THINKING = [
     ("<think>They ask for times.</think>The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
     ("<think>\nThey ask for times.\n</think>\n\nThe ferry leaves at seven.", "The ferry leaves at seven.", "think"),
     ("They ask for times, keep it short.\n</think>\n\nThe ferry leaves at seven.", "The ferry leaves at seven.", "opened-think"),
@@ -121,7 +121,7 @@ _ONLY_THOUGHTS = [
 ]
 
 #: Answers that speak of marks, or only look like them.
-_SPEECH = [
+SPEECH = [
     "DeepSeek writes its reasoning between <think> and </think>.",
     "The tags are <think> and </think>, in small letters.",
     "Reasoning models put <think>...</think> in front of the answer.",
@@ -179,13 +179,13 @@ _SPEECH = [
 ]
 
 
-@pytest.mark.parametrize(("text", "stays", "form"), _THINKING)
+@pytest.mark.parametrize(("text", "stays", "form"), THINKING)
 def test_thoughts_are_cut_whose_form_is_not_known(text: str, stays: str, form: str) -> None:
     assert without_thoughts(text).strip() == stays.strip()
     assert learned(text) == form
 
 
-@pytest.mark.parametrize(("text", "stays", "form"), [row for row in _THINKING if row[2]])
+@pytest.mark.parametrize(("text", "stays", "form"), [row for row in THINKING if row[2]])
 def test_thoughts_are_cut_whose_form_is_known(text: str, stays: str, form: str) -> None:
     assert without_thoughts(text, form).strip() == stays.strip()
 
@@ -196,13 +196,13 @@ def test_nothing_is_left_of_half_a_thought(text: str) -> None:
     assert without_thoughts(text, learned(text)).strip() == ""
 
 
-@pytest.mark.parametrize("text", _SPEECH)
+@pytest.mark.parametrize("text", SPEECH)
 def test_an_answer_that_speaks_of_marks_is_not_touched(text: str) -> None:
     assert without_thoughts(text) == text
     assert learned(text) == ""
 
 
-@pytest.mark.parametrize("text", [text for text in _SPEECH if text not in ("<think> marks the beginning of the reasoning.", "analysis")])
+@pytest.mark.parametrize("text", [text for text in SPEECH if text not in ("<think> marks the beginning of the reasoning.", "analysis")])
 @pytest.mark.parametrize("form", ["think", "brackets", "harmony"])
 def test_it_may_do_so_behind_its_own_thoughts(form: str, text: str) -> None:
     before = {
