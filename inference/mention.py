@@ -27,7 +27,7 @@ _WORD_FOR_MARK = re.compile(
 )
 #: A line with one of these and a colon at its end announces a sample of something.
 _ANNOUNCES = re.compile(
-    r"\b(?:examples?|samples?|formats?|syntax|templates?|outputs?|looks?|structure|schema|snippets?|code|json|function|requests?|payloads?|responses?"
+    r"\b(?:examples?|samples?|formats?|syntax|templates?|outputs?|looks? like|looks|structure|schema|snippets?|code|json|function|requests?|payloads?|responses?"
     r"|ejemplos?|formatos?|exemplos?|modelos?|plantillas?|beispiele?|exemples?|esempi[eo]?|formati?|so aus|prompts?)\b|\u4f8b|\u683c\u5f0f|\uc608\uc2dc",
     re.IGNORECASE,
 )

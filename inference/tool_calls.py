@@ -51,10 +51,11 @@ _BEGUN = re.compile(
 )
 #: What closes the section that a token opened, and what a call of this kind is made of.
 _SECTION_END = re.compile(
-    rf"<{_B}?/?(?:tool_calls?_section_end|tool_calls?_end|tool\u2581calls\u2581end|tool\u2581outputs\u2581end|tools_suffix|END_ACTION|END_TOOL_RESULT|python_end|action_end|eom_id|call"
+    rf"<{_B}?/?(?:tool_calls?_end|tool\u2581calls\u2581end|tool\u2581outputs\u2581end|tools_suffix|END_ACTION|END_TOOL_RESULT|python_end|action_end|eom_id|call"
     rf"|/tool_calls?|tool_calls?)(?:{_B}?>)|</{_B}DSML{_B}(?:function_calls|tool_calls)>|\[/?(?:TOOL_CALLS?|TOOL_RESULTS|AVAILABLE_TOOLS)\]|\u273fRETURN\u273f",
     re.IGNORECASE,
 )
+_CALLS_END = re.compile(rf"<{_B}tool_calls?_section_end{_B}>")
 _CALL_NAME = re.compile(r"\s*[\w.:/-]{0,120}\s*(?:\[(?:CALL_ID)\]\s*\w*\s*)?(?:\[ARGS\])?\s*")
 _FINAL = re.compile(r"^Final Answer:[ \t]*", re.MULTILINE)
 _ACTIONS = re.compile(r"^Action Input:[ \t]*(?P<input>.*)$", re.MULTILINE)
@@ -62,6 +63,8 @@ _ENDS = re.compile(rf"(?:\s|;|,|<{_B}[^<>\s]{{1,60}}>|</s>)*")
 
 #: With less in it than this, a block of code that grows may still become a call.
 _SHORT = 16
+#: No more marks are looked at in one answer: real ones have a few.
+_TRIES = 60
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.:/-]{0,127}\Z")
 _FUNCTION = ("name", "function", "tool", "tool_name", "function_name", "action", "recipient_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "tool_args", "action_input", "arguments_json", "params", "kwargs", "tool_parameters")
@@ -73,11 +76,11 @@ _PYTHON_CALL = re.compile(r"\s*[a-z_]\w*(?:\.\w+)*\((?=\s*(?:\w+\s*=|\)))")
 
 def without_calls(text: str) -> str:
     """Return the answer without calls of tools; empty where it is nothing else."""
-    kept, at, searched = list[str](), 0, 0
-    while (mark := _find(text, searched)) is not None:
-        end = _call_end(text, mark, since=at, whole=True)
+    kept, at, searched, tries = list[str](), 0, 0, 0
+    while tries < _TRIES and (mark := _find(text, searched)) is not None:
+        end, tries = _call_end(text, mark, since=at, whole=True), tries + 1
         if not end:
-            searched = mark.end() if mark.lastgroup != "fence" else _past_block(text, mark.end())
+            searched = _past_sample(text, mark, since=at)
             continue
         kept.append(text[at : mark.start()])
         at = searched = end
@@ -140,7 +143,7 @@ def _call_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> int
     if kind in ("json", "python"):
         found = (_json_end if kind == "json" else _python_end)(text, start, whole=whole)
         return found if found > 0 and _stands_alone(text, start, found, since=since) else min(found, 0)
-    spoken = is_mentioned(text, start, end, since=since, whole=whole)
+    spoken = not mark.group().startswith("\u273f") and is_mentioned(text, start, end, since=since, whole=whole)
     if spoken is None:
         return -1
     if spoken:
@@ -167,7 +170,7 @@ def _tag_end(text: str, mark: re.Match[str]) -> int:
 
 def _section_end(text: str, mark: re.Match[str]) -> int:
     """The end of what a token opened: behind its closing token, or behind the JSON or the list that follows it, else that of the text."""
-    closing = _SECTION_END.search(text, mark.end())
+    closing = (_CALLS_END if "section" in mark.group() else _SECTION_END).search(text, mark.end())
     if closing is not None and closing.group() not in ("[TOOL_CALLS]", "[TOOL_CALL]"):
         return closing.end()
     named = _CALL_NAME.match(text, mark.end())
@@ -202,10 +205,14 @@ def _fence_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> in
     return end if is_call else 0
 
 
-def _past_block(text: str, at: int) -> int:
-    """Where a block of code ends that is no call."""
-    closing = _FENCE_END.search(text, at)
-    return closing.end() if closing else len(text)
+def _past_sample(text: str, mark: re.Match[str], *, since: int) -> int:
+    """Where something ends that is no call: what is inside of a block of code, or of a sample, is none either."""
+    if mark["fence"] is not None:
+        closing = _FENCE_END.search(text, mark.end())
+        return closing.end() if closing else len(text)
+    if mark["named"] is not None and is_announced(text, mark.start(), since=since):
+        return _tag_end(text, mark)
+    return mark.end()
 
 
 def _json_end(text: str, start: int, *, whole: bool) -> int:
