@@ -80,7 +80,12 @@ def is_pair_mentioned(text: str, opening: tuple[int, int], closing: tuple[int, i
         return is_dots and goes_on(rest)
     if "\n" in inner or not is_short or (_SENTENCE_END.search(inner) and not is_dots):
         return False
-    return is_dots or goes_on(rest) or (not rest.strip() and not inner[:1].isupper()) or (_is_caseless(sentence[-1:]) and _is_caseless(rest[:1]))
+    return (
+        is_dots
+        or goes_on(rest)
+        or (not rest.strip() and not inner[:1].isupper())
+        or (_is_caseless(sentence[-1:]) and _is_caseless(rest[:1]))
+    )
 
 
 def is_announced(text: str, start: int, *, since: int = 0) -> bool:
@@ -106,7 +111,11 @@ def goes_on(rest: str) -> bool:
     following = rest.lstrip(" \t")
     if following == rest or not following:
         return False
-    return following[0] in "(=\u2013\u2014-&+/,;" or following.startswith(("<", "[", "\u25c1")) or (following[0].isalpha() and not following[0].isupper())
+    return (
+        following[0] in "(=\u2013\u2014-&+/,;"
+        or following.startswith(("<", "[", "\u25c1"))
+        or (following[0].isalpha() and not following[0].isupper())
+    )
 
 
 def _in_marks(line: str, rest: str) -> bool:

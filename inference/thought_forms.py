@@ -15,7 +15,7 @@ _OPEN, _CLOSE = f"(?:<{_B}?|\uff1c|\u25c1|&lt;)", f"(?:{_B}?>|\uff1e|\u25b7|&gt;
 
 
 @dataclass(frozen=True)
-class Form:
+class ThoughtForm:
     """One way to write thoughts."""
 
     name: str
@@ -42,13 +42,13 @@ def _tag(names: str) -> tuple[str, str]:
     )
 
 
-def _element(name: str, names: str) -> Form:
+def _element(name: str, names: str) -> ThoughtForm:
     opening, closing = _tag(names)
-    return Form(name, opening, closing)
+    return ThoughtForm(name, opening, closing)
 
 
-def _barred(name: str, opening: str, closing: str) -> Form:
-    return Form(name, f"<{_B}{opening}{_B}>", f"<{_B}{closing}{_B}>")
+def _barred(name: str, opening: str, closing: str) -> ThoughtForm:
+    return ThoughtForm(name, f"<{_B}{opening}{_B}>", f"<{_B}{closing}{_B}>")
 
 
 _THINK_OPENING, _THINK_CLOSING = _tag(r"(?:\w{1,12}[:_])?think")
@@ -58,7 +58,7 @@ _SPEAKS = r"(?:We|The|They|User|I|It|This|That|Need|Let|So|Okay|OK|Ok|He|She|You
 
 _FORMS = (
     # DeepSeek, Qwen, GLM, MiniMax, Hunyuan, ERNIE and most others; Seed and LongCat with a prefix; Solar with bars, and a header behind.
-    Form("think", _THINK_OPENING, rf"{_THINK_CLOSING}|(?:<{_B}end{_B}>\s*)?<{_B}begin{_B}>\s*assistant\s*<{_B}content{_B}>"),
+    ThoughtForm("think", _THINK_OPENING, rf"{_THINK_CLOSING}|(?:<{_B}end{_B}>\s*)?<{_B}begin{_B}>\s*assistant\s*<{_B}content{_B}>"),
     # Claude and what was trained on it, Nova, Reflection.
     _element("thinking", r"(?:(?!START_|END_)\w{1,12}[:_])?(?:ant_?)?thinking|reflections?"),
     # Gemini's own compatible server, EXAONE, Marco.
@@ -66,18 +66,18 @@ _FORMS = (
     _element("reasoning", "reasoning"),
     _element("scratchpad", "scratch_?pad|analysis|cot|rationale"),
     # Magistral.
-    Form("brackets", r"\[THINK(?:ING)?\]", r"\[/THINK(?:ING)?\]"),
+    ThoughtForm("brackets", r"\[THINK(?:ING)?\]", r"\[/THINK(?:ING)?\]"),
     _barred("cohere", "START_THINKING", "END_THINKING"),
     # Sky-T1, OpenThinker.
     _barred("begin-of-thought", r"begin_of_thought", r"end_of_thought"),
     _barred("apertus", "inner_prefix", "inner_suffix"),
-    Form("gemma", rf"<{_B}channel>\s*thought\b", rf"<channel{_B}>"),
+    ThoughtForm("gemma", rf"<{_B}channel>\s*thought\b", rf"<channel{_B}>"),
     # s1.
-    Form("s1", rf"<{_B}im_start{_B}>\s*think\b", rf"<{_B}im_start{_B}>\s*answer\b"),
+    ThoughtForm("s1", rf"<{_B}im_start{_B}>\s*think\b", rf"<{_B}im_start{_B}>\s*answer\b"),
     # Open WebUI.
-    Form("details", r"<details\b[^<>\n]{0,80}\btype=.?reasoning\b[^<>\n]{0,80}>", "</details>"),
+    ThoughtForm("details", r"<details\b[^<>\n]{0,80}\btype=.?reasoning\b[^<>\n]{0,80}>", "</details>"),
     # gpt-oss, with its marks, and without them where the server takes out the marks only.
-    Form(
+    ThoughtForm(
         "harmony",
         rf"{_HEADER}(?:analysis|commentary)\b[^<\n]{{0,80}}(?:<{_B}constrain{_B}>\s*\w+\s*)?(?:<{_B}message{_B}>)?",
         rf"(?:{_HEADER}final\b[^<\n]{{0,40}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)|assistant(?-i:final)",
@@ -85,7 +85,7 @@ _FORMS = (
         at_start_if_closed=r"(?-i:(?:assistant)?(?:analysis|commentary)(?![ \t:,.\n]))",
         is_flat=True,
     ),
-    Form(
+    ThoughtForm(
         "granite",
         _NEVER,
         r"^[*_# ]*(?:Here is|Here['\u2019]s) my response:[*_]*",
@@ -93,7 +93,7 @@ _FORMS = (
         is_flat=True,
         is_words=True,
     ),
-    Form(
+    ThoughtForm(
         "apriel",
         _NEVER,
         r"\[BEGIN FINAL RESPONSE\]",
@@ -102,12 +102,14 @@ _FORMS = (
         is_words=True,
     ),
     # HuatuoGPT.
-    Form("headings", _NEVER, r"^#{1,4} Final Response:?[ \t]*$", at_start_if_closed=r"#{1,4} Thinking:?[ \t]*$", is_flat=True, is_words=True),
+    ThoughtForm(
+        "headings", _NEVER, r"^#{1,4} Final Response:?[ \t]*$", at_start_if_closed=r"#{1,4} Thinking:?[ \t]*$", is_flat=True, is_words=True
+    ),
 )
 
 #: Every form by its name. With OPENED before it, the answer begins inside of the thoughts.
-FORMS: Mapping[str, Form] = {form.name: form for form in _FORMS} | {
-    OPENED + form.name: Form(OPENED + form.name, form.opening, form.closing, is_flat=form.is_flat, is_opened=True)
+FORMS: Mapping[str, ThoughtForm] = {form.name: form for form in _FORMS} | {
+    OPENED + form.name: ThoughtForm(OPENED + form.name, form.opening, form.closing, is_flat=form.is_flat, is_opened=True)
     for form in _FORMS
     if not form.is_words
 }
@@ -120,15 +122,19 @@ LEAD = re.compile("[<\uff1c\u25c1\\[&]|assistantfinal")
 class Marks:
     """The marks of some forms, compiled together."""
 
-    def __init__(self, forms: Sequence[Form]) -> None:
+    def __init__(self, forms: Sequence[ThoughtForm]) -> None:
         tokens = (f"(?P<o{n}>{form.opening})|(?P<c{n}>{form.closing})" for n, form in enumerate(forms) if not form.is_words)
         starts = (f"(?P<s{n}>{form.at_start or _NEVER})|(?P<i{n}>{form.at_start_if_closed or _NEVER})" for n, form in enumerate(forms))
         self._forms = forms
-        self._words = {form.name: re.compile(f"(?P<c{n}>{form.closing})", re.IGNORECASE | re.MULTILINE) for n, form in enumerate(forms) if form.is_words}
+        self._words = {
+            form.name: re.compile(f"(?P<c{n}>{form.closing})", re.IGNORECASE | re.MULTILINE)
+            for n, form in enumerate(forms)
+            if form.is_words
+        }
         self._token = re.compile("|".join(tokens) or _NEVER, re.IGNORECASE | re.MULTILINE)
         self._start = re.compile("|".join(starts), re.IGNORECASE | re.MULTILINE)
 
-    def find(self, text: str, at: int, *, inside: Form | None = None) -> re.Match[str] | None:
+    def find(self, text: str, at: int, *, inside: ThoughtForm | None = None) -> re.Match[str] | None:
         """Find the next mark; inside of thoughts that were opened by words, the words that close them."""
         if inside is not None and inside.is_words:
             return self._words[inside.name].search(text, at)
@@ -142,7 +148,7 @@ class Marks:
         """Find words that open thoughts at the start of an answer only."""
         return self._start.match(text, at)
 
-    def meaning(self, token: re.Match[str]) -> tuple[Form, str]:
+    def meaning(self, token: re.Match[str]) -> tuple[ThoughtForm, str]:
         """Return the form that a mark belongs to, and what it does: o opens, c closes, s and i open at the start."""
         group = token.lastgroup or ""
         return self._forms[int(group[1:])], group[:1]

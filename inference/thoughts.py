@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import cache
 
 from inference.mention import goes_on, is_announced, is_mentioned, is_pair_mentioned, line_before
-from inference.thought_forms import FORMS, OPENED, Form, Marks
+from inference.thought_forms import FORMS, OPENED, Marks, ThoughtForm
 from inference.tool_calls import GrowingCalls
 
 __all__ = ["FORMS", "hiding", "learned", "without_thoughts"]
@@ -25,7 +25,27 @@ __all__ = ["FORMS", "hiding", "learned", "without_thoughts"]
 _HEADER = re.compile(r"\A(?:\s|<s>|<bos>|<[|\uff5c][^<>\s]{1,40}[|\uff5c]>(?<!channel\|>)|(?:assistant|model)\n)*", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*(\w*)", re.MULTILINE)
 #: Languages in which a mark is part of the code.
-_MARKUP = frozenset(["", "xml", "html", "text", "txt", "markdown", "md", "jinja", "jinja2", "svg", "xhtml", "plaintext", "output", "console", "vue", "jsx", "tsx"])
+_MARKUP = frozenset(
+    [
+        "",
+        "xml",
+        "html",
+        "text",
+        "txt",
+        "markdown",
+        "md",
+        "jinja",
+        "jinja2",
+        "svg",
+        "xhtml",
+        "plaintext",
+        "output",
+        "console",
+        "vue",
+        "jsx",
+        "tsx",
+    ]
+)
 _ELEMENT = re.compile(r"<(/?)([a-z][\w.-]{0,40})(?:\s[^<>]{0,200})?(?<!/)>", re.IGNORECASE)
 #: Elements around an answer, and those of pages, say nothing about what is inside.
 _PLAIN_ELEMENTS = frozenset(
@@ -52,7 +72,8 @@ _LONGEST, _LONGEST_WORD = 200, 14
 
 _NAMES = "answer|response|final|final_answer|final_response|output|solution|conclusion"
 _WRAPPER = re.compile(
-    rf"\s*(?:<\s?(?P<name>{_NAMES})\s?>|<[|\uff5c](?:START_RESPONSE|START_TEXT|begin_of_solution)[|\uff5c]>|\[BEGIN FINAL RESPONSE\])\s*", re.IGNORECASE
+    rf"\s*(?:<\s?(?P<name>{_NAMES})\s?>|<[|\uff5c](?:START_RESPONSE|START_TEXT|begin_of_solution)[|\uff5c]>|\[BEGIN FINAL RESPONSE\])\s*",
+    re.IGNORECASE,
 )
 _WRAPPED = re.compile(
     rf"\s*(?:</\s?(?:{_NAMES})\s?>|<[|\uff5c](?:END_RESPONSE|END_TEXT|end_of_solution)[|\uff5c]>|\[END FINAL RESPONSE\])\s*", re.IGNORECASE
@@ -163,7 +184,7 @@ class Scan:
             self._if_closed = kind == "i" and self._known is None
         return True
 
-    def _enter(self, form: Form, text: str, token: re.Match[str], *, at: int) -> None:
+    def _enter(self, form: ThoughtForm, text: str, token: re.Match[str], *, at: int) -> None:
         self._kept = self._shown(text, at)
         if not _HEADER.sub("", self._kept):
             self._kept = ""
@@ -176,38 +197,44 @@ class Scan:
         form, kind = self._marks.meaning(token)
         if self._open is not None:
             return self._inside(form, kind, text, token, last=last)
-        start, end = token.span()
-        is_first = kind == "o" and self._known is not None and not self.found and not _HEADER.sub("", text[:start])
-        self._find_fences(text, start)
-        if self._is_code(text, start):
+        self._find_fences(text, token.start())
+        if self._is_code(text, token.start()):
             return True
-        if not is_first:
-            spoken = is_mentioned(text, start, end, since=self._at, whole=last, announced=kind == "o" and (not self._known or bool(self.found)))
-            if spoken is None:
-                return False
-            if kind == "o":
-                spoken = spoken or _is_type(text, start, end)
-                paired = self._is_pair(text, token, last=last)
-                if paired is None:
-                    return False
-                if paired or (spoken and is_announced(text, start, since=self._at)) or self._is_element(text, start):
-                    self._mentions += 1
-                    return True
-            elif self._mentions:
-                self._mentions -= 1
-                return True
-            if spoken:
-                return True
+        spoken = self._is_spoken(text, token, kind, last=last)
+        if spoken is None:
+            return False
+        if spoken:
+            return True
         if kind == "o":
-            self._enter(form, text, token, at=start)
+            self._enter(form, text, token, at=token.start())
             if token.group().rstrip(">\uff1e").endswith("/"):
                 self._open = None
         else:
             self.found = self.found or (form.name if form.is_opened else OPENED + form.name)
-            self._kept, self._at = "", end
+            self._kept, self._at = "", token.end()
         return True
 
-    def _inside(self, form: Form, kind: str, text: str, token: re.Match[str], *, last: bool) -> bool:
+    def _is_spoken(self, text: str, token: re.Match[str], kind: str, *, last: bool) -> bool | None:
+        """Whether the answer speaks of a mark; None: not yet known."""
+        start, end = token.span()
+        if kind == "o" and self._known is not None and not self.found and not _HEADER.sub("", text[:start]):
+            return False
+        may_announce = kind == "o" and (self._known is None or bool(self.found))
+        spoken = is_mentioned(text, start, end, since=self._at, whole=last, announced=may_announce)
+        if kind == "c" and spoken is not None and self._mentions:
+            self._mentions -= 1
+            return True
+        if kind == "c" or spoken is None:
+            return spoken
+        paired = self._is_pair(text, token, last=last)
+        if paired is None:
+            return None
+        if paired or self._is_element(text, start) or (spoken and is_announced(text, start, since=self._at)):
+            self._mentions += 1
+            return True
+        return spoken or _is_type(text, start, end)
+
+    def _inside(self, form: ThoughtForm, kind: str, text: str, token: re.Match[str], *, last: bool) -> bool:
         if form is not self._open:
             return True
         if kind != "c":

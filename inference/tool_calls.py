@@ -17,7 +17,7 @@ import json
 import re
 from typing import Any, cast
 
-from inference.mention import goes_on, is_announced, is_mentioned
+from inference.mention import goes_on, is_announced, is_mentioned, line_before
 
 _B = "[|\uff5c]"
 _NAMES = (
@@ -37,7 +37,10 @@ _JSON = r"(?:[\[{]\s*){1,3}[\"'](?:name|type|function|function_call|functionCall
 _PYTHON = r"\[\s*[a-z_]\w*(?:\.\w+)*\((?=\s*(?:\w+\s*=|\)))"
 _FENCE = r"```[ \t]*(?:tool_?codes?|tool_?calls?|tool_?use|tool_outputs?|function_?calls?|tool|json|python|py|)[ \t]*\n"
 _ACTION = r"^(?:Thought:[^\n]*\n+)?Action:[ \t]*[\w.\[\]-]{1,80}[ \t]*\n+Action Input:"
-_MARK = re.compile(rf"(?P<named>{_TAG})|(?P<token>{_TOKEN})|(?P<json>{_JSON})|(?P<python>{_PYTHON})|(?P<fence>{_FENCE})|(?P<action>{_ACTION})", re.MULTILINE | re.IGNORECASE)
+_MARK = re.compile(
+    rf"(?P<named>{_TAG})|(?P<token>{_TOKEN})|(?P<json>{_JSON})|(?P<python>{_PYTHON})|(?P<fence>{_FENCE})|(?P<action>{_ACTION})",
+    re.MULTILINE | re.IGNORECASE,
+)
 #: What every mark begins with, so that a text without any of these is passed over quickly.
 _LEAD = re.compile(r"[<\[{]|```|\u273fFUNCTION|functools\[|Action:|Thought:")
 _LABELLED = re.compile(r"```[ \t]*(?:tool|function)", re.IGNORECASE)
@@ -67,10 +70,24 @@ _SHORT = 16
 _TRIES = 60
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.:/-]{0,127}\Z")
 _FUNCTION = ("name", "function", "tool", "tool_name", "function_name", "action", "recipient_name")
-_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "tool_args", "action_input", "arguments_json", "params", "kwargs", "tool_parameters")
+_ARGUMENTS = (
+    "arguments",
+    "parameters",
+    "args",
+    "input",
+    "tool_input",
+    "tool_args",
+    "action_input",
+    "arguments_json",
+    "params",
+    "kwargs",
+    "tool_parameters",
+)
 _BESIDES = frozenset(["type", "id", "call_id", "tool_call_id", "index"])
 _AROUND = ("function_call", "functionCall", "tool_calls", "tool_uses", "function_calls", "function", "tool_call", "calls")
-_OBJECT_START = re.compile(r"\{\s*\"(?:type\"\s*:\s*\"function\"\s*,\s*\")?(?:name|function)\"\s*:\s*\"[\w.:/-]{1,128}\"\s*,\s*\"(?:arguments|parameters|args)\"\s*:")
+_OBJECT_START = re.compile(
+    r"\{\s*\"(?:type\"\s*:\s*\"function\"\s*,\s*\")?(?:name|function)\"\s*:\s*\"[\w.:/-]{1,128}\"\s*,\s*\"(?:arguments|parameters|args)\"\s*:"
+)
 _PYTHON_CALL = re.compile(r"\s*[a-z_]\w*(?:\.\w+)*\((?=\s*(?:\w+\s*=|\)))")
 
 
@@ -129,26 +146,25 @@ def _find(text: str, at: int) -> re.Match[str] | None:
 
 def _call_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> int:
     """Where the call that begins with a mark ends; 0 where it is none, -1 where a growing text does not tell yet."""
-    start, end = mark.span()
     kind = next(name for name in ("named", "token", "json", "python", "fence", "action") if mark[name] is not None)
+    if len(_ANY_FENCE.findall(text, since, mark.start())) % 2:
+        # Part of a block of code, or the end of one.
+        return 0
     if kind == "fence":
-        # Inside of another block it ends that.
-        if text[text.rfind("\n", 0, start) + 1 : start].strip() or len(_ANY_FENCE.findall(text, since, start)) % 2:
-            return 0
         return _fence_end(text, mark, since=since, whole=whole)
-    if len(_ANY_FENCE.findall(text, since, start)) % 2:
-        return 0
     if kind == "action":
-        return _action_end(text, end)
+        return _action_end(text, mark.end())
     if kind in ("json", "python"):
-        found = (_json_end if kind == "json" else _python_end)(text, start, whole=whole)
-        return found if found > 0 and _stands_alone(text, start, found, since=since) else min(found, 0)
-    spoken = not mark.group().startswith("\u273f") and is_mentioned(text, start, end, since=since, whole=whole)
-    if spoken is None:
-        return -1
-    if spoken:
-        return 0
-    return _tag_end(text, mark) if kind == "named" else _section_end(text, mark)
+        end = (_json_end if kind == "json" else _python_end)(text, mark.start(), whole=whole)
+        return end if end <= 0 or _stands_alone(text, mark.start(), end, since=since) else 0
+    return _marked_end(text, mark, since=since, whole=whole)
+
+
+def _marked_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> int:
+    spoken = not mark.group().startswith("\u273f") and is_mentioned(text, *mark.span(), since=since, whole=whole)
+    if spoken or spoken is None:
+        return 0 if spoken else -1
+    return _tag_end(text, mark) if mark["named"] is not None else _section_end(text, mark)
 
 
 def _stands_alone(text: str, start: int, end: int, *, since: int) -> bool:
@@ -188,7 +204,7 @@ def _action_end(text: str, at: int) -> int:
 def _fence_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> int:
     closing = _FENCE_END.search(text, mark.end())
     end = closing.end() if closing else len(text)
-    if is_announced(text, mark.start(), since=since):
+    if line_before(text, mark.start()).strip() or is_announced(text, mark.start(), since=since):
         return 0
     if _LABELLED.match(mark.group()):
         return end
@@ -286,7 +302,8 @@ def _loaded(text: str) -> Any:
 def _is_call(value: Any) -> bool:
     """Whether a value has exactly the fields of a call, or holds such values and nothing else."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(one, dict) and _is_call(one) for one in cast("list[Any]", value))
+        members = cast("list[Any]", value)
+        return bool(members) and all(isinstance(one, dict) and _is_call(one) for one in members)
     if not isinstance(value, dict):
         return False
     fields = {key: one for key, one in cast("dict[str, Any]", value).items() if key not in _BESIDES}

@@ -59,10 +59,10 @@ THINKING = [
      "The ferry leaves at seven.", "details"),
     ("<|channel|>analysis<|message|>They ask.<|end|><|start|>assistant<|channel|>final<|message|>The ferry leaves at seven.",
      "The ferry leaves at seven.", "harmony"),
-    ("<|start|>assistant<|channel|>analysis<|message|>They ask.<|end|><|start|>assistant<|channel|>commentary<|message|>I will look.<|end|>"
-     "<|start|>assistant<|channel|>final<|message|>The ferry leaves at seven.<|return|>", "The ferry leaves at seven.<|return|>", "harmony"),
-    ("<|channel|>commentary to=functions.times <|constrain|>json<|message|>{}<|call|><|start|>assistant<|channel|>final <|constrain|>text<|message|>"
-     "The ferry leaves at seven.", "The ferry leaves at seven.", "harmony"),
+    (("<|start|>assistant<|channel|>analysis<|message|>They ask.<|end|><|start|>assistant<|channel|>commentary<|message|>I will look.<|end|>"
+     "<|start|>assistant<|channel|>final<|message|>The ferry leaves at seven.<|return|>"), "The ferry leaves at seven.<|return|>", "harmony"),
+    (("<|channel|>commentary to=functions.times <|constrain|>json<|message|>{}<|call|><|start|>assistant<|channel|>final <|constrain|>text<|message|>"
+     "The ferry leaves at seven."), "The ferry leaves at seven.", "harmony"),
     ("<|channel|>final<|message|>The ferry leaves at seven.", "The ferry leaves at seven.", "opened-harmony"),
     ("analysisThey ask.assistantfinalThe ferry leaves at seven.", "The ferry leaves at seven.", "harmony"),
     ("analysis用户问时间。assistantfinal渡轮七点开。", "渡轮七点开。", "harmony"),

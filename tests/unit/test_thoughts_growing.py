@@ -16,7 +16,10 @@ _MORE = " Take it: it is much quicker than the bus."
 _WATCHED = [
     (text.removesuffix("<|return|>"), stays.removesuffix("<|return|>"), form)
     for text, stays, form in THINKING
-    if form and not text.startswith(("```", "Answer: <think> they", "<think> is", "<think>Hm, the XML", "<think>they ask </think> the", "<think>They name"))
+    if form
+    and not text.startswith(
+        ("```", "Answer: <think> they", "<think> is", "<think>Hm, the XML", "<think>they ask </think> the", "<think>They name")
+    )
 ]
 
 
@@ -46,7 +49,14 @@ def test_nobody_sees_thoughts_grow_whose_form_is_not_known(text: str, stays: str
     assert len(seen[-1].strip()) > len(stays.strip()) - 12
 
 
-@pytest.mark.parametrize("text", [text for text in SPEECH if len(text) > 40 and "my thought process" not in text and not text.startswith(("## Think", "{", "gpt-oss", "<think> marks"))])
+@pytest.mark.parametrize(
+    "text",
+    [
+        text
+        for text in SPEECH
+        if len(text) > 40 and "my thought process" not in text and not text.startswith(("## Think", "{", "gpt-oss", "<think> marks"))
+    ],
+)
 def test_a_text_that_speaks_of_marks_grows(text: str) -> None:
     seen = _seen(text, "", 1)
 

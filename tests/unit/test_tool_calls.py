@@ -23,7 +23,7 @@ _CALLS = [
     f"<|tool_call_start|>[{_CALL}]<|tool_call_end|>",
     '<|tool_call_start|>[ferry_times(pier="north")]<|tool_call_end|>',
     '<function=ferry_times>{"pier": "north"}</function>',
-    '<function=ferry_times>\n<parameter=pier>\nnorth\n</parameter>\n</function>',
+    "<function=ferry_times>\n<parameter=pier>\nnorth\n</parameter>\n</function>",
     "<tool_call>\n<function=ferry_times>\n<parameter=pier>\nnorth\n</parameter>\n</function>\n</tool_call>",
     "<tool_call>ferry_times\n<arg_key>pier</arg_key>\n<arg_value>north</arg_value>\n</tool_call>",
     '{"type": "function", "name": "ferry_times", "parameters": {"pier": "north"}}',
@@ -62,16 +62,16 @@ _CALLS = [
     '```python\n[ferry_times(pier="north")]\n```',
     '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>ferry_times\n```json\n{"pier": "north"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
     '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>ferry_times<｜tool▁sep｜>{"pier": "north"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
-    '<｜DSML｜function_calls>\n<｜DSML｜invoke name="ferry_times">\n<｜DSML｜parameter name="pier" string="true">north</｜DSML｜parameter>\n'
-    "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
-    '<|tool_calls_section_begin|><|tool_call_begin|>functions.ferry_times:0<|tool_call_argument_begin|>{"pier": "north"}<|tool_call_end|>'
-    "<|tool_calls_section_end|>",
+    ('<｜DSML｜function_calls>\n<｜DSML｜invoke name="ferry_times">\n<｜DSML｜parameter name="pier" string="true">north</｜DSML｜parameter>\n'
+    "</｜DSML｜invoke>\n</｜DSML｜function_calls>"),
+    ('<|tool_calls_section_begin|><|tool_call_begin|>functions.ferry_times:0<|tool_call_argument_begin|>{"pier": "north"}<|tool_call_end|>'
+    "<|tool_calls_section_end|>"),
     '<|channel|>commentary to=functions.ferry_times <|constrain|>json<|message|>{"pier": "north"}<|call|>',
     '<function_calls>\n<invoke name="ferry_times">\n<parameter name="pier">north</parameter>\n</invoke>\n</function_calls>',
     '<invoke name="ferry_times">\n<parameter name="pier">north</parameter>\n</invoke>',
     '<minimax:tool_call>\n<invoke name="ferry_times">\n<parameter name="pier">north</parameter>\n</invoke>\n</minimax:tool_call>',
     f"functools[{_CALL}]",
-    f"<tool_call>{_CALL}</tool_call>\n<tool_response>\n{{\"time\": 7}}\n</tool_response>",
+    f'<tool_call>{_CALL}</tool_call>\n<tool_response>\n{{"time": 7}}\n</tool_response>',
     '<tool_response>\n{"time": 7}\n</tool_response>',
     '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "ferry_times", "parameters": {"pier": "north"}}]<|END_ACTION|>',
     '<|tools_prefix|>[{"ferry_times": {"pier": "north"}}]<|tools_suffix|>',
@@ -137,9 +137,9 @@ _SPEECH = [
     "functools is a module; functools.partial(f, x=1) binds arguments.",
     "{not json}",
     "a {b} c [d] e",
-    "{\"name\": \"x\"",
+    '{"name": "x"',
     "<table><tr><td>1</td></tr></table>",
-    "<invoice name=\"a\">7</invoice>",
+    '<invoice name="a">7</invoice>',
     "工具调用写在 <tool_call> 和 </tool_call> 之间。",
     "El token [TOOL_CALLS] abre una llamada.",
 ]  # fmt: skip
