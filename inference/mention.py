@@ -27,11 +27,11 @@ _WORD_FOR_MARK = re.compile(
 )
 #: A line with one of these and a colon at its end announces a sample of something.
 _ANNOUNCES = re.compile(
-    r"\b(?:examples?|samples?|formats?|syntax|templates?|outputs?|looks? like|looks|structure|schema|snippets?|code|json|function|requests?|payloads?|responses?"
-    r"|ejemplos?|formatos?|exemplos?|modelos?|plantillas?|beispiele?|exemples?|esempi[eo]?|formati?|so aus|prompts?)\b|\u4f8b|\u683c\u5f0f|\uc608\uc2dc",
+    r"\b(?:examples?|samples?|formats?|syntax|templates?|looks? like|like this|structure|schema|snippets?"
+    r"|ejemplos?|formatos?|exemplos?|plantillas?|beispiele?|exemples?|esempi[eo]?|formati?|so aus)\b|\u4f8b|\u683c\u5f0f|\uc608\uc2dc",
     re.IGNORECASE,
 )
-_BULLETS = re.compile(r"[ \t]*(?:[|*+>\u2022-]|\d{1,3}[.)])?[ \t]*[*_]{0,2}\Z")
+_BULLETS = re.compile(r"[ \t]*(?:[|*+>\u2022-]|(?:\d{1,3}|[a-z])[.)])?[ \t]*[*_]{0,2}\Z")
 _EXPLAINED = re.compile(
     r"[*_]{0,2}\s*(?:[:\uff1a=|\u2013\u2014\u2192]|- |->|/ ?<)"
     r"|\s+(?:marks?|means?|begins?|starts|opens|ends|closes|stands|denotes|indicates|separates|surrounds?"
@@ -39,6 +39,7 @@ _EXPLAINED = re.compile(
 )
 _IS_A = re.compile(r"\s+(?:is|are|was|es|son|ist|sind|est|sont|\u00e9|s\u00e3o)\b|\u662f|\u8868\u793a|\u306f")
 _STOPS = frozenset(",;:)/]}.!?\uff0c\u3001\uff1b\uff1a\u3002\uff01\uff1f\uff09\u061f\u060c\u0964\u2026\u00bb\u201d\u2019\u300d")
+_LISTED = frozenset(",;)/\uff0c\u3001\uff1b\uff09\u060c")
 #: How far the text behind a mark is looked at, in characters. A growing text that has less behind it may still turn out either way.
 LOOK = 24
 #: No more of a line is looked at, in characters.
@@ -77,7 +78,8 @@ def is_pair_mentioned(text: str, opening: tuple[int, int], closing: tuple[int, i
     is_dots = bool(inner) and not any(character.isalnum() for character in inner)
     sentence = _sentence(line)
     if not sentence.strip():
-        return is_dots and goes_on(rest)
+        is_word = len(inner) <= 2 and _is_caseless(inner[:1])
+        return (is_dots or is_word) and goes_on(rest)
     if "\n" in inner or not is_short or (_SENTENCE_END.search(inner) and not is_dots):
         return False
     return (
@@ -88,11 +90,11 @@ def is_pair_mentioned(text: str, opening: tuple[int, int], closing: tuple[int, i
     )
 
 
-def is_announced(text: str, start: int, *, since: int = 0) -> bool:
-    """Whether the line before announces a sample, or a mark, in words and with a colon."""
+def is_announced(text: str, start: int, *, since: int = 0, by: re.Pattern[str] | None = None) -> bool:
+    """Whether the line before announces a sample, or a mark, in words and with a colon. `by`: other words that announce it."""
     before = text[max(since, start - _LINE) : start].rstrip()
     last = before[before.rfind("\n") + 1 :].rstrip("*_ ")
-    return last[-1:] in (":", "\uff1a") and (_ANNOUNCES.search(last) or _WORD_FOR_MARK.search(last)) is not None
+    return last[-1:] in (":", "\uff1a") and any(words.search(last) for words in (_ANNOUNCES, _WORD_FOR_MARK, by) if words)
 
 
 def line_before(text: str, start: int, *, since: int = 0) -> str:
@@ -112,7 +114,7 @@ def goes_on(rest: str) -> bool:
     if following == rest or not following:
         return False
     return (
-        following[0] in "(=\u2013\u2014-&+/,;"
+        following[0] in "(=\u2013\u2014\u2192-&+/,;"
         or following.startswith(("<", "[", "\u25c1"))
         or (following[0].isalpha() and not following[0].isupper())
     )
@@ -128,6 +130,9 @@ def _in_marks(line: str, rest: str) -> bool:
 def _begins_line(line: str, rest: str) -> bool:
     if line.strip(" \t*_") and not rest.strip(" \t|*_"):
         # The only thing in an item of a list.
+        return True
+    if rest[:1] in _LISTED and rest:
+        # No thoughts, and no arguments, begin with these.
         return True
     return _EXPLAINED.match(rest) is not None or (_IS_A.match(rest) is not None and _WORD_FOR_MARK.search(rest) is not None)
 

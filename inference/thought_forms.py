@@ -30,6 +30,8 @@ class ThoughtForm:
     is_flat: bool = False
     #: Whether it is written in plain words, which mean nothing elsewhere.
     is_words: bool = False
+    #: Whether its closing mark means something where no opening one stands before it.
+    closes_alone: bool = True
     #: Whether the template wrote the opening mark.
     is_opened: bool = False
 
@@ -38,7 +40,7 @@ def _tag(names: str) -> tuple[str, str]:
     """The tags of an element: in any case, with spaces and attributes, in angle, fullwidth or triangular brackets."""
     return (
         rf"{_OPEN}\s{{0,3}}(?:{names})(?:\s[^<>\uff1c\uff1e\n]{{0,120}})?\s{{0,3}}/?{_CLOSE}",
-        rf"{_OPEN}\s{{0,3}}/\s{{0,3}}(?:{names})\s{{0,3}}{_CLOSE}",
+        rf"{_OPEN}\s{{0,3}}/\s{{0,3}}{_B}?(?:{names})\s{{0,3}}{_CLOSE}",
     )
 
 
@@ -51,7 +53,10 @@ def _barred(name: str, opening: str, closing: str) -> ThoughtForm:
     return ThoughtForm(name, f"<{_B}{opening}{_B}>", f"<{_B}{closing}{_B}>")
 
 
-_THINK_OPENING, _THINK_CLOSING = _tag(r"(?:\w{1,12}[:_])?think")
+#: Seed, LongCat and others put their name before; forms with "start" and "end" in their names are others.
+_PREFIX = r"(?:(?!(?:start|begin|end)_)\w{1,16}[:_])?"
+_THINK_OPENING, _THINK_CLOSING = _tag(rf"{_PREFIX}think|\u601d\u8003(?:\u8fc7\u7a0b|\u904e\u7a0b)?")
+_THINKING = "(?:think(?:ing)?|thoughts?|reason(?:ing)?)"
 #: The header of a message of gpt-oss, up to its channel.
 _HEADER = rf"(?:<{_B}start{_B}>\s*)?(?:assistant\s*)?<{_B}channel{_B}>\s*"
 _SPEAKS = r"(?:We|The|They|User|I|It|This|That|Need|Let|So|Okay|OK|Ok|He|She|You|Just|Simple|Question|Asked|Hmm|Well|Just|Now|Must|Should|There|In)\b"
@@ -60,27 +65,28 @@ _FORMS = (
     # DeepSeek, Qwen, GLM, MiniMax, Hunyuan, ERNIE and most others; Seed and LongCat with a prefix; Solar with bars, and a header behind.
     ThoughtForm("think", _THINK_OPENING, rf"{_THINK_CLOSING}|(?:<{_B}end{_B}>\s*)?<{_B}begin{_B}>\s*assistant\s*<{_B}content{_B}>"),
     # Claude and what was trained on it, Nova, Reflection.
-    _element("thinking", r"(?:(?!START_|END_)\w{1,12}[:_])?(?:ant_?)?thinking|reflections?"),
+    _element("thinking", rf"{_PREFIX}(?:ant_?)?thinking(?:_process)?|reflections?"),
     # Gemini's own compatible server, EXAONE, Marco.
-    _element("thought", r"thoughts?|thought_process|inner_thoughts?|(?:inner_)?monologue|chain_of_thought"),
-    _element("reasoning", "reasoning"),
+    _element("thought", rf"{_PREFIX}thoughts?|thought_process|(?:inner_)?monologue|chain_of_thought"),
+    _element("reasoning", "reasoning(?:_content|_process|_steps)?"),
     _element("scratchpad", "scratch_?pad|analysis|cot|rationale"),
     # Magistral.
-    ThoughtForm("brackets", r"\[THINK(?:ING)?\]", r"\[/THINK(?:ING)?\]"),
-    _barred("cohere", "START_THINKING", "END_THINKING"),
-    # Sky-T1, OpenThinker.
-    _barred("begin-of-thought", r"begin_of_thought", r"end_of_thought"),
+    ThoughtForm("brackets", r"\[THINK(?:ING)?\]|(?-i:\[(?:THOUGHTS?|REASONING)\])", r"\[/(?:THINK(?:ING)?|THOUGHTS?|REASONING)\]"),
+    # Cohere's START_THINKING, begin_of_thought of Sky-T1 and OpenThinker.
+    _barred(
+        "barred", rf"(?:(?:start|begin)_(?:of_)?{_THINKING}|{_THINKING}_(?:start|begin))", rf"(?:end_(?:of_)?{_THINKING}|{_THINKING}_end)"
+    ),
     _barred("apertus", "inner_prefix", "inner_suffix"),
-    ThoughtForm("gemma", rf"<{_B}channel>\s*thought\b", rf"<channel{_B}>"),
+    ThoughtForm("gemma", rf"<{_B}channel>\s*thought\b|<unused94>\s*(?:thought\b)?", rf"<channel{_B}>|<unused95>"),
     # s1.
     ThoughtForm("s1", rf"<{_B}im_start{_B}>\s*think\b", rf"<{_B}im_start{_B}>\s*answer\b"),
     # Open WebUI.
-    ThoughtForm("details", r"<details\b[^<>\n]{0,80}\btype=.?reasoning\b[^<>\n]{0,80}>", "</details>"),
+    ThoughtForm("details", r"<details\b[^<>\n]{0,80}\btype=.?reasoning\b[^<>\n]{0,80}>", "</details>", closes_alone=False),
     # gpt-oss, with its marks, and without them where the server takes out the marks only.
     ThoughtForm(
         "harmony",
-        rf"{_HEADER}(?:analysis|commentary)\b[^<\n]{{0,80}}(?:<{_B}constrain{_B}>\s*\w+\s*)?(?:<{_B}message{_B}>)?",
-        rf"(?:{_HEADER}final\b[^<\n]{{0,40}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)|assistant(?-i:final)",
+        rf"{_HEADER}(?:analysis|commentary)\b(?:[^<\n]{{0,80}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)?",
+        rf"(?:{_HEADER}final\b[^<\n]{{0,40}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)|(?-i:assistantfinal)(?![.,;:!?])",
         at_start=rf"(?-i:(?:assistant)?(?:analysis|commentary)(?={_SPEAKS}))",
         at_start_if_closed=r"(?-i:(?:assistant)?(?:analysis|commentary)(?![ \t:,.\n]))",
         is_flat=True,
@@ -111,7 +117,7 @@ _FORMS = (
 FORMS: Mapping[str, ThoughtForm] = {form.name: form for form in _FORMS} | {
     OPENED + form.name: ThoughtForm(OPENED + form.name, form.opening, form.closing, is_flat=form.is_flat, is_opened=True)
     for form in _FORMS
-    if not form.is_words
+    if not form.is_words and form.closes_alone
 }
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from inference.mention import goes_on, is_announced, is_mentioned, is_pair_mentioned, line_before
+from inference.mention import LOOK, goes_on, is_announced, is_mentioned, is_pair_mentioned, line_before
 from inference.thought_forms import FORMS, OPENED, Marks, ThoughtForm
 from inference.tool_calls import GrowingCalls
 
@@ -67,6 +67,8 @@ _BEGUN_WORDS = (
     "assistantanalysis", "assistantcommentary", "assistantfinal", "analysis", "commentary",
     "here is my thought process:", "here's my thought process:", "here\u2019s my thought process:", "here are my reasoning steps:", "# thinking\n",
 )  # fmt: skip
+#: Between two marks that are spoken of at the beginning of a line stands no longer word ("\uc640", "\u3068"), in characters.
+_WORD = 2
 #: No mark is longer, in characters; nor one without brackets.
 _LONGEST, _LONGEST_WORD = 200, 14
 
@@ -78,6 +80,8 @@ _WRAPPER = re.compile(
 _WRAPPED = re.compile(
     rf"\s*(?:</\s?(?:{_NAMES})\s?>|<[|\uff5c](?:END_RESPONSE|END_TEXT|end_of_solution)[|\uff5c]>|\[END FINAL RESPONSE\])\s*", re.IGNORECASE
 )
+#: What such an element at the end of an answer says is all of it: the words before it are thoughts.
+_FINAL = re.compile(r"^[ \t]*<(final(?:_answer|_response)?)>\s*(.*?)\s*</\1>\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 #: Marks of GLM around the result itself.
 _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")
 
@@ -141,7 +145,7 @@ class Scan:
         self._searched = 0
         #: The form of the thoughts that are open, how deep they nest, where they were last closed, and whether they count only if they are.
         self._open = self._known if self._known and self._known.is_opened else None
-        self._depth, self._closed_at, self._if_closed = 1, 0, False
+        self._depth, self._closed_at, self._other_closed_at, self._if_closed = 1, 0, 0, False
         #: Opening marks that the answer speaks of, whose closing marks are still to come.
         self._mentions = 0
         #: The language of the block of code that the text is in; None: in none. Where fences were last looked for.
@@ -189,7 +193,7 @@ class Scan:
         if not _HEADER.sub("", self._kept):
             self._kept = ""
         self._at = self._searched = token.end()
-        self._open, self._depth, self._closed_at, self._if_closed = form, 1, 0, False
+        self._open, self._depth, self._closed_at, self._other_closed_at, self._if_closed = form, 1, 0, 0, False
         self.found = self.found or form.name
 
     def _token(self, text: str, token: re.Match[str], *, last: bool) -> bool:
@@ -203,7 +207,7 @@ class Scan:
         spoken = self._is_spoken(text, token, kind, last=last)
         if spoken is None:
             return False
-        if spoken:
+        if spoken or (kind == "c" and not form.closes_alone):
             return True
         if kind == "o":
             self._enter(form, text, token, at=token.start())
@@ -236,6 +240,8 @@ class Scan:
 
     def _inside(self, form: ThoughtForm, kind: str, text: str, token: re.Match[str], *, last: bool) -> bool:
         if form is not self._open:
+            if kind == "c" and not self._other_closed_at:
+                self._other_closed_at = token.end()
             return True
         if kind != "c":
             is_own = form.is_opened and not self.found and not _HEADER.sub("", text[: token.start()])
@@ -259,6 +265,8 @@ class Scan:
 
     def _end(self, text: str) -> str:
         if self._open is not None:
+            # Some models close them with the mark of another form.
+            self._closed_at = self._closed_at or self._other_closed_at
             if self._closed_at:
                 self._leave()
             elif self._if_closed:
@@ -293,7 +301,8 @@ class Scan:
         """Whether an opening mark is spoken of together with its closing one, on the same line; None: not yet known."""
         start, end = token.span()
         stop = text.find("\n", end)
-        if not line_before(text, start, since=self._at).strip() and any(sign.isalnum() for sign in text[end : end + 8]):
+        first = text[end : end + LOOK].partition("<")[0]
+        if not line_before(text, start, since=self._at).strip() and sum(map(str.isalnum, first)) > _WORD:
             return False
         closing = self._marks.find(text, end)
         if closing is not None and (stop < 0 or closing.start() < stop):
@@ -361,6 +370,8 @@ def _unwrapped(text: str, *, after_thoughts: bool) -> str:
     if "_of_box|>" in text:
         text = _BOX.sub("", text)
     opening = _WRAPPER.match(text)
+    if opening is None and text.endswith(">") and (final := _FINAL.search(text)) is not None:
+        return final[2]
     if opening is None:
         closing = _WRAPPED.search(text, max(0, len(text) - _LONGEST)) if after_thoughts and "<answer" not in text else None
         return text if closing is None else f"{text[: closing.start()]}\n{text[closing.end() :]}".rstrip()

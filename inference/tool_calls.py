@@ -43,6 +43,8 @@ _MARK = re.compile(
 )
 #: What every mark begins with, so that a text without any of these is passed over quickly.
 _LEAD = re.compile(r"[<\[{]|```|\u273fFUNCTION|functools\[|Action:|Thought:")
+#: What somebody asks for may have these names, too, and look like a call.
+_DATA = re.compile(r"\b(?:json|payload|request body|curl)\b", re.IGNORECASE)
 _LABELLED = re.compile(r"```[ \t]*(?:tool|function)", re.IGNORECASE)
 _LABEL = re.compile(r"```[ \t]*(\w*)")
 _FENCE_END = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
@@ -170,7 +172,7 @@ def _marked_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> i
 def _stands_alone(text: str, start: int, end: int, *, since: int) -> bool:
     """Whether something begins a line or follows a sentence, is no part of one, and no sample."""
     line = text[max(since, text.rfind("\n", 0, start) + 1) : start]
-    if is_announced(text, start - len(line), since=since) or is_announced(text, start, since=since):
+    if any(is_announced(text, at, since=since, by=_DATA) for at in (start - len(line), start)):
         return False
     rest = text[end : end + 24].partition("\n")[0]
     if line.strip() and line.rstrip()[-1] not in ".!?:>\u3002\uff01\uff1f\u2026)\u061f\u0964":
@@ -204,7 +206,7 @@ def _action_end(text: str, at: int) -> int:
 def _fence_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> int:
     closing = _FENCE_END.search(text, mark.end())
     end = closing.end() if closing else len(text)
-    if line_before(text, mark.start()).strip() or is_announced(text, mark.start(), since=since):
+    if line_before(text, mark.start()).strip() or is_announced(text, mark.start(), since=since, by=_DATA):
         return 0
     if _LABELLED.match(mark.group()):
         return end
