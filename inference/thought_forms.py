@@ -121,8 +121,9 @@ FORMS: Mapping[str, ThoughtForm] = {form.name: form for form in _FORMS} | {
 }
 
 
-#: What every mark begins with, so that a text without any of these is passed over quickly.
-LEAD = re.compile("[<\uff1c\u25c1\\[&]|assistantfinal")
+#: What every mark begins with.
+_LEAD = re.compile("[<\uff1c\u25c1\\[&]|assistantfinal")
+_LEADS = ("<", "[", "&lt;", "\uff1c", "\u25c1", "assistantfinal")
 
 
 class Marks:
@@ -144,11 +145,15 @@ class Marks:
         """Find the next mark; inside of thoughts that were opened by words, the words that close them."""
         if inside is not None and inside.is_words:
             return self._words[inside.name].search(text, at)
-        while (lead := LEAD.search(text, at)) is not None:
+        while (lead := _LEAD.search(text, at)) is not None:
             if (token := self._token.match(text, lead.start())) is not None:
                 return token
             at = lead.end()
         return None
+
+    def may_have(self, text: str) -> bool:
+        """Whether a text may have thoughts: most have nothing that any mark begins with."""
+        return any(lead in text for lead in _LEADS) or self._start.match(text.lstrip()) is not None
 
     def start(self, text: str, at: int) -> re.Match[str] | None:
         """Find words that open thoughts at the start of an answer only."""

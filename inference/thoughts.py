@@ -92,6 +92,9 @@ def without_thoughts(text: str, form: str = "", *, whole: bool = True) -> str:
     `form` is a name of FORMS; empty or unknown: that of the model is not known. `whole`: the model ended the answer itself. Then one of a model that begins
     inside of its thoughts is an answer also without the closing mark: its server parts them now.
     """
+    if form not in FORMS or not FORMS[form].is_opened:
+        if not _marks(form if form in FORMS else "").may_have(text):
+            return text
     scan = Scan(form)
     shown = scan.take(text, last=True)
     if scan.unclosed and whole:

@@ -41,7 +41,8 @@ _MARK = re.compile(
     rf"(?P<named>{_TAG})|(?P<token>{_TOKEN})|(?P<json>{_JSON})|(?P<python>{_PYTHON})|(?P<fence>{_FENCE})|(?P<action>{_ACTION})",
     re.MULTILINE | re.IGNORECASE,
 )
-#: What every mark begins with, so that a text without any of these is passed over quickly.
+#: What every mark begins with. Most texts have none of these.
+_LEADS = ("<", "[", "{", "```", "\u273fFUNCTION", "functools[", "Action:", "Thought:")
 _LEAD = re.compile(r"[<\[{]|```|\u273fFUNCTION|functools\[|Action:|Thought:")
 #: What somebody asks for may have these names, too, and look like a call.
 _DATA = re.compile(r"\b(?:json|payload|request body|curl)\b", re.IGNORECASE)
@@ -95,6 +96,8 @@ _PYTHON_CALL = re.compile(r"\s*[a-z_]\w*(?:\.\w+)*\((?=\s*(?:\w+\s*=|\)))")
 
 def without_calls(text: str) -> str:
     """Return the answer without calls of tools; empty where it is nothing else."""
+    if not any(lead in text for lead in _LEADS):
+        return text
     kept, at, searched, tries = list[str](), 0, 0, 0
     while tries < _TRIES and (mark := _find(text, searched)) is not None:
         end, tries = _call_end(text, mark, since=at, whole=True), tries + 1

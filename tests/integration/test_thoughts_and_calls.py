@@ -39,7 +39,7 @@ class _Place:
         """What a person reads who asks something."""
         self.storage.let_in(a_message("When does the ferry leave?"))
         assert reply_one(self.deps, QUEUE)
-        return self.storage.rows("select text from outbox order by created_at desc limit 1")[0].text
+        return self.storage.rows("select body from outbox order by seq desc limit 1")[0].body
 
 
 @pytest.fixture(scope="module")
