@@ -87,7 +87,7 @@ _FORMS = (
         "harmony",
         rf"{_HEADER}(?:analysis|commentary)\b(?:[^<\n]{{0,80}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)?",
         rf"(?:{_HEADER}final\b[^<\n]{{0,40}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)|(?-i:assistantfinal)(?![.,;:!?])",
-        at_start=rf"(?-i:(?:assistant)?(?:analysis|commentary)(?={_SPEAKS}))",
+        at_start=rf"(?-i:(?:assistant)?(?:(?:analysis|commentary)(?={_SPEAKS})|commentary to=))",
         at_start_if_closed=r"(?-i:(?:assistant)?(?:analysis|commentary)(?![ \t:,.\n]))",
         is_flat=True,
     ),
@@ -127,11 +127,12 @@ _LEADS = ("<", "[", "&lt;", "\uff1c", "\u25c1", "assistantfinal")
 
 
 class Marks:
-    """The marks of some forms, compiled together."""
+    """The marks of some forms, compiled together; `others` are only known so that their closing marks are."""
 
-    def __init__(self, forms: Sequence[ThoughtForm]) -> None:
+    def __init__(self, forms: Sequence[ThoughtForm], others: Sequence[ThoughtForm] = ()) -> None:
+        own, forms = forms, (*forms, *(form for form in others if not form.is_words))
         tokens = (f"(?P<o{n}>{form.opening})|(?P<c{n}>{form.closing})" for n, form in enumerate(forms) if not form.is_words)
-        starts = (f"(?P<s{n}>{form.at_start or _NEVER})|(?P<i{n}>{form.at_start_if_closed or _NEVER})" for n, form in enumerate(forms))
+        starts = (f"(?P<s{n}>{form.at_start or _NEVER})|(?P<i{n}>{form.at_start_if_closed or _NEVER})" for n, form in enumerate(own))
         self._forms = forms
         self._words = {
             form.name: re.compile(f"(?P<c{n}>{form.closing})", re.IGNORECASE | re.MULTILINE)

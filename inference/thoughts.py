@@ -92,10 +92,9 @@ def without_thoughts(text: str, form: str = "", *, whole: bool = True) -> str:
     `form` is a name of FORMS; empty or unknown: that of the model is not known. `whole`: the model ended the answer itself. Then one of a model that begins
     inside of its thoughts is an answer also without the closing mark: its server parts them now.
     """
-    if form not in FORMS or not FORMS[form].is_opened:
-        if not _marks(form if form in FORMS else "").may_have(text):
-            return text
     scan = Scan(form)
+    if not scan.may_have(text):
+        return text
     shown = scan.take(text, last=True)
     if scan.unclosed and whole:
         return text
@@ -133,8 +132,10 @@ def hiding(on_text: Callable[[str], None], form: str = "") -> Callable[[str], No
 
 @cache
 def _marks(name: str) -> Marks:
-    form = FORMS.get(name)
-    return Marks([one for one in FORMS.values() if not one.is_opened] if form is None else [form])
+    plain = [form for form in FORMS.values() if not form.is_opened]
+    if name not in FORMS:
+        return Marks(plain)
+    return Marks([FORMS[name]], [form for form in plain if form.name != name.removeprefix(OPENED)])
 
 
 class Scan:
@@ -159,6 +160,10 @@ class Scan:
         self.found = ""
         #: Whether the answer of a model that begins inside of its thoughts has no mark at all.
         self.unclosed = False
+
+    def may_have(self, text: str) -> bool:
+        """Whether a whole answer may have thoughts; it takes no time to say no."""
+        return self._open is not None or self._marks.may_have(text)
 
     def take(self, text: str, *, last: bool) -> str:
         """Return what may be shown of the text so far. `last`: it will not grow any more."""
@@ -204,6 +209,8 @@ class Scan:
         form, kind = self._marks.meaning(token)
         if self._open is not None:
             return self._inside(form, kind, text, token, last=last)
+        if self._known not in (None, form):
+            return True
         self._find_fences(text, token.start())
         if self._is_code(text, token.start()):
             return True

@@ -13,6 +13,7 @@ Words before and behind a call stay. So does a call that the answer speaks of (i
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any, cast
@@ -21,11 +22,12 @@ from inference.mention import goes_on, is_announced, is_mentioned, line_before
 
 _B = "[|\uff5c]"
 _NAMES = (
-    r"(?:\w{1,16}:)?(?:tool_calls?|tool_code|tool_use|tool_response|tool_results?|tool_outputs?|tools?|function_calls?|function_response|function_results?"
+    r"(?:\w{1,16}[:_])?(?:tool_calls?|tool_code|tool_use|tool_response|tool_results?|tool_outputs?|(?:function|fn)_?calls?|function_response|function_results?"
+    r"|(?:tool|function)(?=\s+name\s*=)"
     r"|invoke|use_mcp_tool|execute_tool|start_function_call|start_function_response)"
 )
 #: Elements around calls and results, also with the function's name inside of the tag.
-_TAG = rf"<(?P<tag>{_NAMES})(?:\s[^<>\n]{{0,200}})?>|<(?P<eq>function|tool|call)\s{{0,2}}=\s{{0,2}}[\"']?[\w.:/-]{{1,120}}[\"']?\s{{0,2}}>"
+_TAG = rf"<(?P<tag>{_NAMES})(?:\s[^<>\n]{{0,200}})?>|<(?P<eq>function|tool|call)\s{{0,2}}[=(]\s{{0,2}}[\"']?[\w.:/-]{{1,120}}[\"']?\)?\s{{0,2}}(?:>|(?=\{{))"
 #: Template tokens before calls and results.
 _TOKEN = (
     rf"<{_B}?(?:python_tag|python_start|tool_calls?_section_begin|tool_calls?_begin|tool_calls?_start|tool_calls?|tools_prefix|START_ACTION|START_TOOL_RESULT|plugin|action_start"
@@ -62,6 +64,8 @@ _SECTION_END = re.compile(
     re.IGNORECASE,
 )
 _CALLS_END = re.compile(rf"<{_B}tool_calls?_section_end{_B}>")
+#: A title before a call.
+_TITLE = re.compile(r"^[*_ ]*(?:tool|function)[ _]?calls?[*_ ]*:[*_ ]*\s*\Z", re.IGNORECASE | re.MULTILINE)
 _CALL_NAME = re.compile(r"\s*[\w.:/-]{0,120}\s*(?:\[(?:CALL_ID)\]\s*\w*\s*)?(?:\[ARGS\])?\s*")
 _FINAL = re.compile(r"^Final Answer:[ \t]*", re.MULTILINE)
 _ACTIONS = re.compile(r"^Action Input:[ \t]*(?P<input>.*)$", re.MULTILINE)
@@ -69,6 +73,8 @@ _ENDS = re.compile(rf"(?:\s|;|,|<{_B}[^<>\s]{{1,60}}>|</s>)*")
 
 #: With less in it than this, a block of code that grows may still become a call.
 _SHORT = 16
+#: Nor is a call in Python's words longer, in characters.
+_LONGEST_PYTHON = 4000
 #: No more marks are looked at in one answer: real ones have a few.
 _TRIES = 60
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.:/-]{0,127}\Z")
@@ -104,7 +110,7 @@ def without_calls(text: str) -> str:
         if not end:
             searched = _past_sample(text, mark, since=at)
             continue
-        kept.append(text[at : mark.start()])
+        kept.append(_TITLE.sub("", text[at : mark.start()]))
         at = searched = end
     if not kept:
         return text
@@ -297,10 +303,12 @@ def _loaded(text: str) -> Any:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         pass
+    if "'" not in text or "\\" in text or len(text) > _LONGEST_PYTHON:
+        return None
     try:
         # As Python writes it.
-        return json.loads(re.sub(r"'", '"', text), strict=False)
-    except (ValueError, RecursionError):
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return None
 
 
@@ -319,6 +327,8 @@ def _is_call(value: Any) -> bool:
     if len(fields) != 2 or len(names) != 1 or len(arguments) != 1:
         return False
     name, given = fields[names[0]], fields[arguments[0]]
+    if arguments[0] == "input" and cast("dict[str, Any]", value).get("type") != "tool_use":
+        return False
     if isinstance(given, str):
         given = _loaded(given) if given.lstrip().startswith("{") else given if names[0] == "action" else None
-    return isinstance(name, str) and _IDENTIFIER.match(name) is not None and isinstance(given, dict | str)
+    return isinstance(name, str) and _IDENTIFIER.match(name) is not None and (given is None or isinstance(given, dict | str))

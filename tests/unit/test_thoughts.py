@@ -90,6 +90,15 @@ THINKING = [
     ("<think>Hm, the XML tag </think> The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
     ("<|im_start|>assistant\n<think>They ask.</think>The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
     ("<|assistant|><think>They ask.</think>The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
+    ("<think>They ask.</thinking>The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
+    ("<reasoning_content>They ask.</reasoning_content>The ferry leaves at seven.", "The ferry leaves at seven.", "reasoning"),
+    ("<internal_thoughts>They ask.</internal_thoughts>The ferry leaves at seven.", "The ferry leaves at seven.", "thought"),
+    ("[REASONING]They ask.[/REASONING]The ferry leaves at seven.", "The ferry leaves at seven.", "brackets"),
+    ("<|think_start|>They ask.<|think_end|>The ferry leaves at seven.", "The ferry leaves at seven.", "barred"),
+    ("<思考>他们问时间。</思考>渡轮七点开。", "渡轮七点开。", "think"),
+    ("<unused94>thought\nThey ask.<unused95>The ferry leaves at seven.", "The ferry leaves at seven.", "gemma"),
+    ("Here is the response:\n\n<think>\nThey ask.\n</think>\n\nSeven.", "Here is the response:\n\nSeven.", "think"),
+    ("Let me see.\n<final>The ferry leaves at seven.</final>", "The ferry leaves at seven.", ""),
     ("<think>Preguntan la hora.</think>El ferri sale a las siete.", "El ferri sale a las siete.", "think"),
     ("用户问时间。\n</think>\n\n渡轮七点开。", "渡轮七点开。", "opened-think"),
     ("渡轮<think>用户问的是时间</think>七点开。", "渡轮七点开。", "think"),
@@ -117,6 +126,8 @@ _ONLY_THOUGHTS = [
     "<|channel>thought\nThey ask",
     "<|inner_prefix|>They ask",
     "<reasoning>They ask",
+    'commentary to=functions.times json{"pier": "north"}',
+    'analysisWe look.assistantcommentary to=functions.times json{"pier": "north"}',
     "<think>\n",
 ]
 
@@ -176,6 +187,16 @@ SPEECH = [
     "<response><name>Ada</name><age>36</age></response>",
     '{"text": "<think>hm</think>"}',
     "Der letzte Satz endet mit </think>.",
+    "<thinking>, <thought> and <reasoning> are all used.",
+    "<think>와 </think> 사이에 생각을 씁니다.",
+    "<think> → thoughts → </think> → answer",
+    "a) <think>\nb) </think>",
+    "<details><summary>More</summary>It leaves at seven.</details>\nThat is all.",
+    "The analysis channel is called <|channel|>analysis.",
+    "gpt-oss prints analysis...assistantfinal... when the marks are stripped.",
+    "To hide it: text.split('</think>')[-1].",
+    "Use re.sub(r'<think>.*?</think>', '', text, flags=re.S) for that.",
+    "First comes <think>. Then the thoughts. Then </think>. Then the answer.",
 ]
 
 

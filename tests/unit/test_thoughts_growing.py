@@ -18,7 +18,15 @@ _WATCHED = [
     for text, stays, form in THINKING
     if form
     and not text.startswith(
-        ("```", "Answer: <think> they", "<think> is", "<think>Hm, the XML", "<think>they ask </think> the", "<think>They name")
+        (
+            "```",
+            "Answer: <think> they",
+            "<think> is",
+            "<think>Hm, the XML",
+            "<think>they ask </think> the",
+            "<think>They name",
+            "<think>They ask.</thinking>",
+        )
     )
 ]
 
