@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from inference.thoughts import hiding
+from inference.thoughts import FORMS, hiding, learned, without_thoughts
+from inference.tool_calls import without_calls
 from tests.unit.test_thoughts import SPEECH, THINKING
 
 #: Words of the thoughts and parts of the marks in the tables.
@@ -130,3 +133,28 @@ def test_a_long_text_costs_little_however_often_it_grows(text: str, form: str) -
         show(part)
 
     assert time.process_time() - began < 2.5
+
+
+_PIECES = st.lists(
+    st.sampled_from(
+        ["<think>", "</think>", "<thinking>", "[THINK]", "[/THINK]", "<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "assistantfinal", "analysis",
+         "<tool_call>", "</tool_call>", '{"name": "f", "arguments": {', "}}", "[f(a=", ")]", "```", "```json\n", "`", '"', "\n", "\n\n", " ", ". ", ": ", "The ferry",
+         "they ask", "tag", "和", "<", "[", "{", "&lt;", "Action: f\n", "Action Input:", "<answer>", "</answer>", "|", "- "]
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+@given(_PIECES, st.sampled_from(["", *FORMS]), st.integers(1, 9))
+def test_any_text_can_grow_and_be_whole(pieces: list[str], form: str, step: int) -> None:
+    text = "".join(pieces)
+    clean = without_calls(without_thoughts(text, form))
+    _seen(text, form, step)
+
+    assert len(clean) <= len(text)
+    assert learned(text) in ("", *FORMS)
+
+
+@given(st.text(st.characters(exclude_characters="<[{`&＜◁✿#*")))
+def test_a_text_without_marks_is_not_touched(text: str) -> None:
+    assert without_calls(without_thoughts(f"It says: {text}")) == f"It says: {text}"
