@@ -1,6 +1,7 @@
 """The last check of a model's answer. What it returns may reach a person; anything else raises GarbageAnswer.
 
-It removes what is certain not to belong (control characters, a role label at the start, text after the end of the answer) and rejects the rest.
+It removes what is certain not to belong (control characters, the model's thoughts, calls of tools, a role label at the start, text after the end of the
+answer) and rejects the rest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from inference.errors import GarbageAnswer
 from inference.invented_turn import MARK, invented_at, is_entry
 from inference.recital import recites
+from inference.thoughts import without_thoughts
+from inference.tool_calls import without_calls
 from inference.types import Answer, Message
 
 #: Longer than any answer that a token limit allows.
@@ -28,7 +31,6 @@ _OWN_HEADER = re.compile(
     re.IGNORECASE,
 )
 _END = re.compile(r"(?:\s|</?s>)+\Z")
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 
 #: Shorter repetition is normal speech: "ha ha ha", "no, no, no".
 _LOOP_CHARS = 120
@@ -37,14 +39,18 @@ _LOOP_RATIO = 0.3
 _LOOP = re.compile(r"(.{1,240}?)\1{4,}", re.DOTALL)
 
 
-def check(answer: Answer, prompt: Sequence[Message]) -> str:
-    """Return the text that may reach a person. Raises GarbageAnswer when there is none in the answer."""
+def check(answer: Answer, prompt: Sequence[Message], *, thoughts: str = "") -> str:
+    """Return the text that may reach a person. `thoughts` is the form in which the model writes them (`Traits.thoughts`).
+
+    Raises GarbageAnswer when there is none in the answer.
+    """
     text = answer.text
     if len(text) > _LONGEST_CHARS:
         raise GarbageAnswer("the answer is far too long")
     if text.count("\ufffd") > max(4, len(text) * _BROKEN_SHARE):
         raise GarbageAnswer("the answer is made of broken characters")
     text = _UNSEEN.sub("", text.replace("\r\n", "\n"))
+    text = without_calls(without_thoughts(text, thoughts, whole=answer.finish_reason == "stop"))
     text = _only_the_answer(text)
     if not _says_something(text):
         raise GarbageAnswer("the answer is empty")
@@ -57,12 +63,9 @@ def check(answer: Answer, prompt: Sequence[Message]) -> str:
 
 def _only_the_answer(text: str) -> str:
     """Remove the template's tokens and the text of other roles."""
-    text = _THOUGHT.sub("", text)
     header = _OWN_HEADER.match(text)
     if header is not None and not (header["label"] and is_entry(text[header.end() :].partition("\n")[2].lstrip())):
         text = text[header.end() :]
-    if text.startswith("<think>"):
-        return ""
     return _END.sub("", text[: invented_at(text)]).strip()
 
 

@@ -32,6 +32,7 @@ from inference.errors import (
 )
 from inference.prompt_style import for_endpoint
 from inference.settings import ModelSettings
+from inference.thoughts import hiding
 from inference.types import Answer, Endpoint, Hints, Message, Traits
 
 #: What a call may take beyond one endpoint's total time, as a share of it, when it had to go on to others.
@@ -92,6 +93,8 @@ class Router:
         self._described: Mapping[str, Tiers] = {}
         #: As the environment names it and the probe measured it.
         self._default = default
+        #: The form of thoughts that the catalog names for its model; what a probe learns counts more.
+        self._thoughts = default.traits.thoughts
         route = self._connect(default, _Server(breaker=self._breaker()))
         self._known = _Known({default: route}, {}, {})
 
@@ -108,7 +111,7 @@ class Router:
     def learn(self, traits: Traits) -> None:
         """Take over what a probe measured of the default endpoint."""
         with self._changing:
-            self._default = replace(self._default, traits=traits)
+            self._default = replace(self._default, traits=replace(traits, thoughts=traits.thoughts or self._thoughts))
             self.configure(self._described)
 
     def configure(self, profiles: Mapping[str, Tiers]) -> None:
@@ -181,7 +184,7 @@ class Router:
                         max_tokens=max_tokens,
                         temperature=temperature,
                         top_p=top_p,
-                        on_text=on_text,
+                        on_text=on_text and hiding(on_text, route.endpoint.traits.thoughts),
                         until=min(end, time.monotonic() + total_s),
                     )
                     with _counted(self._lock, route.server):
@@ -227,7 +230,7 @@ class Router:
         own = self._default
         found = (endpoint for profile, tiers in self._described.items() if _owner(profile) == owner for tier in tiers for endpoint in tier)
         same = [endpoint for endpoint in found if _address(endpoint) == _address(own)]
-        measured = (endpoint.traits for endpoint in (own, *same) if endpoint.traits != Traits())
+        measured = (endpoint.traits for endpoint in (own, *same) if endpoint.traits != Traits(thoughts=endpoint.traits.thoughts))
         return replace(
             own,
             price=next((endpoint.price for endpoint in same if endpoint.price is not None), own.price),

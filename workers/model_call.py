@@ -127,7 +127,7 @@ def call_model(
             continue
         except AnswerCut as error:
             # Another call would end the same way, and the part of the answer that arrived can be shown.
-            text = _text_so_far(error.text, messages)
+            text = _text_so_far(error, messages)
             return ModelReply(outcome="cut", calls=calls, text=text, endpoint=error.endpoint, messages=messages)
         except ModelUnavailable as error:
             return ModelReply(outcome="unavailable", calls=calls, endpoint=error.endpoint)
@@ -137,7 +137,7 @@ def call_model(
             return ModelReply(outcome="refused", calls=calls, endpoint=error.endpoint)
         usage = deps.routes.took(routed, messages)
         try:
-            text = check(routed.answer, messages)
+            text = check(routed.answer, messages, thoughts=routed.endpoint.traits.thoughts)
         except GarbageAnswer:
             # It is paid for all the same.
             calls.append(_call(calls, messages, routed.endpoint, "garbage", answer=routed.answer, usage=usage))
@@ -212,10 +212,11 @@ def _fix(error: ModelRefused, request: ModelRequest) -> str | None:
     )
 
 
-def _text_so_far(text: str, messages: Sequence[Message]) -> str | None:
+def _text_so_far(error: AnswerCut, messages: Sequence[Message]) -> str | None:
     """The text so far, where it may be shown."""
+    answer = Answer(text=error.text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length")
     try:
-        return check(Answer(text=text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length"), messages)
+        return check(answer, messages, thoughts=error.endpoint.traits.thoughts if error.endpoint else "")
     except GarbageAnswer:
         return None
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -24,6 +25,8 @@ from bots.storage import endpoints
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow
 from inference.affinity import keyed
+from inference.catalog import Catalog, load
+from inference.errors import CatalogError
 from inference.router import Routed, Router, Tiers
 from inference.settings import ModelSettings
 from inference.tokens import TokenCounter, estimate
@@ -52,7 +55,9 @@ class ModelRoutes:
     def __init__(self, worker: Engine, keyring: Keyring, settings: ModelSettings) -> None:
         """Raises BadModelSetting when the environment names no endpoint."""
         self._engine, self._keyring = worker, keyring
-        self._router = Router(settings.open_endpoint(), settings)
+        self._catalog = _catalog(settings.catalog)
+        own = settings.open_endpoint()
+        self._router = Router(replace(own, traits=Traits(thoughts=self._catalog.thoughts(own.model))), settings)
         self._rows: _Rows | None = None
         self._lock = threading.Lock()
         self._counters: dict[Endpoint, TokenCounter] = {}
@@ -138,12 +143,24 @@ class ModelRoutes:
             # Without its key it would refuse each call.
             log.error("endpoint_key_cannot_be_opened", endpoint=row.name)  # noqa: TRY400 - nothing to trace
             return None
-        return as_endpoint(row, key)
+        endpoint = as_endpoint(row, key)
+        if endpoint.traits.thoughts:
+            return endpoint
+        return replace(endpoint, traits=replace(endpoint.traits, thoughts=self._catalog.thoughts(row.model)))
 
 
 def _routed(row: EndpointRow) -> EndpointRow:
     """A row without the columns that do not affect a call."""
     return replace(row, notes=(), probed_at=None, probe_at=None, profiles=())
+
+
+def _catalog(folder: str) -> Catalog:
+    """The models as data. A mistake in the operator's folder must not keep a worker from starting: `chinwag doctor` shows it."""
+    try:
+        return load(Path(folder) if folder else None)
+    except CatalogError as error:
+        log.warning("catalog_not_read", error=str(error))
+        return load()
 
 
 def profile_key(tenant: UUID, profile: str) -> str:

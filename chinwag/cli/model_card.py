@@ -195,6 +195,8 @@ def _template(template: Template) -> Iterator[_Line]:
         yield "tool template", template.chat_template
     if template.reasoning_parser:
         yield "reasoning", template.reasoning_parser
+    if template.thoughts:
+        yield "thoughts", template.thoughts
     yield from _doubts(template.unconfirmed)
     yield "source", template.source
 

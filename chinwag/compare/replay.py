@@ -124,7 +124,7 @@ def _ask(server: _Server, asking: Asking, turn: Turn) -> Reply:
         "cost": cost_of(endpoint.price, usage),
     }
     try:
-        text = check(answer, messages)
+        text = check(answer, messages, thoughts=endpoint.traits.thoughts)
     except GarbageAnswer as error:
         return reply(text=None, fault=str(error), **figures)
     return reply(text=text, fault="cut off at the answer's length limit" if answer.finish_reason == "length" else None, **figures)

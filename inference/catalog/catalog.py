@@ -6,6 +6,7 @@ It reads files and does nothing else. An error names the file and the line.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from inference.catalog.toml_rows import InvalidToml, read_row
 from inference.errors import BadModelFile, UnknownModel
 
 _SHIPPED = Path(__file__).parents[1] / "models"
+#: What servers and providers append to a model's name.
+_STORED = re.compile(
+    r"(?:[-_.:](?:fp8|fp4|nvfp4|mxfp4|bf16|int[48]|w4a16|w8a8|awq|gptq|gguf|[iq]\d\w*|\d+bit|dynamic|free|turbo|fast|tput|latest))+\Z"
+)
 #: Far larger than any real file, so that a wrong path cannot fill the memory.
 _LARGEST_FILE = 256 * 1024
 
@@ -45,6 +50,19 @@ class Catalog:
             if max(fits, default=0) > length:
                 best, length = model, max(fits)
         return best
+
+    def thoughts(self, name: str) -> str:
+        """Return the form in which the model of this name, on a server of one's own or hosted, writes its thoughts; empty where that is not known."""
+        plain = _plain(name)
+        offered = (model for model in self.models if any(_plain(offer.model) == plain for offer in model.offers))
+        keyed = (model for model in self.models if model.key == plain)
+        found = next(offered, None) or next(keyed, None) or self.matching(name)
+        return found.template.thoughts if found and found.template else ""
+
+
+def _plain(name: str) -> str:
+    """A model's name without its owner, and without what says how its weights are stored or for whom it is served."""
+    return _STORED.sub("", name.lower().rpartition("/")[2])
 
 
 def load(extra: Path | None = None) -> Catalog:

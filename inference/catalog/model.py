@@ -10,6 +10,7 @@ from enum import StrEnum
 from inference.catalog.architecture import Architecture
 from inference.catalog.parameters import Parameters, count
 from inference.catalog.rules import above_zero, known_fields, one_of, require
+from inference.thought_forms import FORMS
 
 _KEY = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 #: Where the published total differs by more from the sum of the architecture, a digit is wrong somewhere.
@@ -102,11 +103,15 @@ class Template:
     #: Name of the template in vLLM's examples that supports tools; empty where the model's own template does.
     chat_template: str = ""
     reasoning_parser: str = ""
+    #: The form in which it writes thoughts into an answer where its server does not part them: a name of inference.thoughts.FORMS; empty where it
+    #: writes none, or that is not known.
+    thoughts: str = ""
     source: str
     #: Names of the fields above that were not read at their origin.
     unconfirmed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        one_of(self.thoughts, ("", *FORMS), "thoughts")
         known_fields(self)
 
 
