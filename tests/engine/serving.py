@@ -148,27 +148,13 @@ class VLLM:
 
         return self._popen.wait(timeout_s)
 
-    def signal(self, number: int, *, of: str = "") -> None:
-        """Send a signal to its processes: to the first, or to all whose name contains `of`."""
-        assert self._popen is not None
+    def signal(self, number: int, *, of: str) -> None:
+        """Send a signal to those of its processes that its log calls so: APIServer, EngineCore, or Worker."""
+        found = {int(pid) for pid in re.findall(rf"^\({of}\S* pid=(\d+)\)", self.log(), re.MULTILINE)}
+        assert found, f"its log names no {of}"
 
-        wanted = [self._popen.pid] if not of else [pid for pid, name in self._processes() if of in name]
-        assert wanted, f"it has no process with {of} in its name: {self._processes()}"
-
-        for pid in wanted:
+        for pid in found:
             os.kill(pid, number)
-
-    def _processes(self) -> list[tuple[int, str]]:
-        """The number and the command of each process of its session."""
-        assert self._popen is not None
-
-        found: list[tuple[int, str]] = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError, ProcessLookupError):
-                pid = int(folder.name)
-                if os.getsid(pid) == self._popen.pid:
-                    found.append((pid, (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()))
-        return found
 
     def stop(self) -> None:
         """Ask it to end, then kill what is left of its session."""
