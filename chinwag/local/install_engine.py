@@ -41,6 +41,7 @@ Summary: The plugins of this checkout for vLLM.
 """
 _ENTRY_POINTS = """[vllm.general_plugins]
 chinwag_cpu_experts = inference.engines.cpu_experts:register
+chinwag_cpu_linear = inference.engines.cpu_linear:register
 """
 _AT_START = "import inference.engines.torchvision_ops"
 #: What a serving engine imports, so that its bytecode is written once, not compiled by each rank of the first engine.
@@ -117,7 +118,7 @@ def _make(venv: Path) -> str:
         problem = _try(venv)
         if problem:
             return problem
-        install.say("Engine        imports work, with our plugin added", began)
+        install.say("Engine        imports work, with our plugins added", began)
         (venv / _STAMP).write_text(_stamp(), encoding="utf-8")
     except OSError as error:
         return f"the environment could not be made in {venv}: {error.strerror}"
@@ -140,7 +141,7 @@ def _place(venv: Path) -> None:
     """Write the files that make the packages work together.
 
     The empty companion `vllm`, without which the `vllm` command fails; the checkout on the path, with torchvision's operators declared at
-    the start of each process; and the entry point by which vLLM finds our plugin in each of its processes.
+    the start of each process; and the entry points by which vLLM finds our plugins in each of its processes.
     """
     packages = next((venv / "lib").glob("python3.*/site-packages"))
     _write(packages / f"vllm-{_VERSION}+cpu.dist-info", {"METADATA": _COMPANION})

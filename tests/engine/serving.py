@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import httpx
 
+from inference.client import Breaker, ModelClient
+from inference.types import Endpoint, Timeouts, Traits
 from tests.engine.forked import Forked, ForkServer
 from tests.support.processes import ROOT, NotReady, die_with_parent, until
 from tests.support.stack import a_free_port
@@ -28,6 +30,8 @@ ANSWER_TOKENS = 16
 _START_S = 400.0
 #: One thread a rank: two of them, beside another engine on the same two cores, spend most of their time waiting for each other.
 ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+#: Of the client's calls: both cores may be busy.
+_PATIENT = Timeouts(connect_s=10, first_token_s=60, silence_s=10, total_s=120)
 _TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1", "OMP_NUM_THREADS": "1"}
 _ENVIRONMENT = {
     # --enforce-eager leaves some functions to torch.compile, among them the ranks of log-probabilities: 20 s of a core in each engine.
@@ -40,7 +44,9 @@ _ENVIRONMENT = {
     "VLLM_HOST_IP": "127.0.0.1",
     "GLOO_SOCKET_IFNAME": "lo",
 }
-_ARGUMENTS = ("--enforce-eager", "--block-size", "32", "--max-model-len", "2048", "--max-num-seqs", "32", "--dtype", "float32")
+#: The longest prompt and answer together.
+CONTEXT = 2048
+_ARGUMENTS = ("--enforce-eager", "--block-size", "32", "--max-model-len", str(CONTEXT), "--max-num-seqs", "32", "--dtype", "float32")
 
 ALONE: tuple[str, ...] = ()
 TENSOR = ("--tensor-parallel-size", "2", "--enable-expert-parallel")
@@ -142,6 +148,14 @@ class VLLM:
 
         return self._popen.wait(timeout_s)
 
+    def signal(self, number: int, *, of: str) -> None:
+        """Send a signal to those of its processes that its log calls so: APIServer, EngineCore, or Worker."""
+        found = {int(pid) for pid in re.findall(rf"^\({of}\S* pid=(\d+)\)", self.log(), re.MULTILINE)}
+        assert found, f"its log names no {of}"
+
+        for pid in found:
+            os.kill(pid, number)
+
     def stop(self) -> None:
         """Ask it to end, then kill what is left of its session."""
         if self._popen is None:
@@ -199,6 +213,12 @@ class VLLM:
         assert response.status_code == 200, response.text[:500] + self.log()[-4000:]
 
         return response.json()
+
+    def client(self, *, context: int = CONTEXT, vision: bool = False) -> ModelClient:
+        """The product's client for it, as the probe would have measured it."""
+        traits = Traits(context=context, vision=vision)
+        endpoint = Endpoint(name="engine", url=f"http://127.0.0.1:{self.port}/v1", model="tiny", traits=traits)
+        return ModelClient(endpoint, timeouts=_PATIENT, breaker=Breaker())
 
     def metric(self, name: str) -> float:
         """One of its metrics, summed over its engine cores; 0 where there is none of that name."""

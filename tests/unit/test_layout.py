@@ -19,7 +19,7 @@ _MOST_LINES = 400
 _ENGINES = {
     "torch": {"inference/engines/cpu_experts.py", "inference/engines/torchvision_ops.py", "chinwag/local/convert.py"},
     "transformers": {"chinwag/local/convert.py"},
-    "vllm": {"inference/engines/vllm.py", "inference/engines/cpu_experts.py"},
+    "vllm": {"inference/engines/vllm.py", "inference/engines/cpu_experts.py", "inference/engines/cpu_linear.py"},
     "xllamacpp": {"inference/engines/llamacpp.py"},
 }
 _HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client"}
