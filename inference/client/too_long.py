@@ -28,6 +28,7 @@ _LIMITS = re.compile(
     r"(?:maximum|max|model'?s|model)\s+(?:model|context|prompt|input|sequence)\s*(?:length|window|size|tokens?)?\b[^\n]{0,30}?(?:is|of|:|=)\s*(?:only\s+)?\d"
     r"|maximum (?:context|model|input|prompt) length|maximum (?:prompt|input) (?:length|tokens)"
     r"|context (?:length|window|size)\b[^\n]{0,40}?\bonly\b|tokens?\b[^\n]{0,60}?must(?: be| have)?(?: less than| at most|\s*(?:<=|<|≤))"
+    r"|\b(?:inputs?|prompt|tokens?)\b[^\n]{0,40}?(?:must|should|may|can)(?:not)? (?:be |have |not )?(?:less than|fewer than|at most|below|exceed)[^\n]{0,12}?\d"
     r"|reduce (?:the|your) (?:length|prompt|message|input|context|number of (?:input )?tokens)|shorten (?:the|your)|(?:shorter|fewer) (?:prompt|input|message)"
     r"|range of input length|context size has been exceeded|input length should be"
 )
@@ -50,11 +51,11 @@ _SIZES = tuple(
     for pattern in (
         rf"{_NUMBER} (?:tokens )?(?:in|from) the (?:input |prompt )?(?:messages?|prompt|input)",
         rf"passed {_NUMBER} (?:input )?tokens",
-        rf"(?:has|have|with|contains?|requested|used|resulted in|got|received|given:?|length|count) *(?:of|is|was|:|\(|=)? *\(?{_NUMBER} ?(?:input|prompt)? ?tokens",
+        rf"(?:has|have|with|contains?|requested|used|resulted in|got|given:?|length|count) *(?:of|is|was|:|\(|=)? *\(?{_NUMBER} ?(?:input|prompt)? ?tokens",
         rf"{_NUMBER} (?:input|prompt) tokens",
         rf"tokens? count(?: of| is|:)? *\(?{_NUMBER}",
         rf"requested:? *{_NUMBER}",
-        rf"given:? *{_NUMBER}",
+        rf"(?:given|received):? *{_NUMBER}",
         rf"\({_NUMBER} tokens\)",
         rf"{_NUMBER} tokens? *(?:>|exceed|is longer|are more)",
         rf"(?:prompt|input)[a-z ]*(?:length|size|contains|has|is|of)? *(?:\(length |\(|of |is |has |contains |: ?)?{_NUMBER}",
@@ -63,7 +64,8 @@ _SIZES = tuple(
 _LIMIT = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"(?:context|model|prompt|input|sequence) (?:length|window|size)(?: limit)?(?: is| of|:)? *(?:only )?\(?{_NUMBER}",
+        rf"(?:context|model) (?:length|window|size)(?: limit)?(?: is| of|:)? *(?:only )?\(?{_NUMBER}",
+        rf"(?:(?:cannot|can't|must not|may not|not) exceed|less than|fewer than|longer than|greater than [a-z_]+) *\(?{_NUMBER}",
         rf"(?:maximum|max|limit|up to|at most|allowed|only|n_ctx|max_seq_len)(?:[a-z_' ]*)(?:is|of|:|=|\(|<=|<)* *\(?(?:only )?{_NUMBER}",
         rf"(?:<=|<|≤|>) *{_NUMBER}",
         rf"{_NUMBER} (?:tokens )?(?:maximum|max\b|limit)",
