@@ -37,6 +37,8 @@ _NOTHING_LEFT = re.compile(r"max_(?:completion_|new_)?tokens\W{0,4}[^\n]{0,60}?(
 _CHINESE = re.compile(
     "超长|过长|太长|长度超|(?:超过|超出|超限)[^。\n]{0,30}(?:长度|上下文|限制|token|最大)|(?:长度|上下文|token|输入)[^。\n]{0,30}(?:超过|超出|超限)|長すぎ|長過ぎ|超えて|초과|너무 깁|너무 길"
 )
+#: What else is exceeded: "context deadline exceeded" is what programs in Go say of a timeout.
+_TIME = re.compile(r"deadline exceeded|time(?:d )?[- ]?out|max(?:imum)? (?:number of )?retries|retries exceeded|time limit")
 #: Said of an answer's length alone.
 _ANSWER_ALONE = re.compile(r"max_?(?:completion_|new_|output_)?_?tokens|completion tokens|output tokens")
 _OF_PROMPT = re.compile(r"prompt|input|context|message|request has|requested|conversation|n_ctx")
@@ -78,6 +80,8 @@ def is_too_long(words: str) -> bool:
     """Whether these words, in small letters, say that the prompt is too long."""
     if _CODES.search(words) or _NOTHING_LEFT.search(words) or _CHINESE.search(words):
         return True
+    if _TIME.search(words):
+        return False
     if _OTHERWISE.search(words) and not _OF_CONTEXT.search(words):
         return False
     if _ANSWER_ALONE.search(words) and not _OF_PROMPT.search(_ANSWER_ALONE.sub("", words)):
