@@ -13,7 +13,7 @@ The grammar. It looks at the bytes alone, never at the content type:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Literal
 
 #: What `take` says of a text: it was read, it only begins like JSON, or it is something else.
@@ -27,13 +27,10 @@ _MOST_KEPT = 16 * 1024
 _FIELDS = frozenset({b"data", b"event", b"error", b"id", b"retry"})
 
 
-class Frames:
-    """The lines of one response. `take` gets each text and the name of its block."""
+class Frames(ABC):
+    """The lines of one response; what is in them is taken by the class that is built on it."""
 
-    def __init__(self, take: Callable[[bytes, str], Reading], ordinary: Callable[[bytes], bool]) -> None:
-        self._take = take
-        #: Takes the ordinary text, which most are, and returns whether it was one.
-        self._ordinary = ordinary
+    def __init__(self) -> None:
         #: The beginning of a line whose end has not come.
         self._rest: list[bytes] = []
         self._after_cr = False
@@ -59,9 +56,17 @@ class Frames:
         """What was not understood, up to a limit."""
         return b"\n".join(self._kept)
 
-    def feed(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
+    @abstractmethod
+    def take(self, data: bytes, name: str) -> Reading:
+        """Take one text, in a block of that name."""
+
+    @abstractmethod
+    def take_ordinary(self, data: bytes) -> bool:
+        """Take a text if it is one of those that most are; return whether it was. Called first, in blocks without a name."""
+
+    def split(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
         """Take bytes as they come."""
-        ordinary = self._ordinary
+        ordinary = self.take_ordinary
         if self._rest:
             if b"\n" not in piece and b"\r" not in piece:
                 # Joined at a line's end only: a long line that comes byte by byte would be copied for each of them.
@@ -97,7 +102,7 @@ class Frames:
                 self._line(line)
                 self._in_block = bool(self._waiting or self._name or self._unread)
 
-    def end(self) -> None:
+    def split_rest(self) -> None:
         """Take what is left when no more bytes come."""
         rest, self._rest = b"".join(self._rest), []
         if rest:
@@ -132,7 +137,7 @@ class Frames:
     def _named(self, name: str) -> None:
         """Note the block's name. It may stand below what it names."""
         self._name = name
-        if self._unread and self._take(self._unread, name) == "read":
+        if self._unread and self.take(self._unread, name) == "read":
             self._unread = b""
 
     def _held(self, text: bytes, *, in_fields: bool) -> None:
@@ -146,7 +151,7 @@ class Frames:
         if not text:
             return
         self._has_text = True
-        taken = self._take(text, self._name)
+        taken = self.take(text, self._name)
         if taken == "begun":
             self._waiting, self._tries, self._in_fields = [text], 0, in_fields
         elif taken == "other":
@@ -155,7 +160,7 @@ class Frames:
 
     def _try_together(self) -> bool:
         self._tries += 1
-        if self._take(b"\n".join(self._waiting), self._name) != "read":
+        if self.take(b"\n".join(self._waiting), self._name) != "read":
             return False
         self._waiting = []
         return True
@@ -169,7 +174,7 @@ class Frames:
     def _end_block(self) -> None:
         self._settle()
         if self._name and not self._has_text:
-            self._take(b"", self._name)
+            self.take(b"", self._name)
         self._name, self._has_text, self._unread, self._in_block = "", False, b"", False
 
     def _settle(self) -> None:
@@ -179,7 +184,7 @@ class Frames:
         waiting, self._waiting = self._waiting, []
         for line in waiting:
             # Only what also ends like JSON: a body of a million brackets is not tried a million times.
-            if not line.endswith((b"}", b"]")) or self._take(line, self._name) != "read":
+            if not line.endswith((b"}", b"]")) or self.take(line, self._name) != "read":
                 self._keep(line)
 
     def _keep(self, text: bytes) -> None:
