@@ -6,7 +6,7 @@ The grammar. It looks at the bytes alone, never at the content type:
 * `data: X`, with or without the space, holds X. `event: N` names the block up to the next empty line. `:` begins a comment. `error: X` is `data: X`
   in a block with the name "error". Other fields of server-sent events hold nothing.
 * A line that is no field holds itself: bare JSON.
-* What is JSON by itself is taken at once, so that no empty line is needed between events. What only begins like JSON waits for the next lines,
+* What is JSON by itself is taken at once, before its line's end has come, and no empty line is needed between events. What only begins like JSON waits for the next lines,
   and is taken as soon as they are JSON together; if they never are, each line is taken by itself.
 * Everything else is passed over, and kept (up to a limit) for the case that nothing else comes: it may say why.
 """
@@ -33,6 +33,7 @@ class Frames(ABC):
     def __init__(self) -> None:
         #: The beginning of a line whose end has not come.
         self._rest: list[bytes] = []
+        self._rest_tries = 0
         self._after_cr = False
         self._is_first = True
         #: Lines that begin like JSON and wait for more, and how often they were tried.
@@ -71,6 +72,7 @@ class Frames(ABC):
             if b"\n" not in piece and b"\r" not in piece:
                 # Joined at a line's end only: a long line that comes byte by byte would be copied for each of them.
                 self._rest.append(piece)
+                self._try_rest(piece)
                 return
             self._rest.append(piece)
             piece = b"".join(self._rest)
@@ -101,6 +103,22 @@ class Frames(ABC):
             elif self._in_block or not line.startswith(b"data: {") or not ordinary(line[6:]):
                 self._line(line)
                 self._in_block = bool(self._waiting or self._name or self._unread)
+        if self._rest:
+            self._rest_tries = 0
+            self._try_rest(piece)
+
+    def _try_rest(self, piece: bytes) -> None:
+        """Take a line whose end has not come if it is JSON already: the end may never come."""
+        if self._rest_tries >= _MOST_TRIES or not piece.endswith((b"}", b"]")):
+            return
+        self._rest_tries += 1
+        line = b"".join(self._rest)
+        is_field = line.startswith(b"data:")
+        self.streams |= is_field
+        text = (line[5:] if is_field else line.removeprefix(_BOM)).strip()
+        if self.take(b"\n".join((*self._waiting, text)), self._name) == "read":
+            self._rest.clear()
+            self._waiting, self._has_text = [], True
 
     def split_rest(self) -> None:
         """Take what is left when no more bytes come."""
