@@ -148,7 +148,12 @@ class _Body(httpx.SyncByteStream):
             elif reader.is_complete:
                 return
             else:
-                reader.feed(self._connection.receive())
+                try:
+                    reader.feed(self._connection.receive())
+                except httpx.RemoteProtocolError:
+                    # What came before the fault came all the same, perhaps in the same read.
+                    yield from reader.pieces
+                    raise
 
     def close(self) -> None:
         if self._is_open:

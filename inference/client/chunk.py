@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -98,16 +99,20 @@ def is_done(event: dict[str, Any]) -> bool:
 
 def thinks(holder: dict[str, Any]) -> bool:
     """Whether thoughts stand in any field of an event or a choice."""
-    return any(
-        name not in _STRUCTURE and not is_empty(value) and any(word in name.lower() for word in _THOUGHTS) for name, value in holder.items()
-    )
+    return any(_is_thought(name) and not is_empty(value) for name, value in holder.items())
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_thought(name: str) -> bool:
+    return name not in _STRUCTURE and any(word in name.lower() for word in _THOUGHTS)
 
 
 def error_in(event: dict[str, Any]) -> dict[str, Any] | None:
     """Return what an event says of an error; None where it is none."""
     choice = fields(event.get("choices"))
     for holder in (event, choice):
-        if not is_empty(holder.get("error")) and not _is_good(holder["error"]):
+        error = holder.get("error")
+        if error is not None and not is_empty(error) and not _is_good(error):
             return holder
     if choice:
         return None
@@ -159,7 +164,7 @@ def _said(choice: dict[str, Any]) -> Saying:
             value for name, value in holder.items() if isinstance(value, str) and any(word in name.lower() for word in _THOUGHTS)
         ),
         is_alive=is_alive or bool(text) or thinks(choice),
-        reason=reason_in(choice) or reason_in(holder) or reason_in(fields(delta)),
+        reason=reason_in(choice) or reason_in(holder) or ("" if holder is delta else reason_in(fields(delta))),
         is_message=is_message and (is_object(message) or "delta" not in choice),
         index=index if isinstance(index, int) and not isinstance(index, bool) else None,
         places=(choice, fields(delta), fields(message)),

@@ -6,43 +6,35 @@ them beside, the total less the prompt tells. Cached tokens are part of the prom
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from inference.client.shapes import fields, is_object, items, whole
 from inference.types import Usage
 
-# Names are compared in small letters, without underscores and hyphens.
-_IN = ("prompttokens", "inputtokens", "prompttokencount", "inputtokencount", "promptevalcount", "totalprompttokens", "prefilltokens")
-_OUT = (
-    "completiontokens",
-    "outputtokens",
-    "candidatestokencount",
-    "outputtokencount",
-    "evalcount",
-    "generatedtokens",
-    "completiontokencount",
-    "generatedtokencount",
-    "predictedn",
-)
-_TOTAL = ("totaltokens", "totaltokencount")
-_CACHED = (
-    "cachedtokens",
-    "cachedinputtokens",
-    "cachedprompttokens",
-    "prompttokenscached",
-    "promptcachehittokens",
-    "cachereadinputtokens",
-    "cachereadtokens",
-    "cachedcontenttokencount",
-    "cachereadinputtokencount",
-    "cachehittokens",
-    "cachen",
-)
-_REASONING = ("reasoningtokens", "thoughtstokencount", "thinkingtokens", "reasoningtokencount")
-_DETAILS_IN = ("prompttokensdetails", "inputtokensdetails", "prompttokendetails", "inputtokendetails")
-_DETAILS_OUT = ("completiontokensdetails", "outputtokensdetails", "completiontokendetails", "outputtokendetails")
+#: What a field counts, by its name in small letters without underscores and hyphens.
+_NAMES = {
+    "in": "prompttokens inputtokens prompttokencount inputtokencount promptevalcount totalprompttokens prefilltokens",
+    # Gemini counts thoughts beside them.
+    "candidates": "candidatestokencount",
+    "out": """completiontokens outputtokens outputtokencount evalcount generatedtokens completiontokencount generatedtokencount predictedn""",
+    "total": "totaltokens totaltokencount",
+    "cached": """cachedtokens cachedinputtokens cachedprompttokens prompttokenscached cachereadtokens cachedcontenttokencount cachehittokens cachen""",
+    "read": "cachereadinputtokens cachereadinputtokencount",
+    "written": "cachecreationinputtokens cachewriteinputtokencount",
+    "hit": "promptcachehittokens",
+    "miss": "promptcachemisstokens",
+    # llama.cpp's timings count what was not cached.
+    "fresh": "promptn",
+    "thought": "reasoningtokens thoughtstokencount thinkingtokens reasoningtokencount",
+    "details": """prompttokensdetails inputtokensdetails prompttokendetails inputtokendetails completiontokensdetails outputtokensdetails
+        completiontokendetails outputtokendetails""",
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 #: Where counts stand in an event, a choice, a delta or a message.
-_PLACES = ("usage", "usagemetadata", "tokenusage", "xgroq", "timings", "amazonbedrockinvocationmetrics", "billedunits", "meta", "tokens")
+_PLACES = frozenset(
+    ("usage", "usagemetadata", "tokenusage", "xgroq", "timings", "amazonbedrockinvocationmetrics", "billedunits", "meta", "tokens")
+)
 #: How deep such places may lie in one another: x_groq has a usage, Cohere's usage has tokens.
 _DEEPEST = 3
 
@@ -72,30 +64,30 @@ class Counts:
     def read(self, holder: dict[str, Any], depth: int = 0) -> None:
         """Take the counts that stand in an event, a choice or a delta."""
         if depth == 0 and ("prompt_eval_count" in holder or "eval_count" in holder):
-            self._take(_named(holder))
+            self._take(holder)
         for name, value in holder.items():
-            if _short(name) in _PLACES:
+            if value and _short(name) in _PLACES:
                 for one in items(value):
                     if is_object(one):
-                        self._take(_named(one))
+                        self._take(one)
                         if depth < _DEEPEST:
                             self.read(one, depth + 1)
 
-    def _take(self, named: dict[str, Any]) -> None:
-        read = _first(named, _IN)
-        cached = max(_most(named, _CACHED), *(_most(_named(fields(named.get(name))), _CACHED) for name in _DETAILS_IN))
-        if "promptn" in named:
-            # llama.cpp's timings count what was not cached.
-            read = read or whole(named["promptn"]) + cached
-        if "prompttokens" not in named and ("cachereadinputtokens" in named or "cachecreationinputtokens" in named):
+    def _take(self, holder: dict[str, Any]) -> None:
+        found: dict[str, int] = {}
+        _gather(holder, found)
+        if not found:
+            return
+        cached = max(found.get("cached", 0), found.get("read", 0), found.get("hit", 0))
+        read = found.get("in", 0)
+        if ("read" in found or "written" in found) and not _is_whole_prompt(holder):
             # Anthropic's input tokens are those beside the cache.
-            read += whole(named.get("cachereadinputtokens")) + whole(named.get("cachecreationinputtokens"))
+            read += found.get("read", 0) + found.get("written", 0)
         if not read:
-            read = whole(named.get("promptcachehittokens")) + whole(named.get("promptcachemisstokens"))
-        out, total = _first(named, _OUT), _first(named, _TOTAL)
-        thought = max(_most(named, _REASONING), *(_most(_named(fields(named.get(name))), _REASONING) for name in _DETAILS_OUT))
-        if thought > out or "candidatestokencount" in named:
-            # They cannot be among fewer tokens, and Gemini counts them beside.
+            read = found.get("hit", 0) + found.get("miss", 0) or (found["fresh"] + cached if "fresh" in found else 0)
+        out, total, thought = found.get("out", 0) or found.get("candidates", 0), found.get("total", 0), found.get("thought", 0)
+        if thought > out or "candidates" in found:
+            # They cannot be among fewer tokens.
             out += thought
         if read and total > read:
             out = max(out, total - read)
@@ -104,17 +96,24 @@ class Counts:
         self._in, self._cached, self._out = max(self._in, read), max(self._cached, cached), max(self._out, out)
 
 
-def _named(holder: dict[str, Any]) -> dict[str, Any]:
-    return {_short(name): value for name, value in holder.items()}
+def _gather(holder: dict[str, Any], found: dict[str, int]) -> None:
+    for name, value in holder.items():
+        kind = _KINDS.get(_short(name))
+        if kind == "details":
+            for deeper, count in fields(value).items():
+                kind = _KINDS.get(_short(deeper))
+                if kind in ("cached", "read", "thought"):
+                    # Not "read": beside the details, the prompt's tokens are whole.
+                    kind = "cached" if kind == "read" else kind
+                    found[kind] = max(found.get(kind, 0), whole(count))
+        elif kind is not None:
+            found[kind] = max(found.get(kind, 0), whole(value))
 
 
+def _is_whole_prompt(holder: dict[str, Any]) -> bool:
+    return "prompt_tokens" in holder
+
+
+@functools.lru_cache(maxsize=1024)
 def _short(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
-
-
-def _first(named: dict[str, Any], names: tuple[str, ...]) -> int:
-    return next((count for name in names if (count := whole(named.get(name)))), 0)
-
-
-def _most(named: dict[str, Any], names: tuple[str, ...]) -> int:
-    return max(whole(named.get(name)) for name in names)

@@ -51,15 +51,21 @@ def reason_in(holder: dict[str, Any]) -> str:
     `stop_reason` counts where there is no `finish_reason`: vLLM puts the matched stop string there. What the gateway's own provider said counts
     where the gateway says "stop" to something else.
     """
-    reason = next(
-        (text for name in ("finish_reason", "finishReason", "stop_reason", "done_reason") if (text := _text(holder.get(name)))), ""
-    )
+    reason = _first(holder, ("finish_reason", "finishReason", "stop_reason", "done_reason"))
     if not reason:
-        reason = _text(holder.get("finish_details")) or _text(holder.get("native_finish_reason"))
-    elif end_of(reason) == "stop":
-        native = _text(holder.get("native_finish_reason"))
-        reason = native if native and end_of(native) not in ("stop", "cut") else reason
+        return _first(holder, ("finish_details", "native_finish_reason"))
+    native = holder.get("native_finish_reason")
+    if native is not None and end_of(reason) == "stop" and end_of(_text(native)) not in ("stop", "cut"):
+        return _text(native)
     return reason
+
+
+def _first(holder: dict[str, Any], names: tuple[str, ...]) -> str:
+    for name in names:
+        value = holder.get(name)
+        if value is not None and (text := _text(value)):
+            return text
+    return ""
 
 
 def _text(value: object) -> str:

@@ -6,14 +6,14 @@ The grammar. It looks at the bytes alone, never at the content type:
 * `data: X`, with or without the space, holds X. `event: N` names the block up to the next empty line. `:` begins a comment. `error: X` is `data: X`
   in a block with the name "error". Other fields of server-sent events hold nothing.
 * A line that is no field holds itself: bare JSON.
-* What is JSON by itself is taken at once, so that no empty line is needed between events. What only begins like JSON waits for the next lines,
+* What is JSON by itself is taken at once, before its line's end has come, and no empty line is needed between events. What only begins like JSON waits for the next lines,
   and is taken as soon as they are JSON together; if they never are, each line is taken by itself.
 * Everything else is passed over, and kept (up to a limit) for the case that nothing else comes: it may say why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Literal
 
 #: What `take` says of a text: it was read, it only begins like JSON, or it is something else.
@@ -27,15 +27,13 @@ _MOST_KEPT = 16 * 1024
 _FIELDS = frozenset({b"data", b"event", b"error", b"id", b"retry"})
 
 
-class Frames:
-    """The lines of one response. `take` gets each text and the name of its block."""
+class Frames(ABC):
+    """The lines of one response; what is in them is taken by the class that is built on it."""
 
-    def __init__(self, take: Callable[[bytes, str], Reading], ordinary: Callable[[bytes], bool]) -> None:
-        self._take = take
-        #: Takes the ordinary text, which most are, and returns whether it was one.
-        self._ordinary = ordinary
+    def __init__(self) -> None:
         #: The beginning of a line whose end has not come.
         self._rest: list[bytes] = []
+        self._rest_tries = 0
         self._after_cr = False
         self._is_first = True
         #: Lines that begin like JSON and wait for more, and how often they were tried.
@@ -59,13 +57,22 @@ class Frames:
         """What was not understood, up to a limit."""
         return b"\n".join(self._kept)
 
-    def feed(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
+    @abstractmethod
+    def take(self, data: bytes, name: str) -> Reading:
+        """Take one text, in a block of that name."""
+
+    @abstractmethod
+    def take_ordinary(self, data: bytes) -> bool:
+        """Take a text if it is one of those that most are; return whether it was. Called first, in blocks without a name."""
+
+    def split(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
         """Take bytes as they come."""
-        ordinary = self._ordinary
+        ordinary = self.take_ordinary
         if self._rest:
             if b"\n" not in piece and b"\r" not in piece:
                 # Joined at a line's end only: a long line that comes byte by byte would be copied for each of them.
                 self._rest.append(piece)
+                self._try_rest(piece)
                 return
             self._rest.append(piece)
             piece = b"".join(self._rest)
@@ -96,8 +103,24 @@ class Frames:
             elif self._in_block or not line.startswith(b"data: {") or not ordinary(line[6:]):
                 self._line(line)
                 self._in_block = bool(self._waiting or self._name or self._unread)
+        if self._rest:
+            self._rest_tries = 0
+            self._try_rest(piece)
 
-    def end(self) -> None:
+    def _try_rest(self, piece: bytes) -> None:
+        """Take a line whose end has not come if it is JSON already: the end may never come."""
+        if self._rest_tries >= _MOST_TRIES or not piece.endswith((b"}", b"]")):
+            return
+        self._rest_tries += 1
+        line = b"".join(self._rest)
+        is_field = line.startswith(b"data:")
+        self.streams |= is_field
+        text = (line[5:] if is_field else line.removeprefix(_BOM)).strip()
+        if self.take(b"\n".join((*self._waiting, text)), self._name) == "read":
+            self._rest.clear()
+            self._waiting, self._has_text = [], True
+
+    def split_rest(self) -> None:
         """Take what is left when no more bytes come."""
         rest, self._rest = b"".join(self._rest), []
         if rest:
@@ -132,7 +155,7 @@ class Frames:
     def _named(self, name: str) -> None:
         """Note the block's name. It may stand below what it names."""
         self._name = name
-        if self._unread and self._take(self._unread, name) == "read":
+        if self._unread and self.take(self._unread, name) == "read":
             self._unread = b""
 
     def _held(self, text: bytes, *, in_fields: bool) -> None:
@@ -146,7 +169,7 @@ class Frames:
         if not text:
             return
         self._has_text = True
-        taken = self._take(text, self._name)
+        taken = self.take(text, self._name)
         if taken == "begun":
             self._waiting, self._tries, self._in_fields = [text], 0, in_fields
         elif taken == "other":
@@ -155,7 +178,7 @@ class Frames:
 
     def _try_together(self) -> bool:
         self._tries += 1
-        if self._take(b"\n".join(self._waiting), self._name) != "read":
+        if self.take(b"\n".join(self._waiting), self._name) != "read":
             return False
         self._waiting = []
         return True
@@ -169,7 +192,7 @@ class Frames:
     def _end_block(self) -> None:
         self._settle()
         if self._name and not self._has_text:
-            self._take(b"", self._name)
+            self.take(b"", self._name)
         self._name, self._has_text, self._unread, self._in_block = "", False, b"", False
 
     def _settle(self) -> None:
@@ -178,7 +201,8 @@ class Frames:
             return
         waiting, self._waiting = self._waiting, []
         for line in waiting:
-            if self._take(line, self._name) != "read":
+            # Only what also ends like JSON: a body of a million brackets is not tried a million times.
+            if not line.endswith((b"}", b"]")) or self.take(line, self._name) != "read":
                 self._keep(line)
 
     def _keep(self, text: bytes) -> None:

@@ -71,8 +71,8 @@ def unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     first = b""
     for piece in waiting:
         first += piece
-        # One byte does not tell.
-        if len(first) > 1 or first[:1] != _GZIP[:1]:
+        # One byte tells only that it is no gzip.
+        if len(first) > 1 or (first and not named and not first.startswith(_GZIP[:1])):
             break
     if not first:
         return

@@ -63,14 +63,14 @@ class _Chunk(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class Progress:
+class Progress(Frames):
     """An answer that is being received. `feed` takes bytes as they come, `end` says that no more come, `answer` returns the whole."""
 
     def __init__(self, on_text: Callable[[str], None] | None = None, asked: Asked = Asked()) -> None:  # noqa: B008 - frozen
         """`asked` is what must not be in an error's words."""
+        super().__init__()
         self._on_text = on_text
         self._asked = asked
-        self._frames = Frames(self._take, self._ordinary)
         self._pieces: list[str] = []
         #: Thoughts that stand apart from the text: they are counted where the server counts nothing.
         self._thoughts: list[str] = []
@@ -111,15 +111,10 @@ class Progress:
         """Whether nothing is missing that may still come: the answer has ended, and its tokens are counted or will not be."""
         return self._done or (self.ended and self._counts.are_there)
 
-    @property
-    def streams(self) -> bool:
-        """Whether it shows that the answer comes in pieces, so that its first word can be waited for."""
-        return self._frames.streams
-
     def feed(self, piece: bytes) -> bool:
         """Take bytes; return whether they held an event of the answer. Raises what an error event means."""
         self._grown = self._alive = False
-        self._frames.feed(piece)
+        self.split(piece)
         if self._grown and self._on_text is not None:
             self._on_text(self.text)
         return self._alive
@@ -130,14 +125,14 @@ class Progress:
         Raises ModelUnavailable (or what the last words mean) when the answer is not whole.
         """
         self._grown = False
-        self._frames.end()
+        self.split_rest()
         if self._grown and self._on_text is not None:
             self._on_text(self.text)
         # A bare [DONE] is no answer.
         said_nothing = self.first_at is None and not self._reason and not self._counts.are_begun
         if (self.ended and not said_nothing) or (self._reason and is_clean) or (self._is_whole and self._events == 1):
             return
-        raise broken_off(self._frames.passed_over, self._asked, has_begun=self.first_at is not None)
+        raise broken_off(self.passed_over, self._asked, has_begun=self.first_at is not None)
 
     def answer(self, *, started: float, ended: float) -> Answer:
         """Return the whole answer. Raises ContentFiltered or ModelUnavailable where its finish reason says that it is none."""
@@ -156,7 +151,7 @@ class Progress:
             thoughts="".join(self._thoughts),
         )
 
-    def _ordinary(self, data: bytes) -> bool:
+    def take_ordinary(self, data: bytes) -> bool:
         """Take a piece of text or of thoughts; return whether it is no more than one."""
         try:
             choice = _decode(data).choices[0]
@@ -177,7 +172,7 @@ class Progress:
             self.first_at = time.monotonic()
         return True
 
-    def _take(self, data: bytes, name: str) -> Reading:
+    def take(self, data: bytes, name: str) -> Reading:
         """Take one text of the response that is no ordinary one, in a block of that name."""
         if self._done:
             return "read"

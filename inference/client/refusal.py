@@ -27,19 +27,19 @@ _NO_VISION = re.compile(
 )
 _FILTERED = re.compile(
     r"content[ _-]?(?:is )?filter|content_?policy|contentpolicyviolation|policy[ _]violation|responsibleaipolicy|data_?inspection_?failed|content exists risk"
-    r"|exists risk|high risk|\b1301\b|safety|\bunsafe\b|moderation|guardrail|content management policy|prohibited[ _]content|blocklist|usage (?:policy|policies|guidelines)"
+    r"|exists risk|high risk|\b1301\b|safety(?!_identifier)|\bunsafe\b|moderation|guardrail|content management policy|prohibited[ _]content|blocklist|usage (?:policy|policies|guidelines)"
     r"|(?:content|acceptable use|use|responsible ai) polic(?:y|ies)|content (?:violat|security|risk)|recitation|new_sensitive|input_sensitive|output_sensitive|jailbreak"
     r"|敏感|违规|不合规|违反|内容安全|不安全|审核"
-    r"|(?:content|prompt|input|output|message|text|answer|response|completion)\b[^.\n]{0,60}\b(?:flagged|blocked|filtered|inappropriate|unsafe|harmful|sensitive|disallowed|not allowed by|offensive)"
-    r"|(?:flagged|blocked|filtered|inappropriate|harmful|sensitive|offensive)\b[^.\n]{0,60}\b(?:content|prompt|input|output|message|text|response)"
+    r"|(?:content|prompt|input|output|message|text|answer|response|completion)\b[^.\n]{0,60}\b(?:flagged|blocked|filtered|inappropriate|unsafe|harmful|(?<!case[ -])sensitive|disallowed|offensive)"
+    r"|(?:flagged|blocked|filtered|inappropriate|harmful|(?<!case[ -])sensitive|offensive)\b[^.\n]{0,60}\b(?:content|prompt|input|output|message|text|response)"
 )
 #: Said of the operator's account, not of a message.
 _ACCOUNT = re.compile(
     r"\b(?:account|organi[sz]ation|api[ _-]?key|country|region|territory|terminated|suspended|deactivated|subscription)\b"
 )
 _MONEY = re.compile(
-    r"insufficient[ _]?(?:quota|balance|credit|fund)|billing|\bcredits?\b|\bbalance\b|payment|arrear|top[ -]?up|recharge|spend(?:ing)?[ _](?:limit|cap)"
-    r"|hard[ _]limit|prepaid|can only afford|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|充值"
+    r"insufficient[ _]?(?:\w+?[ _])?(?:quota|balance|credit|fund)|billing|\bcredits?\b|\bbalance\b|payment|arrear|top[ -]?up|recharge|spend(?:ing)?[ _](?:limit|cap)"
+    r"|hard[ _]limit|prepaid|can only afford|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|额度|充值"
 )
 _QUOTA = re.compile(r"quota|allowance|usage[ _]limit|plan limit|free tier|allocated")
 _SHORTLY = re.compile(r"per[ _-]?(?:min|sec)|perminute|persecond|/ ?min|\b[rt]p[ms]\b|concurren|a minute|a second|throttl")
@@ -120,7 +120,7 @@ def _is_quota(status: int, words: str, wait: float) -> bool:
     if status == 402:
         return True
     if status in (408, 413, 422) or (status >= 500 and status != 529):
-        return bool(re.search(r"insufficient_quota|exceeded_current_quota|insufficient[ _]balance", words))
+        return bool(re.search(r"insufficient[ _](?:\w+?_)?quota|exceeded_current_quota|insufficient[ _]balance|额度不足", words))
     if "insufficient_quota" in words:
         return True
     if _SHORTLY.search(words) or 0 < wait <= _SOON_S:

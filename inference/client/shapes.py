@@ -41,6 +41,8 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 def fields(value: object) -> dict[str, Any]:
     """Return an object's fields; of a list those of its first object; of anything else none."""
+    if is_object(value):
+        return value
     found: list[dict[str, Any]] = [one for one in items(value) if is_object(one)]
     return found[0] if found else {}
 
@@ -56,6 +58,8 @@ def is_empty(value: object, depth: int = 0) -> bool:
     """Whether a value says nothing: null, false, 0, "", or a list or object of such values."""
     if not value:
         return True
+    if isinstance(value, str):
+        return False
     if depth < _DEEPEST and is_object(value):
         return all(is_empty(one, depth + 1) for one in value.values())
     return depth < _DEEPEST and is_list(value) and all(is_empty(one, depth + 1) for one in value)

@@ -28,6 +28,7 @@ _LIMITS = re.compile(
     r"(?:maximum|max|model'?s|model)\s+(?:model|context|prompt|input|sequence)\s*(?:length|window|size|tokens?)?\b[^\n]{0,30}?(?:is|of|:|=)\s*(?:only\s+)?\d"
     r"|maximum (?:context|model|input|prompt) length|maximum (?:prompt|input) (?:length|tokens)"
     r"|context (?:length|window|size)\b[^\n]{0,40}?\bonly\b|tokens?\b[^\n]{0,60}?must(?: be| have)?(?: less than| at most|\s*(?:<=|<|≤))"
+    r"|\b(?:inputs?|prompt|tokens?)\b[^\n]{0,40}?(?:must|should|may|can)(?:not)? (?:be |have |not )?(?:less than|fewer than|at most|below|exceed)[^\n]{0,12}?\d"
     r"|reduce (?:the|your) (?:length|prompt|message|input|context|number of (?:input )?tokens)|shorten (?:the|your)|(?:shorter|fewer) (?:prompt|input|message)"
     r"|range of input length|context size has been exceeded|input length should be"
 )
@@ -36,6 +37,8 @@ _NOTHING_LEFT = re.compile(r"max_(?:completion_|new_)?tokens\W{0,4}[^\n]{0,60}?(
 _CHINESE = re.compile(
     "超长|过长|太长|长度超|(?:超过|超出|超限)[^。\n]{0,30}(?:长度|上下文|限制|token|最大)|(?:长度|上下文|token|输入)[^。\n]{0,30}(?:超过|超出|超限)|長すぎ|長過ぎ|超えて|초과|너무 깁|너무 길"
 )
+#: What else is exceeded: "context deadline exceeded" is what programs in Go say of a timeout.
+_TIME = re.compile(r"deadline exceeded|time(?:d )?[- ]?out|max(?:imum)? (?:number of )?retries|retries exceeded|time limit")
 #: Said of an answer's length alone.
 _ANSWER_ALONE = re.compile(r"max_?(?:completion_|new_|output_)?_?tokens|completion tokens|output tokens")
 _OF_PROMPT = re.compile(r"prompt|input|context|message|request has|requested|conversation|n_ctx")
@@ -50,11 +53,11 @@ _SIZES = tuple(
     for pattern in (
         rf"{_NUMBER} (?:tokens )?(?:in|from) the (?:input |prompt )?(?:messages?|prompt|input)",
         rf"passed {_NUMBER} (?:input )?tokens",
-        rf"(?:has|have|with|contains?|requested|used|resulted in|got|received|given:?|length|count) *(?:of|is|was|:|\(|=)? *\(?{_NUMBER} ?(?:input|prompt)? ?tokens",
+        rf"(?:has|have|with|contains?|requested|used|resulted in|got|given:?|length|count) *(?:of|is|was|:|\(|=)? *\(?{_NUMBER} ?(?:input|prompt)? ?tokens",
         rf"{_NUMBER} (?:input|prompt) tokens",
         rf"tokens? count(?: of| is|:)? *\(?{_NUMBER}",
         rf"requested:? *{_NUMBER}",
-        rf"given:? *{_NUMBER}",
+        rf"(?:given|received):? *{_NUMBER}",
         rf"\({_NUMBER} tokens\)",
         rf"{_NUMBER} tokens? *(?:>|exceed|is longer|are more)",
         rf"(?:prompt|input)[a-z ]*(?:length|size|contains|has|is|of)? *(?:\(length |\(|of |is |has |contains |: ?)?{_NUMBER}",
@@ -63,7 +66,8 @@ _SIZES = tuple(
 _LIMIT = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"(?:context|model|prompt|input|sequence) (?:length|window|size)(?: limit)?(?: is| of|:)? *(?:only )?\(?{_NUMBER}",
+        rf"(?:context|model) (?:length|window|size)(?: limit)?(?: is| of|:)? *(?:only )?\(?{_NUMBER}",
+        rf"(?:(?:cannot|can't|must not|may not|not) exceed|less than|fewer than|longer than|greater than [a-z_]+) *\(?{_NUMBER}",
         rf"(?:maximum|max|limit|up to|at most|allowed|only|n_ctx|max_seq_len)(?:[a-z_' ]*)(?:is|of|:|=|\(|<=|<)* *\(?(?:only )?{_NUMBER}",
         rf"(?:<=|<|≤|>) *{_NUMBER}",
         rf"{_NUMBER} (?:tokens )?(?:maximum|max\b|limit)",
@@ -76,6 +80,8 @@ def is_too_long(words: str) -> bool:
     """Whether these words, in small letters, say that the prompt is too long."""
     if _CODES.search(words) or _NOTHING_LEFT.search(words) or _CHINESE.search(words):
         return True
+    if _TIME.search(words):
+        return False
     if _OTHERWISE.search(words) and not _OF_CONTEXT.search(words):
         return False
     if _ANSWER_ALONE.search(words) and not _OF_PROMPT.search(_ANSWER_ALONE.sub("", words)):

@@ -56,7 +56,8 @@ def test_each_server_is_read_rightly_in_time_and_judged_by_the_breaker(servers: 
     try:
         found = _client(servers[kind], case["name"], breaker).chat(_HI, max_tokens=64)
     except InferenceError as error:
-        found = error
+        # Without its frames, which would keep the client's connection in a cycle.
+        found = error.with_traceback(None)
 
     assert _told(found, case["want"]) == case["want"]
     harmless = isinstance(found, (Answer, ModelBusy, OutOfQuota, AnswerCut, ModelRefused))

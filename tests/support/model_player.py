@@ -85,6 +85,11 @@ class _Player(BaseHTTPRequestHandler):
             self.wfile.write(raw)
             return
         pieces, packed = _packed(stream_of(case["frames"], latin=case.get("latin", False)), case.get("pack"))
+        if case.get("plain"):
+            # The end of the connection ends the body.
+            self._head(case, _STREAM | {"connection": "close"})
+            self.wfile.write(b"".join(pieces))
+            return
         self._head(case, case.get("headers", _STREAM | packed) | {"transfer-encoding": "chunked"})
         for piece in pieces:
             self._put(piece, case)

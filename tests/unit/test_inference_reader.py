@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from inference.client.reader import Progress
 from inference.errors import InferenceError, ModelBusy, ModelUnavailable, PromptTooLong
 from inference.types import Usage
+from tests.support.model_player import stream_of
 
 _STREAM = (
     ": ping\r\n\r\n"
@@ -119,3 +121,62 @@ def test_any_bytes_are_read_or_rejected(data: bytes) -> None:
         progress.end()
     except InferenceError:
         return
+
+
+_PLAIN = b"".join(stream_of(["@words", "@stop", "@usage", "@done"]))
+_ENDS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
+
+
+@pytest.mark.parametrize("end", _ENDS)
+@pytest.mark.parametrize("head", [b"data: ", b"data:", b""])
+def test_an_ordinary_stream_cut_at_every_byte_gives_the_same_answer(end: str, head: bytes) -> None:
+    stream = _PLAIN.replace(b"ferry", "férry🎈".encode()).replace(b"data: ", head).replace(b"\n", _ENDS[end])
+    for cut in range(len(stream) + 1):
+        progress = Progress()
+        for piece in (stream[:cut], stream[cut:]):
+            progress.feed(piece)
+        progress.end()
+        answer = progress.answer(started=0, ended=1)
+
+        assert (answer.text, answer.usage.tokens_out, answer.finish_reason) == ("The férry🎈 leaves at seven.", 6, "stop")
+
+
+def test_a_stream_that_stops_at_any_byte_gives_the_text_so_far_or_all_of_it() -> None:
+    for cut in range(len(_PLAIN)):
+        progress = Progress()
+        progress.feed(_PLAIN[:cut])
+        try:
+            progress.end(is_clean=False)
+        except ModelUnavailable:
+            assert "The ferry leaves at seven.".startswith(progress.text)
+            assert b'"stop"}]}\n' not in _PLAIN[:cut]
+        else:
+            assert progress.text == "The ferry leaves at seven."
+
+
+def test_a_character_in_two_halves_is_put_together() -> None:
+    progress = Progress()
+    for half in ("\\ud83c", "\\udf88"):
+        progress.feed(b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % half.encode())
+
+    assert progress.text == "🎈"
+
+
+@pytest.mark.parametrize("junk", [b"{\n\n", b"{\n", b"[1,\n\n", b"data: {\n", b"x: y\n", b"event: e\n"])
+def test_many_lines_that_are_nothing_take_little_time(junk: bytes) -> None:
+    progress = Progress()
+    began = time.process_time()
+    progress.feed(junk * (256 * 1024 // len(junk)))
+    with pytest.raises(ModelUnavailable):
+        progress.end()
+
+    assert time.process_time() - began < 2
+
+
+def test_a_megabyte_byte_by_byte_takes_little_time() -> None:
+    progress = Progress()
+    began = time.process_time()
+    for _ in range(1024 * 1024):
+        progress.feed(b"x")
+
+    assert time.process_time() - began < 5

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.client.refusal import refusal
+from inference.client.refusal import event_error, refusal
 from inference.errors import InferenceError, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+from tests.support.model_player import cases
 
 _VLLM_FULL = b'{"error":{"message":"The queue is full: 8 requests are in flight","type":"ServiceUnavailableError","code":503}}'
 
@@ -47,3 +51,23 @@ def test_an_errors_words_hold_nothing_of_the_body(status: int, body: bytes) -> N
 
     assert "secret" not in said
     assert "\n" not in said
+
+
+_PLAYED = cases("refusals")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in _PLAYED])
+def test_a_servers_refusal_means_what_its_words_say(case: dict[str, Any]) -> None:
+    body = case["body"] if isinstance(case["body"], str) else json.dumps(case["body"])
+    found = refusal(case["status"], case.get("headers", {}), body.encode())
+    told = {name: getattr(found, name) for name in case["want"].keys() - {"error"}} | {"error": type(found).__name__}
+
+    assert told == case["want"]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in _PLAYED if case["status"] in (400, 422) and case["body"]])
+def test_an_error_event_means_the_same_as_the_refusal(case: dict[str, Any]) -> None:
+    body = case["body"][0] if isinstance(case["body"], list) else case["body"]
+    found = type(event_error({"status": case["status"], **body})).__name__
+
+    assert found == case["want"]["error"]

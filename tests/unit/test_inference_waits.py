@@ -1,0 +1,50 @@
+"""When a server may be asked again: seconds, dates, spans and words."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.client.waits import wait_of
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": formatdate(time.time() + 90, usegmt=True)}, 90),
+        ({"retry-after": formatdate(time.time() - 90, usegmt=True)}, 0),
+        ({"retry-after": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 90))}, 90),
+        ({"x-ratelimit-reset": str(int(time.time()) + 90)}, 90),
+        ({"x-ratelimit-reset": str((int(time.time()) + 90) * 1000)}, 90),
+        ({"x-ratelimit-reset-tokens": "1m30s"}, 90),
+        ({"x-ratelimit-reset-requests": "200ms", "x-ratelimit-reset-tokens": "1s"}, 0.2),
+    ],
+)
+def test_a_header_says_when(headers: dict[str, str], seconds: float) -> None:
+    assert wait_of(headers, {}, "") == pytest.approx(seconds, abs=15)
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ("please try again in 1.2s.", 1.2),
+        ("try again in 7m12.5s", 432.5),
+        ("retry after 30 seconds", 30),
+        ("please wait 2 minutes", 120),
+        ("limit resets in 1h", 3600),
+        ("retry in 36.57s", 36.57),
+        ("please try again later", 0),
+        ("the model has 7 layers", 0),
+    ],
+)
+def test_words_say_when(words: str, seconds: float) -> None:
+    assert wait_of({}, {}, words) == pytest.approx(seconds)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read(text: str) -> None:
+    assert wait_of({"retry-after": text, "x-ratelimit-reset": text}, {"retrydelay": text}, text) >= 0
