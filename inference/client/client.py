@@ -16,7 +16,7 @@ from inference.client.breaker import Breaker
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
 from inference.client.sse import Progress
 from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
-from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable
+from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 
@@ -62,7 +62,7 @@ class ModelClient:
         self._breaker.enter()
         try:
             answer = self._ask(body, rank, on_text, until)
-        except (ModelBusy, AnswerCut):
+        except (ModelBusy, OutOfQuota, AnswerCut):
             self._breaker.busy()
             raise
         except ModelUnavailable:
@@ -127,4 +127,6 @@ class ModelClient:
     def _refused(self, response: httpx.Response) -> Exception:
         body = read_at_most(response, ERROR_BODY_BYTES) or b""
         log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
-        return refusal(response.status_code, response.headers, body)
+        error = refusal(response.status_code, response.headers, body)
+        error.status = response.status_code
+        return error

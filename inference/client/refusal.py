@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import ContentFiltered, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota, PromptTooLong
 
 #: How much of an error's body is read to find out its kind.
 ERROR_BODY_BYTES = 64 * 1024
@@ -24,11 +25,33 @@ _BUSY_WORDS = (
 )
 
 
-def refusal(  # noqa: PLR0911 - one return for each kind
-    status: int, headers: Mapping[str, str], body: bytes
-) -> ModelUnavailable | ModelRefused | GarbageAnswer:
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelUnavailable | ModelRefused | GarbageAnswer:
     """Return the error that the response means. Header names are in lower case, or the mapping ignores case."""
     lowered = body.lower()
+    said = _said(body)
+    found = _kind(status, headers, lowered)
+    found.said = said
+    if isinstance(found, ModelBusy | OutOfQuota):
+        found.retry_after_s = _seconds(headers.get("retry-after", ""))
+    return found
+
+
+def _said(body: bytes) -> str:
+    found = re.search(rb'"message":\s*"((?:[^"\\]|\\.)*)"', body)
+    return "" if found is None else " ".join(found[1].decode(errors="replace").split())[:300]
+
+
+def _seconds(value: str) -> float:
+    return float(value) if value.isdigit() else 0.0
+
+
+def _kind(  # noqa: PLR0911 - one return for each kind
+    status: int, headers: Mapping[str, str], lowered: bytes
+) -> ModelUnavailable | ModelRefused | GarbageAnswer:
+    if status == 402 or b"insufficient_quota" in lowered:
+        return OutOfQuota(f"the account has no credit ({status})")
+    if b"content_filter" in lowered:
+        return ContentFiltered()
     if is_full(status, headers, lowered):
         return ModelBusy(f"the model server is full ({status})")
     if status >= 400 and _NO_VISION in lowered:
