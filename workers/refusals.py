@@ -24,7 +24,7 @@ log = structlog.get_logger()
 EVERY_S = 10.0
 
 
-class Refusals:
+class RefusalNotes:
     """What this process knows of refusals; safe between threads."""
 
     def __init__(self, worker: Engine, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +32,7 @@ class Refusals:
         self._lock = threading.Lock()
         #: Endpoints with a row.
         self._open = frozenset[tuple[UUID, str]]()
-        #: Refusals that are not written yet, and how many they are.
+        #: RefusalNotes that are not written yet, and how many they are.
         self._unwritten: dict[tuple[UUID, str], tuple[ModelRefusal, int]] = {}
         self._written_at: dict[tuple[UUID, str], float] = {}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from inference.errors import GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import ContentFiltered, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
 from inference.types import Answer, Usage
 
 _DONE = b"[DONE]"
@@ -91,7 +91,11 @@ class Progress:
         if self._rest.strip():
             self.feed(b"\n")
         if not self.done and not self._finish:
-            raise GarbageAnswer("the answer ends in the middle")
+            raise ModelUnavailable("the answer ends in the middle")
+        if self._finish == "content_filter":
+            raise ContentFiltered
+        if self._finish in ("abort", "error"):
+            raise ModelUnavailable("the model server ended the answer")
 
     def answer(self, *, started: float, ended: float) -> Answer:
         """Return the whole answer."""
@@ -107,7 +111,7 @@ class Progress:
             usage=usage,
             first_token_ms=(first - started) * 1000,
             total_ms=(ended - started) * 1000,
-            finish_reason="length" if self._finish == "length" else "stop",
+            finish_reason="length" if self._finish == "length" else "stop" if self._finish in ("", "stop") else "cut",
         )
 
     def _event(self, data: bytes) -> bool:
