@@ -50,6 +50,8 @@ _PLAIN = (Message(role="user", content="Hello"),)
 _PLAIN_TOKENS = 16
 #: A server that names a context larger than the prompt by this share means something else.
 _PLAUSIBLE = 1.25
+#: A server may count twice what we estimate; more than that is a matter of one odd text.
+_LEAST_SCALE = 0.5
 
 
 #: ok: an answer, whole unless is_cut; cut: it was too slow to finish, or had no room; garbage: nothing that may be shown; filtered: the server
@@ -233,8 +235,11 @@ class _Asking:
             if text and sentence_end(text):
                 self._stump = self._reply("cut", error, text=text)
             answer = error.endpoint.traits.tokens_for(self._request.max_tokens) if error.endpoint else self._request.max_tokens
-            if error.endpoint and self._request.max_tokens < error.limit <= (size(self._messages) + answer) * _PLAUSIBLE:
-                self._deps.router.named_context(error.endpoint, error.limit)
+            ours = size(self._messages)
+            if error.endpoint and self._request.max_tokens < error.limit <= (max(ours, error.size) + answer) * _PLAUSIBLE:
+                # In tokens as we count them, where the server counts more.
+                scale = min(1.0, max(_LEAST_SCALE, ours / error.size)) if error.size else 1.0
+                self._deps.router.named_context(error.endpoint, int(error.limit * scale))
             return self._others.after_too_long(self._messages, error, answer=answer)
         if isinstance(error, ContentFiltered):
             self._was_filtered = True

@@ -36,6 +36,13 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelUnavai
     return found
 
 
+def _too_long(lowered: bytes) -> PromptTooLong:
+    error = PromptTooLong()
+    limit, size = (re.search(words, lowered) for words in (rb"length is (\d+)", rb"resulted in (\d+)"))
+    error.limit, error.size = (int(found[1]) if found else 0 for found in (limit, size))
+    return error
+
+
 def _said(body: bytes) -> str:
     found = re.search(rb'"message":\s*"((?:[^"\\]|\\.)*)"', body)
     return "" if found is None else " ".join(found[1].decode(errors="replace").split())[:300]
@@ -59,7 +66,7 @@ def _kind(  # noqa: PLR0911 - one return for each kind
     if status >= 500 or status in (408, 425):
         return ModelUnavailable(f"the model server failed ({status})")
     if status in (400, 413, 422) and any(words in lowered for words in _TOO_LONG_WORDS):
-        return PromptTooLong()
+        return _too_long(lowered)
     if 300 <= status < 400:
         return ModelRefused(f"the model server redirects ({status}): set its final address")
     if status < 300:

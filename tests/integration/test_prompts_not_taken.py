@@ -107,15 +107,23 @@ def test_an_unknown_refusal_of_a_long_prompt_gets_one_try_with_the_shortest_and_
     assert [len(text_of(prompt)) > 3000 for _, prompt in place.first.asked] == [True, True, False]
 
 
-def test_a_context_that_a_server_named_is_kept_to_by_the_next_turn(place: OneWorker) -> None:
-    _talks(place, 4)
-    place.first.plays = _longer_than(4500, _TOO_LONG)
-    place.deps.router.named_context(place.deps.router.default_endpoint, 1500)
+@pytest.mark.parametrize("asks_too_much", [False, True])
+def test_a_context_that_a_server_names_is_kept_to_at_once_and_by_the_next_turn(place: OneWorker, asks_too_much: bool) -> None:
+    """What it counts may be far more than we estimate: then its own count decides."""
 
-    for text in ("When?", "Where?"):
-        assert place.ask(text)["answer"] == f"You said: {text}"
-    assert len(place.first.asked) == 2, "each prompt fits at once"
-    assert _STORY in text_of(place.first.asked[-1][1]), "what fits is told"
+    def plays(prompt: Prompt) -> Played | None:
+        tokens = len(text_of(prompt)) // (1 if asks_too_much else 2)
+        words = f"This model's maximum context length is 3000 tokens. However, your messages resulted in {tokens} tokens."
+        return Played(status=400, body={"error": {"message": words, "code": "context_length_exceeded"}}) if tokens + 512 > 3000 else None
+
+    _talks(place, 4)
+    place.first.plays = plays
+    turns = [place.ask(text) for text in ("When?", "Where?")]
+
+    assert [turn["answer"] for turn in turns] == ["You said: When?", "You said: Where?"]
+    assert len(place.first.asked) == 3, "the prompt that does not fit, one that does, and the next turn's"
+    if not asks_too_much:
+        assert _STORY in text_of(place.first.asked[-1][1]), "what fits is told"
 
 
 def test_a_batch_line_says_that_it_is_too_long(place: OneWorker) -> None:
