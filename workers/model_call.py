@@ -246,7 +246,7 @@ class _Asking:
             return self._others.after_filter()
         if not self._is_unclear:
             return None
-        if isinstance(error, ModelUnavailable):
+        if isinstance(error, ModelUnavailable) and (error.asked or isinstance(error, ModelBusy)):
             # Another endpoint may answer soon; only the length is worth another round.
             return self._others.after_long(self._messages)
         return self._others.after_unclear(self._messages) or (self._messages if self._doubts() else None)
@@ -256,12 +256,10 @@ class _Asking:
         if isinstance(error, PromptTooLong):
             # An answer that had too little room is shown if it says something.
             return self._stump or self._reply("too_long", error)
-        if isinstance(error, ContentFiltered):
+        if isinstance(error, ContentFiltered) or (self._is_unclear and self._is_doubted):
             return self._reply("filtered", error)
         if isinstance(error, ModelUnavailable):
             return self._reply("unavailable", error, retry_s=error.retry_after_s if isinstance(error, ModelBusy | OutOfQuota) else 0.0)
-        if self._is_unclear and self._is_doubted:
-            return self._reply("filtered", error)
         name = error.endpoint and error.endpoint.name
         log.warning("model_refused", endpoint=name, error=type(error).__name__, fix=_fix(error, self._request))
         return self._reply("refused", error)

@@ -91,7 +91,7 @@ class Progress:
         if self._rest.strip():
             self.feed(b"\n")
         if not self.done and not self._finish:
-            raise ModelUnavailable("the answer ends in the middle")
+            raise GarbageAnswer("the answer ends in the middle")
         if self._finish == "content_filter":
             raise ContentFiltered
         if self._finish in ("abort", "error"):

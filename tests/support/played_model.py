@@ -81,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
+        if played.is_cut:
+            self.send_header("content-length", "1000000")
         self.end_headers()
         for word in played.words:
             self._event({"choices": [{"index": 0, "delta": {"content": word}}]})

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from inference.errors import ContentFiltered, InferenceError, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import CircuitOpen, ContentFiltered, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
 from inference.router import Routed
 from inference.settings import ModelSettings
 from inference.types import Answer, Endpoint, Hints, Message, Usage
@@ -17,20 +17,24 @@ from workers.deps import Deps
 from workers.model_call import ModelReply, ModelRequest, call_model
 
 _HOUSE = Endpoint(name="house", url="http://h/v1", model="m")
-_Played = Callable[[Sequence[Message]], "InferenceError | str"]
+_Played = Callable[[Sequence[Message]], "InferenceError | str | list[Any]"]
 
 
 class _Router:
-    """Answers as the test plays it."""
+    """Answers as the test plays it; a list: all but its last endpoint failed before."""
 
     def __init__(self, plays: _Played) -> None:
         self._plays = plays
         self.asked: list[str] = []
         self.contexts: list[int] = []
 
-    def chat(self, _profile: str, messages: Sequence[Message], **_more: Any) -> Routed:
+    def chat(self, _profile: str, messages: Sequence[Message], **more: Any) -> Routed:
         self.asked.append(messages[-1].content)
-        found = self._plays(messages)
+        *before, found = played if isinstance(played := self._plays(messages), list) else [played]
+        for error in before:
+            error.endpoint = _HOUSE
+            if "on_failed" in more:
+                more["on_failed"](error)
         if isinstance(found, InferenceError):
             found.endpoint = _HOUSE
             raise found
@@ -165,3 +169,24 @@ def test_an_unavailable_server_is_asked_for_nothing_else() -> None:
     reply, router, _ = _asked(lambda _messages: ModelUnavailable(), apart=["alone"], shorter=["less"])
 
     assert (reply.outcome, router.asked) == ("unavailable", ["whole"])
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome", "asks"), [(ModelBusy, "unavailable", 1), (ModelUnavailable, "unavailable", 1), (CircuitOpen, "filtered", 4)]
+)
+def test_words_that_one_endpoint_refuses_wait_for_another_that_may_answer_soon_but_not_for_one_that_is_gone(
+    other: type[InferenceError], outcome: str, asks: int
+) -> None:
+    reply, router, _ = _asked(lambda messages: "Hi!" if messages[-1].content == "Hello" else [_refused(400), other()], apart=["alone"])
+
+    assert (reply.outcome, len(router.asked)) == (outcome, asks)
+
+
+def test_a_long_prompt_is_asked_short_once_though_another_endpoint_may_answer_soon() -> None:
+    reply, router, _ = _asked(
+        lambda messages: "Fine." if messages[-1].content == "less" else [_refused(400), ModelBusy()],
+        text="word " * 2000,
+        shorter=["more", "less"],
+    )
+
+    assert (reply.text, len(router.asked)) == ("Fine.", 2)
