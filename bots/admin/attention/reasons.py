@@ -225,15 +225,15 @@ def _by_model(reason: str, state: str) -> Reason:
     code = int(status) if status.isdigit() else 0
     told = f"{f' (HTTP {code})' if code else ''}{f': {said}' if said else '.'}"
     ends = "" if told.endswith((".", "!", "?")) else "."
-    waits = "Other endpoints of the profile answer meanwhile; without one people wait for their answers, and batches are held."
+    waits = "Other endpoints of the profile answer meanwhile; without one people wait for their answers, and"
     if state == "quota":
         return Reason(
-            message=f"The account at this model server has no credit or quota left{told}{ends} {waits}",
+            message=f"The account at this model server has no credit or quota left{told}{ends} {waits} batches are held.",
             fix="Add credit or raise the limit at the provider. The server is asked again within 15 minutes, and this entry goes away with its first answer.",
             fits="dismiss",
         )
     return Reason(
-        message=f"The model server refuses calls{told}{ends} {waits if code in _NEVER_THE_WORDS else _ONE_MESSAGE}",
+        message=f"The model server refuses calls{told}{ends} {f'{waits} lines of batches fail.' if code in _NEVER_THE_WORDS else _ONE_MESSAGE}",
         fix=f"{_FIX_MODEL.get(code, 'Check what it says: the model, what the bot sends, the rights of the key.')} This entry goes away by itself once the endpoint answers again.",
         fits="dismiss",
     )
