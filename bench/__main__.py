@@ -15,6 +15,7 @@ BENCHES = (
     "added_time",
     "ingress",
     "parse",
+    "provider",
     "remembers",
     "first_answer",
     "router",

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
+from inference.client.said import Asked
 from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.errors import GarbageAnswer, ModelUnavailable, WrongDimensions
 from inference.tokens import TokenCounter, estimate
@@ -168,7 +169,7 @@ class Embedder:
             raise ModelUnavailable("the embedding server cannot be reached or broke off") from error
         if status != 200:
             log.info("embedding_server_refused", endpoint=self.endpoint.name, status=status, texts=len(texts))
-            raise refusal(status, response.headers, body or b"")
+            raise refusal(status, response.headers, body or b"", Asked(texts=texts, key=self.endpoint.api_key))
         if body is None:
             raise GarbageAnswer("the response is larger than allowed")
         return _rows(body, len(texts))

@@ -21,8 +21,8 @@ from inference.types import Endpoint
 log = structlog.get_logger()
 
 _DEADLINE_S = 2.0
-#: A server whose tokenizer did not answer is not asked again for this long.
-_RETRY_AFTER_S = 60.0
+#: A server whose tokenizer did not answer is not asked again for this long; one that has none (4xx), for longer.
+_RETRY_AFTER_S, _HAS_NONE_FOR_S = 60.0, 600.0
 _RESPONSE_BYTES = 1024 * 1024
 _LONGEST_TEXT = 64_000
 
@@ -46,8 +46,8 @@ class TokenCounter:
         # The path of the tokenizer is /tokenize, not /v1/tokenize.
         self._wire = Wire(endpoint.url.rstrip("/").removesuffix("/v1"), key_header(endpoint))
 
-    def count(self, text: str) -> int:
-        """Return the number of tokens of the text."""
+    def count(self, text: str, *, within_s: float = _DEADLINE_S) -> int:
+        """Return the number of tokens of the text. The server has `within_s` to tell it."""
         if not text:
             return 0
         key = _digest(text)
@@ -56,7 +56,7 @@ class TokenCounter:
             if known is not None:
                 self._counts.move_to_end(key)
                 return known
-        counted = self._asked(text)
+        counted = self._asked(text, within_s)
         if counted is None:
             return estimate(text)
         self._keep(key, counted)
@@ -79,7 +79,7 @@ class TokenCounter:
             while len(self._counts) > self._cache_size:
                 self._counts.popitem(last=False)
 
-    def _asked(self, text: str) -> int | None:
+    def _asked(self, text: str, within_s: float) -> int | None:
         """Return what the server counts, or None where it does not count."""
         now = time.monotonic()
         if now < self._ask_again or len(text) > _LONGEST_TEXT:
@@ -90,7 +90,7 @@ class TokenCounter:
         except UnicodeEncodeError:
             return None
         try:
-            response, _ = self._wire.post("/tokenize", body, connect_s=_DEADLINE_S, until=now + _DEADLINE_S)
+            response, _ = self._wire.post("/tokenize", body, connect_s=within_s, until=now + within_s)
             try:
                 status, raw = response.status_code, read_at_most(response, _RESPONSE_BYTES)
             finally:
@@ -99,8 +99,9 @@ class TokenCounter:
             status, raw = 0, None
         counted = _read(raw) if status == 200 and raw is not None else 0
         if counted <= 0:
-            self._ask_again = now + _RETRY_AFTER_S
-            log.info("tokenizer_not_used", endpoint=self._endpoint.name, status=status, for_s=_RETRY_AFTER_S)
+            for_s = _HAS_NONE_FOR_S if 400 <= status < 500 else _RETRY_AFTER_S
+            self._ask_again = now + for_s
+            log.info("tokenizer_not_used", endpoint=self._endpoint.name, status=status, for_s=for_s)
             return None
         return counted
 

@@ -148,3 +148,5 @@ class Answer:
     total_ms: float
     #: stop: whole; length: cut at a token limit; cut: it ended for a reason that is not known to mean a whole answer.
     finish_reason: Literal["stop", "length", "cut"] = "stop"
+    #: What it thought beside its text, in a field of its own. It is shown to nobody, and counted where the server counts nothing.
+    thoughts: str = field(default="", repr=False)

@@ -88,6 +88,7 @@ def _spent(reply: ModelReply) -> Spent:
         tokens_cached=sum(call.tokens_cached or 0 for call in paid) if paid else None,
         tokens_out=sum(call.tokens_out or 0 for call in paid) if paid else None,
         cost=sum(costs) if costs else None,
+        estimated=any(call.estimated for call in paid),
     )
 
 

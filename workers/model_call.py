@@ -29,7 +29,7 @@ from inference.errors import (
 from inference.router import Routed
 from inference.tokens import estimate
 from inference.types import Answer, Endpoint, Hints, Message, Usage
-from inference.usage import cost_of
+from inference.usage import cost_of, counted
 from workers.deps import Deps
 from workers.model_routes import BATCH, profile_key
 from workers.other_prompts import OtherPrompts, size
@@ -214,13 +214,24 @@ class _Asking:
             self._note(error)
             raise
         # It is paid for all the same.
-        self._calls.append(_call(self._calls, messages, routed.endpoint, "garbage", answer=routed.answer))
+        self._answered(routed, messages, "garbage")
         return routed
 
+    def _answered(self, routed: Routed, messages: Sequence[Message], outcome: str) -> None:
+        """Record a call that gave an answer."""
+        usage = self._deps.routes.took(routed, messages)
+        self._calls.append(_call(self._calls, messages, routed.endpoint, outcome, answer=routed.answer, usage=usage))
+
     def _note(self, error: InferenceError) -> None:
-        """Record a call that gave no answer, and for the operators a refusal that they must fix."""
+        """Record a call that gave no answer, and for the operators a refusal that they must fix.
+
+        What the model had written by then, or its server counted, is paid for.
+        """
         if error.endpoint is not None:
-            usage = error.usage or (_begun(self._messages, error.text) if error.text else None)
+            usage = None
+            if error.text or (error.usage is not None and (error.usage.tokens_in > 0 or error.usage.tokens_out > 0)):
+                # Its tokenizer is not asked: a server that has just failed may keep this waiting.
+                usage = counted(error.usage, endpoint=error.endpoint, messages=self._messages, text=error.text, count=estimate)
             self._calls.append(_call(self._calls, self._messages, error.endpoint, _outcome(error), usage=usage))
         is_refusal = isinstance(error, ModelRefused) and not isinstance(error, PromptTooLong | ContentFiltered | NoEndpoint)
         if is_refusal and error.status not in _NEVER_THE_WORDS:
@@ -275,7 +286,7 @@ class _Asking:
             )
         except InferenceError:
             return False
-        self._calls.append(_call(self._calls, _PLAIN, routed.endpoint, "plain", answer=routed.answer))
+        self._answered(routed, _PLAIN, "plain")
         self._is_doubted = True
         return True
 
@@ -335,11 +346,6 @@ def _fix(error: InferenceError, request: ModelRequest) -> str | None:
     )
 
 
-def _begun(messages: Sequence[Message], text: str) -> Usage:
-    """The tokens of an answer that broke off. Its server gave no counts: they are estimated, without pictures."""
-    return Usage(tokens_in=sum(estimate(message.content) for message in messages), tokens_out=estimate(text))
-
-
 def _text_so_far(text: str, messages: Sequence[Message]) -> str | None:
     """The text so far, where it may be shown."""
     try:
@@ -358,7 +364,6 @@ def _call(
     usage: Usage | None = None,
 ) -> ModelCall:
     """The record of one call of a model."""
-    usage = answer.usage if answer else usage
     return ModelCall(
         attempt=len(calls) + 1,
         endpoint=endpoint.name,
@@ -371,6 +376,7 @@ def _call(
         first_token_ms=round(answer.first_token_ms, 1) if answer else None,
         total_ms=round(answer.total_ms, 1) if answer else None,
         cost=cost_of(endpoint.price, usage) if usage else None,
+        estimated=usage is not None and usage.estimated,
     )
 
 

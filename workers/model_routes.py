@@ -8,8 +8,9 @@ from __future__ import annotations
 import hmac
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from uuid import UUID
 
@@ -23,10 +24,11 @@ from bots.storage import endpoints
 from bots.storage.database import unit
 from bots.storage.endpoints import EndpointRow
 from inference.affinity import keyed
-from inference.router import Router, Tiers
+from inference.router import Routed, Router, Tiers
 from inference.settings import ModelSettings
 from inference.tokens import TokenCounter, estimate
-from inference.types import Endpoint, Hints, Price, Traits
+from inference.types import Endpoint, Hints, Message, Price, Traits, Usage
+from inference.usage import counted
 
 log = structlog.get_logger()
 
@@ -36,6 +38,8 @@ EVERY_S = 2.0
 PEOPLE, BATCH = 0, 10
 #: This share of a context is filled: the rest is for the template's own tokens, and for a tokenizer that counts more than ours.
 _FILLED = 0.9
+#: A count after an answer holds it up by this much at most, once a minute: an endpoint's tokenizer that did not answer is left alone that long.
+_COUNT_WITHIN_S = 0.5
 #: Hex digits of a tenant's salt: 128 bits.
 _SALT_DIGITS = 32
 
@@ -83,12 +87,19 @@ class ModelRoutes:
     def counter(self, profile: str, *, may_leave: bool) -> Callable[[str], int]:
         """Return the function that counts tokens for a profile: the tokenizer of its first endpoint that may see the text, else an estimate."""
         endpoint = self.router.first(profile, may_leave=may_leave)
-        if endpoint is None:
-            return estimate
+        return estimate if endpoint is None else self._counter_of(endpoint).count
+
+    def took(self, routed: Routed, messages: Sequence[Message]) -> Usage:
+        """Return the tokens of an answer: as its endpoint counted them; else by its tokenizer where that answers at once, or an estimate."""
+        count = partial(self._counter_of(routed.endpoint).count, within_s=_COUNT_WITHIN_S)
+        answer = routed.answer
+        return counted(answer.usage, endpoint=routed.endpoint, messages=messages, text=answer.thoughts + answer.text, count=count)
+
+    def _counter_of(self, endpoint: Endpoint) -> TokenCounter:
         counter = self._counters.get(endpoint)
         if counter is None:
             counter = self._counters[endpoint] = TokenCounter(endpoint)
-        return counter.count
+        return counter
 
     def room(self, profile: str, *, may_leave: bool, answer: int, images: int = 0) -> int:
         """Return how many tokens of text a prompt may have, so that with an answer of so many tokens it fits every endpoint that may see it.

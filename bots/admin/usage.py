@@ -18,7 +18,7 @@ from bots.storage.usage import DaySum, Line, Month, Sum
 
 #: A month as it is written in URLs: 2026-11.
 MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
-_COLUMNS = ("day", "bot", "kind", "endpoint", "model", "calls", "tokens_in", "tokens_cached", "tokens_out", "cost_usd")
+_COLUMNS = ("day", "bot", "kind", "endpoint", "model", "calls", "tokens_in", "tokens_cached", "tokens_out", "cost_usd", "calls_estimated")
 #: A spreadsheet treats a text that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -71,6 +71,7 @@ def by_day(days: Sequence[DaySum]) -> Mapping[date, Sum]:
             tokens_cached=known.tokens_cached + one.tokens_cached,
             tokens_out=known.tokens_out + one.tokens_out,
             cost=known.cost + one.cost,
+            calls_estimated=known.calls_estimated + one.calls_estimated,
         )
     return found
 
@@ -78,4 +79,13 @@ def by_day(days: Sequence[DaySum]) -> Mapping[date, Sum]:
 def cells(line: Line) -> tuple[object, ...]:
     """Write a line's cells so that no spreadsheet treats one as a formula."""
     names = [f"'{name}" if name.startswith(_FORMULA) else name for name in (line.bot, line.kind, line.endpoint, line.model)]
-    return (line.day.isoformat(), *names, line.calls, line.tokens_in, line.tokens_cached, line.tokens_out, f"{line.cost:.9f}")
+    return (
+        line.day.isoformat(),
+        *names,
+        line.calls,
+        line.tokens_in,
+        line.tokens_cached,
+        line.tokens_out,
+        f"{line.cost:.9f}",
+        line.calls_estimated,
+    )

@@ -59,6 +59,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
+    #: Whether any of these tokens were counted or estimated here.
+    estimated: bool = False
 
 
 class ItemResult(Spent, frozen=True, kw_only=True):

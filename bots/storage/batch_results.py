@@ -39,7 +39,7 @@ def line(batch: UUID, row: Row) -> str:
 def _plain(row: Row, error: dict[str, Any] | None) -> dict[str, Any]:
     usage = None
     if row.tokens_in is not None:
-        usage = {"tokens_in": row.tokens_in, "tokens_cached": row.tokens_cached, "tokens_out": row.tokens_out}
+        usage = {"tokens_in": row.tokens_in, "tokens_cached": row.tokens_cached, "tokens_out": row.tokens_out, "estimated": row.estimated}
     ended = {} if error or row.reason is None else {"finish_reason": row.reason}
     return {"custom_id": row.custom_id, "text": None if error else row.answer, **ended, "error": error, "usage": usage}
 
@@ -64,5 +64,7 @@ def _completion(number: str, row: Row) -> dict[str, Any]:
             "completion_tokens": tokens_out,
             "total_tokens": tokens_in + tokens_out,
             "prompt_tokens_details": {"cached_tokens": row.tokens_cached or 0},
+            # Not OpenAI's: whether the tokens were counted or estimated here.
+            "estimated": row.estimated,
         },
     }

@@ -50,6 +50,8 @@ class Spent:
     tokens_out: int
     #: In USD; None where no answer had a price.
     cost: float | None
+    #: Whether any of these tokens were counted or estimated here, since the server did not count them.
+    estimated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class Row:
     tokens_in: int | None
     tokens_cached: int | None
     tokens_out: int | None
+    estimated: bool
     finished_at: datetime | None
 
 
@@ -140,11 +143,11 @@ def spent(connection: Connection, batch: UUID, *, tenant: UUID) -> Spent:
     row = connection.execute(
         text(
             "select coalesce(sum(tokens_in), 0)::bigint, coalesce(sum(tokens_cached), 0)::bigint, coalesce(sum(tokens_out), 0)::bigint,"
-            " sum(cost) from batch_items where tenant_id = :tenant and batch_id = :batch"
+            " sum(cost), coalesce(bool_or(estimated), false) from batch_items where tenant_id = :tenant and batch_id = :batch"
         ),
         {"tenant": tenant, "batch": batch},
     ).one()
-    return Spent(tokens_in=row[0], tokens_cached=row[1], tokens_out=row[2], cost=row[3])
+    return Spent(tokens_in=row[0], tokens_cached=row[1], tokens_out=row[2], cost=row[3], estimated=row[4])
 
 
 def failed_items(connection: Connection, batch: UUID, *, tenant: UUID, limit: int = 100) -> list[FailedItem]:
@@ -170,7 +173,7 @@ def ended_after(connection: Connection, batch: UUID, *, tenant: UUID, after: int
     rows = connection.execute(
         text(
             "select i.n, i.custom_id, i.request ? 'messages' as is_request, i.answer, i.reason, i.model, i.tokens_in, i.tokens_cached,"
-            " i.tokens_out, i.finished_at, case when i.state in ('waiting', 'running') then 'cancelled' else i.state end as state"
+            " i.tokens_out, i.estimated, i.finished_at, case when i.state in ('waiting', 'running') then 'cancelled' else i.state end as state"
             " from batch_items i join batches b on b.tenant_id = i.tenant_id and b.id = i.batch_id"
             " where i.tenant_id = :tenant and i.batch_id = :batch and i.n > :after"
             " and (b.state = 'cancelled' or i.state not in ('waiting', 'running')) and b.state <> 'checking'"
@@ -227,7 +230,7 @@ def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
         text(
             # What they have cost so far was counted when they failed.
             "update batch_items set state = 'waiting', ready_at = now(), tries = 0, reason = null, finished_at = null, token = token + 1,"
-            " tokens_in = null, tokens_cached = null, tokens_out = null, cost = null"
+            " tokens_in = null, tokens_cached = null, tokens_out = null, cost = null, estimated = false"
             " where tenant_id = :tenant and batch_id = :batch and state = 'failed'"
         ),
         {"tenant": tenant, "batch": batch},

@@ -92,6 +92,8 @@ class Call:
     at: datetime
     #: In USD; None where the endpoint has no price.
     cost: float | None
+    #: Whether its tokens were counted or estimated here, since the server did not count them.
+    estimated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +320,8 @@ _LEARNED = text("""
     from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
     where m.source_turn_id = :turn order by m.created_at, m.kind""")
 _CALLS = text("""
-    select attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out, first_token_ms, total_ms, outcome, created_at as at, cost
+    select attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out, first_token_ms, total_ms, outcome, created_at as at, cost,
+        estimated
     from model_calls where turn_id = :turn order by created_at, attempt""")
 _PARTS = text("select part, status, created_at, status_at, reason from outbox where turn_id = :turn order by part")
 _ATTEMPTS = text("""

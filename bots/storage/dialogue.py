@@ -74,6 +74,8 @@ class TurnSum:
     tokens_out: int
     #: In USD; None where no call had a price.
     cost: float | None
+    #: Whether any of these tokens were counted or estimated here, since the server did not count them.
+    estimated: bool
     model_ms: float
     recalled: int
     sends: int
@@ -108,6 +110,8 @@ class Cost:
     tokens_out: int
     #: In USD; None where no call had a price.
     cost: float | None
+    #: Whether any of these tokens were counted or estimated here, since the server did not count them.
+    estimated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +181,13 @@ _BUBBLES = text(f"""
 _TURNS = text("""
     select t.id, t.number, t.state, t.reason, t.tries, t.opened_at, t.finished_at, t.answered_by, coalesce(c.calls, 0) as calls,
         coalesce(c.tokens_in, 0) as tokens_in, coalesce(c.tokens_cached, 0) as tokens_cached, coalesce(c.tokens_out, 0) as tokens_out, c.cost,
+        coalesce(c.estimated, false) as estimated,
         coalesce(c.model_ms, 0) as model_ms, (select count(*) from recalls r where r.tenant_id = t.tenant_id and r.turn_id = t.id) as recalled,
         (select coalesce(sum(o.sends), 0) from outbox o where o.turn_id = t.id) as sends,
         extract(epoch from t.finished_at - (select max(i.received_at) from inbox i where i.turn_id = t.id and i.kind <> 'echo'))::double precision as took_s
     from turns t left join lateral (
         select count(*) as calls, sum(m.tokens_in) as tokens_in, sum(m.tokens_cached) as tokens_cached, sum(m.tokens_out) as tokens_out,
-            sum(m.total_ms) as model_ms, sum(m.cost) as cost
+            sum(m.total_ms) as model_ms, sum(m.cost) as cost, bool_or(m.estimated) as estimated
         from model_calls m where m.turn_id = t.id) c on true
     where t.id = any(cast(:turns as uuid[])) order by t.number""")
 _MEMORIES = text("""
@@ -196,5 +201,5 @@ _IDENTITIES = text(
 )
 _COST = text("""
     select count(distinct t.id) as turns, coalesce(sum(m.tokens_in), 0) as tokens_in, coalesce(sum(m.tokens_cached), 0) as tokens_cached,
-        coalesce(sum(m.tokens_out), 0) as tokens_out, sum(m.cost) as cost
+        coalesce(sum(m.tokens_out), 0) as tokens_out, sum(m.cost) as cost, coalesce(bool_or(m.estimated), false) as estimated
     from turns t left join model_calls m on m.turn_id = t.id where t.conversation_id = :conversation""")

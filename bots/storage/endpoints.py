@@ -88,6 +88,14 @@ def list_all(connection: Connection, tenant: UUID) -> list[EndpointRow]:
     return [_endpoint(row) for row in rows]
 
 
+def all_prices(connection: Connection) -> list[tuple[str, dict[str, float | None]]]:
+    """Return the names of all endpoints with a price, of any tenant, in order, each with its prices."""
+    rows = connection.execute(
+        text("select name, price_in, price_cached, price_out from endpoints where price_in is not null order by name")
+    )
+    return [(row.name, {"price_in": row.price_in, "price_cached": row.price_cached, "price_out": row.price_out}) for row in rows]
+
+
 def all_models(connection: Connection) -> list[str]:
     """Return the names of all models that any tenant's endpoints serve, in order."""
     return list(connection.execute(text("select distinct model from endpoints order by model")).scalars())

@@ -42,6 +42,8 @@ class Bucket:
     tokens_in: int = 0
     tokens_cached: int = 0
     tokens_out: int = 0
+    #: How many calls have tokens that were counted or estimated here, since the server did not count them.
+    calls_estimated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def read(connection: Connection, *, tenant: UUID, span: Span) -> Figures:
         if numbers is not None:
             numbers.update({name: row[name] for name in ("answers", "by_hand", "p50_s", "p95_s")})
     for row in connection.execute(_CALLS, values).mappings():
-        _add(found, row, ("tokens_in", "tokens_cached", "tokens_out"))
+        _add(found, row, ("tokens_in", "tokens_cached", "tokens_out", "calls_estimated"))
         if row["outcome"] not in turns.WELL:
             failures["model", row["outcome"]] += row["calls"]
     for row in connection.execute(_FAILED, values):
@@ -133,7 +135,8 @@ _ANSWERS = text("""
     from answered group by grouping sets ((1), ())""")
 _CALLS = text("""
     select date_bin(:step, created_at, :since) as bucket, outcome, count(*) as calls, coalesce(sum(tokens_in), 0) as tokens_in,
-        coalesce(sum(tokens_cached), 0) as tokens_cached, coalesce(sum(tokens_out), 0) as tokens_out
+        coalesce(sum(tokens_cached), 0) as tokens_cached, coalesce(sum(tokens_out), 0) as tokens_out,
+        count(*) filter (where estimated) as calls_estimated
     from model_calls where created_at >= :since and tenant_id = :tenant group by 1, 2""")
 # By the turn's end, which has an index; a message's status has none, so that changing it stays cheap.
 _FAILED = text("""

@@ -35,6 +35,8 @@ class Sum:
     tokens_out: int = 0
     #: In USD; calls to an endpoint without a price count as zero.
     cost: float = 0.0
+    #: How many of the calls have tokens that were counted or estimated here, since the server did not count them.
+    calls_estimated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class ContactSpent:
 
     today: float
     month: float
+    #: Whether any of this month's tokens were counted or estimated here, since the server did not count them.
+    estimated: bool
 
 
 def roll(engine: Engine, *, margin_s: float = _MARGIN_S) -> bool:
@@ -152,12 +156,13 @@ def of_contact(connection: Connection, contact: UUID) -> ContactSpent:
     """What this contact's answers have cost today and this month, by all bots. Read within the contact's scope."""
     row = connection.execute(
         text(
-            "select coalesce(sum(cost) filter (where created_at >= date_trunc('day', now(), 'UTC')), 0) as today, coalesce(sum(cost), 0) as month"
+            "select coalesce(sum(cost) filter (where created_at >= date_trunc('day', now(), 'UTC')), 0) as today, coalesce(sum(cost), 0) as month,"
+            " coalesce(bool_or(estimated), false) as estimated"
             " from model_calls where contact_id = :contact and created_at >= date_trunc('month', now(), 'UTC')"
         ),
         {"contact": contact},
     ).one()
-    return ContactSpent(today=row.today, month=row.month)
+    return ContactSpent(today=row.today, month=row.month, estimated=row.estimated)
 
 
 def contact_day(engine: Engine, contact: UUID, *, bot: UUID) -> float:
@@ -185,7 +190,7 @@ def unpriced(connection: Connection, *, tenant: UUID, profile: str) -> list[str]
 
 _SUMS = """coalesce(sum(d.calls), 0)::bigint as calls, coalesce(sum(d.tokens_in), 0)::bigint as tokens_in,
     coalesce(sum(d.tokens_cached), 0)::bigint as tokens_cached, coalesce(sum(d.tokens_out), 0)::bigint as tokens_out,
-    coalesce(sum(d.cost), 0) as cost"""
+    coalesce(sum(d.cost), 0) as cost, coalesce(sum(d.calls_estimated), 0)::bigint as calls_estimated"""
 _MONTH = "d.tenant_id = :tenant and d.day >= cast(:first as date) and d.day < cast(:first as date) + interval '1 month'"
 _BY_DAY = f"select d.day, d.kind, {_SUMS} from usage_days d where {_MONTH} group by d.day, d.kind order by d.day, d.kind"  # noqa: S608 - our own words
 _BY_BOT = f"""
@@ -196,6 +201,7 @@ _BY_MODEL = f"""
     select d.endpoint, d.model, {_SUMS} from usage_days d
     where {_MONTH} group by d.endpoint, d.model order by cost desc, sum(d.tokens_in) desc, d.endpoint, d.model limit 500"""  # noqa: S608 - our own words
 _LINES = f"""
-    select d.day, coalesce(b.name, d.bot_id::text) as bot, d.kind, d.endpoint, d.model, d.calls, d.tokens_in, d.tokens_cached, d.tokens_out, d.cost
+    select d.day, coalesce(b.name, d.bot_id::text) as bot, d.kind, d.endpoint, d.model, d.calls, d.tokens_in, d.tokens_cached, d.tokens_out, d.cost,
+        d.calls_estimated
     from usage_days d left join bots b on b.tenant_id = d.tenant_id and b.id = d.bot_id
     where {_MONTH} order by d.day, bot, d.kind, d.endpoint, d.model limit 100000"""  # noqa: S608 - our own words

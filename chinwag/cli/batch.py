@@ -94,7 +94,8 @@ def show(batch: _Id, as_json: _Json = False) -> None:
         f"{found.id}  {found.name}, bot {found.bot}, queue {found.queue}, submitted by {found.created_by}\n{in_words(found)}\n"
     )
     cost = f"; {money(spent.cost)}" if spent.cost is not None or spent.tokens_in else ""
-    sys.stdout.write(f"tokens: {spent.tokens_in} in ({spent.tokens_cached} cached), {spent.tokens_out} out{cost}\n")
+    about = "about " if spent.estimated else ""
+    sys.stdout.write(f"tokens: {about}{spent.tokens_in} in ({spent.tokens_cached} cached), {spent.tokens_out} out{cost}\n")
     for item in details.failed:
         sys.stdout.write(f"line {item.n}, {item.custom_id}: {batches.reason(item)}\n")
     if found.failed > len(details.failed):

@@ -72,7 +72,8 @@ def show(conversation: _Id, as_json: _Json = False) -> None:
         sys.stdout.write(f"remembered: {memory.kind}: {memory.text}{'' if memory.valid_to is None else ' (no longer)'}\n")
     cost = page.dialogue.cost
     spent = "" if cost.cost is None else f"; {money(cost.cost)}"
-    sys.stdout.write(f"{cost.turns} turns; tokens {cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out{spent}\n")
+    about = "about " if cost.estimated else ""
+    sys.stdout.write(f"{cost.turns} turns; tokens {about}{cost.tokens_in} in ({cost.tokens_cached} cached), {cost.tokens_out} out{spent}\n")
 
 
 @app.command()

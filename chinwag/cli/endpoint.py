@@ -39,6 +39,9 @@ _Price = Annotated[str | None, typer.Option(metavar="USD", help="Price per milli
 _KeyFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="File that holds the API key.")]
 _NoKey = Annotated[bool, typer.Option("--no-key", help="This hosted endpoint needs no key.")]
 _RetiredOk = Annotated[bool, typer.Option("--retired-ok", help="Connect the model even though it is switched off.")]
+_PriceAsGiven = Annotated[
+    bool, typer.Option("--price-as-given", help="Keep a price that looks like one for another number of tokens than a million.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 #: The options for the page's fields.
 _OPTIONS = {
@@ -50,6 +53,7 @@ _OPTIONS = {
     "price_in": "--price-in",
     "price_cached": "--price-cached",
     "price_out": "--price-out",
+    "price_as_given": "--price-as-given",
 }
 _HOW = {"api_key": " (--no-key)", "leaves_house": " (--no-key)", "model": " (--retired-ok)"}
 
@@ -71,6 +75,7 @@ def add(
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Whose catalog entry to take when several providers have one.")] = None,
     retired_ok: _RetiredOk = False,
+    price_as_given: _PriceAsGiven = False,
     catalog: _Folder = None,
 ) -> None:
     """Connect a model server. Unless --stays says that it is your own, what people write counts as leaving your servers.
@@ -91,7 +96,9 @@ def add(
             leaves_house=leaves_house is not False,
             prices=prices,
         )
-        wish = Wish(form=form, api_key=_key_of(key_file) if key_file else "", no_key=no_key, retired_ok=retired_ok)
+        wish = Wish(
+            form=form, api_key=_key_of(key_file) if key_file else "", no_key=no_key, retired_ok=retired_ok, price_as_given=price_as_given
+        )
         row = endpoints.add(deps, operator, wish, known)
     _warn(row, known)
     sys.stdout.write(
@@ -147,6 +154,7 @@ def change(
     price_out: _Price = None,
     no_key: _NoKey = False,
     retired_ok: _RetiredOk = False,
+    price_as_given: _PriceAsGiven = False,
     catalog: _Folder = None,
 ) -> None:
     """Change the given values of an endpoint. When the model or the address changes, it is probed again; when the server changes, its key is removed."""
@@ -161,7 +169,7 @@ def change(
             leaves_house=before.leaves_house if leaves_house is None else leaves_house,
             prices={key: getattr(before, key) if typed[key] is None else prices[key] for key in PRICES},
         )
-        wish = Wish(form=form, no_key=no_key, retired_ok=retired_ok)
+        wish = Wish(form=form, no_key=no_key, retired_ok=retired_ok, price_as_given=price_as_given)
         changed = endpoints.change(deps, operator, name, wish, known)
     _warn(changed.row, known)
     lost = f"; its key was for another server: `chinwag endpoint key {changed.row.name}`" if changed.lost_key else ""

@@ -42,7 +42,7 @@ def command(
     if as_json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(found), ensure_ascii=False) + "\n")
         return
-    rows = [("", "money", "calls", "tokens in", "cached", "tokens out"), *_named(found, by), _cells("total", found.total)]
+    rows = [("", "money", "calls", "tokens in", "cached", "tokens out", "estimated"), *_named(found, by), _cells("total", found.total)]
     sys.stdout.write(f"{found.first:%B %Y} (UTC), counted until {found.counted_until:%Y-%m-%d %H:%M:%S}\n{_table(rows)}")
 
 
@@ -55,7 +55,15 @@ def _named(month: Month, by: By) -> list[tuple[str, ...]]:
 
 
 def _cells(name: str, one: Sum) -> tuple[str, ...]:
-    return (name, money(one.cost), f"{one.calls:,}", f"{one.tokens_in:,}", f"{one.tokens_cached:,}", f"{one.tokens_out:,}")
+    return (
+        name,
+        money(one.cost),
+        f"{one.calls:,}",
+        f"{one.tokens_in:,}",
+        f"{one.tokens_cached:,}",
+        f"{one.tokens_out:,}",
+        f"{one.calls_estimated:,}",
+    )
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

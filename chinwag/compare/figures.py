@@ -26,12 +26,14 @@ class Figures:
     total_ms: float | None
     #: The time within which 95 of 100 turns had their answer; None when more than 5 had none at all.
     slow_ms: float | None
-    #: Means of the replies whose tokens the server counted.
+    #: Means of the replies that were not cut, whose tokens are known.
     tokens_in: float | None
     tokens_cached: float | None
     tokens_out: float | None
     #: In USD.
     cost_per_1000: float | None
+    #: Whether any of these tokens were counted or estimated here, since the server did not count them.
+    estimated: bool = False
 
 
 def of(replies: Sequence[Reply]) -> Figures:
@@ -54,6 +56,7 @@ def of(replies: Sequence[Reply]) -> Figures:
         tokens_cached=fmean(usage.tokens_cached for usage in usages) if usages else None,
         tokens_out=fmean(usage.tokens_out for usage in usages) if usages else None,
         cost_per_1000=_cost_per_1000(replies),
+        estimated=any(usage.estimated for usage in usages),
     )
 
 

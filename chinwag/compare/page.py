@@ -44,6 +44,7 @@ def line(reply: Reply) -> str:
         "tokens_in": usage and usage.tokens_in,
         "tokens_cached": usage and usage.tokens_cached,
         "tokens_out": usage and usage.tokens_out,
+        "estimated": usage is not None and usage.estimated,
         "cost": reply.cost,
     }
     return msgspec.json.encode(said).decode() + "\n"
@@ -59,7 +60,7 @@ def table(figures: Iterable[Figures]) -> list[tuple[str, ...]]:
             _ms(one.first_token_ms),
             _ms(one.total_ms),
             _ms(one.slow_ms),
-            f"{_number(one.tokens_in)} in, {_number(one.tokens_out)} out",
+            f"{'about ' if one.estimated else ''}{_number(one.tokens_in)} in, {_number(one.tokens_out)} out",
             _money(one.cost_per_1000),
         )
         for one in figures

@@ -13,8 +13,9 @@ from inference.answer_guard import check
 from inference.client import ModelClient
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelUnavailable
 from inference.prompt_style import for_endpoint
+from inference.tokens import TokenCounter
 from inference.types import Usage
-from inference.usage import cost_of
+from inference.usage import cost_of, counted
 
 #: Between two tries of a server that is busy or down: twice as long each time, at most this.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
@@ -42,7 +43,7 @@ class Reply:
     text: str | None
     #: Why there is no text, or why it is cut.
     fault: str | None = None
-    #: As the server counted; None when it returned no counts.
+    #: None for a reply that was cut.
     usage: Usage | None = None
     first_token_ms: float | None = None
     #: To the last word, also of a reply that was cut.
@@ -78,6 +79,7 @@ class _Server:
 
     def __init__(self, client: ModelClient, patience_s: float) -> None:
         self.client = client
+        self.counter = TokenCounter(client.endpoint)
         self.answers = True
         self._patience_s = patience_s
 
@@ -113,11 +115,13 @@ def _ask(server: _Server, asking: Asking, turn: Turn) -> Reply:
         else:
             break
     server.answers = True
+    written = answer.thoughts + answer.text
+    usage = counted(answer.usage, endpoint=endpoint, messages=messages, text=written, count=server.counter.count)
     figures = {
-        "usage": answer.usage,
+        "usage": usage,
         "first_token_ms": answer.first_token_ms,
         "total_ms": answer.total_ms,
-        "cost": cost_of(endpoint.price, answer.usage),
+        "cost": cost_of(endpoint.price, usage),
     }
     try:
         text = check(answer, messages)

@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import httpx
 import structlog
 
 from inference.client.body import body_of
 from inference.client.breaker import Breaker
+from inference.client.patience import Patience
+from inference.client.reader import Progress
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
-from inference.client.sse import Progress
-from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
+from inference.client.said import Asked
+from inference.client.stump import stump_of
+from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Packed, Wire, key_header, pieces_of
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
 from wire.deadline import Deadline
 
 log = structlog.get_logger()
-
-
 _NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One call, and its answer as far as it has come."""
+
+    body: bytes
+    rank: Mapping[str, str] | None
+    asked: Asked
+    max_tokens: int
+    progress: Progress
 
 
 class ModelClient:
@@ -35,6 +48,7 @@ class ModelClient:
         self._breaker = breaker
         self._cap = max_response_bytes
         self._wire = Wire(endpoint.url, key_header(endpoint))
+        self._patience = Patience()
         #: One header for each data-parallel rank; none where there is one rank.
         self._ranks = [{"x-data-parallel-rank": str(rank)} for rank in range(endpoint.traits.ranks)] if endpoint.traits.ranks > 1 else []
 
@@ -55,13 +69,17 @@ class ModelClient:
         The messages must be in a form that the endpoint accepts (`prompt_style.for_endpoint`). Hints are sent only where the endpoint's traits
         say that it understands them. A reasoning model gets more than `max_tokens`, so that its thoughts fit too.
 
-        Raises ModelUnavailable, ModelBusy, AnswerCut, ModelRefused, PromptTooLong, or GarbageAnswer.
+        An answer that has ended is whole, whatever the connection does afterwards.
+
+        Raises ModelUnavailable, ModelBusy, OutOfQuota, AnswerCut, ModelRefused, ContentFiltered, PromptTooLong, or GarbageAnswer.
         """
         body = body_of(self.endpoint, messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
+        asked = Asked(texts=[message.content for message in messages], key=self.endpoint.api_key)
+        call = _Call(body=body, rank=rank, asked=asked, max_tokens=max_tokens, progress=Progress(on_text, asked))
         self._breaker.enter()
         try:
-            answer = self._ask(body, rank, on_text, until)
+            answer = self._ask(call, until)
         except (ModelBusy, OutOfQuota, AnswerCut):
             self._breaker.busy()
             raise
@@ -74,59 +92,89 @@ class ModelClient:
         self._breaker.succeeded()
         return answer
 
-    def _ask(self, body: bytes, rank: Mapping[str, str] | None, on_text: Callable[[str], None] | None, until: float | None) -> Answer:
-        progress = Progress(on_text)
+    def _ask(self, call: _Call, until: float | None) -> Answer:
         try:
-            return self._streamed(body, rank, progress, until)
+            answer = self._streamed(call, until)
+            stump = stump_of(answer, call.asked.texts, call.max_tokens, self.endpoint.traits)
+            if stump is not None:
+                raise stump
         except InferenceError as error:
-            error.text = progress.text
+            error.text, error.usage = call.progress.text, call.progress.usage
             raise
+        return answer
 
-    def _streamed(self, body: bytes, rank: Mapping[str, str] | None, progress: Progress, until: float | None) -> Answer:
+    def _streamed(self, call: _Call, until: float | None) -> Answer:
         started = time.monotonic()
         end = started + self._timeouts.total_s
         end = end if until is None else min(end, until)
         first = min(started + self._timeouts.first_token_s, end)
+        progress = call.progress
         try:
-            response, deadline = self._wire.post("/chat/completions", body, connect_s=self._timeouts.connect_s, until=first, headers=rank)
+            response, deadline = self._wire.post(
+                "/chat/completions", call.body, connect_s=self._timeouts.connect_s, until=first, headers=call.rank
+            )
             try:
-                if response.status_code != 200:
-                    raise self._refused(response)
-                self._read(response, progress, deadline, end)
+                if not 200 <= response.status_code < 300:
+                    raise self._refused(response, call.asked)
+                self._read(response, progress, deadline, first, end)
             finally:
                 response.close()
-        except DEADLINE_PASSED as error:
-            if progress.text and time.monotonic() >= end:
-                raise AnswerCut(progress.text) from error
-            raise ModelUnavailable("the model did not answer in time") from error
         except WIRE_ERRORS as error:
-            raise ModelUnavailable("the model server cannot be reached or broke off") from error
+            self._broke(progress, error, end)
         return progress.answer(started=started, ended=time.monotonic())
 
-    def _read(self, response: httpx.Response, progress: Progress, deadline: Deadline, end: float) -> None:
-        if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            # A server that cannot stream sends the whole answer at once.
+    def _broke(self, progress: Progress, error: httpx.TransportError, end: float) -> None:
+        """Note how the connection ended. Raises what that means, unless the answer is whole: then it means nothing."""
+        is_late = isinstance(error, DEADLINE_PASSED)
+        try:
+            progress.end(is_clean=False)
+        except ModelUnavailable as found:
+            if is_late and progress.text and time.monotonic() >= end:
+                raise AnswerCut(progress.text) from error
+            if type(found) is not ModelUnavailable or found.said:
+                raise
+            raise ModelUnavailable(_how(error)) from error
+        if is_late:
+            self._patience.was_in_vain(is_counted=progress.needs_nothing)
+
+    def _read(self, response: httpx.Response, progress: Progress, deadline: Deadline, first: float, end: float) -> None:
+        if "json" in response.headers.get("content-type", "").lower():
+            # A server that cannot stream sends the whole answer at once: its first word comes with its last.
             deadline.at = end
-            whole = read_at_most(response, self._cap)
-            if whole is None:
-                raise GarbageAnswer("the response is larger than allowed")
-            progress.take_whole(whole)
-            return
         taken = 0
-        for piece in response.iter_raw():
+        for piece in pieces_of(response):
             taken += len(piece)
             if taken > self._cap:
+                if progress.ended:
+                    return
                 raise GarbageAnswer("the response is larger than allowed")
-            if progress.feed(piece) and progress.first_at is not None:
+            is_event = progress.feed(piece)
+            if progress.ended:
+                deadline.at = min(deadline.at, time.monotonic() + self._patience.wait_s(is_counted=progress.needs_nothing))
+            elif is_event and progress.first_at is not None:
                 deadline.at = min(time.monotonic() + self._timeouts.silence_s, end)
-            if progress.done:
-                # The end of the response must be read, or the connection cannot be used for the next call.
-                deadline.at = min(time.monotonic() + 0.5, end)
+            elif progress.streams and progress.first_at is None:
+                deadline.at = first
         progress.end()
+        self._patience.was_rewarded()
 
-    def _refused(self, response: httpx.Response) -> Exception:
-        body = read_at_most(response, ERROR_BODY_BYTES) or b""
+    def _refused(self, response: httpx.Response, asked: Asked) -> Exception:
+        body = bytearray()
+        try:
+            for piece in pieces_of(response):
+                body += piece
+                if len(body) > ERROR_BODY_BYTES:
+                    break
+        except WIRE_ERRORS:
+            # The status has come; what came of the words must do.
+            pass
         log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
-        error = refusal(response.status_code, response.headers, body)
+        error = refusal(response.status_code, response.headers, bytes(body[:ERROR_BODY_BYTES]), asked)
         error.status = response.status_code
         return error
+
+
+def _how(error: httpx.TransportError) -> str:
+    if isinstance(error, Packed):
+        return str(error)
+    return "the model did not answer in time" if isinstance(error, DEADLINE_PASSED) else "the model server cannot be reached or broke off"

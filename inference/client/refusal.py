@@ -1,85 +1,161 @@
-"""What a response with another status than 200 means, by status and body, for every client of a model server. Pure."""
+"""What a refusal means, by status and words, for every client of a model server: one classifier for responses and for error events. Pure.
+
+The order of its questions, of which the first yes counts: a redirect; a wrong key or address; no credit or quota; content that is filtered; a prompt that is too
+long; a full server; a broken one; else a refused request. Words decide where a status has several meanings. They are looked for in the error's own fields only, without
+what it repeats of the prompt, so that nobody's message can pass for an error.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from inference.errors import ContentFiltered, GarbageAnswer, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota, PromptTooLong
+from inference.client.said import Asked, Complaint, told_by, told_in
+from inference.client.too_long import is_too_long, numbers_in
+from inference.client.waits import MOST_BUSY_S, MOST_QUOTA_S, wait_of
+from inference.errors import ContentFiltered, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota, PromptTooLong
 
 #: How much of an error's body is read to find out its kind.
 ERROR_BODY_BYTES = 64 * 1024
-_TOO_LONG_WORDS = (b"exceed_context_size", b"context_length_exceeded", b"maximum context length", b"maximum model length")
+_NOBODY = Asked()
+#: Statuses about the key or the address, whatever the words.
+_KEY_OR_ADDRESS = frozenset({401, 404, 405, 407, 410, 501})
 #: llama.cpp answers 500 to a picture that its model cannot read.
-_NO_VISION = b"image input is not supported"
-#: Said by vLLM when its queue is full, by llama.cpp while it loads or has no free slot, and by hosted servers under too much load.
-_BUSY_WORDS = (
-    b'"serviceunavailableerror"',
-    b"in flight",
-    b"loading model",
-    b"no slot",
-    b"busy",
-    b"queue is full",
-    b"overload",
-    b"too many requests",
+_NO_VISION = re.compile(
+    r"image input is not supported|(?:does not|doesn't|cannot|can't) (?:support|accept|process|read) (?:image|picture|vision)|not a multimodal model"
 )
+_FILTERED = re.compile(
+    r"content[ _-]?(?:is )?filter|content_?policy|contentpolicyviolation|policy[ _]violation|responsibleaipolicy|data_?inspection_?failed|content exists risk"
+    r"|exists risk|high risk|\b1301\b|safety|\bunsafe\b|moderation|guardrail|content management policy|prohibited[ _]content|blocklist|usage (?:policy|policies|guidelines)"
+    r"|(?:content|acceptable use|use|responsible ai) polic(?:y|ies)|content (?:violat|security|risk)|recitation|new_sensitive|input_sensitive|output_sensitive|jailbreak"
+    r"|敏感|违规|不合规|违反|内容安全|不安全|审核"
+    r"|(?:content|prompt|input|output|message|text|answer|response|completion)\b[^.\n]{0,60}\b(?:flagged|blocked|filtered|inappropriate|unsafe|harmful|sensitive|disallowed|not allowed by|offensive)"
+    r"|(?:flagged|blocked|filtered|inappropriate|harmful|sensitive|offensive)\b[^.\n]{0,60}\b(?:content|prompt|input|output|message|text|response)"
+)
+#: Said of the operator's account, not of a message.
+_ACCOUNT = re.compile(
+    r"\b(?:account|organi[sz]ation|api[ _-]?key|country|region|territory|terminated|suspended|deactivated|subscription)\b"
+)
+_MONEY = re.compile(
+    r"insufficient[ _]?(?:quota|balance|credit|fund)|billing|\bcredits?\b|\bbalance\b|payment|arrear|top[ -]?up|recharge|spend(?:ing)?[ _](?:limit|cap)"
+    r"|hard[ _]limit|prepaid|can only afford|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|充值"
+)
+_QUOTA = re.compile(r"quota|allowance|usage[ _]limit|plan limit|free tier|allocated")
+_SHORTLY = re.compile(r"per[ _-]?(?:min|sec)|perminute|persecond|/ ?min|\b[rt]p[ms]\b|concurren|a minute|a second|throttl")
+_LONG = re.compile(r"per[ _-]?(?:day|week|month|hour)|per(?:day|week|month)|daily|weekly|monthly|\b[rt]pd\b|/ ?day|a day")
+_BUSY = re.compile(
+    r"serviceunavailableerror(?!:)|in flight|loading model|model is (?:currently )?loading|no slot|\bbusy\b|queue is full|overload|too many (?:concurrent )?requests|rate[ _-]?limit|throttl"
+    r"|(?:over|at|no|out of|insufficient|exceeded?|limited)[ _](?:\w+ ){0,2}capacity|capacity[ _](?:has been )?(?:exceeded|reached|limit)|try again (?:later|in)|come again later|server is full|max_concurren|concurrency"
+    r"|繁忙|过载|负载|限流|频率|请求过多|并发"
+)
+_REQUEST_TOO_LARGE = re.compile(r"request (?:too large|is too large)")
+#: The least wait after which a quota is filled again by itself, so that it is not fullness.
+_SOON_S = 120.0
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ModelUnavailable | ModelRefused | GarbageAnswer:
-    """Return the error that the response means. Header names are in lower case, or the mapping ignores case."""
-    lowered = body.lower()
-    said = _said(body)
-    found = _kind(status, headers, lowered)
-    found.said = said
-    if isinstance(found, ModelBusy | OutOfQuota):
-        found.retry_after_s = _seconds(headers.get("retry-after", ""))
-    return found
+def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: Asked = _NOBODY) -> ModelUnavailable | ModelRefused:
+    """Return the error that a response means which is no answer. Header names are in lower case, or the mapping ignores case.
+
+    `asked` is what was sent: nothing of it is in the error's words.
+    """
+    return _meaning(status, headers, told_by(body, asked))
 
 
-def _too_long(lowered: bytes) -> PromptTooLong:
-    error = PromptTooLong()
-    limit, size = (re.search(words, lowered) for words in (rb"length is (\d+)", rb"resulted in (\d+)"))
-    error.limit, error.size = (int(found[1]) if found else 0 for found in (limit, size))
-    return error
+def event_error(event: dict[str, Any], asked: Asked = _NOBODY, *, has_begun: bool = False) -> ModelUnavailable | ModelRefused:
+    """Return what an error event means: the server sent the status 200 before it knew of the error."""
+    told = told_in(event, asked)
+    return _within(told, has_begun=has_begun) or _with(ModelUnavailable("the model server failed while it answered"), told)
 
 
-def _said(body: bytes) -> str:
-    found = re.search(rb'"message":\s*"((?:[^"\\]|\\.)*)"', body)
-    return "" if found is None else " ".join(found[1].decode(errors="replace").split())[:300]
+def broken_off(words: bytes, asked: Asked = _NOBODY, *, has_begun: bool = False) -> ModelUnavailable | ModelRefused:
+    """Return the error of an answer that stops without an end. `words` is what came and was not understood."""
+    told = told_by(words, asked)
+    what = "the model server stopped in the middle of its answer" if has_begun else "the model server's answer is no completion"
+    return _within(told, has_begun=has_begun) or _with(ModelUnavailable(what), told)
 
 
-def _seconds(value: str) -> float:
-    return float(value) if value.isdigit() else 0.0
+def is_full(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether the server is only overloaded."""
+    return type(refusal(status, headers, body)) is ModelBusy
 
 
-def _kind(  # noqa: PLR0911 - one return for each kind
-    status: int, headers: Mapping[str, str], lowered: bytes
-) -> ModelUnavailable | ModelRefused | GarbageAnswer:
-    if status == 402 or b"insufficient_quota" in lowered:
-        return OutOfQuota(f"the account has no credit ({status})")
-    if b"content_filter" in lowered:
-        return ContentFiltered()
-    if is_full(status, headers, lowered):
-        return ModelBusy(f"the model server is full ({status})")
-    if status >= 400 and _NO_VISION in lowered:
-        return ModelRefused(f"the model takes no pictures ({status})")
-    if status >= 500 or status in (408, 425):
-        return ModelUnavailable(f"the model server failed ({status})")
-    if status in (400, 413, 422) and any(words in lowered for words in _TOO_LONG_WORDS):
-        return _too_long(lowered)
+def _within(told: Complaint, *, has_begun: bool) -> ModelUnavailable | ModelRefused | None:
+    """What words mean that came with the status 200; None for a plain failure. A request is not refused once its answer has begun."""
+    if told.is_page or not (told.words or told.status):
+        return None
+    error = _meaning(told.status or 200, {}, told)
+    plain = type(error) is ModelUnavailable or (type(error) is ModelRefused and (has_begun or not told.status))
+    return None if plain else error
+
+
+def _meaning(  # noqa: PLR0911 - one return for each kind
+    status: int, headers: Mapping[str, str], told: Complaint
+) -> ModelUnavailable | ModelRefused:
+    words = "" if told.is_page else told.words
+    wait = wait_of(headers, told.figures, words)
     if 300 <= status < 400:
-        return ModelRefused(f"the model server redirects ({status}): set its final address")
-    if status < 300:
-        return GarbageAnswer(f"the model server answered {status}")
-    return ModelRefused(f"the model server rejects the request ({status})")
+        return _with(ModelRefused(f"the model server redirects ({status}): set its final address"), told)
+    if _NO_VISION.search(words):
+        return _with(ModelRefused(f"the model takes no pictures ({status})"), told)
+    if status in _KEY_OR_ADDRESS:
+        return _with(ModelRefused(f"the model server rejects the request ({status})"), told)
+    if _is_quota(status, words, wait):
+        return _with(OutOfQuota(f"the account at the model server has no credit or quota left ({status})"), told, min(wait, MOST_QUOTA_S))
+    if status not in (408, 429, 502, 503, 504) and _FILTERED.search(words) and not _ACCOUNT.search(words):
+        return _with(ContentFiltered(f"the model server will not answer these words ({status})"), told)
+    if _is_too_long(status, words):
+        error = PromptTooLong(f"the prompt is too long for the model ({status})")
+        error.limit, error.size = numbers_in(told.message, told.figures)
+        return _with(error, told)
+    if _is_busy(status, headers, told):
+        return _with(ModelBusy(f"the model server is full ({status})"), told, min(wait, MOST_BUSY_S))
+    if status >= 500 or status in (408, 425, 498, 499) or status < 300:
+        return _with(ModelUnavailable(f"the model server failed ({status})"), told)
+    return _with(ModelRefused(f"the model server rejects the request ({status})"), told)
 
 
-def is_full(status: int, headers: Mapping[str, str], lowered: bytes) -> bool:
+def _is_quota(status: int, words: str, wait: float) -> bool:
+    """Whether the account is used up for longer than a moment. A limit a minute is fullness, whatever it is called."""
+    if status == 402:
+        return True
+    if status in (408, 413, 422) or (status >= 500 and status != 529):
+        return bool(re.search(r"insufficient_quota|exceeded_current_quota|insufficient[ _]balance", words))
+    if "insufficient_quota" in words:
+        return True
+    if _SHORTLY.search(words) or 0 < wait <= _SOON_S:
+        return False
+    if status == 498 and not words:
+        return True
+    return bool(_MONEY.search(words) or _QUOTA.search(words) or (_LONG.search(words) and "limit" in words))
+
+
+def _is_too_long(status: int, words: str) -> bool:
+    if status == 413:
+        return True
+    if status == 429:
+        # A single request above what a minute allows: no waiting helps.
+        return bool(_REQUEST_TOO_LARGE.search(words))
+    return status not in (403, 408, 502, 504, 529) and is_too_long(words)
+
+
+def _is_busy(status: int, headers: Mapping[str, str], told: Complaint) -> bool:
     """Whether the server is only overloaded: a 503 may come from a full model server, or from a proxy in front of a dead one.
 
     A full model server says so in the error, or says when to try again. Any other 503 may come from a gateway whose engine is gone; if that
     counted as full, it would be asked for ever.
     """
-    if status != 503:
-        return status == 429
-    return "retry-after" in headers or (not lowered.lstrip().startswith(b"<") and any(words in lowered for words in _BUSY_WORDS))
+    if status in (429, 529):
+        return True
+    if status == 503 and "retry-after" in headers:
+        return True
+    if told.is_page or not _BUSY.search(told.words):
+        return False
+    return status in (200, 400, 403, 498, 500, 503)
+
+
+def _with(error: Any, told: Complaint, wait: float | None = None) -> Any:
+    error.said = told.said
+    if wait is not None:
+        error.retry_after_s = wait
+    return error

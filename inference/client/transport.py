@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import httpx
 
+from inference.client.packing import Unreadable, unpacked
 from inference.types import Endpoint
 from wire.deadline import Deadline
 from wire.transport import DeadlineTransport
@@ -25,7 +26,7 @@ class Wire:
         self._base_url = base_url.rstrip("/")
         #: Parsed once: parsing an address takes 0.2 ms.
         self._urls: dict[str, httpx.URL] = {}
-        # Identity, because a compressed response could grow beyond the limit on its size.
+        # Plain bodies are asked for: unpacking costs time, and gains nothing for pieces of a few bytes.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._mine = threading.local()
 
@@ -93,10 +94,29 @@ def key_header(endpoint: Endpoint) -> dict[str, str]:
     return {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
 
 
+class Packed(httpx.TransportError):
+    """A response is packed in a way that cannot be undone. The message says how."""
+
+
+def pieces_of(response: httpx.Response) -> Iterator[bytes]:
+    """Yield the body as it comes, unpacked. Raises one of WIRE_ERRORS, of which Packed is one."""
+    try:
+        # The stream itself: what httpx does around it costs more than reading an event of an answer.
+        yield from unpacked(_raw(response), response.headers.get("content-encoding", ""))
+    except Unreadable as error:
+        raise Packed(str(error)) from error
+
+
+def _raw(response: httpx.Response) -> Iterator[bytes]:
+    stream = response.stream
+    assert isinstance(stream, httpx.SyncByteStream)
+    return iter(stream)
+
+
 def read_at_most(response: httpx.Response, limit: int) -> bytes | None:
-    """Return the whole body, or None when it is larger than the limit. Raises one of WIRE_ERRORS."""
+    """Return the whole body, unpacked, or None when it is larger than the limit. Raises one of WIRE_ERRORS."""
     body = bytearray()
-    for piece in response.iter_raw():
+    for piece in pieces_of(response):
         body += piece
         if len(body) > limit:
             return None

@@ -69,6 +69,8 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: Time between two bytes, in the drip modes.
     drip_s: float = 0.2
     finish_reason: str = ""
+    #: What it reports as usage; None: the truth; empty: nothing.
+    usage: dict[str, Any] | None = None
     #: A fault in the vectors of /v1/embeddings.
     vectors: Fault = "none"
     #: A part of the last user messages that this applies to; empty: any.

@@ -231,6 +231,8 @@ class ScriptedModel:
             "prompt_tokens_details": {"cached_tokens": cached},
         }
         entry.answer, entry.usage = reply.text, reply.usage
+        if behaviour.usage is not None:
+            reply.usage = behaviour.usage
         if request.stream:
             await stream(exchange, behaviour, reply)
         else:

@@ -34,7 +34,7 @@ class Reply:
     def frame(self, kind: str, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
         """Return a completion, or a chunk of one."""
         head = {"id": f"chatcmpl-{self.entry.n}", "object": kind, "created": int(time.time()), "model": self.model, "choices": choices}
-        return head if usage is None else head | {"usage": usage}
+        return head | {"usage": usage} if usage else head
 
     def whole(self, *, no_choices: bool) -> dict[str, Any]:
         """Return the completion in one piece."""
@@ -58,7 +58,8 @@ class Reply:
 
     def counted(self) -> bytes:
         """Return the events with the usage and the end."""
-        return b"data: " + _encode(self.frame("chat.completion.chunk", [], self.usage)) + b"\n\ndata: [DONE]\n\n"
+        counts = b"data: " + _encode(self.frame("chat.completion.chunk", [], self.usage)) + b"\n\n" if self.usage else b""
+        return counts + b"data: [DONE]\n\n"
 
 
 async def stream(exchange: Exchange, behaviour: Behaviour, reply: Reply) -> None:

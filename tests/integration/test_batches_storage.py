@@ -321,7 +321,8 @@ def test_results_come_in_the_order_of_the_file_in_both_forms(storage: StorageFix
     found = results(storage.web, batch)
 
     assert [line["custom_id"] for line in found] == [*(f"q{n}" for n in range(1, 21)), "r"]
-    assert found[0] == {"custom_id": "q1", "text": "Yes.", "error": None, "usage": {"tokens_in": 7, "tokens_cached": 0, "tokens_out": 2}}
+    usage = {"tokens_in": 7, "tokens_cached": 0, "tokens_out": 2, "estimated": False}
+    assert found[0] == {"custom_id": "q1", "text": "Yes.", "error": None, "usage": usage}
     answered = found[-1]["response"]
     assert (answered["status_code"], answered["body"]["object"], found[-1]["error"]) == (200, "chat.completion", None)
     assert answered["body"]["choices"] == [{"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}]

@@ -136,8 +136,8 @@ def test_the_text_grows_while_the_model_writes(server: _Server) -> None:
         ("error401", ModelRefused),
         ("redirect", ModelRefused),
         ("toolong", PromptTooLong),
-        ("truncated", GarbageAnswer),
-        ("garbage", GarbageAnswer),
+        ("truncated", ModelUnavailable),
+        ("garbage", ModelUnavailable),
         ("huge", GarbageAnswer),
     ],
 )
@@ -342,3 +342,13 @@ def test_a_frozen_tokenizer_costs_two_seconds_once(processes: Processes) -> None
 
     assert [counter.count(text) for text in ("a", "b", "c")] == [1, 1, 1]
     assert time.monotonic() - began < 3
+
+
+def test_a_count_after_an_answer_waits_no_longer_than_it_may(processes: Processes) -> None:
+    server = _Server(processes.start("frozen", ["inference.scripted"], {}))
+    counter = TokenCounter(server.endpoint())
+    server.process.freeze()
+    began = time.monotonic()
+
+    assert [counter.count(text, within_s=0.2) for text in ("a", "b", "c")] == [1, 1, 1]
+    assert time.monotonic() - began < 1

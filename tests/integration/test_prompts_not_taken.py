@@ -161,7 +161,7 @@ def test_a_batch_is_held_while_its_server_breaks_off(place: OneWorker) -> None:
     ]
 
 
-@pytest.mark.parametrize(("finish", "reason"), [("length", "length"), ("tool_calls", "cut"), ("recitation", "cut")])
+@pytest.mark.parametrize(("finish", "reason"), [("length", "length"), ("ran_dry", "cut")])
 def test_an_answer_that_is_not_whole_ends_at_a_sentence_and_no_file_says_stop(place: OneWorker, finish: str, reason: str) -> None:
     place.first.plays = lambda _prompt: Played(words=["The ferry leaves at seven. It goes to"], finish=finish)
     turn = place.ask("When?")

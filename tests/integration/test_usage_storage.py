@@ -274,6 +274,22 @@ def test_what_an_item_took_until_the_model_went_away_or_something_broke_is_added
     assert (_month(storage).total.cost, _month(storage).total.tokens_in) == (0.5, 23)
 
 
+def test_an_items_sums_end_at_what_a_column_holds_and_one_estimate_marks_them(storage: StorageFixture) -> None:
+    submit(storage.web.execution_options(isolation_level="AUTOCOMMIT"), lines(1))
+    most = Spent(
+        endpoint="dear", model="big", cost=0.25, tokens_in=2**31 - 1, tokens_cached=2**31 - 1, tokens_out=2**31 - 1, estimated=True
+    )
+    for _ in range(2):
+        assert batch_items.hold(storage.crossing, _item(storage), hold_s=0, spent=most)
+    item = _item(storage)
+    # As a worker of the version before says it: without a word about estimates.
+    ended = '{"state": "done", "answer": "a", "endpoint": "house", "model": "m", "tokens_in": 3, "cost": 0.5}'
+
+    assert call(storage.worker, "select finish_item(%s, %s, %s, %s::jsonb)", (item.batch, item.n, item.token, ended)) is True
+    (row,) = storage.rows("select tokens_in, tokens_out, cost, estimated from batch_items")
+    assert (row.tokens_in, row.tokens_out, row.cost, row.estimated) == (2**31 - 1, 2**31 - 1, 1.0, True)
+
+
 def test_what_a_cancelled_batchs_last_items_took_is_counted(storage: StorageFixture) -> None:
     started = submit(storage.web.execution_options(isolation_level="AUTOCOMMIT"), lines(1))
     assert started.batch is not None

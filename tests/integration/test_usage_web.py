@@ -108,7 +108,11 @@ def test_a_conversation_shows_the_money_of_each_turn_and_in_all(served: Stack, s
 
     assert page.count("$0.0123") >= 3
     assert "$0.0123" in signed_in.get(f"/admin/conversations/{conversation}/turns/{turn}").text
-    assert (found["cost"]["cost"], found["turns"][0]["cost"], found["spent"]) == (_TALK, _TALK, {"today": _TALK, "month": _TALK})
+    assert (found["cost"]["cost"], found["turns"][0]["cost"], found["spent"]) == (
+        _TALK,
+        _TALK,
+        {"today": _TALK, "month": _TALK, "estimated": False},
+    )
     assert [call["cost"] for call in story["calls"]] == [_TALK]
 
 
@@ -250,3 +254,39 @@ def test_a_budget_that_is_used_up_shows_on_the_bots_page(served: Stack, signed_i
 
     assert "The budget is used up" in page
     assert '<progress class="meter"' in page
+
+
+def test_what_was_counted_or_estimated_here_is_marked_wherever_it_is_shown(served: Stack, signed_in: SignedIn, api: httpx.Client) -> None:
+    conversation = served.one("select id from conversations limit 1")
+    turn = served.one("select id from turns where conversation_id = :conversation", conversation=conversation)
+    batch = served.one("select id from batches")
+    pages = (f"conversations/{conversation}", f"conversations/{conversation}/turns/{turn}", f"batches/{batch}", "usage")
+
+    def marked() -> list[bool]:
+        return [">about</abbr>" in signed_in.get(f"/admin/{page}").text for page in pages]
+
+    before = marked()
+    with served.owner.begin() as connection:
+        for table in ("model_calls", "batch_items"):
+            connection.exec_driver_sql(f"update {table} set estimated = true")
+        connection.exec_driver_sql("update usage_days set calls_estimated = 1")
+    after, page = marked(), signed_in.get("/admin/usage").text
+    found = api.get(f"/api/v1/conversations/{conversation}").json()
+    story = api.get(f"/api/v1/conversations/{conversation}/turns/{turn}").json()
+    month, by_command = api.get("/api/v1/usage").json(), _chinwag(served, "usage")[1]
+    shown, as_json = _chinwag(served, "batch", "show", str(batch))[1], _chinwag(served, "batch", "show", str(batch), "--json")[1]
+    talk = _chinwag(served, "conversation", "show", str(conversation))[1]
+    rows = list(csv.DictReader(io.StringIO(signed_in.get(f"/admin/usage.csv?month={_NOW:%Y-%m}").text)))
+    with served.owner.begin() as connection:
+        for table in ("model_calls", "batch_items"):
+            connection.exec_driver_sql(f"update {table} set estimated = false")
+        connection.exec_driver_sql("update usage_days set calls_estimated = 0")
+
+    assert (before, after) == ([False] * 4, [True] * 4)
+    assert "calls were counted or estimated here, since their servers did not count them" in page
+    assert (found["cost"]["estimated"], found["turns"][0]["estimated"], found["spent"]["estimated"]) == (True, True, True)
+    assert [call["estimated"] for call in story["calls"]] == [True]
+    assert month["total"]["calls_estimated"] == len(rows)
+    assert all(row["calls_estimated"] == "1" for row in rows)
+    assert "estimated" in by_command.splitlines()[1]
+    assert ("tokens: about" in shown, json.loads(as_json)["estimated"], "tokens about" in talk) == (True, True, True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.client.refusal import refusal
-from inference.errors import GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
+from inference.errors import InferenceError, ModelBusy, ModelRefused, ModelUnavailable, PromptTooLong
 
 _VLLM_FULL = b'{"error":{"message":"The queue is full: 8 requests are in flight","type":"ServiceUnavailableError","code":503}}'
 
@@ -34,7 +34,7 @@ _VLLM_FULL = b'{"error":{"message":"The queue is full: 8 requests are in flight"
         (400, {}, b"", ModelRefused),
         (401, {}, b"maximum context length", ModelRefused),
         (301, {}, b"", ModelRefused),
-        (204, {}, b"", GarbageAnswer),
+        (204, {}, b"", ModelUnavailable),
     ],
 )
 def test_a_response_that_is_no_answer_has_its_error(status: int, headers: dict[str, str], body: bytes, error: type[InferenceError]) -> None:

@@ -17,7 +17,7 @@ from workers.deps import Deps
 from workers.model_call import ModelReply, ModelRequest, call_model
 
 _HOUSE = Endpoint(name="house", url="http://h/v1", model="m")
-_Played = Callable[[Sequence[Message]], "InferenceError | str | list[Any]"]
+_Played = Callable[[Sequence[Message]], Any]
 
 
 class _Router:
@@ -30,8 +30,10 @@ class _Router:
 
     def chat(self, _profile: str, messages: Sequence[Message], **more: Any) -> Routed:
         self.asked.append(messages[-1].content)
-        *before, found = played if isinstance(played := self._plays(messages), list) else [played]
-        for error in before:
+        answer = self._plays(messages)
+        played: list[Any] = cast("list[Any]", answer) if isinstance(answer, list) else [answer]
+        found = played[-1]
+        for error in played[:-1]:
             error.endpoint = _HOUSE
             if "on_failed" in more:
                 more["on_failed"](error)
@@ -57,11 +59,16 @@ class _Notes:
         return None
 
 
+def _took(routed: Routed, _messages: Sequence[Message]) -> Usage:
+    return routed.answer.usage
+
+
 def _asked(
     plays: _Played, *, text: str = "whole", shorter: Sequence[str] = (), apart: Sequence[str] | None = None
 ) -> tuple[ModelReply, _Router, _Notes]:
     router, notes = _Router(plays), _Notes()
-    deps = cast("Deps", SimpleNamespace(router=router, refusals=notes, model_settings=ModelSettings()))
+    routes = SimpleNamespace(took=_took)
+    deps = cast("Deps", SimpleNamespace(router=router, routes=routes, refusals=notes, model_settings=ModelSettings()))
     request = ModelRequest(
         tenant=uuid4(), profile="p", messages=_said(text), may_leave=True, hints=Hints(), affinity=None, max_tokens=512,
         temperature=0.3, top_p=0.9, within_s=60.0,

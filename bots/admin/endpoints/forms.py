@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from bots.admin.endpoints import presets
+from bots.admin.endpoints import presets, price_units
 from bots.channels.graph import is_plain
 from bots.errors import BadSetting
 from bots.storage.endpoints import EndpointRow, Form
@@ -39,6 +39,8 @@ class Wish:
     no_key: bool = False
     #: Connect a model although the catalog says that it is switched off.
     retired_ok: bool = False
+    #: The price is right, although it looks like one for another number of tokens.
+    price_as_given: bool = False
 
 
 def checked(*, name: str, url: str, model: str, leaves_house: bool, prices: Mapping[str, float | None]) -> Form:
@@ -81,7 +83,8 @@ def read(typed: Mapping[str, str]) -> Wish:
         raise InvalidEndpoint(error.errors | errors) from error
     if errors:
         raise InvalidEndpoint(errors)
-    return Wish(form=form, api_key=values["api_key"], no_key=bool(typed.get("no_key")), retired_ok=bool(typed.get("retired_ok")))
+    flags = {key: bool(typed.get(key)) for key in ("no_key", "retired_ok", "price_as_given")}
+    return Wish(form=form, api_key=values["api_key"], **flags)
 
 
 def price(typed: str) -> float | None:
@@ -89,19 +92,20 @@ def price(typed: str) -> float | None:
     plain = typed.strip().removeprefix("$").strip()
     if not plain:
         return None
-    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,9})?", plain, re.ASCII) or float(plain) > MOST_PRICE:
+    # Price lists write prices of one token like 2.5e-06: they are understood, and asked about afterwards.
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,12})?(e-[0-9]{1,2})?", plain, re.ASCII | re.IGNORECASE) or float(plain) > MOST_PRICE:
         raise ValueError(f"US dollars per million tokens, such as 0.10 or 2.50, at most {MOST_PRICE:,.0f}.")
     return float(plain)
 
 
 def admit(wish: Wish, catalog: Catalog, *, today: date) -> None:
-    """Refuse a hosted endpoint without a key and a model that is switched off, unless the operator insists. Raises InvalidEndpoint."""
+    """Refuse a hosted endpoint without a key and a model that is switched off, unless the operator insists; ask about an odd price. Raises InvalidEndpoint."""
     errors: dict[str, str] = {}
     if wish.api_key and (not is_plain(wish.api_key) or len(wish.api_key) > MOST_KEY):
         errors["api_key"] = _BAD_KEY
     elif wish.form.leaves_house and not wish.api_key and not wish.no_key:
         errors["api_key"] = "A hosted endpoint needs its API key; say so if this one needs none."
-    errors |= _over(wish, catalog, today=today)
+    errors |= _over(wish, catalog, today=today) | _asked_prices(wish)
     if errors:
         raise InvalidEndpoint(errors)
 
@@ -113,8 +117,20 @@ def admit_change(wish: Wish, before: EndpointRow, after: EndpointRow, catalog: C
         errors["leaves_house"] = "A hosted endpoint needs its API key: enter it first, or say so if this one needs none."
     if any(getattr(before, name) != getattr(after, name) for name in ("url", "model", "leaves_house")):
         errors |= _over(wish, catalog, today=today)
+    if any(getattr(before, key) != getattr(after, key) for key in PRICES):
+        errors |= _asked_prices(wish)
     if errors:
         raise InvalidEndpoint(errors)
+
+
+def prices_of(row: EndpointRow | Form) -> dict[str, float | None]:
+    """Return an endpoint's prices by their fields."""
+    return {key: getattr(row, key) for key in PRICES}
+
+
+def _asked_prices(wish: Wish) -> dict[str, str]:
+    asked = {} if wish.price_as_given else price_units.questions(prices_of(wish.form))
+    return asked | {"price_as_given": "Prices are in USD for a million tokens; say so if this one is right as it is."} if asked else {}
 
 
 def _over(wish: Wish, catalog: Catalog, *, today: date) -> dict[str, str]:
@@ -132,16 +148,13 @@ def check_key(api_key: str) -> str:
 
 def typed_of(row: EndpointRow | Form) -> dict[str, str]:
     """Return an endpoint's values as they are typed."""
-    prices = {key: typed_price(getattr(row, key)) for key in PRICES}
+    prices = {key: typed_price(usd) for key, usd in prices_of(row).items()}
     return {"name": row.name, "url": row.url, "model": row.model, "leaves_house": "on" if row.leaves_house else "", **prices}
 
 
 def typed_price(usd: float | None) -> str:
     """Write a price as it is typed."""
-    if usd is None:
-        return ""
-    whole, _, parts = f"{usd:.9f}".partition(".")
-    return f"{whole}.{parts.rstrip('0'):0<2}"
+    return "" if usd is None else price_units.in_digits(usd)
 
 
 def _price_errors(prices: Mapping[str, float | None]) -> dict[str, str]:

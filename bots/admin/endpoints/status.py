@@ -9,7 +9,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from bots.admin.endpoints import presets
+from bots.admin.endpoints import presets, price_units
+from bots.admin.endpoints.forms import prices_of
 from bots.storage.endpoints import EndpointRow
 from inference.catalog import Catalog
 
@@ -54,13 +55,21 @@ def facts(traits: Mapping[str, Any]) -> list[Fact]:
 
 
 def warnings(row: EndpointRow, catalog: Catalog, *, today: date) -> list[str]:
-    """Say what an operator should know besides what the probe found: the licence, a date of retirement, a key sent unencrypted."""
+    """Say what an operator should know besides what the probe found: the licence, a date of retirement, a key sent unencrypted, an odd price."""
     found = [presets.licence(catalog, row.model)]
     if row.leaves_house:
         over = presets.ended(catalog, row.model, today=today, url=row.url)
         found.append(over or presets.ending(catalog, row.model, today=today, url=row.url))
         found.append(_unencrypted(row))
-    return [message for message in found if message]
+    return [message for message in (*found, *odd_prices(row)) if message]
+
+
+def odd_prices(row: EndpointRow) -> list[str]:
+    """Say which prices look like ones for another number of tokens, and which do not fit together."""
+    found = [f"{_PRICES[key]}: {question}" for key, question in price_units.questions(prices_of(row)).items()]
+    if row.price_in is not None and row.price_cached is not None and row.price_cached > row.price_in:
+        found.append("Price: cached input tokens cost more than others. Usually they cost less.")
+    return found
 
 
 def _context(tokens: int) -> str:
@@ -92,6 +101,7 @@ def _either(yes: str, no: str) -> Callable[[Any], str]:
     return tell
 
 
+_PRICES = {"price_in": "Input price", "price_cached": "Price of cached input", "price_out": "Output price"}
 _FACTS = (
     ("context", "Context", _context),
     (

@@ -82,17 +82,17 @@ begin
     end if;
 
     insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
-        first_token_ms, total_ms, outcome, cost)
+        first_token_ms, total_ms, outcome, cost, estimated)
     select t.tenant_id, t.id, p_contact, (x->>'attempt')::integer + coalesce((select max(m.attempt) from model_calls m
             where m.turn_id = t.id and (m.tokens_in is not null or m.tokens_out is not null or m.cost is not null)), 0),
         x->>'endpoint', x->>'model', x->'prompt', (x->>'tokens_in')::integer,
         (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer, (x->>'first_token_ms')::double precision,
-        (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision
+        (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision, coalesce((x->>'estimated')::boolean, false)
     from jsonb_array_elements(p_result->'calls') x
     -- A turn that waits for its model for hours leaves one row per try, not thousands. Calls that cost something keep their own rows.
     on conflict (turn_id, attempt) do update set endpoint = excluded.endpoint, model = excluded.model, prompt = excluded.prompt, tokens_in = excluded.tokens_in,
         tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out, first_token_ms = excluded.first_token_ms,
-        total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost, created_at = now();
+        total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost, estimated = excluded.estimated, created_at = now();
     if jsonb_array_length(p_result->'recalls') > 0 then
         insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
         select t.tenant_id, t.id, m.id, p_contact, n, x->>'reason'
@@ -202,10 +202,11 @@ begin
     -- All who record calls of this conversation take this lock: the turn's next try, and the summary.
     perform from conversations where id = (select conversation_id from turns where id = p_turn) for update;
     insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
-        first_token_ms, total_ms, outcome, cost)
+        first_token_ms, total_ms, outcome, cost, estimated)
     select t.tenant_id, t.id, t.contact_id, n + coalesce((select max(attempt) from model_calls m where m.turn_id = t.id), 0), x->>'endpoint',
         x->>'model', '[]', (x->>'tokens_in')::integer, (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer,
-        (x->>'first_token_ms')::double precision, (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision
+        (x->>'first_token_ms')::double precision, (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision,
+        coalesce((x->>'estimated')::boolean, false)
     from turns t, jsonb_array_elements(p_calls) with ordinality as calls(x, n)
     where t.id = p_turn and coalesce(x->>'tokens_in', x->>'tokens_out', x->>'cost') is not null
         and not exists (select from model_calls m where m.turn_id = t.id and m.endpoint = x->>'endpoint'

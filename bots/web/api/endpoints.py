@@ -48,6 +48,8 @@ class Endpoint(BaseModel):
     no_key: bool = False
     #: Connect the model although the catalog says that it is switched off.
     retired_ok: bool = False
+    #: Keep a price although it looks like one for another number of tokens; `fields` of a 422 names what was asked.
+    price_as_given: bool = False
 
 
 class NewEndpoint(Endpoint):
@@ -164,7 +166,7 @@ def invalid(error: InvalidEndpoint) -> Response:
 def _wish(body: Endpoint, api_key: str = "") -> Wish:
     prices = {"price_in": body.price_in, "price_cached": body.price_cached, "price_out": body.price_out}
     form = forms.checked(name=body.name, url=body.url, model=body.model, leaves_house=body.leaves_house, prices=prices)
-    return Wish(form=form, api_key=api_key, no_key=body.no_key, retired_ok=body.retired_ok)
+    return Wish(form=form, api_key=api_key, no_key=body.no_key, retired_ok=body.retired_ok, price_as_given=body.price_as_given)
 
 
 def _view(site: AdminSite, row: EndpointRow) -> EndpointView:

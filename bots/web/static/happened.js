@@ -25,6 +25,8 @@ export function tell(story) {
 const answering = (story) => story.calls.filter((call) => !call.outcome.startsWith("summary")).at(-1);
 const heading = (text) => make("h3", {}, text);
 const count = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString());
+// The server counted nothing: what was counted or estimated here.
+const about = (call, said) => (call?.estimated ? make("abbr", { title: "Counted or estimated here, since the model server did not count these tokens." }, `about ${said}`) : said);
 const millis = (value) => (value === null || value === undefined ? "–" : value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(2)} s`);
 
 // Of all calls of the turn; null where none has a price.
@@ -37,7 +39,7 @@ function summary(story, call) {
   const tile = (value, label) => make("li", {}, make("b", {}, value), make("span", {}, label));
   return make("ul", { class: "sum", "aria-label": `Turn ${story.number}` },
     tile(`#${story.number}`, story.reason ? `${story.state}: ${story.reason}` : story.state),
-    tile(count(call?.tokens_in), "tokens in"), tile(count(call?.tokens_cached), "cached"), tile(count(call?.tokens_out), "tokens out"),
+    tile(about(call, count(call?.tokens_in)), "tokens in"), tile(count(call?.tokens_cached), "cached"), tile(about(call, count(call?.tokens_out)), "tokens out"),
     tile(millis(call?.first_token_ms), "first token"), tile(millis(call?.total_ms), "model in total"),
     ...(call ? [tile(money(cost(story)), "cost")] : []));
 }

@@ -51,6 +51,8 @@ create table batch_items (
     finished_at timestamptz,
     endpoint text,
     cost double precision,
+    -- Whether any of the tokens were counted or estimated here, since the server did not count them.
+    estimated boolean not null default false,
     constraint pk_batch_items primary key (batch_id, n),
     constraint uq_batch_items_custom_id unique (batch_id, custom_id),
     constraint fk_batch_items_batch foreign key (tenant_id, batch_id) references batches (tenant_id, id) on delete cascade

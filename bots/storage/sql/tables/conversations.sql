@@ -100,6 +100,8 @@ create table model_calls (
     outcome text not null,
     created_at timestamptz not null default now(),
     cost double precision,
+    -- Whether any of the tokens were counted or estimated here, since the server did not count them.
+    estimated boolean not null default false,
     constraint pk_model_calls primary key (id, tenant_id),
     constraint uq_model_calls_attempt unique (turn_id, attempt),
     constraint fk_model_calls_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade

@@ -69,6 +69,8 @@ create table usage_days (
     tokens_cached bigint not null default 0,
     tokens_out bigint not null default 0,
     cost double precision not null default 0,
+    -- How many of the calls have tokens that were counted or estimated here.
+    calls_estimated bigint not null default 0,
     constraint pk_usage_days primary key (tenant_id, day, bot_id, kind, endpoint, model)
 );
 
