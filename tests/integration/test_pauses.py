@@ -63,7 +63,7 @@ def test_no_thread_asks_a_server_before_its_time_and_its_breaker_stays_closed(
     router = Router(Endpoint(name="one", url=model.url, model="m"), ModelSettings(breaker_failures=1))
     first = _ask(router)
     with ThreadPoolExecutor(8) as threads:
-        others = list(threads.map(lambda _: _ask(router), range(32)))
+        others = list(threads.map(_ask, [router] * 32))
 
     assert type(first) is kind
     assert len(model.asked) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -70,7 +70,7 @@ class OneWorker:
 
 
 @contextmanager
-def one_worker(cluster: Cluster, **settings: str) -> Iterator[OneWorker]:
+def one_worker(cluster: Cluster, **settings: str) -> Generator[OneWorker]:
     """Start it, and end it afterwards."""
     with ExitStack() as ends:
         database = cluster.database()

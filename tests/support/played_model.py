@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,7 +56,7 @@ class PlayedModel:
 
 
 @contextmanager
-def played_model() -> Iterator[PlayedModel]:
+def played_model() -> Generator[PlayedModel]:
     """Start one, and end it afterwards."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     model = PlayedModel(server)
