@@ -22,6 +22,8 @@ _PASSWORD_FILES = {
     "redis_url": "redis_password_file",
 }
 _LONGEST_PASSWORD = 4096
+#: Work that waits for a model looks again after this time at the latest: another endpoint may answer by then, or an operator changed something.
+_LONGEST_WAIT_S = 300.0
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -113,6 +115,10 @@ class Settings:
     metrics_port: int = _setting(0, "port of a process's own /metrics; 0: none")
     envelope_days: int = _setting(30, "days that a webhook's raw body and people's pictures are stored")
     log_level: str = _setting("info", "debug, info, warning or error")
+
+    def wait_s(self, asked_s: float) -> float:
+        """How long work waits for a model that may not be asked for so many seconds; 0: not known."""
+        return max(self.ask_again_s, min(asked_s, _LONGEST_WAIT_S))
 
     def own_error_delay_s(self, tries: int) -> float | None:
         """How long to wait after an internal error before the next try, given the number of tries so far; None: no more tries."""

@@ -54,7 +54,7 @@ def check(answer: Answer, prompt: Sequence[Message], *, thoughts: str = "") -> s
     text = _only_the_answer(text)
     if not _says_something(text):
         raise GarbageAnswer("the answer is empty")
-    if _loops(text, cut=answer.finish_reason == "length"):
+    if _loops(text, cut=answer.finish_reason != "stop"):
         raise GarbageAnswer("the answer repeats itself")
     if any(message.role == "system" and recites(text, message.content) for message in prompt):
         raise GarbageAnswer("the answer is the persona's text")

@@ -16,6 +16,10 @@ class InferenceError(Exception):
     usage: Usage | None = None
     #: The server's own words about it, on one line, at most 300 characters, without anything of the prompt; empty where it said nothing.
     said: str = ""
+    #: The HTTP status of the refusal; 0 where it came without one.
+    status: int = 0
+    #: False where the server was passed over without a request: its breaker is open, or the time that it asked for is not over.
+    asked: bool = True
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
@@ -53,6 +57,8 @@ class OutOfQuota(ModelUnavailable):
 
 class CircuitOpen(ModelUnavailable):
     """The model failed several times in a row, so it is not called for a while."""
+
+    asked = False
 
 
 class ModelRefused(InferenceError):

@@ -4,7 +4,8 @@ Guarantees: text that must stay on the operator's own servers is never sent to a
 deadline, however many endpoints it tries.
 
 Inside a tier a conversation stays with the endpoint that has its prefix in the cache (inference.affinity). A full endpoint is skipped and
-counts as healthy; one that keeps failing opens its breaker. Either way the next endpoint of the list is tried, and never an earlier one.
+counts as healthy; one that keeps failing opens its breaker; one that says when to ask again is not asked before. Each time the next endpoint
+of the list is tried, and never an earlier one.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -22,14 +22,17 @@ from inference.affinity import choose
 from inference.client import Breaker, ModelClient
 from inference.errors import (
     AnswerCut,
-    CircuitOpen,
+    ContentFiltered,
     GarbageAnswer,
     InferenceError,
+    ModelBusy,
     ModelRefused,
     ModelUnavailable,
     NoEndpoint,
+    OutOfQuota,
     PromptTooLong,
 )
+from inference.known_server import KnownServer
 from inference.prompt_style import for_endpoint
 from inference.settings import ModelSettings
 from inference.thoughts import hiding
@@ -51,22 +54,13 @@ class Routed:
     endpoint: Endpoint
 
 
-@dataclass(slots=True, kw_only=True)
-class _Server:
-    """What this process knows of a server. Endpoints of several tenants may lead to it."""
-
-    breaker: Breaker
-    #: Calls of this process that are running there.
-    load: int = 0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
     """An endpoint, the client that calls it, and its server."""
 
     endpoint: Endpoint
     client: ModelClient
-    server: _Server
+    server: KnownServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +89,7 @@ class Router:
         self._default = default
         #: The form of thoughts that the catalog names for its model; what a probe learns counts more.
         self._thoughts = default.traits.thoughts
-        route = self._connect(default, _Server(breaker=self._breaker()))
+        route = self._connect(default, KnownServer(self._breaker()))
         self._known = _Known({default: route}, {}, {})
 
     @property
@@ -123,7 +117,7 @@ class Router:
 
             def route_to(endpoint: Endpoint) -> _Route:
                 if endpoint not in routes:
-                    server = servers.setdefault(_server(endpoint), _Server(breaker=self._breaker()))
+                    server = servers.setdefault(_server(endpoint), KnownServer(self._breaker()))
                     routes[endpoint] = self._known.routes.get(endpoint) or self._connect(endpoint, server)
                 return routes[endpoint]
 
@@ -147,6 +141,18 @@ class Router:
         """Yield the endpoints of a profile that may see the text, in their order."""
         return (route.endpoint for tier in self._tiers(profile) for route in tier if may_leave or not route.endpoint.leaves_house)
 
+    def context(self, endpoint: Endpoint) -> int:
+        """Return the longest prompt and answer that an endpoint takes together, as measured or as its server named it since; 0: not known."""
+        route = self._known.routes.get(endpoint)
+        known = [found for found in (endpoint.traits.context, route.server.context if route else 0) if found]
+        return min(known, default=0)
+
+    def named_context(self, endpoint: Endpoint, context: int) -> None:
+        """Note the context that an endpoint's server named when it refused a prompt, so that later prompts are laid out for it."""
+        route = self._known.routes.get(endpoint)
+        if route is not None:
+            route.server.named(context)
+
     def chat(
         self,
         profile: str,
@@ -167,8 +173,9 @@ class Router:
         `affinity` is a hash of the conversation (None: any replica will do). `until` is the monotonic time by which the call ends at the latest.
         `on_failed` is told of each endpoint that failed before another was tried. Errors name their endpoint.
 
-        Raises what the client raises. PromptTooLong, AnswerCut and GarbageAnswer are raised at once. When no endpoint is left to try, it is
-        ModelUnavailable where one of them may answer later, else ModelRefused; NoEndpoint where none may be asked.
+        Raises what the client raises. PromptTooLong, ContentFiltered, AnswerCut and GarbageAnswer are raised at once. When no endpoint is left to
+        try, it is ModelUnavailable where one of them may answer later, the one that may answer first, else ModelRefused; NoEndpoint where none
+        may be asked.
         """
         total_s, least_s = self._settings.total_s, self._settings.first_token_s * _LEAST_SHARE
         end = time.monotonic() + total_s * (1 + MORE_FOR_OTHERS)
@@ -187,13 +194,17 @@ class Router:
                         on_text=on_text and hiding(on_text, route.endpoint.traits.thoughts),
                         until=min(end, time.monotonic() + total_s),
                     )
-                    with _counted(self._lock, route.server):
+                    route.server.enter()
+                    with route.server.counted():
                         answer = _asked(ask, messages, hints, route.endpoint.traits)
+                    route.server.answered()
                     return Routed(answer=answer, endpoint=route.endpoint)
                 except InferenceError as error:
                     error.endpoint = route.endpoint
-                    if isinstance(error, PromptTooLong | AnswerCut | GarbageAnswer):
+                    if isinstance(error, PromptTooLong | ContentFiltered | AnswerCut | GarbageAnswer):
                         raise
+                    if isinstance(error, ModelBusy | OutOfQuota) and error.asked:
+                        route.server.paused(error)
                     failed.append(error)
             raise _most_hopeful(failed)
         finally:
@@ -201,13 +212,13 @@ class Router:
             _tell(failed, on_failed)
 
     def _along(self, profile: str, affinity: bytes | None, *, may_leave: bool) -> Iterator[_Route]:
-        """The endpoints in the order in which they are tried; those with an open breaker come last in their tier, and raise CircuitOpen."""
+        """The endpoints in the order in which they are tried; those that may not be asked now come last in their tier, and raise why."""
         for tier in self._tiers(profile):
             allowed = [route for route in tier if may_leave or not route.endpoint.leaves_house]
             if len(allowed) == 1:
                 yield allowed[0]
                 continue
-            ready = {route.endpoint.name: route for route in allowed if route.server.breaker.is_ready}
+            ready = {route.endpoint.name: route for route in allowed if route.server.is_ready}
             key = affinity if affinity is not None else random.randbytes(16)  # noqa: S311 - no secret
             yield from (ready[name] for name in choose(key, {name: route.server.load for name, route in ready.items()}))
             yield from (route for route in allowed if route.endpoint.name not in ready)
@@ -241,7 +252,7 @@ class Router:
     def _breaker(self) -> Breaker:
         return Breaker(failures=self._settings.breaker_failures, probe_s=self._settings.breaker_probe_s)
 
-    def _connect(self, endpoint: Endpoint, server: _Server) -> _Route:
+    def _connect(self, endpoint: Endpoint, server: KnownServer) -> _Route:
         settings = self._settings
         client = ModelClient(endpoint, timeouts=settings.timeouts, breaker=server.breaker, max_response_bytes=settings.max_response_bytes)
         return _Route(endpoint=endpoint, client=client, server=server)
@@ -265,23 +276,12 @@ def _asked(ask: _Ask, messages: Sequence[Message], hints: Hints, traits: Traits)
     for shown, told in ways[:-1]:
         try:
             return ask(shown, hints=told)
-        except PromptTooLong:
+        except (PromptTooLong, ContentFiltered):
             raise
         except ModelRefused:
             continue
     shown, told = ways[-1]
     return ask(shown, hints=told)
-
-
-@contextmanager
-def _counted(lock: threading.Lock, server: _Server) -> Generator[None]:
-    with lock:
-        server.load += 1
-    try:
-        yield
-    finally:
-        with lock:
-            server.load -= 1
 
 
 def _owner(profile: str) -> str:
@@ -298,12 +298,16 @@ def _server(endpoint: Endpoint) -> tuple[str, str, str]:
 
 def _tell(failed: list[InferenceError], on_failed: Callable[[InferenceError], None] | None) -> None:
     for error in failed:
-        if on_failed is not None and not isinstance(error, CircuitOpen):
+        if on_failed is not None and error.asked:
             on_failed(error)
     failed.clear()
 
 
 def _most_hopeful(failed: list[InferenceError]) -> InferenceError:
-    """Take out the error to raise: the last that may pass by itself, else the last, which an operator must fix."""
-    temporary = [n for n, error in enumerate(failed) if isinstance(error, ModelUnavailable)]
-    return failed.pop(temporary[-1] if temporary else -1) if failed else NoEndpoint()
+    """Take out the error to raise: of those that may pass by themselves the one that may pass first, else the last, which an operator must fix."""
+    waits = [(_wait_s(error), -n) for n, error in enumerate(failed) if isinstance(error, ModelUnavailable)]
+    return failed.pop(-min(waits)[1] if waits else -1) if failed else NoEndpoint()
+
+
+def _wait_s(error: ModelUnavailable) -> float:
+    return error.retry_after_s if isinstance(error, ModelBusy | OutOfQuota) else 0.0

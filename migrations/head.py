@@ -30,6 +30,7 @@ FUNCTIONS = (
     "dispatch",
     "summary",
     "usage",
+    "models",
     "accounts",
     "housekeeping",
 )

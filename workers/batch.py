@@ -18,6 +18,9 @@ from workers.model_call import ModelReply, ModelRequest, background_request, cal
 
 log = structlog.get_logger()
 
+#: What a failed item says where that is not the outcome's own name.
+_REASONS = {"cut": "garbage", "filtered": "content_filter"}
+
 
 def batch_one(deps: Deps, queue: str) -> bool:
     """Work one due item of a batch queue to its end; False when none was due."""
@@ -39,7 +42,7 @@ class _ItemWork(LeasedWork):
             metrics.count_call(call, work="batch")
         self._spent = _spent(reply)
         if reply.outcome == "unavailable":
-            batch_items.hold(deps.crossing, item, hold_s=deps.settings.ask_again_s, spent=self._spent)
+            batch_items.hold(deps.crossing, item, hold_s=deps.settings.wait_s(reply.retry_s), spent=self._spent)
             return "held"
         result = _result(reply, self._spent)
         return result.state if batch_items.finish(deps.worker, item, result) else "fenced"
@@ -92,8 +95,8 @@ def _spent(reply: ModelReply) -> Spent:
 def _result(reply: ModelReply, spent: Spent) -> ItemResult:
     took = msgspec.structs.asdict(spent)
     if reply.text is None:
-        return ItemResult(state="failed", reason="garbage" if reply.outcome == "cut" else reply.outcome, **took)
-    return ItemResult(state="done", answer=reply.text, reason="length" if reply.is_cut else None, **took)
+        return ItemResult(state="failed", reason=_REASONS.get(reply.outcome, reply.outcome), **took)
+    return ItemResult(state="done", answer=reply.text, reason=reply.limit, **took)
 
 
 def _messages(item: Item) -> list[Message]:

@@ -27,6 +27,7 @@ from inference.router import Router
 from inference.settings import ModelSettings
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
+from workers.refusals import RefusalNotes
 from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
 
@@ -54,6 +55,7 @@ class Deps:
     media: Media
     model_settings: ModelSettings
     routes: ModelRoutes
+    refusals: RefusalNotes
     in_flight: InFlight
     typing: TypingKeeper
     #: The Celery queues that this process consumes.
@@ -114,6 +116,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         media=Media(AllowedHosts(settings.media_hosts), max_bytes=settings.media_max_bytes, deadline_s=settings.media_deadline_s),
         model_settings=model_settings,
         routes=ModelRoutes(worker, keyring, model_settings),
+        refusals=RefusalNotes(worker),
         in_flight=InFlight(),
         typing=TypingKeeper(),
         queues=tuple(queues),

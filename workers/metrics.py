@@ -19,6 +19,7 @@ _REASONS = frozenset(
         "cut",
         "error",
         "fallback",
+        "filtered",
         "model_unavailable",
         "nothing_to_answer",
         "picture_lost",
@@ -33,7 +34,7 @@ _codes: set[int] = set()
 #: Endpoints are named by operators and few; renaming them every day must not create ever more series in the monitoring.
 _MOST_ENDPOINTS = 100
 _endpoints: set[tuple[str, str]] = set()
-_OUTCOMES = frozenset({"ok", "cut", "garbage", "too_long", "refused"})
+_OUTCOMES = frozenset({"ok", "cut", "filtered", "garbage", "plain", "too_long", "refused"})
 
 TURNS = Counter("chinwag_turns", "Turns by their final state, and why.", ["state", "reason"])
 TURN_SECONDS = Histogram("chinwag_turn_seconds", "From a turn's claim to its commit.", buckets=_SECONDS)

@@ -5,22 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from bots.storage.queues import profile_of
 from bots.storage.turns import ModelCall
 from inference.answer_guard import check
-from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelRefused, ModelUnavailable, NoEndpoint, PromptTooLong
+from inference.errors import (
+    AnswerCut,
+    ContentFiltered,
+    GarbageAnswer,
+    InferenceError,
+    ModelBusy,
+    ModelRefused,
+    ModelUnavailable,
+    NoEndpoint,
+    OutOfQuota,
+    PromptTooLong,
+)
 from inference.router import Routed
 from inference.tokens import estimate
 from inference.types import Answer, Endpoint, Hints, Message, Usage
 from inference.usage import cost_of, counted
 from workers.deps import Deps
 from workers.model_routes import BATCH, profile_key
+from workers.other_prompts import OtherPrompts, size
+from workers.sentences import sentence_end
 
 log = structlog.get_logger()
 
@@ -30,12 +43,27 @@ TRIES = 2
 _LEAST_SHARE = 0.5
 #: The share that the model may take of a lease that nobody renews, and of the time after which the watchdog ends the process.
 _OF_LEASE = 0.85
+#: Statuses of refusals that are about the address or the key, never about what was asked.
+_NEVER_THE_WORDS = frozenset({300, 301, 302, 303, 307, 308, 401, 402, 404, 405, 407})
+#: A question that no server has a reason to refuse: it tells whether a refusal was about the words.
+_PLAIN = (Message(role="user", content="Hello"),)
+_PLAIN_TOKENS = 16
+#: A server that names a context larger than the prompt by this share means something else.
+_PLAUSIBLE = 1.25
+#: A server may count twice what we estimate; more than that is a matter of one odd text.
+_LEAST_SCALE = 0.5
+
+
+#: ok: an answer, whole unless is_cut; cut: it was too slow to finish, or had no room; garbage: nothing that may be shown; filtered: the server
+#: will not answer these words; unavailable: try again soon; refused: an operator must fix it.
+Outcome: TypeAlias = Literal["ok", "cut", "garbage", "filtered", "too_long", "unavailable", "refused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """What a model is asked, and under which limits."""
 
+    tenant: UUID
     #: By the router's name for it: workers.model_routes.profile_key.
     profile: str
     messages: Sequence[Message]
@@ -54,9 +82,7 @@ class ModelRequest:
 class ModelReply:
     """The result of a request."""
 
-    #: ok: an answer, whole unless is_cut; cut: it was too slow to finish; garbage: nothing that may be shown; unavailable: try again soon;
-    #: refused: an operator must fix it.
-    outcome: Literal["ok", "cut", "garbage", "too_long", "unavailable", "refused"]
+    outcome: Outcome
     calls: list[ModelCall]
     #: The text that may be shown; None where there is none.
     text: str | None = None
@@ -64,11 +90,24 @@ class ModelReply:
     endpoint: Endpoint | None = None
     #: The prompt that was sent last: a shorter one where the first was too long.
     messages: Sequence[Message] = ()
+    #: Which of the prompts with less of what came before was sent last; 0: none.
+    apart: int = 0
+    #: Whether a content filter refused one of the prompts, or the answer to it.
+    was_filtered: bool = False
+    #: When it is unavailable: how long no endpoint may be asked; 0: not known.
+    retry_s: float = 0.0
 
     @property
     def is_cut(self) -> bool:
-        """Whether the text broke off, at the limit of its length or of its time."""
-        return self.outcome == "cut" or (self.answer is not None and self.answer.finish_reason == "length")
+        """Whether the text broke off: at the limit of its length or of its time, or for a reason that is not known to mean a whole answer."""
+        return self.outcome == "cut" or (self.answer is not None and self.answer.finish_reason != "stop")
+
+    @property
+    def limit(self) -> Literal["length", "cut"] | None:
+        """Why the text broke off; None: it did not."""
+        if not self.is_cut:
+            return None
+        return "length" if self.answer is not None and self.answer.finish_reason == "length" else "cut"
 
 
 def background_request(
@@ -84,6 +123,7 @@ def background_request(
 ) -> ModelRequest:
     """Return the request of work in a batch queue: after people, within its lease, and at any replica, since it shares no long prefix."""
     return ModelRequest(
+        tenant=tenant,
         profile=profile_key(tenant, profile_of(queue)),
         messages=messages,
         may_leave=may_leave,
@@ -102,104 +142,198 @@ def call_model(
     *,
     on_text: Callable[[str], None] | None = None,
     shorter: Iterable[Sequence[Message]] = (),
+    apart: Iterable[Sequence[Message]] | None = None,
 ) -> ModelReply:
-    """Call the model, and once more after garbage; when the prompt is too long, with the next shorter one while there is one.
+    """Call the model, and once more after garbage. When the prompt is too long, the next of `shorter` is asked, while there is one.
 
-    Raises StorageUnavailable while nothing is known of the endpoints.
+    When a server will not answer the words, the next of `apart` is asked: prompts with ever less of what came before. None: the words are the
+    request's alone. The rules are in docs/decisions/0032. Raises StorageUnavailable while nothing is known of the endpoints.
     """
-    usual = deps.model_settings
-    until = time.monotonic() + min(TRIES * usual.total_s, request.within_s)
-    messages, calls, shorter = request.messages, list[ModelCall](), iter(shorter)
-    tries = 0
-    while tries < TRIES:
-        if calls and until - time.monotonic() < usual.first_token_s * _LEAST_SHARE:
-            break
-        try:
-            routed = _routed(deps, request, messages, calls, on_text=on_text, until=until)
-        except GarbageAnswer:
-            tries += 1
-            continue
-        except PromptTooLong as error:
-            next_one = next(shorter, None)
-            if next_one is None:
-                return ModelReply(outcome="too_long", calls=calls, endpoint=error.endpoint)
-            messages = next_one
-            continue
-        except AnswerCut as error:
-            # Another call would end the same way, and the part of the answer that arrived can be shown.
-            text = _text_so_far(error, messages)
-            return ModelReply(outcome="cut", calls=calls, text=text, endpoint=error.endpoint, messages=messages)
-        except ModelUnavailable as error:
-            return ModelReply(outcome="unavailable", calls=calls, endpoint=error.endpoint)
-        except ModelRefused as error:
-            name = error.endpoint and error.endpoint.name
-            log.warning("model_refused", endpoint=name, error=type(error).__name__, fix=_fix(error, request))
-            return ModelReply(outcome="refused", calls=calls, endpoint=error.endpoint)
-        usage = deps.routes.took(routed, messages)
-        try:
-            text = check(routed.answer, messages, thoughts=routed.endpoint.traits.thoughts)
-        except GarbageAnswer:
-            # It is paid for all the same.
-            calls.append(_call(calls, messages, routed.endpoint, "garbage", answer=routed.answer, usage=usage))
-            tries += 1
-            continue
-        calls.append(_call(calls, messages, routed.endpoint, "ok", answer=routed.answer, usage=usage))
-        return ModelReply(outcome="ok", calls=calls, text=text, answer=routed.answer, endpoint=routed.endpoint, messages=messages)
-    return ModelReply(outcome="garbage", calls=calls, messages=messages)
+    return _Asking(deps, request, on_text, OtherPrompts(shorter, apart or ()), may_doubt=apart is not None).reply()
 
 
-def _routed(
-    deps: Deps,
-    request: ModelRequest,
-    messages: Sequence[Message],
-    calls: list[ModelCall],
-    *,
-    on_text: Callable[[str], None] | None,
-    until: float,
-) -> Routed:
-    """Call the model once, and record every call that gave no answer. Raises what the router raises."""
-    note = partial(_note, calls, messages)
-    try:
-        return deps.router.chat(
-            request.profile,
-            messages,
-            affinity=request.affinity,
-            may_leave=request.may_leave,
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            hints=request.hints,
-            on_text=on_text,
-            on_failed=note,
-            until=until,
+class _Asking:
+    """One request, from its first call to its result."""
+
+    def __init__(
+        self, deps: Deps, request: ModelRequest, on_text: Callable[[str], None] | None, others: OtherPrompts, *, may_doubt: bool
+    ) -> None:
+        self._deps, self._request, self._on_text, self._others = deps, request, on_text, others
+        #: Whether a refusal in unknown words may be one of the words.
+        self._may_doubt = may_doubt
+        self._until = time.monotonic() + min(TRIES * deps.model_settings.total_s, request.within_s)
+        self._messages = request.messages
+        self._calls: list[ModelCall] = []
+        #: Whether an endpoint refused these messages in words that are not known.
+        self._is_unclear = False
+        self._was_filtered = self._is_doubted = False
+        #: The last answer that had too little room in the context.
+        self._stump: ModelReply | None = None
+
+    def reply(self) -> ModelReply:
+        tries = 0
+        while tries < TRIES and not (self._calls and self._left_s() < self._deps.model_settings.first_token_s * _LEAST_SHARE):
+            self._is_unclear = False
+            try:
+                routed = self._routed()
+                text = check(routed.answer, self._messages, thoughts=routed.endpoint.traits.thoughts)
+            except GarbageAnswer:
+                tries += 1
+            except AnswerCut as error:
+                # Another call would end the same way, and the part of the answer that arrived can be shown.
+                return self._reply("cut", error, text=_text_so_far(error, self._messages))
+            except InferenceError as error:
+                other = self._other_prompt(error)
+                if other is None:
+                    return self._failed(error)
+                self._messages = other
+            else:
+                self._deps.refusals.answered(self._request.tenant, routed.endpoint.name)
+                self._calls[-1] = msgspec.structs.replace(self._calls[-1], outcome="ok")
+                return self._reply("ok", text=text, answer=routed.answer, endpoint=routed.endpoint)
+        return self._reply("garbage")
+
+    def _routed(self) -> Routed:
+        """Call the model once, and record every call: one that gave an answer as garbage, until it was checked. Raises what the router raises."""
+        request, messages = self._request, self._messages
+        try:
+            routed = self._deps.router.chat(
+                request.profile,
+                messages,
+                affinity=request.affinity,
+                may_leave=request.may_leave,
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+                top_p=request.top_p,
+                hints=request.hints,
+                on_text=self._on_text,
+                on_failed=self._note,
+                until=self._until,
+            )
+        except InferenceError as error:
+            self._note(error)
+            raise
+        # It is paid for all the same.
+        self._answered(routed, messages, "garbage")
+        return routed
+
+    def _answered(self, routed: Routed, messages: Sequence[Message], outcome: str) -> None:
+        """Record a call that gave an answer."""
+        usage = self._deps.routes.took(routed, messages)
+        self._calls.append(_call(self._calls, messages, routed.endpoint, outcome, answer=routed.answer, usage=usage))
+
+    def _note(self, error: InferenceError) -> None:
+        """Record a call that gave no answer, and for the operators a refusal that they must fix.
+
+        What the model had written by then, or its server counted, is paid for.
+        """
+        if error.endpoint is not None:
+            usage = None
+            if error.text or (error.usage is not None and (error.usage.tokens_in > 0 or error.usage.tokens_out > 0)):
+                # Its tokenizer is not asked: a server that has just failed may keep this waiting.
+                usage = counted(error.usage, endpoint=error.endpoint, messages=self._messages, text=error.text, count=estimate)
+            self._calls.append(_call(self._calls, self._messages, error.endpoint, _outcome(error), usage=usage))
+        is_refusal = isinstance(error, ModelRefused) and not isinstance(error, PromptTooLong | ContentFiltered | NoEndpoint)
+        if is_refusal and error.status not in _NEVER_THE_WORDS:
+            self._is_unclear = True
+        if error.asked and (is_refusal or isinstance(error, OutOfQuota)):
+            self._deps.refusals.note(self._request.tenant, error)
+
+    def _other_prompt(self, error: InferenceError) -> Sequence[Message] | None:
+        """Return what is asked instead; None: nothing."""
+        if isinstance(error, PromptTooLong):
+            text = _text_so_far(error, self._messages) if error.text else None
+            if text and sentence_end(text):
+                self._stump = self._reply("cut", error, text=text)
+            answer = error.endpoint.traits.tokens_for(self._request.max_tokens) if error.endpoint else self._request.max_tokens
+            ours = size(self._messages)
+            if error.endpoint and self._request.max_tokens < error.limit <= (max(ours, error.size) + answer) * _PLAUSIBLE:
+                # In tokens as we count them, where the server counts more.
+                scale = min(1.0, max(_LEAST_SCALE, ours / error.size)) if error.size else 1.0
+                self._deps.router.named_context(error.endpoint, int(error.limit * scale))
+            return self._others.after_too_long(self._messages, error, answer=answer)
+        if isinstance(error, ContentFiltered):
+            self._was_filtered = True
+            return self._others.after_filter()
+        if not self._is_unclear:
+            return None
+        if isinstance(error, ModelUnavailable) and (error.asked or isinstance(error, ModelBusy)):
+            # Another endpoint may answer soon; only the length is worth another round.
+            return self._others.after_long(self._messages)
+        return self._others.after_unclear(self._messages) or (self._messages if self._doubts() else None)
+
+    def _failed(self, error: InferenceError) -> ModelReply:
+        """The result when nothing else can be asked."""
+        if isinstance(error, PromptTooLong):
+            # An answer that had too little room is shown if it says something.
+            return self._stump or self._reply("too_long", error)
+        if isinstance(error, ContentFiltered) or (self._is_unclear and self._is_doubted):
+            return self._reply("filtered", error)
+        if isinstance(error, ModelUnavailable):
+            return self._reply("unavailable", error, retry_s=error.retry_after_s if isinstance(error, ModelBusy | OutOfQuota) else 0.0)
+        name = error.endpoint and error.endpoint.name
+        log.warning("model_refused", endpoint=name, error=type(error).__name__, fix=_fix(error, self._request))
+        return self._reply("refused", error)
+
+    def _doubts(self) -> bool:
+        """Whether a refusal may be one of the words: an endpoint answers a harmless question. Then these are asked once more, to be sure."""
+        request = self._request
+        if not self._may_doubt or self._is_doubted:
+            return False
+        try:
+            routed = self._deps.router.chat(
+                request.profile, _PLAIN, affinity=request.affinity, may_leave=request.may_leave, max_tokens=_PLAIN_TOKENS, until=self._until
+            )
+        except InferenceError:
+            return False
+        self._answered(routed, _PLAIN, "plain")
+        self._is_doubted = True
+        return True
+
+    def _left_s(self) -> float:
+        return self._until - time.monotonic()
+
+    def _reply(
+        self,
+        outcome: Outcome,
+        error: InferenceError | None = None,
+        *,
+        text: str | None = None,
+        answer: Answer | None = None,
+        endpoint: Endpoint | None = None,
+        retry_s: float = 0.0,
+    ) -> ModelReply:
+        return ModelReply(
+            outcome=outcome,
+            calls=self._calls,
+            text=text,
+            answer=answer,
+            endpoint=endpoint or (error.endpoint if error else None),
+            messages=self._messages,
+            apart=self._others.apart,
+            was_filtered=self._was_filtered,
+            retry_s=retry_s,
         )
-    except InferenceError as error:
-        note(error)
-        raise
 
 
-def _note(calls: list[ModelCall], messages: Sequence[Message], error: InferenceError) -> None:
-    """Record a call that gave no answer. What the model had written by then, or its server counted, is paid for."""
+def _outcome(error: InferenceError) -> str:
+    """How a call that gave no answer is recorded."""
     match error:
         case AnswerCut():
-            outcome = "cut"
+            return "cut"
         case GarbageAnswer():
-            outcome = "garbage"
+            return "garbage"
         case PromptTooLong():
-            outcome = "too_long"
+            return "too_long"
+        case ContentFiltered():
+            return "filtered"
         case ModelRefused():
-            outcome = "refused"
+            return "refused"
         case _:
-            outcome = type(error).__name__
-    if error.endpoint is not None:
-        usage = None
-        if error.text or (error.usage is not None and (error.usage.tokens_in > 0 or error.usage.tokens_out > 0)):
-            # Its tokenizer is not asked: a server that has just failed may keep this waiting.
-            usage = counted(error.usage, endpoint=error.endpoint, messages=messages, text=error.text, count=estimate)
-        calls.append(_call(calls, messages, error.endpoint, outcome, usage=usage))
+            return type(error).__name__
 
 
-def _fix(error: ModelRefused, request: ModelRequest) -> str | None:
+def _fix(error: InferenceError, request: ModelRequest) -> str | None:
     """What an operator has to do when no endpoint may be called."""
     if not isinstance(error, NoEndpoint):
         return None
@@ -212,7 +346,7 @@ def _fix(error: ModelRefused, request: ModelRequest) -> str | None:
     )
 
 
-def _text_so_far(error: AnswerCut, messages: Sequence[Message]) -> str | None:
+def _text_so_far(error: InferenceError, messages: Sequence[Message]) -> str | None:
     """The text so far, where it may be shown."""
     answer = Answer(text=error.text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length")
     try:

@@ -111,11 +111,12 @@ class ModelRoutes:
 
         images are the tokens of its pictures, which only some endpoints see. When no endpoint's context is known there is no limit.
         """
+        known = ((endpoint, self.router.context(endpoint)) for endpoint in self.router.allowed(profile, may_leave=may_leave))
         return min(
             (
-                int(traits.context * _FILLED) - traits.tokens_for(answer) - (images if traits.vision else 0)
-                for traits in (endpoint.traits for endpoint in self.router.allowed(profile, may_leave=may_leave))
-                if traits.context
+                int(context * _FILLED) - endpoint.traits.tokens_for(answer) - (images if endpoint.traits.vision else 0)
+                for endpoint, context in known
+                if context
             ),
             default=sys.maxsize,
         )

@@ -14,7 +14,7 @@ import structlog
 
 from bots import metrics, telemetry
 from bots.storage import claims
-from workers import model_routes, probes
+from workers import model_routes, probes, refusals
 from workers.deps import Deps, build
 
 log = structlog.get_logger()
@@ -51,6 +51,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
         ("profiles", deps.routes.refresh, model_routes.EVERY_S),
+        ("refusals", deps.refusals.refresh, refusals.EVERY_S),
         ("probes", probes.Probes(deps).once, probes.EVERY_S),
         ("stall", partial(_check_stalled, deps, slots=slots, messages=messages), _STALL_S / 4),
     ):

@@ -83,10 +83,9 @@ class _SummaryWork(LeasedWork):
         count = deps.routes.counter(profile, may_leave=may_leave)
         room = deps.routes.room(profile, may_leave=may_leave, answer=_MOST_TOKENS) - count(_TASK) - count(claimed.summary or "")
         turns = _portion(claimed.turns, min(deps.settings.history_tokens, room), count)
-        until = claimed.until if len(turns) == len(claimed.turns) else turns[-1].number
         if not turns:
             # The contact asked to forget these turns, or they were never meant for a prompt.
-            return self._finish(claimed.summary, until=until)
+            return self._finish(claimed.summary, until=claimed.until)
         request = background_request(
             deps,
             claimed.tenant,
@@ -96,13 +95,26 @@ class _SummaryWork(LeasedWork):
             max_tokens=_MOST_TOKENS,
             temperature=_TEMPERATURE,
         )
-        reply = call_model(deps, request, shorter=[_messages(claimed.summary, turns, most=_SHORT_CHARS)])
+        fewer = _ever_fewer(turns)
+        reply = call_model(
+            deps,
+            request,
+            shorter=[_messages(claimed.summary, turns, most=_SHORT_CHARS)],
+            apart=(_messages(claimed.summary, some) for some in fewer),
+        )
         for call in reply.calls:
             metrics.count_call(call)
-        if reply.outcome == "ok" and reply.text is not None:
-            return self._finish(shortened(reply.text, is_whole=not reply.is_cut), until=until, calls=reply.calls)
+        covered = [turns, *fewer][reply.apart]
+        until = claimed.until if len(covered) == len(claimed.turns) else covered[-1].number
+        notes = shortened(reply.text, is_whole=not reply.is_cut) if reply.outcome == "ok" and reply.text is not None else ""
+        if notes:
+            return self._finish(notes, until=until, calls=reply.calls)
+        if reply.outcome == "filtered":
+            # One turn is left that the server will not take: it gets no notes, so that the others get theirs.
+            state = self._finish(claimed.summary, until=until, calls=reply.calls)
+            return "skipped" if state == "done" else state
         if reply.outcome == "unavailable":
-            return self._put_off("waits", after_s=_AGAIN_S, until=until, calls=reply.calls)
+            return self._put_off("waits", after_s=max(_AGAIN_S, deps.settings.wait_s(reply.retry_s)), until=until, calls=reply.calls)
         return self._put_off("failed", until=until, calls=reply.calls)
 
     def _finish(self, notes: str | None, *, until: int, calls: Sequence[ModelCall] = ()) -> str:
@@ -124,6 +136,15 @@ def _portion(turns: Sequence[PastTurn], room: int, count: Callable[[str], int]) 
     return turns
 
 
+def _ever_fewer(turns: Sequence[PastTurn]) -> list[Sequence[PastTurn]]:
+    """Return half of these turns, the first ones, then half of those, down to one."""
+    found = list[Sequence[PastTurn]]()
+    while len(turns) > 1:
+        turns = turns[: len(turns) // 2]
+        found.append(turns)
+    return found
+
+
 def _messages(notes: str | None, turns: Sequence[PastTurn], *, most: int | None = None) -> Sequence[Message]:
     """What the model is shown; of each message at most so many characters."""
     lines = [f"Notes so far: {notes}"] if notes else []
@@ -135,10 +156,13 @@ def _messages(notes: str | None, turns: Sequence[PastTurn], *, most: int | None 
 
 
 def shortened(text: str, *, is_whole: bool = True) -> str:
-    """Return notes of at most 1,500 characters; if they are longer or broke off, they end at a whole sentence when there is one."""
+    """Return notes of at most 1,500 characters; if they are longer or broke off, they end at a whole sentence.
+
+    Where there is none, long ones end at a word, and of those that broke off nothing is left.
+    """
     text = " ".join(text.split())
     if is_whole and len(text) <= _MOST_CHARS:
         return text
     cut = text[:_MOST_CHARS]
     end = sentence_end(cut)
-    return cut[:end] if end else cut.rsplit(" ", 1)[0]
+    return cut[:end] if end else cut.rsplit(" ", 1)[0] if is_whole else ""

@@ -22,7 +22,8 @@ from bots.storage.media import StoredPicture
 LONGEST_ANSWER = 20_000
 #: What a turn's stored reason means, where an operator may want to act on it.
 TURN_REASONS = {
-    "cut": "cut: the answer reached the limit of its length or time (CHINWAG_ANSWER_TOKENS) and ends at its last whole sentence",
+    "filtered": "filtered: the model server does not answer these words, and the contact was told so in one sentence",
+    "cut": "cut: the answer reached the limit of its length or time (CHINWAG_ANSWER_TOKENS), or the server ended it, and it ends at its last whole sentence",
     "fallback": "fallback: the model gave nothing that may be shown, so the bot's fallback text was sent",
 }
 

@@ -126,6 +126,11 @@ def unopened_text(content_type: str, language: str = "en") -> str:
     return str(texts["unopened"]).format(what=contents.get(content_type, contents["other"]))
 
 
+def filtered_text(language: str = "en") -> str:
+    """One polite sentence for words that the model server will not answer."""
+    return str(_texts(language)["filtered"])
+
+
 def budget_day_text(language: str = "en") -> str:
     """The contact has used up what one contact may cost in a day."""
     return str(_texts(language)["budget_day"])

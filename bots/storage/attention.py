@@ -1,5 +1,5 @@
-"""What an operator should know: everything parked, slowed down, dead, unknown, failed or quarantined, and what platforms said about
-accounts. It has ids and reasons, and nothing that people wrote.
+"""What an operator should know: everything parked, slowed down, dead, unknown, failed or quarantined, what platforms said about
+accounts, and which model servers refuse calls. It has ids and reasons, and nothing that people wrote.
 
 All of it needs the crossing role. What an operator settles here is limited to one tenant.
 """
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from bots.domain import ChannelKind
 from bots.errors import Conflict, NotFound
-from bots.storage import cases
+from bots.storage import cases, model_refusals
 
 
 class TroubleKind(StrEnum):
@@ -29,6 +29,7 @@ class TroubleKind(StrEnum):
     BUDGET = "budget"
     NOTICE = "notice"
     IDENTITY = "identity"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +38,21 @@ class Trouble:
 
     kind: TroubleKind
     id: UUID
+    #: The account's name; of a model server the endpoint's.
     account: str
-    channel: ChannelKind
-    #: quarantined, unknown, failed, dead, needs_attention, slowed, budget or notice; open, same_person or two_people
+    #: None: it is about no account.
+    channel: ChannelKind | None
+    #: quarantined, unknown, failed, dead, needs_attention, slowed, budget or notice; open, same_person or two_people; refused or quota
     state: str
     reason: str | None
     at: datetime
-    #: By kind: bytes of the body, sends, tries, turns that a budget ended today, or how often the platform said the same.
+    #: By kind: bytes of the body, sends, tries, turns that a budget ended today, how often the platform said the same, or calls refused.
     count: int
     #: When the next automatic try is, or when a slowed account goes on by itself.
     due_at: datetime | None
     conversation: UUID | None
-    #: The account's id.
-    account_id: UUID
+    #: The account's id; None: it is about no account.
+    account_id: UUID | None
     #: Of a case about two contacts: the conversation of whoever had the number before.
     former: UUID | None = None
 
@@ -158,6 +161,9 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
         if not connection.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount:
             raise NotFound("There is no such notice, or it was dismissed already.")
         return
+    elif kind is TroubleKind.MODEL:
+        model_refusals.dismiss(connection, tenant=tenant, id_=id_)
+        return
     elif kind is TroubleKind.ENVELOPE:
         _row(connection, tenant, id_, _Row("envelopes", "quarantined", "webhook"))
         statement = "update envelopes set state = 'dismissed' where tenant_id = :tenant and id = :id"
@@ -242,7 +248,7 @@ def set_replayed(connection: Connection, *, tenant: UUID, envelope: UUID, reason
 
 
 def _trouble(row: dict[str, Any]) -> Trouble:
-    named: dict[str, Any] = {"kind": TroubleKind(row["kind"]), "channel": ChannelKind(row["channel"])}
+    named: dict[str, Any] = {"kind": TroubleKind(row["kind"]), "channel": row["channel"] and ChannelKind(row["channel"])}
     return Trouble(**(row | named))
 
 
@@ -324,6 +330,7 @@ _TROUBLES = {
         where n.tenant_id = :tenant and n.attention_at is not null and BEFORE""".replace(
         "BEFORE", _BEFORE.format(at="n.attention_at", id="n.id")
     ),
+    TroubleKind.MODEL: model_refusals.LISTED.replace("BEFORE", _BEFORE.format(at="m.attention_at", id="m.id")),
     TroubleKind.IDENTITY: cases.LISTED.replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
 }
 _OPEN_TALK = text("""

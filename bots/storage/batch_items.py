@@ -68,7 +68,7 @@ class ItemResult(Spent, frozen=True, kw_only=True):
 
     state: Literal["done", "failed"]
     answer: str | None = None
-    #: Why it failed; `length` for an answer that was cut off.
+    #: Why it failed; of an answer that is not whole `length` (at a limit of tokens) or `cut` (for another reason).
     reason: str | None = None
 
 

@@ -1,4 +1,7 @@
-"""A batch's answers as lines of JSON: in a short form of our own, or in that of OpenAI's batch output for lines that were OpenAI requests."""
+"""A batch's answers as lines of JSON: in a short form of our own, or in that of OpenAI's batch output for lines that were OpenAI requests.
+
+Guarantee: an answer that is not whole never says `stop`. OpenAI's form has one word for it, `length`; ours also says `cut`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from bots.storage.batches import Row
 _WORDS = {
     "garbage": "The model gave no usable answer twice.",
     "refused": "The model server refused the request.",
+    "content_filter": "The model server does not answer these words: its content filter refused them.",
     "too_long": "The request is longer than the model's context.",
     "cancelled": "The batch was cancelled before this line was answered.",
     "error:lost": "Ten workers ended while they worked on this line.",
@@ -36,7 +40,8 @@ def _plain(row: Row, error: dict[str, Any] | None) -> dict[str, Any]:
     usage = None
     if row.tokens_in is not None:
         usage = {"tokens_in": row.tokens_in, "tokens_cached": row.tokens_cached, "tokens_out": row.tokens_out, "estimated": row.estimated}
-    return {"custom_id": row.custom_id, "text": None if error else row.answer, "error": error, "usage": usage}
+    ended = {} if error or row.reason is None else {"finish_reason": row.reason}
+    return {"custom_id": row.custom_id, "text": None if error else row.answer, **ended, "error": error, "usage": usage}
 
 
 def _as_openai(batch: UUID, row: Row, error: dict[str, Any] | None) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def _completion(number: str, row: Row) -> dict[str, Any]:
         "object": "chat.completion",
         "created": int(row.finished_at.timestamp()) if row.finished_at else 0,
         "model": row.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": row.reason or "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": "length" if row.reason else "stop"}],
         "usage": {
             "prompt_tokens": tokens_in,
             "completion_tokens": tokens_out,

@@ -147,6 +147,8 @@ def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> En
         )
     except IntegrityError as error:
         raise NameTaken(f"There is already an endpoint named {form.name}.") from error
+    if form.name != name:
+        _forget_refusals(connection, tenant, name)
     return _wanted(connection, tenant=tenant, name=form.name)
 
 
@@ -170,6 +172,7 @@ def remove(connection: Connection, *, tenant: UUID, name: str) -> None:
     """Remove an endpoint, also from its profiles. Raises NotFound."""
     row = _wanted(connection, tenant=tenant, name=name)
     connection.execute(text("delete from endpoints where tenant_id = :tenant and id = :id"), {"tenant": tenant, "id": row.id})
+    _forget_refusals(connection, tenant, name)
 
 
 def set_profile(connection: Connection, tenant: UUID, profile: str, places: Iterable[tuple[int, UUID]]) -> None:
@@ -261,6 +264,11 @@ def store_probe(
             values,
         )
         return done.rowcount == 1
+
+
+def _forget_refusals(connection: Connection, tenant: UUID, name: str) -> None:
+    """No endpoint has this name any more, so none will answer under it."""
+    connection.execute(text("delete from model_refusals where tenant_id = :tenant and endpoint = :name"), {"tenant": tenant, "name": name})
 
 
 def _values(form: Form) -> dict[str, Any]:

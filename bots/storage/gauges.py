@@ -44,7 +44,7 @@ def read(connection: Connection) -> Gauges:
         busy=work.busy,
         attention={
             kind: getattr(attention, kind)
-            for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget", "notice", "identity")
+            for kind in ("quarantined", "unknown", "failed", "dead", "account", "budget", "notice", "identity", "model")
         },
         limited={state: getattr(attention, f"limit_{state}") for state in ("outage", "probing", "throttled", "rising")},
         batch_items=dict.fromkeys(("waiting", "running"), 0) | {row.state: row.items for row in items},
@@ -71,6 +71,7 @@ _ATTENTION = text("""
         (select count(*) from turns where state = 'dead') as dead,
         (select count(*) from accounts where state = 'needs_attention' or (state = 'active' and slow_until > now())) as account,
         (select count(*) from account_notices where attention_at is not null) as notice,
+        (select count(*) from model_refusals where attention_at is not null) as model,
         (select count(*) from send_limits where state = 'outage') as limit_outage,
         (select count(*) from send_limits where state = 'probing') as limit_probing,
         (select count(*) from send_limits where state = 'throttled' and scope <> 'person') as limit_throttled,

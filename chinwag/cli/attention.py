@@ -37,7 +37,9 @@ def list_(
             sys.stdout.write(json.dumps(msgspec.to_builtins(row), ensure_ascii=False) + "\n")
             continue
         trouble = row.trouble
-        sys.stdout.write(f"{trouble.kind.value} {trouble.id}  {trouble.channel.value}:{trouble.account}  {row.what}\n")
+        sys.stdout.write(
+            f"{trouble.kind.value} {trouble.id}  {trouble.channel.value if trouble.channel else 'endpoint'}:{trouble.account}  {row.what}\n"
+        )
         sys.stdout.write(f"  {row.reason.message} {row.reason.fix}\n  {', '.join(row.actions)}\n")
     if not rows and not as_json:
         sys.stdout.write("Nothing needs attention.\n")

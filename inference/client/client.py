@@ -196,6 +196,7 @@ class ModelClient:
         log.info("model_server_refused", endpoint=self.endpoint.name, status=response.status_code, bytes=len(body))
         words = bytes(body[:ERROR_BODY_BYTES])
         error = refusal(response.status_code, response.headers, words, asked)
+        error.status = response.status_code
         # The other kinds say that the request itself was understood.
         return _Unaccepted(error, response.status_code, words) if type(error) in (ModelRefused, ModelUnavailable) else error
 

@@ -90,6 +90,13 @@ def _spend(stack: Stack) -> None:
             update bots set budget_contact_day = 0.5, budget_month = (select sum(cost) * 1.2 from usage_days where bot_id = bots.id)
             where name = 'tester'""")
         connection.exec_driver_sql("update model_calls set cost = 0.00042")
+        for endpoint, kind, status, said in (
+            ("house", "refused", 401, "Incorrect API key provided"),
+            ("gpt-4o-openai", "quota", 429, "You exceeded your current quota, please check your plan and billing details."),
+        ):
+            connection.exec_driver_sql(
+                "select model_refused(tenant_id, %s, %s, %s, %s, 7) from accounts limit 1", (endpoint, kind, status, said)
+            )
 
 
 def _context(browser: Browser, look: str) -> BrowserContext:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.support.processes import until
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -64,6 +65,19 @@ def test_an_answer_grows_is_ticked_and_explained(chat: Stack, browser: Browser, 
 
     keep(_settled(browser, page.url, dark=True), "chat-dark")
     keep(_settled(browser, page.url, phone=True), "chat-phone")
+
+
+def test_half_an_answer_is_gone_once_its_server_broke_off(chat: Stack, browser: Browser) -> None:
+    for mode, more in (("hang_midway", {"times": 1}), ("hold", {})):
+        chat.model.script(mode=mode, match="harbour", **more)
+    page = _open(browser, f"{chat.web_url}/chat")
+    _say(page, "When does the harbour open?")
+
+    expect(page.locator("#growing")).to_be_visible(timeout=_SOON_MS)
+    until(lambda: chat.model.held() == 1, what="the model is asked again", timeout_s=30)
+    expect(page.locator("#growing")).to_be_hidden(timeout=_SOON_MS)
+    chat.model.release()
+    _wait_read(page)
 
 
 def _settled(browser: Browser, url: str, *, dark: bool = False, phone: bool = False) -> Page:

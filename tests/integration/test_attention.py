@@ -20,7 +20,7 @@ from bots.crypto import Keyring
 from bots.domain import AccountNotice, ChannelKind, DeliveryStatus, EventKind, InboundEvent, Outcome, Retry, Role
 from bots.errors import Conflict, NotFound
 from bots.settings import Settings
-from bots.storage import accounts, attention
+from bots.storage import accounts, attention, model_refusals
 from bots.storage.attention import TroubleKind
 from bots.storage.database import unit
 from tests.support import build
@@ -217,6 +217,10 @@ def _one(storage: StorageFixture, kind: TroubleKind) -> UUID:  # noqa: PLR0911 -
             for by in ((a_phone("34600555666"), a_bsuid("ES.A")), (a_bsuid("ES.B"),), (a_phone("34600555666"), a_bsuid("ES.B"))):
                 storage.let_in(a_message(by=by))
             return storage.value("select id from identity_cases")
+        case TroubleKind.MODEL:
+            refusal = model_refusals.ModelRefusal(kind="refused", status=401, said="no")
+            model_refusals.note(storage.worker, storage.account.tenant_id, "house", refusal)
+            return storage.value("select id from model_refusals")
         case TroubleKind.BUDGET:
             storage.let_in(a_message())
             storage.end(storage.answered(reason="budget", in_history=False))
@@ -228,6 +232,7 @@ _FITS = {
     TroubleKind.SEND: Action.RESEND,
     TroubleKind.BUDGET: Action.DISMISS,
     TroubleKind.NOTICE: Action.DISMISS,
+    TroubleKind.MODEL: Action.DISMISS,
     TroubleKind.IDENTITY: Action.SAME_PERSON,
 }
 

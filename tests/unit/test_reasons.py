@@ -53,6 +53,9 @@ def test_a_code_that_nobody_knows_still_gets_a_message_and_a_button() -> None:
         ("notice", "notice:phone_number_quality_update/FLAGGED", "notice", "dismiss"),
         ("send", "http:413", "failed", "resend"),
         ("budget", "month:clinic", "budget", "dismiss"),
+        ("model", "401:Incorrect API key provided", "refused", "dismiss"),
+        ("model", "0:", "refused", "dismiss"),
+        ("model", "429:You exceeded your current quota: check billing", "quota", "dismiss"),
         ("budget", "contact_day:clinic", "budget", "dismiss"),
     ],
 )
@@ -78,3 +81,25 @@ def test_a_place_is_read_as_it_was_written() -> None:
 def test_a_place_that_is_none_is_nothing(junk: str) -> None:
     assert marks.read(junk) is None
     assert marks.read_line(junk) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "message", "fix"),
+    [
+        ("401:Incorrect API key provided", "refused", "refuses calls (HTTP 401): Incorrect API key provided. ", "Enter a valid key"),
+        (
+            "400:Unsupported value: 'x'.",
+            "refused",
+            "refuses calls (HTTP 400): Unsupported value: 'x'. If it refuses only",
+            "Check what it says",
+        ),
+        ("0:", "refused", "refuses calls. If it refuses only", "Check what it says"),
+        ("402:", "quota", "no credit or quota left (HTTP 402). ", "Add credit"),
+        ("429:code:190 of 3", "quota", "left (HTTP 429): code:190 of 3. ", "Add credit"),
+    ],
+)
+def test_a_model_servers_refusal_is_told_in_its_own_words(reason: str, state: str, message: str, fix: str) -> None:
+    found = explain("model", reason, state=state)
+
+    assert message in found.message
+    assert fix in found.fix

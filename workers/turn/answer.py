@@ -7,7 +7,14 @@ import time
 import structlog
 
 from bots.commands import parse_command
-from bots.extract.commands import budget_day_text, budget_month_text, picture_lost_text, unopened_text, unsupported_text
+from bots.extract.commands import (
+    budget_day_text,
+    budget_month_text,
+    filtered_text,
+    picture_lost_text,
+    unopened_text,
+    unsupported_text,
+)
 from bots.storage.claims import ClaimedMessage
 from bots.storage.turns import TurnResult
 from workers import budget, metrics
@@ -84,13 +91,24 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> T
         turn.say(picture_lost_text(turn.language))
         return turn.result("answered", reason="picture_lost", in_history=False, goes_on=True)
     layout = Layout(turn, texts=[shown.words(message) for message in texts], pictures=shown)
-    turn.told = layout.memories
     reply = _call(turn, layout, until=began + settings.task_deadline_s * OF_DEADLINE)
     turn.calls.extend(reply.calls)
+    turn.told = layout.told(reply.apart)
+    return _result(turn, layout, reply, before=before)
+
+
+def _result(turn: ClaimedTurn, layout: Layout, reply: ModelReply, *, before: str) -> TurnResult:
+    """Return what follows from the model's reply."""
+    settings = turn.deps.settings
     if reply.outcome == "unavailable":
-        return turn.wait(settings.ask_again_s)
+        return turn.wait(settings.wait_s(reply.retry_s))
     if reply.outcome == "refused":
         return turn.wait(_REFUSED_RETRY_S)
+    if reply.outcome == "filtered":
+        # Neither the words nor facts in them may come back in later prompts, which would be refused too.
+        turn.told = ()
+        turn.tell(before + filtered_text(turn.language))
+        return turn.result("answered", reason="filtered", in_history=False, remembers=False, goes_on=True)
     if reply.text is None:
         text, reason = turn.account.bot.fallback_text, "fallback"
         turn.tell(before + text)
@@ -105,6 +123,7 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> T
         goes_on=True,
         history_from=layout.prompt.history_from,
         summarise_to=layout.prompt.summarise_to,
+        anew=reply.was_filtered and layout.is_past_refused(reply.apart),
     )
 
 
@@ -115,6 +134,7 @@ def _call(turn: ClaimedTurn, layout: Layout, *, until: float) -> ModelReply:
     partials.typing()
     affinity = deps.routes.affinity(claim.conversation)
     request = ModelRequest(
+        tenant=claim.tenant,
         profile=turn.profile,
         messages=layout.prompt.messages,
         may_leave=account.bot.data_may_leave,
@@ -126,7 +146,8 @@ def _call(turn: ClaimedTurn, layout: Layout, *, until: float) -> ModelReply:
         within_s=until - time.monotonic(),
     )
     with deps.typing.shown(turn.typing_indicator(), lasts_s=account.channel.typing_s):
-        return call_model(deps, request, on_text=partials.show if claim.watched else None, shorter=layout.shorter())
+        on_text = partials.show if claim.watched else None
+        return call_model(deps, request, on_text=on_text, shorter=layout.shorter(), apart=layout.apart())
 
 
 def _budget_refusal(turn: ClaimedTurn) -> str | None:

@@ -96,7 +96,11 @@ class ClaimedTurn:
     def wait(self, retry_s: float, *, reason: str = "model_unavailable") -> TurnResult:
         """Return the result that leaves the turn open for another try; with the bot's apology, once, when the contact has waited long."""
         apology = self.account.bot.apology_text
-        is_due = apology and not self.claim.apologised and self.claim.open_s >= self.deps.settings.apology_after_s
+        due_s = self.deps.settings.apology_after_s - self.claim.open_s
+        is_due = apology and not self.claim.apologised and due_s <= 0
+        if apology and not self.claim.apologised and 0 < due_s < retry_s:
+            # The model need not be asked before its time, but the apology must not come late.
+            retry_s = due_s
         return TurnResult(
             state="wait",
             reason=reason,
@@ -117,14 +121,20 @@ class ClaimedTurn:
         answer: str | None = None,
         in_history: bool = True,
         goes_on: bool = False,
+        remembers: bool = True,
+        anew: bool = False,
         history_from: int | None = None,
         summarise_to: int | None = None,
     ) -> TurnResult:
-        """Return the result that ends the turn. goes_on: it answers more than commands, so /reset in it does not close the conversation."""
+        """Return the result that ends the turn. goes_on: it answers more than commands, so /reset in it does not close the conversation.
+
+        remembers: whether facts in its messages are remembered. anew: later prompts repeat nothing from before it, and its notes are dropped.
+        """
         effect, first_contact = self.effect, self.account.bot.first_contact
-        if effect.closes and goes_on:
-            # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before.
-            history_from = self.claim.number
+        if (effect.closes and goes_on) or anew:
+            # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before. So it is where a server would not
+            # answer what came before.
+            history_from, summarise_to = self.claim.number, None
         # Comes before the first answer that a contact ever gets.
         opening = self.account.channel.fit(first_contact) if state == "answered" and first_contact and self.claim.first else ()
         return TurnResult(
@@ -136,12 +146,12 @@ class ClaimedTurn:
             parts=[*opening, *self.parts],
             calls=self.calls,
             recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
-            facts=self._facts(),
+            facts=self._facts() if remembers else [],
             forget=list(effect.forget),
             history_from=effect.history_from if effect.history_from is not None else history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
             # A summary must not contain what was forgotten, or what ended with /reset.
-            drop_summary=self.begins_anew,
+            drop_summary=self.begins_anew or anew,
             close=effect.closes and not goes_on,
             stopped=UNSET if effect.stopped is None else effect.stopped,
             new_session=UNSET if history_from is None else True,

@@ -1,4 +1,4 @@
-"""Lays out the prompt of a turn: which memories, notes and earlier turns it contains, and shorter prompts for when the first one is too long."""
+"""Lays out the prompt of a turn: which memories, notes and earlier turns it contains, and what is asked instead when it is not taken."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Layout:
     def __init__(self, turn: ClaimedTurn, *, texts: Sequence[str], pictures: Pictures) -> None:
         """Lay out the prompt. Raises StorageUnavailable."""
         self._history, self._pictures = turn.history, pictures
+        self._has_notes = bool(turn.claim.summary) and not turn.begins_anew
         deps, claim, bot, profile = turn.deps, turn.claim, turn.account.bot, turn.profile
         may_leave, answer = bot.data_may_leave, deps.settings.answer_tokens
         self._build = partial(
@@ -49,13 +50,40 @@ class Layout:
             self.prompt = self._build(memories=self.memories)
 
     def shorter(self) -> Iterator[Sequence[Message]]:
-        """Lay out ever shorter prompts: without earlier pictures, with half of the history, with nothing before the new messages.
+        """Lay out ever shorter prompts: for the context that the server has named meanwhile, without earlier pictures, with half of the history,
+        with nothing before the new messages.
 
         For one call only: perhaps just a small endpoint is left, and later turns repeat everything again when the others are back.
         """
+        fitted = self._build(memories=self.memories).messages
+        if fitted != self.prompt.messages:
+            yield fitted
         if any(message.images for message in self.prompt.messages[:-1]):
             yield self._build(memories=self.memories, past_images={}).messages
         if self.prompt.turns > 1:
             latest = self._history[len(self._history) - self.prompt.turns // 2 :]
             yield self._build(memories=self.memories, past_images={}, history=latest).messages
         yield self._build(memories=(), history=(), notes=Notes(), images=self._pictures.new[-1:], longest=_SHORT_CHARS).messages
+
+    @property
+    def has_past(self) -> bool:
+        """Whether the prompt tells anything of the conversation so far, word for word or in notes."""
+        return self.prompt.turns > 0 or self._has_notes
+
+    def apart(self) -> Iterator[Sequence[Message]]:
+        """Lay out prompts with less of what came before, for when a server will not answer the words: without history and notes, without memories,
+        without all of them. The new messages are in each, whole.
+        """
+        if self.has_past and self.memories:
+            yield self._build(memories=self.memories, history=(), notes=Notes()).messages
+            yield self._build(memories=()).messages
+        if self.has_past or self.memories:
+            yield self._build(memories=(), history=(), notes=Notes()).messages
+
+    def told(self, apart: int) -> Sequence[KnownFact]:
+        """Return the memories in the prompt of this number of those; 0: in the whole one."""
+        return self.memories if apart == 0 or (apart == 1 and self.has_past) else ()
+
+    def is_past_refused(self, apart: int) -> bool:
+        """Whether the words that a server would not answer are in the history or the notes, where it answered the prompt of this number."""
+        return self.has_past and apart in (1, 3)

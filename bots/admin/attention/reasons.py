@@ -11,6 +11,15 @@ from bots.domain import ChannelKind
 
 _CODE = re.compile(r"(?:code|platform):(\d+)(?:/(\d+))?")
 _HTTP = re.compile(r"http:(\d+)")
+#: What to do about a model server that refuses, by its status.
+_FIX_MODEL = {
+    401: "Enter a valid key on the endpoint's page (for the worker's own model: CHINWAG_MODEL_KEY_FILE).",
+    403: "Check what the key may use at the provider, and whether a proxy stands before the server.",
+    404: "Check the endpoint's address and the name of its model: the server does not know them.",
+    405: "Check the endpoint's address: it is not one of a model server, and must end in /v1.",
+}
+_NEVER_THE_WORDS = frozenset({401, 402, 404, 405, 407})
+_ONE_MESSAGE = "If it refuses only what one message says, that message gets one sentence in place of an answer."
 #: Before a reason: three refusals alike, in a row, parked the account.
 _ALIKE = "alike:"
 
@@ -93,7 +102,7 @@ _REASONS: dict[tuple[str, str], Reason] = {
 
 
 def explain(kind: str, reason: str | None, *, state: str = "", channel: ChannelKind | None = None) -> Reason:
-    """Explain a reason of this kind of trouble (envelope, send, turn, account, budget or notice)."""
+    """Explain a reason of this kind of trouble (envelope, send, turn, account, budget, notice, identity or model)."""
     given = reason or ""
     if given.startswith(_ALIKE):
         return _alike(given.removeprefix(_ALIKE), channel)
@@ -107,7 +116,8 @@ def explain(kind: str, reason: str | None, *, state: str = "", channel: ChannelK
         return _by_http(kind, int(http[1]))
     if notice is not None:
         return Reason(message=notice[0], fix=notice[1], fits="resume" if kind == "account" else "dismiss")
-    return _by_case(given, state) if kind == "identity" else _by_kind(kind, given)
+    by_state = {"identity": _by_case, "model": _by_model}.get(kind)
+    return _by_kind(kind, given) if by_state is None else by_state(given, state)
 
 
 def _known(code: int, subcode: int, channel: ChannelKind | None) -> GraphCode | None:
@@ -206,6 +216,26 @@ def _by_case(reason: str, state: str) -> Reason:
         message=f"{told.get(reason, told['message'])} Neither sees anything of the other.",
         fix="Compare both conversations. If they are the same person, they become one contact with all messages and memories. You can change your answer later.",
         fits="two_people",
+    )
+
+
+def _by_model(reason: str, state: str) -> Reason:
+    """Explain a model server's refusal, STATUS:WORDS."""
+    status, _, said = reason.partition(":")
+    code = int(status) if status.isdigit() else 0
+    told = f"{f' (HTTP {code})' if code else ''}{f': {said}' if said else '.'}"
+    ends = "" if told.endswith((".", "!", "?")) else "."
+    waits = "Other endpoints of the profile answer meanwhile; without one people wait for their answers, and"
+    if state == "quota":
+        return Reason(
+            message=f"The account at this model server has no credit or quota left{told}{ends} {waits} batches are held.",
+            fix="Add credit or raise the limit at the provider. The server is asked again within 15 minutes, and this entry goes away with its first answer.",
+            fits="dismiss",
+        )
+    return Reason(
+        message=f"The model server refuses calls{told}{ends} {f'{waits} lines of batches fail.' if code in _NEVER_THE_WORDS else _ONE_MESSAGE}",
+        fix=f"{_FIX_MODEL.get(code, 'Check what it says: the model, what the bot sends, the rights of the key.')} This entry goes away by itself once the endpoint answers again.",
+        fits="dismiss",
     )
 
 

@@ -43,6 +43,7 @@ ALLOWED: dict[TroubleKind, tuple[Action, ...]] = {
     TroubleKind.BUDGET: (Action.DISMISS,),
     TroubleKind.NOTICE: (Action.DISMISS,),
     TroubleKind.IDENTITY: (Action.TWO_PEOPLE, Action.SAME_PERSON),
+    TroubleKind.MODEL: (Action.DISMISS,),
 }
 
 
@@ -124,6 +125,8 @@ def _what(trouble: Trouble) -> str:  # noqa: PLR0911 - one for each kind
         return f"turn, dead after {trouble.count} tries"
     if trouble.kind is TroubleKind.BUDGET:
         return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
+    if trouble.kind is TroubleKind.MODEL:
+        return f"model server, {trouble.count:,} {'call' if trouble.count == 1 else 'calls'} refused"
     if trouble.kind is TroubleKind.IDENTITY:
         return "two contacts and one number"
     if trouble.kind is TroubleKind.NOTICE:

@@ -1,7 +1,7 @@
 -- What the dispatcher tidies up from time to time.
 
 -- Clears bodies of webhooks and pictures that are older than p_envelope_days, gives back conversations whose takeover has ended, and
--- deletes expired sessions, links, watches and heartbeats. In small steps, so that nothing has to wait for it. Deduplication keys stay as
+-- deletes expired sessions, links, watches, heartbeats and refusals of models. In small steps, so that nothing has to wait for it. Deduplication keys stay as
 -- long as their account. Returns how many bodies it cleared.
 -- Locks: the rows it changes; taken conversations that are locked are skipped. Called by: crossing (the dispatcher).
 create function keep_house(p_envelope_days integer) returns integer language plpgsql as $$
@@ -20,6 +20,8 @@ begin
     where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < now() - make_interval(days => p_envelope_days) limit 500);
     -- Nobody has sent anything there since: whether the limit still exists shows with the next message.
     delete from send_limits where until < now() - interval '1 hour';
+    -- Nobody has asked that endpoint since: it may have another name by now.
+    delete from model_refusals where last_at < now() - interval '7 days';
     delete from watchers where until < now() - interval '1 minute';
     delete from worker_heartbeats where at < now() - interval '1 day';
     return cleared;

@@ -67,6 +67,7 @@ grant update (stopped_at) on contacts to chinwag_worker;
 grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;
 grant select, insert, update, delete on refusals to chinwag_worker;
 grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker;
+grant select, insert, update, delete on model_refusals to chinwag_worker;
 
 -- Crossing takes messages in and hands out work.
 grant insert, update, delete on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox,
@@ -84,3 +85,6 @@ grant select on operators, api_tokens to chinwag_crossing;
 grant select, insert on audit to chinwag_crossing;
 grant insert, update on usage_days to chinwag_crossing;
 grant select, update on usage_until to chinwag_crossing;
+-- It shows which endpoints refuse calls, and dismisses them; the web removes what is said of an endpoint together with it.
+grant select, update, delete on model_refusals to chinwag_crossing;
+grant select, delete on model_refusals to chinwag_web;

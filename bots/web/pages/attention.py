@@ -25,6 +25,7 @@ KINDS = {
     TroubleKind.SEND: "Messages not sent",
     TroubleKind.ENVELOPE: "Quarantined webhooks",
     TroubleKind.BUDGET: "Budgets used up",
+    TroubleKind.MODEL: "Models that refuse",
     TroubleKind.NOTICE: "Notices about accounts",
     TroubleKind.IDENTITY: "Who is who",
 }

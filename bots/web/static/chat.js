@@ -120,7 +120,8 @@ setInterval(() => { if (source && Date.now() - heard > SILENT_MS) { connected(fa
 function showTalk(talk) {
   state.talk = talk;
   state.typing = talk.is_typing;
-  if (!talk.turn || (state.growing && state.growing.turn !== talk.turn)) state.growing = null;
+  // A turn that nobody works on any more has no half answer to show: the next try begins a new one.
+  if (!talk.turn || !talk.is_typing || (state.growing && state.growing.turn !== talk.turn)) state.growing = null;
   const stored = talk.lines.filter((line) => line.side === "in").length;
   state.posting = state.posting.filter((line) => !(line.stored && stored > line.before));
   showLines();
