@@ -13,7 +13,7 @@ from typing import TextIO
 
 from bots.errors import BotsError, StorageUnavailable
 from chinwag.local.models import ChatModel, ModelFile
-from chinwag.local.own_endpoints import BETTER, OwnEndpoints, Served
+from chinwag.local.own_endpoints import FIRST, OwnEndpoints, Served
 from chinwag.local.processes import CannotStart
 from chinwag.local.progress import Advance, Report
 from chinwag.local.supervisor import Part, Supervisor
@@ -109,8 +109,8 @@ class Better:
             self._report.line(f"{better.model} answers from now on, and {self._first.model} where it cannot.")
         else:
             self._report.line(
-                f"{better.model} runs as endpoint {BETTER}; the profile `default` has endpoints of its own, which stay:"
-                f" `chinwag profile set default {BETTER},...` puts it first."
+                f"{better.model} runs as endpoint {FIRST}; the profile `default` has endpoints of its own, which stay:"
+                f" `chinwag profile set default {FIRST},...` puts it first."
             )
 
     def _give_up(self, why: str) -> None:

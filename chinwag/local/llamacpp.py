@@ -17,7 +17,7 @@ from chinwag.local.progress import Report
 from chinwag.local.settings import LocalSettings
 from chinwag.local.supervisor import Part, Supervisor
 from inference.engines.asking import Asking
-from inference.engines.llamacpp import free_memory
+from inference.engines.llamacpp import CONTEXT, context_for, free_memory
 
 #: Settings of the service for it, unless the person chose others: a prompt of 1,800 tokens takes the default model 50 s on two cores.
 SETTINGS = {"CHINWAG_MODEL_FIRST_TOKEN_S": "60", "CHINWAG_MODEL_SILENCE_S": "30", "CHINWAG_MODEL_TOTAL_S": "150"}
@@ -86,9 +86,11 @@ class LocalModels:
             probe.bind((_HOST, 0))
             port = int(probe.getsockname()[1])
         asking = Asking(f"http://{_HOST}:{port}")
-        options = ("--model", str(model.path), "--alias", model.name, "--port", str(port))
+        context = context_for(model.path, most=CONTEXT, free_bytes=free_memory())
+        traits = None if file.traits is None else {"context": context, **file.traits}
+        options = ("--model", str(model.path), "--alias", model.name, "--port", str(port), "--ctx", str(context))
         part = self._launch(name, "inference.engines.llamacpp", *options, ready=lambda: asking.health() == 200, deadline_s=_LOAD_S)
-        return part, Served(url=f"http://{_HOST}:{port}/v1", model=model.name, traits=file.traits)
+        return part, Served(url=f"http://{_HOST}:{port}/v1", model=model.name, traits=traits)
 
     def _tell(self) -> None:
         files = (self.chosen.first, self.chosen.better)

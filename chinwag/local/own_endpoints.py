@@ -1,7 +1,7 @@
-"""The endpoints that `make run` keeps in the database: where the better model answers, and the small one behind it.
+"""The endpoints that `make run` keeps in the database: its model with what is known of it, and the small one behind a better one.
 
 Guarantee: a profile that an operator has arranged is never rearranged. Where one names these endpoints, they lead to the engines of the
-running stack; else they are removed at the next start, whose engines have other ports.
+running stack; else those of the last run are removed at the next start, whose engines have other ports.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bots.settings import Settings
 from bots.storage import database, endpoints, tenants
 from bots.storage.endpoints import EndpointRow, Form
 
-BETTER, SMALL = "make-run", "make-run-small"
-_NAMES = (BETTER, SMALL)
+FIRST, SMALL = "make-run", "make-run-small"
+_NAMES = (FIRST, SMALL)
 #: The profile of the demo bot, and of every bot that names no other.
 _PROFILE = "default"
 
@@ -32,7 +32,7 @@ class Served:
 
     url: str
     model: str
-    #: What is known of it, as in inference.types.Traits; None: a worker probes it.
+    #: What is known of it, as in inference.types.Traits; None: a worker probes it, which takes half a minute of a busy CPU.
     traits: Mapping[str, Any] | None = None
 
 
@@ -42,33 +42,58 @@ class OwnEndpoints:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._keyring = settings, Keyring.from_settings(settings)
 
-    def settle(self, first: Served | None) -> None:
-        """At a start: remove those of the last run. Those that an operator uses in a profile lead to the engine that answers now, if it is on this machine."""
-        with self._open() as engine, database.unit(engine) as connection:
-            tenant = tenants.default(connection)
-            used = _used(connection, tenant)
-            for row in _ours(connection, tenant):
-                if first is not None and row.name in used:
-                    _point(connection, self._keyring, tenant, row.name, first)
-                else:
-                    endpoints.remove(connection, tenant=tenant, name=row.name)
+    def settle(self, first: Served | None) -> bool:
+        """At a start: remove those of the last run, and enter the engine that answers now if it is on this machine.
+
+        Return whether what is known of it is stored, so that no worker needs to probe it.
+        """
+        with self._open() as engine:
+            with database.unit(engine) as connection:
+                tenant = tenants.default(connection)
+                arranged = _arranged(connection, tenant)
+                pointed: list[EndpointRow] = []
+                for row in _ours(connection, tenant):
+                    if first is not None and row.name in arranged:
+                        pointed.append(self._point(connection, tenant, row.name, first))
+                    else:
+                        endpoints.remove(connection, tenant=tenant, name=row.name)
+                if first is not None and first.traits is not None and _is_ours(connection, tenant):
+                    pointed = [self._point(connection, tenant, FIRST, first)]
+                    endpoints.set_profile(connection, tenant, _PROFILE, [(0, pointed[0].id)])
+            return first is not None and [_store(engine, row, first) for row in pointed].count(True) > 0
 
     def put_first(self, better: Served, small: Served) -> bool:
         """Let the better model answer, and the small one where it cannot. False: an operator has arranged the profile otherwise, and it stays."""
         with self._open() as engine:
             with database.unit(engine) as connection:
                 tenant = tenants.default(connection)
-                rows = [_point(connection, self._keyring, tenant, name, served) for name, served in ((BETTER, better), (SMALL, small))]
-            for row, served in zip(rows, (better, small), strict=True):
-                if served.traits is not None:
-                    # As if it had been probed, which takes half a minute of a busy CPU.
-                    endpoints.store_probe(engine, row, traits=served.traits, notes=())
-            with database.unit(engine) as connection:
-                places = endpoints.profiles(connection, tenant).get(_PROFILE, ())
-                if any(row.name not in _NAMES for _, row in places):
-                    return places[0][1].name == BETTER
-                endpoints.set_profile(connection, tenant, _PROFILE, [(n, row.id) for n, row in enumerate(rows)])
-                return True
+                pointed = [(self._point(connection, tenant, FIRST, better), better)]
+                answers = _is_ours(connection, tenant)
+                if answers:
+                    pointed.append((self._point(connection, tenant, SMALL, small), small))
+                    endpoints.set_profile(connection, tenant, _PROFILE, [(n, row.id) for n, (row, _) in enumerate(pointed)])
+                else:
+                    answers = endpoints.profiles(connection, tenant)[_PROFILE][0][1].name == FIRST
+            for row, served in pointed:
+                _store(engine, row, served)
+            return answers
+
+    def _point(self, connection: Connection, tenant: UUID, name: str, served: Served) -> EndpointRow:
+        """Make or change one of ours."""
+        row = next((row for row in _ours(connection, tenant) if row.name == name), None)
+        if row is None:
+            form = Form(name=name, url=served.url, model=served.model, leaves_house=False)
+            return endpoints.add(connection, self._keyring, tenant=tenant, form=form)
+        form = Form(
+            name=name,
+            url=served.url,
+            model=served.model,
+            leaves_house=row.leaves_house,
+            price_in=row.price_in,
+            price_cached=row.price_cached,
+            price_out=row.price_out,
+        )
+        return endpoints.change(connection, tenant=tenant, name=name, form=form)
 
     @contextmanager
     def _open(self) -> Generator[Engine]:
@@ -85,29 +110,20 @@ def _ours(connection: Connection, tenant: UUID) -> list[EndpointRow]:
     return [row for row in rows if row is not None and urlsplit(row.url).hostname == "127.0.0.1"]
 
 
-def _used(connection: Connection, tenant: UUID) -> set[str]:
-    """Our endpoints in profiles that are not as `put_first` makes them."""
-    used: set[str] = set()
+def _is_ours(connection: Connection, tenant: UUID) -> bool:
+    """Whether no operator has arranged the profile: it has no endpoints, or ours alone."""
+    return all(row.name in _NAMES for _, row in endpoints.profiles(connection, tenant).get(_PROFILE, ()))
+
+
+def _arranged(connection: Connection, tenant: UUID) -> set[str]:
+    """Our endpoints in profiles that an operator has arranged."""
+    found: set[str] = set()
     for profile, places in endpoints.profiles(connection, tenant).items():
-        names = [row.name for _, row in places]
-        if (profile, names) != (_PROFILE, list(_NAMES)):
-            used |= set(names) & set(_NAMES)
-    return used
+        if profile != _PROFILE or not _is_ours(connection, tenant):
+            found |= {row.name for _, row in places} & set(_NAMES)
+    return found
 
 
-def _point(connection: Connection, keyring: Keyring, tenant: UUID, name: str, served: Served) -> EndpointRow:
-    """Make or change one of ours."""
-    row = next((row for row in _ours(connection, tenant) if row.name == name), None)
-    if row is None:
-        form = Form(name=name, url=served.url, model=served.model, leaves_house=False)
-        return endpoints.add(connection, keyring, tenant=tenant, form=form)
-    form = Form(
-        name=name,
-        url=served.url,
-        model=served.model,
-        leaves_house=row.leaves_house,
-        price_in=row.price_in,
-        price_cached=row.price_cached,
-        price_out=row.price_out,
-    )
-    return endpoints.change(connection, tenant=tenant, name=name, form=form)
+def _store(engine: Engine, row: EndpointRow, served: Served) -> bool:
+    """Store what is known, as if it had been probed."""
+    return served.traits is not None and endpoints.store_probe(engine, row, traits=served.traits, notes=())

@@ -79,7 +79,8 @@ class Stack:
         settings = Settings.from_env(self.variables)
         token = demo.prepare(settings, secrets)
         self.own_endpoints = OwnEndpoints(settings)
-        self.own_endpoints.settle(self.models.first if self.models is not None else None)
+        if self.own_endpoints.settle(self.models.first if self.models is not None else None):
+            self.variables.setdefault("CHINWAG_MODEL_MEASURE", "false")
         parts = [self.start_web(), self.start_worker(), self.start_dispatcher()]
         self._await("Practice", platform, self.platform_url, began)
         demo.register(self.platform_url, f"http://{_HOST}:{self.port}", secrets)
