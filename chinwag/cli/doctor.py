@@ -121,7 +121,7 @@ def _model() -> str:
     if settings.model.startswith("hf:"):
         return f"{settings.model}, which `make run` looks up"
     chosen = wanted.wanted(settings, free_bytes=free_memory())
-    return f"{chosen.first.name} ({_is_whole(chosen.first)}): {chosen.why}"
+    return f"{chosen.first.name}, {_is_whole(chosen.first)}. {chosen.why}"
 
 
 def _is_whole(file: ModelFile) -> str:

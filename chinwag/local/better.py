@@ -52,8 +52,6 @@ class Better:
 
     def begin(self) -> None:
         """Begin to fetch it."""
-        size = f"{self.file.size / 1e9:.1f} GB"
-        self._report.line(f"A better model is being fetched ({self.file.name}, {size}); {self._first.model} answers until it is here.")
         self._thread.start()
 
     def tick(self) -> None:

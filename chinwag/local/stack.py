@@ -175,16 +175,19 @@ class Stack:
         self.variables["CHINWAG_MODEL_URL"], self.variables["CHINWAG_MODEL_NAME"] = served.url, served.model
         for name, value in llamacpp.SETTINGS.items():
             self.variables.setdefault(name, value)
+        first = self.models.chosen.first
         self.model_line = (
-            f"{served.model} answers, {self.models.chosen.first.about or 'on this machine'}; for a better one: make run "
+            f"{first.name} answers{f': {first.about}' if first.about else ''}. {self.models.chosen.why} Another one: make run "
             "MODEL=path/to/file.gguf, MODEL=hf:owner/repo/file.gguf, or MODEL_URL=https://.../v1 MODEL_NAME=... MODEL_KEY_FILE=..."
         )
         self.offer_line = gpus.offer(gpus.names())
         return part
 
     def go_on(self) -> None:
-        """Begin what happens while it runs: to fetch a better model, if one is wanted."""
+        """Say which better models could be had, and begin to fetch the one that is wanted."""
         if self.models is not None and self.own_endpoints is not None:
+            if offered := self.models.offer_line():
+                self.report.line(offered)
             self.models.fetch_better(self.own_endpoints)
 
     def tick(self) -> None:

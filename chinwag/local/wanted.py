@@ -23,7 +23,7 @@ class Wanted:
     first: ModelFile
     #: Fetched while the first one answers.
     better: ModelFile | None = None
-    #: Why these, in words.
+    #: Why these, in a sentence.
     why: str = ""
 
 
@@ -35,10 +35,10 @@ def wanted(settings: LocalSettings, *, free_bytes: int) -> Wanted:
         large = models.pinned(choice, settings)
         problem = _problem(choice, large, settings, free_bytes)
         if problem:
-            return Wanted(first=small, why=problem)
+            return Wanted(first=small, why=f"{large.name} would be better, but {problem}.")
         if large.is_here():
-            return Wanted(first=large, why="it is in the cache, and the memory suffices")
-        return Wanted(first=small, better=large, why=f"it answers until {large.name} is fetched ({large.size / 1e9:.1f} GB, once)")
+            return Wanted(first=large, why=f"It is the default where {choice.memory_gb:g} GB of memory are free.")
+        return Wanted(first=small, better=large, why=_behind(large))
     choice = choices.choices().get(settings.model)
     if choice is not None and settings.model not in _OWN and choice.memory_gb * 1e9 > free_bytes:
         raise CannotStart(
@@ -48,9 +48,9 @@ def wanted(settings: LocalSettings, *, free_bytes: int) -> Wanted:
     file = models.wanted(settings)
     # What is not larger than the small one is sooner there itself.
     if not settings.fetch or file.size <= small.size or file.is_here():
-        return Wanted(first=file, why=f"MODEL={settings.model}")
+        return Wanted(first=file, why=f"MODEL={settings.model} says so.")
     models.check_room(file.path.parent, file.size)
-    return Wanted(first=small, better=file, why=f"it answers until {file.name} is fetched ({file.size / 1e9:.1f} GB, once)")
+    return Wanted(first=small, better=file, why=_behind(file))
 
 
 def offered(settings: LocalSettings, *, free_bytes: int) -> list[tuple[str, Choice]]:
@@ -79,14 +79,18 @@ def offer_line(settings: LocalSettings, *, free_bytes: int) -> str:
     return f"Better models that fit this machine: make run {' or '.join(found)}." if found else ""
 
 
+def _behind(file: ModelFile) -> str:
+    return f"A better one, {file.name}, is fetched behind it ({file.size / 1e9:.1f} GB, once) and takes over when it is here."
+
+
 def _problem(choice: Choice, file: ModelFile, settings: LocalSettings, free_bytes: int) -> str:
     """Why a choice cannot be the default here; empty: it can."""
     if choice.memory_gb * 1e9 > free_bytes:
-        return f"{choice.name} needs {choice.memory_gb:g} GB of free memory, and {free_bytes / 1e9:.1f} GB are free"
+        return f"it needs {choice.memory_gb:g} GB of free memory, and {free_bytes / 1e9:.1f} GB are free"
     if file.is_here():
         return ""
     if not settings.fetch:
-        return f"CHINWAG_LOCAL_FETCH=no, and {choice.name} is not in the cache"
+        return "it is not in the cache, and CHINWAG_LOCAL_FETCH=no"
     if not models.has_room(file.path.parent, file.size):
-        return f"the disk of {file.path.parent} has no room to fetch {choice.name} ({2 * file.size / 1e9:.1f} GB)"
+        return f"the disk of {file.path.parent} has no room to fetch it ({2 * file.size / 1e9:.1f} GB)"
     return ""
