@@ -116,7 +116,7 @@ def _model() -> str:
         return f"{settings.model_name} at {settings.model_url}"
     if settings.engine == "vllm":
         engine.check(settings)
-        return f"{settings.model or 'the default one'} with vLLM, from {engine.venv()}{'' if engine.venv().exists() else ', which `make run` installs (3.5 GB)'}"
+        return f"{settings.model or 'the small one'} with vLLM, from {engine.venv()}{'' if engine.venv().exists() else ', which `make run` installs (3.5 GB)'}"
     models.check(settings)
     if settings.model.startswith("hf:"):
         return f"{settings.model}, which `make run` looks up"

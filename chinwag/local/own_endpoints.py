@@ -7,7 +7,7 @@ running stack; else those of the last run are removed at the next start, whose e
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from bots.crypto import Keyring
+from bots.errors import NameTaken
 from bots.settings import Settings
 from bots.storage import database, endpoints, tenants
 from bots.storage.endpoints import EndpointRow, Form
@@ -47,7 +48,7 @@ class OwnEndpoints:
 
         Return whether what is known of it is stored, so that no worker needs to probe it.
         """
-        with self._open() as engine:
+        with self._open() as engine, suppress(NameTaken):
             with database.unit(engine) as connection:
                 tenant = tenants.default(connection)
                 arranged = _arranged(connection, tenant)
@@ -61,6 +62,8 @@ class OwnEndpoints:
                     pointed = [self._point(connection, tenant, FIRST, first)]
                     endpoints.set_profile(connection, tenant, _PROFILE, [(0, pointed[0].id)])
             return first is not None and [_store(engine, row, first) for row in pointed].count(True) > 0
+        # An operator has a server elsewhere of that name: then ours is the one of the settings.
+        return False
 
     def put_first(self, better: Served, small: Served) -> bool:
         """Let the better model answer, and the small one where it cannot. False: an operator has arranged the profile otherwise, and it stays."""

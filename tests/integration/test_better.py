@@ -215,6 +215,13 @@ def test_a_start_with_a_model_elsewhere_leaves_nothing_of_the_last_run(machine: 
     assert machine.stack.one("select count(*) from endpoints") == 0
 
 
+def test_a_server_elsewhere_that_has_our_endpoints_name_is_an_operators(machine: _Machine) -> None:
+    machine.arrange(FIRST)
+
+    assert not machine.endpoints.settle(machine.first)
+    assert [(row.name, row.model) for row in machine.profile()] == [(FIRST, "big")]
+
+
 def test_a_model_of_the_persons_own_is_probed(machine: _Machine) -> None:
     assert not machine.endpoints.settle(Served(url="http://127.0.0.1:9/v1", model="mine"))
     assert machine.profile() == []
