@@ -107,7 +107,7 @@ def test_as_many_requests_as_it_has_slots_each_fill_the_context_that_it_tells(pr
     # A word of this model is one token, and its template takes fewer than 50.
     prompts = [" ".join([word] * (told - 16 - 50)) for word in ("dog", "cat", "house", "tree")]
     with ThreadPoolExecutor(SLOTS) as threads:
-        answers = list(threads.map(lambda words: _ask_long(url, words), prompts))
+        answers = list(threads.map(_ask_long, [url] * SLOTS, prompts))
 
     assert told == 512
     assert [answer.status_code for answer in answers] == [200] * SLOTS, [answer.text for answer in answers]

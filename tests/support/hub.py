@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -43,7 +43,7 @@ class Hub(ThreadingHTTPServer):
 
 
 @contextmanager
-def running_hub(content: bytes = BYTES) -> Iterator[Hub]:
+def running_hub(content: bytes = BYTES) -> Generator[Hub]:
     """Serve a file while the block runs."""
     server = Hub(content)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -58,7 +58,7 @@ def running_hub(content: bytes = BYTES) -> Iterator[Hub]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Hub
+    server: Hub  # pyright: ignore[reportIncompatibleVariableOverride] - it only ever serves this one
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass

@@ -115,9 +115,8 @@ class Phone:
         with hot(self._crossing) as connection:
             account = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
             bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
-            places = {} if bot is None else endpoints.profiles(connection, bot.tenant_id)
-        profile = places.get(bot.profile, ()) if bot is not None else ()
-        return answering.line(self._settings.answering_file, profile[0][1].model if profile else "")
+            places = () if bot is None else endpoints.profiles(connection, bot.tenant_id).get(bot.profile, ())
+        return answering.line(self._settings.answering_file, places[0][1].model if places else "")
 
     def watch(self, conversations: Sequence[UUID]) -> None:
         """Ask the workers for partial texts of these conversations."""
