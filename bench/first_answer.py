@@ -49,6 +49,8 @@ def measure(folder: Path, model: str | None) -> dict[str, Any]:
     """Clone, install, start, ask once, stop."""
     clone, log = folder / "chinwag", folder / "run.log"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("CHINWAG_", "VIRTUAL_ENV", "MAKE", "MFLAGS"))}
+    # Without the better model, which would be fetched meanwhile.
+    env["CHINWAG_LOCAL_FETCH"] = "no"
     began = time.monotonic()
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     cloned = time.monotonic()

@@ -56,6 +56,7 @@ class Settings:
         False,  # noqa: FBT003 - a default like the others
         "serve the chat page, where a visitor can write as any contact; to this machine only",
     )
+    answering_file: str = _setting("", "file in which `make run` says what the chat page tells about the model that answers")
 
     graph_url: str = _setting("https://graph.facebook.com", "address of Meta's Graph API")
     instagram_graph_url: str = _setting("https://graph.instagram.com", "address of the Graph API for Instagram login")

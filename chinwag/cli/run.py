@@ -61,13 +61,15 @@ def _run(stack: Stack, report: Report) -> None:
         report.line(stack.model_line)
         if stack.offer_line:
             report.line(stack.offer_line)
+        stack.go_on()
         while True:
-            stack.supervisor.tick()
+            stack.tick()
             time.sleep(_TICK_S)
     finally:
         # From here on nothing interrupts: everything has stopped within 8 s.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+        report.status("")
         if stack.supervisor.parts:
             report.line("Stopping")
         stack.stop()

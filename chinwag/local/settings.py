@@ -21,7 +21,7 @@ ChatEngine = Literal["llamacpp", "vllm"]
 class LocalSettings:
     """The settings of `make run`."""
 
-    #: "" is the default model; also tiny, a path, or hf:owner/repo/file.gguf; with vllm a folder with config.json, too.
+    #: "" is the default model; also a name of chinwag.local.choices, a path, or hf:owner/repo/file.gguf; with vllm a folder with config.json, too.
     model: str = ""
     #: The engine that serves the model on this machine.
     engine: ChatEngine = "llamacpp"
@@ -33,6 +33,8 @@ class LocalSettings:
     port: int = 8080
     #: Address of the model hub; a mirror, or a practice server in tests.
     hub_url: str = _DEFAULT_HUB
+    #: Whether a better model is fetched while the small one answers.
+    fetch: bool = True
     #: The user's cache, shared by all checkouts.
     cache: Path = Path()
     #: The checkout's own data: git-ignored.
@@ -68,6 +70,7 @@ class LocalSettings:
             redis_url=_scheme("REDIS_URL", env.get("REDIS_URL", "").strip(), ("redis", "rediss", "redis+socket", "unix")),
             port=_port(env.get("PORT", "").strip()),
             hub_url=(env.get("CHINWAG_LOCAL_HUB_URL") or _DEFAULT_HUB).rstrip("/"),
+            fetch=_switch("CHINWAG_LOCAL_FETCH", env.get("CHINWAG_LOCAL_FETCH", "")),
             cache=cache / "chinwag",
             data=Path(env.get("CHINWAG_LOCAL_DATA") or ROOT / ".chinwag"),
         )
@@ -85,6 +88,14 @@ def _engine(text: str) -> ChatEngine:
     if text == "vllm":
         return "vllm"
     raise CannotStart(f"ENGINE={text} is not an engine: give vllm or llamacpp (the default)")
+
+
+def _switch(name: str, text: str) -> bool:
+    words = {"": True, "yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
+    try:
+        return words[text.strip().lower()]
+    except KeyError:
+        raise CannotStart(f"{name}={text} must be yes or no") from None
 
 
 def _port(text: str) -> int:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -17,8 +17,11 @@ from sqlalchemy import make_url
 
 from bots.errors import BotsError
 from bots.settings import Settings
-from chinwag.local import demo, engine, gpus, models
+from chinwag.local import demo, engine, gpus, llamacpp, models
+from chinwag.local.answering import Answering
 from chinwag.local.ground import Ground, Secrets
+from chinwag.local.llamacpp import LocalModels
+from chinwag.local.own_endpoints import OwnEndpoints
 from chinwag.local.postgres import Running, start_postgres
 from chinwag.local.processes import CannotStart, Child, start
 from chinwag.local.progress import Report
@@ -51,6 +54,10 @@ class Stack:
         self.port = settings.port
         self.platform_url = ""
         self.model_line = ""
+        #: The models on llama.cpp, if it serves any.
+        self.models: LocalModels | None = None
+        self.answering = Answering(self.ground)
+        self.own_endpoints: OwnEndpoints | None = None
         #: What this machine's GPUs could serve; empty without any.
         self.offer_line = ""
         #: The model for vLLM, once it is converted.
@@ -71,6 +78,9 @@ class Stack:
         self.migrate()
         settings = Settings.from_env(self.variables)
         token = demo.prepare(settings, secrets)
+        self.own_endpoints = OwnEndpoints(settings)
+        if self.own_endpoints.settle(self.models.first if self.models is not None else None):
+            self.variables.setdefault("CHINWAG_MODEL_MEASURE", "false")
         parts = [self.start_web(), self.start_worker(), self.start_dispatcher()]
         self._await("Practice", platform, self.platform_url, began)
         demo.register(self.platform_url, f"http://{_HOST}:{self.port}", secrets)
@@ -153,24 +163,38 @@ class Stack:
             self.variables["CHINWAG_MODEL_NAME"] = self.settings.model_name
             if self.settings.model_key_file:
                 self.variables["CHINWAG_MODEL_KEY_FILE"] = self.settings.model_key_file
+            self.answering.tell(model=self.settings.model_name)
             self._try_model(time.monotonic())
             return None
         if self._checkpoint is not None:
             return self._start_vllm(self._checkpoint)
-        began = time.monotonic()
-        model = models.find(self.settings, self.report)
-        if model.fetched:
-            self.report.done("Download", f"{model.path.name}, stored in {model.path.parent}", time.monotonic() - began)
-        port = free_port()
-        self.variables["CHINWAG_MODEL_URL"] = f"http://{_HOST}:{port}/v1"
-        self.variables["CHINWAG_MODEL_NAME"] = model.name
+        self.models = LocalModels(
+            self.settings, supervisor=self.supervisor, report=self.report, answering=self.answering, launch=self._launch
+        )
+        part, served = self.models.start()
+        self.variables["CHINWAG_MODEL_URL"], self.variables["CHINWAG_MODEL_NAME"] = served.url, served.model
+        for name, value in llamacpp.SETTINGS.items():
+            self.variables.setdefault(name, value)
+        first = self.models.chosen.first
         self.model_line = (
-            f"{model.name} answers, a small model on this machine; for a better one: make run MODEL=path/to/file.gguf, "
-            "MODEL=hf:owner/repo/file.gguf, or MODEL_URL=https://.../v1 MODEL_NAME=... MODEL_KEY_FILE=..."
+            f"{first.name} answers{f': {first.about}' if first.about else ''}. {self.models.chosen.why} Another one: make run "
+            "MODEL=path/to/file.gguf, MODEL=hf:owner/repo/file.gguf, or MODEL_URL=https://.../v1 MODEL_NAME=... MODEL_KEY_FILE=..."
         )
         self.offer_line = gpus.offer(gpus.names())
-        options = ("--model", str(model.path), "--alias", model.name, "--port", str(port))
-        return self._launch("Chat model", "inference.engines.llamacpp", *options, ready=f"http://{_HOST}:{port}/health", deadline_s=180)
+        return part
+
+    def go_on(self) -> None:
+        """Say which better models could be had, and begin to fetch the one that is wanted."""
+        if self.models is not None and self.own_endpoints is not None:
+            if offered := self.models.offer_line():
+                self.report.line(offered)
+            self.models.fetch_better(self.own_endpoints)
+
+    def tick(self) -> None:
+        """Restart what died, and go on with the better model."""
+        self.supervisor.tick()
+        if self.models is not None:
+            self.models.tick()
 
     def _start_vllm(self, checkpoint: engine.Checkpoint) -> Part:
         """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has generated a token."""
@@ -179,6 +203,7 @@ class Stack:
         for name, value in engine.SETTINGS.items():
             self.variables.setdefault(name, value)
         self.model_line = f"{checkpoint.name} answers, served by vLLM on this machine's CPU (log: {log})."
+        self.answering.tell(model=checkpoint.name)
         asking, tail, told = Asking(url), Tail(log), set[str]()
 
         def is_ready() -> bool:
@@ -258,6 +283,7 @@ class Stack:
         self.variables["CHINWAG_WEB_HOST"] = _HOST
         self.variables["CHINWAG_WEB_PORT"] = str(self.port)
         self.variables["CHINWAG_SIMULATOR"] = "1"
+        self.variables["CHINWAG_ANSWERING_FILE"] = str(self.answering.file)
         # A small engine on a few cores: more turns at once would only wait in its queue.
         self.variables.setdefault("CHINWAG_WORKER_SLOTS", "16")
 
@@ -291,8 +317,12 @@ class Stack:
             raise CannotStart(f"the chat model could not be loaded: is the file complete, and does it fit into memory? {error}") from error
         self.report.done(what, how, time.monotonic() - began)
 
-    def _launch(self, name: str, module: str, *options: str, ready: str = "", port: int = 0, deadline_s: float = 60) -> Part:
+    def _launch(
+        self, name: str, module: str, /, *options: str, ready: str | Callable[[], bool] = "", port: int = 0, deadline_s: float = 60
+    ) -> Part:
         def is_ready() -> bool:
+            if callable(ready):
+                return ready()
             return _answers(ready) if ready else _listens(port) if port else True
 
         part = Part(name=name, start=lambda: self._python(name, module, *options), ready=is_ready, deadline_s=deadline_s)

@@ -52,6 +52,12 @@ class Supervisor:
             raise CannotStart(f"{part.name} was never started")
         wait_until(part.ready, child=child, deadline_s=part.deadline_s)
 
+    def drop(self, part: Part) -> None:
+        """Stop a part and forget it."""
+        self.parts.remove(part)
+        if part.child is not None:
+            part.child.stop()
+
     def tick(self) -> None:
         """Restart what died, once its pause is over."""
         for part in self.parts:

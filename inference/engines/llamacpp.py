@@ -20,16 +20,20 @@ from typing import IO, Any
 
 from inference.engines.asking import TOKEN_S
 from inference.engines.base import Reason, Step
+from inference.engines.gguf import cache_bytes, check_form
 from inference.engines.process import EngineProcess
 from inference.errors import EngineFailed
 
-#: Requests at once. More would only share the same few cores and one context.
+#: Requests at once. More would only share the same few cores.
 SLOTS = 4
+#: The context of each in tokens: the most, and the least to which it is halved where the memory is small.
+CONTEXT, _LEAST_CONTEXT = 8192, 2048
+#: This share of the memory that is free may become cache.
+_CACHE_SHARE = 0.25
 _HOST = "127.0.0.1"
 _PROGRAM = "python -m inference.engines.llamacpp"
 #: The exit code for errors that another start would meet too.
 _REFUSED = 2
-_MAGIC = b"GGUF"
 #: llama.cpp's scale; 2 and below: errors and warnings. Above, it writes about requests.
 _QUIET = 2
 _REASON = re.compile(r"error loading model: (?:llama_model_loader: )?([^\n]{1,200})|(couldn't bind[^\n]{1,100})")
@@ -88,7 +92,7 @@ def command_of(model: Path, *, alias: str, port: int, more: Sequence[str] = ()) 
 
 def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) -> Any:
     """Load the model in this process and return the server, which ends with its last reference. Raises EngineFailed when it cannot."""
-    _check_file(model)
+    check_form(model)
     try:
         xllamacpp: Any = importlib.import_module("xllamacpp")
     except ImportError as error:
@@ -96,10 +100,10 @@ def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) ->
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model)
     parameters.model_alias = {alias}
-    parameters.n_ctx = context
+    # Each slot has a context of its own, the one that /v1/models tells. In a shared one, requests that are long together end each other.
+    parameters.n_ctx = SLOTS * context
     parameters.n_parallel = SLOTS
-    # All slots share the context, so one long conversation can use what the others leave free.
-    parameters.kv_unified = True
+    parameters.kv_unified = False
     parameters.port = port
     parameters.hostnames = [_HOST]
     parameters.endpoint_metrics = True
@@ -119,14 +123,21 @@ def _serve(model: Path, *, alias: str, port: int, threads: int, context: int) ->
         raise EngineFailed(f"{model}: llama.cpp cannot serve it") from error
 
 
-def _check_file(model: Path) -> None:
+def context_for(model: Path, *, most: int, free_bytes: int) -> int:
+    """Return the context of each slot: `most`, halved until the cache of all slots fits into its share of the free memory."""
+    context, each = most, SLOTS * cache_bytes(model)
+    while context > _LEAST_CONTEXT and context * each > _CACHE_SHARE * free_bytes:
+        context = max(_LEAST_CONTEXT, context // 2)
+    return context
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that can be used without swapping; without Linux's list of them, a number that limits nothing."""
     try:
-        with model.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise EngineFailed(f"{model}: the model file cannot be read ({error.strerror})") from error
-    if magic != _MAGIC:
-        raise EngineFailed(f"{model}: this is not a model file in GGUF format")
+        found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+    except OSError:
+        found = None
+    return int(found[1]) * 1024 if found else sys.maxsize
 
 
 @contextlib.contextmanager
@@ -161,14 +172,17 @@ def main() -> None:
     parser.add_argument("--alias", required=True, help="the model's name for requests")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--threads", type=int, default=0, help="0: one fewer than there are cores")
-    parser.add_argument("--ctx", type=int, default=8192, help="context in tokens, shared by all requests")
+    parser.add_argument(
+        "--ctx", type=int, default=0, help=f"context in tokens of each request; 0: {CONTEXT}, or less where memory is small"
+    )
     given = parser.parse_args()
+    context = given.ctx or context_for(given.model, most=CONTEXT, free_bytes=free_memory())
     signal.signal(signal.SIGTERM, _quit)
     signal.signal(signal.SIGINT, _quit)
     try:
         with tempfile.TemporaryFile() as said, _stderr_into(said):
             try:
-                server = _serve(given.model, alias=given.alias, port=given.port, threads=given.threads, context=given.ctx)
+                server = _serve(given.model, alias=given.alias, port=given.port, threads=given.threads, context=context)
             except EngineFailed as error:
                 raise EngineFailed(f"{error}{_reason(said)}") from error
     except EngineFailed as error:

@@ -13,6 +13,8 @@ from bots.crypto import Keyring
 from bots.domain import ChannelKind
 from bots.settings import Settings
 from bots.storage import accounts, personas, sign_in_links, tenants
+from chinwag.local.answering import Answering
+from chinwag.local.ground import Ground
 from tests.browser import chromium
 from tests.support import invariants
 from tests.support.cluster import Cluster
@@ -58,9 +60,18 @@ def browser(chromium_path: str | None) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def chat(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
+def answering(tmp_path: Path) -> Answering:
+    """What the page says about the model: nothing, unless a test tells it."""
+    found = Answering(Ground(tmp_path / "ground"))
+    found.file.parent.mkdir(parents=True)
+    return found
+
+
+@pytest.fixture
+def chat(cluster: Cluster, tmp_path: Path, answering: Answering) -> Iterator[Stack]:
     """The whole service with its chat page; the model writes slowly enough to be watched."""
-    with Stack(cluster, tmp_path, settings={"CHINWAG_SIMULATOR": "1", "CHINWAG_DEBOUNCE_S": "0.4"}) as running:
+    settings = {"CHINWAG_SIMULATOR": "1", "CHINWAG_DEBOUNCE_S": "0.4", "CHINWAG_ANSWERING_FILE": str(answering.file)}
+    with Stack(cluster, tmp_path, settings=settings) as running:
         _add_console(running)
         running.model.script(echo=True, latency_s=0.8, word_s=0.12)
         running.start_web()

@@ -7,6 +7,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from bots.storage import endpoints
+from bots.storage.endpoints import Form
+from chinwag.local.answering import Answering
+from tests.support.models import add_endpoint
 from tests.support.processes import until
 from tests.support.stack import Stack
 
@@ -166,3 +170,24 @@ def test_the_first_link_makes_an_owner_once_and_then_the_password_counts(chat: S
     other.get_by_label("Password").fill("six blue herons")
     other.get_by_role("button", name="Sign in").click()
     expect(other.get_by_role("heading", name="Home")).to_be_visible()
+
+
+def test_the_page_says_which_model_answers_how_capable_it_is_and_what_is_on_its_way(
+    chat: Stack, answering: Answering, browser: Browser, keep: Callable[[Page, str], None]
+) -> None:
+    about = {"scripted": "a very small model; it makes mistakes", "better": "a small model; it still makes mistakes"}
+    answering.tell(model="scripted", about=about, more="A better one is being fetched (43 %).")
+    page = _open(browser, f"{chat.web_url}/chat")
+    line = page.locator("#model")
+
+    expect(line).to_have_text("scripted answers: a very small model; it makes mistakes. A better one is being fetched (43 %).")
+    keep(page, "chat-model")
+    phone = _open(browser, page.url, phone=True)
+    expect(phone.locator("#model")).to_be_visible()
+    keep(phone, "chat-model-phone")
+    endpoint = add_endpoint(chat, Form(name="make-run", url=f"{chat.model.url}/v1", model="better", leaves_house=False))
+    with chat.owner.begin() as connection:
+        endpoints.set_profile(connection, endpoint.tenant_id, "default", [(0, endpoint.id)])
+    answering.tell(model="scripted", about=about)
+
+    expect(line).to_have_text("better answers: a small model; it still makes mistakes.")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import sqrt
 from pathlib import Path
 
 import httpx
 import pytest
 
+from inference.engines.gguf import cache_bytes
+from inference.engines.llamacpp import CONTEXT, SLOTS, context_for
+from tests.support.model_servers import tiny_model
 from tests.support.processes import Processes
 
 
@@ -87,3 +91,41 @@ def test_what_stands_behind_a_nul_still_counts(embedder: str) -> None:
 )
 def test_a_request_beyond_the_bounds_is_refused(embedder: str, body: bytes, status: int) -> None:
     assert httpx.post(f"{embedder}/v1/embeddings", content=body, timeout=30).status_code == status
+
+
+def _ask_long(url: str, words: str) -> httpx.Response:
+    body = {"messages": [{"role": "user", "content": words}], "max_tokens": 16, "temperature": 0, "ignore_eos": True}
+    return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=120)
+
+
+def test_as_many_requests_as_it_has_slots_each_fill_the_context_that_it_tells(processes: Processes) -> None:
+    tiny = tiny_model()
+    options = ["--model", str(tiny.path), "--alias", tiny.name, "--ctx", "512"]
+    url = processes.start("slots", ["inference.engines.llamacpp", *options], {}).wait_listening(40)
+    (listed,) = httpx.get(f"{url}/v1/models", timeout=10).json()["data"]
+    told = listed["meta"]["n_ctx"]
+    # A word of this model is one token, and its template takes fewer than 50.
+    prompts = [" ".join([word] * (told - 16 - 50)) for word in ("dog", "cat", "house", "tree")]
+    with ThreadPoolExecutor(SLOTS) as threads:
+        answers = list(threads.map(_ask_long, [url] * SLOTS, prompts))
+
+    assert told == 512
+    assert [answer.status_code for answer in answers] == [200] * SLOTS, [answer.text for answer in answers]
+    used = [answer.json()["usage"] for answer in answers]
+    assert [usage["completion_tokens"] for usage in used] == [16] * SLOTS
+    assert min(usage["total_tokens"] for usage in used) > 0.9 * told
+
+
+@pytest.mark.parametrize(("free_gb", "context"), [(0.2, 2048), (1, 2048), (2, 4096), (4, 8192), (64, 8192)])
+def test_a_context_is_halved_until_the_cache_fits_a_quarter_of_the_free_memory(free_gb: float, context: int) -> None:
+    # 4 slots of 8,192 tokens at 23,040 bytes are 0.75 GB.
+    assert context_for(tiny_model().path, most=CONTEXT, free_bytes=int(free_gb * 1e9)) == context
+
+
+def test_a_head_that_says_nothing_limits_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "odd.gguf"
+    heads = (b"", b"GGUF", b"GGUF\x03\0\0\0" + b"\xff" * 64, b"GGUF\x03\0\0\0" + b"\0" * 8 + b"\x01" + b"\0" * 7 + b"\xff" * 8)
+    for head in heads:
+        file.write_bytes(head)
+
+        assert (cache_bytes(file), context_for(file, most=CONTEXT, free_bytes=1)) == (0, CONTEXT)

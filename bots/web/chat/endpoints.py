@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Annotated, Literal, TypeVar
@@ -31,6 +32,8 @@ from bots.web.views import Views
 _QUIET_S = 10.0
 #: A conversation is read at most this often while it changes.
 _PAUSE_S = 0.1
+#: Which model answers is looked up at most this often.
+_MODEL_S = 2.0
 _MAX_PAGES = 100
 _MAX_POST_BYTES = 64 * 1024
 #: A picture in base64, and a text with it.
@@ -152,6 +155,7 @@ class Simulator:
 
     async def _stream(self, slug: str, seen: str) -> AsyncIterator[bytes]:
         """Send the whole conversation first, unless the page has it already (`seen` is its digest), then what is new."""
+        line, line_at = "", 0.0
         with self._live.watching(slug) as watcher:
             yield b"retry: 1000\n\n"
             while not watcher.is_over:
@@ -169,6 +173,11 @@ class Simulator:
                     if digest != seen:
                         seen = digest
                         yield _event("talk", body, digest)
+                if time.monotonic() >= line_at:
+                    line, before = await self._model_line(line), line
+                    line_at = time.monotonic() + _MODEL_S
+                    if line != before:
+                        yield _event("model", msgspec.json.encode({"line": line}))
                 for piece in _small_news(watcher):
                     yield piece
                 await asyncio.sleep(_PAUSE_S)
@@ -177,6 +186,12 @@ class Simulator:
                 except TimeoutError:
                     watcher.is_behind = True
                     yield _event("ping", b"{}")
+
+    async def _model_line(self, before: str) -> str:
+        try:
+            return await self._threads.run(self._phone.model_line)
+        except StorageUnavailable:
+            return before
 
     def _read_talk(self, watcher: Watcher) -> bytes:
         watcher.contact, found = self._phone.talk(watcher.slug)

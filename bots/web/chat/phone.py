@@ -24,9 +24,10 @@ from bots.domain import (
 )
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import accounts, chat, inbox, media, personas
+from bots.storage import accounts, chat, endpoints, inbox, media, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
+from bots.web.chat import answering
 
 #: The account that the stack makes for the chat page.
 ACCOUNT = "console"
@@ -108,6 +109,14 @@ class Phone:
             return None
         with unit(self._web, contact=contact) as connection:
             return chat.what_happened(connection, turn)
+
+    def model_line(self) -> str:
+        """What the page says about the model that answers."""
+        with hot(self._crossing) as connection:
+            account = accounts.find(connection, channel=ChannelKind.CONSOLE, name=ACCOUNT)
+            bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
+            places = () if bot is None else endpoints.profiles(connection, bot.tenant_id).get(bot.profile, ())
+        return answering.line(self._settings.answering_file, places[0][1].model if places else "")
 
     def watch(self, conversations: Sequence[UUID]) -> None:
         """Ask the workers for partial texts of these conversations."""

@@ -93,6 +93,7 @@ function listen() {
   on("talk", (talk) => { connected(true); showTalk(talk); });
   on("typing", () => { state.typing = true; showWork(); });
   on("partial", (partial) => { state.growing = partial; state.typing = true; showWork(); });
+  on("model", ({ line }) => { $("model").textContent = line; $("model").hidden = !line; });
   on("ping", () => connected(true));
   on("unavailable", () => banner("The database does not answer; trying again …"));
   stream.onopen = () => { if (stream === source) connected(true); };

@@ -1,0 +1,29 @@
+"""What the chat page says about the models that answer: a file which the stack writes and the web reads (CHINWAG_ANSWERING_FILE)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from chinwag.local.ground import Ground, write_private
+
+
+class Answering:
+    """The file of one stack."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._folder = ground.folder
+        self._told = ""
+
+    @property
+    def file(self) -> Path:
+        """Where it is."""
+        return self._folder / "run" / "answering.json"
+
+    def tell(self, *, model: str, about: Mapping[str, str] | None = None, more: str = "") -> None:
+        """Say which model answers where no profile names another, what the answers of known ones are like, and what else is going on."""
+        text = json.dumps({"model": model, "about": {name: words for name, words in (about or {}).items() if words}, "more": more})
+        if text != self._told:
+            write_private(self.file, text)
+            self._told = text
