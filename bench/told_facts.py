@@ -136,8 +136,12 @@ def _engine(file: Path, name: str) -> Generator[str]:
 def main() -> None:
     """Ask every question once and count."""
     parser = report.arguments(__doc__ or "")
-    parser.add_argument("--model", type=Path, action="append", help="a GGUF file, also several times; default: what MODEL= names for `make run`")
-    parser.add_argument("--set", choices=("judged", "tuning"), default="judged", help="the 40 questions, or the 20 that were used for tuning")
+    parser.add_argument(
+        "--model", type=Path, action="append", help="a GGUF file, also several times; default: what MODEL= names for `make run`"
+    )
+    parser.add_argument(
+        "--set", choices=("judged", "tuning"), default="judged", help="the 40 questions, or the 20 that were used for tuning"
+    )
     parser.add_argument("--persona", type=Path, help="a file with another persona than the demo bot's")
     given = parser.parse_args()
     persona = given.persona.read_text("utf-8") if given.persona else demo.PERSONA
@@ -151,7 +155,9 @@ def main() -> None:
         print(f"{name}: {right} of {len(asked)} right")
     result = {"set": given.set, "of": len(asked), "aim_of_40": _AIM, "right": counted, "persona": persona, "rows": rows}
     report.keep("told_facts", result, given.json)
-    report.bars("told_facts", "Questions about told facts", "answers", {k: {"right": v, "not right": len(asked) - v} for k, v in counted.items()})
+    report.bars(
+        "told_facts", "Questions about told facts", "answers", {k: {"right": v, "not right": len(asked) - v} for k, v in counted.items()}
+    )
 
 
 if __name__ == "__main__":

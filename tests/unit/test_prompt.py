@@ -35,7 +35,7 @@ def test_a_remembered_fact_is_an_earlier_exchange_and_never_in_the_system_text()
 
     assert [message.role for message in built.messages] == ["system", "user", "assistant", "user"]
     assert built.messages[0].content == PERSONA
-    assert built.messages[1].content == "What do you know about me?"
+    assert built.messages[1].content == "Who are you, and what do you know about me?"
     assert 'Your name is "Marta".' in built.messages[2].content
 
 

@@ -67,18 +67,20 @@ def test_where_nothing_is_known_nothing_is_told() -> None:
     assert told.exchange([], None, language="en") == ()
 
 
-def test_facts_and_notes_are_told_in_one_answer() -> None:
+def test_notes_stand_with_the_question_and_facts_in_the_answer() -> None:
     asked, answered = told.exchange([a_fact(), a_fact("place", "Porto")], "They spoke of maps.", language="pt")
 
     assert (asked.role, answered.role) == ("user", "assistant")
     assert 'Você se chama "Marta". Você mora em "Porto".' in answered.content
-    assert answered.content.endswith('"They spoke of maps.".')
+    assert '"They spoke of maps."' in asked.content
+    assert "maps" not in answered.content
 
 
-def test_notes_alone_are_told_without_facts() -> None:
-    _, answered = told.exchange([], 'x" (', language="en")
+def test_notes_are_told_without_facts_too() -> None:
+    asked, answered = told.exchange([], 'x" (', language="en")
 
-    assert answered.content == 'We spoke about this before: "x\\" (".'
+    assert asked.content.startswith('(what we spoke about before: "x\\" (")')
+    assert answered.content == "I am an AI assistant, not a person. I know nothing else about you."
 
 
 def test_an_unknown_language_is_told_in_english() -> None:

@@ -52,7 +52,7 @@ def build(
     room returns how many tokens of text the model takes with so many tokens of pictures. When a long message or new pictures leave less room
     than usual the earlier pictures are left out, then the older turns: in this prompt alone. notes replace turns that are no longer repeated; images
     are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/turn/pictures.py). Together they may
-    have `longest` characters. language: of what is remembered, until a message shows another one.
+    have `longest` characters. language: in which the facts are told until a message shows another one.
     """
     persona, shown = persona.strip(), past_images or {}
     asked = neutralise(joined(texts, longest)) or "..."

@@ -1,7 +1,6 @@
-"""What is remembered of a person, as an earlier exchange in their language: they ask what is known, and the assistant tells it, to them.
+"""What is remembered of a person, as an earlier exchange in their language: they ask who the assistant is and what it knows, and it tells them.
 
-A small model takes over who "you" is, and the language, from what it said itself (docs/decisions/0035). Every value is a JSON string: data that
-cannot close its quotes.
+A small model takes over from its own words who "you" is, and the language (docs/decisions/0035). Each value is a JSON string, which cannot close its quotes.
 """
 
 from __future__ import annotations
@@ -27,15 +26,16 @@ _LETTERS = frozenset("¿¡ñãõß")
 
 
 def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str) -> tuple[Message, ...]:
-    """The question and the answer that begin a prompt; nothing where nothing is known."""
+    """The question, behind the notes, and the answer with the facts, which begin a prompt; nothing where nothing is known."""
     if not memories and not notes:
         return ()
     words = _texts().get(language) or _texts()[_USUAL]
-    told = [fact_line(memory.kind, memory.text, language=language) + "." for memory in memories]
-    sentences = [words["lead"], *told, words["end"]] if told else []
-    if notes:
-        sentences.append(words["notes"].replace("{}", _quoted(notes)) + ".")
-    return Message(role="user", content=words["ask"]), Message(role="assistant", content=" ".join(sentences))
+    asked = [words["notes"].replace("{}", _quoted(notes))] if notes else []
+    told = [words["lead"], *(fact_line(one.kind, one.text, language=language) + "." for one in memories)] if memories else []
+    return (
+        Message(role="user", content="\n".join([*asked, words["ask"]])),
+        Message(role="assistant", content=" ".join([words["who"], *told, words["end"]])),
+    )
 
 
 def fact_line(kind: str, text: str, *, language: str = _USUAL) -> str:
