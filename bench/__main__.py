@@ -16,6 +16,7 @@ BENCHES = (
     "ingress",
     "parse",
     "remembers",
+    "told_facts",
     "first_answer",
     "router",
     "engine",
