@@ -17,6 +17,7 @@ BENCHES = (
     "parse",
     "provider",
     "remembers",
+    "told_facts",
     "first_answer",
     "router",
     "engine",

@@ -23,7 +23,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report, serving
-from bots.extract import extract, fact_line
+from bots.extract import extract
 from bots.settings import Settings
 from bots.storage.claims import KnownFact, PastTurn
 from inference.answer_guard import check
@@ -35,6 +35,7 @@ from inference.tokens import estimate
 from inference.types import Endpoint, Hints, Message, Timeouts, Traits
 from tests.support.processes import until
 from workers.turn import prompt
+from workers.turn.told import fact_line
 
 _BLOCK = 32
 _AIM = 0.95
@@ -109,7 +110,7 @@ class _Layout:
                 budget=settings.history_tokens,
                 count=estimate,
             ).messages
-        facts = "; ".join(fact_line(fact.kind, fact.text) for fact in reversed(person.facts))
+        facts = "; ".join(fact_line(fact.kind, fact.text, language="en") for fact in reversed(person.facts))
         system = f"What you know of the customer: {facts or 'nothing yet'}. It is {now:%A, %d %B %Y, %H:%M}.\n{_PERSONA}"
         messages = [Message(role="system", content=system)]
         for past in person.history:

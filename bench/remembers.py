@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         work = Path(folder) / "stack"
         work.mkdir()
-        with Stack(cluster, work, settings={"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_LOG_LEVEL": "warning"}, persona=demo._PERSONA) as stack:  # noqa: SLF001 - what `make run` gives to its demo bot
+        with Stack(cluster, work, settings={"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_LOG_LEVEL": "warning"}, persona=demo.PERSONA) as stack:
             port = a_free_port()
             options = ["--model", str(model.path), "--alias", model.name, "--port", str(port)]
             engine = stack.processes.start("engine", ["inference.engines.llamacpp", *options], {})

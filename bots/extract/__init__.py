@@ -5,7 +5,6 @@ Only the contact's own, unquoted, affirmed words count, and bots.extract.gate de
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from bots.domain import Fact
@@ -18,16 +17,6 @@ from bots.extract.words import QUOTED, Sentence, Word, sentences
 _MAX_FACTS = 20
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset(":/&'+#@%$€=^\\<>[]{}|" + QUOTED)
-_PHRASES = {
-    "name": "name {}",
-    "place": "lives in {}",
-    "language": "speaks {}",
-    "occupation": "works as {}",
-    "likes": "likes {}",
-    "dislikes": "does not like {}",
-    "family": "family: {}",
-    "pet": "pet: {}",
-}
 
 
 def extract(text: str) -> tuple[Fact, ...]:
@@ -46,11 +35,6 @@ def extract(text: str) -> tuple[Fact, ...]:
                 found = {key: kept for key, kept in found.items() if kept.kind != fact.kind}
             found.setdefault((fact.kind, fact.value.casefold()), fact)
     return tuple(found.values())[:_MAX_FACTS]
-
-
-def fact_line(kind: str, text: str) -> str:
-    """Write a remembered fact in short English for the prompt, with its value as a JSON string so that it cannot close the block."""
-    return _PHRASES.get(kind, kind + ": {}").replace("{}", json.dumps(text, ensure_ascii=False))
 
 
 def _facts(rules: Rules, sentence: Sentence) -> list[Fact]:

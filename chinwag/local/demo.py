@@ -17,9 +17,10 @@ DEMO_NUMBER, DEMO_BUSINESS = "700800900100200", "900100200300400"
 DEMO_PAGE = "200300400500600"
 DEMO_INSTAGRAM, DEMO_INSTAGRAM_PAGE = "17841400500600700", "200300400500700"
 _APP = "100200300400500"
-_PERSONA = (
-    "You are a friendly assistant in a chat. Answer in the person's own language, in at most three short sentences. "
-    "Say it plainly when you do not know something."
+PERSONA = (
+    "You are a friendly AI assistant in a chat with a person. Answer the person's question directly, in their language, in at most three short "
+    'sentences, and call them "you". You are a program: the facts about the person are not about you. If you were not told something, say that '
+    "you do not know it."
 )
 
 
@@ -48,7 +49,7 @@ def _fill(connection: Connection, keyring: Keyring, secrets: Secrets) -> None:
     tenant = tenants.default(connection)
     bot = personas.get(connection, tenant=tenant, name="demo")
     if bot is None:
-        bot = personas.put(connection, tenant=tenant, name="demo", persona=_PERSONA, profile="default")
+        bot = personas.put(connection, tenant=tenant, name="demo", persona=PERSONA, profile="default")
     if accounts.find(connection, channel=ChannelKind.CONSOLE, name="console") is None:
         accounts.add(connection, keyring, tenant=tenant, bot=bot.id, channel=ChannelKind.CONSOLE, name="console", external_id="console")
     for one in _demos(secrets):

@@ -15,8 +15,6 @@ from inference.thought_forms import FORMS
 _KEY = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 #: Where the published total differs by more from the sum of the architecture, a digit is wrong somewhere.
 _TOTALS_DIFFER = 0.05
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_REVISION = re.compile(r"[0-9a-f]{40}")
 _KINDS = ("open", "unpublished", "hosted")
 _MODALITIES = ("text", "image", "audio", "video")
 
@@ -51,27 +49,6 @@ class Weights:
     def __post_init__(self) -> None:
         above_zero(self, "size_gb")
         require(all("=" in one for one in self.env), "env", "must have entries of the form NAME=value")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GgufFile:
-    """A file that llama.cpp serves on a machine without a GPU, as it is on the model hub."""
-
-    #: What MODEL= calls it; empty: only by hf:owner/repo/file.gguf.
-    name: str = ""
-    repo: str
-    revision: str
-    file: str
-    #: Bytes.
-    size: int
-    sha256: str
-    source: str
-
-    def __post_init__(self) -> None:
-        above_zero(self, "size")
-        require(bool(_SHA256.fullmatch(self.sha256)), "sha256", "must be 64 hexadecimal digits")
-        require(bool(_REVISION.fullmatch(self.revision)), "revision", "must be a commit of the hub, 40 hexadecimal digits")
-        require(self.file.endswith(".gguf"), "file", "must end in .gguf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +151,6 @@ class Model:
     languages: tuple[str, ...] = ()
     architecture: Architecture | None = None
     weights: tuple[Weights, ...] = ()
-    gguf: tuple[GgufFile, ...] = ()
     licence: Licence | None = None
     template: Template | None = None
     serving: Serving | None = None

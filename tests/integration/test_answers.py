@@ -56,11 +56,11 @@ def test_what_a_person_told_is_an_earlier_exchange_of_the_prompt_after_a_reset(t
     assert "start over" in reset
     assert len(prompts) == 2, "the model was asked about /reset"
     assert [message["role"] for message in prompts[-1]] == ["system", "user", "assistant", "user"]
-    system, told, thanks, asked = (message["content"] for message in prompts[-1])
+    system, asks, told, asked = (message["content"] for message in prompts[-1])
     assert system == _PERSONA
-    assert 'name "Marta"' in told
-    assert 'lives in "Porto"' in told
-    assert "Marta" not in system + thanks
+    assert 'Your name is "Marta".' in told
+    assert 'You live in "Porto".' in told
+    assert "Marta" not in system + asks
     assert asked == _ASKS
     # The talk from before is over: only the fact is left of it.
     assert _TELLS not in told
@@ -85,7 +85,7 @@ def test_each_prompt_begins_with_the_one_before_it(talk: Talk) -> None:
     asked = [text for text in said if not text.startswith("/")]
 
     assert [prompt[-1]["content"] for prompt in prompts] == asked
-    assert 'name "Marta"' in prompts[0][1]["content"]
+    assert 'name is "Marta"' in prompts[0][2]["content"]
     for n in range(1, len(prompts)):
         before, now = prompts[n - 1], prompts[n]
         assert now[: len(before)] == before
@@ -99,8 +99,8 @@ def test_the_newer_name_is_the_one_told_in_the_next_talk(talk: Talk) -> None:
     for text in (_TELLS, "My name is Rosa", "/reset", _ASKS):
         talk.ask(text)
 
-    assert 'name "Rosa"' in talk.prompt()[1]["content"]
-    assert "Marta" not in _of(talk.prompt(), "user")
+    assert 'name is "Rosa"' in talk.prompt()[2]["content"]
+    assert "Marta" not in str(talk.prompt())
 
 
 # Commands
@@ -151,7 +151,7 @@ def test_memory_lists_what_is_known_and_forget_takes_one_away(talk: Talk) -> Non
     assert "Porto" not in str(talk.prompt()), "what was forgotten came back from the talk's history"
     talk.ask("/reset")
     talk.ask(_ASKS)
-    assert 'name "Marta"' in talk.prompt()[1]["content"]
+    assert 'name is "Marta"' in talk.prompt()[2]["content"]
     assert "Porto" not in str(talk.prompt())
 
 
@@ -209,7 +209,7 @@ def test_a_question_behind_reset_is_asked_in_the_new_talk_alone(talk: Talk) -> N
     assert len(parts) == 2
     assert parts[-1].startswith("You said: What is my name?")
     assert [message["role"] for message in talk.prompt()] == ["system", "user", "assistant", "user"]
-    assert 'name "Marta"' in talk.prompt()[1]["content"]
+    assert 'name is "Marta"' in talk.prompt()[2]["content"]
     assert talk.prompt()[-1]["content"] == _ASKS
 
 

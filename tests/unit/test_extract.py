@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import tomllib
 import unicodedata
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bots.domain import Fact
-from bots.extract import extract, fact_line
+from bots.extract import extract
 from bots.extract.gate import KINDS, MAX_VALUE_CHARACTERS, admit, why_refused
 
 _CORPUS: dict[str, Any] = tomllib.loads((Path(__file__).parents[1] / "corpus" / "statements.toml").read_text("utf-8"))
@@ -140,25 +139,6 @@ def test_a_long_value_is_refused() -> None:
 
 def test_the_gate_decides_whether_a_kind_is_single() -> None:
     assert Fact(kind="name", value="Marta", single=True) == admit(Fact(kind="name", value="  Marta ", single=False))
-
-
-@pytest.mark.parametrize(
-    ("kind", "line"),
-    [
-        ("name", 'name "Marta"'),
-        ("place", 'lives in "Marta"'),
-        ("likes", 'likes "Marta"'),
-        ("dislikes", 'does not like "Marta"'),
-        ("pet", 'pet: "Marta"'),
-    ],
-)
-def test_a_fact_enters_the_prompt_as_a_quoted_value(kind: str, line: str) -> None:
-    assert line == fact_line(kind, "Marta")
-
-
-@given(st.text())
-def test_no_value_can_close_its_quotes(text: str) -> None:
-    assert text == json.loads(fact_line("name", text).removeprefix("name "))
 
 
 def _check(text: str) -> None:

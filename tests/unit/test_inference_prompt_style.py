@@ -130,11 +130,11 @@ def test_a_prompt_that_needs_nothing_comes_back_itself(messages: tuple[Message, 
 
 def test_the_prefix_of_a_folded_prompt_grows_with_the_talk() -> None:
     traits = Traits(system_role=False, roles_alternate=True)
-    talk = [Message(role="system", content="You are Bo."), Message(role="user", content="(what I told you before: ...)")]
+    talk = [Message(role="system", content="You are Bo."), Message(role="user", content="What do you know about me?")]
     talk += [Message(role="assistant", content="Thank you."), Message(role="user", content="hi")]
     longer = [*talk, Message(role="assistant", content="Hello!"), Message(role="user", content="and now?")]
 
-    assert for_endpoint(talk, traits)[0].content == "You are Bo.\n\n(what I told you before: ...)"
+    assert for_endpoint(talk, traits)[0].content == "You are Bo.\n\nWhat do you know about me?"
     assert tuple(for_endpoint(longer, traits))[: len(talk) - 1] == tuple(for_endpoint(talk, traits))
 
 

@@ -34,6 +34,7 @@ class Layout:
             history=self._history,
             notes=Notes() if turn.begins_anew else Notes(text=claim.summary, until=claim.summary_until),
             texts=texts,
+            language=turn.language,
             images=pictures.new,
             past_images=pictures.past,
             budget=deps.settings.history_tokens,

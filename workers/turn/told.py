@@ -1,0 +1,67 @@
+"""What is remembered of a person, as an earlier exchange in their language: they ask who the assistant is and what it knows, and it tells them.
+
+A small model takes over from its own words who "you" is, and the language (docs/decisions/0035). Each value is a JSON string, which cannot close its quotes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bots.storage.claims import KnownFact
+from inference.prompt_style import neutralise
+from inference.types import Message
+
+_USUAL = "en"
+#: A language is told from so many characters.
+_ENOUGH = 400
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+#: Each of them shows a language, like a word.
+_LETTERS = frozenset("¿¡ñãõß")
+
+
+def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str) -> tuple[Message, ...]:
+    """The question, behind the notes, and the answer with the facts, which begin a prompt; nothing where nothing is known."""
+    if not memories and not notes:
+        return ()
+    words = _texts().get(language) or _texts()[_USUAL]
+    asked = [words["notes"].replace("{}", _quoted(notes))] if notes else []
+    told = [words["lead"], *(fact_line(one.kind, one.text, language=language) + "." for one in memories)] if memories else []
+    return (
+        Message(role="user", content="\n".join([*asked, words["ask"]])),
+        Message(role="assistant", content=" ".join([words["who"], *told, words["end"]])),
+    )
+
+
+def fact_line(kind: str, text: str, *, language: str = _USUAL) -> str:
+    """Tell a fact to its person in one clause."""
+    words = _texts().get(language) or _texts()[_USUAL]
+    return words.get(kind, words["other"].replace("{kind}", kind)).replace("{}", _quoted(text))
+
+
+def language_of(text: str) -> str:
+    """The language of this file that most words of a text belong to; empty where none does, or two do alike."""
+    begin = text[:_ENOUGH].replace("\u2019", "'").lower()
+    said = [*_WORD.findall(begin), *(letter for letter in begin if letter in _LETTERS)]
+    counted = sorted(((sum(word in words for word in said), language) for language, words in _frequent().items()), reverse=True)
+    (most, language), (second, _), *_ = counted
+    return language if most > second else ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(neutralise(text), ensure_ascii=False)
+
+
+@cache
+def _texts() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+
+
+@cache
+def _frequent() -> dict[str, frozenset[str]]:
+    return {language: frozenset(words["words"]) for language, words in _texts().items()}
