@@ -33,7 +33,7 @@ def a_size(built: prompt.Prompt) -> int:
 def test_a_remembered_fact_is_an_earlier_exchange_and_never_in_the_system_text() -> None:
     built = a_prompt(memories=[KnownFact(id=uuid4(), kind="name", text="Marta")])
 
-    assert [message.role for message in built.messages] == ["system", "user", "assistant", "user"]
+    assert [message.role for message in built.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert built.messages[0].content == PERSONA
     assert built.messages[1].content == "Who are you, and what do you know about me?"
     assert 'Your name is "Marta".' in built.messages[2].content
@@ -63,7 +63,7 @@ def test_roles_alternate_whatever_came() -> None:
 
     roles = [message.role for message in built.messages[1:]]
 
-    assert roles == ["user", "assistant"] * 3 + ["user"]
+    assert roles == ["user", "assistant"] * 4 + ["user"]
 
 
 def test_consecutive_prompts_share_their_prefix_to_the_last_message() -> None:

@@ -44,8 +44,9 @@ def test_every_language_has_words_for_every_kind_of_fact(language: str) -> None:
     words = _LANGUAGES[language]
 
     assert set(words) == set(_LANGUAGES["en"])
-    assert set(KINDS) <= set(words)
-    assert all("{}" in words[kind] for kind in (*KINDS, "notes", "other"))
+    assert set(words["facts"]) == set(words["questions"]) == set(_LANGUAGES["en"]["facts"])
+    assert set(KINDS) <= set(words["facts"])
+    assert all("{}" in line for line in (*words["facts"].values(), words["notes"], words["other"]))
 
 
 @given(st.text())
@@ -68,12 +69,24 @@ def test_where_nothing_is_known_nothing_is_told() -> None:
 
 
 def test_notes_stand_with_the_question_and_facts_in_the_answer() -> None:
-    asked, answered = told.exchange([a_fact(), a_fact("place", "Porto")], "They spoke of maps.", language="pt")
+    asked, answered, *_ = told.exchange([a_fact(), a_fact("place", "Porto")], "They spoke of maps.", language="pt")
 
     assert (asked.role, answered.role) == ("user", "assistant")
     assert 'Você se chama "Marta". Você mora em "Porto".' in answered.content
     assert '"They spoke of maps."' in asked.content
     assert "maps" not in answered.content
+
+
+def test_two_facts_are_also_told_in_answer_to_their_own_question() -> None:
+    facts = [a_fact(), a_fact("shoe size", "38"), a_fact("place", "Porto"), a_fact("likes", "tea")]
+
+    _, answered, *shown = told.exchange(facts, None, language="en")
+
+    assert [message.role for message in shown] == ["user", "assistant"] * 2
+    texts = [message.content for message in shown]
+    assert texts == ["What is my name?", 'Your name is "Marta".', "Where do I live?", 'You live in "Porto".']
+    assert 'shoe size: "38". ' in answered.content
+    assert 'You like "tea".' in answered.content
 
 
 def test_notes_are_told_without_facts_too() -> None:

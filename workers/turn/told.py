@@ -18,6 +18,8 @@ from inference.prompt_style import neutralise
 from inference.types import Message
 
 _USUAL = "en"
+#: So many facts are also told in answer to a question of their own: it shows who "I" and "you" are, and costs some twenty tokens each.
+_SHOWN = 2
 #: A language is told from so many characters.
 _ENOUGH = 400
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -26,22 +28,22 @@ _LETTERS = frozenset("¿¡ñãõß")
 
 
 def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str) -> tuple[Message, ...]:
-    """The question, behind the notes, and the answer with the facts, which begin a prompt; nothing where nothing is known."""
+    """The questions, the first behind the notes, and the answers with the facts, which begin a prompt; nothing where nothing is known."""
     if not memories and not notes:
         return ()
     words = _texts().get(language) or _texts()[_USUAL]
     asked = [words["notes"].replace("{}", _quoted(notes))] if notes else []
     told = [words["lead"], *(fact_line(one.kind, one.text, language=language) + "." for one in memories)] if memories else []
-    return (
-        Message(role="user", content="\n".join([*asked, words["ask"]])),
-        Message(role="assistant", content=" ".join([words["who"], *told, words["end"]])),
-    )
+    said = [("\n".join([*asked, words["ask"]]), " ".join([words["who"], *told, words["end"]]))]
+    shown = [one for one in memories if one.kind in words["questions"]][:_SHOWN]
+    said += [(words["questions"][one.kind], fact_line(one.kind, one.text, language=language) + ".") for one in shown]
+    return tuple(message for ask, tell in said for message in (Message(role="user", content=ask), Message(role="assistant", content=tell)))
 
 
 def fact_line(kind: str, text: str, *, language: str = _USUAL) -> str:
     """Tell a fact to its person in one clause."""
     words = _texts().get(language) or _texts()[_USUAL]
-    return words.get(kind, words["other"].replace("{kind}", kind)).replace("{}", _quoted(text))
+    return str(words["facts"].get(kind, words["other"].replace("{kind}", kind))).replace("{}", _quoted(text))
 
 
 def language_of(text: str) -> str:
