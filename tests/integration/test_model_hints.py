@@ -139,10 +139,7 @@ def test_a_template_that_is_strict_takes_what_was_made_for_it(tmp_path_factory: 
     talk = (*_HI, Message(role="user", content="and you?"), Message(role="system", content="It is Monday."))
     traits = Traits(system_role=template == "mistral", roles_alternate=True)
     with scripted(tmp_path_factory.mktemp("strict"), "--flavour", "vllm", "--template", template) as strict:
-        with pytest.raises(ModelRefused):
-            _chat(strict, talk)
+        # What was not measured is learned from the refusals.
+        answers = [_chat(strict, talk), _chat(strict, tuple(for_endpoint(talk, traits)))]
 
-        answer = _chat(strict, tuple(for_endpoint(talk, traits)))
-
-    assert "and you?" in answer.text
-    assert "It is Monday." in answer.text
+    assert all("and you?" in answer.text and "It is Monday." in answer.text for answer in answers)
