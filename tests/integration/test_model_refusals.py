@@ -97,6 +97,21 @@ def test_one_process_writes_seldom_and_counts_all(storage: StorageFixture) -> No
     assert _rows(storage) == [("house", "refused", 401, "last", 52)]
 
 
+@pytest.mark.parametrize("reads_between", [True, False])
+def test_what_is_not_written_yet_is_over_with_an_answer_too(storage: StorageFixture, reads_between: bool) -> None:
+    notes, tenant = RefusalNotes(storage.worker, clock=_Clock()), storage.account.tenant_id
+    notes.note(tenant, _an_error())
+    notes.answered(tenant, "house")
+    if reads_between:
+        notes.refresh()
+    notes.note(tenant, _an_error())
+    assert _rows(storage) == [], "written a moment ago"
+    notes.answered(tenant, "house")
+    notes.refresh()
+
+    assert _rows(storage) == []
+
+
 def test_another_process_notices_a_refusal_and_its_answer_ends_it(storage: StorageFixture) -> None:
     tenant = storage.account.tenant_id
     RefusalNotes(storage.worker).note(tenant, _an_error())
