@@ -251,6 +251,18 @@ def test_an_operators_order_with_our_endpoint_in_it_leads_to_the_engine_of_each_
     assert (answers, [(row.name, row.model) for row in machine.profile()]) == (True, [(FIRST, "better"), ("hosted", "big")])
 
 
+def test_a_price_that_an_operator_entered_outlives_a_restart(machine: _Machine) -> None:
+    machine.endpoints.settle(machine.first)
+    with machine.stack.engine("web").begin() as connection:
+        form = Form(name=FIRST, url=machine.first.url, model="scripted", leaves_house=False, price_in=0.1, price_out=0.2)
+        endpoints.change(connection, tenant=tenants.default(connection), name=FIRST, form=form)
+    machine.endpoints.put_first(Served(url="http://127.0.0.1:9/v1", model="better", traits=_KNOWN), machine.first)
+    machine.endpoints.settle(machine.first)
+
+    assert [(row.name, row.model, row.price_in, row.price_out) for row in machine.profile()] == [(FIRST, "scripted", 0.1, 0.2)]
+    assert machine.stack.one("select count(*) from endpoints") == 1
+
+
 def test_a_start_with_a_model_elsewhere_leaves_nothing_of_the_last_run(machine: _Machine) -> None:
     machine.endpoints.settle(machine.first)
     machine.endpoints.put_first(Served(url="http://127.0.0.1:9/v1", model="better", traits=_KNOWN), machine.first)
