@@ -123,6 +123,18 @@ def test_an_empty_account_is_asked_seldom_while_turns_wait(place: OneWorker) -> 
     assert len(place.first.asked) == 1
 
 
+def test_what_a_person_says_during_a_long_pause_is_looked_at_soon_since_it_may_be_a_command(place: OneWorker) -> None:
+    place.first.plays = lambda _prompt: _EMPTY
+    place.ask("Good morning")
+    place.say("/stop")
+
+    assert place.waits_s() <= 30
+    place.make_due()
+    place.turn()
+    assert place.storage.value("select stopped_at is not null from contacts")
+    assert len(place.first.asked) == 1
+
+
 @pytest.mark.parametrize(("played", "least_s", "most_s"), [(_IN_30_S, 20, 30), (_EMPTY, 50, 60)])
 def test_a_batch_is_held_as_long_and_no_item_fails(place: OneWorker, played: Played, least_s: float, most_s: float) -> None:
     place.first.plays = lambda _prompt: played
