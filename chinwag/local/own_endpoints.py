@@ -53,7 +53,7 @@ class OwnEndpoints:
                 tenant = tenants.default(connection)
                 enters = first is not None and first.traits is not None and _is_ours(connection, tenant)
                 # A row that is needed again keeps what an operator entered, such as its price.
-                kept = _arranged(connection, tenant) | ({FIRST} if enters else set())
+                kept = _arranged(connection, tenant) | ({FIRST} if enters else set[str]())
                 pointed: list[EndpointRow] = []
                 for row in _ours(connection, tenant):
                     if first is not None and row.name in kept:
