@@ -229,7 +229,8 @@ def _by_model(reason: str, state: str) -> Reason:
     if state == "quota":
         return Reason(
             message=f"The account at this model server has no credit or quota left{told}{ends} {waits} batches are held.",
-            fix="Add credit or raise the limit at the provider. The server is asked again within 15 minutes, and this entry goes away with its first answer.",
+            fix="Add credit or raise the limit at the provider. The server is asked again within 15 minutes, or within an hour if it named a time itself."
+            " This entry goes away with its first answer.",
             fits="dismiss",
         )
     return Reason(
