@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_no_thread_asks_a_server_before_its_time_and_its_breaker_stays_closed(
     assert len(model.asked) == 1
     assert all(type(error) is kind and wait_s - 10 < error.retry_after_s <= wait_s for error in [first, *others] if error is not None)
     assert None not in others
+
+
+def test_a_new_key_is_asked_at_once(model: PlayedModel) -> None:
+    model.plays = lambda _prompt: _EMPTY
+    router = Router(Endpoint(name="own", url="http://127.0.0.1:9/v1", model="m"), ModelSettings())
+    endpoint = Endpoint(name="one", url=model.url, model="m", api_key="sk-empty")
+    for key in ("sk-empty", "sk-empty", "sk-other"):
+        router.configure({"p": [[replace(endpoint, api_key=key)]]})
+        assert isinstance(_ask(router), OutOfQuota)
+
+    assert len(model.asked) == 2
 
 
 def test_a_turn_waits_as_long_as_the_server_says_and_later_turns_do_not_ask(place: OneWorker) -> None:
