@@ -90,10 +90,10 @@ def test_a_place_that_is_none_is_nothing(junk: str) -> None:
         (
             "400:Unsupported value: 'x'.",
             "refused",
-            "refuses calls (HTTP 400): Unsupported value: 'x'. If it refuses only",
+            "refuses calls (HTTP 400): Unsupported value: 'x'. If it refuses the words",
             "Check the name of the model",
         ),
-        ("0:", "refused", "refuses calls. If it refuses only", "Check the name of the model"),
+        ("0:", "refused", "refuses calls. If it refuses the words", "Check the name of the model"),
         ("401:Incorrect key: sk-…", "refused", "refuses calls (HTTP 401): Incorrect key: sk-… Other endpoints", "Enter a valid key"),
         ("402:", "quota", "no credit or quota left (HTTP 402). ", "Add credit"),
         ("429:code:190 of 3", "quota", "left (HTTP 429): code:190 of 3. ", "Add credit"),
