@@ -12,7 +12,7 @@ from bots.errors import BadSetting
 
 _PREFIX = "CHINWAG_"
 #: Prefixes of other packages' settings, which are checked there.
-_OTHER_PREFIXES = ("CHINWAG_MODEL_", "CHINWAG_LOCAL_", "CHINWAG_TEST_", "CHINWAG_BENCH_")
+_OTHER_PREFIXES = ("CHINWAG_MODEL_", "CHINWAG_LOCAL_", "CHINWAG_ENGINE_", "CHINWAG_TEST_", "CHINWAG_BENCH_")
 #: Addresses whose password may be in a file instead (docs/decisions/0011).
 _PASSWORD_FILES = {
     "owner_database_url": "owner_database_password_file",

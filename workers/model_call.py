@@ -172,7 +172,7 @@ class _Asking:
 
     def reply(self) -> ModelReply:
         tries = 0
-        while tries < TRIES and not (self._calls and self._left_s() < self._deps.model_settings.first_token_s * _LEAST_SHARE):
+        while tries < TRIES and not (self._calls and self._is_late()):
             self._is_unclear = False
             try:
                 routed = self._routed()
@@ -184,7 +184,7 @@ class _Asking:
                 return self._reply("cut", error, text=_text_so_far(error, self._messages))
             except InferenceError as error:
                 other = self._other_prompt(error)
-                if other is None:
+                if other is None or self._is_late():
                     return self._failed(error)
                 self._messages = other
             else:
@@ -290,8 +290,9 @@ class _Asking:
         self._is_doubted = True
         return True
 
-    def _left_s(self) -> float:
-        return self._until - time.monotonic()
+    def _is_late(self) -> bool:
+        """Whether too little time is left for another call."""
+        return self._until - time.monotonic() < self._deps.model_settings.first_token_s * _LEAST_SHARE
 
     def _reply(
         self,

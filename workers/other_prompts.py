@@ -27,7 +27,8 @@ class OtherPrompts:
         self._shorter, self._apart = iter(shorter), iter(apart)
         #: How many prompts with less of what came before were asked.
         self.apart = 0
-        self._is_shortest = False
+        #: Whether the shortest prompt was looked for, and whether it was asked.
+        self._is_shortest = self._was_short = False
 
     def after_too_long(self, messages: Sequence[Message], error: PromptTooLong, *, answer: int) -> Sequence[Message] | None:
         """Return the next shorter prompt: the first that fits, where the server named its context and the tokens that it counted."""
@@ -50,10 +51,19 @@ class OtherPrompts:
         return found
 
     def after_unclear(self, messages: Sequence[Message]) -> Sequence[Message] | None:
-        """Return what is asked after a refusal in unknown words: the shortest prompt once if this one is long, else what is asked after a filter."""
-        if self._is_shortest:
-            return None
-        return self.after_long(messages) or self.after_filter()
+        """Return what is asked after a refusal in unknown words: the shortest prompt once if this one is long, else what is asked after a filter.
+
+        After the shortest one, of these only those that have less in them still, or the last.
+        """
+        short = self.after_long(messages)
+        if short is not None or not self._was_short:
+            return short or self.after_filter()
+        found: Sequence[Message] | None = None
+        while (more := self.after_filter()) is not None:
+            found = more
+            if size(found) < size(messages):
+                break
+        return None if found == messages else found
 
     def after_long(self, messages: Sequence[Message]) -> Sequence[Message] | None:
         """Return the shortest prompt, once, if this one is so long that its length may be why it was refused."""
@@ -63,7 +73,10 @@ class OtherPrompts:
         """Return the shortest prompt, if it is shorter than this one."""
         self._is_shortest = True
         found = _last(self._shorter)
-        return found if found is not None and size(found) < size(messages) else None
+        if found is None or size(found) >= size(messages):
+            return None
+        self._was_short = True
+        return found
 
 
 def _last(prompts: Iterator[Sequence[Message]]) -> Sequence[Message] | None:

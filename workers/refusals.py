@@ -30,9 +30,9 @@ class RefusalNotes:
     def __init__(self, worker: Engine, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._clock = worker, clock
         self._lock = threading.Lock()
-        #: Endpoints with a row.
+        #: Endpoints with a row, or with refusals that are not written yet.
         self._open = frozenset[tuple[UUID, str]]()
-        #: RefusalNotes that are not written yet, and how many they are.
+        #: The last of those that are not written yet, and how many they are.
         self._unwritten: dict[tuple[UUID, str], tuple[ModelRefusal, int]] = {}
         self._written_at: dict[tuple[UUID, str], float] = {}
 
@@ -44,6 +44,7 @@ class RefusalNotes:
         with self._lock:
             times = self._unwritten[key][1] if key in self._unwritten else 0
             self._unwritten[key] = ModelRefusal(kind=kind, status=error.status, said=error.said), times + 1
+            self._open |= {key}
             if self._clock() - self._written_at.get(key, float("-inf")) < EVERY_S:
                 return
         self._write(key)
@@ -68,7 +69,7 @@ class RefusalNotes:
             self._write(key)
         found = model_refusals.refused(self._engine)
         with self._lock:
-            self._open = found
+            self._open = found | self._unwritten.keys()
 
     def _write(self, key: tuple[UUID, str]) -> None:
         with self._lock:
@@ -76,7 +77,6 @@ class RefusalNotes:
             if unwritten is None:
                 return
             self._written_at[key] = self._clock()
-            self._open |= {key}
         try:
             model_refusals.note(self._engine, *key, unwritten[0], times=unwritten[1])
         except StorageUnavailable:

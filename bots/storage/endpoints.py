@@ -147,7 +147,7 @@ def change(connection: Connection, *, tenant: UUID, name: str, form: Form) -> En
         )
     except IntegrityError as error:
         raise NameTaken(f"There is already an endpoint named {form.name}.") from error
-    if form.name != name:
+    if form.name != name or other:
         _forget_refusals(connection, tenant, name)
     return _wanted(connection, tenant=tenant, name=form.name)
 
@@ -161,6 +161,7 @@ def set_key(connection: Connection, keyring: Keyring, *, tenant: UUID, name: str
         ),
         {"key": _seal(keyring, row.id, api_key), "tenant": tenant, "id": row.id},
     )
+    _forget_refusals(connection, tenant, name)
 
 
 def open_key(keyring: Keyring, row: EndpointRow) -> str:
@@ -267,7 +268,7 @@ def store_probe(
 
 
 def _forget_refusals(connection: Connection, tenant: UUID, name: str) -> None:
-    """No endpoint has this name any more, so none will answer under it."""
+    """What it refused is over: no endpoint has this name any more, or its key, its model or its address is another one."""
     connection.execute(text("delete from model_refusals where tenant_id = :tenant and endpoint = :name"), {"tenant": tenant, "name": name})
 
 

@@ -14,8 +14,8 @@ from bots.storage.outbox import Sending
 
 #: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
-#: The outcomes of a successful model call: an answer, or notes of older turns.
-WELL = frozenset({"ok", "summary"})
+#: The outcomes of a successful model call: an answer, notes of older turns, or the answer to a harmless question (docs/decisions/0032).
+WELL = frozenset({"ok", "summary", "plain", "summary:plain"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
 _PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 

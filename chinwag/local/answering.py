@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from chinwag.local.ground import Ground, write_private
@@ -25,5 +26,7 @@ class Answering:
         """Say which model answers where no profile names another, what the answers of known ones are like, and what else is going on."""
         text = json.dumps({"model": model, "about": {name: words for name, words in (about or {}).items() if words}, "more": more})
         if text != self._told:
-            write_private(self.file, text)
-            self._told = text
+            # A full disk must not end the stack for a line on a page: it is written as soon as there is room.
+            with suppress(OSError):
+                write_private(self.file, text)
+                self._told = text

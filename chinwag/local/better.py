@@ -65,11 +65,8 @@ class Better:
         elif self._found is None:
             self._give_up(self._problem)
         elif self._running is None:
-            self._report.status(f"Starting {self.file.name}")
-            self._running = self._serve(self._found)
+            self._start(self._found)
         elif self._running[0].restarts >= _MOST_RESTARTS:
-            part, _ = self._running
-            self._supervisor.drop(part)
             self._give_up(f"{self.file.name} does not start; does it fit into memory?")
         elif self._running[0].child is not None and self._running[0].ready():
             self._take_over(self._running[1])
@@ -89,8 +86,15 @@ class Better:
     def _fetch(self) -> None:
         try:
             self._found = self.file.fetch(self._bytes)
+        except Exception as error:  # noqa: BLE001 - the thread's only way to say what is wrong
+            self._problem = _one_line(error)
+
+    def _start(self, model: ChatModel) -> None:
+        self._report.status(f"Starting {self.file.name}")
+        try:
+            self._running = self._serve(model)
         except (CannotStart, OSError) as error:
-            self._problem = " ".join(str(error).split()) or type(error).__name__
+            self._give_up(_one_line(error))
 
     def _take_over(self, better: Served) -> None:
         try:
@@ -113,8 +117,14 @@ class Better:
 
     def _give_up(self, why: str) -> None:
         self._is_over = True
+        if self._running is not None:
+            self._supervisor.drop(self._running[0])
         self._report.status("")
         self._report.line(f"{self._first.model} goes on answering: {why}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _Bytes(Report):

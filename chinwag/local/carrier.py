@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from chinwag.local.processes import Child, start
@@ -84,6 +85,7 @@ def _bytes_in(folder: Path) -> int:
     total = 0
     for where, _, files in os.walk(folder):
         for name in files:
-            path = Path(where, name)
-            total += path.stat().st_size if path.exists() else 0
+            # pip moves and removes its files meanwhile.
+            with suppress(FileNotFoundError):
+                total += Path(where, name).stat().st_size
     return total

@@ -51,14 +51,16 @@ class OwnEndpoints:
         with self._open() as engine, suppress(NameTaken):
             with database.unit(engine) as connection:
                 tenant = tenants.default(connection)
-                arranged = _arranged(connection, tenant)
+                enters = first is not None and first.traits is not None and _is_ours(connection, tenant)
+                # A row that is needed again keeps what an operator entered, such as its price.
+                kept = _arranged(connection, tenant) | ({FIRST} if enters else set[str]())
                 pointed: list[EndpointRow] = []
                 for row in _ours(connection, tenant):
-                    if first is not None and row.name in arranged:
+                    if first is not None and row.name in kept:
                         pointed.append(self._point(connection, tenant, row.name, first))
                     else:
                         endpoints.remove(connection, tenant=tenant, name=row.name)
-                if first is not None and first.traits is not None and _is_ours(connection, tenant):
+                if first is not None and enters:
                     pointed = [self._point(connection, tenant, FIRST, first)]
                     endpoints.set_profile(connection, tenant, _PROFILE, [(0, pointed[0].id)])
             return first is not None and [_store(engine, row, first) for row in pointed].count(True) > 0

@@ -41,8 +41,8 @@ class Supervisor:
 
     def launch(self, part: Part) -> Part:
         """Start a part without waiting for it."""
-        self.parts.append(part)
         part.child = part.start()
+        self.parts.append(part)
         return part
 
     def await_ready(self, part: Part) -> None:

@@ -16,7 +16,7 @@ from bots.storage import endpoints, tenants
 from bots.storage.endpoints import EndpointRow, Form
 from chinwag.local import models
 from chinwag.local.better import Better
-from chinwag.local.models import ChatModel
+from chinwag.local.models import ChatModel, ModelFile
 from chinwag.local.own_endpoints import FIRST, SMALL, OwnEndpoints, Served
 from chinwag.local.processes import start
 from chinwag.local.progress import Report
@@ -55,14 +55,18 @@ class _Machine:
         self.endpoints = OwnEndpoints(Settings.from_env(self.stack.env))
         self.first = Served(url=f"{self.stack.model.url}/v1", model="scripted", traits=_KNOWN)
 
-    def better(self, hub: Hub) -> Better:
+    def better(self, hub: Hub, *, serve: Callable[[ChatModel], tuple[Part, Served]] | None = None) -> Better:
         """Begin to fetch the hub's file, and settle the endpoints as a start does."""
-        self.endpoints.settle(self.first)
         settings = LocalSettings(model=NAME, cache=self.folder / "cache", hub_url=hub.url)
+        return self.start(models.wanted(settings), serve=serve)
+
+    def start(self, file: ModelFile, *, serve: Callable[[ChatModel], tuple[Part, Served]] | None = None) -> Better:
+        """The same with any file."""
+        self.endpoints.settle(self.first)
         made = Better(
-            models.wanted(settings),
+            file,
             first=self.first,
-            serve=self._serve,
+            serve=serve or self._serve,
             endpoints=self.endpoints,
             supervisor=self.supervisor,
             report=self.report,
@@ -94,6 +98,11 @@ class _Machine:
                     endpoints.add(connection, keyring, tenant=tenant, form=Form(name=name, url="https://models.example/v1", model="big"))
             rows = [endpoints.get(connection, tenant=tenant, name=name) for name in names]
             endpoints.set_profile(connection, tenant, "default", [(n, row.id) for n, row in enumerate(rows) if row is not None])
+
+    def remove(self, name: str) -> None:
+        """Remove an endpoint as an operator does."""
+        with self.stack.engine("web").begin() as connection:
+            endpoints.remove(connection, tenant=tenants.default(connection), name=name)
 
     def _serve(self, model: ChatModel) -> tuple[Part, Served]:
         port = a_free_port()
@@ -185,6 +194,42 @@ def test_a_better_model_that_does_not_start_is_given_up_and_the_profile_stays(ma
     assert [row.model for row in machine.profile()] == ["scripted"]
 
 
+def test_whatever_keeps_the_better_engine_from_starting_leaves_the_first_model_alone(machine: _Machine) -> None:
+    def fails(_model: ChatModel) -> tuple[Part, Served]:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    with running_hub(BYTES) as hub:
+        better = machine.better(hub, serve=fails)
+        machine.tick_until(better, lambda: "goes on answering" in machine.out.getvalue())
+
+    assert machine.out.getvalue().splitlines()[-1] == "scripted goes on answering: [Errno 11] Resource temporarily unavailable"
+    assert [row.model for row in machine.profile()] == ["scripted"]
+
+
+def test_an_engine_that_cannot_be_entered_does_not_go_on_running(machine: _Machine) -> None:
+    with running_hub(tiny_model().path.read_bytes()) as hub:
+        hub.go_on.clear()
+        better = machine.better(hub)
+        machine.remove(FIRST)
+        machine.arrange(FIRST)
+        hub.go_on.set()
+        machine.tick_until(better, lambda: "goes on answering" in machine.out.getvalue())
+
+    assert not machine.supervisor.parts
+    assert [(row.name, row.model) for row in machine.profile()] == [(FIRST, "big")]
+
+
+def test_an_unforeseen_error_of_the_fetch_is_one_line(machine: _Machine) -> None:
+    def breaks(_part: Path, _advance: Callable[[int], None]) -> None:
+        raise ValueError("an address that no library takes")
+
+    file = ModelFile(name="better", path=machine.folder / "cache" / "better.gguf", size=10, sha256="0" * 64, sources=(breaks,))
+    better = machine.start(file)
+    machine.tick_until(better, lambda: "goes on answering" in machine.out.getvalue())
+
+    assert machine.out.getvalue().splitlines()[-1] == "scripted goes on answering: an address that no library takes"
+
+
 def test_a_profile_that_an_operator_has_arranged_is_left_alone(machine: _Machine) -> None:
     machine.arrange("hosted")
     entered = machine.endpoints.settle(machine.first)
@@ -204,6 +249,18 @@ def test_an_operators_order_with_our_endpoint_in_it_leads_to_the_engine_of_each_
 
     assert (entered, restarted) == (True, [(FIRST, "other"), ("hosted", "big")])
     assert (answers, [(row.name, row.model) for row in machine.profile()]) == (True, [(FIRST, "better"), ("hosted", "big")])
+
+
+def test_a_price_that_an_operator_entered_outlives_a_restart(machine: _Machine) -> None:
+    machine.endpoints.settle(machine.first)
+    with machine.stack.engine("web").begin() as connection:
+        form = Form(name=FIRST, url=machine.first.url, model="scripted", leaves_house=False, price_in=0.1, price_out=0.2)
+        endpoints.change(connection, tenant=tenants.default(connection), name=FIRST, form=form)
+    machine.endpoints.put_first(Served(url="http://127.0.0.1:9/v1", model="better", traits=_KNOWN), machine.first)
+    machine.endpoints.settle(machine.first)
+
+    assert [(row.name, row.model, row.price_in, row.price_out) for row in machine.profile()] == [(FIRST, "scripted", 0.1, 0.2)]
+    assert machine.stack.one("select count(*) from endpoints") == 1
 
 
 def test_a_start_with_a_model_elsewhere_leaves_nothing_of_the_last_run(machine: _Machine) -> None:

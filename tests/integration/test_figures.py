@@ -29,9 +29,9 @@ def _read(storage: StorageFixture, span: Span = Span.DAY, tenant: UUID | None = 
         return figures.read(connection, tenant=tenant or storage.account.tenant_id, span=span)
 
 
-def _call(outcome: str = "ok") -> ModelCall:
+def _call(outcome: str = "ok", *, attempt: int = 1) -> ModelCall:
     return ModelCall(
-        attempt=1,
+        attempt=attempt,
         endpoint="e",
         model="m",
         prompt=[],
@@ -88,7 +88,9 @@ def test_a_persons_answers_are_counted_apart_and_have_no_time(storage: StorageFi
 
 def test_what_failed_is_counted_by_its_code_even_when_somebody_dismissed_it(storage: StorageFixture) -> None:
     storage.let_in(a_message())
-    storage.end(storage.answered(calls=[_call("garbage")]), Outcome.REJECTED, retry=Retry.NEVER, error_code=131047)
+    storage.end(
+        storage.answered(calls=[_call("garbage"), _call("plain", attempt=2)]), Outcome.REJECTED, retry=Retry.NEVER, error_code=131047
+    )
     storage.do("update outbox set attention_at = null")
     storage.let_in(a_message())
     storage.finish(storage.claimed(), state="dead", reason="error:ValueError", answer=None, parts=[])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from uuid import UUID, uuid4
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
@@ -97,6 +98,21 @@ def test_one_process_writes_seldom_and_counts_all(storage: StorageFixture) -> No
     assert _rows(storage) == [("house", "refused", 401, "last", 52)]
 
 
+@pytest.mark.parametrize("reads_between", [True, False])
+def test_what_is_not_written_yet_is_over_with_an_answer_too(storage: StorageFixture, reads_between: bool) -> None:
+    notes, tenant = RefusalNotes(storage.worker, clock=_Clock()), storage.account.tenant_id
+    notes.note(tenant, _an_error())
+    notes.answered(tenant, "house")
+    if reads_between:
+        notes.refresh()
+    notes.note(tenant, _an_error())
+    assert _rows(storage) == [], "written a moment ago"
+    notes.answered(tenant, "house")
+    notes.refresh()
+
+    assert _rows(storage) == []
+
+
 def test_another_process_notices_a_refusal_and_its_answer_ends_it(storage: StorageFixture) -> None:
     tenant = storage.account.tenant_id
     RefusalNotes(storage.worker).note(tenant, _an_error())
@@ -120,17 +136,30 @@ def test_what_nobody_asks_any_more_is_forgotten(storage: StorageFixture) -> None
     assert [row[0] for row in _rows(storage)] == ["new"]
 
 
-@pytest.mark.parametrize("renames", [True, False])
-def test_an_endpoint_that_is_renamed_or_removed_takes_its_refusals_along(storage: StorageFixture, renames: bool) -> None:
-    tenant: UUID = storage.account.tenant_id
-    form = endpoints.Form(name="house", url="http://h/v1", model="m")
+def _changed(storage: StorageFixture, how: str) -> None:
+    tenant, old = storage.account.tenant_id, endpoints.Form(name="house", url="http://h/v1", model="m")
     with unit(storage.web) as connection:
-        endpoints.add(connection, storage.keyring, tenant=tenant, form=form)
-    model_refusals.note(storage.worker, tenant, "house", _WRONG_KEY)
-    with unit(storage.web) as connection:
-        if renames:
-            endpoints.change(connection, tenant=tenant, name="house", form=endpoints.Form(name="home", url="http://h/v1", model="m"))
-        else:
-            endpoints.remove(connection, tenant=tenant, name="house")
+        match how:
+            case "removed":
+                endpoints.remove(connection, tenant=tenant, name="house")
+            case "another key":
+                endpoints.set_key(connection, storage.keyring, tenant=tenant, name="house", api_key="sk-new")
+            case "another name":
+                endpoints.change(connection, tenant=tenant, name="house", form=replace(old, name="home"))
+            case "another model":
+                endpoints.change(connection, tenant=tenant, name="house", form=replace(old, model="n"))
+            case _:
+                endpoints.change(connection, tenant=tenant, name="house", form=replace(old, price_in=1.0, price_out=2.0))
 
-    assert _rows(storage) == []
+
+@pytest.mark.parametrize(
+    ("how", "stays"), [("removed", False), ("another key", False), ("another name", False), ("another model", False), ("a price", True)]
+)
+def test_what_an_endpoint_refused_before_an_operator_changed_it_is_over(storage: StorageFixture, how: str, stays: bool) -> None:
+    with unit(storage.web) as connection:
+        form = endpoints.Form(name="house", url="http://h/v1", model="m")
+        endpoints.add(connection, storage.keyring, tenant=storage.account.tenant_id, form=form)
+    model_refusals.note(storage.worker, storage.account.tenant_id, "house", _WRONG_KEY)
+    _changed(storage, how)
+
+    assert bool(_rows(storage)) is stays

@@ -16,16 +16,17 @@ _FILTERED = Played(status=400, body={"error": {"message": "filtered", "code": "c
 _UNKNOWN = Played(status=403, body={"message": "not with us"})
 
 
-@pytest.fixture
-def place(cluster: Cluster) -> Iterator[OneWorker]:
-    with one_worker(cluster, CHINWAG_HISTORY_TOKENS="400") as opened:
+@pytest.fixture(params=["400", "4000"], ids=["short portions", "long portions"])
+def place(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[OneWorker]:
+    with one_worker(cluster, CHINWAG_HISTORY_TOKENS=request.param) as opened:
         yield opened
 
 
 def _to_summarise(place: OneWorker) -> int:
     """Talk until notes are due; returns the number of the last turn that they are about."""
+    often = place.deps.settings.history_tokens // 400
     for n in range(1, 30):
-        place.ask(f"please tell me more about the cake with figs that you bake there, number {n}.")
+        place.ask("please tell me more about the cake with figs that you bake there. " * often + f"It has number {n}.")
         if (until := place.storage.value("select summarise_to from conversations")) is not None:
             return int(until)
     raise AssertionError("no notes are due")

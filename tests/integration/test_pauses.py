@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,17 @@ def test_no_thread_asks_a_server_before_its_time_and_its_breaker_stays_closed(
     assert None not in others
 
 
+def test_a_new_key_is_asked_at_once(model: PlayedModel) -> None:
+    model.plays = lambda _prompt: _EMPTY
+    router = Router(Endpoint(name="own", url="http://127.0.0.1:9/v1", model="m"), ModelSettings())
+    endpoint = Endpoint(name="one", url=model.url, model="m", api_key="sk-empty")
+    for key in ("sk-empty", "sk-empty", "sk-other"):
+        router.configure({"p": [[replace(endpoint, api_key=key)]]})
+        assert isinstance(_ask(router), OutOfQuota)
+
+    assert len(model.asked) == 2
+
+
 def test_a_turn_waits_as_long_as_the_server_says_and_later_turns_do_not_ask(place: OneWorker) -> None:
     place.first.plays = lambda _prompt: _IN_30_S
 
@@ -120,6 +132,18 @@ def test_an_empty_account_is_asked_seldom_while_turns_wait(place: OneWorker) -> 
     for _ in range(3):
         place.make_due()
         place.turn()
+    assert len(place.first.asked) == 1
+
+
+def test_what_a_person_says_during_a_long_pause_is_looked_at_soon_since_it_may_be_a_command(place: OneWorker) -> None:
+    place.first.plays = lambda _prompt: _EMPTY
+    place.ask("Good morning")
+    place.say("/stop")
+
+    assert place.waits_s() <= 30
+    place.make_due()
+    place.turn()
+    assert place.storage.value("select stopped_at is not null from contacts")
     assert len(place.first.asked) == 1
 
 

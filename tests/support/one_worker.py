@@ -56,7 +56,7 @@ class OneWorker:
 
     def waits_s(self) -> float:
         """How long the one conversation waits from the end of its last turn."""
-        return float(self.storage.value("select extract(epoch from hold_until - now()) from conversations"))
+        return float(self.storage.value("select extract(epoch from ready_at - now()) from conversations"))
 
     def make_due(self) -> None:
         """Let time pass for turns that wait."""

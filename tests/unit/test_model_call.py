@@ -64,14 +64,19 @@ def _took(routed: Routed, _messages: Sequence[Message]) -> Usage:
 
 
 def _asked(
-    plays: _Played, *, text: str = "whole", shorter: Sequence[str] = (), apart: Sequence[str] | None = None
+    plays: _Played,
+    *,
+    text: str = "whole",
+    shorter: Sequence[str] = (),
+    apart: Sequence[str] | None = None,
+    within_s: float = 60.0,
 ) -> tuple[ModelReply, _Router, _Notes]:
     router, notes = _Router(plays), _Notes()
     routes = SimpleNamespace(took=_took)
     deps = cast("Deps", SimpleNamespace(router=router, routes=routes, refusals=notes, model_settings=ModelSettings()))
     request = ModelRequest(
         tenant=uuid4(), profile="p", messages=_said(text), may_leave=True, hints=Hints(), affinity=None, max_tokens=512,
-        temperature=0.3, top_p=0.9, within_s=60.0,
+        temperature=0.3, top_p=0.9, within_s=within_s,
     )  # fmt: skip
     others = None if apart is None else [_said(each) for each in apart]
     return call_model(deps, request, shorter=[_said(each) for each in shorter], apart=others), router, notes
@@ -197,3 +202,26 @@ def test_a_long_prompt_is_asked_short_once_though_another_endpoint_may_answer_so
     )
 
     assert (reply.text, len(router.asked)) == ("Fine.", 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(ContentFiltered, "filtered"), (PromptTooLong, "too_long"), (ModelUnavailable, "unavailable")]
+)
+def test_what_a_server_said_counts_though_no_time_is_left_to_ask_again(error: type[InferenceError], outcome: str) -> None:
+    reply, router, _ = _asked(lambda _messages: error(), apart=["alone"], shorter=["less"], within_s=0.0)
+
+    assert (reply.outcome, router.asked) == (outcome, ["whole"])
+
+
+def test_after_the_shortest_prompt_those_are_asked_that_have_less_in_them_still() -> None:
+    """Notes of many turns: the shortest prompt is about all of them, too."""
+    turns = "word " * 2000
+    reply, router, _ = _asked(
+        lambda messages: "Fine." if messages[-1].content == "one" else "Hi!" if messages[-1].content == "Hello" else _refused(400),
+        text=turns,
+        shorter=["word " * 400],
+        apart=["word " * 1000, "word " * 300, "one"],
+    )
+
+    assert (reply.text, reply.apart) == ("Fine.", 3)
+    assert [len(text.split()) for text in router.asked] == [2000, 400, 300, 1]

@@ -24,7 +24,7 @@ def test_every_problem_is_in_one_message() -> None:
 
 
 def test_another_rooms_settings_are_left_to_it() -> None:
-    assert Settings.from_env({"CHINWAG_MODEL_URL": "http://127.0.0.1/v1"}) == Settings()
+    assert Settings.from_env({"CHINWAG_MODEL_URL": "http://127.0.0.1/v1", "CHINWAG_ENGINE_VENV": "/opt/engine"}) == Settings()
 
 
 def test_secrets_do_not_print() -> None:

@@ -19,7 +19,7 @@ _FIX_MODEL = {
     405: "Check the endpoint's address: it is not one of a model server, and must end in /v1.",
 }
 _NEVER_THE_WORDS = frozenset({401, 402, 404, 405, 407})
-_ONE_MESSAGE = "If it refuses only what one message says, that message gets one sentence in place of an answer."
+_ONE_MESSAGE = "If it refuses the words of one message only, the person gets one polite sentence instead of an answer."
 #: Before a reason: three refusals alike, in a row, parked the account.
 _ALIKE = "alike:"
 
@@ -224,17 +224,18 @@ def _by_model(reason: str, state: str) -> Reason:
     status, _, said = reason.partition(":")
     code = int(status) if status.isdigit() else 0
     told = f"{f' (HTTP {code})' if code else ''}{f': {said}' if said else '.'}"
-    ends = "" if told.endswith((".", "!", "?")) else "."
+    ends = "" if told.endswith((".", "!", "?", "…")) else "."
     waits = "Other endpoints of the profile answer meanwhile; without one people wait for their answers, and"
     if state == "quota":
         return Reason(
             message=f"The account at this model server has no credit or quota left{told}{ends} {waits} batches are held.",
-            fix="Add credit or raise the limit at the provider. The server is asked again within 15 minutes, and this entry goes away with its first answer.",
+            fix="Add credit or raise the limit at the provider. The server is asked again within 15 minutes, or within an hour if it named a time itself."
+            " This entry goes away with its first answer.",
             fits="dismiss",
         )
     return Reason(
         message=f"The model server refuses calls{told}{ends} {f'{waits} lines of batches fail.' if code in _NEVER_THE_WORDS else _ONE_MESSAGE}",
-        fix=f"{_FIX_MODEL.get(code, 'Check what it says: the model, what the bot sends, the rights of the key.')} This entry goes away by itself once the endpoint answers again.",
+        fix=f"{_FIX_MODEL.get(code, 'Check the name of the model, the rights of the key, and what the bot sends.')} This entry goes away by itself once the endpoint answers again.",
         fits="dismiss",
     )
 

@@ -14,6 +14,7 @@ class _Said(msgspec.Struct, frozen=True):
     model: str = ""
     #: What the answers of known models are like.
     about: dict[str, str] = {}
+    #: What is on its way to take over from it.
     more: str = ""
 
 
@@ -27,4 +28,5 @@ def line(file: str, first: str) -> str:
     if not model:
         return ""
     about = said.about.get(model, "")
-    return " ".join(filter(None, (f"{model} answers{f': {about}' if about else ''}.", said.more)))
+    more = said.more if model == said.model else ""
+    return " ".join(filter(None, (f"{model} answers{f': {about}' if about else ''}.", more)))

@@ -15,7 +15,7 @@ create table conversations (
     -- The times of the oldest and the newest unanswered message, for the debounce cap and the order of claims.
     waiting_since timestamptz,
     newest_at timestamptz,
-    -- After a failure: not due before this time, even if more messages arrive.
+    -- After a failure: not due before this time, even if more messages arrive. A turn that waits for its model may wait longer than that.
     hold_until timestamptz,
     -- The prompt is append-only within a session: history starts at this turn, memories are those older than this time.
     history_from integer not null default 1,
