@@ -124,7 +124,9 @@ begin
             else greatest(summarise_to, (p_result->>'summarise_to')::integer) end,
         session_at = case when p_result ? 'new_session' then now() else session_at end,
         closed_at = case when closes then now() end,
-        hold_until = case when waits then now() + make_interval(secs => (p_result->>'retry_s')::double precision) end,
+        -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
+        hold_until = case when waits then now() + make_interval(secs => least((p_result->>'retry_s')::double precision,
+            case state_now when 'wait' then 30 end)) end,
         ready_at = case
             when waits then now() + make_interval(secs => (p_result->>'retry_s')::double precision)
             when more_since is null or closes then null
