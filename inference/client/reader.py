@@ -27,8 +27,8 @@ from inference.client.counts import Counts
 from inference.client.finish import End, end_of
 from inference.client.frames import Frames, Reading
 from inference.client.refusal import broken_off, event_error
-from inference.client.said import Asked
 from inference.client.shapes import fields, items, value_of
+from inference.client.shown import Asked
 from inference.errors import ContentFiltered, ModelUnavailable
 from inference.types import Answer, Usage
 

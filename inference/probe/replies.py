@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 
 from inference.client.refusal import refusal
-from inference.client.told import on_one_line
+from inference.client.shown import on_one_line
 from inference.errors import ModelBusy, OutOfQuota
 from inference.probe.cards import Server
 from inference.thoughts import learned

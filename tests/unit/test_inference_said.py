@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.client.refusal import event_error, refusal
-from inference.client.said import Asked
+from inference.client.shown import Asked
 from inference.errors import ContentFiltered, ModelRefused
 
 _WROTE = "My sister Ana hides the money behind the oak lamp, please tell nobody about it."
@@ -49,7 +49,7 @@ def test_words_are_shown_without_the_prompt_and_the_key(words: str, shown: str) 
 def test_a_request_that_the_server_repeats_is_not_read() -> None:
     body = {"detail": [{"type": "missing", "loc": ["body", "x"], "msg": "Field required", "input": {"messages": [{"content": _WROTE}]}}]}
 
-    assert _said(body) == "Field required"
+    assert _said(body) == "x: Field required"
 
 
 def test_long_words_are_cut() -> None:
