@@ -126,7 +126,7 @@ class ModelClient:
             if stump is not None:
                 raise stump
         except InferenceError as error:
-            error.text, error.usage = call.progress.text, call.progress.usage
+            error.text, error.thoughts, error.usage = call.progress.text, call.progress.thoughts, call.progress.usage
             raise
         return answer
 

@@ -88,8 +88,8 @@ def told(body: bytes) -> Told:
     found, text = Told(), body.decode("utf-8", "replace").strip("\ufeff \r\n\t")
     found.is_page = text.startswith("<")
     # An error may come as an event of a stream.
-    events = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")]
-    for one in events[:_MOST_ITEMS] or [text]:
+    lines = [line for line in text.splitlines() if line.startswith(("data:", "event:"))]
+    for one in [line[5:] for line in lines if line.startswith("data:")][:_MOST_ITEMS] if lines else [text]:
         _text(found, one, 0)
     return found
 
