@@ -147,7 +147,7 @@ def _text(found: Told, text: str, depth: int) -> None:
     if depth == 0 and text.startswith('"'):
         # A text alone may be the whole JSON body.
         whole, _ = _json(text, 0)
-        return _say(found, whole if isinstance(whole, str) else text, at)
+        return _text(found, whole, 1) if isinstance(whole, str) else _say(found, text, at)
     for opening in islice(_OPENING.finditer(text), _MOST_TRIES if depth < _DEEPEST else 0):
         value, end = _json(text, opening.start())
         # Words in brackets are no error's list.

@@ -57,9 +57,9 @@ class Reply:
 
     @property
     def retry_after_s(self) -> float:
-        """How long the server asks to wait before the next request; 0 where it does not say so in seconds."""
-        told = self.headers.get("retry-after", "").strip()
-        return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else 0.0
+        """How long a full server asks to wait before the next request; 0 where it does not say so."""
+        refused = self._refusal
+        return refused.retry_after_s if isinstance(refused, ModelBusy) else 0.0
 
     @property
     def is_unanswered(self) -> bool:
