@@ -24,15 +24,15 @@ def test_a_header_says_when(headers: dict[str, str], seconds: float) -> None:
     assert wait_of(headers, {}, "") == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(
-    ("header", "written"),
-    [
-        ("retry-after", lambda at: formatdate(at, usegmt=True)),
-        ("retry-after", lambda at: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))),
-        ("x-ratelimit-reset", lambda at: str(int(at))),
-        ("x-ratelimit-reset", lambda at: str(int(at) * 1000)),
-    ],
-)
+_DATES: list[tuple[str, Callable[[float], str]]] = [
+    ("retry-after", lambda at: formatdate(at, usegmt=True)),
+    ("retry-after", lambda at: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))),
+    ("x-ratelimit-reset", lambda at: str(int(at))),
+    ("x-ratelimit-reset", lambda at: str(int(at) * 1000)),
+]
+
+
+@pytest.mark.parametrize(("header", "written"), _DATES)
 def test_a_header_says_when_by_the_clock(header: str, written: Callable[[float], str]) -> None:
     assert wait_of({header: written(time.time() + 90)}, {}, "") == pytest.approx(90, abs=15)
     assert wait_of({header: written(time.time() - 90)}, {}, "") == 0
