@@ -60,24 +60,31 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: Asked =
 
     `asked` is what was sent: nothing of it is in the error's words.
     """
-    error = told(body)
+    error = _unechoed(told(body), asked)
     return _saying(_meaning(status, headers, error, asked), error, asked)
 
 
 def event_error(event: dict[str, Any], asked: Asked = _NOBODY, *, has_begun: bool = False) -> ModelUnavailable | ModelRefused:
     """Return what an error event means: the server sent the status 200 before it knew of the error."""
-    return _within(told_in(event), asked, "the model server failed while it answered", has_begun=has_begun)
+    return _within(_unechoed(told_in(event), asked), asked, "the model server failed while it answered", has_begun=has_begun)
 
 
 def broken_off(words: bytes, asked: Asked = _NOBODY, *, has_begun: bool = False) -> ModelUnavailable | ModelRefused:
     """Return the error of an answer that stops without an end. `words` is what came and was not understood."""
     what = "the model server stopped in the middle of its answer" if has_begun else "the model server's answer is no completion"
-    return _within(told(words), asked, what, has_begun=has_begun)
+    return _within(_unechoed(told(words), asked), asked, what, has_begun=has_begun)
 
 
 def is_full(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Whether the server is only overloaded."""
     return type(refusal(status, headers, body)) is ModelBusy
+
+
+def _unechoed(error: Told, asked: Asked) -> Told:
+    """Leave out codes that stand in what was sent, and in JSON that is repeated of it."""
+    echoed = {code for code in error.quoted if any(code in text.lower() for text in asked.texts)}
+    error.codes = [code for code in error.codes if code not in echoed]
+    return error
 
 
 def _within(error: Told, asked: Asked, what: str, *, has_begun: bool) -> ModelUnavailable | ModelRefused:

@@ -64,6 +64,8 @@ class Told:
     sentences: list[str] = field(default_factory=list[str])
     #: Codes and types, in lower case.
     codes: list[str] = field(default_factory=list[str])
+    #: Those that stand in JSON within a text: passed on from another server, or a piece of the request that is repeated.
+    quoted: list[str] = field(default_factory=list[str])
     #: Names of the request's fields that are at fault, in lower case.
     fields: list[str] = field(default_factory=list[str])
     #: Figures that stand in fields of their own, by name.
@@ -152,10 +154,11 @@ def _text(found: Told, text: str, depth: int) -> None:
         value, end = _json(text, opening.start())
         # Words in brackets are no error's list.
         if is_object(value) or (is_list(value) and any(map(is_object, value))):
+            known, before = len(found.codes), text[: opening.start()].rstrip(" -:")
             _take(found, "message", value, depth + 1)
-            before, behind = text[: opening.start()].rstrip(" -:"), text[end:]
-            is_all = len(found.sentences) > at or not (before or behind)
-            return _say(found, before if is_all else f"{before} … {behind}", at)
+            found.quoted += found.codes[known:] if depth or before else []
+            is_all = len(found.sentences) > at or not (before or text[end:])
+            return _say(found, before if is_all else f"{before} … {text[end:]}", at)
     return _say(found, text, at)
 
 
