@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
-from inference.client.said import Asked
+from inference.client.shown import Asked
 from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Wire, key_header, read_at_most
 from inference.errors import GarbageAnswer, ModelUnavailable, WrongDimensions
 from inference.tokens import TokenCounter, estimate

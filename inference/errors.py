@@ -12,6 +12,8 @@ class InferenceError(Exception):
     endpoint: Endpoint | None = None
     #: What the model wrote before the error. It is paid for like an answer.
     text: str = ""
+    #: What it thought apart from that, which is paid for too.
+    thoughts: str = ""
     #: What the server counted; None where it did not.
     usage: Usage | None = None
     #: The server's own words about it, on one line, at most 300 characters, without anything of the prompt; empty where it said nothing.

@@ -228,10 +228,10 @@ class _Asking:
         What the model had written by then, or its server counted, is paid for.
         """
         if error.endpoint is not None:
-            usage = None
-            if error.text or (error.usage is not None and (error.usage.tokens_in > 0 or error.usage.tokens_out > 0)):
+            usage, written = None, error.thoughts + error.text
+            if written or (error.usage is not None and (error.usage.tokens_in > 0 or error.usage.tokens_out > 0)):
                 # Its tokenizer is not asked: a server that has just failed may keep this waiting.
-                usage = counted(error.usage, endpoint=error.endpoint, messages=self._messages, text=error.text, count=estimate)
+                usage = counted(error.usage, endpoint=error.endpoint, messages=self._messages, text=written, count=estimate)
             self._calls.append(_call(self._calls, self._messages, error.endpoint, _outcome(error), usage=usage))
         is_refusal = isinstance(error, ModelRefused) and not isinstance(error, PromptTooLong | ContentFiltered | NoEndpoint)
         if is_refusal and error.status not in _NEVER_THE_WORDS:

@@ -98,8 +98,15 @@ def is_done(event: dict[str, Any]) -> bool:
 
 
 def thinks(holder: dict[str, Any]) -> bool:
-    """Whether thoughts stand in any field of an event or a choice."""
-    return any(_is_thought(name) and not is_empty(value) for name, value in holder.items())
+    """Whether thoughts stand in any field of an event or a choice, or in a part of its content."""
+    return any(_is_thought(name) and not is_empty(value) for name, value in holder.items()) or any(
+        is_object(part) and _is_thoughts(part) for part in items(holder.get("content"))
+    )
+
+
+def _is_thoughts(part: dict[str, Any]) -> bool:
+    """Whether a part of a content is thoughts."""
+    return part.get("thought") is True or any(word in str(part.get("type", "")).lower() for word in _THOUGHTS)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -192,7 +199,7 @@ def _text_of(content: object, depth: int = 0) -> tuple[str, bool]:
         return "".join(text for text, _ in parts), any(alive for _, alive in parts)
     if is_object(content) and depth < _DEEPEST:
         part = content
-        if part.get("thought") is True or any(word in str(part.get("type", "")).lower() for word in _THOUGHTS):
+        if _is_thoughts(part):
             return "", True
         name = next((name for name in ("text", "value", "parts", "content") if name in part), None)
         return ("", not is_empty(part)) if name is None else _text_of(part[name], depth + 1)

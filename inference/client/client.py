@@ -17,7 +17,7 @@ from inference.client.breaker import Breaker
 from inference.client.patience import Patience
 from inference.client.reader import Progress
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
-from inference.client.said import Asked
+from inference.client.shown import Asked
 from inference.client.stump import stump_of
 from inference.client.transport import DEADLINE_PASSED, WIRE_ERRORS, Packed, Wire, key_header, pieces_of
 from inference.client.unaccepted import unaccepted
@@ -126,7 +126,7 @@ class ModelClient:
             if stump is not None:
                 raise stump
         except InferenceError as error:
-            error.text, error.usage = call.progress.text, call.progress.usage
+            error.text, error.thoughts, error.usage = call.progress.text, call.progress.thoughts, call.progress.usage
             raise
         return answer
 

@@ -44,6 +44,10 @@ class Counts:
 
     def __init__(self) -> None:
         self._in = self._cached = self._out = 0
+        #: Tokens of thoughts, where they are counted by themselves.
+        self.thought = 0
+        #: Whether the server tells which tokens came from a cache, even if none did.
+        self.tell_cached = False
 
     @property
     def usage(self) -> Usage:
@@ -86,6 +90,8 @@ class Counts:
         if not read:
             read = found.get("hit", 0) + found.get("miss", 0) or (found["fresh"] + cached if "fresh" in found else 0)
         out, total, thought = found.get("out", 0) or found.get("candidates", 0), found.get("total", 0), found.get("thought", 0)
+        self.thought = max(self.thought, thought)
+        self.tell_cached |= not found.keys().isdisjoint(("cached", "read", "hit"))
         if thought > out or "candidates" in found:
             # They cannot be among fewer tokens.
             out += thought
@@ -98,11 +104,11 @@ class Counts:
 
 def _gather(holder: dict[str, Any], found: dict[str, int]) -> None:
     for name, value in holder.items():
-        kind = _KINDS.get(_short(name))
+        kind = None if value is None else _KINDS.get(_short(name))
         if kind == "details":
             for deeper, count in fields(value).items():
                 kind = _KINDS.get(_short(deeper))
-                if kind in ("cached", "read", "thought"):
+                if count is not None and kind in ("cached", "read", "thought"):
                     # Not "read": beside the details, the prompt's tokens are whole.
                     kind = "cached" if kind == "read" else kind
                     found[kind] = max(found.get(kind, 0), whole(count))

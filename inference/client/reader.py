@@ -27,8 +27,8 @@ from inference.client.counts import Counts
 from inference.client.finish import End, end_of
 from inference.client.frames import Frames, Reading
 from inference.client.refusal import broken_off, event_error
-from inference.client.said import Asked
 from inference.client.shapes import fields, items, value_of
+from inference.client.shown import Asked
 from inference.errors import ContentFiltered, ModelUnavailable
 from inference.types import Answer, Usage
 
@@ -72,7 +72,6 @@ class Progress(Frames):
         self._on_text = on_text
         self._asked = asked
         self._pieces: list[str] = []
-        #: Thoughts that stand apart from the text: they are counted where the server counts nothing.
         self._thoughts: list[str] = []
         self._grown = self._alive = False
         self._has_halves = False
@@ -95,6 +94,11 @@ class Progress(Frames):
         text = "".join(self._pieces)
         # Some servers cut a character's two halves (a surrogate pair) apart.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if self._has_halves else text
+
+    @property
+    def thoughts(self) -> str:
+        """The thoughts so far that stand apart from the text."""
+        return "".join(self._thoughts)
 
     @property
     def usage(self) -> Usage | None:
@@ -148,7 +152,7 @@ class Progress(Frames):
             first_token_ms=(first - started) * 1000,
             total_ms=(ended - started) * 1000,
             finish_reason=meaning,
-            thoughts="".join(self._thoughts),
+            thoughts=self.thoughts,
         )
 
     def take_ordinary(self, data: bytes) -> bool:

@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from inference.client.said import Asked, Complaint, told_by, told_in
+from inference.client.shown import Asked, shown, without_prompt
+from inference.client.told import Told, told, told_in
 from inference.client.too_long import is_too_long, numbers_in
 from inference.client.waits import MOST_BUSY_S, MOST_QUOTA_S, wait_of
 from inference.errors import ContentFiltered, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota, PromptTooLong
@@ -59,20 +60,19 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: Asked =
 
     `asked` is what was sent: nothing of it is in the error's words.
     """
-    return _meaning(status, headers, told_by(body, asked))
+    error = _unechoed(told(body), asked)
+    return _saying(_meaning(status, headers, error, asked), error, asked)
 
 
 def event_error(event: dict[str, Any], asked: Asked = _NOBODY, *, has_begun: bool = False) -> ModelUnavailable | ModelRefused:
     """Return what an error event means: the server sent the status 200 before it knew of the error."""
-    told = told_in(event, asked)
-    return _within(told, has_begun=has_begun) or _with(ModelUnavailable("the model server failed while it answered"), told)
+    return _within(_unechoed(told_in(event), asked), asked, "the model server failed while it answered", has_begun=has_begun)
 
 
 def broken_off(words: bytes, asked: Asked = _NOBODY, *, has_begun: bool = False) -> ModelUnavailable | ModelRefused:
     """Return the error of an answer that stops without an end. `words` is what came and was not understood."""
-    told = told_by(words, asked)
     what = "the model server stopped in the middle of its answer" if has_begun else "the model server's answer is no completion"
-    return _within(told, has_begun=has_begun) or _with(ModelUnavailable(what), told)
+    return _within(_unechoed(told(words), asked), asked, what, has_begun=has_begun)
 
 
 def is_full(status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -80,39 +80,50 @@ def is_full(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     return type(refusal(status, headers, body)) is ModelBusy
 
 
-def _within(told: Complaint, *, has_begun: bool) -> ModelUnavailable | ModelRefused | None:
-    """What words mean that came with the status 200; None for a plain failure. A request is not refused once its answer has begun."""
-    if told.is_page or not (told.words or told.status):
-        return None
-    error = _meaning(told.status or 200, {}, told)
-    plain = type(error) is ModelUnavailable or (type(error) is ModelRefused and (has_begun or not told.status))
-    return None if plain else error
+def _unechoed(error: Told, asked: Asked) -> Told:
+    """Leave out codes that stand in what was sent, and in JSON that is repeated of it."""
+    echoed = {code for code in error.quoted if any(code in text.lower() for text in asked.texts)}
+    error.codes = [code for code in error.codes if code not in echoed]
+    return error
+
+
+def _within(error: Told, asked: Asked, what: str, *, has_begun: bool) -> ModelUnavailable | ModelRefused:
+    """What words mean that came with the status 200: mostly a plain failure. A request is not refused once its answer has begun."""
+    meaning = None if error.is_page or not (error.words or error.status) else _meaning(error.status or 200, {}, error, asked)
+    is_plain = type(meaning) is ModelUnavailable or (type(meaning) is ModelRefused and (has_begun or not error.status))
+    return _saying(ModelUnavailable(what) if meaning is None or is_plain else meaning, error, asked)
+
+
+def _saying(error: ModelUnavailable | ModelRefused, told: Told, asked: Asked) -> ModelUnavailable | ModelRefused:
+    error.said = shown(told.words, asked)
+    return error
 
 
 def _meaning(  # noqa: PLR0911 - one return for each kind
-    status: int, headers: Mapping[str, str], told: Complaint
+    status: int, headers: Mapping[str, str], told: Told, asked: Asked
 ) -> ModelUnavailable | ModelRefused:
-    words = "" if told.is_page else told.words
+    message = without_prompt("\n".join(told.sentences), asked.texts).lower()
+    words = "" if told.is_page else " ".join((*told.codes, *told.fields, message))
     wait = wait_of(headers, told.figures, words)
     if 300 <= status < 400:
-        return _with(ModelRefused(f"the model server redirects ({status}): set its final address"), told)
+        return ModelRefused(f"the model server redirects ({status}): set its final address")
     if _NO_VISION.search(words):
-        return _with(ModelRefused(f"the model takes no pictures ({status})"), told)
+        return ModelRefused(f"the model takes no pictures ({status})")
     if status in _KEY_OR_ADDRESS:
-        return _with(ModelRefused(f"the model server rejects the request ({status})"), told)
+        return ModelRefused(f"the model server rejects the request ({status})")
     if _is_quota(status, words, wait):
-        return _with(OutOfQuota(f"the account at the model server has no credit or quota left ({status})"), told, min(wait, MOST_QUOTA_S))
+        return _waiting(OutOfQuota(f"the account at the model server has no credit or quota left ({status})"), min(wait, MOST_QUOTA_S))
     if status not in (408, 429, 502, 503, 504) and _FILTERED.search(words) and not _ACCOUNT.search(words):
-        return _with(ContentFiltered(f"the model server will not answer these words ({status})"), told)
+        return ContentFiltered(f"the model server will not answer these words ({status})")
     if _is_too_long(status, words):
         error = PromptTooLong(f"the prompt is too long for the model ({status})")
-        error.limit, error.size = numbers_in(told.message, told.figures)
-        return _with(error, told)
-    if _is_busy(status, headers, told):
-        return _with(ModelBusy(f"the model server is full ({status})"), told, min(wait, MOST_BUSY_S))
+        error.limit, error.size = numbers_in(message, told.figures)
+        return error
+    if _is_busy(status, headers, words):
+        return _waiting(ModelBusy(f"the model server is full ({status})"), min(wait, MOST_BUSY_S))
     if status >= 500 or status in (408, 425, 498, 499) or status < 300:
-        return _with(ModelUnavailable(f"the model server failed ({status})"), told)
-    return _with(ModelRefused(f"the model server rejects the request ({status})"), told)
+        return ModelUnavailable(f"the model server failed ({status})")
+    return ModelRefused(f"the model server rejects the request ({status})")
 
 
 def _is_quota(status: int, words: str, wait: float) -> bool:
@@ -139,23 +150,17 @@ def _is_too_long(status: int, words: str) -> bool:
     return status not in (403, 408, 502, 504, 529) and is_too_long(words)
 
 
-def _is_busy(status: int, headers: Mapping[str, str], told: Complaint) -> bool:
+def _is_busy(status: int, headers: Mapping[str, str], words: str) -> bool:
     """Whether the server is only overloaded: a 503 may come from a full model server, or from a proxy in front of a dead one.
 
     A full model server says so in the error, or says when to try again. Any other 503 may come from a gateway whose engine is gone; if that
     counted as full, it would be asked for ever.
     """
-    if status in (429, 529):
+    if status in (429, 529) or (status == 503 and "retry-after" in headers):
         return True
-    if status == 503 and "retry-after" in headers:
-        return True
-    if told.is_page or not _BUSY.search(told.words):
-        return False
-    return status in (200, 400, 403, 498, 500, 503)
+    return status in (200, 400, 403, 498, 500, 503) and bool(_BUSY.search(words))
 
 
-def _with(error: Any, told: Complaint, wait: float | None = None) -> Any:
-    error.said = told.said
-    if wait is not None:
-        error.retry_after_s = wait
+def _waiting(error: ModelBusy | OutOfQuota, wait_s: float) -> ModelBusy | OutOfQuota:
+    error.retry_after_s = wait_s
     return error

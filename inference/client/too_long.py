@@ -1,7 +1,8 @@
 """Whether a server's words mean that a prompt is too long, and the numbers in them. Pure.
 
 The rule: a known code; or words about the prompt, its tokens or the context, together with words of excess, in nine languages; or a limit of tokens that fewer
-must be kept to; or a max_tokens below zero, which is what is left of the context. An error about max_tokens alone is none: a shorter prompt would not mend it.
+must be kept to; or a max_tokens of zero or less, which no call of ours asks for: it is what is left of the context. An error about max_tokens alone is none: a
+shorter prompt would not mend it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,14 @@ _LIMITS = re.compile(
     r"|reduce (?:the|your) (?:length|prompt|message|input|context|number of (?:input )?tokens)|shorten (?:the|your)|(?:shorter|fewer) (?:prompt|input|message)"
     r"|range of input length|context size has been exceeded|input length should be"
 )
-#: What is left of the context for an answer.
-_NOTHING_LEFT = re.compile(r"max_(?:completion_|new_)?tokens\W{0,4}[^\n]{0,60}?(?:got|given|received|was|is|:)\s*-\d")
+#: What is left of the context for an answer: zero or less, and no range that begins so.
+_NONE = r"(?:-\d+|0(?![\d.,]*\d)(?!\s*(?:to|and|-|–|<|≤|\.\.)))"
+_NOTHING_LEFT = re.compile(
+    rf"max_(?:completion_|new_|output_)?tokens\W{{0,4}}[^\n]{{0,80}}?(?:got|given|received|was|is|:)\s*{_NONE}"
+    rf"|(?<![\d.,]){_NONE} is (?:less|smaller|lower) than [^\n]{{0,60}}max_(?:completion_|new_|output_)?tokens"
+)
+#: Pydantic's words about any value, where they are not about a length.
+_VALUE = re.compile(r"\binput should\b(?![^\n]*\b(?:tokens?|length)\b)")
 _CHINESE = re.compile(
     "超长|过长|太长|长度超|(?:超过|超出|超限)[^。\n]{0,30}(?:长度|上下文|限制|token|最大)|(?:长度|上下文|token|输入)[^。\n]{0,30}(?:超过|超出|超限)|長すぎ|長過ぎ|超えて|초과|너무 깁|너무 길"
 )
@@ -63,6 +70,8 @@ _SIZES = tuple(
         rf"(?:prompt|input)[a-z ]*(?:length|size|contains|has|is|of)? *(?:\(length |\(|of |is |has |contains |: ?)?{_NUMBER}",
     )
 )
+#: Sizes that are only bounds: vLLM stops counting behind its limit.
+_BOUNDS = re.compile(rf"(?:at least|more than|over|above) {_NUMBER}|{_NUMBER}\+")
 _LIMIT = tuple(
     re.compile(pattern)
     for pattern in (
@@ -82,6 +91,7 @@ def is_too_long(words: str) -> bool:
         return True
     if _TIME.search(words):
         return False
+    words = _VALUE.sub("", words)
     if _OTHERWISE.search(words) and not _OF_CONTEXT.search(words):
         return False
     if _ANSWER_ALONE.search(words) and not _OF_PROMPT.search(_ANSWER_ALONE.sub("", words)):
@@ -95,7 +105,7 @@ _OF_CONTEXT = re.compile(r"context|prompt|input (?:tokens|length)")
 def numbers_in(words: str, figures: Mapping[str, str]) -> tuple[int, int]:
     """Return the limit and the size of the prompt that the words name, 0 for what they do not.
 
-    Fields count first, then what stands beside the words for a limit or a size; then the largest of the other numbers is the size.
+    Fields count first, then what stands beside the words for a limit or a size; then the largest of the other numbers is the size. A bound is no size.
     """
     if _NOTHING_LEFT.search(words):
         return 0, 0
@@ -103,8 +113,12 @@ def numbers_in(words: str, figures: Mapping[str, str]) -> tuple[int, int]:
     size = _whole(figures.get("nprompttokens") or figures.get("prompttokens") or figures.get("inputtokens"))
     found = [number for number in map(_whole, re.findall(_NUMBER, words)) if number >= 16]
     limit = limit or next((number for pattern in _LIMIT for one in pattern.findall(words) if (number := _whole(one)) >= 16), 0)
-    beside = (number for pattern in _SIZES for one in pattern.findall(words) if (number := _whole(one)) >= 16 and number != limit)
-    size = size or next(beside, 0) or max((number for number in found if number > limit > 0), default=0)
+    bounds = {_whole(one or other) for one, other in _BOUNDS.findall(words)}
+    beside = [number for pattern in _SIZES for one in pattern.findall(words) if (number := _whole(one)) >= 16 and number != limit]
+    if bounds:
+        beside = [number for number in beside if number > limit and number not in bounds]
+        found = []
+    size = size or next(iter(beside), 0) or max((number for number in found if number > limit > 0), default=0)
     if limit and size and size < limit and not re.search(r"messages|passed|input tokens|prompt tokens|request has", words):
         # The two the other way round: a prompt is refused since it is the larger one.
         limit, size = size, limit

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, cast
 
-from inference.client.told import on_one_line
+from inference.client.shown import on_one_line
 
 Server = Literal["vllm", "llamacpp", "unknown"]
 

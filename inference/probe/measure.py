@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from inference.client import Breaker, ModelClient
-from inference.client.told import on_one_line, told
+from inference.client.shown import on_one_line
+from inference.client.told import told
 from inference.errors import GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable
 from inference.probe.ask import Asker, Unanswered, user
 from inference.probe.cards import Listing, Server, models

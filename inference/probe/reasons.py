@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from inference.client.told import Told, on_one_line, told
+from inference.client.shown import Asked, shown
+from inference.client.told import Told, told
 from inference.probe.cards import Listing
 from inference.probe.replies import Reply
 from inference.types import Endpoint
@@ -54,7 +55,7 @@ def explain(reply: Reply, endpoint: Endpoint, listing: Listing | None) -> str:
 
 def quoted(text: str, endpoint: Endpoint) -> str:
     """Return words of a server on one short line, without the key."""
-    return on_one_line(text.replace(endpoint.api_key, "***") if endpoint.api_key else text, _LONGEST_WORDS)
+    return shown(text, Asked(key=endpoint.api_key), _LONGEST_WORDS)
 
 
 def _behind(words: str) -> str:
@@ -62,13 +63,14 @@ def _behind(words: str) -> str:
 
 
 def _names_key(error: Told) -> bool:
-    return bool(error.codes & _NO_KEY_CODES) or _NO_KEY.search(error.words.lower()) is not None
+    return not _NO_KEY_CODES.isdisjoint(error.codes) or _NO_KEY.search(error.words.lower()) is not None
 
 
 def _lacks_model(status: int, error: Told, endpoint: Endpoint, listing: Listing | None) -> bool:
+    lacks = not _NO_MODEL_CODES.isdisjoint(error.codes)
     if listing is not None and listing.find(endpoint.model) is not None:
-        return bool(error.codes & _NO_MODEL_CODES)
-    if error.codes & _NO_MODEL_CODES or _NO_MODEL.search(error.words.lower()):
+        return lacks
+    if lacks or _NO_MODEL.search(error.words.lower()):
         return True
     if status == 404 and endpoint.model.casefold() in error.words.casefold():
         return True

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from itertools import islice
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from inference.client.chunk import choices_in, error_in, is_completion, unwrapped
+from inference.client.chunk import thinks as shows_thoughts
+from inference.client.counts import Counts
+from inference.client.finish import end_of
 from inference.client.refusal import refusal
-from inference.client.told import on_one_line
+from inference.client.shapes import fields, value_of
+from inference.client.shown import on_one_line
 from inference.errors import ModelBusy, OutOfQuota
 from inference.probe.cards import Server
 from inference.thoughts import learned
 
 T = TypeVar("T")
 
-_MOST_TOKENS = 1_000_000_000
-_NONE: Mapping[str, Any] = {}
-#: Types of the parts of a content that are the answer.
-_TEXTS = ("text", "output_text")
 _ENGINE = re.compile(r'^vllm:num_requests_running\{[^}\n]*\bengine="(\d+)"', re.MULTILINE)
 _CACHING = re.compile(r'^vllm:cache_config_info\{[^}\n]*\benable_prefix_caching="(True|False)"', re.MULTILINE)
 
@@ -56,9 +57,9 @@ class Reply:
 
     @property
     def retry_after_s(self) -> float:
-        """How long the server asks to wait before the next request; 0 where it does not say so in seconds."""
-        told = self.headers.get("retry-after", "").strip()
-        return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else 0.0
+        """How long a full server asks to wait before the next request; 0 where it does not say so."""
+        refused = self._refusal
+        return refused.retry_after_s if isinstance(refused, ModelBusy) else 0.0
 
     @property
     def is_unanswered(self) -> bool:
@@ -105,25 +106,22 @@ SHAPE_SCHEMA = {
 
 
 def said(body: bytes) -> Said | None:
-    """Return what a completion says; None if this is not one. Each field is read by itself: one that is odd spoils no other."""
-    text = body.decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
-    # Some servers stream whether asked to or not.
-    pages = [line[5:] for line in text.splitlines() if line.startswith("data:")] if text.startswith(("data:", "event:", ":")) else [text]
-    read = [page for one in pages if (page := _object(one)) is not None]
-    if not read or any(page.get("error") for page in read) or not any("choices" in page or "usage" in page for page in read):
+    """Return what a completion says, read as the client reads it; None if this is not one."""
+    events = [unwrapped(event) for event in _events(body)]
+    choices = [choice for event in events for choice in islice(choices_in(event), 1)]
+    counts = Counts()
+    for holder in (*events, *(place for choice in choices for place in choice.places)):
+        counts.read(holder)
+    if any(map(error_in, events)) or not (any(map(is_completion, events)) or counts.are_begun):
         return None
-    choices = [_dict(_first(page.get("choices"))) for page in read]
-    messages = [_dict(choice.get("message") or choice.get("delta") or {"content": choice.get("text")}) for choice in choices]
-    usage = next((one for page, choice in zip(read, choices, strict=True) if (one := _usage(page, choice))), _NONE)
+    is_thinking = any(shows_thoughts(place) for choice in choices for place in choice.places)
     return Said(
-        text="".join(_text(message.get("content")) for message in messages),
-        thought="".join(_thought(message) for message in messages),
-        tokens_in=_prompt_tokens(usage),
-        cached=_cached(usage),
-        has_thought=bool(
-            _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")) or _count(usage.get("reasoning_tokens"))
-        ),
-        is_cut=any(choice.get("finish_reason") in {"length", "max_tokens", "MAX_TOKENS"} for choice in choices),
+        text="".join(choice.text for choice in choices),
+        thought="".join(choice.thoughts for choice in choices) or ("..." if is_thinking else ""),
+        tokens_in=counts.usage.tokens_in or None,
+        cached=counts.usage.tokens_cached if counts.tell_cached else None,
+        has_thought=counts.thought > 0,
+        is_cut=any(end_of(choice.reason) == "length" for choice in choices if choice.reason),
     )
 
 
@@ -181,82 +179,19 @@ def solid_png(side: int = 64, colour: tuple[int, int, int] = (200, 30, 30)) -> b
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
-def _thought(message: Mapping[str, Any]) -> str:
-    """Return a message's thoughts, in any field that is named after them, and in the parts of its content."""
-    fields = [_flat(value) for key, value in message.items() if key.startswith(("reasoning", "thinking", "thought"))]
-    parts = [part for part in _parts(message.get("content")) if str(part.get("type", "")).startswith(("reasoning", "thinking", "thought"))]
-    return "".join([*fields, *(_flat(part) for part in parts)])
+def _events(body: bytes) -> list[dict[str, Any]]:
+    """Return the objects of an answer. Some servers stream whether asked to or not."""
+    text = body.strip(b"\xef\xbb\xbf \r\n\t")
+    is_stream = text.startswith((b"data:", b"event:", b":"))
+    pages = [line[5:] for line in text.splitlines() if line.startswith(b"data:")] if is_stream else [text]
+    return [event for page in pages if (event := fields(_json(page)))]
 
 
-def _flat(value: Any) -> str:
-    """Return something that shows whether there is anything in a value."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | dict):
-        return "..." if value else ""
-    return ""
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(part["text"] for part in _parts(content) if part.get("type", "text") in _TEXTS and isinstance(part.get("text"), str))
-
-
-def _parts(content: Any) -> list[dict[str, Any]]:
-    items = cast("list[Any]", content) if isinstance(content, list) else []
-    return [{"type": "text", "text": item} if isinstance(item, str) else _dict(item) for item in items]
-
-
-def _usage(page: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the counts: of the completion, of its choice, or in Groq's field."""
-    found = (_dict(page.get("usage")), _dict(choice.get("usage")), _dict(_dict(page.get("x_groq")).get("usage")))
-    return next((one for one in found if _prompt_tokens(one)), _NONE)
-
-
-def _prompt_tokens(usage: Mapping[str, Any]) -> int | None:
-    if (whole := _count(usage.get("prompt_tokens"))) is not None:
-        return whole
-    # Anthropic's counts leave out what came from the cache or went into it.
-    own = _count(usage.get("input_tokens"))
-    rest = (_count(usage.get("cache_read_input_tokens")) or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0)
-    return None if own is None else own + rest
-
-
-def _cached(usage: Mapping[str, Any]) -> int | None:
-    details = _dict(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-    told = (
-        details.get("cached_tokens"),
-        usage.get("prompt_cache_hit_tokens"),
-        usage.get("cached_tokens"),
-        usage.get("cache_read_input_tokens"),
-    )
-    return next((number for one in told if (number := _count(one)) is not None), None)
-
-
-def _count(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}", value):
-        return int(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
-    return int(value) if is_number else None
-
-
-def _object(text: str) -> dict[str, Any] | None:
+def _json(text: bytes) -> object:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return value_of(text)
+    except ValueError:
         return None
-    # One completion in a list is one.
-    value = _first(value) if isinstance(value, list) else value
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
-
-
-def _first(value: Any) -> Any:
-    return cast("list[Any]", value)[0] if isinstance(value, list) and value else None
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _read(body: bytes, kind: type[T]) -> T | None:

@@ -138,7 +138,9 @@ def test_a_batch_line_says_that_it_is_too_long(place: OneWorker) -> None:
 # Half an answer
 
 
-@pytest.mark.parametrize("how", [{"finish": "abort"}, {"is_cut": True}, {"finish": "error"}])
+@pytest.mark.parametrize(
+    "how", [{"finish": "abort"}, {"is_cut": True}, {"finish": "error"}, {"is_cut": True, "under": "reasoning_content"}]
+)
 def test_a_server_that_breaks_off_is_broken_and_what_it_wrote_is_paid_for(place: OneWorker, how: dict[str, Any]) -> None:
     place.profile("first", "second")
     place.first.plays = lambda _prompt: Played(words=["The ferry ", "leaves "], **how)

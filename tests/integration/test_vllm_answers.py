@@ -96,20 +96,20 @@ def test_what_fills_the_context_long_before_it_is_whole_is_too_long(address: str
 
 
 @pytest.mark.parametrize(
-    ("file", "limit"),
+    ("file", "limit", "size"),
     [
         # vLLM takes what is left of the context for max_tokens, and then complains about its own number.
-        ("prompt_that_fills_the_context", 0),
+        ("prompt_that_fills_the_context", 0, 0),
         # It stops counting at limit + 1, so the size is no size.
-        ("prompt_too_long", _CONTEXT),
-        ("picture_too_long", _CONTEXT),
+        ("prompt_too_long", _CONTEXT, 0),
+        ("picture_too_long", _CONTEXT, 4163),
     ],
 )
-def test_what_leaves_no_token_is_too_long(address: str, file: str, limit: int) -> None:
+def test_what_leaves_no_token_is_too_long(address: str, file: str, limit: int, size: int) -> None:
     error = _failed(address, file)
 
     assert isinstance(error, PromptTooLong)
-    assert error.limit == limit
+    assert (error.limit, error.size) == (limit, size)
 
 
 @pytest.mark.parametrize(

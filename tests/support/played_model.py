@@ -22,6 +22,8 @@ class Played:
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     words: Sequence[str] = ()
+    #: The field of a delta in which they stand.
+    under: str = "content"
     #: None: the stream ends without a word about it.
     finish: str | None = "stop"
     usage: Mapping[str, Any] | None = None
@@ -85,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-length", "1000000")
         self.end_headers()
         for word in played.words:
-            self._event({"choices": [{"index": 0, "delta": {"content": word}}]})
+            self._event({"choices": [{"index": 0, "delta": {played.under: word}}]})
         self.close_connection = True
         if played.is_cut:
             return

@@ -141,7 +141,7 @@ def test_a_servers_own_words_are_shortened_and_tell_no_key() -> None:
     body = b'{"error":{"message":"bad key sk-secret\\u001b[31m\\n' + b"x" * 500 + b'"}}'
     said = explain(Reply(status=400, body=body), _AT, _MINE)
 
-    assert "bad key ***?[31m x" in said
+    assert "bad key … x" in said
     assert "sk-secret" not in said
     assert len(said) < 300
 

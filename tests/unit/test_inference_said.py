@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.client.refusal import event_error, refusal
-from inference.client.said import Asked
-from inference.errors import ContentFiltered, ModelRefused
+from inference.client.shown import Asked
+from inference.errors import ContentFiltered, ModelRefused, ModelUnavailable, OutOfQuota
 
 _WROTE = "My sister Ana hides the money behind the oak lamp, please tell nobody about it."
 _KEY = "sk-or-v1-0123456789abcdef"
@@ -49,7 +49,7 @@ def test_words_are_shown_without_the_prompt_and_the_key(words: str, shown: str) 
 def test_a_request_that_the_server_repeats_is_not_read() -> None:
     body = {"detail": [{"type": "missing", "loc": ["body", "x"], "msg": "Field required", "input": {"messages": [{"content": _WROTE}]}}]}
 
-    assert _said(body) == "Field required"
+    assert _said(body) == "x: Field required"
 
 
 def test_long_words_are_cut() -> None:
@@ -62,6 +62,17 @@ def test_what_a_person_writes_cannot_pass_for_an_error() -> None:
 
     assert type(refusal(400, {}, json.dumps(echo).encode(), Asked(texts=[wrote]))) is ModelRefused
     assert type(refusal(400, {}, json.dumps(echo).encode(), Asked(texts=["hello"]))) is ContentFiltered
+
+
+@pytest.mark.parametrize("within", ["cannot parse: {}", "{}"])
+def test_json_that_a_person_writes_cannot_pass_for_an_error(within: str) -> None:
+    wrote = '{"error": {"code": "insufficient_quota", "status": 429, "message": "a person made this up"}}'
+    echo = {"error": {"message": within.format(wrote)}}
+
+    assert type(refusal(400, {}, json.dumps(echo).encode(), Asked(texts=[wrote]))) is ModelRefused
+    assert type(refusal(400, {}, f"cannot parse: {wrote}".encode(), Asked(texts=[wrote]))) is ModelRefused
+    assert type(event_error(echo, Asked(texts=[wrote]))) is ModelUnavailable
+    assert type(refusal(400, {}, json.dumps(echo).encode(), Asked(texts=["hello"]))) is OutOfQuota
 
 
 @given(st.binary(max_size=300), st.integers(200, 599), st.lists(st.text(max_size=40), max_size=3))
