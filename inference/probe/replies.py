@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
+from inference.client.finish import end_of, reason_in
 from inference.client.refusal import refusal
 from inference.client.told import on_one_line
 from inference.errors import ModelBusy, OutOfQuota
@@ -123,7 +124,7 @@ def said(body: bytes) -> Said | None:
         has_thought=bool(
             _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")) or _count(usage.get("reasoning_tokens"))
         ),
-        is_cut=any(choice.get("finish_reason") in {"length", "max_tokens", "MAX_TOKENS"} for choice in choices),
+        is_cut=any(end_of(reason_in(choice)) == "length" for choice in choices),
     )
 
 
