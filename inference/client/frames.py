@@ -13,6 +13,7 @@ The grammar. It looks at the bytes alone, never at the content type:
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -24,6 +25,7 @@ _BOM = b"\xef\xbb\xbf"
 _MOST_TRIES = 64
 #: How much is kept of what is passed over.
 _MOST_KEPT = 16 * 1024
+_ANSWER = re.compile(rb'\\?"(?:choices|delta|content|text)\\?"\s*:')
 _FIELDS = frozenset({b"data", b"event", b"error", b"id", b"retry"})
 
 
@@ -98,7 +100,7 @@ class Frames(ABC):
                 self._rest.append(lines.pop())
         for line in lines:
             if not line:
-                if self._in_block:
+                if self._in_block or self._has_text:
                     self._empty_line()
             elif self._in_block or not line.startswith(b"data: {") or not ordinary(line[6:]):
                 self._line(line)
@@ -109,16 +111,18 @@ class Frames(ABC):
 
     def _try_rest(self, piece: bytes) -> None:
         """Take a line whose end has not come if it is JSON already: the end may never come."""
-        if self._rest_tries >= _MOST_TRIES or not piece.endswith((b"}", b"]")):
+        if self._rest_tries >= _MOST_TRIES or self._tries >= _MOST_TRIES or not piece.endswith((b"}", b"]")):
             return
         self._rest_tries += 1
+        # Each try reads the lines that wait, too.
+        self._tries += bool(self._waiting)
         line = b"".join(self._rest)
         is_field = line.startswith(b"data:")
         self.streams |= is_field
         text = (line[5:] if is_field else line.removeprefix(_BOM)).strip()
         if self.take(b"\n".join((*self._waiting, text)), self._name) == "read":
             self._rest.clear()
-            self._waiting, self._has_text = [], True
+            self._waiting, self._tries, self._has_text = [], 0, True
 
     def split_rest(self) -> None:
         """Take what is left when no more bytes come."""
@@ -145,7 +149,11 @@ class Frames(ABC):
         if field == b"data":
             if self._waiting and not self._in_fields:
                 self._settle()
-            self._held(value.strip(), in_fields=True)
+            value = value.strip()
+            while value.startswith(b"data:"):
+                # A proxy that frames what is framed already.
+                value = value[5:].lstrip()
+            self._held(value, in_fields=True)
         elif field == b"event":
             self._named(value.strip().decode("utf-8", "replace").lower())
         elif field == b"error":
@@ -180,7 +188,7 @@ class Frames(ABC):
         self._tries += 1
         if self.take(b"\n".join(self._waiting), self._name) != "read":
             return False
-        self._waiting = []
+        self._waiting, self._tries = [], 0
         return True
 
     def _empty_line(self) -> None:
@@ -199,14 +207,17 @@ class Frames(ABC):
         """Take the lines that wait: together, or else each by itself."""
         if not self._waiting or self._try_together():
             return
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._tries = self._waiting, [], 0
         for line in waiting:
+            # Commas part the items of a list whose brackets are missing.
+            item = line.strip(b" \t,")
             # Only what also ends like JSON: a body of a million brackets is not tried a million times.
-            if not line.endswith((b"}", b"]")) or self.take(line, self._name) != "read":
+            if not item.endswith((b"}", b"]")) or self.take(item, self._name) != "read":
                 self._keep(line)
 
     def _keep(self, text: bytes) -> None:
-        if self._kept_bytes < _MOST_KEPT:
+        # A piece of an answer says nothing about why it broke off.
+        if self._kept_bytes < _MOST_KEPT and not _ANSWER.search(text):
             text = text[: _MOST_KEPT - self._kept_bytes]
             self._kept.append(text)
             self._kept_bytes += len(text)

@@ -16,6 +16,7 @@ The ordinary event is decoded into typed fields; every other one is read as it c
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,8 +34,27 @@ from inference.errors import ContentFiltered, ModelUnavailable
 from inference.types import Answer, Usage
 
 _DONE_NAMES = frozenset(
-    {"done", "end", "complete", "completed", "finish", "finished", "message_stop", "message-end", "stream-end", "[done]"}
+    {
+        "done",
+        "end",
+        "eos",
+        "eof",
+        "close",
+        "complete",
+        "completed",
+        "finish",
+        "finished",
+        "message_stop",
+        "message-end",
+        "stream-end",
+        "[done]",
+    }
 )
+
+
+#: "[DONE]" in all its spellings.
+_END_WORD = re.compile(rb"[\s\"'\[<(|]*(?:done|end|eos|eof|complete|completed|finish|finished)[\s\"'\]>)|.!]*", re.IGNORECASE)
+_LONGEST_END = 24
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -186,9 +206,12 @@ class Progress(Frames):
         return taken
 
     def _take_json(self, data: bytes) -> Reading:
-        if data.strip(b" \t\"'").upper() in (b"[DONE]", b"DONE"):
+        if len(data) < _LONGEST_END and _END_WORD.fullmatch(data):
             self._done = True
             return "read"
+        if data.startswith(b'"{'):
+            # A gateway that wrapped the JSON into a string.
+            data = _unquoted(data)
         if not data.startswith((b"{", b"[")):
             return "other"
         try:
@@ -239,7 +262,9 @@ class Progress(Frames):
             self._thoughts.append(said.thoughts)
         if said.is_alive:
             self._lives()
-        self._reason = said.reason or self._reason
+        # Behind an end, one that says less of the answer changes nothing: it is whole, or at its limit, already.
+        if said.reason and (not self._reason or self._early or end_of(said.reason) in ("filter", "length")):
+            self._reason = said.reason
 
     def _lives(self) -> None:
         self._alive = True
@@ -250,6 +275,14 @@ class Progress(Frames):
         """Raise what an error event means, unless the answer is whole already."""
         if not self.ended:
             raise event_error(error, self._asked, has_begun=self.first_at is not None)
+
+
+def _unquoted(data: bytes) -> bytes:
+    try:
+        text = value_of(data)
+    except ValueError:
+        return data
+    return text.encode("utf-8", "replace") if isinstance(text, str) else data
 
 
 def _loosely(data: bytes) -> dict[str, Any]:
