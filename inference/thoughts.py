@@ -22,8 +22,12 @@ from inference.tool_calls import GrowingCalls
 __all__ = ["FORMS", "hiding", "learned", "without_thoughts"]
 
 #: What may stand before the thoughts at the start of an answer: the header of a message, and the beginning of a block of code around all.
-_HEADER = re.compile(r"\A(?:\s|<s>|<bos>|<[|\uff5c][^<>\s]{1,40}[|\uff5c]>(?<!channel\|>)|(?:assistant|model)\n)*", re.IGNORECASE)
+_HEADER = re.compile(
+    r"\A(?:\s|<s>|<bos>|<[|\uff5c](?!(?:tools?|python|function|plugin|action|start_(?:action|tool)|dsml)(?![a-z]))[^<>\s]{1,40}[|\uff5c]>(?<!channel\|>)|(?:assistant|model)\n)*",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*(\w*)", re.MULTILINE)
+_OUTER_FENCE = re.compile(r"\A\s*(?:```|~~~)[ \t]*\w*\s*\Z")
 #: Languages in which a mark is part of the code.
 _MARKUP = frozenset(
     [
@@ -64,7 +68,7 @@ _BEGUN_HEADER = re.compile(
     r"<[|\uff5c](?:start|channel|message|constrain|begin|end|call|im_start)[|\uff5c]?>[^<>\n]{0,60}(?:<[|\uff5c]\w{0,20}[|\uff5c]>[^<>\n]{0,60}){0,3}(?:<[|\uff5c\w]{0,20})?\Z"
 )
 _BEGUN_WORDS = (
-    "assistantanalysis", "assistantcommentary", "assistantfinal", "analysis", "commentary",
+    "assistantanalysis", "assistantcommentary to=", "assistantfinal", "analysis", "commentary to=",
     "here is my thought process:", "here's my thought process:", "here\u2019s my thought process:", "here are my reasoning steps:", "# thinking\n",
 )  # fmt: skip
 #: Between two marks that are spoken of at the beginning of a line stands no longer word ("\uc640", "\u3068"), in characters.
@@ -304,7 +308,8 @@ class Scan:
             return True
         code = text[self._code_from : start]
         in_string = (code.count('"""') + code.count("'''")) % 2 == 1 or code.count("`") % 2 == 1
-        is_foreign = self._code not in _MARKUP or (self._known is not None and not self.found)
+        is_around_all = not _OUTER_FENCE.sub("", text[self._header : self._code_from])
+        is_foreign = self._code not in _MARKUP or (self._known is not None and not self.found and is_around_all)
         return in_string or not is_foreign
 
     def _is_pair(self, text: str, token: re.Match[str], *, last: bool) -> bool | None:
