@@ -8,6 +8,7 @@ The grammar. It looks at the bytes alone, never at the content type:
 * A line that is no field holds itself: bare JSON.
 * What is JSON by itself is taken at once, before its line's end has come, and no empty line is needed between events. What only begins like JSON waits for the next lines,
   and is taken as soon as they are JSON together; if they never are, each line is taken by itself.
+* `data: data: X` is `data: X`, and commas between items of a list whose brackets are missing are no part of them.
 * Everything else is passed over, and kept (up to a limit) for the case that nothing else comes: it may say why.
 """
 
@@ -66,6 +67,10 @@ class Frames(ABC):
     @abstractmethod
     def take_ordinary(self, data: bytes) -> bool:
         """Take a text if it is one of those that most are; return whether it was. Called first, in blocks without a name."""
+
+    @abstractmethod
+    def lost(self) -> None:
+        """Note that a piece of the answer could not be read."""
 
     def split(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
         """Take bytes as they come."""
@@ -141,9 +146,10 @@ class Frames(ABC):
         field, colon, value = line.partition(b":")
         field = field.strip().lower()
         if not colon or field not in _FIELDS:
-            if self._waiting and self._in_fields:
+            if self._waiting and self._in_fields and line.startswith((b"{", b"[")):
                 self._settle()
-            self._held(line.strip(), in_fields=False)
+            # What is no JSON may go on with a field's: some servers write a line break inside of a string as it is.
+            self._held(line.strip() if not self._waiting else line, in_fields=self._in_fields and bool(self._waiting))
             return
         self.streams = True
         if field == b"data":
@@ -216,8 +222,10 @@ class Frames(ABC):
                 self._keep(line)
 
     def _keep(self, text: bytes) -> None:
-        # A piece of an answer says nothing about why it broke off.
-        if self._kept_bytes < _MOST_KEPT and not _ANSWER.search(text):
+        if _ANSWER.search(text):
+            # It says nothing about why the answer broke off.
+            self.lost()
+        elif self._kept_bytes < _MOST_KEPT:
             text = text[: _MOST_KEPT - self._kept_bytes]
             self._kept.append(text)
             self._kept_bytes += len(text)

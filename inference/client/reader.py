@@ -6,9 +6,11 @@ The grammar, on top of the JSON texts that inference.client.frames cuts out:
   were missing, and an object, word or number that is not understood is passed over.
 * A **sign of life** is text, or any field of a delta that is not empty and not merely structure: thoughts under any name, calls of tools. A role, empty
   text, counts, comments and pings are none.
-* An **end** is `[DONE]`, a finish reason, or an event that says so (`message_stop`, `done: true`). A single object that is a whole message is whole
-  without one. Text that comes after a finish reason takes that end back, since some servers send "stop" with each piece. After an end nothing is an error.
-* An **error** is an event with a non-empty `error`, of the object or type "error", in a block of that name, or with a message and a code that is not good. It
+* An **end** is `[DONE]` in any spelling, a finish reason, or an event that says so (`message_stop`, `done: true`). A single object that is a whole message is whole
+  without one. Text that comes after a finish reason takes that end back, since some servers send "stop" with each piece. After an end nothing is an error,
+  and of further reasons only a filter or a limit counts. Where a piece of the answer cannot be read before its end, the answer is "cut".
+* An **error** is an event with a non-empty `error`, of the object or type "error", in a block of that name, or with a message and a code or status that is not good
+  ("queued" is good), or Gemini's word that it blocked the prompt. It
   means what the same words mean in a refusal. A stream that stops before an end is an error too.
 
 The ordinary event is decoded into typed fields; every other one is read as it comes.
@@ -106,6 +108,8 @@ class Progress(Frames):
         #: Whether text came in parts, and whether a whole message came.
         self._in_parts = self._is_whole = False
         self._done = False
+        #: Whether a piece of the answer could not be read, so that what there is of it is not whole.
+        self._has_gap = False
         #: When the first sign of life came, by the monotonic clock.
         self.first_at: float | None = None
 
@@ -167,7 +171,7 @@ class Progress(Frames):
             usage=self._counts.usage,
             first_token_ms=(first - started) * 1000,
             total_ms=(ended - started) * 1000,
-            finish_reason=meaning,
+            finish_reason="cut" if self._has_gap else meaning,
             thoughts="".join(self._thoughts),
         )
 
@@ -191,6 +195,10 @@ class Progress(Frames):
         if self.first_at is None:
             self.first_at = time.monotonic()
         return True
+
+    def lost(self) -> None:
+        """Note that a piece of the answer could not be read. Behind the end it would add nothing."""
+        self._has_gap |= not self.ended
 
     def take(self, data: bytes, name: str) -> Reading:
         """Take one text of the response that is no ordinary one, in a block of that name."""

@@ -45,13 +45,13 @@ _ACCOUNT = re.compile(
 _NO_LACK = re.compile(r"\b(?:no|not)\b[^.\n]{0,20}\bcredits?\b[^.\n]{0,20}\b(?:charged|used|deducted|consumed)")
 _MONEY = re.compile(
     r"insufficient[ _]?(?:\w+?[ _])?(?:quota|balance|credit|fund)|billing|\bcredits?\b|\bbalance\b|payment|arrear|top[ -]?up|recharge|spend(?:ing)?[ _](?:limit|cap)"
-    r"|hard[ _]limit|prepaid|can only afford|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|额度|充值"
+    r"|hard[ _]limit|prepaid|can only afford|over budget|budget[^.\n]{0,20}exceeded|exceededbudget|key limit|run out of (?:tokens|credits?)|trial (?:has )?(?:expired|ended)|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|额度|充值"
 )
 _QUOTA = re.compile(r"quota|allowance|usage[ _]limit|plan limit|free tier|allocated")
 _SHORTLY = re.compile(r"per[ _-]?(?:min|sec)|perminute|persecond|/ ?min|\b[rt]p[ms]\b|concurren|a minute|a second|throttl")
-_LONG = re.compile(r"per[ _-]?(?:day|week|month|hour)|per(?:day|week|month)|daily|weekly|monthly|\b[rt]pd\b|/ ?day|a day")
+_LONG = re.compile(r"per[ _-]?(?:day|week|month|hour)|per(?:day|week|month)|daily|weekly|monthly|\b[rt]pd\b|/ ?(?:day|week|month)|a day")
 _BUSY = re.compile(
-    r"serviceunavailableerror(?!:)|in flight|loading (?:the )?model|(?:is|still|currently) (?:un)?loading|being (?:un)?loaded|no slot|\bbusy\b|queue is full|overload|too many (?:concurrent )?requests|rate[ _-]?limit|throttl"
+    r"serviceunavailableerror(?!:)|in flight|loading (?:the )?model|(?:is|still|currently) (?:un)?loading|being (?:un)?loaded|no slot|slow[ _]down|\bbusy\b|queue is full|overload|too many (?:concurrent )?requests|rate[ _-]?limit|throttl"
     r"|(?:over|at|no|out of|insufficient|exceeded?|limited)[ _](?:\w+ ){0,2}capacity|capacity[ _](?:has been )?(?:exceeded|reached|limit)|try again (?:later|in)|come again later|server is full|max_concurren|concurrency"
     r"|繁忙|过载|负载|限流|频率|请求过多|并发"
 )

@@ -47,7 +47,7 @@ _ANSWER_ALONE = re.compile(r"max_?(?:completion_|new_|output_)?_?tokens|completi
 _OF_PROMPT = re.compile(r"prompt|input|context|message|request has|requested|conversation|n_ctx")
 #: Limits of other things than tokens.
 _OTHERWISE = re.compile(
-    r"rate limit|requests per|per (?:day|hour|month)|file size|image|picture|audio|max(?:imum)? \d+ tools|number of (?:tools|messages|images)|metadata|header"
+    r"rate limit|requests per|per (?:day|hour|month)|file size|image|picture|audio|max(?:imum)? \d+ tools|number of (?:tools|messages|images)|metadata|header|stop (?:sequence|word|string)"
 )
 
 _NUMBER = r"(\d[\d,_ ]*\d|\d+)"
