@@ -4,7 +4,7 @@ A model whose server does not part them writes its thoughts into the answer, bet
 an opening mark and its closing one is thoughts; so is everything before a closing mark alone, since the template wrote the opening one, and everything behind
 an opening mark that is never closed. Marks nest. A mark that the answer speaks of (inference.mention) is none, nor is one in a block of code, unless
   - the code is of a programming language in which a line cannot begin with such a mark, or
-  - the form is known to be the model's, and it has shown no thoughts before.
+  - the form is known to be the model's, it has shown no thoughts before, and the block is around the whole answer.
 Where the form is not known, the marks of all forms count. Where it is known, only its own do, and the marks of others are text; an answer then begins with
 its opening mark whatever stands behind that. What is left of an answer in an element of its own (`<answer>`, `<final>`) is taken out of that.
 """
