@@ -50,7 +50,8 @@ def check(answer: Answer, prompt: Sequence[Message], *, thoughts: str = "") -> s
     if text.count("\ufffd") > max(4, len(text) * _BROKEN_SHARE):
         raise GarbageAnswer("the answer is made of broken characters")
     text = _UNSEEN.sub("", text.replace("\r\n", "\n"))
-    text = without_calls(without_thoughts(text, thoughts, whole=answer.finish_reason == "stop"))
+    asked = next((message.content for message in reversed(prompt) if message.role == "user"), "")
+    text = without_calls(without_thoughts(text, thoughts, whole=answer.finish_reason == "stop"), json_wanted="json" in asked.lower())
     text = _only_the_answer(text)
     if not _says_something(text):
         raise GarbageAnswer("the answer is empty")

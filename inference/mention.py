@@ -27,13 +27,13 @@ _WORD_FOR_MARK = re.compile(
 )
 #: A line with one of these and a colon at its end announces a sample of something.
 _ANNOUNCES = re.compile(
-    r"\b(?:examples?|samples?|formats?|syntax|templates?|looks? like|like this|structure|schema|snippets?"
-    r"|ejemplos?|formatos?|exemplos?|plantillas?|beispiele?|exemples?|esempi[eo]?|formati?|so aus)\b|\u4f8b|\u683c\u5f0f|\uc608\uc2dc",
+    r"\b(?:examples?|samples?|formats?|syntax|templates?|looks? like|like th(?:is|ese|at)|structure|schema|snippets?"
+    r"|ejemplos?|formatos?|exemplos?|plantillas?|beispiele?|exemples?|esempi[eo]?|formati?|(?:sehen|sieht)\b[^\n]{0,80} aus|so aus)\b|\u4f8b|\u683c\u5f0f|\uc608\uc2dc",
     re.IGNORECASE,
 )
 _BULLETS = re.compile(r"[ \t]*(?:[|*+>\u2022-]|(?:\d{1,3}|[a-z])[.)])?[ \t]*[*_]{0,2}\Z")
 _EXPLAINED = re.compile(
-    r"[*_]{0,2}\s*(?:[:\uff1a=|\u2013\u2014\u2192]|- |->|/ ?<)"
+    r"[*_]{0,2}\s*(?:[:\uff1a=|\u2013\u2014\u2192]|(?<=\s)- |->|/ ?<)"
     r"|\s+(?:marks?|means?|begins?|starts|opens|ends|closes|stands|denotes|indicates|separates|surrounds?"
     r"|significa|marca|abre|cierra|indica|fecha|bedeutet|markiert|beginnt|signifie|marque|ouvre|ferme)\b"
 )

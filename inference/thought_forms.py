@@ -55,7 +55,9 @@ def _barred(name: str, opening: str, closing: str) -> ThoughtForm:
 
 #: Seed, LongCat and others put their name before; forms with "start" and "end" in their names are others.
 _PREFIX = r"(?:(?!(?:start|begin|end)_)\w{1,16}[:_])?"
-_THINK_OPENING, _THINK_CLOSING = _tag(rf"{_PREFIX}think|\u601d\u8003(?:\u8fc7\u7a0b|\u904e\u7a0b)?")
+_THINK_OPENING, _THINK_CLOSING = _tag(rf"{_PREFIX}think|\u601d(?:\u8003|\u7ef4)(?:\u8fc7\u7a0b|\u904e\u7a0b|\u94fe)?")
+#: DeepSeek's tokens have a block in place of the underscore.
+_ = "[_\u2581]"
 _THINKING = "(?:think(?:ing)?|thoughts?|reason(?:ing)?)"
 #: The header of a message of gpt-oss, up to its channel.
 _HEADER = rf"(?:<{_B}start{_B}>\s*)?(?:assistant\s*)?<{_B}channel{_B}>\s*"
@@ -65,16 +67,24 @@ _FORMS = (
     # DeepSeek, Qwen, GLM, MiniMax, Hunyuan, ERNIE and most others; Seed and LongCat with a prefix; Solar with bars, and a header behind.
     ThoughtForm("think", _THINK_OPENING, rf"{_THINK_CLOSING}|(?:<{_B}end{_B}>\s*)?<{_B}begin{_B}>\s*assistant\s*<{_B}content{_B}>"),
     # Claude and what was trained on it, Nova, Reflection.
-    _element("thinking", rf"{_PREFIX}(?:ant_?)?thinking(?:_process)?|reflections?"),
+    _element("thinking", rf"{_PREFIX}(?:ant_?)?thinking(?:[_-]?process)?|{_PREFIX}reflections?"),
     # Gemini's own compatible server, EXAONE, Marco.
-    _element("thought", rf"{_PREFIX}thoughts?|thought_process|(?:inner_)?monologue|chain_of_thought"),
-    _element("reasoning", "reasoning(?:_content|_process|_steps)?"),
+    _element("thought", rf"{_PREFIX}thoughts?|thought[_-]?process|{_PREFIX}monologue|chain[_-]of[_-]thought"),
+    _element("reasoning", rf"{_PREFIX}reasoning(?:[_-](?:content|process|steps))?"),
     _element("scratchpad", "scratch_?pad|analysis|cot|rationale"),
     # Magistral.
-    ThoughtForm("brackets", r"\[THINK(?:ING)?\]|(?-i:\[(?:THOUGHTS?|REASONING)\])", r"\[/(?:THINK(?:ING)?|THOUGHTS?|REASONING)\]"),
+    ThoughtForm(
+        "brackets",
+        r"(?-i:\[(?:THINK(?:ING)?|THOUGHTS?|REASONING)\])",
+        r"\[/(?:THINK(?:ING)?|THOUGHTS?|REASONING)\]",
+        # In small letters it may be a stage direction.
+        at_start_if_closed=r"(?!(?-i:\[THINK))\[think(?:ing)?\]",
+    ),
     # Cohere's START_THINKING, begin_of_thought of Sky-T1 and OpenThinker.
     _barred(
-        "barred", rf"(?:(?:start|begin)_(?:of_)?{_THINKING}|{_THINKING}_(?:start|begin))", rf"(?:end_(?:of_)?{_THINKING}|{_THINKING}_end)"
+        "barred",
+        rf"(?:(?:start|begin){_}(?:of{_})?{_THINKING}|{_THINKING}{_}(?:start|begin))",
+        rf"(?:end{_}(?:of{_})?{_THINKING}|{_THINKING}{_}end)",
     ),
     _barred("apertus", "inner_prefix", "inner_suffix"),
     ThoughtForm("gemma", rf"<{_B}channel>\s*thought\b|<unused94>\s*(?:thought\b)?", rf"<channel{_B}>|<unused95>"),
@@ -88,7 +98,7 @@ _FORMS = (
         rf"{_HEADER}(?:analysis|commentary)\b(?:[^<\n]{{0,80}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)?",
         rf"(?:{_HEADER}final\b[^<\n]{{0,40}}(?:<{_B}constrain{_B}>\s*\w+\s*)?<{_B}message{_B}>)|(?-i:assistantfinal)(?![.,;:!?])",
         at_start=rf"(?-i:(?:assistant)?(?:(?:analysis|commentary)(?={_SPEAKS})|commentary to=))",
-        at_start_if_closed=r"(?-i:(?:assistant)?(?:analysis|commentary)(?![ \t:,.\n]))",
+        at_start_if_closed=r"(?-i:(?:assistant)?(?:analysis|commentary)(?![ \t:,.]))",
         is_flat=True,
     ),
     ThoughtForm(

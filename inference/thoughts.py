@@ -4,7 +4,7 @@ A model whose server does not part them writes its thoughts into the answer, bet
 an opening mark and its closing one is thoughts; so is everything before a closing mark alone, since the template wrote the opening one, and everything behind
 an opening mark that is never closed. Marks nest. A mark that the answer speaks of (inference.mention) is none, nor is one in a block of code, unless
   - the code is of a programming language in which a line cannot begin with such a mark, or
-  - the form is known to be the model's, and it has shown no thoughts before.
+  - the form is known to be the model's, it has shown no thoughts before, and the block is around the whole answer.
 Where the form is not known, the marks of all forms count. Where it is known, only its own do, and the marks of others are text; an answer then begins with
 its opening mark whatever stands behind that. What is left of an answer in an element of its own (`<answer>`, `<final>`) is taken out of that.
 """
@@ -22,8 +22,12 @@ from inference.tool_calls import GrowingCalls
 __all__ = ["FORMS", "hiding", "learned", "without_thoughts"]
 
 #: What may stand before the thoughts at the start of an answer: the header of a message, and the beginning of a block of code around all.
-_HEADER = re.compile(r"\A(?:\s|<s>|<bos>|<[|\uff5c][^<>\s]{1,40}[|\uff5c]>(?<!channel\|>)|(?:assistant|model)\n)*", re.IGNORECASE)
+_HEADER = re.compile(
+    r"\A(?:\s|<s>|<bos>|<[|\uff5c](?!(?:tools?|python|function|plugin|action|start_(?:action|tool)|dsml)(?![a-z]))[^<>\s]{1,40}[|\uff5c]>(?<!channel\|>)|(?:assistant|model)\n)*",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*(\w*)", re.MULTILINE)
+_OUTER_FENCE = re.compile(r"\A\s*(?:```|~~~)[ \t]*\w*\s*\Z")
 #: Languages in which a mark is part of the code.
 _MARKUP = frozenset(
     [
@@ -64,7 +68,7 @@ _BEGUN_HEADER = re.compile(
     r"<[|\uff5c](?:start|channel|message|constrain|begin|end|call|im_start)[|\uff5c]?>[^<>\n]{0,60}(?:<[|\uff5c]\w{0,20}[|\uff5c]>[^<>\n]{0,60}){0,3}(?:<[|\uff5c\w]{0,20})?\Z"
 )
 _BEGUN_WORDS = (
-    "assistantanalysis", "assistantcommentary", "assistantfinal", "analysis", "commentary",
+    "assistantanalysis", "assistantcommentary to=", "assistantfinal", "analysis", "commentary to=",
     "here is my thought process:", "here's my thought process:", "here\u2019s my thought process:", "here are my reasoning steps:", "# thinking\n",
 )  # fmt: skip
 #: Between two marks that are spoken of at the beginning of a line stands no longer word ("\uc640", "\u3068"), in characters.
@@ -304,7 +308,8 @@ class Scan:
             return True
         code = text[self._code_from : start]
         in_string = (code.count('"""') + code.count("'''")) % 2 == 1 or code.count("`") % 2 == 1
-        is_foreign = self._code not in _MARKUP or (self._known is not None and not self.found)
+        is_around_all = not _OUTER_FENCE.sub("", text[self._header : self._code_from])
+        is_foreign = self._code not in _MARKUP or (self._known is not None and not self.found and is_around_all)
         return in_string or not is_foreign
 
     def _is_pair(self, text: str, token: re.Match[str], *, last: bool) -> bool | None:

@@ -33,7 +33,7 @@ _TOKEN = (
     rf"<{_B}?(?:python_tag|python_start|tool_calls?_section_begin|tool_calls?_begin|tool_calls?_start|tool_calls?|tools_prefix|START_ACTION|START_TOOL_RESULT|plugin|action_start"
     rf"|tool\u2581calls?\u2581begin|tool\u2581outputs?\u2581begin|tool_list_start|tool_response|function_call)(?:{_B}>|(?<={_B})>|(?<!>){_B}?>)"
     rf"|<{_B}DSML{_B}[^<>\n]{{1,80}}>|\[(?:TOOL_CALLS?|TOOL_RESULTS|AVAILABLE_TOOLS)\]|\u273fFUNCTION\u273f|functools(?=\[\s*\{{)"
-    rf"|(?:<{_B}start{_B}>assistant)?<{_B}channel{_B}>commentary\s+to=[^\n]{{1,200}}"
+    rf"|(?:(?:<{_B}start{_B}>assistant)?<{_B}channel{_B}>|^)commentary\s+to=[^\n]{{1,200}}"
 )
 _JSON = r"(?:[\[{]\s*){1,3}[\"'](?:name|type|function|function_call|functionCall|tool|tool_name|tool_calls|tool_uses|action|id|arguments|parameters|recipient_name)[\"']\s*:"
 _PYTHON = r"\[\s*[a-z_]\w*(?:\.\w+)*\((?=\s*(?:\w+\s*=|\)))"
@@ -44,8 +44,8 @@ _MARK = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 #: What every mark begins with. Most texts have none of these.
-_LEADS = ("<", "[", "{", "```", "\u273fFUNCTION", "functools[", "Action:", "Thought:")
-_LEAD = re.compile(r"[<\[{]|```|\u273fFUNCTION|functools\[|Action:|Thought:")
+_LEADS = ("<", "[", "{", "```", "\u273fFUNCTION", "functools[", "Action:", "Thought:", "commentary to=")
+_LEAD = re.compile(r"[<\[{]|```|\u273fFUNCTION|functools\[|Action:|Thought:|commentary to=")
 #: What somebody asks for may have these names, too, and look like a call.
 _DATA = re.compile(r"\b(?:json|payload|request body|curl)\b", re.IGNORECASE)
 _LABELLED = re.compile(r"```[ \t]*(?:tool|function)", re.IGNORECASE)
@@ -100,13 +100,17 @@ _OBJECT_START = re.compile(
 _PYTHON_CALL = re.compile(r"\s*[a-z_]\w*(?:\.\w+)*\((?=\s*(?:\w+\s*=|\)))")
 
 
-def without_calls(text: str) -> str:
-    """Return the answer without calls of tools; empty where it is nothing else."""
+def without_calls(text: str, *, json_wanted: bool = False) -> str:
+    """Return the answer without calls of tools; empty where it is nothing else.
+
+    `json_wanted`: the person asked for JSON, so that an object without the marks of a call is what they asked for.
+    """
     if not any(lead in text for lead in _LEADS):
         return text
     kept, at, searched, tries = list[str](), 0, 0, 0
     while tries < _TRIES and (mark := _find(text, searched)) is not None:
-        end, tries = _call_end(text, mark, since=at, whole=True), tries + 1
+        is_wanted = json_wanted and (mark["json"] or (mark["fence"] and not _LABELLED.match(mark.group())))
+        end, tries = 0 if is_wanted else _call_end(text, mark, since=at, whole=True), tries + 1
         if not end:
             searched = _past_sample(text, mark, since=at)
             continue
@@ -164,7 +168,7 @@ def _call_end(text: str, mark: re.Match[str], *, since: int, whole: bool) -> int
     if kind == "fence":
         return _fence_end(text, mark, since=since, whole=whole)
     if kind == "action":
-        return _action_end(text, mark.end())
+        return 0 if is_announced(text, mark.start(), since=since) else _action_end(text, mark.end())
     if kind in ("json", "python"):
         end = (_json_end if kind == "json" else _python_end)(text, mark.start(), whole=whole)
         return end if end <= 0 or _stands_alone(text, mark.start(), end, since=since) else 0
@@ -189,10 +193,19 @@ def _stands_alone(text: str, start: int, end: int, *, since: int) -> bool:
     return not goes_on(rest) or not line.strip()
 
 
+_START = re.compile(r"\Astart(?=_)", re.IGNORECASE)
+
+
 def _tag_end(text: str, mark: re.Match[str]) -> int:
     name = mark["tag"] or mark["eq"]
-    closing = re.compile(rf"</\s?{re.escape(name)}\s?>", re.IGNORECASE).search(text, mark.end())
-    return closing.end() if closing else len(text)
+    if mark.group().endswith("/>"):
+        return mark.end()
+    # FunctionGemma's pair is "start" and "end".
+    closing = re.compile(rf"</\s?{re.escape(name)}\s?>|<{re.escape(_START.sub('end', name))}>", re.IGNORECASE).search(text, mark.end())
+    if closing:
+        return closing.end()
+    at = len(text) - len(text[mark.end() :].lstrip())
+    return _ended(text, _balanced(text, at) or len(text)) if text[at : at + 1] in ("{", "[") else len(text)
 
 
 def _section_end(text: str, mark: re.Match[str]) -> int:

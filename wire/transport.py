@@ -52,6 +52,8 @@ class _Reader:
         #: Whether the headers say where the body ends; otherwise it ends with the connection.
         self.is_delimited = False
         self.pieces: list[bytes] = []
+        #: What was wrong behind the headers, where that came in the same read as they: it is raised once the body up to it was read.
+        self.fault: httpx.RemoteProtocolError | None = None
         self._header_bytes = 0
         #: httptools ships no types.
         self.parser: Any = httptools.HttpResponseParser(self)
@@ -92,6 +94,10 @@ class _Reader:
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self.is_complete:
+                # More bytes than the headers announce: the answer is whole all the same.
+                self.keeps_alive = False
+                return
             cause = error.__context__
             if isinstance(cause, httpx.RemoteProtocolError):
                 raise cause from error
@@ -145,6 +151,8 @@ class _Body(httpx.SyncByteStream):
             if reader.pieces:
                 pieces, reader.pieces = reader.pieces, []
                 yield from pieces
+            elif reader.fault is not None:
+                raise reader.fault
             elif reader.is_complete:
                 return
             else:
@@ -189,7 +197,7 @@ class DeadlineTransport(httpx.BaseTransport):
         try:
             connection.send(data)
             while not reader.has_head:
-                reader.feed(connection.receive())
+                _feed_head(reader, connection.receive())
         except BaseException:
             connection.sock.close()
             raise
@@ -243,6 +251,16 @@ class DeadlineTransport(httpx.BaseTransport):
     def _wrapped(self, sock: socket.socket, host: str) -> socket.socket:
         sock.settimeout(min(self.deadline.connect_s, self.deadline.left(httpx.ConnectTimeout)))
         return (self._ssl or shared_ssl_context()).wrap_socket(sock, server_hostname=host)
+
+
+def _feed_head(reader: _Reader, data: bytes) -> None:
+    """Feed bytes of which the first belong to the headers; a fault behind these is kept for the body."""
+    try:
+        reader.feed(data)
+    except httpx.RemoteProtocolError as error:
+        if not reader.has_head:
+            raise
+        reader.fault = error
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,12 @@ _WRAPPERS = ("data", "result", "output", "response", "chunk", "body")
 _CHOICES = ("choices", "candidates", "outputs")
 #: Types of an event that ends an answer: Anthropic's, Cohere's, OpenAI's responses.
 _DONE = frozenset({"message_stop", "message-end", "message_end", "stream-end", "response.completed"})
+#: A status in one of these words is an error; others tell how far the server is ("queued", "in_progress").
+_BAD_STATUS = re.compile(
+    r"err|fail|unavail|exhaust|denied|invalid|abort|cancel|time[ _-]?out|exceed|overload|internal|reject|block|not[ _]found|unauth|\bbad|too many"
+)
 _GOOD_CODES = frozenset({"", "0", "none", "null", "ok", "success", "successful", "succeeded", "true"})
+_FEEDBACK, _BLOCKED = ("promptFeedback", "prompt_feedback"), ("blockReason", "block_reason")
 #: How deep the parts of a content may lie in one another.
 _DEEPEST = 4
 _ERROR_TYPES = ("error", "exception")
@@ -83,7 +89,7 @@ def choices_in(event: dict[str, Any]) -> Iterator[Saying]:
             yield from (_said(one) for one in items(event[name]) if is_object(one))
             return
     is_choice = is_object(event.get("delta")) or is_object(event.get("message"))
-    if is_choice or ("role" in event and "content" in event) or event.get("done") is True:
+    if is_choice or ("role" in event and "content" in event) or event.get("done") is True or event.get("finish_reason"):
         yield _said(event)
 
 
@@ -94,7 +100,7 @@ def is_completion(event: dict[str, Any]) -> bool:
 
 def is_done(event: dict[str, Any]) -> bool:
     """Whether the event says by itself that the answer is complete."""
-    return event.get("done") is True or event.get("type") in _DONE
+    return event.get("done") is True or event.get("type") in _DONE or str(event.get("object", "")).endswith((".done", ".completed"))
 
 
 def thinks(holder: dict[str, Any]) -> bool:
@@ -123,14 +129,18 @@ def error_in(event: dict[str, Any]) -> dict[str, Any] | None:
             return holder
     if choice:
         return None
+    blocked = next((why for name in _FEEDBACK if (why := _first_text(fields(event.get(name)), _BLOCKED))), "")
+    if blocked:
+        # Gemini answers so, without a choice, to words that it does not answer.
+        return {"code": "content_filter", "message": f"the prompt was blocked: {blocked}"}
     told = str(event.get("object", "")).lower(), str(event.get("type", "")).lower()
     words = any(isinstance(event.get(name), str) and event[name] for name in ("message", "msg", "error_msg", "error_message", "detail"))
     if "error" in told or not is_empty(event.get("errors")) or (words and any(word in told[1] for word in _ERROR_TYPES)):
         return event
-    codes = [event.get(name) for name in ("code", "status", "status_code", "statusCode", "error_code", "err_code", "errcode")]
+    codes = [event.get(name) for name in ("code", "status_code", "statusCode", "error_code", "err_code", "errcode")]
     base = fields(event.get("base_resp"))
     if (
-        (words and not all(map(_is_good_code, codes)))
+        (words and not (all(map(_is_good_code, codes)) and _is_good_status(event.get("status"))))
         or not _is_good_code(base.get("status_code"))
         or not is_empty(event.get("error_code"))
     ):
@@ -140,9 +150,19 @@ def error_in(event: dict[str, Any]) -> dict[str, Any] | None:
 
 def _is_good(error: object) -> bool:
     """Whether what stands under `error` says that there is none."""
+    if isinstance(error, str):
+        return error.strip().lower() in _GOOD_CODES
     holder = fields(error)
     code = holder.get("code")
     return bool(holder) and code is not None and str(code).lower() not in ("", "none", "null") and _is_good_code(code)
+
+
+def _is_good_status(status: object) -> bool:
+    return _is_good_code(status) or (isinstance(status, str) and not status.strip().isdecimal() and not _BAD_STATUS.search(status.lower()))
+
+
+def _first_text(holder: dict[str, Any], names: tuple[str, ...]) -> str:
+    return next((one for name in names if isinstance(one := holder.get(name), str) and one), "")
 
 
 def _is_good_code(code: object) -> bool:
@@ -159,8 +179,8 @@ def _said(choice: dict[str, Any]) -> Saying:
     if not is_message and is_object(holder.get("message")):
         holder = fields(holder["message"])
     text, is_alive = _words(holder)
-    if not text and isinstance(delta, str):
-        text = delta
+    if not text:
+        text = next((one for one in (delta, message) if isinstance(one, str)), "")
     if not text and is_message:
         # Completions of the older kind, and Gemini's.
         text, more = _text_of(choice.get("text") or choice.get("content"))
@@ -172,7 +192,7 @@ def _said(choice: dict[str, Any]) -> Saying:
         ),
         is_alive=is_alive or bool(text) or thinks(choice),
         reason=reason_in(choice) or reason_in(holder) or ("" if holder is delta else reason_in(fields(delta))),
-        is_message=is_message and (is_object(message) or "delta" not in choice),
+        is_message=is_message and (is_object(message) or isinstance(message, str) or "delta" not in choice),
         index=index if isinstance(index, int) and not isinstance(index, bool) else None,
         places=(choice, fields(delta), fields(message)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from inference.client.shapes import fields, is_empty, is_object, items
@@ -29,9 +30,15 @@ _ENDS: dict[str, End] = {word: end for end, words in _KNOWN.items() for word in 
 _PARTS: tuple[tuple[tuple[str, ...], End], ...] = (
     (("filter", "safety", "sensitive", "moderat", "guardrail", "prohibit", "policy", "refus", "toxic", "blocked", "blocklist"), "filter"),
     (("max_", "length", "token_limit", "context_window"), "length"),
-    (("error", "abort", "cancel", "fail", "timeout", "disconnect", "interrupt", "insufficient", "unavailable", "overload"), "failed"),
+    (
+        ("error", "abort", "cancel", "fail", "timeout", "disconnect", "interrupt", "insufficient", "unavailable", "overload", "shutdown"),
+        "failed",
+    ),
+    # The model's own mark at the end of what it says.
+    (("eos", "eot", "im_end", "endoftext", "end_of_t"), "stop"),
 )
 _PREFIXES = ("finish_reason_", "finishreason_", "stop_reason_", "reason_")
+_HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
 _NOTHING = frozenset({"", "null", "none", "nil", "undefined", "not_finished", "unspecified", "incomplete_stream"})
 
 
@@ -79,8 +86,8 @@ def _text(value: object) -> str:
 
 
 def _word(reason: str) -> str:
-    """The reason as the table has it: of "FinishReason.MAX_TOKENS" the last part, in small letters."""
-    word = reason.strip().rsplit(".", 1)[-1].lower().replace("-", "_").replace(" ", "_")
+    """The reason as the table has it: of "FinishReason.MAX_TOKENS" the last part, in small letters, and "endTurn" in two words."""
+    word = _HUMP.sub("_", reason.strip().rsplit(".", 1)[-1]).lower().replace("-", "_").replace(" ", "_")
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
     return word

@@ -8,11 +8,13 @@ The grammar. It looks at the bytes alone, never at the content type:
 * A line that is no field holds itself: bare JSON.
 * What is JSON by itself is taken at once, before its line's end has come, and no empty line is needed between events. What only begins like JSON waits for the next lines,
   and is taken as soon as they are JSON together; if they never are, each line is taken by itself.
+* `data: data: X` is `data: X`, and commas between items of a list whose brackets are missing are no part of them.
 * Everything else is passed over, and kept (up to a limit) for the case that nothing else comes: it may say why.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -24,6 +26,7 @@ _BOM = b"\xef\xbb\xbf"
 _MOST_TRIES = 64
 #: How much is kept of what is passed over.
 _MOST_KEPT = 16 * 1024
+_ANSWER = re.compile(rb'\\?"(?:choices|delta|content|text)\\?"\s*:')
 _FIELDS = frozenset({b"data", b"event", b"error", b"id", b"retry"})
 
 
@@ -65,6 +68,10 @@ class Frames(ABC):
     def take_ordinary(self, data: bytes) -> bool:
         """Take a text if it is one of those that most are; return whether it was. Called first, in blocks without a name."""
 
+    @abstractmethod
+    def lost(self) -> None:
+        """Note that a piece of the answer could not be read."""
+
     def split(self, piece: bytes) -> None:  # noqa: C901 - the ordinary ways are written out: calls cost as much as the reading
         """Take bytes as they come."""
         ordinary = self.take_ordinary
@@ -98,7 +105,7 @@ class Frames(ABC):
                 self._rest.append(lines.pop())
         for line in lines:
             if not line:
-                if self._in_block:
+                if self._in_block or self._has_text:
                     self._empty_line()
             elif self._in_block or not line.startswith(b"data: {") or not ordinary(line[6:]):
                 self._line(line)
@@ -109,16 +116,18 @@ class Frames(ABC):
 
     def _try_rest(self, piece: bytes) -> None:
         """Take a line whose end has not come if it is JSON already: the end may never come."""
-        if self._rest_tries >= _MOST_TRIES or not piece.endswith((b"}", b"]")):
+        if self._rest_tries >= _MOST_TRIES or self._tries >= _MOST_TRIES or not piece.endswith((b"}", b"]")):
             return
         self._rest_tries += 1
+        # Each try reads the lines that wait, too.
+        self._tries += bool(self._waiting)
         line = b"".join(self._rest)
         is_field = line.startswith(b"data:")
         self.streams |= is_field
         text = (line[5:] if is_field else line.removeprefix(_BOM)).strip()
         if self.take(b"\n".join((*self._waiting, text)), self._name) == "read":
             self._rest.clear()
-            self._waiting, self._has_text = [], True
+            self._waiting, self._tries, self._has_text = [], 0, True
 
     def split_rest(self) -> None:
         """Take what is left when no more bytes come."""
@@ -137,15 +146,20 @@ class Frames(ABC):
         field, colon, value = line.partition(b":")
         field = field.strip().lower()
         if not colon or field not in _FIELDS:
-            if self._waiting and self._in_fields:
+            if self._waiting and self._in_fields and line.startswith((b"{", b"[")):
                 self._settle()
-            self._held(line.strip(), in_fields=False)
+            # What is no JSON may go on with a field's: some servers write a line break inside of a string as it is.
+            self._held(line.strip() if not self._waiting else line, in_fields=self._in_fields and bool(self._waiting))
             return
         self.streams = True
         if field == b"data":
             if self._waiting and not self._in_fields:
                 self._settle()
-            self._held(value.strip(), in_fields=True)
+            value = value.strip()
+            while value.startswith(b"data:"):
+                # A proxy that frames what is framed already.
+                value = value[5:].lstrip()
+            self._held(value, in_fields=True)
         elif field == b"event":
             self._named(value.strip().decode("utf-8", "replace").lower())
         elif field == b"error":
@@ -180,7 +194,7 @@ class Frames(ABC):
         self._tries += 1
         if self.take(b"\n".join(self._waiting), self._name) != "read":
             return False
-        self._waiting = []
+        self._waiting, self._tries = [], 0
         return True
 
     def _empty_line(self) -> None:
@@ -199,14 +213,19 @@ class Frames(ABC):
         """Take the lines that wait: together, or else each by itself."""
         if not self._waiting or self._try_together():
             return
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._tries = self._waiting, [], 0
         for line in waiting:
+            # Commas part the items of a list whose brackets are missing.
+            item = line.strip(b" \t,")
             # Only what also ends like JSON: a body of a million brackets is not tried a million times.
-            if not line.endswith((b"}", b"]")) or self.take(line, self._name) != "read":
+            if not item.endswith((b"}", b"]")) or self.take(item, self._name) != "read":
                 self._keep(line)
 
     def _keep(self, text: bytes) -> None:
-        if self._kept_bytes < _MOST_KEPT:
+        if _ANSWER.search(text):
+            # It says nothing about why the answer broke off.
+            self.lost()
+        elif self._kept_bytes < _MOST_KEPT:
             text = text[: _MOST_KEPT - self._kept_bytes]
             self._kept.append(text)
             self._kept_bytes += len(text)

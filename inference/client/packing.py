@@ -55,17 +55,18 @@ def _wbits(first: bytes, named: str) -> int:
     # zlib's own header: method 8, and a multiple of 31. Without it, it is either a bare deflate, or plain all the same.
     if len(first) > 1 and first[0] & 15 == 8 and (first[0] << 8 | first[1]) % 31 == 0:
         return 15
-    return 0 if first.lstrip()[:1] in (b"{", b"[", b"d", b"e", b":", b"<") else -15
+    return 0 if _is_plain(first) else -15
+
+
+def _is_plain(first: bytes) -> bool:
+    """Whether a body begins like JSON, a stream or a page."""
+    return first.lstrip()[:1] in (b"{", b"[", b"d", b"e", b":", b"<")
 
 
 def unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the body. Raises Unreadable, and whatever reading the pieces raises."""
     names = [name.strip().lower() for name in encoding.split(",")]
-    strange = [name for name in names if name not in _KNOWN]
-    if strange:
-        raise Unreadable(
-            f"the answer is packed as {strange[0][:20]!r}, which cannot be read: let the server or the proxy in front of it send it plain"
-        )
+    strange = next((name for name in names if name not in _KNOWN), "")
     named = next((name for name in reversed(names) if name not in ("", "identity", "none")), "")
     waiting = iter(pieces)
     first = b""
@@ -76,7 +77,11 @@ def unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
             break
     if not first:
         return
-    if not named and not first.startswith(_GZIP):
+    if strange and not first.startswith(_GZIP) and not _is_plain(first):
+        raise Unreadable(
+            f"the answer is packed as {strange[:20]!r}, which cannot be read: let the server or the proxy in front of it send it plain"
+        )
+    if (not named or strange) and not first.startswith(_GZIP):
         yield first
         yield from waiting
         return

@@ -6,9 +6,11 @@ The grammar, on top of the JSON texts that inference.client.frames cuts out:
   were missing, and an object, word or number that is not understood is passed over.
 * A **sign of life** is text, or any field of a delta that is not empty and not merely structure: thoughts under any name, calls of tools. A role, empty
   text, counts, comments and pings are none.
-* An **end** is `[DONE]`, a finish reason, or an event that says so (`message_stop`, `done: true`). A single object that is a whole message is whole
-  without one. Text that comes after a finish reason takes that end back, since some servers send "stop" with each piece. After an end nothing is an error.
-* An **error** is an event with a non-empty `error`, of the object or type "error", in a block of that name, or with a message and a code that is not good. It
+* An **end** is `[DONE]` in any spelling, a finish reason, or an event that says so (`message_stop`, `done: true`). A single object that is a whole message is whole
+  without one. Text that comes after a finish reason takes that end back, since some servers send "stop" with each piece. After an end nothing is an error,
+  and of further reasons only a filter or a limit counts. Where a piece of the answer cannot be read before its end, the answer is "cut".
+* An **error** is an event with a non-empty `error`, of the object or type "error", in a block of that name, or with a message and a code or status that is not good
+  ("queued" is good), or Gemini's word that it blocked the prompt. It
   means what the same words mean in a refusal. A stream that stops before an end is an error too.
 
 The ordinary event is decoded into typed fields; every other one is read as it comes.
@@ -16,6 +18,7 @@ The ordinary event is decoded into typed fields; every other one is read as it c
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,8 +36,27 @@ from inference.errors import ContentFiltered, ModelUnavailable
 from inference.types import Answer, Usage
 
 _DONE_NAMES = frozenset(
-    {"done", "end", "complete", "completed", "finish", "finished", "message_stop", "message-end", "stream-end", "[done]"}
+    {
+        "done",
+        "end",
+        "eos",
+        "eof",
+        "close",
+        "complete",
+        "completed",
+        "finish",
+        "finished",
+        "message_stop",
+        "message-end",
+        "stream-end",
+        "[done]",
+    }
 )
+
+
+#: "[DONE]" in all its spellings.
+_END_WORD = re.compile(rb"[\s\"'\[<(|]*(?:done|end|eos|eof|complete|completed|finish|finished)[\s\"'\]>)|.!]*", re.IGNORECASE)
+_LONGEST_END = 24
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -85,6 +107,8 @@ class Progress(Frames):
         #: Whether text came in parts, and whether a whole message came.
         self._in_parts = self._is_whole = False
         self._done = False
+        #: Whether a piece of the answer could not be read, so that what there is of it is not whole.
+        self._has_gap = False
         #: When the first sign of life came, by the monotonic clock.
         self.first_at: float | None = None
 
@@ -151,7 +175,7 @@ class Progress(Frames):
             usage=self._counts.usage,
             first_token_ms=(first - started) * 1000,
             total_ms=(ended - started) * 1000,
-            finish_reason=meaning,
+            finish_reason="cut" if self._has_gap else meaning,
             thoughts=self.thoughts,
         )
 
@@ -176,6 +200,10 @@ class Progress(Frames):
             self.first_at = time.monotonic()
         return True
 
+    def lost(self) -> None:
+        """Note that a piece of the answer could not be read. Behind the end it would add nothing."""
+        self._has_gap |= not self.ended
+
     def take(self, data: bytes, name: str) -> Reading:
         """Take one text of the response that is no ordinary one, in a block of that name."""
         if self._done:
@@ -190,9 +218,12 @@ class Progress(Frames):
         return taken
 
     def _take_json(self, data: bytes) -> Reading:
-        if data.strip(b" \t\"'").upper() in (b"[DONE]", b"DONE"):
+        if len(data) < _LONGEST_END and _END_WORD.fullmatch(data):
             self._done = True
             return "read"
+        if data.startswith(b'"{'):
+            # A gateway that wrapped the JSON into a string.
+            data = _unquoted(data)
         if not data.startswith((b"{", b"[")):
             return "other"
         try:
@@ -243,7 +274,9 @@ class Progress(Frames):
             self._thoughts.append(said.thoughts)
         if said.is_alive:
             self._lives()
-        self._reason = said.reason or self._reason
+        # Behind an end, one that says less of the answer changes nothing: it is whole, or at its limit, already.
+        if said.reason and (not self._reason or self._early or end_of(said.reason) in ("filter", "length")):
+            self._reason = said.reason
 
     def _lives(self) -> None:
         self._alive = True
@@ -254,6 +287,14 @@ class Progress(Frames):
         """Raise what an error event means, unless the answer is whole already."""
         if not self.ended:
             raise event_error(error, self._asked, has_begun=self.first_at is not None)
+
+
+def _unquoted(data: bytes) -> bytes:
+    try:
+        text = value_of(data)
+    except ValueError:
+        return data
+    return text.encode("utf-8", "replace") if isinstance(text, str) else data
 
 
 def _loosely(data: bytes) -> dict[str, Any]:

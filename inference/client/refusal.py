@@ -30,27 +30,37 @@ _FILTERED = re.compile(
     r"content[ _-]?(?:is )?filter|content_?policy|contentpolicyviolation|policy[ _]violation|responsibleaipolicy|data_?inspection_?failed|content exists risk"
     r"|exists risk|high risk|\b1301\b|safety(?!_identifier)|\bunsafe\b|moderation|guardrail|content management policy|prohibited[ _]content|blocklist|usage (?:policy|policies|guidelines)"
     r"|(?:content|acceptable use|use|responsible ai) polic(?:y|ies)|content (?:violat|security|risk)|recitation|new_sensitive|input_sensitive|output_sensitive|jailbreak"
-    r"|敏感|违规|不合规|违反|内容安全|不安全|审核"
+    r"|llama[ _-]?guard|prompt[ _-]?(?:injection|shield|attack)|legal reasons|not safe\b"
+    r"|inhaltsfilter|inhaltsrichtlini|nutzungsrichtlini|filtre de contenu|politique (?:de contenu|d[’']utilisation)|filtros? de (?:contenido|conteúdo)|filtro (?:dei )?contenuti"
+    r"|política(?:s)? de (?:contenido|conteúdo|uso)|фильтр\w* (?:контента|содержимого)|политик\w* (?:контента|использования)|içerik (?:filtresi|politikası)"
+    r"|敏感|违规|不合规|违反|内容安全|不安全|审核|內容(?:安全|過濾|政策)|コンテンツ(?:フィルタ|ポリシー)|不適切|콘텐츠 ?(?:정책|필터)|부적절"
     r"|(?:content|prompt|input|output|message|text|answer|response|completion)\b[^.\n]{0,60}\b(?:flagged|blocked|filtered|inappropriate|unsafe|harmful|(?<!case[ -])sensitive|disallowed|offensive)"
     r"|(?:flagged|blocked|filtered|inappropriate|harmful|(?<!case[ -])sensitive|offensive)\b[^.\n]{0,60}\b(?:content|prompt|input|output|message|text|response)"
 )
 #: Said of the operator's account, not of a message.
 _ACCOUNT = re.compile(
-    r"\b(?:account|organi[sz]ation|api[ _-]?key|country|region|territory|terminated|suspended|deactivated|subscription)\b"
+    r"\b(?:account|organi[sz]ation|api[ _-]?key|team|project|subscription)\b[^.\n]{0,60}\b(?:terminated|suspended|deactivated|disabled|banned|blocked|restricted|flagged|revoked)\b"
+    r"|\b(?:terminated|suspended|deactivated|banned|revoked)\b|\b(?:country|region|territory)\b"
 )
+#: What is said of money where none is lacking.
+_NO_LACK = re.compile(r"\b(?:no|not)\b[^.\n]{0,20}\bcredits?\b[^.\n]{0,20}\b(?:charged|used|deducted|consumed)")
 _MONEY = re.compile(
     r"insufficient[ _]?(?:\w+?[ _])?(?:quota|balance|credit|fund)|billing|\bcredits?\b|\bbalance\b|payment|arrear|top[ -]?up|recharge|spend(?:ing)?[ _](?:limit|cap)"
-    r"|hard[ _]limit|prepaid|can only afford|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|额度|充值"
+    r"|hard[ _]limit|prepaid|can only afford|over budget|budget[^.\n]{0,20}exceeded|exceededbudget|key limit|run out of (?:tokens|credits?)|trial (?:has )?(?:expired|ended)|exceeded_current_quota|out of (?:quota|credit)|no (?:quota|credit)|欠费|余额|额度|充值"
 )
 _QUOTA = re.compile(r"quota|allowance|usage[ _]limit|plan limit|free tier|allocated")
 _SHORTLY = re.compile(r"per[ _-]?(?:min|sec)|perminute|persecond|/ ?min|\b[rt]p[ms]\b|concurren|a minute|a second|throttl")
-_LONG = re.compile(r"per[ _-]?(?:day|week|month|hour)|per(?:day|week|month)|daily|weekly|monthly|\b[rt]pd\b|/ ?day|a day")
+_LONG = re.compile(r"per[ _-]?(?:day|week|month|hour)|per(?:day|week|month)|daily|weekly|monthly|\b[rt]pd\b|/ ?(?:day|week|month)|a day")
 _BUSY = re.compile(
-    r"serviceunavailableerror(?!:)|in flight|loading model|model is (?:currently )?loading|no slot|\bbusy\b|queue is full|overload|too many (?:concurrent )?requests|rate[ _-]?limit|throttl"
+    r"serviceunavailableerror(?!:)|in flight|loading (?:the )?model|(?:is|still|currently) (?:un)?loading|being (?:un)?loaded|no slot|slow[ _]down|\bbusy\b|queue is full|overload|too many (?:concurrent )?requests|rate[ _-]?limit|throttl"
     r"|(?:over|at|no|out of|insufficient|exceeded?|limited)[ _](?:\w+ ){0,2}capacity|capacity[ _](?:has been )?(?:exceeded|reached|limit)|try again (?:later|in)|come again later|server is full|max_concurren|concurrency"
     r"|繁忙|过载|负载|限流|频率|请求过多|并发"
 )
 _REQUEST_TOO_LARGE = re.compile(r"request (?:too large|is too large)")
+#: Said of the server or its model, whatever the status: LM Studio answers 400 for a model that crashed.
+_BROKEN = re.compile(
+    r"\b(?:crashed|(?:model|has) (?:been )?unloaded|out of memory|engine (?:is )?(?:dead|gone)|process (?:died|exited)|internal server error)\b"
+)
 #: The least wait after which a quota is filled again by itself, so that it is not fullness.
 _SOON_S = 120.0
 
@@ -121,7 +131,7 @@ def _meaning(  # noqa: PLR0911 - one return for each kind
         return error
     if _is_busy(status, headers, words):
         return _waiting(ModelBusy(f"the model server is full ({status})"), min(wait, MOST_BUSY_S))
-    if status >= 500 or status in (408, 425, 498, 499) or status < 300:
+    if status >= 500 or status in (408, 409, 424, 425, 498, 499) or status < 300 or _BROKEN.search(words):
         return ModelUnavailable(f"the model server failed ({status})")
     return ModelRefused(f"the model server rejects the request ({status})")
 
@@ -134,7 +144,10 @@ def _is_quota(status: int, words: str, wait: float) -> bool:
         return bool(re.search(r"insufficient[ _](?:\w+?_)?quota|exceeded_current_quota|insufficient[ _]balance|额度不足", words))
     if "insufficient_quota" in words:
         return True
-    if _SHORTLY.search(words) or 0 < wait <= _SOON_S:
+    words = _NO_LACK.sub("", words)
+    # Gemini names some seconds to wait also where a day's quota is used up.
+    is_soon = 0 < wait <= _SOON_S and not (_MONEY.search(words) and _LONG.search(words))
+    if _SHORTLY.search(words) or is_soon:
         return False
     if status == 498 and not words:
         return True

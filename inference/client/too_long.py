@@ -17,20 +17,23 @@ _CODES = re.compile(
 )
 _SUBJECT = (
     r"(?:prompt|input|inputs|context|conversation|messages?|request|tokens?|sequence|n_ctx|num_ctx|max_seq_len|kv[ -]?cache|kv size|history"
-    r"|eingabe|entrada|entrée|invite|contexte|contexto|контекст\w*|запрос\w*|токен\w*|istem|bağlam)"
+    r"|eingabe|anfrage|entrada|entrée|invite|contexte|contexto|mensaje|testo|контекст\w*|запрос\w*|запит\w*|токен\w*|istem|girdi|bağlam\w*|invoer|kontekst\w*|zapytanie"
+    r"|indata|kontext\w*|đầu vào|ngữ cảnh|konteks|المدخلات|السياق|इनपुट|संदर्भ)"
 )
 _EXCESS = (
     r"(?:too (?:long|large|big|many)|exceed\w*|longer than|larger than|greater than|more than|bigger than|over the|overflow\w*|beyond|above|surpass\w*"
     r"|does(?: not|n't) fit|do(?: not|n't) fit|zu lang\w*|zu groß\w*|überschreit\w*|trop long\w*|dépass\w*|demasiado larg\w*|excede\w*|supera\w*|muito long\w*|longo demais"
-    r"|troppo lung\w*|слишком длин\w*|превы\w*|çok uzun|aşıyor)"
+    r"|troppo lung\w*|слишком длин\w*|занадто довг\w*|перевищ\w*|превы\w*|çok uzun|aşıyor|te lang|overschrijdt|zbyt dług\w*|przekracza|för lång\w*|överskrid\w*|quá dài|vượt quá"
+    r"|terlalu panjang|melebihi|يتجاوز|طويل\w*|लंबा)"
 )
 _TOGETHER = re.compile(rf"\b{_SUBJECT}\b[^.!?\n]{{0,120}}?\b{_EXCESS}|\b{_EXCESS}[^.!?\n]{{0,120}}?\b{_SUBJECT}\b")
 _LIMITS = re.compile(
     r"(?:maximum|max|model'?s|model)\s+(?:model|context|prompt|input|sequence)\s*(?:length|window|size|tokens?)?\b[^\n]{0,30}?(?:is|of|:|=)\s*(?:only\s+)?\d"
     r"|maximum (?:context|model|input|prompt) length|maximum (?:prompt|input) (?:length|tokens)"
     r"|context (?:length|window|size)\b[^\n]{0,40}?\bonly\b|tokens?\b[^\n]{0,60}?must(?: be| have)?(?: less than| at most|\s*(?:<=|<|≤))"
-    r"|\b(?:inputs?|prompt|tokens?)\b[^\n]{0,40}?(?:must|should|may|can)(?:not)? (?:be |have |not )?(?:less than|fewer than|at most|below|exceed)[^\n]{0,12}?\d"
+    r"|\b(?:inputs?|prompt|tokens?)\b[^\n]{0,40}?(?:must|should|may|can)(?:not)? (?:be |have |not )?(?:less than|fewer than|at most|below|exceed)[^\n]{0,12}?\d[\d,]{2}"
     r"|reduce (?:the|your) (?:length|prompt|message|input|context|number of (?:input )?tokens)|shorten (?:the|your)|(?:shorter|fewer) (?:prompt|input|message)"
+    r"|\b(?:prompt|input|context|tokens?)\b[^.\n]{0,40}\d ?(?:>|≥|>=) ?[a-z_ ]*\d{3}"
     r"|range of input length|context size has been exceeded|input length should be"
 )
 #: What is left of the context for an answer: zero or less, and no range that begins so.
@@ -42,7 +45,7 @@ _NOTHING_LEFT = re.compile(
 #: Pydantic's words about any value, where they are not about a length.
 _VALUE = re.compile(r"\binput should\b(?![^\n]*\b(?:tokens?|length)\b)")
 _CHINESE = re.compile(
-    "超长|过长|太长|长度超|(?:超过|超出|超限)[^。\n]{0,30}(?:长度|上下文|限制|token|最大)|(?:长度|上下文|token|输入)[^。\n]{0,30}(?:超过|超出|超限)|長すぎ|長過ぎ|超えて|초과|너무 깁|너무 길"
+    "超长|过长|太长|长度超|(?:超过|超出|超限)[^。\n]{0,30}(?:长度|上下文|限制|token|最大)|(?:长度|上下文|token|输入)[^。\n]{0,30}(?:超过|超出|超限)|(?:長度|上下文|輸入)[^。\n]{0,30}(?:超過|超出|過長)|超過[^。\n]{0,30}(?:長度|上下文)|長すぎ|長過ぎ|超えて|초과|너무 깁|너무 길"
 )
 #: What else is exceeded: "context deadline exceeded" is what programs in Go say of a timeout.
 _TIME = re.compile(r"deadline exceeded|time(?:d )?[- ]?out|max(?:imum)? (?:number of )?retries|retries exceeded|time limit")
@@ -51,7 +54,7 @@ _ANSWER_ALONE = re.compile(r"max_?(?:completion_|new_|output_)?_?tokens|completi
 _OF_PROMPT = re.compile(r"prompt|input|context|message|request has|requested|conversation|n_ctx")
 #: Limits of other things than tokens.
 _OTHERWISE = re.compile(
-    r"rate limit|requests per|per (?:day|hour|month)|file size|image|picture|audio|max(?:imum)? \d+ tools|number of (?:tools|messages|images)|metadata|header"
+    r"rate limit|requests per|per (?:day|hour|month)|file size|image|picture|audio|max(?:imum)? \d+ tools|number of (?:tools|messages|images)|metadata|header|stop (?:sequence|word|string)"
 )
 
 _NUMBER = r"(\d[\d,_ ]*\d|\d+)"
@@ -96,7 +99,7 @@ def is_too_long(words: str) -> bool:
         return False
     if _ANSWER_ALONE.search(words) and not _OF_PROMPT.search(_ANSWER_ALONE.sub("", words)):
         return False
-    return bool(_TOGETHER.search(words) or _LIMITS.search(words))
+    return bool(_TOGETHER.search(words) or _LIMITS.search(words) or ("_" in words and _TOGETHER.search(words.replace("_", " "))))
 
 
 _OF_CONTEXT = re.compile(r"context|prompt|input (?:tokens|length)")

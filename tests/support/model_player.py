@@ -78,6 +78,11 @@ class _Player(BaseHTTPRequestHandler):
         self._play(self.server.cases[name], sent)
 
     def _play(self, case: dict[str, Any], _: dict[str, Any]) -> None:
+        if "wire" in case:
+            # All in one write, so that it comes in one read.
+            self.wfile.write(b"".join(stream_of(case["wire"])))
+            self.close_connection = True
+            return
         if "frames" not in case:
             body = case.get("body", "")
             raw = (body if isinstance(body, str) else json.dumps(body)).encode()

@@ -38,6 +38,8 @@ def test_a_completion_is_read_with_its_counts_and_thoughts() -> None:
     assert probe_read.said(body) == Said(text="", thought="hm", tokens_in=7, cached=4)
     assert probe_read.said(b'{"choices":[{"message":{"content":"x"}}]}') == Said(text="x", thought="", tokens_in=None, cached=None)
     assert probe_read.said(b'{"choices":[]}') == Said()
+    cut = b'{"choices":[{"message":{"content":"x"},"finish_reason":{"type":"length"}}]}'
+    assert probe_read.said(cut) == Said(text="x", is_cut=True)
     assert probe_read.said(b'{"error":{"message":"no"},"choices":[]}') is None
     assert probe_read.said(b"{}") is None
 

@@ -10,6 +10,15 @@ from inference.thoughts import FORMS, learned, without_thoughts
 
 #: Raw answer, what stays, and the form that it shows.
 THINKING = [
+    ("<think>- They ask.\n- Seven?</think>The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
+    ("[think]They ask.[/think]The ferry leaves at seven.", "The ferry leaves at seven.", "brackets"),
+    ("<\uff5cbegin\u2581of\u2581thinking\uff5c>They ask.<\uff5cend\u2581of\u2581thinking\uff5c>The ferry leaves at seven.", "The ferry leaves at seven.", "barred"),
+    ("<internal_monologue>They ask.</internal_monologue>The ferry leaves at seven.", "The ferry leaves at seven.", "thought"),
+    ("<self_reflection>They ask.</self_reflection>The ferry leaves at seven.", "The ferry leaves at seven.", "thinking"),
+    ("<ThinkingProcess>They ask.</ThinkingProcess>The ferry leaves at seven.", "The ferry leaves at seven.", "thinking"),
+    ("<internal_reasoning>They ask.</internal_reasoning>The ferry leaves at seven.", "The ferry leaves at seven.", "reasoning"),
+    ("<思维链>他们问时间。</思维链>渡轮七点开。", "渡轮七点开。", "think"),
+    ("analysis\nThey ask.\nassistantfinalThe ferry leaves at seven.", "The ferry leaves at seven.", "harmony"),
     ("<think>They ask for times.</think>The ferry leaves at seven.", "The ferry leaves at seven.", "think"),
     ("<think>\nThey ask for times.\n</think>\n\nThe ferry leaves at seven.", "The ferry leaves at seven.", "think"),
     ("They ask for times, keep it short.\n</think>\n\nThe ferry leaves at seven.", "The ferry leaves at seven.", "opened-think"),
@@ -133,6 +142,9 @@ _ONLY_THOUGHTS = [
 
 #: Answers that speak of marks, or only look like them.
 SPEECH = [
+    "[Thinking] is a gerund.",
+    "[thinking] Hmm, seven, I would say.",
+    "analysis\nis a Greek word.",
     "DeepSeek writes its reasoning between <think> and </think>.",
     "The tags are <think> and </think>, in small letters.",
     "Reasoning models put <think>...</think> in front of the answer.",
@@ -279,3 +291,9 @@ def test_it_is_quick_on_the_worst_text(text: str) -> None:
     without_thoughts(text)
 
     assert time.process_time() - began < 1.0
+
+
+def test_a_sample_of_the_models_own_form_in_a_block_of_code_stays() -> None:
+    text = "Here is what it looks like\n\n```\n<think>\nThey ask.\n</think>\nSeven.\n```\n\nThe tags are hidden."
+
+    assert without_thoughts(text, "think") == text

@@ -9,7 +9,7 @@ import pytest
 from inference.answer_guard import check
 from inference.errors import GarbageAnswer
 from inference.tool_calls import without_calls
-from inference.types import Answer, Usage
+from inference.types import Answer, Message, Usage
 
 _CALL = '{"name": "ferry_times", "arguments": {"pier": "north"}}'
 #: Each is a call and nothing else.
@@ -91,6 +91,10 @@ _CALLS = [
 ]  # fmt: skip
 
 _PARTLY = [
+    ("<tool_call>" + _CALL + "\nThe ferry leaves at seven.", "The ferry leaves at seven."),
+    ('<tool_call name="ferry_times" args={"pier":"north"}/>\nThe ferry leaves at seven.', "The ferry leaves at seven."),
+    ("<start_function_call>call:ferry_times{pier:north}<end_function_call>The ferry leaves at seven.", "The ferry leaves at seven."),
+    ('The ferry leaves at seven.\n\ncommentary to=functions.ferry_times json{"pier":"north"}', "The ferry leaves at seven."),
     (f"One moment.\n<tool_call>{_CALL}</tool_call>", "One moment."),
     (f"I look it up. {_CALL}", "I look it up."),
     (f"I look it up.\n\n{_CALL}", "I look it up."),
@@ -108,6 +112,8 @@ _PARTLY = [
 ]  # fmt: skip
 
 _SPEECH = [
+    'ReAct agents write lines like these:\n\nThought: I look it up\nAction: ferry_times\nAction Input: {"pier": "north"}',
+    'So sieht ein Aufruf aus:\n\n```json\n{"name": "ferry_times", "arguments": {"pier": "north"}}\n```',
     '{"name": "Ada", "age": 36}',
     '{"name": "Ada", "parameters": ["a", "b"]}',
     '[{"name": "Ada", "age": 36}, {"name": "Bo", "age": 7}]',
@@ -190,3 +196,19 @@ def test_it_is_quick_on_the_worst_text(text: str) -> None:
     without_calls(text)
 
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "Conan", "parameters": {"strength": 18}}', '```json\n{"name": "Conan", "arguments": {"strength": 18}}\n```']
+)
+def test_json_that_was_asked_for_stays(text: str) -> None:
+    answer = Answer(text=text, usage=Usage(tokens_in=1, tokens_cached=0, tokens_out=1), first_token_ms=1, total_ms=1)
+    asked = [Message(role="system", content="You are Bo."), Message(role="user", content="Give me Conan as JSON.")]
+
+    assert check(answer, asked) == text
+    with pytest.raises(GarbageAnswer):
+        check(answer, asked[:1])
+
+
+def test_a_call_in_its_marks_goes_also_where_json_was_asked_for() -> None:
+    assert without_calls(f"<tool_call>{_CALL}</tool_call>", json_wanted=True) == ""
