@@ -267,7 +267,7 @@ class Progress(Frames):
         if said.text and not (said.is_message and self._in_parts):
             self._early |= bool(self._reason)
             self._pieces.append(said.text)
-            self._has_halves |= any("\ud800" <= character <= "\udfff" for character in said.text)
+            self._has_halves |= not said.text.isascii() and any("\ud800" <= character <= "\udfff" for character in said.text)
             self._grown = True
             self._in_parts |= not said.is_message
         if said.thoughts:
