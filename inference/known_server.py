@@ -28,6 +28,8 @@ class KnownServer:
         self.breaker = breaker
         #: Calls of this process that are running there.
         self.load = 0
+        #: The form of thoughts that a watched answer showed, where no probe or catalog names one: the next is hidden while it grows.
+        self.thoughts = ""
         self._clock = clock
         self._lock = threading.Lock()
         self._paused_until = 0.0

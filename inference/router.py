@@ -35,7 +35,7 @@ from inference.errors import (
 from inference.known_server import KnownServer
 from inference.prompt_style import for_endpoint
 from inference.settings import ModelSettings
-from inference.thoughts import hiding
+from inference.thoughts import hiding, learned
 from inference.types import Answer, Endpoint, Hints, Message, Traits
 
 #: What a call may take beyond one endpoint's total time, as a share of it, when it had to go on to others.
@@ -186,18 +186,21 @@ class Router:
                 if failed and end - time.monotonic() < least_s:
                     break
                 try:
+                    form = route.endpoint.traits.thoughts or route.server.thoughts
                     ask = partial(
                         route.client.chat,
                         max_tokens=max_tokens,
                         temperature=temperature,
                         top_p=top_p,
-                        on_text=on_text and hiding(on_text, route.endpoint.traits.thoughts),
+                        on_text=on_text and hiding(on_text, form),
                         until=min(end, time.monotonic() + total_s),
                     )
                     route.server.enter()
                     with route.server.counted():
                         answer = _asked(ask, messages, hints, route.endpoint.traits)
                     route.server.answered()
+                    if on_text and not form:
+                        route.server.thoughts = learned(answer.text)
                     return Routed(answer=answer, endpoint=route.endpoint)
                 except InferenceError as error:
                     error.endpoint = route.endpoint

@@ -16,6 +16,7 @@ from inference.settings import ModelSettings
 from inference.types import Message, Traits
 from tests.support.batches import lines, results, submit
 from tests.support.cluster import Cluster
+from tests.support.model_player import event, playing
 from tests.support.model_servers import Scripted, scripted
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, open_storage
 from workers.batch import batch_one
@@ -156,3 +157,18 @@ def test_an_error_is_an_error_whatever_is_hidden(server: Scripted) -> None:
     router = Router(server.endpoint(), ModelSettings(url=f"{server.url}/v1"))
     with pytest.raises(InferenceError):
         router.chat("p", _HI, affinity=None, may_leave=True, max_tokens=64, on_text=print)
+
+
+def test_thoughts_that_only_their_end_betrays_are_hidden_from_the_second_answer_on() -> None:
+    words = ["They", " ask for times.", "\n</think>\n\n", "The ferry", " leaves at seven."]
+    frames = [event({"content": word}) for word in words]
+    with playing([{"name": "opened", "frames": [*frames, "@stop", "@usage", "@done"], "pause": 0.01}]) as server:
+        settings = ModelSettings(url=server.url("opened"), name="ferry")
+        router = Router(settings.open_endpoint(), settings)
+        seen: list[list[str]] = [[], []]
+        for texts in seen:
+            router.chat("p", _HI, affinity=None, may_leave=True, max_tokens=64, on_text=texts.append)
+
+    assert [texts[-1] for texts in seen] == ["The ferry leaves at seven."] * 2
+    assert "They" in seen[0][0]
+    assert not any("They" in text for text in seen[1])
