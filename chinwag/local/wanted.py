@@ -73,7 +73,8 @@ def offered(settings: LocalSettings, *, free_bytes: int) -> list[tuple[str, Choi
 def offer_line(settings: LocalSettings, *, free_bytes: int) -> str:
     """Those in a line; empty without any."""
     found = [
-        f"MODEL={word} ({choice.name}, {choice.size / 1e9:.1f} GB, about {choice.tokens_s:g} tokens a second)"
+        f"MODEL={word} ({choice.name}, {choice.size / 1e9:.1f} GB, {choice.memory_gb:g} GB of memory, about {choice.tokens_s:g} tokens a second, "
+        f"{choice.licence})"
         for word, choice in offered(settings, free_bytes=free_bytes)
     ]
     return f"Better models that fit this machine: make run {' or '.join(found)}." if found else ""
