@@ -52,12 +52,9 @@ _MARKUP = frozenset(
 )
 _ELEMENT = re.compile(r"<(/?)([a-z][\w.-]{0,40})(?:\s[^<>]{0,200})?(?<!/)>", re.IGNORECASE)
 #: Elements around an answer, and those of pages, say nothing about what is inside.
-_PLAIN_ELEMENTS = frozenset(
-    """
-    answer response final final_answer final_response output solution conclusion result message assistant s bos
-    html body p div span b i u em strong a br hr li ul ol table tr td th thead tbody h1 h2 h3 h4 img input meta link code pre summary details blockquote
-    """.split()  # noqa: SIM905 - easier to read
-)
+_PLAIN_NAMES = """answer response final final_answer final_response output solution conclusion result message assistant s bos
+    html body p div span b i u em strong a br hr li ul ol table tr td th thead tbody h1 h2 h3 h4 img input meta link code pre summary details blockquote"""
+_PLAIN_ELEMENTS = frozenset(_PLAIN_NAMES.split())
 #: A mark that has begun and may go on: the last of them, and the header of a message.
 _BEGUN = re.compile(
     r"[<\uff1c\u25c1]\s{0,3}[|\uff5c]?\s{0,3}/?\s{0,3}[\w:|\uff5c\u2581-]{0,40}\s{0,3}/?|<(?:\w{1,12}[:_])?(?:think|though|reason|reflect|scratch|analysis|details)\w{0,10}\s[^<>\n]{0,120}"

@@ -88,4 +88,4 @@ def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str]
 
 def _language(said: Sequence[str], *, default: str) -> str:
     """The language of the first message that shows one: what is told before the history stays as it is while the history grows."""
-    return next((language for language in map(told.language_of, said) if language), default)
+    return next((language for language in map(told.language_in, said) if language), default)

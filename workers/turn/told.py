@@ -46,7 +46,7 @@ def fact_line(kind: str, text: str, *, language: str = _USUAL) -> str:
     return str(words["facts"].get(kind, words["other"].replace("{kind}", kind))).replace("{}", _quoted(text))
 
 
-def language_of(text: str) -> str:
+def language_in(text: str) -> str:
     """The language of this file that most words of a text belong to; empty where none does, or two do alike."""
     begin = text[:_ENOUGH].replace("\u2019", "'").lower()
     said = [*_WORD.findall(begin), *(letter for letter in begin if letter in _LETTERS)]
