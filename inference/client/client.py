@@ -110,14 +110,18 @@ class ModelClient:
             try:
                 answer = self._ask(call, end)
             except _Unaccepted as refused:
-                traits = unaccepted(refused.status, refused.body, endpoint.traits)
-                if traits is None:
-                    raise refused.error from None
-                endpoint = replace(endpoint, traits=traits)
-                call = replace(call, body=made(endpoint), progress=Progress(on_text, call.asked))
+                error, traits = refused.error, unaccepted(refused.status, refused.body, endpoint.traits)
             else:
                 self.endpoint = endpoint
                 return answer
+            try:
+                # Outside of the handler, and not kept here: an error in a cycle with this frame would keep the connection open.
+                if traits is None:
+                    raise error
+            finally:
+                del error
+            endpoint = replace(endpoint, traits=traits)
+            call = replace(call, body=made(endpoint), progress=Progress(on_text, call.asked))
 
     def _ask(self, call: _Call, end: float) -> Answer:
         try:
