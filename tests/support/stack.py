@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import collections
+import itertools
 import os
 import random
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -51,16 +53,33 @@ _CHANCE = random.SystemRandom()
 
 
 def a_free_port() -> int:
-    """A loopback port that was free a moment ago.
+    """A loopback port that nobody else is given, neither by this function nor by the kernel for a connection.
 
-    Below those that the kernel gives to whoever asks for any, and of several test processes side by side each has its own.
+    Of several test processes side by side each has its own, and walks through them. The last ones given stay bound here without listening,
+    so that a server with SO_REUSEADDR, as all of ours are, may take its port, and an outgoing connection may not.
     """
-    processes, mine = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    for _ in range(100):
-        port = _CHANCE.randrange(12_000, 32_000, processes) + mine
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+    for port in itertools.islice(_PORTS, 100):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _HELD.append(held)
+        return port
     raise AssertionError("no free port among a hundred")
+
+
+def _ports() -> Iterator[int]:
+    processes, mine = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    ports = range(12_000 + mine, 32_000, processes)
+    start = _CHANCE.randrange(len(ports))
+    return itertools.cycle([*ports[start:], *ports[:start]])
+
+
+_PORTS = _ports()
+_HELD: collections.deque[socket.socket] = collections.deque(maxlen=64)
 
 
 class Stack:
