@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -224,6 +224,7 @@ class InboundEvent:
     effect: AccountEffect | None = None
     #: Of an edit: what its words state about their writer, and whether they are a wish to stop (bots.extract.edits).
     facts: tuple[Fact, ...] = ()
+    ends: tuple[End, ...] = ()
     stops: bool = False
     #: Why an item was not understood.
     reason: str | None = None
@@ -327,11 +328,36 @@ class Bot:
 class Fact:
     """One plain statement that a contact made about themself."""
 
-    #: name, place, language, likes, dislikes, occupation, family, pet
+    #: One of bots.kinds.
     kind: str
     value: str
-    #: Whether only one fact of this kind can be true at a time; a newer value replaces it.
-    single: bool = False
+    #: A newer message's fact of the same kind and topic takes this one's place: "" for a kind that is single, such as a relation with a number
+    #: ("sons") for others. None: it lives beside all others.
+    topic: str | None = None
+    #: The day of a plan, and its last day where it has several.
+    day: date | None = None
+    last_day: date | None = None
+    #: Since when it is true, where the words say so.
+    since: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A statement that something is no longer so: "I no longer eat meat", "I retired", "Rex died"."""
+
+    kind: str
+    #: What ended, as it may have been stored ("meat", "Rex"); None: whatever is remembered of this kind.
+    value: str | None = None
+    #: When it ended, where the words say so.
+    on: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """What a message plainly states about its writer."""
+
+    facts: tuple[Fact, ...] = ()
+    ends: tuple[End, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,5 +367,10 @@ class Memory:
     id: UUID
     kind: str
     text: str
-    source_inbox_id: UUID
+    #: The message that it came from; None: an operator added it.
+    source_inbox_id: UUID | None
+    #: When it was said.
+    said_at: datetime
     created_at: datetime
+    day: date | None = None
+    last_day: date | None = None

@@ -6,10 +6,11 @@ Only the contact's own, unquoted, affirmed words count, and bots.extract.gate de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
-from bots.domain import Fact
+from bots.domain import Fact, Statements
 from bots.extract import rules as rulebook
-from bots.extract.gate import KINDS, admit
+from bots.extract.gate import admit
 from bots.extract.rules import Rule, Rules
 from bots.extract.values import values
 from bots.extract.words import QUOTED, Sentence, Word, sentences
@@ -19,22 +20,22 @@ _MAX_FACTS = 20
 _BINDING_MARKS = frozenset(":/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 
 
-def extract(text: str) -> tuple[Fact, ...]:
-    """Return the facts that a message plainly states, in its order; for a single-valued kind only the last one."""
+def extract(text: str, *, today: date) -> Statements:
+    """Return what a message plainly states about its writer, in its order. today: the day on which it was written, where the writer is."""
     rules = rulebook.load()
     found: dict[tuple[str, str], Fact] = {}
     all_sentences = sentences(text)
     if any(_is_task(rules, sentence.words) for sentence in all_sentences):
-        return ()
+        return Statements()
     for sentence in all_sentences:
         for proposed in _facts(rules, sentence):
             fact = admit(proposed)
             if fact is None:
                 continue
-            if fact.single:
+            if fact.topic == "":
                 found = {key: kept for key, kept in found.items() if kept.kind != fact.kind}
             found.setdefault((fact.kind, fact.value.casefold()), fact)
-    return tuple(found.values())[:_MAX_FACTS]
+    return Statements(facts=tuple(found.values())[:_MAX_FACTS])
 
 
 def _facts(rules: Rules, sentence: Sentence) -> list[Fact]:
@@ -69,7 +70,7 @@ def _best(matches: Sequence[tuple[Rule, int, dict[str, str]]], words: Sequence[W
             break
         after = words[at + length :]
         ends = max(following - at - length, 0) if following > at + length else len(after)
-        facts = [Fact(kind=rule.kind, value=_fill(rule, slots, value), single=KINDS[rule.kind]) for value in values(rule, after, ends)]
+        facts = [Fact(kind=rule.kind, value=_fill(rule, slots, value)) for value in values(rule, after, ends)]
         if len(facts) > len(best):
             best = facts
     return best, longest

@@ -5,24 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bots.domain import Fact
 from bots.extract.words import fold
+from bots.kinds import kinds
 
-#: Every kind that may be remembered, and whether only one fact of it can be true at a time.
-KINDS: dict[str, bool] = {
-    "name": True,
-    "place": True,
-    "language": True,
-    "occupation": True,
-    "likes": False,
-    "dislikes": False,
-    "family": False,
-    "pet": False,
-}
 MAX_VALUE_CHARACTERS = 200
 MAX_WORD_CHARACTERS = 40
 
@@ -37,12 +28,12 @@ def admit(fact: Fact) -> Fact | None:
     value = " ".join(unicodedata.normalize("NFKC", fact.value).split())
     if why_refused(fact.kind, value) is not None:
         return None
-    return Fact(kind=fact.kind, value=value, single=KINDS[fact.kind])
+    return replace(fact, value=value, topic="" if kinds()[fact.kind].single else fact.topic)
 
 
 def why_refused(kind: str, value: str) -> str | None:
     """Return the first reason to refuse a value, without quoting it; None when there is none."""
-    if kind not in KINDS:
+    if kind not in kinds():
         return "unknown kind"
     words = _WORDS.findall(fold(value))
     if not value or len(value) > MAX_VALUE_CHARACTERS or any(len(word) > MAX_WORD_CHARACTERS for word in words):

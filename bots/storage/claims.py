@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,11 @@ class KnownFact(msgspec.Struct, frozen=True):
     id: UUID
     kind: str
     text: str
+    said_at: datetime
+    day: date | None = None
+    last_day: date | None = None
+    #: Whether it was learned in this session: the beginning of the prompt, which must not change, does not have it.
+    is_new: bool = False
 
 
 class Handle(msgspec.Struct, frozen=True):
@@ -96,7 +102,14 @@ class Claim(msgspec.Struct, frozen=True):
     identities: list[Handle]
     messages: list[ClaimedMessage]
     history: list[PastTurn]
+    #: What is remembered: of the kinds that are always told all, of the others the newest.
     memories: list[KnownFact]
+    #: Whether the contact wants nothing remembered, and nothing sensitive; and whether they know already that something sensitive is.
+    memory_off: bool = False
+    sensitive_off: bool = False
+    sensitive_told: bool = False
+    #: How many of the contact's earlier turns, in all conversations with this bot, are not in `history`.
+    earlier: int = 0
 
 
 class Waiting(msgspec.Struct, frozen=True):

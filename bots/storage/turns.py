@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 from uuid import UUID
 
@@ -45,8 +46,53 @@ class NewFact(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     text: str
-    single: bool
     source: UUID
+    #: As in bots.domain.Fact.
+    topic: str | None = None
+    day: date | None = None
+    last_day: date | None = None
+    since: date | None = None
+
+
+class NewEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement that something remembered is no longer so, and the message that says it."""
+
+    kind: str
+    #: None: whatever is remembered of this kind.
+    text: str | None
+    source: UUID
+    on: date | None = None
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What the contact asks to forget: the memories, and everything that repeats their words."""
+
+    memories: list[UUID] = []
+    #: Turns of which no word is to stay.
+    turns: list[UUID] = []
+    #: Everything that was ever said or remembered.
+    everything: bool = False
+
+
+class NewEpisode(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn as it can be recalled later (bots/recall)."""
+
+    #: The text search configuration of Postgres: a language, or "simple".
+    config: str
+    #: The words to index: of the contact, and of the answer.
+    asked: str
+    answered: str
+    #: Whether the contact's words end as a question; how many words of time they have; whether they speak of themself.
+    asks: bool = False
+    time_words: int = 0
+    first_person: bool = False
+
+
+class RecalledTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier turn that went into the prompt, and the signals that found it."""
+
+    turn: UUID
+    signals: list[str]
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +116,16 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     parts: list[str] = []
     calls: list[ModelCall] = []
     recalls: list[Recalled] = []
+    recalled: list[RecalledTurn] = []
     facts: list[NewFact] = []
-    forget: list[UUID] = []
+    ends: list[NewEnd] = []
+    erase: Erasure | msgspec.UnsetType = msgspec.UNSET
+    #: Unset: this turn cannot be recalled.
+    episode: NewEpisode | msgspec.UnsetType = msgspec.UNSET
+    #: Whether nothing new is to be remembered of the contact from now on, or nothing sensitive; whether they were told now that something is.
+    memory_off: bool | msgspec.UnsetType = msgspec.UNSET
+    sensitive_off: bool | msgspec.UnsetType = msgspec.UNSET
+    sensitive_told: bool | msgspec.UnsetType = msgspec.UNSET
     history_from: int | None = None
     #: The turns up to this one should be summarised, in the background.
     summarise_to: int | msgspec.UnsetType = msgspec.UNSET

@@ -122,12 +122,12 @@ def test_an_unknown_language_is_told_in_english() -> None:
     ],
 )
 def test_a_text_shows_its_language_by_its_frequent_words(text: str, language: str) -> None:
-    assert told.language_in(text) == language
+    assert language_in(text) == language
 
 
 def test_hardly_a_statement_of_the_corpus_is_taken_for_another_language() -> None:
     """The statements are English, Spanish and Portuguese; some hold a word of another."""
-    said = [told.language_in(row[0]) for row in _CORPUS["plain"]]
+    said = [language_in(row[0]) for row in _CORPUS["plain"]]
 
     assert sum(language in {"fr", "de", "it"} for language in said) <= len(said) // 50
     assert sum(language == "" for language in said) <= len(said) // 10

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bots.storage.claims import KnownFact, PastTurn
+from bots.text_language import language_in
 from inference.prompt_style import neutralise
 from inference.types import Image, Message
 from workers.long_text import joined
@@ -88,4 +89,4 @@ def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str]
 
 def _language(said: Sequence[str], *, default: str) -> str:
     """The language of the first message that shows one: what is told before the history stays as it is while the history grows."""
-    return next((language for language in map(told.language_in, said) if language), default)
+    return next((language for language in map(language_in, said) if language), default)

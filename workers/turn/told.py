@@ -6,7 +6,6 @@ A small model takes over from its own words who "you" is, and the language (docs
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Sequence
 from functools import cache
@@ -20,11 +19,6 @@ from inference.types import Message
 _USUAL = "en"
 #: So many facts are also told in answer to a question of their own: it shows who "I" and "you" are, and costs some twenty tokens each.
 _SHOWN = 2
-#: A language is told from so many characters.
-_ENOUGH = 400
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-#: Each of them shows a language, like a word.
-_LETTERS = frozenset("¿¡ñãõß")
 
 
 def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str) -> tuple[Message, ...]:
@@ -46,15 +40,6 @@ def fact_line(kind: str, text: str, *, language: str = _USUAL) -> str:
     return str(words["facts"].get(kind, words["other"].replace("{kind}", kind))).replace("{}", _quoted(text))
 
 
-def language_in(text: str) -> str:
-    """The language of this file that most words of a text belong to; empty where none does, or two do alike."""
-    begin = text[:_ENOUGH].replace("\u2019", "'").lower()
-    said = [*_WORD.findall(begin), *(letter for letter in begin if letter in _LETTERS)]
-    counted = sorted(((sum(word in words for word in said), language) for language, words in _frequent().items()), reverse=True)
-    (most, language), (second, _), *_ = counted
-    return language if most > second else ""
-
-
 def _quoted(text: str) -> str:
     return json.dumps(neutralise(text), ensure_ascii=False)
 
@@ -62,8 +47,3 @@ def _quoted(text: str) -> str:
 @cache
 def _texts() -> dict[str, dict[str, Any]]:
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-
-
-@cache
-def _frequent() -> dict[str, frozenset[str]]:
-    return {language: frozenset(words["words"]) for language, words in _texts().items()}

@@ -6,6 +6,10 @@ create table contacts (
     id uuid not null default gen_random_uuid(),
     name text,
     stopped_at timestamptz,
+    -- Since when nothing new is remembered of them, and nothing sensitive; and when they were told that something sensitive is.
+    memory_off_at timestamptz,
+    sensitive_off_at timestamptz,
+    sensitive_told_at timestamptz,
     created_at timestamptz not null default now(),
     -- The name as it is searched for: no accents, case or marks, and plain letters for those that only look accented. bots/storage/search.py does
     -- the same to what is typed.
