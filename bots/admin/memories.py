@@ -75,7 +75,11 @@ def find_person(deps: Deps, operator: Operator, typed: str) -> UUID:
         return next(iter(found))
     if not found:
         raise NotFound(f"Nobody is found by “{typed}”. Type a name, a number, or an id from `chinwag conversation list`.")
-    raise NotFound("Several people are found: " + "; ".join(f"{name} ({contact})" for contact, name in list(found.items())[:10]) + ". Type one of these ids.")
+    raise NotFound(
+        "Several people are found: "
+        + "; ".join(f"{name} ({contact})" for contact, name in list(found.items())[:10])
+        + ". Type one of these ids."
+    )
 
 
 def search(deps: Deps, operator: Operator, contact: UUID, typed: str, *, limit: int = 50) -> list[Found]:
@@ -100,11 +104,15 @@ def check(kind: str, value: str, *, day: date | None = None, last_day: date | No
     return None
 
 
-def add(deps: Deps, operator: Operator, contact: UUID, *, kind: str, value: str, day: date | None = None, last_day: date | None = None) -> UUID:
+def add(
+    deps: Deps, operator: Operator, contact: UUID, *, kind: str, value: str, day: date | None = None, last_day: date | None = None
+) -> UUID:
     """Add a memory, marked with the operator's name. Raises NotFound, Conflict."""
     _person(deps, operator, contact)
     with unit(deps.crossing) as connection:
-        made = memories.add(connection, contact=contact, kind=kind, value=" ".join(value.split()), by=operator.name, day=day, last_day=last_day)
+        made = memories.add(
+            connection, contact=contact, kind=kind, value=" ".join(value.split()), by=operator.name, day=day, last_day=last_day
+        )
         audit.record(connection, operator, "memory.add", f"contact:{contact}", {"memory": str(made), "kind": kind})
     return made
 
@@ -142,7 +150,9 @@ def switch(deps: Deps, operator: Operator, contact: UUID, *, memory_on: bool | N
     off = {"memory_off": None if memory_on is None else not memory_on, "sensitive_off": None if sensitive_on is None else not sensitive_on}
     with unit(deps.crossing) as connection:
         memories.switch(connection, contact, **off)
-        audit.record(connection, operator, "memory.switch", f"contact:{contact}", {name: value for name, value in off.items() if value is not None})
+        audit.record(
+            connection, operator, "memory.switch", f"contact:{contact}", {name: value for name, value in off.items() if value is not None}
+        )
         return memories.switches(connection, contact)
 
 

@@ -164,7 +164,22 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         MePages,
     ):
         app.router.routes += pages(site).routes
-    for noun in (figures, conversations, memories, bots, accounts, batches, endpoints, profiles, usage, attention, operators, tokens, audit, me):
+    for noun in (
+        figures,
+        conversations,
+        memories,
+        bots,
+        accounts,
+        batches,
+        endpoints,
+        profiles,
+        usage,
+        attention,
+        operators,
+        tokens,
+        audit,
+        me,
+    ):
         app.include_router(noun.router(site))
     for error in (Refused, NotAllowed, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)

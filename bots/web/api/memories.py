@@ -62,7 +62,9 @@ def router(site: AdminSite) -> APIRouter:
         return await site.run(memories.read, operator, contact)
 
     @api.get("/search")
-    async def search(contact: UUID, q: _Search, limit: Annotated[int, Query(ge=1, le=200)] = 50, operator: Operator = viewer) -> list[Found]:
+    async def search(
+        contact: UUID, q: _Search, limit: Annotated[int, Query(ge=1, le=200)] = 50, operator: Operator = viewer
+    ) -> list[Found]:
         """Search all of a contact's talk."""
         return await site.run(memories.search, operator, contact, q, limit=limit)
 

@@ -92,7 +92,9 @@ class ContactPages:
             errors["value"] = wrong
         if not errors:
             try:
-                await self._site.run(memories.add, operator, request.path_params["contact"], kind=values["kind"], value=values["value"], **days)
+                await self._site.run(
+                    memories.add, operator, request.path_params["contact"], kind=values["kind"], value=values["value"], **days
+                )
             except Conflict as error:
                 errors["value"] = str(error)
         if errors:
@@ -112,7 +114,9 @@ class ContactPages:
                 await self._site.run(memories.correct, operator, contact, memory, value=value)
             except Conflict as error:
                 wrong = str(error)
-        return await self._page(request, operator, status=422, refusal=wrong) if wrong is not None else self._done(request, "It is corrected.")
+        return (
+            await self._page(request, operator, status=422, refusal=wrong) if wrong is not None else self._done(request, "It is corrected.")
+        )
 
     async def _end(self, request: Request, operator: Operator) -> Response:
         await self._site.run(memories.end, operator, request.path_params["contact"], request.path_params["memory"])
@@ -136,7 +140,9 @@ class ContactPages:
 
     def _done(self, request: Request, flash: str) -> Response:
         kept = {"q": request.query_params["q"]} if request.query_params.get("q") else {}
-        return self._site.see_other(f"/admin/contacts/{request.path_params['contact']}" + (f"?{urlencode(kept)}" if kept else ""), flash=flash)
+        return self._site.see_other(
+            f"/admin/contacts/{request.path_params['contact']}" + (f"?{urlencode(kept)}" if kept else ""), flash=flash
+        )
 
 
 def _day(typed: str, name: str, errors: dict[str, str]) -> date | None:
