@@ -17,6 +17,8 @@ PROFILE = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"
 #: The largest budget in USD.
 MOST_BUDGET = 1_000_000.0
+#: In a form that shows what may be remembered; a tick that is not set is not sent.
+_SHOWS_MEMORY = "shows_memory"
 _BUDGETS = ("budget_contact_day", "budget_month")
 _MEMORY = ("kinds_off", "sensitive_on", "keeps_messages", "time_zone")
 #: All fields of a bot but its persona.
@@ -62,10 +64,6 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
             errors[key] = f"At most {MOST_TEXT:,} characters; this is {len(values[key]):,}."
     budgets, wrong = _budgets(values, bot)
     errors |= wrong
-    try:
-        zone = time_zone(values["time_zone"]) if "time_zone" in form else bot.time_zone
-    except ValueError as error:
-        zone, errors["time_zone"] = bot.time_zone, str(error)
     wanted = replace(
         bot,
         name=values["name"],
@@ -79,9 +77,23 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
         data_may_leave=bool(values["data_may_leave"]),
         budget_contact_day=budgets["budget_contact_day"],
         budget_month=budgets["budget_month"],
+    )
+    return _remembering(form, wanted, errors) if _SHOWS_MEMORY in form else wanted, errors
+
+
+def _remembering(form: Mapping[str, str], bot: Bot, errors: dict[str, str]) -> Bot:
+    """The bot with what its form says of memories and time; what is wrong goes into the errors."""
+    try:
+        zone = time_zone(cleaned(form.get("time_zone", "")))
+    except ValueError as error:
+        zone, errors["time_zone"] = bot.time_zone, str(error)
+    return replace(
+        bot,
+        kinds_off=tuple(name for name in kinds() if not form.get(f"kind_{name}")),
+        sensitive_on=bool(form.get("sensitive_on")),
+        keeps_messages=bool(form.get("keeps_messages")),
         time_zone=zone,
     )
-    return wanted, errors
 
 
 def time_zone(typed: str) -> str | None:
@@ -99,7 +111,7 @@ def kinds_off(named: Iterable[str]) -> tuple[str, ...]:
     wanted = set(named)
     unknown = wanted - kinds().keys()
     if unknown:
-        raise ValueError(f"There is no kind of fact named {sorted(unknown)[0]}. There are {', '.join(kinds())}.")
+        raise ValueError(f"There is no kind of fact named {min(unknown)}. There are {', '.join(kinds())}.")
     return tuple(name for name in kinds() if name in wanted)
 
 

@@ -54,6 +54,12 @@ class Switch(BaseModel):
 def router(site: AdminSite) -> APIRouter:
     """Build the endpoints of memories."""
     api = APIRouter(prefix="/api/v1/contacts/{contact}", tags=["memories"])
+    _reads(api, site)
+    _changes(api, site)
+    return api
+
+
+def _reads(api: APIRouter, site: AdminSite) -> None:
     viewer, agent = site.may(Role.VIEWER), site.may(Role.AGENT)
 
     @api.get("/memories")
@@ -72,6 +78,10 @@ def router(site: AdminSite) -> APIRouter:
     async def export(contact: UUID, operator: Operator = agent) -> dict[str, Any]:
         """Export what is remembered of a contact, to hand to them."""
         return await site.run(memories.export, operator, contact)
+
+
+def _changes(api: APIRouter, site: AdminSite) -> None:
+    agent, owner = site.may(Role.AGENT), site.may(Role.OWNER)
 
     @api.post("/memories")
     async def add(contact: UUID, body: New, operator: Operator = agent) -> Known:
@@ -97,13 +107,13 @@ def router(site: AdminSite) -> APIRouter:
         return await site.run(memories.read, operator, contact)
 
     @api.delete("/memories/{memory}")
-    async def erase(contact: UUID, memory: UUID, operator: Operator = agent) -> Known:
+    async def erase(contact: UUID, memory: UUID, operator: Operator = owner) -> Known:
         """Erase a memory with every copy of its words."""
         await site.run(memories.erase, operator, contact, memory)
         return await site.run(memories.read, operator, contact)
 
     @api.delete("/memories")
-    async def erase_all(contact: UUID, operator: Operator = agent) -> Known:
+    async def erase_all(contact: UUID, operator: Operator = owner) -> Known:
         """Erase everything that was said by or remembered of a contact."""
         await site.run(memories.erase, operator, contact, None)
         return await site.run(memories.read, operator, contact)
@@ -112,8 +122,6 @@ def router(site: AdminSite) -> APIRouter:
     async def switch(contact: UUID, body: Switch, operator: Operator = agent) -> Switches:
         """Switch on or off what is remembered of a contact."""
         return await site.run(memories.switch, operator, contact, memory_on=body.memory_on, sensitive_on=body.sensitive_on)
-
-    return api
 
 
 def _check(kind: str, value: str, *, day: date | None = None, last_day: date | None = None) -> None:
