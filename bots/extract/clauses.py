@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from bots.extract.words import QUOTED, Sentence, Word
 
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
+_LONGEST_ENDING = 8
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -39,8 +41,8 @@ class Clauses:
 
     def clause_of(self, at: int) -> tuple[int, int]:
         """The clause that a word stands in."""
-        start = max((border for border in self.borders if border <= at), default=0)
-        return start, next((border for border in self.borders if border > at), len(self.words))
+        number = bisect_right(self.borders, at)
+        return self.borders[number - 1] if number else 0, self.borders[number] if number < len(self.borders) else len(self.words)
 
     def joins(self, at: int) -> bool:
         """Whether a comma or an "and" stands here."""
@@ -64,10 +66,16 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
 
 def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, int]:
     candidates = language.signals.get(words[at].folded)
-    if candidates is None:
+    endings = language.signal_endings
+    if candidates is None and not endings:
         return _NO_SIGNALS
     found: dict[str, int] = {}
-    for phrase, exact, name in candidates:
+    folded = words[at].folded
+    for length in range(2, min(len(folded) - 2, _LONGEST_ENDING) + 1) if endings else ():
+        name = endings.get(folded[-length:])
+        if name is not None:
+            found[name] = 1
+    for phrase, exact, name in candidates or ():
         length = len(phrase)
         if name not in found and at + length <= len(words) and all(
             (words[at + step].text.lower() if exact else words[at + step].folded) == phrase[step] for step in range(length)
@@ -117,7 +125,7 @@ def _silence(found: Clauses, *, is_question: bool) -> None:
         # "As I said" is about the words, not somebody else's.
         if not signals or (at < filler_until and "laughs" not in signals):
             continue
-        if "orders" in signals or "hearsay_whole" in signals:
+        if "orders" in signals or "hearsay_whole" in signals or "hypotheses_whole" in signals:
             silent[:] = [True] * count
             return
         if "hypotheses" in signals or "hearsay" in signals:
@@ -138,6 +146,10 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
         asked[inverted:] = [True] * (count - inverted)
         return
     questions = [at for at in found.starts if "questions" in found.signals[at]]
+    for at in range(count):
+        if "questions_anywhere" in found.signals[at]:
+            questions.append(found.clause_of(at)[0])
+    questions.sort()
     if is_question:
         first = next((at for at in questions if at), 0) if questions and questions[0] else 0
         asked[first:] = [True] * (count - first)

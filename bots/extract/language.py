@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,10 @@ from bots.extract.words import Word, fold
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
+_SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
-    "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "hypotheses", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives",
+    "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
+    "jokes", "laughs", "orders", "relatives", "ages",
 )  # fmt: skip
 
 
@@ -40,6 +41,9 @@ class Shape:
     #: Whether a place must be written with a capital; whether words that cut other values may stand in this one.
     proper: bool
     uncut: bool
+    #: Listed: whether other words may follow those of the list.
+    loose: bool
+    least: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +62,9 @@ class Rule:
     day: bool
     #: Only directly behind a fact of this kind.
     behind: str | None
+    #: Holds whatever else is stated there; and is not replaced by what the same message says later.
+    beside: bool
+    firm: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,9 @@ class Scissors:
     contractions: Mapping[str, tuple[str, ...]]
     elisions: frozenset[str]
     clitics: frozenset[str]
+    #: Words that are written together with the next one, which is cut off when it is a known one: Arabic "and".
+    glued: tuple[str, ...] = ()
+    known: set[str] = field(default_factory=set[str])
 
     def cut(self, words: Iterable[Word]) -> list[Word]:
         """Cut contractions, elisions and clitics."""
@@ -108,8 +118,15 @@ class Scissors:
             elif "'" in word.folded and len(word.folded) > 1 and len(word.folded) == len(word.text):
                 found.extend(self._at_apostrophe(word))
             else:
-                found.append(word)
+                found.extend(self._unglued(word) if self.glued and word.folded.startswith(self.glued) else (word,))
         return found
+
+    def _unglued(self, word: Word) -> tuple[Word, ...]:
+        head = next(part for part in self.glued if word.folded.startswith(part))
+        rest = word.folded[len(head) :]
+        if word.folded in self.known or len(rest) < 2 or not (rest in self.known or rest.startswith("ال")):
+            return (word,)
+        return Word(word.text[: len(head)], head, word.is_glued), Word(word.text[len(head) :], rest, is_glued=True)
 
     def elements(self, sequence: Iterable[Element]) -> tuple[Element, ...]:
         """Cut the words of a pattern in the same way."""
@@ -139,6 +156,7 @@ class Language:
     code: str
     #: By their first word, the signals that begin there: the words, whether exactly so, and the signal's name. Longest first.
     signals: Mapping[str, list[tuple[tuple[str, ...], bool, str]]]
+    signal_endings: Mapping[str, str]
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
     front: Node[Leaf]
@@ -210,13 +228,14 @@ def _read(code: str, table: dict[str, Any]) -> Language:
         contractions={fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece)) for short, long in table.get("contractions", {}).items()},
         elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
         clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
+        glued=tuple(fold(entry) for entry in table.get("glued", ())),
     )
     lists = {
-        name: Phrases(entries, scissors.elements) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
+        name: Phrases(_named(entries, table), scissors.elements) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
     }
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))], tuple)
-    shapes = {name: _shape(name, entry, lists, scissors) for name, entry in table.get("values", {}).items()}
+    shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
     draft = _Draft()
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
@@ -236,9 +255,11 @@ def _read(code: str, table: dict[str, Any]) -> Language:
     draft.vocabulary.update(scissors.contractions)
     weekdays = _numbered(table.get("weekdays", ()), 0)
     months = _numbered(table.get("months", ()), 1)
+    scissors.known.update(draft.vocabulary)
     return Language(
         code=code,
         signals=_signals(lists),
+        signal_endings={ending: name for name in SIGNALS if name in lists for ending in lists[name].endings},
         lists=lists,
         front=draft.front,
         tails=draft.tails,
@@ -262,24 +283,37 @@ def _signals(lists: Mapping[str, Phrases]) -> dict[str, list[tuple[tuple[str, ..
     return found
 
 
-def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors) -> Shape:
+def _named(entries: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:
+    """The entries, where <list> stands for all entries of a list of the file."""
+    for entry in entries:
+        if entry.startswith("<"):
+            yield from _named(table[entry[1:-1]], table)
+        else:
+            yield entry
+
+
+def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors, table: Mapping[str, Any]) -> Shape:
+    unknown = set(entry) - _SHAPE_KEYS
+    if unknown:
+        raise ValueError(f"values.{name} has {unknown}")
+    phrases = {key: Phrases(_named(entry.get(key, ()), table), scissors.elements) for key in ("cuts", "never", "but")}
     return Shape(
         name=name,
         shape=entry["shape"],
         most=entry.get("max", 6),
-        cuts=Phrases(entry.get("cuts", ()), scissors.elements),
-        never=Phrases(entry.get("never", ()), scissors.elements),
-        not_ends=tuple(fold(ending).lstrip("-") for ending in entry.get("not_ends", ())),
-        but=Phrases(entry.get("but", ()), scissors.elements),
+        **phrases,
+        not_ends=tuple(fold(ending).lstrip("-") for ending in _named(entry.get("not_ends", ()), table)),
         holds=lists[entry["list"]] if "list" in entry else None,
         commas=entry.get("commas", False),
         proper=entry.get("proper", False),
         uncut=entry.get("uncut", False),
+        loose=entry.get("loose", False),
+        least=entry.get("min", 1),
     )
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "patterns"}
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -294,6 +328,8 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         asked=entry.get("asked", False),
         day=entry.get("day", False),
         behind=entry.get("behind"),
+        beside=entry.get("beside", False),
+        firm=entry.get("firm", False),
     )
 
 

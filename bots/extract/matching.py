@@ -119,5 +119,5 @@ def _written(words: list[Word]) -> str:
 
 
 _NOBODY = Rule(
-    number=-1, kind=None, shape=None, written_as="", topic=None, ends=(), ends_as="", anywhere=False, asked=False, day=False, behind=None,
+    number=-1, kind=None, shape=None, written_as="", topic=None, ends=(), ends_as="", anywhere=False, asked=False, day=False, behind=None, beside=False, firm=False,
 )  # fmt: skip

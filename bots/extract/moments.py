@@ -89,7 +89,8 @@ def _phrases(language: Language, words: Sequence[Word]) -> list[tuple[int, int, 
             at += 1
             continue
         stop, means, slots = best
-        found.append((at, stop, means, slots))
+        if means != "keep":
+            found.append((at, stop, means, slots))
         at = stop
     return _without_lone_clocks(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -35,13 +36,14 @@ class Gap:
 #: A word as it is folded; "," stands for a comma that may be there.
 Element = str | Value | Slot | Gap
 
-_SPECIAL = "([{<"
+_HYPHENED = re.compile(r"(?<![\w~'-])[^\W_]+(?:-[^\W_]+)+(?![\w'-])")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def expand(pattern: str) -> list[tuple[Element, ...]]:
     """Return every sequence of words, slots and values that a pattern stands for."""
-    sequences, rest = _alternatives(pattern, "")
+    # What is written with a hyphen is often typed with a space: "mudei-me".
+    sequences, rest = _alternatives(_HYPHENED.sub(lambda word: f"({word[0]}|{word[0].replace('-', ' ')})", pattern), "")
     if rest:
         raise ValueError(f"what closes in {pattern!r} was never opened")
     return [sequence for sequence in dict.fromkeys(sequences) if sequence]
