@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "languages"
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite",
 )  # fmt: skip
 
 
@@ -65,6 +65,8 @@ class Rule:
     #: Holds whatever else is stated there; and is not replaced by what the same message says later.
     beside: bool
     firm: bool
+    #: Nothing may follow that changes the meaning: "a dog", not "a dog phobia".
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Ending:
     def cut(self, word: Word) -> Word | None:
         """The word without it; None when the word has another."""
         folded, text = word.folded, word.text
-        if len(folded) != len(text) or len(folded) < len(self.text) + 2:
+        if len(folded) != len(text) or len(folded) + len(self.becomes) < len(self.text) + 2:
             return None
         if self.is_prefix:
             return Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued) if folded.startswith(self.text) else None
@@ -160,8 +162,9 @@ class Language:
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
     front: Node[Leaf]
+    #: As front, of the rules that may begin anywhere in a clause.
+    anywhere: Node[Leaf]
     tails: Mapping[Value, Node[Leaf]]
-    #: As front and tails, of the rules that may begin anywhere, and of those that count in questions, too.
     times: Node[str]
     endings: Mapping[str, tuple[Ending, ...]]
     scissors: Scissors
@@ -177,6 +180,7 @@ class _Draft:
     """What is collected while a file is read."""
 
     front: Node[Leaf] = field(default_factory=Node[Leaf])
+    anywhere: Node[Leaf] = field(default_factory=Node[Leaf])
     tails: dict[Value, Node[Leaf]] = field(default_factory=dict[Value, Node[Leaf]])
     vocabulary: set[str] = field(default_factory=set[str])
 
@@ -186,7 +190,7 @@ class _Draft:
         if isinstance(sequence[0], Value) and len(sequence) > 1:
             self.tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
         else:
-            self.front.add(sequence, leaf)
+            (self.anywhere if rule.anywhere else self.front).add(sequence, leaf)
 
 
 @cache
@@ -262,6 +266,7 @@ def _read(code: str, table: dict[str, Any]) -> Language:
         signal_endings={ending: name for name in SIGNALS if name in lists for ending in lists[name].endings},
         lists=lists,
         front=draft.front,
+        anywhere=draft.anywhere,
         tails=draft.tails,
         times=times,
         endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
@@ -277,7 +282,7 @@ def _signals(lists: Mapping[str, Phrases]) -> dict[str, list[tuple[tuple[str, ..
     found: dict[str, list[tuple[tuple[str, ...], bool, str]]] = {}
     for name in SIGNALS:
         for first, phrases in (lists[name].by_first if name in lists else {}).items():
-            found.setdefault(first, []).extend((words, exact, name) for words, exact, _ in phrases)
+            found.setdefault(first, []).extend((words, exact, name) for words, exact, *_ in phrases)
     for phrases in found.values():
         phrases.sort(key=lambda phrase: -len(phrase[0]))
     return found
@@ -313,7 +318,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "patterns"}
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "alone", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -330,6 +335,7 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         behind=entry.get("behind"),
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),
+        alone=entry.get("alone", False),
     )
 
 

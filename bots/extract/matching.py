@@ -13,6 +13,8 @@ from bots.extract.words import Word
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
 LONGEST_VALUE = 12
 _LONGEST_GAP = 3
+#: What a comma in a pattern stands for: "Allergies: nuts" in a form, too.
+_COMMAS = frozenset({",", ":", "-", "–"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class Match:
     slots: tuple[tuple[str, str], ...] = ()
 
 
-def matches_at(found: Clauses, at: int) -> list[Match]:
-    """The patterns that begin here, the ones with most words first."""
-    words, language = found.words, found.language
+def matches_at(found: Clauses, at: int, *, starts: bool) -> list[Match]:
+    """The patterns that begin here. starts: whether a statement may begin here; otherwise only those that may begin anywhere."""
+    word = found.words[at]
     matches: list[Match] = []
-    front = language.front
-    if front.slots or front.values or words[at].folded in front.words:
-        matches.extend(_walk(found, front, at, Match(_NOBODY, 0, at, at)))
+    for root in (found.language.front, found.language.anywhere) if starts else (found.language.anywhere,):
+        if word.folded in root.words or root.slots or root.values:
+            matches.extend(_walk(found, root, at, Match(_NOBODY, 0, at, at)))
     return matches
 
 
@@ -64,7 +66,7 @@ def _walk(found: Clauses, node: Node[Leaf], at: int, state: Match) -> Iterator[M
         yield replace(state, rule=leaf.rule, literals=leaf.literals, end=at)
     words = found.words
     if node.comma is not None:
-        yield from _walk(found, node.comma, at + (at < len(words) and words[at].text == ","), state)
+        yield from _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), state)
     if at >= len(words):
         return
     word = words[at]
@@ -78,8 +80,8 @@ def _walk(found: Clauses, node: Node[Leaf], at: int, state: Match) -> Iterator[M
     for slot, behind in node.slots.items():
         match = found.language.lists[slot.words].match(words, at)
         if match is not None:
-            length, stands_for = match
-            text = stands_for or _written(words[at : at + length])
+            length, stands_for, written = match
+            text = stands_for or written
             yield from _walk(found, behind, at + length, replace(state, slots=(*state.slots, (slot.name, text))))
     for value, behind in node.values.items():
         yield from _value(found, value, behind, at, state)
@@ -114,10 +116,6 @@ def _is_boundary(found: Clauses, at: int) -> bool:
     return found.has("joints", at)
 
 
-def _written(words: list[Word]) -> str:
-    return " ".join(word.text for word in words if word.text).lower()
-
-
 _NOBODY = Rule(
-    number=-1, kind=None, shape=None, written_as="", topic=None, ends=(), ends_as="", anywhere=False, asked=False, day=False, behind=None, beside=False, firm=False,
+    number=-1, kind=None, shape=None, written_as="", topic=None, ends=(), ends_as="", anywhere=False, asked=False, day=False, behind=None, beside=False, firm=False, alone=False,
 )  # fmt: skip

@@ -150,8 +150,8 @@ class Phrases:
     def __init__(self, entries: Iterable[str], cut: Callable[[Iterable[str]], Sequence[Element]]) -> None:
         """Read entries, with their words cut as those of a message: `boys>sons` matches boys and stands for sons, `=sí` matches only exactly so, `-in` is an ending of a word."""
         self.endings: list[str] = []
-        #: By the first word, longest first: the words, whether exactly so, what it stands for.
-        self.by_first: dict[str, list[tuple[tuple[str, ...], bool, str]]] = {}
+        #: By the first word, longest first: the words, whether exactly so, what it stands for, and the entry as written.
+        self.by_first: dict[str, list[tuple[tuple[str, ...], bool, str, str]]] = {}
         for entry in entries:
             written, _, stands_for = entry.partition(">")
             if written.startswith("-") and len(written) > 1:
@@ -160,25 +160,25 @@ class Phrases:
             exact = written.startswith("=") and len(written) > 1
             words = tuple(written[1:].lower().split()) if exact else _cut(written, cut)
             key = fold(words[0]) if exact else words[0]
-            self.by_first.setdefault(key, []).append((words, exact, stands_for))
+            self.by_first.setdefault(key, []).append((words, exact, stands_for, written.lstrip("=")))
         for phrases in self.by_first.values():
             phrases.sort(key=lambda phrase: -len(phrase[0]))
 
-    def match(self, words: Sequence[Word], at: int) -> tuple[int, str] | None:
-        """The length of the longest phrase here, and what it stands for."""
-        for phrase, exact, stands_for in self.by_first.get(words[at].folded, ()):
+    def match(self, words: Sequence[Word], at: int) -> tuple[int, str, str] | None:
+        """The length of the longest phrase here, what it stands for if that is something else, and the entry as written."""
+        for phrase, exact, stands_for, written in self.by_first.get(words[at].folded, ()):
             length = len(phrase)
             if length == 1:
                 if not exact or words[at].text.lower() == phrase[0]:
-                    return 1, stands_for
+                    return 1, stands_for, written
             elif at + length <= len(words) and all(
                 (words[at + step].text.lower() if exact else words[at + step].folded) == phrase[step] for step in range(length)
             ):
-                return length, stands_for
+                return length, stands_for, written
         if self.endings and words[at].is_word:
             folded = words[at].folded
             if any(folded.endswith(ending) and len(folded) >= len(ending) + 2 for ending in self.endings):
-                return 1, ""
+                return 1, "", words[at].text.lower()
         return None
 
     def length(self, words: Sequence[Word], at: int) -> int:
@@ -189,5 +189,5 @@ class Phrases:
     def vocabulary(self) -> Iterator[str]:
         """All words of all phrases."""
         for phrases in self.by_first.values():
-            for words, _, _ in phrases:
+            for words, *_ in phrases:
                 yield from (fold(word) for word in words)

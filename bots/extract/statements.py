@@ -71,7 +71,7 @@ def _read(sentence: Clauses, found: _Said, today: date) -> None:
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = [match for match in matches_at(sentence, at) if match.rule.anywhere or at in starts]
+        matches = matches_at(sentence, at, starts=at in starts)
         if at:
             matches += tails_at(sentence, at)
         if matches:
@@ -102,7 +102,10 @@ class _Here:
                     beside.add(match.rule.kind)
             elif match.start >= self.taken and match.literals >= most:
                 # The first that states something decides.
-                most = 1_000 if self._state(match) else match.literals
+                if self._state(match):
+                    most = 1_000
+                elif match.old is None and (match.value is None or match.value.end is None):
+                    most = match.literals
 
     def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""
@@ -110,6 +113,8 @@ class _Here:
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and not self._is_behind(rule.behind, match)):
             return False
         if rule.anywhere and (match.start in self.busy or _is_negated(sentence, match.start)):
+            return False
+        if rule.alone and not _stands_alone(sentence, match.end):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
         if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
@@ -204,3 +209,13 @@ def _is_denied(sentence: Clauses, end: int) -> bool:
         if sentence.has("cuts", at) or sentence.has("clause_words", at):
             return False
     return False
+
+
+def _stands_alone(sentence: Clauses, end: int) -> bool:
+    """Whether a thing ends here: "a sister in Porto" and "a dog at home", not "a dog phobia" and "a dog in this fight"."""
+    if end >= len(sentence.words) or end in sentence.gaps or not sentence.words[end].is_word:
+        return True
+    if "inside" in sentence.signals[end]:
+        behind = end + sentence.signals[end]["inside"]
+        return behind < len(sentence.words) and sentence.words[behind].text[:1].isupper()
+    return any(name in sentence.signals[end] for name in ("and", "joints", "cuts", "negations"))

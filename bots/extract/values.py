@@ -24,6 +24,10 @@ _OF = frozenset({"of", "for", "in", "at", "with"})
 _MOST_LATER_WORDS = 4
 #: How far behind a value a negation takes it back.
 _BEHIND = 3
+#: A relative clause within a list of things has at most so many words.
+_LONGEST_RELATIVE = 8
+#: "The Netherlands", "a house": an article belongs to them, or shows that they are none.
+_WITH_ARTICLES = frozenset({"place", "name", "proper", "names", "hours"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
         word = words[at]
         if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
             return None
-        if found.silent[at] or (at in found.gaps and at > start) or found.has("negations", at):
+        if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
         if found.joins(at):
             if not several or not _goes_on(found, at) or (not current and not items):
@@ -113,9 +117,14 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
         if shape.shape == "names" and current and (found.has("ages", at) or word.text[:1].isdigit()):
             at += 1
             continue
+        if current and shape.shape == "things" and found.has("relatives", at):
+            at = _behind_relative(found, at, stop)
+            if at is None:
+                break
+            continue
         if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut) or shape.cuts.length(words, at):
             break
-        if not current and shape.shape != "hours":
+        if not current and shape.shape not in _WITH_ARTICLES:
             article = found.signals[at].get("articles")
             if article and at + article < stop and word.text[:1].islower() | (not word.text.isascii()) | (at == 0):
                 at += article
@@ -127,6 +136,19 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
     if current:
         items.append(_Item(tuple(current), joint, at))
     return items, at
+
+
+def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
+    """Behind "that you had last winter" a list may go on: the place of its comma or "and", before an article."""
+    for after in range(at + 1, min(at + _LONGEST_RELATIVE, stop)):
+        if not found.words[after].is_word and found.words[after].text != ",":
+            return None
+        if found.joins(after):
+            behind = after + 1
+            while behind < stop and found.joins(behind):
+                behind += 1
+            return after if behind < stop and found.has("definite", behind) else None
+    return None
 
 
 def _goes_on(found: Clauses, at: int) -> bool:

@@ -20,6 +20,8 @@ _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。"
 _ASKS = frozenset({"?", "？", "؟"})
 _COMMAS = frozenset({"،", "、", "，"})
 _ABBREVIATIONS = frozenset({"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof", "fr", "hr", "sig", "dott", "mme", "bpk", "ny"})
+#: A line of a quotation, a table, or a chat that was copied: "[12:03] Ana: ...".
+_COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
 #: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
@@ -121,8 +123,8 @@ def _is_ordinal(words: list[Word], at: int) -> bool:
 
 
 def _without_quotes(text: str) -> str:
-    if ">" in text or "|" in text:
-        text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith((">", "|")))
+    if ">" in text or "|" in text or "[" in text:
+        text = "\n".join(line for line in text.splitlines() if not _COPIED.match(line))
     if "'" not in text and not any(quote in text for quote in _QUOTES):
         return text
     kept: list[str] = []
