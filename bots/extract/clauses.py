@@ -77,8 +77,10 @@ def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, in
             found[name] = 1
     for phrase, exact, name in candidates or ():
         length = len(phrase)
-        if name not in found and at + length <= len(words) and all(
-            (words[at + step].text.lower() if exact else words[at + step].folded) == phrase[step] for step in range(length)
+        if (
+            name not in found
+            and at + length <= len(words)
+            and all((words[at + step].text.lower() if exact else words[at + step].folded) == phrase[step] for step in range(length))
         ):
             found[name] = length
     return found

@@ -91,7 +91,11 @@ class Ending:
         if len(folded) != len(text) or len(folded) + len(self.becomes) < len(self.text) + 2:
             return None
         if self.is_prefix:
-            return Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued) if folded.startswith(self.text) else None
+            return (
+                Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued)
+                if folded.startswith(self.text)
+                else None
+            )
         if not folded.endswith(self.text):
             return None
         kept = text[: len(text) - len(self.text)] + self.becomes
@@ -174,7 +178,6 @@ class Language:
     vocabulary: frozenset[str]
 
 
-
 @dataclass(slots=True)
 class _Draft:
     """What is collected while a file is read."""
@@ -224,18 +227,25 @@ def likely(words: Iterable[str]) -> list[Language]:
 @cache
 def tasks() -> Phrases:
     """What makes a message a text to work on, in any language."""
-    return Phrases((entry for path in sorted(FOLDER.glob("*.toml")) for entry in tomllib.loads(path.read_text("utf-8")).get("tasks", ())), tuple)
+    return Phrases(
+        (entry for path in sorted(FOLDER.glob("*.toml")) for entry in tomllib.loads(path.read_text("utf-8")).get("tasks", ())), tuple
+    )
 
 
 def _read(code: str, table: dict[str, Any]) -> Language:
     scissors = Scissors(
-        contractions={fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece)) for short, long in table.get("contractions", {}).items()},
+        contractions={
+            fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece))
+            for short, long in table.get("contractions", {}).items()
+        },
         elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
         clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
         glued=tuple(fold(entry) for entry in table.get("glued", ())),
     )
     lists = {
-        name: Phrases(_named(entries, table), scissors.elements) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
+        name: Phrases(_named(entries, table), scissors.elements)
+        for name, entries in table.items()
+        if isinstance(entries, list) and entries and isinstance(entries[0], str)
     }
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))], tuple)
@@ -269,7 +279,10 @@ def _read(code: str, table: dict[str, Any]) -> Language:
         anywhere=draft.anywhere,
         tails=draft.tails,
         times=times,
-        endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
+        endings={
+            name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text)))
+            for name, entries in table.get("endings", {}).items()
+        },
         scissors=scissors,
         weekdays=weekdays,
         months=months,
@@ -318,7 +331,22 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "alone", "patterns"}
+    unknown = set(entry) - {
+        "kind",
+        "value",
+        "as",
+        "topic",
+        "ends",
+        "ends_as",
+        "anywhere",
+        "asked",
+        "day",
+        "behind",
+        "beside",
+        "firm",
+        "alone",
+        "patterns",
+    }
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(

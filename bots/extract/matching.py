@@ -106,9 +106,7 @@ def _value(found: Clauses, value: Value, behind: Node[Leaf], at: int, state: Mat
             return
         if behind.slots or behind.comma or behind.gap or words[end].folded in behind.words:
             yield from (
-                match
-                for match in _walk(found, behind, end, replace(state, **{value.name: Span(at, end, value.ending)}))
-                if match.end > end
+                match for match in _walk(found, behind, end, replace(state, **{value.name: Span(at, end, value.ending)})) if match.end > end
             )
 
 

@@ -48,7 +48,11 @@ class _Said:
         """The facts, without a bare "son" beside "son Theo"."""
         facts = self.facts.values()
         named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
-        return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not any(kind == other and longer != text and longer.startswith(text) for other, longer in named))
+        return tuple(
+            fact
+            for fact, (kind, text) in zip(facts, named, strict=True)
+            if not any(kind == other and longer != text and longer.startswith(text) for other, longer in named)
+        )
 
     def end(self, end: End) -> None:
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)

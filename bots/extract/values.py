@@ -12,7 +12,35 @@ from bots.extract.language import Shape
 from bots.extract.matching import LONGEST_VALUE, Span
 from bots.extract.words import QUOTED, Word, join
 
-_PARTICLES = frozenset({"de", "da", "do", "dos", "das", "del", "della", "di", "la", "las", "los", "le", "van", "von", "der", "den", "zu", "bin", "binti", "ibn", "al", "el", "y", "e", "o'"})
+_PARTICLES = frozenset(
+    {
+        "de",
+        "da",
+        "do",
+        "dos",
+        "das",
+        "del",
+        "della",
+        "di",
+        "la",
+        "las",
+        "los",
+        "le",
+        "van",
+        "von",
+        "der",
+        "den",
+        "zu",
+        "bin",
+        "binti",
+        "ibn",
+        "al",
+        "el",
+        "y",
+        "e",
+        "o'",
+    }
+)
 _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "los", "el", "san", "the", "of", "new", "upon", "y", "e", "and", "sur", "le", "rio", "sao", "a", "o", "am", "an", "im", "bei"})  # fmt: skip
 #: In a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
@@ -101,7 +129,11 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
     stop = len(words) if limit is None else limit
     while at < stop:
         word = words[at]
-        if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
+        if (
+            word.text == QUOTED
+            or word.text in _SUSPICIOUS
+            or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}
+        ):
             return None
         if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
@@ -122,7 +154,12 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
             if at is None:
                 break
             continue
-        if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut) or shape.cuts.length(words, at):
+        if (
+            (not word.is_word and word.text != "-")
+            or found.has("joints", at)
+            or (found.has("cuts", at) and not shape.uncut)
+            or shape.cuts.length(words, at)
+        ):
             break
         if not current and shape.shape not in _WITH_ARTICLES:
             article = found.signals[at].get("articles")
@@ -253,7 +290,12 @@ def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         return _NONE
     text = join(words)
     # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
-    if len(items) == 2 and capitals and len(items[1].words) <= 2 and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words):
+    if (
+        len(items) == 2
+        and capitals
+        and len(items[1].words) <= 2
+        and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words)
+    ):
         between = found.words[items[0].end : items[1].end - len(items[1].words)]
         return (join([*words, *between, *items[1].words]),), 2
     return (text,), 1
@@ -287,7 +329,9 @@ def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     heads = (before_of - 1,) if found.language.code in {"en", "de", "tr", "hi"} else (0, 1)
     for head in heads:
         if head < len(words) and (
-            shape.holds.length(words, head) or _is_initials(words[head].text) or any(shape.holds.length(words, at) + at > head for at in range(head))
+            shape.holds.length(words, head)
+            or _is_initials(words[head].text)
+            or any(shape.holds.length(words, at) + at > head for at in range(head))
         ):
             text = _thing(found, dataclasses.replace(shape, holds=None), words, most=shape.most)
             return ((text,), 1) if text else _NONE
@@ -301,7 +345,9 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))):
+    if shape.holds and not any(
+        shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))
+    ):
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
         return None

@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Connection, make_url, text
 
-from bots.storage import media
+from bots.storage import media, memories
 
 #: This notice means "read again": the listening connection was lost, and notices with it.
 LOST = "lost"
@@ -141,6 +141,8 @@ class Story:
     steps: tuple[Step, ...] = ()
     recalled: tuple[Recalled, ...] = ()
     learned: tuple[Recalled, ...] = ()
+    #: The earlier turns that its prompt repeated, since they are about its question.
+    repeated: tuple[Repeated, ...] = ()
     calls: tuple[Call, ...] = ()
     parts: tuple[Part, ...] = ()
     attempts: tuple[Attempt, ...] = field(default=())
@@ -217,6 +219,7 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         recalled=tuple(Recalled(**found) for found in recalled),
         learned=tuple(Recalled(**found) for found in learned),
+        repeated=memories.repeated(connection, turn),
         calls=calls,
         parts=parts,
         attempts=attempts,
