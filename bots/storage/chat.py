@@ -17,6 +17,7 @@ import psycopg
 from sqlalchemy import Connection, make_url, text
 
 from bots.storage import media, memories
+from bots.storage.memories import Repeated
 
 #: This notice means "read again": the listening connection was lost, and notices with it.
 LOST = "lost"

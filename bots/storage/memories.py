@@ -111,19 +111,25 @@ def shaped_last(connection: Connection, conversation: UUID) -> list[Shaped]:
     ]
 
 
-def repeated_last(connection: Connection, conversation: UUID) -> list[Repeated]:
+def repeated_last(connection: Connection, conversation: UUID) -> tuple[Repeated, ...]:
     """The earlier turns that were in the prompt of a conversation's last answer."""
+    turn = connection.execute(text(f"select {_LAST_ANSWER}"), {"conversation": conversation}).scalar()  # noqa: S608 - a literal of this module
+    return () if turn is None else repeated(connection, turn)
+
+
+def repeated(connection: Connection, turn: UUID) -> tuple[Repeated, ...]:
+    """The earlier turns that were in the prompt of a turn, the one that fits best first."""
     rows = connection.execute(
         text(
-            "select r.recalled_id, h.opened_at, h.asked, h.answer, r.signals from recalled_turns r join turns h on h.id = r.recalled_id"  # noqa: S608 - a literal of this module
-            f" where r.turn_id = {_LAST_ANSWER} order by r.rank"
+            "select r.recalled_id, h.opened_at, h.asked, h.answer, r.signals from recalled_turns r join turns h on h.id = r.recalled_id"
+            " where r.turn_id = :turn order by r.rank"
         ),
-        {"conversation": conversation},
+        {"turn": turn},
     )
-    return [
+    return tuple(
         Repeated(turn=row.recalled_id, said_at=row.opened_at, asked=row.asked, answer=row.answer, signals=tuple(row.signals))
         for row in rows
-    ]
+    )
 
 
 def add(
