@@ -322,6 +322,8 @@ class Bot:
     #: What it may spend on one contact a day, and in a month altogether, in USD; None: no limit.
     budget_contact_day: float | None = None
     budget_month: float | None = None
+    #: An IANA name: the time zone of contacts without a phone number; None: the installation's.
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from bots.errors import Conflict, NameTaken, NotFound
 
 _BOTS = """
 select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.language, b.first_contact,
-    b.data_may_leave, b.budget_contact_day, b.budget_month,
+    b.data_may_leave, b.budget_contact_day, b.budget_month, b.time_zone,
     p.version as persona_version, p.text as persona
 from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
