@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,11 @@ def language_in(text: str) -> str:
         counted[language] += sum(letter in signs for letter in begin)
     (language, most), (_, second) = counted.most_common(2)
     return language if most > second else ""
+
+
+def is_frequent(word: str) -> bool:
+    """Whether a word, in small letters and without accents, is so frequent in one of these languages that it does not say what a text is about."""
+    return word in _plain()
 
 
 def _script_of(text: str) -> str:
@@ -66,6 +72,14 @@ def _frequent() -> dict[str, tuple[str, ...]]:
         for word in words:
             found[word] = (*found.get(word, ()), language)
     return found
+
+
+@cache
+def _plain() -> frozenset[str]:
+    """The frequent words without accents."""
+    return frozenset(
+        "".join(sign for sign in unicodedata.normalize("NFKD", word) if not unicodedata.combining(sign)) for word in _frequent()
+    )
 
 
 @cache

@@ -35,7 +35,7 @@ def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str,
     if not memories and not notes:
         return ()
     words = _words(language)
-    asked = [words["notes"].replace("{}", _quoted(notes))] if notes else []
+    asked = [words["notes"].replace("{}", quoted(notes))] if notes else []
     told = [words["lead"], *(sentence(one, language=language, zone=zone) for one in memories)] if memories else []
     said = [("\n".join([*asked, words["ask"]]), " ".join([words["who"], *told, words["end"]]))]
     shown = [one for one in memories if one.kind in words["questions"]][:_SHOWN]
@@ -80,7 +80,7 @@ def fact_line(
     if said_on is not None:
         line = str(words["said"]).replace("{day}", day_text(said_on, language=language)).replace("{fact}", line)
     # The value last: nothing in it is taken for a place to fill.
-    return line.replace("{}", _quoted(text))
+    return line.replace("{}", quoted(text))
 
 
 def question_of(kind: str, *, language: str) -> str:
@@ -88,7 +88,13 @@ def question_of(kind: str, *, language: str) -> str:
     return str(_words(language)["questions"].get(kind, ""))
 
 
-def _quoted(text: str) -> str:
+def word(name: str, *, language: str) -> str:
+    """One of the fixed texts of a language, by its name in told.toml."""
+    return str(_words(language)[name])
+
+
+def quoted(text: str) -> str:
+    """A text as data: a JSON string without template tokens."""
     return json.dumps(neutralise(text), ensure_ascii=False)
 
 
