@@ -113,7 +113,7 @@ def shaped_last(connection: Connection, conversation: UUID) -> list[Shaped]:
 
 def repeated_last(connection: Connection, conversation: UUID) -> tuple[Repeated, ...]:
     """The earlier turns that were in the prompt of a conversation's last answer."""
-    turn = connection.execute(text(f"select {_LAST_ANSWER}"), {"conversation": conversation}).scalar()  # noqa: S608 - a literal of this module
+    turn = connection.execute(text(f"select {_LAST_ANSWER}"), {"conversation": conversation}).scalar()
     return () if turn is None else repeated(connection, turn)
 
 
