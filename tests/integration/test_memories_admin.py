@@ -111,7 +111,7 @@ def test_the_talk_is_searched_by_words_without_accents_and_by_numbers_in_any_spe
         assert ("ring me on +351 912 345 678 please", ["number"]) in found(spelling)
     assert ("اتصل على ٠٩١٢٣٤٥٦٧٨", ["number"]) in found("0912345678")
     assert found("nothing of the kind") == []
-    assert api.get(f"/contacts/{other}/search", params={"q": "café"}).json()[0]["text"] != "O meu café preferido é o da Graça"
+    assert all("do outro" in one["text"] for one in api.get(f"/contacts/{other}/search", params={"q": "café"}).json())
 
 
 def test_an_erased_memory_is_gone_with_its_words_and_a_switch_keeps_new_ones_out(served: Stack, api: httpx.Client) -> None:
