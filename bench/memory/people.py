@@ -10,6 +10,7 @@ import random
 import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,16 @@ def _talk(chance: random.Random, language: str, name: str) -> dict[str, Any]:
         at = (at + timedelta(days=chance.randrange(3, 16))).replace(hour=chance.randrange(7, 22), minute=chance.randrange(60))
         slots = {slot: chance.choice(words) for slot, words in table["slots"].items()}
 
-        def say(text: str, *, by: str = name, session: int = session, at: datetime = at, slots: dict[str, str] = slots) -> str:
-            number = sum(turn["session"] == session for turn in turns) + 1
-            turns.append(
-                {"id": f"D{session}:{number}", "session": session, "at": at.isoformat(), "speaker": by, "text": text.format(**slots)}
-            )
-            return str(turns[-1]["id"])
-
+        say = partial(_say, turns, session=session, at=at, slots=slots)
         for _ in range(chance.randrange(1, 3)):
-            say(chance.choice([*table["greet"], *table["chat"]]))
+            say(chance.choice([*table["greet"], *table["chat"]]), by=name)
             say(chance.choice(table["reply"]), by="assistant")
-        told = say(scene["say"])
+        told = say(scene["say"], by=name)
         say(chance.choice(table["reply"]), by="assistant")
-        more = say(scene["more"])
+        more = say(scene["more"], by=name)
         say(chance.choice(table["reply"]), by="assistant")
         for _ in range(chance.randrange(1, 4)):
-            say(chance.choice(table["chat"]))
+            say(chance.choice(table["chat"]), by=name)
             say(chance.choice(table["reply"]), by="assistant")
         threads.setdefault(scene["thread"], []).append(told)
         for n, ask in enumerate(scene["ask"]):
@@ -91,6 +86,13 @@ def _talk(chance: random.Random, language: str, name: str) -> dict[str, Any]:
         "turns": turns,
         "questions": questions,
     }
+
+
+def _say(turns: list[dict[str, Any]], text: str, *, by: str, session: int, at: datetime, slots: dict[str, str]) -> str:
+    """Add a turn, and return its id."""
+    number = sum(turn["session"] == session for turn in turns) + 1
+    turns.append({"id": f"D{session}:{number}", "session": session, "at": at.isoformat(), "speaker": by, "text": text.format(**slots)})
+    return str(turns[-1]["id"])
 
 
 if __name__ == "__main__":
