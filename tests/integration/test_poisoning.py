@@ -41,6 +41,8 @@ class Victim:
 
     person: build.Person
     contact: UUID | None = None
+    #: Their profile, what they said and what they were answered.
+    arrived: str = ""
     #: Every memory after the attempt, whether it lives or not.
     memories: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     #: What the model was asked in the next talk, before they forgot everything and after it.
@@ -65,6 +67,7 @@ class Day:
         self._try()
         for victim in self.victims.values():
             victim.contact = self._contact(victim.person)
+            victim.arrived = self._arrived(victim.contact)
             victim.memories = self._memories_of(victim.contact)
         self.model.reset()
         self.model.script(answer="We are open every day.")
@@ -127,6 +130,16 @@ class Day:
     def _contact(self, person: build.Person) -> UUID:
         return self.stack.one("select contact_id from contact_identities where ltrim(value, '+') = :number", number=person.number)
 
+    def _arrived(self, contact: UUID | None) -> str:
+        found = """
+            select concat_ws(E'\n', c.name,
+                (select string_agg(concat_ws(E'\n', i.text, r.x->>'text'), E'\n')
+                    from inbox i left join jsonb_array_elements(i.refers) r(x) on true where i.contact_id = c.id),
+                (select string_agg(o.body, E'\n') from outbox o where o.contact_id = c.id))
+            from contacts c where c.id = :contact
+        """
+        return str(self.stack.one(found, contact=contact))
+
     def _memories_of(self, contact: UUID | None) -> list[dict[str, Any]]:
         return self.stack.rows("select * from memories where contact_id = :contact order by created_at, id", contact=contact)
 
@@ -150,6 +163,12 @@ def day(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             lived.live()
             yield lived
             running.check()
+
+
+@pytest.mark.parametrize("poison", _POISONS, ids=lambda one: one.id)
+def test_the_attempt_arrived(day: Day, poison: Poison) -> None:
+    """Without this, an attempt that the service never saw would pass."""
+    assert poison.found_in(day.victims[poison.id].arrived)
 
 
 @pytest.mark.parametrize("poison", _POISONS, ids=lambda one: one.id)
