@@ -30,17 +30,21 @@ class Reading:
 
 
 def read(words: Sequence[str], *, only: frozenset[str] | None = None) -> Reading | None:
-    """Return the phrase that these words are, in the order of the words of the phrase before free ones. only: the names that count."""
-    found = next((one for one in _Reader(book(), words, only).readings(book().phrases, _State())), None)
-    return found
+    """Return the phrase that these words are, rather one that says all of them itself. only: the names that count."""
+    # Nearly every message has a word that is in no phrase, and then nothing more is to be done.
+    if not book().all_words.issuperset(words) and book().free.isdisjoint(words):
+        return None
+    return min(_Reader(book(), words, only).readings(book().phrases, _State()), key=_freedom, default=None)
+
+
+def _freedom(reading: Reading) -> tuple[int, bool]:
+    return len(reading.rest), reading.named is not None
 
 
 def named(text: str) -> tuple[Named, ...]:
-    """The kinds of facts that a text is the name of, in each language that calls them so."""
-    node: Node | None = book().names
-    for word in words_of(text):
-        node = node.words.get(word) if node else None
-    return tuple(node.names) if node else ()
+    """The kinds of facts that a text is the name of, bare or as it stands in a sentence, in each language that calls them so."""
+    words = words_of(text)
+    return tuple(dict.fromkeys(one for end, one in [*_bare(words, 0), *_mine(words, 0)] if end == len(words)))
 
 
 def behind_slash(word: str) -> tuple[Meaning, ...]:
@@ -58,10 +62,10 @@ def is_courtesy(words: Sequence[str]) -> bool:
     """Whether there is nothing but courtesy."""
     at = 0
     while at < len(words):
-        steps = list(_steps(book().courtesy, words, at))
+        steps = _steps(book().courtesy, words, at)
         if not steps:
             return False
-        at = steps[-1]
+        at = max(steps)
     return True
 
 
@@ -74,7 +78,7 @@ def is_now(words: Sequence[str]) -> bool:
 class _State:
     """What has been read on the way: the name of a kind, whether somebody was asked to do it, a wish that was complete before."""
 
-    named: tuple[Named, ...] = ()
+    named: Named | None = None
     asked: bool = False
     before: str = ""
 
@@ -93,18 +97,19 @@ class _Reader:
         if (at, id(node), state) in self.seen:
             return
         self.seen.add((at, id(node), state))
+        for following in node.skips:
+            yield from self.readings(following, state, at)
         if node.means:
             yield from self._ended(node, state, at)
         if at == len(self.words):
             return
-        following = node.words.get(self.words[at])
-        if following is not None:
+        for following in node.words.get(self.words[at], ()):
             yield from self.readings(following, state, at + 1)
-        if node.my is not None:
-            for end, names in _ends(self.book.mine, self.words, at):
-                yield from self.readings(node.my, replace(state, named=names), end)
-        if node.rest is not None:
-            yield from self._free(node.rest, state, at)
+        for following in node.words.get("{my}", ()):
+            for end, one in sorted(_mine(self.words, at), key=_farthest):
+                yield from self.readings(following, replace(state, named=one), end)
+        for following in node.words.get("{rest}", ()):
+            yield from self._free(following, state, at)
         if node is self.book.phrases and not state.asked:
             for end in _steps(self.book.asking, self.words, at):
                 yield from self.readings(node, replace(state, asked=True), end)
@@ -130,8 +135,7 @@ class _Reader:
         for name in dict.fromkeys(meaning.name for meaning in fitting):
             meanings = [one for one in fitting if one.name == name]
             languages = tuple(dict.fromkeys(one.language for one in meanings))
-            named = next((one for one in state.named if one.language in languages), None)
-            yield Reading(name=name, languages=languages, asks=state.asked or any(one.asks for one in meanings), named=named, rest=rest)
+            yield Reading(name=name, languages=languages, asks=state.asked or any(one.asks for one in meanings), named=state.named, rest=rest)
 
     def _fits(self, meaning: Meaning, state: _State) -> bool:
         if (self.only is not None and meaning.name not in self.only) or (state.before and state.before != meaning.name):
@@ -139,26 +143,40 @@ class _Reader:
         # A wish to stop is never obeyed where it is asked for.
         if state.asked and meaning.name in _REPEATED:
             return False
-        return not state.named or any(one.language == meaning.language for one in state.named)
+        return state.named is None or state.named.language == meaning.language
 
 
-def _steps(node: Node, words: Sequence[str], at: int) -> Iterator[int]:
-    """Where a phrase of a list ends that begins at a word, the shortest first."""
-    following = node.words.get(words[at])
-    while following is not None:
-        at += 1
-        if following.means:
-            yield at
-        following = following.words.get(words[at]) if at < len(words) else None
+def _steps(node: Node, words: Sequence[str], at: int) -> list[int]:
+    """Where the phrases of a list end that begin at a word."""
+    return [end for end, place in _places(node, words, at) if place.means and end > at]
 
 
-def _ends(node: Node, words: Sequence[str], at: int) -> Iterator[tuple[int, tuple[Named, ...]]]:
-    """Where the name of a kind ends that begins at a word, and which it is, the longest first."""
-    found: list[tuple[int, tuple[Named, ...]]] = []
-    following = node.words.get(words[at])
-    while following is not None:
-        at += 1
-        if following.names:
-            found.append((at, tuple(following.names)))
-        following = following.words.get(words[at]) if at < len(words) else None
-    return reversed(found)
+def _bare(words: Sequence[str], at: int) -> Iterator[tuple[int, Named]]:
+    """Where a bare name of a kind ends that begins at a word, and which it is."""
+    for end, place in _places(book().names, words, at):
+        yield from ((end, one) for one in place.names)
+
+
+def _mine(words: Sequence[str], at: int) -> Iterator[tuple[int, Named]]:
+    """The same for names as they stand in a sentence: "my address"."""
+    for end, place in _places(book().mine, words, at):
+        yield from ((end, one) for one in place.names)
+        for following in place.words.get("{}", ()):
+            for behind, one in _bare(words, end):
+                for last, end_place in _places(following, words, behind):
+                    if any(meaning.language == one.language for meaning in end_place.means):
+                        yield last, one
+
+
+def _places(node: Node, words: Sequence[str], at: int) -> Iterator[tuple[int, Node]]:
+    """Every place that words lead to from a node, and where each begins to need others."""
+    yield at, node
+    for following in node.skips:
+        yield from _places(following, words, at)
+    if at < len(words):
+        for following in node.words.get(words[at], ()):
+            yield from _places(following, words, at + 1)
+
+
+def _farthest(ended: tuple[int, Named]) -> int:
+    return -ended[0]

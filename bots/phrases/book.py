@@ -1,11 +1,11 @@
-"""The phrases of all languages as one tree of words, made from the files in bots/phrases/languages."""
+"""The phrases of all languages as one net of words, made from the files in bots/phrases/languages."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,10 @@ from typing import Any
 from bots.phrases.words import words_of
 
 _FOLDER = Path(__file__).parent / "languages"
+#: A run of signs without spaces, except inside brackets.
+_RUN = re.compile(r"(?:[^\s()]|\([^()]*\))+")
 _CHOICE = re.compile(r"\(([^()]*)\)")
+_SLOTS = frozenset({"{my}", "{rest}", "{}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +41,40 @@ class Named:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A place in the tree: the words that lead on from here, and what ends here."""
+    """A place between two words of phrases."""
 
-    words: dict[str, Node] = field(default_factory=dict[str, "Node"])
+    #: Where each word, or slot such as {my}, leads; and where no word is needed to go.
+    words: dict[str, list[Node]] = field(default_factory=dict[str, "list[Node]"])
+    skips: list[Node] = field(default_factory=list["Node"])
+    #: What ends here: phrases, or names of kinds.
     means: list[Meaning] = field(default_factory=list[Meaning])
     names: list[Named] = field(default_factory=list[Named])
-    #: Where the name of a kind, or any words, lead on.
-    my: Node | None = None
-    rest: Node | None = None
 
-    def at(self, words: tuple[str, ...]) -> Node:
-        """The place that these words lead to, made where it is missing."""
+    def after(self, words: Sequence[str]) -> Node:
+        """The place that these words lead to; made where it is missing."""
         node = self
         for word in words:
-            if word == "{my}":
-                node.my = node = node.my or Node()
-            elif word == "{rest}":
-                node.rest = node = node.rest or Node()
-            else:
-                node = node.words.setdefault(word, Node())
+            following = node.words.setdefault(word, [])
+            if not following:
+                following.append(Node())
+            node = following[0]
+        return node
+
+    def add(self, phrase: str) -> Node:
+        """Add a phrase with its choices beside those that begin here, and return the place at its end."""
+        begin = node = Node()
+        for run in _RUN.findall(phrase):
+            end = Node()
+            for words in _choices(run):
+                if words:
+                    last = node.after(words[:-1])
+                    last.words.setdefault(words[-1], []).append(end)
+                else:
+                    node.skips.append(end)
+            node = end
+        for reached in _reached(begin):
+            for word, following in reached.words.items():
+                self.words.setdefault(word, []).extend(following)
         return node
 
 
@@ -67,13 +85,16 @@ class Book:
     phrases: Node
     courtesy: Node
     asking: Node
-    #: Names of kinds as they stand in a sentence ("my address"), and bare ones as well ("address").
-    mine: Node
+    #: Names of kinds ("address"), and how they stand in a sentence ("my {}").
     names: Node
+    mine: Node
     #: The words behind a slash: name of the command, and its language.
     slash: Mapping[str, tuple[Meaning, ...]]
     #: Every word that a phrase, or what may stand before one, begins with.
     firsts: frozenset[str]
+    #: Every word of a phrase, and those that begin a phrase with a free end.
+    all_words: frozenset[str]
+    free: frozenset[str]
     #: What is said of one of the family or of the animals, in every language: "dog" -> dog, Hund, chien.
     words: Mapping[str, frozenset[tuple[str, ...]]]
     #: Which language its name means, in whichever language: "francese" -> fr.
@@ -86,48 +107,47 @@ class Book:
 @cache
 def book() -> Book:
     """Read all files. Takes some milliseconds, once."""
-    phrases, courtesy, asking, mine, names = Node(), Node(), Node(), Node(), Node()
+    phrases, courtesy, asking, names, mine = Node(), Node(), Node(), Node(), Node()
     slash: dict[str, list[Meaning]] = {}
     words: dict[str, set[tuple[str, ...]]] = {}
     languages: dict[str, str] = {}
     now: set[str] = set()
     moves: set[str] = set()
+    free: set[str] = set()
     for language, table in tables().items():
-        for phrase in expanded(table["courtesy"]):
-            courtesy.at(words_of(phrase)).means.append(Meaning("courtesy", language))
-        for phrase in expanded(table["asking"]):
-            asking.at(words_of(phrase)).means.append(Meaning("asking", language))
+        for where, key in ((courtesy, "courtesy"), (asking, "asking")):
+            for phrase in listed(table[key]):
+                where.add(phrase).means.append(Meaning(key, language))
         for name, text in table["slash"].items():
-            for word in expanded(text):
+            for word in listed(text):
                 slash.setdefault(" ".join(words_of(word)), []).append(Meaning(name, language))
         for name, text in table["phrases"].items():
-            for phrase in expanded(text):
-                phrases.at(_slotted(phrase)).means.append(Meaning(name, language, asks=phrase.endswith("?")))
-        for kind, word, said in _named(table):
-            named = Named(kind, language, word)
-            names.at(words_of(said)).names.append(named)
-            for template in expanded(table["names"]["my"]):
-                for where in (mine, names):
-                    where.at(words_of(template.replace("{}", said))).names.append(named)
+            for phrase in listed(text):
+                if "{rest}" in phrase:
+                    free.update(words[0] for words in _choices(_RUN.findall(phrase)[0]) if words)
+                phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
+        for template in listed(table["names"]["my"]):
+            mine.add(template).means.append(Meaning("my", language))
+        for where, kind, word, said in _named(table):
+            target = names if where == "names" else mine
+            target.after(words_of(said)).names.append(Named(kind, language, word))
             if word:
                 words.setdefault(word, set()).add(words_of(said))
-        for kind, word, said in _named(table, "my_"):
-            for where in (mine, names):
-                where.at(words_of(said)).names.append(Named(kind, language, word))
-            if word:
-                words.setdefault(word, set()).add(words_of(said))
-        languages |= {" ".join(words_of(name)): language for name in [language, *expanded(table["called"])]}
-        now.update(table.get("now", "").split())
-        moves.update(table.get("moves", "").split())
-    firsts = frozenset([*phrases.words, *courtesy.words, *asking.words, *mine.words])
+        languages |= {" ".join(words_of(name)): language for name in [language, *listed(table["called"])]}
+        now.update(words_of(table.get("now", "")))
+        moves.update(words_of(table.get("moves", "")))
+    every = frozenset(word for node in (phrases, courtesy, asking, names, mine) for word in _vocabulary(node))
+    firsts = {*phrases.words, *courtesy.words, *asking.words, *mine.words, *(names.words if "{}" in mine.words else ())}
     return Book(
         phrases=phrases,
         courtesy=courtesy,
         asking=asking,
-        mine=mine,
         names=names,
+        mine=mine,
         slash={word: tuple(meanings) for word, meanings in slash.items()},
-        firsts=firsts,
+        firsts=frozenset(firsts - _SLOTS),
+        all_words=every - _SLOTS,
+        free=frozenset(free - _SLOTS),
         words={word: frozenset(said) for word, said in words.items()},
         languages=languages,
         now=frozenset(now),
@@ -141,23 +161,50 @@ def tables() -> Mapping[str, dict[str, Any]]:
     return {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(_FOLDER.glob("*.toml"))}
 
 
-def expanded(text: str) -> Iterator[str]:
-    """Each phrase of a list with each of its choices: "(my|the) tea; milk" is three."""
-    for phrase in text.split(";"):
-        if phrase.strip():
-            fixed = _CHOICE.split(phrase.strip())
-            choices = [part.split("|") if n % 2 else [part] for n, part in enumerate(fixed)]
-            yield from (" ".join("".join(chosen).split()) for chosen in itertools.product(*choices))
+def listed(text: str) -> Iterator[str]:
+    """The phrases of a list."""
+    return (phrase for part in text.split(";") if (phrase := part.strip()))
 
 
-def _slotted(phrase: str) -> tuple[str, ...]:
-    return tuple(word for part in phrase.split() for word in ([part.rstrip("?")] if part.startswith("{") else words_of(part)))
+def _choices(run: str) -> list[tuple[str, ...]]:
+    """The words that a part of a phrase may be: "(my|)" is one or none, "m'(écris|écrivez)" is two."""
+    if run in _SLOTS:
+        return [(run,)]
+    fixed = _CHOICE.split(run)
+    sides = [part.split("|") if n % 2 else [part] for n, part in enumerate(fixed)]
+    return [tuple(word for part in _cut("".join(chosen)) for word in part) for chosen in itertools.product(*sides)]
 
 
-def _named(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Each name of a kind, and each word for a part of one: (kind, word, as it is said). prefix "my_": the names that say already whose it is."""
-    for kind, text in table.get(f"{prefix}names", {}).items():
-        if kind != "my":
-            yield from ((kind, "", said) for said in expanded(text))
-    for kind, words in table.get(f"{prefix}words", {}).items():
-        yield from ((kind, word, said) for word, text in words.items() for said in expanded(text))
+def _cut(text: str) -> Iterator[tuple[str, ...]]:
+    for part in text.split():
+        yield (part,) if part in _SLOTS else words_of(part)
+
+
+def _reached(node: Node) -> Iterator[Node]:
+    """The places that are reached without a word, the first of them itself."""
+    yield node
+    for following in node.skips:
+        yield from _reached(following)
+
+
+def _vocabulary(begin: Node) -> Iterator[str]:
+    """Every word that leads on anywhere behind a place."""
+    left, seen = [begin], {id(begin)}
+    while left:
+        node = left.pop()
+        yield from node.words
+        for following in itertools.chain(node.skips, *node.words.values()):
+            if id(following) not in seen:
+                seen.add(id(following))
+                left.append(following)
+
+
+def _named(table: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Each name of a kind, and each word for a part of one: (names or mine, kind, word, as it is said)."""
+    for where in ("names", "my_names"):
+        for kind, text in table.get(where, {}).items():
+            if kind != "my":
+                yield from ((where, kind, "", said) for said in listed(text))
+    for where, key in (("names", "words"), ("my_names", "my_words")):
+        for kind, words in table.get(key, {}).items():
+            yield from ((where, kind, word, said) for word, text in words.items() for said in listed(text))
