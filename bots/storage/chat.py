@@ -304,7 +304,7 @@ _TALK = text(f"""
                i.turn_id, i.conversation_id, i.arrival as n, {media.OF_ROW} as pictures
         from mine m join inbox i on i.conversation_id = m.id where i.kind <> 'status'
         union all
-        select o.id, 'out', 'message', o.body, 'text', true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part,
+        select o.id, 'out', 'message', nullif(o.body, ''), case when o.body = '' and o.forgotten_at is not null then 'erased' else 'text' end, true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part,
                null
         from mine m join outbox o on o.conversation_id = m.id
     ) lines order by at desc, side desc, n desc limit :limit""")  # noqa: S608 - a literal of the storage's own

@@ -10,7 +10,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
-from bots.storage.database import call, hot
+from bots.kinds import always_told, kinds
+from bots.storage.database import call, hot, to_json
+
+_DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
@@ -124,7 +127,12 @@ class Waiting(msgspec.Struct, frozen=True):
 def claim_turn(engine: Engine, queue: str, *, boot: UUID, lease_s: float, session_s: float) -> Claim | None:
     """Claim the best due conversation of a queue; None when nothing is due."""
     # Not repeated: a claim whose answer was lost is never renewed, and becomes due again when its lease ends.
-    found: Any = call(engine, "select claim_turn(%s, %s, %s, %s)", (queue, boot, lease_s, session_s), repeat=False)
+    found: Any = call(
+        engine,
+        "select claim_turn(%s, %s, %s, %s, %s::text[], %s::jsonb)",
+        (queue, boot, lease_s, session_s, list(always_told()), _DAYS),
+        repeat=False,
+    )
     return None if found is None else msgspec.convert(found, Claim)
 
 

@@ -74,7 +74,7 @@ def a_talk(database: Database, account: Account, person: build.Person) -> Talked
         answer="Hello!",
         parts=["Hello!"],
         calls=[ModelCall(attempt=1, endpoint="e", model="m", prompt=[{"role": "user", "content": text}], outcome="ok")],
-        facts=[NewFact(kind="name", text=person.name, single=True, source=claim.messages[0].id)],
+        facts=[NewFact(kind="name", text=person.name, topic="", source=claim.messages[0].id)],
     )
     sending = turns.finish(worker, contact=claim.contact, turn=claim.turn, token=claim.token, boot=boot, stale_s=20, result=result)
     assert sending is not None

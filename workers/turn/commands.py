@@ -68,4 +68,4 @@ def _why(deps: Deps, claim: Claim, language: str) -> str:
 def known_memories(deps: Deps, claim: Claim) -> list[Memory]:
     """All that is remembered of the contact, newest first."""
     with unit(deps.worker, contact=claim.contact) as connection:
-        return memories.known(connection)
+        return memories.living(connection)

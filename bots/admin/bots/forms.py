@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from zoneinfo import available_timezones
 
 from bots.domain import Bot
+from bots.kinds import kinds
 
 MOST_NAME, MOST_PERSONA, MOST_TEXT = 80, 20_000, 1000
 NAME = r"^[^\x00-\x1f\x7f]+$"
@@ -16,8 +18,9 @@ LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"
 #: The largest budget in USD.
 MOST_BUDGET = 1_000_000.0
 _BUDGETS = ("budget_contact_day", "budget_month")
+_MEMORY = ("kinds_off", "sensitive_on", "keeps_messages", "time_zone")
 #: All fields of a bot but its persona.
-SETTINGS = ("name", "profile", "fallback_text", "apology_text", "memory_on", "language", "first_contact", "data_may_leave", *_BUDGETS)
+SETTINGS = ("name", "profile", "fallback_text", "apology_text", "memory_on", "language", "first_contact", "data_may_leave", *_MEMORY, *_BUDGETS)
 
 
 def cleaned(text: str) -> str:
@@ -48,6 +51,10 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
             errors[key] = f"At most {MOST_TEXT:,} characters; this is {len(values[key]):,}."
     budgets, wrong = _budgets(values, bot)
     errors |= wrong
+    try:
+        zone = time_zone(values["time_zone"]) if "time_zone" in form else bot.time_zone
+    except ValueError as error:
+        zone, errors["time_zone"] = bot.time_zone, str(error)
     wanted = replace(
         bot,
         name=values["name"],
@@ -61,8 +68,28 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
         data_may_leave=bool(values["data_may_leave"]),
         budget_contact_day=budgets["budget_contact_day"],
         budget_month=budgets["budget_month"],
+        time_zone=zone,
     )
     return wanted, errors
+
+
+def time_zone(typed: str) -> str | None:
+    """Read the name of a time zone; None when nothing was typed. Raises ValueError with a message that says what to type."""
+    name = typed.strip()
+    if not name:
+        return None
+    if name not in available_timezones():
+        raise ValueError("Enter a time zone such as Europe/Madrid or America/Sao_Paulo. Leave it empty for that of the installation.")
+    return name
+
+
+def kinds_off(named: Iterable[str]) -> tuple[str, ...]:
+    """Read which kinds of facts are not remembered, in their usual order. Raises ValueError for one that does not exist."""
+    wanted = set(named)
+    unknown = wanted - kinds().keys()
+    if unknown:
+        raise ValueError(f"There is no kind of fact named {sorted(unknown)[0]}. There are {', '.join(kinds())}.")
+    return tuple(name for name in kinds() if name in wanted)
 
 
 def _budgets(values: Mapping[str, str], bot: Bot) -> tuple[dict[str, float | None], dict[str, str]]:
