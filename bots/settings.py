@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import quote, urlsplit, urlunsplit
+from zoneinfo import available_timezones
 
 from bots.errors import BadSetting
 
@@ -95,6 +96,7 @@ class Settings:
     own_error_delays_s: str = _setting("2,8,30,120,600", "delays after internal errors, in seconds; then the turn is dead")
     partial_per_s: float = _setting(5.0, "partial texts per second while a page shows the answer")
     history_tokens: int = _setting(1500, "token budget of the history in a prompt")
+    time_zone: str = _setting("", "time zone of contacts without a phone number whose bot names none, as an IANA name; empty: UTC")
     images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
     human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
@@ -144,6 +146,8 @@ class Settings:
             except ValueError:
                 wanted = hints[known[variable]].__name__
                 problems.append(f"{variable} must be a value of type {wanted}")
+        if (zone := values.get("time_zone")) and zone not in available_timezones():
+            problems.append(f"{_PREFIX}TIME_ZONE must be an IANA name, such as Europe/Lisbon")
         problems += _put_passwords(values)
         if problems:
             raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")

@@ -27,6 +27,7 @@ from inference.router import Router
 from inference.settings import ModelSettings
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
+from workers.portions import Portions
 from workers.refusals import RefusalNotes
 from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
@@ -58,6 +59,7 @@ class Deps:
     refusals: RefusalNotes
     in_flight: InFlight
     typing: TypingKeeper
+    portions: Portions
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
     #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
@@ -119,5 +121,6 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         refusals=RefusalNotes(worker),
         in_flight=InFlight(),
         typing=TypingKeeper(),
+        portions=Portions(model_settings),
         queues=tuple(queues),
     )

@@ -57,6 +57,8 @@ class PastTurn(msgspec.Struct, frozen=True):
     answer: str
     #: Those pictures of its messages that are stored.
     media: list[UUID] = []
+    #: When it was opened.
+    at: datetime | None = None
 
 
 class KnownFact(msgspec.Struct, frozen=True):
@@ -113,6 +115,8 @@ class Claim(msgspec.Struct, frozen=True):
     sensitive_told: bool = False
     #: How many of the contact's earlier turns, in all conversations with this bot, are not in `history`.
     earlier: int = 0
+    #: When the turn was opened: the time that its prompt tells.
+    at: datetime | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True):

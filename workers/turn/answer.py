@@ -93,7 +93,7 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> T
     layout = Layout(turn, texts=[shown.words(message) for message in texts], pictures=shown)
     reply = _call(turn, layout, until=began + settings.task_deadline_s * OF_DEADLINE)
     turn.calls.extend(reply.calls)
-    turn.told = layout.told(reply.apart)
+    turn.told, turn.recalled = layout.told(reply.apart), layout.recalled(reply.apart)
     return _result(turn, layout, reply, before=before)
 
 
@@ -106,7 +106,7 @@ def _result(turn: ClaimedTurn, layout: Layout, reply: ModelReply, *, before: str
         return turn.wait(_REFUSED_RETRY_S)
     if reply.outcome == "filtered":
         # Neither the words nor facts in them may come back in later prompts, which would be refused too.
-        turn.told = ()
+        turn.told = turn.recalled = ()
         turn.tell(before + filtered_text(turn.language))
         return turn.result("answered", reason="filtered", in_history=False, remembers=False, goes_on=True)
     if reply.text is None:
@@ -118,7 +118,7 @@ def _result(turn: ClaimedTurn, layout: Layout, reply: ModelReply, *, before: str
     return turn.result(
         "answered",
         reason=reason,
-        asked=reply.messages[-1].content if reply.messages else layout.prompt.asked,
+        asked=layout.asked(reply.messages),
         answer=text,
         goes_on=True,
         history_from=layout.prompt.history_from,

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bots.channels.markup import unwrapped
-from bots.commands import Command, parse_command
+from bots.commands import Command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract.commands import language_of
-from bots.extract.edits import said_facts
-from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
+from bots.storage.claims import Claim, KnownFact, PastTurn
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
+from bots.storage.turns import Erasure, ModelCall, Recalled, RecalledTurn, TurnResult
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
+from workers.turn import stated
+from workers.turn.aside import Earlier
+from workers.turn.clock import zone_of
 from workers.turn.commands import Effect, obey
+from workers.turn.stated import Stated
 
 log = structlog.get_logger()
 
@@ -39,6 +43,28 @@ class ClaimedTurn:
     effect: Effect = field(default_factory=Effect)
     #: The memories that went into the prompt.
     told: Sequence[KnownFact] = ()
+    #: The earlier turns that were recalled into it.
+    recalled: Sequence[Earlier] = ()
+    _stated: Stated | None = None
+
+    @property
+    def now(self) -> datetime:
+        """When the turn was opened, in the contact's time zone."""
+        zone = zone_of(self.claim.identities, self.account.bot.time_zone, self.deps.settings.time_zone)
+        return (self.claim.at or datetime.now(UTC)).astimezone(zone)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether anything new may be remembered of the contact."""
+        return self.account.bot.memory_on and not self.claim.memory_off and not self.claim.stopped
+
+    @property
+    def stated(self) -> Stated:
+        """What its messages state about their writer; nothing where nothing is remembered."""
+        if self._stated is None:
+            now = datetime.now(self.now.tzinfo)
+            self._stated = stated.read(self.claim.messages, now=now) if self.remembers else Stated()
+        return self._stated
 
     @property
     def profile(self) -> str:
@@ -107,7 +133,7 @@ class ClaimedTurn:
             parts=list(self.account.channel.fit(apology))[:1] if apology and is_due else [],
             calls=self.calls,
             # /forget and /stop do not wait for a model.
-            forget=list(self.effect.forget),
+            erase=_erasure(self.effect),
             stopped=UNSET if self.effect.stopped is None else self.effect.stopped,
             retry_s=retry_s,
         )
@@ -146,8 +172,10 @@ class ClaimedTurn:
             parts=[*opening, *self.parts],
             calls=self.calls,
             recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
-            facts=self._facts() if remembers else [],
-            forget=list(effect.forget),
+            recalled=[RecalledTurn(turn=one.turn, signals=list(one.signals)) for one in self.recalled],
+            facts=list(self.stated.facts) if remembers else [],
+            ends=list(self.stated.ends) if remembers else [],
+            erase=_erasure(effect),
             history_from=effect.history_from if effect.history_from is not None else history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
             # A summary must not contain what was forgotten, or what ended with /reset.
@@ -157,20 +185,6 @@ class ClaimedTurn:
             new_session=UNSET if history_from is None else True,
         )
 
-    def _facts(self) -> list[NewFact]:
-        if not self.account.bot.memory_on or self.claim.stopped:
-            return []
-        found: list[NewFact] = []
-        for message in self.claim.messages:
-            command = parse_command(message.text)
-            if command is None:
-                found.extend(_extracted(message) if message.supported else ())
-            elif command.name == "forget":
-                # What was said just before is meant, too.
-                found.clear()
-        return found
 
-
-def _extracted(message: ClaimedMessage) -> list[NewFact]:
-    facts = said_facts(message.text or "", str(message.id))
-    return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]
+def _erasure(effect: Effect) -> Erasure | UnsetType:
+    return Erasure(memories=list(effect.forget)) if effect.forget else UNSET

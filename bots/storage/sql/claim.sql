@@ -93,7 +93,7 @@ begin
     return jsonb_build_object(
         'tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id, 'queue', c.queue,
         'token', c.lease_token, 'turn', t.id, 'number', t.number, 'tries', t.tries, 'history_from', c.history_from,
-        'summary', c.summary, 'summary_until', c.summary_until, 'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
+        'summary', c.summary, 'summary_until', c.summary_until, 'at', t.opened_at, 'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
         'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
         'stopped', person.stopped_at is not null, 'memory_off', person.memory_off_at is not null,
         'sensitive_off', person.sensitive_off_at is not null, 'sensitive_told', person.sensitive_told_at is not null,
@@ -113,12 +113,13 @@ begin
                 -- By the platform's time, since webhooks arrive in any order.
                 order by coalesce(occurred_at, received_at), arrival)
             from inbox where turn_id = t.id),
-        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer,
+        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer, 'at', h.opened_at,
                 'media', case when with_media then (select coalesce(jsonb_agg(m.id order by m.created_at, m.n), '[]')
                     from inbox i join media m on m.inbox_id = i.id where i.turn_id = h.id and m.state = 'fetched') else '[]' end)
                 order by h.number), '[]')
             from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.asked is not null and h.answer is not null
-                and h.number >= c.history_from),
+                -- Those that are left out of prompts too, until notes stand for them.
+                and h.number >= least(c.history_from, c.summary_until + 1)),
         'memories', told_memories(c, p_always, p_days)
     );
 end
