@@ -173,7 +173,9 @@ def _may_be(text: str) -> bool:
     if first is None:
         return False
     begin = text[: first.start()]
-    return fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_WIDE.search(text) is not None)
+    return (
+        fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_WIDE.search(text) is not None)
+    )
 
 
 def _begins_like_one(text: str) -> bool:
@@ -202,4 +204,3 @@ def _is_inside(sign: str) -> bool:
 
 def _asks(text: str) -> bool:
     return any(mark in text for mark in _QUESTION_MARKS)
-

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from bots import phrases
 from bots.commands import Command
-from bots.domain import Fact, Memory
+from bots.domain import Memory
 from bots.extract.texts import USUAL, fact_text, of, row_text, text
 from bots.kinds import kinds
 from bots.phrases.book import Named, book
@@ -32,6 +32,16 @@ class Told(Protocol):
     @property
     def text(self) -> str:
         """The fact."""
+        ...
+
+    @property
+    def day(self) -> date | None:
+        """The day of a plan."""
+        ...
+
+    @property
+    def last_day(self) -> date | None:
+        """Its last day, where it has several."""
         ...
 
 
@@ -110,7 +120,8 @@ def memory_text(memories: Sequence[Memory], language: str = USUAL, *, is_off: bo
     if not memories:
         return "\n".join([text("memory_none", language), *off])
     rows = [
-        f"{number}. {fact_text(one.kind, one.text, language, day=one.day, last_day=one.last_day)}" for number, one in enumerate(memories, start=1)
+        f"{number}. {fact_text(one.kind, one.text, language, day=one.day, last_day=one.last_day)}"
+        for number, one in enumerate(memories, start=1)
     ]
     return "\n".join([text("memory", language), *rows, text("memory_end", language), *off])
 
@@ -155,9 +166,9 @@ def _cause(cause: Cause, language: str) -> str:
     return row_text("why_row" if source else "why_row_gone", language, when=cause.said_at, fact=fact, source=source)
 
 
-def noted_text(facts: Sequence[Fact], gone: Sequence[str], language: str = USUAL) -> str:
+def noted_text(facts: Sequence[Told], gone: Sequence[str], language: str = USUAL) -> str:
     """What a correction changed: what is remembered now, and what no longer is."""
-    said = ["; ".join(fact_text(one.kind, one.value, language, day=one.day, last_day=one.last_day) for one in facts)] if facts else []
+    said = ["; ".join(fact_text(one.kind, one.text, language, day=one.day, last_day=one.last_day) for one in facts)] if facts else []
     sentences = [str(of(language)["noted"]).replace("{facts}", one) for one in said]
     if gone:
         sentences.append(str(of(language)["noted_instead"]).replace("{values}", ", ".join(gone)))

@@ -135,7 +135,9 @@ class _Reader:
         for name in dict.fromkeys(meaning.name for meaning in fitting):
             meanings = [one for one in fitting if one.name == name]
             languages = tuple(dict.fromkeys(one.language for one in meanings))
-            yield Reading(name=name, languages=languages, asks=state.asked or any(one.asks for one in meanings), named=state.named, rest=rest)
+            yield Reading(
+                name=name, languages=languages, asks=state.asked or any(one.asks for one in meanings), named=state.named, rest=rest
+            )
 
     def _fits(self, meaning: Meaning, state: _State) -> bool:
         if (self.only is not None and meaning.name not in self.only) or (state.before and state.before != meaning.name):

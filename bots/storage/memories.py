@@ -19,7 +19,6 @@ from bots.kinds import kinds
 from bots.storage.database import to_json
 from bots.storage.turns import Erasure
 
-
 #: Why a memory is among the recalls of a turn that listed it; what is remembered from one prompt to the next has other reasons.
 LISTED = "listed by /memory"
 
@@ -241,8 +240,10 @@ _LISTED = text("""
             and exists (select from recalls r where r.tenant_id = t.tenant_id and r.turn_id = t.id and r.reason = :reason)
         order by t.number desc limit 1)""")
 _SAID_LAST = text("""
-    select id from turns where conversation_id = :conversation and number < :before and state = 'answered' and asked is not null
-    order by number desc limit 1""")
+    select t.id from turns t where t.conversation_id = :conversation and t.number < :before and t.state = 'answered'
+        -- One that is forgotten stays the last: a wish that is read again must not reach further back.
+        and (t.asked is not null or exists (select from inbox i where i.turn_id = t.id and i.forgotten_at is not null))
+    order by t.number desc limit 1""")
 _STORED = text("""
     select m.id, m.kind, m.text, m.topic, m.day, m.last_day, m.created_by, m.said_at, m.created_at, m.valid_from, m.valid_to, m.ended_at, m.ended_by,
         e.text as ended_by_text, m.superseded_by, s.text as superseded_by_text, m.source_inbox_id as source, i.text as source_text,

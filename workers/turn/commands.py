@@ -64,7 +64,7 @@ class Asked:
     #: Whether the messages before it in this turn are what "that" means, and not the turn before.
     has_words: bool = False
     #: What the commands before it in this turn change.
-    before: Effect = Effect()  # noqa: RUF009 - frozen
+    before: Effect = Effect()
 
 
 def obey(asked: Asked, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
@@ -117,20 +117,24 @@ def _forget(asked: Asked, command: Command) -> tuple[Effect, str] | None:
     if command.is_everything:
         effect = Effect(everything=True, forget=tuple(one.id for one in known))
         return effect, say.forgotten_text(len(known), language, everything=True, keeps_messages=keeps)
-    gone = _numbered(asked, command.number, known) if command.number is not None else say.chosen(command, known)
+    if command.number is not None:
+        numbers = _numbers(asked, known)
+        gone, listed = tuple(one for one in known if one.id == numbers.get(command.number)), tuple(numbers.values())
+    else:
+        gone, listed = say.chosen(command, known), ()
     if not gone and command.is_plain and command.argument is not None:
         return None
-    return Effect(forget=tuple(one.id for one in gone)), say.forgotten_text(len(gone), language, keeps_messages=keeps)
+    effect = Effect(forget=tuple(one.id for one in gone), listed=listed)
+    return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
 
 
-def _numbered(asked: Asked, number: int, known: list[Memory]) -> tuple[Memory, ...]:
-    """The memory of this number in the list that the contact saw last; where they saw none, of the list that they would see."""
-    numbers = dict(enumerate(asked.before.listed, start=1))
-    if not numbers:
-        with unit(asked.deps.worker, contact=asked.claim.contact) as connection:
-            numbers = memories.listed_last(connection, asked.claim.conversation)
-    numbers = numbers or dict(enumerate((one.id for one in known), start=1))
-    return tuple(one for one in known if one.id == numbers.get(number))
+def _numbers(asked: Asked, known: list[Memory]) -> dict[int, UUID]:
+    """The numbers in the list that the contact saw last; where they saw none, in the list that they would see."""
+    if asked.before.listed:
+        return dict(enumerate(asked.before.listed, start=1))
+    with unit(asked.deps.worker, contact=asked.claim.contact) as connection:
+        seen = memories.listed_last(connection, asked.claim.conversation)
+    return seen or dict(enumerate((one.id for one in known), start=1))
 
 
 def _forget_that(asked: Asked) -> tuple[Effect, str]:
