@@ -19,6 +19,9 @@ from bots.kinds import kinds
 from bots.storage.database import to_json
 from bots.storage.turns import Erasure
 
+#: Why a memory is among the recalls of a turn that listed it; what is remembered from one prompt to the next has other reasons.
+LISTED = "listed by /memory"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
@@ -132,6 +135,17 @@ def repeated(connection: Connection, turn: UUID) -> tuple[Repeated, ...]:
     )
 
 
+def listed_last(connection: Connection, conversation: UUID) -> dict[int, UUID]:
+    """The memories that /memory listed last in a conversation, by their numbers; those that are forgotten since are left out."""
+    rows = connection.execute(_LISTED, {"conversation": conversation, "reason": LISTED})
+    return {row.rank: row.memory_id for row in rows}
+
+
+def said_last(connection: Connection, conversation: UUID, *, before: int) -> UUID | None:
+    """The turn in which the contact last said something to the model, before the turn of this number; None where there is none."""
+    return connection.execute(_SAID_LAST, {"conversation": conversation, "before": before}).scalar()
+
+
 def add(
     connection: Connection, *, contact: UUID, kind: str, value: str, by: str, day: date | None = None, last_day: date | None = None
 ) -> UUID:
@@ -241,6 +255,16 @@ _MEMORY = "m.id, m.kind, m.text, m.source_inbox_id, m.said_at, m.created_at, m.d
 _LAST_ANSWER = (
     "(select id from turns where conversation_id = :conversation and state = 'answered' and in_history order by number desc limit 1)"
 )
+_LISTED = text("""
+    select rank, memory_id from recalls where reason = :reason and turn_id = (
+        select t.id from turns t where t.conversation_id = :conversation
+            and exists (select from recalls r where r.tenant_id = t.tenant_id and r.turn_id = t.id and r.reason = :reason)
+        order by t.number desc limit 1)""")
+_SAID_LAST = text("""
+    select t.id from turns t where t.conversation_id = :conversation and t.number < :before and t.state = 'answered'
+        -- One that is forgotten stays the last: a wish that is read again must not reach further back.
+        and (t.asked is not null or exists (select from inbox i where i.turn_id = t.id and i.forgotten_at is not null))
+    order by t.number desc limit 1""")
 _STORED = text("""
     select m.id, m.kind, m.text, m.topic, m.day, m.last_day, m.created_by, m.said_at, m.created_at, m.valid_from, m.valid_to, m.ended_at, m.ended_by,
         e.text as ended_by_text, m.superseded_by, s.text as superseded_by_text, m.source_inbox_id as source, i.text as source_text,

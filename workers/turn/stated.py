@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bots.commands import parse_command
 from bots.extract.edits import stated
 from bots.kinds import kinds
 from bots.storage.claims import ClaimedMessage, KnownFact
@@ -27,34 +26,27 @@ class Stated:
         return [one for one in memories if one.kind not in replaced and not any(_ends(end, one) for end in self.ends)]
 
 
-def read(messages: Sequence[ClaimedMessage], *, now: datetime) -> Stated:
-    """Extract what the messages state. Commands state nothing; what was said before one that forgets is meant by it, too.
+def read(said: Iterable[tuple[ClaimedMessage, str]], *, now: datetime) -> Stated:
+    """Extract what messages state, each with those of its words that count.
 
     now: in the contact's time zone, which says which day "tomorrow" is.
     """
     facts, ends = list[NewFact](), list[NewEnd]()
-    for message in messages:
-        command = parse_command(message.text)
-        if command is not None:
-            if command.name == "forget":
-                facts.clear()
-                ends.clear()
-        elif message.supported:
-            said_at = now - timedelta(seconds=message.age_s)
-            found = stated(message.text or "", str(message.id), at=said_at)
-            facts += [
-                NewFact(
-                    kind=fact.kind,
-                    text=fact.value,
-                    source=message.id,
-                    topic=fact.topic,
-                    day=fact.day,
-                    last_day=fact.last_day,
-                    since=fact.since,
-                )
-                for fact in found.facts
-            ]
-            ends += [NewEnd(kind=end.kind, text=end.value, source=message.id, on=end.on) for end in found.ends]
+    for message, words in said:
+        found = stated(words, str(message.id), at=now - timedelta(seconds=message.age_s))
+        facts += [
+            NewFact(
+                kind=fact.kind,
+                text=fact.value,
+                source=message.id,
+                topic=fact.topic,
+                day=fact.day,
+                last_day=fact.last_day,
+                since=fact.since,
+            )
+            for fact in found.facts
+        ]
+        ends += [NewEnd(kind=end.kind, text=end.value, source=message.id, on=end.on) for end in found.ends]
     return Stated(facts=facts, ends=ends)
 
 

@@ -173,7 +173,8 @@ begin
     perform empty_prompts(p_contact, case when everything then '-infinity' else since end);
     delete from recalled_turns where contact_id = p_contact and recalled_id = any(told);
     if to_regproc('forget_episodes') is not null then
-        perform forget_episodes(p_contact, told);
+        -- Where something is left of a turn, retell has it read again.
+        perform forget_episodes(p_contact, array(select id from turns where id = any(told) and (asked is null or not in_history)));
     end if;
     update envelopes set body = null
     where state = 'parsed' and (id in (select envelope_id from inbox where id = any(said))
