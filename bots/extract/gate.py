@@ -53,6 +53,8 @@ def _is_plain(letter: str) -> bool:
 
 def _mixes_scripts(value: str) -> bool:
     """Whether a word mixes Latin with other letters, which is a disguise, such as "admin" spelt with a Cyrillic a."""
+    if value.isascii():
+        return False
     for word in value.split():
         scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in word if letter.isalpha()}
         if "LATIN" in scripts and len(scripts) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,9 @@ from typing import Any
 from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, fold_pattern
 from bots.extract.words import Word, fold
 
+_PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
+#: A language with so much less of the words known is not tried.
+_MUCH_LESS = 3
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
@@ -130,15 +134,9 @@ class Scissors:
             return (word,)
         return Word(word.text[: len(head)], head, word.is_glued), Word(word.text[len(head) :], rest, is_glued=True)
 
-    def elements(self, sequence: Iterable[Element]) -> tuple[Element, ...]:
+    def folded(self, words: Iterable[str]) -> list[str]:
         """Cut the words of a pattern in the same way."""
-        found: list[Element] = []
-        for element in sequence:
-            if isinstance(element, str) and not element.startswith("="):
-                found.extend(word.folded for word in self.cut([Word(element, element)]))
-            else:
-                found.append(element)
-        return tuple(found)
+        return [part.folded for word in words for part in self.cut([Word(word, word)])]
 
     def _at_apostrophe(self, word: Word) -> list[Word]:
         first = word.folded.index("'") + 1
@@ -166,115 +164,120 @@ class Language:
     anywhere: Node[Leaf]
     tails: Mapping[Value, Node[Leaf]]
     times: Node[str]
+    #: The words that a phrase of time may begin with; it may also begin with a digit.
+    time_starts: frozenset[str]
     endings: Mapping[str, tuple[Ending, ...]]
     scissors: Scissors
     weekdays: Mapping[str, int]
     months: Mapping[str, int]
     numbers: Mapping[str, int]
-    vocabulary: frozenset[str]
 
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What is collected while a file is read."""
-
-    front: Node[Leaf] = field(default_factory=Node[Leaf])
-    anywhere: Node[Leaf] = field(default_factory=Node[Leaf])
-    tails: dict[Value, Node[Leaf]] = field(default_factory=dict[Value, Node[Leaf]])
-    vocabulary: set[str] = field(default_factory=set[str])
-
-    def add(self, sequence: Sequence[Element], rule: Rule) -> None:
-        self.vocabulary.update(element for element in sequence if isinstance(element, str))
-        leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
-        if isinstance(sequence[0], Value) and len(sequence) > 1:
-            self.tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
-        else:
-            (self.anywhere if rule.anywhere else self.front).add(sequence, leaf)
 
 
 @cache
-def languages() -> tuple[Language, ...]:
-    """Every language that ships."""
+def _tables() -> Mapping[str, Mapping[str, Any]]:
+    """The files as they are written."""
     tables = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
-    return tuple(_read(code, table) for code, table in tables.items() if "values" in table)
+    return {code: table for code, table in tables.items() if "values" in table}
 
 
 @cache
-def _weights() -> dict[str, tuple[tuple[int, float], ...]]:
+def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
     """By word: the languages whose files know it, each with the more weight the fewer they are."""
-    known: dict[str, list[int]] = {}
-    for number, language in enumerate(languages()):
-        for word in language.vocabulary:
-            known.setdefault(word, []).append(number)
-    return {word: tuple((number, 1 / len(numbers)) for number in numbers) for word, numbers in known.items()}
+    known: dict[str, list[str]] = {}
+    for code in _tables():
+        for word in _vocabulary(code):
+            known.setdefault(word, []).append(code)
+    return {word: tuple((code, 1 / len(codes)) for code in codes) for word, codes in known.items()}
 
 
 def likely(words: Iterable[str]) -> list[Language]:
     """The languages that a text may be in, the likeliest first, two at most; none where no language knows any of its words."""
     weights = _weights()
-    scores: Counter[int] = Counter()
+    scores: Counter[str] = Counter()
     for word in words:
-        for number, weight in weights.get(word, ()):
-            scores[number] += weight
+        for code, weight in weights.get(word, ()):
+            scores[code] += weight
     best = scores.most_common(2)
-    return [languages()[number] for number, score in best if score >= best[0][1] / 3]
+    return [language(code) for code, score in best if score >= best[0][1] / _MUCH_LESS]
 
 
 @cache
 def tasks() -> Phrases:
     """What makes a message a text to work on, in any language."""
-    return Phrases((entry for path in sorted(FOLDER.glob("*.toml")) for entry in tomllib.loads(path.read_text("utf-8")).get("tasks", ())), tuple)
+    return Phrases(entry for table in _tables().values() for entry in table.get("tasks", ()))
 
 
-def _read(code: str, table: dict[str, Any]) -> Language:
-    scissors = Scissors(
+@cache
+def _scissors(code: str) -> Scissors:
+    table = _tables()[code]
+    return Scissors(
         contractions={fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece)) for short, long in table.get("contractions", {}).items()},
         elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
         clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
         glued=tuple(fold(entry) for entry in table.get("glued", ())),
     )
+
+
+@cache
+def _vocabulary(code: str) -> frozenset[str]:
+    """All words that a file knows: those of its patterns, lists and times, whole and cut."""
+    table, scissors = _tables()[code], _scissors(code)
+    phrases = [pattern for rule in table.get("rule", ()) for pattern in rule["patterns"]]
+    phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
+    phrases += [entry.partition(">")[0] for name, entries in table.items() if isinstance(entries, list) and name != "tasks" for entry in entries if isinstance(entry, str)]
+    phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
+    phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
+    written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
+    folded = {word for piece in written for word in fold_pattern(piece)}
+    return frozenset({*folded, *scissors.folded(folded)})
+
+
+@cache
+def language(code: str) -> Language:
+    """Read a language's file."""
+    table, scissors = _tables()[code], _scissors(code)
     lists = {
-        name: Phrases(_named(entries, table), scissors.elements) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
+        name: Phrases(_named(entries, table), scissors.folded) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
     }
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
-    lists["n"] = Phrases([*numbers, *map(str, range(1, 121))], tuple)
+    lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
-    draft = _Draft()
+    front, anywhere = Node[Leaf](), Node[Leaf]()
+    tails: dict[Value, Node[Leaf]] = {}
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
-            for sequence in expand(pattern):
+            for sequence in expand(pattern, scissors.folded):
                 _check(code, pattern, sequence, lists)
-                draft.add(scissors.elements(sequence), rule)
+                leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
+                if isinstance(sequence[0], Value) and len(sequence) > 1:
+                    tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
+                else:
+                    (anywhere if rule.anywhere else front).add(sequence, leaf)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:
-            for sequence in map(scissors.elements, expand(phrase)):
+            for sequence in expand(phrase, scissors.folded):
                 times.add(sequence, entry["means"])
-                draft.vocabulary.update(element for element in sequence if isinstance(element, str))
-    for name, phrases in lists.items():
-        if name != "tasks":
-            draft.vocabulary.update(phrases.vocabulary())
-    draft.vocabulary.update(scissors.contractions)
-    weekdays = _numbered(table.get("weekdays", ()), 0)
-    months = _numbered(table.get("months", ()), 1)
-    scissors.known.update(draft.vocabulary)
+    weekdays, months = _numbered(table.get("weekdays", ()), 0), _numbered(table.get("months", ()), 1)
+    scissors.known.update(_vocabulary(code))
+    named = {first for slot in times.slots if slot.words in lists for first in lists[slot.words].by_first}
     return Language(
         code=code,
         signals=_signals(lists),
         signal_endings={ending: name for name in SIGNALS if name in lists for ending in lists[name].endings},
         lists=lists,
-        front=draft.front,
-        anywhere=draft.anywhere,
-        tails=draft.tails,
+        front=front,
+        anywhere=anywhere,
+        tails=tails,
         times=times,
+        time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
         endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
         scissors=scissors,
         weekdays=weekdays,
         months=months,
         numbers=numbers,
-        vocabulary=frozenset({*draft.vocabulary, *weekdays, *months} - {","}),
     )
 
 
@@ -301,7 +304,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
     unknown = set(entry) - _SHAPE_KEYS
     if unknown:
         raise ValueError(f"values.{name} has {unknown}")
-    phrases = {key: Phrases(_named(entry.get(key, ()), table), scissors.elements) for key in ("cuts", "never", "but")}
+    phrases = {key: Phrases(_named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "but")}
     return Shape(
         name=name,
         shape=entry["shape"],

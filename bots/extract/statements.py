@@ -46,7 +46,7 @@ class _Said:
 
     def told(self) -> tuple[Fact, ...]:
         """The facts, without a bare "son" beside "son Theo"."""
-        facts = self.facts.values()
+        facts = list(self.facts.values())[:_MAX_FACTS]
         named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
         return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not any(kind == other and longer != text and longer.startswith(text) for other, longer in named))
 
@@ -62,7 +62,7 @@ def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> S
         return Statements()
     for sentence in read:
         _read(sentence, found, today)
-    return Statements(facts=found.told()[:_MAX_FACTS], ends=tuple(found.ends.values())[:_MAX_ENDS])
+    return Statements(facts=found.told(), ends=tuple(found.ends.values())[:_MAX_ENDS])
 
 
 def _read(sentence: Clauses, found: _Said, today: date) -> None:
@@ -112,7 +112,7 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and not self._is_behind(rule.behind, match)):
             return False
-        if rule.anywhere and (match.start in self.busy or _is_negated(sentence, match.start)):
+        if rule.anywhere and (match.start in self.busy or sentence.is_negated(match.start)):
             return False
         if rule.alone and not _stands_alone(sentence, match.end):
             return False
@@ -194,11 +194,6 @@ def _fill(match: Match, template: str, value: str) -> str:
     for name, word in match.slots:
         text = text.replace(f"<{name}>", word)
     return text.replace("{}", value)
-
-
-def _is_negated(sentence: Clauses, at: int) -> bool:
-    start, _ = sentence.clause_of(at)
-    return any(sentence.has("negations", before) for before in range(start, at))
 
 
 def _is_denied(sentence: Clauses, end: int) -> bool:

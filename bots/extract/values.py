@@ -118,9 +118,10 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
             at += 1
             continue
         if current and shape.shape == "things" and found.has("relatives", at):
-            at = _behind_relative(found, at, stop)
-            if at is None:
+            behind = _behind_relative(found, at, stop)
+            if behind is None:
                 break
+            at = behind
             continue
         if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut) or shape.cuts.length(words, at):
             break
