@@ -64,6 +64,8 @@ class Rule:
     anywhere: bool
     asked: bool
     day: bool
+    #: Only with words such as "these days".
+    lasting: bool
     #: Only directly behind a fact of this kind.
     behind: str | None
     #: Holds whatever else is stated there; and is not replaced by what the same message says later.
@@ -324,7 +326,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "alone", "patterns"}
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "lasting", "behind", "beside", "firm", "alone", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -338,6 +340,7 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
+        lasting=entry.get("lasting", False),
         behind=entry.get("behind"),
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),
