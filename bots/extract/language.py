@@ -15,15 +15,15 @@ from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, f
 from bots.extract.words import Word, fold
 
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
-#: A language with so much less of the words known is not tried.
-_MUCH_LESS = 3
+#: A second language is tried where it knows nearly as many of the words.
+_NEARLY = 0.8
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects",
 )  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def likely(words: Iterable[str]) -> list[Language]:
         for code, weight in weights.get(word, ()):
             scores[code] += weight
     best = scores.most_common(2)
-    return [language(code) for code, score in best if score >= best[0][1] / _MUCH_LESS]
+    return [language(code) for code, score in best if score >= best[0][1] * _NEARLY]
 
 
 @cache

@@ -69,10 +69,13 @@ def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> S
 def _read(sentence: Clauses, found: _Said, today: date) -> None:
     here = _Here(sentence, found, today)
     starts = set(sentence.starts)
+    subject: str | None = None
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = matches_at(sentence, at, starts=at in starts)
+        matches = matches_at(sentence, at, starts=at in starts, subject=subject if at and "and" in sentence.signals[at - 1] else None)
+        if at in starts and "subjects" in sentence.signals[at]:
+            subject = sentence.words[at].folded
         if at:
             matches += tails_at(sentence, at)
         if matches:

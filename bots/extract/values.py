@@ -221,7 +221,10 @@ def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     for at, word in enumerate(words):
         if any(letter.isdigit() for letter in word.text) or not word.text[:1].isalpha():
             return _NONE
-        if not (0 < at < len(words) - 1 and word.folded in _PARTICLES) and (shape.never.length(words, at) or _is_stop(found, words, at)):
+        # A surname may be any word: "Thomas Petit", "Ana Rey".
+        is_surname = at > 0 and word.text[0].isupper()
+        is_particle = 0 < at < len(words) - 1 and word.folded in _PARTICLES
+        if not (is_surname or is_particle) and (shape.never.length(words, at) or _is_stop(found, words, at)):
             return _NONE
     if all(word.text.islower() for word in words):
         return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
@@ -236,6 +239,9 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     titles = found.language.lists.get("titles")
     for word in items[0].words:
         if not (word.is_capitalised or shape.but.length([word], 0) or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+            if word.folded == "'s":
+                # "Dr Patel's husband" is somebody else.
+                return _NONE
             break
         words.append(word)
     while words and words[-1].folded in _PARTICLES:
