@@ -76,14 +76,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
-    """The end of a pattern: its rule, and how many of its words are given."""
-
-    rule: Rule
-    literals: int
-
-
-@dataclass(frozen=True, slots=True)
 class Ending:
     """What an ending of a word becomes."""
 
@@ -161,10 +153,10 @@ class Language:
     signal_endings: Mapping[str, str]
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
-    front: Node[Leaf]
+    front: Node[Rule]
     #: As front, of the rules that may begin anywhere in a clause.
-    anywhere: Node[Leaf]
-    tails: Mapping[Value, Node[Leaf]]
+    anywhere: Node[Rule]
+    tails: Mapping[Value, Node[Rule]]
     times: Node[str]
     #: The words that a phrase of time may begin with; it may also begin with a digit.
     time_starts: frozenset[str]
@@ -247,18 +239,17 @@ def language(code: str) -> Language:
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
-    front, anywhere = Node[Leaf](), Node[Leaf]()
-    tails: dict[Value, Node[Leaf]] = {}
+    front, anywhere = Node[Rule](), Node[Rule]()
+    tails: dict[Value, Node[Rule]] = {}
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
             for sequence in expand(pattern, scissors.folded):
                 _check(code, pattern, sequence, lists)
-                leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
                 if isinstance(sequence[0], Value) and len(sequence) > 1:
-                    tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
+                    tails.setdefault(sequence[0], Node()).add(sequence[1:], rule)
                 else:
-                    (anywhere if rule.anywhere else front).add(sequence, leaf)
+                    (anywhere if rule.anywhere else front).add(sequence, rule)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:
