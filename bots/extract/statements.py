@@ -54,6 +54,10 @@ class _Said:
         ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
         return tuple(fact for fact in facts if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind]))
 
+    def end(self, end: End) -> None:
+        """Add what ended."""
+        self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
+
 
 def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
     return any(end in text for end in ended) or any(name != text and name.startswith(text) for name in names)
