@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,16 +11,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, fold_pattern
+from bots.extract.patterns import Node, Phrases, Rest, Value, fold_pattern, following, parse, slots_of
 from bots.extract.words import Word, fold
 
+_PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
+#: A second language is tried where it knows nearly as many of the words.
+_NEARLY = 0.9
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects",
 )  # fmt: skip
 
 
@@ -60,21 +64,15 @@ class Rule:
     anywhere: bool
     asked: bool
     day: bool
-    #: Only directly behind a fact of this kind.
-    behind: str | None
+    #: Only with words such as "these days".
+    lasting: bool
+    #: Only directly behind a fact of such a kind.
+    behind: tuple[str, ...]
     #: Holds whatever else is stated there; and is not replaced by what the same message says later.
     beside: bool
     firm: bool
     #: Nothing may follow that changes the meaning: "a dog", not "a dog phobia".
     alone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """The end of a pattern: its rule, and how many of its words are given."""
-
-    rule: Rule
-    literals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +89,7 @@ class Ending:
         if len(folded) != len(text) or len(folded) + len(self.becomes) < len(self.text) + 2:
             return None
         if self.is_prefix:
-            return (
-                Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued)
-                if folded.startswith(self.text)
-                else None
-            )
+            return Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued) if folded.startswith(self.text) else None
         if not folded.endswith(self.text):
             return None
         kept = text[: len(text) - len(self.text)] + self.becomes
@@ -113,8 +107,8 @@ class Scissors:
     glued: tuple[str, ...] = ()
     known: set[str] = field(default_factory=set[str])
 
-    def cut(self, words: Iterable[Word]) -> list[Word]:
-        """Cut contractions, elisions and clitics."""
+    def cut(self, words: Iterable[Word], *, glued: bool = True) -> list[Word]:
+        """Cut contractions, elisions, clitics and words that are written together with others."""
         found: list[Word] = []
         for word in words:
             expanded = self.contractions.get(word.folded)
@@ -124,7 +118,7 @@ class Scissors:
             elif "'" in word.folded and len(word.folded) > 1 and len(word.folded) == len(word.text):
                 found.extend(self._at_apostrophe(word))
             else:
-                found.extend(self._unglued(word) if self.glued and word.folded.startswith(self.glued) else (word,))
+                found.extend(self._unglued(word) if glued and self.glued and word.folded.startswith(self.glued) else (word,))
         return found
 
     def _unglued(self, word: Word) -> tuple[Word, ...]:
@@ -134,15 +128,9 @@ class Scissors:
             return (word,)
         return Word(word.text[: len(head)], head, word.is_glued), Word(word.text[len(head) :], rest, is_glued=True)
 
-    def elements(self, sequence: Iterable[Element]) -> tuple[Element, ...]:
+    def folded(self, words: Iterable[str]) -> list[str]:
         """Cut the words of a pattern in the same way."""
-        found: list[Element] = []
-        for element in sequence:
-            if isinstance(element, str) and not element.startswith("="):
-                found.extend(word.folded for word in self.cut([Word(element, element)]))
-            else:
-                found.append(element)
-        return tuple(found)
+        return [part.folded for word in words for part in self.cut([Word(word, word)], glued=False)]
 
     def _at_apostrophe(self, word: Word) -> list[Word]:
         first = word.folded.index("'") + 1
@@ -165,129 +153,140 @@ class Language:
     signal_endings: Mapping[str, str]
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
-    front: Node[Leaf]
+    front: Node[Rule]
     #: As front, of the rules that may begin anywhere in a clause.
-    anywhere: Node[Leaf]
-    tails: Mapping[Value, Node[Leaf]]
+    anywhere: Node[Rule]
+    tails: Mapping[Value, Node[Rule]]
     times: Node[str]
+    #: The words that a phrase of time may begin with; it may also begin with a digit.
+    time_starts: frozenset[str]
     endings: Mapping[str, tuple[Ending, ...]]
     scissors: Scissors
+    #: Words that may also be read as others: 's as is.
+    aliases: Mapping[str, str]
     weekdays: Mapping[str, int]
     months: Mapping[str, int]
     numbers: Mapping[str, int]
-    vocabulary: frozenset[str]
 
-
-@dataclass(slots=True)
-class _Draft:
-    """What is collected while a file is read."""
-
-    front: Node[Leaf] = field(default_factory=Node[Leaf])
-    anywhere: Node[Leaf] = field(default_factory=Node[Leaf])
-    tails: dict[Value, Node[Leaf]] = field(default_factory=dict[Value, Node[Leaf]])
-    vocabulary: set[str] = field(default_factory=set[str])
-
-    def add(self, sequence: Sequence[Element], rule: Rule) -> None:
-        self.vocabulary.update(element for element in sequence if isinstance(element, str))
-        leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
-        if isinstance(sequence[0], Value) and len(sequence) > 1:
-            self.tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
-        else:
-            (self.anywhere if rule.anywhere else self.front).add(sequence, leaf)
 
 
 @cache
-def languages() -> tuple[Language, ...]:
-    """Every language that ships."""
+def _tables() -> Mapping[str, Mapping[str, Any]]:
+    """The files as they are written."""
     tables = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
-    return tuple(_read(code, table) for code, table in tables.items() if "values" in table)
+    return {code: table for code, table in tables.items() if "values" in table}
 
 
 @cache
-def _weights() -> dict[str, tuple[tuple[int, float], ...]]:
+def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
     """By word: the languages whose files know it, each with the more weight the fewer they are."""
-    known: dict[str, list[int]] = {}
-    for number, language in enumerate(languages()):
-        for word in language.vocabulary:
-            known.setdefault(word, []).append(number)
-    return {word: tuple((number, 1 / len(numbers)) for number in numbers) for word, numbers in known.items()}
+    known: dict[str, list[str]] = {}
+    for code in _tables():
+        for word in _vocabulary(code):
+            known.setdefault(word, []).append(code)
+    return {word: tuple((code, 1 / len(codes)) for code in codes) for word, codes in known.items()}
 
 
 def likely(words: Iterable[str]) -> list[Language]:
     """The languages that a text may be in, the likeliest first, two at most; none where no language knows any of its words."""
     weights = _weights()
-    scores: Counter[int] = Counter()
+    scores: Counter[str] = Counter()
     for word in words:
-        for number, weight in weights.get(word, ()):
-            scores[number] += weight
+        known = weights.get(word)
+        parts = (word,) if known or "'" not in word else _parts(word)
+        for part in parts:
+            for code, weight in weights.get(part, ()):
+                scores[code] += weight
     best = scores.most_common(2)
-    return [languages()[number] for number, score in best if score >= best[0][1] / 3]
+    return [language(code) for code, score in best if score >= best[0][1] * _NEARLY]
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """The parts of a word at its apostrophe, with it on either side: j' and habite, izmir and 'e."""
+    at = word.index("'")
+    return word[: at + 1], word[at + 1 :], word[:at], word[at:]
 
 
 @cache
 def tasks() -> Phrases:
     """What makes a message a text to work on, in any language."""
-    return Phrases(
-        (entry for path in sorted(FOLDER.glob("*.toml")) for entry in tomllib.loads(path.read_text("utf-8")).get("tasks", ())), tuple
-    )
+    return Phrases(entry for table in _tables().values() for entry in table.get("tasks", ()))
 
 
-def _read(code: str, table: dict[str, Any]) -> Language:
-    scissors = Scissors(
-        contractions={
-            fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece))
-            for short, long in table.get("contractions", {}).items()
-        },
+@cache
+def _scissors(code: str) -> Scissors:
+    table = _tables()[code]
+    return Scissors(
+        contractions={fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece)) for short, long in table.get("contractions", {}).items()},
         elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
         clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
         glued=tuple(fold(entry) for entry in table.get("glued", ())),
     )
+
+
+@cache
+def _vocabulary(code: str) -> frozenset[str]:
+    """All words that a file knows: those of its patterns, lists and times, whole and cut."""
+    table, scissors = _tables()[code], _scissors(code)
+    phrases = [pattern for rule in table.get("rule", ()) for pattern in rule["patterns"]]
+    phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
+    phrases += [entry.partition(">")[0] for name, entries in table.items() if isinstance(entries, list) and name != "tasks" for entry in entries if isinstance(entry, str)]
+    phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
+    phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
+    written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
+    folded = {word for piece in written for word in fold_pattern(piece)}
+    return frozenset({*folded, *scissors.folded(folded)})
+
+
+@cache
+def language(code: str) -> Language:
+    """Read a language's file."""
+    table, scissors = _tables()[code], _scissors(code)
     lists = {
-        name: Phrases(_named(entries, table), scissors.elements)
-        for name, entries in table.items()
-        if isinstance(entries, list) and entries and isinstance(entries[0], str)
+        name: Phrases(_named(entries, table), scissors.folded) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
     }
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
-    lists["n"] = Phrases([*numbers, *map(str, range(1, 121))], tuple)
+    lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
-    draft = _Draft()
+    front, anywhere = Node[Rule](), Node[Rule]()
+    tails: dict[Value, Node[Rule]] = {}
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
-            for sequence in expand(pattern):
-                _check(code, pattern, sequence, lists)
-                draft.add(scissors.elements(sequence), rule)
+            for element, rest in following(_checked(code, pattern, scissors, lists))[0]:
+                root = anywhere if rule.anywhere else front
+                if not isinstance(element, Value):
+                    root.next(element).add(rest, rule)
+                    continue
+                elements, may_end = following(rest)
+                for behind, further in elements:
+                    tails.setdefault(element, Node()).next(behind).add(further, rule)
+                if may_end:
+                    root.next(element).add(None, rule)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:
-            for sequence in map(scissors.elements, expand(phrase)):
-                times.add(sequence, entry["means"])
-                draft.vocabulary.update(element for element in sequence if isinstance(element, str))
-    for name, phrases in lists.items():
-        if name != "tasks":
-            draft.vocabulary.update(phrases.vocabulary())
-    draft.vocabulary.update(scissors.contractions)
-    weekdays = _numbered(table.get("weekdays", ()), 0)
-    months = _numbered(table.get("months", ()), 1)
-    scissors.known.update(draft.vocabulary)
+            for element, rest in following(parse(phrase, scissors.folded))[0]:
+                times.next(element).add(rest, entry["means"])
+    weekdays, months = _numbered(table.get("weekdays", ()), 0), _numbered(table.get("months", ()), 1)
+    scissors.known.update(_vocabulary(code))
+    named = {first for slot in times.slots if slot.words in lists for first in lists[slot.words].by_first}
     return Language(
         code=code,
         signals=_signals(lists),
         signal_endings={ending: name for name in SIGNALS if name in lists for ending in lists[name].endings},
         lists=lists,
-        front=draft.front,
-        anywhere=draft.anywhere,
-        tails=draft.tails,
+        front=front,
+        anywhere=anywhere,
+        tails=tails,
         times=times,
-        endings={
-            name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text)))
-            for name, entries in table.get("endings", {}).items()
-        },
+        time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
+        endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
         scissors=scissors,
+        aliases=table.get("aliases", {}),
         weekdays=weekdays,
         months=months,
         numbers=numbers,
-        vocabulary=frozenset({*draft.vocabulary, *weekdays, *months} - {","}),
     )
 
 
@@ -314,7 +313,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
     unknown = set(entry) - _SHAPE_KEYS
     if unknown:
         raise ValueError(f"values.{name} has {unknown}")
-    phrases = {key: Phrases(_named(entry.get(key, ()), table), scissors.elements) for key in ("cuts", "never", "but")}
+    phrases = {key: Phrases(_named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "but")}
     return Shape(
         name=name,
         shape=entry["shape"],
@@ -331,22 +330,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {
-        "kind",
-        "value",
-        "as",
-        "topic",
-        "ends",
-        "ends_as",
-        "anywhere",
-        "asked",
-        "day",
-        "behind",
-        "beside",
-        "firm",
-        "alone",
-        "patterns",
-    }
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "lasting", "behind", "beside", "firm", "alone", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -355,22 +339,29 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         shape=shapes[entry["value"]] if "value" in entry else None,
         written_as=entry.get("as", "{}"),
         topic=entry.get("topic"),
-        ends=tuple(entry.get("ends", ())),
+        ends=_tuple(entry.get("ends", ())),
         ends_as=entry.get("ends_as", ""),
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
-        behind=entry.get("behind"),
+        lasting=entry.get("lasting", False),
+        behind=_tuple(entry.get("behind", ())),
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),
         alone=entry.get("alone", False),
     )
 
 
-def _check(code: str, pattern: str, sequence: Sequence[Element], lists: Mapping[str, Phrases]) -> None:
-    for element in sequence:
-        if isinstance(element, Slot) and element.words not in lists:
-            raise ValueError(f"{code}: {pattern!r} names the unknown list {element.words!r}")
+def _tuple(entry: str | Sequence[str]) -> tuple[str, ...]:
+    return (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+def _checked(code: str, pattern: str, scissors: Scissors, lists: Mapping[str, Phrases]) -> Rest | None:
+    rest = parse(pattern, scissors.folded)
+    for slot in slots_of(rest):
+        if slot.words not in lists:
+            raise ValueError(f"{code}: {pattern!r} names the unknown list {slot.words!r}")
+    return rest
 
 
 def _ending(entry: str) -> Ending:

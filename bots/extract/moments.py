@@ -13,7 +13,7 @@ from bots.extract.patterns import Node, Slot
 from bots.extract.words import Word
 
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|o|a|º|ª|\.)?", re.ASCII)
-_CLOCK = re.compile(r"\d{1,2}(?:[.:h]\d{2})?(?:h|am|pm|a\.m|p\.m|uhr)?|\d{4}", re.ASCII)
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:h]\d{2})?(?:h|am|pm|a\.m|p\.m|uhr)?|\d{4}", re.ASCII)
 _YEAR = re.compile(r"(?:19|20)\d\d", re.ASCII)
 _NUMERIC = re.compile(r"(\d{1,2})[./-](\d{1,2})(?:[./-](\d{4}|\d{2}))?", re.ASCII)
 #: A phrase has at most so many words.
@@ -45,9 +45,11 @@ class Moment:
     def _days(self, today: date, *, past: bool) -> _Days | None:
         what, _, rest = self.means.partition(" ")
         try:
+            if what == "weekday" and rest == "+1":
+                return _period("week", 1, today)[0] + timedelta(days=self.slots["weekday"]), None
             if what == "weekday":
                 return self._weekday(today, past=(rest == "last") or (past and rest != "next"))
-            if what in {"date", "range"}:
+            if what in {"date", "range"} and not (past and rest == "next"):
                 return _dates(self.slots, today, past=past)
             if what in {"ago", "ahead"}:
                 return _moved(today, rest, self.slots["n"] * (-1 if what == "ago" else 1)), None
@@ -74,7 +76,8 @@ def take_out(language: Language, words: Sequence[Word]) -> tuple[list[Word], lis
     end = 0
     for start, stop, means, slots in found:
         kept.extend(words[end:start])
-        moments.append(Moment(means, slots, len(kept)))
+        if means != "skip":
+            moments.append(Moment(means, slots, len(kept)))
         end = stop
     kept.extend(words[end:])
     return kept, moments
@@ -115,7 +118,7 @@ def _without_lone_clocks(found: list[tuple[int, int, str, dict[str, int]]]) -> l
 def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, str, dict[str, int]] | None:
     root = language.times
     folded = words[at].folded
-    if folded not in root.words and not root.slots:
+    if folded not in language.time_starts and not folded[:1].isdigit():
         return None
     best: tuple[int, str, dict[str, int]] | None = None
     for stop, means, slots in _walk(language, root, words, at, at, {}):
@@ -127,7 +130,7 @@ def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, s
 def _walk(
     language: Language, node: Node[str], words: Sequence[Word], start: int, at: int, slots: dict[str, int]
 ) -> Iterator[tuple[int, str, dict[str, int]]]:
-    for means in node.ends:
+    for means in node.open().ends:
         yield at, means, slots
     if node.comma is not None:
         yield from _walk(language, node.comma, words, start, at + (at < len(words) and words[at].text == ","), slots)
@@ -137,7 +140,7 @@ def _walk(
     following = node.words.get(word.folded)
     if following is not None:
         yield from _walk(language, following, words, start, at + 1, slots)
-    exact = node.words.get("=" + word.text.lower()) if node.words else None
+    exact = node.words.get("=" + word.text.lower()) if node.exact else None
     if exact is not None:
         yield from _walk(language, exact, words, start, at + 1, slots)
     for slot, behind in node.slots.items():

@@ -19,10 +19,13 @@ _MAX_FACTS = 20
 _MAX_ENDS = 20
 #: A message that gives two names or places corrects itself.
 _LAST_COUNTS = frozenset({"name", "place"})
+#: Behind these a clause may leave out its subject.
+_GOES_ON = frozenset({"and", "joints"})
+_NAMED = frozenset({"family", "pet"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
-_WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes"})
+_WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes", "family", "pet", "contact_pref", "addressing"})
 
 
 @dataclass(slots=True)
@@ -45,17 +48,19 @@ class _Said:
         self.facts.setdefault((fact.kind, fold(fact.value)), fact)
 
     def told(self) -> tuple[Fact, ...]:
-        """The facts, without a bare "son" beside "son Theo"."""
-        facts = self.facts.values()
-        named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
-        return tuple(
-            fact
-            for fact, (kind, text) in zip(facts, named, strict=True)
-            if not any(kind == other and longer != text and longer.startswith(text) for other, longer in named)
-        )
+        """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
+        facts = list(self.facts.values())[:_MAX_FACTS]
+        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _NAMED}
+        ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
+        return tuple(fact for fact in facts if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind]))
 
     def end(self, end: End) -> None:
+        """Add what ended."""
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
+
+
+def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
+    return any(end in text for end in ended) or any(name != text and name.startswith(text) for name in names)
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Statements:
@@ -66,16 +71,19 @@ def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> S
         return Statements()
     for sentence in read:
         _read(sentence, found, today)
-    return Statements(facts=found.told()[:_MAX_FACTS], ends=tuple(found.ends.values())[:_MAX_ENDS])
+    return Statements(facts=found.told(), ends=tuple(found.ends.values())[:_MAX_ENDS])
 
 
 def _read(sentence: Clauses, found: _Said, today: date) -> None:
     here = _Here(sentence, found, today)
     starts = set(sentence.starts)
+    subject: str | None = None
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = matches_at(sentence, at, starts=at in starts)
+        matches = matches_at(sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None)
+        if at in starts and "subjects" in sentence.signals[at]:
+            subject = sentence.words[at].folded
         if at:
             matches += tails_at(sentence, at)
         if matches:
@@ -96,27 +104,28 @@ class _Here:
     last: tuple[str, int] = ("", -1)
 
     def take(self, matches: list[Match]) -> None:
-        """Take the pattern with most words. One that finds no value keeps shorter ones from being tried; what is presupposed holds beside all."""
+        """Take the pattern with most words. One without its value keeps shorter ones of its kind from being tried; some hold beside all others."""
         matches.sort(key=lambda match: (-match.literals, match.rule.number, -match.end))
-        most = -1
-        beside: set[str | None] = set()
+        is_taken = False
+        beside: set[str] = set()
+        failed: dict[str, int] = {}
         for match in matches:
+            kind = match.rule.kind or match.rule.ends[0]
             if match.rule.beside:
-                if match.rule.kind not in beside and self._state(match):
-                    beside.add(match.rule.kind)
-            elif match.start >= self.taken and match.literals >= most:
+                if kind not in beside and self._state(match):
+                    beside.add(kind)
+            elif not is_taken and match.start >= self.taken and match.literals >= failed.get(kind, 0):
                 # The first that states something decides.
-                if self._state(match):
-                    most = 1_000
-                elif match.old is None and (match.value is None or match.value.end is None):
-                    most = match.literals
+                is_taken = self._state(match)
+                if not is_taken and match.old is None and (match.value is None or match.value.end is None):
+                    failed[kind] = match.literals
 
     def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and not self._is_behind(rule.behind, match)):
             return False
-        if rule.anywhere and (match.start in self.busy or _is_negated(sentence, match.start)):
+        if rule.anywhere and (match.start in self.busy or sentence.is_negated(match.start)):
             return False
         if rule.alone and not _stands_alone(sentence, match.end):
             return False
@@ -128,7 +137,10 @@ class _Here:
             return False
         moments = self._moments(match.value.start if match.value else match.start, end)
         days = _coming(moments or (sentence.moments if len(sentence.moments) == 1 else []), self.today) if rule.day else None
-        if rule.day and days is None:
+        if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
+            return False
+        # "My son says that ..." is about what somebody else says.
+        if rule.anywhere and rule.asked and not match.value and sentence.is_hearsay:
             return False
         since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
         stated = self._add(match, got, days, since) if rule.kind else False
@@ -137,7 +149,7 @@ class _Here:
                 self.taken = max(self.taken, end)
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
-            self.last = (rule.kind or "", end)
+            self.last = (rule.kind or rule.ends[0], end)
             return True
         return False
 
@@ -150,9 +162,9 @@ class _Here:
         first, last = self.sentence.clause_of(min(start, end - 1))[0], self.sentence.clause_of(end - 1)[1]
         return [moment for moment in self.sentence.moments if first <= moment.at <= last]
 
-    def _is_behind(self, kind: str, match: Match) -> bool:
+    def _is_behind(self, kinds: Sequence[str], match: Match) -> bool:
         start = match.value.start if match.value and match.value.start == match.value.end else match.start
-        return self.last[0] == kind and start - self.last[1] <= _NEAR
+        return self.last[0] in kinds and start - self.last[1] <= _NEAR
 
     def _add(self, match: Match, got: Found | None, days: tuple[date, date | None] | None, since: date | None) -> bool:
         rule, added = match.rule, False
@@ -198,11 +210,6 @@ def _fill(match: Match, template: str, value: str) -> str:
     for name, word in match.slots:
         text = text.replace(f"<{name}>", word)
     return text.replace("{}", value)
-
-
-def _is_negated(sentence: Clauses, at: int) -> bool:
-    start, _ = sentence.clause_of(at)
-    return any(sentence.has("negations", before) for before in range(start, at))
 
 
 def _is_denied(sentence: Clauses, end: int) -> bool:

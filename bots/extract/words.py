@@ -16,6 +16,7 @@ _LETTER = rf"(?:[^\W_][{_SIGNS}]*)"
 #: nothing backtracks far.
 _TOKEN = re.compile(rf"\d{{1,2}}:\d\d(?!\d)|{_LETTER}+(?:[-.'’´ʼ&+/#@]{_LETTER}+)*[+#]*|\n|[^\s_*~]")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›", "`": "`", "‘": "’", "「": "」", "『": "』"}
+_OPENING = re.compile(f"[{''.join(_QUOTES)}']")
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。", "؟", "؛", "।"})
 _ASKS = frozenset({"?", "？", "؟"})
 _COMMAS = frozenset({"،", "、", "，"})
@@ -24,6 +25,8 @@ _ABBREVIATIONS = frozenset(
 )
 #: A line of a quotation, a table, or a chat that was copied: "[12:03] Ana: ...".
 _COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
+#: A verb such as "is" has at most so many letters.
+_SHORT = 3
 #: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
@@ -98,6 +101,9 @@ def sentences(text: str) -> list[Sentence]:
             if current[-1].folded in _ABBREVIATIONS:
                 current[-1] = current[-1]._replace(text=current[-1].text + ".")
                 continue
+            if _is_initial(current, words, at):
+                current[-1] = current[-1]._replace(text=current[-1].text + ".")
+                continue
             if _is_ordinal(words, at):
                 # "1. Klasse", "6. Juni": a mark within the sentence.
                 current.append(word)
@@ -121,6 +127,14 @@ def join(words: list[Word]) -> str:
     return text
 
 
+def _is_initial(before: list[Word], words: list[Word], at: int) -> bool:
+    """Whether a full stop belongs to an initial: "the name is J. Moreau", not "I take plan B. My name is ..."."""
+    letter = before[-1].text
+    if len(letter) != 1 or not letter.isupper() or at + 1 >= len(words) or not words[at + 1].text[0].isupper():
+        return False
+    return len(before) == 1 or before[-2].text[0].isupper() or len(before[-2].text) <= _SHORT
+
+
 def _is_ordinal(words: list[Word], at: int) -> bool:
     number = words[at - 1].text
     return len(number) <= 2 and number.isdecimal() and words[at].is_glued and at + 1 < len(words) and words[at + 1].text[0].isalnum()
@@ -129,21 +143,18 @@ def _is_ordinal(words: list[Word], at: int) -> bool:
 def _without_quotes(text: str) -> str:
     if ">" in text or "|" in text or "[" in text:
         text = "\n".join(line for line in text.splitlines() if not _COPIED.match(line))
-    if "'" not in text and not any(quote in text for quote in _QUOTES):
-        return text
     kept: list[str] = []
     at = 0
-    while at < len(text):
-        closing = _QUOTES.get(text[at]) or _single_quote(text, at)
-        if closing is None:
-            kept.append(text[at])
-            at += 1
+    for mark in _OPENING.finditer(text):
+        start = mark.start()
+        closing = _QUOTES.get(mark[0]) or _single_quote(text, start)
+        if start < at or closing is None:
             continue
-        kept.append(f" {QUOTED} ")
-        end = text.find(closing, at + 1)
+        kept += text[at:start], f" {QUOTED} "
+        end = text.find(closing, start + 1)
         # A quotation that never closes covers the rest: missing a fact is better than storing somebody else's words.
         at = len(text) if end < 0 else end + 1
-    return "".join(kept)
+    return "".join([*kept, text[at:]]) if kept else text
 
 
 def _single_quote(text: str, at: int) -> str | None:
