@@ -15,15 +15,15 @@ from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, f
 from bots.extract.words import Word, fold
 
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
-#: A language with so much less of the words known is not tried.
-_MUCH_LESS = 3
+#: A second language is tried where it knows nearly as many of the words.
+_NEARLY = 0.8
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects",
 )  # fmt: skip
 
 
@@ -64,6 +64,8 @@ class Rule:
     anywhere: bool
     asked: bool
     day: bool
+    #: Only with words such as "these days".
+    lasting: bool
     #: Only directly behind a fact of this kind.
     behind: str | None
     #: Holds whatever else is stated there; and is not replaced by what the same message says later.
@@ -201,7 +203,7 @@ def likely(words: Iterable[str]) -> list[Language]:
         for code, weight in weights.get(word, ()):
             scores[code] += weight
     best = scores.most_common(2)
-    return [language(code) for code, score in best if score >= best[0][1] / _MUCH_LESS]
+    return [language(code) for code, score in best if score >= best[0][1] * _NEARLY]
 
 
 @cache
@@ -324,7 +326,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "alone", "patterns"}
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "lasting", "behind", "beside", "firm", "alone", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -338,6 +340,7 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
+        lasting=entry.get("lasting", False),
         behind=entry.get("behind"),
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),

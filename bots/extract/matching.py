@@ -49,14 +49,19 @@ class _Path(NamedTuple):
         return self._replace(old=span) if value.name == "old" else self._replace(value=span)
 
 
-def matches_at(found: Clauses, at: int, *, starts: bool) -> list[Match]:
-    """The patterns that begin here. starts: whether a statement may begin here; otherwise only those that may begin anywhere."""
+def matches_at(found: Clauses, at: int, *, starts: bool, subject: str | None = None) -> list[Match]:
+    """The patterns that begin here. starts: whether a statement may begin here; otherwise only those that may begin anywhere.
+
+    subject: a word that an earlier clause began with, and which may be left out here: "I live in Porto and work as a nurse".
+    """
     folded = found.words[at].folded
     matches: list[Match] = []
     language = found.language
     for root in (language.front, language.anywhere) if starts else (language.anywhere,):
         if folded in root.words or root.slots or root.values:
             _walk(found, root, at, _Path(at), matches)
+    if subject is not None and subject in language.front.words:
+        _walk(found, language.front.words[subject], at, _Path(at), matches)
     return matches
 
 

@@ -74,7 +74,8 @@ def take_out(language: Language, words: Sequence[Word]) -> tuple[list[Word], lis
     end = 0
     for start, stop, means, slots in found:
         kept.extend(words[end:start])
-        moments.append(Moment(means, slots, len(kept)))
+        if means != "skip":
+            moments.append(Moment(means, slots, len(kept)))
         end = stop
     kept.extend(words[end:])
     return kept, moments

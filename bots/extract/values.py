@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "
 #: In a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _MOST_THINGS = 6
+_HOUR = re.compile(r"\d{1,2}(?:[:.h]\d\d)?(?:am|pm|h|uhr)?", re.ASCII)
 #: "I work as a DJ".
 _MOST_INITIALS = 4
 #: Before these an English trade is named: "head of sales".
@@ -103,6 +105,9 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
     while at < stop and len(current) <= LONGEST_VALUE and len(items) <= _MOST_THINGS:
         word = words[at]
         if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
+            return None
+        if found.silent[at] and not found.joins(at) and not found.has("cuts", at):
+            # It goes on in words of somebody else.
             return None
         if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
@@ -216,7 +221,10 @@ def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     for at, word in enumerate(words):
         if any(letter.isdigit() for letter in word.text) or not word.text[:1].isalpha():
             return _NONE
-        if not (0 < at < len(words) - 1 and word.folded in _PARTICLES) and (shape.never.length(words, at) or _is_stop(found, words, at)):
+        # A surname may be any word: "Thomas Petit", "Ana Rey".
+        is_surname = at > 0 and word.text[0].isupper()
+        is_particle = 0 < at < len(words) - 1 and word.folded in _PARTICLES
+        if not (is_surname or is_particle) and (shape.never.length(words, at) or _is_stop(found, words, at)):
             return _NONE
     if all(word.text.islower() for word in words):
         return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
@@ -231,6 +239,9 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     titles = found.language.lists.get("titles")
     for word in items[0].words:
         if not (word.is_capitalised or shape.but.length([word], 0) or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+            if word.folded == "'s":
+                # "Dr Patel's husband" is somebody else.
+                return _NONE
             break
         words.append(word)
     while words and words[-1].folded in _PARTICLES:
@@ -303,7 +314,7 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))):
+    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
         return None
