@@ -16,7 +16,7 @@ from bots.extract.words import Word, fold
 
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
 #: A second language is tried where it knows nearly as many of the words.
-_NEARLY = 0.8
+_NEARLY = 0.9
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
@@ -73,14 +73,6 @@ class Rule:
     firm: bool
     #: Nothing may follow that changes the meaning: "a dog", not "a dog phobia".
     alone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """The end of a pattern: its rule, and how many of its words are given."""
-
-    rule: Rule
-    literals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +153,10 @@ class Language:
     signal_endings: Mapping[str, str]
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
-    front: Node[Leaf]
+    front: Node[Rule]
     #: As front, of the rules that may begin anywhere in a clause.
-    anywhere: Node[Leaf]
-    tails: Mapping[Value, Node[Leaf]]
+    anywhere: Node[Rule]
+    tails: Mapping[Value, Node[Rule]]
     times: Node[str]
     #: The words that a phrase of time may begin with; it may also begin with a digit.
     time_starts: frozenset[str]
@@ -200,10 +192,19 @@ def likely(words: Iterable[str]) -> list[Language]:
     weights = _weights()
     scores: Counter[str] = Counter()
     for word in words:
-        for code, weight in weights.get(word, ()):
-            scores[code] += weight
+        known = weights.get(word)
+        parts = (word,) if known or "'" not in word else _parts(word)
+        for part in parts:
+            for code, weight in weights.get(part, ()):
+                scores[code] += weight
     best = scores.most_common(2)
     return [language(code) for code, score in best if score >= best[0][1] * _NEARLY]
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """The parts of a word at its apostrophe, with it on either side: j' and habite, izmir and 'e."""
+    at = word.index("'")
+    return word[: at + 1], word[at + 1 :], word[:at], word[at:]
 
 
 @cache
@@ -247,18 +248,17 @@ def language(code: str) -> Language:
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
-    front, anywhere = Node[Leaf](), Node[Leaf]()
-    tails: dict[Value, Node[Leaf]] = {}
+    front, anywhere = Node[Rule](), Node[Rule]()
+    tails: dict[Value, Node[Rule]] = {}
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
             for sequence in expand(pattern, scissors.folded):
                 _check(code, pattern, sequence, lists)
-                leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
                 if isinstance(sequence[0], Value) and len(sequence) > 1:
-                    tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
+                    tails.setdefault(sequence[0], Node()).add(sequence[1:], rule)
                 else:
-                    (anywhere if rule.anywhere else front).add(sequence, leaf)
+                    (anywhere if rule.anywhere else front).add(sequence, rule)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:

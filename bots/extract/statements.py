@@ -19,6 +19,8 @@ _MAX_FACTS = 20
 _MAX_ENDS = 20
 #: A message that gives two names or places corrects itself.
 _LAST_COUNTS = frozenset({"name", "place"})
+#: Behind these a clause may leave out its subject.
+_GOES_ON = frozenset({"and", "joints"})
 _NAMED = frozenset({"family", "pet"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
@@ -46,13 +48,19 @@ class _Said:
         self.facts.setdefault((fact.kind, fold(fact.value)), fact)
 
     def told(self) -> tuple[Fact, ...]:
-        """The facts, without a bare "son" beside "son Theo"."""
+        """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
         facts = list(self.facts.values())[:_MAX_FACTS]
-        named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
-        return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not any(kind in _NAMED and kind == other and longer != text and longer.startswith(text) for other, longer in named))
+        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _NAMED}
+        ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
+        return tuple(fact for fact in facts if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind]))
 
     def end(self, end: End) -> None:
+        """Add what ended."""
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
+
+
+def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
+    return any(end in text for end in ended) or any(name != text and name.startswith(text) for name in names)
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Statements:
@@ -73,7 +81,7 @@ def _read(sentence: Clauses, found: _Said, today: date) -> None:
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = matches_at(sentence, at, starts=at in starts, subject=subject if at and "and" in sentence.signals[at - 1] else None)
+        matches = matches_at(sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None)
         if at in starts and "subjects" in sentence.signals[at]:
             subject = sentence.words[at].folded
         if at:

@@ -21,6 +21,7 @@ _MOST_THINGS = 6
 _HOUR = re.compile(r"\d{1,2}(?:[:.h]\d\d)?(?:am|pm|h|uhr)?", re.ASCII)
 #: "I work as a DJ".
 _MOST_INITIALS = 4
+_ARTICLES = ("definite", "articles")
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
 _MOST_LATER_WORDS = 4
@@ -28,6 +29,7 @@ _MOST_LATER_WORDS = 4
 _BEHIND = 3
 #: A relative clause within a list of things has at most so many words.
 _LONGEST_RELATIVE = 8
+_SEVERAL = frozenset({"things", "listed", "names", "hours"})
 #: "The Netherlands", "a house": an article belongs to them, or shows that they are none.
 _WITH_ARTICLES = frozenset({"place", "name", "proper", "names", "hours"})
 
@@ -51,9 +53,16 @@ class _Item:
 
 def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None:
     """The values in this span. taken: where the statement before it ended, behind which a value must begin."""
-    start, limit = span.start, span.end
-    if start == limit:
-        start = _begin(found, shape, start, taken)
+    if span.start != span.end:
+        return _values(found, shape, span, span.start)
+    several = shape.shape in _SEVERAL
+    return _values(found, shape, span, _begin(found, shape, span.start, taken, several=several)) or (
+        _values(found, shape, span, _begin(found, shape, span.start, taken, several=False)) if several else None
+    )
+
+
+def _values(found: Clauses, shape: Shape, span: Span, start: int) -> Found | None:
+    limit = span.end
     bounded = _bound(found, shape, start, limit)
     if bounded is None:
         return None
@@ -71,9 +80,8 @@ def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None
     return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
 
 
-def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
-    """Where a value that stands before its pattern begins."""
-    several = shape.shape in {"things", "listed", "names", "hours"}
+def _begin(found: Clauses, shape: Shape, end: int, taken: int, *, several: bool) -> int:
+    """Where a value that stands before its pattern begins. several: whether it may be a list."""
     at = end
     while at > taken and end - at < LONGEST_VALUE:
         word = found.words[at - 1]
@@ -95,7 +103,7 @@ def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
 def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[list[_Item], int] | None:
     """The items of a value and where it ends; None when it is no value at all."""
     words = found.words
-    several = shape.shape in {"things", "listed", "names", "hours", "place"}
+    several = shape.shape in _SEVERAL or shape.shape == "place"
     items: list[_Item] = []
     current: list[Word] = []
     joint = ""
@@ -116,8 +124,8 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
                 break
             if current:
                 items.append(_Item(tuple(current), joint, at))
-                current = []
-            joint = word.text if word.text == "," and joint != "and" else "and"
+                current, joint = [], ""
+            joint = word.text if joint in {"", ","} else joint
             at += 1
             continue
         if shape.shape == "names" and current and (found.has("ages", at) or word.text[:1].isdigit()):
@@ -274,7 +282,7 @@ def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
 
 def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     # A list ends in "and"; words after a comma without one are another thought.
-    whole = any(item.joint == "and" for item in items) or shape.commas
+    whole = any(item.joint not in {"", ","} for item in items) or shape.commas
     chosen = items if whole else items[:1]
     made: list[str] = []
     for at, item in enumerate(chosen[:_MOST_THINGS]):
@@ -293,7 +301,8 @@ def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
 def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     """A trade, by its name or its form. "I work as a dog" compares, "trabajo de noche" says when."""
     words = items[0].words
-    if not shape.holds or any(shape.never.length(words, at) for at in range(len(words))):
+    if not shape.holds or any(shape.never.length(words, at) or any(found.language.lists[name].length(words, at) for name in _ARTICLES if name in found.language.lists) for at in range(len(words))):
+        # "Seeing the dentist" is none.
         return _NONE
     before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
     # English puts the trade last ("marine biologist"), others first ("ingeniera civil").
@@ -316,7 +325,9 @@ def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) ->
         return None
     if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
         return None
-    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
+    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
+        letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text
+    ):
         return None
     return join(list(words))
 
@@ -344,12 +355,10 @@ def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = list(items[0].words)
     used = 1
     for item in items[1:]:
-        joint = found.words[item.end - len(item.words) - 1]
-        if item.joint != "," or item.words[0].text[:1].isdigit():
-            words += [*(() if item.joint == "," else (joint,)), *item.words]
-            used += 1
-        else:
+        if item.joint == "," and not item.words[0].text[:1].isdigit():
             break
+        words += [*(() if item.joint == "," else (Word(item.joint, item.joint),)), *item.words]
+        used += 1
     text = _thing(found, shape, words, most=shape.most)
     return ((text,), used) if text else _NONE
 
@@ -361,7 +370,7 @@ def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         if not name:
             break
         made.extend(name)
-    joint = next((found.words[item.end - len(item.words) - 1].text for item in items if item.joint == "and"), "and")
+    joint = next((item.joint for item in items if item.joint not in {"", ","}), "and")
     text = f" {joint} ".join([", ".join(made[:-1]), made[-1]]) if len(made) > 1 else "".join(made)
     return ((text,), len(made)) if made else _NONE
 
