@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from bots.extract.words import QUOTED, Sentence, Word
 
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
+_LONGEST_ENDING = 8
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -32,6 +34,8 @@ class Clauses:
     asked: list[bool] = field(default_factory=list[bool])
     #: Before which words a phrase of time stood.
     gaps: frozenset[int] = frozenset()
+    #: Where negations stand.
+    negations: list[int] = field(default_factory=list[int])
 
     def has(self, name: str, at: int) -> bool:
         """Whether a word or phrase of this list begins here."""
@@ -39,8 +43,13 @@ class Clauses:
 
     def clause_of(self, at: int) -> tuple[int, int]:
         """The clause that a word stands in."""
-        start = max((border for border in self.borders if border <= at), default=0)
-        return start, next((border for border in self.borders if border > at), len(self.words))
+        number = bisect_right(self.borders, at)
+        return self.borders[number - 1] if number else 0, self.borders[number] if number < len(self.borders) else len(self.words)
+
+    def is_negated(self, at: int) -> bool:
+        """Whether a negation stands before a word in its clause."""
+        number = bisect_left(self.negations, at)
+        return number > 0 and self.negations[number - 1] >= self.clause_of(at)[0]
 
     def joins(self, at: int) -> bool:
         """Whether a comma or an "and" stands here."""
@@ -56,6 +65,7 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
     """Read a sentence."""
     words, moments = take_out(language, language.scissors.cut(sentence.words))
     found = Clauses(language, words, moments, [_signals(language, words, at) for at in range(len(words))])
+    found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
     found.gaps = frozenset(moment.at for moment in moments)
     _find_starts(found)
     _silence(found, is_question=sentence.is_question)
@@ -64,16 +74,29 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
 
 def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, int]:
     candidates = language.signals.get(words[at].folded)
-    if candidates is None:
+    endings = language.signal_endings
+    if candidates is None and not endings:
         return _NO_SIGNALS
     found: dict[str, int] = {}
-    for phrase, exact, name in candidates:
-        length = len(phrase)
-        if name not in found and at + length <= len(words) and all(
-            (words[at + step].text.lower() if exact else words[at + step].folded) == phrase[step] for step in range(length)
-        ):
-            found[name] = length
+    folded = words[at].folded
+    for length in range(2, min(len(folded) - 2, _LONGEST_ENDING) + 1) if endings else ():
+        name = endings.get(folded[-length:])
+        if name is not None:
+            found[name] = 1
+    for phrase, exact, name in candidates or ():
+        if name not in found and _stands(phrase, exact, words, at):
+            found[name] = len(phrase)
     return found
+
+
+def _stands(phrase: Sequence[str], exact: bool, words: Sequence[Word], at: int) -> bool:
+    """Whether a phrase whose first word is here as folded stands here."""
+    if exact:
+        return at + len(phrase) <= len(words) and all(words[at + step].text.lower() == word for step, word in enumerate(phrase))
+    length = len(phrase)
+    if length == 1:
+        return True
+    return at + length <= len(words) and words[at + 1].folded == phrase[1] and all(words[at + step].folded == phrase[step] for step in range(2, length))
 
 
 def _find_starts(found: Clauses) -> None:
@@ -117,7 +140,7 @@ def _silence(found: Clauses, *, is_question: bool) -> None:
         # "As I said" is about the words, not somebody else's.
         if not signals or (at < filler_until and "laughs" not in signals):
             continue
-        if "orders" in signals or "hearsay_whole" in signals:
+        if "orders" in signals or "hearsay_whole" in signals or "hypotheses_whole" in signals:
             silent[:] = [True] * count
             return
         if "hypotheses" in signals or "hearsay" in signals:
@@ -138,6 +161,10 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
         asked[inverted:] = [True] * (count - inverted)
         return
     questions = [at for at in found.starts if "questions" in found.signals[at]]
+    for at in range(count):
+        if "questions_anywhere" in found.signals[at]:
+            questions.append(found.clause_of(at)[0])
+    questions.sort()
     if is_question:
         first = next((at for at in questions if at), 0) if questions and questions[0] else 0
         asked[first:] = [True] * (count - first)

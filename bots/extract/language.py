@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,12 +14,16 @@ from typing import Any
 from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, fold_pattern
 from bots.extract.words import Word, fold
 
+_PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
+#: A language with so much less of the words known is not tried.
+_MUCH_LESS = 3
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
+_SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
-    "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "hypotheses", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives",
+    "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite",
 )  # fmt: skip
 
 
@@ -40,6 +45,9 @@ class Shape:
     #: Whether a place must be written with a capital; whether words that cut other values may stand in this one.
     proper: bool
     uncut: bool
+    #: Listed: whether other words may follow those of the list.
+    loose: bool
+    least: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +66,11 @@ class Rule:
     day: bool
     #: Only directly behind a fact of this kind.
     behind: str | None
+    #: Holds whatever else is stated there; and is not replaced by what the same message says later.
+    beside: bool
+    firm: bool
+    #: Nothing may follow that changes the meaning: "a dog", not "a dog phobia".
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ class Ending:
     def cut(self, word: Word) -> Word | None:
         """The word without it; None when the word has another."""
         folded, text = word.folded, word.text
-        if len(folded) != len(text) or len(folded) < len(self.text) + 2:
+        if len(folded) != len(text) or len(folded) + len(self.becomes) < len(self.text) + 2:
             return None
         if self.is_prefix:
             return Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued) if folded.startswith(self.text) else None
@@ -96,6 +109,9 @@ class Scissors:
     contractions: Mapping[str, tuple[str, ...]]
     elisions: frozenset[str]
     clitics: frozenset[str]
+    #: Words that are written together with the next one, which is cut off when it is a known one: Arabic "and".
+    glued: tuple[str, ...] = ()
+    known: set[str] = field(default_factory=set[str])
 
     def cut(self, words: Iterable[Word]) -> list[Word]:
         """Cut contractions, elisions and clitics."""
@@ -108,18 +124,19 @@ class Scissors:
             elif "'" in word.folded and len(word.folded) > 1 and len(word.folded) == len(word.text):
                 found.extend(self._at_apostrophe(word))
             else:
-                found.append(word)
+                found.extend(self._unglued(word) if self.glued and word.folded.startswith(self.glued) else (word,))
         return found
 
-    def elements(self, sequence: Iterable[Element]) -> tuple[Element, ...]:
+    def _unglued(self, word: Word) -> tuple[Word, ...]:
+        head = next(part for part in self.glued if word.folded.startswith(part))
+        rest = word.folded[len(head) :]
+        if word.folded in self.known or len(rest) < 2 or not (rest in self.known or rest.startswith("ال")):
+            return (word,)
+        return Word(word.text[: len(head)], head, word.is_glued), Word(word.text[len(head) :], rest, is_glued=True)
+
+    def folded(self, words: Iterable[str]) -> list[str]:
         """Cut the words of a pattern in the same way."""
-        found: list[Element] = []
-        for element in sequence:
-            if isinstance(element, str) and not element.startswith("="):
-                found.extend(word.folded for word in self.cut([Word(element, element)]))
-            else:
-                found.append(element)
-        return tuple(found)
+        return [part.folded for word in words for part in self.cut([Word(word, word)])]
 
     def _at_apostrophe(self, word: Word) -> list[Word]:
         first = word.folded.index("'") + 1
@@ -139,116 +156,128 @@ class Language:
     code: str
     #: By their first word, the signals that begin there: the words, whether exactly so, and the signal's name. Longest first.
     signals: Mapping[str, list[tuple[tuple[str, ...], bool, str]]]
+    signal_endings: Mapping[str, str]
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
     front: Node[Leaf]
+    #: As front, of the rules that may begin anywhere in a clause.
+    anywhere: Node[Leaf]
     tails: Mapping[Value, Node[Leaf]]
-    #: As front and tails, of the rules that may begin anywhere, and of those that count in questions, too.
     times: Node[str]
+    #: The words that a phrase of time may begin with; it may also begin with a digit.
+    time_starts: frozenset[str]
     endings: Mapping[str, tuple[Ending, ...]]
     scissors: Scissors
     weekdays: Mapping[str, int]
     months: Mapping[str, int]
     numbers: Mapping[str, int]
-    vocabulary: frozenset[str]
 
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What is collected while a file is read."""
-
-    front: Node[Leaf] = field(default_factory=Node[Leaf])
-    tails: dict[Value, Node[Leaf]] = field(default_factory=dict[Value, Node[Leaf]])
-    vocabulary: set[str] = field(default_factory=set[str])
-
-    def add(self, sequence: Sequence[Element], rule: Rule) -> None:
-        self.vocabulary.update(element for element in sequence if isinstance(element, str))
-        leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
-        if isinstance(sequence[0], Value) and len(sequence) > 1:
-            self.tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
-        else:
-            self.front.add(sequence, leaf)
 
 
 @cache
-def languages() -> tuple[Language, ...]:
-    """Every language that ships."""
+def _tables() -> Mapping[str, Mapping[str, Any]]:
+    """The files as they are written."""
     tables = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
-    return tuple(_read(code, table) for code, table in tables.items() if "values" in table)
+    return {code: table for code, table in tables.items() if "values" in table}
 
 
 @cache
-def _weights() -> dict[str, tuple[tuple[int, float], ...]]:
+def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
     """By word: the languages whose files know it, each with the more weight the fewer they are."""
-    known: dict[str, list[int]] = {}
-    for number, language in enumerate(languages()):
-        for word in language.vocabulary:
-            known.setdefault(word, []).append(number)
-    return {word: tuple((number, 1 / len(numbers)) for number in numbers) for word, numbers in known.items()}
+    known: dict[str, list[str]] = {}
+    for code in _tables():
+        for word in _vocabulary(code):
+            known.setdefault(word, []).append(code)
+    return {word: tuple((code, 1 / len(codes)) for code in codes) for word, codes in known.items()}
 
 
 def likely(words: Iterable[str]) -> list[Language]:
     """The languages that a text may be in, the likeliest first, two at most; none where no language knows any of its words."""
     weights = _weights()
-    scores: Counter[int] = Counter()
+    scores: Counter[str] = Counter()
     for word in words:
-        for number, weight in weights.get(word, ()):
-            scores[number] += weight
+        for code, weight in weights.get(word, ()):
+            scores[code] += weight
     best = scores.most_common(2)
-    return [languages()[number] for number, score in best if score >= best[0][1] / 3]
+    return [language(code) for code, score in best if score >= best[0][1] / _MUCH_LESS]
 
 
 @cache
 def tasks() -> Phrases:
     """What makes a message a text to work on, in any language."""
-    return Phrases((entry for path in sorted(FOLDER.glob("*.toml")) for entry in tomllib.loads(path.read_text("utf-8")).get("tasks", ())), tuple)
+    return Phrases(entry for table in _tables().values() for entry in table.get("tasks", ()))
 
 
-def _read(code: str, table: dict[str, Any]) -> Language:
-    scissors = Scissors(
+@cache
+def _scissors(code: str) -> Scissors:
+    table = _tables()[code]
+    return Scissors(
         contractions={fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece)) for short, long in table.get("contractions", {}).items()},
         elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
         clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
+        glued=tuple(fold(entry) for entry in table.get("glued", ())),
     )
+
+
+@cache
+def _vocabulary(code: str) -> frozenset[str]:
+    """All words that a file knows: those of its patterns, lists and times, whole and cut."""
+    table, scissors = _tables()[code], _scissors(code)
+    phrases = [pattern for rule in table.get("rule", ()) for pattern in rule["patterns"]]
+    phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
+    phrases += [entry.partition(">")[0] for name, entries in table.items() if isinstance(entries, list) and name != "tasks" for entry in entries if isinstance(entry, str)]
+    phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
+    phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
+    written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
+    folded = {word for piece in written for word in fold_pattern(piece)}
+    return frozenset({*folded, *scissors.folded(folded)})
+
+
+@cache
+def language(code: str) -> Language:
+    """Read a language's file."""
+    table, scissors = _tables()[code], _scissors(code)
     lists = {
-        name: Phrases(entries, scissors.elements) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
+        name: Phrases(_named(entries, table), scissors.folded) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
     }
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
-    lists["n"] = Phrases([*numbers, *map(str, range(1, 121))], tuple)
-    shapes = {name: _shape(name, entry, lists, scissors) for name, entry in table.get("values", {}).items()}
-    draft = _Draft()
+    lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
+    shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
+    front, anywhere = Node[Leaf](), Node[Leaf]()
+    tails: dict[Value, Node[Leaf]] = {}
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
-            for sequence in expand(pattern):
+            for sequence in expand(pattern, scissors.folded):
                 _check(code, pattern, sequence, lists)
-                draft.add(scissors.elements(sequence), rule)
+                leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
+                if isinstance(sequence[0], Value) and len(sequence) > 1:
+                    tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
+                else:
+                    (anywhere if rule.anywhere else front).add(sequence, leaf)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:
-            for sequence in map(scissors.elements, expand(phrase)):
+            for sequence in expand(phrase, scissors.folded):
                 times.add(sequence, entry["means"])
-                draft.vocabulary.update(element for element in sequence if isinstance(element, str))
-    for name, phrases in lists.items():
-        if name != "tasks":
-            draft.vocabulary.update(phrases.vocabulary())
-    draft.vocabulary.update(scissors.contractions)
-    weekdays = _numbered(table.get("weekdays", ()), 0)
-    months = _numbered(table.get("months", ()), 1)
+    weekdays, months = _numbered(table.get("weekdays", ()), 0), _numbered(table.get("months", ()), 1)
+    scissors.known.update(_vocabulary(code))
+    named = {first for slot in times.slots if slot.words in lists for first in lists[slot.words].by_first}
     return Language(
         code=code,
         signals=_signals(lists),
+        signal_endings={ending: name for name in SIGNALS if name in lists for ending in lists[name].endings},
         lists=lists,
-        front=draft.front,
-        tails=draft.tails,
+        front=front,
+        anywhere=anywhere,
+        tails=tails,
         times=times,
+        time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
         endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
         scissors=scissors,
         weekdays=weekdays,
         months=months,
         numbers=numbers,
-        vocabulary=frozenset({*draft.vocabulary, *weekdays, *months} - {","}),
     )
 
 
@@ -256,30 +285,43 @@ def _signals(lists: Mapping[str, Phrases]) -> dict[str, list[tuple[tuple[str, ..
     found: dict[str, list[tuple[tuple[str, ...], bool, str]]] = {}
     for name in SIGNALS:
         for first, phrases in (lists[name].by_first if name in lists else {}).items():
-            found.setdefault(first, []).extend((words, exact, name) for words, exact, _ in phrases)
+            found.setdefault(first, []).extend((words, exact, name) for words, exact, *_ in phrases)
     for phrases in found.values():
         phrases.sort(key=lambda phrase: -len(phrase[0]))
     return found
 
 
-def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors) -> Shape:
+def _named(entries: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:
+    """The entries, where <list> stands for all entries of a list of the file."""
+    for entry in entries:
+        if entry.startswith("<"):
+            yield from _named(table[entry[1:-1]], table)
+        else:
+            yield entry
+
+
+def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors, table: Mapping[str, Any]) -> Shape:
+    unknown = set(entry) - _SHAPE_KEYS
+    if unknown:
+        raise ValueError(f"values.{name} has {unknown}")
+    phrases = {key: Phrases(_named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "but")}
     return Shape(
         name=name,
         shape=entry["shape"],
         most=entry.get("max", 6),
-        cuts=Phrases(entry.get("cuts", ()), scissors.elements),
-        never=Phrases(entry.get("never", ()), scissors.elements),
-        not_ends=tuple(fold(ending).lstrip("-") for ending in entry.get("not_ends", ())),
-        but=Phrases(entry.get("but", ()), scissors.elements),
+        **phrases,
+        not_ends=tuple(fold(ending).lstrip("-") for ending in _named(entry.get("not_ends", ()), table)),
         holds=lists[entry["list"]] if "list" in entry else None,
         commas=entry.get("commas", False),
         proper=entry.get("proper", False),
         uncut=entry.get("uncut", False),
+        loose=entry.get("loose", False),
+        least=entry.get("min", 1),
     )
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "patterns"}
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "alone", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -294,6 +336,9 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         asked=entry.get("asked", False),
         day=entry.get("day", False),
         behind=entry.get("behind"),
+        beside=entry.get("beside", False),
+        firm=entry.get("firm", False),
+        alone=entry.get("alone", False),
     )
 
 

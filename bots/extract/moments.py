@@ -89,7 +89,8 @@ def _phrases(language: Language, words: Sequence[Word]) -> list[tuple[int, int, 
             at += 1
             continue
         stop, means, slots = best
-        found.append((at, stop, means, slots))
+        if means != "keep":
+            found.append((at, stop, means, slots))
         at = stop
     return _without_lone_clocks(found)
 
@@ -114,7 +115,7 @@ def _without_lone_clocks(found: list[tuple[int, int, str, dict[str, int]]]) -> l
 def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, str, dict[str, int]] | None:
     root = language.times
     folded = words[at].folded
-    if folded not in root.words and not root.slots:
+    if folded not in language.time_starts and not folded[:1].isdigit():
         return None
     best: tuple[int, str, dict[str, int]] | None = None
     for stop, means, slots in _walk(language, root, words, at, at, {}):
@@ -136,7 +137,7 @@ def _walk(
     following = node.words.get(word.folded)
     if following is not None:
         yield from _walk(language, following, words, start, at + 1, slots)
-    exact = node.words.get("=" + word.text.lower()) if node.words else None
+    exact = node.words.get("=" + word.text.lower()) if node.exact else None
     if exact is not None:
         yield from _walk(language, exact, words, start, at + 1, slots)
     for slot, behind in node.slots.items():

@@ -17,6 +17,8 @@ from bots.extract.words import Sentence, fold
 
 _MAX_FACTS = 20
 _MAX_ENDS = 20
+#: A message that gives two names or places corrects itself.
+_LAST_COUNTS = frozenset({"name", "place"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
@@ -30,10 +32,23 @@ class _Said:
     facts: dict[tuple[str, str], Fact] = field(default_factory=dict[tuple[str, str], Fact])
     ends: dict[tuple[str, str | None], End] = field(default_factory=dict[tuple[str, "str | None"], End])
 
-    def add(self, fact: Fact) -> None:
-        if fact.topic == "":
+    #: The kinds of which something was said that later words of the message do not replace.
+    firm: set[str] = field(default_factory=set[str])
+
+    def add(self, fact: Fact, *, firm: bool) -> None:
+        if fact.kind in _LAST_COUNTS:
+            if fact.kind in self.firm and not firm:
+                return
             self.facts = {key: kept for key, kept in self.facts.items() if kept.kind != fact.kind}
+        if firm:
+            self.firm.add(fact.kind)
         self.facts.setdefault((fact.kind, fold(fact.value)), fact)
+
+    def told(self) -> tuple[Fact, ...]:
+        """The facts, without a bare "son" beside "son Theo"."""
+        facts = list(self.facts.values())[:_MAX_FACTS]
+        named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
+        return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not any(kind == other and longer != text and longer.startswith(text) for other, longer in named))
 
     def end(self, end: End) -> None:
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
@@ -47,7 +62,7 @@ def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> S
         return Statements()
     for sentence in read:
         _read(sentence, found, today)
-    return Statements(facts=tuple(found.facts.values())[:_MAX_FACTS], ends=tuple(found.ends.values())[:_MAX_ENDS])
+    return Statements(facts=found.told(), ends=tuple(found.ends.values())[:_MAX_ENDS])
 
 
 def _read(sentence: Clauses, found: _Said, today: date) -> None:
@@ -56,7 +71,7 @@ def _read(sentence: Clauses, found: _Said, today: date) -> None:
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = [match for match in matches_at(sentence, at) if match.rule.anywhere or at in starts]
+        matches = matches_at(sentence, at, starts=at in starts)
         if at:
             matches += tails_at(sentence, at)
         if matches:
@@ -80,24 +95,33 @@ class _Here:
         """Take the pattern with most words. One that finds no value keeps shorter ones from being tried; what is presupposed holds beside all."""
         matches.sort(key=lambda match: (-match.literals, match.rule.number, -match.end))
         most = -1
+        beside: set[str | None] = set()
         for match in matches:
-            if match.rule.anywhere and match.rule.asked:
-                self._state(match)
+            if match.rule.beside:
+                if match.rule.kind not in beside and self._state(match):
+                    beside.add(match.rule.kind)
             elif match.start >= self.taken and match.literals >= most:
                 # The first that states something decides.
-                most = 1_000 if self._state(match) else match.literals
+                if self._state(match):
+                    most = 1_000
+                elif match.old is None and (match.value is None or match.value.end is None):
+                    most = match.literals
 
     def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and not self._is_behind(rule.behind, match)):
             return False
-        if rule.anywhere and (match.start in self.busy or _is_negated(sentence, match.start)):
+        if rule.anywhere and (match.start in self.busy or sentence.is_negated(match.start)):
+            return False
+        if rule.alone and not _stands_alone(sentence, match.end):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
         if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
             return False
         end = max(match.end, got.end if got else 0)
+        if any(sentence.silent[match.start : match.end]):
+            return False
         moments = self._moments(match.value.start if match.value else match.start, end)
         days = _coming(moments or (sentence.moments if len(sentence.moments) == 1 else []), self.today) if rule.day else None
         if rule.day and days is None:
@@ -105,7 +129,7 @@ class _Here:
         since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
         stated = self._add(match, got, days, since) if rule.kind else False
         if self._end(match, got, old, since) or stated:
-            if not rule.anywhere:
+            if not (rule.anywhere or rule.beside):
                 self.taken = max(self.taken, end)
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
@@ -140,7 +164,7 @@ class _Here:
                 )
             )
             if fact is not None:
-                self.found.add(fact)
+                self.found.add(fact, firm=rule.firm)
                 added = True
         return added
 
@@ -172,11 +196,21 @@ def _fill(match: Match, template: str, value: str) -> str:
     return text.replace("{}", value)
 
 
-def _is_negated(sentence: Clauses, at: int) -> bool:
-    start, _ = sentence.clause_of(at)
-    return any(sentence.has("negations", before) for before in range(start, at))
-
-
 def _is_denied(sentence: Clauses, end: int) -> bool:
     """Whether a negation stands right behind a pattern without a value."""
-    return any(sentence.has("negations", at) for at in range(end, min(end + 2, sentence.clause_of(end - 1)[1])))
+    for at in range(end, min(end + 2, sentence.clause_of(end - 1)[1])):
+        if sentence.has("negations", at):
+            return True
+        if sentence.has("cuts", at) or sentence.has("clause_words", at):
+            return False
+    return False
+
+
+def _stands_alone(sentence: Clauses, end: int) -> bool:
+    """Whether a thing ends here: "a sister in Porto" and "a dog at home", not "a dog phobia" and "a dog in this fight"."""
+    if end >= len(sentence.words) or end in sentence.gaps or not sentence.words[end].is_word:
+        return True
+    if "inside" in sentence.signals[end]:
+        behind = end + sentence.signals[end]["inside"]
+        return behind < len(sentence.words) and sentence.words[behind].text[:1].isupper()
+    return any(name in sentence.signals[end] for name in ("and", "joints", "cuts", "negations"))

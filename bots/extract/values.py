@@ -24,6 +24,10 @@ _OF = frozenset({"of", "for", "in", "at", "with"})
 _MOST_LATER_WORDS = 4
 #: How far behind a value a negation takes it back.
 _BEHIND = 3
+#: A relative clause within a list of things has at most so many words.
+_LONGEST_RELATIVE = 8
+#: "The Netherlands", "a house": an article belongs to them, or shows that they are none.
+_WITH_ARTICLES = frozenset({"place", "name", "proper", "names", "hours"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class _Item:
     words: tuple[Word, ...]
     #: The word before it: a comma, an "and", or nothing.
     joint: str
+    #: Behind its last word.
+    end: int
 
 
 def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None:
@@ -52,12 +58,15 @@ def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None
     items, end = bounded
     if limit is not None and end != limit:
         return None
-    if limit is None and _is_taken_back(found, end):
-        return None
     if span.ending:
         items = _without_ending(found, items, span.ending)
-    made = _SHAPES[shape.shape](found, shape, items) if items else ()
-    return Found(made, end) if made else None
+    if not items or len(items[0].words) < shape.least:
+        return None
+    made, used = _SHAPES[shape.shape](found, shape, items)
+    if not made:
+        return None
+    end = items[used - 1].end
+    return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
 
 
 def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
@@ -94,22 +103,31 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
         word = words[at]
         if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
             return None
-        if found.silent[at] or (at in found.gaps and at > start) or found.has("negations", at):
+        if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
         if found.joins(at):
             if not several or not _goes_on(found, at) or (not current and not items):
                 break
             if current:
-                items.append(_Item(tuple(current), joint))
+                items.append(_Item(tuple(current), joint, at))
                 current = []
             joint = word.text if word.text == "," and joint != "and" else "and"
             at += 1
             continue
+        if shape.shape == "names" and current and (found.has("ages", at) or word.text[:1].isdigit()):
+            at += 1
+            continue
+        if current and shape.shape == "things" and found.has("relatives", at):
+            behind = _behind_relative(found, at, stop)
+            if behind is None:
+                break
+            at = behind
+            continue
         if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut) or shape.cuts.length(words, at):
             break
-        if not current and not (shape.shape == "hours"):
+        if not current and shape.shape not in _WITH_ARTICLES:
             article = found.signals[at].get("articles")
-            if article and at + article < stop and word.text[:1].islower() | (not word.text.isascii()) | (at == start):
+            if article and at + article < stop and word.text[:1].islower() | (not word.text.isascii()) | (at == 0):
                 at += article
                 if words[at - 1].folded in {"", ","}:
                     break
@@ -117,11 +135,21 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
         current.append(word)
         at += 1
     if current:
-        items.append(_Item(tuple(current), joint))
-    else:
-        while at > start and found.joins(at - 1):
-            at -= 1
+        items.append(_Item(tuple(current), joint, at))
     return items, at
+
+
+def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
+    """Behind "that you had last winter" a list may go on: the place of its comma or "and", before an article."""
+    for after in range(at + 1, min(at + _LONGEST_RELATIVE, stop)):
+        if not found.words[after].is_word and found.words[after].text != ",":
+            return None
+        if found.joins(after):
+            behind = after + 1
+            while behind < stop and found.joins(behind):
+                behind += 1
+            return after if behind < stop and found.has("definite", behind) else None
+    return None
 
 
 def _goes_on(found: Clauses, at: int) -> bool:
@@ -135,53 +163,69 @@ def _goes_on(found: Clauses, at: int) -> bool:
     return not any(name in signals for name in ("clause_words", "negations", "cuts", "joints", "questions", "stops"))
 
 
-def _is_taken_back(found: Clauses, end: int) -> bool:
+def _is_taken_back(found: Clauses, shape: Shape, end: int) -> bool:
     """Whether a negation right behind takes the value back: "I live in Porto no more", "I like tea, not". Not so ", not Maria"."""
     words = found.words
     for at in range(end, min(end + _BEHIND, len(words))):
         if found.has("negations", at):
-            return at + 1 >= len(words) or words[at - 1].text != ","
+            behind = at + found.signals[at]["negations"]
+            if shape.shape in {"name", "proper"}:
+                # "My son Leo won't come" is about what he does.
+                return behind >= len(words)
+            return behind >= len(words) or words[at - 1].text != ","
         if (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
             return False
     return False
 
 
 def _without_ending(found: Clauses, items: list[_Item], name: str) -> list[_Item]:
-    """The items without the ending that the last word must have; none when it has it not."""
-    if not items:
-        return []
-    *words, last = items[-1].words
+    """The items without the ending: the last must have it, the others lose it where they do. None when the last has it not."""
+    cut: list[_Item] = []
+    for number, item in enumerate(items):
+        words = _cut_ending(found, item.words, name)
+        if words is None and number == len(items) - 1:
+            return []
+        cut.append(_Item(words if words else item.words, item.joint, item.end))
+    return cut
+
+
+def _cut_ending(found: Clauses, words: tuple[Word, ...], name: str) -> tuple[Word, ...] | None:
+    *before, last = words
     for ending in found.language.endings[name]:
-        if words and last.text and last.is_glued and last.folded == ending.text:
+        if before and last.is_glued and last.folded == ending.text:
             # A clitic that was cut off already.
-            return [*items[:-1], _Item(tuple(words), items[-1].joint)]
+            return tuple(before)
         cut = ending.cut(last)
         if cut is not None:
-            return [*items[:-1], _Item((*words, cut), items[-1].joint)]
-    return []
+            return (*before, cut)
+    return None
 
 
-def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+_Made = tuple[tuple[str, ...], int]
+_NONE: _Made = ((), 0)
+
+
+def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words = list(items[0].words)
     titles = found.language.lists.get("titles")
     while titles and len(words) > 1 and titles.length(words, 0):
         words.pop(0)
     if not 0 < len(words) <= shape.most or _has_ending(shape, words[0]):
-        return ()
+        return _NONE
     for at, word in enumerate(words):
         if any(letter.isdigit() for letter in word.text) or not word.text[:1].isalpha():
-            return ()
+            return _NONE
         if not (0 < at < len(words) - 1 and word.folded in _PARTICLES) and (shape.never.length(words, at) or _is_stop(found, words, at)):
-            return ()
+            return _NONE
     if all(word.text.islower() for word in words):
-        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),)
+        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
     if not all(word.text[0].isupper() or not word.text[0].islower() or word.folded in _PARTICLES for word in words):
         # Once capitals are used, words without them are not part of the name.
-        return ()
-    return (join(words),)
+        return _NONE
+    return (join(words),), 1
 
 
-def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = []
     titles = found.language.lists.get("titles")
     for word in items[0].words:
@@ -190,31 +234,33 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, 
         words.append(word)
     while words and words[-1].folded in _PARTICLES:
         words.pop()
-    return _name(found, shape, [_Item(tuple(words), "")]) if words else ()
+    end = items[0].end - len(items[0].words) + len(words)
+    return _name(found, shape, [_Item(tuple(words), "", end)]) if words else _NONE
 
 
-def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words = list(items[0].words)
     # "White Plains" and "Red Deer" are places; "black" and "red" are what people live in.
     is_proper = len(words) > 1 and all(word.is_capitalised or word.folded in _PLACE_JOINTS for word in words)
     if shape.never.length(words, 0) >= 1 + is_proper or any(_is_stop(found, words, at) for at in range(len(words))):
-        return ()
+        return _NONE
     named = next((word for word in words if word.folded not in _PLACE_JOINTS), words[0])
     if shape.proper and not named.is_capitalised:
-        return ()
+        return _NONE
     if not 0 < len(words) <= shape.most or not words[0].text[:1].isalpha() or (words[0].text.islower() and _has_ending(shape, words[0])):
-        return ()
+        return _NONE
     capitals = any(word.text[:1].isupper() for word in words)
     if not capitals and len([word for word in words if word.folded not in _PLACE_JOINTS]) > 3:
-        return ()
+        return _NONE
     text = join(words)
     # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
     if len(items) == 2 and capitals and len(items[1].words) <= 2 and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words):
-        text += (", " if items[1].joint == "," else " and " if found.language.code == "en" else " y ") + join(list(items[1].words))
-    return (text,)
+        between = found.words[items[0].end : items[1].end - len(items[1].words)]
+        return (join([*words, *between, *items[1].words]),), 2
+    return (text,), 1
 
 
-def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     # A list ends in "and"; words after a comma without one are another thought.
     whole = any(item.joint == "and" for item in items) or shape.commas
     chosen = items if whole else items[:1]
@@ -224,26 +270,29 @@ def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, 
         if text is None:
             break
         made.append(text)
-    return tuple(made)
+    return tuple(made), len(made)
 
 
-def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     text = _thing(found, shape, items[0].words, most=shape.most)
-    return (text,) if text else ()
+    return ((text,), 1) if text else _NONE
 
 
-def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     """A trade, by its name or its form. "I work as a dog" compares, "trabajo de noche" says when."""
     words = items[0].words
     if not shape.holds or any(shape.never.length(words, at) for at in range(len(words))):
-        return ()
+        return _NONE
     before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
     # English puts the trade last ("marine biologist"), others first ("ingeniera civil").
     heads = (before_of - 1,) if found.language.code in {"en", "de", "tr", "hi"} else (0, 1)
     for head in heads:
-        if head < len(words) and (shape.holds.length(words, head) or _is_initials(words[head].text) or any(shape.holds.length(words, at) + at > head for at in range(head))):
-            return _one(found, dataclasses.replace(shape, holds=None), items)
-    return ()
+        if head < len(words) and (
+            shape.holds.length(words, head) or _is_initials(words[head].text) or any(shape.holds.length(words, at) + at > head for at in range(head))
+        ):
+            text = _thing(found, dataclasses.replace(shape, holds=None), words, most=shape.most)
+            return ((text,), 1) if text else _NONE
+    return _NONE
 
 
 def _is_initials(text: str) -> bool:
@@ -253,15 +302,16 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(shape.holds.length(words, at) for at in range(len(words))):
+    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))):
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
         return None
     return join(list(words))
 
 
-def _listed(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _listed(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     made: list[str] = []
+    used = 0
     for item in items:
         words, at = item.words, 0
         while at < len(words) and shape.holds:
@@ -270,32 +320,38 @@ def _listed(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, 
                 break
             made.append(match[1] or join(list(words[at : at + match[0]])))
             at += match[0]
-        if at < len(words):
+        if at < len(words) and not (shape.loose and at):
+            # "Spanish fluently" names a language, "a vegan chef" no diet.
+            del made[len(made) - (at > 0) :]
             break
-    return tuple(made)
+        used += 1
+    return tuple(made), max(used, 1 if made else 0)
 
 
-def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = list(items[0].words)
+    used = 1
     for item in items[1:]:
-        if item.joint != "," and len(words) + len(item.words) < shape.most:
-            words += [Word(found.language.code == "en" and "and" or "", ""), *item.words]
-        elif item.words[0].text[:1].isdigit():
-            words += item.words
+        joint = found.words[item.end - len(item.words) - 1]
+        if item.joint != "," or item.words[0].text[:1].isdigit():
+            words += [*(() if item.joint == "," else (joint,)), *item.words]
+            used += 1
         else:
             break
     text = _thing(found, shape, words, most=shape.most)
-    return (text,) if text else ()
+    return ((text,), used) if text else _NONE
 
 
-def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> tuple[str, ...]:
+def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     made: list[str] = []
     for item in items:
-        name = _proper(found, shape, [item])
+        name, _ = _proper(found, shape, [item])
         if not name:
             break
         made.extend(name)
-    return (" and ".join(made),) if made else ()
+    joint = next((found.words[item.end - len(item.words) - 1].text for item in items if item.joint == "and"), "and")
+    text = f" {joint} ".join([", ".join(made[:-1]), made[-1]]) if len(made) > 1 else "".join(made)
+    return ((text,), len(made)) if made else _NONE
 
 
 def _is_stop(found: Clauses, words: Sequence[Word], at: int) -> bool:
@@ -315,7 +371,7 @@ def _has_ending(shape: Shape, word: Word) -> bool:
     )
 
 
-_SHAPES: dict[str, Callable[[Clauses, Shape, Sequence[_Item]], tuple[str, ...]]] = {
+_SHAPES: dict[str, Callable[[Clauses, Shape, Sequence[_Item]], _Made]] = {
     "name": _name,
     "proper": _proper,
     "place": _place,

@@ -16,10 +16,13 @@ _LETTER = rf"(?:[^\W_][{_SIGNS}]*)"
 #: nothing backtracks far.
 _TOKEN = re.compile(rf"\d{{1,2}}:\d\d(?!\d)|{_LETTER}+(?:[-.'’´ʼ&+/#@]{_LETTER}+)*[+#]*|\n|[^\s_*~]")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›", "`": "`", "‘": "’", "「": "」", "『": "』"}
+_OPENING = re.compile(f"[{''.join(_QUOTES)}']")
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。", "؟", "؛", "।"})
 _ASKS = frozenset({"?", "？", "؟"})
 _COMMAS = frozenset({"،", "、", "，"})
 _ABBREVIATIONS = frozenset({"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof", "fr", "hr", "sig", "dott", "mme", "bpk", "ny"})
+#: A line of a quotation, a table, or a chat that was copied: "[12:03] Ana: ...".
+_COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
 #: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
@@ -121,23 +124,20 @@ def _is_ordinal(words: list[Word], at: int) -> bool:
 
 
 def _without_quotes(text: str) -> str:
-    if ">" in text or "|" in text:
-        text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith((">", "|")))
-    if "'" not in text and not any(quote in text for quote in _QUOTES):
-        return text
+    if ">" in text or "|" in text or "[" in text:
+        text = "\n".join(line for line in text.splitlines() if not _COPIED.match(line))
     kept: list[str] = []
     at = 0
-    while at < len(text):
-        closing = _QUOTES.get(text[at]) or _single_quote(text, at)
-        if closing is None:
-            kept.append(text[at])
-            at += 1
+    for mark in _OPENING.finditer(text):
+        start = mark.start()
+        closing = _QUOTES.get(mark[0]) or _single_quote(text, start)
+        if start < at or closing is None:
             continue
-        kept.append(f" {QUOTED} ")
-        end = text.find(closing, at + 1)
+        kept += text[at:start], f" {QUOTED} "
+        end = text.find(closing, start + 1)
         # A quotation that never closes covers the rest: missing a fact is better than storing somebody else's words.
         at = len(text) if end < 0 else end + 1
-    return "".join(kept)
+    return "".join([*kept, text[at:]]) if kept else text
 
 
 def _single_quote(text: str, at: int) -> str | None:
