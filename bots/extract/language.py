@@ -168,6 +168,8 @@ class Language:
     time_starts: frozenset[str]
     endings: Mapping[str, tuple[Ending, ...]]
     scissors: Scissors
+    #: Words that may also be read as others: 's as is.
+    aliases: Mapping[str, str]
     weekdays: Mapping[str, int]
     months: Mapping[str, int]
     numbers: Mapping[str, int]
@@ -275,6 +277,7 @@ def language(code: str) -> Language:
         time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
         endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
         scissors=scissors,
+        aliases=table.get("aliases", {}),
         weekdays=weekdays,
         months=months,
         numbers=numbers,

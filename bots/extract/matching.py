@@ -83,6 +83,10 @@ def _walk(found: Clauses, node: Node[Leaf], at: int, path: _Path, matches: list[
     following = node.words.get(word.folded)
     if following is not None:
         _walk(found, following, at + 1, path, matches)
+    if word.folded in found.language.aliases:
+        other = node.words.get(found.language.aliases[word.folded])
+        if other is not None:
+            _walk(found, other, at + 1, path, matches)
     if node.exact:
         exact = node.words.get("=" + word.text.lower())
         if exact is not None:
@@ -110,7 +114,7 @@ def _value(found: Clauses, value: Value, behind: Node[Leaf], at: int, path: _Pat
         before = words[end - 1]
         if not (before.is_word or before.text in _INSIDE_VALUES) or found.has("joints", end - 1):
             return
-        if anything or words[end].folded in behind.words:
+        if anything or words[end].folded in behind.words or words[end].folded in found.language.aliases:
             longer: list[Match] = []
             _walk(found, behind, end, path.having(value, Span(at, end, value.ending)), longer)
             matches.extend(match for match in longer if match.end > end)

@@ -22,7 +22,7 @@ _LAST_COUNTS = frozenset({"name", "place"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
-_WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes"})
+_WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes", "family", "pet", "contact_pref", "addressing"})
 
 
 @dataclass(slots=True)
@@ -92,20 +92,21 @@ class _Here:
     last: tuple[str, int] = ("", -1)
 
     def take(self, matches: list[Match]) -> None:
-        """Take the pattern with most words. One that finds no value keeps shorter ones from being tried; what is presupposed holds beside all."""
+        """Take the pattern with most words. One without its value keeps shorter ones of its kind from being tried; some hold beside all others."""
         matches.sort(key=lambda match: (-match.literals, match.rule.number, -match.end))
-        most = -1
-        beside: set[str | None] = set()
+        is_taken = False
+        beside: set[str] = set()
+        failed: dict[str, int] = {}
         for match in matches:
+            kind = match.rule.kind or match.rule.ends[0]
             if match.rule.beside:
-                if match.rule.kind not in beside and self._state(match):
-                    beside.add(match.rule.kind)
-            elif match.start >= self.taken and match.literals >= most:
+                if kind not in beside and self._state(match):
+                    beside.add(kind)
+            elif not is_taken and match.start >= self.taken and match.literals >= failed.get(kind, 0):
                 # The first that states something decides.
-                if self._state(match):
-                    most = 1_000
-                elif match.old is None and (match.value is None or match.value.end is None):
-                    most = match.literals
+                is_taken = self._state(match)
+                if not is_taken and match.old is None and (match.value is None or match.value.end is None):
+                    failed[kind] = match.literals
 
     def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""

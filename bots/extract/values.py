@@ -99,7 +99,8 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
     joint = ""
     at = start
     stop = len(words) if limit is None else limit
-    while at < stop:
+    # What is longer is no value; it need not be read to its end.
+    while at < stop and len(current) <= LONGEST_VALUE and len(items) <= _MOST_THINGS:
         word = words[at]
         if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
             return None
@@ -229,7 +230,7 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = []
     titles = found.language.lists.get("titles")
     for word in items[0].words:
-        if not (word.is_capitalised or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+        if not (word.is_capitalised or shape.but.length([word], 0) or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
             break
         words.append(word)
     while words and words[-1].folded in _PARTICLES:
