@@ -51,6 +51,11 @@ class Clauses:
         number = bisect_left(self.negations, at)
         return number > 0 and self.negations[number - 1] >= self.clause_of(at)[0]
 
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether somebody else's words are in it."""
+        return any("hearsay" in signals or "hearsay_whole" in signals for signals in self.signals)
+
     def joins(self, at: int) -> bool:
         """Whether a comma or an "and" stands here."""
         return self.words[at].text == "," or "and" in self.signals[at]

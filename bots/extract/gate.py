@@ -16,10 +16,14 @@ from bots.kinds import kinds
 
 MAX_VALUE_CHARACTERS = 200
 MAX_WORD_CHARACTERS = 40
+#: Two dates or hours have eight; a card or an account has more.
+MAX_DIGITS = 8
 
 #: Marks allowed in a name, a place or a taste besides letters, digits and spaces. No quotes, brackets of any kind, colons or pipes.
 _MARKS = frozenset("'’-.,&+/#")
 _ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
+#: A part of a card, an account or a key: many digits at once, or digits and both kinds of letters mixed in a long word.
+_CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}")
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -44,6 +48,8 @@ def why_refused(kind: str, value: str) -> str | None:
         return "not words"
     if _ADDRESS.search(value.casefold()):
         return "address"
+    if sum(letter.isdigit() for letter in value) > MAX_DIGITS or _CODE.search(value):
+        return "number"
     return None if _forbidden(kind).isdisjoint(words) else "not about the person"
 
 

@@ -15,15 +15,15 @@ from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, f
 from bots.extract.words import Word, fold
 
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
-#: A language with so much less of the words known is not tried.
-_MUCH_LESS = 3
+#: A second language is tried where it knows nearly as many of the words.
+_NEARLY = 0.8
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects",
 )  # fmt: skip
 
 
@@ -64,6 +64,8 @@ class Rule:
     anywhere: bool
     asked: bool
     day: bool
+    #: Only with words such as "these days".
+    lasting: bool
     #: Only directly behind a fact of this kind.
     behind: str | None
     #: Holds whatever else is stated there; and is not replaced by what the same message says later.
@@ -71,14 +73,6 @@ class Rule:
     firm: bool
     #: Nothing may follow that changes the meaning: "a dog", not "a dog phobia".
     alone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """The end of a pattern: its rule, and how many of its words are given."""
-
-    rule: Rule
-    literals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +153,10 @@ class Language:
     signal_endings: Mapping[str, str]
     lists: Mapping[str, Phrases]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
-    front: Node[Leaf]
+    front: Node[Rule]
     #: As front, of the rules that may begin anywhere in a clause.
-    anywhere: Node[Leaf]
-    tails: Mapping[Value, Node[Leaf]]
+    anywhere: Node[Rule]
+    tails: Mapping[Value, Node[Rule]]
     times: Node[str]
     #: The words that a phrase of time may begin with; it may also begin with a digit.
     time_starts: frozenset[str]
@@ -201,7 +195,7 @@ def likely(words: Iterable[str]) -> list[Language]:
         for code, weight in weights.get(word, ()):
             scores[code] += weight
     best = scores.most_common(2)
-    return [language(code) for code, score in best if score >= best[0][1] / _MUCH_LESS]
+    return [language(code) for code, score in best if score >= best[0][1] * _NEARLY]
 
 
 @cache
@@ -245,18 +239,17 @@ def language(code: str) -> Language:
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: _shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
-    front, anywhere = Node[Leaf](), Node[Leaf]()
-    tails: dict[Value, Node[Leaf]] = {}
+    front, anywhere = Node[Rule](), Node[Rule]()
+    tails: dict[Value, Node[Rule]] = {}
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
             for sequence in expand(pattern, scissors.folded):
                 _check(code, pattern, sequence, lists)
-                leaf = Leaf(rule, sum(not isinstance(element, Value) and element != "," for element in sequence))
                 if isinstance(sequence[0], Value) and len(sequence) > 1:
-                    tails.setdefault(sequence[0], Node()).add(sequence[1:], leaf)
+                    tails.setdefault(sequence[0], Node()).add(sequence[1:], rule)
                 else:
-                    (anywhere if rule.anywhere else front).add(sequence, leaf)
+                    (anywhere if rule.anywhere else front).add(sequence, rule)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:
@@ -324,7 +317,7 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "behind", "beside", "firm", "alone", "patterns"}
+    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "lasting", "behind", "beside", "firm", "alone", "patterns"}
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -338,6 +331,7 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
+        lasting=entry.get("lasting", False),
         behind=entry.get("behind"),
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),

@@ -47,7 +47,7 @@ class Moment:
         try:
             if what == "weekday":
                 return self._weekday(today, past=(rest == "last") or (past and rest != "next"))
-            if what in {"date", "range"}:
+            if what in {"date", "range"} and not (past and rest == "next"):
                 return _dates(self.slots, today, past=past)
             if what in {"ago", "ahead"}:
                 return _moved(today, rest, self.slots["n"] * (-1 if what == "ago" else 1)), None
@@ -74,7 +74,8 @@ def take_out(language: Language, words: Sequence[Word]) -> tuple[list[Word], lis
     end = 0
     for start, stop, means, slots in found:
         kept.extend(words[end:start])
-        moments.append(Moment(means, slots, len(kept)))
+        if means != "skip":
+            moments.append(Moment(means, slots, len(kept)))
         end = stop
     kept.extend(words[end:])
     return kept, moments

@@ -19,6 +19,9 @@ _MAX_FACTS = 20
 _MAX_ENDS = 20
 #: A message that gives two names or places corrects itself.
 _LAST_COUNTS = frozenset({"name", "place"})
+#: Behind these a clause may leave out its subject.
+_GOES_ON = frozenset({"and", "joints"})
+_NAMED = frozenset({"family", "pet"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
@@ -48,7 +51,8 @@ class _Said:
         """The facts, without a bare "son" beside "son Theo"."""
         facts = list(self.facts.values())[:_MAX_FACTS]
         named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
-        return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not any(kind == other and longer != text and longer.startswith(text) for other, longer in named))
+        ended = {(kind, value + " ") for kind, value in self.ends if value}
+        return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not (kind in _NAMED and (kind, text) in ended) and not any(kind in _NAMED and kind == other and longer != text and longer.startswith(text) for other, longer in named))
 
     def end(self, end: End) -> None:
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
@@ -68,10 +72,13 @@ def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> S
 def _read(sentence: Clauses, found: _Said, today: date) -> None:
     here = _Here(sentence, found, today)
     starts = set(sentence.starts)
+    subject: str | None = None
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = matches_at(sentence, at, starts=at in starts)
+        matches = matches_at(sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None)
+        if at in starts and "subjects" in sentence.signals[at]:
+            subject = sentence.words[at].folded
         if at:
             matches += tails_at(sentence, at)
         if matches:
@@ -125,7 +132,10 @@ class _Here:
             return False
         moments = self._moments(match.value.start if match.value else match.start, end)
         days = _coming(moments or (sentence.moments if len(sentence.moments) == 1 else []), self.today) if rule.day else None
-        if rule.day and days is None:
+        if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
+            return False
+        # "My son says that ..." is about what somebody else says.
+        if rule.anywhere and rule.asked and not match.value and sentence.is_hearsay:
             return False
         since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
         stated = self._add(match, got, days, since) if rule.kind else False

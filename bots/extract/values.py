@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "
 #: In a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _MOST_THINGS = 6
+_HOUR = re.compile(r"\d{1,2}(?:[:.h]\d\d)?(?:am|pm|h|uhr)?", re.ASCII)
 #: "I work as a DJ".
 _MOST_INITIALS = 4
+_ARTICLES = ("definite", "articles")
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
 _MOST_LATER_WORDS = 4
@@ -26,6 +29,7 @@ _MOST_LATER_WORDS = 4
 _BEHIND = 3
 #: A relative clause within a list of things has at most so many words.
 _LONGEST_RELATIVE = 8
+_SEVERAL = frozenset({"things", "listed", "names", "hours"})
 #: "The Netherlands", "a house": an article belongs to them, or shows that they are none.
 _WITH_ARTICLES = frozenset({"place", "name", "proper", "names", "hours"})
 
@@ -49,9 +53,16 @@ class _Item:
 
 def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None:
     """The values in this span. taken: where the statement before it ended, behind which a value must begin."""
-    start, limit = span.start, span.end
-    if start == limit:
-        start = _begin(found, shape, start, taken)
+    if span.start != span.end:
+        return _values(found, shape, span, span.start)
+    several = shape.shape in _SEVERAL
+    return _values(found, shape, span, _begin(found, shape, span.start, taken, several=several)) or (
+        _values(found, shape, span, _begin(found, shape, span.start, taken, several=False)) if several else None
+    )
+
+
+def _values(found: Clauses, shape: Shape, span: Span, start: int) -> Found | None:
+    limit = span.end
     bounded = _bound(found, shape, start, limit)
     if bounded is None:
         return None
@@ -69,9 +80,8 @@ def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None
     return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
 
 
-def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
-    """Where a value that stands before its pattern begins."""
-    several = shape.shape in {"things", "listed", "names", "hours"}
+def _begin(found: Clauses, shape: Shape, end: int, taken: int, *, several: bool) -> int:
+    """Where a value that stands before its pattern begins. several: whether it may be a list."""
     at = end
     while at > taken and end - at < LONGEST_VALUE:
         word = found.words[at - 1]
@@ -93,7 +103,7 @@ def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
 def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[list[_Item], int] | None:
     """The items of a value and where it ends; None when it is no value at all."""
     words = found.words
-    several = shape.shape in {"things", "listed", "names", "hours", "place"}
+    several = shape.shape in _SEVERAL or shape.shape == "place"
     items: list[_Item] = []
     current: list[Word] = []
     joint = ""
@@ -104,6 +114,9 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
         word = words[at]
         if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
             return None
+        if found.silent[at] and not found.joins(at) and not found.has("cuts", at):
+            # It goes on in words of somebody else.
+            return None
         if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
         if found.joins(at):
@@ -111,8 +124,8 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
                 break
             if current:
                 items.append(_Item(tuple(current), joint, at))
-                current = []
-            joint = word.text if word.text == "," and joint != "and" else "and"
+                current, joint = [], ""
+            joint = word.text if joint in {"", ","} else joint
             at += 1
             continue
         if shape.shape == "names" and current and (found.has("ages", at) or word.text[:1].isdigit()):
@@ -216,7 +229,10 @@ def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     for at, word in enumerate(words):
         if any(letter.isdigit() for letter in word.text) or not word.text[:1].isalpha():
             return _NONE
-        if not (0 < at < len(words) - 1 and word.folded in _PARTICLES) and (shape.never.length(words, at) or _is_stop(found, words, at)):
+        # A surname may be any word: "Thomas Petit", "Ana Rey".
+        is_surname = at > 0 and word.text[0].isupper()
+        is_particle = 0 < at < len(words) - 1 and word.folded in _PARTICLES
+        if not (is_surname or is_particle) and (shape.never.length(words, at) or _is_stop(found, words, at)):
             return _NONE
     if all(word.text.islower() for word in words):
         return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
@@ -231,6 +247,9 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     titles = found.language.lists.get("titles")
     for word in items[0].words:
         if not (word.is_capitalised or shape.but.length([word], 0) or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+            if word.folded == "'s":
+                # "Dr Patel's husband" is somebody else.
+                return _NONE
             break
         words.append(word)
     while words and words[-1].folded in _PARTICLES:
@@ -263,7 +282,7 @@ def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
 
 def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     # A list ends in "and"; words after a comma without one are another thought.
-    whole = any(item.joint == "and" for item in items) or shape.commas
+    whole = any(item.joint not in {"", ","} for item in items) or shape.commas
     chosen = items if whole else items[:1]
     made: list[str] = []
     for at, item in enumerate(chosen[:_MOST_THINGS]):
@@ -282,7 +301,8 @@ def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
 def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     """A trade, by its name or its form. "I work as a dog" compares, "trabajo de noche" says when."""
     words = items[0].words
-    if not shape.holds or any(shape.never.length(words, at) for at in range(len(words))):
+    if not shape.holds or any(shape.never.length(words, at) or any(found.language.lists[name].length(words, at) for name in _ARTICLES if name in found.language.lists) for at in range(len(words))):
+        # "Seeing the dentist" is none.
         return _NONE
     before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
     # English puts the trade last ("marine biologist"), others first ("ingeniera civil").
@@ -303,7 +323,7 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))):
+    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
         return None
@@ -333,12 +353,10 @@ def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = list(items[0].words)
     used = 1
     for item in items[1:]:
-        joint = found.words[item.end - len(item.words) - 1]
-        if item.joint != "," or item.words[0].text[:1].isdigit():
-            words += [*(() if item.joint == "," else (joint,)), *item.words]
-            used += 1
-        else:
+        if item.joint == "," and not item.words[0].text[:1].isdigit():
             break
+        words += [*(() if item.joint == "," else (Word(item.joint, item.joint),)), *item.words]
+        used += 1
     text = _thing(found, shape, words, most=shape.most)
     return ((text,), used) if text else _NONE
 
@@ -350,7 +368,7 @@ def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         if not name:
             break
         made.extend(name)
-    joint = next((found.words[item.end - len(item.words) - 1].text for item in items if item.joint == "and"), "and")
+    joint = next((item.joint for item in items if item.joint not in {"", ","}), "and")
     text = f" {joint} ".join([", ".join(made[:-1]), made[-1]]) if len(made) > 1 else "".join(made)
     return ((text,), len(made)) if made else _NONE
 

@@ -14,10 +14,10 @@ from bots.commands import Command, parse_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract.commands import language_of
-from bots.extract.edits import said_facts
+from bots.extract.edits import stated
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
+from bots.storage.turns import ModelCall, NewEnd, NewFact, Recalled, TurnResult
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
 from workers.turn.commands import Effect, obey
@@ -135,6 +135,7 @@ class ClaimedTurn:
             # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before. So it is where a server would not
             # answer what came before.
             history_from, summarise_to = self.claim.number, None
+        facts, ends = self._said() if remembers else ([], [])
         # Comes before the first answer that a contact ever gets.
         opening = self.account.channel.fit(first_contact) if state == "answered" and first_contact and self.claim.first else ()
         return TurnResult(
@@ -146,7 +147,8 @@ class ClaimedTurn:
             parts=[*opening, *self.parts],
             calls=self.calls,
             recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
-            facts=self._facts() if remembers else [],
+            facts=facts,
+            ends=ends,
             forget=list(effect.forget),
             history_from=effect.history_from if effect.history_from is not None else history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
@@ -157,20 +159,28 @@ class ClaimedTurn:
             new_session=UNSET if history_from is None else True,
         )
 
-    def _facts(self) -> list[NewFact]:
+    def _said(self) -> tuple[list[NewFact], list[NewEnd]]:
+        """What its messages state, as far as it may be remembered."""
+        facts: list[NewFact] = []
+        ends: list[NewEnd] = []
         if not self.account.bot.memory_on or self.claim.stopped:
-            return []
-        found: list[NewFact] = []
+            return facts, ends
         for message in self.claim.messages:
             command = parse_command(message.text)
             if command is None:
-                found.extend(_extracted(message) if message.supported else ())
+                if message.supported:
+                    _read(message, facts, ends)
             elif command.name == "forget":
                 # What was said just before is meant, too.
-                found.clear()
-        return found
+                facts.clear()
+                ends.clear()
+        return facts, ends
 
 
-def _extracted(message: ClaimedMessage) -> list[NewFact]:
-    facts = said_facts(message.text or "", str(message.id))
-    return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]
+def _read(message: ClaimedMessage, facts: list[NewFact], ends: list[NewEnd]) -> None:
+    said = stated(message.text or "", str(message.id), at=None)
+    facts.extend(
+        NewFact(kind=fact.kind, text=fact.value, source=message.id, topic=fact.topic, day=fact.day, last_day=fact.last_day, since=fact.since)
+        for fact in said.facts
+    )
+    ends.extend(NewEnd(kind=end.kind, text=end.value, source=message.id, on=end.on) for end in said.ends)
