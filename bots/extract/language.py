@@ -16,7 +16,7 @@ from bots.extract.words import Word, fold
 
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
 #: A second language is tried where it knows nearly as many of the words.
-_NEARLY = 0.8
+_NEARLY = 0.9
 FOLDER = Path(__file__).parent / "languages"
 
 #: The lists that say what a word does to the clause or sentence it stands in; languages/en.toml explains each.
@@ -192,10 +192,19 @@ def likely(words: Iterable[str]) -> list[Language]:
     weights = _weights()
     scores: Counter[str] = Counter()
     for word in words:
-        for code, weight in weights.get(word, ()):
-            scores[code] += weight
+        known = weights.get(word)
+        parts = (word,) if known or "'" not in word else _parts(word)
+        for part in parts:
+            for code, weight in weights.get(part, ()):
+                scores[code] += weight
     best = scores.most_common(2)
     return [language(code) for code, score in best if score >= best[0][1] * _NEARLY]
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """The parts of a word at its apostrophe, with it on either side: j' and habite, izmir and 'e."""
+    at = word.index("'")
+    return word[: at + 1], word[at + 1 :], word[:at], word[at:]
 
 
 @cache

@@ -48,14 +48,19 @@ class _Said:
         self.facts.setdefault((fact.kind, fold(fact.value)), fact)
 
     def told(self) -> tuple[Fact, ...]:
-        """The facts, without a bare "son" beside "son Theo"."""
+        """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
         facts = list(self.facts.values())[:_MAX_FACTS]
-        named = [(fact.kind, fold(fact.value) + " ") for fact in facts]
-        ended = {(kind, value + " ") for kind, value in self.ends if value}
-        return tuple(fact for fact, (kind, text) in zip(facts, named, strict=True) if not (kind in _NAMED and (kind, text) in ended) and not any(kind in _NAMED and kind == other and longer != text and longer.startswith(text) for other, longer in named))
+        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _NAMED}
+        ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
+        return tuple(fact for fact in facts if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind]))
 
     def end(self, end: End) -> None:
+        """Add what ended."""
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
+
+
+def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
+    return any(end in text for end in ended) or any(name != text and name.startswith(text) for name in names)
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Statements:

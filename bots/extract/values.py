@@ -325,7 +325,9 @@ def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) ->
         return None
     if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
         return None
-    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
+    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
+        letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text
+    ):
         return None
     return join(list(words))
 
