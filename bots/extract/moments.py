@@ -13,7 +13,7 @@ from bots.extract.patterns import Node, Slot
 from bots.extract.words import Word
 
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|o|a|º|ª|\.)?", re.ASCII)
-_CLOCK = re.compile(r"\d{1,2}(?:[.:h]\d{2})?(?:h|am|pm|a\.m|p\.m|uhr)?|\d{4}", re.ASCII)
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:h]\d{2})?(?:h|am|pm|a\.m|p\.m|uhr)?|\d{4}", re.ASCII)
 _YEAR = re.compile(r"(?:19|20)\d\d", re.ASCII)
 _NUMERIC = re.compile(r"(\d{1,2})[./-](\d{1,2})(?:[./-](\d{4}|\d{2}))?", re.ASCII)
 #: A phrase has at most so many words.

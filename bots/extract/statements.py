@@ -149,7 +149,7 @@ class _Here:
                 self.taken = max(self.taken, end)
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
-            self.last = (rule.kind or "", end)
+            self.last = (rule.kind or rule.ends[0], end)
             return True
         return False
 

@@ -120,7 +120,7 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
         if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
         if found.joins(at):
-            if not several or not _goes_on(found, at) or (not current and not items):
+            if not several or not _goes_on(found, shape, at) or (not current and not items):
                 break
             if current:
                 items.append(_Item(tuple(current), joint, at))
@@ -137,7 +137,7 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
                 break
             at = behind
             continue
-        if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut) or shape.cuts.length(words, at):
+        if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut and not _is_name(shape, word)) or shape.cuts.length(words, at):
             break
         if not current and shape.shape not in _WITH_ARTICLES:
             article = found.signals[at].get("articles")
@@ -166,7 +166,11 @@ def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
     return None
 
 
-def _goes_on(found: Clauses, at: int) -> bool:
+def _is_name(shape: Shape, word: Word) -> bool:
+    return shape.shape == "names" and word.text[:1].isupper()
+
+
+def _goes_on(found: Clauses, shape: Shape, at: int) -> bool:
     """Whether a list goes on behind a joint: no other statement or clause begins there."""
     behind = at + 1
     while behind < len(found.words) and found.joins(behind):
@@ -174,6 +178,9 @@ def _goes_on(found: Clauses, at: int) -> bool:
     if behind >= len(found.words) or behind in found.gaps:
         return False
     signals = found.signals[behind]
+    if shape.shape == "names" and found.words[behind].text[:1].isupper():
+        # "Lily and May": a name may be any word.
+        return True
     return not any(name in signals for name in ("clause_words", "negations", "cuts", "joints", "questions", "stops"))
 
 
@@ -323,7 +330,7 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
+    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
         letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text

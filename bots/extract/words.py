@@ -23,6 +23,8 @@ _COMMAS = frozenset({"،", "、", "，"})
 _ABBREVIATIONS = frozenset({"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof", "fr", "hr", "sig", "dott", "mme", "bpk", "ny"})
 #: A line of a quotation, a table, or a chat that was copied: "[12:03] Ana: ...".
 _COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
+#: A verb such as "is" has at most so many letters.
+_SHORT = 3
 #: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
@@ -95,6 +97,9 @@ def sentences(text: str) -> list[Sentence]:
             if current[-1].folded in _ABBREVIATIONS:
                 current[-1] = current[-1]._replace(text=current[-1].text + ".")
                 continue
+            if _is_initial(current, words, at):
+                current[-1] = current[-1]._replace(text=current[-1].text + ".")
+                continue
             if _is_ordinal(words, at):
                 # "1. Klasse", "6. Juni": a mark within the sentence.
                 current.append(word)
@@ -116,6 +121,14 @@ def join(words: list[Word]) -> str:
     for word in words:
         text += word.text if word.is_glued or not text or word.text == "," or not word.text else " " + word.text
     return text
+
+
+def _is_initial(before: list[Word], words: list[Word], at: int) -> bool:
+    """Whether a full stop belongs to an initial: "the name is J. Moreau", not "I take plan B. My name is ..."."""
+    letter = before[-1].text
+    if len(letter) != 1 or not letter.isupper() or at + 1 >= len(words) or not words[at + 1].text[0].isupper():
+        return False
+    return len(before) == 1 or before[-2].text[0].isupper() or len(before[-2].text) <= _SHORT
 
 
 def _is_ordinal(words: list[Word], at: int) -> bool:
