@@ -66,8 +66,8 @@ class Rule:
     day: bool
     #: Only with words such as "these days".
     lasting: bool
-    #: Only directly behind a fact of this kind.
-    behind: str | None
+    #: Only directly behind a fact of such a kind.
+    behind: tuple[str, ...]
     #: Holds whatever else is stated there; and is not replaced by what the same message says later.
     beside: bool
     firm: bool
@@ -107,8 +107,8 @@ class Scissors:
     glued: tuple[str, ...] = ()
     known: set[str] = field(default_factory=set[str])
 
-    def cut(self, words: Iterable[Word]) -> list[Word]:
-        """Cut contractions, elisions and clitics."""
+    def cut(self, words: Iterable[Word], *, glued: bool = True) -> list[Word]:
+        """Cut contractions, elisions, clitics and words that are written together with others."""
         found: list[Word] = []
         for word in words:
             expanded = self.contractions.get(word.folded)
@@ -118,7 +118,7 @@ class Scissors:
             elif "'" in word.folded and len(word.folded) > 1 and len(word.folded) == len(word.text):
                 found.extend(self._at_apostrophe(word))
             else:
-                found.extend(self._unglued(word) if self.glued and word.folded.startswith(self.glued) else (word,))
+                found.extend(self._unglued(word) if glued and self.glued and word.folded.startswith(self.glued) else (word,))
         return found
 
     def _unglued(self, word: Word) -> tuple[Word, ...]:
@@ -130,7 +130,7 @@ class Scissors:
 
     def folded(self, words: Iterable[str]) -> list[str]:
         """Cut the words of a pattern in the same way."""
-        return [part.folded for word in words for part in self.cut([Word(word, word)])]
+        return [part.folded for word in words for part in self.cut([Word(word, word)], glued=False)]
 
     def _at_apostrophe(self, word: Word) -> list[Word]:
         first = word.folded.index("'") + 1
@@ -335,17 +335,21 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         shape=shapes[entry["value"]] if "value" in entry else None,
         written_as=entry.get("as", "{}"),
         topic=entry.get("topic"),
-        ends=tuple(entry.get("ends", ())),
+        ends=_tuple(entry.get("ends", ())),
         ends_as=entry.get("ends_as", ""),
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
         lasting=entry.get("lasting", False),
-        behind=entry.get("behind"),
+        behind=_tuple(entry.get("behind", ())),
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),
         alone=entry.get("alone", False),
     )
+
+
+def _tuple(entry: str | Sequence[str]) -> tuple[str, ...]:
+    return (entry,) if isinstance(entry, str) else tuple(entry)
 
 
 def _check(code: str, pattern: str, sequence: Sequence[Element], lists: Mapping[str, Phrases]) -> None:

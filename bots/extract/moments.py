@@ -45,6 +45,8 @@ class Moment:
     def _days(self, today: date, *, past: bool) -> _Days | None:
         what, _, rest = self.means.partition(" ")
         try:
+            if what == "weekday" and rest == "+1":
+                return _period("week", 1, today)[0] + timedelta(days=self.slots["weekday"]), None
             if what == "weekday":
                 return self._weekday(today, past=(rest == "last") or (past and rest != "next"))
             if what in {"date", "range"} and not (past and rest == "next"):

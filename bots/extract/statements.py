@@ -162,9 +162,9 @@ class _Here:
         first, last = self.sentence.clause_of(min(start, end - 1))[0], self.sentence.clause_of(end - 1)[1]
         return [moment for moment in self.sentence.moments if first <= moment.at <= last]
 
-    def _is_behind(self, kind: str, match: Match) -> bool:
+    def _is_behind(self, kinds: Sequence[str], match: Match) -> bool:
         start = match.value.start if match.value and match.value.start == match.value.end else match.start
-        return self.last[0] == kind and start - self.last[1] <= _NEAR
+        return self.last[0] in kinds and start - self.last[1] <= _NEAR
 
     def _add(self, match: Match, got: Found | None, days: tuple[date, date | None] | None, since: date | None) -> bool:
         rule, added = match.rule, False

@@ -73,10 +73,9 @@ def _values(found: Clauses, shape: Shape, span: Span, start: int) -> Found | Non
         items = _without_ending(found, items, span.ending)
     if not items or len(items[0].words) < shape.least:
         return None
-    made, used = _SHAPES[shape.shape](found, shape, items)
+    made, end = _SHAPES[shape.shape](found, shape, items)
     if not made:
         return None
-    end = items[used - 1].end
     return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
 
 
@@ -194,7 +193,7 @@ def _is_taken_back(found: Clauses, shape: Shape, end: int) -> bool:
                 # "My son Leo won't come" is about what he does.
                 return behind >= len(words)
             return behind >= len(words) or words[at - 1].text != ","
-        if (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
+        if "and" in found.signals[at] or (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
             return False
     return False
 
@@ -222,6 +221,7 @@ def _cut_ending(found: Clauses, words: tuple[Word, ...], name: str) -> tuple[Wor
     return None
 
 
+#: Values and the place behind their last word.
 _Made = tuple[tuple[str, ...], int]
 _NONE: _Made = ((), 0)
 
@@ -231,6 +231,11 @@ def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     titles = found.language.lists.get("titles")
     while titles and len(words) > 1 and titles.length(words, 0):
         words.pop(0)
+    end = items[0].end
+    if shape.loose and len(words) > shape.most:
+        # In scripts without capitals nothing shows where a name ends.
+        end -= len(words) - shape.most
+        words = words[: shape.most]
     if not 0 < len(words) <= shape.most or _has_ending(shape, words[0]):
         return _NONE
     for at, word in enumerate(words):
@@ -242,11 +247,11 @@ def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         if not (is_surname or is_particle) and (shape.never.length(words, at) or _is_stop(found, words, at)):
             return _NONE
     if all(word.text.islower() for word in words):
-        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
+        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), end
     if not all(word.text[0].isupper() or not word.text[0].islower() or word.folded in _PARTICLES for word in words):
         # Once capitals are used, words without them are not part of the name.
         return _NONE
-    return (join(words),), 1
+    return (join(words),), end
 
 
 def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
@@ -283,8 +288,8 @@ def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
     if len(items) == 2 and capitals and len(items[1].words) <= 2 and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words):
         between = found.words[items[0].end : items[1].end - len(items[1].words)]
-        return (join([*words, *between, *items[1].words]),), 2
-    return (text,), 1
+        return (join([*words, *between, *items[1].words]),), items[1].end
+    return (text,), items[0].end
 
 
 def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
@@ -297,12 +302,12 @@ def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         if text is None:
             break
         made.append(text)
-    return tuple(made), len(made)
+    return tuple(made), items[len(made) - 1].end
 
 
 def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     text = _thing(found, shape, items[0].words, most=shape.most)
-    return ((text,), 1) if text else _NONE
+    return ((text,), items[0].end) if text else _NONE
 
 
 def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
@@ -319,7 +324,7 @@ def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
             shape.holds.length(words, head) or _is_initials(words[head].text) or any(shape.holds.length(words, at) + at > head for at in range(head))
         ):
             text = _thing(found, dataclasses.replace(shape, holds=None), words, most=shape.most)
-            return ((text,), 1) if text else _NONE
+            return ((text,), items[0].end) if text else _NONE
     return _NONE
 
 
@@ -355,7 +360,7 @@ def _listed(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
             del made[len(made) - (at > 0) :]
             break
         used += 1
-    return tuple(made), max(used, 1 if made else 0)
+    return tuple(made), items[max(used, 1) - 1].end
 
 
 def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
@@ -367,7 +372,7 @@ def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         words += [*(() if item.joint == "," else (Word(item.joint, item.joint),)), *item.words]
         used += 1
     text = _thing(found, shape, words, most=shape.most)
-    return ((text,), used) if text else _NONE
+    return ((text,), items[used - 1].end) if text else _NONE
 
 
 def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
@@ -379,7 +384,7 @@ def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         made.extend(name)
     joint = next((item.joint for item in items if item.joint not in {"", ","}), "and")
     text = f" {joint} ".join([", ".join(made[:-1]), made[-1]]) if len(made) > 1 else "".join(made)
-    return ((text,), len(made)) if made else _NONE
+    return ((text,), items[len(made) - 1].end) if made else _NONE
 
 
 def _is_stop(found: Clauses, words: Sequence[Word], at: int) -> bool:

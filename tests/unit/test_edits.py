@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bots.domain import EventKind, Fact, InboundEvent
+from bots.domain import End, EventKind, Fact, InboundEvent
 from bots.extract.edits import read_edits
 
 
@@ -15,13 +15,14 @@ def an_event(text: str | None, kind: EventKind = EventKind.EDIT) -> InboundEvent
 @pytest.mark.parametrize(
     ("text", "facts", "stops"),
     [
-        ("My name is Gaspar", (Fact(kind="name", value="Gaspar", single=True),), False),
-        ("Me llamo Gaspar", (Fact(kind="name", value="Gaspar", single=True),), False),
+        ("My name is Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
+        ("Me llamo Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
         ("a table for 8", (), False),
+        ("I no longer live in Porto", (), False),
         ("/stop", (), True),
         ("/memory", (), False),
         ("/forget tea", (), False),
-        ("My name is Gaspar. " + "x" * 100_000, (Fact(kind="name", value="Gaspar", single=True),), False),
+        ("My name is Gaspar. " + "x" * 100_000, (Fact(kind="name", value="Gaspar", topic=""),), False),
     ],
 )
 def test_an_edit_is_read(text: str, facts: tuple[Fact, ...], *, stops: bool) -> None:
@@ -41,3 +42,9 @@ def test_an_edit_is_read(text: str, facts: tuple[Fact, ...], *, stops: bool) -> 
 )
 def test_everything_else_stays_as_it_is(event: InboundEvent) -> None:
     assert read_edits([event]) == [event]
+
+
+def test_an_edit_says_what_ended() -> None:
+    (event,) = read_edits([an_event("I no longer live in Porto")])
+
+    assert event.ends == (End(kind="place", value="Porto"),)
