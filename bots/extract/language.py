@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bots.extract.patterns import Element, Node, Phrases, Slot, Value, expand, fold_pattern
+from bots.extract.patterns import Node, Phrases, Rest, Value, fold_pattern, following, parse, slots_of
 from bots.extract.words import Word, fold
 
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
@@ -253,17 +253,21 @@ def language(code: str) -> Language:
     for number, entry in enumerate(table.get("rule", ())):
         rule = _rule(code, number, entry, shapes)
         for pattern in entry["patterns"]:
-            for sequence in expand(pattern, scissors.folded):
-                _check(code, pattern, sequence, lists)
-                if isinstance(sequence[0], Value) and len(sequence) > 1:
-                    tails.setdefault(sequence[0], Node()).add(sequence[1:], rule)
-                else:
-                    (anywhere if rule.anywhere else front).add(sequence, rule)
+            for element, rest in following(_checked(code, pattern, scissors, lists))[0]:
+                root = anywhere if rule.anywhere else front
+                if not isinstance(element, Value):
+                    root.next(element).add(rest, rule)
+                    continue
+                elements, may_end = following(rest)
+                for behind, further in elements:
+                    tails.setdefault(element, Node()).next(behind).add(further, rule)
+                if may_end:
+                    root.next(element).add(None, rule)
     times: Node[str] = Node()
     for entry in table.get("time", ()):
         for phrase in entry["phrases"]:
-            for sequence in expand(phrase, scissors.folded):
-                times.add(sequence, entry["means"])
+            for element, rest in following(parse(phrase, scissors.folded))[0]:
+                times.next(element).add(rest, entry["means"])
     weekdays, months = _numbered(table.get("weekdays", ()), 0), _numbered(table.get("months", ()), 1)
     scissors.known.update(_vocabulary(code))
     named = {first for slot in times.slots if slot.words in lists for first in lists[slot.words].by_first}
@@ -352,10 +356,12 @@ def _tuple(entry: str | Sequence[str]) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry)
 
 
-def _check(code: str, pattern: str, sequence: Sequence[Element], lists: Mapping[str, Phrases]) -> None:
-    for element in sequence:
-        if isinstance(element, Slot) and element.words not in lists:
-            raise ValueError(f"{code}: {pattern!r} names the unknown list {element.words!r}")
+def _checked(code: str, pattern: str, scissors: Scissors, lists: Mapping[str, Phrases]) -> Rest | None:
+    rest = parse(pattern, scissors.folded)
+    for slot in slots_of(rest):
+        if slot.words not in lists:
+            raise ValueError(f"{code}: {pattern!r} names the unknown list {slot.words!r}")
+    return rest
 
 
 def _ending(entry: str) -> Ending:

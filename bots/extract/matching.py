@@ -82,7 +82,7 @@ def tails_at(found: Clauses, at: int) -> list[Match]:
 
 def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
     """Add every match below this node to the matches."""
-    for rule in node.ends:
+    for rule in node.open().ends:
         matches.append(Match(rule, path.literals, path.start, at, path.value, path.old, path.slots))
     words = found.words
     if node.comma is not None:
@@ -113,7 +113,7 @@ def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[
 
 
 def _value(found: Clauses, value: Value, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
-    for rule in behind.ends:
+    for rule in behind.open().ends:
         opened = path.having(value, Span(at, None, value.ending))
         matches.append(Match(rule, path.literals, path.start, at, opened.value, opened.old, path.slots))
     if not behind.continues:

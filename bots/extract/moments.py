@@ -130,7 +130,7 @@ def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, s
 def _walk(
     language: Language, node: Node[str], words: Sequence[Word], start: int, at: int, slots: dict[str, int]
 ) -> Iterator[tuple[int, str, dict[str, int]]]:
-    for means in node.ends:
+    for means in node.open().ends:
         yield at, means, slots
     if node.comma is not None:
         yield from _walk(language, node.comma, words, start, at + (at < len(words) and words[at].text == ","), slots)
