@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from bots.domain import End, Fact, Identity
 from bots.kinds import kinds
@@ -36,13 +36,15 @@ def said(
     at: datetime | None = None,
     answer: str = "I see.",
     session_s: float = 1800.0,
+    message_more: dict[str, Any] | None = None,
     **result: Any,
 ) -> Claim:
     """A message that states this, and the answer to it, as one turn."""
-    storage.let_in(says(text, key or f"w-{text}-{at}", by=by, occurred_at=at))
+    message = says(text, key or uuid4().hex, by=by, occurred_at=at, **(message_more or {}))
+    storage.let_in(message, body=f'{{"from":"a platform","text":"{text}"}}'.encode())
     claim = storage.claimed(session_s=session_s)
     source = claim.messages[-1].id
-    values: dict[str, Any] = {"asked": text, "answer": answer, "parts": [answer], "calls": [a_call(text)]} | result
+    values: dict[str, Any] = {"asked": text, "answer": answer, "parts": [answer], "calls": [a_call(text, answer)]} | result
     new_ends = [NewEnd(kind=end.kind, text=end.value, source=source, on=end.on) for end in ends]
     sending = storage.finish(claim, facts=[new_fact(one, source) for one in facts], ends=new_ends, **values)
     if sending is not None:
