@@ -361,7 +361,15 @@ def test_a_bot_keeps_its_memory_settings(storage: StorageFixture) -> None:
     with unit(storage.web) as connection:
         bot = personas.make(
             connection,
-            Bot(id=uuid4(), tenant_id=storage.account.tenant_id, name="b", kinds_off=("pet",), sensitive_on=False, keeps_messages=True, time_zone="Asia/Tokyo"),
+            Bot(
+                id=uuid4(),
+                tenant_id=storage.account.tenant_id,
+                name="b",
+                kinds_off=("pet",),
+                sensitive_on=False,
+                keeps_messages=True,
+                time_zone="Asia/Tokyo",
+            ),
             by="ana",
         )
         personas.save(connection, Bot(id=bot.id, tenant_id=bot.tenant_id, name="b", kinds_off=("likes", "pet")))

@@ -10,9 +10,12 @@ from uuid import UUID, uuid4
 from bots.domain import End, Fact, Identity
 from bots.kinds import kinds
 from bots.storage.claims import Claim
-from bots.storage.turns import Erasure, NewEnd, NewFact
+from bots.storage.turns import Erasure, NewEnd, NewFact, Recalled, RecalledTurn
 from tests.support.changes import ADA, NOW, a_call, says
 from tests.support.storage_fixture import StorageFixture, a_message
+
+#: No other word of these tests has it.
+DOG = "Quibbleton"
 
 
 def fact(kind: str, value: str, **more: Any) -> Fact:
@@ -77,3 +80,27 @@ def next_claim(storage: StorageFixture, *, by: Identity = ADA, session_s: float 
     """What the next turn is given."""
     storage.let_in(a_message("and now?", by=(by,)))
     return storage.claimed(session_s=session_s)
+
+
+def a_dog() -> Fact:
+    """The fact that somebody has this dog."""
+    return fact("pet", f"dog {DOG}")
+
+
+def lived(storage: StorageFixture) -> None:
+    """Somebody talks about their dog in every way in which a word can be stored."""
+    first = said(storage, f"My dog is {DOG}", key="w1", facts=[a_dog(), fact("allergy", "nuts")], answer=f"Hello {DOG}!")
+    said(storage, "and I like oat cakes", key="w2", facts=[fact("likes", "oat cakes")], answer="Noted.")
+    said(
+        storage,
+        "is that right?",
+        key="w3",
+        message_more={"quoted": "w1", "refers": (("advertisement", f"Collars for {DOG}"),)},
+        asked=f'(in reply to: "My dog is {DOG}")\nis that right?',
+        answer="It is.",
+        recalls=[Recalled(memory=memory(storage, f"dog {DOG}"), reason="said before")],
+        recalled=[RecalledTurn(turn=first.turn, signals=["words"])],
+    )
+    said(storage, f"what does {DOG.upper()} eat?", key="w4", answer="Meat.", calls=[a_call(f'I know: "dog: {DOG}"', "what does it eat?")])
+    said(storage, "and what do I eat?", key="w5", answer="Cakes, and no nuts.", calls=[a_call("and what do I eat?")])
+    storage.do(f"update conversations set summary = 'They have a dog, {DOG}.', summary_until = 3")

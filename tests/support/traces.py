@@ -34,7 +34,9 @@ def in_files(cluster: Cluster, database: str, words: str) -> set[str]:
         connection.exec_driver_sql("vacuum full")
         connection.exec_driver_sql("checkpoint")
         number = connection.exec_driver_sql("select oid from pg_database where datname = current_database()").scalar()
-        names = {str(node): name for node, name in connection.exec_driver_sql("select pg_relation_filenode(oid), relname from pg_class").all()}
+        names = {
+            str(node): name for node, name in connection.exec_driver_sql("select pg_relation_filenode(oid), relname from pg_class").all()
+        }
     engine.dispose()
     forms = {form.encode() for one in (words, words.lower(), words.upper()) for form in (one, unicodedata.normalize("NFD", one))}
     found: set[str] = set()
@@ -44,3 +46,21 @@ def in_files(cluster: Cluster, database: str, words: str) -> set[str]:
             found.add(names.get(file.name.split(".")[0], file.name))
     return found
 
+
+class Traces:
+    """Looks for words in a database, as somebody who sees all of it."""
+
+    def __init__(self, cluster: Cluster, database: str) -> None:
+        self._cluster, self._database = cluster, database
+
+    def __call__(self, words: str) -> set[str]:
+        """The columns that have them."""
+        engine = self._cluster.engine(self._database)
+        with engine.connect() as connection:
+            found = in_tables(connection, words)
+        engine.dispose()
+        return found
+
+    def on_disk(self, words: str) -> set[str]:
+        """The tables and indexes whose files have them."""
+        return in_files(self._cluster, self._database, words)
