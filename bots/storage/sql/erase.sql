@@ -21,13 +21,20 @@ $$;
 
 -- Whether a text repeats one of these memories (p_needles, as telling has them).
 -- Locks: none. Called by: erase_words.
-create function repeats(p_text text, p_needles jsonb) returns boolean language sql immutable as $$
+create function repeats(p_text text, p_needles jsonb) returns boolean language sql immutable cost 10000 as $$
     select exists (
         select from (select words_of(p_text) as words offset 0) whole, jsonb_array_elements(p_needles) needle
         where not exists (select from jsonb_array_elements_text(needle) one where position(one in whole.words) = 0)
             and (jsonb_array_length(needle) = 1 or exists (
                 select from regexp_split_to_table(p_text, '[!?;\n]|\.\s') part, lateral (select words_of(part) as words offset 0) sentence
                 where not exists (select from jsonb_array_elements_text(needle) one where position(one in sentence.words) = 0))))
+$$;
+
+-- A pattern for each of them that a text which repeats it is like (letters_of): its longest word. Much sooner known than repeats.
+-- Locks: none. Called by: erase_words.
+create function hints_of(p_needles jsonb) returns text[] language sql immutable as $$
+    select array(select '%' || (select word from jsonb_array_elements_text(needle) one, regexp_split_to_table(btrim(one), ' +') word
+        order by length(word) desc limit 1) || '%' from jsonb_array_elements(p_needles) needle)
 $$;
 
 -- Whether the bot of an account keeps messages and answers whose words were forgotten.
@@ -119,6 +126,7 @@ create function erase_words(p_contact uuid, p_turn uuid, p_erase jsonb, p_lost j
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
     needles jsonb := p_lost->'needles';
+    hints text[] := hints_of(p_lost->'needles');
     whole uuid[] := array(select x::uuid from jsonb_array_elements_text(p_erase->'turns') x);
     talks uuid[];
     said uuid[];
@@ -135,7 +143,8 @@ begin
     where i.conversation_id = any(talks) and i.content_type not in ('erased', 'unsent') and i.kind <> 'status' and i.id <> all (p_kept)
         and (i.kind <> 'message' or i.turn_id = p_turn or h.state <> 'open')
         and (everything or i.turn_id = any(whole) or i.id in (select x::uuid from jsonb_array_elements_text(p_lost->'messages') x)
-            or repeats(i.text, needles) or repeats(i.refers::text, needles));
+            or (letters_of(i.text) like any (hints) and repeats(i.text, needles))
+            or (i.refers is not null and repeats(i.refers::text, needles)));
     -- A message may have come twice, the second time in standby.
     said := said || array(select twin.id from inbox m join inbox twin on twin.account_id = m.account_id and twin.event_key = 'standby:' || m.event_key
         where m.id = any(said) and twin.contact_id = p_contact and twin.id <> all (said));
@@ -147,7 +156,8 @@ begin
 
     select coalesce(array_agg(h.id), '{}') into answers from turns h
     where h.conversation_id = any(talks) and h.state <> 'open' and (h.id = any(whole) or (everything and h.id is distinct from p_turn)
-        or repeats(h.answer, needles) or exists (select from outbox o where o.turn_id = h.id and repeats(o.body, needles)));
+        or (letters_of(h.answer) like any (hints) and repeats(h.answer, needles))
+        or exists (select from outbox o where o.turn_id = h.id and letters_of(o.body) like any (hints) and repeats(o.body, needles)));
     since := least(since, (select min(created_at) from outbox where turn_id = any(answers)), (p_lost->>'since')::timestamptz);
     update turns set answer = null where id = any(answers);
     update outbox set forgotten_at = now(),
