@@ -49,7 +49,7 @@ def test_every_language_has_words_for_every_kind_of_fact(language: str) -> None:
     assert set(words) == set(_LANGUAGES["en"])
     assert set(words["facts"]) == set(words["questions"]) == set(_LANGUAGES["en"]["facts"])
     assert set(kinds()) == set(words["facts"])
-    whole = [words[name] for name in ("notes", "other", "plan_on", "plan_between", "beside", "earlier", "wrote", "answered")]
+    whole = [words[name] for name in ("notes", "other", "plan_on", "plan_between", "wrote", "answered")]
     assert all(line.count("{}") == 1 for line in (*words["facts"].values(), *whole))
     assert all("{day}" in words[name] for name in ("plan_on", "plan_between", "said", "wrote"))
     assert "{fact}" in words["said"]

@@ -14,7 +14,7 @@ from typing import TypeVar
 from bots.kinds import kinds
 from bots.text_language import is_frequent
 from workers.turn import told
-from workers.turn.aside import Fact
+from workers.turn.told import Fact
 
 #: Not letters alone: the vowel signs of many scripts are none.
 FactT = TypeVar("FactT", bound=Fact)

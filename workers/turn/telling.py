@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from bots.kinds import kinds
 from bots.storage.claims import KnownFact, PastTurn
-from workers.turn.aside import Fact
 from workers.turn.relevance import fitting
 from workers.turn.stated import Stated
-from workers.turn.told import profile
+from workers.turn.told import Fact, profile
 
 #: So many likes and dislikes are told beside a message, the newest that it is about.
 _MOST_LIKES = 8

@@ -11,13 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bots.kinds import kinds
 from bots.storage.claims import KnownFact
+from bots.storage.turns import NewFact
 from inference.prompt_style import neutralise
 from inference.types import Message
 from workers.turn.clock import day_text
+
+#: A fact as a claim has it, or as it was just found in a message.
+Fact: TypeAlias = KnownFact | NewFact
 
 _USUAL = "en"
 #: So many facts are also told in answer to a question of their own: it shows who "I" and "you" are, and costs some twenty tokens each.
@@ -38,9 +42,16 @@ def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str,
     asked = [words["notes"].replace("{}", quoted(notes))] if notes else []
     told = [words["lead"], *(sentence(one, language=language, zone=zone) for one in memories)] if memories else []
     said = [("\n".join([*asked, words["ask"]]), " ".join([words["who"], *told, words["end"]]))]
-    shown = [one for one in memories if one.kind in words["questions"]][:_SHOWN]
-    said += [(words["questions"][one.kind], sentence(one, language=language, zone=zone)) for one in shown]
-    return tuple(message for ask, tell in said for message in (Message(role="user", content=ask), Message(role="assistant", content=tell)))
+    return _messages([*said, *_shown(memories, language=language, zone=zone)])
+
+
+def again(facts: Sequence[Fact], *, language: str, zone: tzinfo = UTC) -> tuple[Message, ...]:
+    """The same for facts that are told right before a new message; nothing where there are none."""
+    if not facts:
+        return ()
+    words = _words(language)
+    told = " ".join([words["lead"], *(sentence(one, language=language, zone=zone) for one in facts)])
+    return _messages([(words["again"], told), *_shown(facts, language=language, zone=zone)])
 
 
 def profile(memories: Sequence[KnownFact], *, count: Callable[[str], int], most: int = _MOST_TOKENS) -> Sequence[KnownFact]:
@@ -61,9 +72,9 @@ def profile(memories: Sequence[KnownFact], *, count: Callable[[str], int], most:
     return ordered
 
 
-def sentence(one: KnownFact, *, language: str, zone: tzinfo) -> str:
-    """Tell a memory to its person in one sentence, with its day, or the day on which it was said where that matters."""
-    said_on = one.said_at.astimezone(zone).date() if one.kind in _CHANGING and one.day is None else None
+def sentence(one: Fact, *, language: str, zone: tzinfo) -> str:
+    """Tell a fact to its person in one sentence, with its day, or the day on which it was said where that matters."""
+    said_on = one.said_at.astimezone(zone).date() if isinstance(one, KnownFact) and one.kind in _CHANGING and one.day is None else None
     return fact_line(one.kind, one.text, language=language, day=one.day, last_day=one.last_day, said_on=said_on) + "."
 
 
@@ -81,6 +92,17 @@ def fact_line(
         line = str(words["said"]).replace("{day}", day_text(said_on, language=language)).replace("{fact}", line)
     # The value last: nothing in it is taken for a place to fill.
     return line.replace("{}", quoted(text))
+
+
+def _shown(facts: Sequence[Fact], *, language: str, zone: tzinfo) -> list[tuple[str, str]]:
+    """The first facts, each in answer to its own question."""
+    questions = _words(language)["questions"]
+    shown = [one for one in facts if one.kind in questions][:_SHOWN]
+    return [(questions[one.kind], sentence(one, language=language, zone=zone)) for one in shown]
+
+
+def _messages(said: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
+    return tuple(message for ask, tell in said for message in (Message(role="user", content=ask), Message(role="assistant", content=tell)))
 
 
 def question_of(kind: str, *, language: str) -> str:
