@@ -41,7 +41,11 @@ def test_what_is_known_from_before_begins_the_prompt_and_likes_are_not_recited()
 
 def test_a_message_is_told_with_what_it_states_itself() -> None:
     assert told(stated=Stated(facts=[states("allergy", "peanuts")])) == ([], [], ["peanuts"])
-    assert told([known("allergy", "Peanuts")], stated=Stated(facts=[states("allergy", "peanuts")])) == (["Peanuts"], [], [])
+    assert told([known("allergy", "Peanuts")], stated=Stated(facts=[states("allergy", "peanuts")]), said="no peanuts") == (
+        ["Peanuts"],
+        ["Peanuts"],
+        [],
+    )
 
 
 def test_what_was_learned_in_the_talk_is_told_again_where_it_could_hurt_or_the_message_is_about_it() -> None:
@@ -81,7 +85,25 @@ def test_what_the_message_replaces_or_ends_is_told_no_more(stated: Stated, left:
     assert sorted(told(facts, stated=stated)[0]) == sorted(left)
 
 
+def test_what_a_message_is_about_is_told_again_beside_it() -> None:
+    facts = [known("name", "Marta"), known("allergy", "peanuts"), known("pet", "dog Rex")]
+
+    assert told(facts, said="Can I have a peanut sandwich?")[1] == ["peanuts"]
+    assert told(facts, said="What is my name?")[1] == ["Marta"]
+    assert told(facts, said="Good evening")[1] == []
+
+
+def test_what_the_beginning_has_no_room_for_is_told_where_the_message_is_about_it() -> None:
+    facts = [known("pet", f"parrot number {n}") for n in range(90)]
+    first, beside, _ = told(facts, said="hello")
+
+    assert len(first) < 60
+    assert beside == []
+    assert "parrot number 89" not in first
+    assert told(facts[::-1], said="Is 89 well?")[1] == ["parrot number 89"]
+
+
 def test_of_many_likes_that_fit_the_newest_are_told() -> None:
     facts = [known("likes", f"jazz from {n}") for n in range(30)]
 
-    assert told(facts, said="any jazz?")[1] == [one.text for one in facts[:8]]
+    assert told(facts, said="any jazz?")[1] == [one.text for one in facts[:6]]

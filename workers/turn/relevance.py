@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TypeVar
 
-from bots.kinds import kinds
 from bots.text_language import is_frequent
 from workers.turn import told
 from workers.turn.told import Fact
@@ -28,10 +27,6 @@ _BEGIN, _ENDING = 4, 3
 _MOST_WORDS = 400
 #: From here on a sign is a word, or a syllable.
 _SIGNS = "\u2e80"
-#: A word of so many questions asks for none of them: "what", "my".
-_ASKS_ALL = 3
-#: Shorter words of questions are no names of anything.
-_SHORT = 2
 
 
 def fitting(facts: Sequence[FactT], said: str, *, language: str) -> list[FactT]:
@@ -40,7 +35,7 @@ def fitting(facts: Sequence[FactT], said: str, *, language: str) -> list[FactT]:
         return []
     words = _words(said)
     topics = _topics(words)
-    return [one for one in facts if not _asked(one.kind, language).isdisjoint(words) or _are_alike(_topics(_words(one.text)), topics)]
+    return [one for one in facts if _are_alike(_asked(one.kind, language), words) or _are_alike(_topics(_words(one.text)), topics)]
 
 
 def _topics(words: Iterable[str]) -> list[str]:
@@ -70,8 +65,6 @@ def _words(text: str) -> list[str]:
 
 
 @cache
-def _asked(kind: str, language: str) -> frozenset[str]:
-    """The words by which a person asks for facts of this kind, and for those of hardly another."""
-    questions = {name: _words(told.question_of(name, language=language)) for name in kinds()}
-    few = (word for word in questions.get(kind, ()) if sum(word in words for words in questions.values()) < _ASKS_ALL)
-    return frozenset(word for word in few if len(word) > _SHORT)
+def _asked(kind: str, language: str) -> tuple[str, ...]:
+    """The words by which a person asks for facts of this kind."""
+    return tuple(_words(told.asked_by(kind, language=language)))

@@ -95,9 +95,9 @@ def fact_line(
 
 
 def _shown(facts: Sequence[Fact], *, language: str, zone: tzinfo) -> list[tuple[str, str]]:
-    """The first facts, each in answer to its own question."""
-    questions = _words(language)["questions"]
-    shown = [one for one in facts if one.kind in questions][:_SHOWN]
+    """Some facts, each in answer to its own question: what could hurt somebody before the others."""
+    questions, known = _words(language)["questions"], kinds()
+    shown = sorted((one for one in facts if one.kind in questions), key=lambda one: not known[one.kind].sensitive)[:_SHOWN]
     return [(questions[one.kind], sentence(one, language=language, zone=zone)) for one in shown]
 
 
@@ -105,9 +105,9 @@ def _messages(said: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
     return tuple(message for ask, tell in said for message in (Message(role="user", content=ask), Message(role="assistant", content=tell)))
 
 
-def question_of(kind: str, *, language: str) -> str:
-    """How a person asks for what is known of this kind; empty for an unknown kind."""
-    return str(_words(language)["questions"].get(kind, ""))
+def asked_by(kind: str, *, language: str) -> str:
+    """The words by which a person asks for what is known of this kind; empty for an unknown kind."""
+    return str(_words(language)["asked"].get(kind, ""))
 
 
 def word(name: str, *, language: str) -> str:
@@ -126,4 +126,4 @@ def _words(language: str) -> dict[str, Any]:
 
 @cache
 def _texts() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return {file.stem: tomllib.loads(file.read_text("utf-8")) for file in Path(__file__).with_name("languages").glob("*.toml")}
