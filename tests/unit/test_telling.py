@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +17,8 @@ from workers.turn.stated import Stated
 _SAID = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
-def known(kind: str, text: str, *, is_new: bool = False) -> KnownFact:
-    return KnownFact(id=uuid4(), kind=kind, text=text, said_at=_SAID, is_new=is_new)
+def known(kind: str, text: str, *, is_new: bool = False, days_ago: int = 0) -> KnownFact:
+    return KnownFact(id=uuid4(), kind=kind, text=text, said_at=_SAID - timedelta(days=days_ago), is_new=is_new)
 
 
 def states(kind: str, text: str) -> NewFact:
@@ -94,13 +94,13 @@ def test_what_a_message_is_about_is_told_again_beside_it() -> None:
 
 
 def test_what_the_beginning_has_no_room_for_is_told_where_the_message_is_about_it() -> None:
-    facts = [known("pet", f"parrot number {n}") for n in range(90)]
+    facts = [known("pet", f"parrot number {n}", days_ago=n) for n in range(90)]
     first, beside, _ = told(facts, said="hello")
 
     assert len(first) < 60
     assert beside == []
     assert "parrot number 89" not in first
-    assert told(facts[::-1], said="Is 89 well?")[1] == ["parrot number 89"]
+    assert told(facts, said="Is 89 well?")[1] == ["parrot number 89"]
 
 
 def test_of_many_likes_that_fit_the_newest_are_told() -> None:

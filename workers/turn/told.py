@@ -1,6 +1,7 @@
 """What is remembered of a person, as an earlier exchange in their language: they ask who the assistant is and what it knows, and it tells them.
 
 A small model takes over from its own words who "you" is, and the language (docs/decisions/0035). Each value is a JSON string, which cannot close its quotes.
+The words are data in languages/*.toml.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def asked_by(kind: str, *, language: str) -> str:
 
 
 def word(name: str, *, language: str) -> str:
-    """One of the fixed texts of a language, by its name in told.toml."""
+    """One of the fixed texts of a language, by its name in languages/en.toml."""
     return str(_words(language)[name])
 
 
