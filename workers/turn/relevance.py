@@ -33,9 +33,9 @@ def fitting(facts: Sequence[FactT], said: str, *, language: str) -> list[FactT]:
     """Those of the facts that a message is about, or whose kind it asks for."""
     if not facts:
         return []
-    words = _words(said)
+    words = words_of(said)
     topics = _topics(words)
-    return [one for one in facts if _are_alike(_asked(one.kind, language), words) or _are_alike(_topics(_words(one.text)), topics)]
+    return [one for one in facts if _are_alike(_asked(one.kind, language), words) or _are_alike(_topics(words_of(one.text)), topics)]
 
 
 def _topics(words: Iterable[str]) -> list[str]:
@@ -58,8 +58,8 @@ def _is_form_of(one: str, other: str) -> bool:
     return short >= _BEGIN and long - short <= _ENDING and one[:begin] == other[:begin]
 
 
-def _words(text: str) -> list[str]:
-    """The words of a text once each, without accents and case."""
+def words_of(text: str) -> list[str]:
+    """The words of a text once each, without accents, case and marks."""
     plain = "".join(sign for sign in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(sign))
     return list(dict.fromkeys(_WORD.findall(plain)[:_MOST_WORDS]))
 
@@ -67,4 +67,4 @@ def _words(text: str) -> list[str]:
 @cache
 def _asked(kind: str, language: str) -> tuple[str, ...]:
     """The words by which a person asks for facts of this kind."""
-    return tuple(_words(told.asked_by(kind, language=language)))
+    return tuple(words_of(told.asked_by(kind, language=language)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bots.kinds import kinds
 from bots.storage.claims import KnownFact, PastTurn
-from workers.turn.relevance import fitting
+from workers.turn.relevance import fitting, words_of
 from workers.turn.stated import Stated
 from workers.turn.told import Fact, profile
 
@@ -58,8 +58,8 @@ def choose(
     about = fitting(true, said, language=language)[:_MOST_ABOUT]
     begun = {one.id for one in (*first, *about)}
     learned = [one for one in true if one.is_new and one.id not in begun]
-    talk = {word for turn in history for word in turn.asked.casefold().split()} if learned else set[str]()
-    needed = [one for one in learned if known[one.kind].sensitive or not talk.issuperset(one.text.casefold().split())]
+    talk = {word for turn in history for word in words_of(turn.asked)} if learned else set[str]()
+    needed = [one for one in learned if known[one.kind].sensitive or not talk.issuperset(words_of(one.text))]
     beside = [*about, *profile(needed, count=count, most=_MOST_TOKENS)]
     told = {(one.kind, one.text.casefold()) for one in beside}
     return Telling(profile=first, beside=beside, stated=[fact for fact in stated.facts if (fact.kind, fact.text.casefold()) not in told])
