@@ -17,12 +17,13 @@ from bots.extract.texts import day_text, fact_text, files, of, text
 from bots.kinds import kinds
 
 _WHEN = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+_SOURCE = UUID(int=1)
 _LANGUAGES = sorted(files())
 #: Phrases to be written back, by the text that names them, and what they are understood as.
 _QUOTED = {"memory_off": "memory_on", "health_off": "health_on", "sensitive": "health_off"}
 
 
-def a_memory(kind: str, value: str, *, day: date | None = None, last_day: date | None = None, source: UUID | None = UUID(int=1)) -> Memory:
+def a_memory(kind: str, value: str, *, day: date | None = None, last_day: date | None = None, source: UUID | None = _SOURCE) -> Memory:
     """A memory of a message; without a source, one that an operator added."""
     return Memory(id=uuid4(), kind=kind, text=value, source_inbox_id=source, said_at=_WHEN, created_at=_WHEN, day=day, last_day=last_day)
 
