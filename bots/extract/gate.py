@@ -16,10 +16,14 @@ from bots.kinds import kinds
 
 MAX_VALUE_CHARACTERS = 200
 MAX_WORD_CHARACTERS = 40
+#: Two dates or hours have eight; a card or an account has more.
+MAX_DIGITS = 8
 
 #: Marks allowed in a name, a place or a taste besides letters, digits and spaces. No quotes, brackets of any kind, colons or pipes.
 _MARKS = frozenset("'’-.,&+/#")
 _ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
+#: A part of a card, an account or a key: many digits at once, or digits and both kinds of letters mixed in a long word.
+_CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}")
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -44,7 +48,9 @@ def why_refused(kind: str, value: str) -> str | None:
         return "not words"
     if _ADDRESS.search(value.casefold()):
         return "address"
-    return None if _forbidden().isdisjoint(words) else "not about the person"
+    if sum(letter.isdigit() for letter in value) > MAX_DIGITS or _CODE.search(value):
+        return "number"
+    return None if _forbidden(kind).isdisjoint(words) else "not about the person"
 
 
 def _is_plain(letter: str) -> bool:
@@ -53,6 +59,8 @@ def _is_plain(letter: str) -> bool:
 
 def _mixes_scripts(value: str) -> bool:
     """Whether a word mixes Latin with other letters, which is a disguise, such as "admin" spelt with a Cyrillic a."""
+    if value.isascii():
+        return False
     for word in value.split():
         scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in word if letter.isalpha()}
         if "LATIN" in scripts and len(scripts) > 1:
@@ -61,6 +69,8 @@ def _mixes_scripts(value: str) -> bool:
 
 
 @cache
-def _forbidden() -> frozenset[str]:
+def _forbidden(kind: str) -> frozenset[str]:
+    """The words that no value of a kind may hold."""
     table: dict[str, Any] = tomllib.loads((Path(__file__).parent / "forbidden.toml").read_text("utf-8"))
-    return frozenset(fold(word) for words in table.values() for word in words)
+    allowed = table.pop("allowed").get(kind, ())
+    return frozenset(fold(word) for words in table.values() for word in words) - {fold(word) for word in allowed}
