@@ -117,24 +117,28 @@ def _forget(wish: Wish, command: Command) -> tuple[Effect, str] | None:
     if command.is_everything:
         effect = Effect(everything=True, forget=tuple(one.id for one in known))
         return effect, say.forgotten_text(len(known), language, everything=True, keeps_messages=keeps)
+    listed: tuple[UUID, ...] = ()
     if command.number is not None:
-        numbers = _numbers(wish, known)
-        gone, listed = tuple(one for one in known if one.id == numbers.get(command.number)), tuple(numbers.values())
+        numbers = _seen_numbers(wish)
+        if not numbers:
+            # Should the turn come again, or the next command, the numbers mean the same.
+            listed = tuple(one.id for one in known)
+            numbers = dict(enumerate(listed, start=1))
+        gone = tuple(one for one in known if one.id == numbers.get(command.number))
     else:
-        gone, listed = say.chosen(command, known), ()
+        gone = say.chosen(command, known)
     if not gone and command.is_plain and command.argument is not None:
         return None
     effect = Effect(forget=tuple(one.id for one in gone), listed=listed)
     return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
 
 
-def _numbers(wish: Wish, known: list[Memory]) -> dict[int, UUID]:
-    """The numbers in the list that the contact saw last; where they saw none, in the list that they would see."""
+def _seen_numbers(wish: Wish) -> dict[int, UUID]:
+    """The numbers in the list that the contact saw last."""
     if wish.before.listed:
         return dict(enumerate(wish.before.listed, start=1))
     with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
-        seen = memories.listed_last(connection, wish.claim.conversation)
-    return seen or dict(enumerate((one.id for one in known), start=1))
+        return memories.listed_last(connection, wish.claim.conversation)
 
 
 def _forget_that(wish: Wish) -> tuple[Effect, str]:
