@@ -37,7 +37,7 @@ _INSIDE = frozenset("LNM")
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u180b-\u180e\ufe00-\ufe0f\u20e3]")
 #: ASCII in the width of Chinese characters.
 _WIDE = {sign + 0xFEE0: sign for sign in range(0x21, 0x7F)}
-_IS_WIDE = re.compile("[\uff01-\uff5e]")
+_IS_ODD = re.compile("[\uff01-\uff5e\u034f\u115f\u1160\u180b-\u180e\ufe00-\ufe0f\u20e3]")
 #: What may stand between a command and the words after it: "/stop, please", not "/stop-motion" and "/help/me".
 _BETWEEN = re.compile(r"[^\w\s/'’-]*(?:\s|[,.;:!\u2026\u060c](?=\w))", re.DOTALL)
 #: The marks that may end or surround the argument of `/forget`.
@@ -174,7 +174,7 @@ def _may_be(text: str) -> bool:
         return False
     begin = text[: first.start()]
     return (
-        fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_WIDE.search(text) is not None)
+        fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_ODD.search(text) is not None)
     )
 
 
@@ -187,7 +187,9 @@ def _seen(text: str) -> str:
     """Return what a reader sees of a text: signs in their usual width and form, without unseen ones."""
     if text.isascii():
         return text
-    text = _UNSEEN.sub("", unicodedata.normalize("NFC", text).translate(_WIDE))
+    if _IS_ODD.search(text) is not None:
+        text = _UNSEEN.sub("", text.translate(_WIDE))
+    text = unicodedata.normalize("NFC", text)
     if text.isprintable():
         return text
     return "".join(" " if sign.isspace() and sign != "\n" else sign for sign in text if sign.isspace() or sign.isprintable())

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bots.commands import parse_command
+from bots.commands import keeps_out, objection, parse_command
 from bots.domain import EventKind, InboundEvent, Statements
 from bots.extract import extract
 
@@ -32,7 +32,10 @@ def _read(event: InboundEvent) -> InboundEvent:
     command = parse_command(text)
     if command is not None:
         return replace(event, stops=command.name == "stop")
-    said = stated(text[:_LONGEST], event.event_key, at=event.occurred_at)
+    if keeps_out(text):
+        return event
+    corrected = objection(text)
+    said = stated((corrected[0] if corrected else text)[:_LONGEST], event.event_key, at=event.occurred_at)
     return replace(event, facts=said.facts, ends=said.ends)
 
 

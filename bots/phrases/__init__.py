@@ -31,8 +31,8 @@ class Reading:
 
 def read(words: Sequence[str], *, only: frozenset[str] | None = None) -> Reading | None:
     """Return the phrase that these words are, rather one that says all of them itself. only: the names that count."""
-    # Nearly every message has a word that is in no phrase, and then nothing more is to be done.
-    if not book().all_words.issuperset(words) and book().free.isdisjoint(words):
+    # Nearly every message has a word that is in no phrase, or none but courtesy: then nothing more is to be done.
+    if book().told.isdisjoint(words) or (not book().all_words.issuperset(words) and book().free.isdisjoint(words)):
         return None
     return min(_Reader(book(), words, only).readings(book().phrases, _State()), key=_freedom, default=None)
 
@@ -94,27 +94,30 @@ class _Reader:
     seen: set[tuple[int, int, _State]] = field(default_factory=set[tuple[int, int, _State]])
 
     def readings(self, node: Node, state: _State, at: int = 0) -> Iterator[Reading]:
+        """What the words from here on may mean, at a place of the tree."""
         if (at, id(node), state) in self.seen:
             return
         self.seen.add((at, id(node), state))
-        for following in node.skips:
-            yield from self.readings(following, state, at)
         if node.means:
             yield from self._ended(node, state, at)
+        for following, then, end in self._steps(node, state, at):
+            yield from self.readings(following, then, end)
+        if at < len(self.words):
+            for following in node.words.get("{rest}", ()):
+                yield from self._free(following, state, at)
+
+    def _steps(self, node: Node, state: _State, at: int) -> Iterator[tuple[Node, _State, int]]:
+        """Where one goes from a place: on by a word, by the name of a kind, by courtesy."""
+        yield from ((following, state, at) for following in node.skips)
         if at == len(self.words):
             return
-        for following in node.words.get(self.words[at], ()):
-            yield from self.readings(following, state, at + 1)
+        yield from ((following, state, at + 1) for following in node.words.get(self.words[at], ()))
         for following in node.words.get("{my}", ()):
             for end, one in sorted(_mine(self.words, at), key=_farthest):
-                yield from self.readings(following, replace(state, named=one), end)
-        for following in node.words.get("{rest}", ()):
-            yield from self._free(following, state, at)
+                yield following, replace(state, named=one), end
         if node is self.book.phrases and not state.asked:
-            for end in _steps(self.book.asking, self.words, at):
-                yield from self.readings(node, replace(state, asked=True), end)
-        for end in _steps(self.book.courtesy, self.words, at):
-            yield from self.readings(node, state, end)
+            yield from ((node, replace(state, asked=True), end) for end in _steps(self.book.asking, self.words, at))
+        yield from ((node, state, end) for end in _steps(self.book.courtesy, self.words, at))
 
     def _ended(self, node: Node, state: _State, at: int) -> Iterator[Reading]:
         """What a phrase that ends here means, where nothing follows; and the same wish once more."""

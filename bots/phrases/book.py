@@ -14,8 +14,7 @@ from typing import Any
 from bots.phrases.words import words_of
 
 _FOLDER = Path(__file__).parent / "languages"
-#: A run of signs without spaces, except inside brackets.
-_RUN = re.compile(r"(?:[^\s()]|\([^()]*\))+")
+#: A choice without another one in it.
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOTS = frozenset({"{my}", "{rest}", "{}"})
 
@@ -49,25 +48,35 @@ class Node:
     #: What ends here: phrases, or names of kinds.
     means: list[Meaning] = field(default_factory=list[Meaning])
     names: list[Named] = field(default_factory=list[Named])
+    #: Whether exactly one row of words leads here, so that others may lead on from here.
+    is_plain: bool = True
 
     def after(self, words: Sequence[str]) -> Node:
         """The place that these words lead to; made where it is missing."""
         node = self
         for word in words:
             following = node.words.setdefault(word, [])
-            if not following:
-                following.append(Node())
-            node = following[0]
+            plain = next((one for one in following if one.is_plain), None)
+            if plain is None:
+                plain = Node()
+                following.append(plain)
+            node = plain
         return node
 
     def add(self, phrase: str) -> Node:
         """Add a phrase with its choices beside those that begin here, and return the place at its end."""
-        begin = node = Node()
-        for run in _RUN.findall(phrase):
-            end = Node()
-            for words in _choices(run):
+        if "(" not in phrase:
+            return self.after(next(_choices(phrase)))
+        begin = node = Node(is_plain=False)
+        for run in _runs(phrase):
+            end = Node(is_plain=False)
+            for words in dict.fromkeys(_choices(run)):
                 if words:
-                    last = node.after(words[:-1])
+                    last = node
+                    for word in words[:-1]:
+                        step = Node(is_plain=False)
+                        last.words.setdefault(word, []).append(step)
+                        last = step
                     last.words.setdefault(words[-1], []).append(end)
                 else:
                     node.skips.append(end)
@@ -92,7 +101,8 @@ class Book:
     slash: Mapping[str, tuple[Meaning, ...]]
     #: Every word that a phrase, or what may stand before one, begins with.
     firsts: frozenset[str]
-    #: Every word of a phrase, and those that begin a phrase with a free end.
+    #: The words of phrases, with all that may stand between them, and the words that begin a phrase with a free end.
+    told: frozenset[str]
     all_words: frozenset[str]
     free: frozenset[str]
     #: What is said of one of the family or of the animals, in every language: "dog" -> dog, Hund, chien.
@@ -106,53 +116,78 @@ class Book:
 
 @cache
 def book() -> Book:
-    """Read all files. Takes some milliseconds, once."""
-    phrases, courtesy, asking, names, mine = Node(), Node(), Node(), Node(), Node()
-    slash: dict[str, list[Meaning]] = {}
-    words: dict[str, set[tuple[str, ...]]] = {}
-    languages: dict[str, str] = {}
-    now: set[str] = set()
-    moves: set[str] = set()
-    free: set[str] = set()
+    """Read all files. Takes a tenth of a second, once."""
+    draft = _Draft()
     for language, table in tables().items():
-        for where, key in ((courtesy, "courtesy"), (asking, "asking")):
-            for phrase in listed(table[key]):
-                where.add(phrase).means.append(Meaning(key, language))
-        for name, text in table["slash"].items():
-            for word in listed(text):
-                slash.setdefault(" ".join(words_of(word)), []).append(Meaning(name, language))
-        for name, text in table["phrases"].items():
-            for phrase in listed(text):
-                if "{rest}" in phrase:
-                    free.update(words[0] for words in _choices(_RUN.findall(phrase)[0]) if words)
-                phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
-        for template in listed(table["names"]["my"]):
-            mine.add(template).means.append(Meaning("my", language))
-        for where, kind, word, said in _named(table):
-            target = names if where == "names" else mine
-            target.after(words_of(said)).names.append(Named(kind, language, word))
-            if word:
-                words.setdefault(word, set()).add(words_of(said))
-        languages |= {" ".join(words_of(name)): language for name in [language, *listed(table["called"])]}
-        now.update(words_of(table.get("now", "")))
-        moves.update(words_of(table.get("moves", "")))
-    every = frozenset(word for node in (phrases, courtesy, asking, names, mine) for word in _vocabulary(node))
-    firsts = {*phrases.words, *courtesy.words, *asking.words, *mine.words, *(names.words if "{}" in mine.words else ())}
+        draft.add_phrases(language, table)
+        draft.add_names(language, table)
+        draft.add_words(language, table)
+    phrases, courtesy, asking, names, mine = draft.phrases, draft.courtesy, draft.asking, draft.names, draft.mine
+    told = frozenset(_vocabulary(phrases)) - _SLOTS
+    between = frozenset(word for node in (courtesy, asking, names, mine) for word in _vocabulary(node)) - _SLOTS
     return Book(
         phrases=phrases,
         courtesy=courtesy,
         asking=asking,
         names=names,
         mine=mine,
-        slash={word: tuple(meanings) for word, meanings in slash.items()},
-        firsts=frozenset(firsts - _SLOTS),
-        all_words=every - _SLOTS,
-        free=frozenset(free - _SLOTS),
-        words={word: frozenset(said) for word, said in words.items()},
-        languages=languages,
-        now=frozenset(now),
-        moves=frozenset(moves),
+        slash={word: tuple(meanings) for word, meanings in draft.slash.items()},
+        firsts=frozenset([*phrases.words, *courtesy.words, *asking.words, *mine.words, *names.words]) - _SLOTS,
+        told=told,
+        all_words=told | between,
+        free=frozenset(draft.free) - _SLOTS,
+        words={word: frozenset(said) for word, said in draft.words.items()},
+        languages=draft.languages,
+        now=frozenset(draft.now),
+        moves=frozenset(draft.moves),
     )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What becomes the book, while the files are read."""
+
+    phrases: Node = field(default_factory=Node)
+    courtesy: Node = field(default_factory=Node)
+    asking: Node = field(default_factory=Node)
+    names: Node = field(default_factory=Node)
+    mine: Node = field(default_factory=Node)
+    slash: dict[str, list[Meaning]] = field(default_factory=dict[str, list[Meaning]])
+    free: set[str] = field(default_factory=set[str])
+    words: dict[str, set[tuple[str, ...]]] = field(default_factory=dict[str, set[tuple[str, ...]]])
+    languages: dict[str, str] = field(default_factory=dict[str, str])
+    now: set[str] = field(default_factory=set[str])
+    moves: set[str] = field(default_factory=set[str])
+
+    def add_phrases(self, language: str, table: dict[str, Any]) -> None:
+        """Add what is said, and what may stand before it and between its words."""
+        for name, text in table["phrases"].items():
+            for phrase in listed(text):
+                if "{rest}" in phrase:
+                    self.free.update(words[0] for words in _choices(next(_runs(phrase))) if words)
+                self.phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
+        for where, key in ((self.courtesy, "courtesy"), (self.asking, "asking")):
+            for words in (words for phrase in listed(table[key]) for words in _choices(phrase)):
+                where.after(words).means.append(Meaning(key, language))
+
+    def add_names(self, language: str, table: dict[str, Any]) -> None:
+        """Add the names of kinds, of people and animals."""
+        for template in listed(table["names"]["my"]):
+            self.mine.add(template).means.append(Meaning("my", language))
+        for where, kind, word, said in _named(table):
+            words = words_of(said)
+            (self.names if where == "names" else self.mine).after(words).names.append(Named(kind, language, word))
+            if word:
+                self.words.setdefault(word, set()).add(words)
+
+    def add_words(self, language: str, table: dict[str, Any]) -> None:
+        """Add the words behind a slash, how the language is called, and words for now."""
+        for name, text in table["slash"].items():
+            for word in listed(text):
+                self.slash.setdefault(" ".join(words_of(word)), []).append(Meaning(name, language))
+        self.languages |= {" ".join(words_of(name)): language for name in [language, *listed(table["called"])]}
+        self.now.update(words_of(table.get("now", "")))
+        self.moves.update(words_of(table.get("moves", "")))
 
 
 @cache
@@ -166,13 +201,27 @@ def listed(text: str) -> Iterator[str]:
     return (phrase for part in text.split(";") if (phrase := part.strip()))
 
 
-def _choices(run: str) -> list[tuple[str, ...]]:
-    """The words that a part of a phrase may be: "(my|)" is one or none, "m'(écris|écrivez)" is two."""
-    if run in _SLOTS:
-        return [(run,)]
-    fixed = _CHOICE.split(run)
-    sides = [part.split("|") if n % 2 else [part] for n, part in enumerate(fixed)]
-    return [tuple(word for part in _cut("".join(chosen)) for word in part) for chosen in itertools.product(*sides)]
+def _runs(phrase: str) -> Iterator[str]:
+    """The parts of a phrase between spaces that are in no brackets."""
+    depth, run = 0, ""
+    for sign in phrase:
+        depth += (sign == "(") - (sign == ")")
+        if sign.isspace() and not depth:
+            yield run
+            run = ""
+        else:
+            run += sign
+    yield run
+
+
+def _choices(run: str) -> Iterator[tuple[str, ...]]:
+    """The words that a part of a phrase may be: "(my|)" is one or none, "m'(écris|écrivez)" is two. Choices may have others in them."""
+    inner = _CHOICE.search(run)
+    if inner is None:
+        yield tuple(word for part in _cut(run) for word in part)
+        return
+    for side in inner[1].split("|"):
+        yield from _choices(run[: inner.start()] + side + run[inner.end() :])
 
 
 def _cut(text: str) -> Iterator[tuple[str, ...]]:

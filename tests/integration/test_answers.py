@@ -141,7 +141,7 @@ def test_memory_lists_what_is_known_and_forget_takes_one_away(talk: Talk) -> Non
 
     assert any("Marta" in line for line in listed)
     assert number.isdigit()
-    assert talk.ask(f"/forget {number}") == "Done. I forgot one memory."
+    assert talk.ask(f"/forget {number}").startswith("Done. I forgot one memory. The messages that it came from")
     left = talk.ask("/memory")
     assert "Marta" in left
     assert "Porto" not in left
@@ -157,7 +157,7 @@ def test_memory_lists_what_is_known_and_forget_takes_one_away(talk: Talk) -> Non
 
 def test_forget_takes_everything_away(talk: Talk) -> None:
     talk.ask(_TELLS)
-    assert talk.ask("/forget") == "Done. I forgot 2 memories."
+    assert talk.ask("/forget").startswith("Done. I forgot everything that I knew about you. All messages between us are erased")
     assert talk.ask("/memory") == "I remember nothing about you."
     talk.ask(_ASKS)
 
@@ -204,7 +204,7 @@ def test_what_is_told_after_forget_in_one_breath_is_remembered(talk: Talk) -> No
 
 def test_a_question_behind_reset_is_asked_in_the_new_talk_alone(talk: Talk) -> None:
     talk.ask(_TELLS)
-    parts = talk.got(talk.say("Forget what I said", "/reset", _ASKS))
+    parts = talk.got(talk.say("It was a small cake", "/reset", _ASKS))
 
     assert len(parts) == 2
     assert parts[-1].startswith("You said: What is my name?")

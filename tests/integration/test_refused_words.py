@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bots.extract.commands import filtered_text
+from bots.extract.texts import text
 from tests.support.batches import lines, results, submit
 from tests.support.cluster import Cluster
 from tests.support.played_model import Played, PlayedModel, Prompt, played_model, text_of
@@ -14,7 +14,7 @@ from tests.support.processes import until
 from tests.support.stack import WINDOWS, Stack
 from tests.support.talk import Talk
 
-_SENTENCE = filtered_text("en")
+_SENTENCE = text("filtered", "en")
 _FILTERED = Played(status=400, body={"error": {"message": "the prompt was filtered by the content policy", "code": "content_filter"}})
 #: Refusals of words that no list has, in statuses that filters use.
 _UNKNOWN = [

@@ -22,6 +22,9 @@ def an_event(text: str | None, kind: EventKind = EventKind.EDIT) -> InboundEvent
         ("/stop", (), True),
         ("/memory", (), False),
         ("/forget tea", (), False),
+        ("Forget my address", (), False),
+        ("My name is Gaspar. Don't remember this.", (), False),
+        ("That's wrong, my name is Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
         ("My name is Gaspar. " + "x" * 100_000, (Fact(kind="name", value="Gaspar", topic=""),), False),
     ],
 )

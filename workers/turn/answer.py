@@ -126,4 +126,4 @@ def _budget_refusal(turn: ClaimedTurn) -> str | None:
         return None
     metrics.BUDGET_REFUSED.labels(which).inc()
     log.info("budget_used_up", turn=str(turn.claim.turn), bot=str(bot.id), budget=which)
-    return fixed.text(f"budget_{which}", turn.language)
+    return fixed.text("budget_month" if which == "month" else "budget_day", turn.language)

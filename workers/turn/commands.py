@@ -54,7 +54,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Wish:
     """A command, in which turn it came, and what had been said before it in the same turn."""
 
     deps: Deps
@@ -67,30 +67,30 @@ class Asked:
     before: Effect = Effect()
 
 
-def obey(asked: Asked, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
+def obey(wish: Wish, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
     """Return what a command changes, and the text that answers it; None where plain words are about nothing that is remembered."""
-    language = asked.language
+    language = wish.language
     match command.name:
         case "help" | "start" | "stop" | "reset":
             return _plainly(command.name, language)
         case "memory":
-            listed = _known(asked)
-            return Effect(listed=tuple(one.id for one in listed)), say.memory_text(listed, language, is_off=_is_off(asked))
+            listed = _known(wish)
+            return Effect(listed=tuple(one.id for one in listed)), say.memory_text(listed, language, is_off=_is_off(wish))
         case "forget":
-            return _forget(asked, command)
+            return _forget(wish, command)
         case "forget_that":
-            return _forget_that(asked)
+            return _forget_that(wish)
         case "memory_off" | "memory_on":
             is_off = command.name == "memory_off"
-            return Effect(memory_off=is_off), text(command.name if asked.bot.memory_on else "never", language)
+            return Effect(memory_off=is_off), text(command.name if wish.bot.memory_on else "never", language)
         case "health_off":
-            gone = [one for one in _known(asked) if one.kind in say.sensitive_kinds()]
+            gone = [one for one in _known(wish) if one.kind in say.sensitive_kinds()]
             effect = Effect(sensitive_off=True, forget=tuple(one.id for one in gone))
             return effect, text("health_off", language, count=len(gone))
         case "health_on":
-            return Effect(sensitive_off=False), text("health_on" if asked.bot.memory_on and asked.bot.sensitive_on else "never", language)
+            return Effect(sensitive_off=False), text("health_on" if wish.bot.memory_on and wish.bot.sensitive_on else "never", language)
         case "why":
-            return Effect(), _why(asked)
+            return Effect(), _why(wish)
 
 
 def known_memories(deps: Deps, claim: Claim) -> list[Memory]:
@@ -111,56 +111,60 @@ def _plainly(name: str, language: str) -> tuple[Effect, str]:
             return Effect(), text("help", language)
 
 
-def _forget(asked: Asked, command: Command) -> tuple[Effect, str] | None:
-    keeps, language = asked.bot.keeps_messages, asked.language
-    known = _known(asked)
+def _forget(wish: Wish, command: Command) -> tuple[Effect, str] | None:
+    keeps, language = wish.bot.keeps_messages, wish.language
+    known = _known(wish)
     if command.is_everything:
         effect = Effect(everything=True, forget=tuple(one.id for one in known))
         return effect, say.forgotten_text(len(known), language, everything=True, keeps_messages=keeps)
+    listed: tuple[UUID, ...] = ()
     if command.number is not None:
-        numbers = _numbers(asked, known)
-        gone, listed = tuple(one for one in known if one.id == numbers.get(command.number)), tuple(numbers.values())
+        numbers = _seen_numbers(wish)
+        if not numbers:
+            # Should the turn come again, or the next command, the numbers mean the same.
+            listed = tuple(one.id for one in known)
+            numbers = dict(enumerate(listed, start=1))
+        gone = tuple(one for one in known if one.id == numbers.get(command.number))
     else:
-        gone, listed = say.chosen(command, known), ()
+        gone = say.chosen(command, known)
     if not gone and command.is_plain and command.argument is not None:
         return None
     effect = Effect(forget=tuple(one.id for one in gone), listed=listed)
     return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
 
 
-def _numbers(asked: Asked, known: list[Memory]) -> dict[int, UUID]:
-    """The numbers in the list that the contact saw last; where they saw none, in the list that they would see."""
-    if asked.before.listed:
-        return dict(enumerate(asked.before.listed, start=1))
-    with unit(asked.deps.worker, contact=asked.claim.contact) as connection:
-        seen = memories.listed_last(connection, asked.claim.conversation)
-    return seen or dict(enumerate((one.id for one in known), start=1))
+def _seen_numbers(wish: Wish) -> dict[int, UUID]:
+    """The numbers in the list that the contact saw last."""
+    if wish.before.listed:
+        return dict(enumerate(wish.before.listed, start=1))
+    with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+        return memories.listed_last(connection, wish.claim.conversation)
 
 
-def _forget_that(asked: Asked) -> tuple[Effect, str]:
-    if asked.has_words:
-        said: UUID | None = asked.claim.turn
+def _forget_that(wish: Wish) -> tuple[Effect, str]:
+    if wish.has_words:
+        said: UUID | None = wish.claim.turn
     else:
-        with unit(asked.deps.worker, contact=asked.claim.contact) as connection:
-            said = memories.said_last(connection, asked.claim.conversation, before=asked.claim.number)
-    answer = say.forgotten_that_text(asked.language, found=said is not None, keeps_messages=asked.bot.keeps_messages)
+        with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+            said = memories.said_last(connection, wish.claim.conversation, before=wish.claim.number)
+    answer = say.forgotten_that_text(wish.language, found=said is not None, keeps_messages=wish.bot.keeps_messages)
     return Effect(unsay=(said,) if said else ()), answer
 
 
-def _known(asked: Asked) -> list[Memory]:
+def _known(wish: Wish) -> list[Memory]:
     """What is remembered after the commands before, in the order of its list."""
-    gone = set(asked.before.forget)
-    return say.in_order([one for one in known_memories(asked.deps, asked.claim) if one.id not in gone])
+    gone = set(wish.before.forget)
+    return say.in_order([one for one in known_memories(wish.deps, wish.claim) if one.id not in gone])
 
 
-def _is_off(asked: Asked) -> bool:
-    return asked.claim.memory_off if asked.before.memory_off is None else asked.before.memory_off
+def _is_off(wish: Wish) -> bool:
+    return wish.claim.memory_off if wish.before.memory_off is None else wish.before.memory_off
 
 
-def _why(asked: Asked) -> str:
-    with unit(asked.deps.worker, contact=asked.claim.contact) as connection:
-        shaped = memories.shaped_last(connection, asked.claim.conversation)
-        repeated = memories.repeated_last(connection, asked.claim.conversation)
+def _why(wish: Wish) -> str:
+    with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+        shaped = memories.shaped_last(connection, wish.claim.conversation)
+        repeated = memories.repeated_last(connection, wish.claim.conversation)
     causes = [say.Cause(memory=one.memory, source=one.source_text or "", said_at=one.said_at) for one in shaped]
     causes += [say.Cause(memory=None, source=one.asked, said_at=one.said_at) for one in repeated if one.asked]
-    return say.why_text(causes, asked.language)
+    return say.why_text(causes, wish.language)

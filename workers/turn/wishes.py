@@ -31,8 +31,10 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
         elif stopped or _corrects(turn, message):
             continue
         elif message.supported:
-            if keeps_out(message.text):
-                turn.unsaid, turn.words[message.id] = True, ""
+            turn.unsaid = turn.unsaid or keeps_out(message.text)
+            if command is not None or keeps_out(message.text):
+                # A wish states nothing, even where the model answers it.
+                turn.words[message.id] = ""
             texts.append(message)
         else:
             others.append(message)
