@@ -48,6 +48,7 @@ class Victim:
     #: What the model was asked in the next talk, before they forgot everything and after it.
     prompts: list[Prompt] = field(default_factory=list[Prompt])
     afterwards: list[Prompt] = field(default_factory=list[Prompt])
+    #: What is remembered after they forgot everything.
     left: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -197,7 +198,7 @@ def test_the_next_talk_tells_an_attempt_as_quoted_data_or_not_at_all(day: Day, p
 def test_forget_still_forgets_everything(day: Day, poison: Poison) -> None:
     victim = day.victims[poison.id]
 
-    assert [one for one in victim.left if one["valid_to"] is None] == []
+    assert victim.left == []
     assert len(victim.afterwards) == len(_ASKS)
     for prompt in victim.afterwards:
         assert "Marta" not in str(prompt)
