@@ -61,6 +61,8 @@ def gardeners(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield people
         stack.wait_settled()
         stack.check()
+        for table in ("fresh_episodes", "episodes"):
+            assert stack.rows(f"select e.turn_id from {table} e join turns t on t.id = e.turn_id where t.contact_id <> e.contact_id") == []
 
 
 def _say(stack: Stack, person: build.Person, text: str) -> str:

@@ -18,8 +18,11 @@ from tests.support.cluster import Database
 from tests.support.two_people import Talked, a_turn, the_name
 
 SECRET = "The key of the boathouse is under the blue pot"
-#: Everything that a turn leaves of a contact.
-_TABLES = ("contacts", "conversations", "turns", "inbox", "memories", "recalls", "recalled_turns", "model_calls", "outbox", "send_attempts")
+#: The tables with rows of contacts, also those that a later change adds.
+_TABLES = """
+    select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'contact_id' and not a.attisdropped
+    where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace order by 1
+"""
 
 
 class AdaAndBob:
@@ -57,15 +60,15 @@ class AdaAndBob:
 
     def bobs(self) -> list[tuple[str, str]]:
         """All that there is of Bob, as the owner sees it."""
-        keys = {"contacts": "id"}
-        with self.database.engine().connect() as connection:
-            return [
-                (table, str(row[0]))
-                for table in _TABLES
-                for row in connection.execute(
-                    text(f"select x::text from {table} x where {keys.get(table, 'contact_id')} = :b order by 1"), {"b": self.bob.contact}
-                )
-            ]
+        found = [("contacts", str(row)) for row in self.rows("select x::text from contacts x where id = :b", b=self.bob.contact)]
+        for table in self.tables():
+            rows = self.rows(f"select x::text from {table} x where contact_id = :b order by 1", b=self.bob.contact)
+            found += [(table, str(row)) for row in rows]
+        return found
+
+    def tables(self) -> list[str]:
+        """The tables with rows of contacts."""
+        return [str(row[0]) for row in self.rows(_TABLES)]
 
     def rows(self, statement: str, **values: object) -> list[tuple[object, ...]]:
         """Read as the owner."""
