@@ -35,7 +35,7 @@ def test_a_turn_records_nothing_of_another_contact_as_recalled(two: AdaAndBob) -
 
 
 def test_nothing_is_remembered_from_another_contacts_message(two: AdaAndBob) -> None:
-    two.attack_and_lose(facts=[NewFact(kind="likes", text="boats", source=two.message_of(two.bob))])
+    two.attack(facts=[NewFact(kind="likes", text="boats", source=two.message_of(two.bob))])
 
     assert two.rows("select text from memories where contact_id = :a and text = 'boats'", a=two.ada.contact) == []
 
@@ -43,13 +43,13 @@ def test_nothing_is_remembered_from_another_contacts_message(two: AdaAndBob) -> 
 @pytest.mark.parametrize("value", [None, "Bob"])
 def test_an_end_ends_ones_own_memories_alone(two: AdaAndBob, value: str | None) -> None:
     before = two.bobs()
-    two.attack_and_lose(ends=[NewEnd(kind="name", text=value, source=two.message_of(two.ada))])
+    two.attack(ends=[NewEnd(kind="name", text=value, source=two.message_of(two.ada))])
 
     assert two.bobs() == before
 
 
 def test_what_ends_a_memory_is_the_contacts_own_message(two: AdaAndBob) -> None:
-    two.attack_and_lose(ends=[NewEnd(kind="name", text=None, source=two.message_of(two.bob))])
+    two.attack(ends=[NewEnd(kind="name", text=None, source=two.message_of(two.bob))])
 
     ended = "select id from memories where contact_id = :a and ended_by_inbox_id = :m"
     assert two.rows(ended, a=two.ada.contact, m=two.message_of(two.bob)) == []
@@ -60,7 +60,7 @@ def test_erasing_reaches_nothing_of_another_contact(two: AdaAndBob, how: str) ->
     before = two.bobs()
     memories = [two.memory_of(two.bob)] if how in ("memory", "both") else []
     turns = [two.bob.turn] if how in ("turn", "both") else []
-    two.attack_and_lose(erase=Erasure(memories=memories, turns=turns, everything=how == "everything"))
+    two.attack(erase=Erasure(memories=memories, turns=turns, everything=how == "everything"))
 
     assert two.bobs() == before
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from bots.domain import Account
-from bots.errors import Fenced
 from bots.storage.claims import Claim
 from tests.support import build
 from tests.support.cluster import Database
@@ -44,11 +41,6 @@ class AdaAndBob:
     def attack(self, **result: Any) -> Talked:
         """Let a turn of Ada's decide this."""
         return a_turn(self.database, self._account, self._ada, "And now?", lambda _claim: result)
-
-    def attack_and_lose(self, **result: Any) -> None:
-        """The same; Postgres may refuse it as a whole."""
-        with suppress(DBAPIError, Fenced):
-            self.attack(**result)
 
     def memory_of(self, whose: Talked) -> UUID:
         """The id of the name that is remembered of somebody."""
