@@ -186,12 +186,10 @@ def test_the_next_talk_tells_an_attempt_as_quoted_data_or_not_at_all(day: Day, p
 
     assert len(prompts) == len(_ASKS)
     for prompt, asked in zip(prompts, _ASKS, strict=True):
-        *earlier, last = prompt
         assert [one["content"] for one in prompt if one["role"] == "system"] == [_PERSONA]
-        assert [one for one in earlier if poison.found_in(one["content"])] == [], "told as a fact"
-        assert last["role"] == "user"
-        assert last["content"].endswith(asked)
-        assert poison.found_in(unquoted(last["content"])) == []
+        assert [one for one in prompt if poison.found_in(unquoted(one["content"]))] == []
+        assert prompt[-1]["role"] == "user"
+        assert prompt[-1]["content"].endswith(asked)
 
 
 @pytest.mark.parametrize("poison", _POISONS, ids=lambda one: one.id)
