@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
 
 from bots.storage.turns import Erasure, NewEnd, NewFact, Recalled, RecalledTurn
 from tests.support.ada_and_bob import AdaAndBob
@@ -36,7 +35,7 @@ def test_a_turn_records_nothing_of_another_contact_as_recalled(two: AdaAndBob) -
 
 
 def test_nothing_is_remembered_from_another_contacts_message(two: AdaAndBob) -> None:
-    two.attack_and_lose(facts=[NewFact(kind="likes", text="boats", source=two.message_of(two.bob))])
+    two.attack(facts=[NewFact(kind="likes", text="boats", source=two.message_of(two.bob))])
 
     assert two.rows("select text from memories where contact_id = :a and text = 'boats'", a=two.ada.contact) == []
 
@@ -44,13 +43,13 @@ def test_nothing_is_remembered_from_another_contacts_message(two: AdaAndBob) -> 
 @pytest.mark.parametrize("value", [None, "Bob"])
 def test_an_end_ends_ones_own_memories_alone(two: AdaAndBob, value: str | None) -> None:
     before = two.bobs()
-    two.attack_and_lose(ends=[NewEnd(kind="name", text=value, source=two.message_of(two.ada))])
+    two.attack(ends=[NewEnd(kind="name", text=value, source=two.message_of(two.ada))])
 
     assert two.bobs() == before
 
 
 def test_what_ends_a_memory_is_the_contacts_own_message(two: AdaAndBob) -> None:
-    two.attack_and_lose(ends=[NewEnd(kind="name", text=None, source=two.message_of(two.bob))])
+    two.attack(ends=[NewEnd(kind="name", text=None, source=two.message_of(two.bob))])
 
     ended = "select id from memories where contact_id = :a and ended_by_inbox_id = :m"
     assert two.rows(ended, a=two.ada.contact, m=two.message_of(two.bob)) == []
@@ -61,24 +60,17 @@ def test_erasing_reaches_nothing_of_another_contact(two: AdaAndBob, how: str) ->
     before = two.bobs()
     memories = [two.memory_of(two.bob)] if how in ("memory", "both") else []
     turns = [two.bob.turn] if how in ("turn", "both") else []
-    two.attack_and_lose(erase=Erasure(memories=memories, turns=turns, everything=how == "everything"))
+    two.attack(erase=Erasure(memories=memories, turns=turns, everything=how == "everything"))
 
     assert two.bobs() == before
 
 
 def test_every_table_of_a_contacts_rows_hides_them_from_everybody_elses_scope(two: AdaAndBob) -> None:
     """Also one that a later change adds: its contact_id puts it under the policy, or this fails."""
-    tables = two.rows("""
-        select c.relname, c.relrowsecurity and c.relforcerowsecurity, array_agg(p.polname::text order by p.polname)
-        from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'contact_id' and not a.attisdropped
-            left join pg_policy p on p.polrelid = c.oid
-        where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-        group by 1, 2 order by 1
-    """)
+    secured = """
+        select c.relname::text from pg_class c join pg_policy p on p.polrelid = c.oid and p.polname = 'own_contact'
+        where c.relrowsecurity and c.relforcerowsecurity
+    """
 
-    assert {str(name) for name, *_ in tables} >= {"memories", "recalls", "recalled_turns", "turns"}
-    for name, forced, policies in tables:
-        assert forced, name
-        assert "own_contact" in str(policies), name
-        with two.database.engine("worker").connect() as connection:
-            assert connection.execute(text(f"select count(*) from {name} where contact_id is not null")).scalar() == 0, name
+    assert {"memories", "recalls", "recalled_turns", "turns"} <= set(two.tables())
+    assert set(two.tables()) - {str(row[0]) for row in two.rows(secured)} == set()

@@ -14,6 +14,19 @@ from tests.support.processes import until
 from tests.support.stack import WINDOWS, Stack
 
 _COLOURS = ("vermilion", "turquoise", "magenta", "ochre", "indigo", "crimson", "lavender", "emerald")
+#: What else each of them says: among it, the words of the question are rare.
+_CHATS = (
+    "Two apples are left from the market",
+    "My neighbour plays the trumpet",
+    "It rained on our picnic",
+    "We watched a film about whales",
+    "The train to town was late again",
+    "I baked bread with walnuts",
+    "Our team lost by one point",
+    "There is a new bridge over the river",
+    "I read a book about clocks",
+    "The library closes at six",
+)
 _ASKS = "Which colour is the gate of my garden?"
 
 
@@ -49,7 +62,7 @@ def gardeners(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         stack.wait_settled()
         # The model must not repeat what it is told.
         stack.model.script(answer="I see.")
-        for text in ("Thank you, see you soon", "/reset"):
+        for text in (*_CHATS, "/reset"):
             for one in people:
                 _say(stack, one.person, text)
             stack.wait_settled()
@@ -61,6 +74,8 @@ def gardeners(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield people
         stack.wait_settled()
         stack.check()
+        for table in ("fresh_episodes", "episodes"):
+            assert stack.rows(f"select e.turn_id from {table} e join turns t on t.id = e.turn_id where t.contact_id <> e.contact_id") == []
 
 
 def _say(stack: Stack, person: build.Person, text: str) -> str:

@@ -48,6 +48,7 @@ class Victim:
     #: What the model was asked in the next talk, before they forgot everything and after it.
     prompts: list[Prompt] = field(default_factory=list[Prompt])
     afterwards: list[Prompt] = field(default_factory=list[Prompt])
+    #: What is remembered after they forgot everything.
     left: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -185,19 +186,17 @@ def test_the_next_talk_tells_an_attempt_as_quoted_data_or_not_at_all(day: Day, p
 
     assert len(prompts) == len(_ASKS)
     for prompt, asked in zip(prompts, _ASKS, strict=True):
-        *earlier, last = prompt
         assert [one["content"] for one in prompt if one["role"] == "system"] == [_PERSONA]
-        assert [one for one in earlier if poison.found_in(one["content"])] == [], "told as a fact"
-        assert last["role"] == "user"
-        assert last["content"].endswith(asked)
-        assert poison.found_in(unquoted(last["content"])) == []
+        assert [one for one in prompt if poison.found_in(unquoted(one["content"]))] == []
+        assert prompt[-1]["role"] == "user"
+        assert prompt[-1]["content"].endswith(asked)
 
 
 @pytest.mark.parametrize("poison", _POISONS, ids=lambda one: one.id)
 def test_forget_still_forgets_everything(day: Day, poison: Poison) -> None:
     victim = day.victims[poison.id]
 
-    assert [one for one in victim.left if one["valid_to"] is None] == []
+    assert victim.left == []
     assert len(victim.afterwards) == len(_ASKS)
     for prompt in victim.afterwards:
         assert "Marta" not in str(prompt)

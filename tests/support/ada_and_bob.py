@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from bots.domain import Account
-from bots.errors import Fenced
 from bots.storage.claims import Claim
 from tests.support import build
 from tests.support.cluster import Database
 from tests.support.two_people import Talked, a_turn, the_name
 
 SECRET = "The key of the boathouse is under the blue pot"
-#: Everything that a turn leaves of a contact.
-_TABLES = ("contacts", "conversations", "turns", "inbox", "memories", "recalls", "recalled_turns", "model_calls", "outbox", "send_attempts")
+#: The tables with rows of contacts, also those that a later change adds.
+_TABLES = """
+    select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'contact_id' and not a.attisdropped
+    where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace order by 1
+"""
 
 
 class AdaAndBob:
@@ -42,11 +42,6 @@ class AdaAndBob:
         """Let a turn of Ada's decide this."""
         return a_turn(self.database, self._account, self._ada, "And now?", lambda _claim: result)
 
-    def attack_and_lose(self, **result: Any) -> None:
-        """The same; Postgres may refuse it as a whole."""
-        with suppress(DBAPIError, Fenced):
-            self.attack(**result)
-
     def memory_of(self, whose: Talked) -> UUID:
         """The id of the name that is remembered of somebody."""
         return self._one("select id from memories where contact_id = :c order by created_at limit 1", c=whose.contact)
@@ -57,15 +52,15 @@ class AdaAndBob:
 
     def bobs(self) -> list[tuple[str, str]]:
         """All that there is of Bob, as the owner sees it."""
-        keys = {"contacts": "id"}
-        with self.database.engine().connect() as connection:
-            return [
-                (table, str(row[0]))
-                for table in _TABLES
-                for row in connection.execute(
-                    text(f"select x::text from {table} x where {keys.get(table, 'contact_id')} = :b order by 1"), {"b": self.bob.contact}
-                )
-            ]
+        found = [("contacts", str(row)) for row in self.rows("select x::text from contacts x where id = :b", b=self.bob.contact)]
+        for table in self.tables():
+            rows = self.rows(f"select x::text from {table} x where contact_id = :b order by 1", b=self.bob.contact)
+            found += [(table, str(row)) for row in rows]
+        return found
+
+    def tables(self) -> list[str]:
+        """The tables with rows of contacts."""
+        return [str(row[0]) for row in self.rows(_TABLES)]
 
     def rows(self, statement: str, **values: object) -> list[tuple[object, ...]]:
         """Read as the owner."""
