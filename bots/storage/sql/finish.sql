@@ -189,6 +189,9 @@ begin
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
             and (v.closed_at is not null or v.id = c.id) and (v.id <> c.id or h.number < (p_result->>'history_from')::integer);
     end if;
+    if p_result ? 'episode' then
+        perform remember_episode(t.id, p_result->'episode');
+    end if;
     perform tell_page(c.id, p_contact);
     return jsonb_build_object('state', state_now, 'sending', sending);
 end

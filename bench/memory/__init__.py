@@ -1,0 +1,1 @@
+"""What is remembered, measured: `python -m bench.memory NAME ...`."""
