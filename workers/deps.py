@@ -25,6 +25,7 @@ from bots.storage import accounts, personas
 from bots.storage.database import open_engine, unit
 from inference.router import Router
 from inference.settings import ModelSettings
+from workers.embedding import Embedding
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
 from workers.refusals import RefusalNotes
@@ -58,6 +59,7 @@ class Deps:
     refusals: RefusalNotes
     in_flight: InFlight
     typing: TypingKeeper
+    embedding: Embedding
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
     #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
@@ -119,5 +121,6 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         refusals=RefusalNotes(worker),
         in_flight=InFlight(),
         typing=TypingKeeper(),
+        embedding=Embedding(settings),
         queues=tuple(queues),
     )

@@ -42,7 +42,7 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
     year = next((int(word) for word in words if _YEAR.fullmatch(word)), None)
     since, until = _days(text, words, known, today)
     return Question(
-        words=indexed(nameless),
+        words=indexed(" ".join(word for word in words_of(nameless) if word not in known.stop) if known.stop else nameless),
         configs=configs,
         text=nameless,
         side=_one(sides),

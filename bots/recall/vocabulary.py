@@ -20,6 +20,7 @@ class Vocabulary:
     """The words of one language; words.toml says what each is for."""
 
     config: str
+    stop: frozenset[str]
     first: frozenset[str]
     second: frozenset[str]
     when: tuple[str, ...]
@@ -58,6 +59,7 @@ def vocabulary(language: str) -> Vocabulary | None:
     months, weekdays, unsure = _numbers(table["months"], first=1), _numbers(table["weekdays"], first=0), frozenset(table["unsure"])
     return Vocabulary(
         config=str(table["config"]),
+        stop=frozenset(table.get("stop", ())),
         first=frozenset(table["first"]),
         second=frozenset(table["second"]),
         when=tuple(table["when"]),

@@ -26,12 +26,14 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     said_at: datetime
     asked: str
     answer: str
-    #: words, meaning, talk, date, time, speaker
+    #: words, meaning, date, time, speaker; neighbour: it follows one that was found
     signals: list[str]
     score: float = 0.0
     #: BM25 of the question's words in it and around it, and the cosine of its vector, if it has one.
     words: float = 0.0
     meaning: float | None = None
+    #: Of a neighbour: the turn that it follows.
+    beside: UUID | None = None
 
 
 class ToEmbed(msgspec.Struct, frozen=True):
@@ -47,6 +49,8 @@ class Unembedded(msgspec.Struct, frozen=True):
 
     contact: UUID
     turns: list[ToEmbed]
+    #: Whether they may leave the operator's own network.
+    may_leave: bool = False
     conversation: UUID | None = None
     token: str | None = None
 
@@ -62,16 +66,15 @@ def recall(
     conversation: UUID,
     history_from: int,
     limit: int,
+    neighbours: int = 0,
 ) -> list[Recalled]:
     """The turns that are most about a question, best first, without those of the conversation from history_from on.
 
     vector: the question's, of this model; None: recall goes by words alone. Raises StorageUnavailable.
     """
-    ask = to_json(_ask(question, vector, model))
+    values = (contact, conversation, history_from, bot, to_json(_ask(question, vector, model)), limit, neighbours)
     # Not repeated: an answer goes without.
-    found: Any = call(
-        engine, "select recall_turns(%s, %s, %s, %s, %s::jsonb, %s)", (contact, conversation, history_from, bot, ask, limit), repeat=False
-    )
+    found: Any = call(engine, "select recall_turns(%s, %s, %s, %s, %s::jsonb, %s, %s)", values, repeat=False)
     return msgspec.convert(found, list[Recalled])
 
 

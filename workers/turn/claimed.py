@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bots.channels.markup import unwrapped
 from bots.commands import Command, parse_command
@@ -15,9 +15,11 @@ from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract.commands import language_of
 from bots.extract.edits import said_facts
+from bots.recall import indexing
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
+from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, TurnResult
+from bots.text_language import language_in
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
 from workers.turn.commands import Effect, obey
@@ -145,6 +147,7 @@ class ClaimedTurn:
             in_history=in_history,
             parts=[*opening, *self.parts],
             calls=self.calls,
+            episode=self._episode(asked, answer) if state == "answered" and in_history and remembers else UNSET,
             recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
             facts=self._facts() if remembers else [],
             forget=list(effect.forget),
@@ -156,6 +159,12 @@ class ClaimedTurn:
             stopped=UNSET if effect.stopped is None else effect.stopped,
             new_session=UNSET if history_from is None else True,
         )
+
+    def _episode(self, asked: str | None, answer: str | None) -> NewEpisode | UnsetType:
+        """What can be recalled of this turn later; unset where nothing is to be remembered of it."""
+        if not asked or not self.account.bot.memory_on or self.claim.memory_off or self.claim.stopped:
+            return UNSET
+        return indexing.episode(asked, answer or "", language=language_in(asked) or self.language)
 
     def _facts(self) -> list[NewFact]:
         if not self.account.bot.memory_on or self.claim.stopped:

@@ -110,6 +110,8 @@ begin
     end if;
     update conversations set settle_at = now() + make_interval(secs => p_lease) where id = c.id returning * into c;
     return jsonb_build_object('contact', c.contact_id, 'conversation', c.id, 'token', c.settle_at,
+        'may_leave', (select b.data_may_leave from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+            where a.tenant_id = c.tenant_id and a.id = c.account_id),
         'turns', unembedded(c.contact_id, p_model, p_limit));
 end
 $$;

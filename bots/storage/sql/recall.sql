@@ -9,9 +9,10 @@
 --   date      said on the day, or in the month, that the question names
 --   said by   the side that the question asks about ("I": the contact; "you": the answers)
 -- and small ones: who asks "when" wants words of time, a question is rarely an answer, and a long turn says more.
+-- The turn after each of the p_neighbours best comes right behind it.
 -- Locks: none. Called by: worker, within the contact's own rows (it sets app.contact_id).
-create function recall_turns(p_contact uuid, p_conversation uuid, p_from integer, p_bot uuid, p_ask jsonb, p_limit integer) returns jsonb
-language plpgsql as $$
+create function recall_turns(p_contact uuid, p_conversation uuid, p_from integer, p_bot uuid, p_ask jsonb, p_limit integer, p_neighbours integer)
+returns jsonb language plpgsql as $$
 declare
     wanted integer[];
     about halfvec := (p_ask->>'vector')::halfvec;
@@ -77,15 +78,21 @@ begin
         where conversation_id <> p_conversation or number < p_from
         order by score desc, said_at desc limit p_limit + 5
     ), shown as (
-        select t.id, b.said_at, t.asked, t.answer, b.score, b.near, b.bm, array_remove(array[
-            case when b.words > 1 then 'words' end, case when b.meaning > 2 then 'meaning' end, case when b.date > 0 then 'date' end,
-            case when b.time > 0 then 'time' end, case when b.said_by > 0 then 'speaker' end], null) as signals
+        select t.id, b.said_at, t.asked, t.answer, b.score, b.near, b.bm, t.conversation_id, t.number, row_number() over (order by b.score desc, b.said_at desc) as rank,
+            array_remove(array[case when b.words > 1 then 'words' end, case when b.meaning > 2 then 'meaning' end, case when b.date > 0 then 'date' end,
+                case when b.time > 0 then 'time' end, case when b.said_by > 0 then 'speaker' end], null) as signals, null::uuid as beside
         from best b join turns t on t.id = b.turn_id
         where t.in_history and t.state = 'answered'
         order by b.score desc, b.said_at desc limit p_limit
+    ), neighbours as (
+        select t.id, t.opened_at, t.asked, t.answer, s.score, null::float, null::float, t.conversation_id, t.number, s.rank, array['neighbour'], s.id
+        from shown s join turns t on t.conversation_id = s.conversation_id and t.number = s.number + 1
+        where s.rank <= p_neighbours and t.in_history and t.state = 'answered' and t.id not in (select id from shown)
+            and (t.conversation_id <> p_conversation or t.number < p_from)
     )
     select coalesce(jsonb_agg(jsonb_build_object('turn', id, 'said_at', said_at, 'asked', coalesce(asked, ''), 'answer', coalesce(answer, ''),
-        'signals', signals, 'score', score, 'words', coalesce(bm, 0), 'meaning', near) order by score desc, said_at desc), '[]') into result from shown;
+        'signals', signals, 'score', score, 'words', coalesce(bm, 0), 'meaning', near, 'beside', beside) order by rank, beside nulls first), '[]') into result
+    from (select * from shown union all select * from neighbours) x;
     return result;
 end
 $$;

@@ -53,3 +53,6 @@ create table episodes (
 -- A vector lies in its row: kept apart, each would cost a page of its own. So does a long list of words, until a row fills a quarter of a page.
 alter table episodes alter column vector set storage main, alter column words set storage main;
 alter table fresh_episodes alter column vector set storage main, alter column words set storage main;
+-- Rows that moved leave dead ones behind, which a recall has to step over until they are vacuumed.
+alter table episodes set (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
+alter table fresh_episodes set (autovacuum_vacuum_scale_factor = 0.05);
