@@ -323,6 +323,13 @@ class Bot:
     #: What it may spend on one contact a day, and in a month altogether, in USD; None: no limit.
     budget_contact_day: float | None = None
     budget_month: float | None = None
+    #: The kinds of facts that it does not remember (bots.kinds), and whether it remembers what is sensitive.
+    kinds_off: tuple[str, ...] = ()
+    sensitive_on: bool = True
+    #: Whether forgetting a memory leaves the messages and answers that have its words.
+    keeps_messages: bool = False
+    #: The IANA name of the zone in which it tells date and time to a contact whose own is unknown; None: that of the installation.
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import quote, urlsplit, urlunsplit
+from zoneinfo import available_timezones
 
 from bots.errors import BadSetting
 
@@ -106,6 +107,7 @@ class Settings:
         False,  # noqa: FBT003 - a default like the others
         "the embedder is outside of your network: only what bots may send there is embedded",
     )
+    time_zone: str = _setting("", "time zone of contacts without a phone number whose bot names none, as an IANA name; empty: UTC")
     images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
     human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
@@ -155,6 +157,8 @@ class Settings:
             except ValueError:
                 wanted = hints[known[variable]].__name__
                 problems.append(f"{variable} must be a value of type {wanted}")
+        if (zone := values.get("time_zone")) and zone not in available_timezones():
+            problems.append(f"{_PREFIX}TIME_ZONE must be an IANA name, such as Europe/Lisbon")
         problems += _put_passwords(values)
         if problems:
             raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")

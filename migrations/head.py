@@ -16,6 +16,8 @@ FUNCTIONS = (
     "talk",
     "delivery",
     "contacts",
+    "memories",
+    "erase",
     "edits",
     "handles",
     "cases",

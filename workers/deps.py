@@ -28,6 +28,7 @@ from inference.settings import ModelSettings
 from workers.embedding import Embedding
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
+from workers.portions import Portions
 from workers.refusals import RefusalNotes
 from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
@@ -60,6 +61,7 @@ class Deps:
     in_flight: InFlight
     typing: TypingKeeper
     embedding: Embedding
+    portions: Portions
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
     #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
@@ -122,5 +124,6 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         in_flight=InFlight(),
         typing=TypingKeeper(),
         embedding=Embedding(settings),
+        portions=Portions(model_settings),
         queues=tuple(queues),
     )

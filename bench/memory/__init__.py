@@ -1,1 +1,1 @@
-"""What is remembered, measured: `python -m bench.memory NAME ...`."""
+"""How personal the answers are, measured: extraction, supersession, recall, scale."""

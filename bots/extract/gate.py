@@ -44,7 +44,7 @@ def why_refused(kind: str, value: str) -> str | None:
         return "not words"
     if _ADDRESS.search(value.casefold()):
         return "address"
-    return None if _forbidden().isdisjoint(words) else "not about the person"
+    return None if _forbidden(kind).isdisjoint(words) else "not about the person"
 
 
 def _is_plain(letter: str) -> bool:
@@ -61,6 +61,8 @@ def _mixes_scripts(value: str) -> bool:
 
 
 @cache
-def _forbidden() -> frozenset[str]:
+def _forbidden(kind: str) -> frozenset[str]:
+    """The words that no value of a kind may hold."""
     table: dict[str, Any] = tomllib.loads((Path(__file__).parent / "forbidden.toml").read_text("utf-8"))
-    return frozenset(fold(word) for words in table.values() for word in words)
+    allowed = table.pop("allowed").get(kind, ())
+    return frozenset(fold(word) for words in table.values() for word in words) - {fold(word) for word in allowed}

@@ -1,25 +1,18 @@
-"""Gets a value from the words after a lead: where it ends, and whether it is a name, a place, a trade or a taste at all."""
+"""Gets a value from the words of a match: where it begins and ends, and whether it is a name, a place or a thing at all."""
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from bots.extract.rules import Language, Rule
+from bots.extract.clauses import Clauses
+from bots.extract.language import Shape
+from bots.extract.matching import LONGEST_VALUE, Span
 from bots.extract.words import QUOTED, Word, join
 
-_MAX_NAME_WORDS = 4
-_MAX_PLACE_WORDS = 6
-_MAX_TRADE_WORDS = 5
-#: "I work as a DJ".
-_MOST_INITIALS = 4
-_MAX_TASTE_WORDS = 7
-_MAX_LATER_TASTE_WORDS = 4
-_MAX_TASTES = 6
-_NAME_PARTICLES = frozenset(
-    {"de", "da", "do", "dos", "das", "del", "la", "las", "los", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y", "e", "di", "o'"}
-)
-_PLACE_JOINTS = frozenset(
+_PARTICLES = frozenset(
     {
         "de",
         "da",
@@ -27,311 +20,411 @@ _PLACE_JOINTS = frozenset(
         "dos",
         "das",
         "del",
+        "della",
+        "di",
         "la",
         "las",
         "los",
+        "le",
+        "van",
+        "von",
+        "der",
+        "den",
+        "zu",
+        "bin",
+        "binti",
+        "ibn",
+        "al",
         "el",
-        "san",
-        "the",
-        "of",
-        "new",
-        "upon",
         "y",
         "e",
-        "and",
-        "sur",
-        "le",
-        "rio",
-        "são",
-        "sao",
-        "a",
-        "o",
+        "o'",
     }
 )
-#: Directly after a value these make it part of an address, a token or a label.
+_PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "los", "el", "san", "the", "of", "new", "upon", "y", "e", "and", "sur", "le", "rio", "sao", "a", "o", "am", "an", "im", "bei"})  # fmt: skip
+#: In a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
-_HYPHENS = frozenset({"-"})
-_DEFINITE = {"en": frozenset({"the"}), "es": frozenset({"el", "la"}), "pt": frozenset({"o", "a"})}
-_ARTICLES = frozenset[str]().union(*_DEFINITE.values())
-_INSIDE = frozenset({"in", "on", "from", "en", "por", "em", "no", "na"})
-_AT_HOME = frozenset({"casa", "home"})
+_MOST_THINGS = 6
+#: "I work as a DJ".
+_MOST_INITIALS = 4
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
-#: The longest phrase in the lists of what is no value.
-_MOST_PHRASE_WORDS = 3
+_MOST_LATER_WORDS = 4
+#: How far behind a value a negation takes it back.
+_BEHIND = 3
+#: A relative clause within a list of things has at most so many words.
+_LONGEST_RELATIVE = 8
+#: "The Netherlands", "a house": an article belongs to them, or shows that they are none.
+_WITH_ARTICLES = frozenset({"place", "name", "proper", "names", "hours"})
 
-_Check = Callable[[Rule, tuple[Word, ...]], tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Values of a match, and where they end."""
+
+    values: tuple[str, ...]
+    end: int
 
 
-def values(rule: Rule, after: Sequence[Word], ends: int) -> tuple[str, ...]:
-    """Return the values in these words by the rule; `ends` is where the next statement begins."""
-    language = rule.language
-    cuts = language.words["taste_cuts" if rule.check == "taste" else "cuts"]
-    span: list[Word] = []
-    for at, word in enumerate(after[:ends]):
-        if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0]) in {"Cc", "Cf", "Co", "Cn"}:
-            return ()
-        if word.text == "," and _contrasts(language, after[at + 1 :]):
-            return _CHECKS[rule.check](rule, tuple(span)) if span or rule.check == "counted" else ()
-        if _ends_value(language, after, at, first=not span):
+@dataclass(frozen=True, slots=True)
+class _Item:
+    words: tuple[Word, ...]
+    #: The word before it: a comma, an "and", or nothing.
+    joint: str
+    #: Behind its last word.
+    end: int
+
+
+def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None:
+    """The values in this span. taken: where the statement before it ended, behind which a value must begin."""
+    start, limit = span.start, span.end
+    if start == limit:
+        start = _begin(found, shape, start, taken)
+    bounded = _bound(found, shape, start, limit)
+    if bounded is None:
+        return None
+    items, end = bounded
+    if limit is not None and end != limit:
+        return None
+    if span.ending:
+        items = _without_ending(found, items, span.ending)
+    if not items or len(items[0].words) < shape.least:
+        return None
+    made, used = _SHAPES[shape.shape](found, shape, items)
+    if not made:
+        return None
+    end = items[used - 1].end
+    return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
+
+
+def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
+    """Where a value that stands before its pattern begins."""
+    several = shape.shape in {"things", "listed", "names", "hours"}
+    at = end
+    while at > taken and end - at < LONGEST_VALUE:
+        word = found.words[at - 1]
+        if found.has("stops", at - 1) or found.has("joints", at - 1) or found.has("clause_words", at - 1):
             break
-        if cuts.length_at(after, at):
-            if not span and rule.check != "counted":
-                return ()
+        if found.joins(at - 1):
+            if not several or at == end:
+                break
+        elif not word.is_word and word.text != "-":
             break
-        span.append(word)
-    rest = after[len(span) :]
-    if rule.check == "counted" and _is_figurative(rest):
-        return ()
-    # What follows may negate the value: "I live in Porto no more", "I like tea, not".
-    if _taken_back(language, rest[:4]) or any(language.words["negations"].holds(word) for word in span):
-        return ()
-    while span and (span[-1].text == "," or language.words["conjunctions"].holds(span[-1])):
-        span.pop()
-    return _CHECKS[rule.check](rule, tuple(span)) if span or rule.check == "counted" else ()
+        at -= 1
+        if at in found.gaps and at < end:
+            break
+    while at < end and (found.joins(at) or "fillers" in found.signals[at]):
+        at += max(found.signals[at].get("fillers", 1), 1)
+    return min(at, end)
 
 
-def _is_figurative(rest: Sequence[Word]) -> bool:
-    """Whether a place that is no proper one follows what somebody has: "a dog in this fight", not "a sister in Porto" and "a dog at home"."""
-    return len(rest) > 1 and rest[0].folded in _INSIDE and not rest[1].text[0].isupper() and rest[1].folded not in _AT_HOME
+def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[list[_Item], int] | None:
+    """The items of a value and where it ends; None when it is no value at all."""
+    words = found.words
+    several = shape.shape in {"things", "listed", "names", "hours", "place"}
+    items: list[_Item] = []
+    current: list[Word] = []
+    joint = ""
+    at = start
+    stop = len(words) if limit is None else limit
+    while at < stop:
+        word = words[at]
+        if (
+            word.text == QUOTED
+            or word.text in _SUSPICIOUS
+            or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}
+        ):
+            return None
+        if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
+            break
+        if found.joins(at):
+            if not several or not _goes_on(found, at) or (not current and not items):
+                break
+            if current:
+                items.append(_Item(tuple(current), joint, at))
+                current = []
+            joint = word.text if word.text == "," and joint != "and" else "and"
+            at += 1
+            continue
+        if shape.shape == "names" and current and (found.has("ages", at) or word.text[:1].isdigit()):
+            at += 1
+            continue
+        if current and shape.shape == "things" and found.has("relatives", at):
+            at = _behind_relative(found, at, stop)
+            if at is None:
+                break
+            continue
+        if (
+            (not word.is_word and word.text != "-")
+            or found.has("joints", at)
+            or (found.has("cuts", at) and not shape.uncut)
+            or shape.cuts.length(words, at)
+        ):
+            break
+        if not current and shape.shape not in _WITH_ARTICLES:
+            article = found.signals[at].get("articles")
+            if article and at + article < stop and word.text[:1].islower() | (not word.text.isascii()) | (at == 0):
+                at += article
+                if words[at - 1].folded in {"", ","}:
+                    break
+                continue
+        current.append(word)
+        at += 1
+    if current:
+        items.append(_Item(tuple(current), joint, at))
+    return items, at
 
 
-def _ends_value(language: Language, words: Sequence[Word], at: int, *, first: bool) -> bool:
-    word = words[at]
-    if not word.is_word and word.text not in {",", "&"} and word.text not in _HYPHENS:
-        return True
-    if not first:
-        before = words[at - 1]
-        joined = before.text == "," or language.words["conjunctions"].holds(before)
-        return joined and language.words["clause_words"].length_at(words, at) > 0
-    return False
+def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
+    """Behind "that you had last winter" a list may go on: the place of its comma or "and", before an article."""
+    for after in range(at + 1, min(at + _LONGEST_RELATIVE, stop)):
+        if not found.words[after].is_word and found.words[after].text != ",":
+            return None
+        if found.joins(after):
+            behind = after + 1
+            while behind < stop and found.joins(behind):
+                behind += 1
+            return after if behind < stop and found.has("definite", behind) else None
+    return None
 
 
-def _contrasts(language: Language, rest: Sequence[Word]) -> bool:
-    """Whether what follows the comma leaves the value valid: ", not Maria", ", don't forget". A lone ", not" does not."""
-    return len(rest) > 1 and language.words["negations"].holds(rest[0]) and rest[1].is_word
+def _goes_on(found: Clauses, at: int) -> bool:
+    """Whether a list goes on behind a joint: no other statement or clause begins there."""
+    behind = at + 1
+    while behind < len(found.words) and found.joins(behind):
+        behind += 1
+    if behind >= len(found.words) or behind in found.gaps:
+        return False
+    signals = found.signals[behind]
+    return not any(name in signals for name in ("clause_words", "negations", "cuts", "joints", "questions", "stops"))
 
 
-def _taken_back(language: Language, rest: Sequence[Word]) -> bool:
-    """Whether there is a negation right after the value and before another clause."""
-    for word in rest:
-        if language.words["negations"].holds(word):
-            return True
-        if language.words["clause_words"].holds(word):
+def _is_taken_back(found: Clauses, shape: Shape, end: int) -> bool:
+    """Whether a negation right behind takes the value back: "I live in Porto no more", "I like tea, not". Not so ", not Maria"."""
+    words = found.words
+    for at in range(end, min(end + _BEHIND, len(words))):
+        if found.has("negations", at):
+            behind = at + found.signals[at]["negations"]
+            if shape.shape in {"name", "proper"}:
+                # "My son Leo won't come" is about what he does.
+                return behind >= len(words)
+            return behind >= len(words) or words[at - 1].text != ","
+        if (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
             return False
     return False
 
 
-def _until_joint(language: Language, span: Sequence[Word]) -> tuple[Word, ...]:
-    """The words up to the first comma or conjunction."""
-    kept: list[Word] = []
-    for word in span:
-        if word.text == "," or language.words["conjunctions"].holds(word):
-            break
-        kept.append(word)
-    return tuple(kept)
+def _without_ending(found: Clauses, items: list[_Item], name: str) -> list[_Item]:
+    """The items without the ending: the last must have it, the others lose it where they do. None when the last has it not."""
+    cut: list[_Item] = []
+    for number, item in enumerate(items):
+        words = _cut_ending(found, item.words, name)
+        if words is None and number == len(items) - 1:
+            return []
+        cut.append(_Item(words if words else item.words, item.joint, item.end))
+    return cut
 
 
-def _without_article(language: Language, span: Sequence[Word]) -> tuple[Word, ...]:
-    if len(span) > 1 and language.words["articles"].holds(span[0]) and span[0].text.islower():
-        return tuple(span[1:])
-    return tuple(span)
+def _cut_ending(found: Clauses, words: tuple[Word, ...], name: str) -> tuple[Word, ...] | None:
+    *before, last = words
+    for ending in found.language.endings[name]:
+        if before and last.is_glued and last.folded == ending.text:
+            # A clitic that was cut off already.
+            return tuple(before)
+        cut = ending.cut(last)
+        if cut is not None:
+            return (*before, cut)
+    return None
 
 
-def _as_name(language: Language, span: Sequence[Word]) -> str | None:
-    words = tuple(span)
-    if not 0 < len(words) <= _MAX_NAME_WORDS or _has_ending(language, words[0], "word_endings", but="names"):
-        return None
-    refused = language.folded["not_names"]
+_Made = tuple[tuple[str, ...], int]
+_NONE: _Made = ((), 0)
+
+
+def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    words = list(items[0].words)
+    titles = found.language.lists.get("titles")
+    while titles and len(words) > 1 and titles.length(words, 0):
+        words.pop(0)
+    if not 0 < len(words) <= shape.most or _has_ending(shape, words[0]):
+        return _NONE
     for at, word in enumerate(words):
-        if any(letter.isdigit() for letter in word.text) or not word.text[0].isalpha():
-            return None
-        particle = 0 < at < len(words) - 1 and word.folded in _NAME_PARTICLES
-        if not particle and (word.folded in refused or language.words["stops"].holds(word)):
-            return None
+        if any(letter.isdigit() for letter in word.text) or not word.text[:1].isalpha():
+            return _NONE
+        if not (0 < at < len(words) - 1 and word.folded in _PARTICLES) and (shape.never.length(words, at) or _is_stop(found, words, at)):
+            return _NONE
     if all(word.text.islower() for word in words):
-        return " ".join(word.text if word.folded in _NAME_PARTICLES else word.text[0].upper() + word.text[1:] for word in words)
-    # "Marta thank god its friday": once capitals are used, words without them are not part of the name.
-    if not all(word.text[0].isupper() or word.folded in _NAME_PARTICLES for word in words) and words[0].text[0].isupper():
-        head: list[Word] = []
-        for word in words:
-            if not word.text[0].isupper() and word.folded not in _NAME_PARTICLES:
-                return None
-            head.append(word)
-        words = tuple(head)
-    return join(words)
+        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
+    if not all(word.text[0].isupper() or not word.text[0].islower() or word.folded in _PARTICLES for word in words):
+        # Once capitals are used, words without them are not part of the name.
+        return _NONE
+    return (join(words),), 1
 
 
-def _name(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    name = _as_name(rule.language, _until_joint(rule.language, span))
-    return (name,) if name else ()
+def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    words: list[Word] = []
+    titles = found.language.lists.get("titles")
+    for word in items[0].words:
+        if not (word.is_capitalised or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+            break
+        words.append(word)
+    while words and words[-1].folded in _PARTICLES:
+        words.pop()
+    end = items[0].end - len(items[0].words) + len(words)
+    return _name(found, shape, [_Item(tuple(words), "", end)]) if words else _NONE
 
 
-def _proper_name(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    words = _until_joint(rule.language, span)
-    if (
-        not words
-        or not all(word.is_capitalised or word.folded in _NAME_PARTICLES for word in words)
-        or words[0].folded in rule.language.folded["languages"]
-    ):
-        return ()
-    return _name(rule, span)
-
-
-def _place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    language = rule.language
-    words = list(_until_joint(language, span))
-    tail = span[len(words) :]
-    # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
-    if 1 < len(tail) <= 4 and all(word.is_capitalised for word in tail[1:]):
-        words.extend(tail)
-    if not 0 < len(words) <= _MAX_PLACE_WORDS or not any(word.is_word for word in words):
-        return ()
+def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    words = list(items[0].words)
     # "White Plains" and "Red Deer" are places; "black" and "red" are what people live in.
-    is_proper = len(words) > 1 and all(word.is_capitalised for word in words)
-    if _begins_with(words, language.folded["not_places"], least=1 + is_proper) or any(
-        language.words["stops"].holds(word) for word in words
-    ):
-        return ()
-    if words[0].text.islower() and _has_ending(language, words[0], "state_endings", but="not_states"):
-        return ()
-    capitals = any(word.text[0].isupper() for word in words)
-    if words[0].folded in _ARTICLES and not capitals:
-        return ()
+    is_proper = len(words) > 1 and all(word.is_capitalised or word.folded in _PLACE_JOINTS for word in words)
+    if shape.never.length(words, 0) >= 1 + is_proper or any(_is_stop(found, words, at) for at in range(len(words))):
+        return _NONE
+    named = next((word for word in words if word.folded not in _PLACE_JOINTS), words[0])
+    if shape.proper and not named.is_capitalised:
+        return _NONE
+    if not 0 < len(words) <= shape.most or not words[0].text[:1].isalpha() or (words[0].text.islower() and _has_ending(shape, words[0])):
+        return _NONE
+    capitals = any(word.text[:1].isupper() for word in words)
     if not capitals and len([word for word in words if word.folded not in _PLACE_JOINTS]) > 3:
-        return ()
-    return (join(tuple(words)),)
-
-
-def _proper_place(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    named = next((word for word in span if word.folded not in _ARTICLES), span[0])
-    return _place(rule, span) if named.text[0].isupper() else ()
-
-
-def _language(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    known = rule.language.folded["languages"]
-    kept: list[Word] = []
-    for word in span:
-        if word.folded not in known and word.text != "," and not rule.language.words["conjunctions"].holds(word):
-            break
-        kept.append(word)
-    while kept and kept[-1].folded not in known:
-        kept.pop()
-    return (join(tuple(kept)),) if kept and kept[0].folded in known else ()
-
-
-def _occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    """A trade, by its name or its form. "I work as a dog" and "trabajo como loco" compare, "trabajo de noche" says when."""
-    words = _without_article(rule.language, _until_joint(rule.language, span))
-    return _as_trade(rule, words) if words and _is_trade(rule.language, words) else ()
-
-
-def _as_trade(rule: Rule, words: Sequence[Word]) -> tuple[str, ...]:
-    mocks = rule.language.folded["mock_trades"]
+        return _NONE
+    text = join(words)
+    # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
     if (
-        not 0 < len(words) <= _MAX_TRADE_WORDS
-        or any(word.folded in mocks for word in words)
-        or any(rule.language.words["stops"].holds(word) for word in words)
+        len(items) == 2
+        and capitals
+        and len(items[1].words) <= 2
+        and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words)
     ):
-        return ()
-    return (join(tuple(words)),)
+        between = found.words[items[0].end : items[1].end - len(items[1].words)]
+        return (join([*words, *between, *items[1].words]),), 2
+    return (text,), 1
 
 
-def _is_trade(language: Language, words: Sequence[Word]) -> bool:
-    known = language.folded["occupations"] | language.folded["trades"]
-    if language.code == "en":
-        # English puts the trade last ("marine biologist"), Spanish and Portuguese first ("ingeniera civil").
-        before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
-        heads = words[before_of - 1 : before_of]
-    else:
-        heads = words[:2]
-    phrases = {
-        " ".join(word.folded for word in words),
-        " ".join(word.folded for word in words[:2]),
-        " ".join(word.folded for word in words[-2:]),
-    }
-    if not known.isdisjoint(phrases):
-        return True
-    return any(
-        head.folded in known
-        or (len(head.text) <= _MOST_INITIALS and head.text.isupper() and head.text.isalpha())
-        or _has_ending(language, head, "trade_endings", but="not_trades")
-        for head in heads
-    )
-
-
-def _has_ending(language: Language, word: Word, endings: str, *, but: str) -> bool:
-    """Whether a word has one of the endings of a list, with at least three letters before it, and is not in the other list."""
-    folded = word.folded
-    return folded not in language.folded[but] and any(
-        folded.endswith(end) and len(folded) >= len(end) + 3 for end in language.folded[endings]
-    )
-
-
-def _begins_with(words: Sequence[Word], phrases: frozenset[str], *, least: int = 1) -> bool:
-    return any(" ".join(word.folded for word in words[:length]) in phrases for length in range(least, _MOST_PHRASE_WORDS + 1))
-
-
-def _known_occupation(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    """A trade from the list. "I'm the driver today" names a part that somebody plays."""
-    if span[0].folded in _DEFINITE[rule.language.code]:
-        return ()
-    words = _without_article(rule.language, _until_joint(rule.language, span))
-    known = rule.language.folded["occupations"]
-    head = words[-1:] if rule.language.code == "en" else words[:1]
-    trade = any(word.folded in known for word in head) or " ".join(word.folded for word in words) in known
-    return _as_trade(rule, words) if trade and len(words) <= 3 else ()
-
-
-def _called(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    return _name(rule, span)
-
-
-def _counted(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    """Nothing may follow: a dog phobia is not a dog."""
-    return ("",) if not _until_joint(rule.language, span) else ()
-
-
-def _taste(rule: Rule, span: tuple[Word, ...]) -> tuple[str, ...]:
-    language = rule.language
-    items: list[list[Word]] = [[]]
-    last_joint_is_conjunction = False
-    for word in span:
-        if word.text == "," or language.words["conjunctions"].holds(word):
-            last_joint_is_conjunction = word.text != ","
-            if items[-1]:
-                items.append([])
-        else:
-            items[-1].append(word)
+def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     # A list ends in "and"; words after a comma without one are another thought.
-    chosen = items if last_joint_is_conjunction else items[:1]
-    found: list[str] = []
-    for at, item in enumerate(chosen[:_MAX_TASTES]):
-        words = _taste_words(language, item, limit=_MAX_LATER_TASTE_WORDS if at else _MAX_TASTE_WORDS)
-        if words is None:
+    whole = any(item.joint == "and" for item in items) or shape.commas
+    chosen = items if whole else items[:1]
+    made: list[str] = []
+    for at, item in enumerate(chosen[:_MOST_THINGS]):
+        text = _thing(found, shape, item.words, most=shape.most if not at else min(_MOST_LATER_WORDS, shape.most))
+        if text is None:
             break
-        found.append(join(words))
-    return tuple(found)
+        made.append(text)
+    return tuple(made), len(made)
 
 
-def _taste_words(language: Language, item: Sequence[Word], *, limit: int) -> tuple[Word, ...] | None:
-    words = tuple(item) if language.code == "en" else _without_article(language, item)
-    if _begins_with(item, language.folded["not_tastes"]) or _begins_with(words, language.folded["not_tastes"]):
+def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    text = _thing(found, shape, items[0].words, most=shape.most)
+    return ((text,), 1) if text else _NONE
+
+
+def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    """A trade, by its name or its form. "I work as a dog" compares, "trabajo de noche" says when."""
+    words = items[0].words
+    if not shape.holds or any(shape.never.length(words, at) for at in range(len(words))):
+        return _NONE
+    before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
+    # English puts the trade last ("marine biologist"), others first ("ingeniera civil").
+    heads = (before_of - 1,) if found.language.code in {"en", "de", "tr", "hi"} else (0, 1)
+    for head in heads:
+        if head < len(words) and (
+            shape.holds.length(words, head)
+            or _is_initials(words[head].text)
+            or any(shape.holds.length(words, at) + at > head for at in range(head))
+        ):
+            text = _thing(found, dataclasses.replace(shape, holds=None), words, most=shape.most)
+            return ((text,), 1) if text else _NONE
+    return _NONE
+
+
+def _is_initials(text: str) -> bool:
+    return 1 < len(text) <= _MOST_INITIALS and text.isupper() and text.isalpha()
+
+
+def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
+    if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if not 0 < len(words) <= limit or any(language.words["stops"].holds(word) for word in words):
+    if shape.holds and not any(
+        shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))
+    ):
         return None
-    return words if any(letter.isalpha() for word in words for letter in word.text) else None
+    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
+        return None
+    return join(list(words))
 
 
-_CHECKS: dict[str, _Check] = {
+def _listed(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    made: list[str] = []
+    used = 0
+    for item in items:
+        words, at = item.words, 0
+        while at < len(words) and shape.holds:
+            match = shape.holds.match(words, at)
+            if match is None:
+                break
+            made.append(match[1] or join(list(words[at : at + match[0]])))
+            at += match[0]
+        if at < len(words) and not (shape.loose and at):
+            # "Spanish fluently" names a language, "a vegan chef" no diet.
+            del made[len(made) - (at > 0) :]
+            break
+        used += 1
+    return tuple(made), max(used, 1 if made else 0)
+
+
+def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    words: list[Word] = list(items[0].words)
+    used = 1
+    for item in items[1:]:
+        joint = found.words[item.end - len(item.words) - 1]
+        if item.joint != "," or item.words[0].text[:1].isdigit():
+            words += [*(() if item.joint == "," else (joint,)), *item.words]
+            used += 1
+        else:
+            break
+    text = _thing(found, shape, words, most=shape.most)
+    return ((text,), used) if text else _NONE
+
+
+def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
+    made: list[str] = []
+    for item in items:
+        name, _ = _proper(found, shape, [item])
+        if not name:
+            break
+        made.extend(name)
+    joint = next((found.words[item.end - len(item.words) - 1].text for item in items if item.joint == "and"), "and")
+    text = f" {joint} ".join([", ".join(made[:-1]), made[-1]]) if len(made) > 1 else "".join(made)
+    return ((text,), len(made)) if made else _NONE
+
+
+def _is_stop(found: Clauses, words: Sequence[Word], at: int) -> bool:
+    return any(
+        name == "stops" and len(phrase) == 1 and (not exact or words[at].text.lower() == phrase[0])
+        for phrase, exact, name in found.language.signals.get(words[at].folded, ())
+    )
+
+
+def _has_ending(shape: Shape, word: Word) -> bool:
+    """Whether a word has one of the endings that no such value has."""
+    folded = word.folded
+    return (
+        bool(shape.not_ends)
+        and not shape.but.length([word], 0)
+        and any(folded.endswith(end) and len(folded) >= len(end) + 3 for end in shape.not_ends)
+    )
+
+
+_SHAPES: dict[str, Callable[[Clauses, Shape, Sequence[_Item]], _Made]] = {
     "name": _name,
-    "proper_name": _proper_name,
+    "proper": _proper,
     "place": _place,
-    "proper_place": _proper_place,
-    "language": _language,
-    "occupation": _occupation,
-    "known_occupation": _known_occupation,
-    "called": _called,
-    "counted": _counted,
-    "taste": _taste,
+    "things": _things,
+    "one": _one,
+    "event": _one,
+    "trade": _trade,
+    "listed": _listed,
+    "hours": _hours,
+    "names": _names,
 }

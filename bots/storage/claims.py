@@ -10,7 +10,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
-from bots.storage.database import call, hot
+from bots.kinds import always_told, kinds
+from bots.storage.database import call, hot, to_json
+
+_DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
@@ -54,6 +57,8 @@ class PastTurn(msgspec.Struct, frozen=True):
     answer: str
     #: Those pictures of its messages that are stored.
     media: list[UUID] = []
+    #: When it was opened.
+    at: datetime | None = None
 
 
 class KnownFact(msgspec.Struct, frozen=True):
@@ -110,6 +115,8 @@ class Claim(msgspec.Struct, frozen=True):
     sensitive_told: bool = False
     #: How many of the contact's earlier turns, in all conversations with this bot, are not in `history`.
     earlier: int = 0
+    #: When the turn was opened: the time that its prompt tells.
+    at: datetime | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -124,7 +131,12 @@ class Waiting(msgspec.Struct, frozen=True):
 def claim_turn(engine: Engine, queue: str, *, boot: UUID, lease_s: float, session_s: float) -> Claim | None:
     """Claim the best due conversation of a queue; None when nothing is due."""
     # Not repeated: a claim whose answer was lost is never renewed, and becomes due again when its lease ends.
-    found: Any = call(engine, "select claim_turn(%s, %s, %s, %s)", (queue, boot, lease_s, session_s), repeat=False)
+    found: Any = call(
+        engine,
+        "select claim_turn(%s, %s, %s, %s, %s::text[], %s::jsonb)",
+        (queue, boot, lease_s, session_s, list(always_told()), _DAYS),
+        repeat=False,
+    )
     return None if found is None else msgspec.convert(found, Claim)
 
 

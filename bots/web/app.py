@@ -35,6 +35,7 @@ from bots.web.api import (
     endpoints,
     figures,
     me,
+    memories,
     operators,
     profiles,
     tokens,
@@ -53,6 +54,7 @@ from bots.web.pages.attention import AttentionPages
 from bots.web.pages.audit import AuditPages
 from bots.web.pages.batches import BatchPages
 from bots.web.pages.bots import BotPages
+from bots.web.pages.contacts import ContactPages
 from bots.web.pages.conversations import ConversationPages
 from bots.web.pages.home import HomePages
 from bots.web.pages.me import MePages
@@ -148,6 +150,7 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         SignInPages,
         HomePages,
         ConversationPages,
+        ContactPages,
         BotPages,
         WizardPages,
         AccountPages,
@@ -161,7 +164,22 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         MePages,
     ):
         app.router.routes += pages(site).routes
-    for noun in (figures, conversations, bots, accounts, batches, endpoints, profiles, usage, attention, operators, tokens, audit, me):
+    for noun in (
+        figures,
+        conversations,
+        memories,
+        bots,
+        accounts,
+        batches,
+        endpoints,
+        profiles,
+        usage,
+        attention,
+        operators,
+        tokens,
+        audit,
+        me,
+    ):
         app.include_router(noun.router(site))
     for error in (Refused, NotAllowed, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)

@@ -51,7 +51,7 @@ _GROUPS = (
     ("Platforms", ("CHINWAG_GRAPH_", "CHINWAG_INSTAGRAM_", "CHINWAG_SEND_", "CHINWAG_RECONCILE_", "CHINWAG_NEXT_PART_", "CHINWAG_JOURNAL_", "CHINWAG_MEDIA_")),
     ("How people are answered", (
         "CHINWAG_DEBOUNCE_", "CHINWAG_ANSWER_", "CHINWAG_APOLOGY_", "CHINWAG_ASK_", "CHINWAG_HISTORY_", "CHINWAG_HUMAN_", "CHINWAG_PARTIAL_",
-        "CHINWAG_OWN_ERROR_", "CHINWAG_IMAGES_",
+        "CHINWAG_OWN_ERROR_", "CHINWAG_IMAGES_", "CHINWAG_TIME_ZONE",
     )),
     ("Batches", ("CHINWAG_BATCH_",)),
     ("Size and pace of the processes", (

@@ -1,21 +1,31 @@
-"""The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, append-only history, the new turn (docs/decisions/0035)."""
+"""The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, append-only history, the new turn (docs/decisions/0035).
+
+The day and the time stand where a talk begins or goes on after a pause; what only the new message needs stands in front of it (docs/decisions/0039).
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from bots.storage.claims import KnownFact, PastTurn
 from bots.text_language import language_in
 from inference.prompt_style import neutralise
 from inference.types import Image, Message
 from workers.long_text import joined
+from workers.turn import aside as beside_words
 from workers.turn import told
+from workers.turn.aside import Aside
+from workers.turn.clock import now_text
 from workers.turn.history import Notes, choose, shortened
 
 #: How many characters the messages of one turn may have in a prompt; where they have more, the middle of the long ones is left out.
 _LONGEST_TEXT = 8000
+#: The time is told again with a message that comes so much later than the last one with a time. A line with each message would cost some 25 tokens;
+#: with the newest alone the prefix cache would lose the turn before it, each time.
+_TIME_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +57,29 @@ def build(
     room: Callable[[int], int] = lambda _images: sys.maxsize,
     longest: int = _LONGEST_TEXT,
     language: str = "en",
+    now: datetime | None = None,
+    aside: Aside = Aside(),  # noqa: B008 - frozen
+    begins: int = 1,
 ) -> Prompt:
     """Lay out a prompt whose history fits the budget, in tokens.
 
     room returns how many tokens of text the model takes with so many tokens of pictures. When a long message or new pictures leave less room
     than usual the earlier pictures are left out, then the older turns: in this prompt alone. notes replace turns that are no longer repeated; images
     are those of the new turn, past_images those of earlier turns by number; the texts have a mark for each (workers/turn/pictures.py). Together they may
-    have `longest` characters. language: in which the facts are told until a message shows another one.
+    have `longest` characters. language: in which the facts are told until a message shows another one. now: in the contact's time zone. begins: the
+    number of the first turn that prompts repeat so far; those of the history before it are not in the notes yet.
     """
     persona, shown = persona.strip(), past_images or {}
+    zone = (now and now.tzinfo) or UTC
     asked = neutralise(joined(texts, longest)) or "..."
-    kept = choose(history, notes, budget=min(budget, _left(room(0), [persona], enough=budget, count=count)), count=count)
+    kept = choose(history, notes, budget=min(budget, _left(room(0), [persona], enough=budget, count=count)), count=count, begins=begins)
     new = sum(image.tokens for image in images)
     past = sum(image.tokens for turn in kept.turns for image in shown.get(turn.number, ()))
-    language = _language([*(turn.asked for turn in history), asked], default=language)
-    beside = [persona, *(message.content for message in told.exchange(memories, notes.text, language=language)), asked]
+    language = language_of(history, [asked], default=language)
+    before = beside_words.text(aside, language=language, zone=zone)
+    told_first = [message.content for message in told.exchange(memories, kept.notes or notes.text, language=language, zone=zone)]
+    times = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
+    beside = [persona, *told_first, *times, before, asked]
     size = sum(len(text.encode()) for turn in kept.turns for text in (turn.asked, turn.answer))
     if (left := _left(room(new + past), beside, enough=size, count=count)) < size:
         size = sum(count(turn.asked) + count(turn.answer) for turn in kept.turns)
@@ -70,15 +88,34 @@ def build(
     messages: list[Message] = []
     if persona:
         messages.append(Message(role="system", content=persona))
-    messages.extend(told.exchange(memories, kept.notes, language=language))
-    for turn in kept.turns:
+    messages.extend(told.exchange(memories, kept.notes, language=language, zone=zone))
+    *earlier, time = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
+    for turn, said_at in zip(kept.turns, earlier, strict=True):
         # For a turn that a person answered these are the texts as they came, and an answer may speak of template tokens.
-        messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
+        words = _lines(said_at, neutralise(turn.asked))
+        messages.append(Message(role="user", content=words, images=tuple(shown.get(turn.number, ()))))
         messages.append(Message(role="assistant", content=neutralise(turn.answer)))
-    messages.append(Message(role="user", content=asked, images=tuple(images)))
+    messages.append(Message(role="user", content=_lines(time, before, asked), images=tuple(images)))
     return Prompt(
         messages=tuple(messages), turns=len(kept.turns), asked=asked, history_from=kept.history_from, summarise_to=kept.summarise_to
     )
+
+
+def _times(times: Sequence[datetime | None], *, language: str) -> list[str]:
+    """The time to tell with each message: with the first, and with each that comes much later than the last one that has one; else nothing.
+
+    Those of earlier messages stay as they are while the talk goes on: they are the same words in each prompt.
+    """
+    told_at, lines = None, list[str]()
+    for time in times:
+        is_told = time is not None and (told_at is None or time - told_at >= _TIME_AFTER or time.date() != told_at.date())
+        lines.append(f"({now_text(time, language=language)})" if time is not None and is_told else "")
+        told_at = time if is_told else told_at
+    return lines
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
 
 
 def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str], int]) -> int:
@@ -87,6 +124,7 @@ def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str]
     return left if left >= enough else max(0, room - sum(map(count, texts)))
 
 
-def _language(said: Sequence[str], *, default: str) -> str:
+def language_of(history: Sequence[PastTurn], texts: Sequence[str], *, default: str) -> str:
     """The language of the first message that shows one: what is told before the history stays as it is while the history grows."""
+    said = (*(turn.asked for turn in history), *texts)
     return next((language for language in map(language_in, said) if language), default)

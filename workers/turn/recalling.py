@@ -7,7 +7,6 @@ out. They cost nothing where the prompt has the whole talk anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import structlog
 
@@ -31,10 +30,11 @@ _RARE_WORD, _NEAR, _SHARE = 1.0, 0.82, 0.5
 def recalled(turn: ClaimedTurn, texts: Sequence[str]) -> Sequence[Recalled]:
     """Return them, the best first, each neighbour after its turn; none where there are no earlier ones, or nothing fits."""
     deps, claim, bot = turn.deps, turn.claim, turn.account.bot
-    if not claim.earlier or not bot.memory_on or claim.memory_off:
+    # What is being forgotten is still there.
+    if not claim.earlier or not bot.memory_on or claim.memory_off or turn.effect.erasure is not None:
         return ()
     text = "\n".join(texts)
-    asked = question.read(text, language=language_in(text) or turn.language, today=datetime.now(UTC).date(), also=turn.language)
+    asked = question.read(text, language=language_in(text) or turn.language, today=turn.now.date(), also=turn.language)
     if asked is None:
         return ()
     vector = deps.embedding.question(asked.text, may_leave=bot.data_may_leave)

@@ -33,7 +33,7 @@ begin
         or m.source_inbox_id in (select id from inbox where tenant_id = p_tenant and account_id = p_account));
     get diagnostics n = row_count;
     counts := counts || jsonb_build_object('memories', n);
-    foreach t in array array['send_attempts', 'model_calls', 'recalls'] loop
+    foreach t in array array['send_attempts', 'model_calls', 'recalls', 'recalled_turns'] loop
         execute format(
             'delete from %I x using %s where x.tenant_id = $1 and %s and y.tenant_id = $1 and c.tenant_id = $1 and c.account_id = $2',
             t,

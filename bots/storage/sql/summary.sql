@@ -17,7 +17,8 @@ begin
     update conversations set summarise_at = now() + make_interval(secs => p_lease) where id = c.id returning * into c;
     return jsonb_build_object('tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id,
         'token', c.summarise_at, 'until', c.summarise_to, 'summary', c.summary,
-        'turns', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer) order by h.number), '[]')
+        'tries', c.summarise_tries,
+        'turns', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer, 'at', h.opened_at) order by h.number), '[]')
             from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.asked is not null and h.answer is not null
                 and h.number > c.summary_until and h.number <= c.summarise_to));
 end
@@ -59,8 +60,8 @@ begin
 end
 $$;
 
--- Records that there is no summary yet. It is due again after p_after seconds; null: it failed. It is tried three times with growing
--- pauses, and then again whenever a later turn asks for it. Returns false for whoever came too late. The calls are recorded either way.
+-- Records that there is no summary yet. It is due again after p_after seconds; null: it failed, and is due after a minute, then ten, then
+-- an hour each time. Returns false for whoever came too late. The calls are recorded either way.
 -- Locks: the conversation. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function put_off_summary(p_contact uuid, p_conversation uuid, p_token timestamptz, p_after double precision, p_until integer,
     p_calls jsonb) returns boolean language plpgsql as $$
@@ -72,7 +73,7 @@ begin
     perform pay_summary(c, p_until, p_calls, c.summarise_at is not distinct from p_token);
     update conversations set
         summarise_at = case when p_after is not null then now() + make_interval(secs => p_after)
-            when summarise_tries < 2 then now() + interval '1 minute' * (1 + 9 * summarise_tries) end,
+            else now() + interval '1 minute' * (array[1, 10, 60])[least(summarise_tries, 2) + 1] end,
         summarise_tries = summarise_tries + case when p_after is null then 1 else 0 end
     where id = c.id and summarise_at = p_token;
     return found;
