@@ -63,7 +63,7 @@ def rank(
     rankings, took = dict[tuple[str, int], Sequence[str]](), list[float]()
     for talk in talks:
         for one in talk.questions:
-            asked = question.read(one["question"], language="en", today=talk.today, names=talk.names)
+            asked = question.read(one["question"], language=talk.language, today=talk.today, names=talk.names)
             key = (talk.name, one["number"])
             if asked is None:
                 rankings[key] = ()

@@ -38,6 +38,7 @@ class Talk:
     questions: Sequence[Mapping[str, Any]]
     names: Mapping[str, Side]
     today: date
+    language: str
 
 
 class Vectors:
@@ -80,13 +81,16 @@ def fill(storage: StorageFixture, file: Path, *, vectors: Vectors | None) -> lis
 
 def _fill(storage: StorageFixture, talk: Mapping[str, Any], vectors: Vectors | None) -> Talk:
     first, second = talk["speakers"]
+    language = talk.get("language", "en")
     ids = dict[UUID, str]()
     with storage.crossing.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
         contact, conversation = a_contact(connection, storage)
         for number, turn in enumerate(talk["turns"], 1):
             asked, answer = (turn["text"], "") if turn["speaker"] == first else ("", turn["text"])
             at = datetime.fromisoformat(turn["at"]) + timedelta(seconds=number)
-            ids[a_turn(connection, storage, contact, conversation, number, at=at, asked=asked, answer=answer)] = turn["id"]
+            ids[a_turn(connection, storage, contact, conversation, number, at=at, asked=asked, answer=answer, language=language)] = turn[
+                "id"
+            ]
     settle(storage, vectors)
     today = datetime.fromisoformat(talk["turns"][-1]["at"]).date()
     names: dict[str, Side] = {first: "contact", second: "answers"}
@@ -98,6 +102,7 @@ def _fill(storage: StorageFixture, talk: Mapping[str, Any], vectors: Vectors | N
         questions=talk["questions"],
         names=names,
         today=today,
+        language=language,
     )
 
 
@@ -111,6 +116,7 @@ def a_turn(
     at: datetime,
     asked: str,
     answer: str,
+    language: str,
 ) -> UUID:
     """A finished turn that can be recalled."""
     turn = uuid4()
@@ -119,7 +125,7 @@ def a_turn(
         " values (%s, %s, %s, %s, %s, 'answered', %s, %s, %s, %s)",
         (storage.account.tenant_id, turn, conversation, contact, number, at, at, asked, answer),
     )
-    new = to_json(msgspec.to_builtins(indexing.episode(asked, answer, language="en")))
+    new = to_json(msgspec.to_builtins(indexing.episode(asked, answer, language=language)))
     connection.exec_driver_sql("select remember_episode(%s, %s::jsonb)", (turn, new))
     return turn
 

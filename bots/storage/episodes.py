@@ -72,13 +72,14 @@ def recall(
 
     vector: the question's, of this model; None: recall goes by words alone. Raises StorageUnavailable.
     """
-    values = (contact, conversation, history_from, bot, to_json(_ask(question, vector, model)), limit, neighbours)
+    values = (contact, conversation, history_from, bot, to_json(as_asked(question, vector, model)), limit, neighbours)
     # Not repeated: an answer goes without.
     found: Any = call(engine, "select recall_turns(%s, %s, %s, %s, %s::jsonb, %s, %s)", values, repeat=False)
     return msgspec.convert(found, list[Recalled])
 
 
-def _ask(question: Question, vector: Sequence[float] | None, model: str | None) -> dict[str, Any]:
+def as_asked(question: Question, vector: Sequence[float] | None, model: str | None) -> dict[str, Any]:
+    """A question as recall_turns takes it."""
     return {
         "words": question.words,
         "configs": question.configs,

@@ -11,6 +11,7 @@ import pytest
 
 from bots.recall import question
 from bots.settings import Settings
+from bots.storage.database import unit
 from tests.support.cluster import Cluster
 from tests.support.model_servers import Scripted, scripted
 from tests.support.one_worker import BATCHES, OneWorker, one_worker
@@ -135,7 +136,8 @@ def test_what_may_not_leave_the_house_is_not_sent_to_an_embedder_outside(cluster
         assert embed_one(worker.deps, BATCHES)
         assert worker.deps.embedding.question(_SAID, may_leave=False) is None
         assert server.log() == []
-        worker.storage.do("update bots set data_may_leave = true")
+        with unit(worker.storage.web) as connection:
+            connection.exec_driver_sql("update bots set data_may_leave = true")
         worker.storage.do("update conversations set settle_at = now()")
         assert embed_one(worker.deps, BATCHES)
 

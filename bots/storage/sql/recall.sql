@@ -74,23 +74,30 @@ begin
             case when m.asks then -.8::float else 0 end + .15 * ln(1 + m.size) as small
         from wide m left join bm using (i), scale, (select max(x) as x from bm) most
     ), best as (
-        select *, words + meaning + said_by + date + time + small as score from parts
+        select *, row_number() over (order by score desc, said_at desc) as rank
+        from (select *, words + meaning + said_by + date + time + small as score from parts) scored
         where conversation_id <> p_conversation or number < p_from
-        order by score desc, said_at desc limit p_limit + 5
+        order by score desc, said_at desc limit p_limit + 3
+    ), wanted_turns as (
+        -- By conversation, so that the index is read once for all turns of one, which lie together there.
+        select conversation_id, array_agg(number) as numbers
+        from (select conversation_id, number from best union select conversation_id, number + 1 from best where rank <= p_neighbours) x
+        group by conversation_id
+    ), told as materialized (
+        select t.id, t.conversation_id, t.number, t.opened_at, t.asked, t.answer
+        from wanted_turns w cross join lateral (
+            select * from turns where conversation_id = w.conversation_id and number = any(w.numbers) and in_history and state = 'answered' offset 0) t
     ), shown as (
-        select t.id, b.said_at, t.asked, t.answer, b.score, b.near, b.bm, t.conversation_id, t.number, row_number() over (order by b.score desc, b.said_at desc) as rank,
-            array_remove(array[case when b.words > 1 then 'words' end, case when b.meaning > 2 then 'meaning' end, case when b.date > 0 then 'date' end,
-                case when b.time > 0 then 'time' end, case when b.said_by > 0 then 'speaker' end], null) as signals, null::uuid as beside
-        from best b join turns t on t.id = b.turn_id
-        where t.in_history and t.state = 'answered'
-        order by b.score desc, b.said_at desc limit p_limit
+        select t.*, b.score, b.near, b.bm, b.rank, array_remove(array[case when b.words > 1 then 'words' end, case when b.meaning > 2 then 'meaning' end,
+            case when b.date > 0 then 'date' end, case when b.time > 0 then 'time' end, case when b.said_by > 0 then 'speaker' end], null) as signals,
+            null::uuid as beside
+        from best b join told t on t.id = b.turn_id order by b.rank limit p_limit
     ), neighbours as (
-        select t.id, t.opened_at, t.asked, t.answer, s.score, null::float, null::float, t.conversation_id, t.number, s.rank, array['neighbour'], s.id
-        from shown s join turns t on t.conversation_id = s.conversation_id and t.number = s.number + 1
-        where s.rank <= p_neighbours and t.in_history and t.state = 'answered' and t.id not in (select id from shown)
-            and (t.conversation_id <> p_conversation or t.number < p_from)
+        select t.*, s.score, null::float, null::float, s.rank, array['neighbour'], s.id
+        from shown s join told t on t.conversation_id = s.conversation_id and t.number = s.number + 1
+        where s.rank <= p_neighbours and t.id not in (select id from shown) and (t.conversation_id <> p_conversation or t.number < p_from)
     )
-    select coalesce(jsonb_agg(jsonb_build_object('turn', id, 'said_at', said_at, 'asked', coalesce(asked, ''), 'answer', coalesce(answer, ''),
+    select coalesce(jsonb_agg(jsonb_build_object('turn', id, 'said_at', opened_at, 'asked', coalesce(asked, ''), 'answer', coalesce(answer, ''),
         'signals', signals, 'score', score, 'words', coalesce(bm, 0), 'meaning', near, 'beside', beside) order by rank, beside nulls first), '[]') into result
     from (select * from shown union all select * from neighbours) x;
     return result;
