@@ -96,6 +96,17 @@ class Settings:
     own_error_delays_s: str = _setting("2,8,30,120,600", "delays after internal errors, in seconds; then the turn is dead")
     partial_per_s: float = _setting(5.0, "partial texts per second while a page shows the answer")
     history_tokens: int = _setting(1500, "token budget of the history in a prompt")
+    embed_url: str = _setting(
+        "", "OpenAI-compatible address of the embedder, up to /v1; without one, earlier turns are found by their words alone"
+    )
+    embed_model: str = _setting("multilingual-e5-small", "name of the embedding model; each vector is stored with it")
+    embed_dimensions: int = _setting(0, "numbers in a vector of that model; 0: any")
+    embed_prefixes: str = _setting("server", "none, e5, or server: who adds the prefixes of E5; server: the embedder of `make run` does")
+    embed_deadline_s: float = _setting(0.15, "how long an answer waits for the vector of its question, in seconds")
+    embed_leaves_house: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "the embedder is outside of your network: only what bots may send there is embedded",
+    )
     time_zone: str = _setting("", "time zone of contacts without a phone number whose bot names none, as an IANA name; empty: UTC")
     images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")

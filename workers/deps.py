@@ -25,6 +25,7 @@ from bots.storage import accounts, personas
 from bots.storage.database import open_engine, unit
 from inference.router import Router
 from inference.settings import ModelSettings
+from workers.embedding import Embedding
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
 from workers.portions import Portions
@@ -59,6 +60,7 @@ class Deps:
     refusals: RefusalNotes
     in_flight: InFlight
     typing: TypingKeeper
+    embedding: Embedding
     portions: Portions
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
@@ -121,6 +123,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         refusals=RefusalNotes(worker),
         in_flight=InFlight(),
         typing=TypingKeeper(),
+        embedding=Embedding(settings),
         portions=Portions(model_settings),
         queues=tuple(queues),
     )

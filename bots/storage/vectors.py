@@ -1,4 +1,4 @@
-"""The lengths of the vectors that are stored in the database."""
+"""The vectors that are stored in the database: their lengths, and how many are still to be made."""
 
 from __future__ import annotations
 
@@ -29,3 +29,14 @@ class VectorColumn:
 def columns(connection: Connection) -> list[VectorColumn]:
     """Return every column of vectors; empty where nothing has been embedded yet."""
     return [VectorColumn(**row) for row in connection.execute(text(_COLUMNS)).mappings()]
+
+
+def count_without(connection: Connection, model: str) -> int:
+    """How many turns can be recalled and have no vector of this model."""
+    return connection.execute(
+        text(
+            "select (select count(*) from episodes where model is distinct from :model)"
+            " + (select count(*) from fresh_episodes where model is distinct from :model)"
+        ),
+        {"model": model},
+    ).scalar_one()

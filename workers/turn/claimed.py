@@ -17,10 +17,12 @@ from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract.commands import language_of, sensitive_kinds
 from bots.extract.texts import text
+from bots.recall import indexing
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.memories import LISTED
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewFact, Recalled, RecalledTurn, TurnResult
+from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
+from bots.text_language import language_in
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
 from workers.turn import stated
@@ -217,6 +219,7 @@ class ClaimedTurn:
             in_history=in_history,
             parts=[*opening, *self.parts],
             calls=self.calls,
+            episode=self._episode(asked, answer) if state == "answered" and in_history and remembers else UNSET,
             recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told] or self._listed(),
             recalled=[RecalledTurn(turn=one.turn, signals=list(one.signals)) for one in self.recalled],
             facts=facts,
@@ -241,6 +244,10 @@ class ClaimedTurn:
     def _is_first_sensitive(self, facts: Sequence[NewFact]) -> bool:
         """Whether something about health is remembered now, and the contact was never told that it is."""
         return not self.claim.sensitive_told and any(fact.kind in sensitive_kinds() and self.keeps(fact.kind) for fact in facts)
+
+    def _episode(self, asked: str | None, answer: str | None) -> NewEpisode | UnsetType:
+        """What can be recalled of this turn later; unset where nothing is to be remembered of it."""
+        return indexing.episode(asked, answer or "", language=language_in(asked) or self.language) if asked and self.remembers else UNSET
 
 
 def _or_unset(value: _T | None) -> _T | UnsetType:

@@ -139,6 +139,7 @@ begin
     update media set contact_id = k.former_id where inbox_id in (select id from inbox where conversation_id = any(talks));
     update model_calls set contact_id = k.former_id where turn_id = any(told);
     update recalls set contact_id = k.former_id where turn_id = any(told) and tenant_id = k.tenant_id;
+    perform move_episodes(k.holder_id, k.former_id, told);
     update recalled_turns set contact_id = k.former_id where turn_id = any(told) and tenant_id = k.tenant_id;
     update send_attempts set contact_id = k.former_id where message_id in (select id from outbox where conversation_id = any(talks));
     update outbox set contact_id = k.former_id where conversation_id = any(talks);

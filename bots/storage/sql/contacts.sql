@@ -42,6 +42,7 @@ begin
     update media set contact_id = p_keep where contact_id = p_gone;
     update model_calls set contact_id = p_keep where turn_id = any(told);
     update recalls set contact_id = p_keep where turn_id = any(told) and tenant_id = p_tenant;
+    perform move_episodes(p_gone, p_keep, null);
     update recalled_turns set contact_id = p_keep where turn_id = any(told) and tenant_id = p_tenant;
     update send_attempts set contact_id = p_keep where message_id in (select id from outbox where conversation_id = any(talks));
     update outbox set contact_id = p_keep where conversation_id = any(talks);

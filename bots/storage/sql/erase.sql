@@ -182,10 +182,8 @@ begin
     perform renew_summary(id, 0) from conversations where id = any(talks) and repeats(summary, needles);
     perform empty_prompts(p_contact, case when everything then '-infinity' else since end);
     delete from recalled_turns where contact_id = p_contact and recalled_id = any(told);
-    if to_regproc('forget_episodes') is not null then
-        -- Where something is left of a turn, retell has it read again.
-        perform forget_episodes(p_contact, array(select id from turns where id = any(told) and (asked is null or not in_history)));
-    end if;
+    -- Where something is left of a turn, retell has it read again.
+    perform forget_episodes(p_contact, array(select id from turns where id = any(told) and (asked is null or not in_history)));
     update envelopes set body = null
     where state = 'parsed' and (id in (select envelope_id from inbox where id = any(said))
         or (received_at >= case when everything then '-infinity' else since end

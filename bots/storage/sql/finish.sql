@@ -178,7 +178,7 @@ begin
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
             and (v.closed_at is not null or v.id = c.id) and (v.id <> c.id or h.number < (p_result->>'history_from')::integer);
     end if;
-    if p_result ? 'episode' and to_regproc('remember_episode') is not null then
+    if p_result ? 'episode' then
         perform remember_episode(t.id, p_result->'episode');
     end if;
     if lost is not null then

@@ -10,7 +10,7 @@ declare
 begin
     foreach t in array array[
         'contact_identities', 'envelope_contacts', 'conversations', 'turns', 'inbox', 'media', 'memories', 'model_calls', 'recalls', 'recalled_turns', 'outbox',
-        'send_attempts'
+        'send_attempts', 'fresh_episodes', 'episodes'
     ] loop
         execute format('alter table %I enable row level security', t);
         execute format('alter table %I force row level security', t);
@@ -51,7 +51,7 @@ grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, usage_days, batches, batch_items, worker_heartbeats, watchers,
     statuses to chinwag_web, chinwag_worker, chinwag_crossing;
 grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, recalled_turns, outbox, send_attempts,
-    send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
+    fresh_episodes, episodes, send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
 grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, batches, batch_items, watchers to chinwag_web;
@@ -60,6 +60,7 @@ grant select, insert on audit to chinwag_web;
 
 -- The worker finishes turns, within one contact, and items of batches.
 grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, recalled_turns, model_calls to chinwag_worker;
+grant insert, update, delete on fresh_episodes, episodes to chinwag_worker, chinwag_crossing;
 -- What contacts ask to forget, in the same transaction; of bodies it sees nothing.
 grant delete on memories, recalls, recalled_turns, media to chinwag_worker;
 grant select on envelope_contacts to chinwag_worker;

@@ -50,6 +50,7 @@ begin
     where i.turn_id = p_turn and i.kind = 'message' and i.forgotten_at is null
         and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
+    perform reword_episode(p_turn);
     if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
         update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
         where turn_id = p_turn and (status = 'queued' or (status = 'failed' and reason in ('part_refused', 'part_unknown')))

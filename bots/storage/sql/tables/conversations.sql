@@ -34,6 +34,8 @@ create table conversations (
     summarise_at timestamptz,
     summarise_to integer,
     summarise_tries integer not null default 0,
+    -- Its newest turns are to be embedded and moved (episodes) from this time; null: nothing to do. While it is claimed, the end of the claim.
+    settle_at timestamptz,
     -- Summaries never go back beyond this turn: the contact has asked to forget what was before, or has begun anew.
     summary_after integer not null default 0,
     constraint pk_conversations primary key (id, tenant_id),
@@ -48,6 +50,7 @@ create index ix_conversations_contact on conversations (tenant_id, contact_id);
 create index ix_conversations_taken on conversations (taken_until) where taken_by is not null;
 create index ix_conversations_newest on conversations (newest_at);
 create index ix_conversations_summarise on conversations (summarise_at) where summarise_at is not null;
+create index ix_conversations_settle on conversations (settle_at) where settle_at is not null;
 
 -- One answer in the making, or made: it covers the inbox rows that name it. A conversation has one open turn at most.
 create table turns (
