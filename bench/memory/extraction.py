@@ -26,7 +26,7 @@ _WEIGHTY = ("allergy", "medication", "diet", "name", "addressing")
 _WEIGHTY_AIM = 0.85
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Read the messages with the rules that ship, and compare with their labels."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.memory extraction", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures into this file, too")
     parser.add_argument("--show", action="store_true", help="show what was wrong or missed")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     rows = [json.loads(line) for path in given.data or [SET] for line in path.read_text("utf-8").splitlines() if line.strip()]
     figures = measured(rows, show=given.show)
     _print(figures)

@@ -23,7 +23,7 @@ from tests.support.storage_fixture import StorageFixture, a_message, a_phone, op
 SET = Path(__file__).parent / "sets" / "supersession.jsonl"
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Say both messages of each pair, and compare what is remembered."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.memory supersession", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
         "--data", type=Path, action="append", help="a file of pairs; may be given several times; default: the set that ships"
     )
     parser.add_argument("--json", type=Path, help="write the figures into this file, too")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     pairs = [json.loads(line) for path in given.data or [SET] for line in path.read_text("utf-8").splitlines() if line.strip()]
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         storage = open_storage(cluster, cluster.database())
