@@ -19,12 +19,14 @@ _SOON_MS = 20_000
 _LAST = ".row.in:not(#growing):not(#dots) .bubble"
 
 
-def _say(page: Page, words: str) -> None:
-    answers = page.locator(f"{_LAST} .ticks[data-status=read]")
+def _say(page: Page, words: str, answer: str) -> None:
+    """Say something, and wait for the answer that has these words."""
+    answers = page.locator(_LAST).filter(has_text=answer)
     before = answers.count()
     page.get_by_role("textbox", name="Message").fill(words)
     page.keyboard.press("Enter")
-    expect(answers).not_to_have_count(before, timeout=_SOON_MS)
+    expect(answers).to_have_count(before + 1, timeout=_SOON_MS)
+    expect(page.locator(f"{_LAST} .ticks[data-status=read]").last).to_be_visible()
 
 
 def _open(browser: Browser, url: str) -> Page:
@@ -49,10 +51,11 @@ def _everywhere(stack: Stack, word: str) -> list[str]:
 
 def test_what_was_told_in_french_is_known_shown_and_forgotten(chat: Stack, browser: Browser, keep: Callable[[Page, str], None]) -> None:
     page = _open(browser, f"{chat.web_url}/chat")
-    _say(page, "Bonjour, je m'appelle Solenne.")
-    _say(page, "Je suis allergique aux arachides et mon chien s'appelle Bribri")
-    _say(page, "/reset")
-    _say(page, "Comment je m'appelle ?")
+    _say(page, "Bonjour, je m'appelle Solenne.", "Solenne")
+    # Told once that it is remembered, and how to end that.
+    _say(page, "Je suis allergique aux arachides et mon chien s'appelle Bribri", "Ne retenez pas ma santé")
+    _say(page, "/reset", "Recommençons")
+    _say(page, "Comment je m'appelle ?", "Comment je m'appelle")
 
     page.get_by_role("button", name="what happened", exact=True).last.click()
     story = page.get_by_role("complementary", name="What happened")
@@ -66,18 +69,18 @@ def test_what_was_told_in_french_is_known_shown_and_forgotten(chat: Stack, brows
     sign_in(admin, chat.web_url)
     contact = chat.one("select contact_id from memories where text ilike '%bribri%' limit 1")
     admin.goto(f"{chat.web_url}/admin/contacts/{contact}")
-    expect(admin.get_by_role("region", name="What the bot knows")).to_contain_text("Bribri")
+    expect(admin.get_by_role("region", name="What the bot knows", exact=True)).to_contain_text("Bribri")
     admin.get_by_role("searchbox").fill("ARACHIDES")
     admin.get_by_role("button", name="Search").click()
     expect(admin.get_by_text("found by words").first).to_be_visible()
     keep(admin, "contact")
 
-    _say(page, "oublie mon chien")
+    _say(page, "oublie mon chien", "oublié")
     expect(page.locator(_LAST).last).not_to_contain_text("Bribri")
     page.reload()
     expect(page.locator(_LAST).first).to_be_visible()
     assert "Bribri" not in page.content()
     admin.goto(f"{chat.web_url}/admin/contacts/{contact}")
-    expect(admin.get_by_role("region", name="What the bot knows")).to_contain_text("Solenne")
+    expect(admin.get_by_role("region", name="What the bot knows", exact=True)).to_contain_text("Solenne")
     assert "Bribri" not in admin.content()
     assert _everywhere(chat, "Bribri") == []

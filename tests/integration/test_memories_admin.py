@@ -100,18 +100,18 @@ def test_the_talk_is_searched_by_words_without_accents_and_by_numbers_in_any_spe
     _, other = _told(served, "O café do outro")
 
     def found(typed: str) -> list[tuple[str, list[str]]]:
-        return [
-            (one["text"], one["signals"])
-            for one in api.get(f"/contacts/{contact}/search", params={"q": typed}).json()
-            if one["side"] == "in"
-        ]
+        rows = api.get(f"/contacts/{contact}/search", params={"q": typed}).json()
+        # Each message ends with a mark of its writer, by which leaks are found.
+        return [(one["text"].rsplit(" ", 1)[0], one["signals"]) for one in rows if one["side"] == "in"]
 
     assert found("cafe graca") == [("O meu café preferido é o da Graça", ["words"])]
     for spelling in ("00351912345678", "+351 912 345 678", "912345678", "912-345-678"):
-        assert ("ring me on +351 912 345 678 please", ["number"]) in found(spelling)
+        assert "number" in dict(found(spelling))["ring me on +351 912 345 678 please"]
     assert ("اتصل على ٠٩١٢٣٤٥٦٧٨", ["number"]) in found("0912345678")
     assert found("nothing of the kind") == []
-    assert all("do outro" in one["text"] for one in api.get(f"/contacts/{other}/search", params={"q": "café"}).json())
+    others = api.get(f"/contacts/{other}/search", params={"q": "café"}).json()
+    assert others
+    assert all("do outro" in one["text"] for one in others)
 
 
 def test_an_erased_memory_is_gone_with_its_words_and_a_switch_keeps_new_ones_out(served: Stack, api: httpx.Client) -> None:

@@ -268,7 +268,10 @@ def test_a_memory_is_new_until_the_next_session_of_talk(storage: StorageFixture)
 
     next_session = storage.claimed()
 
-    assert [(memory.text, memory.is_new) for memory in (*same_session.memories, *next_session.memories)] == [("Marta", True), ("Marta", False)]
+    assert [(memory.text, memory.is_new) for memory in (*same_session.memories, *next_session.memories)] == [
+        ("Marta", True),
+        ("Marta", False),
+    ]
 
 
 def test_what_comes_while_a_talk_is_closed_opens_the_next_one(storage: StorageFixture) -> None:
