@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from bots.admin import audit
+from bots.admin import audit, meaning
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.domain import Fact
@@ -83,10 +83,14 @@ def find_person(deps: Deps, operator: Operator, typed: str) -> UUID:
 
 
 def search(deps: Deps, operator: Operator, contact: UUID, typed: str, *, limit: int = 50) -> list[Found]:
-    """Search all of a contact's talk: by words without regard to accents and case, and by numbers in any spelling. Raises NotFound."""
-    _person(deps, operator, contact)
+    """Search all of a contact's talk: by words without regard to accents and case, by numbers in any spelling, and by meaning. Raises NotFound.
+
+    What has the words comes first, the newest first; then what only means something like them.
+    """
+    person = _person(deps, operator, contact)
     with unit(deps.web, contact=contact) as connection:
-        return people.find(connection, tenant=operator.tenant_id, contact=contact, search=typed, limit=limit)
+        found = people.find(connection, tenant=operator.tenant_id, contact=contact, search=typed, limit=limit)
+    return [*found, *meaning.find(deps, person, typed, besides=found)][:limit]
 
 
 def check(kind: str, value: str, *, day: date | None = None, last_day: date | None = None) -> str | None:

@@ -23,6 +23,7 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier turn that is about the question, and how it was found."""
 
     turn: UUID
+    conversation: UUID
     said_at: datetime
     asked: str
     answer: str

@@ -27,6 +27,7 @@ class Talk:
     account: str
     channel: ChannelKind
     bot: str
+    bot_id: UUID
     newest_at: datetime | None
 
 
@@ -76,7 +77,7 @@ def get(connection: Connection, *, tenant: UUID, contact: UUID) -> Person:
         stopped_at=row.stopped_at,
         identities=tuple((one.kind, one.value) for one in identities),
         talks=tuple(
-            Talk(id=one.id, account=one.account, channel=ChannelKind(one.channel), bot=one.bot, newest_at=one.newest_at) for one in talks
+            Talk(id=one.id, account=one.account, channel=ChannelKind(one.channel), bot=one.bot, bot_id=one.bot_id, newest_at=one.newest_at) for one in talks
         ),
     )
 
@@ -95,7 +96,7 @@ _IDENTITIES = text("""
     select kind, value from contact_identities where tenant_id = :tenant and contact_id = :contact and retired_at is null
     order by kind, created_at desc limit 20""")
 _TALKS = text("""
-    select c.id, a.name as account, a.channel, b.name as bot, c.newest_at
+    select c.id, a.name as account, a.channel, b.name as bot, b.id as bot_id, c.newest_at
     from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
     join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
     where c.tenant_id = :tenant and c.contact_id = :contact order by c.newest_at desc nulls last, c.id limit 200""")

@@ -97,7 +97,7 @@ begin
         from shown s join told t on t.conversation_id = s.conversation_id and t.number = s.number + 1
         where s.rank <= p_neighbours and t.id not in (select id from shown) and (t.conversation_id <> p_conversation or t.number < p_from)
     )
-    select coalesce(jsonb_agg(jsonb_build_object('turn', id, 'said_at', opened_at, 'asked', coalesce(asked, ''), 'answer', coalesce(answer, ''),
+    select coalesce(jsonb_agg(jsonb_build_object('turn', id, 'conversation', conversation_id, 'said_at', opened_at, 'asked', coalesce(asked, ''), 'answer', coalesce(answer, ''),
         'signals', signals, 'score', score, 'words', coalesce(bm, 0), 'meaning', near, 'beside', beside) order by rank, beside nulls first), '[]') into result
     from (select * from shown union all select * from neighbours) x;
     return result;
