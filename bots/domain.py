@@ -186,6 +186,10 @@ class AccountEffect:
     number: str = ""
 
 
+#: The name of the reference by which a message says that its words are somebody else's, whom its writer passes on.
+FORWARDED = "forwarded"
+
+
 # Not frozen as the others are: freezing so many fields takes a sixth of the time in which a webhook is read (bench/parse.py). Nobody changes one.
 @dataclass(slots=True, kw_only=True)
 class InboundEvent:

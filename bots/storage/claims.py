@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
+from bots.domain import FORWARDED
 from bots.kinds import always_told, kinds
 from bots.storage.database import call, hot, to_json
 
@@ -46,6 +47,11 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     #: The first words of the message that it replies to.
     quoted: str | None = None
     refers: list[Reference] | None = None
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether its words are somebody else's, whom the contact passes on."""
+        return any(one.name == FORWARDED for one in self.refers or ())
 
 
 class PastTurn(msgspec.Struct, frozen=True):

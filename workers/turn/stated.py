@@ -33,6 +33,9 @@ def read(said: Iterable[tuple[ClaimedMessage, str]], *, now: datetime) -> Stated
     """
     facts, ends = list[NewFact](), list[NewEnd]()
     for message, words in said:
+        if message.is_forwarded:
+            # Whoever wrote it speaks of themself.
+            continue
         found = stated(words, str(message.id), at=now - timedelta(seconds=message.age_s))
         facts += [
             NewFact(

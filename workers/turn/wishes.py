@@ -18,7 +18,8 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
     stopped = turn.stopped
     for message in turn.claim.messages:
         # Words beside a file count, too, whether or not the file can be read.
-        command = parse_command(message.text, stopped=stopped)
+        own = None if message.is_forwarded else message.text
+        command = parse_command(own, stopped=stopped)
         if command is not None and (not stopped or command.name in _FOR_STOPPED) and turn.obey(command, has_words=bool(texts or others)):
             stopped = turn.stopped
             turn.words[message.id] = ""
@@ -31,8 +32,8 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
         elif stopped or _corrects(turn, message):
             continue
         elif message.supported:
-            turn.unsaid = turn.unsaid or keeps_out(message.text)
-            if command is not None or keeps_out(message.text):
+            turn.unsaid = turn.unsaid or keeps_out(own)
+            if command is not None or keeps_out(own):
                 # A wish states nothing, even where the model answers it.
                 turn.words[message.id] = ""
             texts.append(message)
@@ -43,7 +44,7 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
 
 def _corrects(turn: ClaimedTurn, message: ClaimedMessage) -> bool:
     """Whether a message says what is right about its writer ("That's wrong, I live in Porto"), and is answered by what that changes."""
-    objected = objection(message.text) if message.supported and turn.remembers else None
+    objected = objection(message.text) if message.supported and turn.remembers and not message.is_forwarded else None
     if objected is None:
         return False
     right, languages = objected
