@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bots.channels.markup import unwrapped
 from bots.commands import Command, parse_command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
 from bots.extract.commands import language_of
-from bots.extract.edits import said_facts
+from bots.extract.edits import stated
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
+from bots.storage.turns import Erasure, ModelCall, NewFact, Recalled, TurnResult
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
 from workers.turn.commands import Effect, obey
@@ -107,7 +107,7 @@ class ClaimedTurn:
             parts=list(self.account.channel.fit(apology))[:1] if apology and is_due else [],
             calls=self.calls,
             # /forget and /stop do not wait for a model.
-            forget=list(self.effect.forget),
+            erase=_erasure(self.effect),
             stopped=UNSET if self.effect.stopped is None else self.effect.stopped,
             retry_s=retry_s,
         )
@@ -147,7 +147,7 @@ class ClaimedTurn:
             calls=self.calls,
             recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
             facts=self._facts() if remembers else [],
-            forget=list(effect.forget),
+            erase=_erasure(effect),
             history_from=effect.history_from if effect.history_from is not None else history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
             # A summary must not contain what was forgotten, or what ended with /reset.
@@ -172,5 +172,9 @@ class ClaimedTurn:
 
 
 def _extracted(message: ClaimedMessage) -> list[NewFact]:
-    facts = said_facts(message.text or "", str(message.id))
-    return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]
+    facts = stated(message.text or "", str(message.id), at=None).facts
+    return [NewFact(kind=fact.kind, text=fact.value, topic=fact.topic, source=message.id) for fact in facts]
+
+
+def _erasure(effect: Effect) -> Erasure | UnsetType:
+    return Erasure(memories=list(effect.forget)) if effect.forget else UNSET

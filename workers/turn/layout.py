@@ -42,11 +42,11 @@ class Layout:
             room=lambda images: deps.routes.room(profile, may_leave=may_leave, answer=answer, images=images),
         )
         forgotten = set(turn.effect.forget)
-        self.memories: Sequence[KnownFact] = [one for one in claim.memories if one.id not in forgotten] if bot.memory_on else []
+        self.memories: Sequence[KnownFact] = [one for one in claim.memories if one.id not in forgotten and not one.is_new] if bot.memory_on else []
         self.prompt = self._build(memories=self.memories)
         if bot.memory_on and (turn.effect.closes or self.prompt.history_from is not None):
             # What was remembered from the turns that are left out now would otherwise be in the prompt only from the next turn on.
-            known = [KnownFact(id=one.id, kind=one.kind, text=one.text) for one in known_memories(deps, claim)]
+            known = [KnownFact(id=one.id, kind=one.kind, text=one.text, said_at=one.said_at) for one in known_memories(deps, claim)]
             self.memories = [one for one in known if one.id not in forgotten][:_MOST_MEMORIES]
             self.prompt = self._build(memories=self.memories)
 

@@ -35,11 +35,12 @@ $$;
 -- Claims the best due conversation of a queue for p_lease seconds, opens its turn or takes up the open one, and returns what answering it
 -- takes: ids, the fencing token, messages, history, memories (bots.storage.claims.Claim). p_session: after so many seconds of silence a
 -- new session begins, and the prompt's beginning may take up newer memories. p_always: the kinds of which all is told; p_days: for how many days a
--- fact of a kind without a day of its own is told, {kind: days}. Returns null where nothing is due.
+-- fact of a kind without a day of its own is told, {kind: days}; their defaults are for workers of the version before. Returns null where nothing is due.
 -- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost
 -- connection: an unused claim is due again when its lease ends.
 create function claim_turn(
-    p_queue text, p_boot uuid, p_lease double precision, p_session double precision, p_always text[], p_days jsonb
+    p_queue text, p_boot uuid, p_lease double precision, p_session double precision, p_always text[] default '{}',
+    p_days jsonb default '{}'
 ) returns jsonb language plpgsql as $$
 declare
     c conversations;
