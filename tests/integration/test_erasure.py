@@ -129,6 +129,18 @@ def test_what_repeats_a_memory_and_what_does_not(
     assert sorted(left) == sorted(others)
 
 
+def test_a_name_that_is_a_common_word_does_not_take_half_of_the_talk_with_it(storage: StorageFixture) -> None:
+    said(storage, "My name is Will", facts=[fact("name", "Will")], answer="Hello Will!")
+    for n in range(20):
+        said(storage, f"will you come on day {n}?", answer="I will.")
+    said(storage, "WILL here again", answer="Welcome.")
+
+    forgets(storage, "Will")
+
+    assert storage.value("select count(*) from inbox where content_type = 'erased'") == 2
+    assert storage.value("select count(*) from outbox where body = ''") == 1
+
+
 def test_another_person_keeps_the_same_words(storage: StorageFixture) -> None:
     said(storage, f"My dog is {DOG}", facts=[a_dog()], key="b", by=BOB)
     said(storage, f"My dog is {DOG}", facts=[a_dog()], key="a", by=ADA)

@@ -9,8 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection
 
-from bots.admin.bots import forms
-from bots.domain import Bot, End
+from bots.domain import End
 from bots.errors import Conflict, NotFound
 from bots.kinds import always_told, kinds
 from bots.storage import memories, personas
@@ -99,6 +98,18 @@ def test_of_what_is_always_told_nothing_is_pushed_out(storage: StorageFixture) -
 
     assert {one.text for one in told if one.kind in always_told()} == {"Ann", *(f"allergy {n}" for n in range(50))}
     assert {one.text for one in told if one.kind == "likes"} == {f"like {n}" for n in range(20, 60)}
+
+
+@pytest.mark.parametrize(("switch", "told"), [_SWITCHES[1], _SWITCHES[2], _SWITCHES[4]])
+def test_what_is_switched_off_later_is_not_told_either(storage: StorageFixture, switch: str, told: set[str]) -> None:
+    said(storage, "I am many things", facts=[fact("allergy", "nuts"), fact("diet", "halal"), fact("pet", "dog Rex")])
+    with storage.web.begin() as connection:
+        if "bots" in switch:
+            connection.exec_driver_sql(switch)
+    if "contacts" in switch:
+        storage.do(switch)
+
+    assert {one.kind for one in next_claim(storage).memories} == told
 
 
 def test_a_fact_is_usable_in_the_very_next_turn(storage: StorageFixture) -> None:
@@ -352,46 +363,3 @@ def test_an_export_has_all_of_it_in_plain_values(storage: StorageFixture) -> Non
     assert [(one["text"], one["source_text"], one["valid_to"] is None) for one in found] == [
         ("York", "I live in York", True), ("Leeds", "I live in Leeds", False),
     ]  # fmt: skip
-
-
-# What a bot remembers
-
-
-def test_a_bot_keeps_its_memory_settings(storage: StorageFixture) -> None:
-    with unit(storage.web) as connection:
-        bot = personas.make(
-            connection,
-            Bot(
-                id=uuid4(),
-                tenant_id=storage.account.tenant_id,
-                name="b",
-                kinds_off=("pet",),
-                sensitive_on=False,
-                keeps_messages=True,
-                time_zone="Asia/Tokyo",
-            ),
-            by="ana",
-        )
-        personas.save(connection, Bot(id=bot.id, tenant_id=bot.tenant_id, name="b", kinds_off=("likes", "pet")))
-        saved = personas.by_id(connection, tenant=bot.tenant_id, bot=bot.id)
-
-    assert (bot.kinds_off, bot.sensitive_on, bot.keeps_messages, bot.time_zone) == (("pet",), False, True, "Asia/Tokyo")
-    assert saved is not None
-    assert (saved.kinds_off, saved.sensitive_on, saved.keeps_messages, saved.time_zone) == (("likes", "pet"), True, False, None)
-
-
-@pytest.mark.parametrize(("typed", "read"), [(" Europe/Madrid ", "Europe/Madrid"), ("", None), ("  ", None)])
-def test_a_time_zone_is_read(typed: str, read: str | None) -> None:
-    assert forms.time_zone(typed) == read
-
-
-@pytest.mark.parametrize("typed", ["Madrid", "UTC+2", "../etc/passwd", "europe/madrid\n!"])
-def test_a_time_zone_that_does_not_exist_is_refused(typed: str) -> None:
-    with pytest.raises(ValueError, match="Europe/Madrid"):
-        forms.time_zone(typed)
-
-
-def test_kinds_that_are_off_are_read_in_their_order_and_unknown_ones_refused() -> None:
-    assert forms.kinds_off(["pet", "name", "pet"]) == ("name", "pet")
-    with pytest.raises(ValueError, match="no kind of fact named cats"):
-        forms.kinds_off(["pet", "cats"])

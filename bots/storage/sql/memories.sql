@@ -1,7 +1,7 @@
 -- What is remembered: which facts may be, what takes the place of what, and what is no longer so.
 
 -- The kinds that are about health, as in bots/kinds.toml.
--- Locks: none. Called by: admitted.
+-- Locks: none. Called by: admitted, claim_turn.
 create function sensitive_kinds() returns text[] language sql immutable as $$
     select array['allergy', 'medication', 'condition', 'diet']
 $$;
