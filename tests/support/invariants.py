@@ -1,4 +1,4 @@
-"""What must hold after every test, whatever was killed: I1 to I8, read from Postgres, the fake platform's log and all output."""
+"""What must hold after every test, whatever was killed: I1 to I9, read from Postgres, the fake platform's log and all output."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def check(stack: Stack, *, settled: bool = True) -> None:
     problems = [*_stored_once(stack), *_memories_have_a_source(stack), *_nobody_elses_words(stack, entries), *_nothing_leaked(stack)]
     if settled:
         problems += [*_one_turn_each(stack), *_turns_ended(stack), *_sends_accounted(stack, entries), *_order_kept(stack, entries)]
+        problems += _notes_have_no_hole(stack)
     if problems:
         raise AssertionError("\n".join([*problems[:20], stack.describe()]))
 
@@ -137,6 +138,17 @@ def _nobody_elses_words(stack: Stack, entries: list[dict[str, Any]]) -> list[str
         if to and set(_MARK.findall(str(entry.get("text") or ""))) - {to}:
             problems.append(f"I7: the send {entry['n']} holds words of somebody else")
     return problems
+
+
+def _notes_have_no_hole(stack: Stack) -> list[str]:
+    """I9: a turn that prompts no longer repeat is in the notes, or is due to be; until then prompts have its own words."""
+    found = stack.rows("""
+        select t.conversation_id, t.number from turns t join conversations c on c.id = t.conversation_id
+        where t.state = 'answered' and t.in_history and t.asked is not null and t.answer is not null
+            and t.number > c.summary_until and t.number < c.history_from and c.closed_at is null
+            and not (c.summarise_at is not null and c.summarise_to >= t.number)
+    """)
+    return [f"I9: turn {row['number']} of conversation {row['conversation_id']} is in nothing" for row in found]
 
 
 def _nothing_leaked(stack: Stack) -> list[str]:

@@ -19,7 +19,7 @@ from bots.storage.claims import KnownFact
 from workers.turn import told
 
 _FOLDER = Path(told.__file__).parent
-_LANGUAGES = tomllib.loads((_FOLDER / "told.toml").read_text("utf-8"))
+_LANGUAGES = {file.stem: tomllib.loads(file.read_text("utf-8")) for file in (_FOLDER / "languages").glob("*.toml")}
 _SAID = datetime(2026, 11, 5, 23, 30, tzinfo=UTC)
 
 
@@ -47,9 +47,9 @@ def test_every_language_has_words_for_every_kind_of_fact(language: str) -> None:
     words = _LANGUAGES[language]
 
     assert set(words) == set(_LANGUAGES["en"])
-    assert set(words["facts"]) == set(words["questions"]) == set(_LANGUAGES["en"]["facts"])
+    assert set(words["facts"]) == set(words["questions"]) == set(words["asked"]) == set(_LANGUAGES["en"]["facts"])
     assert set(kinds()) == set(words["facts"])
-    whole = [words[name] for name in ("notes", "other", "plan_on", "plan_between", "beside", "earlier", "wrote", "answered")]
+    whole = [words[name] for name in ("notes", "other", "plan_on", "plan_between", "wrote", "answered")]
     assert all(line.count("{}") == 1 for line in (*words["facts"].values(), *whole))
     assert all("{day}" in words[name] for name in ("plan_on", "plan_between", "said", "wrote"))
     assert "{fact}" in words["said"]

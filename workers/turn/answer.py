@@ -86,7 +86,7 @@ def _result(turn: ClaimedTurn, layout: Layout, reply: ModelReply, *, before: str
     return turn.result(
         "answered",
         reason=reason,
-        asked=layout.asked(reply.messages),
+        asked=reply.messages[-1].content if reply.messages else layout.prompt.asked,
         answer=text,
         goes_on=True,
         history_from=layout.prompt.history_from,

@@ -1,7 +1,7 @@
-"""What is told beside a new message, in front of it, for this one prompt: facts that its beginning does not have, and earlier turns that it is about.
+"""What is told right before a new message, for this one prompt: facts that its beginning does not have, and earlier turns that the message is about.
 
-Data, never orders: each value is a JSON string, which cannot close its quotes, and line breaks cannot open a new line. Later prompts repeat the
-message without it, so it is told only where it is needed (docs/decisions/0039).
+The person asks for it and the assistant tells it, as at the beginning (workers/turn/told.py); each value is a JSON string, which cannot close its
+quotes. Later prompts repeat the message without all this, so it is told only where it is needed (docs/decisions/0039).
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Protocol, TypeAlias
+from typing import Protocol
 from uuid import UUID
 
-from bots.storage.claims import KnownFact
-from bots.storage.turns import NewFact
+from inference.types import Message
 from workers.long_text import without_middle
 from workers.turn import told
 from workers.turn.clock import day_text
+from workers.turn.told import Fact
 
 #: Of an earlier turn so many characters of each side are told; of all together so many tokens.
 _LONGEST, _MOST_TOKENS = 300, 700
-
-
-#: A fact as a claim has it, or as it was just found in a message.
-Fact: TypeAlias = KnownFact | NewFact
 
 
 class Earlier(Protocol):
@@ -57,7 +53,7 @@ class Earlier(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aside:
-    """What is told beside a message."""
+    """What is told right before a message."""
 
     facts: Sequence[Fact] = ()
     #: The best first.
@@ -77,16 +73,19 @@ def fitting(
     return kept
 
 
-def text(aside: Aside, *, language: str, zone: tzinfo = UTC) -> str:
-    """The lines to put in front of a message; empty where nothing is to be told."""
-    lines: list[str] = []
-    if aside.recalled:
-        earlier = "; ".join(_line(one, language=language, zone=zone) for one in sorted(aside.recalled, key=lambda one: one.said_at))
-        lines.append(told.word("earlier", language=language).replace("{}", earlier))
-    if aside.facts:
-        facts = ". ".join(told.fact_line(one.kind, one.text, language=language, day=one.day, last_day=one.last_day) for one in aside.facts)
-        lines.append(told.word("beside", language=language).replace("{}", facts))
-    return "\n".join(lines)
+def exchange(aside: Aside, *, language: str, zone: tzinfo = UTC) -> tuple[Message, ...]:
+    """The questions and answers; nothing where nothing is to be told."""
+    return (*_earlier(aside.recalled, language=language, zone=zone), *told.again(aside.facts, language=language, zone=zone))
+
+
+def _earlier(recalled: Sequence[Earlier], *, language: str, zone: tzinfo) -> tuple[Message, ...]:
+    if not recalled:
+        return ()
+    lines = [_line(one, language=language, zone=zone) + "." for one in sorted(recalled, key=lambda one: one.said_at)]
+    return (
+        Message(role="user", content=told.word("earlier", language=language)),
+        Message(role="assistant", content=" ".join(lines)),
+    )
 
 
 def _line(one: Earlier, *, language: str, zone: tzinfo) -> str:

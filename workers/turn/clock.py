@@ -36,10 +36,10 @@ def day_text(day: date, *, language: str) -> str:
     return str(words["date"]).format(day=day.day, month=words["months"][day.month - 1], year=day.year)
 
 
-def now_text(now: datetime, *, language: str) -> str:
-    """A day with its weekday, a time and its zone. now: in the contact's zone."""
+def now_texts(now: datetime, *, language: str) -> tuple[str, str]:
+    """A question for the day and the time, and the answer with weekday and zone. now: in the contact's zone."""
     words = _words(language)
-    return str(words["now"]).format(
+    return words["ask"], str(words["now"]).format(
         weekday=words["weekdays"][now.weekday()],
         day=now.day,
         month=words["months"][now.month - 1],
@@ -64,10 +64,9 @@ def _zone_name(number: str) -> str | None:
     region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(parsed.country_code)
     if region in _zones()["one"]:
         return _zones()["one"][region]
-    named = timezone.time_zones_for_number(parsed)
-    if len(named) == 1 and named[0] != timezone.UNKNOWN_TIMEZONE:
-        return named[0]
-    return _zones()["several"].get(region)
+    usual = _zones()["several"].get(region)
+    named = [zone for zone in timezone.time_zones_for_number(parsed) if zone != timezone.UNKNOWN_TIMEZONE]
+    return usual if usual in named or not named else named[0]
 
 
 @lru_cache(maxsize=1_000)

@@ -31,8 +31,6 @@ class Layout:
         deps, claim, bot, profile = turn.deps, turn.claim, turn.account.bot, turn.profile
         may_leave, answer = bot.data_may_leave, deps.settings.answer_tokens
         self._count = deps.routes.counter(profile, may_leave=may_leave)
-        #: What each prompt asks, without what stands beside it.
-        self._asked: dict[str, str] = {}
         self._laid_out = partial(
             prompt.build,
             persona=bot.persona,
@@ -77,13 +75,7 @@ class Layout:
         """Lay out a prompt with memories or without, with what was recalled or without, and with other changes."""
         chosen = self._telling if remembers else Telling()
         beside = Aside(facts=[*chosen.beside, *chosen.stated], recalled=self._recalled if recalls else ())
-        built = self._laid_out(memories=chosen.profile, aside=beside, **changes)
-        self._asked[built.messages[-1].content] = built.asked
-        return built
-
-    def asked(self, messages: Sequence[Message]) -> str:
-        """What the contact says in one of these prompts, as later ones repeat it."""
-        return self._asked.get(messages[-1].content, self.prompt.asked) if messages else self.prompt.asked
+        return self._laid_out(memories=chosen.profile, aside=beside, **changes)
 
     def shorter(self) -> Iterator[Sequence[Message]]:
         """Lay out ever shorter prompts: for the context that the server has named meanwhile, without earlier pictures, with half of the history,

@@ -1,6 +1,7 @@
 """The prompt, laid out for the prefix cache: persona, memory as an earlier exchange, append-only history, the new turn (docs/decisions/0035).
 
-The day and the time stand where a talk begins or goes on after a pause; what only the new message needs stands in front of it (docs/decisions/0039).
+The day and the time are told where a talk begins or goes on after a pause; what only the new message needs is told right before it
+(docs/decisions/0039).
 """
 
 from __future__ import annotations
@@ -9,21 +10,22 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from bots.storage.claims import KnownFact, PastTurn
 from bots.text_language import language_in
 from inference.prompt_style import neutralise
 from inference.types import Image, Message
 from workers.long_text import joined
-from workers.turn import aside as beside_words
+from workers.turn import aside as asides
 from workers.turn import told
 from workers.turn.aside import Aside
-from workers.turn.clock import now_text
+from workers.turn.clock import now_texts
 from workers.turn.history import Notes, choose, shortened
 
 #: How many characters the messages of one turn may have in a prompt; where they have more, the middle of the long ones is left out.
 _LONGEST_TEXT = 8000
-#: The time is told again with a message that comes so much later than the last one with a time. A line with each message would cost some 25 tokens;
+#: The time is told again with a message that comes so much later than the last one with a time. With each message it would cost some 40 tokens;
 #: with the newest alone the prefix cache would lose the turn before it, each time.
 _TIME_AFTER = timedelta(minutes=10)
 
@@ -76,10 +78,10 @@ def build(
     new = sum(image.tokens for image in images)
     past = sum(image.tokens for turn in kept.turns for image in shown.get(turn.number, ()))
     language = language_of(history, [asked], default=language)
-    before = beside_words.text(aside, language=language, zone=zone)
+    before = asides.exchange(aside, language=language, zone=zone)
     told_first = [message.content for message in told.exchange(memories, kept.notes or notes.text, language=language, zone=zone)]
     times = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
-    beside = [persona, *told_first, *times, before, asked]
+    beside = [persona, *told_first, *(message.content for message in (*chain(*times), *before)), asked]
     size = sum(len(text.encode()) for turn in kept.turns for text in (turn.asked, turn.answer))
     if (left := _left(room(new + past), beside, enough=size, count=count)) < size:
         size = sum(count(turn.asked) + count(turn.answer) for turn in kept.turns)
@@ -92,30 +94,30 @@ def build(
     *earlier, time = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
     for turn, said_at in zip(kept.turns, earlier, strict=True):
         # For a turn that a person answered these are the texts as they came, and an answer may speak of template tokens.
-        words = _lines(said_at, neutralise(turn.asked))
-        messages.append(Message(role="user", content=words, images=tuple(shown.get(turn.number, ()))))
+        messages.extend(said_at)
+        messages.append(Message(role="user", content=neutralise(turn.asked), images=tuple(shown.get(turn.number, ()))))
         messages.append(Message(role="assistant", content=neutralise(turn.answer)))
-    messages.append(Message(role="user", content=_lines(time, before, asked), images=tuple(images)))
+    messages.extend((*time, *before))
+    messages.append(Message(role="user", content=asked, images=tuple(images)))
     return Prompt(
         messages=tuple(messages), turns=len(kept.turns), asked=asked, history_from=kept.history_from, summarise_to=kept.summarise_to
     )
 
 
-def _times(times: Sequence[datetime | None], *, language: str) -> list[str]:
-    """The time to tell with each message: with the first, and with each that comes much later than the last one that has one; else nothing.
+def _times(times: Sequence[datetime | None], *, language: str) -> list[tuple[Message, ...]]:
+    """What tells the time before each message: before the first, and before each that comes much later than the last one that has it; else nothing.
 
-    Those of earlier messages stay as they are while the talk goes on: they are the same words in each prompt.
+    Before earlier messages it stays as it is while the talk goes on: the same words in each prompt.
     """
-    told_at, lines = None, list[str]()
+    told_at, found = None, list[tuple[Message, ...]]()
     for time in times:
-        is_told = time is not None and (told_at is None or time - told_at >= _TIME_AFTER or time.date() != told_at.date())
-        lines.append(f"({now_text(time, language=language)})" if time is not None and is_told else "")
-        told_at = time if is_told else told_at
-    return lines
-
-
-def _lines(*lines: str) -> str:
-    return "\n".join(line for line in lines if line)
+        if time is None or (told_at and time - told_at < _TIME_AFTER and time.date() == told_at.date()):
+            found.append(())
+        else:
+            ask, tell = now_texts(time, language=language)
+            found.append((Message(role="user", content=ask), Message(role="assistant", content=tell)))
+            told_at = time
+    return found
 
 
 def _left(room: int, texts: Sequence[str], *, enough: int, count: Callable[[str], int]) -> int:

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TypeVar
 
-from bots.kinds import kinds
 from bots.text_language import is_frequent
 from workers.turn import told
-from workers.turn.aside import Fact
+from workers.turn.told import Fact
 
 #: Not letters alone: the vowel signs of many scripts are none.
 FactT = TypeVar("FactT", bound=Fact)
@@ -28,19 +27,15 @@ _BEGIN, _ENDING = 4, 3
 _MOST_WORDS = 400
 #: From here on a sign is a word, or a syllable.
 _SIGNS = "\u2e80"
-#: A word of so many questions asks for none of them: "what", "my".
-_ASKS_ALL = 3
-#: Shorter words of questions are no names of anything.
-_SHORT = 2
 
 
 def fitting(facts: Sequence[FactT], said: str, *, language: str) -> list[FactT]:
     """Those of the facts that a message is about, or whose kind it asks for."""
     if not facts:
         return []
-    words = _words(said)
+    words = words_of(said)
     topics = _topics(words)
-    return [one for one in facts if not _asked(one.kind, language).isdisjoint(words) or _are_alike(_topics(_words(one.text)), topics)]
+    return [one for one in facts if _are_alike(_asked(one.kind, language), words) or _are_alike(_topics(words_of(one.text)), topics)]
 
 
 def _topics(words: Iterable[str]) -> list[str]:
@@ -63,15 +58,13 @@ def _is_form_of(one: str, other: str) -> bool:
     return short >= _BEGIN and long - short <= _ENDING and one[:begin] == other[:begin]
 
 
-def _words(text: str) -> list[str]:
-    """The words of a text once each, without accents and case."""
+def words_of(text: str) -> list[str]:
+    """The words of a text once each, without accents, case and marks."""
     plain = "".join(sign for sign in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(sign))
     return list(dict.fromkeys(_WORD.findall(plain)[:_MOST_WORDS]))
 
 
 @cache
-def _asked(kind: str, language: str) -> frozenset[str]:
-    """The words by which a person asks for facts of this kind, and for those of hardly another."""
-    questions = {name: _words(told.question_of(name, language=language)) for name in kinds()}
-    few = (word for word in questions.get(kind, ()) if sum(word in words for words in questions.values()) < _ASKS_ALL)
-    return frozenset(word for word in few if len(word) > _SHORT)
+def _asked(kind: str, language: str) -> tuple[str, ...]:
+    """The words by which a person asks for facts of this kind."""
+    return tuple(words_of(told.asked_by(kind, language=language)))

@@ -1,6 +1,7 @@
 """What is remembered of a person, as an earlier exchange in their language: they ask who the assistant is and what it knows, and it tells them.
 
 A small model takes over from its own words who "you" is, and the language (docs/decisions/0035). Each value is a JSON string, which cannot close its quotes.
+The words are data in languages/*.toml.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bots.kinds import kinds
 from bots.storage.claims import KnownFact
+from bots.storage.turns import NewFact
 from inference.prompt_style import neutralise
 from inference.types import Message
 from workers.turn.clock import day_text
+
+#: A fact as a claim has it, or as it was just found in a message.
+Fact: TypeAlias = KnownFact | NewFact
 
 _USUAL = "en"
 #: So many facts are also told in answer to a question of their own: it shows who "I" and "you" are, and costs some twenty tokens each.
@@ -38,9 +43,16 @@ def exchange(memories: Sequence[KnownFact], notes: str | None, *, language: str,
     asked = [words["notes"].replace("{}", quoted(notes))] if notes else []
     told = [words["lead"], *(sentence(one, language=language, zone=zone) for one in memories)] if memories else []
     said = [("\n".join([*asked, words["ask"]]), " ".join([words["who"], *told, words["end"]]))]
-    shown = [one for one in memories if one.kind in words["questions"]][:_SHOWN]
-    said += [(words["questions"][one.kind], sentence(one, language=language, zone=zone)) for one in shown]
-    return tuple(message for ask, tell in said for message in (Message(role="user", content=ask), Message(role="assistant", content=tell)))
+    return _messages([*said, *_shown(memories, language=language, zone=zone)])
+
+
+def again(facts: Sequence[Fact], *, language: str, zone: tzinfo = UTC) -> tuple[Message, ...]:
+    """The same for facts that are told right before a new message; nothing where there are none."""
+    if not facts:
+        return ()
+    words = _words(language)
+    told = " ".join([words["lead"], *(sentence(one, language=language, zone=zone) for one in facts)])
+    return _messages([(words["again"], told), *_shown(facts, language=language, zone=zone)])
 
 
 def profile(memories: Sequence[KnownFact], *, count: Callable[[str], int], most: int = _MOST_TOKENS) -> Sequence[KnownFact]:
@@ -61,9 +73,9 @@ def profile(memories: Sequence[KnownFact], *, count: Callable[[str], int], most:
     return ordered
 
 
-def sentence(one: KnownFact, *, language: str, zone: tzinfo) -> str:
-    """Tell a memory to its person in one sentence, with its day, or the day on which it was said where that matters."""
-    said_on = one.said_at.astimezone(zone).date() if one.kind in _CHANGING and one.day is None else None
+def sentence(one: Fact, *, language: str, zone: tzinfo) -> str:
+    """Tell a fact to its person in one sentence, with its day, or the day on which it was said where that matters."""
+    said_on = one.said_at.astimezone(zone).date() if isinstance(one, KnownFact) and one.kind in _CHANGING and one.day is None else None
     return fact_line(one.kind, one.text, language=language, day=one.day, last_day=one.last_day, said_on=said_on) + "."
 
 
@@ -83,13 +95,24 @@ def fact_line(
     return line.replace("{}", quoted(text))
 
 
-def question_of(kind: str, *, language: str) -> str:
-    """How a person asks for what is known of this kind; empty for an unknown kind."""
-    return str(_words(language)["questions"].get(kind, ""))
+def _shown(facts: Sequence[Fact], *, language: str, zone: tzinfo) -> list[tuple[str, str]]:
+    """Some facts, each in answer to its own question: what could hurt somebody before the others."""
+    questions, known = _words(language)["questions"], kinds()
+    shown = sorted((one for one in facts if one.kind in questions), key=lambda one: not known[one.kind].sensitive)[:_SHOWN]
+    return [(questions[one.kind], sentence(one, language=language, zone=zone)) for one in shown]
+
+
+def _messages(said: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
+    return tuple(message for ask, tell in said for message in (Message(role="user", content=ask), Message(role="assistant", content=tell)))
+
+
+def asked_by(kind: str, *, language: str) -> str:
+    """The words by which a person asks for what is known of this kind; empty for an unknown kind."""
+    return str(_words(language)["asked"].get(kind, ""))
 
 
 def word(name: str, *, language: str) -> str:
-    """One of the fixed texts of a language, by its name in told.toml."""
+    """One of the fixed texts of a language, by its name in languages/en.toml."""
     return str(_words(language)[name])
 
 
@@ -104,4 +127,4 @@ def _words(language: str) -> dict[str, Any]:
 
 @cache
 def _texts() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return {file.stem: tomllib.loads(file.read_text("utf-8")) for file in Path(__file__).with_name("languages").glob("*.toml")}
