@@ -124,7 +124,8 @@ def repeated_last(connection: Connection, conversation: UUID) -> list[Repeated]:
         {"conversation": conversation},
     )
     return [
-        Repeated(turn=row.recalled_id, said_at=row.opened_at, asked=row.asked, answer=row.answer, signals=tuple(row.signals)) for row in rows
+        Repeated(turn=row.recalled_id, said_at=row.opened_at, asked=row.asked, answer=row.answer, signals=tuple(row.signals))
+        for row in rows
     ]
 
 
@@ -139,11 +140,21 @@ def said_last(connection: Connection, conversation: UUID, *, before: int) -> UUI
     return connection.execute(_SAID_LAST, {"conversation": conversation, "before": before}).scalar()
 
 
-def add(connection: Connection, *, contact: UUID, kind: str, value: str, by: str, day: date | None = None, last_day: date | None = None) -> UUID:
+def add(
+    connection: Connection, *, contact: UUID, kind: str, value: str, by: str, day: date | None = None, last_day: date | None = None
+) -> UUID:
     """Add a memory in an operator's name. Raises Conflict when it is known, or the contact wants nothing of it remembered; NotFound."""
     if is_switched_off(connection, contact=contact, kind=kind):
         raise Conflict("This person does not want that to be remembered.")
-    values = {"contact": contact, "kind": kind, "value": value, "topic": _topic(kind), "day": day, "last_day": last_day, "by": f"operator {by}"}
+    values = {
+        "contact": contact,
+        "kind": kind,
+        "value": value,
+        "topic": _topic(kind),
+        "day": day,
+        "last_day": last_day,
+        "by": f"operator {by}",
+    }
     if connection.execute(_KNOWN, values).scalar():
         raise Conflict("That is remembered already.")
     made = connection.execute(_ADD, values).scalar_one()
@@ -181,7 +192,9 @@ def end(connection: Connection, *, contact: UUID, memory: UUID, by: str, on: dat
         raise NotFound("There is no such memory, or it ended.")
 
 
-def erase(connection: Connection, *, contact: UUID, memories: Sequence[UUID] = (), turns: Sequence[UUID] = (), everything: bool = False) -> None:
+def erase(
+    connection: Connection, *, contact: UUID, memories: Sequence[UUID] = (), turns: Sequence[UUID] = (), everything: bool = False
+) -> None:
     """Erase memories and every copy of their words, in the contact's name. What has been erased already changes nothing."""
     wish = Erasure(memories=list(memories), turns=list(turns), everything=everything)
     connection.execute(text("select erase(:contact, cast(:wish as jsonb))"), {"contact": contact, "wish": to_json(wish)})
@@ -233,7 +246,9 @@ def _memory(row: Any) -> Memory:
 
 
 _MEMORY = "m.id, m.kind, m.text, m.source_inbox_id, m.said_at, m.created_at, m.day, m.last_day"
-_LAST_ANSWER = "(select id from turns where conversation_id = :conversation and state = 'answered' and in_history order by number desc limit 1)"
+_LAST_ANSWER = (
+    "(select id from turns where conversation_id = :conversation and state = 'answered' and in_history order by number desc limit 1)"
+)
 _LISTED = text("""
     select rank, memory_id from recalls where reason = :reason and turn_id = (
         select t.id from turns t where t.conversation_id = :conversation
@@ -259,4 +274,6 @@ _ADD = text("""
     insert into memories (tenant_id, contact_id, kind, text, topic, day, last_day, created_by)
     select tenant_id, id, :kind, :value, cast(:topic as text), cast(:day as date), cast(:last_day as date), :by from contacts where id = :contact
     returning id""")
-_LIVING = text("select kind, topic, day, last_day from memories where contact_id = :contact and id = :memory and valid_to is null for update")
+_LIVING = text(
+    "select kind, topic, day, last_day from memories where contact_id = :contact and id = :memory and valid_to is null for update"
+)

@@ -114,7 +114,9 @@ def test_in_whatever_order_they_are_read_each_is_replaced_by_the_next(storage: S
     for n in order:
         said(storage, f"I live in {towns[n]}", facts=[fact("place", towns[n])], at=minutes(n))
 
-    found = storage.rows("select m.text, s.text, m.valid_to from memories m left join memories s on s.id = m.superseded_by order by m.said_at")
+    found = storage.rows(
+        "select m.text, s.text, m.valid_to from memories m left join memories s on s.id = m.superseded_by order by m.said_at"
+    )
     assert [tuple(row) for row in found] == [("Leeds", "York", minutes(1)), ("York", "Hull", minutes(2)), ("Hull", None, None)]
 
 
@@ -124,7 +126,10 @@ def test_what_was_said_back_and_forth_in_one_turn_ends_with_the_last_word(storag
     claim = storage.claimed()
     storage.finish(claim, facts=[new_fact(fact("place", town), claim.messages[n].id) for n, town in enumerate(towns)])
 
-    assert storage.rows("select text, valid_to is null from memories order by said_at, created_at, valid_to nulls last")[-1] == ("Leeds", True)
+    assert storage.rows("select text, valid_to is null from memories order by said_at, created_at, valid_to nulls last")[-1] == (
+        "Leeds",
+        True,
+    )
     assert living(storage) == {("place", "Leeds")}
 
 

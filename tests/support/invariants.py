@@ -115,10 +115,11 @@ def _order_kept(stack: Stack, entries: list[dict[str, Any]]) -> list[str]:
 
 
 def _memories_have_a_source(stack: Stack) -> list[str]:
-    """I6: a memory names a message of the same contact."""
+    """I6: a memory names a message of the same contact, or the operator who added it."""
     found = stack.rows("""
         select m.id from memories m left join inbox i on i.id = m.source_inbox_id left join turns t on t.id = m.source_turn_id
-        where i.contact_id is distinct from m.contact_id or t.contact_id is distinct from m.contact_id
+        where (i.contact_id is distinct from m.contact_id or t.contact_id is distinct from m.contact_id)
+            and not (m.source_inbox_id is null and m.created_by like 'operator %')
     """)
     return [f"I6: memory {row['id']} has no source of its own contact" for row in found]
 

@@ -20,7 +20,18 @@ MOST_BUDGET = 1_000_000.0
 _BUDGETS = ("budget_contact_day", "budget_month")
 _MEMORY = ("kinds_off", "sensitive_on", "keeps_messages", "time_zone")
 #: All fields of a bot but its persona.
-SETTINGS = ("name", "profile", "fallback_text", "apology_text", "memory_on", "language", "first_contact", "data_may_leave", *_MEMORY, *_BUDGETS)
+SETTINGS = (
+    "name",
+    "profile",
+    "fallback_text",
+    "apology_text",
+    "memory_on",
+    "language",
+    "first_contact",
+    "data_may_leave",
+    *_MEMORY,
+    *_BUDGETS,
+)
 
 
 def cleaned(text: str) -> str:
@@ -50,11 +61,8 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
         if len(values[key]) > MOST_TEXT:
             errors[key] = f"At most {MOST_TEXT:,} characters; this is {len(values[key]):,}."
     budgets, wrong = _budgets(values, bot)
-    errors |= wrong
-    try:
-        zone = time_zone(values["time_zone"]) if "time_zone" in form else bot.time_zone
-    except ValueError as error:
-        zone, errors["time_zone"] = bot.time_zone, str(error)
+    zone, wrong_zone = _zone(form, bot)
+    errors |= wrong | wrong_zone
     wanted = replace(
         bot,
         name=values["name"],
@@ -88,8 +96,16 @@ def kinds_off(named: Iterable[str]) -> tuple[str, ...]:
     wanted = set(named)
     unknown = wanted - kinds().keys()
     if unknown:
-        raise ValueError(f"There is no kind of fact named {sorted(unknown)[0]}. There are {', '.join(kinds())}.")
+        raise ValueError(f"There is no kind of fact named {min(unknown)}. There are {', '.join(kinds())}.")
     return tuple(name for name in kinds() if name in wanted)
+
+
+def _zone(form: Mapping[str, str], bot: Bot) -> tuple[str | None, dict[str, str]]:
+    """Read the time zone; one that cannot be read, or is not in the form, stays as it is."""
+    try:
+        return (time_zone(form["time_zone"]) if "time_zone" in form else bot.time_zone), {}
+    except ValueError as error:
+        return bot.time_zone, {"time_zone": str(error)}
 
 
 def _budgets(values: Mapping[str, str], bot: Bot) -> tuple[dict[str, float | None], dict[str, str]]:

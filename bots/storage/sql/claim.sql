@@ -5,17 +5,21 @@
 -- replaced or ended by a message since then is told until the next one, and the day that counts is the session's first, wherever on earth it is.
 -- Locks: none. Called by: claim_turn.
 create function told_memories(c conversations, p_always text[], p_days jsonb) returns jsonb language sql stable as $$
+    with known as (
+        select id, kind, text, said_at, day, last_day, created_at, created_at > c.session_at as is_new from memories
+        where contact_id = c.contact_id and tenant_id = c.tenant_id
+            and (valid_to is null or (ended_at > c.session_at and created_at <= c.session_at
+                and (superseded_by is not null or ended_by_inbox_id is not null)))
+            and (day is null or coalesce(last_day, day) >= (c.session_at at time zone 'UTC' - interval '12 hours')::date)
+            and (day is not null or not p_days ? kind or said_at > c.session_at - make_interval(days => (p_days->>kind)::integer))
+    )
     select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text, 'said_at', said_at, 'day', day, 'last_day', last_day,
         'is_new', is_new) order by created_at desc, id), '[]')
     from (
-        select *, row_number() over (partition by is_new, kind = any (p_always) order by created_at desc, id) as n
-        from (select *, created_at > c.session_at as is_new from memories where contact_id = c.contact_id) as m
-        where tenant_id = c.tenant_id
-            and (valid_to is null or (not is_new and ended_at > c.session_at and (superseded_by is not null or ended_by_inbox_id is not null)))
-            and coalesce(last_day, day, 'infinity') >= (c.session_at at time zone 'UTC' - interval '12 hours')::date
-            and (day is not null or p_days->kind is null or said_at > c.session_at - make_interval(days => (p_days->>kind)::integer))
-    ) as known
-    where kind = any (p_always) or n <= 40
+        select * from known where kind = any (p_always)
+        union all (select * from known where kind <> all (p_always) and is_new order by created_at desc, id limit 40)
+        union all (select * from known where kind <> all (p_always) and not is_new order by created_at desc, id limit 40)
+    ) as told
 $$;
 
 -- How many turns a contact had in other conversations with the same bot, the newest fifty of them: turns are numbered, so none is counted.
@@ -31,11 +35,12 @@ $$;
 -- Claims the best due conversation of a queue for p_lease seconds, opens its turn or takes up the open one, and returns what answering it
 -- takes: ids, the fencing token, messages, history, memories (bots.storage.claims.Claim). p_session: after so many seconds of silence a
 -- new session begins, and the prompt's beginning may take up newer memories. p_always: the kinds of which all is told; p_days: for how many days a
--- fact of a kind without a day of its own is told, {kind: days}. Returns null where nothing is due.
+-- fact of a kind without a day of its own is told, {kind: days}; their defaults are for workers of the version before. Returns null where nothing is due.
 -- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost
 -- connection: an unused claim is due again when its lease ends.
 create function claim_turn(
-    p_queue text, p_boot uuid, p_lease double precision, p_session double precision, p_always text[], p_days jsonb
+    p_queue text, p_boot uuid, p_lease double precision, p_session double precision, p_always text[] default '{}',
+    p_days jsonb default '{}'
 ) returns jsonb language plpgsql as $$
 declare
     c conversations;

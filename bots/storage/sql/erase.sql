@@ -12,22 +12,46 @@ create function telling(p_kind text, p_text text) returns jsonb language sql imm
         select jsonb_agg(' ' || word || ' ') as needle from regexp_split_to_table(btrim(words_of(p_text)), ' +') word where word <> ''
         union all
         select jsonb_build_array(words) from parts
-        where parts > 1 and length(words) >= case when p_kind in ('family', 'pet') and parts > 2 then 5 else 4 end
+        where parts > 1 and length(words) >= case when parts > 2 or p_kind in ('name', 'addressing') then 5 else 4 end
             and (p_kind in ('name', 'addressing') or (p_kind in ('family', 'pet') and n > 1 and (parts = 2
                 -- A name among other words has a capital letter, or is in letters without capitals.
                 or left(part, 1) <> lower(left(part, 1)) or (lower(part) = upper(part) and part !~ '\d'))))
     ) found where needle is not null
 $$;
 
--- Whether a text repeats one of these memories (p_needles, as telling has them).
+-- The same where one word is enough and the contact's talk is full of it: a name that is also a common word ("Will", "May") shows only where it has a
+-- capital letter, and begins with ^ here. Else forgetting a name would erase half of what was said.
 -- Locks: none. Called by: erase_words.
-create function repeats(p_text text, p_needles jsonb) returns boolean language sql immutable as $$
+create function spare_common(p_talks uuid[], p_needles jsonb) returns jsonb language sql stable as $$
+    with texts as materialized (
+        select text from inbox where conversation_id = any(p_talks) and text <> ''
+        union all
+        select answer from turns where conversation_id = any(p_talks) and answer <> ''
+    )
+    select coalesce(jsonb_agg(case when uses >= 10 and uses * 20 >= (select count(*) from texts)
+        then jsonb_build_array('^' || btrim(needle->>0)) else needle end), '[]')
+    from jsonb_array_elements(p_needles) needle, lateral (
+        select count(*) as uses from texts
+        where jsonb_array_length(needle) = 1 and position(btrim(needle->>0) in text) > 0 and text ~ ('\m' || btrim(needle->>0) || '\M')) as counted
+$$;
+
+-- Whether a text repeats one of these memories (p_needles, as telling and spare_common have them).
+-- Locks: none. Called by: erase_words.
+create function repeats(p_text text, p_needles jsonb) returns boolean language sql immutable cost 10000 as $$
     select exists (
         select from (select words_of(p_text) as words offset 0) whole, jsonb_array_elements(p_needles) needle
-        where not exists (select from jsonb_array_elements_text(needle) one where position(one in whole.words) = 0)
-            and (jsonb_array_length(needle) = 1 or exists (
-                select from regexp_split_to_table(p_text, '[!?;\n]|\.\s') part, lateral (select words_of(part) as words offset 0) sentence
-                where not exists (select from jsonb_array_elements_text(needle) one where position(one in sentence.words) = 0))))
+        where case when starts_with(needle->>0, '^') then p_text ~ format('\m(%s|%s)\M', initcap(substr(needle->>0, 2)), upper(substr(needle->>0, 2)))
+            else not exists (select from jsonb_array_elements_text(needle) one where position(one in whole.words) = 0)
+                and (jsonb_array_length(needle) = 1 or exists (
+                    select from regexp_split_to_table(p_text, '[!?;\n]|\.\s') part, lateral (select words_of(part) as words offset 0) sentence
+                    where not exists (select from jsonb_array_elements_text(needle) one where position(one in sentence.words) = 0))) end)
+$$;
+
+-- A pattern for each of them that a text which repeats it is like (letters_of): its longest word. Much sooner known than repeats.
+-- Locks: none. Called by: erase_words.
+create function hints_of(p_needles jsonb) returns text[] language sql immutable as $$
+    select array(select '%' || (select word from jsonb_array_elements_text(needle) one, regexp_split_to_table(btrim(one, ' ^'), ' +') word
+        order by length(word) desc limit 1) || '%' from jsonb_array_elements(p_needles) needle)
 $$;
 
 -- Whether the bot of an account keeps messages and answers whose words were forgotten.
@@ -119,6 +143,7 @@ create function erase_words(p_contact uuid, p_turn uuid, p_erase jsonb, p_lost j
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
     needles jsonb := p_lost->'needles';
+    hints text[] := hints_of(p_lost->'needles');
     whole uuid[] := array(select x::uuid from jsonb_array_elements_text(p_erase->'turns') x);
     talks uuid[];
     said uuid[];
@@ -130,12 +155,16 @@ declare
 begin
     perform from conversations where contact_id = p_contact order by id for update;
     talks := array(select id from conversations where contact_id = p_contact);
+    if not everything then
+        needles := spare_common(talks, needles);
+    end if;
     select coalesce(array_agg(i.id), '{}'), min(i.received_at) into said, since
     from inbox i left join turns h on h.id = i.turn_id
     where i.conversation_id = any(talks) and i.content_type not in ('erased', 'unsent') and i.kind <> 'status' and i.id <> all (p_kept)
         and (i.kind <> 'message' or i.turn_id = p_turn or h.state <> 'open')
         and (everything or i.turn_id = any(whole) or i.id in (select x::uuid from jsonb_array_elements_text(p_lost->'messages') x)
-            or repeats(i.text, needles) or repeats(i.refers::text, needles));
+            or (letters_of(i.text) like any (hints) and repeats(i.text, needles))
+            or (i.refers is not null and repeats(i.refers::text, needles)));
     -- A message may have come twice, the second time in standby.
     said := said || array(select twin.id from inbox m join inbox twin on twin.account_id = m.account_id and twin.event_key = 'standby:' || m.event_key
         where m.id = any(said) and twin.contact_id = p_contact and twin.id <> all (said));
@@ -147,7 +176,8 @@ begin
 
     select coalesce(array_agg(h.id), '{}') into answers from turns h
     where h.conversation_id = any(talks) and h.state <> 'open' and (h.id = any(whole) or (everything and h.id is distinct from p_turn)
-        or repeats(h.answer, needles) or exists (select from outbox o where o.turn_id = h.id and repeats(o.body, needles)));
+        or (letters_of(h.answer) like any (hints) and repeats(h.answer, needles))
+        or exists (select from outbox o where o.turn_id = h.id and letters_of(o.body) like any (hints) and repeats(o.body, needles)));
     since := least(since, (select min(created_at) from outbox where turn_id = any(answers)), (p_lost->>'since')::timestamptz);
     update turns set answer = null where id = any(answers);
     update outbox set forgotten_at = now(),

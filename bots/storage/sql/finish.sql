@@ -26,7 +26,9 @@ declare
     closes boolean;
     more_since timestamptz;
     first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
-    wish jsonb := p_result->'erase';
+    -- Workers of the version before say forget.
+    wish jsonb := coalesce(p_result->'erase', case when jsonb_array_length(p_result->'forget') > 0
+        then jsonb_build_object('memories', p_result->'forget') end);
     lost jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
@@ -93,7 +95,7 @@ begin
     end if;
     if jsonb_array_length(p_result->'facts') > 0 or jsonb_array_length(p_result->'ends') > 0 then
         -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
-        perform remember(p_contact, t.id, p_result->'facts', p_result->'ends', 'rules-3');
+        perform remember(p_contact, t.id, p_result->'facts', coalesce(p_result->'ends', '[]'), 'rules-3');
     end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end

@@ -6,12 +6,6 @@ create function sensitive_kinds() returns text[] language sql immutable as $$
     select array['allergy', 'medication', 'condition', 'diet']
 $$;
 
--- Whether a text has these words, whole and one behind the other, however they are spelt.
--- Locks: none. Called by: remember.
-create function has_words(p_text text, p_words text) returns boolean language sql immutable as $$
-    select words_of(p_words) <> '' and position(words_of(p_words) in words_of(p_text)) > 0
-$$;
-
 -- When a message was said, by the platform's time, but never later than it came: what claims to be from the future would hold for ever.
 -- Locks: none. Called by: remember.
 create function said_at(m inbox) returns timestamptz language sql immutable as $$
@@ -30,24 +24,22 @@ create function admitted(m inbox, p_facts jsonb) returns jsonb language sql stab
         and (x->>'kind' <> all (sensitive_kinds()) or (b.sensitive_on and p.sensitive_off_at is null))
 $$;
 
--- Says anew which memory took the place of which, among these kinds of a contact (null: all): a newer message's fact replaces the older one of the
--- same kind and topic, or with the same words, and likes and dislikes of one thing replace each other. What counts is when it was said, not
--- when it was read, and facts of one message never replace each other. What ended in another way stays as it is.
+-- Says anew which memory of a contact took the place of which, in these chains (null: all): a newer message's fact replaces the older one of the same
+-- chain. What counts is when it was said, not when it was read, and facts of one message never replace each other. What ended in another way,
+-- or was replaced by hand, stays as it is.
 -- Locks: the memories that it changes. Called by: whatever adds, moves or takes away memories.
-create function settle_memories(p_contact uuid, p_kinds text[]) returns void language sql as $$
+create function settle_memories(p_contact uuid, p_chains text[]) returns void language sql as $$
     with mine as (
-        select m.id, m.said_at, m.valid_from, m.valid_to, m.superseded_by, coalesce(i.arrival, 9223372036854775807) as arrival,
-            case when m.kind in ('likes', 'dislikes') then 'taste' || m.words when m.topic is null then m.kind || m.words || coalesce(m.day::text, '')
-                else m.kind || '/' || m.topic end as chain
+        select m.id, m.chain, m.said_at, m.valid_from, m.valid_to, m.superseded_by, coalesce(i.arrival, 9223372036854775807) as arrival
         from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
-        where m.contact_id = p_contact and (p_kinds is null or m.kind = any (p_kinds))
+        where m.contact_id = p_contact and (p_chains is null or m.chain = any (p_chains))
     ), followed as (
         -- Those of one message are peers, and a peer is not among what follows.
         select mine.*, first_value(id) over later as next, first_value(coalesce(valid_from, said_at)) over later as until
         from mine window later as (partition by chain order by said_at, arrival groups between 1 following and unbounded following)
     )
     update memories m set superseded_by = f.next, valid_to = f.until, ended_at = case when f.next is not null then now() end
-    from followed f left join mine by_hand on by_hand.id = f.superseded_by and by_hand.chain <> f.chain
+    from followed f left join memories by_hand on by_hand.id = f.superseded_by and by_hand.contact_id = p_contact and by_hand.chain <> f.chain
     where m.id = f.id and m.superseded_by is distinct from f.next and (f.valid_to is null or f.superseded_by is not null)
         and by_hand.id is null
 $$;
@@ -59,7 +51,7 @@ $$;
 create function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
 declare
     m inbox;
-    kinds text[];
+    chains text[];
 begin
     for m in
         select * from inbox where contact_id = p_contact and id in (select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x)
@@ -68,25 +60,24 @@ begin
         with made as (
             insert into memories (tenant_id, contact_id, kind, text, topic, day, last_day, source_inbox_id, source_turn_id, created_by, said_at,
                 valid_from)
-            select distinct on (x->>'kind', words_of(x->>'text')) m.tenant_id, p_contact, x->>'kind', x->>'text', x->>'topic', (x->>'day')::date,
+            select distinct on (x->>'kind', folded) m.tenant_id, p_contact, x->>'kind', x->>'text', x->>'topic', (x->>'day')::date,
                 (x->>'last_day')::date, m.id, p_turn, p_by, said_at(m), (x->>'since')::timestamp at time zone 'UTC'
-            from jsonb_array_elements(admitted(m, p_facts)) x
+            -- Folded once, not for each memory.
+            from (select x, words_of(x->>'text') as folded from jsonb_array_elements(admitted(m, p_facts)) x offset 0) f
             where (x->>'source')::uuid = m.id and not exists (
-                select from memories k where k.contact_id = p_contact and k.kind = x->>'kind' and k.words = words_of(x->>'text')
+                select from memories k where k.contact_id = p_contact and k.kind = x->>'kind' and k.words = folded
                     and (k.source_inbox_id = m.id or (k.valid_to is null and k.day is not distinct from (x->>'day')::date)))
-            returning kind
+            returning chain
         )
-        select array_agg(kind) into kinds from made;
-        if kinds && array['likes', 'dislikes'] then
-            kinds := kinds || array['likes', 'dislikes'];
-        end if;
-        if kinds is not null then
-            perform settle_memories(p_contact, kinds);
+        select array_agg(chain) into chains from made;
+        if chains is not null then
+            perform settle_memories(p_contact, chains);
         end if;
         update memories k set valid_to = coalesce((x->>'on')::timestamp at time zone 'UTC', said_at(m)), ended_at = now(), ended_by_inbox_id = m.id
-        from jsonb_array_elements(p_ends) x
+        from (select x, words_of(x->>'text') as folded from jsonb_array_elements(p_ends) x offset 0) e
         where (x->>'source')::uuid = m.id and k.contact_id = p_contact and k.kind = x->>'kind' and k.valid_to is null
-            and k.source_inbox_id is distinct from m.id and (x->>'text' is null or has_words(k.text, x->>'text'))
+            -- Whole words, one behind the other; an end without a word ends nothing.
+            and k.source_inbox_id is distinct from m.id and (x->>'text' is null or (folded <> '' and position(folded in k.words) > 0))
             and k.said_at <= said_at(m)
             and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival);
     end loop;
