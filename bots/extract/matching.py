@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.extract.clauses import Clauses
-from bots.extract.language import Rule
+from bots.extract.rules import Rule
 from bots.extract.patterns import Node, Value
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.

@@ -9,9 +9,10 @@ from datetime import date
 from bots.domain import End, Fact, Statements
 from bots.extract.clauses import Clauses, clauses, is_joke
 from bots.extract.gate import admit
-from bots.extract.language import Language, Rule
+from bots.extract.language import Language
 from bots.extract.matching import Match, Span, matches_at, tails_at
 from bots.extract.moments import Moment
+from bots.extract.rules import Rule
 from bots.extract.values import Found, values
 from bots.extract.words import Sentence, fold
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bots.extract.clauses import Clauses
-from bots.extract.language import Rule, Shape
+from bots.extract.rules import Rule, Shape
 from bots.extract.matching import LONGEST_VALUE, Span
 from bots.extract.words import QUOTED, Word, join
 
