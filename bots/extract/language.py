@@ -73,6 +73,8 @@ class Rule:
     firm: bool
     #: Nothing may follow that changes the meaning: "a dog", not "a dog phobia".
     alone: bool
+    #: Falls away where the same message states another fact of its kind.
+    weak: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,11 @@ class Ending:
         if len(folded) != len(text) or len(folded) + len(self.becomes) < len(self.text) + 2:
             return None
         if self.is_prefix:
-            return Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued) if folded.startswith(self.text) else None
+            return (
+                Word(self.becomes + text[len(self.text) :], fold(self.becomes + text[len(self.text) :]), word.is_glued)
+                if folded.startswith(self.text)
+                else None
+            )
         if not folded.endswith(self.text):
             return None
         kept = text[: len(text) - len(self.text)] + self.becomes
@@ -169,7 +175,6 @@ class Language:
     numbers: Mapping[str, int]
 
 
-
 @cache
 def _tables() -> Mapping[str, Mapping[str, Any]]:
     """The files as they are written."""
@@ -217,7 +222,10 @@ def tasks() -> Phrases:
 def _scissors(code: str) -> Scissors:
     table = _tables()[code]
     return Scissors(
-        contractions={fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece)) for short, long in table.get("contractions", {}).items()},
+        contractions={
+            fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece))
+            for short, long in table.get("contractions", {}).items()
+        },
         elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
         clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
         glued=tuple(fold(entry) for entry in table.get("glued", ())),
@@ -230,7 +238,13 @@ def _vocabulary(code: str) -> frozenset[str]:
     table, scissors = _tables()[code], _scissors(code)
     phrases = [pattern for rule in table.get("rule", ()) for pattern in rule["patterns"]]
     phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
-    phrases += [entry.partition(">")[0] for name, entries in table.items() if isinstance(entries, list) and name != "tasks" for entry in entries if isinstance(entry, str)]
+    phrases += [
+        entry.partition(">")[0]
+        for name, entries in table.items()
+        if isinstance(entries, list) and name != "tasks"
+        for entry in entries
+        if isinstance(entry, str)
+    ]
     phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
     phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
     written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
@@ -243,7 +257,9 @@ def language(code: str) -> Language:
     """Read a language's file."""
     table, scissors = _tables()[code], _scissors(code)
     lists = {
-        name: Phrases(_named(entries, table), scissors.folded) for name, entries in table.items() if isinstance(entries, list) and entries and isinstance(entries[0], str)
+        name: Phrases(_named(entries, table), scissors.folded)
+        for name, entries in table.items()
+        if isinstance(entries, list) and entries and isinstance(entries[0], str)
     }
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
@@ -281,7 +297,10 @@ def language(code: str) -> Language:
         tails=tails,
         times=times,
         time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
-        endings={name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text))) for name, entries in table.get("endings", {}).items()},
+        endings={
+            name: tuple(sorted(map(_ending, entries), key=lambda ending: -len(ending.text)))
+            for name, entries in table.get("endings", {}).items()
+        },
         scissors=scissors,
         aliases=table.get("aliases", {}),
         weekdays=weekdays,
@@ -330,7 +349,24 @@ def _shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sc
 
 
 def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:
-    unknown = set(entry) - {"kind", "value", "as", "topic", "ends", "ends_as", "anywhere", "asked", "day", "lasting", "behind", "beside", "firm", "alone", "patterns"}
+    unknown = set(entry) - {
+        "kind",
+        "value",
+        "as",
+        "topic",
+        "ends",
+        "ends_as",
+        "anywhere",
+        "asked",
+        "day",
+        "lasting",
+        "behind",
+        "beside",
+        "firm",
+        "alone",
+        "weak",
+        "patterns",
+    }
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
     return Rule(
@@ -349,6 +385,7 @@ def _rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str,
         beside=entry.get("beside", False),
         firm=entry.get("firm", False),
         alone=entry.get("alone", False),
+        weak=entry.get("weak", False),
     )
 
 

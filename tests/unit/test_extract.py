@@ -94,14 +94,22 @@ def test_an_end_says_when(text: str, end: End) -> None:
     assert extract(text, today=_TODAY).ends[0] == end
 
 
-@pytest.mark.parametrize("text", ["my exam was on Thursday 5 November 2026", "my exam is on 31 February", "my exam was last Friday", "my exam is soon"])
+@pytest.mark.parametrize(
+    "text", ["my exam was on Thursday 5 November 2026", "my exam is on 31 February", "my exam was last Friday", "my exam is soon"]
+)
 def test_a_day_that_is_past_or_none_makes_no_plan(text: str) -> None:
     assert extract(text, today=_TODAY).facts == ()
 
 
 @pytest.mark.parametrize("today", [date(2026, 12, 31), date(2028, 2, 29), date(2026, 1, 1)])
 def test_days_are_found_at_the_end_of_a_year_and_of_a_month(today: date) -> None:
-    for text in ("my exam is on the 31st", "my exam is on 29 February", "my exam is in a month", "I moved to Lyon a month ago", "I moved to Lyon last month"):
+    for text in (
+        "my exam is on the 31st",
+        "my exam is on 29 February",
+        "my exam is in a month",
+        "I moved to Lyon a month ago",
+        "I moved to Lyon last month",
+    ):
         for fact in extract(text, today=today).facts:
             assert (fact.day or today) >= today
             assert (fact.since or today) <= today

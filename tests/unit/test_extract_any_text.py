@@ -75,7 +75,11 @@ def test_a_message_of_one_repeated_phrase_takes_bounded_time(text: str) -> None:
     _check(text * 20_000)
 
 
-@given(st.sampled_from([row for row in _ROWS if len(row) == 1]), st.sampled_from(["", "Hi. ", "ok, ", "\n"]), st.sampled_from(["", ".", " please", "!!"]))
+@given(
+    st.sampled_from([row for row in _ROWS if len(row) == 1]),
+    st.sampled_from(["", "Hi. ", "ok, ", "\n"]),
+    st.sampled_from(["", ".", " please", "!!"]),
+)
 def test_what_is_kept_out_stays_out_whatever_surrounds_it(row: list[str], before: str, after: str) -> None:
     for fact in extract(before + row[0] + after, today=_TODAY).facts:
         assert why_refused(fact.kind, fact.value) is None

@@ -180,7 +180,9 @@ class ClaimedTurn:
 def _read(message: ClaimedMessage, facts: list[NewFact], ends: list[NewEnd]) -> None:
     said = stated(message.text or "", str(message.id), at=None)
     facts.extend(
-        NewFact(kind=fact.kind, text=fact.value, source=message.id, topic=fact.topic, day=fact.day, last_day=fact.last_day, since=fact.since)
+        NewFact(
+            kind=fact.kind, text=fact.value, source=message.id, topic=fact.topic, day=fact.day, last_day=fact.last_day, since=fact.since
+        )
         for fact in said.facts
     )
     ends.extend(NewEnd(kind=end.kind, text=end.value, source=message.id, on=end.on) for end in said.ends)
