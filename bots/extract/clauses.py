@@ -101,7 +101,11 @@ def _stands(phrase: Sequence[str], exact: bool, words: Sequence[Word], at: int) 
     length = len(phrase)
     if length == 1:
         return True
-    return at + length <= len(words) and words[at + 1].folded == phrase[1] and all(words[at + step].folded == phrase[step] for step in range(2, length))
+    return (
+        at + length <= len(words)
+        and words[at + 1].folded == phrase[1]
+        and all(words[at + step].folded == phrase[step] for step in range(2, length))
+    )
 
 
 def _find_starts(found: Clauses) -> None:
@@ -171,9 +175,15 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
             questions.append(found.clause_of(at)[0])
     questions.sort()
     if is_question:
-        first = next((at for at in questions if at), 0) if questions and questions[0] else 0
+        first = next((at for at in questions if at), 0) if questions and questions[0] else 0 if questions else _last_clause(found)
         asked[first:] = [True] * (count - first)
         return
     for at in questions:
         _, end = found.clause_of(at)
         asked[at:end] = [True] * (end - at)
+
+
+def _last_clause(found: Clauses) -> int:
+    """Where the last clause begins, when a comma stands before it and it has more than a word: "I use a wheelchair, any lift?", not ", right?"."""
+    comma = next((at for at in reversed(range(len(found.words))) if found.words[at].text == ","), None)
+    return comma + 1 if comma is not None and comma + 2 < len(found.words) else 0

@@ -22,6 +22,8 @@ MAX_DIGITS = 8
 #: Marks allowed in a name, a place or a taste besides letters, digits and spaces. No quotes, brackets of any kind, colons or pipes.
 _MARKS = frozenset("'’-.,&+/#")
 _ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
+#: The only colon that is no label: "14:30".
+_CLOCK = re.compile(r"(?<=\d):(?=\d\d(?!\d))")
 #: A part of a card, an account or a key: many digits at once, or digits and both kinds of letters mixed in a long word.
 _CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}")
 _WORDS = re.compile(r"[^\W_]+")
@@ -42,7 +44,7 @@ def why_refused(kind: str, value: str) -> str | None:
     words = _WORDS.findall(fold(value))
     if not value or len(value) > MAX_VALUE_CHARACTERS or any(len(word) > MAX_WORD_CHARACTERS for word in words):
         return "length"
-    if not all(_is_plain(letter) for letter in value):
+    if not all(_is_plain(letter) for letter in _CLOCK.sub("", value)):
         return "characters"
     if not any(letter.isalpha() for letter in value) or _mixes_scripts(value):
         return "not words"

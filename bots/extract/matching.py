@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.extract.clauses import Clauses
-from bots.extract.language import Rule
+from bots.extract.rules import Rule
 from bots.extract.patterns import Node, Value
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
@@ -82,7 +82,7 @@ def tails_at(found: Clauses, at: int) -> list[Match]:
 
 def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
     """Add every match below this node to the matches."""
-    for rule in node.ends:
+    for rule in node.open().ends:
         matches.append(Match(rule, path.literals, path.start, at, path.value, path.old, path.slots))
     words = found.words
     if node.comma is not None:
@@ -105,7 +105,13 @@ def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[
         match = found.language.lists[slot.words].match(words, at)
         if match is not None:
             length, stands_for, written = match
-            _walk(found, behind, at + length, path._replace(literals=path.literals + length, slots=(*path.slots, (slot.name, stands_for or written))), matches)
+            _walk(
+                found,
+                behind,
+                at + length,
+                path._replace(literals=path.literals + length, slots=(*path.slots, (slot.name, stands_for or written))),
+                matches,
+            )
     for value, behind in node.values.items():
         _value(found, value, behind, at, path, matches)
     if node.gap is not None:
@@ -113,7 +119,7 @@ def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[
 
 
 def _value(found: Clauses, value: Value, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
-    for rule in behind.ends:
+    for rule in behind.open().ends:
         opened = path.having(value, Span(at, None, value.ending))
         matches.append(Match(rule, path.literals, path.start, at, opened.value, opened.old, path.slots))
     if not behind.continues:

@@ -45,6 +45,8 @@ class Moment:
     def _days(self, today: date, *, past: bool) -> _Days | None:
         what, _, rest = self.means.partition(" ")
         try:
+            if what == "weekday" and rest == "+1":
+                return _period("week", 1, today)[0] + timedelta(days=self.slots["weekday"]), None
             if what == "weekday":
                 return self._weekday(today, past=(rest == "last") or (past and rest != "next"))
             if what in {"date", "range"} and not (past and rest == "next"):
@@ -128,7 +130,7 @@ def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, s
 def _walk(
     language: Language, node: Node[str], words: Sequence[Word], start: int, at: int, slots: dict[str, int]
 ) -> Iterator[tuple[int, str, dict[str, int]]]:
-    for means in node.ends:
+    for means in node.open().ends:
         yield at, means, slots
     if node.comma is not None:
         yield from _walk(language, node.comma, words, start, at + (at < len(words) and words[at].text == ","), slots)

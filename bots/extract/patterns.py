@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Generic, TypeVar
 
 from bots.extract.words import Word, fold, split_words
@@ -36,44 +37,86 @@ class Gap:
 #: A word as it is folded; "," stands for a comma that may be there.
 Element = str | Value | Slot | Gap
 
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several ways to go on; an empty one where all may be left out."""
+
+    ways: tuple[tuple[Element | Choice, ...], ...]
+
+
+#: What of a pattern is still to come: its next part, and what comes behind that. None: nothing.
+Rest = tuple["Element | Choice", "Rest | None"]
+
 _HYPHENED = re.compile(r"(?<![\w~'-])[^\W_]+(?:-[^\W_]+)+(?![\w'-])")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
-
 
 Cut = Callable[[Iterable[str]], Sequence[str]]
 
 
-def expand(pattern: str, cut: Cut = tuple) -> list[tuple[Element, ...]]:
-    """Return every sequence of words, slots and values that a pattern stands for. cut: cuts its words as those of a message."""
+def parse(pattern: str, cut: Cut = tuple) -> Rest | None:
+    """Read a pattern. cut: cuts its words as those of a message."""
     # What is written with a hyphen is often typed with a space: "mudei-me".
-    sequences, rest = _alternatives(_HYPHENED.sub(lambda word: f"({word[0]}|{word[0].replace('-', ' ')})", pattern), "", cut)
-    if rest:
-        raise ValueError(f"what closes in {pattern!r} was never opened")
-    return [sequence for sequence in dict.fromkeys(sequences) if sequence]
+    ways, _ = _ways(_HYPHENED.sub(lambda word: f"({word[0]}|{word[0].replace('-', ' ')})", pattern), "", cut)
+    return (Choice(tuple(ways)), None)
 
 
-def _alternatives(text: str, closing: str, cut: Cut) -> tuple[list[tuple[Element, ...]], str]:
-    """Read until what closes; return the alternatives and the rest of the text."""
-    done: list[tuple[Element, ...]] = []
-    current: list[tuple[Element, ...]] = [()]
+def slots_of(rest: Rest | None) -> Iterator[Slot]:
+    """The slots in a pattern."""
+    if rest is not None:
+        part, behind = rest
+        if isinstance(part, Slot):
+            yield part
+        elif isinstance(part, Choice):
+            for way in part.ways:
+                yield from slots_of(_before(way, None))
+        yield from slots_of(behind)
+
+
+def following(rest: Rest | None) -> tuple[list[tuple[Element, Rest | None]], bool]:
+    """The elements that may come next, each with what comes behind it, and whether nothing needs to come."""
+    if rest is None:
+        return [], True
+    part, behind = rest
+    if not isinstance(part, Choice):
+        return [(part, behind)], False
+    found: list[tuple[Element, Rest | None]] = []
+    may_end = False
+    for way in part.ways:
+        elements, ends = following(_before(way, behind))
+        found.extend(elements)
+        may_end = may_end or ends
+    return found, may_end
+
+
+def _before(way: Sequence[Element | Choice], rest: Rest | None) -> Rest | None:
+    for part in reversed(way):
+        rest = (part, rest)
+    return rest
+
+
+def _ways(text: str, closing: str, cut: Cut) -> tuple[list[tuple[Element | Choice, ...]], str]:
+    """Read until what closes; return the alternatives and the text behind."""
+    ways: list[tuple[Element | Choice, ...]] = []
+    current: list[Element | Choice] = []
     while text:
         letter = text[0]
         if letter == closing:
-            return done + current, text[1:]
+            return [*ways, tuple(current)], text[1:]
         if letter in ")]":
             raise ValueError(f"{letter} without its beginning")
         if letter == "|":
-            done, current, text = done + current, [()], text[1:]
+            ways.append(tuple(current))
+            current, text = [], text[1:]
         elif letter in "([":
-            inner, text = _alternatives(text[1:], _CLOSING[letter], cut)
-            options = [*inner, ()] if letter == "[" else inner
-            current = [(*head, *tail) for head in current for tail in options]
+            inner, text = _ways(text[1:], _CLOSING[letter], cut)
+            current.append(Choice((*inner, ()) if letter == "[" else tuple(inner)))
         else:
             elements, text = _plain(text, cut)
-            current = [(*head, *elements) for head in current]
+            current.extend(elements)
     if closing:
         raise ValueError(f"{closing} is missing")
-    return done + current, ""
+    return [*ways, tuple(current)], ""
 
 
 def _plain(text: str, cut: Cut) -> tuple[list[Element], str]:
@@ -103,34 +146,51 @@ def fold_pattern(piece: str) -> list[str]:
     return [fold(piece)] if piece.startswith("'") or piece.endswith("'") else [word.folded for word in split_words(piece)]
 
 
+_OPENING = Lock()
+
+
 @dataclass(slots=True)
 class Node(Generic[T]):
-    """A place in a trie of patterns: what may follow, and the rules that end here."""
+    """A place in a trie of patterns: what may follow, and the rules that end here.
+
+    What lies below is worked out when a message first comes here (`open`): most of a file is never needed.
+    """
 
     words: dict[str, Node[T]] = field(default_factory=dict[str, "Node[T]"])
     slots: dict[Slot, Node[T]] = field(default_factory=dict[Slot, "Node[T]"])
     values: dict[Value, Node[T]] = field(default_factory=dict[Value, "Node[T]"])
     gap: Node[T] | None = None
-    ends: list[T] = field(default_factory=list[T])
-    #: Whether a comma may come next; it changes nothing else.
+    #: Behind a comma, which may be there or not.
     comma: Node[T] | None = None
+    ends: list[T] = field(default_factory=list[T])
     #: Whether a word must be written exactly so.
     exact: bool = False
+    _closed: list[tuple[Rest | None, T]] = field(default_factory=list[tuple["Rest | None", T]])
 
-    def add(self, sequence: Sequence[Element], leaf: T) -> None:
-        """Add a pattern below this node."""
-        node: Node[T] = self
-        for element in sequence:
-            node = node.next(element)
-        if leaf not in node.ends:
-            node.ends.append(leaf)
+    def add(self, rest: Rest | None, leaf: T) -> None:
+        """Add what may come below this node."""
+        self._closed.append((rest, leaf))
+
+    def open(self) -> Node[T]:
+        """Work out what may follow."""
+        if self._closed:
+            # Other threads wait until all of it is there.
+            with _OPENING:
+                for rest, leaf in self._closed:
+                    elements, may_end = following(rest)
+                    if may_end and leaf not in self.ends:
+                        self.ends.append(leaf)
+                    for element, behind in elements:
+                        self.next(element).add(behind, leaf)
+                self._closed.clear()
+        return self
 
     def next(self, element: Element) -> Node[T]:
         """The node behind an element, made if there is none."""
         if isinstance(element, Slot):
-            return self.slots.setdefault(element, Node())
+            return _made(self.slots, element)
         if isinstance(element, Value):
-            return self.values.setdefault(element, Node())
+            return _made(self.values, element)
         if isinstance(element, Gap):
             self.gap = self.gap or Node()
             return self.gap
@@ -138,18 +198,22 @@ class Node(Generic[T]):
             self.comma = self.comma or Node()
             return self.comma
         self.exact = self.exact or element.startswith("=")
-        return self._word(element)
-
-    def _word(self, element: str) -> Node[T]:
-        node = self.words.get(element)
-        if node is None:
-            node = self.words[element] = Node()
-        return node
+        return _made(self.words, element)
 
     @property
     def continues(self) -> bool:
         """Whether anything may follow."""
         return bool(self.words or self.slots or self.values or self.gap or self.comma)
+
+
+K = TypeVar("K")
+
+
+def _made(children: dict[K, Node[T]], key: K) -> Node[T]:
+    node = children.get(key)
+    if node is None:
+        node = children[key] = Node()
+    return node
 
 
 class Phrases:
@@ -166,7 +230,11 @@ class Phrases:
                 self.endings.append(fold(written[1:]))
                 continue
             exact = written.startswith("=") and len(written) > 1
-            words = tuple(written[1:].lower().split()) if exact else tuple(cut(word for piece in written.split() for word in fold_pattern(piece)))
+            words = (
+                tuple(written[1:].lower().split())
+                if exact
+                else tuple(cut(word for piece in written.split() for word in fold_pattern(piece)))
+            )
             key = fold(words[0]) if exact else words[0]
             self.by_first.setdefault(key, []).append((words, exact, stands_for, written.lstrip("=")))
         for phrases in self.by_first.values():

@@ -20,7 +20,9 @@ _OPENING = re.compile(f"[{''.join(_QUOTES)}']")
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。", "؟", "؛", "।"})
 _ASKS = frozenset({"?", "？", "؟"})
 _COMMAS = frozenset({"،", "、", "，"})
-_ABBREVIATIONS = frozenset({"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof", "fr", "hr", "sig", "dott", "mme", "bpk", "ny"})
+_ABBREVIATIONS = frozenset(
+    {"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof", "fr", "hr", "sig", "dott", "mme", "bpk", "ny"}
+)
 #: A line of a quotation, a table, or a chat that was copied: "[12:03] Ana: ...".
 _COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
 #: A verb such as "is" has at most so many letters.
@@ -53,7 +55,9 @@ class Word(NamedTuple):
     def is_capitalised(self) -> bool:
         """Whether it is written as a name: with a capital letter but not all in capitals, or in a script without capitals."""
         first = self.text[:1]
-        return (first.isupper() and (len(self.text) == 1 or not self.text.isupper())) or (first.isalpha() and first.lower() == first.upper())
+        return (first.isupper() and (len(self.text) == 1 or not self.text.isupper())) or (
+            first.isalpha() and first.lower() == first.upper()
+        )
 
 
 class Sentence(NamedTuple):
