@@ -173,9 +173,7 @@ def _may_be(text: str) -> bool:
     if first is None:
         return False
     begin = text[: first.start()]
-    return (
-        fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_ODD.search(text) is not None)
-    )
+    return fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_ODD.search(text) is not None)
 
 
 def _begins_like_one(text: str) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import date
 
 from bots.domain import Statements
-from bots.extract.language import Language, likely, tasks
+from bots.extract.files import likely, tasks
+from bots.extract.language import Language, language
 from bots.extract.statements import said
 from bots.extract.words import Sentence, sentences
 
@@ -16,10 +17,11 @@ from bots.extract.words import Sentence, sentences
 def extract(text: str, *, today: date) -> Statements:
     """Return what a message plainly states about its writer, in its order. today: the day on which it was written, where the writer is."""
     found = sentences(text)
-    for language in likely(word.folded for sentence in found for word in sentence.words):
-        if any(_is_task(language, sentence) for sentence in found):
+    for code in likely(word.folded for sentence in found for word in sentence.words):
+        spoken = language(code)
+        if any(_is_task(spoken, sentence) for sentence in found):
             break
-        statements = said(language, found, today=today)
+        statements = said(spoken, found, today=today)
         if statements.facts or statements.ends:
             return statements
     return Statements()

@@ -101,7 +101,11 @@ def _stands(phrase: Sequence[str], exact: bool, words: Sequence[Word], at: int) 
     length = len(phrase)
     if length == 1:
         return True
-    return at + length <= len(words) and words[at + 1].folded == phrase[1] and all(words[at + step].folded == phrase[step] for step in range(2, length))
+    return (
+        at + length <= len(words)
+        and words[at + 1].folded == phrase[1]
+        and all(words[at + step].folded == phrase[step] for step in range(2, length))
+    )
 
 
 def _find_starts(found: Clauses) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.extract.clauses import Clauses
-from bots.extract.language import Rule
+from bots.extract.rules import Rule
 from bots.extract.patterns import Node, Value
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
@@ -105,7 +105,13 @@ def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[
         match = found.language.lists[slot.words].match(words, at)
         if match is not None:
             length, stands_for, written = match
-            _walk(found, behind, at + length, path._replace(literals=path.literals + length, slots=(*path.slots, (slot.name, stands_for or written))), matches)
+            _walk(
+                found,
+                behind,
+                at + length,
+                path._replace(literals=path.literals + length, slots=(*path.slots, (slot.name, stands_for or written))),
+                matches,
+            )
     for value, behind in node.values.items():
         _value(found, value, behind, at, path, matches)
     if node.gap is not None:

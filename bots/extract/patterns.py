@@ -37,6 +37,7 @@ class Gap:
 #: A word as it is folded; "," stands for a comma that may be there.
 Element = str | Value | Slot | Gap
 
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of several ways to go on; an empty one where all may be left out."""
@@ -229,7 +230,11 @@ class Phrases:
                 self.endings.append(fold(written[1:]))
                 continue
             exact = written.startswith("=") and len(written) > 1
-            words = tuple(written[1:].lower().split()) if exact else tuple(cut(word for piece in written.split() for word in fold_pattern(piece)))
+            words = (
+                tuple(written[1:].lower().split())
+                if exact
+                else tuple(cut(word for piece in written.split() for word in fold_pattern(piece)))
+            )
             key = fold(words[0]) if exact else words[0]
             self.by_first.setdefault(key, []).append((words, exact, stands_for, written.lstrip("=")))
         for phrases in self.by_first.values():

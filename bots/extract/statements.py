@@ -12,6 +12,7 @@ from bots.extract.gate import admit
 from bots.extract.language import Language
 from bots.extract.matching import Match, Span, matches_at, tails_at
 from bots.extract.moments import Moment
+from bots.extract.rules import Rule
 from bots.extract.values import Found, values
 from bots.extract.words import Sentence, fold
 
@@ -37,8 +38,19 @@ class _Said:
 
     #: The kinds of which something was said that later words of the message do not replace.
     firm: set[str] = field(default_factory=set[str])
+    #: The kinds of which only something weak was said.
+    weak: set[str] = field(default_factory=set[str])
 
-    def add(self, fact: Fact, *, firm: bool) -> None:
+    def add(self, fact: Fact, rule: Rule) -> None:
+        """Add a fact. A name or a place takes the place of an earlier one; what is weak gives way to others."""
+        firm = rule.firm
+        if rule.weak and any(kept.kind == fact.kind for kept in self.facts.values()):
+            return
+        if fact.kind in self.weak:
+            self.facts = {key: kept for key, kept in self.facts.items() if kept.kind != fact.kind}
+            self.weak.discard(fact.kind)
+        if rule.weak:
+            self.weak.add(fact.kind)
         if fact.kind in _LAST_COUNTS:
             if fact.kind in self.firm and not firm:
                 return
@@ -52,7 +64,11 @@ class _Said:
         facts = list(self.facts.values())[:_MAX_FACTS]
         names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _NAMED}
         ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
-        return tuple(fact for fact in facts if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind]))
+        return tuple(
+            fact
+            for fact in facts
+            if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind])
+        )
 
     def end(self, end: End) -> None:
         """Add what ended."""
@@ -81,7 +97,9 @@ def _read(sentence: Clauses, found: _Said, today: date) -> None:
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
             continue
-        matches = matches_at(sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None)
+        matches = matches_at(
+            sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None
+        )
         if at in starts and "subjects" in sentence.signals[at]:
             subject = sentence.words[at].folded
         if at:
@@ -154,8 +172,7 @@ class _Here:
         return False
 
     def _value(self, match: Match, span: Span | None) -> Found | None:
-        shape = match.rule.shape
-        return values(self.sentence, shape, span, self.taken) if span is not None and shape is not None else None
+        return values(self.sentence, match.rule, span, self.taken) if span is not None else None
 
     def _moments(self, start: int, end: int) -> list[Moment]:
         """The phrases of time in the clauses of a match."""
@@ -180,7 +197,7 @@ class _Here:
                 )
             )
             if fact is not None:
-                self.found.add(fact, firm=rule.firm)
+                self.found.add(fact, rule)
                 added = True
         return added
 

@@ -9,11 +9,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bots.extract.clauses import Clauses
-from bots.extract.language import Shape
+from bots.extract.rules import Rule, Shape
 from bots.extract.matching import LONGEST_VALUE, Span
 from bots.extract.words import QUOTED, Word, join
 
-_PARTICLES = frozenset({"de", "da", "do", "dos", "das", "del", "della", "di", "la", "las", "los", "le", "van", "von", "der", "den", "zu", "bin", "binti", "ibn", "al", "el", "y", "e", "o'"})
+_PARTICLES = frozenset(
+    {
+        "de",
+        "da",
+        "do",
+        "dos",
+        "das",
+        "del",
+        "della",
+        "di",
+        "la",
+        "las",
+        "los",
+        "le",
+        "van",
+        "von",
+        "der",
+        "den",
+        "zu",
+        "bin",
+        "binti",
+        "ibn",
+        "al",
+        "el",
+        "y",
+        "e",
+        "o'",
+    }
+)
 _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "los", "el", "san", "the", "of", "new", "upon", "y", "e", "and", "sur", "le", "rio", "sao", "a", "o", "am", "an", "im", "bei"})  # fmt: skip
 #: In a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
@@ -51,17 +79,22 @@ class _Item:
     end: int
 
 
-def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None:
-    """The values in this span. taken: where the statement before it ended, behind which a value must begin."""
+def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
+    """The values of a rule in this span. taken: where the statement before it ended, behind which a value must begin."""
+    shape = rule.shape
+    if shape is None:
+        return None
+    # What is presupposed holds whatever is denied of it: "our rabbit Flocke doesn't eat".
+    may_fail = not (rule.asked and rule.anywhere)
     if span.start != span.end:
-        return _values(found, shape, span, span.start)
+        return _values(found, shape, span, span.start, may_fail=may_fail)
     several = shape.shape in _SEVERAL
-    return _values(found, shape, span, _begin(found, shape, span.start, taken, several=several)) or (
-        _values(found, shape, span, _begin(found, shape, span.start, taken, several=False)) if several else None
+    return _values(found, shape, span, _begin(found, shape, span.start, taken, several=several), may_fail=may_fail) or (
+        _values(found, shape, span, _begin(found, shape, span.start, taken, several=False), may_fail=may_fail) if several else None
     )
 
 
-def _values(found: Clauses, shape: Shape, span: Span, start: int) -> Found | None:
+def _values(found: Clauses, shape: Shape, span: Span, start: int, *, may_fail: bool) -> Found | None:
     limit = span.end
     bounded = _bound(found, shape, start, limit)
     if bounded is None:
@@ -76,7 +109,7 @@ def _values(found: Clauses, shape: Shape, span: Span, start: int) -> Found | Non
     made, end = _SHAPES[shape.shape](found, shape, items)
     if not made:
         return None
-    return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
+    return None if limit is None and may_fail and _is_taken_back(found, shape, end) else Found(made, end)
 
 
 def _begin(found: Clauses, shape: Shape, end: int, taken: int, *, several: bool) -> int:
@@ -111,7 +144,11 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
     # What is longer is no value; it need not be read to its end.
     while at < stop and len(current) <= LONGEST_VALUE and len(items) <= _MOST_THINGS:
         word = words[at]
-        if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
+        if (
+            word.text == QUOTED
+            or word.text in _SUSPICIOUS
+            or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}
+        ):
             return None
         if found.silent[at] and not found.joins(at) and not found.has("cuts", at):
             # It goes on in words of somebody else.
@@ -136,7 +173,12 @@ def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple
                 break
             at = behind
             continue
-        if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut and not _is_name(shape, word)) or shape.cuts.length(words, at):
+        if (
+            (not word.is_word and word.text != "-")
+            or found.has("joints", at)
+            or (found.has("cuts", at) and not shape.uncut and not _is_name(shape, word))
+            or shape.cuts.length(words, at)
+        ):
             break
         if not current and shape.shape not in _WITH_ARTICLES:
             article = found.signals[at].get("articles")
@@ -193,7 +235,12 @@ def _is_taken_back(found: Clauses, shape: Shape, end: int) -> bool:
                 # "My son Leo won't come" is about what he does.
                 return behind >= len(words)
             return behind >= len(words) or words[at - 1].text != ","
-        if "and" in found.signals[at] or (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
+        if (
+            "and" in found.signals[at]
+            or (found.joins(at) and at > end)
+            or "joints" in found.signals[at]
+            or "clause_words" in found.signals[at]
+        ):
             return False
     return False
 
@@ -258,7 +305,12 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = []
     titles = found.language.lists.get("titles")
     for word in items[0].words:
-        if not (word.is_capitalised or shape.but.length([word], 0) or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+        if not (
+            word.is_capitalised
+            or shape.but.length([word], 0)
+            or (words and word.folded in _PARTICLES)
+            or (titles and titles.length([word], 0))
+        ):
             if word.folded == "'s":
                 # "Dr Patel's husband" is somebody else.
                 return _NONE
@@ -273,7 +325,9 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
 def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words = list(items[0].words)
     # "White Plains" and "Red Deer" are places; "black" and "red" are what people live in.
-    is_proper = len(words) > 1 and all(word.is_capitalised or word.folded in _PLACE_JOINTS for word in words)
+    is_proper = (
+        len(words) > 1 and all(word.text[:1].isupper() or word.folded in _PLACE_JOINTS for word in words) and words[0].text[:1].isupper()
+    )
     if shape.never.length(words, 0) >= 1 + is_proper or any(_is_stop(found, words, at) for at in range(len(words))):
         return _NONE
     named = next((word for word in words if word.folded not in _PLACE_JOINTS), words[0])
@@ -286,7 +340,12 @@ def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         return _NONE
     text = join(words)
     # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
-    if len(items) == 2 and capitals and len(items[1].words) <= 2 and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words):
+    if (
+        len(items) == 2
+        and capitals
+        and len(items[1].words) <= 2
+        and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words)
+    ):
         between = found.words[items[0].end : items[1].end - len(items[1].words)]
         return (join([*words, *between, *items[1].words]),), items[1].end
     return (text,), items[0].end
@@ -313,7 +372,11 @@ def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
 def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     """A trade, by its name or its form. "I work as a dog" compares, "trabajo de noche" says when."""
     words = items[0].words
-    if not shape.holds or any(shape.never.length(words, at) or any(found.language.lists[name].length(words, at) for name in _ARTICLES if name in found.language.lists) for at in range(len(words))):
+    if not shape.holds or any(
+        shape.never.length(words, at)
+        or any(found.language.lists[name].length(words, at) for name in _ARTICLES if name in found.language.lists)
+        for at in range(len(words))
+    ):
         # "Seeing the dentist" is none.
         return _NONE
     before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
@@ -321,7 +384,9 @@ def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     heads = (before_of - 1,) if found.language.code in {"en", "de", "tr", "hi"} else (0, 1)
     for head in heads:
         if head < len(words) and (
-            shape.holds.length(words, head) or _is_initials(words[head].text) or any(shape.holds.length(words, at) + at > head for at in range(head))
+            shape.holds.length(words, head)
+            or _is_initials(words[head].text)
+            or any(shape.holds.length(words, at) + at > head for at in range(head))
         ):
             text = _thing(found, dataclasses.replace(shape, holds=None), words, most=shape.most)
             return ((text,), items[0].end) if text else _NONE
@@ -335,7 +400,10 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
+    if shape.holds and not any(
+        shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded))
+        for at in range(len(words))
+    ):
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
         letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bots.domain import End, EventKind, Fact, InboundEvent
+from bots.domain import EventKind, Fact, InboundEvent
 from bots.extract.edits import read_edits
 
 
@@ -18,7 +18,6 @@ def an_event(text: str | None, kind: EventKind = EventKind.EDIT) -> InboundEvent
         ("My name is Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
         ("Me llamo Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
         ("a table for 8", (), False),
-        ("I no longer live in Porto", (), False),
         ("/stop", (), True),
         ("/memory", (), False),
         ("/forget tea", (), False),
@@ -45,9 +44,3 @@ def test_an_edit_is_read(text: str, facts: tuple[Fact, ...], *, stops: bool) -> 
 )
 def test_everything_else_stays_as_it_is(event: InboundEvent) -> None:
     assert read_edits([event]) == [event]
-
-
-def test_an_edit_says_what_ended() -> None:
-    (event,) = read_edits([an_event("I no longer live in Porto")])
-
-    assert event.ends == (End(kind="place", value="Porto"),)

@@ -28,7 +28,7 @@ from workers.model_routes import profile_key
 from workers.turn import stated
 from workers.turn.aside import Earlier
 from workers.turn.clock import zone_of
-from workers.turn.commands import Effect, Wish, obey
+from workers.turn.commands import Effect, Wished, obey
 from workers.turn.stated import Stated
 
 log = structlog.get_logger()
@@ -126,7 +126,7 @@ class ClaimedTurn:
     def obey(self, command: Command, *, has_words: bool) -> bool:
         """Do what a command asks, and answer it; False where it is none after all. has_words: messages before it wait for the model."""
         language = self.language_among(command.languages)
-        wish = Wish(deps=self.deps, claim=self.claim, bot=self.account.bot, language=language, has_words=has_words, before=self.effect)
+        wish = Wished(deps=self.deps, claim=self.claim, bot=self.account.bot, language=language, has_words=has_words, before=self.effect)
         done = obey(wish, command)
         if done is None:
             return False

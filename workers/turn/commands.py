@@ -54,7 +54,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wished:
     """A command, in which turn it came, and what had been said before it in the same turn."""
 
     deps: Deps
@@ -67,7 +67,7 @@ class Wish:
     before: Effect = Effect()
 
 
-def obey(wish: Wish, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
+def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
     """Return what a command changes, and the text that answers it; None where plain words are about nothing that is remembered."""
     language = wish.language
     match command.name:
@@ -111,7 +111,7 @@ def _plainly(name: str, language: str) -> tuple[Effect, str]:
             return Effect(), text("help", language)
 
 
-def _forget(wish: Wish, command: Command) -> tuple[Effect, str] | None:
+def _forget(wish: Wished, command: Command) -> tuple[Effect, str] | None:
     keeps, language = wish.bot.keeps_messages, wish.language
     known = _known(wish)
     if command.is_everything:
@@ -133,7 +133,7 @@ def _forget(wish: Wish, command: Command) -> tuple[Effect, str] | None:
     return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
 
 
-def _seen_numbers(wish: Wish) -> dict[int, UUID]:
+def _seen_numbers(wish: Wished) -> dict[int, UUID]:
     """The numbers in the list that the contact saw last."""
     if wish.before.listed:
         return dict(enumerate(wish.before.listed, start=1))
@@ -141,7 +141,7 @@ def _seen_numbers(wish: Wish) -> dict[int, UUID]:
         return memories.listed_last(connection, wish.claim.conversation)
 
 
-def _forget_that(wish: Wish) -> tuple[Effect, str]:
+def _forget_that(wish: Wished) -> tuple[Effect, str]:
     if wish.has_words:
         said: UUID | None = wish.claim.turn
     else:
@@ -151,17 +151,17 @@ def _forget_that(wish: Wish) -> tuple[Effect, str]:
     return Effect(unsay=(said,) if said else ()), answer
 
 
-def _known(wish: Wish) -> list[Memory]:
+def _known(wish: Wished) -> list[Memory]:
     """What is remembered after the commands before, in the order of its list."""
     gone = set(wish.before.forget)
     return say.in_order([one for one in known_memories(wish.deps, wish.claim) if one.id not in gone])
 
 
-def _is_off(wish: Wish) -> bool:
+def _is_off(wish: Wished) -> bool:
     return wish.claim.memory_off if wish.before.memory_off is None else wish.before.memory_off
 
 
-def _why(wish: Wish) -> str:
+def _why(wish: Wished) -> str:
     with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
         shaped = memories.shaped_last(connection, wish.claim.conversation)
         repeated = memories.repeated_last(connection, wish.claim.conversation)

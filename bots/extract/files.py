@@ -1,0 +1,106 @@
+"""The language files as they are written, the words that each of them knows, and which language a text is in."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bots.extract.patterns import Phrases, fold_pattern
+from bots.extract.scissors import Scissors
+from bots.extract.words import fold
+
+_FOLDER = Path(__file__).parent / "languages"
+_PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
+#: A second language is tried where it knows nearly as many of the words.
+_NEARLY = 0.9
+
+
+@cache
+def tables() -> Mapping[str, Mapping[str, Any]]:
+    """The files as they are written."""
+    return {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(_FOLDER.glob("*.toml"))}
+
+
+@cache
+def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
+    """By word: the languages whose files know it, each with the more weight the fewer they are."""
+    known: dict[str, list[str]] = {}
+    for code in tables():
+        for word in vocabulary(code):
+            known.setdefault(word, []).append(code)
+    return {word: tuple((code, 1 / len(codes)) for code in codes) for word, codes in known.items()}
+
+
+def likely(words: Iterable[str]) -> list[str]:
+    """The languages that a text may be in, the likeliest first, two at most; none where no language knows any of its words."""
+    weights = _weights()
+    scores: Counter[str] = Counter()
+    for word in words:
+        known = weights.get(word)
+        parts = (word,) if known or "'" not in word else _parts(word)
+        for part in parts:
+            for code, weight in weights.get(part, ()):
+                scores[code] += weight
+    best = scores.most_common(2)
+    return [code for code, score in best if score >= best[0][1] * _NEARLY]
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """The parts of a word at its apostrophe, with it on either side: j' and habite, izmir and 'e."""
+    at = word.index("'")
+    return word[: at + 1], word[at + 1 :], word[:at], word[at:]
+
+
+@cache
+def tasks() -> Phrases:
+    """What makes a message a text to work on, in any language."""
+    return Phrases(entry for table in tables().values() for entry in table.get("tasks", ()))
+
+
+@cache
+def scissors(code: str) -> Scissors:
+    """How a language cuts words."""
+    table = tables()[code]
+    return Scissors(
+        contractions={
+            fold(short): tuple(word for piece in long.split() for word in fold_pattern(piece))
+            for short, long in table.get("contractions", {}).items()
+        },
+        elisions=frozenset(fold(entry) for entry in table.get("elisions", ())),
+        clitics=frozenset(fold(entry) for entry in table.get("clitics", ())),
+        glued=tuple(fold(entry) for entry in table.get("glued", ())),
+    )
+
+
+@cache
+def vocabulary(code: str) -> frozenset[str]:
+    """All words that a file knows: those of its patterns, lists and times, whole and cut."""
+    table = tables()[code]
+    phrases = [pattern for rule in table.get("rule", ()) for pattern in rule["patterns"]]
+    phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
+    phrases += [
+        entry.partition(">")[0]
+        for name, entries in table.items()
+        if isinstance(entries, list) and name != "tasks"
+        for entry in entries
+        if isinstance(entry, str)
+    ]
+    phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
+    phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
+    written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
+    folded = {word for piece in written for word in fold_pattern(piece)}
+    return frozenset({*folded, *scissors(code).folded(folded)})
+
+
+def named(entries: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:
+    """The entries, where <list> stands for all entries of a list of the file."""
+    for entry in entries:
+        if entry.startswith("<"):
+            yield from named(table[entry[1:-1]], table)
+        else:
+            yield entry
