@@ -36,7 +36,7 @@ _SHOWN = 6
 #: Words of a talk, and how many each side of a turn has.
 _VOCABULARY, _STEMS = 2000, 16
 
-_COLUMNS = "tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, model, vector"
+_COLUMNS = "tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector"
 _POOL = (
     "insert into pool select %s, %s::halfvec, word_numbers('english', x, 0) || word_numbers('english', x, 1), x from (select %s) as one(x)"
 )
@@ -50,7 +50,7 @@ order by s.n, v.newest_at
 """
 _EPISODES = f"""
 insert into episodes ({_COLUMNS})
-select t.tenant_id, t.contact_id, t.id, %(bot)s, t.conversation_id, t.number, t.opened_at, 'english', p.words, 3, false, true, 0, '{MODEL}', p.vector
+select t.tenant_id, t.contact_id, t.id, %(bot)s, t.conversation_id, t.number, t.opened_at, 'english', p.words, 3, false, true, 0, embedder_of('{MODEL}'), p.vector
 from turns t join pool p on p.n = abs(hashtext(t.conversation_id::text || t.number)) %% 1000
 where t.number between %(first)s and %(last)s order by t.contact_id, t.number
 """

@@ -35,8 +35,9 @@ def count_without(connection: Connection, model: str) -> int:
     """How many turns can be recalled and have no vector of this model."""
     return connection.execute(
         text(
-            "select (select count(*) from episodes where model is distinct from :model)"
-            " + (select count(*) from fresh_episodes where model is distinct from :model)"
+            "with made_by as (select (select id from embedders where model = :model) as id)"
+            " select (select count(*) from episodes, made_by where embedder is distinct from made_by.id)"
+            " + (select count(*) from fresh_episodes, made_by where embedder is distinct from made_by.id)"
         ),
         {"model": model},
     ).scalar_one()
