@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from bench import report
-from bots.domain import Question
+from bots.sought import Sought
 from bots.storage import episodes
 from bots.storage.database import to_json
 from inference.embed_server import DIMENSIONS, MODEL
@@ -146,10 +146,10 @@ def _words(chance: random.Random, count: int) -> str:
     return " ".join(f"word{int(_VOCABULARY * chance.random() ** 3)}" for _ in range(count))
 
 
-def _question(chance: random.Random) -> tuple[Question, list[float]]:
+def _question(chance: random.Random) -> tuple[Sought, list[float]]:
     words = _words(chance, 6)
     vector = [chance.random() - 0.5 for _ in range(DIMENSIONS)]
-    return Question(words=words, configs=("english", "simple"), text=words, side="contact"), vector
+    return Sought(words=words, configs=("english", "simple"), text=words, side="contact"), vector
 
 
 def _pages(owner: Connection, storage: StorageFixture, contact: UUID) -> int:

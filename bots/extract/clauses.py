@@ -107,7 +107,7 @@ def _find_starts(found: Clauses) -> None:
 def _is_border(found: Clauses, at: int) -> bool:
     word = found.words[at]
     if not word.is_word:
-        return word.text not in _BINDING_MARKS and word.text != "-" or word.text == "&"
+        return (word.text not in _BINDING_MARKS and word.text != "-") or word.text == "&"
     if "joints" in found.signals[at] or "and" in found.signals[at]:
         return True
     # The last word of a joint of several.

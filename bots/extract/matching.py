@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from bots.extract.clauses import Clauses
 from bots.extract.language import Leaf, Rule
 from bots.extract.patterns import Node, Value
-from bots.extract.words import Word
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
 LONGEST_VALUE = 12

@@ -221,7 +221,7 @@ def _without_ending(found: Clauses, items: list[_Item], name: str) -> list[_Item
         words = _cut_ending(found, item.words, name)
         if words is None and number == len(items) - 1:
             return []
-        cut.append(_Item(words if words else item.words, item.joint, item.end))
+        cut.append(_Item(words or item.words, item.joint, item.end))
     return cut
 
 

@@ -41,3 +41,8 @@ def count_without(connection: Connection, model: str) -> int:
         ),
         {"model": model},
     ).scalar_one()
+
+
+def version(connection: Connection) -> str | None:
+    """The version of pgvector in this database; None where it is missing."""
+    return connection.execute(text("select extversion from pg_extension where extname = 'vector'")).scalar()

@@ -67,7 +67,9 @@ def test_an_answered_turn_is_embedded_later_and_found_by_its_words_before_that(c
         assert answered["state"] == "answered"
         assert [(one.asked, one.meaning) for one in by_words] == [(answered["asked"], None)]
         assert by_meaning[0].meaning is not None
-        assert worker.storage.rows("select model, vector_dims(vector::vector) from fresh_episodes join embedders on id = embedder") == [("m", 64)]
+        assert worker.storage.rows("select model, vector_dims(vector::vector) from fresh_episodes join embedders on id = embedder") == [
+            ("m", 64)
+        ]
         assert not embed_one(worker.deps, BATCHES), "once"
 
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from bots.domain import Question
 from bots.recall import question
+from bots.sought import Sought
 from bots.storage import episodes
 from tests.support.cluster import Cluster
 from tests.support.recalling import BATCH, MODEL, a_contact, recall, say, settle
@@ -30,7 +30,7 @@ _TALK = (
 )
 
 
-def _asks(words: str, *, language: str = "en") -> Question:
+def _asks(words: str, *, language: str = "en") -> Sought:
     asked = question.read(words, language=language, today=date(2026, 6, 1))
     assert asked is not None
     return asked
@@ -92,7 +92,10 @@ def test_two_models_live_side_by_side_and_a_turn_is_embedded_once_for_each(stora
     assert found is not None
     episodes.embed_again(storage.crossing, found, model="two", vectors=[(0.0, 1.0)] * 4)
 
-    assert storage.rows("select model, count(*) from episodes join embedders on id = embedder group by 1 order by 1") == [("three", 6), ("two", 4)]
+    assert storage.rows("select model, count(*) from episodes join embedders on id = embedder group by 1 order by 1") == [
+        ("three", 6),
+        ("two", 4),
+    ]
     assert {
         one.turn for one in recall(storage, contact, _asks("anything at all"), vector=(0.0, 1.0), model="two") if one.meaning is not None
     } == {turns[words] for words in _TALK[:4]}
