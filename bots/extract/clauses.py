@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +34,8 @@ class Clauses:
     asked: list[bool] = field(default_factory=list[bool])
     #: Before which words a phrase of time stood.
     gaps: frozenset[int] = frozenset()
+    #: Where negations stand.
+    negations: list[int] = field(default_factory=list[int])
 
     def has(self, name: str, at: int) -> bool:
         """Whether a word or phrase of this list begins here."""
@@ -43,6 +45,16 @@ class Clauses:
         """The clause that a word stands in."""
         number = bisect_right(self.borders, at)
         return self.borders[number - 1] if number else 0, self.borders[number] if number < len(self.borders) else len(self.words)
+
+    def is_negated(self, at: int) -> bool:
+        """Whether a negation stands before a word in its clause."""
+        number = bisect_left(self.negations, at)
+        return number > 0 and self.negations[number - 1] >= self.clause_of(at)[0]
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether somebody else's words are in it."""
+        return any("hearsay" in signals or "hearsay_whole" in signals for signals in self.signals)
 
     def joins(self, at: int) -> bool:
         """Whether a comma or an "and" stands here."""
@@ -58,6 +70,7 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
     """Read a sentence."""
     words, moments = take_out(language, language.scissors.cut(sentence.words))
     found = Clauses(language, words, moments, [_signals(language, words, at) for at in range(len(words))])
+    found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
     found.gaps = frozenset(moment.at for moment in moments)
     _find_starts(found)
     _silence(found, is_question=sentence.is_question)
@@ -76,14 +89,19 @@ def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, in
         if name is not None:
             found[name] = 1
     for phrase, exact, name in candidates or ():
-        length = len(phrase)
-        if (
-            name not in found
-            and at + length <= len(words)
-            and all((words[at + step].text.lower() if exact else words[at + step].folded) == phrase[step] for step in range(length))
-        ):
-            found[name] = length
+        if name not in found and _stands(phrase, exact, words, at):
+            found[name] = len(phrase)
     return found
+
+
+def _stands(phrase: Sequence[str], exact: bool, words: Sequence[Word], at: int) -> bool:
+    """Whether a phrase whose first word is here as folded stands here."""
+    if exact:
+        return at + len(phrase) <= len(words) and all(words[at + step].text.lower() == word for step, word in enumerate(phrase))
+    length = len(phrase)
+    if length == 1:
+        return True
+    return at + length <= len(words) and words[at + 1].folded == phrase[1] and all(words[at + step].folded == phrase[step] for step in range(2, length))
 
 
 def _find_starts(found: Clauses) -> None:
@@ -107,7 +125,7 @@ def _find_starts(found: Clauses) -> None:
 def _is_border(found: Clauses, at: int) -> bool:
     word = found.words[at]
     if not word.is_word:
-        return (word.text not in _BINDING_MARKS and word.text != "-") or word.text == "&"
+        return word.text not in _BINDING_MARKS and word.text != "-" or word.text == "&"
     if "joints" in found.signals[at] or "and" in found.signals[at]:
         return True
     # The last word of a joint of several.
@@ -153,9 +171,15 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
             questions.append(found.clause_of(at)[0])
     questions.sort()
     if is_question:
-        first = next((at for at in questions if at), 0) if questions and questions[0] else 0
+        first = next((at for at in questions if at), 0) if questions and questions[0] else 0 if questions else _last_clause(found)
         asked[first:] = [True] * (count - first)
         return
     for at in questions:
         _, end = found.clause_of(at)
         asked[at:end] = [True] * (end - at)
+
+
+def _last_clause(found: Clauses) -> int:
+    """Where the last clause begins, when a comma stands before it and it has more than a word: "I use a wheelchair, any lift?", not ", right?"."""
+    comma = next((at for at in reversed(range(len(found.words))) if found.words[at].text == ","), None)
+    return comma + 1 if comma is not None and comma + 2 < len(found.words) else 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bots.extract.clauses import Clauses
-from bots.extract.language import Leaf, Rule
+from bots.extract.language import Rule
 from bots.extract.patterns import Node, Value
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
@@ -14,10 +13,10 @@ LONGEST_VALUE = 12
 _LONGEST_GAP = 3
 #: What a comma in a pattern stands for: "Allergies: nuts" in a form, too.
 _COMMAS = frozenset({",", ":", "-", "–"})
+_INSIDE_VALUES = frozenset({",", "&", "-"})
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The words of a value: from one to another, or from one to wherever the value ends; and the ending to cut."""
 
     start: int
@@ -25,8 +24,7 @@ class Span:
     ending: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A pattern found in a sentence."""
 
     rule: Rule
@@ -34,85 +32,107 @@ class Match:
     start: int
     #: Behind its last word.
     end: int
+    value: Span | None
+    old: Span | None
+    slots: tuple[tuple[str, str], ...]
+
+
+class _Path(NamedTuple):
+    """What was found of a pattern so far."""
+
+    start: int
+    #: How many of its words are given.
+    literals: int = 0
     value: Span | None = None
     old: Span | None = None
     slots: tuple[tuple[str, str], ...] = ()
 
+    def having_read(self, words: int) -> _Path:
+        return self._replace(literals=self.literals + words)
 
-def matches_at(found: Clauses, at: int, *, starts: bool) -> list[Match]:
-    """The patterns that begin here. starts: whether a statement may begin here; otherwise only those that may begin anywhere."""
-    word = found.words[at]
+    def having(self, value: Value, span: Span) -> _Path:
+        return self._replace(old=span) if value.name == "old" else self._replace(value=span)
+
+
+def matches_at(found: Clauses, at: int, *, starts: bool, subject: str | None = None) -> list[Match]:
+    """The patterns that begin here. starts: whether a statement may begin here; otherwise only those that may begin anywhere.
+
+    subject: a word that an earlier clause began with, and which may be left out here: "I live in Porto and work as a nurse".
+    """
+    folded = found.words[at].folded
     matches: list[Match] = []
-    for root in (found.language.front, found.language.anywhere) if starts else (found.language.anywhere,):
-        if word.folded in root.words or root.slots or root.values:
-            matches.extend(_walk(found, root, at, Match(_NOBODY, 0, at, at)))
+    language = found.language
+    for root in (language.front, language.anywhere) if starts else (language.anywhere,):
+        if folded in root.words or root.slots or root.values:
+            _walk(found, root, at, _Path(at), matches)
+    if subject is not None and subject in language.front.words:
+        _walk(found, language.front.words[subject], at, _Path(at), matches)
     return matches
 
 
 def tails_at(found: Clauses, at: int) -> list[Match]:
     """The patterns that begin with a value and go on here."""
     matches: list[Match] = []
+    folded = found.words[at].folded
     for value, node in found.language.tails.items():
-        if found.words[at].folded in node.words or node.slots:
-            span = Span(at, at, value.ending)
-            state = Match(_NOBODY, 0, at, at, **{value.name: span})
-            matches.extend(_walk(found, node, at, state))
+        if folded in node.words or node.slots:
+            _walk(found, node, at, _Path(at).having(value, Span(at, at, value.ending)), matches)
     return matches
 
 
-def _walk(found: Clauses, node: Node[Leaf], at: int, state: Match) -> Iterator[Match]:
-    for leaf in node.ends:
-        yield replace(state, rule=leaf.rule, literals=leaf.literals, end=at)
+def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
+    """Add every match below this node to the matches."""
+    for rule in node.open().ends:
+        matches.append(Match(rule, path.literals, path.start, at, path.value, path.old, path.slots))
     words = found.words
     if node.comma is not None:
-        yield from _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), state)
+        _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), path, matches)
     if at >= len(words):
         return
     word = words[at]
     following = node.words.get(word.folded)
     if following is not None:
-        yield from _walk(found, following, at + 1, state)
-    if not word.text.isascii() or len(word.text) < 3:
+        _walk(found, following, at + 1, path.having_read(1), matches)
+    if word.folded in found.language.aliases:
+        other = node.words.get(found.language.aliases[word.folded])
+        if other is not None:
+            _walk(found, other, at + 1, path.having_read(1), matches)
+    if node.exact:
         exact = node.words.get("=" + word.text.lower())
         if exact is not None:
-            yield from _walk(found, exact, at + 1, state)
+            _walk(found, exact, at + 1, path.having_read(1), matches)
     for slot, behind in node.slots.items():
         match = found.language.lists[slot.words].match(words, at)
         if match is not None:
             length, stands_for, written = match
-            text = stands_for or written
-            yield from _walk(found, behind, at + length, replace(state, slots=(*state.slots, (slot.name, text))))
+            _walk(found, behind, at + length, path._replace(literals=path.literals + length, slots=(*path.slots, (slot.name, stands_for or written))), matches)
     for value, behind in node.values.items():
-        yield from _value(found, value, behind, at, state)
+        _value(found, value, behind, at, path, matches)
     if node.gap is not None:
-        for end in range(at, min(at + _LONGEST_GAP, len(words)) + 1):
-            if end > at and (not words[end - 1].is_word or found.has("negations", end - 1) or _is_boundary(found, end - 1)):
-                break
-            yield from _walk(found, node.gap, end, state)
+        _gap(found, node.gap, at, path, matches)
 
 
-def _value(found: Clauses, value: Value, behind: Node[Leaf], at: int, state: Match) -> Iterator[Match]:
-    for leaf in behind.ends:
-        yield replace(state, rule=leaf.rule, literals=leaf.literals, end=at, **{value.name: Span(at, None, value.ending)})
+def _value(found: Clauses, value: Value, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
+    for rule in behind.open().ends:
+        opened = path.having(value, Span(at, None, value.ending))
+        matches.append(Match(rule, path.literals, path.start, at, opened.value, opened.old, path.slots))
     if not behind.continues:
         return
     words = found.words
+    anything = bool(behind.slots or behind.comma or behind.gap)
     for end in range(at + 1, min(at + LONGEST_VALUE, len(words) - 1) + 1):
         before = words[end - 1]
-        if not before.is_word and before.text not in {",", "&", "-"}:
+        if not (before.is_word or before.text in _INSIDE_VALUES) or found.has("joints", end - 1):
             return
-        if found.has("joints", end - 1):
+        if anything or words[end].folded in behind.words or words[end].folded in found.language.aliases:
+            longer: list[Match] = []
+            _walk(found, behind, end, path.having(value, Span(at, end, value.ending)), longer)
+            matches.extend(match for match in longer if match.end > end)
+
+
+def _gap(found: Clauses, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
+    words = found.words
+    for end in range(at, min(at + _LONGEST_GAP, len(words)) + 1):
+        if end > at and (not words[end - 1].is_word or found.has("negations", end - 1) or found.has("joints", end - 1)):
             return
-        if behind.slots or behind.comma or behind.gap or words[end].folded in behind.words:
-            yield from (
-                match for match in _walk(found, behind, end, replace(state, **{value.name: Span(at, end, value.ending)})) if match.end > end
-            )
-
-
-def _is_boundary(found: Clauses, at: int) -> bool:
-    return found.has("joints", at)
-
-
-_NOBODY = Rule(
-    number=-1, kind=None, shape=None, written_as="", topic=None, ends=(), ends_as="", anywhere=False, asked=False, day=False, behind=None, beside=False, firm=False, alone=False,
-)  # fmt: skip
+        _walk(found, behind, end, path, matches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,41 +13,15 @@ from bots.extract.language import Shape
 from bots.extract.matching import LONGEST_VALUE, Span
 from bots.extract.words import QUOTED, Word, join
 
-_PARTICLES = frozenset(
-    {
-        "de",
-        "da",
-        "do",
-        "dos",
-        "das",
-        "del",
-        "della",
-        "di",
-        "la",
-        "las",
-        "los",
-        "le",
-        "van",
-        "von",
-        "der",
-        "den",
-        "zu",
-        "bin",
-        "binti",
-        "ibn",
-        "al",
-        "el",
-        "y",
-        "e",
-        "o'",
-    }
-)
+_PARTICLES = frozenset({"de", "da", "do", "dos", "das", "del", "della", "di", "la", "las", "los", "le", "van", "von", "der", "den", "zu", "bin", "binti", "ibn", "al", "el", "y", "e", "o'"})
 _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "los", "el", "san", "the", "of", "new", "upon", "y", "e", "and", "sur", "le", "rio", "sao", "a", "o", "am", "an", "im", "bei"})  # fmt: skip
 #: In a value these make it part of an address, a token or a label.
 _SUSPICIOUS = frozenset(":<>|[]{}\\=@#$%^/")
 _MOST_THINGS = 6
+_HOUR = re.compile(r"\d{1,2}(?:[:.h]\d\d)?(?:am|pm|h|uhr)?", re.ASCII)
 #: "I work as a DJ".
 _MOST_INITIALS = 4
+_ARTICLES = ("definite", "articles")
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
 _MOST_LATER_WORDS = 4
@@ -54,6 +29,7 @@ _MOST_LATER_WORDS = 4
 _BEHIND = 3
 #: A relative clause within a list of things has at most so many words.
 _LONGEST_RELATIVE = 8
+_SEVERAL = frozenset({"things", "listed", "names", "hours"})
 #: "The Netherlands", "a house": an article belongs to them, or shows that they are none.
 _WITH_ARTICLES = frozenset({"place", "name", "proper", "names", "hours"})
 
@@ -77,9 +53,16 @@ class _Item:
 
 def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None:
     """The values in this span. taken: where the statement before it ended, behind which a value must begin."""
-    start, limit = span.start, span.end
-    if start == limit:
-        start = _begin(found, shape, start, taken)
+    if span.start != span.end:
+        return _values(found, shape, span, span.start)
+    several = shape.shape in _SEVERAL
+    return _values(found, shape, span, _begin(found, shape, span.start, taken, several=several)) or (
+        _values(found, shape, span, _begin(found, shape, span.start, taken, several=False)) if several else None
+    )
+
+
+def _values(found: Clauses, shape: Shape, span: Span, start: int) -> Found | None:
+    limit = span.end
     bounded = _bound(found, shape, start, limit)
     if bounded is None:
         return None
@@ -90,16 +73,14 @@ def values(found: Clauses, shape: Shape, span: Span, taken: int) -> Found | None
         items = _without_ending(found, items, span.ending)
     if not items or len(items[0].words) < shape.least:
         return None
-    made, used = _SHAPES[shape.shape](found, shape, items)
+    made, end = _SHAPES[shape.shape](found, shape, items)
     if not made:
         return None
-    end = items[used - 1].end
     return None if limit is None and _is_taken_back(found, shape, end) else Found(made, end)
 
 
-def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
-    """Where a value that stands before its pattern begins."""
-    several = shape.shape in {"things", "listed", "names", "hours"}
+def _begin(found: Clauses, shape: Shape, end: int, taken: int, *, several: bool) -> int:
+    """Where a value that stands before its pattern begins. several: whether it may be a list."""
     at = end
     while at > taken and end - at < LONGEST_VALUE:
         word = found.words[at - 1]
@@ -121,45 +102,41 @@ def _begin(found: Clauses, shape: Shape, end: int, taken: int) -> int:
 def _bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[list[_Item], int] | None:
     """The items of a value and where it ends; None when it is no value at all."""
     words = found.words
-    several = shape.shape in {"things", "listed", "names", "hours", "place"}
+    several = shape.shape in _SEVERAL or shape.shape == "place"
     items: list[_Item] = []
     current: list[Word] = []
     joint = ""
     at = start
     stop = len(words) if limit is None else limit
-    while at < stop:
+    # What is longer is no value; it need not be read to its end.
+    while at < stop and len(current) <= LONGEST_VALUE and len(items) <= _MOST_THINGS:
         word = words[at]
-        if (
-            word.text == QUOTED
-            or word.text in _SUSPICIOUS
-            or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}
-        ):
+        if word.text == QUOTED or word.text in _SUSPICIOUS or unicodedata.category(word.text[0] if word.text else "a") in {"Cc", "Cf", "Co", "Cn"}:
+            return None
+        if found.silent[at] and not found.joins(at) and not found.has("cuts", at):
+            # It goes on in words of somebody else.
             return None
         if found.silent[at] or (at in found.gaps and at > start and word.text != ",") or found.has("negations", at):
             break
         if found.joins(at):
-            if not several or not _goes_on(found, at) or (not current and not items):
+            if not several or not _goes_on(found, shape, at) or (not current and not items):
                 break
             if current:
                 items.append(_Item(tuple(current), joint, at))
-                current = []
-            joint = word.text if word.text == "," and joint != "and" else "and"
+                current, joint = [], ""
+            joint = word.text if joint in {"", ","} else joint
             at += 1
             continue
         if shape.shape == "names" and current and (found.has("ages", at) or word.text[:1].isdigit()):
             at += 1
             continue
         if current and shape.shape == "things" and found.has("relatives", at):
-            at = _behind_relative(found, at, stop)
-            if at is None:
+            behind = _behind_relative(found, at, stop)
+            if behind is None:
                 break
+            at = behind
             continue
-        if (
-            (not word.is_word and word.text != "-")
-            or found.has("joints", at)
-            or (found.has("cuts", at) and not shape.uncut)
-            or shape.cuts.length(words, at)
-        ):
+        if (not word.is_word and word.text != "-") or found.has("joints", at) or (found.has("cuts", at) and not shape.uncut and not _is_name(shape, word)) or shape.cuts.length(words, at):
             break
         if not current and shape.shape not in _WITH_ARTICLES:
             article = found.signals[at].get("articles")
@@ -188,7 +165,11 @@ def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
     return None
 
 
-def _goes_on(found: Clauses, at: int) -> bool:
+def _is_name(shape: Shape, word: Word) -> bool:
+    return shape.shape == "names" and word.text[:1].isupper()
+
+
+def _goes_on(found: Clauses, shape: Shape, at: int) -> bool:
     """Whether a list goes on behind a joint: no other statement or clause begins there."""
     behind = at + 1
     while behind < len(found.words) and found.joins(behind):
@@ -196,6 +177,9 @@ def _goes_on(found: Clauses, at: int) -> bool:
     if behind >= len(found.words) or behind in found.gaps:
         return False
     signals = found.signals[behind]
+    if shape.shape == "names" and found.words[behind].text[:1].isupper():
+        # "Lily and May": a name may be any word.
+        return True
     return not any(name in signals for name in ("clause_words", "negations", "cuts", "joints", "questions", "stops"))
 
 
@@ -209,7 +193,7 @@ def _is_taken_back(found: Clauses, shape: Shape, end: int) -> bool:
                 # "My son Leo won't come" is about what he does.
                 return behind >= len(words)
             return behind >= len(words) or words[at - 1].text != ","
-        if (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
+        if "and" in found.signals[at] or (found.joins(at) and at > end) or "joints" in found.signals[at] or "clause_words" in found.signals[at]:
             return False
     return False
 
@@ -221,7 +205,7 @@ def _without_ending(found: Clauses, items: list[_Item], name: str) -> list[_Item
         words = _cut_ending(found, item.words, name)
         if words is None and number == len(items) - 1:
             return []
-        cut.append(_Item(words or item.words, item.joint, item.end))
+        cut.append(_Item(words if words else item.words, item.joint, item.end))
     return cut
 
 
@@ -237,6 +221,7 @@ def _cut_ending(found: Clauses, words: tuple[Word, ...], name: str) -> tuple[Wor
     return None
 
 
+#: Values and the place behind their last word.
 _Made = tuple[tuple[str, ...], int]
 _NONE: _Made = ((), 0)
 
@@ -246,26 +231,37 @@ def _name(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     titles = found.language.lists.get("titles")
     while titles and len(words) > 1 and titles.length(words, 0):
         words.pop(0)
+    end = items[0].end
+    if shape.loose and len(words) > shape.most:
+        # In scripts without capitals nothing shows where a name ends.
+        end -= len(words) - shape.most
+        words = words[: shape.most]
     if not 0 < len(words) <= shape.most or _has_ending(shape, words[0]):
         return _NONE
     for at, word in enumerate(words):
         if any(letter.isdigit() for letter in word.text) or not word.text[:1].isalpha():
             return _NONE
-        if not (0 < at < len(words) - 1 and word.folded in _PARTICLES) and (shape.never.length(words, at) or _is_stop(found, words, at)):
+        # A surname may be any word: "Thomas Petit", "Ana Rey".
+        is_surname = at > 0 and word.text[0].isupper()
+        is_particle = 0 < at < len(words) - 1 and word.folded in _PARTICLES
+        if not (is_surname or is_particle) and (shape.never.length(words, at) or _is_stop(found, words, at)):
             return _NONE
     if all(word.text.islower() for word in words):
-        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), 1
+        return (" ".join(word.text if word.folded in _PARTICLES else word.text[0].upper() + word.text[1:] for word in words),), end
     if not all(word.text[0].isupper() or not word.text[0].islower() or word.folded in _PARTICLES for word in words):
         # Once capitals are used, words without them are not part of the name.
         return _NONE
-    return (join(words),), 1
+    return (join(words),), end
 
 
 def _proper(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = []
     titles = found.language.lists.get("titles")
     for word in items[0].words:
-        if not (word.is_capitalised or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+        if not (word.is_capitalised or shape.but.length([word], 0) or (words and word.folded in _PARTICLES) or (titles and titles.length([word], 0))):
+            if word.folded == "'s":
+                # "Dr Patel's husband" is somebody else.
+                return _NONE
             break
         words.append(word)
     while words and words[-1].folded in _PARTICLES:
@@ -290,20 +286,15 @@ def _place(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         return _NONE
     text = join(words)
     # "Porto, Portugal" and "Trinidad and Tobago": whatever is joined must be written like a name and end there.
-    if (
-        len(items) == 2
-        and capitals
-        and len(items[1].words) <= 2
-        and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words)
-    ):
+    if len(items) == 2 and capitals and len(items[1].words) <= 2 and all(word.is_capitalised and word.text[0].isupper() for word in items[1].words):
         between = found.words[items[0].end : items[1].end - len(items[1].words)]
-        return (join([*words, *between, *items[1].words]),), 2
-    return (text,), 1
+        return (join([*words, *between, *items[1].words]),), items[1].end
+    return (text,), items[0].end
 
 
 def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     # A list ends in "and"; words after a comma without one are another thought.
-    whole = any(item.joint == "and" for item in items) or shape.commas
+    whole = any(item.joint not in {"", ","} for item in items) or shape.commas
     chosen = items if whole else items[:1]
     made: list[str] = []
     for at, item in enumerate(chosen[:_MOST_THINGS]):
@@ -311,30 +302,29 @@ def _things(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         if text is None:
             break
         made.append(text)
-    return tuple(made), len(made)
+    return tuple(made), items[len(made) - 1].end
 
 
 def _one(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     text = _thing(found, shape, items[0].words, most=shape.most)
-    return ((text,), 1) if text else _NONE
+    return ((text,), items[0].end) if text else _NONE
 
 
 def _trade(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     """A trade, by its name or its form. "I work as a dog" compares, "trabajo de noche" says when."""
     words = items[0].words
-    if not shape.holds or any(shape.never.length(words, at) for at in range(len(words))):
+    if not shape.holds or any(shape.never.length(words, at) or any(found.language.lists[name].length(words, at) for name in _ARTICLES if name in found.language.lists) for at in range(len(words))):
+        # "Seeing the dentist" is none.
         return _NONE
     before_of = next((at for at, word in enumerate(words) if at and word.folded in _OF), len(words))
     # English puts the trade last ("marine biologist"), others first ("ingeniera civil").
     heads = (before_of - 1,) if found.language.code in {"en", "de", "tr", "hi"} else (0, 1)
     for head in heads:
         if head < len(words) and (
-            shape.holds.length(words, head)
-            or _is_initials(words[head].text)
-            or any(shape.holds.length(words, at) + at > head for at in range(head))
+            shape.holds.length(words, head) or _is_initials(words[head].text) or any(shape.holds.length(words, at) + at > head for at in range(head))
         ):
             text = _thing(found, dataclasses.replace(shape, holds=None), words, most=shape.most)
-            return ((text,), 1) if text else _NONE
+            return ((text,), items[0].end) if text else _NONE
     return _NONE
 
 
@@ -345,11 +335,11 @@ def _is_initials(text: str) -> bool:
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
     if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
         return None
-    if shape.holds and not any(
-        shape.holds.length(words, at) or (shape.shape == "hours" and words[at].folded[:1].isdigit()) for at in range(len(words))
-    ):
+    if shape.holds and not any(shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded)) for at in range(len(words))):
         return None
-    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(letter.isalpha() for word in words for letter in word.text):
+    if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
+        letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text
+    ):
         return None
     return join(list(words))
 
@@ -370,21 +360,19 @@ def _listed(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
             del made[len(made) - (at > 0) :]
             break
         used += 1
-    return tuple(made), max(used, 1 if made else 0)
+    return tuple(made), items[max(used, 1) - 1].end
 
 
 def _hours(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
     words: list[Word] = list(items[0].words)
     used = 1
     for item in items[1:]:
-        joint = found.words[item.end - len(item.words) - 1]
-        if item.joint != "," or item.words[0].text[:1].isdigit():
-            words += [*(() if item.joint == "," else (joint,)), *item.words]
-            used += 1
-        else:
+        if item.joint == "," and not item.words[0].text[:1].isdigit():
             break
+        words += [*(() if item.joint == "," else (Word(item.joint, item.joint),)), *item.words]
+        used += 1
     text = _thing(found, shape, words, most=shape.most)
-    return ((text,), used) if text else _NONE
+    return ((text,), items[used - 1].end) if text else _NONE
 
 
 def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
@@ -394,9 +382,9 @@ def _names(found: Clauses, shape: Shape, items: Sequence[_Item]) -> _Made:
         if not name:
             break
         made.extend(name)
-    joint = next((found.words[item.end - len(item.words) - 1].text for item in items if item.joint == "and"), "and")
+    joint = next((item.joint for item in items if item.joint not in {"", ","}), "and")
     text = f" {joint} ".join([", ".join(made[:-1]), made[-1]]) if len(made) > 1 else "".join(made)
-    return ((text,), len(made)) if made else _NONE
+    return ((text,), items[len(made) - 1].end) if made else _NONE
 
 
 def _is_stop(found: Clauses, words: Sequence[Word], at: int) -> bool:

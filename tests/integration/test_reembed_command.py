@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
 
+from bots.storage import episodes
 from chinwag.cli import build
 from tests.support.cluster import Cluster
 from tests.support.model_servers import Scripted, scripted
@@ -48,11 +50,13 @@ def test_all_turns_get_the_new_models_vectors_and_a_run_that_broke_off_goes_on(c
     ours = {"CHINWAG_EMBED_URL": f"{server.url}/v1", "CHINWAG_EMBED_MODEL": "new", "CHINWAG_EMBED_PREFIXES": "none"}
 
     assert _run(addresses) == (2, "there is no embedder: set CHINWAG_EMBED_URL\n")
+    begun = episodes.stale(storage.crossing, after=UUID(int=0), model="new", most=32)
+    assert begun is not None
+    episodes.embed_again(storage.crossing, begun, model="new", vectors=[(0.0, 1.0)] * 12)
     server.script(mode="error500")
-    server.script(mode="normal", times=1)
     code, said = _run(addresses, **ours)
     assert code == 2
-    assert "12 of 36 turns have their vectors; run this again to go on" in said
+    assert "0 of 24 turns have their vectors; run this again to go on" in said
     assert _models(storage) == [("new", 12), ("three", 24)]
     server.reset()
     assert _run(addresses, **ours) == (0, "24 turns have vectors of new now.\n")
