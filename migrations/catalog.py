@@ -47,7 +47,8 @@ _QUERIES = {
             t.typdefault, array(select e.enumlabel from pg_enum e where e.enumtypid = t.oid order by e.enumsortorder),
             array(select pg_get_constraintdef(k.oid) from pg_constraint k where k.contypid = t.oid order by 1))
         from pg_type t left join pg_class c on c.oid = t.typrelid
-        where t.typnamespace = 'public'::regnamespace and t.typcategory <> 'A' and (c.oid is null or c.relkind = 'c')""",
+        where t.typnamespace = 'public'::regnamespace and t.typcategory <> 'A' and (c.oid is null or c.relkind = 'c')
+            and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e')""",
     "function": """
         select p.oid::regprocedure::text, concat_ws(' ', case when p.prokind in ('f', 'p') then pg_get_functiondef(p.oid) end,
             'kind', p.prokind, 'owner', p.proowner::regrole)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +28,14 @@ from tests.support.storage_fixture import StorageFixture, open_storage
 
 _DEPTHS = (5, 10, 20)
 _RANKED = 100
+#: The signals in the order in which they are added, and a question without each.
+_WITHOUT: Mapping[str, Mapping[str, Any]] = {
+    "words": {"words": ""},
+    "meaning": {},
+    "speaker": {"side": None},
+    "date": {"months": (), "since": None, "until": None},
+    "time words": {"when": False},
+}
 #: Its premise is false, so that nothing answers it: shown, and in no mean.
 _ASIDE = "adversarial"
 
@@ -47,6 +56,8 @@ def main() -> int:
             owner.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("vacuum analyze")
         rankings, took = rank(storage, talks, vectors)
         vectors.keep()
+        if given.ablation:
+            _ablation(storage, talks, vectors)
     rows = figures(talks, rankings)
     report.table(rows, ["kind", "n", *(f"R@{k}" for k in _DEPTHS), "MRR"])
     print(f"ms: p50 {report.percentile(took, 0.5):.1f}, p95 {report.percentile(took, 0.95):.1f}")
@@ -56,8 +67,23 @@ def main() -> int:
     return 0
 
 
+def _ablation(storage: StorageFixture, talks: Sequence[Talk], vectors: Vectors) -> None:
+    """Print what is found with ever more signals, and with all but one."""
+    parts = list(_WITHOUT)
+    tried = (
+        {"words alone": parts[1:]}
+        | {f"+ {part}": parts[n + 2 :] for n, part in enumerate(parts[1:])}
+        | {f"all but {part}": [part] for part in parts}
+    )
+    rows: list[dict[str, Any]] = []
+    for name, left_out in tried.items():
+        found = figures(talks, rank(storage, talks, vectors, without=left_out)[0])
+        rows.append({"signals": name} | {row["kind"]: row["R@10"] for row in found} | {"MRR": found[0]["MRR"]})
+    report.table(rows, list(rows[0]))
+
+
 def rank(
-    storage: StorageFixture, talks: Sequence[Talk], vectors: Vectors | None
+    storage: StorageFixture, talks: Sequence[Talk], vectors: Vectors | None, *, without: Sequence[str] = ()
 ) -> tuple[dict[tuple[str, int], Sequence[str]], list[float]]:
     """The turns for each question, best first, and the milliseconds that each recall took."""
     rankings, took = dict[tuple[str, int], Sequence[str]](), list[float]()
@@ -68,7 +94,9 @@ def rank(
             if asked is None:
                 rankings[key] = ()
                 continue
-            vector = vectors.of([asked.text], as_query=True)[0] if vectors else None
+            vector = vectors.of([asked.text], as_query=True)[0] if vectors and "meaning" not in without else None
+            for part in without:
+                asked = replace(asked, **_WITHOUT[part])
             began = time.perf_counter()
             found = episodes.recall(
                 storage.worker,

@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from bench import report
-from bots.domain import Question
+from bots.sought import Sought
 from bots.storage import episodes
 from bots.storage.database import to_json
 from inference.embed_server import DIMENSIONS, MODEL
@@ -36,7 +36,7 @@ _SHOWN = 6
 #: Words of a talk, and how many each side of a turn has.
 _VOCABULARY, _STEMS = 2000, 16
 
-_COLUMNS = "tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, model, vector"
+_COLUMNS = "tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector"
 _POOL = (
     "insert into pool select %s, %s::halfvec, word_numbers('english', x, 0) || word_numbers('english', x, 1), x from (select %s) as one(x)"
 )
@@ -50,7 +50,7 @@ order by s.n, v.newest_at
 """
 _EPISODES = f"""
 insert into episodes ({_COLUMNS})
-select t.tenant_id, t.contact_id, t.id, %(bot)s, t.conversation_id, t.number, t.opened_at, 'english', p.words, 3, false, true, 0, '{MODEL}', p.vector
+select t.tenant_id, t.contact_id, t.id, %(bot)s, t.conversation_id, t.number, t.opened_at, 'english', p.words, 3, false, true, 0, embedder_of('{MODEL}'), p.vector
 from turns t join pool p on p.n = abs(hashtext(t.conversation_id::text || t.number)) %% 1000
 where t.number between %(first)s and %(last)s order by t.contact_id, t.number
 """
@@ -96,7 +96,9 @@ def _measured(cluster: Cluster, database: str, contacts: int, turns: int, *, rat
         size = owner.exec_driver_sql("select pg_total_relation_size('episodes')").scalar_one()
         built_s = time.monotonic() - began
         chosen = random.Random(7).sample(people, min(200, len(people)))
-        pages = sorted(_pages(owner, storage, contact) for contact, _ in chosen)
+        # Of the first recalls of a connection the catalog is read, too.
+        pages = [_pages(owner, storage, contact) for contact, _ in chosen][5:]
+        touched, cold = sorted(both for both, _ in pages), sorted(read for _, read in pages)
     load = _offer(storage, people, turns, rate=rate, seconds=seconds)
     ms = {f"p{share}": f"{report.percentile(load.recalls, share / 100):.1f}" for share in (50, 95, 99)}
     for engine in (storage.web, storage.worker, storage.crossing):
@@ -106,8 +108,9 @@ def _measured(cluster: Cluster, database: str, contacts: int, turns: int, *, rat
         "turns": turns,
         "built s": round(built_s),
         "bytes a turn": round(size / (contacts * turns)),
-        "pages p50": pages[len(pages) // 2],
-        "pages max": pages[-1],
+        "pages p50": touched[len(touched) // 2],
+        "cold p50": cold[len(cold) // 2],
+        "cold max": cold[-1],
         **ms,
         "write p50": f"{report.percentile(load.writes, 0.5):.1f}",
         "write p99": f"{report.percentile(load.writes, 0.99):.1f}",
@@ -146,14 +149,14 @@ def _words(chance: random.Random, count: int) -> str:
     return " ".join(f"word{int(_VOCABULARY * chance.random() ** 3)}" for _ in range(count))
 
 
-def _question(chance: random.Random) -> tuple[Question, list[float]]:
+def _question(chance: random.Random) -> tuple[Sought, list[float]]:
     words = _words(chance, 6)
     vector = [chance.random() - 0.5 for _ in range(DIMENSIONS)]
-    return Question(words=words, configs=("english", "simple"), text=words, side="contact"), vector
+    return Sought(words=words, configs=("english", "simple"), text=words, side="contact"), vector
 
 
-def _pages(owner: Connection, storage: StorageFixture, contact: UUID) -> int:
-    """The pages that a recall touches, of tables, indexes and what is stored apart, with the few turns that are shown."""
+def _pages(owner: Connection, storage: StorageFixture, contact: UUID) -> tuple[int, int]:
+    """The pages that a recall touches, of tables, indexes and catalog, with the few turns that are shown; and those of them that were read from disk."""
     question, vector = _question(random.Random(str(contact)))
     ask = to_json(episodes.as_asked(question, vector, MODEL))
     values = (contact, uuid4(), storage.account.bot_id, ask, _SHOWN)
@@ -163,7 +166,8 @@ def _pages(owner: Connection, storage: StorageFixture, contact: UUID) -> int:
     lines = [str(row[0]) for row in owner.exec_driver_sql(statement, values).all()]
     owner.exec_driver_sql("reset role")
     used = next(line for line in lines if "Buffers: shared" in line)
-    return sum(int(part.split("=")[1]) for part in used.split() if part.startswith(("hit=", "read=")))
+    counts = {name: int(number) for name, _, number in (part.partition("=") for part in used.split() if part.startswith(("hit=", "read=")))}
+    return sum(counts.values()), counts.get("read", 0)
 
 
 def _offer(storage: StorageFixture, people: Sequence[tuple[UUID, UUID]], turns: int, *, rate: float, seconds: float) -> _Load:

@@ -16,8 +16,8 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import Connection
 
-from bots.domain import Side
 from bots.recall import indexing
+from bots.sought import Side
 from bots.storage import episodes
 from bots.storage.database import to_json
 from inference.embed_server import MODEL, Embedder

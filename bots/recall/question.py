@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from bots.domain import Question, Side
 from bots.recall.indexing import SIMPLE, config_of, indexed
 from bots.recall.vocabulary import Vocabulary, count, vocabulary, words_of
+from bots.sought import Side, Sought
 
 #: Longer messages are read up to here.
 _MOST_CHARS = 2000
@@ -20,7 +20,7 @@ _WRITTEN = re.compile(r"\b((?:19|20)\d\d)-(\d\d)-(\d\d)\b")
 _NEAR = 2
 
 
-def read(text: str, *, language: str, today: date, also: str = "", names: Mapping[str, Side] | None = None) -> Question | None:
+def read(text: str, *, language: str, today: date, also: str = "", names: Mapping[str, Side] | None = None) -> Sought | None:
     """What a message looks for; None for small talk, and where there are no words.
 
     also: another language that earlier turns may be in. names: those of the contact and of the assistant, which stand for "I" and "you".
@@ -35,13 +35,13 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
     nameless = _without(text, called)
     configs = tuple(dict.fromkeys((config_of(text, language), *((config_of(text, also),) if also else (SIMPLE,)))))
     if known is None:
-        return Question(words=indexed(nameless), configs=configs, text=nameless, side=_one(sides))
+        return Sought(words=indexed(nameless), configs=configs, text=nameless, side=_one(sides))
     if not sides:
         sides = {side for side, spoken in _spoken(known).items() if not spoken.isdisjoint(words)}
     months = _months(words, known)
     year = next((int(word) for word in words if _YEAR.fullmatch(word)), None)
     since, until = _days(text, words, known, today)
-    return Question(
+    return Sought(
         words=indexed(" ".join(word for word in words_of(nameless) if word not in known.stop) if known.stop else nameless),
         configs=configs,
         text=nameless,

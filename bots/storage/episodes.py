@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
-from bots.domain import Question
+from bots.sought import Sought
 from bots.storage.database import call, to_json
 
 _SIDES = {"contact": 0, "answers": 1}
@@ -61,7 +61,7 @@ def recall(
     *,
     contact: UUID,
     bot: UUID,
-    question: Question,
+    question: Sought,
     vector: Sequence[float] | None,
     model: str | None,
     conversation: UUID,
@@ -79,7 +79,7 @@ def recall(
     return msgspec.convert(found, list[Recalled])
 
 
-def as_asked(question: Question, vector: Sequence[float] | None, model: str | None) -> dict[str, Any]:
+def as_asked(question: Sought, vector: Sequence[float] | None, model: str | None) -> dict[str, Any]:
     """A question as recall_turns takes it."""
     return {
         "words": question.words,

@@ -35,8 +35,14 @@ def count_without(connection: Connection, model: str) -> int:
     """How many turns can be recalled and have no vector of this model."""
     return connection.execute(
         text(
-            "select (select count(*) from episodes where model is distinct from :model)"
-            " + (select count(*) from fresh_episodes where model is distinct from :model)"
+            "with made_by as (select (select id from embedders where model = :model) as id)"
+            " select (select count(*) from episodes, made_by where embedder is distinct from made_by.id)"
+            " + (select count(*) from fresh_episodes, made_by where embedder is distinct from made_by.id)"
         ),
         {"model": model},
     ).scalar_one()
+
+
+def version(connection: Connection) -> str | None:
+    """The version of pgvector in this database; None where it is missing."""
+    return connection.execute(text("select extversion from pg_extension where extname = 'vector'")).scalar()

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bots.admin.endpoints import presets, price_units
 from bots.errors import BotsError
-from bots.storage import endpoints
+from bots.storage import endpoints, vectors
 from bots.storage.database import open_engine, unit
 from chinwag.cli.stop import own_ground
 from chinwag.local import engine, models, postgres, redis, wanted
@@ -234,11 +234,16 @@ def _status(url: str) -> int:
 
 
 def _database(url: str) -> str:
-    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5) as connection:
-        found = connection.execute("select extversion from pg_extension where extname = 'vector'").fetchone()
-    if found is None:
+    psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
+    engine = open_engine(url, pool=1, name="cli doctor")
+    try:
+        with unit(engine) as connection:
+            pgvector = vectors.version(connection)
+    finally:
+        engine.dispose()
+    if pgvector is None:
         raise CannotStart("answers, but has no pgvector: an administrator must run `create extension vector`, then run `chinwag migrate`")
-    return f"answers, with pgvector {found[0]}"
+    return f"answers, with pgvector {pgvector}"
 
 
 def _queue(url: str) -> str:

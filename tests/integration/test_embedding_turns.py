@@ -67,7 +67,9 @@ def test_an_answered_turn_is_embedded_later_and_found_by_its_words_before_that(c
         assert answered["state"] == "answered"
         assert [(one.asked, one.meaning) for one in by_words] == [(answered["asked"], None)]
         assert by_meaning[0].meaning is not None
-        assert worker.storage.rows("select model, vector_dims(vector::vector) from fresh_episodes") == [("m", 64)]
+        assert worker.storage.rows("select model, vector_dims(vector::vector) from fresh_episodes join embedders on id = embedder") == [
+            ("m", 64)
+        ]
         assert not embed_one(worker.deps, BATCHES), "once"
 
 
@@ -97,13 +99,13 @@ def test_a_question_goes_without_a_vector_in_time_and_turns_wait_whatever_the_em
         say(worker.storage, conversation, _SAID, number=1, at=datetime.now(UTC) - timedelta(days=1))
         _due(worker)
         assert embed_one(worker.deps, BATCHES)
-        assert worker.storage.rows("select model from fresh_episodes") == [(None,)]
+        assert worker.storage.rows("select embedder from fresh_episodes") == [(None,)]
         assert worker.storage.value("select settle_at > now() + interval '10 seconds' from conversations"), "tried again, but not at once"
         server.reset()
         worker.deps.embedding = _embedding(f"{server.url}/v1")
         _due(worker)
         assert embed_one(worker.deps, BATCHES)
-        assert worker.storage.rows("select model from fresh_episodes") == [("m",)]
+        assert worker.storage.rows("select model from fresh_episodes join embedders on id = embedder") == [("m",)]
 
 
 def test_an_embedder_that_is_away_is_not_asked_again_for_a_while(server: Scripted) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from bots.domain import Question
 from bots.recall import question
+from bots.sought import Sought
 from bots.storage import episodes
 from tests.support.cluster import Cluster
 from tests.support.recalling import BATCH, MODEL, a_contact, recall, say, settle
@@ -30,7 +30,7 @@ _TALK = (
 )
 
 
-def _asks(words: str, *, language: str = "en") -> Question:
+def _asks(words: str, *, language: str = "en") -> Sought:
     asked = question.read(words, language=language, today=date(2026, 6, 1))
     assert asked is not None
     return asked
@@ -92,7 +92,10 @@ def test_two_models_live_side_by_side_and_a_turn_is_embedded_once_for_each(stora
     assert found is not None
     episodes.embed_again(storage.crossing, found, model="two", vectors=[(0.0, 1.0)] * 4)
 
-    assert storage.rows("select model, count(*) from episodes group by 1 order by 1") == [("three", 6), ("two", 4)]
+    assert storage.rows("select model, count(*) from episodes join embedders on id = embedder group by 1 order by 1") == [
+        ("three", 6),
+        ("two", 4),
+    ]
     assert {
         one.turn for one in recall(storage, contact, _asks("anything at all"), vector=(0.0, 1.0), model="two") if one.meaning is not None
     } == {turns[words] for words in _TALK[:4]}
@@ -140,7 +143,7 @@ def test_a_turn_whose_message_was_edited_is_found_by_its_new_words_alone(storage
 
     assert recall(storage, contact, _asks("the parrot"))[0].words > 0
     assert recall(storage, contact, _asks("which greyhound"))[0].words == 0
-    assert storage.rows("select turn_id from fresh_episodes where model is null") == [(turns[_TALK[0]],)]
+    assert storage.rows("select turn_id from fresh_episodes where embedder is null") == [(turns[_TALK[0]],)]
     claimed = episodes.claim(storage.crossing, BATCH, model=MODEL, most=16, lease_s=60)
     assert claimed is not None
     assert [one.asked for one in claimed.turns] == ["We adopted a parrot called Pixel"]
@@ -224,7 +227,7 @@ def test_fresh_rows_move_in_runs_and_four_runs_become_one(storage: StorageFixtur
     assert runs[2] >= 128
     assert runs.get(0, 0) < 32
     assert fresh < 8
-    assert storage.value("select count(*) from episodes where model is null") == 0
+    assert storage.value("select count(*) from episodes where embedder is null") == 0
     assert storage.value("select count(*) from conversations where settle_at is not null") == 0
     assert len(recall(storage, contact, _asks("sentence"), limit=500)) == 160
 
@@ -239,7 +242,7 @@ def test_who_comes_too_late_with_vectors_changes_nothing(storage: StorageFixture
     assert again is not None
 
     assert not episodes.settle(storage.worker, late, model=MODEL, vectors=[(1.0, 0.0)] * 10)
-    assert storage.value("select count(model) from fresh_episodes") == 0
+    assert storage.value("select count(embedder) from fresh_episodes") == 0
     episodes.put_off(storage.worker, again, after_s=30)
     assert episodes.claim(storage.crossing, BATCH, model=MODEL, most=16, lease_s=60) is None
     assert storage.value("select settle_at > now() + interval '20 seconds' from conversations")

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from bots.domain import Question
 from bots.recall import indexing
+from bots.sought import Sought
 from bots.storage import episodes
 from bots.storage.database import to_json
 from bots.storage.episodes import Recalled
@@ -66,7 +66,7 @@ def settle(storage: StorageFixture, vectors: Mapping[str, Sequence[float]] | Non
         assert episodes.settle(storage.worker, claimed, model=made_by, vectors=made)
 
 
-def recall(storage: StorageFixture, contact: UUID, question: Question, **more: Any) -> list[Recalled]:
+def recall(storage: StorageFixture, contact: UUID, question: Sought, **more: Any) -> list[Recalled]:
     """Recall as a worker does, outside of any conversation."""
     values = {"vector": None, "model": MODEL, "conversation": uuid4(), "history_from": 1, "limit": 10, "bot": storage.account.bot_id} | more
     return episodes.recall(storage.worker, contact=contact, question=question, **values)

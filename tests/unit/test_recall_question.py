@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.domain import Question
 from bots.recall.question import read
 from bots.recall.vocabulary import languages, vocabulary
+from bots.sought import Sought
 
 #: A Wednesday.
 _TODAY = date(2026, 6, 10)
 
 
-def _read(text: str, language: str) -> Question | None:
+def _read(text: str, language: str) -> Sought | None:
     return read(text, language=language, today=_TODAY)
 
 
-def _asked(text: str, language: str) -> Question:
+def _asked(text: str, language: str) -> Sought:
     found = _read(text, language)
     assert found is not None
     return found

@@ -14,6 +14,20 @@ create function word_numbers(p_config text, p_text text, p_side integer) returns
     select coalesce(array_agg((hashtext(lexeme) & -2) | p_side), '{}') from unnest(to_tsvector(text_config(p_config), p_text))
 $$;
 
+-- The number of an embedding model; a new one gets the next. Null for none.
+-- Locks: none, or the new row. Called by: unembedded, settle_episodes, lay_episodes.
+create function embedder_of(p_model text) returns smallint language plpgsql as $$
+declare
+    found smallint := (select id from embedders where model = p_model);
+begin
+    if found is null and p_model is not null then
+        insert into embedders (model) values (p_model) on conflict do nothing;
+        found := (select id from embedders where model = p_model);
+    end if;
+    return found;
+end
+$$;
+
 -- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
 -- minute.
 -- Locks: the conversation, which the caller holds. Called by: finish_turn.
@@ -30,7 +44,7 @@ begin
     from turns t join conversations c on c.id = t.conversation_id join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
     where t.id = p_turn
     on conflict (contact_id, said_at, turn_id) do update set config = excluded.config, words = excluded.words, sides = excluded.sides, asks = excluded.asks,
-        first_person = excluded.first_person, time_words = excluded.time_words, model = null, vector = null;
+        first_person = excluded.first_person, time_words = excluded.time_words, embedder = null, vector = null;
     update conversations set settle_at = now() + interval '1 minute'
     where id = (select conversation_id from turns where id = p_turn) and settle_at is null;
 end
@@ -60,7 +74,7 @@ begin
     insert into fresh_episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
         time_words)
     select tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words from gone;
-    update fresh_episodes set words = word_numbers(said, t.asked, 0) || word_numbers(said, coalesce(t.answer, ''), 1), model = null, vector = null
+    update fresh_episodes set words = word_numbers(said, t.asked, 0) || word_numbers(said, coalesce(t.answer, ''), 1), embedder = null, vector = null
     where contact_id = t.contact_id and turn_id = t.id;
     update conversations set settle_at = now() where id = t.conversation_id;
 end
@@ -82,14 +96,14 @@ $$;
 
 -- The oldest turns of a contact that have no vector of this model, at most p_limit, with their words.
 -- Locks: none. Called by: claim_episodes, stale_episodes.
-create function unembedded(p_contact uuid, p_model text, p_limit integer) returns jsonb language sql stable as $$
+create function unembedded(p_contact uuid, p_model text, p_limit integer) returns jsonb language sql as $$
     select coalesce(jsonb_agg(jsonb_build_object('turn', t.id, 'asked', coalesce(t.asked, ''), 'answer', coalesce(t.answer, ''))
         order by x.said_at, x.number), '[]')
-    from (
-        select turn_id, conversation_id, number, said_at from fresh_episodes where contact_id = p_contact and model is distinct from p_model
+    from embedder_of(p_model) made_by cross join lateral (
+        select turn_id, conversation_id, number, said_at from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by
         union all
         select turn_id, conversation_id, number, said_at from episodes
-        where contact_id = p_contact and model is distinct from p_model and p_model is not null
+        where contact_id = p_contact and embedder is distinct from made_by and p_model is not null
         order by said_at, number limit p_limit
     ) x
     join turns t on t.id = x.turn_id
@@ -121,6 +135,8 @@ $$;
 -- Locks: the conversation, then the contact's rows here. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function settle_episodes(p_contact uuid, p_conversation uuid, p_token timestamptz, p_model text, p_turns uuid[], p_vectors text[])
 returns boolean language plpgsql as $$
+declare
+    made_by smallint := embedder_of(p_model);
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     perform from conversations where id = p_conversation and contact_id = p_contact and settle_at = p_token for update;
@@ -128,7 +144,7 @@ begin
         return false;
     end if;
     perform lay_episodes(p_contact, p_model, p_turns, p_vectors);
-    update conversations set settle_at = case when exists (select from fresh_episodes where contact_id = p_contact and model is distinct from p_model)
+    update conversations set settle_at = case when exists (select from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by)
         then now() + case when cardinality(p_turns) > 0 then interval '0' else interval '1 minute' end end
     where id = p_conversation;
     return true;
@@ -150,26 +166,27 @@ $$;
 -- Locks: the contact's rows that it moves. Called by: settle_episodes, embed_again.
 create function lay_episodes(p_contact uuid, p_model text, p_turns uuid[], p_vectors text[]) returns void language plpgsql as $$
 declare
+    made_by smallint := embedder_of(p_model);
     moves boolean := (select count(*) >= 8 from fresh_episodes
-        where contact_id = p_contact and (turn_id = any(p_turns) or model is not distinct from p_model));
+        where contact_id = p_contact and (turn_id = any(p_turns) or embedder is not distinct from made_by));
 begin
     with v as (
         select x.turn, x.vector::halfvec as vector from unnest(p_turns, p_vectors) x(turn, vector)
     ), fresh as (
-        delete from fresh_episodes where moves and contact_id = p_contact and (turn_id = any(p_turns) or model is not distinct from p_model)
-        returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, model, vector
+        delete from fresh_episodes where moves and contact_id = p_contact and (turn_id = any(p_turns) or embedder is not distinct from made_by)
+        returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector
     ), again as (
         delete from episodes where contact_id = p_contact and turn_id = any(p_turns)
-        returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, model, vector
+        returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector
     )
     insert into episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
-        model, vector)
+        embedder, vector)
     select x.tenant_id, x.contact_id, x.turn_id, x.bot_id, x.conversation_id, x.number, x.said_at, x.config, x.words, x.sides, x.asks, x.first_person,
-        x.time_words, case when v.turn is null then x.model else p_model end, coalesce(v.vector, x.vector)
+        x.time_words, case when v.turn is null then x.embedder else made_by end, coalesce(v.vector, x.vector)
     from (select * from fresh union all select * from again) x left join v on v.turn = x.turn_id
     order by x.said_at, x.number;
     if not moves then
-        update fresh_episodes e set model = p_model, vector = x.vector::halfvec
+        update fresh_episodes e set embedder = made_by, vector = x.vector::halfvec
         from unnest(p_turns, p_vectors) x(turn, vector) where e.contact_id = p_contact and e.turn_id = x.turn;
     end if;
     for r in 0..1 loop
@@ -177,12 +194,12 @@ begin
             with gone as (
                 delete from episodes where contact_id = p_contact and run = r
                 returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
-                    model, vector
+                    embedder, vector
             )
             insert into episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
-                time_words, model, run, vector)
+                time_words, embedder, run, vector)
             select tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
-                model, r + 1, vector from gone order by said_at, number;
+                embedder, r + 1, vector from gone order by said_at, number;
         end if;
     end loop;
 end
@@ -191,7 +208,7 @@ $$;
 -- The next contact after p_after with turns that have no vector of this model, and those turns, as in claim_episodes; null where there is none
 -- among the next thousand contacts: then 'contact' is the last of these, without turns; null at the end.
 -- Locks: none. Called by: crossing (what operators do).
-create function stale_episodes(p_after uuid, p_model text, p_limit integer) returns jsonb language plpgsql stable as $$
+create function stale_episodes(p_after uuid, p_model text, p_limit integer) returns jsonb language plpgsql as $$
 declare
     k uuid;
     found jsonb;

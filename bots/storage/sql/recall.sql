@@ -16,7 +16,7 @@ returns jsonb language plpgsql as $$
 declare
     wanted integer[];
     about halfvec := (p_ask->>'vector')::halfvec;
-    embedder text := p_ask->>'model';
+    made_by smallint := (select id from embedders where model = p_ask->>'model');
     side integer := (p_ask->>'side')::integer;
     is_when boolean := (p_ask->>'when')::boolean;
     months integer[] := array(select jsonb_array_elements_text(p_ask->'months')::integer);
@@ -31,11 +31,11 @@ begin
     from jsonb_array_elements_text(p_ask->'configs') c, unnest(word_numbers(c, p_ask->>'words', 0)) n;
     with base as (
         select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
-            case when model = embedder then 1 - (vector <=> about) end as near
+            case when embedder = made_by then 1 - (vector <=> about) end as near
         from episodes where contact_id = p_contact and bot_id = p_bot
         union all
         select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
-            case when model = embedder then 1 - (vector <=> about) end
+            case when embedder = made_by then 1 - (vector <=> about) end
         from fresh_episodes where contact_id = p_contact and bot_id = p_bot
     ), timed as (
         select *, (row_number() over o)::integer as i, (said_at > lag(said_at) over o + interval '1 hour')::integer as breaks, cardinality(words) as size
@@ -77,7 +77,7 @@ begin
         select *, row_number() over (order by score desc, said_at desc) as rank
         from (select *, words + meaning + said_by + date + time + small as score from parts) scored
         where conversation_id <> p_conversation or number < p_from
-        order by score desc, said_at desc limit p_limit + 3
+        order by score desc, said_at desc limit p_limit
     ), wanted_turns as (
         -- By conversation, so that the index is read once for all turns of one, which lie together there.
         select conversation_id, array_agg(number) as numbers

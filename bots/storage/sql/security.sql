@@ -61,6 +61,8 @@ grant select, insert on audit to chinwag_web;
 -- The worker finishes turns, within one contact, and items of batches.
 grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, recalled_turns, model_calls to chinwag_worker;
 grant insert, update, delete on fresh_episodes, episodes to chinwag_worker, chinwag_crossing;
+grant select, insert on embedders to chinwag_worker, chinwag_crossing;
+grant select on embedders to chinwag_web;
 -- What contacts ask to forget, in the same transaction; of bodies it sees nothing.
 grant delete on memories, recalls, recalled_turns, media to chinwag_worker;
 grant select on envelope_contacts to chinwag_worker;

@@ -2,6 +2,14 @@
 
 create extension if not exists vector;
 
+-- The embedding models that made vectors. Recall uses those of the present one only, so that old and new ones may lie side by side.
+create table embedders (
+    id smallint not null generated always as identity,
+    model text not null,
+    constraint pk_embedders primary key (id),
+    constraint uq_embedders_model unique (model)
+);
+
 -- Turns whose rows still lie as they came, between those of other contacts. A contact has few of them: settle_episodes moves them.
 create table fresh_episodes (
     tenant_id uuid not null,
@@ -9,43 +17,44 @@ create table fresh_episodes (
     turn_id uuid not null,
     bot_id uuid not null,
     conversation_id uuid not null,
-    number integer not null,
     said_at timestamptz not null,
+    number integer not null,
+    -- Whose words there are: 1 the contact's, 2 the answer's, 3 both.
+    sides smallint not null,
+    time_words smallint not null,
+    asks boolean not null,
+    first_person boolean not null,
+    -- The embedder that made the vector; null: not embedded.
+    embedder smallint,
     -- The text search configuration that its words were read with.
     config text not null,
     -- A number for each stem (word_numbers); the lowest bit: 0 the contact said it, 1 the answer.
     words integer[] not null,
-    -- Whose words there are: 1 the contact's, 2 the answer's, 3 both.
-    sides smallint not null,
-    asks boolean not null,
-    first_person boolean not null,
-    time_words smallint not null,
-    -- The embedding model that made the vector; null: not embedded. Recall uses the vectors of the present model only.
-    model text,
     vector halfvec,
     constraint pk_fresh_episodes primary key (contact_id, said_at, turn_id),
     constraint fk_fresh_episodes_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
 
 -- The others. A contact's rows are written in runs, so that they lie together: eight or more at once, and four runs of a size become one of the
--- next. Reading all that a contact has then takes few pages. A row never changes; it is deleted and written again.
+-- next. Reading all that a contact has then takes few pages. A row never changes; it is deleted and written again. Columns are in an order without
+-- gaps between them: eight rows fit a page.
 create table episodes (
     tenant_id uuid not null,
     contact_id uuid not null,
     turn_id uuid not null,
     bot_id uuid not null,
     conversation_id uuid not null,
-    number integer not null,
     said_at timestamptz not null,
-    config text not null,
-    words integer[] not null,
+    number integer not null,
     sides smallint not null,
+    time_words smallint not null,
     asks boolean not null,
     first_person boolean not null,
-    time_words smallint not null,
-    model text,
-    -- 0, 1, 2: of how many rows the run had, eight times four to this power.
+    embedder smallint,
+    -- 0, 1, 2: its run had at least eight rows, or 32, or 128.
     run smallint not null default 0,
+    config text not null,
+    words integer[] not null,
     vector halfvec,
     constraint pk_episodes primary key (contact_id, said_at, turn_id),
     constraint fk_episodes_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
