@@ -172,7 +172,9 @@ def test_the_command_shows_searches_adds_ends_and_exports(served: Stack, tmp_pat
 
 
 def test_what_only_means_something_like_it_is_found_too(served: Stack, api: httpx.Client) -> None:
-    _, contact = _told(served, "My knee hurts when I climb the stairs to your practice", "The boiler in my flat is broken again", "I planted runner beans")
+    _, contact = _told(
+        served, "My knee hurts when I climb the stairs to your practice", "The boiler in my flat is broken again", "I planted runner beans"
+    )
 
     def best(typed: str) -> dict[str, Any]:
         return api.get(f"/contacts/{contact}/search", params={"q": typed}).json()[0]
