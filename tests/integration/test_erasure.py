@@ -12,7 +12,7 @@ from bots.storage import claims, exports, summaries
 from bots.storage import memories as stored
 from bots.storage.database import hot, unit
 from bots.storage.turns import Erasure, NewFact
-from tests.support.changes import ADA, BOB, a_call, says
+from tests.support.changes import ADA, BOB, a_call, an_unsend, says
 from tests.support.remembering import DOG, a_dog, fact, forgets, lived, living, memory, next_claim, said
 from tests.support.storage_fixture import StorageFixture
 from tests.support.traces import Traces
@@ -97,6 +97,18 @@ def test_ended_versions_go_too_and_what_was_replaced_stays_ended(storage: Storag
 
     assert storage.rows("select text, valid_to is null from memories order by said_at") == [("Leeds", False), ("Hull", False)]
     assert living(storage) == set()
+
+
+def test_what_a_forgotten_memory_had_replaced_does_not_come_back_later(storage: StorageFixture) -> None:
+    said(storage, "I live in Leeds", facts=[fact("place", "Leeds")])
+    said(storage, "I live in York", facts=[fact("place", "York")])
+    said(storage, "I like tea", key="tea", facts=[fact("likes", "tea")])
+    forgets(storage, "York")
+
+    # All of the contact's memories are settled anew.
+    storage.let_in(an_unsend("tea"))
+
+    assert storage.rows("select text, valid_to is null from memories") == [("Leeds", False)]
 
 
 @pytest.mark.parametrize(
