@@ -114,11 +114,13 @@ def objection(text: str | None) -> tuple[str, tuple[str, ...]] | None:
 
 
 def keeps_out(text: str | None) -> bool:
-    """Whether a message, which says other things as well, ends or begins with the wish that it is not remembered."""
+    """Whether a message, which says other things as well, ends with the wish that it is not remembered, or begins with it and a colon."""
     if not text:
         return False
-    marks = list(_PARTS.finditer(text.strip().rstrip(".!\u2026\u3002\u0964")))
-    sides = [text[: marks[0].start()], text[marks[-1].end() :]] if marks else []
+    text = text.strip().rstrip(".!\u2026\u3002\u0964")
+    marks = list(_PARTS.finditer(text))
+    # "Forget that, I would like the soup" is about something else.
+    sides = [text[marks[-1].end() :], *([text[: marks[0].start()]] if ":" in marks[0][0] else [])] if marks else []
     return any(len(side) <= _LONGEST_WISH and _is_kept_out(side) for side in sides)
 
 

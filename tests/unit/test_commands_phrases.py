@@ -91,7 +91,9 @@ def test_an_objection_alone_is_none_of_the_services_business(text: str) -> None:
 def test_a_message_may_end_or_begin_with_the_wish_that_it_is_not_remembered(language: str, text: str) -> None:
     assert keeps_out(f"My sister is ill. {text}."), language
     assert keeps_out(f"{text}: my sister is ill"), language
+    assert keeps_out(f"  \n My sister is ill!\n{text}!!  "), language
     assert not keeps_out("My sister is ill. She lives in Porto.")
+    assert not keeps_out(f"{text}, my sister is ill"), language
 
 
 @pytest.mark.parametrize(
