@@ -23,6 +23,7 @@ _LAST_COUNTS = frozenset({"name", "place"})
 #: Behind these a clause may leave out its subject.
 _GOES_ON = frozenset({"and", "joints"})
 _NAMED = frozenset({"family", "pet"})
+_COVERED = frozenset({*_NAMED, "contact_pref"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
@@ -69,13 +70,9 @@ class Said:
     def _told(self) -> tuple[Fact, ...]:
         """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
         facts = list(self.facts.values())[:_MAX_FACTS]
-        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _NAMED}
+        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _COVERED}
         ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
-        return tuple(
-            fact
-            for fact in facts
-            if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind])
-        )
+        return tuple(fact for fact in facts if fact.kind not in _COVERED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended.get(fact.kind, ())))
 
     def end(self, end: End) -> None:
         """Add what ended."""
@@ -83,7 +80,9 @@ class Said:
 
 
 def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
-    return any(end in text for end in ended) or any(name != text and text in name for name in names)
+    # "No email" is said by "text not email", too.
+    _, _, rest = text.strip().partition(" ")
+    return any(end in text for end in ended) or any(name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names)
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Said:
