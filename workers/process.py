@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from bots import metrics, telemetry
+from bots import extract, metrics, telemetry
 from bots.storage import claims
 from workers import model_routes, probes, refusals
 from workers.deps import Deps, build
@@ -44,6 +44,8 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     telemetry.configure(deps.settings.log_level)
     _current = deps
     metrics.listen(deps.settings)
+    # The rules of all languages, so that no message waits for them.
+    threading.Thread(target=extract.load, name="languages", daemon=True).start()
     beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
     settings = deps.settings
     for purpose, work, every_s in (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 
 from bots.domain import Statements
-from bots.extract.files import likely, tasks
+from bots.extract.files import likely, tables, tasks
 from bots.extract.language import Language, language
 from bots.extract.statements import said
 from bots.extract.words import Sentence, sentences
@@ -21,10 +21,17 @@ def extract(text: str, *, today: date) -> Statements:
         spoken = language(code)
         if any(_is_task(spoken, sentence) for sentence in found):
             break
-        statements = said(spoken, found, today=today)
-        if statements.facts or statements.ends:
-            return statements
+        read = said(spoken, found, today=today)
+        # Another language is tried only where nothing of this one was recognised.
+        if read.matched or read.facts or read.ends:
+            return read.statements
     return Statements()
+
+
+def load() -> None:
+    """Read every language now, so that no message waits for it."""
+    for code in tables():
+        language(code)
 
 
 def _is_task(language: Language, sentence: Sentence) -> bool:

@@ -34,6 +34,8 @@ class Clauses:
     asked: list[bool] = field(default_factory=list[bool])
     #: Before which words a phrase of time stood.
     gaps: frozenset[int] = frozenset()
+    #: Whether the rest of the message are the words of somebody else.
+    quotes: bool = False
     #: Where negations stand.
     negations: list[int] = field(default_factory=list[int])
 
@@ -61,7 +63,7 @@ class Clauses:
         return self.words[at].text == "," or "and" in self.signals[at]
 
 
-def is_joke(language: Language, found: Sequence[Clauses]) -> bool:
+def is_joke(found: Sequence[Clauses]) -> bool:
     """Whether a message says that it does not mean what it says."""
     return any("jokes" in signals for clauses in found for signals in clauses.signals)
 
@@ -89,12 +91,12 @@ def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, in
         if name is not None:
             found[name] = 1
     for phrase, exact, name in candidates or ():
-        if name not in found and _stands(phrase, exact, words, at):
+        if name not in found and _stands(phrase, words, at, exact=exact):
             found[name] = len(phrase)
     return found
 
 
-def _stands(phrase: Sequence[str], exact: bool, words: Sequence[Word], at: int) -> bool:
+def _stands(phrase: Sequence[str], words: Sequence[Word], at: int, *, exact: bool) -> bool:
     """Whether a phrase whose first word is here as folded stands here."""
     if exact:
         return at + len(phrase) <= len(words) and all(words[at + step].text.lower() == word for step, word in enumerate(phrase))
@@ -129,7 +131,7 @@ def _find_starts(found: Clauses) -> None:
 def _is_border(found: Clauses, at: int) -> bool:
     word = found.words[at]
     if not word.is_word:
-        return word.text not in _BINDING_MARKS and word.text != "-" or word.text == "&"
+        return word.text == "&" or (word.text not in _BINDING_MARKS and word.text != "-")
     if "joints" in found.signals[at] or "and" in found.signals[at]:
         return True
     # The last word of a joint of several.
@@ -142,6 +144,9 @@ def _silence(found: Clauses, *, is_question: bool) -> None:
     found.silent, found.asked = silent, asked
     if not any(found.signals) and not is_question and not any(word.text == "¿" for word in found.words):
         return
+    if _has_speaker(found):
+        silent[:] = [True] * count
+        return
     filler_until = 0
     for at, signals in enumerate(found.signals):
         if "fillers" in signals:
@@ -152,8 +157,9 @@ def _silence(found: Clauses, *, is_question: bool) -> None:
         if "orders" in signals or "hearsay_whole" in signals or "hypotheses_whole" in signals:
             silent[:] = [True] * count
             return
-        if "hypotheses" in signals or "hearsay" in signals:
+        if "hypotheses" in signals or "hearsay" in signals or "quoting" in signals:
             silent[at:] = [True] * (count - at)
+            found.quotes = found.quotes or "quoting" in signals or ("hearsay" in signals and found.words[-1].text == ":")
         if "laughs" in signals and at == 0:
             silent[:] = [True] * count
             return
@@ -170,9 +176,7 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
         asked[inverted:] = [True] * (count - inverted)
         return
     questions = [at for at in found.starts if "questions" in found.signals[at]]
-    for at in range(count):
-        if "questions_anywhere" in found.signals[at]:
-            questions.append(found.clause_of(at)[0])
+    questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()
     if is_question:
         first = next((at for at in questions if at), 0) if questions and questions[0] else 0 if questions else _last_clause(found)
@@ -187,3 +191,10 @@ def _last_clause(found: Clauses) -> int:
     """Where the last clause begins, when a comma stands before it and it has more than a word: "I use a wheelchair, any lift?", not ", right?"."""
     comma = next((at for at in reversed(range(len(found.words))) if found.words[at].text == ","), None)
     return comma + 1 if comma is not None and comma + 2 < len(found.words) else 0
+
+
+def _has_speaker(found: Clauses) -> bool:
+    """Whether a line of a talk was copied: "Ana: I live in Porto". No word of the language is a name."""
+    words = found.words
+    colon = next((at for at in (1, 2) if at < len(words) and words[at].text == ":"), None)
+    return colon is not None and all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words[:colon])

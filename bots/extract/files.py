@@ -33,7 +33,7 @@ def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
     for code in tables():
         for word in vocabulary(code):
             known.setdefault(word, []).append(code)
-    return {word: tuple((code, 1 / len(codes)) for code in codes) for word, codes in known.items()}
+    return {word: tuple((code, len(codes) ** -0.5) for code in codes) for word, codes in known.items()}
 
 
 def likely(words: Iterable[str]) -> list[str]:
@@ -79,21 +79,18 @@ def scissors(code: str) -> Scissors:
 
 @cache
 def vocabulary(code: str) -> frozenset[str]:
-    """All words that a file knows: those of its patterns, lists and times, whole and cut."""
+    """All words that a file knows: those of its patterns, lists and times, whole and cut. Names belong to no language."""
     table = tables()[code]
-    phrases = [pattern for rule in table.get("rule", ()) for pattern in rule["patterns"]]
+    names = {entry[1:-1] for shape in table["values"].values() for entry in shape.get("but", ()) if entry.startswith("<")}
+    phrases = [pattern for rule in table["rule"] for pattern in rule["patterns"]]
     phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
-    phrases += [
-        entry.partition(">")[0]
-        for name, entries in table.items()
-        if isinstance(entries, list) and name != "tasks"
-        for entry in entries
-        if isinstance(entry, str)
-    ]
+    for name, entries in table.items():
+        if isinstance(entries, list) and name not in names and name != "tasks":
+            phrases += [entry.partition(">")[0] for entry in entries if isinstance(entry, str)]
     phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
     phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
     written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
-    folded = {word for piece in written for word in fold_pattern(piece)}
+    folded = {word for piece in written for word in fold_pattern(piece) if any(letter.isalnum() for letter in word)}
     return frozenset({*folded, *scissors(code).folded(folded)})
 
 

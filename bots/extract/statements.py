@@ -23,6 +23,7 @@ _LAST_COUNTS = frozenset({"name", "place"})
 #: Behind these a clause may leave out its subject.
 _GOES_ON = frozenset({"and", "joints"})
 _NAMED = frozenset({"family", "pet"})
+_COVERED = frozenset({*_NAMED, "contact_pref"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
@@ -30,12 +31,14 @@ _WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes", "family", "pet"
 
 
 @dataclass(slots=True)
-class _Said:
-    """What was found so far."""
+class Said:
+    """What was found in a message."""
 
     facts: dict[tuple[str, str], Fact] = field(default_factory=dict[tuple[str, str], Fact])
     ends: dict[tuple[str, str | None], End] = field(default_factory=dict[tuple[str, "str | None"], End])
 
+    #: Whether a pattern was found at all, though it may state nothing.
+    matched: bool = False
     #: The kinds of which something was said that later words of the message do not replace.
     firm: set[str] = field(default_factory=set[str])
     #: The kinds of which only something weak was said.
@@ -59,16 +62,17 @@ class _Said:
             self.firm.add(fact.kind)
         self.facts.setdefault((fact.kind, fold(fact.value)), fact)
 
-    def told(self) -> tuple[Fact, ...]:
+    @property
+    def statements(self) -> Statements:
+        """What it states."""
+        return Statements(facts=self._told(), ends=tuple(self.ends.values())[:_MAX_ENDS])
+
+    def _told(self) -> tuple[Fact, ...]:
         """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
         facts = list(self.facts.values())[:_MAX_FACTS]
-        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _NAMED}
+        names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _COVERED}
         ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
-        return tuple(
-            fact
-            for fact in facts
-            if fact.kind not in _NAMED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended[fact.kind])
-        )
+        return tuple(fact for fact in facts if fact.kind not in _COVERED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended.get(fact.kind, ())))
 
     def end(self, end: End) -> None:
         """Add what ended."""
@@ -76,26 +80,32 @@ class _Said:
 
 
 def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
-    return any(end in text for end in ended) or any(name != text and name.startswith(text) for name in names)
+    # "No email" is said by "text not email", too.
+    _, _, rest = text.strip().partition(" ")
+    return any(end in text for end in ended) or any(name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names)
 
 
-def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Statements:
+def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Said:
     """Return what these sentences state about their writer."""
     read = [clauses(language, sentence) for sentence in sentences]
-    found = _Said()
-    if is_joke(language, read):
-        return Statements()
+    found = Said()
+    if is_joke(read):
+        return found
     for sentence in read:
         _read(sentence, found, today)
-    return Statements(facts=found.told(), ends=tuple(found.ends.values())[:_MAX_ENDS])
+        if sentence.quotes:
+            # The rest is somebody else's.
+            break
+    return found
 
 
-def _read(sentence: Clauses, found: _Said, today: date) -> None:
+def _read(sentence: Clauses, found: Said, today: date) -> None:
     here = _Here(sentence, found, today)
     starts = set(sentence.starts)
     subject: str | None = None
     for at in range(len(sentence.words)):
         if sentence.silent[at]:
+            found.matched = True
             continue
         matches = matches_at(
             sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None
@@ -113,16 +123,19 @@ class _Here:
     """How far a sentence was understood."""
 
     sentence: Clauses
-    found: _Said
+    found: Said
     today: date
     #: Where the last statement ended; and the words that are values already.
     taken: int = 0
     busy: set[int] = field(default_factory=set[int])
+    #: By kind, the words of patterns behind their first: no other statement of the kind begins in them.
+    read: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     #: The kind of the last fact, and where it ended.
     last: tuple[str, int] = ("", -1)
 
     def take(self, matches: list[Match]) -> None:
         """Take the pattern with most words. One without its value keeps shorter ones of its kind from being tried; some hold beside all others."""
+        self.found.matched = self.found.matched or any(match.literals for match in matches)
         matches.sort(key=lambda match: (-match.literals, match.rule.number, -match.end))
         is_taken = False
         beside: set[str] = set()
@@ -143,7 +156,7 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and not self._is_behind(rule.behind, match)):
             return False
-        if rule.anywhere and (match.start in self.busy or sentence.is_negated(match.start)):
+        if rule.anywhere and (match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)):
             return False
         if rule.alone and not _stands_alone(sentence, match.end):
             return False
@@ -168,6 +181,7 @@ class _Here:
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
             self.last = (rule.kind or rule.ends[0], end)
+            self.read.setdefault(self.last[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
 
