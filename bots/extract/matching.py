@@ -48,10 +48,11 @@ class _Path(NamedTuple):
     slots: tuple[tuple[str, str], ...] = ()
 
     def having_read(self, words: int) -> _Path:
-        return self._replace(literals=self.literals + words)
+        return _Path(self.start, self.literals + words, self.value, self.old, self.slots)
 
     def having(self, value: Value, span: Span) -> _Path:
-        return self._replace(old=span) if value.name == "old" else self._replace(value=span)
+        old = value.name == "old"
+        return _Path(self.start, self.literals, self.value if old else span, span if old else self.old, self.slots)
 
 
 def matches_at(found: Clauses, at: int, *, starts: bool, subject: str | None = None) -> list[Match]:
@@ -109,7 +110,7 @@ def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[
                 found,
                 behind,
                 at + length,
-                path._replace(literals=path.literals + length, slots=(*path.slots, (slot.name, stands_for or written))),
+                _Path(path.start, path.literals + length, path.value, path.old, (*path.slots, (slot.name, stands_for or written))),
                 matches,
             )
     for value, behind in node.values.items():
