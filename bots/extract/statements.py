@@ -154,7 +154,7 @@ class _Here:
     def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
-        if (sentence.asked[match.start] and not rule.asked) or (rule.behind and not self._is_behind(rule.behind, match)):
+        if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
             return False
         if rule.anywhere and (match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)):
             return False
@@ -162,6 +162,8 @@ class _Here:
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
         if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
+            return False
+        if rule.behind and min(match.start, got.start if got else match.start) - self.last[1] > _NEAR:
             return False
         end = max(match.end, got.end if got else 0)
         if any(sentence.silent[match.start : match.end]):
@@ -192,10 +194,6 @@ class _Here:
         """The phrases of time in the clauses of a match."""
         first, last = self.sentence.clause_of(min(start, end - 1))[0], self.sentence.clause_of(end - 1)[1]
         return [moment for moment in self.sentence.moments if first <= moment.at <= last]
-
-    def _is_behind(self, kinds: Sequence[str], match: Match) -> bool:
-        start = match.value.start if match.value and match.value.start == match.value.end else match.start
-        return self.last[0] in kinds and start - self.last[1] <= _NEAR
 
     def _add(self, match: Match, got: Found | None, days: tuple[date, date | None] | None, since: date | None) -> bool:
         rule, added = match.rule, False

@@ -67,6 +67,7 @@ class Found:
     """Values of a match, and where they end."""
 
     values: tuple[str, ...]
+    start: int
     end: int
 
 
@@ -109,7 +110,7 @@ def _values(found: Clauses, shape: Shape, span: Span, start: int, *, may_fail: b
     made, end = _SHAPES[shape.shape](found, shape, items)
     if not made:
         return None
-    return None if limit is None and may_fail and _is_taken_back(found, shape, end) else Found(made, end)
+    return None if limit is None and may_fail and _is_taken_back(found, shape, end) else Found(made, start, end)
 
 
 def _begin(found: Clauses, shape: Shape, end: int, taken: int, *, several: bool) -> int:
@@ -257,8 +258,15 @@ def _without_ending(found: Clauses, items: list[_Item], name: str) -> list[_Item
 
 
 def _cut_ending(found: Clauses, words: tuple[Word, ...], name: str) -> tuple[Word, ...] | None:
+    """The words without an ending of the last, or a beginning of the first; None where they have none of these."""
+    first, *middle = words
     *before, last = words
     for ending in found.language.endings[name]:
+        if ending.is_prefix:
+            cut = ending.cut(first)
+            if cut is not None:
+                return (cut, *middle)
+            continue
         if before and last.is_glued and last.folded == ending.text:
             # A clitic that was cut off already.
             return tuple(before)

@@ -27,6 +27,8 @@ _ABBREVIATIONS = frozenset(
 _COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
 #: A verb such as "is" has at most so many letters.
 _SHORT = 3
+#: "15.12." and "1." end no sentence.
+_LONGEST_DATE = 5
 #: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
@@ -137,7 +139,7 @@ def _is_initial(before: list[Word], words: list[Word], at: int) -> bool:
 
 def _is_ordinal(words: list[Word], at: int) -> bool:
     number = words[at - 1].text
-    return len(number) <= 2 and number.isdecimal() and words[at].is_glued and at + 1 < len(words) and words[at + 1].text[0].isalnum()
+    return len(number) <= _LONGEST_DATE and number.replace(".", "").isdecimal() and words[at].is_glued and at + 1 < len(words) and words[at + 1].text[0].isalnum()
 
 
 def _without_quotes(text: str) -> str:
