@@ -176,7 +176,7 @@ def test_beyond_the_limit_the_oldest_pictures_leave_the_prompt_and_their_marks_s
     for number in range(1, 5):
         ada.turn(ada.show(a_picture(20 * number + 40, 60), words=f"number {number}"))
 
-    shown = [_parts(message) for message in ada.prompts()[-1] if message["role"] == "user"]
+    _, *shown = [_parts(message) for message in ada.prompts()[-1] if message["role"] == "user"]
 
     assert [words for words, _ in shown] == [f"(picture)\nnumber {number}" for number in range(1, 5)]
     assert [[opened(one).width for one in images] for _, images in shown] == [[], [80], [100], [120]]

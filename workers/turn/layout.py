@@ -89,8 +89,8 @@ class Layout:
         if any(message.images for message in self.prompt.messages[:-1]):
             yield self._build(past_images={}).messages
         if self.prompt.turns > 1:
-            latest = self._history[len(self._history) - self.prompt.turns // 2]
-            yield self._build(past_images={}, begins=latest.number).messages
+            latest = self._history[len(self._history) - self.prompt.turns // 2 :]
+            yield self._build(past_images={}, history=latest).messages
         yield self._nothing_before(images=self._pictures.new[-1:], longest=_SHORT_CHARS)
 
     def _nothing_before(self, **changes: Any) -> Sequence[Message]:
