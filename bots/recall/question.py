@@ -30,8 +30,8 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
     known = vocabulary(language)
     if not words or is_small_talk(words, language):
         return None
-    called = {name.lower(): side for name, side in (names or {}).items() if name}
-    sides = {side for name, side in called.items() if count((" ".join(words_of(name)),), words)}
+    called: dict[str, Side] = {name.lower(): side for name, side in (names or {}).items() if name}
+    sides: set[Side] = {side for name, side in called.items() if count((" ".join(words_of(name)),), words)}
     nameless = _without(text, called)
     configs = tuple(dict.fromkeys((config_of(text, language), *((config_of(text, also),) if also else (SIMPLE,)))))
     if known is None:

@@ -260,7 +260,7 @@ def test_two_contacts_who_turn_out_to_be_one_have_all_their_turns(storage: Stora
 
 def test_a_recall_reads_few_pages_of_a_contact_among_many(storage: StorageFixture, cluster: Cluster) -> None:
     people = [a_contact(storage) for _ in range(12)]
-    vectors = {}
+    vectors: dict[str, tuple[float, ...]] = {}
     for n in range(1, 81):
         for _, conversation in people:
             say(

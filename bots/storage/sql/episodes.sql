@@ -144,7 +144,7 @@ begin
         return false;
     end if;
     perform lay_episodes(p_contact, p_model, p_turns, p_vectors);
-    update conversations set settle_at = case when exists (select from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by)
+    update conversations set settle_at = case when made_by is not null and exists (select from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by)
         then now() + case when cardinality(p_turns) > 0 then interval '0' else interval '1 minute' end end
     where id = p_conversation;
     return true;

@@ -43,10 +43,12 @@ begin
     ), mine as materialized (
         select *, coalesce(sum(breaks) over (order by i rows unbounded preceding), 0)::integer as talk from timed
     ), hit as materialized (
-        select i, talk, w & -2 as w from (select i, talk, unnest(words) as w from mine) x where (w & -2) = any(wanted)
+        -- What the other side said counts less.
+        select i, talk, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
+        from (select i, talk, unnest(words) as w from mine) stems where (w & -2) = any(wanted)
     ), spread as (
         select i, w, sum(x) as tf
-        from (select h.i + o.d as i, h.talk, h.w, o.x from hit h
+        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x from hit h
             cross join (values (-4, .1::float), (-3, .2), (-2, .35), (-1, .55), (0, 1.0), (1, .6), (2, .4), (3, .25), (4, .15)) o(d, x) offset 0) h
         join mine using (i, talk)
         group by i, w
