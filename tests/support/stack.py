@@ -343,5 +343,5 @@ class Stack:
         return "\n".join(lines)
 
     def check(self) -> None:
-        """assert the invariants I1 to I9."""
+        """Assert the invariants I1 to I9."""
         invariants.check(self, settled=self.settles)
