@@ -61,7 +61,7 @@ def _zone_name(number: str) -> str | None:
         parsed = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException:
         return None
-    region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(parsed.country_code)
+    region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     if region in _zones()["one"]:
         return _zones()["one"][region]
     usual = _zones()["several"].get(region)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from functools import partial
 from typing import Any
 
@@ -48,7 +49,7 @@ class Layout:
         )
         self._language = prompt.language_of(self._history, texts, default=turn.language)
         found = recalled(turn, texts)
-        self._recalled = fitting(found, language=self._language, zone=turn.now.tzinfo, count=self._count)
+        self._recalled = fitting(found, language=self._language, zone=turn.now.tzinfo or UTC, count=self._count)
         self._telling = self._choose(is_new_session=turn.begins_anew)
         self.prompt = self._build()
         if self.prompt.history_from is not None:
