@@ -166,3 +166,24 @@ def test_nothing_that_does_not_fit_is_recalled(cluster: Cluster) -> None:
 
         assert [one.asked for one in fitting(recall(worker.storage, contact, near))] == [f"{_SAID} 4"]
         assert fitting(recall(worker.storage, contact, far)) == []
+
+
+def test_a_turn_that_the_prompt_no_longer_repeats_is_recalled_into_it_and_recorded_and_small_talk_recalls_nothing(cluster: Cluster) -> None:
+    with one_worker(cluster) as worker:
+        worker.profile("first")
+        worker.say(_SAID)
+        worker.turn()
+        worker.storage.do("update conversations set history_from = 2")
+        worker.say("Hello, good morning!")
+        worker.turn()
+        nothing = worker.storage.rows("select recalled_id from recalled_turns")
+        worker.say("Where is my brother moving to?")
+        answered = worker.turn()
+
+        assert nothing == []
+        assert worker.storage.rows("select number, 'words' = any(signals) from recalled_turns join turns on turns.id = recalled_id") == [
+            (1, True)
+        ]
+        prompt = str(worker.storage.value("select prompt from model_calls order by created_at desc limit 1"))
+        assert "Gothenburg" in prompt
+        assert "Gothenburg" not in str(answered["asked"]), "what was recalled is no part of what was said"

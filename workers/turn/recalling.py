@@ -22,9 +22,8 @@ log = structlog.get_logger()
 
 #: So many turns at most, and of the best ones the turn that follows, too.
 _MOST, _WITH_NEIGHBOUR = 6, 2
-#: What is recalled has a word of the question that is rare in the talk, or means nearly the same, or is of a day that it names; and it fits at
-#: least half as well as the best.
-_RARE_WORD, _NEAR, _SHARE = 1.0, 0.82, 0.5
+#: What is recalled has words of the question, or means nearly the same, or is of a day that it names; and it fits at least half as well as the best.
+_NEAR, _SHARE = 0.82, 0.5
 
 
 def recalled(turn: ClaimedTurn, texts: Sequence[str]) -> Sequence[Recalled]:
@@ -68,6 +67,6 @@ def fitting(found: Sequence[Recalled]) -> Sequence[Recalled]:
         if "neighbour" in one.signals:
             # It follows its own turn.
             kept.extend([one] if kept and kept[-1].turn == one.beside else [])
-        elif one.score >= least and (one.words >= _RARE_WORD or is_near or "date" in one.signals):
+        elif one.score >= least and (is_near or not {"words", "date"}.isdisjoint(one.signals)):
             kept.append(one)
     return kept
