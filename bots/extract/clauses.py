@@ -13,6 +13,8 @@ from bots.extract.words import QUOTED, Sentence, Word
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
+#: What introduces somebody else's words has at least so many words.
+_INTRODUCTION = 4
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -147,6 +149,10 @@ def _silence(found: Clauses, *, is_question: bool) -> None:
     if _has_speaker(found):
         silent[:] = [True] * count
         return
+    announced = _announces(found)
+    if announced is not None:
+        silent[announced:] = [True] * (count - announced)
+        found.quotes = True
     filler_until = 0
     for at, signals in enumerate(found.signals):
         if "fillers" in signals:
@@ -198,3 +204,13 @@ def _has_speaker(found: Clauses) -> bool:
     words = found.words
     colon = next((at for at in (1, 2) if at < len(words) and words[at].text == ":"), None)
     return colon is not None and all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words[:colon])
+
+
+def _announces(found: Clauses) -> int | None:
+    """The colon behind which somebody else's words come, as in "This came in by mail: my name is Jo"; only where the language says what is one's own."""
+    if "own" not in found.language.lists:
+        return None
+    colon = next((at for at, word in enumerate(found.words) if word.text == ":"), None)
+    if colon is None or colon < _INTRODUCTION or any("own" in signals for signals in found.signals[:colon]):
+        return None
+    return colon
