@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import itertools
 import os
@@ -67,6 +68,8 @@ def a_free_port() -> int:
             held.close()
             continue
         _HELD.append(held)
+        if len(_HELD) > _MOST_HELD:
+            _HELD.popleft().close()
         return port
     raise AssertionError("no free port among a hundred")
 
@@ -79,7 +82,14 @@ def _ports() -> Iterator[int]:
 
 
 _PORTS = _ports()
-_HELD: collections.deque[socket.socket] = collections.deque(maxlen=64)
+_HELD = collections.deque[socket.socket]()
+_MOST_HELD = 64
+
+
+@atexit.register
+def _give_back() -> None:
+    for held in _HELD:
+        held.close()
 
 
 class Stack:
