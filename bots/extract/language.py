@@ -91,8 +91,7 @@ def language(code: str) -> Language:
         times=times,
         time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
         endings={
-            name: tuple(sorted(map(ending, entries), key=lambda cut: -len(cut.text)))
-            for name, entries in table.get("endings", {}).items()
+            name: tuple(sorted(map(ending, entries), key=lambda cut: -len(cut.text))) for name, entries in table.get("endings", {}).items()
         },
         scissors=scissors,
         aliases=table.get("aliases", {}),

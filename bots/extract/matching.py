@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.extract.clauses import Clauses
-from bots.extract.rules import Rule
 from bots.extract.patterns import Node, Value
+from bots.extract.rules import Rule
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
 LONGEST_VALUE = 12

@@ -139,7 +139,13 @@ def _is_initial(before: list[Word], words: list[Word], at: int) -> bool:
 
 def _is_ordinal(words: list[Word], at: int) -> bool:
     number = words[at - 1].text
-    return len(number) <= _LONGEST_DATE and number.replace(".", "").isdecimal() and words[at].is_glued and at + 1 < len(words) and words[at + 1].text[0].isalnum()
+    return (
+        len(number) <= _LONGEST_DATE
+        and number.replace(".", "").isdecimal()
+        and words[at].is_glued
+        and at + 1 < len(words)
+        and words[at + 1].text[0].isalnum()
+    )
 
 
 def _without_quotes(text: str) -> str:
