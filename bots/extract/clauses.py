@@ -140,7 +140,7 @@ def _is_border(found: Clauses, at: int) -> bool:
     return any(at - back >= 0 and found.signals[at - back].get("joints", 0) == back + 1 for back in (1, 2))
 
 
-def _silence(found: Clauses, *, is_question: bool) -> None:
+def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one branch for each signal
     count = len(found.words)
     silent, asked = [False] * count, [False] * count
     found.silent, found.asked = silent, asked

@@ -49,11 +49,7 @@ class Language:
 def language(code: str) -> Language:
     """Read a language's file."""
     table, scissors = files.tables()[code], files.scissors(code)
-    lists = {
-        name: Phrases(files.named(entries, table), scissors.folded)
-        for name, entries in table.items()
-        if isinstance(entries, list) and entries and isinstance(entries[0], str)
-    }
+    lists = {name: Phrases(files.named(entries, table), scissors.folded) for name, entries in files.lists(table)}
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}

@@ -165,7 +165,7 @@ def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) ->
     return join(list(words))
 
 
-def _listed(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
+def _listed(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:  # noqa: ARG001 - all shapes are called alike
     made: list[str] = []
     used = 0
     for item in items:

@@ -34,7 +34,7 @@ class Item:
     end: int
 
 
-def begin(found: Clauses, shape: Shape, end: int, taken: int, *, several: bool) -> int:
+def begin(found: Clauses, end: int, taken: int, *, several: bool) -> int:
     """Where a value that stands before its pattern begins. several: whether it may be a list."""
     at = end
     while at > taken and end - at < LONGEST_VALUE:

@@ -157,7 +157,7 @@ class _Here:
                 if not is_taken and match.old is None and (match.value is None or match.value.end is None):
                     failed[kind] = match.literals
 
-    def _state(self, match: Match) -> bool:
+    def _state(self, match: Match) -> bool:  # noqa: C901, PLR0911 - one return for each reason to stay silent
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):

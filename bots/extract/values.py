@@ -30,8 +30,8 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     if span.start != span.end:
         return _values(found, shape, span, span.start, may_fail=may_fail)
     several = shape.shape in SEVERAL
-    return _values(found, shape, span, begin(found, shape, span.start, taken, several=several), may_fail=may_fail) or (
-        _values(found, shape, span, begin(found, shape, span.start, taken, several=False), may_fail=may_fail) if several else None
+    return _values(found, shape, span, begin(found, span.start, taken, several=several), may_fail=may_fail) or (
+        _values(found, shape, span, begin(found, span.start, taken, several=False), may_fail=may_fail) if several else None
     )
 
 

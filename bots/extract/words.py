@@ -81,10 +81,8 @@ def split_words(text: str) -> list[Word]:
     words: list[Word] = []
     end = 0
     for found in _TOKEN.finditer(text):
-        token = found[0]
-        if token in _COMMAS:
-            token = ","
-        words.append(Word(token, fold(token) or token, found.start() == end and end > 0))
+        text_of = "," if found[0] in _COMMAS else found[0]
+        words.append(Word(text_of, fold(text_of) or text_of, found.start() == end and end > 0))
         end = found.end()
     return words
 
