@@ -13,8 +13,6 @@ from bots.extract.words import QUOTED, Sentence, Word
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
-#: What introduces somebody else's words has at least so many words.
-_INTRODUCTION = 4
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -207,10 +205,6 @@ def _has_speaker(found: Clauses) -> bool:
 
 
 def _announces(found: Clauses) -> int | None:
-    """The colon behind which somebody else's words come, as in "This came in by mail: my name is Jo"; only where the language says what is one's own."""
-    if "own" not in found.language.lists:
-        return None
+    """The colon behind which somebody else's words come, as in "This came in by mail: my name is Jo"."""
     colon = next((at for at, word in enumerate(found.words) if word.text == ":"), None)
-    if colon is None or colon < _INTRODUCTION or any("own" in signals for signals in found.signals[:colon]):
-        return None
-    return colon
+    return colon if colon is not None and any("strangers" in signals for signals in found.signals[:colon]) else None

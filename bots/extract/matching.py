@@ -12,7 +12,7 @@ from bots.extract.rules import Rule
 LONGEST_VALUE = 12
 _LONGEST_GAP = 3
 #: What a comma in a pattern stands for: "Allergies: nuts" in a form, too.
-_COMMAS = frozenset({",", ":", "-", "–"})
+_COMMAS = frozenset({",", ":", "-", "–", "("})
 _INSIDE_VALUES = frozenset({",", "&", "-"})
 
 

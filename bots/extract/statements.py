@@ -190,8 +190,9 @@ class _Here:
                 self.taken = max(self.taken, end)
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
-            self.last = (rule.kind or rule.ends[0], end)
-            self.read.setdefault(self.last[0], set()).update(range(match.start + 1, match.end))
+            if end >= self.last[1]:
+                self.last = (rule.kind or rule.ends[0], end)
+            self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
 
