@@ -72,7 +72,11 @@ class Said:
         facts = list(self.facts.values())[:_MAX_FACTS]
         names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _COVERED}
         ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
-        return tuple(fact for fact in facts if fact.kind not in _COVERED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended.get(fact.kind, ())))
+        return tuple(
+            fact
+            for fact in facts
+            if fact.kind not in _COVERED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended.get(fact.kind, ()))
+        )
 
     def end(self, end: End) -> None:
         """Add what ended."""
@@ -82,7 +86,9 @@ class Said:
 def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
     # "No email" is said by "text not email", too.
     _, _, rest = text.strip().partition(" ")
-    return any(end in text for end in ended) or any(name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names)
+    return any(end in text for end in ended) or any(
+        name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names
+    )
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Said:
@@ -151,12 +157,14 @@ class _Here:
                 if not is_taken and match.old is None and (match.value is None or match.value.end is None):
                     failed[kind] = match.literals
 
-    def _state(self, match: Match) -> bool:
+    def _state(self, match: Match) -> bool:  # noqa: C901, PLR0911 - one return for each reason to stay silent
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
             return False
-        if rule.anywhere and (match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)):
+        if rule.anywhere and (
+            match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)
+        ):
             return False
         if rule.alone and not _stands_alone(sentence, match.end):
             return False
@@ -182,8 +190,9 @@ class _Here:
                 self.taken = max(self.taken, end)
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
-            self.last = (rule.kind or rule.ends[0], end)
-            self.read.setdefault(self.last[0], set()).update(range(match.start + 1, match.end))
+            if end >= self.last[1]:
+                self.last = (rule.kind or rule.ends[0], end)
+            self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
 
