@@ -238,6 +238,18 @@ def test_words_find_a_turn_in_a_talk_of_any_length_unless_all_of_it_has_them(
     assert [one.asked for one in found[:1]] == ([] if at is None else [said[at]])
 
 
+def test_a_day_that_may_be_ahead_recalls_nothing_by_itself_and_one_that_is_past_does(storage: StorageFixture) -> None:
+    contact, _ = _talk(storage, hours=1)
+    monday = question.read("Are you open on Monday?", language="en", today=date(2026, 5, 6))
+    week = question.read("What did I tell you last week?", language="en", today=date(2026, 5, 12))
+    assert monday is not None
+    assert week is not None
+
+    assert "date" in recall(storage, contact, monday)[0].signals
+    assert fitting(recall(storage, contact, monday), may_be_ahead=monday.may_be_ahead) == []
+    assert fitting(recall(storage, contact, week), may_be_ahead=week.may_be_ahead)
+
+
 def test_fresh_rows_move_in_runs_and_four_runs_become_one(storage: StorageFixture) -> None:
     contact, conversation = a_contact(storage)
     for n in range(1, 161):
