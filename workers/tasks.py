@@ -16,6 +16,7 @@ from workers.batch import batch_one
 from workers.deliver import deliver_one
 from workers.deps import Deps
 from workers.embed_turns import embed_one
+from workers.index_turns import index_one
 from workers.process import current
 from workers.summarise import summarise_one
 from workers.turn.reply import reply_one
@@ -56,6 +57,7 @@ def work_through(deps: Deps, queue: str) -> int:
                     or embed_one(deps, queue)
                     or summarise_one(deps, queue)
                     or batch_one(deps, queue)
+                    or index_one(deps)
                 ),
             )
             if is_free

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from bots.sought import Sought
 from bots.storage.database import call, to_json
+from bots.storage.turns import NewEpisode
 
 _SIDES = {"contact": 0, "answers": 1}
 
@@ -54,6 +55,25 @@ class Unembedded(msgspec.Struct, frozen=True):
     may_leave: bool = False
     conversation: UUID | None = None
     token: str | None = None
+
+
+class ToIndex(msgspec.Struct, frozen=True):
+    """A turn from before turns could be recalled, and what shows whether its words have changed since they were read."""
+
+    turn: UUID
+    asked: str
+    answer: str
+    seen: str
+
+
+class Unindexed(msgspec.Struct, frozen=True):
+    """Such turns of a conversation that was claimed for them, with the token of the claim; those up to index_to remain."""
+
+    contact: UUID
+    conversation: UUID
+    token: str
+    index_to: int
+    turns: list[ToIndex]
 
 
 def recall(
@@ -113,6 +133,20 @@ def settle(engine: Engine, claimed: Unembedded, *, model: str | None, vectors: S
 def put_off(engine: Engine, claimed: Unembedded, *, after_s: float) -> None:
     """Let the claimed turns be due again after so many seconds."""
     call(engine, "select put_off_episodes(%s, %s, %s::timestamptz, %s)", (claimed.contact, claimed.conversation, claimed.token, after_s))
+
+
+def claim_unindexed(engine: Engine, *, most: int, lease_s: float) -> Unindexed | None:
+    """Claim turns from before turns could be recalled; None when all are indexed."""
+    # Not repeated: a claim whose answer was lost is made again when its lease ends.
+    found: Any = call(engine, "select claim_unindexed(%s, %s)", (most, lease_s), repeat=False)
+    return None if found is None else msgspec.convert(found, Unindexed)
+
+
+def index(engine: Engine, claimed: Unindexed, made: Sequence[NewEpisode]) -> bool:
+    """Store how the claimed turns are recalled; False when it was too late, or their words have changed: then they are claimed again."""
+    new = [{"turn": one.turn, "seen": one.seen, "episode": episode} for one, episode in zip(claimed.turns, made, strict=True)]
+    values = (claimed.contact, claimed.conversation, claimed.token, claimed.index_to, to_json(new))
+    return bool(call(engine, "select index_turns(%s, %s, %s::timestamptz, %s, %s::jsonb)", values))
 
 
 def stale(engine: Engine, *, after: UUID, model: str, most: int) -> Unembedded | None:

@@ -92,6 +92,9 @@ def _to(database: Database, revision: str, *, down: bool = False) -> None:
     config = Config(str(_ROOT / "alembic.ini"))
     config.set_main_option("script_location", str(_ROOT / "migrations"))
     with database.engine().connect() as connection:
+        # `chinwag migrate` makes it before any revision, since an administrator may have to; it stays when the revisions go down.
+        connection.exec_driver_sql("create extension if not exists vector")
+        connection.commit()
         config.attributes["connection"] = connection
         (alembic.downgrade if down else alembic.upgrade)(config, revision)
         connection.commit()

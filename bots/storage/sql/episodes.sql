@@ -228,3 +228,61 @@ $$;
 create function embed_again(p_contact uuid, p_model text, p_turns uuid[], p_vectors text[]) returns void language sql as $$
     select lay_episodes(p_contact, p_model, p_turns, p_vectors)
 $$;
+
+-- Claims, for p_lease seconds, the conversation in which something was said last among those with turns from before turns could be recalled. Returns it with the
+-- newest p_limit of these turns (bots.storage.episodes.Unindexed); the end of the claim is its token. Null where all are indexed.
+-- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection.
+create function claim_unindexed(p_limit integer, p_lease double precision) returns jsonb language plpgsql as $$
+declare
+    c conversations;
+begin
+    select * into c from conversations where index_to > 0 and (settle_at is null or settle_at <= now())
+    order by newest_at desc limit 1 for update skip locked;
+    if not found then
+        return null;
+    end if;
+    update conversations set settle_at = now() + make_interval(secs => p_lease) where id = c.id returning * into c;
+    return (
+        select jsonb_build_object('contact', c.contact_id, 'conversation', c.id, 'token', c.settle_at,
+            'index_to', case when count(*) < p_limit then 0 else min(t.number) - 1 end,
+            'turns', coalesce(jsonb_agg(jsonb_build_object('turn', t.id, 'asked', t.asked, 'answer', coalesce(t.answer, ''), 'seen', seen(t))
+                order by t.number), '[]'))
+        from (
+            select * from turns where conversation_id = c.id and number <= c.index_to and state = 'answered' and in_history and asked <> ''
+                and answered_by is null and exists (
+                    select from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+                    where p.tenant_id = c.tenant_id and p.id = c.contact_id and p.stopped_at is null and p.memory_off_at is null
+                        and a.tenant_id = c.tenant_id and a.id = c.account_id and b.memory_on)
+            order by number desc limit p_limit
+        ) t);
+end
+$$;
+
+-- What shows whether the words of a turn have changed.
+-- Locks: none. Called by: claim_unindexed, index_turns.
+create function seen(t turns) returns text language sql immutable as $$
+    select md5(jsonb_build_array(t.in_history, t.asked, t.answer)::text)
+$$;
+
+-- Makes the turns that claim_unindexed gave ones that can be recalled (p_episodes: [{turn, seen, episode}]); those up to p_to are still to be indexed.
+-- They are embedded at once. False, and nothing is changed, for whoever came too late, and where words have changed meanwhile: then they are claimed
+-- again.
+-- Locks: the conversation. Called by: worker, within the contact's own rows (it sets app.contact_id).
+create function index_turns(p_contact uuid, p_conversation uuid, p_token timestamptz, p_to integer, p_episodes jsonb) returns boolean
+language plpgsql as $$
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    -- Whoever erases or changes words holds it, too.
+    perform from conversations where id = p_conversation and contact_id = p_contact and settle_at = p_token for update;
+    if not found then
+        return false;
+    end if;
+    if exists (select from jsonb_array_elements(p_episodes) x left join turns t on t.id = (x->>'turn')::uuid where seen(t) is distinct from x->>'seen') then
+        update conversations set settle_at = now() where id = p_conversation;
+        return false;
+    end if;
+    perform remember_episode((x->>'turn')::uuid, x->'episode') from jsonb_array_elements(p_episodes) x;
+    update conversations set index_to = p_to, settle_at = now() where id = p_conversation;
+    return true;
+end
+$$;

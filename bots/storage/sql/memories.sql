@@ -13,10 +13,10 @@ create function said_at(m inbox) returns timestamptz language sql immutable as $
 $$;
 
 -- Which facts ([{kind, text, ...}]) of a message may be remembered: the one place that knows what its bot and its contact have switched off, so
--- that no caller can forget to ask.
+-- that no caller can forget to ask. Processes of the version before say single instead of a topic.
 -- Locks: none. Called by: remember, unlearn.
 create function admitted(m inbox, p_facts jsonb) returns jsonb language sql stable as $$
-    select coalesce(jsonb_agg(x order by n), '[]')
+    select coalesce(jsonb_agg(case x->>'single' when 'true' then x || '{"topic": ""}' else x end order by n), '[]')
     from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id, jsonb_array_elements(p_facts) with ordinality as f(x, n)
     where p.tenant_id = m.tenant_id and p.id = m.contact_id and a.tenant_id = m.tenant_id and a.id = m.account_id
         and m.forgotten_at is null and p.stopped_at is null and p.memory_off_at is null and b.memory_on

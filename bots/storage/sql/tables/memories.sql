@@ -29,29 +29,29 @@ create table memories (
     -- One of bots/kinds.toml.
     kind text not null,
     text text not null,
-    words text not null generated always as (words_of(text)) stored,
-    -- A newer fact of this kind and topic takes its place; null: it lives beside all others.
-    topic text,
-    -- The day of a plan, and its last day where it has several.
-    day date,
-    last_day date,
     -- Null: an operator added it.
     source_inbox_id uuid,
     source_turn_id uuid,
     -- The rules or the model that found it, or the operator.
     created_by text not null,
-    -- When it was said: by the platform's time.
-    said_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
-    valid_from timestamptz,
     -- Since when it is no longer true; null: it lives.
     valid_to timestamptz,
+    superseded_by uuid,
+    -- A newer fact of this kind and topic takes its place; null: it lives beside all others.
+    topic text,
+    -- The day of a plan, and its last day where it has several.
+    day date,
+    last_day date,
+    -- When it was said: by the platform's time.
+    said_at timestamptz not null default now(),
+    valid_from timestamptz,
     ended_at timestamptz,
     -- The message that ended it, where no newer fact took its place.
     ended_by_inbox_id uuid,
     -- The operator who did.
     ended_by text,
-    superseded_by uuid,
+    words text not null generated always as (words_of(text)) stored,
     -- Those with the same one take each other's place: of one kind and topic, or of the same words; and liking and disliking one thing.
     chain text not null generated always as (case when kind in ('likes', 'dislikes') then 'taste' || words_of(text)
         when topic is not null then kind || '/' || topic else kind || words_of(text) || coalesce((day - date '2000-01-01')::text, '') end) stored,

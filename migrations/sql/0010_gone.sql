@@ -1,0 +1,5 @@
+drop function change_message(inbox,jsonb,boolean,interval);
+
+drop function claim_turn(text,uuid,double precision,double precision);
+
+drop function remember_facts(uuid,uuid,uuid,jsonb);
