@@ -17,7 +17,7 @@ def extract(text: str, *, today: date) -> Statements:
     """Return what a message plainly states about its writer, in its order. today: the day on which it was written, where the writer is."""
     found = sentences(text)
     for language in likely(word.folded for sentence in found for word in sentence.words):
-        if any(_is_task(language, sentence) for sentence in found):
+        if any(is_task(language, sentence) for sentence in found):
             break
         statements = said(language, found, today=today)
         if statements.facts or statements.ends:
@@ -25,7 +25,7 @@ def extract(text: str, *, today: date) -> Statements:
     return Statements()
 
 
-def _is_task(language: Language, sentence: Sentence) -> bool:
+def is_task(language: Language, sentence: Sentence) -> bool:
     """Whether a sentence asks to work on a text, which then is nothing that its sender says."""
     words = sentence.words
     fillers, questions = language.lists.get("fillers"), language.lists.get("questions")
