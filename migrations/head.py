@@ -33,6 +33,7 @@ FUNCTIONS = (
     "batch",
     "dispatch",
     "summary",
+    "remember",
     "usage",
     "models",
     "accounts",

@@ -17,7 +17,7 @@ from bots.kinds import kinds
 _WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
 _LIST = re.compile(r"<([a-z_]+)\d*>")
 #: The lists in which language files have them.
-_RELATIVES = ("family", "families", "close", "parent")
+_RELATIVES = ("family", "families", "relation", "relations", "close", "parent")
 #: A word in the rules of more kinds says nothing about the kind: "have", "my".
 _FEW_KINDS = 3
 
@@ -40,7 +40,12 @@ def cues(code: str) -> Mapping[str, frozenset[str]]:
 def relatives(code: str) -> frozenset[str]:
     """The words for people who are close to the writer."""
     table = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
-    return frozenset(word for entry in _entries(_RELATIVES, table) for word in fold_pattern(entry.partition(">")[0].lstrip("=").strip()) if " " not in entry)
+    return frozenset(
+        word
+        for entry in _entries(_RELATIVES, table)
+        for word in fold_pattern(entry.partition(">")[0].lstrip("=").strip())
+        if " " not in entry
+    )
 
 
 def _words(rule: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[str]:

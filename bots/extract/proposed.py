@@ -22,8 +22,8 @@ from bots.kinds import kinds
 
 #: These name somebody: all of their words have a capital letter, where the script has capitals.
 _NAMED = frozenset({"name", "place", "addressing"})
-#: What they say is often a negation: "no meat", "don't ring me".
-_NEGATIVE = frozenset({"dislikes", "diet", "contact_pref"})
+#: Their value may hold a negation: "no meat", "not by phone".
+_NEGATIVE = frozenset({"diet", "contact_pref"})
 #: A relation or an animal, and a name: "daughter Amelie" of "my daughter is called Amelie".
 _APART = frozenset({"family", "pet"})
 #: Their words may be hours and weekdays, which rules take for phrases of time.
@@ -67,7 +67,9 @@ def _states(language: Language, sentence: Sentence, found: Clauses, kind: str, v
     at = _places(found, sentence, kind, [word.folded for word in value])
     if at is None or any(found.silent[place] or found.asked[place] or "stops" in found.signals[place] for place in at):
         return False
-    if kind not in _NEGATIVE and any(found.is_negated(place) or "negations" in found.signals[place] for place in at):
+    # "I don't like onions" says it by a negation, the others say the opposite then.
+    negations = [place for place in at if "negations" in found.signals[place]]
+    if (negations and (kind not in _NEGATIVE or len(negations) == len(at))) or (kind != "dislikes" and found.is_negated(at[0])):
         return False
     if kind in _NAMED and not all(word.is_capitalised or word.text.isupper() or word.folded in _PARTICLES for word in value):
         return False
