@@ -231,7 +231,9 @@ class ClaimedTurn:
             sensitive_told=True if tells_sensitive else UNSET,
             history_from=history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
-            read_after_s=self.deps.settings.remember_after_s if state == "answered" and in_history and remembers and self._is_read() else UNSET,
+            read_after_s=self.deps.settings.remember_after_s
+            if state == "answered" and in_history and remembers and self._is_read()
+            else UNSET,
             # A summary must not contain what ended with /reset; what is forgotten is taken out of it where words are erased.
             drop_summary=effect.closes or anew,
             close=effect.closes and not goes_on,
