@@ -119,7 +119,7 @@ def read(answer: str, messages: int) -> list[Proposal] | None:
     whole = _json(answer)
     listed: Any = cast("dict[str, Any]", whole).get("facts") if isinstance(whole, dict) else None
     if whole is None and '"facts"' in answer:
-        listed = [_json(one) for one in _FLAT.findall(answer)]
+        listed = [_json(one) for one in _FLAT.findall(answer)] or None
     if not isinstance(listed, list):
         return None
     found: list[Proposal] = []
