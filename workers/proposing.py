@@ -54,19 +54,19 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Findings:
     """What came of an answer: the proposals as they came, and those that stand, as facts. None: it was no answer to the question."""
 
     proposals: Sequence[Proposal] | None
     facts: Sequence[tuple[int, Fact]] = ()
 
 
-def find(said: Sequence[Said], ask: Ask) -> Found:
+def find(said: Sequence[Said], ask: Ask) -> Findings:
     """Ask for the facts in these messages, check each by rules, and what is left by a closed question."""
     answer = ask(question([one.text for one in said]), FACTS)
     proposals = None if answer is None else read(answer, len(said))
     if not proposals:
-        return Found(proposals=proposals)
+        return Findings(proposals=proposals)
     facts = dict[tuple[int, str, str], Fact]()
     for one in proposals:
         fact = admitted(one.kind, one.value, said[one.message].text, today=said[one.message].day)
@@ -76,11 +76,11 @@ def find(said: Sequence[Said], ask: Ask) -> Found:
     values = [(message, kind) for message, kind, _ in facts if kinds()[kind].single]
     likely = [(message, fact) for (message, kind, _), fact in facts.items() if values.count((message, kind)) <= 1]
     if not likely:
-        return Found(proposals=proposals)
+        return Findings(proposals=proposals)
     confirmed = ask(closed_question(said, likely), ANSWERS)
     if confirmed is None:
-        return Found(proposals=None)
-    return Found(proposals=proposals, facts=[one for one, yes in zip(likely, answers(confirmed, len(likely)), strict=True) if yes])
+        return Findings(proposals=None)
+    return Findings(proposals=proposals, facts=[one for one, yes in zip(likely, answers(confirmed, len(likely)), strict=True) if yes])
 
 
 def question(texts: Sequence[str]) -> list[Message]:

@@ -21,7 +21,7 @@ from bots.extract.words import fold, split_words
 from bots.storage import model_trials
 from workers import proposing
 from workers.deps import Deps
-from workers.proposing import Ask, Found, Said
+from workers.proposing import Ask, Findings, Said
 
 #: Of what would be remembered, so much must be right.
 LEAST_PRECISION = 0.95
@@ -32,7 +32,7 @@ _Fact = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
+class Sample:
     """Messages of one person that are asked about at once, and the facts in each."""
 
     said: Sequence[Said]
@@ -131,12 +131,12 @@ def may_propose(deps: Deps, tenant: UUID, profile: str, *, may_leave: bool) -> b
 
 
 @cache
-def talks() -> Sequence[Talk]:
+def talks() -> Sequence[Sample]:
     """The messages of the trial."""
     table = _table()
     day: date = table["day"]
     return tuple(
-        Talk(
+        Sample(
             said=tuple(Said(text=one["text"], day=day) for one in talk["messages"]),
             facts=tuple(tuple((kind, value) for kind, value in one["facts"]) for one in talk["messages"]),
         )
@@ -154,7 +154,7 @@ def _table() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
-def _of(found: Found, message: int) -> list[_Fact]:
+def _of(found: Findings, message: int) -> list[_Fact]:
     return [_pair(fact) for n, fact in found.facts if n == message]
 
 

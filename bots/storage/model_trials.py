@@ -14,7 +14,7 @@ from bots.storage.database import to_json, unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class ModelTrial:
     """The result of a trial."""
 
     #: Base address up to and including /v1.
@@ -27,7 +27,7 @@ class Trial:
     tried_at: datetime | None = None
 
 
-def store(connection: Connection, tenant: UUID, trial: Trial) -> None:
+def store(connection: Connection, tenant: UUID, trial: ModelTrial) -> None:
     """Store a trial in place of an earlier one of the same model at the same address."""
     connection.execute(
         text(
@@ -47,13 +47,13 @@ def store(connection: Connection, tenant: UUID, trial: Trial) -> None:
     )
 
 
-def list_all(connection: Connection, tenant: UUID) -> list[Trial]:
+def list_all(connection: Connection, tenant: UUID) -> list[ModelTrial]:
     """All trials of a tenant."""
     rows = connection.execute(
         text("select url, model, version, passed, figures, tried_at from model_trials where tenant_id = :tenant order by model, url"),
         {"tenant": tenant},
     )
-    return [Trial(**row) for row in rows.mappings()]
+    return [ModelTrial(**row) for row in rows.mappings()]
 
 
 def passed(engine: Engine, tenant: UUID, version: str) -> frozenset[tuple[str, str]]:

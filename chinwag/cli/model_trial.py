@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bots.admin.endpoints import trials
-from bots.storage.model_trials import Trial
+from bots.storage.model_trials import ModelTrial
 from chinwag.cli.model_probe import end
 from chinwag.cli.use_cases import use_cases
 from chinwag.local.ground import environment
@@ -52,7 +52,7 @@ def command(
             trials.store(
                 deps,
                 operator,
-                Trial(url=endpoint.url, model=endpoint.model, version=trial.version(), passed=result.passed, figures=result.figures()),
+                ModelTrial(url=endpoint.url, model=endpoint.model, version=trial.version(), passed=result.passed, figures=result.figures()),
             )
             tried.append((endpoint, result))
     if as_json:

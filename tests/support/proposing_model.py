@@ -9,7 +9,7 @@ from typing import Any
 
 from bots.storage import model_trials
 from bots.storage.database import unit
-from bots.storage.model_trials import Trial
+from bots.storage.model_trials import ModelTrial
 from tests.support.one_worker import OneWorker
 from tests.support.played_model import Played, Prompt
 from workers import trial
@@ -65,4 +65,6 @@ def passed(worker: OneWorker, *names: str, **changed: Any) -> None:
     with unit(worker.storage.web) as connection:
         for name in names:
             values: dict[str, Any] = {"version": trial.version(), "passed": True, "figures": {}} | changed
-            model_trials.store(connection, worker.storage.account.tenant_id, Trial(url=getattr(worker, name).url, model=name, **values))
+            model_trials.store(
+                connection, worker.storage.account.tenant_id, ModelTrial(url=getattr(worker, name).url, model=name, **values)
+            )
