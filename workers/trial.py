@@ -21,7 +21,7 @@ from bots.extract.words import fold, split_words
 from bots.storage import model_trials
 from workers import proposing
 from workers.deps import Deps
-from workers.proposing import Ask, Findings, Said
+from workers.proposing import Ask, Said, Sifted
 
 #: Of what would be remembered, so much must be right.
 LEAST_PRECISION = 0.95
@@ -154,7 +154,7 @@ def _table() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
-def _of(found: Findings, message: int) -> list[_Fact]:
+def _of(found: Sifted, message: int) -> list[_Fact]:
     return [_pair(fact) for n, fact in found.facts if n == message]
 
 

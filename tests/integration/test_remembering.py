@@ -11,10 +11,12 @@ import pytest
 from bots.kinds import kinds
 from bots.storage import memories
 from bots.storage.database import unit
+from tests.support.changes import an_edit, says
 from tests.support.cluster import Cluster
 from tests.support.one_worker import BATCHES, OneWorker, one_worker
 from tests.support.played_model import Played, Prompt
 from tests.support.proposing_model import answers, asks_for_facts, asks_to_confirm, passed
+from tests.support.storage_fixture import a_phone
 from workers.remember import remember_one
 from workers.tasks import work_through
 
@@ -214,6 +216,26 @@ def test_what_is_forgotten_while_the_model_reads_is_not_remembered(worker: OneWo
 
     assert (worker.storage.value("select count(*) from memories"), _due_s(worker)) == (0, None)
     assert not [row for row in worker.storage.rows("select prompt from model_calls") if "shellfish" in json.dumps(row.prompt)]
+
+
+def test_what_is_edited_while_the_model_reads_is_read_again_in_its_new_words(worker: OneWorker) -> None:
+    passed(worker, "first")
+    worker.storage.let_in(says(_FISH, "m1", by=a_phone()))
+    worker.turn()
+    new = "With lupins I get a rash, a real allergy."
+    known = {**_SHELLFISH, new: [("allergy", "lupins")]}
+
+    def edits(prompt: Prompt) -> Played | None:
+        if asks_for_facts(prompt) and "shellfish" in str(prompt):
+            worker.storage.let_in(an_edit("m1", new))
+        return answers(known)(prompt)
+
+    worker.first.plays = edits
+    assert _quiet(worker)
+    assert _known(worker) == []
+    assert _quiet(worker)
+
+    assert _known(worker) == [("allergy", "lupins", "model first")]
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ def shown(prompt: Prompt) -> dict[int, str]:
 
 def answers(known: Mapping[str, Facts] | Callable[[str], Facts], *, confirms: bool = True) -> Callable[[Prompt], Played | None]:
     """A model that reads these facts in messages, and confirms all of them or none; to people it repeats what they said."""
-    read = known.get if isinstance(known, Mapping) else known
+
+    def read(words: str) -> Facts:
+        return known(words) if callable(known) else known.get(words, ())
 
     def plays(prompt: Prompt) -> Played | None:
         if asks_for_facts(prompt):
             facts = [
-                {"message": number, "kind": kind, "value": value}
-                for number, words in shown(prompt).items()
-                for kind, value in read(words) or ()
+                {"message": number, "kind": kind, "value": value} for number, words in shown(prompt).items() for kind, value in read(words)
             ]
             return Played(words=["```json\n", json.dumps({"facts": facts}, ensure_ascii=False), "\n```"])
         if asks_to_confirm(prompt):
