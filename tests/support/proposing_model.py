@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bots.storage import model_trials
@@ -64,7 +65,5 @@ def passed(worker: OneWorker, *names: str, **changed: Any) -> None:
     """Let these endpoints' models have passed the trial."""
     with unit(worker.storage.web) as connection:
         for name in names:
-            values: dict[str, Any] = {"version": trial.version(), "passed": True, "figures": {}} | changed
-            model_trials.store(
-                connection, worker.storage.account.tenant_id, ModelTrial(url=getattr(worker, name).url, model=name, **values)
-            )
+            done = ModelTrial(url=getattr(worker, name).url, model=name, version=trial.version(), passed=True, figures={})
+            model_trials.store(connection, worker.storage.account.tenant_id, replace(done, **changed))
