@@ -74,10 +74,11 @@ def _states(language: Language, sentence: Sentence, found: Clauses, kind: str, v
     if kind in _NAMED and not all(word.is_capitalised or word.text.isupper() or word.folded in _PARTICLES for word in value):
         return False
     start, end = found.clause_of(at[0])[0], found.clause_of(at[-1])[1]
-    around = {word.folded for word in found.words[start:end]}
-    if not around & cues(language.code)[kind]:
+    if cues(language.code)[kind].isdisjoint(word.folded for word in found.words[start:end]):
         return False
-    return kind in _APART or not around & (_others(language.code) | relatives(language.code))
+    # A clause may leave out its subject: "my neighbour lives in Leith and works as a nurse".
+    so_far = {word.folded for word in found.words[:end]}
+    return so_far.isdisjoint(_others(language.code)) and (kind == "family" or so_far.isdisjoint(relatives(language.code)))
 
 
 def _places(found: Clauses, sentence: Sentence, kind: str, value: Sequence[str]) -> list[int] | None:
