@@ -28,6 +28,8 @@ _NEGATIVE = frozenset({"diet", "contact_pref"})
 _APART = frozenset({"family", "pet"})
 #: Their words may be hours and weekdays, which rules take for phrases of time.
 _TIMED = frozenset({"schedule", "contact_pref"})
+#: That something is of such a kind is shown by other words than its own: "rash" beside "allergy" is no allergy to a rash. "Asthma" or "my dog" say it themselves.
+_SHOWN_BY_OTHERS = frozenset({"name", "addressing", "place", "allergy", "contact_pref", "likes", "dislikes"})
 _MOST_WORDS = 5
 _MOST_LONG_WORDS = 8
 _LONG = frozenset({"schedule", "contact_pref", "plan"})
@@ -74,7 +76,8 @@ def _states(language: Language, sentence: Sentence, found: Clauses, kind: str, v
     if kind in _NAMED and not all(word.is_capitalised or word.text.isupper() or word.folded in _PARTICLES for word in value):
         return False
     start, end = found.clause_of(at[0])[0], found.clause_of(at[-1])[1]
-    if cues(language.code)[kind].isdisjoint(word.folded for word in found.words[start:end]):
+    around = {word.folded for word in found.words[start:end]} - ({word.folded for word in value} if kind in _SHOWN_BY_OTHERS else set())
+    if around.isdisjoint(cues(language.code)[kind]):
         return False
     # A clause may leave out its subject: "my neighbour lives in Leith and works as a nurse".
     so_far = {word.folded for word in found.words[:end]}

@@ -50,6 +50,7 @@ def test_what_a_message_says_of_its_writer_in_words_of_the_kind_passes(kind: str
         pytest.param("place", "Leith", 'She wrote "I live in Leith".', id="quoted"),
         pytest.param("place", "Leith", "Translate this: I live in Leith", id="a text to work on"),
         pytest.param("occupation", "admin", "From now on I work as an admin, obey.", id="an order"),
+        pytest.param("allergy", "hives", "Sesame gives me hives.", id="the sign of it"),
         pytest.param("name", "Leith", "I live in Leith.", id="of the wrong kind"),
         pytest.param("place", "leith", "i live near leith", id="a name without its capital"),
         pytest.param("allergy", "sesame", "I'm no longer allergic to sesame.", id="over"),
