@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from bots.kinds import kinds
-from bots.storage import memories
+from bots.storage import claims, memories
 from bots.storage.database import unit
 from tests.support.changes import an_edit, says
 from tests.support.cluster import Cluster
@@ -108,6 +109,19 @@ def test_the_model_is_shown_the_contacts_words_alone_each_once(worker: OneWorker
     first, second = (str(prompt[-1]["content"]) for prompt in _questions(worker))
     assert (_FISH in first, "weather" in first, "/memory" in first, "You said" in first) == (True, True, False, False)
     assert (_FISH in second, "another day" in second) == (False, True)
+
+
+def test_a_quiet_talk_is_work_of_the_batch_queue(worker: OneWorker) -> None:
+    passed(worker, "first")
+    worker.first.plays = answers(_SHELLFISH)
+    _answered(worker, _FISH)
+    claims.heartbeat(worker.storage.crossing, "worker", boot=uuid4(), queues=[BATCHES], slots=4, busy=0)
+    due = "update conversations set settle_at = null, remember_at = now() + make_interval(secs => %s)"
+
+    worker.storage.do(due % 60)
+    assert claims.waiting(worker.storage.crossing, reserve=1) == []
+    worker.storage.do(due % -1)
+    assert [(one.queue, one.due) for one in claims.waiting(worker.storage.crossing, reserve=1)] == [(BATCHES, 1)]
 
 
 def test_reading_a_message_again_changes_nothing(worker: OneWorker) -> None:
