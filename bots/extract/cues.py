@@ -37,6 +37,18 @@ def cues(code: str) -> Mapping[str, frozenset[str]]:
 
 
 @cache
+def members(code: str) -> Mapping[str, frozenset[str]]:
+    """By kind: the words of the lists that its values are from, such as trades and illnesses, or that are part of them, such as animals."""
+    table = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
+    known: dict[str, set[str]] = {name: set() for name in kinds()}
+    for rule in table.get("rule", ()):
+        if rule.get("kind") in known:
+            names = {*_LIST.findall(rule.get("as", "")), table["values"][rule["value"]].get("list", "") if "value" in rule else ""}
+            known[rule["kind"]].update(word for entry in _entries(names, table) for word in _parts(entry.partition(">")[0]))
+    return {kind: frozenset(words) for kind, words in known.items()}
+
+
+@cache
 def relatives(code: str) -> frozenset[str]:
     """The words for people who are close to the writer."""
     table = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
@@ -54,9 +66,13 @@ def _words(rule: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[str]:
     if "value" in rule:
         names.add(table["values"][rule["value"]].get("list", ""))
     for phrase in (*rule["patterns"], *_entries(names, table)):
-        for word in _WORD.findall(phrase.partition(">")[0] if "<" not in phrase else phrase):
-            if word and not word.startswith("-"):
-                yield from fold_pattern(word.lstrip("="))
+        yield from _parts(phrase.partition(">")[0] if "<" not in phrase else phrase)
+
+
+def _parts(phrase: str) -> Iterator[str]:
+    for word in _WORD.findall(phrase):
+        if word and not word.startswith("-"):
+            yield from fold_pattern(word.lstrip("="))
 
 
 def _entries(names: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:

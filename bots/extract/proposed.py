@@ -14,7 +14,7 @@ from pathlib import Path
 from bots.domain import End, Fact, Statements
 from bots.extract import extract, is_task
 from bots.extract.clauses import Clauses, clauses, is_joke
-from bots.extract.cues import cues, relatives
+from bots.extract.cues import cues, members, relatives
 from bots.extract.gate import admit
 from bots.extract.language import Language, likely
 from bots.extract.words import Sentence, Word, fold, sentences, split_words
@@ -28,8 +28,8 @@ _NEGATIVE = frozenset({"diet", "contact_pref"})
 _APART = frozenset({"family", "pet"})
 #: Their words may be hours and weekdays, which rules take for phrases of time.
 _TIMED = frozenset({"schedule", "contact_pref"})
-#: That something is of such a kind is shown by other words than its own: "rash" beside "allergy" is no allergy to a rash. "Asthma" or "my dog" say it themselves.
-_SHOWN_BY_OTHERS = frozenset({"name", "addressing", "place", "allergy", "contact_pref", "likes", "dislikes"})
+#: Words of these lists are in no value.
+_NO_VALUES = frozenset({"stops", "fillers"})
 _MOST_WORDS = 5
 _MOST_LONG_WORDS = 8
 _LONG = frozenset({"schedule", "contact_pref", "plan"})
@@ -67,7 +67,9 @@ def covers(end: End, fact: Fact) -> bool:
 def _states(language: Language, sentence: Sentence, found: Clauses, kind: str, value: Sequence[Word]) -> bool:
     """Whether a sentence affirms this value of its writer, in words that the rules know for the kind."""
     at = _places(found, sentence, kind, [word.folded for word in value])
-    if at is None or any(found.silent[place] or found.asked[place] or "stops" in found.signals[place] for place in at):
+    if at is None or any(
+        found.silent[place] or found.asked[place] or not found.signals[place].keys().isdisjoint(_NO_VALUES) for place in at
+    ):
         return False
     # "I don't like onions" says it by a negation, the others say the opposite then.
     negations = [place for place in at if "negations" in found.signals[place]]
@@ -76,8 +78,10 @@ def _states(language: Language, sentence: Sentence, found: Clauses, kind: str, v
     if kind in _NAMED and not all(word.is_capitalised or word.text.isupper() or word.folded in _PARTICLES for word in value):
         return False
     start, end = found.clause_of(at[0])[0], found.clause_of(at[-1])[1]
-    around = {word.folded for word in found.words[start:end]} - ({word.folded for word in value} if kind in _SHOWN_BY_OTHERS else set())
-    if around.isdisjoint(cues(language.code)[kind]):
+    own = {word.folded for word in value}
+    around = {word.folded for word in found.words[start:end]} - own
+    # "Rash" beside "allergy" is no allergy to a rash: what says of which kind it is is another word, or the value is a known one, such as an illness.
+    if around.isdisjoint(cues(language.code)[kind]) and own.isdisjoint(members(language.code)[kind]):
         return False
     # A clause may leave out its subject: "my neighbour lives in Leith and works as a nurse".
     so_far = {word.folded for word in found.words[:end]}
