@@ -77,8 +77,7 @@ def get(connection: Connection, *, tenant: UUID, contact: UUID) -> Person:
         stopped_at=row.stopped_at,
         identities=tuple((one.kind, one.value) for one in identities),
         talks=tuple(
-            Talk(id=one.id, account=one.account, channel=ChannelKind(one.channel), bot=one.bot, bot_id=one.bot_id, newest_at=one.newest_at)
-            for one in talks
+            Talk(id=one.id, account=one.account, channel=ChannelKind(one.channel), bot=one.bot, bot_id=one.bot_id, newest_at=one.newest_at) for one in talks
         ),
     )
 
