@@ -45,6 +45,7 @@ FUNCTIONS = (
     "batch",
     "dispatch",
     "summary",
+    "remember",
     "usage",
     "models",
     "accounts",

@@ -25,6 +25,7 @@ from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, Recalle
 from bots.text_language import language_in
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
+from workers.trial import may_propose
 from workers.turn import stated
 from workers.turn.aside import Earlier
 from workers.turn.clock import zone_of
@@ -230,6 +231,9 @@ class ClaimedTurn:
             sensitive_told=True if tells_sensitive else UNSET,
             history_from=history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
+            read_after_s=self.deps.settings.remember_after_s
+            if state == "answered" and in_history and remembers and self._is_read()
+            else UNSET,
             # A summary must not contain what ended with /reset; what is forgotten is taken out of it where words are erased.
             drop_summary=effect.closes or anew,
             close=effect.closes and not goes_on,
@@ -242,8 +246,17 @@ class ClaimedTurn:
         return [Recalled(memory=memory, reason=LISTED) for memory in self.effect.listed]
 
     def _is_first_sensitive(self, facts: Sequence[NewFact]) -> bool:
-        """Whether something about health is remembered now, and the contact was never told that it is."""
-        return not self.claim.sensitive_told and any(fact.kind in sensitive_kinds() and self.keeps(fact.kind) for fact in facts)
+        """Whether something about health is remembered, now or in the background, and the contact was never told that it is."""
+        kinds = {fact.kind for fact in facts} | {fact.kind for fact in self.told}
+        return not self.claim.sensitive_told and any(kind in sensitive_kinds() and self.keeps(kind) for kind in kinds)
+
+    def _is_read(self) -> bool:
+        """Whether a model may look for facts in these words once the talk is quiet."""
+        return bool(
+            self.deps.settings.remember_after_s
+            and self.remembers
+            and may_propose(self.deps, self.claim.tenant, self.profile, may_leave=self.account.bot.data_may_leave)
+        )
 
     def _episode(self, asked: str | None, answer: str | None) -> NewEpisode | UnsetType:
         """What can be recalled of this turn later; unset where nothing is to be remembered of it."""

@@ -153,6 +153,9 @@ begin
             when p_result ? 'summarise_to' then coalesce(summarise_at, now()) else summarise_at end,
         summarise_to = case when (p_result->>'drop_summary')::boolean then null
             else greatest(summarise_to, (p_result->>'summarise_to')::integer) end,
+        -- Once the talk is quiet: each turn puts it off.
+        remember_at = case when p_result ? 'read_after_s' then now() + make_interval(secs => (p_result->>'read_after_s')::double precision)
+            else remember_at end,
         session_at = case when p_result ? 'new_session' then now() else session_at end,
         closed_at = case when closes then now() end,
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
