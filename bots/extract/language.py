@@ -15,7 +15,7 @@ from bots.extract.words import fold
 #: The lists that say what a word does to the clause or sentence it stands in; languages/README.md explains each.
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects", "quoting", "strangers",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects", "needs_subject", "quoting", "strangers",
 )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ class Language:
     scissors: Scissors
     #: Words that may also be read as others: 's as is.
     aliases: Mapping[str, str]
+    #: The word that a sentence may leave out at its beginning: I.
+    first_subject: str | None
     weekdays: Mapping[str, int]
     months: Mapping[str, int]
     numbers: Mapping[str, int]
@@ -91,6 +93,7 @@ def language(code: str) -> Language:
         },
         scissors=scissors,
         aliases=table.get("aliases", {}),
+        first_subject=next(iter(lists["subjects"].by_first), None) if "subjects" in lists else None,
         weekdays=weekdays,
         months=months,
         numbers=numbers,

@@ -113,15 +113,25 @@ def _read(sentence: Clauses, found: Said, today: date) -> None:
         if sentence.silent[at]:
             found.matched = True
             continue
-        matches = matches_at(
-            sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None
-        )
+        matches = matches_at(sentence, at, starts=at in starts, subject=_left_out(sentence, at, subject, starts))
         if at in starts and "subjects" in sentence.signals[at]:
             subject = sentence.words[at].folded
         if at:
             matches += tails_at(sentence, at)
         if matches:
             here.take(matches)
+
+
+def _left_out(sentence: Clauses, at: int, subject: str | None, starts: set[int]) -> str | None:
+    """The first word that a clause may have left out: "Moved to Lyon", "I live in Porto and work as a nurse"; not so an order, "enjoy the trip"."""
+    if at not in starts or sentence.asked[at]:
+        return None
+    if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON):
+        return subject
+    if "needs_subject" in sentence.signals[at] or "needs_subject" not in sentence.language.lists:
+        return None
+    # Once it was said, only an "and" can leave it out.
+    return sentence.language.first_subject if subject is None else None
 
 
 @dataclass(slots=True)
