@@ -1,143 +1,52 @@
--- Write here what makes these differences (- before, + afterwards).
--- - column bots.keeps_messages: boolean not null default false position 17
--- - column bots.kinds_off: text[] not null default '{}'::text[] position 15
--- - column bots.sensitive_on: boolean not null default true position 16
--- - column bots.time_zone: text position 18
--- - column contacts.memory_off_at: timestamp with time zone position 7
--- - column contacts.sensitive_off_at: timestamp with time zone position 8
--- - column contacts.sensitive_told_at: timestamp with time zone position 9
--- - column conversations.index_to: integer not null default 0 position 28
--- - column conversations.settle_at: timestamp with time zone position 27
--- - column embedders.id: smallint not null identity a position 1
--- - column embedders.model: text not null position 2
--- - column episodes.asks: boolean not null position 10
--- - column episodes.bot_id: uuid not null position 4
--- - column episodes.config: text not null position 14
--- - column episodes.contact_id: uuid not null position 2
--- - column episodes.conversation_id: uuid not null position 5
--- - column episodes.embedder: smallint position 12
--- - column episodes.first_person: boolean not null position 11
--- - column episodes.number: integer not null position 7
--- - column episodes.run: smallint not null default 0 position 13
--- - column episodes.said_at: timestamp with time zone not null position 6
--- - column episodes.sides: smallint not null position 8
--- - column episodes.tenant_id: uuid not null position 1
--- - column episodes.time_words: smallint not null position 9
--- - column episodes.turn_id: uuid not null position 3
--- - column episodes.vector: halfvec storage m position 16
--- - column episodes.words: integer[] not null storage m position 15
--- - column fresh_episodes.asks: boolean not null position 10
--- - column fresh_episodes.bot_id: uuid not null position 4
--- - column fresh_episodes.config: text not null position 13
--- - column fresh_episodes.contact_id: uuid not null position 2
--- - column fresh_episodes.conversation_id: uuid not null position 5
--- - column fresh_episodes.embedder: smallint position 12
--- - column fresh_episodes.first_person: boolean not null position 11
--- - column fresh_episodes.number: integer not null position 7
--- - column fresh_episodes.said_at: timestamp with time zone not null position 6
--- - column fresh_episodes.sides: smallint not null position 8
--- - column fresh_episodes.tenant_id: uuid not null position 1
--- - column fresh_episodes.time_words: smallint not null position 9
--- - column fresh_episodes.turn_id: uuid not null position 3
--- - column fresh_episodes.vector: halfvec storage m position 15
--- - column fresh_episodes.words: integer[] not null storage m position 14
--- - column inbox.forgotten_at: timestamp with time zone position 21
--- - column memories.chain: text not null default CASE WHEN (kind = ANY (ARRAY['likes'::text, 'dislikes'::text])) THEN ('taste'::text || words_of(text)) WHEN (topic IS NOT NULL) THEN ((kind || '/'::text) || topic) E...
--- - column memories.created_at: timestamp with time zone not null default now() position 9
--- + column memories.created_at: timestamp with time zone not null default now() position 10
--- - column memories.created_by: text not null position 8
--- + column memories.created_by: text not null position 9
--- - column memories.day: date position 13
--- - column memories.ended_at: timestamp with time zone position 17
--- - column memories.ended_by: text position 19
--- - column memories.ended_by_inbox_id: uuid position 18
--- - column memories.last_day: date position 14
--- - column memories.said_at: timestamp with time zone not null default now() position 15
--- + column memories.single: boolean not null default false position 6
--- - column memories.source_inbox_id: uuid position 6
--- + column memories.source_inbox_id: uuid not null position 7
--- - column memories.source_turn_id: uuid position 7
--- + column memories.source_turn_id: uuid not null position 8
--- - column memories.superseded_by: uuid position 11
--- + column memories.superseded_by: uuid position 12
--- - column memories.topic: text position 12
--- - column memories.valid_from: timestamp with time zone position 16
--- - column memories.valid_to: timestamp with time zone position 10
--- + column memories.valid_to: timestamp with time zone position 11
--- - column memories.words: text not null default words_of(text) generated s position 20
--- - column outbox.forgotten_at: timestamp with time zone position 19
--- - column recalled_turns.contact_id: uuid not null position 4
--- - column recalled_turns.rank: integer not null position 5
--- - column recalled_turns.recalled_id: uuid not null position 3
--- - column recalled_turns.signals: text[] not null position 6
--- - column recalled_turns.tenant_id: uuid not null position 1
--- - column recalled_turns.turn_id: uuid not null position 2
--- - constraint embedders.pk_embedders: PRIMARY KEY (id) validated t
--- - constraint embedders.uq_embedders_model: UNIQUE (model) validated t
--- - constraint episodes.fk_episodes_contact: FOREIGN KEY (tenant_id, contact_id) REFERENCES contacts(tenant_id, id) ON DELETE CASCADE validated t
--- - constraint episodes.pk_episodes: PRIMARY KEY (contact_id, said_at, turn_id) validated t
--- - constraint fresh_episodes.fk_fresh_episodes_contact: FOREIGN KEY (tenant_id, contact_id) REFERENCES contacts(tenant_id, id) ON DELETE CASCADE validated t
--- - constraint fresh_episodes.pk_fresh_episodes: PRIMARY KEY (contact_id, said_at, turn_id) validated t
--- - constraint recalled_turns.fk_recalled_turns_recalled: FOREIGN KEY (tenant_id, recalled_id) REFERENCES turns(tenant_id, id) ON DELETE CASCADE validated t
--- - constraint recalled_turns.fk_recalled_turns_turn: FOREIGN KEY (tenant_id, turn_id) REFERENCES turns(tenant_id, id) ON DELETE CASCADE validated t
--- - constraint recalled_turns.pk_recalled_turns: PRIMARY KEY (tenant_id, turn_id, recalled_id) validated t
--- - function letters_of(text): CREATE OR REPLACE FUNCTION public.letters_of(p_text text) RETURNS text LANGUAGE sql IMMUTABLE AS $function$ select case when octet_length(p_text) = length(p_text) then lower(p_text) else translate(reg...
--- - function words_of(text): CREATE OR REPLACE FUNCTION public.words_of(p_text text) RETURNS text LANGUAGE sql IMMUTABLE AS $function$ select coalesce(' ' || nullif(btrim(regexp_replace(regexp_replace(letters_of(p_text), '([\u0e0...
--- - grant claim_turn(text,uuid,double precision,double precision,text[],j to chinwag_owner: EXECUTE
--- - grant claim_turn(text,uuid,double precision,double precision,text[],j to public: EXECUTE
--- - grant contacts.memory_off_at to chinwag_worker: UPDATE
--- - grant contacts.sensitive_off_at to chinwag_worker: UPDATE
--- - grant contacts.sensitive_told_at to chinwag_worker: UPDATE
--- - grant embedders to chinwag_crossing: INSERT, SELECT
--- - grant embedders to chinwag_owner: DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE
--- - grant embedders to chinwag_web: SELECT
--- - grant embedders to chinwag_worker: INSERT, SELECT
--- - grant embedders_id_seq to chinwag_owner: SELECT, UPDATE, USAGE
--- - grant envelope_contacts to chinwag_worker: SELECT
--- - grant envelopes.body to chinwag_worker: UPDATE
--- - grant envelopes.id to chinwag_worker: SELECT
--- - grant envelopes.received_at to chinwag_worker: SELECT
--- - grant envelopes.state to chinwag_worker: SELECT
--- - grant envelopes.tenant_id to chinwag_worker: SELECT
--- - grant episodes to chinwag_crossing: DELETE, INSERT, SELECT, UPDATE
--- - grant episodes to chinwag_owner: DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE
--- - grant episodes to chinwag_web: SELECT
--- - grant episodes to chinwag_worker: DELETE, INSERT, SELECT, UPDATE
--- - grant fresh_episodes to chinwag_crossing: DELETE, INSERT, SELECT, UPDATE
--- - grant fresh_episodes to chinwag_owner: DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE
--- - grant fresh_episodes to chinwag_web: SELECT
--- - grant fresh_episodes to chinwag_worker: DELETE, INSERT, SELECT, UPDATE
--- - grant media to chinwag_worker: DELETE, SELECT, UPDATE
--- + grant media to chinwag_worker: SELECT, UPDATE
--- - grant memories to chinwag_worker: DELETE, INSERT, SELECT, UPDATE
--- + grant memories to chinwag_worker: INSERT, SELECT, UPDATE
--- - grant put_off_episodes(uuid,uuid,timestamp with time zone,double prec to chinwag_owner: EXECUTE
--- - grant put_off_episodes(uuid,uuid,timestamp with time zone,double prec to public: EXECUTE
--- - grant recalled_turns to chinwag_crossing: DELETE, INSERT, SELECT, UPDATE
--- - grant recalled_turns to chinwag_owner: DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE
--- - grant recalled_turns to chinwag_web: SELECT
--- - grant recalled_turns to chinwag_worker: DELETE, INSERT, SELECT, UPDATE
--- - grant recalls to chinwag_worker: DELETE, INSERT, SELECT, UPDATE
--- + grant recalls to chinwag_worker: INSERT, SELECT, UPDATE
--- - grant settle_episodes(uuid,uuid,timestamp with time zone,text,uuid[], to chinwag_owner: EXECUTE
--- - grant settle_episodes(uuid,uuid,timestamp with time zone,text,uuid[], to public: EXECUTE
--- - index ix_conversations_index: CREATE INDEX ix_conversations_index ON public.conversations USING btree (newest_at) WHERE (index_to > 0) valid t
--- - index ix_conversations_settle: CREATE INDEX ix_conversations_settle ON public.conversations USING btree (settle_at) WHERE (settle_at IS NOT NULL) valid t
--- - index ix_outbox_forgotten: CREATE INDEX ix_outbox_forgotten ON public.outbox USING btree (forgotten_at) WHERE ((forgotten_at IS NOT NULL) AND (body <> ''::text)) valid t
--- - index ix_recalled_turns_recalled: CREATE INDEX ix_recalled_turns_recalled ON public.recalled_turns USING btree (recalled_id) valid t
--- - index pk_embedders: CREATE UNIQUE INDEX pk_embedders ON public.embedders USING btree (id) valid t
--- - index pk_episodes: CREATE UNIQUE INDEX pk_episodes ON public.episodes USING btree (contact_id, said_at, turn_id) valid t
--- - index pk_fresh_episodes: CREATE UNIQUE INDEX pk_fresh_episodes ON public.fresh_episodes USING btree (contact_id, said_at, turn_id) valid t
--- - index pk_recalled_turns: CREATE UNIQUE INDEX pk_recalled_turns ON public.recalled_turns USING btree (tenant_id, turn_id, recalled_id) valid t
--- - index uq_embedders_model: CREATE UNIQUE INDEX uq_embedders_model ON public.embedders USING btree (model) valid t
--- - policy episodes.crossing: permissive for * to {chinwag_crossing} using true check true
--- - policy episodes.own_contact: permissive for * to {chinwag_web,chinwag_worker} using (contact_id = (NULLIF(current_setting('app.contact_id'::text, true), ''::text))::uuid) check (contact_id = (NULLIF(current_setting('app.contact_id'::text, true), ''::text))::uuid)
--- - policy fresh_episodes.crossing: permissive for * to {chinwag_crossing} using true check true
--- - policy fresh_episodes.own_contact: permissive for * to {chinwag_web,chinwag_worker} using (contact_id = (NULLIF(current_setting('app.contact_id'::text, true), ''::text))::uuid) check (contact_id = (NULLIF(current_setting('app.contact_id'::text, true), ''::text))::uuid)
--- - policy recalled_turns.crossing: permissive for * to {chinwag_crossing} using true check true
--- - policy recalled_turns.own_contact: permissive for * to {chinwag_web,chinwag_worker} using (contact_id = (NULLIF(current_setting('app.contact_id'::text, true), ''::text))::uuid) check (contact_id = (NULLIF(current_setting('app.contact_id'::text, true), ''::text))::uuid)
--- - sequence embedders_id_seq: smallint start 1 by 1 from 1 to 32767 cache 1 cycles f of embedders.1
--- - table embedders: kind r persistence p owner chinwag_owner row security f forced f
--- - table episodes: kind r persistence p owner chinwag_owner {autovacuum_vacuum_scale_factor=0.05,autovacuum_vacuum_insert_scale_factor=0.05} row security t forced t
--- - table fresh_episodes: kind r persistence p owner chinwag_owner {autovacuum_vacuum_scale_factor=0.05} row security t forced t
--- - table recalled_turns: kind r persistence p owner chinwag_owner row security t forced t
+-- The extension stays: it may be an administrator's.
+revoke update (memory_off_at, sensitive_off_at, sensitive_told_at) on contacts from chinwag_worker;
+revoke select (tenant_id, id, state, received_at), update (body) on envelopes from chinwag_worker;
+revoke select on envelope_contacts from chinwag_worker;
+revoke delete on recalls, media from chinwag_worker;
+alter table outbox drop column forgotten_at;
+alter table inbox drop column forgotten_at;
+alter table conversations drop column index_to, drop column settle_at;
+alter table contacts drop column sensitive_told_at, drop column sensitive_off_at, drop column memory_off_at;
+alter table bots drop column time_zone, drop column keeps_messages, drop column sensitive_on, drop column kinds_off;
+drop table recalled_turns, fresh_episodes, episodes, embedders;
+
+-- Memories in a table of the old form, with its columns in the old order. What an operator added has no message, and goes.
+alter table memories rename to memories_new;
+create table memories (
+    tenant_id uuid not null,
+    id uuid not null default gen_random_uuid(),
+    contact_id uuid not null,
+    kind text not null,
+    text text not null,
+    single boolean not null default false,
+    source_inbox_id uuid not null,
+    source_turn_id uuid not null,
+    created_by text not null,
+    created_at timestamptz not null default now(),
+    valid_to timestamptz,
+    superseded_by uuid
+);
+insert into memories
+select tenant_id, id, contact_id, kind, text, topic is not distinct from '', source_inbox_id, source_turn_id, created_by, created_at, valid_to, superseded_by
+from memories_new where source_inbox_id is not null and source_turn_id is not null;
+delete from recalls r using memories_new m where m.tenant_id = r.tenant_id and m.id = r.memory_id and (m.source_inbox_id is null or m.source_turn_id is null);
+alter table recalls drop constraint fk_recalls_memory;
+drop table memories_new;
+drop function words_of(text);
+drop function letters_of(text);
+alter table memories
+    add constraint pk_memories primary key (id, tenant_id),
+    add constraint fk_memories_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade,
+    add constraint fk_memories_source_inbox foreign key (tenant_id, source_inbox_id) references inbox (tenant_id, id) on delete cascade;
+create index ix_memories_contact on memories (contact_id, created_at);
+create index ix_memories_source_inbox on memories (source_inbox_id);
+alter table recalls add constraint fk_recalls_memory foreign key (tenant_id, memory_id) references memories (tenant_id, id) on delete cascade;
+alter table memories enable row level security;
+alter table memories force row level security;
+create policy own_contact on memories to chinwag_web, chinwag_worker
+    using (contact_id = nullif(current_setting('app.contact_id', true), '')::uuid)
+    with check (contact_id = nullif(current_setting('app.contact_id', true), '')::uuid);
+create policy crossing on memories to chinwag_crossing using (true) with check (true);
+grant select on memories to chinwag_web, chinwag_worker, chinwag_crossing;
+grant insert, update on memories to chinwag_worker;
+grant insert, update, delete on memories to chinwag_crossing;
