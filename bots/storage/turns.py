@@ -107,7 +107,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
     state: Literal["answered", "skipped", "dead", "wait", "retry"]
     reason: str | None = None
-    #: What the model answered, in Markdown; later prompts repeat it.
+    #: What the model answered, in Markdown; later prompts repeat it. Of a turn that waits: what was answered to commands that erased something, as `Claim.done`.
     answer: str | None = None
     #: What the model was asked, as written in the prompt.
     asked: str | None = None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
+import msgspec
 import structlog
 from msgspec import UNSET, UnsetType
 
@@ -57,8 +58,15 @@ class ClaimedTurn:
     words: dict[UUID, str] = field(default_factory=dict[UUID, str])
     #: Whether no word of it is to stay once it is answered, as its person asked in it.
     unsaid: bool = False
+    #: What was answered to those of its messages that erased something, now or in an earlier try.
+    erased: dict[str, str] = field(default_factory=dict[str, str])
     _stated: Stated | None = None
     _language: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take over what an earlier try did."""
+        if self.claim.done:
+            self.erased = msgspec.json.decode(self.claim.done, type=dict[str, str])
 
     @property
     def now(self) -> datetime:
@@ -124,13 +132,23 @@ class ClaimedTurn:
         """The earlier turns that a prompt may repeat."""
         return () if self.begins_anew else self.claim.history
 
-    def obey(self, command: Command, *, has_words: bool) -> bool:
+    def obey(self, command: Command, message: UUID, *, has_words: bool) -> bool:
         """Do what a command asks, and answer it; False where it is none after all. has_words: messages before it wait for the model."""
         language = self.language_among(command.languages)
-        wish = Wished(deps=self.deps, claim=self.claim, bot=self.account.bot, language=language, has_words=has_words, before=self.effect)
+        wish = Wished(
+            deps=self.deps,
+            claim=self.claim,
+            bot=self.account.bot,
+            language=language,
+            has_words=has_words,
+            before=self.effect,
+            done=self.erased.get(str(message)),
+        )
         done = obey(wish, command)
         if done is None:
             return False
+        if done[0].erasure is not None:
+            self.erased[str(message)] = done[1]
         self.effect = self.effect.then(done[0])
         self.tell(done[1])
         return True
@@ -170,8 +188,9 @@ class ClaimedTurn:
             reason=reason,
             parts=list(self.account.channel.fit(apology))[:1] if apology and is_due else [],
             calls=self.calls,
-            # /forget and /stop do not wait for a model.
+            # /forget and /stop do not wait for a model. Should the turn come again, there is nothing left to forget.
             erase=_or_unset(self.effect.erasure),
+            answer=msgspec.json.encode(self.erased).decode() if self.erased else None,
             # Should the turn come again, its numbers mean the same.
             recalls=self._listed(),
             memory_off=_or_unset(self.effect.memory_off),

@@ -129,7 +129,8 @@ begin
         state = case when state_now in ('wait', 'retry') then 'open' else state_now end,
         reason = p_result->>'reason',
         asked = p_result->>'asked',
-        answer = p_result->>'answer',
+        -- While a turn is open: what it has said already about what it did (bots.storage.turns).
+        answer = coalesce(p_result->>'answer', case when state_now in ('wait', 'retry') then answer end),
         in_history = coalesce((p_result->>'in_history')::boolean, true),
         tries = tries + case when state_now in ('retry', 'dead') then 1 else 0 end,
         apologised_at = case when first_part = 0 and jsonb_array_length(p_result->'parts') > 0 then now() else apologised_at end,
