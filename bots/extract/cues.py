@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from bots.extract.language import FOLDER
+from bots.extract.files import tables
 from bots.extract.patterns import fold_pattern
 from bots.extract.words import fold
 from bots.kinds import kinds
@@ -25,7 +24,7 @@ _FEW_KINDS = 3
 @cache
 def cues(code: str) -> Mapping[str, frozenset[str]]:
     """By kind: the words that its rules and their lists have, and those of hardly another kind."""
-    table = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
+    table = tables()[code]
     known: dict[str, set[str]] = {name: set() for name in kinds()}
     for rule in table.get("rule", ()):
         ends = rule.get("ends", ())
@@ -39,7 +38,7 @@ def cues(code: str) -> Mapping[str, frozenset[str]]:
 @cache
 def members(code: str) -> Mapping[str, frozenset[str]]:
     """By kind: the words of the lists that its values are from, such as trades and illnesses, or that are part of them, such as animals."""
-    table = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
+    table = tables()[code]
     known: dict[str, set[str]] = {name: set() for name in kinds()}
     for rule in table.get("rule", ()):
         if rule.get("kind") in known:
@@ -51,7 +50,7 @@ def members(code: str) -> Mapping[str, frozenset[str]]:
 @cache
 def relatives(code: str) -> frozenset[str]:
     """The words for people who are close to the writer."""
-    table = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
+    table = tables()[code]
     return frozenset(
         word
         for entry in _entries(_RELATIVES, table)

@@ -15,8 +15,9 @@ from bots.domain import End, Fact, Statements
 from bots.extract import extract, is_task
 from bots.extract.clauses import Clauses, clauses, is_joke
 from bots.extract.cues import cues, members, relatives
+from bots.extract.files import likely
 from bots.extract.gate import admit
-from bots.extract.language import Language, likely
+from bots.extract.language import Language, language
 from bots.extract.words import Sentence, Word, fold, sentences, split_words
 from bots.kinds import kinds
 
@@ -46,14 +47,15 @@ def admitted(kind: str, value: str, text: str, *, today: date) -> Fact | None:
     if kind not in kinds() or not 0 < len(words) <= (_MOST_LONG_WORDS if kind in _LONG else _MOST_WORDS):
         return None
     found = sentences(text)
-    for language in likely(word.folded for sentence in found for word in sentence.words):
-        if any(is_task(language, sentence) for sentence in found):
+    for code in likely(word.folded for sentence in found for word in sentence.words):
+        spoken = language(code)
+        if any(is_task(spoken, sentence) for sentence in found):
             return None
-        read = [clauses(language, sentence) for sentence in found]
-        if is_joke(language, read):
+        read = [clauses(spoken, sentence) for sentence in found]
+        if is_joke(read):
             return None
         for sentence, one in zip(found, read, strict=True):
-            if _states(language, sentence, one, kind, language.scissors.cut(words)):
+            if _states(spoken, sentence, one, kind, spoken.scissors.cut(words)):
                 fact = _dated(kind, value, one, today)
                 return None if fact is None or _is_read_otherwise(fact, extract(text, today=today)) else fact
     return None
@@ -81,7 +83,8 @@ def _states(language: Language, sentence: Sentence, found: Clauses, kind: str, v
     own = {word.folded for word in value}
     around = {word.folded for word in found.words[start:end]} - own
     # "Rash" beside "allergy" is no allergy to a rash: what says of which kind it is is another word, or the value is a known one, such as an illness.
-    if around.isdisjoint(cues(language.code)[kind]) and own.isdisjoint(members(language.code)[kind]):
+    signs, known = cues(language.code)[kind], members(language.code)[kind]
+    if own.isdisjoint(known) and (around.isdisjoint(signs) or own <= signs):
         return False
     # A clause may leave out its subject: "my neighbour lives in Leith and works as a nurse".
     so_far = {word.folded for word in found.words[:end]}

@@ -20,8 +20,6 @@ _TODAY = date(2026, 3, 2)
     [
         ("allergy", "sesame", "Careful with sesame: I get hives, it's an allergy."),
         ("place", "Leith", "Been living close to Leith for years now."),
-        ("pet", "dog Biscuit", "There's Biscuit too, my dog."),
-        ("place", "Tours", "C'est à Tours que j'habite."),
         ("occupation", "Koch", "Koch bin ich, von Beruf."),
         ("medication", "losartan", "De mañana y con agua tomo losartan."),
         ("dislikes", "olives", "Honestly, I hate it when there are olives."),
