@@ -115,6 +115,10 @@ class Settings:
         4.0,
         "what leaves the platform's own inbox so soon after a contact's message was sent by itself and does not silence the bot, in seconds",
     )
+    remember_after_s: float = _setting(
+        120.0,
+        "how long a talk is quiet before a model reads it for facts to remember, in seconds; only models that passed `chinwag model trial`; 0: never",
+    )
     batch_reserve: int = _setting(16, "slots of a worker process that batches never take: they stay free for people")
     batch_line_bytes: int = _setting(1024 * 1024, "longest line of a batch file, in bytes")
     batch_lease_s: float = _setting(

@@ -66,6 +66,10 @@ class Deps:
     queues: Sequence[str] = ()
     #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
     month_spending: TimedCache[UUID, float] = field(default_factory=partial(TimedCache[UUID, float], fresh_s=10.0, stale_s=30.0))
+    #: The address and name of each tenant's models that passed the trial (workers/trial.py).
+    trials: TimedCache[UUID, frozenset[tuple[str, str]]] = field(
+        default_factory=partial(TimedCache[UUID, frozenset[tuple[str, str]]], fresh_s=10.0, stale_s=60.0)
+    )
     #: For two seconds a changed persona, a pause or a rotated token may go unnoticed.
     _accounts: TimedCache[UUID, OpenAccount] = field(default_factory=partial(TimedCache[UUID, OpenAccount], fresh_s=2.0, stale_s=10.0))
 

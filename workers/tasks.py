@@ -18,6 +18,7 @@ from workers.deps import Deps
 from workers.embed_turns import embed_one
 from workers.index_turns import index_one
 from workers.process import current
+from workers.remember import remember_one
 from workers.summarise import summarise_one
 from workers.turn.reply import reply_one
 
@@ -56,6 +57,7 @@ def work_through(deps: Deps, queue: str) -> int:
                     any(reply_one(deps, one) for one in reply_queues)
                     or embed_one(deps, queue)
                     or summarise_one(deps, queue)
+                    or remember_one(deps, queue)
                     or batch_one(deps, queue)
                     or index_one(deps)
                 ),

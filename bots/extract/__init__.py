@@ -19,7 +19,7 @@ def extract(text: str, *, today: date) -> Statements:
     found = sentences(text)
     for code in likely(word.folded for sentence in found for word in sentence.words):
         spoken = language(code)
-        if any(_is_task(spoken, sentence) for sentence in found):
+        if any(is_task(spoken, sentence) for sentence in found):
             break
         read = said(spoken, found, today=today)
         # Another language is tried only where nothing of this one was recognised.
@@ -34,7 +34,7 @@ def load() -> None:
         language(code)
 
 
-def _is_task(language: Language, sentence: Sentence) -> bool:
+def is_task(language: Language, sentence: Sentence) -> bool:
     """Whether a sentence asks to work on a text, which then is nothing that its sender says."""
     words = sentence.words
     fillers, questions = language.lists.get("fillers"), language.lists.get("questions")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bots.extract.patterns import Phrases, fold_pattern
 from bots.extract.scissors import Scissors
@@ -39,14 +38,14 @@ def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
 def likely(words: Iterable[str]) -> list[str]:
     """The languages that a text may be in, the likeliest first, two at most; none where no language knows any of its words."""
     weights = _weights()
-    scores: Counter[str] = Counter()
+    scores: dict[str, float] = {}
     for word in words:
         known = weights.get(word)
         parts = (word,) if known or "'" not in word else _parts(word)
         for part in parts:
             for code, weight in weights.get(part, ()):
-                scores[code] += weight
-    best = scores.most_common(2)
+                scores[code] = scores.get(code, 0.0) + weight
+    best = sorted(scores.items(), key=lambda scored: -scored[1])[:2]
     return [code for code, score in best if score >= best[0][1] * _NEARLY]
 
 
@@ -84,14 +83,22 @@ def vocabulary(code: str) -> frozenset[str]:
     names = {entry[1:-1] for shape in table["values"].values() for entry in shape.get("but", ()) if entry.startswith("<")}
     phrases = [pattern for rule in table["rule"] for pattern in rule["patterns"]]
     phrases += [phrase for time in table.get("time", ()) for phrase in time["phrases"]]
-    for name, entries in table.items():
-        if isinstance(entries, list) and name not in names and name != "tasks":
-            phrases += [entry.partition(">")[0] for entry in entries if isinstance(entry, str)]
+    for name, entries in lists(table):
+        if name not in names and name != "tasks":
+            phrases += [entry.partition(">")[0] for entry in entries]
     phrases += [entry for name in ("weekdays", "months") for group in table.get(name, ()) for entry in group]
     phrases += [*table.get("contractions", {}), *table.get("numbers", {})]
     written = {word.lstrip("=") for phrase in phrases for word in _PATTERN_WORD.findall(phrase) if not word.startswith("-")}
     folded = {word for piece in written for word in fold_pattern(piece) if any(letter.isalnum() for letter in word)}
     return frozenset({*folded, *scissors(code).folded(folded)})
+
+
+def lists(table: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """The word lists of a file."""
+    for name, entries in table.items():
+        found = cast("list[Any]", entries) if isinstance(entries, list) else []
+        if found and all(isinstance(entry, str) for entry in found):
+            yield name, found
 
 
 def named(entries: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:

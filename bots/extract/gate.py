@@ -37,7 +37,7 @@ def admit(fact: Fact) -> Fact | None:
     return replace(fact, value=value, topic="" if kinds()[fact.kind].single else fact.topic)
 
 
-def why_refused(kind: str, value: str) -> str | None:
+def why_refused(kind: str, value: str) -> str | None:  # noqa: PLR0911 - one return for each reason
     """Return the first reason to refuse a value, without quoting it; None when there is none."""
     if kind not in kinds():
         return "unknown kind"

@@ -15,7 +15,7 @@ from bots.extract.words import fold
 #: The lists that say what a word does to the clause or sentence it stands in; languages/README.md explains each.
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects", "quoting", "own",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects", "needs_subject", "quoting", "strangers",
 )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ class Language:
     scissors: Scissors
     #: Words that may also be read as others: 's as is.
     aliases: Mapping[str, str]
+    #: The word that a sentence may leave out at its beginning: I.
+    first_subject: str | None
     weekdays: Mapping[str, int]
     months: Mapping[str, int]
     numbers: Mapping[str, int]
@@ -49,11 +51,7 @@ class Language:
 def language(code: str) -> Language:
     """Read a language's file."""
     table, scissors = files.tables()[code], files.scissors(code)
-    lists = {
-        name: Phrases(files.named(entries, table), scissors.folded)
-        for name, entries in table.items()
-        if isinstance(entries, list) and entries and isinstance(entries[0], str)
-    }
+    lists = {name: Phrases(files.named(entries, table), scissors.folded) for name, entries in files.lists(table)}
     numbers = {fold(word): number for word, number in table.get("numbers", {}).items()}
     lists["n"] = Phrases([*numbers, *map(str, range(1, 121))])
     shapes = {name: shape(name, entry, lists, scissors, table) for name, entry in table.get("values", {}).items()}
@@ -91,11 +89,11 @@ def language(code: str) -> Language:
         times=times,
         time_starts=frozenset({*(word.lstrip("=") for word in times.words), *weekdays, *months, *numbers, *named}),
         endings={
-            name: tuple(sorted(map(ending, entries), key=lambda cut: -len(cut.text)))
-            for name, entries in table.get("endings", {}).items()
+            name: tuple(sorted(map(ending, entries), key=lambda cut: -len(cut.text))) for name, entries in table.get("endings", {}).items()
         },
         scissors=scissors,
         aliases=table.get("aliases", {}),
+        first_subject=next(iter(lists["subjects"].by_first), None) if "subjects" in lists else None,
         weekdays=weekdays,
         months=months,
         numbers=numbers,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.extract.clauses import Clauses
-from bots.extract.rules import Rule
 from bots.extract.patterns import Node, Value
+from bots.extract.rules import Rule
 
 #: No value has more words; a pattern that goes on behind its value is looked for so far.
 LONGEST_VALUE = 12
 _LONGEST_GAP = 3
 #: What a comma in a pattern stands for: "Allergies: nuts" in a form, too.
-_COMMAS = frozenset({",", ":", "-", "–"})
+_COMMAS = frozenset({",", ":", "-", "–", "("})
 _INSIDE_VALUES = frozenset({",", "&", "-"})
 
 
@@ -81,10 +81,9 @@ def tails_at(found: Clauses, at: int) -> list[Match]:
     return matches
 
 
-def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
+def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:  # noqa: C901 - one branch for each kind of element
     """Add every match below this node to the matches."""
-    for rule in node.open().ends:
-        matches.append(Match(rule, path.literals, path.start, at, path.value, path.old, path.slots))
+    matches.extend(Match(rule, path.literals, path.start, at, path.value, path.old, path.slots) for rule in node.open().ends)
     words = found.words
     if node.comma is not None:
         _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), path, matches)
@@ -119,7 +118,7 @@ def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[
         _gap(found, node.gap, at, path, matches)
 
 
-def _value(found: Clauses, value: Value, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
+def _value(found: Clauses, value: Value, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:  # noqa: PLR0917 - the state of a walk
     for rule in behind.open().ends:
         opened = path.having(value, Span(at, None, value.ending))
         matches.append(Match(rule, path.literals, path.start, at, opened.value, opened.old, path.slots))

@@ -42,7 +42,7 @@ class Moment:
         days = self._days(today, past=True)
         return days[0] if days is not None and days[0] <= today else None
 
-    def _days(self, today: date, *, past: bool) -> _Days | None:
+    def _days(self, today: date, *, past: bool) -> _Days | None:  # noqa: PLR0911 - one return for each kind of phrase
         what, _, rest = self.means.partition(" ")
         try:
             if what == "weekday" and rest == "+1":
@@ -127,7 +127,7 @@ def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, s
     return best
 
 
-def _walk(
+def _walk(  # noqa: PLR0917 - the state of a walk
     language: Language, node: Node[str], words: Sequence[Word], start: int, at: int, slots: dict[str, int]
 ) -> Iterator[tuple[int, str, dict[str, int]]]:
     for means in node.open().ends:
@@ -148,7 +148,7 @@ def _walk(
             yield from _walk(language, behind, words, start, stop, {**slots, **numbers})
 
 
-def _slot(language: Language, slot: Slot, words: Sequence[Word], at: int) -> Iterator[tuple[int, dict[str, int]]]:
+def _slot(language: Language, slot: Slot, words: Sequence[Word], at: int) -> Iterator[tuple[int, dict[str, int]]]:  # noqa: C901 - one branch for each slot
     """What a slot may be here: where it ends, and its numbers."""
     folded, name = words[at].folded, slot.words
     if name == "weekday" and folded in language.weekdays:

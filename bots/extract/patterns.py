@@ -39,14 +39,14 @@ Element = str | Value | Slot | Gap
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Ways:
     """One of several ways to go on; an empty one where all may be left out."""
 
-    ways: tuple[tuple[Element | Choice, ...], ...]
+    ways: tuple[tuple[Element | Ways, ...], ...]
 
 
 #: What of a pattern is still to come: its next part, and what comes behind that. None: nothing.
-Rest = tuple["Element | Choice", "Rest | None"]
+Rest = tuple["Element | Ways", "Rest | None"]
 
 _HYPHENED = re.compile(r"(?<![\w~'-])[^\W_]+(?:-[^\W_]+)+(?![\w'-])")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
@@ -58,7 +58,7 @@ def parse(pattern: str, cut: Cut = tuple) -> Rest | None:
     """Read a pattern. cut: cuts its words as those of a message."""
     # What is written with a hyphen is often typed with a space: "mudei-me".
     ways, _ = _ways(_HYPHENED.sub(lambda word: f"({word[0]}|{word[0].replace('-', ' ')})", pattern), "", cut)
-    return (Choice(tuple(ways)), None)
+    return (Ways(tuple(ways)), None)
 
 
 def slots_of(rest: Rest | None) -> Iterator[Slot]:
@@ -67,7 +67,7 @@ def slots_of(rest: Rest | None) -> Iterator[Slot]:
         part, behind = rest
         if isinstance(part, Slot):
             yield part
-        elif isinstance(part, Choice):
+        elif isinstance(part, Ways):
             for way in part.ways:
                 yield from slots_of(_before(way, None))
         yield from slots_of(behind)
@@ -78,7 +78,7 @@ def following(rest: Rest | None) -> tuple[list[tuple[Element, Rest | None]], boo
     if rest is None:
         return [], True
     part, behind = rest
-    if not isinstance(part, Choice):
+    if not isinstance(part, Ways):
         return [(part, behind)], False
     found: list[tuple[Element, Rest | None]] = []
     may_end = False
@@ -89,16 +89,16 @@ def following(rest: Rest | None) -> tuple[list[tuple[Element, Rest | None]], boo
     return found, may_end
 
 
-def _before(way: Sequence[Element | Choice], rest: Rest | None) -> Rest | None:
+def _before(way: Sequence[Element | Ways], rest: Rest | None) -> Rest | None:
     for part in reversed(way):
         rest = (part, rest)
     return rest
 
 
-def _ways(text: str, closing: str, cut: Cut) -> tuple[list[tuple[Element | Choice, ...]], str]:
+def _ways(text: str, closing: str, cut: Cut) -> tuple[list[tuple[Element | Ways, ...]], str]:
     """Read until what closes; return the alternatives and the text behind."""
-    ways: list[tuple[Element | Choice, ...]] = []
-    current: list[Element | Choice] = []
+    ways: list[tuple[Element | Ways, ...]] = []
+    current: list[Element | Ways] = []
     while text:
         letter = text[0]
         if letter == closing:
@@ -110,7 +110,7 @@ def _ways(text: str, closing: str, cut: Cut) -> tuple[list[tuple[Element | Choic
             current, text = [], text[1:]
         elif letter in "([":
             inner, text = _ways(text[1:], _CLOSING[letter], cut)
-            current.append(Choice((*inner, ()) if letter == "[" else tuple(inner)))
+            current.append(Ways((*inner, ()) if letter == "[" else tuple(inner)))
         else:
             elements, text = _plain(text, cut)
             current.extend(elements)

@@ -13,7 +13,24 @@ from bots.extract.words import fold
 
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
 _RULE_KEYS = frozenset(
-    {"kind", "value", "as", "topic", "ends", "ends_as", "patterns", "anywhere", "asked", "day", "lasting", "behind", "beside", "firm", "alone", "weak"}
+    {
+        "kind",
+        "value",
+        "as",
+        "topic",
+        "ends",
+        "ends_as",
+        "patterns",
+        "anywhere",
+        "asked",
+        "day",
+        "lasting",
+        "behind",
+        "beside",
+        "firm",
+        "alone",
+        "weak",
+    }
 )
 
 

@@ -72,7 +72,11 @@ class Said:
         facts = list(self.facts.values())[:_MAX_FACTS]
         names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _COVERED}
         ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
-        return tuple(fact for fact in facts if fact.kind not in _COVERED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended.get(fact.kind, ())))
+        return tuple(
+            fact
+            for fact in facts
+            if fact.kind not in _COVERED or not _is_covered(f" {fold(fact.value)} ", names[fact.kind], ended.get(fact.kind, ()))
+        )
 
     def end(self, end: End) -> None:
         """Add what ended."""
@@ -82,7 +86,9 @@ class Said:
 def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
     # "No email" is said by "text not email", too.
     _, _, rest = text.strip().partition(" ")
-    return any(end in text for end in ended) or any(name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names)
+    return any(end in text for end in ended) or any(
+        name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names
+    )
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Said:
@@ -107,15 +113,25 @@ def _read(sentence: Clauses, found: Said, today: date) -> None:
         if sentence.silent[at]:
             found.matched = True
             continue
-        matches = matches_at(
-            sentence, at, starts=at in starts, subject=subject if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON) else None
-        )
+        matches = matches_at(sentence, at, starts=at in starts, subject=_left_out(sentence, at, subject, starts))
         if at in starts and "subjects" in sentence.signals[at]:
             subject = sentence.words[at].folded
         if at:
             matches += tails_at(sentence, at)
         if matches:
             here.take(matches)
+
+
+def _left_out(sentence: Clauses, at: int, subject: str | None, starts: set[int]) -> str | None:
+    """The first word that a clause may have left out: "Moved to Lyon", "I live in Porto and work as a nurse"; not so an order, "enjoy the trip"."""
+    if at not in starts or sentence.asked[at]:
+        return None
+    if at and not sentence.signals[at - 1].keys().isdisjoint(_GOES_ON):
+        return subject
+    if "needs_subject" in sentence.signals[at] or "needs_subject" not in sentence.language.lists:
+        return None
+    # Once it was said, only an "and" can leave it out.
+    return sentence.language.first_subject if subject is None else None
 
 
 @dataclass(slots=True)
@@ -151,12 +167,14 @@ class _Here:
                 if not is_taken and match.old is None and (match.value is None or match.value.end is None):
                     failed[kind] = match.literals
 
-    def _state(self, match: Match) -> bool:
+    def _state(self, match: Match) -> bool:  # noqa: C901, PLR0911 - one return for each reason to stay silent
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
             return False
-        if rule.anywhere and (match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)):
+        if rule.anywhere and (
+            match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)
+        ):
             return False
         if rule.alone and not _stands_alone(sentence, match.end):
             return False
@@ -182,8 +200,9 @@ class _Here:
                 self.taken = max(self.taken, end)
             if got and match.value:
                 self.busy.update(range(match.value.start, got.end))
-            self.last = (rule.kind or rule.ends[0], end)
-            self.read.setdefault(self.last[0], set()).update(range(match.start + 1, match.end))
+            if end >= self.last[1]:
+                self.last = (rule.kind or rule.ends[0], end)
+            self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
 

@@ -81,10 +81,8 @@ def split_words(text: str) -> list[Word]:
     words: list[Word] = []
     end = 0
     for found in _TOKEN.finditer(text):
-        token = found[0]
-        if token in _COMMAS:
-            token = ","
-        words.append(Word(token, fold(token) or token, found.start() == end and end > 0))
+        text_of = "," if found[0] in _COMMAS else found[0]
+        words.append(Word(text_of, fold(text_of) or text_of, found.start() == end and end > 0))
         end = found.end()
     return words
 
@@ -139,7 +137,13 @@ def _is_initial(before: list[Word], words: list[Word], at: int) -> bool:
 
 def _is_ordinal(words: list[Word], at: int) -> bool:
     number = words[at - 1].text
-    return len(number) <= _LONGEST_DATE and number.replace(".", "").isdecimal() and words[at].is_glued and at + 1 < len(words) and words[at + 1].text[0].isalnum()
+    return (
+        len(number) <= _LONGEST_DATE
+        and number.replace(".", "").isdecimal()
+        and words[at].is_glued
+        and at + 1 < len(words)
+        and words[at + 1].text[0].isalnum()
+    )
 
 
 def _without_quotes(text: str) -> str:

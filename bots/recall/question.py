@@ -40,7 +40,7 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
         sides = {side for side, spoken in _spoken(known).items() if not spoken.isdisjoint(words)}
     months = _months(words, known)
     year = next((int(word) for word in words if _YEAR.fullmatch(word)), None)
-    since, until = _days(text, words, known, today)
+    since, until, may_be_ahead = _days(text, words, known, today)
     return Sought(
         words=indexed(" ".join(word for word in words_of(nameless) if word not in known.stop) if known.stop else nameless),
         configs=configs,
@@ -52,6 +52,7 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
         day=_day(words, [at for at, _ in months]),
         since=since,
         until=until,
+        may_be_ahead=may_be_ahead,
     )
 
 
@@ -107,23 +108,23 @@ def _day(words: Sequence[str], months: Sequence[int]) -> int | None:
     return None
 
 
-def _days(text: str, words: Sequence[str], known: Vocabulary, today: date) -> tuple[date, date] | tuple[None, None]:
-    """The first and the last of the days that are named from today's."""
+def _days(text: str, words: Sequence[str], known: Vocabulary, today: date) -> tuple[date, date, bool] | tuple[None, None, bool]:
+    """The first and the last of the days that are named from today's, and whether they may be ahead as well."""
     if written := _WRITTEN.search(text):
         try:
             day = date(int(written[1]), int(written[2]), int(written[3]))
         except ValueError:
-            return None, None
-        return day, day + timedelta(days=1)
+            return None, None, False
+        return day, day + timedelta(days=1), False
     monday, first_of_month = today - timedelta(days=today.weekday()), today.replace(day=1)
     spans = {
-        known.last_week: (monday - timedelta(days=7), monday),
-        known.last_month: ((first_of_month - timedelta(days=1)).replace(day=1), first_of_month),
-        known.last_year: (date(today.year - 1, 1, 1), date(today.year, 1, 1)),
-        known.yesterday: (today - timedelta(days=1), today),
-        known.today: (today, today),
+        known.last_week: (monday - timedelta(days=7), monday, False),
+        known.last_month: ((first_of_month - timedelta(days=1)).replace(day=1), first_of_month, False),
+        known.last_year: (date(today.year - 1, 1, 1), date(today.year, 1, 1), False),
+        known.yesterday: (today - timedelta(days=1), today, False),
+        known.today: (today, today, True),
     }
     for spelling, weekday in known.weekdays.items():
         day = today - timedelta(days=(today.weekday() - weekday) % 7 or 7)
-        spans[(spelling,)] = (day, day + timedelta(days=1))
-    return next((span for phrases, span in spans.items() if count(phrases, words)), (None, None))
+        spans[(spelling,)] = (day, day + timedelta(days=1), True)
+    return next((span for phrases, span in spans.items() if count(phrases, words)), (None, None, False))

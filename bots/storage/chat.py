@@ -235,7 +235,7 @@ def _asking(calls: Sequence[Call], claimed_at: datetime | None) -> list[Step]:
         recorded, took_ms = call.at, (call.total_ms or 0.0) + (took_ms if call.at == recorded else 0.0)
         began = call.at - timedelta(milliseconds=took_ms)
         detail = call.outcome if call.total_ms is None else f"{call.outcome}, {call.total_ms / 1000:.2f} s"
-        what = "notes" if call.outcome.startswith("summary") else "model"
+        what = "notes" if call.outcome.startswith("summary") else "memory" if call.outcome.startswith("remember") else "model"
         steps.append(Step(at=max(began, claimed_at) if claimed_at else began, what=what, detail=detail))
     return steps
 

@@ -119,8 +119,11 @@ class Claim(msgspec.Struct, frozen=True):
     memory_off: bool = False
     sensitive_off: bool = False
     sensitive_told: bool = False
-    #: How many of the contact's earlier turns, in all conversations with this bot, are not in `history`.
+    #: How many of the contact's earlier turns, in all conversations with this bot, prompts no longer repeat word for word. Some of them may be in
+    #: `history` all the same, until notes stand for them.
     earlier: int = 0
+    #: What an earlier try of this turn erased, as it wrote it down.
+    done: str | None = None
     #: When the turn was opened: the time that its prompt tells.
     at: datetime | None = None
 

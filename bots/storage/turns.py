@@ -15,8 +15,8 @@ from bots.storage.outbox import Sending
 
 #: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
-#: The outcomes of a successful model call: an answer, notes of older turns, or the answer to a harmless question (docs/decisions/0032).
-WELL = frozenset({"ok", "summary", "plain", "summary:plain"})
+#: The outcomes of a successful model call: an answer, notes of older turns, facts that were looked for in what a person wrote, or the answer to a harmless question (docs/decisions/0032).
+WELL = frozenset({"ok", "summary", "plain", "summary:plain", "remember", "remember:plain"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
 _PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 
@@ -107,7 +107,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
     state: Literal["answered", "skipped", "dead", "wait", "retry"]
     reason: str | None = None
-    #: What the model answered, in Markdown; later prompts repeat it.
+    #: What the model answered, in Markdown; later prompts repeat it. Of a turn that waits: what was answered to commands that erased something, as `Claim.done`.
     answer: str | None = None
     #: What the model was asked, as written in the prompt.
     asked: str | None = None
@@ -129,6 +129,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     history_from: int | None = None
     #: The turns up to this one should be summarised, in the background.
     summarise_to: int | msgspec.UnsetType = msgspec.UNSET
+    #: After so many seconds without another turn a model reads what the contact wrote, for facts to remember.
+    read_after_s: float | msgspec.UnsetType = msgspec.UNSET
     #: Whether to drop the summary of the conversation so far.
     drop_summary: bool = False
     #: Whether to close the conversation, so that the next message opens a new one.

@@ -87,6 +87,7 @@ begin
         'tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id, 'queue', c.queue,
         'token', c.lease_token, 'turn', t.id, 'number', t.number, 'tries', t.tries, 'history_from', c.history_from,
         'summary', c.summary, 'summary_until', c.summary_until, 'at', t.opened_at, 'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
+        'done', t.answer,
         'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
         'stopped', person.stopped_at is not null, 'memory_off', person.memory_off_at is not null,
         'sensitive_off', person.sensitive_off_at is not null, 'sensitive_told', person.sensitive_told_at is not null,

@@ -21,6 +21,26 @@ begin
 end
 $function$;
 
+drop function pay_background(conversations,text,integer,jsonb,boolean);
+
+CREATE OR REPLACE FUNCTION public.finish_summary(p_contact uuid, p_conversation uuid, p_token timestamp with time zone, p_summary text, p_until integer, p_calls jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+declare
+    c conversations;
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    select * into c from conversations where id = p_conversation for update;
+    perform pay_summary(c, p_until, p_calls, c.summarise_at is not distinct from p_token);
+    update conversations set summary = p_summary, summary_until = p_until, summarise_tries = 0,
+        summarise_at = case when summarise_to > p_until then now() end,
+        summarise_to = case when summarise_to > p_until then summarise_to end
+    where id = c.id and summarise_at = p_token;
+    return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.put_off_summary(p_contact uuid, p_conversation uuid, p_token timestamp with time zone, p_after double precision, p_until integer, p_calls jsonb)
  RETURNS boolean
  LANGUAGE plpgsql

@@ -122,6 +122,28 @@ alter table conversations add column settle_at timestamptz, add column index_to 
 alter table conversations alter column index_to set default 0;
 create index ix_conversations_settle on conversations (settle_at) where settle_at is not null;
 create index ix_conversations_index on conversations (newest_at) where index_to > 0;
+alter table conversations
+    add column remember_at timestamptz,
+    add column remember_token bigint not null default 0,
+    add column remember_tries integer not null default 0,
+    add column remembered_until integer not null default 0;
+create index ix_conversations_remember on conversations (remember_at) where remember_at is not null;
+
+-- Whether a model may propose facts.
+create table model_trials (
+    tenant_id uuid not null references tenants,
+    id uuid not null default gen_random_uuid(),
+    url text not null,
+    model text not null,
+    version text not null,
+    passed boolean not null,
+    figures jsonb not null,
+    tried_at timestamptz not null default now(),
+    constraint pk_model_trials primary key (tenant_id, url, model),
+    constraint uq_model_trials_id unique (id, tenant_id)
+);
+grant select on model_trials to chinwag_web, chinwag_worker, chinwag_crossing;
+grant insert, update, delete on model_trials to chinwag_web;
 alter table inbox add column forgotten_at timestamptz;
 alter table outbox add column forgotten_at timestamptz;
 create index ix_outbox_forgotten on outbox (forgotten_at) where forgotten_at is not null and body <> '';

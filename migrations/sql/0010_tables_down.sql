@@ -5,7 +5,9 @@ revoke select on envelope_contacts from chinwag_worker;
 revoke delete on recalls, media from chinwag_worker;
 alter table outbox drop column forgotten_at;
 alter table inbox drop column forgotten_at;
-alter table conversations drop column index_to, drop column settle_at;
+drop table model_trials;
+alter table conversations drop column remembered_until, drop column remember_tries, drop column remember_token, drop column remember_at,
+    drop column index_to, drop column settle_at;
 alter table contacts drop column sensitive_told_at, drop column sensitive_off_at, drop column memory_off_at;
 alter table bots drop column time_zone, drop column keeps_messages, drop column sensitive_on, drop column kinds_off;
 drop table recalled_turns, fresh_episodes, episodes, embedders;

@@ -19,6 +19,9 @@ begin
         and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
     perform reword_episode(p_turn);
+    -- What a model may be reading now is no longer what was said.
+    update conversations set remember_token = remember_token + 1
+    where id = (select conversation_id from turns where id = p_turn) and remember_at is not null;
     if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
         update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
         where turn_id = p_turn and (status = 'queued' or (status = 'failed' and reason in ('part_refused', 'part_unknown')))

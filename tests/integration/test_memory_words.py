@@ -323,6 +323,41 @@ def test_a_dog_that_is_not_known_is_the_models_business(worker: OneWorker, perso
     assert person.say("Forget my dog") == text("forgotten_none")
 
 
+@pytest.mark.parametrize(
+    ("asked", "done"),
+    [
+        ("/forget Porto", "forgotten_one"),
+        ("/forget 2", "forgotten_one"),
+        ("Forget my name", "forgotten_one"),
+        ("/forget all", "forgotten_all"),
+        ("/forget Lyon", "forgotten_none"),
+    ],
+)
+def test_a_wish_in_a_turn_that_waits_for_its_model_is_answered_by_what_it_did(cluster: Cluster, asked: str, done: str) -> None:
+    with one_worker(cluster) as worker:
+        worker.profile("first")
+        person = Person(worker)
+        person.say("My name is Marta and I live in Porto")
+        worker.first.plays = lambda _prompt: Played(status=503)
+
+        worker.storage.let_in(*(a_message(words, by=(a_phone(person.number),)) for words in (asked, "What is my name?")))
+        for _ in range(2):
+            assert reply_one(worker.deps, QUEUE)
+            worker.make_due()
+        worker.storage.let_in(a_message("/forget Oslo", by=(a_phone(person.number),)))
+        worker.make_due()
+        worker.first.plays = lambda _prompt: None
+        until(lambda: reply_one(worker.deps, QUEUE), what="the turn is tried again")
+
+        said = [
+            row.body
+            for row in worker.storage.rows("select body from outbox where contact_id = %s order by created_at, part", person.contact)
+        ]
+        assert said[-3].startswith(text(done)), said
+        assert said[-2].startswith(text("forgotten_none")), said
+        assert said[-1] == "You said: What is my name?"
+
+
 def test_a_number_hits_one_memory_even_if_the_turn_waits_for_its_model_and_comes_again(cluster: Cluster) -> None:
     with one_worker(cluster) as worker:
         worker.profile("first")

@@ -14,6 +14,7 @@ from bots.storage import episodes
 from tests.support.cluster import Cluster
 from tests.support.recalling import BATCH, MODEL, a_contact, recall, say, settle
 from tests.support.storage_fixture import StorageFixture
+from workers.turn.recalling import fitting
 
 _DAY = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 _TALK = (
@@ -211,6 +212,42 @@ def test_a_date_that_is_named_and_the_side_that_is_asked_about_count(storage: St
     assert recall(storage, contact, _asks("what about the roof on 9 March"))[0].turn == march
     assert recall(storage, contact, _asks("what did I say about the roof"))[0].turn == may
     assert recall(storage, contact, _asks("what did you say about the roof"))[0].turn == march
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "at"),
+    [
+        (("The gate of my garden was painted ochre", "I baked bread with walnuts"), "Which colour is the gate of my garden?", 0),
+        (("El coche rojo es de mi prima", "Ayer hubo tormenta"), "¿De quién es el coche?", 0),
+        (("The gate of my garden was painted ochre",), "Which colour is the gate of my garden?", 0),
+        (tuple(f"Please tell me something about number {n}" for n in range(8)), "Tell me the weather", None),
+        (tuple(f"Is the train to town {n} late?" for n in range(3)), "Will my parcel be late?", None),
+        ((*(f"Can you tell me the price of size {n}?" for n in range(9)), "My tent is torn"), "Can you tell me about my tent?", 9),
+    ],
+)
+def test_words_find_a_turn_in_a_talk_of_any_length_unless_all_of_it_has_them(
+    storage: StorageFixture, said: tuple[str, ...], asked: str, at: int | None
+) -> None:
+    language = "es" if asked[0] == "¿" else "en"
+    contact, turns = a_contact(storage), {}
+    for n, words in enumerate(said, 1):
+        turns[words] = say(storage, contact[1], words, f"You said: {words}", number=n, at=_DAY + timedelta(minutes=n), language=language)
+
+    found = fitting(recall(storage, contact[0], _asks(asked, language=language)))
+
+    assert [one.asked for one in found[:1]] == ([] if at is None else [said[at]])
+
+
+def test_a_day_that_may_be_ahead_recalls_nothing_by_itself_and_one_that_is_past_does(storage: StorageFixture) -> None:
+    contact, _ = _talk(storage, hours=1)
+    monday = question.read("Are you open on Monday?", language="en", today=date(2026, 5, 6))
+    week = question.read("What did I tell you last week?", language="en", today=date(2026, 5, 12))
+    assert monday is not None
+    assert week is not None
+
+    assert "date" in recall(storage, contact, monday)[0].signals
+    assert fitting(recall(storage, contact, monday), may_be_ahead=monday.may_be_ahead) == []
+    assert fitting(recall(storage, contact, week), may_be_ahead=week.may_be_ahead)
 
 
 def test_fresh_rows_move_in_runs_and_four_runs_become_one(storage: StorageFixture) -> None:

@@ -103,9 +103,9 @@ def test_a_word_of_a_filter_in_a_memory_costs_no_answer_and_not_the_history(talk
     talk.ask("Good morning")
     _refuses(model, _FILTERED, "Knifely")
 
-    for text in ("What is a spoon?", "And a fork?"):
-        parts, prompts = _prompts(model, talk, text)
-        assert parts == [f"You said: {text}"]
+    for asked in ("What is a spoon?", "And a fork?"):
+        parts, prompts = _prompts(model, talk, asked)
+        assert parts == [f"You said: {asked}"]
         assert "Good morning" in text_of(prompts[-1])
     assert talk.ask("/why") == "My last answer used no memories."
 

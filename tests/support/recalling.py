@@ -68,5 +68,12 @@ def settle(storage: StorageFixture, vectors: Mapping[str, Sequence[float]] | Non
 
 def recall(storage: StorageFixture, contact: UUID, question: Sought, **more: Any) -> list[Recalled]:
     """Recall as a worker does, outside of any conversation."""
-    values: dict[str, Any] = {"vector": None, "model": MODEL, "conversation": uuid4(), "history_from": 1, "limit": 10, "bot": storage.account.bot_id} | more
+    values: dict[str, Any] = {
+        "vector": None,
+        "model": MODEL,
+        "conversation": uuid4(),
+        "history_from": 1,
+        "limit": 10,
+        "bot": storage.account.bot_id,
+    } | more
     return episodes.recall(storage.worker, contact=contact, question=question, **values)

@@ -154,6 +154,22 @@ def test_days_that_are_named_from_todays(language: str, text: str, since: date |
 
 
 @pytest.mark.parametrize(
+    ("language", "text", "may_be_ahead"),
+    [
+        ("en", "Are you open on Friday?", True),
+        ("en", "Which day is it today?", True),
+        ("es", "¿Abren el lunes?", True),
+        ("de", "Kann ich am Dienstag kommen?", True),
+        ("en", "What did I tell you yesterday?", False),
+        ("fr", "Qu'ai-je dit la semaine dernière ?", False),
+        ("en", "what was on 2026-02-28?", False),
+    ],
+)
+def test_a_day_that_may_be_ahead_is_no_question_about_the_past(language: str, text: str, *, may_be_ahead: bool) -> None:
+    assert _asked(text, language).may_be_ahead is may_be_ahead
+
+
+@pytest.mark.parametrize(
     ("language", "text"),
     [
         ("en", "When did I move?"),

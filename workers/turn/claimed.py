@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
+import msgspec
 import structlog
 from msgspec import UNSET, UnsetType
 
@@ -25,6 +26,7 @@ from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, Recalle
 from bots.text_language import language_in
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
+from workers.trial import may_propose
 from workers.turn import stated
 from workers.turn.aside import Earlier
 from workers.turn.clock import zone_of
@@ -56,8 +58,15 @@ class ClaimedTurn:
     words: dict[UUID, str] = field(default_factory=dict[UUID, str])
     #: Whether no word of it is to stay once it is answered, as its person asked in it.
     unsaid: bool = False
+    #: What was answered to those of its messages that erased something, now or in an earlier try.
+    erased: dict[str, str] = field(default_factory=dict[str, str])
     _stated: Stated | None = None
     _language: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take over what an earlier try did."""
+        if self.claim.done:
+            self.erased = msgspec.json.decode(self.claim.done, type=dict[str, str])
 
     @property
     def now(self) -> datetime:
@@ -123,13 +132,23 @@ class ClaimedTurn:
         """The earlier turns that a prompt may repeat."""
         return () if self.begins_anew else self.claim.history
 
-    def obey(self, command: Command, *, has_words: bool) -> bool:
+    def obey(self, command: Command, message: UUID, *, has_words: bool) -> bool:
         """Do what a command asks, and answer it; False where it is none after all. has_words: messages before it wait for the model."""
         language = self.language_among(command.languages)
-        wish = Wished(deps=self.deps, claim=self.claim, bot=self.account.bot, language=language, has_words=has_words, before=self.effect)
+        wish = Wished(
+            deps=self.deps,
+            claim=self.claim,
+            bot=self.account.bot,
+            language=language,
+            has_words=has_words,
+            before=self.effect,
+            done=self.erased.get(str(message)),
+        )
         done = obey(wish, command)
         if done is None:
             return False
+        if done[0].erasure is not None:
+            self.erased[str(message)] = done[1]
         self.effect = self.effect.then(done[0])
         self.tell(done[1])
         return True
@@ -169,8 +188,9 @@ class ClaimedTurn:
             reason=reason,
             parts=list(self.account.channel.fit(apology))[:1] if apology and is_due else [],
             calls=self.calls,
-            # /forget and /stop do not wait for a model.
+            # /forget and /stop do not wait for a model. Should the turn come again, there is nothing left to forget.
             erase=_or_unset(self.effect.erasure),
+            answer=msgspec.json.encode(self.erased).decode() if self.erased else None,
             # Should the turn come again, its numbers mean the same.
             recalls=self._listed(),
             memory_off=_or_unset(self.effect.memory_off),
@@ -230,6 +250,9 @@ class ClaimedTurn:
             sensitive_told=True if tells_sensitive else UNSET,
             history_from=history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
+            read_after_s=self.deps.settings.remember_after_s
+            if state == "answered" and in_history and remembers and self._is_read()
+            else UNSET,
             # A summary must not contain what ended with /reset; what is forgotten is taken out of it where words are erased.
             drop_summary=effect.closes or anew,
             close=effect.closes and not goes_on,
@@ -242,8 +265,17 @@ class ClaimedTurn:
         return [Recalled(memory=memory, reason=LISTED) for memory in self.effect.listed]
 
     def _is_first_sensitive(self, facts: Sequence[NewFact]) -> bool:
-        """Whether something about health is remembered now, and the contact was never told that it is."""
-        return not self.claim.sensitive_told and any(fact.kind in sensitive_kinds() and self.keeps(fact.kind) for fact in facts)
+        """Whether something about health is remembered, now or in the background, and the contact was never told that it is."""
+        kinds = {fact.kind for fact in facts} | {fact.kind for fact in self.told}
+        return not self.claim.sensitive_told and any(kind in sensitive_kinds() and self.keeps(kind) for kind in kinds)
+
+    def _is_read(self) -> bool:
+        """Whether a model may look for facts in these words once the talk is quiet."""
+        return bool(
+            self.deps.settings.remember_after_s
+            and self.remembers
+            and may_propose(self.deps, self.claim.tenant, self.profile, may_leave=self.account.bot.data_may_leave)
+        )
 
     def _episode(self, asked: str | None, answer: str | None) -> NewEpisode | UnsetType:
         """What can be recalled of this turn later; unset where nothing is to be remembered of it."""

@@ -65,6 +65,8 @@ class Wished:
     has_words: bool = False
     #: What the commands before it in this turn change.
     before: Effect = Effect()
+    #: What was answered to it in an earlier try of the turn, which erased something.
+    done: str | None = None
 
 
 def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
@@ -86,7 +88,7 @@ def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: 
         case "health_off":
             gone = [one for one in _known(wish) if one.kind in say.sensitive_kinds()]
             effect = Effect(sensitive_off=True, forget=tuple(one.id for one in gone))
-            return effect, text("health_off", language, count=len(gone))
+            return effect, (None if gone else wish.done) or text("health_off", language, count=len(gone))
         case "health_on":
             return Effect(sensitive_off=False), text("health_on" if wish.bot.memory_on and wish.bot.sensitive_on else "never", language)
         case "why":
@@ -127,6 +129,8 @@ def _forget(wish: Wished, command: Command) -> tuple[Effect, str] | None:
         gone = tuple(one for one in known if one.id == numbers.get(command.number))
     else:
         gone = say.chosen(command, known)
+    if not gone and wish.done:
+        return Effect(listed=listed), wish.done
     if not gone and command.is_plain and command.argument is not None:
         return None
     effect = Effect(forget=tuple(one.id for one in gone), listed=listed)

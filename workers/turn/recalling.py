@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 #: So many turns at most, and of the best ones the turn that follows, too.
 _MOST, _WITH_NEIGHBOUR = 6, 2
-#: What is recalled has words of the question, or means nearly the same, or is of a day that it names; and it fits at least half as well as the best.
+#: What is recalled has words of the question, or means nearly the same, or is of a past day that it names; and it fits at least half as well as the best.
 _NEAR, _SHARE = 0.82, 0.5
 
 
@@ -54,19 +54,20 @@ def recalled(turn: ClaimedTurn, texts: Sequence[str]) -> Sequence[Recalled]:
     except StorageUnavailable:
         log.warning("not_recalled", turn=str(claim.turn))
         return ()
-    kept = fitting(found)
+    kept = fitting(found, may_be_ahead=asked.may_be_ahead)
     metrics.RECALLED.labels("some" if kept else "none").inc()
     return kept
 
 
-def fitting(found: Sequence[Recalled]) -> Sequence[Recalled]:
-    """Those that are about the question."""
+def fitting(found: Sequence[Recalled], *, may_be_ahead: bool = False) -> Sequence[Recalled]:
+    """Those that are about the question. may_be_ahead: the day that it names says nothing by itself."""
+    signs = {"words"} if may_be_ahead else {"words", "date"}
     kept, least = list[Recalled](), _SHARE * max((one.score for one in found), default=0.0)
     for one in found:
         is_near = one.meaning is not None and one.meaning >= _NEAR
         if "neighbour" in one.signals:
             # It follows its own turn.
             kept.extend([one] if kept and kept[-1].turn == one.beside else [])
-        elif one.score >= least and (is_near or not {"words", "date"}.isdisjoint(one.signals)):
+        elif one.score >= least and (is_near or not signs.isdisjoint(one.signals)):
             kept.append(one)
     return kept

@@ -20,7 +20,11 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
         # Words beside a file count, too, whether or not the file can be read.
         own = None if message.is_forwarded else message.text
         command = parse_command(own, stopped=stopped)
-        if command is not None and (not stopped or command.name in _FOR_STOPPED) and turn.obey(command, has_words=bool(texts or others)):
+        if (
+            command is not None
+            and (not stopped or command.name in _FOR_STOPPED)
+            and turn.obey(command, message.id, has_words=bool(texts or others))
+        ):
             stopped = turn.stopped
             turn.words[message.id] = ""
             if command.name in ("forget", "forget_that"):

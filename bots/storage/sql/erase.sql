@@ -190,7 +190,8 @@ begin
     told := coalesce(turns_with(p_contact, said), '{}') || answers;
     if everything then
         update turns set asked = null, in_history = false where id = any(told) and id is distinct from p_turn and state <> 'open';
-        update conversations v set summary = null, summarise_at = null, summarise_to = null, summary_until = n.newest, summary_after = n.newest
+        update conversations v set summary = null, summarise_at = null, summarise_to = null, summary_until = n.newest, summary_after = n.newest,
+            remember_at = null, remember_token = remember_token + 1, remembered_until = n.newest
         from (select conversation_id, max(number) filter (where state <> 'open' or id = p_turn) as newest from turns
             where conversation_id = any(talks) group by conversation_id) n
         where v.id = n.conversation_id and n.newest is not null;

@@ -129,7 +129,8 @@ begin
         state = case when state_now in ('wait', 'retry') then 'open' else state_now end,
         reason = p_result->>'reason',
         asked = p_result->>'asked',
-        answer = p_result->>'answer',
+        -- While a turn is open: what it has said already about what it did (bots.storage.turns).
+        answer = coalesce(p_result->>'answer', case when state_now in ('wait', 'retry') then answer end),
         in_history = coalesce((p_result->>'in_history')::boolean, true),
         tries = tries + case when state_now in ('retry', 'dead') then 1 else 0 end,
         apologised_at = case when first_part = 0 and jsonb_array_length(p_result->'parts') > 0 then now() else apologised_at end,
@@ -153,6 +154,9 @@ begin
             when p_result ? 'summarise_to' then coalesce(summarise_at, now()) else summarise_at end,
         summarise_to = case when (p_result->>'drop_summary')::boolean then null
             else greatest(summarise_to, (p_result->>'summarise_to')::integer) end,
+        -- Once the talk is quiet: each turn puts it off.
+        remember_at = case when p_result ? 'read_after_s' then now() + make_interval(secs => (p_result->>'read_after_s')::double precision)
+            else remember_at end,
         session_at = case when p_result ? 'new_session' then now() else session_at end,
         closed_at = case when closes then now() end,
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.

@@ -9,6 +9,7 @@
 --   date      said on the day, or in the month, that the question names
 --   said by   the side that the question asks about ("I": the contact; "you": the answers)
 -- and small ones: who asks "when" wants words of time, a question is rarely an answer, and a long turn says more.
+-- A turn is found by words where these are nearly half as rare in the talk as a word that one turn alone has.
 -- The turn after each of the p_neighbours best comes right behind it.
 -- Locks: none. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function recall_turns(p_contact uuid, p_conversation uuid, p_from integer, p_bot uuid, p_ask jsonb, p_limit integer, p_neighbours integer)
@@ -60,10 +61,14 @@ begin
     ), scale as materialized (
         select count(*)::float as n, avg(around)::float as around, avg(meant) as meant, max(meant) as meant_most from wide
     ), bm as materialized (
-        select s.i, sum(ln(1 + (n - d + .5) / (d + .5)) * tf * 2.2 / (tf + 1.2 * (.25 + .75 * m.around / scale.around))) as x
-        from spread s join (select w, count(*)::float as d from spread group by w) df using (w) join wide m using (i), scale group by s.i
+        -- rare counts a word by the turns that have it themselves: in a short talk every turn has the words of its neighbours.
+        select s.i, sum(ln(1 + (n - d + .5) / (d + .5)) * weight) as x, sum(ln(1 + (n - own + .5) / (own + .5)) * weight) as rare
+        from (select i, w, n, tf * 2.2 / (tf + 1.2 * (.25 + .75 * m.around / scale.around)) as weight from spread join wide m using (i), scale) s
+        join (select w, count(*)::float as d from spread group by w) df using (w)
+        join (select w, count(distinct i)::float as own from hit group by w) had using (w) group by s.i
     ), parts as (
         select m.turn_id, m.said_at, m.conversation_id, m.number, m.near, bm.x as bm,
+            bm.rare >= .45 * ln(1 + (scale.n - .5) / 1.5) as is_rare,
             3.2 * coalesce(bm.x / most.x, 0) as words,
             5.5 * coalesce((m.meant - scale.meant) / nullif(scale.meant_most - scale.meant, 0), 0) as meaning,
             case when side is null or (m.sides >> side) & 1 = 0 then 0::float when m.first_person then 2.4 else 1.5 end as said_by,
@@ -90,7 +95,7 @@ begin
         from wanted_turns w cross join lateral (
             select * from turns where conversation_id = w.conversation_id and number = any(w.numbers) and in_history and state = 'answered' offset 0) t
     ), shown as (
-        select t.*, b.score, b.near, b.bm, b.rank, array_remove(array[case when b.words > 1 then 'words' end, case when b.meaning > 2 then 'meaning' end,
+        select t.*, b.score, b.near, b.bm, b.rank, array_remove(array[case when b.words > 1 and b.is_rare then 'words' end, case when b.meaning > 2 then 'meaning' end,
             case when b.date > 0 then 'date' end, case when b.time > 0 then 'time' end, case when b.said_by > 0 then 'speaker' end], null) as signals,
             null::uuid as beside
         from best b join told t on t.id = b.turn_id order by b.rank limit p_limit

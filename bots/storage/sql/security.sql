@@ -48,13 +48,13 @@ create policy crossing on identity_cases to chinwag_crossing using (true) with c
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- Read by all.
-grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, usage_days, batches, batch_items, worker_heartbeats, watchers,
+grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, model_trials, usage_days, batches, batch_items, worker_heartbeats, watchers,
     statuses to chinwag_web, chinwag_worker, chinwag_crossing;
 grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, recalled_turns, outbox, send_attempts,
     fresh_episodes, episodes, send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
-grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, batches, batch_items, watchers to chinwag_web;
+grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, model_trials, batches, batch_items, watchers to chinwag_web;
 grant select, insert, update, delete on operators, operator_sessions, api_tokens, admin_links to chinwag_web;
 grant select, insert on audit to chinwag_web;
 

@@ -24,20 +24,20 @@ begin
 end
 $$;
 
--- Records the calls of a summary with the last turn that it covers, whether it succeeded or not. The same calls again are
--- not recorded again. p_stored: with their prompts; without where the contact may meanwhile have taken back something in them.
--- Locks: none; the caller holds that of the conversation. Called by: finish_summary, put_off_summary.
-create function pay_summary(c conversations, p_until integer, p_calls jsonb, p_stored boolean) returns void language sql as $$
+-- Records the calls of work that no person waits for (p_as: summary, remember) with the last turn that it covers, whether it succeeded or not. The
+-- same calls again are not recorded again. p_stored: with their prompts; without where the contact may meanwhile have taken back something in them.
+-- Locks: none; the caller holds that of the conversation. Called by: finish_summary, put_off_summary, finish_remembering, put_off_remembering.
+create function pay_background(c conversations, p_as text, p_until integer, p_calls jsonb, p_stored boolean) returns void language sql as $$
     insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
         first_token_ms, total_ms, outcome, cost, estimated)
     select t.tenant_id, t.id, t.contact_id, n + coalesce((select max(attempt) from model_calls m where m.turn_id = t.id), 0), x->>'endpoint',
         x->>'model', case when p_stored then x->'prompt' else '[]' end, (x->>'tokens_in')::integer, (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer,
         (x->>'first_token_ms')::double precision, (x->>'total_ms')::double precision,
-        case x->>'outcome' when 'ok' then 'summary' else 'summary:' || (x->>'outcome') end, (x->>'cost')::double precision,
+        p_as || case x->>'outcome' when 'ok' then '' else ':' || (x->>'outcome') end, (x->>'cost')::double precision,
         coalesce((x->>'estimated')::boolean, false)
     from jsonb_array_elements(p_calls) with ordinality as calls(x, n)
     join turns t on t.conversation_id = c.id and t.number = p_until
-    where not exists (select from model_calls m where m.turn_id = t.id and m.outcome like 'summary%' and m.endpoint = x->>'endpoint'
+    where not exists (select from model_calls m where m.turn_id = t.id and starts_with(m.outcome, p_as) and m.endpoint = x->>'endpoint'
         and m.total_ms is not distinct from (x->>'total_ms')::double precision and m.prompt in (x->'prompt', '[]'))
 $$;
 
@@ -51,7 +51,7 @@ declare
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     select * into c from conversations where id = p_conversation for update;
-    perform pay_summary(c, p_until, p_calls, c.summarise_at is not distinct from p_token);
+    perform pay_background(c, 'summary', p_until, p_calls, c.summarise_at is not distinct from p_token);
     update conversations set summary = p_summary, summary_until = p_until, summarise_tries = 0,
         summarise_at = case when summarise_to > p_until then now() end,
         summarise_to = case when summarise_to > p_until then summarise_to end
@@ -70,7 +70,7 @@ declare
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     select * into c from conversations where id = p_conversation for update;
-    perform pay_summary(c, p_until, p_calls, c.summarise_at is not distinct from p_token);
+    perform pay_background(c, 'summary', p_until, p_calls, c.summarise_at is not distinct from p_token);
     update conversations set
         summarise_at = case when p_after is not null then now() + make_interval(secs => p_after)
             else now() + interval '1 minute' * (array[1, 10, 60])[least(summarise_tries, 2) + 1] end,

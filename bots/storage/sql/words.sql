@@ -40,7 +40,7 @@ $$;
 
 -- Writes anew what a turn was asked, from its messages as they are now, without commands. Where none is left, the turn leaves the history and
 -- the search, and of the bot's answer no further part is sent.
--- Locks: the turn and its queued messages; the caller holds the conversation. Called by: change_message, erase_words, finish_turn.
+-- Locks: the turn and its queued messages, and the conversation, which the caller holds. Called by: change_message, erase_words, finish_turn.
 create function retell(p_turn uuid) returns void language plpgsql as $$
 declare
     told text;
@@ -51,6 +51,9 @@ begin
         and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
     perform reword_episode(p_turn);
+    -- What a model may be reading now is no longer what was said.
+    update conversations set remember_token = remember_token + 1
+    where id = (select conversation_id from turns where id = p_turn) and remember_at is not null;
     if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
         update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
         where turn_id = p_turn and (status = 'queued' or (status = 'failed' and reason in ('part_refused', 'part_unknown')))
