@@ -109,6 +109,19 @@ def test_memories_keep_what_they_say_and_when_and_those_that_were_forgotten_are_
     ]
 
 
+def test_facts_as_processes_of_the_version_before_name_them_replace_each_other(worker: OneWorker) -> None:
+    for number, name in enumerate(("Ana", "Bea"), 1):
+        worker.ask("Hello")
+        worker.storage.do(
+            "select remember(i.contact_id, turn_id, jsonb_build_array(jsonb_build_object('kind', 'name', 'text', %s::text, 'single', true,"
+            " 'source', i.id)), '[]', 'rules-2') from inbox i join turns t on t.id = turn_id where t.number = %s",
+            name,
+            number,
+        )
+
+    assert worker.storage.rows("select text, topic from memories where valid_to is null") == [("Bea", "")]
+
+
 def test_turns_from_before_there_was_recall_are_recalled_once_they_are_indexed(worker: OneWorker, to: Callable[[str], None]) -> None:
     for text in (_SAID, "/help", *(f"The weather in town {n} is fine" for n in range(70))):
         worker.ask(text)

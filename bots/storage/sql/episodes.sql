@@ -30,7 +30,7 @@ $$;
 
 -- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
 -- minute.
--- Locks: the conversation, which the caller holds. Called by: finish_turn.
+-- Locks: the conversation, which the caller holds. Called by: finish_turn, index_turns.
 create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
 declare
     said integer[] := word_numbers(p_episode->>'config', p_episode->>'asked', 0);
@@ -229,8 +229,9 @@ create function embed_again(p_contact uuid, p_model text, p_turns uuid[], p_vect
     select lay_episodes(p_contact, p_model, p_turns, p_vectors)
 $$;
 
--- Claims, for p_lease seconds, the conversation in which something was said last among those with turns from before turns could be recalled. Returns it with the
--- newest p_limit of these turns (bots.storage.episodes.Unindexed); the end of the claim is its token. Null where all are indexed.
+-- Claims, for p_lease seconds, the conversation in which something was said last among those with turns from before turns could be recalled.
+-- Returns it with the newest p_limit of these turns (bots.storage.episodes.Unindexed), none where nothing may be remembered of the contact; the end
+-- of the claim is its token. Null where all are indexed, or due to be embedded soon.
 -- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection.
 create function claim_unindexed(p_limit integer, p_lease double precision) returns jsonb language plpgsql as $$
 declare
