@@ -238,6 +238,17 @@ def test_words_find_a_turn_in_a_talk_of_any_length_unless_all_of_it_has_them(
     assert [one.asked for one in found[:1]] == ([] if at is None else [said[at]])
 
 
+def test_words_of_what_the_prompt_repeats_find_nothing_before_it(storage: StorageFixture) -> None:
+    contact, conversation = a_contact(storage)
+    for n, words in enumerate(("We adopted a greyhound", "Good morning", "Do you sell bread?"), 1):
+        say(storage, conversation, words, "I see.", number=n, at=_DAY + timedelta(minutes=n))
+
+    found = recall(storage, contact, _asks("I like rye bread"), conversation=conversation, history_from=2)
+    assert [one.asked for one in found] == ["We adopted a greyhound"]
+    assert fitting(found) == []
+    assert fitting(recall(storage, contact, _asks("I like rye bread"), conversation=conversation, history_from=4))
+
+
 def test_a_day_that_may_be_ahead_recalls_nothing_by_itself_and_one_that_is_past_does(storage: StorageFixture) -> None:
     contact, _ = _talk(storage, hours=1)
     monday = question.read("Are you open on Monday?", language="en", today=date(2026, 5, 6))

@@ -45,11 +45,11 @@ begin
         select *, coalesce(sum(breaks) over (order by i rows unbounded preceding), 0)::integer as talk from timed
     ), hit as materialized (
         -- What the other side said counts less.
-        select i, talk, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
-        from (select i, talk, unnest(words) as w from mine) stems where (w & -2) = any(wanted)
+        select i, talk, is_left, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
+        from (select i, talk, conversation_id <> p_conversation or number < p_from as is_left, unnest(words) as w from mine) stems where (w & -2) = any(wanted)
     ), spread as (
-        select i, w, sum(x) as tf
-        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x from hit h
+        select i, w, sum(x) as tf, bool_or(is_near) as is_near
+        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x, h.is_left and abs(o.d) <= 2 as is_near from hit h
             cross join (values (-4, .1::float), (-3, .2), (-2, .35), (-1, .55), (0, 1.0), (1, .6), (2, .4), (3, .25), (4, .15)) o(d, x) offset 0) h
         join mine using (i, talk)
         group by i, w
@@ -61,9 +61,10 @@ begin
     ), scale as materialized (
         select count(*)::float as n, avg(around)::float as around, avg(meant) as meant, max(meant) as meant_most from wide
     ), bm as materialized (
-        -- rare counts a word by the turns that have it themselves: in a short talk every turn has the words of its neighbours.
-        select s.i, sum(ln(1 + (n - d + .5) / (d + .5)) * weight) as x, sum(ln(1 + (n - own + .5) / (own + .5)) * weight) as rare
-        from (select i, w, n, tf * 2.2 / (tf + 1.2 * (.25 + .75 * m.around / scale.around)) as weight from spread join wide m using (i), scale) s
+        -- rare counts a word by the turns that have it themselves, since in a short talk every turn has the words of its neighbours; and only near
+        -- one that the prompt does not repeat.
+        select s.i, sum(ln(1 + (n - d + .5) / (d + .5)) * weight) as x, sum(ln(1 + (n - own + .5) / (own + .5)) * weight) filter (where is_near) as rare
+        from (select i, w, n, is_near, tf * 2.2 / (tf + 1.2 * (.25 + .75 * m.around / scale.around)) as weight from spread join wide m using (i), scale) s
         join (select w, count(*)::float as d from spread group by w) df using (w)
         join (select w, count(distinct i)::float as own from hit group by w) had using (w) group by s.i
     ), parts as (
