@@ -1,8 +1,8 @@
--- Recall: which earlier turns of a contact are about what is asked now (docs/decisions/0038). All their rows are read, ranked and dropped again:
+-- Recall: which earlier turns of a contact are about what is asked now (docs/decisions/0038). All their rows, up to 3,000, are read, ranked and dropped again:
 -- under row security no index could rank them, and they lie together.
 
 -- The p_limit best turns for a question (p_ask: bots.storage.episodes.ask), best first, of this contact with this bot, without those that the prompt
--- repeats: of p_conversation from number p_from on. The score is a sum of what each signal gives:
+-- repeats: of p_conversation from number p_from on. Of those that lie together the newest 3,000 are read. The score is a sum of what each signal gives:
 --   words     BM25 of the question's stems in the turn and its eight neighbours of the same talk (no hour of silence), which count less the farther
 --             they are
 --   meaning   how near the turn's vector, and those of its neighbours, are to the question's; 0 where there is none
@@ -13,7 +13,9 @@
 -- The turn after each of the p_neighbours best comes right behind it.
 -- Locks: none. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function recall_turns(p_contact uuid, p_conversation uuid, p_from integer, p_bot uuid, p_ask jsonb, p_limit integer, p_neighbours integer)
-returns jsonb language plpgsql as $$
+returns jsonb language plpgsql
+-- The planner expects few turns to have a word; in a nested loop the time would grow with the square of those that do.
+set enable_nestloop = off set jit = off as $$
 declare
     wanted integer[];
     about halfvec := (p_ask->>'vector')::halfvec;
@@ -25,15 +27,17 @@ declare
     on_day integer := (p_ask->>'day')::integer;
     day_from timestamptz := (p_ask->>'since')::timestamptz;
     day_to timestamptz := (p_ask->>'until')::timestamptz;
+    -- Older ones are not read: the time grows with each.
+    most_read constant integer := 3000;
     result jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     select array_agg(distinct n) into wanted
     from jsonb_array_elements_text(p_ask->'configs') c, unnest(word_numbers(c, p_ask->>'words', 0)) n;
     with base as (
-        select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
+        (select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
             case when embedder = made_by then 1 - (vector <=> about) end as near
-        from episodes where contact_id = p_contact and bot_id = p_bot
+        from episodes where contact_id = p_contact and bot_id = p_bot order by said_at desc limit most_read)
         union all
         select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
             case when embedder = made_by then 1 - (vector <=> about) end
