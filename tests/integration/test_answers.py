@@ -174,7 +174,7 @@ def test_forget_takes_everything_away(talk: Talk) -> None:
     assert [message["role"] for message in talk.prompt()] == ["system", "user", "assistant", "user"], "it knows the time alone"
     talk.ask("/reset")
     talk.ask(_ASKS)
-    assert [message["role"] for message in talk.prompt()] == ["system", "user", "assistant", "user"], "it knows the time alone"
+    assert not [word for word in ("Marta", "Porto") if word in str(talk.prompt())]
 
 
 def test_why_tells_the_memories_of_the_last_answer_and_the_words_they_came_from(talk: Talk) -> None:
@@ -185,7 +185,7 @@ def test_why_tells_the_memories_of_the_last_answer_and_the_words_they_came_from(
     why = talk.ask("/why").splitlines()
     asked_again = talk.ask("/why").splitlines()
 
-    assert len(why) == 3
+    assert len(why) == 4, "two memories, and the turn that is about the question"
     assert why == asked_again, "a command is no answer"
     assert all(f'"{_TELLS}"' in line for line in why[1:])
     assert "Marta" in "".join(why[1:]).replace(_TELLS, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -238,6 +239,17 @@ def test_words_find_a_turn_in_a_talk_of_any_length_unless_all_of_it_has_them(
     assert [one.asked for one in found[:1]] == ([] if at is None else [said[at]])
 
 
+def test_words_of_what_the_prompt_repeats_find_nothing_before_it(storage: StorageFixture) -> None:
+    contact, conversation = a_contact(storage)
+    for n, words in enumerate(("We adopted a greyhound", "Good morning", "Do you sell bread?"), 1):
+        say(storage, conversation, words, "I see.", number=n, at=_DAY + timedelta(minutes=n))
+
+    found = recall(storage, contact, _asks("I like rye bread"), conversation=conversation, history_from=2)
+    assert [one.asked for one in found] == ["We adopted a greyhound"]
+    assert fitting(found) == []
+    assert fitting(recall(storage, contact, _asks("I like rye bread"), conversation=conversation, history_from=4))
+
+
 def test_a_day_that_may_be_ahead_recalls_nothing_by_itself_and_one_that_is_past_does(storage: StorageFixture) -> None:
     contact, _ = _talk(storage, hours=1)
     monday = question.read("Are you open on Monday?", language="en", today=date(2026, 5, 6))
@@ -293,6 +305,29 @@ def test_two_contacts_who_turn_out_to_be_one_have_all_their_turns(storage: Stora
     storage.do("select move_episodes(%s, %s, null)", other, one)
 
     assert recall(storage, one, _asks("walnuts"))[0].turn == turns[_TALK[5]]
+
+
+def test_a_talk_of_any_length_is_recalled_in_time_though_all_of_it_has_the_words(storage: StorageFixture) -> None:
+    contact, conversation = a_contact(storage)
+    storage.do(
+        "insert into turns (tenant_id, conversation_id, contact_id, number, token, claimed_at, state, asked, answer, opened_at, finished_at)"
+        " select tenant_id, id, contact_id, n, 1, now(), 'answered', 'Bread and trains, number ' || n, 'I see, bread.',"
+        " now() - interval '1 minute' * (4000 - n), now() from conversations, generate_series(1, 3500) n where id = %s",
+        conversation,
+    )
+    storage.do(
+        "insert into episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks,"
+        " first_person, time_words, run) select tenant_id, contact_id, id, %s, conversation_id, number, opened_at, 'english',"
+        " word_numbers('english', asked, 0) || word_numbers('english', answer, 1), 3, false, false, 0, 2 from turns where conversation_id = %s",
+        storage.account.bot_id,
+        conversation,
+    )
+    began = time.monotonic()
+    found = recall(storage, contact, _asks("Which bread did I buy at the train?"), limit=5000)
+
+    assert time.monotonic() - began < 3
+    assert len(found) == 3000
+    assert recall(storage, contact, _asks("number 3499"))[0].asked == "Bread and trains, number 3499"
 
 
 def test_a_recall_reads_few_pages_of_a_contact_among_many(storage: StorageFixture, cluster: Cluster) -> None:
