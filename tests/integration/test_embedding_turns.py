@@ -168,6 +168,16 @@ def test_nothing_that_does_not_fit_is_recalled(cluster: Cluster) -> None:
         assert fitting(recall(worker.storage, contact, far)) == []
 
 
+def test_what_was_said_before_a_reset_is_recalled_in_the_very_same_turn(cluster: Cluster) -> None:
+    with one_worker(cluster) as worker:
+        worker.profile("first")
+        worker.ask(_SAID)
+        worker.say("/reset", "Where is my brother moving to?")
+        worker.turn()
+
+        assert worker.storage.rows("select number from recalled_turns join turns on turns.id = recalled_id") == [(1,)]
+
+
 def test_a_turn_that_the_prompt_no_longer_repeats_is_recalled_into_it_and_recorded_and_small_talk_recalls_nothing(cluster: Cluster) -> None:
     with one_worker(cluster) as worker:
         worker.profile("first")

@@ -34,6 +34,21 @@ _PAIRS = [
     Pair(name="a new name", first=(fact("name", "María"),), facts=(fact("name", "Marta"),), ends=(_end("name", "Maria"),), lives={"Marta"}),
     Pair(name="a new job", first=(fact("occupation", "nurse"),), facts=(fact("occupation", "midwife"),), lives={"midwife"}),
     Pair(name="retired", first=(fact("occupation", "teacher at the Elm School"),), ends=(_end("occupation"),), lives=set()),
+    Pair(
+        name="a death in the family",
+        first=(fact("family", "mother Eva"), fact("family", "mother-in-law Ana")),
+        ends=(_end("family", "mother"),),
+        lives={"mother-in-law Ana"},
+    ),
+    Pair(
+        name="une mère", first=(fact("family", "mère Lucie"), fact("family", "grand-mère Odette")), ends=(_end("family", "mère"),), lives={"grand-mère Odette"}
+    ),
+    Pair(
+        name="a mother-in-law",
+        first=(fact("family", "mother Eva"), fact("family", "mother-in-law Ana")),
+        ends=(_end("family", "Mother-in-law"),),
+        lives={"mother Eva"},
+    ),
     Pair(name="a language", first=(fact("language", "English"),), facts=(fact("language", "Deutsch"),), lives={"Deutsch"}),
     Pair(name="hours", first=(fact("schedule", "early shift 6 to 2"),), facts=(fact("schedule", "nights"),), lives={"nights"}),
     Pair(

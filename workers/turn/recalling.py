@@ -30,7 +30,8 @@ def recalled(turn: ClaimedTurn, texts: Sequence[str]) -> Sequence[Recalled]:
     """Return them, the best first, each neighbour after its turn; none where there are no earlier ones, or nothing fits."""
     deps, claim, bot = turn.deps, turn.claim, turn.account.bot
     # What is being forgotten is still there.
-    if not claim.earlier or not bot.memory_on or claim.memory_off or turn.effect.erasure is not None:
+    has_earlier = claim.earlier or (turn.begins_anew and claim.number > 1)
+    if not has_earlier or not bot.memory_on or claim.memory_off or turn.effect.erasure is not None:
         return ()
     text = "\n".join(texts)
     asked = question.read(text, language=language_in(text) or turn.language, today=turn.now.date(), also=turn.language)
