@@ -1,5 +1,7 @@
 create or replace function recall_turns(p_contact uuid, p_conversation uuid, p_from integer, p_bot uuid, p_ask jsonb, p_limit integer, p_neighbours integer)
-returns jsonb language plpgsql as $$
+returns jsonb language plpgsql
+-- The planner expects few turns to have a word; in a nested loop the time would grow with the square of those that do.
+set enable_nestloop = off set jit = off as $$
 declare
     wanted integer[];
     about halfvec := (p_ask->>'vector')::halfvec;
@@ -11,15 +13,17 @@ declare
     on_day integer := (p_ask->>'day')::integer;
     day_from timestamptz := (p_ask->>'since')::timestamptz;
     day_to timestamptz := (p_ask->>'until')::timestamptz;
+    -- Older ones are not read: the time grows with each.
+    most_read constant integer := 3000;
     result jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     select array_agg(distinct n) into wanted
     from jsonb_array_elements_text(p_ask->'configs') c, unnest(word_numbers(c, p_ask->>'words', 0)) n;
     with base as (
-        select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
+        (select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
             case when embedder = made_by then 1 - (vector <=> about) end as near
-        from episodes where contact_id = p_contact and bot_id = p_bot
+        from episodes where contact_id = p_contact and bot_id = p_bot order by said_at desc limit most_read)
         union all
         select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
             case when embedder = made_by then 1 - (vector <=> about) end
@@ -31,11 +35,11 @@ begin
         select *, coalesce(sum(breaks) over (order by i rows unbounded preceding), 0)::integer as talk from timed
     ), hit as materialized (
         -- What the other side said counts less.
-        select i, talk, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
-        from (select i, talk, unnest(words) as w from mine) stems where (w & -2) = any(wanted)
+        select i, talk, is_left, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
+        from (select i, talk, conversation_id <> p_conversation or number < p_from as is_left, unnest(words) as w from mine) stems where (w & -2) = any(wanted)
     ), spread as (
-        select i, w, sum(x) as tf
-        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x from hit h
+        select i, w, sum(x) as tf, bool_or(is_near) as is_near
+        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x, h.is_left and abs(o.d) <= 2 as is_near from hit h
             cross join (values (-4, .1::float), (-3, .2), (-2, .35), (-1, .55), (0, 1.0), (1, .6), (2, .4), (3, .25), (4, .15)) o(d, x) offset 0) h
         join mine using (i, talk)
         group by i, w
@@ -47,9 +51,10 @@ begin
     ), scale as materialized (
         select count(*)::float as n, avg(around)::float as around, avg(meant) as meant, max(meant) as meant_most from wide
     ), bm as materialized (
-        -- rare counts a word by the turns that have it themselves: in a short talk every turn has the words of its neighbours.
-        select s.i, sum(ln(1 + (n - d + .5) / (d + .5)) * weight) as x, sum(ln(1 + (n - own + .5) / (own + .5)) * weight) as rare
-        from (select i, w, n, tf * 2.2 / (tf + 1.2 * (.25 + .75 * m.around / scale.around)) as weight from spread join wide m using (i), scale) s
+        -- rare counts a word by the turns that have it themselves, since in a short talk every turn has the words of its neighbours; and only near
+        -- one that the prompt does not repeat.
+        select s.i, sum(ln(1 + (n - d + .5) / (d + .5)) * weight) as x, sum(ln(1 + (n - own + .5) / (own + .5)) * weight) filter (where is_near) as rare
+        from (select i, w, n, is_near, tf * 2.2 / (tf + 1.2 * (.25 + .75 * m.around / scale.around)) as weight from spread join wide m using (i), scale) s
         join (select w, count(*)::float as d from spread group by w) df using (w)
         join (select w, count(distinct i)::float as own from hit group by w) had using (w) group by s.i
     ), parts as (
