@@ -61,6 +61,9 @@ begin
         where (x->>'source')::uuid = m.id and k.contact_id = p_contact and k.kind = x->>'kind' and k.valid_to is null
             -- Whole words, one behind the other; an end without a word ends nothing.
             and k.source_inbox_id is distinct from m.id and (x->>'text' is null or (folded <> '' and position(folded in k.words) > 0))
+            -- A mother-in-law is no mother.
+            and (k.kind <> 'family' or x->>'text' is null
+                or position(words_of(translate(x->>'text', '-‐‑', '')) in words_of(translate(k.text, '-‐‑', ''))) > 0)
             and k.said_at <= said_at(m)
             and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival);
     end loop;
