@@ -74,6 +74,16 @@ def _parts(phrase: str) -> Iterator[str]:
             yield from fold_pattern(word.lstrip("="))
 
 
+def is_relative(word: str) -> bool:
+    """Whether a word names somebody close, in any language."""
+    return fold(word) in _all_relatives()
+
+
+@cache
+def _all_relatives() -> frozenset[str]:
+    return frozenset(name for code in tables() for name in relatives(code))
+
+
 def _entries(names: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:
     for name in names:
         for entry in table.get(name, ()):

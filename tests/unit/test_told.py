@@ -142,3 +142,16 @@ def test_of_a_profile_that_is_too_long_names_and_what_could_hurt_somebody_stay_a
     assert {one.id for one in old} < {one.id for one in kept}
     assert 10 < len(kept) < 60
     assert [one.text for one in kept if one.kind == "pet"] == [one.text for one in pets[-(len(kept) - len(old)) :]]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "line"),
+    [
+        ("daughter peanuts", "en", 'Your family: "daughter: allergy peanuts"'),
+        ("hija penicilina", "es", 'Tu familia: "hija: alergia penicilina"'),
+        ("Tochter N\u00fcsse", "de", 'Deine Familie: "Tochter: Allergie N\u00fcsse"'),
+    ],
+)
+def test_what_a_relative_is_allergic_to_is_not_told_as_the_persons_own(text: str, language: str, line: str) -> None:
+    assert told.fact_line("allergy", text, language=language) == line
+    assert told.fact_line("allergy", "peanuts", language="en").startswith("You are allergic to")

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bots.extract.texts import of_family
 from bots.kinds import kinds
 from bots.storage.claims import KnownFact
 from bots.storage.turns import NewFact
@@ -84,6 +85,7 @@ def fact_line(
 ) -> str:
     """Tell a fact to its person in one clause."""
     words = _words(language)
+    kind, text = of_family(kind, text, language)
     if kind == "plan" and day is not None:
         line = str(words["plan_between" if last_day and last_day > day else "plan_on"])
         line = line.replace("{day}", day_text(day, language=language)).replace("{last}", day_text(last_day or day, language=language))
@@ -98,7 +100,10 @@ def fact_line(
 def _shown(facts: Sequence[Fact], *, language: str, zone: tzinfo) -> list[tuple[str, str]]:
     """Some facts, each in answer to its own question: what could hurt somebody before the others."""
     questions, known = _words(language)["questions"], kinds()
-    shown = sorted((one for one in facts if one.kind in questions), key=lambda one: not known[one.kind].sensitive)[:_SHOWN]
+    shown = sorted(
+        (one for one in facts if one.kind in questions and of_family(one.kind, one.text)[0] == one.kind),
+        key=lambda one: not known[one.kind].sensitive,
+    )[:_SHOWN]
     return [(questions[one.kind], sentence(one, language=language, zone=zone)) for one in shown]
 
 

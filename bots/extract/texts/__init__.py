@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bots.extract.cues import is_relative
+
 USUAL = "en"
 
 
@@ -28,12 +30,20 @@ def of(language: str) -> Mapping[str, Any]:
 def fact_text(kind: str, value: str, language: str = USUAL, *, day: date | None = None, last_day: date | None = None) -> str:
     """A fact about a person, said to them, with the days of a plan."""
     texts = of(language)
+    kind, value = of_family(kind, value, language)
     sentence = texts["facts"].get(kind)
     fact = sentence.replace("{}", value) if sentence else value
     if day is None:
         return fact
     form = str(texts["dated"] if last_day in (None, day) else texts["dated_days"])
     return _filled(form, fact=fact, day=day_text(day, language), last_day=day_text(last_day or day, language))
+
+
+def of_family(kind: str, value: str, language: str = USUAL) -> tuple[str, str]:
+    """The kind and value under which a fact is told: "daughter peanuts", an allergy, is no allergy of the person's own, but "daughter: allergy peanuts"."""
+    named = of(language)["of_family"].get(kind)
+    who, _, what = value.partition(" ")
+    return ("family", f"{who}: {named} {what}") if named and what and is_relative(who) else (kind, value)
 
 
 def day_text(day: date, language: str = USUAL) -> str:
