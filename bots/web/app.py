@@ -21,6 +21,7 @@ from bots.admin.deps import Deps
 from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
+from bots.phrases.book import book
 from bots.settings import Settings
 from bots.storage import chat
 from bots.storage.database import open_engine
@@ -80,6 +81,8 @@ _ADMIN_POOL = 6
 
 def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     """Build the application, with the shipped models unless others are given. `app.state.live` ends the open streams at a stop."""
+    # Each message that comes in is compared with them.
+    book()
     web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
     crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing", statement_timeout_s=2)
     keyring = Keyring.from_settings(settings)
