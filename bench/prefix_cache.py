@@ -1,7 +1,7 @@
 """Conversations of many turns with memory on real vLLM: prompt tokens from the prefix cache, for our layout of a prompt against a naive one.
 
 Ours is workers.turn.prompt.build: persona first, then what is remembered, rewritten only when a new session begins, then the history
-append-only. The naive one has in its system text, at the beginning, all that is remembered so far and the time of day. The hit rate is the
+append-only; what only the new message needs, right before it. The naive one has in its system text, at the beginning, all that is remembered so far and the time of day. The hit rate is the
 engine's own. `allowed` is what the lengths and blocks of 32 tokens allow: on a turn that continues a conversation, all full blocks before the
 new message; on a person's first turn, and where a session begins, those of the persona; on the very first none.
 """
@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
@@ -26,6 +27,7 @@ from bench import report, serving
 from bots.extract import extract
 from bots.settings import Settings
 from bots.storage.claims import KnownFact, PastTurn
+from bots.storage.turns import NewFact
 from inference.answer_guard import check
 from inference.client import Breaker, ModelClient
 from inference.engines.vllm import Vllm
@@ -34,7 +36,9 @@ from inference.settings import ModelSettings
 from inference.tokens import estimate
 from inference.types import Endpoint, Hints, Message, Timeouts, Traits
 from tests.support.processes import until
-from workers.turn import prompt
+from workers.turn import prompt, telling
+from workers.turn.aside import Aside
+from workers.turn.stated import Stated
 from workers.turn.told import fact_line
 
 _BLOCK = 32
@@ -79,9 +83,8 @@ class _Person:
 
     words: Sequence[str]
     history: list[PastTurn] = field(default_factory=list)
+    #: What is known, the newest last; new: learned since the session began.
     facts: list[KnownFact] = field(default_factory=list)
-    #: What was known when the session began.
-    told: tuple[KnownFact, ...] = ()
 
 
 @dataclass
@@ -98,17 +101,28 @@ class _Layout:
     first_token_ms: list[float] = field(default_factory=list)
     garbage: int = 0
 
-    def messages(self, person: _Person, turn: int, now: datetime) -> Sequence[Message]:
-        """The prompt of a turn."""
+    def messages(self, person: _Person, turn: int, now: datetime, *, beside: bool = True) -> Sequence[Message]:
+        """The prompt of a turn; with what is told beside the message, or without."""
         if self.name == "ours":
-            settings = Settings()
+            settings, words = Settings(), person.words[turn]
+            told = telling.choose(
+                person.facts[::-1],
+                _stated(words, now),
+                history=person.history,
+                said=words,
+                language="en",
+                count=estimate,
+                is_new_session=False,
+            )
             return prompt.build(
                 persona=_PERSONA,
-                memories=person.told,
+                memories=told.profile,
                 history=person.history,
-                texts=[person.words[turn]],
+                texts=[words],
                 budget=settings.history_tokens,
                 count=estimate,
+                now=now,
+                aside=Aside(facts=[*told.beside, *told.stated]) if beside else Aside(),
             ).messages
         facts = "; ".join(fact_line(fact.kind, fact.text, language="en") for fact in reversed(person.facts))
         system = f"What you know of the customer: {facts or 'nothing yet'}. It is {now:%A, %d %B %Y, %H:%M}.\n{_PERSONA}"
@@ -151,11 +165,11 @@ class Bench:
         """Ask for one answer, and return how many tokens the prompt has."""
         self._now += timedelta(minutes=1)
         if turn % _SESSION == 0:
-            person.told = tuple(person.facts)
+            person.facts = [msgspec.structs.replace(fact, is_new=False) for fact in person.facts]
         messages = layout.messages(person, turn, self._now)
         tokens = self._count(messages)
         layout.tokens += tokens
-        layout.allowed += self._allowed(layout, messages, tokens, turn)
+        layout.allowed += self._allowed(layout, layout.messages(person, turn, self._now, beside=False), turn)
         answer = self._client.chat(
             messages,
             max_tokens=_ANSWER_TOKENS,
@@ -170,18 +184,18 @@ class Bench:
             layout.garbage += 1
             said = "I am sorry, I cannot answer that right now."
         words = person.words[turn]
-        person.history.append(PastTurn(number=turn + 1, asked=words, answer=said))
+        person.history.append(PastTurn(number=turn + 1, asked=words, answer=said, at=self._now))
         # Learnt in the turn; each layout puts it in its own place.
-        person.facts += [KnownFact(id=uuid4(), kind=fact.kind, text=fact.value) for fact in extract(words)]
+        facts = _stated(words, self._now).facts
+        person.facts += [KnownFact(id=uuid4(), kind=fact.kind, text=fact.text, said_at=self._now, is_new=True) for fact in facts]
         return tokens
 
-    def _allowed(self, layout: _Layout, messages: Sequence[Message], tokens: int, turn: int) -> int:
+    def _allowed(self, layout: _Layout, messages: Sequence[Message], turn: int) -> int:
         if not layout.first_token_ms:
             return 0
         if turn % _SESSION == 0:
             return self._persona // _BLOCK * _BLOCK
-        new = tokens - self._count(messages[:-1], ask=False)
-        return (tokens - new) // _BLOCK * _BLOCK
+        return self._count(messages[:-1], ask=False) // _BLOCK * _BLOCK
 
     def _count(self, messages: Sequence[Message], *, ask: bool = True) -> int:
         """How many tokens a prompt has by the engine's own template; `ask` adds the start of the answer."""
@@ -191,6 +205,11 @@ class Bench:
             "add_generation_prompt": ask,
         }
         return len(self._http.post("/tokenize", json=body).raise_for_status().json()["tokens"])
+
+
+def _stated(words: str, now: datetime) -> Stated:
+    found = extract(words, today=now.date()).facts
+    return Stated(facts=[NewFact(kind=fact.kind, text=fact.value, source=uuid4(), topic=fact.topic) for fact in found])
 
 
 def _round(bench: Bench, people: int, turns: int) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""How many of 40 questions in six languages a model answers rightly, and to the person, when it was told facts about them.
+"""How many of 40 questions in six languages a model answers rightly, and to the person, when it was told facts about them; and of 26 about what was
+said in the same talk, or in the very message.
 
 The prompt, the call and the last check are the service's own; each question is asked once, as the service samples. bench/told_facts.toml has the
 questions and says what is right. Patterns judge, so read the answers, too: they are all in the result.
@@ -15,6 +16,7 @@ import tempfile
 import tomllib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python b
 from bench import report
 from bots.settings import Settings
 from bots.storage.claims import KnownFact, PastTurn
+from bots.storage.turns import NewFact
 from chinwag.local import demo, models
 from chinwag.local.progress import Report
 from chinwag.local.settings import LocalSettings
@@ -39,12 +42,16 @@ from inference.types import Endpoint, Message, Timeouts
 from tests.support.processes import until
 from workers.model_call import TRIES
 from workers.sentences import whole_part
-from workers.turn import prompt
+from workers.turn import prompt, telling
+from workers.turn.aside import Aside
+from workers.turn.stated import Stated
 
 _FILE = Path(__file__).with_suffix(".toml")
 _AIM = 30
 #: Longer answers are cut as the service cuts them: enough for three short sentences.
 _ANSWER_TOKENS = 80
+#: When all of them are asked.
+_NOW = datetime(2026, 11, 30, 17, 56, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +61,34 @@ class Question:
     language: str
     ask: str
     facts: tuple[str, ...]
+    #: Learned in this talk, and stated in the very message.
+    new: tuple[str, ...]
+    states: tuple[str, ...]
+    #: What was asked and answered earlier in the talk, in turn.
     before: tuple[str, ...]
     right: tuple[str, ...]
     wrong: tuple[str, ...]
 
     def prompt(self, persona: str) -> Sequence[Message]:
         """The service's own prompt for it."""
-        memories = [KnownFact(id=uuid4(), kind=kind, text=text) for kind, _, text in (fact.partition("=") for fact in self.facts)]
-        history = [PastTurn(number=1, asked=self.before[0], answer=self.before[1])] if self.before else []
-        budget = Settings().history_tokens
-        return prompt.build(persona=persona, memories=memories, history=history, texts=[self.ask], budget=budget, count=estimate).messages
+        memories = [_memory(fact, is_new=False) for fact in self.facts] + [_memory(fact, is_new=True) for fact in self.new]
+        facts = [NewFact(kind=kind, text=text, source=uuid4()) for kind, _, text in (fact.partition("=") for fact in self.states)]
+        pairs = zip(self.before[::2], self.before[1::2], strict=True)
+        history = [PastTurn(number=n, asked=asked, answer=answer, at=_NOW) for n, (asked, answer) in enumerate(pairs, start=1)]
+        language = prompt.language_of(history, [self.ask], default="en")
+        told = telling.choose(
+            memories, Stated(facts=facts), history=history, said=self.ask, language=language, count=estimate, is_new_session=False
+        )
+        return prompt.build(
+            persona=persona,
+            memories=told.profile,
+            history=history,
+            texts=[self.ask],
+            budget=Settings().history_tokens,
+            count=estimate,
+            now=_NOW,
+            aside=Aside(facts=[*told.beside, *told.stated]),
+        ).messages
 
     def faults(self, answer: str) -> list[str]:
         """Which patterns say that this answer is not right; none where it is."""
@@ -72,14 +97,19 @@ class Question:
         return missing + [f"has {pattern}" for pattern in self.wrong if re.search(pattern, said, re.IGNORECASE)]
 
 
+def _memory(fact: str, *, is_new: bool) -> KnownFact:
+    kind, _, text = fact.partition("=")
+    return KnownFact(id=uuid4(), kind=kind, text=text, said_at=_NOW, is_new=is_new)
+
+
 @cache
 def questions(name: str) -> tuple[Question, ...]:
-    """The set of this name: judged, or tuning."""
+    """The set of this name: judged, tuning, or talk."""
     table: dict[str, Any] = tomllib.loads(_FILE.read_text("utf-8"))
     found: list[Question] = []
     for row in table[name]:
         usual = table["language"][row["language"]]
-        texts = {key: tuple(row.get(key, ())) for key in ("facts", "before", "right")}
+        texts = {key: tuple(row.get(key, ())) for key in ("facts", "new", "states", "before", "right")}
         names = [re.escape(fact.removeprefix("name=")) for fact in texts["facts"] if fact.startswith("name=")]
         of_person = [usual["of_person"].replace("{name}", name) for name in names]
         wrong = (*row.get("wrong", ()), *usual["as_person"], *of_person, *usual["foreign"])
@@ -140,7 +170,10 @@ def main() -> None:
         "--model", type=Path, action="append", help="a GGUF file, also several times; default: what MODEL= names for `make run`"
     )
     parser.add_argument(
-        "--set", choices=("judged", "tuning"), default="judged", help="the 40 questions, or the 20 that were used for tuning"
+        "--set",
+        choices=("judged", "tuning", "talk"),
+        default="judged",
+        help="the 40 questions; the 20 that were used for tuning; or those about what was said in the same talk",
     )
     parser.add_argument("--persona", type=Path, help="a file with another persona than the demo bot's")
     given = parser.parse_args()
@@ -154,10 +187,9 @@ def main() -> None:
     for name, right in counted.items():
         print(f"{name}: {right} of {len(asked)} right")
     result = {"set": given.set, "of": len(asked), "aim_of_40": _AIM, "right": counted, "persona": persona, "rows": rows}
-    report.keep("told_facts", result, given.json)
-    report.bars(
-        "told_facts", "Questions about told facts", "answers", {k: {"right": v, "not right": len(asked) - v} for k, v in counted.items()}
-    )
+    name = "told_facts" if given.set == "judged" else f"told_facts_{given.set}"
+    report.keep(name, result, given.json)
+    report.bars(name, "Questions about told facts", "answers", {k: {"right": v, "not right": len(asked) - v} for k, v in counted.items()})
 
 
 if __name__ == "__main__":

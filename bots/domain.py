@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -185,6 +185,10 @@ class AccountEffect:
     number: str = ""
 
 
+#: The name of the reference by which a message says that its words are somebody else's, whom its writer passes on.
+FORWARDED = "forwarded"
+
+
 # Not frozen as the others are: freezing so many fields takes a sixth of the time in which a webhook is read (bench/parse.py). Nobody changes one.
 @dataclass(slots=True, kw_only=True)
 class InboundEvent:
@@ -224,6 +228,7 @@ class InboundEvent:
     effect: AccountEffect | None = None
     #: Of an edit: what its words state about their writer, and whether they are a wish to stop (bots.extract.edits).
     facts: tuple[Fact, ...] = ()
+    ends: tuple[End, ...] = ()
     stops: bool = False
     #: Why an item was not understood.
     reason: str | None = None
@@ -321,17 +326,49 @@ class Bot:
     #: What it may spend on one contact a day, and in a month altogether, in USD; None: no limit.
     budget_contact_day: float | None = None
     budget_month: float | None = None
+    #: The kinds of facts that it does not remember (bots.kinds), and whether it remembers what is sensitive.
+    kinds_off: tuple[str, ...] = ()
+    sensitive_on: bool = True
+    #: Whether forgetting a memory leaves the messages and answers that have its words.
+    keeps_messages: bool = False
+    #: The IANA name of the zone in which it tells date and time to a contact whose own is unknown; None: that of the installation.
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One plain statement that a contact made about themself."""
 
-    #: name, place, language, likes, dislikes, occupation, family, pet
+    #: One of bots.kinds.
     kind: str
     value: str
-    #: Whether only one fact of this kind can be true at a time; a newer value replaces it.
-    single: bool = False
+    #: A newer message's fact of the same kind and topic takes this one's place: "" for a kind that is single, such as a relation with a number
+    #: ("sons") for others. None: it lives beside all others.
+    topic: str | None = None
+    #: The day of a plan, and its last day where it has several.
+    day: date | None = None
+    last_day: date | None = None
+    #: Since when it is true, where the words say so.
+    since: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A statement that something is no longer so: "I no longer eat meat", "I retired", "Rex died"."""
+
+    kind: str
+    #: What ended, as it may have been stored ("meat", "Rex"); None: whatever is remembered of this kind.
+    value: str | None = None
+    #: When it ended, where the words say so.
+    on: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """What a message plainly states about its writer."""
+
+    facts: tuple[Fact, ...] = ()
+    ends: tuple[End, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,5 +378,10 @@ class Memory:
     id: UUID
     kind: str
     text: str
-    source_inbox_id: UUID
+    #: The message that it came from; None: an operator added it.
+    source_inbox_id: UUID | None
+    #: When it was said.
+    said_at: datetime
     created_at: datetime
+    day: date | None = None
+    last_day: date | None = None

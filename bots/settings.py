@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import quote, urlsplit, urlunsplit
+from zoneinfo import available_timezones
 
 from bots.errors import BadSetting
 
@@ -95,12 +96,28 @@ class Settings:
     own_error_delays_s: str = _setting("2,8,30,120,600", "delays after internal errors, in seconds; then the turn is dead")
     partial_per_s: float = _setting(5.0, "partial texts per second while a page shows the answer")
     history_tokens: int = _setting(1500, "token budget of the history in a prompt")
+    embed_url: str = _setting(
+        "", "OpenAI-compatible address of the embedder, up to /v1; without one, earlier turns are found by their words alone"
+    )
+    embed_model: str = _setting("multilingual-e5-small", "name of the embedding model; each vector is stored with it")
+    embed_dimensions: int = _setting(0, "numbers in a vector of that model; 0: any")
+    embed_prefixes: str = _setting("server", "none, e5, or server: who adds the prefixes of E5; server: the embedder of `make run` does")
+    embed_deadline_s: float = _setting(0.15, "how long an answer waits for the vector of its question, in seconds")
+    embed_leaves_house: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "the embedder is outside of your network: only what bots may send there is embedded",
+    )
+    time_zone: str = _setting("", "time zone of contacts without a phone number whose bot names none, as an IANA name; empty: UTC")
     images_per_prompt: int = _setting(5, "most pictures in a prompt, the newest ones; the engine's own limit must be no lower")
     answer_tokens: int = _setting(512, "longest answer of the model, in tokens")
     human_hold_s: float = _setting(3600.0, "how long the bot is silent after a person answered in the platform's own inbox, in seconds")
     automatic_reply_s: float = _setting(
         4.0,
         "what leaves the platform's own inbox so soon after a contact's message was sent by itself and does not silence the bot, in seconds",
+    )
+    remember_after_s: float = _setting(
+        120.0,
+        "how long a talk is quiet before a model reads it for facts to remember, in seconds; only models that passed `chinwag model trial`; 0: never",
     )
     batch_reserve: int = _setting(16, "slots of a worker process that batches never take: they stay free for people")
     batch_line_bytes: int = _setting(1024 * 1024, "longest line of a batch file, in bytes")
@@ -144,6 +161,8 @@ class Settings:
             except ValueError:
                 wanted = hints[known[variable]].__name__
                 problems.append(f"{variable} must be a value of type {wanted}")
+        if (zone := values.get("time_zone")) and zone not in available_timezones():
+            problems.append(f"{_PREFIX}TIME_ZONE must be an IANA name, such as Europe/Lisbon")
         problems += _put_passwords(values)
         if problems:
             raise BadSetting("; ".join(sorted(problems)) + ". See docs/operations.md for the settings.")

@@ -33,6 +33,12 @@ Kind = Literal["query", "passage"]
 #: none: the model has no prefixes. e5: they are added here. server: the (embedded) server adds them by `input_type`.
 Prefixes = Literal["none", "e5", "server"]
 
+
+def prefixes_of(text: str) -> Prefixes:
+    """Return a setting's value as the kind of prefixes that it names; an unknown one means none."""
+    return "e5" if text == "e5" else "server" if text == "server" else "none"
+
+
 #: NUL ends a text in C, and no encoder accepts a lone surrogate.
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 #: Sent in place of an empty text, which some servers refuse.

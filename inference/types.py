@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 
@@ -111,6 +112,8 @@ class Hints:
     cache_salt: str = ""
     #: Hash of the conversation, from which the data-parallel rank is taken.
     affinity: int | None = None
+    #: The JSON schema that the answer is to follow. The prompt has to ask for it, too: not every server takes one.
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,17 +47,19 @@ _QUERIES = {
             t.typdefault, array(select e.enumlabel from pg_enum e where e.enumtypid = t.oid order by e.enumsortorder),
             array(select pg_get_constraintdef(k.oid) from pg_constraint k where k.contypid = t.oid order by 1))
         from pg_type t left join pg_class c on c.oid = t.typrelid
-        where t.typnamespace = 'public'::regnamespace and t.typcategory <> 'A' and (c.oid is null or c.relkind = 'c')""",
+        where t.typnamespace = 'public'::regnamespace and t.typcategory <> 'A' and (c.oid is null or c.relkind = 'c')
+            and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e')""",
     "function": """
         select p.oid::regprocedure::text, concat_ws(' ', case when p.prokind in ('f', 'p') then pg_get_functiondef(p.oid) end,
             'kind', p.prokind, 'owner', p.proowner::regrole)
-        from pg_proc p where p.pronamespace = 'public'::regnamespace""",
+        from pg_proc p where p.pronamespace = 'public'::regnamespace
+            and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')""",
     # A column's own rights as table.column; a function's are public unless they were revoked.
     "grant": """
         select concat_ws(' ', g.name, 'to', case g.grantee when 0 then 'public' else g.grantee::regrole::text end),
             string_agg(g.privilege_type || case when g.is_grantable then ' and may grant it' else '' end, ', ' order by g.privilege_type)
         from (
-            select c.relname as name, a.* from ours c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+            select c.relname::text as name, a.* from ours c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
             where c.relkind in ('r', 'p', 'v', 'm', 'f')
             union all
             select c.relname, a.* from ours c, aclexplode(coalesce(c.relacl, acldefault('s', c.relowner))) a where c.relkind = 'S'
@@ -66,6 +68,7 @@ _QUERIES = {
             union all
             select p.oid::regprocedure::text, a.* from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
             where p.pronamespace = 'public'::regnamespace
+                and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
             union all
             select 'schema ' || n.nspname, a.* from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
             where n.nspname = 'public'

@@ -9,18 +9,34 @@ from sqlalchemy import Connection, text
 
 SQL = Path(__file__).parent.parent / "bots" / "storage" / "sql"
 #: A table comes after those that it refers to.
-TABLES = ("accounts", "contacts", "conversations", "intake", "memories", "outbox", "batches", "endpoints", "operators", "workers")
+TABLES = (
+    "accounts",
+    "contacts",
+    "conversations",
+    "intake",
+    "memories",
+    "episodes",
+    "outbox",
+    "batches",
+    "endpoints",
+    "operators",
+    "workers",
+)
 #: A function in SQL comes after those that it calls; one in plpgsql may come anywhere.
 FUNCTIONS = (
     "words",
     "talk",
     "delivery",
     "contacts",
+    "memories",
+    "erase",
     "edits",
     "handles",
     "cases",
     "accept",
     "claim",
+    "episodes",
+    "recall",
     "finish",
     "trouble",
     "limits",
@@ -29,6 +45,7 @@ FUNCTIONS = (
     "batch",
     "dispatch",
     "summary",
+    "remember",
     "usage",
     "models",
     "accounts",

@@ -1,7 +1,8 @@
 """Writes the next revision: `make revision NAME="what it does"`.
 
 It compares the schema at head (bots/storage/sql) with what migrating from nothing makes. The text of the functions that differ is copied into
-migrations/sql, both ways, where it never changes again. Other differences are listed in a file of the revision, to be written by hand.
+migrations/sql, both ways, where it never changes again. Other differences are listed in a file of the revision, to be written by hand; so is a
+function in a file of tables, on which a column depends.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ _FUNCTION = re.compile(r"^create function (\w+)\(.*?\$\$(.*?)\$\$;", re.MULTILIN
 _FUNCTIONS = """
     select p.oid::regprocedure::text as signature, p.proname as name, p.prosrc as body, pg_get_functiondef(p.oid) as text,
         concat(pg_get_function_arguments(p.oid), ' ', pg_get_function_result(p.oid)) as shape
-    from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prokind in ('f', 'p')"""
+    from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prokind in ('f', 'p')
+        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')"""
 
+_TABLES = "tables"
 Functions = Mapping[str, Row[Any]]
 
 
@@ -38,7 +41,8 @@ def write(title: str, before: Connection, after: Connection) -> list[Path]:
     script = ScriptDirectory(str(_MIGRATIONS), messaging_opts={"quiet": True})
     revision = f"{int(script.get_current_head() or 0) + 1:04}"
     old, new = _functions(before), _functions(after)
-    parts = {"tables": _by_hand(before, after, skip=old.keys() ^ new.keys()), **_by_noun(old, new)}
+    of_tables = {f"function {signature}" for noun, signature, _ in _sources(new) if noun == _TABLES}
+    parts = {_TABLES: _by_hand(before, after, skip=old.keys() ^ new.keys(), keep=of_tables), **_by_noun(old, new)}
     parts = {noun: (up, down) for noun, (up, down) in parts.items() if up}
     if not parts:
         return []
@@ -59,11 +63,11 @@ def _functions(connection: Connection) -> Functions:
 
 
 def _sources(functions: Functions) -> Iterator[tuple[str, str, str]]:
-    """Each function at head in the order of the files: its file's noun, its signature, its text."""
+    """Each function at head in the order of the files: its file's noun, or `tables`; its signature, its text."""
     by_body = {(row.name, row.body): row.signature for row in functions.values()}
-    for noun in head.FUNCTIONS:
-        for found in _FUNCTION.finditer((head.SQL / f"{noun}.sql").read_text("utf-8")):
-            yield noun, by_body.pop((found[1], found[2])), found[0]
+    for file in head.files():
+        for found in _FUNCTION.finditer(file.read_text("utf-8")):
+            yield file.parent.name if file.parent.name == _TABLES else file.stem, by_body.pop((found[1], found[2])), found[0]
     if by_body:
         raise SystemExit(f"Write it as `create function name(...) ... as $$ ... $$;`: {', '.join(by_body.values())}")
 
@@ -73,6 +77,8 @@ def _by_noun(before: Functions, after: Functions) -> dict[str, tuple[list[str], 
     parts: dict[str, tuple[list[str], list[str]]] = {}
     for noun, signature, text in _sources(after):
         old, new = before.get(signature), after[signature]
+        if noun == _TABLES:
+            continue
         if old is not None and catalog.plain(old.text) == catalog.plain(new.text):
             continue
         up, down = parts.setdefault(noun, ([], []))
@@ -85,13 +91,13 @@ def _by_noun(before: Functions, after: Functions) -> dict[str, tuple[list[str], 
     }
 
 
-def _by_hand(before: Connection, after: Connection, *, skip: set[str]) -> tuple[list[str], list[str]]:
-    """Differences other than functions, as comments; without rights that come and go with a function."""
+def _by_hand(before: Connection, after: Connection, *, skip: set[str], keep: set[str]) -> tuple[list[str], list[str]]:
+    """Differences other than functions, but for those to keep, as comments; without rights that come and go with a function."""
     old, new = (
         {
             name: what
             for name, what in catalog.read(connection).items()
-            if not name.startswith("function ") and name.removeprefix("grant ").rsplit(" to ", 1)[0] not in skip
+            if (name in keep or not name.startswith("function ")) and name.removeprefix("grant ").rsplit(" to ", 1)[0] not in skip
         }
         for connection in (before, after)
     )

@@ -25,8 +25,10 @@ from bots.storage import accounts, personas
 from bots.storage.database import open_engine, unit
 from inference.router import Router
 from inference.settings import ModelSettings
+from workers.embedding import Embedding
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
+from workers.portions import Portions
 from workers.refusals import RefusalNotes
 from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
@@ -58,10 +60,16 @@ class Deps:
     refusals: RefusalNotes
     in_flight: InFlight
     typing: TypingKeeper
+    embedding: Embedding
+    portions: Portions
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
     #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
     month_spending: TimedCache[UUID, float] = field(default_factory=partial(TimedCache[UUID, float], fresh_s=10.0, stale_s=30.0))
+    #: The address and name of each tenant's models that passed the trial (workers/trial.py).
+    trials: TimedCache[UUID, frozenset[tuple[str, str]]] = field(
+        default_factory=partial(TimedCache[UUID, frozenset[tuple[str, str]]], fresh_s=10.0, stale_s=60.0)
+    )
     #: For two seconds a changed persona, a pause or a rotated token may go unnoticed.
     _accounts: TimedCache[UUID, OpenAccount] = field(default_factory=partial(TimedCache[UUID, OpenAccount], fresh_s=2.0, stale_s=10.0))
 
@@ -119,5 +127,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         refusals=RefusalNotes(worker),
         in_flight=InFlight(),
         typing=TypingKeeper(),
+        embedding=Embedding(settings),
+        portions=Portions(model_settings),
         queues=tuple(queues),
     )

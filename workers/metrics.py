@@ -63,6 +63,10 @@ OUTBOUND_NOT_STORED = Counter(
 HEALTH_READS = Counter("chinwag_health_reads", "Reads of an account in outage, by whether the platform answered.", ["answered"])
 OUTBOUND_RESENT = Counter("chinwag_outbound_resent", "Messages sent a second time, since the platform reported nothing about the first.")
 BATCH_ITEMS = Counter("chinwag_batch_items_finished", "Batch items by their final state.", ["state"])
+EMBEDDED = Counter("chinwag_embedded_turns", "Turns given their vectors, by how it ended.", ["state"])
+RECALLED = Counter("chinwag_recalls", "Turns for which earlier ones were looked for, by whether any fitted.", ["found"])
+QUESTIONS_WITHOUT_VECTOR = Counter("chinwag_questions_without_vector", "Questions that the embedder gave no vector for in time.")
+REMEMBERED = Counter("chinwag_talks_read", "Quiet talks that a model read for facts to remember, by how it ended.", ["state"])
 SUMMARIES = Counter("chinwag_summaries", "Conversations whose older turns were summarised, by how it ended.", ["state"])
 PUBLISHED = Counter("chinwag_tasks_published", "Tasks that the dispatcher made.", ["queue"])
 

@@ -12,7 +12,8 @@ from functools import partial
 
 import structlog
 
-from bots import metrics, telemetry
+from bots import extract, metrics, telemetry
+from bots.phrases.book import book
 from bots.storage import claims
 from workers import model_routes, probes, refusals
 from workers.deps import Deps, build
@@ -44,6 +45,9 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     telemetry.configure(deps.settings.log_level)
     _current = deps
     metrics.listen(deps.settings)
+    # The words of all languages, a second of work: no message waits for them, and no turn shares a core with it.
+    extract.load()
+    book()
     beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
     settings = deps.settings
     for purpose, work, every_s in (

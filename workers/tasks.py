@@ -15,7 +15,10 @@ from bots.storage.queues import is_batch, is_engines, profile_of, profile_queue,
 from workers.batch import batch_one
 from workers.deliver import deliver_one
 from workers.deps import Deps
+from workers.embed_turns import embed_one
+from workers.index_turns import index_one
 from workers.process import current
+from workers.remember import remember_one
 from workers.summarise import summarise_one
 from workers.turn.reply import reply_one
 
@@ -48,7 +51,17 @@ def work_through(deps: Deps, queue: str) -> int:
         # A surplus task ends at once: the reserve stays free for people, however many tasks the dispatcher made.
         # People first: an item of a batch begins only while nobody waits.
         return (
-            _repeat(deps, lambda: any(reply_one(deps, one) for one in reply_queues) or summarise_one(deps, queue) or batch_one(deps, queue))
+            _repeat(
+                deps,
+                lambda: (
+                    any(reply_one(deps, one) for one in reply_queues)
+                    or embed_one(deps, queue)
+                    or summarise_one(deps, queue)
+                    or remember_one(deps, queue)
+                    or batch_one(deps, queue)
+                    or index_one(deps)
+                ),
+            )
             if is_free
             else 0
         )

@@ -14,6 +14,7 @@ referral            the word that the business put into the link that somebody c
 place               a place's name; `place address`; `place coordinates`: latitude, longitude
 file                a file's name
 contact card        a person's name and numbers, as somebody shared them
+forwarded           once, or often: the words are somebody else's, whom the person passes on
 form                what somebody entered into a form, as the form's author named it
 call permission     accept or reject
 ==================  ===============================================================================================

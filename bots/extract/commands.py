@@ -1,26 +1,24 @@
-"""All texts that the service itself sends, in the contact's language: what answers commands, and what is said in place of the model.
-
-The texts are data in texts.toml. An unknown language is answered in English.
-"""
+"""What commands about one's memory mean and answer: which memories a /forget is about, and the sentences about them."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from datetime import datetime
-from functools import cache
-from pathlib import Path
-from typing import Any, Protocol, cast
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
 
+from bots import phrases
 from bots.commands import Command
 from bots.domain import Memory
-from bots.extract.words import fold
+from bots.extract.texts import USUAL, fact_text, of, row_text, text
+from bots.kinds import kinds
+from bots.phrases.book import Named, book
+from bots.phrases.words import holds, words_of
+from bots.text_language import language_in
 
 _MAX_SOURCE_CHARACTERS = 200
-_LANGUAGES = {"es": ("spanish", "espanol", "castellano", "castelhano", "espanhol"), "pt": ("portuguese", "portugues", "brazilian")}
-
-#: A memory's text and kind, the message it came from, and when that was written.
-WhyRow = tuple[str, str, str, datetime]
+#: So many of the newest earlier messages show the language of a talk.
+_RECENT = 6
 
 
 class Told(Protocol):
@@ -36,126 +34,167 @@ class Told(Protocol):
         """The fact."""
         ...
 
+    @property
+    def day(self) -> date | None:
+        """The day of a plan."""
+        ...
+
+    @property
+    def last_day(self) -> date | None:
+        """Its last day, where it has several."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A memory, or an earlier turn, that was in the prompt of an answer, and where it comes from."""
+
+    #: None: an earlier turn.
+    memory: Memory | None
+    #: The words of the contact that it comes from; empty: an operator added it, or the words are gone.
+    source: str
+    said_at: datetime
+
+
+def in_order(memories: Sequence[Memory]) -> list[Memory]:
+    """Memories in the order in which /memory lists them: by kind, in that of bots/kinds.toml, and as they come."""
+    place = {name: n for n, name in enumerate(kinds())}
+    return sorted(memories, key=lambda one: place.get(one.kind, len(place)))
+
 
 def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
-    """The memories that a `/forget` means, out of those that `/memory` lists in this order; all of them without an argument."""
-    if command.argument is None or command.is_everything:
+    """The memories that a wish to forget means, out of those that /memory lists in this order; all of them without an argument."""
+    if command.is_everything:
         return tuple(memories)
     if command.number is not None:
         return tuple(memories[command.number - 1 : command.number]) if command.number else ()
-    wanted = command.argument.casefold()
-    exact = tuple(memory for memory in memories if memory.text.casefold() == wanted)
-    return exact or tuple(memory for memory in memories if wanted in memory.text.casefold())
+    wanted = words_of(command.argument or "")
+    if command.is_plain:
+        return _meant_in_words(command, wanted, memories)
+    said = [(memory, words_of(memory.text)) for memory in memories]
+    exact = tuple(memory for memory, words in said if words == wanted or _without_relation(memory, words) == wanted)
+    named = exact or tuple(memory for memory in memories if any(is_named(one, memory) for one in command.kinds))
+    return named or tuple(memory for memory, words in said if holds(words, wanted))
 
 
-def language_of(memories: Sequence[Told], *, default: str = "en") -> str:
-    """The language for these texts, from what the contact has said about their language; the default when nothing is known."""
+def _meant_in_words(command: Command, wanted: tuple[str, ...], memories: Sequence[Memory]) -> tuple[Memory, ...]:
+    """The memories of a phrase: of its kind, and with the words at its end."""
+    if not command.kinds:
+        # "Forget that I live in Lyon" has the value among other words.
+        return tuple(memory for memory in memories if holds(wanted, words_of(memory.text)))
+    found = tuple(memory for memory in memories if any(is_named(one, memory) for one in command.kinds))
+    # "My dog Biscuit", "my allergy to peanuts": both end alike. "My address, not now" does not.
+    return tuple(memory for memory in found if _end_alike(wanted, words_of(memory.text))) if wanted else found
+
+
+def is_named(named: Named, memory: Told) -> bool:
+    """Whether a memory is of the kind that a person named."""
+    if named.kind == "health":
+        return memory.kind in sensitive_kinds()
+    if named.kind != memory.kind:
+        return False
+    words = words_of(memory.text)
+    return not named.word or any(holds(words, said) for said in book().words[named.word])
+
+
+def sensitive_kinds() -> frozenset[str]:
+    """The kinds of facts about health."""
+    return frozenset(name for name, kind in kinds().items() if kind.sensitive)
+
+
+def language_of(memories: Sequence[Told], *, said: Sequence[str] = (), default: str = USUAL) -> str:
+    """The language for these texts: of what was said last, the newest message first, else what the contact says that they speak, else the default."""
+    for message in said[:_RECENT]:
+        found = language_in(message)
+        if found:
+            return found
     for memory in memories:
         if memory.kind == "language":
-            first = fold(memory.text).split(" ")[0].rstrip(",")
-            return next((code for code, names in _LANGUAGES.items() if first in names), "en")
+            return phrases.language_called(memory.text) or USUAL
     return default
 
 
-def help_text(language: str = "en") -> str:
-    """The list of commands."""
-    return str(_texts(language)["help"]).strip()
-
-
-def reset_text(language: str = "en") -> str:
-    """A new conversation has begun."""
-    return str(_texts(language)["reset"])
-
-
-def stopped_text(language: str = "en") -> str:
-    """The contact has opted out."""
-    return str(_texts(language)["stopped"])
-
-
-def started_text(language: str = "en") -> str:
-    """The contact wants answers again."""
-    return str(_texts(language)["started"])
-
-
-def memory_text(memories: Sequence[Memory], language: str = "en") -> str:
-    """What is remembered, numbered for `/forget`."""
-    texts = _texts(language)
+def memory_text(memories: Sequence[Memory], language: str = USUAL, *, is_off: bool = False) -> str:
+    """What is remembered, numbered for /forget, in the order given. is_off: nothing new is."""
+    off = [text("memory_is_off", language)] if is_off else []
     if not memories:
-        return str(texts["memory_none"])
-    rows = [f"{number}. {_say(texts, memory.kind, memory.text)}" for number, memory in enumerate(memories, start=1)]
-    return "\n".join([str(texts["memory"]), *rows, str(texts["memory_end"])])
-
-
-def forgotten_text(count: int, language: str = "en") -> str:
-    """How many memories were forgotten."""
-    texts = _texts(language)
-    if count == 0:
-        return str(texts["forgotten_none"])
-    return str(texts["forgotten_one"]) if count == 1 else str(texts["forgotten_many"]).format(count=count)
-
-
-def why_text(rows: Sequence[WhyRow], language: str = "en") -> str:
-    """Which memories were in the prompt of the last answer, each with the contact's own words it came from."""
-    texts = _texts(language)
-    if not rows:
-        return str(texts["why_none"])
-    lines = [
-        f"{number}. "
-        + str(texts["why_row"]).format(fact=_say(texts, kind, text), when=when.strftime("%Y-%m-%d %H:%M %Z").strip(), source=_short(source))
-        for number, (text, kind, source, when) in enumerate(rows, start=1)
+        return "\n".join([text("memory_none", language), *off])
+    rows = [
+        f"{number}. {fact_text(one.kind, one.text, language, day=one.day, last_day=one.last_day)}"
+        for number, one in enumerate(memories, start=1)
     ]
-    return "\n".join([str(texts["why"]), *lines])
+    return "\n".join([text("memory", language), *rows, text("memory_end", language), *off])
 
 
-def picture_lost_text(language: str = "en") -> str:
-    """One polite sentence for a picture that could not be opened."""
-    return str(_texts(language)["picture_lost"])
+def forgotten_text(count: int, language: str = USUAL, *, everything: bool = False, keeps_messages: bool = False) -> str:
+    """How many memories were forgotten, and what became of the words they came from. everything: all that was said, too."""
+    if everything:
+        words = "words_kept" if keeps_messages else "all_gone"
+        return " ".join([text("forgotten_all", language), text(words, language), *_stays(language, keeps_messages)])
+    if count == 0:
+        return text("forgotten_none", language)
+    done = text("forgotten_one", language) if count == 1 else text("forgotten_many", language, count=count)
+    return " ".join([done, text("words_kept" if keeps_messages else "words_gone", language), *_stays(language, keeps_messages)])
 
 
-def unsupported_text(content_type: str, language: str = "en") -> str:
-    """One polite sentence for a kind of content that cannot be read yet."""
-    texts = _texts(language)
-    contents = cast("dict[str, str]", texts["contents"])
-    return str(texts["unsupported"]).format(what=contents.get(content_type, contents["other"]))
+def forgotten_that_text(language: str = USUAL, *, found: bool = True, keeps_messages: bool = False) -> str:
+    """What was said last is forgotten."""
+    if not found:
+        return text("forgotten_that_none", language)
+    words = [text("words_kept", language)] if keeps_messages else [text("stays", language)]
+    return " ".join([text("forgotten_that", language), *words])
 
 
-def unopened_text(content_type: str, language: str = "en") -> str:
-    """One polite sentence for a file whose words are answered, though it cannot be opened."""
-    texts = _texts(language)
-    contents = cast("dict[str, str]", texts["contents"])
-    return str(texts["unopened"]).format(what=contents.get(content_type, contents["other"]))
+def _stays(language: str, keeps_messages: bool) -> list[str]:  # noqa: FBT001 - of this module
+    return [] if keeps_messages else [text("stays", language)]
 
 
-def filtered_text(language: str = "en") -> str:
-    """One polite sentence for words that the model server will not answer."""
-    return str(_texts(language)["filtered"])
+def why_text(causes: Sequence[Cause], language: str = USUAL) -> str:
+    """Which memories and earlier turns were in the prompt of the last answer, each with the contact's own words that it came from."""
+    if not causes:
+        return text("why_none", language)
+    return "\n".join([text("why", language), *(f"{number}. {_cause(cause, language)}" for number, cause in enumerate(causes, start=1))])
 
 
-def budget_day_text(language: str = "en") -> str:
-    """The contact has used up what one contact may cost in a day."""
-    return str(_texts(language)["budget_day"])
+def _cause(cause: Cause, language: str) -> str:
+    source, memory = _short(cause.source), cause.memory
+    if memory is None:
+        return row_text("why_turn", language, when=cause.said_at, source=source)
+    fact = fact_text(memory.kind, memory.text, language, day=memory.day, last_day=memory.last_day)
+    if memory.source_inbox_id is None:
+        return row_text("why_added", language, when=cause.said_at, fact=fact)
+    return row_text("why_row" if source else "why_row_gone", language, when=cause.said_at, fact=fact, source=source)
 
 
-def budget_month_text(language: str = "en") -> str:
-    """The bot has spent what it may spend in a month."""
-    return str(_texts(language)["budget_month"])
+def noted_text(facts: Sequence[Told], gone: Sequence[str], language: str = USUAL) -> str:
+    """What a correction changed: what is remembered now, and what no longer is."""
+    said = ["; ".join(fact_text(one.kind, one.text, language, day=one.day, last_day=one.last_day) for one in facts)] if facts else []
+    sentences = [str(of(language)["noted"]).replace("{facts}", one) for one in said]
+    if gone:
+        sentences.append(str(of(language)["noted_instead"]).replace("{values}", ", ".join(gone)))
+    return " ".join(sentences)
 
 
-def _say(texts: dict[str, Any], kind: str, text: str) -> str:
-    phrase = cast("dict[str, str]", texts["facts"]).get(kind)
-    return phrase.replace("{}", text) if phrase else text
+def content_text(name: str, content_type: str, language: str = USUAL) -> str:
+    """One polite sentence about a kind of content: `unsupported` cannot be read yet, the words beside an `unopened` one are answered."""
+    contents = of(language)["contents"]
+    return text(name, language, what=contents.get(content_type, contents["other"]))
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
+def _without_relation(memory: Memory, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The name in "sister Anna" and "dog Biscuit", without what they are."""
+    if memory.kind not in ("family", "pet"):
+        return ()
+    relations = (said for forms in book().words.values() for said in forms if words[: len(said)] == said)
+    longest = max(relations, key=len, default=())
+    return words[len(longest) :]
+
+
+def _end_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shorter = min(len(one), len(other))
+    return shorter > 0 and one[-shorter:] == other[-shorter:]
+
+
+def _short(source: str) -> str:
+    line = " ".join(source.split())
     return line if len(line) <= _MAX_SOURCE_CHARACTERS else line[: _MAX_SOURCE_CHARACTERS - 1] + "…"
-
-
-def _texts(language: str) -> dict[str, Any]:
-    table = _table()
-    return table.get(language[:2].lower(), table["en"])
-
-
-@cache
-def _table() -> dict[str, dict[str, Any]]:
-    return tomllib.loads((Path(__file__).parent / "texts.toml").read_text("utf-8"))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import structlog
 
-from bots.commands import parse_command
-from bots.domain import EventKind, Fact, InboundEvent
+from bots.commands import keeps_out, objection, parse_command
+from bots.domain import EventKind, InboundEvent, Statements
 from bots.extract import extract
 
 log = structlog.get_logger()
@@ -31,13 +32,17 @@ def _read(event: InboundEvent) -> InboundEvent:
     command = parse_command(text)
     if command is not None:
         return replace(event, stops=command.name == "stop")
-    return replace(event, facts=said_facts(text[:_LONGEST], event.event_key))
+    if keeps_out(text):
+        return event
+    corrected = objection(text)
+    said = stated((corrected[0] if corrected else text)[:_LONGEST], event.event_key, at=event.occurred_at)
+    return replace(event, facts=said.facts, ends=said.ends)
 
 
-def said_facts(text: str, source: str) -> tuple[Fact, ...]:
-    """Extract facts; none where that fails, since a message must be stored and answered all the same. source names it in the log."""
+def stated(text: str, source: str, *, at: datetime | None) -> Statements:
+    """Extract what a message states; nothing where that fails, since a message must be stored and answered all the same. source names it in the log."""
     try:
-        return extract(text)
+        return extract(text, today=(at or datetime.now(UTC)).date())
     except Exception as error:  # noqa: BLE001 - extracting memories must never prevent an answer
         log.error("extract_failed", message=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would show the text
-        return ()
+        return Statements()

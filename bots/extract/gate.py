@@ -5,30 +5,27 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bots.domain import Fact
 from bots.extract.words import fold
+from bots.kinds import kinds
 
-#: Every kind that may be remembered, and whether only one fact of it can be true at a time.
-KINDS: dict[str, bool] = {
-    "name": True,
-    "place": True,
-    "language": True,
-    "occupation": True,
-    "likes": False,
-    "dislikes": False,
-    "family": False,
-    "pet": False,
-}
 MAX_VALUE_CHARACTERS = 200
 MAX_WORD_CHARACTERS = 40
+#: Two dates or hours have eight; a card or an account has more.
+MAX_DIGITS = 8
 
 #: Marks allowed in a name, a place or a taste besides letters, digits and spaces. No quotes, brackets of any kind, colons or pipes.
 _MARKS = frozenset("'’-.,&+/#")
 _ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
+#: The only colon that is no label: "14:30".
+_CLOCK = re.compile(r"(?<=\d):(?=\d\d(?!\d))")
+#: A part of a card, an account or a key: many digits at once, or digits and both kinds of letters mixed in a long word.
+_CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}")
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -37,23 +34,25 @@ def admit(fact: Fact) -> Fact | None:
     value = " ".join(unicodedata.normalize("NFKC", fact.value).split())
     if why_refused(fact.kind, value) is not None:
         return None
-    return Fact(kind=fact.kind, value=value, single=KINDS[fact.kind])
+    return replace(fact, value=value, topic="" if kinds()[fact.kind].single else fact.topic)
 
 
-def why_refused(kind: str, value: str) -> str | None:
+def why_refused(kind: str, value: str) -> str | None:  # noqa: PLR0911 - one return for each reason
     """Return the first reason to refuse a value, without quoting it; None when there is none."""
-    if kind not in KINDS:
+    if kind not in kinds():
         return "unknown kind"
     words = _WORDS.findall(fold(value))
     if not value or len(value) > MAX_VALUE_CHARACTERS or any(len(word) > MAX_WORD_CHARACTERS for word in words):
         return "length"
-    if not all(_is_plain(letter) for letter in value):
+    if not all(_is_plain(letter) for letter in _CLOCK.sub("", value)):
         return "characters"
     if not any(letter.isalpha() for letter in value) or _mixes_scripts(value):
         return "not words"
     if _ADDRESS.search(value.casefold()):
         return "address"
-    return None if _forbidden().isdisjoint(words) else "not about the person"
+    if sum(letter.isdigit() for letter in value) > MAX_DIGITS or _CODE.search(value):
+        return "number"
+    return None if _forbidden(kind).isdisjoint(words) else "not about the person"
 
 
 def _is_plain(letter: str) -> bool:
@@ -62,6 +61,8 @@ def _is_plain(letter: str) -> bool:
 
 def _mixes_scripts(value: str) -> bool:
     """Whether a word mixes Latin with other letters, which is a disguise, such as "admin" spelt with a Cyrillic a."""
+    if value.isascii():
+        return False
     for word in value.split():
         scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in word if letter.isalpha()}
         if "LATIN" in scripts and len(scripts) > 1:
@@ -70,6 +71,8 @@ def _mixes_scripts(value: str) -> bool:
 
 
 @cache
-def _forbidden() -> frozenset[str]:
+def _forbidden(kind: str) -> frozenset[str]:
+    """The words that no value of a kind may hold."""
     table: dict[str, Any] = tomllib.loads((Path(__file__).parent / "forbidden.toml").read_text("utf-8"))
-    return frozenset(fold(word) for words in table.values() for word in words)
+    allowed = table.pop("allowed").get(kind, ())
+    return frozenset(fold(word) for words in table.values() for word in words) - {fold(word) for word in allowed}

@@ -1,121 +1,166 @@
-"""A message as words, marks and sentences. Takes time linear in the length of the text, which is capped first."""
+"""A message as words, marks and sentences, in any script. Takes time linear in the length of the text, which is capped first."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: A longer message is a pasted document; nobody introduces themself after this many characters.
 MAX_CHARACTERS = 2000
 
-#: Letters and digits, joined by hyphens and the like. Each alternative starts with another class of characters, so nothing backtracks.
-_TOKEN = re.compile(r"[^\W_]+(?:[-.'’´ʼ&+/#@][^\W_]+)*[+#]*|\n|[^\s_*~]")
+#: Vowel signs and accents that are written with a letter but are none to Python: Latin, Hebrew, Arabic, the scripts of India, Thai.
+_SIGNS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963\u0981-\u0983\u09bc-\u09cd\u0a01-\u0a4d\u0a81-\u0acd\u0b01-\u0b4d\u0b82-\u0bcd\u0c00-\u0c4d\u0e31-\u0e3a\u0e47-\u0e4e"
+_LETTER = rf"(?:[^\W_][{_SIGNS}]*)"
+#: A time of day; letters and digits joined by hyphens and the like; a line end; any other mark. No alternative begins as another does, so
+#: nothing backtracks far.
+_TOKEN = re.compile(rf"\d{{1,2}}:\d\d(?!\d)|{_LETTER}+(?:[-.'’´ʼ&+/#@]{_LETTER}+)*[+#]*|\n|[^\s_*~]")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›", "`": "`", "‘": "’", "「": "」", "『": "』"}
-_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "´": "'", "ʼ": "'"})
-_SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。"})
-_ABBREVIATIONS = frozenset({"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof"})
+_OPENING = re.compile(f"[{''.join(_QUOTES)}']")
+_SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。", "؟", "؛", "।"})
+_ASKS = frozenset({"?", "？", "؟"})
+_COMMAS = frozenset({"،", "、", "，"})
+_ABBREVIATIONS = frozenset(
+    {"st", "sta", "sto", "mt", "ft", "dr", "dra", "mr", "mrs", "ms", "sr", "sra", "prof", "fr", "hr", "sig", "dott", "mme", "bpk", "ny"}
+)
+#: A line of a quotation, a table, or a chat that was copied: "[12:03] Ana: ...".
+_COPIED = re.compile(r"\s*(?:[>|]|\[\d)")
+#: A verb such as "is" has at most so many letters.
+_SHORT = 3
+#: "15.12." and "1." end no sentence.
+_LONGEST_DATE = 5
 #: Replaces quoted text; it is not a letter, so no rule can match it.
 QUOTED = "\ufffc"
 
+#: What people leave out or write in several ways: accents, Arabic vowel signs and forms of alef, the dots of Hindi, other digits.
+_FOLDED: dict[int, str | None] = {
+    **dict.fromkeys([*range(0x0300, 0x0370), *range(0x064B, 0x0660), 0x0670, 0x0640, 0x093C, 0x200C, 0x200D]),
+    ord("’"): "'", ord("‘"): "'", ord("´"): "'", ord("ʼ"): "'", ord("ı"): "i", ord("ٱ"): "ا", ord("ى"): "ي", ord("ة"): "ه", 0x0901: "\u0902",
+    **{0x0660 + digit: str(digit) for digit in range(10)}, **{0x06F0 + digit: str(digit) for digit in range(10)}, **{0x0966 + digit: str(digit) for digit in range(10)},
+}  # fmt: skip
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+
+class Word(NamedTuple):
     """A word or a mark of a message: as written, and folded to lower case without accents."""
 
     text: str
     folded: str
+    #: Whether it stands directly behind what precedes it.
+    is_glued: bool = False
 
     @property
     def is_word(self) -> bool:
-        """Whether it has letters or digits."""
-        return self.text[0].isalnum() or self.folded == "'s"
+        """Whether it has letters or digits; a part of a cut word counts, too."""
+        return not self.text or self.text[0].isalnum() or (len(self.text) > 1 and self.text[0] in "'’")
 
     @property
     def is_capitalised(self) -> bool:
-        """Whether it starts with a capital letter and is not all in capitals."""
-        return self.text[0].isupper() and (len(self.text) == 1 or not self.text.isupper())
+        """Whether it is written as a name: with a capital letter but not all in capitals, or in a script without capitals."""
+        first = self.text[:1]
+        return (first.isupper() and (len(self.text) == 1 or not self.text.isupper())) or (
+            first.isalpha() and first.lower() == first.upper()
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
+class Sentence(NamedTuple):
     """The words between two full stops or line ends."""
 
-    words: tuple[Word, ...]
+    words: list[Word]
     is_question: bool
 
 
 def fold(text: str) -> str:
-    """Lower case, without accents, one kind of apostrophe."""
+    """Lower case, without accents and the like, one kind of apostrophe."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFD", text.translate(_APOSTROPHES).casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return unicodedata.normalize("NFD", text.casefold()).translate(_FOLDED)
 
 
-def split_words(text: str) -> tuple[Word, ...]:
-    """Cut a text into words and marks; a possessive 's becomes a word of its own."""
+def split_words(text: str) -> list[Word]:
+    """Cut a text into words and marks."""
     words: list[Word] = []
-    for found in _TOKEN.findall(text):
-        folded = fold(found)
-        if folded.endswith("'s") and len(found) > 2:
-            words.append(Word(text=found[:-2], folded=folded[:-2]))
-            words.append(Word(text="'s", folded="'s"))
-        else:
-            words.append(Word(text=found, folded=folded or found))
-    return tuple(words)
+    end = 0
+    for found in _TOKEN.finditer(text):
+        text_of = "," if found[0] in _COMMAS else found[0]
+        words.append(Word(text_of, fold(text_of) or text_of, found.start() == end and end > 0))
+        end = found.end()
+    return words
 
 
-def sentences(text: str) -> tuple[Sentence, ...]:
+def sentences(text: str) -> list[Sentence]:
     """Return the sentences of a message's own words: quoted lines, quoted spans and code are left out."""
     own = _without_quotes(unicodedata.normalize("NFC", text[:MAX_CHARACTERS]))
     found: list[Sentence] = []
     current: list[Word] = []
-    for word in split_words(own.replace("\r", "\n")):
+    words = split_words(own.replace("\r", "\n"))
+    for at, word in enumerate(words):
         if word.text not in _SENTENCE_ENDS:
             current.append(word)
             continue
-        if word.text == "." and current and current[-1].folded in _ABBREVIATIONS:
-            current[-1] = Word(text=current[-1].text + ".", folded=current[-1].folded)
-            continue
-        asks = word.text in {"?", "？"}
+        if word.text == "." and current:
+            if current[-1].folded in _ABBREVIATIONS:
+                current[-1] = current[-1]._replace(text=current[-1].text + ".")
+                continue
+            if _is_initial(current, words, at):
+                current[-1] = current[-1]._replace(text=current[-1].text + ".")
+                continue
+            if _is_ordinal(words, at):
+                # "1. Klasse", "6. Juni": a mark within the sentence.
+                current.append(word)
+                continue
+        asks = word.text in _ASKS
         if current:
-            found.append(Sentence(words=tuple(current), is_question=asks))
+            found.append(Sentence(current, asks))
         elif asks and found:
-            found[-1] = Sentence(words=found[-1].words, is_question=True)
+            found[-1] = Sentence(found[-1].words, is_question=True)
         current = []
     if current:
-        found.append(Sentence(words=tuple(current), is_question=False))
-    return tuple(found)
+        found.append(Sentence(current, is_question=False))
+    return found
 
 
-def join(words: tuple[Word, ...]) -> str:
-    """Write words as a person would: no space before a comma or a possessive."""
+def join(words: list[Word]) -> str:
+    """Write words as they were written."""
     text = ""
     for word in words:
-        glued = not text or word.text in {",", "'s"}
-        text += word.text if glued else " " + word.text
+        text += word.text if word.is_glued or not text or word.text == "," or not word.text else " " + word.text
     return text
 
 
+def _is_initial(before: list[Word], words: list[Word], at: int) -> bool:
+    """Whether a full stop belongs to an initial: "the name is J. Moreau", not "I take plan B. My name is ..."."""
+    letter = before[-1].text
+    if len(letter) != 1 or not letter.isupper() or at + 1 >= len(words) or not words[at + 1].text[0].isupper():
+        return False
+    return len(before) == 1 or before[-2].text[0].isupper() or len(before[-2].text) <= _SHORT
+
+
+def _is_ordinal(words: list[Word], at: int) -> bool:
+    number = words[at - 1].text
+    return (
+        len(number) <= _LONGEST_DATE
+        and number.replace(".", "").isdecimal()
+        and words[at].is_glued
+        and at + 1 < len(words)
+        and words[at + 1].text[0].isalnum()
+    )
+
+
 def _without_quotes(text: str) -> str:
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith((">", "|"))]
-    text = "\n".join(lines)
-    if "'" not in text and not any(quote in text for quote in _QUOTES):
-        return text
+    if ">" in text or "|" in text or "[" in text:
+        text = "\n".join(line for line in text.splitlines() if not _COPIED.match(line))
     kept: list[str] = []
     at = 0
-    while at < len(text):
-        closing = _QUOTES.get(text[at]) or _single_quote(text, at)
-        if closing is None:
-            kept.append(text[at])
-            at += 1
+    for mark in _OPENING.finditer(text):
+        start = mark.start()
+        closing = _QUOTES.get(mark[0]) or _single_quote(text, start)
+        if start < at or closing is None:
             continue
-        kept.append(f" {QUOTED} ")
-        end = text.find(closing, at + 1)
+        kept += text[at:start], f" {QUOTED} "
+        end = text.find(closing, start + 1)
         # A quotation that never closes covers the rest: missing a fact is better than storing somebody else's words.
         at = len(text) if end < 0 else end + 1
-    return "".join(kept)
+    return "".join([*kept, text[at:]]) if kept else text
 
 
 def _single_quote(text: str, at: int) -> str | None:

@@ -16,7 +16,8 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Connection, make_url, text
 
-from bots.storage import media
+from bots.storage import media, memories
+from bots.storage.memories import Repeated
 
 #: This notice means "read again": the listening connection was lost, and notices with it.
 LOST = "lost"
@@ -141,6 +142,8 @@ class Story:
     steps: tuple[Step, ...] = ()
     recalled: tuple[Recalled, ...] = ()
     learned: tuple[Recalled, ...] = ()
+    #: The earlier turns that its prompt repeated, since they are about its question.
+    repeated: tuple[Repeated, ...] = ()
     calls: tuple[Call, ...] = ()
     parts: tuple[Part, ...] = ()
     attempts: tuple[Attempt, ...] = field(default=())
@@ -217,6 +220,7 @@ def what_happened(connection: Connection, turn: UUID) -> Story | None:
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         recalled=tuple(Recalled(**found) for found in recalled),
         learned=tuple(Recalled(**found) for found in learned),
+        repeated=memories.repeated(connection, turn),
         calls=calls,
         parts=parts,
         attempts=attempts,
@@ -231,7 +235,7 @@ def _asking(calls: Sequence[Call], claimed_at: datetime | None) -> list[Step]:
         recorded, took_ms = call.at, (call.total_ms or 0.0) + (took_ms if call.at == recorded else 0.0)
         began = call.at - timedelta(milliseconds=took_ms)
         detail = call.outcome if call.total_ms is None else f"{call.outcome}, {call.total_ms / 1000:.2f} s"
-        what = "notes" if call.outcome.startswith("summary") else "model"
+        what = "notes" if call.outcome.startswith("summary") else "memory" if call.outcome.startswith("remember") else "model"
         steps.append(Step(at=max(began, claimed_at) if claimed_at else began, what=what, detail=detail))
     return steps
 
@@ -304,7 +308,7 @@ _TALK = text(f"""
                i.turn_id, i.conversation_id, i.arrival as n, {media.OF_ROW} as pictures
         from mine m join inbox i on i.conversation_id = m.id where i.kind <> 'status'
         union all
-        select o.id, 'out', 'message', o.body, 'text', true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part,
+        select o.id, 'out', 'message', nullif(o.body, ''), case when o.body = '' and o.forgotten_at is not null then 'erased' else 'text' end, true, o.created_at, o.status, o.external_id, o.turn_id, o.conversation_id, o.part,
                null
         from mine m join outbox o on o.conversation_id = m.id
     ) lines order by at desc, side desc, n desc limit :limit""")  # noqa: S608 - a literal of the storage's own

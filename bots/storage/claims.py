@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Engine
 
-from bots.storage.database import call, hot
+from bots.domain import FORWARDED
+from bots.kinds import always_told, kinds
+from bots.storage.database import call, hot, to_json
+
+_DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
@@ -43,6 +48,11 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     quoted: str | None = None
     refers: list[Reference] | None = None
 
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether its words are somebody else's, whom the contact passes on."""
+        return any(one.name == FORWARDED for one in self.refers or ())
+
 
 class PastTurn(msgspec.Struct, frozen=True):
     """An earlier turn as prompts repeat it."""
@@ -53,6 +63,8 @@ class PastTurn(msgspec.Struct, frozen=True):
     answer: str
     #: Those pictures of its messages that are stored.
     media: list[UUID] = []
+    #: When it was opened.
+    at: datetime | None = None
 
 
 class KnownFact(msgspec.Struct, frozen=True):
@@ -61,6 +73,11 @@ class KnownFact(msgspec.Struct, frozen=True):
     id: UUID
     kind: str
     text: str
+    said_at: datetime
+    day: date | None = None
+    last_day: date | None = None
+    #: Whether it was learned in this session: the beginning of the prompt, which must not change, does not have it.
+    is_new: bool = False
 
 
 class Handle(msgspec.Struct, frozen=True):
@@ -96,7 +113,19 @@ class Claim(msgspec.Struct, frozen=True):
     identities: list[Handle]
     messages: list[ClaimedMessage]
     history: list[PastTurn]
+    #: What is remembered: of the kinds that are always told all, of the others the newest.
     memories: list[KnownFact]
+    #: Whether the contact wants nothing remembered, and nothing sensitive; and whether they know already that something sensitive is.
+    memory_off: bool = False
+    sensitive_off: bool = False
+    sensitive_told: bool = False
+    #: How many of the contact's earlier turns, in all conversations with this bot, prompts no longer repeat word for word. Some of them may be in
+    #: `history` all the same, until notes stand for them.
+    earlier: int = 0
+    #: What an earlier try of this turn erased, as it wrote it down.
+    done: str | None = None
+    #: When the turn was opened: the time that its prompt tells.
+    at: datetime | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -111,7 +140,12 @@ class Waiting(msgspec.Struct, frozen=True):
 def claim_turn(engine: Engine, queue: str, *, boot: UUID, lease_s: float, session_s: float) -> Claim | None:
     """Claim the best due conversation of a queue; None when nothing is due."""
     # Not repeated: a claim whose answer was lost is never renewed, and becomes due again when its lease ends.
-    found: Any = call(engine, "select claim_turn(%s, %s, %s, %s)", (queue, boot, lease_s, session_s), repeat=False)
+    found: Any = call(
+        engine,
+        "select claim_turn(%s, %s, %s, %s, %s::text[], %s::jsonb)",
+        (queue, boot, lease_s, session_s, list(always_told()), _DAYS),
+        repeat=False,
+    )
     return None if found is None else msgspec.convert(found, Claim)
 
 

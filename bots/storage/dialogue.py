@@ -12,11 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
-from bots.storage import media, usage
+from bots.storage import media, memories, usage
+from bots.storage.memories import Stored
 from bots.storage.usage import ContactSpent
 
 #: The position of a line in its conversation: time, side, number.
 Place = tuple[datetime, int, int]
+#: So many memories are shown, what lives first.
+_MOST_MEMORIES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,23 +87,6 @@ class TurnSum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """A memory of the contact and its source."""
-
-    id: UUID
-    kind: str
-    text: str
-    created_by: str
-    created_at: datetime
-    valid_to: datetime | None
-    superseded_by: str | None
-    source: UUID
-    source_text: str | None
-    source_at: datetime
-    source_conversation: UUID | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a conversation cost in total."""
 
@@ -120,7 +106,7 @@ class Dialogue:
 
     bubbles: tuple[Bubble, ...]
     turns: tuple[TurnSum, ...]
-    memories: tuple[Remembered, ...]
+    memories: tuple[Stored, ...]
     identities: tuple[tuple[str, str], ...]
     cost: Cost
     #: What this contact's answers have cost today and this month, in all conversations.
@@ -139,7 +125,7 @@ def read(connection: Connection, *, contact: UUID, conversation: UUID, before: P
     return Dialogue(
         bubbles=bubbles,
         turns=tuple(TurnSum(**row) for row in connection.execute(_TURNS, {"turns": turns}).mappings()) if turns else (),
-        memories=tuple(Remembered(**row) for row in connection.execute(_MEMORIES, {"contact": contact}).mappings()),
+        memories=tuple(memories.all_of(connection, contact, limit=_MOST_MEMORIES)),
         identities=tuple((row.kind, row.value) for row in connection.execute(_IDENTITIES, {"contact": contact})),
         spent=usage.of_contact(connection, contact),
         cost=Cost(**connection.execute(_COST, {"conversation": conversation}).mappings().one()),
@@ -172,7 +158,8 @@ _BUBBLES = text(f"""
             case when i.quoted is not null then quoted_words(i.account_id, i.contact_id, i.quoted) end as quoted, i.refers
         from inbox i where i.conversation_id = :conversation and i.kind <> 'status'
         union all
-        select o.id, case when t.answered_by is null then 'out' else 'person' end, 'message', o.body, 'text', true, o.created_at, o.status,
+        select o.id, case when t.answered_by is null then 'out' else 'person' end, 'message', nullif(o.body, ''),
+            case when o.body = '' and o.forgotten_at is not null then 'erased' else 'text' end, true, o.created_at, o.status,
             o.status_at, o.reason, o.turn_id, t.answered_by, 1, o.seq, null, null, null, null
         from outbox o join turns t on t.tenant_id = o.tenant_id and t.id = o.turn_id where o.conversation_id = :conversation
     ) lines
@@ -190,12 +177,6 @@ _TURNS = text("""
             sum(m.total_ms) as model_ms, sum(m.cost) as cost, bool_or(m.estimated) as estimated
         from model_calls m where m.turn_id = t.id) c on true
     where t.id = any(cast(:turns as uuid[])) order by t.number""")
-_MEMORIES = text("""
-    select m.id, m.kind, m.text, m.created_by, m.created_at, m.valid_to, s.text as superseded_by, m.source_inbox_id as source,
-        i.text as source_text, i.received_at as source_at, i.conversation_id as source_conversation
-    from memories m join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
-    left join memories s on s.tenant_id = m.tenant_id and s.id = m.superseded_by
-    where m.contact_id = :contact order by m.valid_to is not null, m.created_at desc, m.id limit 200""")
 _IDENTITIES = text(
     "select kind, value from contact_identities where contact_id = :contact and retired_at is null order by kind, created_at desc limit 20"
 )

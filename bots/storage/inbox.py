@@ -184,7 +184,12 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
 
 def _edited(event: InboundEvent) -> dict[str, Any]:
     """What the new words of an edit say, for a message that was answered already."""
-    return {"facts": [{"kind": fact.kind, "text": fact.value, "single": fact.single} for fact in event.facts], "stops": event.stops}
+    facts = [
+        {"kind": fact.kind, "text": fact.value, "topic": fact.topic, "day": fact.day, "last_day": fact.last_day, "since": fact.since}
+        for fact in event.facts
+    ]
+    ends = [{"kind": end.kind, "text": end.value, "on": end.on} for end in event.ends]
+    return {"facts": facts, "ends": ends, "stops": event.stops}
 
 
 def _effect(event: InboundEvent, effect: AccountEffect) -> dict[str, Any]:

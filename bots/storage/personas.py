@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import IntegrityError
 
 from bots.domain import Bot
@@ -14,7 +15,7 @@ from bots.errors import Conflict, NameTaken, NotFound
 
 _BOTS = """
 select b.id, b.tenant_id, b.name, b.profile, b.fallback_text, b.apology_text, b.memory_on, b.language, b.first_contact,
-    b.data_may_leave, b.budget_contact_day, b.budget_month,
+    b.data_may_leave, b.budget_contact_day, b.budget_month, b.kinds_off, b.sensitive_on, b.keeps_messages, b.time_zone,
     p.version as persona_version, p.text as persona
 from bots b join personas p on p.tenant_id = b.tenant_id and p.bot_id = b.id and p.version = coalesce(cast(:version as integer), b.persona_version)
 """
@@ -82,9 +83,9 @@ def make(connection: Connection, bot: Bot, *, by: str) -> Bot:
         made = connection.execute(
             text(
                 "insert into bots (tenant_id, name, profile, fallback_text, apology_text, memory_on, language, first_contact, data_may_leave,"
-                " budget_contact_day, budget_month)"
+                " budget_contact_day, budget_month, kinds_off, sensitive_on, keeps_messages, time_zone)"
                 " values (:tenant, :name, :profile, :fallback, :apology, :memory, :language, :first_contact, :data_may_leave,"
-                " :budget_contact_day, :budget_month) returning id"
+                " :budget_contact_day, :budget_month, :kinds_off, :sensitive_on, :keeps_messages, :time_zone) returning id"
             ),
             _settings(bot),
         ).scalar_one()
@@ -101,7 +102,8 @@ def save(connection: Connection, bot: Bot) -> None:
             text(
                 "update bots set name = :name, profile = :profile, fallback_text = :fallback, apology_text = :apology,"
                 " memory_on = :memory, language = :language, first_contact = :first_contact, data_may_leave = :data_may_leave,"
-                " budget_contact_day = :budget_contact_day, budget_month = :budget_month"
+                " budget_contact_day = :budget_contact_day, budget_month = :budget_month, kinds_off = :kinds_off,"
+                " sensitive_on = :sensitive_on, keeps_messages = :keeps_messages, time_zone = :time_zone"
                 " where tenant_id = :tenant and id = :bot returning id"
             ),
             _settings(bot),
@@ -189,7 +191,7 @@ def get(connection: Connection, *, tenant: UUID, name: str) -> Bot | None:
         text(_BOTS + " where b.tenant_id = :tenant and b.name = :name"), {"tenant": tenant, "name": name, "version": None}
     )
     row = found.mappings().one_or_none()
-    return None if row is None else Bot(**row)
+    return None if row is None else _bot(row)
 
 
 def by_id(connection: Connection, *, tenant: UUID, bot: UUID, version: int | None = None) -> Bot | None:
@@ -197,13 +199,13 @@ def by_id(connection: Connection, *, tenant: UUID, bot: UUID, version: int | Non
     values = {"tenant": tenant, "bot": bot, "version": None if version is None else _fitting(version)}
     found = connection.execute(text(_BOTS + " where b.tenant_id = :tenant and b.id = :bot"), values)
     row = found.mappings().one_or_none()
-    return None if row is None else Bot(**row)
+    return None if row is None else _bot(row)
 
 
 def list_all(connection: Connection, *, tenant: UUID) -> list[Bot]:
     """All bots of a tenant, by name."""
     rows = connection.execute(text(_BOTS + " where b.tenant_id = :tenant order by b.name"), {"tenant": tenant, "version": None})
-    return [Bot(**row) for row in rows.mappings()]
+    return [_bot(row) for row in rows.mappings()]
 
 
 def overview(connection: Connection, *, tenant: UUID) -> list[BotLine]:
@@ -304,6 +306,11 @@ def _wanted(connection: Connection, *, tenant: UUID, bot: UUID) -> Bot:
     return found
 
 
+def _bot(row: RowMapping) -> Bot:
+    values: dict[str, Any] = {**row, "kinds_off": tuple(row["kinds_off"])}
+    return Bot(**values)
+
+
 def _settings(bot: Bot) -> dict[str, object]:
     return {
         "tenant": bot.tenant_id,
@@ -318,6 +325,10 @@ def _settings(bot: Bot) -> dict[str, object]:
         "data_may_leave": bot.data_may_leave,
         "budget_contact_day": bot.budget_contact_day,
         "budget_month": bot.budget_month,
+        "kinds_off": list(bot.kinds_off),
+        "sensitive_on": bot.sensitive_on,
+        "keeps_messages": bot.keeps_messages,
+        "time_zone": bot.time_zone,
     }
 
 

@@ -31,6 +31,8 @@ class SummaryClaim(msgspec.Struct, frozen=True):
     #: The summary of the turns before.
     summary: str | None
     turns: list[PastTurn]
+    #: How often it failed so far.
+    tries: int = 0
 
 
 def claim(engine: Engine, queue: str, *, lease_s: float) -> SummaryClaim | None:
@@ -50,6 +52,6 @@ def finish(engine: Engine, claimed: SummaryClaim, summary: str | None, *, until:
 
 
 def put_off(engine: Engine, claimed: SummaryClaim, *, after_s: float | None, until: int, calls: Sequence[ModelCall]) -> bool:
-    """Put a summary off. None: it failed; after three tries it is due only when a later turn needs it. Its cost is recorded."""
+    """Put a summary off. None: it failed; it is tried again with growing pauses. Its cost is recorded."""
     values = (claimed.contact, claimed.conversation, claimed.token, after_s, until, to_json(list(calls)))
     return bool(call(engine, "select put_off_summary(%s, %s, %s::timestamptz, %s, %s, %s::jsonb)", values))

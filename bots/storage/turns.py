@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,8 +15,8 @@ from bots.storage.outbox import Sending
 
 #: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
-#: The outcomes of a successful model call: an answer, notes of older turns, or the answer to a harmless question (docs/decisions/0032).
-WELL = frozenset({"ok", "summary", "plain", "summary:plain"})
+#: The outcomes of a successful model call: an answer, notes of older turns, facts that were looked for in what a person wrote, or the answer to a harmless question (docs/decisions/0032).
+WELL = frozenset({"ok", "summary", "plain", "summary:plain", "remember", "remember:plain"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
 _PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 
@@ -45,8 +46,53 @@ class NewFact(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     text: str
-    single: bool
     source: UUID
+    #: As in bots.domain.Fact.
+    topic: str | None = None
+    day: date | None = None
+    last_day: date | None = None
+    since: date | None = None
+
+
+class NewEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement that something remembered is no longer so, and the message that says it."""
+
+    kind: str
+    #: None: whatever is remembered of this kind.
+    text: str | None
+    source: UUID
+    on: date | None = None
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What the contact asks to forget: the memories, and everything that repeats their words."""
+
+    memories: list[UUID] = []
+    #: Turns of which no word is to stay.
+    turns: list[UUID] = []
+    #: Everything that was ever said or remembered.
+    everything: bool = False
+
+
+class NewEpisode(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn as it can be recalled later (bots/recall)."""
+
+    #: The text search configuration of Postgres: a language, or "simple".
+    config: str
+    #: The words to index: of the contact, and of the answer.
+    asked: str
+    answered: str
+    #: Whether the contact's words end as a question; how many words of time they have; whether they speak of themself.
+    asks: bool = False
+    time_words: int = 0
+    first_person: bool = False
+
+
+class RecalledTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier turn that went into the prompt, and the signals that found it."""
+
+    turn: UUID
+    signals: list[str]
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +107,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
 
     state: Literal["answered", "skipped", "dead", "wait", "retry"]
     reason: str | None = None
-    #: What the model answered, in Markdown; later prompts repeat it.
+    #: What the model answered, in Markdown; later prompts repeat it. Of a turn that waits: what was answered to commands that erased something, as `Claim.done`.
     answer: str | None = None
     #: What the model was asked, as written in the prompt.
     asked: str | None = None
@@ -70,11 +116,21 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     parts: list[str] = []
     calls: list[ModelCall] = []
     recalls: list[Recalled] = []
+    recalled: list[RecalledTurn] = []
     facts: list[NewFact] = []
-    forget: list[UUID] = []
+    ends: list[NewEnd] = []
+    erase: Erasure | msgspec.UnsetType = msgspec.UNSET
+    #: Unset: this turn cannot be recalled.
+    episode: NewEpisode | msgspec.UnsetType = msgspec.UNSET
+    #: Whether nothing new is to be remembered of the contact from now on, or nothing sensitive; whether they were told now that something is.
+    memory_off: bool | msgspec.UnsetType = msgspec.UNSET
+    sensitive_off: bool | msgspec.UnsetType = msgspec.UNSET
+    sensitive_told: bool | msgspec.UnsetType = msgspec.UNSET
     history_from: int | None = None
     #: The turns up to this one should be summarised, in the background.
     summarise_to: int | msgspec.UnsetType = msgspec.UNSET
+    #: After so many seconds without another turn a model reads what the contact wrote, for facts to remember.
+    read_after_s: float | msgspec.UnsetType = msgspec.UNSET
     #: Whether to drop the summary of the conversation so far.
     drop_summary: bool = False
     #: Whether to close the conversation, so that the next message opens a new one.

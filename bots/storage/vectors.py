@@ -1,4 +1,4 @@
-"""The lengths of the vectors that are stored in the database."""
+"""The vectors that are stored in the database: their lengths, and how many are still to be made."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ class VectorColumn:
 def columns(connection: Connection) -> list[VectorColumn]:
     """Return every column of vectors; empty where nothing has been embedded yet."""
     return [VectorColumn(**row) for row in connection.execute(text(_COLUMNS)).mappings()]
+
+
+def count_without(connection: Connection, model: str) -> int:
+    """How many turns can be recalled and have no vector of this model."""
+    return connection.execute(
+        text(
+            "with made_by as (select (select id from embedders where model = :model) as id)"
+            " select (select count(*) from episodes, made_by where embedder is distinct from made_by.id)"
+            " + (select count(*) from fresh_episodes, made_by where embedder is distinct from made_by.id)"
+        ),
+        {"model": model},
+    ).scalar_one()
+
+
+def version(connection: Connection) -> str | None:
+    """The version of pgvector in this database; None where it is missing."""
+    return connection.execute(text("select extversion from pg_extension where extname = 'vector'")).scalar()

@@ -21,6 +21,7 @@ from bots.admin.deps import Deps
 from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
+from bots.phrases.book import book
 from bots.settings import Settings
 from bots.storage import chat
 from bots.storage.database import open_engine
@@ -35,6 +36,7 @@ from bots.web.api import (
     endpoints,
     figures,
     me,
+    memories,
     operators,
     profiles,
     tokens,
@@ -53,6 +55,7 @@ from bots.web.pages.attention import AttentionPages
 from bots.web.pages.audit import AuditPages
 from bots.web.pages.batches import BatchPages
 from bots.web.pages.bots import BotPages
+from bots.web.pages.contacts import ContactPages
 from bots.web.pages.conversations import ConversationPages
 from bots.web.pages.home import HomePages
 from bots.web.pages.me import MePages
@@ -78,6 +81,8 @@ _ADMIN_POOL = 6
 
 def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     """Build the application, with the shipped models unless others are given. `app.state.live` ends the open streams at a stop."""
+    # Each message that comes in is compared with them.
+    book()
     web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
     crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing", statement_timeout_s=2)
     keyring = Keyring.from_settings(settings)
@@ -148,6 +153,7 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         SignInPages,
         HomePages,
         ConversationPages,
+        ContactPages,
         BotPages,
         WizardPages,
         AccountPages,
@@ -161,7 +167,22 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         MePages,
     ):
         app.router.routes += pages(site).routes
-    for noun in (figures, conversations, bots, accounts, batches, endpoints, profiles, usage, attention, operators, tokens, audit, me):
+    for noun in (
+        figures,
+        conversations,
+        memories,
+        bots,
+        accounts,
+        batches,
+        endpoints,
+        profiles,
+        usage,
+        attention,
+        operators,
+        tokens,
+        audit,
+        me,
+    ):
         app.include_router(noun.router(site))
     for error in (Refused, NotAllowed, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)

@@ -32,7 +32,7 @@ Try it:
 
 Commands use the running stack of this checkout, from any folder; CHINWAG_ variables select another one.
 """
-_GROUPS = ("account", "attention", "batch", "bot", "conversation", "endpoint", "model", "operator", "profile", "webhook")
+_GROUPS = ("account", "attention", "batch", "bot", "conversation", "endpoint", "memory", "model", "operator", "profile", "webhook")
 _COMMANDS = {
     "run": "Start everything on this machine.",
     "stop": "Stop what `run` started.",

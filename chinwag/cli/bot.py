@@ -43,6 +43,12 @@ def show(name: _Name, as_json: Annotated[bool, typer.Option("--json", help="Prin
         values |= {"fallback_text": bot.fallback_text, "apology_text": bot.apology_text, "memory_on": bot.memory_on}
         values |= {"language": bot.language, "first_contact": bot.first_contact, "data_may_leave": bot.data_may_leave}
         values |= {"budget_contact_day": bot.budget_contact_day, "budget_month": bot.budget_month}
+        values |= {
+            "kinds_off": bot.kinds_off,
+            "sensitive_on": bot.sensitive_on,
+            "keeps_messages": bot.keeps_messages,
+            "time_zone": bot.time_zone,
+        }
         sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
         return
     sys.stdout.write(f"{bot.name}: persona version {bot.persona_version}\n\n{bot.persona}\n\nFallback: {bot.fallback_text}\n")
@@ -66,6 +72,19 @@ def set_(
     ] = None,
     budget_contact_day: _Budget = None,
     budget_month: _Budget = None,
+    forget_kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no-kind", help="A kind of fact that it does not remember (may be given several times): allergy, likes ...; none: all."
+        ),
+    ] = None,
+    sensitive: Annotated[bool | None, typer.Option("--sensitive/--no-sensitive", help="Whether it remembers what is about health.")] = None,
+    keeps_messages: Annotated[
+        bool | None, typer.Option("--keeps-messages/--no-keeps-messages", help="Whether messages stay when a memory is forgotten.")
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Zone of contacts whose number shows none, such as Europe/Madrid; empty: that of the installation.")
+    ] = None,
 ) -> None:
     """Create a bot, or change the given values of one.
 
@@ -77,12 +96,21 @@ def set_(
         "apology_text": _text(apology),
         "memory_on": memory,
         "data_may_leave": data_may_leave,
+        "sensitive_on": sensitive,
+        "keeps_messages": keeps_messages,
     }
     settings = {key: value for key, value in given.items() if value is not None}
     if language is not None:
         settings["language"] = language or None
     if first_contact is not None:
         settings["first_contact"] = _text(first_contact) or None
+    try:
+        if forget_kind is not None:
+            settings["kinds_off"] = forms.kinds_off(kind for kind in forget_kind if kind != "none")
+        if time_zone is not None:
+            settings["time_zone"] = forms.time_zone(time_zone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     for key, typed in (("budget_contact_day", budget_contact_day), ("budget_month", budget_month)):
         if typed is not None:
             settings[key] = _budget(typed)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bots.admin.endpoints import presets, price_units
 from bots.errors import BotsError
-from bots.storage import endpoints
+from bots.storage import endpoints, vectors
 from bots.storage.database import open_engine, unit
 from chinwag.cli.stop import own_ground
 from chinwag.local import engine, models, postgres, redis, wanted
@@ -199,6 +199,7 @@ def _running(ground: Ground) -> list[tuple[str, Callable[[], str]]]:
         ("Database", lambda: _database(known["CHINWAG_WEB_DATABASE_URL"])),
         ("Queue", lambda: _queue(known["CHINWAG_REDIS_URL"])),
         ("Model", lambda: _model_server(known["CHINWAG_MODEL_URL"])),
+        ("Embedder", lambda: _embedder(known.get("CHINWAG_EMBED_URL", ""))),
         ("Practice", lambda: _get(f"{known['FAKE_PLATFORM_URL']}/_practice/numbers")),
     ]
 
@@ -218,13 +219,31 @@ def _model_server(url: str) -> str:
     return f"{url} answers"
 
 
+def _embedder(url: str) -> str:
+    """Any answer but an error of its own will do: asking for a vector may cost something."""
+    if not url:
+        return "none: earlier turns are found by their words alone (CHINWAG_EMBED_URL)"
+    status = _status(f"{url}/embeddings")
+    if status >= 500:
+        raise CannotStart(f"{url}/embeddings answers {status}; meanwhile earlier turns are found by their words alone")
+    return f"{url} answers"
+
+
 def _status(url: str) -> int:
     return httpx.get(url, timeout=5, trust_env=not url.startswith("http://127.0.0.1")).status_code
 
 
 def _database(url: str) -> str:
     psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
-    return "answers"
+    engine = open_engine(url, pool=1, name="cli doctor")
+    try:
+        with unit(engine) as connection:
+            pgvector = vectors.version(connection)
+    finally:
+        engine.dispose()
+    if pgvector is None:
+        raise CannotStart("answers, but has no pgvector: an administrator must run `create extension vector`, then run `chinwag migrate`")
+    return f"answers, with pgvector {pgvector}"
 
 
 def _queue(url: str) -> str:

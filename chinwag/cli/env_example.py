@@ -47,10 +47,11 @@ _GROUPS = (
         "CHINWAG_ANSWERING_",
     )),
     ("The model", ("CHINWAG_MODEL_",)),
+    ("How earlier turns are found", ("CHINWAG_EMBED_",)),
     ("Platforms", ("CHINWAG_GRAPH_", "CHINWAG_INSTAGRAM_", "CHINWAG_SEND_", "CHINWAG_RECONCILE_", "CHINWAG_NEXT_PART_", "CHINWAG_JOURNAL_", "CHINWAG_MEDIA_")),
     ("How people are answered", (
         "CHINWAG_DEBOUNCE_", "CHINWAG_ANSWER_", "CHINWAG_APOLOGY_", "CHINWAG_ASK_", "CHINWAG_HISTORY_", "CHINWAG_HUMAN_", "CHINWAG_PARTIAL_",
-        "CHINWAG_OWN_ERROR_", "CHINWAG_IMAGES_",
+        "CHINWAG_OWN_ERROR_", "CHINWAG_IMAGES_", "CHINWAG_TIME_ZONE",
     )),
     ("Batches", ("CHINWAG_BATCH_",)),
     ("Size and pace of the processes", (

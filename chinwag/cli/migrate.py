@@ -45,6 +45,7 @@ def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> N
         # Two migrations at the same time wait for each other.
         connection.exec_driver_sql("select pg_advisory_lock(814012)")
         _make_roles(connection, settings)
+        _make_extension(connection)
         connection.commit()
         config = Config(str(_ROOT / "alembic.ini"))
         config.set_main_option("script_location", str(_ROOT / "migrations"))
@@ -57,6 +58,23 @@ def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> N
             tenants.make_default(connection)
         connection.commit()
         connection.exec_driver_sql("select pg_advisory_unlock(814012)")
+
+
+def _make_extension(connection: Connection) -> None:
+    """Create pgvector, which only an administrator may. Raises BotsError with what to do where this role may not, or where it is not installed."""
+    if connection.exec_driver_sql("select true from pg_extension where extname = 'vector'").scalar():
+        return
+    if not connection.exec_driver_sql("select true from pg_available_extensions where name = 'vector'").scalar():
+        raise BotsError(
+            "Postgres has no pgvector: install it on the database server (image pgvector/pgvector, or package postgresql-NN-pgvector)."
+        )
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql("create extension vector")
+    except DBAPIError as error:
+        raise BotsError(
+            "This role may not create extensions: let an administrator run `create extension vector` in this database."
+        ) from error
 
 
 def _make_roles(connection: Connection, settings: Settings) -> None:

@@ -13,13 +13,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chinwag.cli import model_card, model_embeddings, model_probe, model_serve
+from chinwag.cli import model_card, model_embeddings, model_probe, model_reembed, model_serve, model_trial
 from inference.catalog import Catalog, load
 from inference.errors import CatalogError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings).",
+    help="Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings), which may find facts to remember (trial), vectors of another model (reembed).",
 )
 
 _Folder = Annotated[
@@ -62,6 +62,8 @@ def show(
 
 app.command("probe")(model_probe.command)
 app.command("embeddings")(model_embeddings.command)
+app.command("reembed")(model_reembed.command)
+app.command("trial")(model_trial.command)
 app.command("serve")(model_serve.command)
 
 

@@ -22,5 +22,5 @@ def command(url: Url, model: ModelName, key_file: KeyFile = None) -> None:
         end(str(error))
     told = [("Vectors", f"{given} numbers each"), *((f"{one.table}.{one.column}", f"{one.dimensions}, the same") for one in stored)]
     if not stored:
-        told.append(("Database", "has no vectors yet: any length will do"))
+        told.append(("Database", "takes vectors of any length"))
     sys.stdout.write("".join(f"{what:<21}{said}\n" for what, said in told))

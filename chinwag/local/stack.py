@@ -84,7 +84,7 @@ class Stack:
         parts = [self.start_web(), self.start_worker(), self.start_dispatcher()]
         self._await("Practice", platform, self.platform_url, began)
         demo.register(self.platform_url, f"http://{_HOST}:{self.port}", secrets)
-        self._await("Embeddings", embedder, self.variables["CHINWAG_LOCAL_EMBED_URL"], began)
+        self._await("Embeddings", embedder, self.variables["CHINWAG_EMBED_URL"], began)
         if engine is not None:
             self._await("Chat model", engine, self.variables["CHINWAG_MODEL_NAME"], engine_began)
         for part in parts:
@@ -221,9 +221,9 @@ class Stack:
         return self.supervisor.launch(Part(name="Chat model", start=start, ready=is_ready, deadline_s=_VLLM_S))
 
     def start_embedder(self) -> Part:
-        """Start the embedding server."""
+        """Start the embedding server; workers ask it, or the one that CHINWAG_EMBED_URL names."""
         port = free_port()
-        self.variables["CHINWAG_LOCAL_EMBED_URL"] = f"http://{_HOST}:{port}/v1"
+        self.variables.setdefault("CHINWAG_EMBED_URL", f"http://{_HOST}:{port}/v1")
         return self._launch("Embeddings", "inference.embed_server", "--port", str(port), port=port)
 
     def start_platform(self) -> Part:

@@ -31,6 +31,8 @@ def body_of(endpoint: Endpoint, messages: Sequence[Message], *, max_tokens: int,
         request["priority"] = hints.priority
     if traits.cache_salt and hints.cache_salt:
         request["cache_salt"] = hints.cache_salt
+    if traits.json_schema and hints.schema:
+        request["response_format"] = answer_format(hints.schema)
     try:
         return _encode(request)
     except UnicodeEncodeError as error:

@@ -21,6 +21,7 @@ _OPTIONAL: tuple[tuple[str, re.Pattern[str], bool], ...] = (
     ("completion_tokens", re.compile(r"(?<!\w)max_?tokens(?!\w)"), True),
     ("sampling", re.compile(r"(?<!\w)(?:temperature|top_?p)(?!\w)"), False),
     ("priority", re.compile(r"(?<!\w)priority(?!\w)"), False),
+    ("json_schema", re.compile(r"(?<!\w)(?:response_?format|json_?schema)(?!\w)"), False),
     ("cache_salt", re.compile(r"(?<!\w)cache_?salt(?!\w)"), False),
 )
 _NOT = r"(?:not|n't|cannot|no longer)\s+(?:\w+\s+){0,2}"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.storage_fixture import StorageFixture, open_storage
+from tests.support.traces import Traces
 
 
 @pytest.fixture
@@ -19,3 +20,9 @@ def storage(cluster: Cluster) -> Iterator[StorageFixture]:
     for engine in (opened.web, opened.worker, opened.crossing):
         engine.dispose()
     cluster.drop(database)
+
+
+@pytest.fixture
+def traces(storage: StorageFixture, cluster: Cluster) -> Traces:
+    """Where words are in the database of the test."""
+    return Traces(cluster, storage.value("select current_database()"))

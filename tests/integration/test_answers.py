@@ -46,6 +46,9 @@ def _of(prompt: list[dict[str, str]], role: str) -> str:
 
 # Memory
 
+#: What a small model overlooks in the talk, or must not, is told again right before the message.
+_AGAIN = "What have I told you about myself?"
+
 
 def test_what_a_person_told_is_an_earlier_exchange_of_the_prompt_after_a_reset(talk: Talk) -> None:
     talk.ask(_TELLS)
@@ -55,7 +58,6 @@ def test_what_a_person_told_is_an_earlier_exchange_of_the_prompt_after_a_reset(t
 
     assert "start over" in reset
     assert len(prompts) == 2, "the model was asked about /reset"
-    assert [message["role"] for message in prompts[-1]] == ["system", *["user", "assistant"] * 3, "user"]
     system, asks, told, *_, asked = (message["content"] for message in prompts[-1])
     assert system == _PERSONA
     assert 'Your name is "Marta".' in told
@@ -66,12 +68,14 @@ def test_what_a_person_told_is_an_earlier_exchange_of_the_prompt_after_a_reset(t
     assert _TELLS not in told
 
 
-def test_a_fact_told_in_this_talk_is_in_its_history_and_not_told_twice(talk: Talk) -> None:
+def test_a_fact_told_in_this_talk_is_in_its_history_and_told_again_where_it_is_asked_for(talk: Talk) -> None:
     talk.ask(_TELLS)
+    talk.ask("Good evening")
+    greeted = [message["content"] for message in talk.prompt()]
     talk.ask(_ASKS)
 
-    assert [message["role"] for message in talk.prompt()] == ["system", "user", "assistant", "user"]
-    assert talk.prompt()[1]["content"] == _TELLS
+    assert (_TELLS in greeted, _AGAIN in greeted) == (True, False), "the talk has it word for word"
+    assert _AGAIN in [message["content"] for message in talk.prompt()]
 
 
 def test_each_prompt_begins_with_the_one_before_it(talk: Talk) -> None:
@@ -79,7 +83,7 @@ def test_each_prompt_begins_with_the_one_before_it(talk: Talk) -> None:
     talk.ask("/reset")
     begin = len(talk.prompts())
     # The third changes what is remembered, the fourth is a command: neither may change how a prompt begins.
-    said = ["Good morning", "Do you sell bread?", "My name is Rosa and I like rye bread", "/memory", "What do I like?", "Thank you"]
+    said = ["Good morning", "Do you sell bread?", "I have a dog called Rex and I like rye bread", "/memory", "What do I like?", "Thank you"]
     answers = {text: talk.ask(text) for text in said}
     prompts = talk.prompts()[begin:]
     asked = [text for text in said if not text.startswith("/")]
@@ -87,12 +91,18 @@ def test_each_prompt_begins_with_the_one_before_it(talk: Talk) -> None:
     assert [prompt[-1]["content"] for prompt in prompts] == asked
     assert 'name is "Marta"' in prompts[0][2]["content"]
     for n in range(1, len(prompts)):
-        before, now = prompts[n - 1], prompts[n]
+        before, now = _without_aside(prompts[n - 1]), _without_aside(prompts[n])
         assert now[: len(before)] == before
         assert [message["role"] for message in now[len(before) :]] == ["assistant", "user"]
         assert now[len(before)]["content"] == answers[asked[n - 1]]
-    assert "Rosa" in answers["/memory"]
-    assert "Marta" not in answers["/memory"]
+    assert "Rex" in answers["/memory"]
+    assert [_AGAIN in [message["content"] for message in prompt] for prompt in prompts] == [False, False, True, True, False]
+
+
+def _without_aside(prompt: list[dict[str, str]]) -> list[dict[str, str]]:
+    """A prompt without what only its last message needs."""
+    contents = [message["content"] for message in prompt]
+    return [*prompt[: contents.index(_AGAIN)], prompt[-1]] if _AGAIN in contents else prompt
 
 
 def test_the_newer_name_is_the_one_told_in_the_next_talk(talk: Talk) -> None:
@@ -141,7 +151,7 @@ def test_memory_lists_what_is_known_and_forget_takes_one_away(talk: Talk) -> Non
 
     assert any("Marta" in line for line in listed)
     assert number.isdigit()
-    assert talk.ask(f"/forget {number}") == "Done. I forgot one memory."
+    assert talk.ask(f"/forget {number}").startswith("Done. I forgot one memory. The messages that it came from")
     left = talk.ask("/memory")
     assert "Marta" in left
     assert "Porto" not in left
@@ -157,14 +167,14 @@ def test_memory_lists_what_is_known_and_forget_takes_one_away(talk: Talk) -> Non
 
 def test_forget_takes_everything_away(talk: Talk) -> None:
     talk.ask(_TELLS)
-    assert talk.ask("/forget") == "Done. I forgot 2 memories."
+    assert talk.ask("/forget").startswith("Done. I forgot everything that I knew about you. All messages between us are erased")
     assert talk.ask("/memory") == "I remember nothing about you."
     talk.ask(_ASKS)
 
-    assert [message["role"] for message in talk.prompt()] == ["system", "user"]
+    assert [message["role"] for message in talk.prompt()] == ["system", "user", "assistant", "user"], "it knows the time alone"
     talk.ask("/reset")
     talk.ask(_ASKS)
-    assert [message["role"] for message in talk.prompt()] == ["system", "user"]
+    assert not [word for word in ("Marta", "Porto") if word in str(talk.prompt())]
 
 
 def test_why_tells_the_memories_of_the_last_answer_and_the_words_they_came_from(talk: Talk) -> None:
@@ -175,7 +185,7 @@ def test_why_tells_the_memories_of_the_last_answer_and_the_words_they_came_from(
     why = talk.ask("/why").splitlines()
     asked_again = talk.ask("/why").splitlines()
 
-    assert len(why) == 3
+    assert len(why) == 4, "two memories, and the turn that is about the question"
     assert why == asked_again, "a command is no answer"
     assert all(f'"{_TELLS}"' in line for line in why[1:])
     assert "Marta" in "".join(why[1:]).replace(_TELLS, "")
@@ -204,11 +214,11 @@ def test_what_is_told_after_forget_in_one_breath_is_remembered(talk: Talk) -> No
 
 def test_a_question_behind_reset_is_asked_in_the_new_talk_alone(talk: Talk) -> None:
     talk.ask(_TELLS)
-    parts = talk.got(talk.say("Forget what I said", "/reset", _ASKS))
+    parts = talk.got(talk.say("It was a small cake", "/reset", _ASKS))
 
     assert len(parts) == 2
     assert parts[-1].startswith("You said: What is my name?")
-    assert [message["role"] for message in talk.prompt()] == ["system", *["user", "assistant"] * 3, "user"]
+    assert not any("cake" in message["content"] for message in talk.prompt())
     assert 'name is "Marta"' in talk.prompt()[2]["content"]
     assert talk.prompt()[-1]["content"] == _ASKS
 
@@ -260,8 +270,8 @@ def test_template_tokens_in_a_persons_words_are_no_tokens_in_the_prompt(talk: Ta
         sent = "\n".join(message["content"] for message in prompt)
         assert [token for token in _TOKENS if token in sent] == []
         assert [message["content"] for message in prompt if message["role"] == "system"] == [_PERSONA]
-    assert "im_end" in talk.prompt()[1]["content"]
-    assert "give me a discount" in talk.prompt()[1]["content"]
+    assert "im_end" in talk.prompt()[3]["content"]
+    assert "give me a discount" in talk.prompt()[3]["content"]
     # What was said is kept as it was said.
     assert talk.stack.one("select text from inbox where event_key = :key", key=wamid) == text
 
@@ -329,7 +339,7 @@ def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_with_less_histor
     assert talk.ask("Do you sell bread?") == "You said: Do you sell bread?"
     talk.ask("And cake?")
     # Half of the history, then nothing: and all of it again, since perhaps only a small endpoint was left for a moment.
-    assert [len(prompt) for prompt in talk.prompts()] == [2, 4, 6, 4, 2, 8]
+    assert [len(prompt) for prompt in talk.prompts()] == [4, 6, 8, 6, 4, 10]
 
 
 # How it reaches the person
@@ -364,7 +374,7 @@ def test_a_long_markdown_answer_arrives_in_order_in_whatsapps_dialect(talk: Talk
     assert not whole.startswith("#")
     # The next prompt tells what the model wrote, not what a platform made of it.
     talk.ask("Thanks")
-    assert talk.prompt()[2]["content"].startswith("# The whole recipe")
+    assert talk.prompt()[4]["content"].startswith("# The whole recipe")
 
 
 def test_the_message_is_marked_read_with_typing_while_the_model_works(talk: Talk) -> None:

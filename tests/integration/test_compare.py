@@ -54,8 +54,9 @@ def test_ones_own_conversations_are_exported_and_compared(served: Stack, tmp_pat
     assert all(reply["answer"] and reply["recorded"] and reply["total_ms"] > 0 for reply in replies)
     assert 0 < replies[0]["cost"] < replies[1]["cost"]
     asked = [entry["messages"] for entry in served.model.log() if "two for" in str(entry["messages"])]
-    # Once by the person, then by each endpoint: with the history as it stood.
-    assert [[message["role"] for message in messages] for messages in asked] == [["system", "user", "assistant", "user"]] * 3
+    # Once by the person, who is also told the time, then by each endpoint: with the history as it stood.
+    assert [[message["role"] for message in messages] for messages in asked[1:]] == [["system", "user", "assistant", "user"]] * 2
+    assert asked[0][-3:] == asked[1][-3:]
     assert "&lt;b&gt;me&lt;/b&gt;" in page
     assert "<b>me</b>" not in page
     assert "the original answer" in page

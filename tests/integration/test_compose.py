@@ -168,7 +168,7 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         )
         _make_secrets(compose, cluster)
         (folder / "data").mkdir()
-        ports = {("", "6379"): a_free_port(), ("web", "8080"): a_free_port(), ("hooks", "8081"): a_free_port()}
+        ports = {("", "6379"): a_free_port(), ("", "8010"): a_free_port(), ("web", "8080"): a_free_port(), ("hooks", "8081"): a_free_port()}
         machine = Machine(
             compose,
             folder,
@@ -178,6 +178,7 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 "0.0.0.0": "127.0.0.1",
                 "@postgres/chinwag": f"@127.0.0.1:{postgres.port}/{database}?sslmode=disable&gssencmode=disable",
                 "//redis:": "//127.0.0.1:",
+                "//embedder:": "//127.0.0.1:",
                 "http://engine:8000": model.url,
             },
             ports=ports

@@ -47,7 +47,7 @@ def _keep(stack: Stack, column: str) -> None:
 def test_a_database_without_vectors_takes_any_length_and_one_with_them_its_own_alone(stack: Stack, server: Scripted) -> None:
     assert _run(stack, f"{server.url}/v1") == (
         0,
-        "Vectors              64 numbers each\nDatabase             has no vectors yet: any length will do\n",
+        "Vectors              64 numbers each\nDatabase             takes vectors of any length\n",
     )
 
     _keep(stack, "vector(64)")

@@ -41,7 +41,7 @@ _TABLES = {
 def _remember(storage: StorageFixture, text: str, *facts: tuple[str, str], by: tuple[Any, ...]) -> UUID:
     (contact,) = storage.let_in(a_message(text, by=by))
     claim = storage.claimed()
-    new = [NewFact(kind=kind, text=value, single=kind == "name", source=claim.messages[-1].id) for kind, value in facts]
+    new = [NewFact(kind=kind, text=value, topic="" if kind == "name" else None, source=claim.messages[-1].id) for kind, value in facts]
     sending = storage.finish(claim, asked=text, answer=f"re: {text}", facts=new)
     assert sending is not None
     storage.end(sending)

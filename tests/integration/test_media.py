@@ -11,13 +11,13 @@ from contextlib import closing, suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from bots.domain import ChannelKind
 from tests.support.cluster import Cluster
 from tests.support.drawing import a_picture, opened
 from tests.support.fakes import Model
 from tests.support.processes import until
+from tests.support.seats import seat
 from tests.support.stack import WINDOWS, Stack
 
 _LOST = "I could not open your picture. Could you send it again, or tell me in words what it shows?"
@@ -38,7 +38,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         eyes = Model(running.processes.start("eyes", ["inference.scripted", "--vision", "--model", "eyes"], {}).wait_listening())
         with closing(eyes):
             running.eyes = eyes
-            _seat(running, "eyes", eyes.url, vision=True)
+            seat(running, "eyes", eyes.url, vision=True)
             for channel in (ChannelKind.MESSENGER, ChannelKind.INSTAGRAM):
                 running.add_page(channel, channel.value)
             running.start_web()
@@ -47,19 +47,6 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield running
             running.wait_settled()
             running.check()
-
-
-def _seat(stack: Stack, name: str, url: str, *, vision: bool) -> None:
-    """Let an endpoint answer for the default profile; its traits as the probe would have found them."""
-    values = {"name": name, "url": url + "/v1", "traits": json.dumps({"vision": vision})}
-    with stack.owner.begin() as connection:
-        connection.execute(text("delete from endpoints"))
-        statement = (
-            "with e as (insert into endpoints (tenant_id, name, url, model, leaves_house, traits, probe_at)"
-            " select tenant_id, :name, :url, :name, false, cast(:traits as jsonb), null from tenants returning tenant_id, id)"
-            " insert into profile_endpoints (tenant_id, profile, position, endpoint_id) select tenant_id, 'default', 0, id from e"
-        )
-        connection.execute(text(statement), values)
 
 
 class Sitter:
@@ -189,7 +176,7 @@ def test_beyond_the_limit_the_oldest_pictures_leave_the_prompt_and_their_marks_s
     for number in range(1, 5):
         ada.turn(ada.show(a_picture(20 * number + 40, 60), words=f"number {number}"))
 
-    shown = [_parts(message) for message in ada.prompts()[-1] if message["role"] == "user"]
+    _, *shown = [_parts(message) for message in ada.prompts()[-1] if message["role"] == "user"]
 
     assert [words for words, _ in shown] == [f"(picture)\nnumber {number}" for number in range(1, 5)]
     assert [[opened(one).width for one in images] for _, images in shown] == [[], [80], [100], [120]]
@@ -319,7 +306,7 @@ def test_a_redirect_of_the_platform_into_the_house_is_not_followed(service: Stud
 
 def _change_to(ada: Sitter, name: str, model: Model, *, vision: bool) -> None:
     """Let another model answer, and wait until the worker has read its profiles again."""
-    _seat(ada.stack, name, model.url, vision=vision)
+    seat(ada.stack, name, model.url, vision=vision)
     ada.ask(model)
     until(lambda: ada.turn(ada.show(words="hello")) and ada.prompts(), what=f"{name} answers", timeout_s=20)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bots.extract.commands import filtered_text
+from bots.extract.texts import text
 from tests.support.batches import lines, results, submit
 from tests.support.cluster import Cluster
 from tests.support.played_model import Played, PlayedModel, Prompt, played_model, text_of
@@ -14,7 +14,7 @@ from tests.support.processes import until
 from tests.support.stack import WINDOWS, Stack
 from tests.support.talk import Talk
 
-_SENTENCE = filtered_text("en")
+_SENTENCE = text("filtered", "en")
 _FILTERED = Played(status=400, body={"error": {"message": "the prompt was filtered by the content policy", "code": "content_filter"}})
 #: Refusals of words that no list has, in statuses that filters use.
 _UNKNOWN = [
@@ -103,9 +103,9 @@ def test_a_word_of_a_filter_in_a_memory_costs_no_answer_and_not_the_history(talk
     talk.ask("Good morning")
     _refuses(model, _FILTERED, "Knifely")
 
-    for text in ("What is a spoon?", "And a fork?"):
-        parts, prompts = _prompts(model, talk, text)
-        assert parts == [f"You said: {text}"]
+    for asked in ("What is a spoon?", "And a fork?"):
+        parts, prompts = _prompts(model, talk, asked)
+        assert parts == [f"You said: {asked}"]
         assert "Good morning" in text_of(prompts[-1])
     assert talk.ask("/why") == "My last answer used no memories."
 

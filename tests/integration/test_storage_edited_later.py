@@ -120,7 +120,7 @@ def test_an_edit_is_remembered_in_place_of_the_old_words(storage: StorageFixture
     talked(storage, says("I am Ann", "w1"), facts=["Ann"])
     talked(storage, says("call me Rosa", "w2"), facts=["Rosa"])
 
-    facts = [Fact(kind="name", value="Anna", single=True), Fact(kind="likes", value="tea")]
+    facts = [Fact(kind="name", value="Anna", topic=""), Fact(kind="likes", value="tea")]
     storage.let_in(an_edit("w1", "I am Anna and I like tea", facts=facts))
 
     assert sorted(memories(storage)) == [("Anna", False), ("Rosa", True), ("tea", True)]
@@ -144,7 +144,7 @@ def test_nothing_new_is_remembered_where_nothing_may_be(storage: StorageFixture,
     else:
         storage.do("update contacts set stopped_at = now()")
 
-    storage.let_in(an_edit("w1", "I am Ann", facts=[Fact(kind="name", value="Ann", single=True)]))
+    storage.let_in(an_edit("w1", "I am Ann", facts=[Fact(kind="name", value="Ann", topic="")]))
 
     assert memories(storage) == []
 

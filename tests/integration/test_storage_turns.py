@@ -250,17 +250,17 @@ def test_a_newer_value_of_a_single_kind_supersedes_and_the_old_row_stays(storage
     for name in ("Marta", "Ana"):
         storage.let_in(a_message(f"I am {name}"))
         claim = storage.claimed()
-        storage.finish(claim, facts=[NewFact(kind="name", text=name, single=True, source=claim.messages[0].id)])
+        storage.finish(claim, facts=[NewFact(kind="name", text=name, topic="", source=claim.messages[0].id)])
 
     rows = storage.rows("select text, valid_to is null, superseded_by is not null from memories order by created_at")
 
     assert [tuple(row) for row in rows] == [("Marta", False, True), ("Ana", True, False)]
 
 
-def test_memories_enter_only_with_the_next_session_of_talk(storage: StorageFixture) -> None:
+def test_a_memory_is_new_until_the_next_session_of_talk(storage: StorageFixture) -> None:
     storage.let_in(a_message("I am Marta"))
     claim = storage.claimed()
-    storage.finish(claim, facts=[NewFact(kind="name", text="Marta", single=True, source=claim.messages[0].id)])
+    storage.finish(claim, facts=[NewFact(kind="name", text="Marta", topic="", source=claim.messages[0].id)])
     storage.let_in(a_message("and now"))
     same_session = storage.claimed()
     storage.finish(same_session, close=True)
@@ -268,7 +268,10 @@ def test_memories_enter_only_with_the_next_session_of_talk(storage: StorageFixtu
 
     next_session = storage.claimed()
 
-    assert (same_session.memories, [memory.text for memory in next_session.memories]) == ([], ["Marta"])
+    assert [(memory.text, memory.is_new) for memory in (*same_session.memories, *next_session.memories)] == [
+        ("Marta", True),
+        ("Marta", False),
+    ]
 
 
 def test_what_comes_while_a_talk_is_closed_opens_the_next_one(storage: StorageFixture) -> None:

@@ -41,6 +41,12 @@ def _notes(service: Stack) -> list[dict[str, object]]:
     )
 
 
+def _is_noted(service: Stack) -> bool:
+    """Whether the notes are what the model wrote, behind the day, and no more."""
+    day, _, text = str(_notes(service)[0]["summary"]).partition(": ")
+    return len(day) == len("2026-11-30") and text == _NOTES
+
+
 def _goes_on(talk: Talk, service: Stack, *, at_most: int = 12) -> list[list[dict[str, str]]]:
     """Talk until the prompt begins later than the talk did; returns the prompts of the answers."""
     for number in range(at_most):
@@ -54,9 +60,10 @@ def _goes_on(talk: Talk, service: Stack, *, at_most: int = 12) -> list[list[dict
 def test_older_turns_are_told_as_notes_once_there_is_no_more_room_for_them(talk: Talk, service: Stack) -> None:
     prompts = _goes_on(talk, service)
 
-    assert _notes(service)[0]["summary"] == _NOTES
+    assert _is_noted(service)
     assert not any("number 0" in message["content"] for message in prompts[-1])
-    assert f'(what we spoke about before: "{_NOTES}")' in prompts[-1][1]["content"]
+    assert prompts[-1][1]["content"].startswith('(what we spoke about before: "20')
+    assert f': {_NOTES}")' in prompts[-1][1]["content"]
     assert prompts[-1][1]["role"] == "user", "never in the system text"
     whole = [message["content"] for message in prompts[-1] if "number" in message["content"]]
     assert all(_WORDS in words for words in whole), "no message is cut"
@@ -73,7 +80,7 @@ def test_the_model_is_shown_whole_turns_to_summarise_and_each_is_summarised_once
 
 def test_what_a_contact_forgets_is_not_told_on_by_notes(talk: Talk, service: Stack) -> None:
     _goes_on(talk, service)
-    assert _notes(service)[0]["summary"] == _NOTES
+    assert _is_noted(service)
     talk.ask("/forget")
     talk.ask("What do you know of me?")
 
@@ -87,14 +94,14 @@ def test_a_talk_without_a_summary_goes_on_all_the_same_and_has_one_when_the_mode
     cut = _until_cut(talk, service)
 
     assert _notes(service)[0]["summary"] is None
-    assert not any("what we spoke about" in message["content"] for message in cut[-1])
+    assert f"the person wrote: {_WORDS}, number 0." in cut[-1][1]["content"], "until then rules take over the person's words"
     until(lambda: _notes(service)[0]["summarise_tries"] == 1, what="one try has failed, and the next is not due yet")
     assert service.one("select count(*) from model_calls where outcome = 'summary:garbage'") >= 2, "what it took is recorded"
     heal(service.model)
     service.model.script(match="Write the notes.", answer=_NOTES)
     before = len(_asked_for_notes(talk))
     _due(service)
-    until(lambda: _notes(service)[0]["summary"] == _NOTES, what="the notes are made")
+    until(lambda: _is_noted(service), what="the notes are made")
 
     until(lambda: _notes(service)[0]["summarise_at"] is None, what="nothing is to be summarised")
     told = "".join(_asked_for_notes(talk)[before:])
@@ -123,7 +130,7 @@ def test_what_falls_out_while_notes_are_made_comes_into_the_next_ones_in_portion
     heal(service.model)
     service.model.script(match="Write the notes.", mode="hold", answer=_NOTES, times=1)
     cut = _until_cut(talk, service)
-    assert not any("what we spoke about" in message["content"] for message in cut[-1]), "there are none yet"
+    assert f"the person wrote: {_WORDS}, number 0." in cut[-1][1]["content"], "there are none yet"
     for number in range(20, 28):
         talk.ask(f"{_WORDS}, number {number}")
     service.model.script(match="Write the notes.", answer=_NOTES)
@@ -140,7 +147,6 @@ def test_what_falls_out_while_notes_are_made_comes_into_the_next_ones_in_portion
     ]
 
     assert len(asked) >= 3, "the one that was held, and more than one portion for what fell out meanwhile"
-    assert all(f"Notes so far: {_NOTES}" in words for words in asked[1:])
     for number in numbers:
         assert sum(f"{_WORDS}, number {number}\n" in words for words in asked) == 1, number
 

@@ -57,21 +57,37 @@ def _numbers(claimed: SummaryClaim) -> list[int]:
     return [turn.number for turn in claimed.turns]
 
 
-def test_what_a_failed_try_was_about_is_tried_three_times_and_again_when_the_talk_asks_for_it(storage: StorageFixture) -> None:
+def test_what_a_failed_try_was_about_is_tried_again_with_growing_pauses_and_never_given_up(storage: StorageFixture) -> None:
     _talk(storage, 3, summarise_to=2)
-    for tries in (1, 2, 3):
+    for tries, minutes in enumerate((1, 10, 60, 60), start=1):
         claimed = _claimed(storage)
+        assert claimed.tries == tries - 1
         assert summaries.put_off(storage.worker, claimed, after_s=None, until=claimed.until, calls=())
-        assert _state(storage) == (None, 0, 2, tries < 3, tries)
+        assert _state(storage) == (None, 0, 2, True, tries)
+        assert storage.value("select round(extract(epoch from summarise_at - now()) / 60) from conversations") == minutes
         assert summaries.claim(storage.crossing, _QUEUE, lease_s=150) is None, "not at once"
-        storage.do("update conversations set summarise_at = now() where summarise_at is not null")
-    assert summaries.claim(storage.crossing, _QUEUE, lease_s=150) is None, "it was the last"
+        storage.do("update conversations set summarise_at = now()")
     _talk(storage, 2, summarise_to=4)
     claimed = _claimed(storage)
 
     assert _numbers(claimed) == [1, 2, 3, 4], "nothing is lost"
+    assert all(turn.at is not None for turn in claimed.turns)
     assert summaries.finish(storage.worker, claimed, "they spoke", until=4, calls=())
     assert _state(storage) == ("they spoke", 4, None, False, 0)
+
+
+def test_a_turn_is_claimed_with_all_earlier_ones_that_are_not_in_the_notes(storage: StorageFixture) -> None:
+    _talk(storage, 4, summarise_to=3, history_from=4)
+    storage.let_in(a_message())
+    turn = storage.claimed()
+    assert [past.number for past in turn.history] == [1, 2, 3, 4]
+    assert all(past.at is not None for past in turn.history)
+    storage.finish(turn, asked="hi")
+    claimed = _claimed(storage)
+    assert summaries.finish(storage.worker, claimed, "they spoke", until=2, calls=())
+    storage.let_in(a_message())
+
+    assert [past.number for past in storage.claimed().history] == [3, 4, 5]
 
 
 def test_a_model_that_is_away_costs_no_try(storage: StorageFixture) -> None:

@@ -162,7 +162,7 @@ class World:
         self.goes_to(name, claim.identities)
         told = [past.asked for past in claim.history] + [fact.text for fact in claim.memories]
         assert {text.split("@")[0] for text in told} <= {name}
-        fact = NewFact(kind="likes", text=f"{name}@{claim.number}", single=False, source=claim.messages[-1].id)
+        fact = NewFact(kind="likes", text=f"{name}@{claim.number}", source=claim.messages[-1].id)
         try:
             sending = self.storage.finish(
                 claim, asked=claim.messages[-1].text, answer=f"{name}@a", parts=[f"{name}@a", f"{name}@b"], facts=[fact]

@@ -48,7 +48,7 @@ def a_call(*said: str) -> ModelCall:
 
 def name(text: str, source: UUID) -> NewFact:
     """The fact that somebody has this name."""
-    return NewFact(kind="name", text=text, single=True, source=source)
+    return NewFact(kind="name", text=text, topic="", source=source)
 
 
 def talked(storage: StorageFixture, *messages: InboundEvent, facts: Sequence[str] = (), **result: Any) -> None:

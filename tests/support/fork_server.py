@@ -63,6 +63,9 @@ def preload() -> None:
             importlib.import_module(name)
     for name in _LATE:
         importlib.import_module(name)
+    # What a worker and the web read at their start, and never change.
+    importlib.import_module("bots.extract").load()
+    importlib.import_module("bots.phrases.book").book()
 
 
 def _modules() -> Iterator[str]:

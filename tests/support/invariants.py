@@ -1,4 +1,4 @@
-"""What must hold after every test, whatever was killed: I1 to I8, read from Postgres, the fake platform's log and all output."""
+"""What must hold after every test, whatever was killed: I1 to I9, read from Postgres, the fake platform's log and all output."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ _FAKES = ("platform", "model")
 def check(stack: Stack, *, settled: bool = True) -> None:
     """Assert all of them. With settled=False, only those that hold at every moment."""
     entries = stack.platform.log()
-    problems = [*_stored_once(stack), *_memories_have_a_source(stack), *_nobody_elses_words(stack, entries), *_nothing_leaked(stack)]
+    problems = [*_stored_once(stack), *_memories_have_a_source(stack)]
+    problems += [*_recalled_is_ones_own(stack), *_nobody_elses_words(stack, entries), *_nothing_leaked(stack)]
     if settled:
         problems += [*_one_turn_each(stack), *_turns_ended(stack), *_sends_accounted(stack, entries), *_order_kept(stack, entries)]
+        problems += _notes_have_no_hole(stack)
     if problems:
         raise AssertionError("\n".join([*problems[:20], stack.describe()]))
 
@@ -114,12 +116,35 @@ def _order_kept(stack: Stack, entries: list[dict[str, Any]]) -> list[str]:
 
 
 def _memories_have_a_source(stack: Stack) -> list[str]:
-    """I6: a memory names a message of the same contact."""
+    """I6: a memory names a message and a turn of the same contact, or the operator who added it; what ended it is the contact's own, too."""
     found = stack.rows("""
         select m.id from memories m left join inbox i on i.id = m.source_inbox_id left join turns t on t.id = m.source_turn_id
-        where i.contact_id is distinct from m.contact_id or t.contact_id is distinct from m.contact_id
+        where (i.contact_id is distinct from m.contact_id or t.contact_id is distinct from m.contact_id)
+            and not (m.created_by like 'operator %' and m.source_inbox_id is null and m.source_turn_id is null)
     """)
-    return [f"I6: memory {row['id']} has no source of its own contact" for row in found]
+    ended = stack.rows("""
+        select m.id from memories m left join inbox i on i.id = m.ended_by_inbox_id left join memories n on n.id = m.superseded_by
+        where (m.ended_by_inbox_id is not null and i.contact_id is distinct from m.contact_id)
+            -- The newer memory may have been forgotten meanwhile.
+            or (n.id is not null and n.contact_id <> m.contact_id)
+    """)
+    return [f"I6: memory {row['id']} has no source of its own contact" for row in found] + [
+        f"I6: memory {row['id']} was ended by somebody else" for row in ended
+    ]
+
+
+def _recalled_is_ones_own(stack: Stack) -> list[str]:
+    """I7: what a turn recalled, a memory or an earlier turn, is of the turn's contact; an earlier turn has the lower number in its conversation."""
+    memories = stack.rows("""
+        select r.turn_id from recalls r join turns t on t.id = r.turn_id join memories m on m.id = r.memory_id
+        where not (r.contact_id = t.contact_id and t.contact_id = m.contact_id)
+    """)
+    turns = stack.rows("""
+        select r.turn_id from recalled_turns r join turns t on t.id = r.turn_id join turns e on e.id = r.recalled_id
+        where not (r.contact_id = t.contact_id and t.contact_id = e.contact_id)
+            or t.id = e.id or (t.conversation_id = e.conversation_id and e.number > t.number)
+    """)
+    return [f"I7: turn {row['turn_id']} recalled what is not its contact's past" for row in memories + turns]
 
 
 def _nobody_elses_words(stack: Stack, entries: list[dict[str, Any]]) -> list[str]:
@@ -137,6 +162,17 @@ def _nobody_elses_words(stack: Stack, entries: list[dict[str, Any]]) -> list[str
         if to and set(_MARK.findall(str(entry.get("text") or ""))) - {to}:
             problems.append(f"I7: the send {entry['n']} holds words of somebody else")
     return problems
+
+
+def _notes_have_no_hole(stack: Stack) -> list[str]:
+    """I9: a turn that prompts no longer repeat is in the notes, or is due to be; until then prompts have its own words."""
+    found = stack.rows("""
+        select t.conversation_id, t.number from turns t join conversations c on c.id = t.conversation_id
+        where t.state = 'answered' and t.in_history and t.asked is not null and t.answer is not null
+            and t.number > c.summary_until and t.number < c.history_from and c.closed_at is null
+            and not (c.summarise_at is not null and c.summarise_to >= t.number)
+    """)
+    return [f"I9: turn {row['number']} of conversation {row['conversation_id']} is in nothing" for row in found]
 
 
 def _nothing_leaked(stack: Stack) -> list[str]:

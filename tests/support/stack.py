@@ -353,5 +353,5 @@ class Stack:
         return "\n".join(lines)
 
     def check(self) -> None:
-        """Assert the invariants I1 to I8."""
+        """Assert the invariants I1 to I9."""
         invariants.check(self, settled=self.settles)

@@ -94,11 +94,13 @@ class StorageFixture:
                 access_token="token",
             ).id
 
-    def let_in(self, *events: InboundEvent, debounce_s: float = 0.0, cap_s: float = 0.0, **more: Any) -> tuple[UUID, ...]:
+    def let_in(
+        self, *events: InboundEvent, debounce_s: float = 0.0, cap_s: float = 0.0, body: bytes = b"{}", **more: Any
+    ) -> tuple[UUID, ...]:
         """Accept events as the web does."""
         with hot(self.crossing) as connection:
             return inbox.accept(
-                connection, self.account, events, queue=QUEUE, body=b"{}", debounce_s=debounce_s, debounce_cap_s=cap_s, **more
+                connection, self.account, events, queue=QUEUE, body=body, debounce_s=debounce_s, debounce_cap_s=cap_s, **more
             )
 
     def claim(self, *, boot: UUID | None = None, lease_s: float = 60.0, session_s: float = 1800.0) -> Claim | None:

@@ -1,24 +1,13 @@
-"""Commands are whole messages, and what the service says itself comes in three languages."""
+"""A command is a whole message: with a slash in any of the languages, or a wish to stop in plain words."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.commands import Command, is_command, parse_command
-from bots.domain import Memory
-from bots.extract import commands
-
-_WHEN = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
-_LANGUAGES = ("en", "es", "pt")
-
-
-def _a_memory(kind: str, text: str) -> Memory:
-    return Memory(id=uuid4(), kind=kind, text=text, source_inbox_id=UUID(int=1), created_at=_WHEN)
+from bots.commands import Command, is_command, keeps_out, objection, parse_command
+from bots.phrases.book import Named
 
 
 @pytest.mark.parametrize(
@@ -57,7 +46,8 @@ def test_a_command_is_the_whole_message(text: str, command: Command) -> None:
         "/memory\n/stop",
         "/forget\n\nall\nx",
         "/forget " + "x" * 400,
-        "/hélp",
+        "/héllo",
+        "/olvidar-todo",
     ],
 )
 def test_anything_else_is_a_message(text: str) -> None:
@@ -109,6 +99,14 @@ _WISHES = [
     "please /stop",
     "/ stop",
     "/baja",
+    "Abmelden, bitte",
+    "Je ne veux plus recevoir de messages",
+    "Non scrivermi più",
+    "Jangan kirim saya pesan lagi",
+    "Mesaj istemiyorum",
+    "मुझे मैसेज मत भेजो",
+    "لا أريد رسائل",
+    "/arrête",
 ]
 #: They hold a word to stop, or could be an answer or a question.
 _NO_WISHES = [
@@ -151,6 +149,11 @@ _NO_WISHES = [
     "/stop /start",
     "/stop " + "word " * 7,
     "stop " * 30,
+    "Basta",
+    "Halt",
+    "I want you to stop",
+    "Melde mich morgen",
+    "توقف",
 ]
 
 
@@ -221,6 +224,19 @@ def test_what_stands_around_a_wish_or_is_unseen_in_it_changes_nothing(wish: str,
         ("/forget C++", Command(name="forget", argument="C++")),
         ("/forget all!", Command(name="forget", argument="all")),
         ("/start, por favor", Command(name="start")),
+        ("/hélp", Command(name="help")),
+        ("/oublie tout", Command(name="forget", argument="tout")),
+        ("/Mémoire !", Command(name="memory")),
+        ("/memoire", Command(name="memory")),
+        ("/vergiss, bitte", Command(name="forget", argument="bitte")),
+        ("/gedaechtnis bitte", Command(name="memory")),
+        ("/unut 3", Command(name="forget", argument="3")),
+        ("/भूलो सब", Command(name="forget", argument="सब")),
+        ("/انسَ الكل", Command(name="forget", argument="الكل")),
+        ("/memory off", Command(name="memory_off")),
+        ("/memória ligar", Command(name="memory_on")),
+        ("/gedächtnis aus", Command(name="memory_off")),
+        ("/forget nombre", Command(name="forget", argument="nombre", kinds=(Named("name", "es"),))),
     ],
 )
 def test_every_command_is_read_with_the_same_patience(text: str, command: Command) -> None:
@@ -241,78 +257,6 @@ def test_other_words_of_a_person_who_stopped_start_nothing(text: str) -> None:
 @given(st.text())
 def test_any_text_is_a_command_or_none(text: str) -> None:
     for candidate in (text, "/" + text, "/forget " + text):
-        command = parse_command(candidate)
-        assert command is None or commands.chosen(command, [_a_memory("likes", "tea")]) is not None
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("/forget", ""),
-        ("/forget all", ""),
-        ("/forget TODO", ""),
-        ("/forget 2", "Marta, tea ceremonies"),
-        ("/forget tea", "Marta, tea ceremonies"),
-        ("/forget cerem", "Marta, tea"),
-        *((text, "Marta, tea, tea ceremonies") for text in ("/forget 0", "/forget 9", "/forget ²", "/forget coffee")),
-    ],
-)
-def test_forget_means_a_number_a_word_or_everything(text: str, left: str) -> None:
-    memories = [_a_memory("name", "Marta"), _a_memory("likes", "tea"), _a_memory("likes", "tea ceremonies")]
-    command = parse_command(text)
-    assert command is not None
-
-    gone = {memory.id for memory in commands.chosen(command, memories)}
-
-    assert left == ", ".join(memory.text for memory in memories if memory.id not in gone)
-
-
-def test_memory_lists_what_forget_counts() -> None:
-    text = commands.memory_text([_a_memory("name", "Marta"), _a_memory("place", "Porto")], "en")
-
-    assert "1. your name is Marta\n2. you live in Porto" in text
-
-
-def test_why_tells_the_memory_the_message_and_the_day() -> None:
-    text = commands.why_text([("Marta", "name", "My name is\nMarta {x}", _WHEN)], "en")
-
-    assert '1. your name is Marta - you wrote on 2026-11-24 09:30 UTC: "My name is Marta {x}"' in text
-
-
-@pytest.mark.parametrize("language", [*_LANGUAGES, "pt-BR", "xx", ""])
-def test_every_text_exists_in_every_language(language: str) -> None:
-    memories = [
-        _a_memory(kind, "{value}") for kind in ("name", "place", "language", "likes", "dislikes", "occupation", "family", "pet", "new")
-    ]
-    texts = [
-        commands.help_text(language),
-        commands.reset_text(language),
-        commands.stopped_text(language),
-        commands.started_text(language),
-        commands.memory_text([], language),
-        commands.memory_text(memories, language),
-        *(commands.forgotten_text(count, language) for count in (0, 1, 2)),
-        commands.why_text([], language),
-        commands.why_text([("Marta", "name", "x" * 900, _WHEN)], language),
-        *(commands.unsupported_text(kind, language) for kind in ("image", "audio", "poll")),
-    ]
-
-    assert all(text and len(text) < 4096 for text in texts)
-    assert commands.memory_text(memories, language).count("{value}") == 9
-
-
-def test_the_languages_say_it_differently() -> None:
-    assert len({commands.unsupported_text("image", language) for language in _LANGUAGES}) == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "code"), [("Spanish", "es"), ("español y catalán", "es"), ("Português", "pt"), ("Portuguese, English", "pt"), ("Dutch", "en")]
-)
-def test_the_language_follows_what_the_contact_told(text: str, code: str) -> None:
-    assert code == commands.language_of([_a_memory("name", "Marta"), _a_memory("language", text)])
-
-
-def test_where_no_language_is_known_the_default_is_spoken() -> None:
-    assert commands.language_of([_a_memory("name", "Marta")], default="pt-BR") == "pt-BR"
-    assert commands.help_text("pt-BR") == commands.help_text("pt")
-    assert commands.language_of([_a_memory("language", "Spanish")], default="pt") == "es"
+        assert parse_command(candidate) is None or is_command(candidate)
+        assert objection(candidate) is None or not is_command(candidate)
+        assert keeps_out(candidate) in (True, False)

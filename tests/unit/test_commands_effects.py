@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from bots.storage.turns import Erasure
 from workers.turn.commands import Effect
 
-_ONE, _OTHER = uuid4(), uuid4()
+_ONE, _OTHER, _TURN = uuid4(), uuid4(), uuid4()
 _STOP, _START, _RESET = Effect(stopped=True), Effect(stopped=False), Effect(closes=True)
 
 
@@ -26,8 +27,17 @@ def test_a_reset_is_not_undone_by_what_follows() -> None:
 
 
 def test_all_that_was_to_be_forgotten_is() -> None:
-    both = Effect(forget=(_ONE,), history_from=4).then(Effect(forget=(_OTHER,), history_from=5))
+    both = Effect(forget=(_ONE,), listed=(_ONE, _OTHER)).then(Effect(forget=(_OTHER,), unsay=(_TURN,)))
 
-    assert set(both.forget) == {_ONE, _OTHER}
-    assert both.history_from == 5
-    assert both.then(_STOP) == Effect(forget=both.forget, history_from=5, stopped=True)
+    assert both.erasure == Erasure(memories=[_ONE, _OTHER], turns=[_TURN])
+    assert both.then(_STOP).erasure == both.erasure
+    assert both.then(Effect(everything=True)).erasure == Erasure(memories=[_ONE, _OTHER], turns=[_TURN], everything=True)
+    assert both.listed == (_ONE, _OTHER)
+    assert _STOP.erasure is None
+
+
+def test_of_two_switches_the_later_one_counts() -> None:
+    off, on = Effect(memory_off=True), Effect(memory_off=False)
+
+    assert off.then(on).memory_off is False
+    assert on.then(Effect(sensitive_off=True)) == Effect(memory_off=False, sensitive_off=True)

@@ -15,13 +15,16 @@ def an_event(text: str | None, kind: EventKind = EventKind.EDIT) -> InboundEvent
 @pytest.mark.parametrize(
     ("text", "facts", "stops"),
     [
-        ("My name is Gaspar", (Fact(kind="name", value="Gaspar", single=True),), False),
-        ("Me llamo Gaspar", (Fact(kind="name", value="Gaspar", single=True),), False),
+        ("My name is Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
+        ("Me llamo Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
         ("a table for 8", (), False),
         ("/stop", (), True),
         ("/memory", (), False),
         ("/forget tea", (), False),
-        ("My name is Gaspar. " + "x" * 100_000, (Fact(kind="name", value="Gaspar", single=True),), False),
+        ("Forget my address", (), False),
+        ("My name is Gaspar. Don't remember this.", (), False),
+        ("That's wrong, my name is Gaspar", (Fact(kind="name", value="Gaspar", topic=""),), False),
+        ("My name is Gaspar. " + "x" * 100_000, (Fact(kind="name", value="Gaspar", topic=""),), False),
     ],
 )
 def test_an_edit_is_read(text: str, facts: tuple[Fact, ...], *, stops: bool) -> None:

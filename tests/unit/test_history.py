@@ -13,6 +13,10 @@ def _turns(first: int, last: int) -> list[PastTurn]:
     return [PastTurn(number=number, asked="aaaaa", answer="bbbbb") for number in range(first, last + 1)]
 
 
+def _with_words(*numbers: int) -> list[PastTurn]:
+    return [PastTurn(number=number, asked=f"cake {number}", answer="yes") for number in numbers]
+
+
 def _numbers(told: Told) -> list[int]:
     return [turn.number for turn in told.turns]
 
@@ -49,7 +53,25 @@ def test_notes_take_the_place_of_their_turns_when_the_room_is_over() -> None:
 def test_without_notes_half_is_dropped_and_summarised_afterwards() -> None:
     told = _choose(_turns(1, 11))
 
-    assert (_numbers(told), told.notes, told.history_from, told.summarise_to) == ([7, 8, 9, 10, 11], None, 7, 6)
+    assert (_numbers(told), told.history_from, told.summarise_to) == ([7, 8, 9, 10, 11], 7, 6)
+    assert told.notes == "the person wrote: aaaaa.", "until there are notes, what rules take over"
+
+
+def test_what_is_left_out_and_not_in_the_notes_yet_is_told_in_the_persons_own_words_and_stays_the_same() -> None:
+    turns = _with_words(*range(1, 14))
+    cut = _choose(turns)
+    assert cut.history_from == 9
+    later = choose([*turns, *_with_words(14)], Notes(), budget=100, count=len, begins=9)
+
+    assert cut.notes == "the person wrote: cake 1. cake 2. cake 3. cake 4. cake 5. cake 6. cake 7. cake 8."
+    assert (later.notes, _numbers(later)) == (cut.notes, [9, 10, 11, 12, 13, 14])
+
+
+def test_notes_that_come_later_take_the_place_of_the_own_words() -> None:
+    told = choose(_with_words(*range(7, 14)), Notes(text="they spoke", until=6), budget=100, count=len, begins=9)
+
+    assert told.notes == "they spoke\nthe person wrote: cake 7. cake 8."
+    assert _choose(_with_words(*range(9, 14)), Notes(text="they spoke", until=8)).notes == "they spoke"
 
 
 def test_notes_of_far_too_little_do_not_keep_the_prompt_too_long() -> None:
@@ -57,7 +79,7 @@ def test_notes_of_far_too_little_do_not_keep_the_prompt_too_long() -> None:
 
     assert _numbers(told) == [16, 17, 18, 19, 20]
     assert told.summarise_to == 15, "what lies between the notes and the new beginning"
-    assert told.notes == "they spoke"
+    assert told.notes == "they spoke\nthe person wrote: aaaaa."
 
 
 def test_after_a_cut_the_notes_go_on_standing_for_what_was_dropped() -> None:

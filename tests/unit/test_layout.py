@@ -51,7 +51,7 @@ _ENVIRONMENT_PLACES = (
 )
 #: The places that may catch any error, one handler each, and why they may.
 _BROAD_EXCEPTS = {
-    "bots/extract/edits.py:said_facts": "extracting memories must never prevent an answer",
+    "bots/extract/edits.py:stated": "extracting memories must never prevent an answer",
     "chinwag/local/better.py:_fetch": "whatever stops the fetch of a better model, one line says so and the first one goes on answering",
     "workers/app.py:_start": "Celery swallows what a signal raises, and the worker would go on running without work",
     "workers/deliver.py:send": "after an error of our own it is not known whether the message left, and that is recorded",

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import tomllib
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.extract.gate import KINDS
+from bots.kinds import kinds
 from bots.storage.claims import KnownFact
 from workers.turn import told
 
 _FOLDER = Path(told.__file__).parent
-_LANGUAGES = tomllib.loads((_FOLDER / "told.toml").read_text("utf-8"))
-_CORPUS = tomllib.loads((Path(__file__).parents[1] / "corpus" / "statements.toml").read_text("utf-8"))
+_LANGUAGES = {file.stem: tomllib.loads(file.read_text("utf-8")) for file in (_FOLDER / "languages").glob("*.toml")}
+_SAID = datetime(2026, 11, 5, 23, 30, tzinfo=UTC)
 
 
-def a_fact(kind: str = "name", text: str = "Marta") -> KnownFact:
-    return KnownFact(id=uuid4(), kind=kind, text=text)
+def a_fact(kind: str = "name", text: str = "Marta", **more: Any) -> KnownFact:
+    return KnownFact(**{"id": uuid4(), "kind": kind, "text": text, "said_at": _SAID} | more)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +47,13 @@ def test_every_language_has_words_for_every_kind_of_fact(language: str) -> None:
     words = _LANGUAGES[language]
 
     assert set(words) == set(_LANGUAGES["en"])
-    assert set(words["facts"]) == set(words["questions"]) == set(_LANGUAGES["en"]["facts"])
-    assert set(KINDS) <= set(words["facts"])
-    assert all("{}" in line for line in (*words["facts"].values(), words["notes"], words["other"]))
+    assert set(words["facts"]) == set(words["questions"]) == set(words["asked"]) == set(_LANGUAGES["en"]["facts"])
+    assert set(kinds()) == set(words["facts"])
+    whole = [words[name] for name in ("notes", "other", "plan_on", "plan_between", "wrote", "answered")]
+    assert all(line.count("{}") == 1 for line in (*words["facts"].values(), *whole))
+    assert all("{day}" in words[name] for name in ("plan_on", "plan_between", "said", "wrote"))
+    assert "{fact}" in words["said"]
+    assert "{last}" in words["plan_between"]
 
 
 @given(st.text())
@@ -100,34 +107,51 @@ def test_an_unknown_language_is_told_in_english() -> None:
     assert told.exchange([a_fact()], None, language="xx") == told.exchange([a_fact()], None, language="en")
 
 
+def test_a_plan_is_told_with_its_day_and_what_changes_with_the_day_on_which_it_was_said() -> None:
+    facts = [
+        a_fact("plan", "a trip to Faro", day=date(2026, 12, 24)),
+        a_fact("plan", "a course", day=date(2026, 12, 24), last_day=date(2027, 1, 2)),
+        a_fact("plan", "a new flat"),
+        a_fact("condition", "a sore knee"),
+    ]
+    told_lines = [told.sentence(one, language="en", zone=ZoneInfo("Europe/Lisbon")) for one in facts]
+
+    assert told_lines == [
+        'On 24 December 2026 you plan: "a trip to Faro".',
+        'From 24 December 2026 to 2 January 2027 you plan: "a course".',
+        'Your plan: "a new flat" (said on 5 November 2026).',
+        'You have this condition: "a sore knee" (said on 5 November 2026).',
+    ]
+    assert told.sentence(facts[3], language="de", zone=ZoneInfo("Europe/Berlin")).endswith("(gesagt am 6. November 2026).")
+
+
+def test_a_profile_has_the_order_of_the_kinds_and_leaves_out_what_is_told_where_it_fits() -> None:
+    facts = [a_fact(kind) for kind in reversed(kinds())]
+
+    assert [one.kind for one in told.profile(facts, count=len)] == [name for name, kind in kinds().items() if kind.told == "always"]
+
+
+def test_of_a_profile_that_is_too_long_names_and_what_could_hurt_somebody_stay_and_the_oldest_of_the_others_go() -> None:
+    old = [
+        a_fact(kind, f"the first {kind}", said_at=_SAID - timedelta(days=900))
+        for kind in ("name", "addressing", "allergy", "medication", "diet")
+    ]
+    pets = [a_fact("pet", f"parrot number {n}", said_at=_SAID + timedelta(days=n)) for n in range(60)]
+    kept = told.profile([*pets[::-1], *old], count=len)
+
+    assert {one.id for one in old} < {one.id for one in kept}
+    assert 10 < len(kept) < 60
+    assert [one.text for one in kept if one.kind == "pet"] == [one.text for one in pets[-(len(kept) - len(old)) :]]
+
+
 @pytest.mark.parametrize(
-    ("text", "language"),
+    ("text", "language", "line"),
     [
-        ("What am I allergic to?", "en"),
-        ("Good evening", "en"),
-        ("¿Dónde vivo?", "es"),
-        ("Hola", "es"),
-        ("Onde eu moro?", "pt"),
-        ("Camarões, posso?", "pt"),
-        ("Comment je m\u2019appelle ?", "fr"),
-        ("BONJOUR", "fr"),
-        ("Wie heiße ich?", "de"),
-        ("Kannst du mir helfen?", "de"),
-        ("Dove abito?", "it"),
-        ("", ""),
-        ("ok", ""),
-        ("Toro", ""),
-        ("こんにちは", ""),
-        ("Merhaba, nasılsın?", ""),
+        ("daughter peanuts", "en", 'Your family: "daughter: allergy peanuts"'),
+        ("hija penicilina", "es", 'Tu familia: "hija: alergia penicilina"'),
+        ("Tochter N\u00fcsse", "de", 'Deine Familie: "Tochter: Allergie N\u00fcsse"'),
     ],
 )
-def test_a_text_shows_its_language_by_its_frequent_words(text: str, language: str) -> None:
-    assert told.language_in(text) == language
-
-
-def test_hardly_a_statement_of_the_corpus_is_taken_for_another_language() -> None:
-    """The statements are English, Spanish and Portuguese; some hold a word of another."""
-    said = [told.language_in(row[0]) for row in _CORPUS["plain"]]
-
-    assert sum(language in {"fr", "de", "it"} for language in said) <= len(said) // 50
-    assert sum(language == "" for language in said) <= len(said) // 10
+def test_what_a_relative_is_allergic_to_is_not_told_as_the_persons_own(text: str, language: str, line: str) -> None:
+    assert told.fact_line("allergy", text, language=language) == line
+    assert told.fact_line("allergy", "peanuts", language="en").startswith("You are allergic to")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from bots.admin.bots import forms
 from bots.admin.money import axis, money
 from bots.admin.usage import cells, days_of, month_of
-from bots.extract import commands
+from bots.extract.texts import text
 from bots.storage.turns import ModelCall, TurnResult
 from bots.storage.usage import Line
 from inference.types import Price, Usage
@@ -111,13 +110,13 @@ def test_a_month_has_its_days() -> None:
     assert days_of(date(2028, 2, 1))[-1] == date(2028, 2, 29)
 
 
-@pytest.mark.parametrize("say", [commands.budget_day_text, commands.budget_month_text])
-def test_a_budgets_sentence_is_there_in_every_language(say: Callable[[str], str]) -> None:
-    found = {language: say(language) for language in ("en", "es", "pt")}
+@pytest.mark.parametrize("name", ["budget_day", "budget_month"])
+def test_a_budgets_sentence_is_there_in_every_language(name: str) -> None:
+    found = {language: text(name, language) for language in ("en", "es", "pt", "tr")}
 
-    assert len(set(found.values())) == 3
+    assert len(set(found.values())) == 4
     assert all(len(words) > 40 for words in found.values())
-    assert say("de") == found["en"]
+    assert text(name, "nl") == found["en"]
 
 
 def _call(endpoint: str, *, cost: float | None) -> ModelCall:

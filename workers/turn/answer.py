@@ -6,22 +6,15 @@ import time
 
 import structlog
 
-from bots.commands import parse_command
-from bots.extract.commands import (
-    budget_day_text,
-    budget_month_text,
-    filtered_text,
-    picture_lost_text,
-    unopened_text,
-    unsupported_text,
-)
+from bots.extract import texts as fixed
+from bots.extract.commands import content_text
 from bots.storage.claims import ClaimedMessage
 from bots.storage.turns import TurnResult
 from workers import budget, metrics
 from workers.model_call import ModelReply, ModelRequest, call_model
 from workers.model_routes import PEOPLE
 from workers.sentences import whole_part
-from workers.turn import pictures
+from workers.turn import pictures, wishes
 from workers.turn.claimed import ClaimedTurn
 from workers.turn.layout import Layout
 from workers.turn.partials import Partials
@@ -29,8 +22,6 @@ from workers.turn.wording import is_unopened
 
 log = structlog.get_logger()
 
-#: The commands that a contact may still use after /stop.
-_FOR_STOPPED = frozenset({"start", "help", "memory", "forget"})
 #: The model server refuses our key or request: an operator must fix it, so it is asked less often.
 _REFUSED_RETRY_S = 30.0
 #: The share that pictures and the model may take of the time after which the watchdog ends a process: storing and sending follow.
@@ -39,42 +30,19 @@ OF_DEADLINE = 0.7
 
 def decide(turn: ClaimedTurn) -> TurnResult:
     """Return what a turn answers. Errors of our own code are raised; a model that fails is a result."""
-    texts, others = _obey_commands(turn)
+    texts, others = wishes.obey(turn)
     if min(message.age_s for message in turn.claim.messages) > turn.deps.settings.answer_if_younger_s:
         # A late /stop still counts; an answer after so long would only confuse.
         turn.parts.clear()
         return turn.result("skipped", reason="too_old")
     if others:
-        turn.say(unsupported_text(others[-1].content_type, turn.language))
+        turn.say(content_text("unsupported", others[-1].content_type, turn.language))
     if texts:
         unopened = [] if others else [message.content_type for message in texts if is_unopened(message)]
-        return _answer(turn, texts, before=unopened_text(unopened[-1], turn.language) + "\n\n" if unopened else "")
+        return _answer(turn, texts, before=content_text("unopened", unopened[-1], turn.language) + "\n\n" if unopened else "")
     if not turn.parts:
         return TurnResult(state="skipped", reason="stopped" if turn.stopped else "nothing_to_answer")
     return turn.result("answered", in_history=False)
-
-
-def _obey_commands(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]:
-    """Obey the commands. Returns the messages for the model, and those of kinds that it cannot read."""
-    texts: list[ClaimedMessage] = []
-    others: list[ClaimedMessage] = []
-    stopped = turn.stopped
-    for message in turn.claim.messages:
-        # Words beside a file count, too, whether or not the file can be read.
-        command = parse_command(message.text, stopped=stopped)
-        if command is not None and (not stopped or command.name in _FOR_STOPPED):
-            turn.obey(command)
-            stopped = turn.stopped
-            if command.name in ("reset", "stop"):
-                # What came before belongs to the conversation that ends here.
-                texts, others = [], []
-        elif stopped:
-            continue
-        elif message.supported:
-            texts.append(message)
-        else:
-            others.append(message)
-    return texts, others
 
 
 def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> TurnResult:
@@ -88,12 +56,12 @@ def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> T
     if shown.waits_for is not None:
         return turn.wait(settings.ask_again_s, reason="picture_unavailable")
     if shown.are_lost(texts):
-        turn.say(picture_lost_text(turn.language))
+        turn.say(fixed.text("picture_lost", turn.language))
         return turn.result("answered", reason="picture_lost", in_history=False, goes_on=True)
     layout = Layout(turn, texts=[shown.words(message) for message in texts], pictures=shown)
     reply = _call(turn, layout, until=began + settings.task_deadline_s * OF_DEADLINE)
     turn.calls.extend(reply.calls)
-    turn.told = layout.told(reply.apart)
+    turn.told, turn.recalled = layout.told(reply.apart), layout.recalled(reply.apart)
     return _result(turn, layout, reply, before=before)
 
 
@@ -106,8 +74,8 @@ def _result(turn: ClaimedTurn, layout: Layout, reply: ModelReply, *, before: str
         return turn.wait(_REFUSED_RETRY_S)
     if reply.outcome == "filtered":
         # Neither the words nor facts in them may come back in later prompts, which would be refused too.
-        turn.told = ()
-        turn.tell(before + filtered_text(turn.language))
+        turn.told = turn.recalled = ()
+        turn.tell(before + fixed.text("filtered", turn.language))
         return turn.result("answered", reason="filtered", in_history=False, remembers=False, goes_on=True)
     if reply.text is None:
         text, reason = turn.account.bot.fallback_text, "fallback"
@@ -158,4 +126,4 @@ def _budget_refusal(turn: ClaimedTurn) -> str | None:
         return None
     metrics.BUDGET_REFUSED.labels(which).inc()
     log.info("budget_used_up", turn=str(turn.claim.turn), bot=str(bot.id), budget=which)
-    return budget_month_text(turn.language) if which == "month" else budget_day_text(turn.language)
+    return fixed.text("budget_month" if which == "month" else "budget_day", turn.language)

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+from uuid import UUID
 
+import msgspec
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bots.channels.markup import unwrapped
-from bots.commands import Command, parse_command
+from bots.commands import Command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
-from bots.extract.commands import language_of
-from bots.extract.edits import said_facts
+from bots.extract.commands import language_of, sensitive_kinds
+from bots.extract.texts import text
+from bots.recall import indexing
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
+from bots.storage.memories import LISTED
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewFact, Recalled, TurnResult
+from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
+from bots.text_language import language_in
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
-from workers.turn.commands import Effect, obey
+from workers.trial import may_propose
+from workers.turn import stated
+from workers.turn.aside import Earlier
+from workers.turn.clock import zone_of
+from workers.turn.commands import Effect, Wished, obey
+from workers.turn.stated import Stated
 
 log = structlog.get_logger()
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -39,6 +52,51 @@ class ClaimedTurn:
     effect: Effect = field(default_factory=Effect)
     #: The memories that went into the prompt.
     told: Sequence[KnownFact] = ()
+    #: The earlier turns that were recalled into it.
+    recalled: Sequence[Earlier] = ()
+    #: The words of its messages that may state facts, where these are not all of them: none of a command, the right ones of a correction.
+    words: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    #: Whether no word of it is to stay once it is answered, as its person asked in it.
+    unsaid: bool = False
+    #: What was answered to those of its messages that erased something, now or in an earlier try.
+    erased: dict[str, str] = field(default_factory=dict[str, str])
+    _stated: Stated | None = None
+    _language: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take over what an earlier try did."""
+        if self.claim.done:
+            self.erased = msgspec.json.decode(self.claim.done, type=dict[str, str])
+
+    @property
+    def now(self) -> datetime:
+        """When the turn was opened, in the contact's time zone."""
+        zone = zone_of(self.claim.identities, self.account.bot.time_zone, self.deps.settings.time_zone)
+        return (self.claim.at or datetime.now(UTC)).astimezone(zone)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether anything new may be remembered of the contact."""
+        off = self.claim.memory_off if self.effect.memory_off is None else self.effect.memory_off
+        return self.account.bot.memory_on and not off and not self.claim.stopped
+
+    def keeps(self, kind: str) -> bool:
+        """Whether facts of a kind are remembered: the storage asks the same of its bot and its contact."""
+        off = self.claim.sensitive_off if self.effect.sensitive_off is None else self.effect.sensitive_off
+        bot = self.account.bot
+        return self.remembers and kind not in bot.kinds_off and (kind not in sensitive_kinds() or (bot.sensitive_on and not off))
+
+    @property
+    def stated(self) -> Stated:
+        """What its messages state about their writer; nothing where nothing is remembered. Its commands come first."""
+        if self._stated is None:
+            said = [(message, self.words.get(message.id, message.text or "")) for message in self.claim.messages if message.supported]
+            self._stated = self.read(*said) if self.remembers else Stated()
+        return self._stated
+
+    def read(self, *said: tuple[ClaimedMessage, str]) -> Stated:
+        """Extract what words of its messages state."""
+        return stated.read(((message, words) for message, words in said if words), now=datetime.now(self.now.tzinfo))
 
     @property
     def profile(self) -> str:
@@ -47,8 +105,17 @@ class ClaimedTurn:
 
     @property
     def language(self) -> str:
-        """The language of the service's own sentences: the contact's, else the bot's."""
-        return language_of(self.claim.memories, default=self.account.bot.language or "en")
+        """The language of the service's own sentences: of these messages, else of those before, else what the contact speaks, else the bot's."""
+        if self._language is None:
+            new = [message.text or "" for message in reversed(self.claim.messages)]
+            before = [past.asked for past in reversed(self.claim.history)]
+            said = [words for words in (*new, *before) if not words.lstrip().startswith("/")]
+            self._language = language_of(self.claim.memories, said=said, default=self.account.bot.language or "en")
+        return self._language
+
+    def language_among(self, languages: Sequence[str]) -> str:
+        """The language of the turn if something was said in it, else the first of those in which it was; of the turn where it was said in none."""
+        return self.language if not languages or self.language[:2] in languages else languages[0]
 
     @property
     def stopped(self) -> bool:
@@ -57,19 +124,34 @@ class ClaimedTurn:
 
     @property
     def begins_anew(self) -> bool:
-        """Whether one of its commands has cut off everything before."""
-        return self.effect.closes or self.effect.history_from is not None
+        """Whether one of its commands has cut off everything before, or has taken words out of it."""
+        return self.effect.closes or self.effect.erasure is not None
 
     @property
     def history(self) -> Sequence[PastTurn]:
         """The earlier turns that a prompt may repeat."""
         return () if self.begins_anew else self.claim.history
 
-    def obey(self, command: Command) -> None:
-        """Do what a command asks, and answer it."""
-        effect, text = obey(self.deps, self.claim, command, language=self.language)
-        self.effect = self.effect.then(effect)
-        self.tell(text)
+    def obey(self, command: Command, message: UUID, *, has_words: bool) -> bool:
+        """Do what a command asks, and answer it; False where it is none after all. has_words: messages before it wait for the model."""
+        language = self.language_among(command.languages)
+        wish = Wished(
+            deps=self.deps,
+            claim=self.claim,
+            bot=self.account.bot,
+            language=language,
+            has_words=has_words,
+            before=self.effect,
+            done=self.erased.get(str(message)),
+        )
+        done = obey(wish, command)
+        if done is None:
+            return False
+        if done[0].erasure is not None:
+            self.erased[str(message)] = done[1]
+        self.effect = self.effect.then(done[0])
+        self.tell(done[1])
+        return True
 
     def say(self, text: str, *, before: str = "") -> None:
         """Add a text to the answer, which is Markdown. before: what stands in front of it; it may be one block of Markdown all the same."""
@@ -106,9 +188,14 @@ class ClaimedTurn:
             reason=reason,
             parts=list(self.account.channel.fit(apology))[:1] if apology and is_due else [],
             calls=self.calls,
-            # /forget and /stop do not wait for a model.
-            forget=list(self.effect.forget),
-            stopped=UNSET if self.effect.stopped is None else self.effect.stopped,
+            # /forget and /stop do not wait for a model. Should the turn come again, there is nothing left to forget.
+            erase=_or_unset(self.effect.erasure),
+            answer=msgspec.json.encode(self.erased).decode() if self.erased else None,
+            # Should the turn come again, its numbers mean the same.
+            recalls=self._listed(),
+            memory_off=_or_unset(self.effect.memory_off),
+            sensitive_off=_or_unset(self.effect.sensitive_off),
+            stopped=_or_unset(self.effect.stopped),
             retry_s=retry_s,
         )
 
@@ -130,7 +217,14 @@ class ClaimedTurn:
 
         remembers: whether facts in its messages are remembered. anew: later prompts repeat nothing from before it, and its notes are dropped.
         """
-        effect, first_contact = self.effect, self.account.bot.first_contact
+        first_contact = self.account.bot.first_contact
+        effect = self.effect.then(Effect(unsay=(self.claim.turn,))) if self.unsaid else self.effect
+        facts = list(self.stated.facts) if remembers else []
+        tells_sensitive = state == "answered" and self._is_first_sensitive(facts)
+        if tells_sensitive:
+            self.tell(text("sensitive", self.language))
+        if self.unsaid and state == "answered":
+            self.tell(text("not_kept", self.language))
         if (effect.closes and goes_on) or anew:
             # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before. So it is where a server would not
             # answer what came before.
@@ -145,32 +239,48 @@ class ClaimedTurn:
             in_history=in_history,
             parts=[*opening, *self.parts],
             calls=self.calls,
-            recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told],
-            facts=self._facts() if remembers else [],
-            forget=list(effect.forget),
-            history_from=effect.history_from if effect.history_from is not None else history_from,
+            episode=self._episode(asked, answer) if state == "answered" and in_history and remembers else UNSET,
+            recalls=[Recalled(memory=memory.id, reason="said before this conversation") for memory in self.told] or self._listed(),
+            recalled=[RecalledTurn(turn=one.turn, signals=list(one.signals)) for one in self.recalled],
+            facts=facts,
+            ends=list(self.stated.ends) if remembers else [],
+            erase=_or_unset(effect.erasure),
+            memory_off=_or_unset(effect.memory_off),
+            sensitive_off=_or_unset(effect.sensitive_off),
+            sensitive_told=True if tells_sensitive else UNSET,
+            history_from=history_from,
             summarise_to=UNSET if summarise_to is None else summarise_to,
-            # A summary must not contain what was forgotten, or what ended with /reset.
-            drop_summary=self.begins_anew or anew,
+            read_after_s=self.deps.settings.remember_after_s
+            if state == "answered" and in_history and remembers and self._is_read()
+            else UNSET,
+            # A summary must not contain what ended with /reset; what is forgotten is taken out of it where words are erased.
+            drop_summary=effect.closes or anew,
             close=effect.closes and not goes_on,
-            stopped=UNSET if effect.stopped is None else effect.stopped,
+            stopped=_or_unset(effect.stopped),
             new_session=UNSET if history_from is None else True,
         )
 
-    def _facts(self) -> list[NewFact]:
-        if not self.account.bot.memory_on or self.claim.stopped:
-            return []
-        found: list[NewFact] = []
-        for message in self.claim.messages:
-            command = parse_command(message.text)
-            if command is None:
-                found.extend(_extracted(message) if message.supported else ())
-            elif command.name == "forget":
-                # What was said just before is meant, too.
-                found.clear()
-        return found
+    def _listed(self) -> list[Recalled]:
+        """The list that its numbers are from, to be found again by a later command."""
+        return [Recalled(memory=memory, reason=LISTED) for memory in self.effect.listed]
+
+    def _is_first_sensitive(self, facts: Sequence[NewFact]) -> bool:
+        """Whether something about health is remembered, now or in the background, and the contact was never told that it is."""
+        kinds = {fact.kind for fact in facts} | {fact.kind for fact in self.told}
+        return not self.claim.sensitive_told and any(kind in sensitive_kinds() and self.keeps(kind) for kind in kinds)
+
+    def _is_read(self) -> bool:
+        """Whether a model may look for facts in these words once the talk is quiet."""
+        return bool(
+            self.deps.settings.remember_after_s
+            and self.remembers
+            and may_propose(self.deps, self.claim.tenant, self.profile, may_leave=self.account.bot.data_may_leave)
+        )
+
+    def _episode(self, asked: str | None, answer: str | None) -> NewEpisode | UnsetType:
+        """What can be recalled of this turn later; unset where nothing is to be remembered of it."""
+        return indexing.episode(asked, answer or "", language=language_in(asked) or self.language) if asked and self.remembers else UNSET
 
 
-def _extracted(message: ClaimedMessage) -> list[NewFact]:
-    facts = said_facts(message.text or "", str(message.id))
-    return [NewFact(kind=fact.kind, text=fact.value, single=fact.single, source=message.id) for fact in facts]
+def _or_unset(value: _T | None) -> _T | UnsetType:
+    return UNSET if value is None else value

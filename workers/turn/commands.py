@@ -1,4 +1,4 @@
-"""Commands that a contact types, answered without the model: help, reset, stop, start, memory, forget, why."""
+"""What a contact asks of the service itself, by a command or in plain words, answered without the model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from bots.commands import Command
-from bots.domain import Memory
+from bots.domain import Bot, Memory
 from bots.extract import commands as say
+from bots.extract.texts import text
 from bots.storage import memories
 from bots.storage.claims import Claim
 from bots.storage.database import unit
+from bots.storage.turns import Erasure
 from workers.deps import Deps
 
 
@@ -20,52 +22,153 @@ class Effect:
 
     closes: bool = False
     stopped: bool | None = None
+    #: The memories, and the turns, of which no word is to stay; or everything.
     forget: tuple[UUID, ...] = ()
-    #: Later prompts repeat nothing from before this turn.
-    history_from: int | None = None
+    unsay: tuple[UUID, ...] = ()
+    everything: bool = False
+    #: Whether nothing new is remembered from now on, or nothing about health; None: as before.
+    memory_off: bool | None = None
+    sensitive_off: bool | None = None
+    #: The memories that were listed, in the order of their numbers.
+    listed: tuple[UUID, ...] = ()
+
+    @property
+    def erasure(self) -> Erasure | None:
+        """What is to be erased; None: nothing."""
+        erases = self.forget or self.unsay or self.everything
+        return Erasure(memories=list(self.forget), turns=list(self.unsay), everything=self.everything) if erases else None
 
     def then(self, later: Effect) -> Effect:
         """Both effects, the later one winning."""
         return replace(
             self,
             closes=self.closes or later.closes,
-            stopped=later.stopped if later.stopped is not None else self.stopped,
+            stopped=self.stopped if later.stopped is None else later.stopped,
             forget=self.forget + later.forget,
-            history_from=later.history_from if later.history_from is not None else self.history_from,
+            unsay=self.unsay + later.unsay,
+            everything=self.everything or later.everything,
+            memory_off=self.memory_off if later.memory_off is None else later.memory_off,
+            sensitive_off=self.sensitive_off if later.sensitive_off is None else later.sensitive_off,
+            listed=later.listed or self.listed,
         )
 
 
-def obey(deps: Deps, claim: Claim, command: Command, *, language: str) -> tuple[Effect, str]:  # noqa: PLR0911 - one return for each command
-    """Return what a command changes, and the text that answers it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished:
+    """A command, in which turn it came, and what had been said before it in the same turn."""
+
+    deps: Deps
+    claim: Claim
+    bot: Bot
+    language: str
+    #: Whether the messages before it in this turn are what "that" means, and not the turn before.
+    has_words: bool = False
+    #: What the commands before it in this turn change.
+    before: Effect = Effect()
+    #: What was answered to it in an earlier try of the turn, which erased something.
+    done: str | None = None
+
+
+def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: PLR0911 - one return for each command
+    """Return what a command changes, and the text that answers it; None where plain words are about nothing that is remembered."""
+    language = wish.language
     match command.name:
-        case "help":
-            return Effect(), say.help_text(language)
-        case "reset":
-            return Effect(closes=True), say.reset_text(language)
-        case "stop":
-            return Effect(stopped=True), say.stopped_text(language)
-        case "start":
-            return Effect(stopped=False), say.started_text(language)
+        case "help" | "start" | "stop" | "reset":
+            return _plainly(command.name, language)
         case "memory":
-            return Effect(), say.memory_text(known_memories(deps, claim), language)
+            listed = _known(wish)
+            return Effect(listed=tuple(one.id for one in listed)), say.memory_text(listed, language, is_off=_is_off(wish))
         case "forget":
-            gone = say.chosen(command, known_memories(deps, claim))
-            # What was forgotten must not come back from the conversation's history.
-            everything = command.argument is None or command.is_everything
-            cut = claim.number + 1 if gone or everything else None
-            effect = Effect(forget=tuple(memory.id for memory in gone), history_from=cut)
-            return effect, say.forgotten_text(len(gone), language)
+            return _forget(wish, command)
+        case "forget_that":
+            return _forget_that(wish)
+        case "memory_off" | "memory_on":
+            is_off = command.name == "memory_off"
+            return Effect(memory_off=is_off), text(command.name if wish.bot.memory_on else "never", language)
+        case "health_off":
+            gone = [one for one in _known(wish) if one.kind in say.sensitive_kinds()]
+            effect = Effect(sensitive_off=True, forget=tuple(one.id for one in gone))
+            return effect, (None if gone else wish.done) or text("health_off", language, count=len(gone))
+        case "health_on":
+            return Effect(sensitive_off=False), text("health_on" if wish.bot.memory_on and wish.bot.sensitive_on else "never", language)
         case "why":
-            return Effect(), _why(deps, claim, language)
-
-
-def _why(deps: Deps, claim: Claim, language: str) -> str:
-    with unit(deps.worker, contact=claim.contact) as connection:
-        rows = memories.shaped_last(connection, claim.conversation)
-    return say.why_text([(row.memory.text, row.memory.kind, row.source_text or "", row.said_at) for row in rows], language)
+            return Effect(), _why(wish)
 
 
 def known_memories(deps: Deps, claim: Claim) -> list[Memory]:
     """All that is remembered of the contact, newest first."""
     with unit(deps.worker, contact=claim.contact) as connection:
-        return memories.known(connection)
+        return memories.living(connection)
+
+
+def _plainly(name: str, language: str) -> tuple[Effect, str]:
+    match name:
+        case "reset":
+            return Effect(closes=True), text("reset", language)
+        case "stop":
+            return Effect(stopped=True), text("stopped", language)
+        case "start":
+            return Effect(stopped=False), text("started", language)
+        case _:
+            return Effect(), text("help", language)
+
+
+def _forget(wish: Wished, command: Command) -> tuple[Effect, str] | None:
+    keeps, language = wish.bot.keeps_messages, wish.language
+    known = _known(wish)
+    if command.is_everything:
+        effect = Effect(everything=True, forget=tuple(one.id for one in known))
+        return effect, say.forgotten_text(len(known), language, everything=True, keeps_messages=keeps)
+    listed: tuple[UUID, ...] = ()
+    if command.number is not None:
+        numbers = _seen_numbers(wish)
+        if not numbers:
+            # Should the turn come again, or the next command, the numbers mean the same.
+            listed = tuple(one.id for one in known)
+            numbers = dict(enumerate(listed, start=1))
+        gone = tuple(one for one in known if one.id == numbers.get(command.number))
+    else:
+        gone = say.chosen(command, known)
+    if not gone and wish.done:
+        return Effect(listed=listed), wish.done
+    if not gone and command.is_plain and command.argument is not None:
+        return None
+    effect = Effect(forget=tuple(one.id for one in gone), listed=listed)
+    return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
+
+
+def _seen_numbers(wish: Wished) -> dict[int, UUID]:
+    """The numbers in the list that the contact saw last."""
+    if wish.before.listed:
+        return dict(enumerate(wish.before.listed, start=1))
+    with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+        return memories.listed_last(connection, wish.claim.conversation)
+
+
+def _forget_that(wish: Wished) -> tuple[Effect, str]:
+    if wish.has_words:
+        said: UUID | None = wish.claim.turn
+    else:
+        with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+            said = memories.said_last(connection, wish.claim.conversation, before=wish.claim.number)
+    answer = say.forgotten_that_text(wish.language, found=said is not None, keeps_messages=wish.bot.keeps_messages)
+    return Effect(unsay=(said,) if said else ()), answer
+
+
+def _known(wish: Wished) -> list[Memory]:
+    """What is remembered after the commands before, in the order of its list."""
+    gone = set(wish.before.forget)
+    return say.in_order([one for one in known_memories(wish.deps, wish.claim) if one.id not in gone])
+
+
+def _is_off(wish: Wished) -> bool:
+    return wish.claim.memory_off if wish.before.memory_off is None else wish.before.memory_off
+
+
+def _why(wish: Wished) -> str:
+    with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+        shaped = memories.shaped_last(connection, wish.claim.conversation)
+        repeated = memories.repeated_last(connection, wish.claim.conversation)
+    causes = [say.Cause(memory=one.memory, source=one.source_text or "", said_at=one.said_at) for one in shaped]
+    causes += [say.Cause(memory=None, source=one.asked, said_at=one.said_at) for one in repeated if one.asked]
+    return say.why_text(causes, wish.language)

@@ -1,6 +1,7 @@
 """How much of a conversation a prompt repeats, and what replaces the rest. Pure.
 
 Guarantee: turns are repeated whole or not at all, and the history's start changes rarely and in large steps: each change costs the prefix cache.
+A turn that is not repeated is in the notes: in those that a model made, or, until there are any, in what rules take over from it.
 
 Older turns are summarised ahead, while there is still room for them, so that the notes are ready to replace them once there is none.
 """
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bots.storage.claims import PastTurn
+from workers.notes import added, in_own_words, last_day
 
 #: When the turns take the first share of the budget the older ones are summarised, so that only the second share is left to be repeated word for
 #: word. Together they make a cut drop half of the budget.
@@ -38,8 +40,14 @@ class Told:
     summarise_to: int | None = None
 
 
-def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Callable[[str], int]) -> Told:
-    """Choose what fits a budget of tokens. The last turn is repeated whatever its size: without it an answer to "and then?" makes no sense."""
+def choose(turns: Sequence[PastTurn], notes: Notes, *, budget: int, count: Callable[[str], int], begins: int = 1) -> Told:
+    """Choose what fits a budget of tokens. The last turn is repeated whatever its size: without it an answer to "and then?" makes no sense.
+
+    begins: the number of the first turn that is repeated so far. Turns before it are left out already, and are not in the notes yet.
+    """
+    history = [past for past in turns if past.number >= begins]
+    left_out = turns[: len(turns) - len(history)]
+    notes_so_far, notes = notes, _with_own_words(notes, left_out)
     # A token is at least one byte: most histories need no counting.
     if sum(len(text.encode()) for past in history for text in (past.asked, past.answer)) <= budget * _AHEAD:
         return Told(turns=history, notes=_notes_beside(history, notes))
@@ -55,7 +63,7 @@ def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Cal
     late = start > 0 and history[start - 1].number > notes.until
     return Told(
         turns=left,
-        notes=_notes_beside(left, notes),
+        notes=_notes_beside(left, _with_own_words(notes_so_far, [*left_out, *history[:start]])),
         history_from=left[0].number,
         summarise_to=history[start - 1].number if late else None,
     )
@@ -64,7 +72,7 @@ def choose(history: Sequence[PastTurn], notes: Notes, *, budget: int, count: Cal
 def shortened(told: Told, notes: Notes, *, room: int, count: Callable[[str], int]) -> Told:
     """Return what fits one call that has less room than others. The start of the history stays: the next call may repeat all of it again."""
     turns = told.turns[_start([count(past.asked) + count(past.answer) for past in told.turns], room) :]
-    return replace(told, turns=turns, notes=_notes_beside(turns, notes))
+    return replace(told, turns=turns, notes=told.notes or _notes_beside(turns, notes))
 
 
 def _start(sizes: Sequence[int], room: int) -> int:
@@ -74,6 +82,14 @@ def _start(sizes: Sequence[int], room: int) -> int:
         left -= sizes[start]
         start += 1
     return start
+
+
+def _with_own_words(notes: Notes, left_out: Sequence[PastTurn]) -> Notes:
+    """The notes, and what rules take over from turns that are left out and are not in them yet."""
+    late = [past for past in left_out if past.number > notes.until]
+    if not late:
+        return notes
+    return replace(notes, text=added(notes.text, in_own_words(late), day=last_day(late)) or None)
 
 
 def _notes_beside(turns: Sequence[PastTurn], notes: Notes) -> str | None:

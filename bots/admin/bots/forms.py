@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from zoneinfo import available_timezones
 
 from bots.domain import Bot
+from bots.kinds import kinds
 
 MOST_NAME, MOST_PERSONA, MOST_TEXT = 80, 20_000, 1000
 NAME = r"^[^\x00-\x1f\x7f]+$"
@@ -15,9 +17,23 @@ PROFILE = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"
 #: The largest budget in USD.
 MOST_BUDGET = 1_000_000.0
+#: In a form that shows what may be remembered; a tick that is not set is not sent.
+_SHOWS_MEMORY = "shows_memory"
 _BUDGETS = ("budget_contact_day", "budget_month")
+_MEMORY = ("kinds_off", "sensitive_on", "keeps_messages", "time_zone")
 #: All fields of a bot but its persona.
-SETTINGS = ("name", "profile", "fallback_text", "apology_text", "memory_on", "language", "first_contact", "data_may_leave", *_BUDGETS)
+SETTINGS = (
+    "name",
+    "profile",
+    "fallback_text",
+    "apology_text",
+    "memory_on",
+    "language",
+    "first_contact",
+    "data_may_leave",
+    *_MEMORY,
+    *_BUDGETS,
+)
 
 
 def cleaned(text: str) -> str:
@@ -62,7 +78,41 @@ def read(form: Mapping[str, str], bot: Bot) -> tuple[Bot, dict[str, str]]:
         budget_contact_day=budgets["budget_contact_day"],
         budget_month=budgets["budget_month"],
     )
-    return wanted, errors
+    return _remembering(form, wanted, errors) if _SHOWS_MEMORY in form else wanted, errors
+
+
+def _remembering(form: Mapping[str, str], bot: Bot, errors: dict[str, str]) -> Bot:
+    """The bot with what its form says of memories and time; what is wrong goes into the errors."""
+    try:
+        zone = time_zone(cleaned(form.get("time_zone", "")))
+    except ValueError as error:
+        zone, errors["time_zone"] = bot.time_zone, str(error)
+    return replace(
+        bot,
+        kinds_off=tuple(name for name in kinds() if not form.get(f"kind_{name}")),
+        sensitive_on=bool(form.get("sensitive_on")),
+        keeps_messages=bool(form.get("keeps_messages")),
+        time_zone=zone,
+    )
+
+
+def time_zone(typed: str) -> str | None:
+    """Read the name of a time zone; None when nothing was typed. Raises ValueError with a message that says what to type."""
+    name = typed.strip()
+    if not name:
+        return None
+    if name not in available_timezones():
+        raise ValueError("Enter a time zone such as Europe/Madrid or America/Sao_Paulo. Leave it empty for that of the installation.")
+    return name
+
+
+def kinds_off(named: Iterable[str]) -> tuple[str, ...]:
+    """Read which kinds of facts are not remembered, in their usual order. Raises ValueError for one that does not exist."""
+    wanted = set(named)
+    unknown = wanted - kinds().keys()
+    if unknown:
+        raise ValueError(f"There is no kind of fact named {min(unknown)}. There are {', '.join(kinds())}.")
+    return tuple(name for name in kinds() if name in wanted)
 
 
 def _budgets(values: Mapping[str, str], bot: Bot) -> tuple[dict[str, float | None], dict[str, str]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bots.channels.fields import Fields, NotJson, as_fields, clean, code_of, decode, id_of, items, part, text_of, word_of
 from bots.channels.references import Refers, place, pressed, product, refer, said_of, thing
 from bots.commands import is_command
-from bots.domain import EventKind, MediaReference
+from bots.domain import FORWARDED, EventKind, MediaReference
 
 _BUTTON_WITHOUT_WORDS = "a button without words"
 #: What somebody can choose from, and what the choice is called.
@@ -48,16 +48,19 @@ def content_of(item: Fields, content_type: str) -> Content:
 
 
 def referred(item: Fields) -> Refers:
-    """What a message of any type refers to: the advertisement or post that a person came from, and the product that they asked about."""
+    """What a message of any type refers to: the advertisement or post that a person came from, the product that they asked about; whether it was forwarded."""
     found: Refers = ()
     if "referral" in item:
         referral = part(item, "referral")
         named = {"ad": "advertisement", "post": "post"}.get(word_of(referral, "source_type") or "", "advertisement")
         found = thing(named, referral, title="headline", text="body", link="source_url", identifier="source_id")
     if "context" in item:
-        meant = part(part(item, "context"), "referred_product")
+        context = part(item, "context")
+        meant = part(context, "referred_product")
         if meant:
             found = (*found, *product(None, id_of(meant, "product_retailer_id")), *refer(("catalog", id_of(meant, "catalog_id"))))
+        how = "often" if context.get("frequently_forwarded") is True else "once" if context.get("forwarded") is True else None
+        found = (*found, *refer((FORWARDED, how)))
     return found
 
 

@@ -29,6 +29,7 @@ declare
     is_own boolean;
     touched uuid[] := '{}';
     kept boolean;
+    repeats boolean;
     effects jsonb[] := '{}';
     emptied uuid[] := '{}';
     quiet interval := make_interval(secs => p_debounce);
@@ -42,6 +43,7 @@ begin
     )
     select coalesce(array_agg(event_key), '{}') into fresh from put;
     kept := cardinality(fresh) > 0;
+    repeats := kept and cardinality(fresh) < jsonb_array_length(p_events);
     if p_quarantine is not null then
         -- Whoever has captured a request can repeat it for ever, so its body is stored once.
         insert into inbox_keys (tenant_id, account_id, event_key) values (p_tenant, p_account, 'quarantine:' || encode(sha256(p_body), 'hex'))
@@ -112,15 +114,22 @@ begin
             perform answered_elsewhere(talk, item.id, item.text, p_hold);
         end if;
         if item.kind in ('edit', 'revoke') then
-            emptied := emptied || change_message(item, e->'facts', coalesce((e->>'stops')::boolean, false), quiet);
+            emptied := emptied || change_message(item, e->'facts', e->'ends', coalesce((e->>'stops')::boolean, false), quiet);
         elsif item.kind in ('message', 'echo', 'standby', 'unknown') then
+            -- It came before, in standby or for the bot, and was forgotten since.
+            if exists (select from inbox where account_id = p_account and forgotten_at is not null
+                    and event_key = case when starts_with(item.event_key, 'standby:') then substr(item.event_key, 9) else 'standby:' || item.event_key end) then
+                update inbox set forgotten_at = now() where id = item.id;
+                perform blank_messages(array[item.id]);
+                emptied := emptied || envelope;
+            end if;
             -- It may have been changed or taken back before it came.
             for change in
                 select * from inbox where account_id = p_account and target = regexp_replace(item.event_key, '^standby:', '')
                     and kind in ('edit', 'revoke')
                 order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
             loop
-                emptied := emptied || change_message(change, '[]', false, quiet);
+                emptied := emptied || change_message(change, '[]', '[]', false, quiet);
             end loop;
         end if;
         if item.kind = 'message' and holder = 'the platform''s inbox' then
@@ -148,6 +157,11 @@ begin
         perform apply_status(p_account, e->'status'->>'external_id', e->'status'->>'status', (e->'status'->>'correlation')::uuid,
             (e->'status'->>'code')::integer);
     end loop;
+    -- The body of a webhook that repeats a message which was erased since has its words.
+    if repeats and exists (select from jsonb_array_elements(p_events) x join inbox i on i.account_id = p_account and i.event_key = x->>'key'
+            where i.envelope_id is distinct from envelope and i.content_type in ('erased', 'unsent')) then
+        emptied := emptied || envelope;
+    end if;
     -- A quarantined body may hold what nobody has stored yet: it waits for an operator, as always.
     if cardinality(emptied) > 0 then
         perform from envelopes where tenant_id = p_tenant and id = any(emptied) order by id for update;

@@ -33,7 +33,7 @@ begin
         or m.source_inbox_id in (select id from inbox where tenant_id = p_tenant and account_id = p_account));
     get diagnostics n = row_count;
     counts := counts || jsonb_build_object('memories', n);
-    foreach t in array array['send_attempts', 'model_calls', 'recalls'] loop
+    foreach t in array array['send_attempts', 'model_calls', 'recalls', 'recalled_turns'] loop
         execute format(
             'delete from %I x using %s where x.tenant_id = $1 and %s and y.tenant_id = $1 and c.tenant_id = $1 and c.account_id = $2',
             t,
@@ -43,6 +43,10 @@ begin
         using p_tenant, p_account;
         get diagnostics n = row_count;
         counts := counts || jsonb_build_object(t, n);
+    end loop;
+    foreach t in array array['fresh_episodes', 'episodes'] loop
+        execute format('delete from %I x using conversations c where c.tenant_id = $1 and c.account_id = $2 and x.contact_id = c.contact_id'
+            ' and x.conversation_id = c.id', t) using p_tenant, p_account;
     end loop;
     foreach t in array array['outbox', 'inbox', 'statuses', 'inbox_keys', 'envelopes'] loop
         execute format('delete from %I where tenant_id = $1 and account_id = $2', t) using p_tenant, p_account;

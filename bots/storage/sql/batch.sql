@@ -143,9 +143,9 @@ begin
 end
 $$;
 
--- By batch queue: what is due (items, and conversations to summarise), what runs, and how many slots batches may take: those of each
--- worker beyond p_reserve, at least one. People who are being answered by those workers take slots, too. Where engines of a profile have
--- workers of their own, only these count: others would ask the same engines.
+-- By batch queue: what is due (items, conversations to summarise or to read for facts, turns to embed, and one for all that are to be indexed), what
+-- runs, and how many slots batches may take: those of each worker beyond p_reserve, at least one. People who are being answered by those workers take
+-- slots, too. Where engines of a profile have workers of their own, only these count: others would ask the same engines.
 -- Locks: none. Called by: everything_waiting.
 create function batches_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
 language sql stable as $$
@@ -160,9 +160,11 @@ language sql stable as $$
         select w.queue, sum(w.n) as n from w group by w.queue
     ), z as (
         select 'batch.' || substr(profile_queue(x.queue), 7) as queue, count(*) as n
-        from (select c.queue from conversations c where c.summarise_at <= now() limit 1000) x group by 1
+        from ((select c.queue from conversations c where c.summarise_at <= now() limit 1000)
+            union all (select c.queue from conversations c where c.settle_at <= now() limit 1000)
+            union all (select c.queue from conversations c where c.remember_at <= now() limit 1000)) x group by 1
     )
-    select s.queue, d.n + coalesce(z.n, 0), r.n + p.n, s.n
+    select s.queue, d.n + coalesce(z.n, 0) + u.n, r.n + p.n, s.n
     from s
     left join z on z.queue = s.queue
     cross join lateral (
@@ -182,5 +184,11 @@ language sql stable as $$
             and c.leased_by is not null and c.leased_until > now()
             and c.leased_by in (select w.boot_id from w where w.queue = s.queue)
     ) as p
-    where d.n + coalesce(z.n, 0) > 0
+    -- After an upgrade there may be millions. Nobody waits for them, so they get one task.
+    cross join (
+        select count(*) as n from (
+            select from conversations c where c.index_to > 0 and (c.settle_at is null or c.settle_at <= now()) limit 1
+        ) as conversation
+    ) as u
+    where d.n + coalesce(z.n, 0) + u.n > 0
 $$;

@@ -59,6 +59,10 @@ begin
                     from identity_cases where tenant_id = p_tenant and id <> k.id and (former_id = f.id or holder_id = f.id)),
                 'name', f.name, 'stopped_at', f.stopped_at, 'created_at', f.created_at,
                 'holder_name', h.name, 'holder_stopped_at', h.stopped_at,
+                'switches', jsonb_build_array(f.memory_off_at, f.sensitive_off_at, f.sensitive_told_at),
+                'holder_switches', jsonb_build_array(h.memory_off_at, h.sensitive_off_at, h.sensitive_told_at),
+                -- Those without a message of theirs: whose they are shows nowhere else.
+                'added', (select coalesce(jsonb_agg(id), '[]') from memories where contact_id = f.id and source_inbox_id is null),
                 'handles', (select coalesce(jsonb_agg(jsonb_build_object('scope', scope, 'kind', kind, 'norm', norm)), '[]')
                     from contact_identities where tenant_id = p_tenant and contact_id = f.id),
                 'talks', (select coalesce(jsonb_agg(id), '[]') from conversations where tenant_id = p_tenant and contact_id = f.id),
@@ -77,6 +81,12 @@ begin
 end
 $$;
 
+-- A switch of the holder without what joining gave it: the n-th of the switches that both had before (p_moved).
+-- Locks: none. Called by: separate_contacts.
+create function own_switch(p_since timestamptz, p_moved jsonb, p_n integer) returns timestamptz language sql stable as $$
+    select case when p_moved->'holder_switches'->>p_n is null and p_since = (p_moved->'switches'->>p_n)::timestamptz then null else p_since end
+$$;
+
 -- Undoes what settle_case joined: the former contact is there again with its handles (but not the number in question), its conversations and
 -- what was remembered from them. What was said since stays with the holder, but no later prompt repeats it, since answers may have drawn on both.
 -- Locks: the conversations of the holder. Called by: settle_case.
@@ -90,10 +100,13 @@ begin
     select array_agg(id) into talks from conversations where tenant_id = k.tenant_id and contact_id = k.holder_id
         and id in (select x::uuid from jsonb_array_elements_text(k.moved->'talks') x);
     select array_agg((x->>'id')::uuid) into waited from jsonb_array_elements(k.moved->'waiting') x;
-    insert into contacts (tenant_id, id, name, stopped_at, created_at)
-    values (k.tenant_id, k.former_id, k.moved->>'name', (k.moved->>'stopped_at')::timestamptz, (k.moved->>'created_at')::timestamptz);
+    insert into contacts (tenant_id, id, name, stopped_at, created_at, memory_off_at, sensitive_off_at, sensitive_told_at)
+    values (k.tenant_id, k.former_id, k.moved->>'name', (k.moved->>'stopped_at')::timestamptz, (k.moved->>'created_at')::timestamptz,
+        (k.moved->'switches'->>0)::timestamptz, (k.moved->'switches'->>1)::timestamptz, (k.moved->'switches'->>2)::timestamptz);
     update contacts set name = case when k.moved->>'holder_name' is null and name = k.moved->>'name' then null else name end,
-        stopped_at = case when k.moved->>'holder_stopped_at' is null and stopped_at = (k.moved->>'stopped_at')::timestamptz then null else stopped_at end
+        stopped_at = case when k.moved->>'holder_stopped_at' is null and stopped_at = (k.moved->>'stopped_at')::timestamptz then null else stopped_at end,
+        memory_off_at = own_switch(memory_off_at, k.moved, 0), sensitive_off_at = own_switch(sensitive_off_at, k.moved, 1),
+        sensitive_told_at = own_switch(sensitive_told_at, k.moved, 2)
     where tenant_id = k.tenant_id and id = k.holder_id;
     update contact_identities x set contact_id = k.former_id from jsonb_array_elements(k.moved->'handles') h
     where x.tenant_id = k.tenant_id and x.scope = h->>'scope' and x.kind = h->>'kind' and x.norm = h->>'norm' and x.contact_id = k.holder_id;
@@ -126,6 +139,8 @@ begin
     update media set contact_id = k.former_id where inbox_id in (select id from inbox where conversation_id = any(talks));
     update model_calls set contact_id = k.former_id where turn_id = any(told);
     update recalls set contact_id = k.former_id where turn_id = any(told) and tenant_id = k.tenant_id;
+    perform move_episodes(k.holder_id, k.former_id, told);
+    update recalled_turns set contact_id = k.former_id where turn_id = any(told) and tenant_id = k.tenant_id;
     update send_attempts set contact_id = k.former_id where message_id in (select id from outbox where conversation_id = any(talks));
     update outbox set contact_id = k.former_id where conversation_id = any(talks);
     insert into envelope_contacts select distinct tenant_id, envelope_id, contact_id from inbox
@@ -137,15 +152,20 @@ begin
     -- A memory belongs to whoever said it, and nobody's replaces another's.
     update memories m set contact_id = i.contact_id from inbox i
     where m.tenant_id = k.tenant_id and m.contact_id = k.holder_id and i.tenant_id = m.tenant_id and i.id = m.source_inbox_id and i.contact_id = k.former_id;
-    update memories m set valid_to = null, superseded_by = null from memories n
-    where m.tenant_id = k.tenant_id and m.contact_id in (k.former_id, k.holder_id) and n.tenant_id = m.tenant_id and n.id = m.superseded_by
-        and n.contact_id <> m.contact_id;
+    update memories set contact_id = k.former_id
+    where tenant_id = k.tenant_id and contact_id = k.holder_id and id in (select x::uuid from jsonb_array_elements_text(k.moved->'added') x);
+    update memories m set valid_to = null, ended_at = null, ended_by_inbox_id = null from inbox i
+    where m.tenant_id = k.tenant_id and m.contact_id in (k.former_id, k.holder_id) and i.tenant_id = m.tenant_id and i.id = m.ended_by_inbox_id
+        and i.contact_id <> m.contact_id;
+    perform settle_memories(x, null) from unnest(array[k.former_id, k.holder_id]) x;
     delete from recalls r using memories m
     where m.tenant_id = k.tenant_id and m.contact_id in (k.former_id, k.holder_id) and r.memory_id = m.id and r.contact_id <> m.contact_id;
     update conversations c set closed_at = null, waiting_since = w.since, ready_at = case when w.since is not null then now() end
     from (select v.id, (select min(received_at) from inbox where conversation_id = v.id and turn_id is null and kind = 'message') as since
         from conversations v where v.id = any(talks) and v.id in (select x::uuid from jsonb_array_elements_text(k.moved->'open') x)) w
     where c.id = w.id;
+    delete from recalled_turns r using turns h
+    where r.contact_id in (k.former_id, k.holder_id) and h.id = r.recalled_id and h.contact_id <> r.contact_id;
     perform handles_changed(k.tenant_id, k.account_id::text, k.former_id);
 end
 $$;

@@ -1,15 +1,52 @@
 -- Claiming conversations: the best due one, with all that its turn needs, under a lease and a fencing token.
 
+-- What is told of what is remembered about a contact: of the kinds p_always all, of the others the 40 newest; not what is past, or older than p_days.
+-- p_untold are the kinds that its bot or its contact does not want. is_new: it was learned in this session. The beginning of a prompt has the others, and must not change within a session: so a memory that was
+-- replaced or ended by a message since then is told until the next one, and the day that counts is the session's first, wherever on earth it is.
+-- Locks: none. Called by: claim_turn.
+create function told_memories(c conversations, p_always text[], p_days jsonb, p_untold text[]) returns jsonb language sql stable as $$
+    with known as (
+        select id, kind, text, said_at, day, last_day, created_at, created_at > c.session_at as is_new from memories
+        where contact_id = c.contact_id and tenant_id = c.tenant_id and kind <> all (p_untold)
+            and (valid_to is null or (ended_at > c.session_at and created_at <= c.session_at
+                and (superseded_by is not null or ended_by_inbox_id is not null)))
+            and (day is null or coalesce(last_day, day) >= (c.session_at at time zone 'UTC' - interval '12 hours')::date)
+            and (day is not null or not p_days ? kind or said_at > c.session_at - make_interval(days => (p_days->>kind)::integer))
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text, 'said_at', said_at, 'day', day, 'last_day', last_day,
+        'is_new', is_new) order by created_at desc, id), '[]')
+    from (
+        select * from known where kind = any (p_always)
+        union all (select * from known where kind <> all (p_always) and is_new order by created_at desc, id limit 40)
+        union all (select * from known where kind <> all (p_always) and not is_new order by created_at desc, id limit 40)
+    ) as told
+$$;
+
+-- How many turns a contact had in other conversations with the same bot, the newest fifty of them: turns are numbered, so none is counted.
+-- Locks: none. Called by: claim_turn.
+create function earlier_talks(c conversations, p_bot uuid) returns integer language sql stable as $$
+    select coalesce(sum((select max(number) from turns where conversation_id = v.id)), 0)::integer
+    from (select o.id from conversations o join accounts a on a.tenant_id = o.tenant_id and a.id = o.account_id
+        where o.tenant_id = c.tenant_id and o.contact_id = c.contact_id and o.id <> c.id
+            and a.bot_id = p_bot
+        order by o.created_at desc limit 50) v
+$$;
+
 -- Claims the best due conversation of a queue for p_lease seconds, opens its turn or takes up the open one, and returns what answering it
 -- takes: ids, the fencing token, messages, history, memories (bots.storage.claims.Claim). p_session: after so many seconds of silence a
--- new session begins, and the prompt may take up newer memories. Returns null where nothing is due.
+-- new session begins, and the prompt's beginning may take up newer memories. p_always: the kinds of which all is told; p_days: for how many days a
+-- fact of a kind without a day of its own is told, {kind: days}; their defaults are for workers of the version before. Returns null where nothing is due.
 -- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost
 -- connection: an unused claim is due again when its lease ends.
-create function claim_turn(p_queue text, p_boot uuid, p_lease double precision, p_session double precision) returns jsonb
-language plpgsql as $$
+create function claim_turn(
+    p_queue text, p_boot uuid, p_lease double precision, p_session double precision, p_always text[] default '{}',
+    p_days jsonb default '{}'
+) returns jsonb language plpgsql as $$
 declare
     c conversations;
     t turns;
+    person contacts;
+    bot bots;
     paused uuid[];
     with_media boolean;
 begin
@@ -56,14 +93,19 @@ begin
         update turns set token = c.lease_token, claimed_at = now() where id = t.id returning * into t;
     end if;
     update inbox set turn_id = t.id where conversation_id = c.id and turn_id is null and kind = 'message';
+    select * into person from contacts where tenant_id = c.tenant_id and id = c.contact_id;
+    select b.* into bot from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id where a.tenant_id = c.tenant_id and a.id = c.account_id;
     -- Most contacts never send a picture: then there is no lookup for each message.
     with_media := exists (select from media m where m.contact_id = c.contact_id);
     return jsonb_build_object(
         'tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id, 'queue', c.queue,
         'token', c.lease_token, 'turn', t.id, 'number', t.number, 'tries', t.tries, 'history_from', c.history_from,
-        'summary', c.summary, 'summary_until', c.summary_until, 'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
+        'summary', c.summary, 'summary_until', c.summary_until, 'at', t.opened_at, 'open_s', extract(epoch from now() - t.opened_at), 'apologised', t.apologised_at is not null,
+        'done', t.answer,
         'watched', exists (select from watchers w where w.conversation_id = c.id and w.until > now()),
-        'stopped', (select stopped_at is not null from contacts where tenant_id = c.tenant_id and id = c.contact_id),
+        'stopped', person.stopped_at is not null, 'memory_off', person.memory_off_at is not null,
+        'sensitive_off', person.sensitive_off_at is not null, 'sensitive_told', person.sensitive_told_at is not null,
+        'earlier', c.history_from - 1 + earlier_talks(c, bot.id),
         -- Has the bot never answered this contact? An answer by a person does not count.
         'first', not exists (select from turns h where h.conversation_id = c.id and h.state = 'answered' and h.answered_by is null)
             and not exists (select from conversations v join turns h on h.conversation_id = v.id and h.state = 'answered' and h.answered_by is null
@@ -79,18 +121,15 @@ begin
                 -- By the platform's time, since webhooks arrive in any order.
                 order by coalesce(occurred_at, received_at), arrival)
             from inbox where turn_id = t.id),
-        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer,
+        'history', (select coalesce(jsonb_agg(jsonb_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer, 'at', h.opened_at,
                 'media', case when with_media then (select coalesce(jsonb_agg(m.id order by m.created_at, m.n), '[]')
                     from inbox i join media m on m.inbox_id = i.id where i.turn_id = h.id and m.state = 'fetched') else '[]' end)
                 order by h.number), '[]')
             from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.asked is not null and h.answer is not null
-                and h.number >= c.history_from),
-        'memories', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text) order by created_at desc, id), '[]')
-            from (select id, kind, text, created_at from memories
-                where tenant_id = c.tenant_id and contact_id = c.contact_id and created_at <= c.session_at
-                    -- A memory that was replaced in this session stays until the next one: the prompt's beginning must not change.
-                    and (valid_to is null or (superseded_by is not null and valid_to > c.session_at))
-                order by created_at desc, id limit 20) as newest)
+                -- Those that are left out of prompts too, until notes stand for them.
+                and h.number >= least(c.history_from, c.summary_until + 1)),
+        'memories', told_memories(c, p_always, p_days,
+            bot.kinds_off || case when bot.sensitive_on and person.sensitive_off_at is null then '{}' else sensitive_kinds() end)
     );
 end
 $$;

@@ -42,6 +42,8 @@ begin
     update media set contact_id = p_keep where contact_id = p_gone;
     update model_calls set contact_id = p_keep where turn_id = any(told);
     update recalls set contact_id = p_keep where turn_id = any(told) and tenant_id = p_tenant;
+    perform move_episodes(p_gone, p_keep, null);
+    update recalled_turns set contact_id = p_keep where turn_id = any(told) and tenant_id = p_tenant;
     update send_attempts set contact_id = p_keep where message_id in (select id from outbox where conversation_id = any(talks));
     update outbox set contact_id = p_keep where conversation_id = any(talks);
     -- The platform's limits on p_gone are met again, if they still exist.
@@ -50,14 +52,13 @@ begin
     where tenant_id = p_tenant and contact_id = p_gone on conflict do nothing;
     update contact_identities set contact_id = p_keep where tenant_id = p_tenant and contact_id = p_gone;
     perform join_cases(p_tenant, p_keep, p_gone);
-    update contacts set stopped_at = coalesce(contacts.stopped_at, g.stopped_at), name = coalesce(contacts.name, g.name)
+    update contacts set stopped_at = coalesce(contacts.stopped_at, g.stopped_at), name = coalesce(contacts.name, g.name),
+        memory_off_at = coalesce(contacts.memory_off_at, g.memory_off_at), sensitive_off_at = coalesce(contacts.sensitive_off_at, g.sensitive_off_at),
+        sensitive_told_at = coalesce(contacts.sensitive_told_at, g.sensitive_told_at)
     from contacts g where contacts.tenant_id = p_tenant and contacts.id = p_keep and g.tenant_id = p_tenant and g.id = p_gone;
     delete from contacts where tenant_id = p_tenant and id = p_gone;
-    -- Of a single-valued kind only the newest fact stays.
-    update memories m set valid_to = now(), superseded_by = n.id
-    from memories n
-    where m.tenant_id = p_tenant and m.contact_id = p_keep and n.contact_id = p_keep and m.single and n.single and m.kind = n.kind
-        and m.valid_to is null and n.valid_to is null and (n.created_at, n.id) > (m.created_at, m.id);
+    -- Of what takes each other's place only the newest is true.
+    perform settle_memories(p_keep, null);
 end
 $$;
 

@@ -1,32 +1,7 @@
 -- Messages that their writers changed or took back: the words that no longer hold go from everything that repeats them.
 
--- Ends what was remembered from a message, and brings back what that had replaced. Where p_facts ([{kind, text, single}], the facts in its
--- new words) have another value of a single-valued kind, that takes the old one's place. Returns the facts that are still to be remembered.
--- Locks: the memories that it changes. Called by: change_message.
-create function unlearn(p_message inbox, p_facts jsonb) returns jsonb language plpgsql as $$
-declare
-    one uuid;
-    g memories;
-    newer text;
-begin
-    for one in select id from memories where source_inbox_id = p_message.id loop
-        select * into g from memories where id = one;
-        select x->>'text' into newer from jsonb_array_elements(p_facts) x where g.single and x->>'kind' = g.kind;
-        if newer is not null then
-            update memories set text = newer where id = g.id;
-            select coalesce(jsonb_agg(x), '[]') into p_facts from jsonb_array_elements(p_facts) x where x->>'kind' <> g.kind;
-        else
-            update memories set superseded_by = g.superseded_by, valid_to = g.valid_to
-            where contact_id = g.contact_id and superseded_by = g.id;
-            delete from memories where id = g.id;
-        end if;
-    end loop;
-    return p_facts;
-end
-$$;
-
 -- Has the notes made anew where they repeat a turn, from what is left of it. Notes that are being made at this moment do not count.
--- Locks: none; the caller holds the conversation. Called by: change_message.
+-- Locks: none; the caller holds the conversation. Called by: change_message, erase_words.
 create function renew_summary(p_conversation uuid, p_number integer) returns void language sql as $$
     update conversations set
         summary = case when told then null else summary end,
@@ -67,14 +42,17 @@ $$;
 -- Applies an edit or an unsend (p_change, as it is stored) to the message that it names; to none that another contact or account wrote, and
 -- a person's never to the business's own. Nothing happens where that has not come yet: whoever stores it calls this then. Of a waiting
 -- message the new words are answered; a running turn that has read the old ones is fenced, and asks again after p_quiet. Afterwards history,
--- notes, memories and stored prompts no longer have what was taken back. p_facts are the facts in the new words; p_stops: they are a wish
--- to stop. p_emptied are the envelopes whose bodies have words that were taken back.
+-- notes, memories and stored prompts no longer have what was taken back. p_facts and p_ends are what the new words state; p_stops: they are
+-- a wish to stop. p_emptied are the envelopes whose bodies have words that were taken back.
 -- Locks: the conversation of the message, then what it changes. Called by: accept_events, which holds the contact's open conversation.
-create function change_message(p_change inbox, p_facts jsonb, p_stops boolean, p_quiet interval, out p_emptied uuid[]) language plpgsql as $$
+create function change_message(
+    p_change inbox, p_facts jsonb, p_ends jsonb, p_stops boolean, p_quiet interval, out p_emptied uuid[]
+) language plpgsql as $$
 declare
     m inbox;
     c conversations;
     t turns;
+    copies uuid[];
     moment timestamptz := coalesce(p_change.occurred_at, p_change.received_at);
     gone boolean := p_change.kind = 'revoke';
     -- A running turn has read it: as its question, in the history, in a quotation, or as a memory.
@@ -104,28 +82,29 @@ begin
     end if;
     -- From now on the words are in the message alone.
     update inbox set text = null where id = p_change.id;
-    if m.content_type = 'unsent' and not gone then
+    if not gone and (m.content_type = 'unsent' or m.forgotten_at is not null) then
         -- The body that it came in has the new words.
         p_emptied := array[p_change.envelope_id];
+        if m.content_type not in ('unsent', 'erased') then
+            update inbox set text = p_change.text, edited_at = moment where id = m.id and coalesce(edited_at <= moment, true) and btrim(p_change.text) <> '';
+        end if;
+        return;
     end if;
     if m.content_type = 'unsent' or (not gone and (m.edited_at > moment or coalesce(btrim(p_change.text), '') = '')) then
         return;
     end if;
     select * into t from turns where id = m.turn_id;
     if gone then
-        update inbox set kind = case kind when 'echo' then kind else 'unsent' end, content_type = 'unsent', text = null, quoted = null,
-            refers = null, turn_id = case when t.state = 'open' then null else turn_id end
-        where id = m.id;
-        delete from media where inbox_id in (select id from inbox
-            where account_id = m.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target]) and contact_id = m.contact_id);
+        copies := array(select id from inbox where account_id = m.account_id and contact_id = m.contact_id
+            and event_key = any(array[p_change.target, 'standby:' || p_change.target]));
+        update inbox set kind = case kind when 'echo' then kind else 'unsent' end,
+            turn_id = case when id = m.id and t.state = 'open' then null else turn_id end
+        where id = any(copies);
+        perform empty_messages(copies, 'unsent');
         select array_agg(envelope_id) into p_emptied from inbox
         where account_id = m.account_id and (event_key = any(array[p_change.target, 'standby:' || p_change.target])
             or (target = p_change.target and kind in ('edit', 'revoke')));
-        update inbox set text = null where account_id = m.account_id and target = p_change.target and kind = 'edit';
-        update inbox set kind = 'unsent', content_type = 'unsent', text = null, quoted = null, refers = null
-        where account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id and id <> m.id;
-        -- Every prompt since then may repeat it.
-        update model_calls set prompt = '[]' where contact_id = m.contact_id and created_at >= m.received_at and prompt <> '[]';
+        perform empty_prompts(m.contact_id, m.received_at);
     else
         update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message'
         where id = m.id or (account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id);
@@ -137,15 +116,10 @@ begin
     if m.kind = 'echo' then
         update turns set answer = case when not gone then p_change.text end where id = m.turn_id;
     elsif gone or t.state <> 'open' then
+        -- What a person answered has no facts for us.
         p_facts := unlearn(m, case when gone or t.answered_by is not null then '[]' else coalesce(p_facts, '[]') end);
-        if jsonb_array_length(p_facts) > 0 and exists (
-            select from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
-            join contacts n on n.tenant_id = a.tenant_id and n.id = m.contact_id
-            where a.tenant_id = m.tenant_id and a.id = m.account_id and b.memory_on and n.stopped_at is null
-        ) then
-            perform remember_facts(m.tenant_id, m.contact_id, t.id,
-                (select jsonb_agg(x || jsonb_build_object('source', m.id)) from jsonb_array_elements(p_facts) x));
-        end if;
+        perform remember(m.contact_id, t.id, from_message(m.id, p_facts),
+            from_message(m.id, case when gone or t.answered_by is not null then '[]' else coalesce(p_ends, '[]') end), 'rules-3');
         if p_stops and not gone and t.id is not null then
             update contacts set stopped_at = coalesce(stopped_at, now()) where tenant_id = m.tenant_id and id = m.contact_id;
         end if;
@@ -153,11 +127,7 @@ begin
 
     -- The turn of the message, and those of the messages that quote it.
     for t in
-        select * from turns where id in (
-            select m.turn_id
-            union
-            select i.turn_id from inbox i join conversations v on v.id = i.conversation_id
-            where v.tenant_id = m.tenant_id and v.contact_id = m.contact_id and i.quoted = regexp_replace(m.event_key, '^echo:', ''))
+        select * from turns where id = m.turn_id or id = any(turns_with(m.contact_id, array[m.id]))
     loop
         if t.state <> 'open' then
             perform retell(t.id);

@@ -1,36 +1,9 @@
 -- Finishing a turn: everything it decided, and the record of its first send, in one transaction.
 
--- Adds facts ([{kind, text, single, source}]) to what is remembered about a contact, except those that are known. A newer value of a
--- single-valued kind ends the older one; so does liking what was disliked, and the other way round.
--- Locks: the memories that it ends. Called by: finish_turn.
-create function remember_facts(p_tenant uuid, p_contact uuid, p_turn uuid, p_facts jsonb) returns void language plpgsql as $$
-declare
-    f jsonb;
-    made uuid;
-begin
-    for f in select x from jsonb_array_elements(p_facts) x loop
-        if exists (
-            select from memories where tenant_id = p_tenant and contact_id = p_contact and kind = f->>'kind' and valid_to is null
-                and lower(text) = lower(f->>'text')
-        ) then
-            continue;
-        end if;
-        insert into memories (tenant_id, contact_id, kind, text, single, source_inbox_id, source_turn_id, created_by)
-        values (p_tenant, p_contact, f->>'kind', f->>'text', (f->>'single')::boolean, (f->>'source')::uuid, p_turn,
-            -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
-            'rules-2')
-        returning id into made;
-        if (f->>'single')::boolean then
-            -- A newer value of a single-valued kind replaces the older one; so does liking what was disliked, and the other way round.
-            update memories set valid_to = now(), superseded_by = made
-            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and kind = f->>'kind';
-        elsif f->>'kind' in ('likes', 'dislikes') then
-            update memories set valid_to = now(), superseded_by = made
-            where tenant_id = p_tenant and contact_id = p_contact and id <> made and valid_to is null and lower(text) = lower(f->>'text')
-                and kind = case f->>'kind' when 'likes' then 'dislikes' else 'likes' end;
-        end if;
-    end loop;
-end
+-- A switch of a contact, after p_to (true, false, or null where it is not touched): since when it is on. A time that is known stays.
+-- Locks: none. Called by: finish_turn.
+create function switched(p_since timestamptz, p_to jsonb) returns timestamptz language sql stable as $$
+    select case p_to when 'true' then coalesce(p_since, now()) when 'false' then null else p_since end
 $$;
 
 -- Ends a turn, or puts it off (state wait, retry), as p_result says (bots.storage.turns.TurnResult): its answer, calls, memories, messages
@@ -53,6 +26,10 @@ declare
     closes boolean;
     more_since timestamptz;
     first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
+    -- Workers of the version before say forget.
+    wish jsonb := coalesce(p_result->'erase', case when jsonb_array_length(p_result->'forget') > 0
+        then jsonb_build_object('memories', p_result->'forget') end);
+    lost jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
     select * into t from turns where id = p_turn;
@@ -99,12 +76,26 @@ begin
         from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n) join memories m on m.id = (x->>'memory')::uuid
         on conflict do nothing;
     end if;
-    if jsonb_array_length(p_result->'forget') > 0 then
-        update memories set valid_to = now()
-        where contact_id = p_contact and valid_to is null and id in (select x::uuid from jsonb_array_elements_text(p_result->'forget') x);
+    if jsonb_array_length(p_result->'recalled') > 0 then
+        insert into recalled_turns (tenant_id, turn_id, recalled_id, contact_id, rank, signals)
+        select t.tenant_id, t.id, h.id, p_contact, n, array(select jsonb_array_elements_text(x->'signals'))
+        from jsonb_array_elements(p_result->'recalled') with ordinality as r(x, n) join turns h on h.id = (x->>'turn')::uuid and h.contact_id = p_contact
+        on conflict do nothing;
     end if;
-    if jsonb_array_length(p_result->'facts') > 0 then
-        perform remember_facts(t.tenant_id, p_contact, t.id, p_result->'facts');
+    if p_result ?| array['memory_off', 'sensitive_off', 'sensitive_told'] then
+        update contacts set
+            memory_off_at = switched(memory_off_at, p_result->'memory_off'),
+            sensitive_off_at = switched(sensitive_off_at, p_result->'sensitive_off'),
+            sensitive_told_at = switched(sensitive_told_at, p_result->'sensitive_told')
+        where tenant_id = t.tenant_id and id = p_contact;
+    end if;
+    -- Before what is new, so that it is not taken for known; the words go at the end, when this turn is stored.
+    if wish is not null then
+        lost := forget_memories(p_contact, wish);
+    end if;
+    if jsonb_array_length(p_result->'facts') > 0 or jsonb_array_length(p_result->'ends') > 0 then
+        -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
+        perform remember(p_contact, t.id, p_result->'facts', coalesce(p_result->'ends', '[]'), 'rules-3');
     end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
@@ -138,7 +129,8 @@ begin
         state = case when state_now in ('wait', 'retry') then 'open' else state_now end,
         reason = p_result->>'reason',
         asked = p_result->>'asked',
-        answer = p_result->>'answer',
+        -- While a turn is open: what it has said already about what it did (bots.storage.turns).
+        answer = coalesce(p_result->>'answer', case when state_now in ('wait', 'retry') then answer end),
         in_history = coalesce((p_result->>'in_history')::boolean, true),
         tries = tries + case when state_now in ('retry', 'dead') then 1 else 0 end,
         apologised_at = case when first_part = 0 and jsonb_array_length(p_result->'parts') > 0 then now() else apologised_at end,
@@ -162,6 +154,9 @@ begin
             when p_result ? 'summarise_to' then coalesce(summarise_at, now()) else summarise_at end,
         summarise_to = case when (p_result->>'drop_summary')::boolean then null
             else greatest(summarise_to, (p_result->>'summarise_to')::integer) end,
+        -- Once the talk is quiet: each turn puts it off.
+        remember_at = case when p_result ? 'read_after_s' then now() + make_interval(secs => (p_result->>'read_after_s')::double precision)
+            else remember_at end,
         session_at = case when p_result ? 'new_session' then now() else session_at end,
         closed_at = case when closes then now() end,
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
@@ -188,6 +183,16 @@ begin
         update turns h set in_history = false from conversations v
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
             and (v.closed_at is not null or v.id = c.id) and (v.id <> c.id or h.number < (p_result->>'history_from')::integer);
+    end if;
+    if p_result ? 'episode' then
+        perform remember_episode(t.id, p_result->'episode');
+    end if;
+    if lost is not null then
+        perform erase_words(p_contact, t.id, wish, lost, case when (wish->>'everything')::boolean
+            then array(select (x->>'source')::uuid from jsonb_array_elements((p_result->'facts') || (p_result->'ends')) x) else '{}' end);
+    elsif t.claimed_at > t.opened_at and not waits then
+        -- While it waited for its model it was told to forget: its own messages go now.
+        perform forget_own(t.id);
     end if;
     perform tell_page(c.id, p_contact);
     return jsonb_build_object('state', state_now, 'sending', sending);

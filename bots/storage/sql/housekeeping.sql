@@ -1,6 +1,6 @@
 -- What the dispatcher tidies up from time to time.
 
--- Clears bodies of webhooks and pictures that are older than p_envelope_days, gives back conversations whose takeover has ended, and
+-- Clears bodies of webhooks and pictures that are older than p_envelope_days and answers that were to be forgotten once they were sent, gives back conversations whose takeover has ended, and
 -- deletes expired sessions, links, watches, heartbeats and refusals of models. In small steps, so that nothing has to wait for it. Deduplication keys stay as
 -- long as their account. Returns how many bodies it cleared.
 -- Locks: the rows it changes; taken conversations that are locked are skipped. Called by: crossing (the dispatcher).
@@ -18,6 +18,8 @@ begin
     delete from admin_links where expires_at < now();
     update media set data = null, state = 'refused', reason = 'too_old'
     where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < now() - make_interval(days => p_envelope_days) limit 500);
+    perform blank_answers(array(select id from outbox where forgotten_at is not null and body <> '' and is_settled(outbox)
+        and not keeps_messages(tenant_id, account_id) limit 500));
     -- Nobody has sent anything there since: whether the limit still exists shows with the next message.
     delete from send_limits where until < now() - interval '1 hour';
     -- Nobody has asked that endpoint since: it may have another name by now.

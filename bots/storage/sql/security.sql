@@ -9,8 +9,8 @@ declare
     t text;
 begin
     foreach t in array array[
-        'contact_identities', 'envelope_contacts', 'conversations', 'turns', 'inbox', 'media', 'memories', 'model_calls', 'recalls', 'outbox',
-        'send_attempts'
+        'contact_identities', 'envelope_contacts', 'conversations', 'turns', 'inbox', 'media', 'memories', 'model_calls', 'recalls', 'recalled_turns', 'outbox',
+        'send_attempts', 'fresh_episodes', 'episodes'
     ] loop
         execute format('alter table %I enable row level security', t);
         execute format('alter table %I force row level security', t);
@@ -48,29 +48,36 @@ create policy crossing on identity_cases to chinwag_crossing using (true) with c
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- Read by all.
-grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, usage_days, batches, batch_items, worker_heartbeats, watchers,
+grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, model_trials, usage_days, batches, batch_items, worker_heartbeats, watchers,
     statuses to chinwag_web, chinwag_worker, chinwag_crossing;
-grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox, send_attempts,
-    send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
+grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, recalled_turns, outbox, send_attempts,
+    fresh_episodes, episodes, send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
-grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, batches, batch_items, watchers to chinwag_web;
+grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, model_trials, batches, batch_items, watchers to chinwag_web;
 grant select, insert, update, delete on operators, operator_sessions, api_tokens, admin_links to chinwag_web;
 grant select, insert on audit to chinwag_web;
 
 -- The worker finishes turns, within one contact, and items of batches.
-grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, model_calls to chinwag_worker;
+grant insert, update on conversations, turns, outbox, send_attempts, memories, recalls, recalled_turns, model_calls to chinwag_worker;
+grant insert, update, delete on fresh_episodes, episodes to chinwag_worker, chinwag_crossing;
+grant select, insert on embedders to chinwag_worker, chinwag_crossing;
+grant select on embedders to chinwag_web;
+-- What contacts ask to forget, in the same transaction; of bodies it sees nothing.
+grant delete on memories, recalls, recalled_turns, media to chinwag_worker;
+grant select on envelope_contacts to chinwag_worker;
+grant select (tenant_id, id, state, received_at), update (body) on envelopes to chinwag_worker;
 grant insert, update, delete on send_limits to chinwag_worker, chinwag_crossing;
 grant delete on send_limits to chinwag_web;
 grant update on inbox, media, batches, batch_items to chinwag_worker;
-grant update (stopped_at) on contacts to chinwag_worker;
+grant update (stopped_at, memory_off_at, sensitive_off_at, sensitive_told_at) on contacts to chinwag_worker;
 grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;
 grant select, insert, update, delete on refusals to chinwag_worker;
 grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker;
 grant select, insert, update, delete on model_refusals to chinwag_worker;
 
 -- Crossing takes messages in and hands out work.
-grant insert, update, delete on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, outbox,
+grant insert, update, delete on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, recalled_turns, outbox,
     send_attempts, statuses, worker_heartbeats, watchers to chinwag_crossing;
 grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys, identity_cases to chinwag_crossing;
 grant update, delete on batches, batch_items to chinwag_crossing;

@@ -218,6 +218,9 @@ begin
         end loop;
         perform ease_limits(m, a.started_at, true);
         perform send_accepted(m.account_id);
+        if m.forgotten_at is not null then
+            perform blank_answers(array[m.id]);
+        end if;
         return 'accepted';
     end if;
     if p_in_doubt or (p_scope = 'account' and p_retry_after >= 600) then

@@ -1,15 +1,15 @@
 -- What messages say, as prompts repeat it: their own words, and before them, as data, what they refer to.
 
 -- The first words of the message that a reply is to (p_quoted: its id on the platform), from either side of this contact's conversations
--- with the account. Null where it is unknown, was taken back, or has no words.
+-- with the account. Null where it is unknown, was taken back or forgotten, or has no words.
 -- Locks: none. Called by: claim_turn, said.
 create function quoted_words(p_account uuid, p_contact uuid, p_quoted text) returns text language sql stable as $$
     select left(words, 500) from (
         select coalesce(nullif(btrim(text), ''), '(' || content_type || ')') as words from inbox
         where account_id = p_account and event_key = any(array[p_quoted, 'echo:' || p_quoted]) and contact_id = p_contact
-            and kind in ('message', 'echo') and content_type <> 'unsent'
+            and kind in ('message', 'echo') and content_type <> 'unsent' and forgotten_at is null
         union all
-        select body from outbox where account_id = p_account and external_id = p_quoted and contact_id = p_contact
+        select body from outbox where account_id = p_account and external_id = p_quoted and contact_id = p_contact and forgotten_at is null
             and not exists (select from inbox where account_id = p_account and target = 'echo:' || p_quoted and kind = 'revoke')) told
     limit 1
 $$;
@@ -40,16 +40,20 @@ $$;
 
 -- Writes anew what a turn was asked, from its messages as they are now, without commands. Where none is left, the turn leaves the history and
 -- the search, and of the bot's answer no further part is sent.
--- Locks: the turn and its queued messages; the caller holds the conversation. Called by: change_message.
+-- Locks: the turn and its queued messages, and the conversation, which the caller holds. Called by: change_message, erase_words, finish_turn.
 create function retell(p_turn uuid) returns void language plpgsql as $$
 declare
     told text;
 begin
     select left(string_agg(said(i), E'\n' order by coalesce(i.occurred_at, i.received_at), i.arrival), 8000) into told
     from inbox i
-    where i.turn_id = p_turn and i.kind = 'message'
+    where i.turn_id = p_turn and i.kind = 'message' and i.forgotten_at is null
         and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
+    perform reword_episode(p_turn);
+    -- What a model may be reading now is no longer what was said.
+    update conversations set remember_token = remember_token + 1
+    where id = (select conversation_id from turns where id = p_turn) and remember_at is not null;
     if not exists (select from inbox where turn_id = p_turn and kind = 'message') then
         update outbox set status = 'failed', reason = 'unsent', not_before = null, status_at = now()
         where turn_id = p_turn and (status = 'queued' or (status = 'failed' and reason in ('part_refused', 'part_unknown')))

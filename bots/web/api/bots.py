@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
@@ -24,7 +24,7 @@ _MAY_MISS: dict[int | str, dict[str, Any]] = {404: {"description": "There is no 
 _MAY_CONFLICT: dict[int | str, dict[str, Any]] = {
     409: {"description": "The name is taken, there is a newer version, or the bot is in use."}
 }
-_CLEARED = ("apology_text", "language", "first_contact", "budget_contact_day", "budget_month")
+_CLEARED = ("apology_text", "language", "first_contact", "budget_contact_day", "budget_month", "time_zone")
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=forms.MOST_NAME, pattern=forms.NAME)]
 _Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=forms.MOST_PERSONA, pattern=_NO_NUL)]
@@ -38,6 +38,12 @@ _Key = Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^
 _Thread = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 _Number = Annotated[int, Field(ge=1, le=_MOST_VERSION)]
 _Limit = Annotated[int, Query(ge=1, le=200)]
+_Kinds = Annotated[
+    list[str],
+    Field(max_length=50, description="Kinds of facts that are not remembered."),
+    AfterValidator(lambda named: list(forms.kinds_off(named))),
+]
+_Zone = Annotated[str, Field(max_length=60, description="The name of a time zone, such as Europe/Madrid."), AfterValidator(forms.time_zone)]
 
 
 class NewBot(BaseModel):
@@ -56,10 +62,14 @@ class NewBot(BaseModel):
     data_may_leave: _MayLeave = False
     budget_contact_day: _Budget | None = None
     budget_month: _Budget | None = None
+    kinds_off: _Kinds = []
+    sensitive_on: bool = True
+    keeps_messages: bool = False
+    time_zone: _Zone | None = None
 
 
 class BotChange(BaseModel):
-    """What to change. What is left out stays; null clears the apology, the language, the first message or a budget."""
+    """What to change. What is left out stays; null clears the apology, the language, the first message, a budget or the time zone."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,6 +87,10 @@ class BotChange(BaseModel):
     data_may_leave: _MayLeave | None = None
     budget_contact_day: _Budget | None = None
     budget_month: _Budget | None = None
+    kinds_off: _Kinds | None = None
+    sensitive_on: bool | None = None
+    keeps_messages: bool | None = None
+    time_zone: _Zone | None = None
 
 
 class ToPublish(BaseModel):
@@ -118,6 +132,10 @@ class BotView:
     data_may_leave: bool
     budget_contact_day: float | None
     budget_month: float | None
+    kinds_off: list[str]
+    sensitive_on: bool
+    keeps_messages: bool
+    time_zone: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +222,10 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
             data_may_leave=body.data_may_leave,
             budget_contact_day=body.budget_contact_day,
             budget_month=body.budget_month,
+            kinds_off=tuple(body.kinds_off),
+            sensitive_on=body.sensitive_on,
+            keeps_messages=body.keeps_messages,
+            time_zone=body.time_zone,
         )
         if body.fallback_text:
             bot = replace(bot, fallback_text=body.fallback_text)
@@ -284,6 +306,7 @@ def router(site: AdminSite) -> APIRouter:  # noqa: C901 - endpoints side by side
 def _settings(body: BotChange) -> dict[str, Any]:
     given = body.model_dump(exclude_unset=True, exclude={"persona", "base_version"})
     kept = {key: value for key, value in given.items() if value is not None}
+    kept |= {"kinds_off": tuple(kept["kinds_off"])} if "kinds_off" in kept else {}
     return kept | {key: given[key] or None for key in _CLEARED if key in given}
 
 
@@ -315,6 +338,10 @@ def _view(bot: Bot, newest: int) -> BotView:
         data_may_leave=bot.data_may_leave,
         budget_contact_day=bot.budget_contact_day,
         budget_month=bot.budget_month,
+        kinds_off=list(bot.kinds_off),
+        sensitive_on=bot.sensitive_on,
+        keeps_messages=bot.keeps_messages,
+        time_zone=bot.time_zone,
     )
 
 

@@ -14,7 +14,8 @@ from bots.admin.acting import Operator
 from bots.domain import Role
 from bots.storage.chat import Story
 from bots.storage.conversations import Head, State
-from bots.storage.dialogue import Bubble, Cost, Remembered, TurnSum
+from bots.storage.dialogue import Bubble, Cost, TurnSum
+from bots.storage.memories import Stored
 from bots.storage.usage import ContactSpent
 from bots.web import marks
 from bots.web.admin_site import AdminSite
@@ -52,7 +53,7 @@ class One:
     identities: list[tuple[str, str]]
     messages: list[Bubble]
     turns: list[TurnSum]
-    memories: list[Remembered]
+    memories: list[Stored]
     cost: Cost
     spent: ContactSpent
     #: Where older messages begin; null: nothing is left.

@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
 from bots.admin.bots import editor, forms, versions
+from bots.admin.memories import KIND_WORDS
 from bots.domain import Bot, Role
 from bots.errors import Conflict, NameTaken
+from bots.kinds import kinds
 from bots.web.admin_site import AdminSite
 
-_LANGUAGES = (("en", "English"), ("es", "Español"), ("pt", "Português"))
+_LANGUAGES = (
+    ("en", "English"),
+    ("es", "Español"),
+    ("pt", "Português"),
+    ("fr", "Français"),
+    ("de", "Deutsch"),
+    ("it", "Italiano"),
+    ("hi", "हिन्दी"),
+    ("ar", "العربية"),
+    ("id", "Bahasa Indonesia"),
+    ("tr", "Türkçe"),
+)
+#: Zones named after a place: the others are aliases and offsets.
+_ZONES = tuple(sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))))
 
 
 class BotPages:
@@ -43,7 +59,14 @@ class BotPages:
 
     async def _new_page(self, request: Request, operator: Operator, values: Mapping[str, str], errors: Mapping[str, str]) -> Response:
         profiles = await self._site.run(editor.profiles, operator)
-        shown = {"values": values, "errors": errors, "profiles": profiles, "languages": _LANGUAGES}
+        shown = {
+            "values": values,
+            "errors": errors,
+            "profiles": profiles,
+            "languages": _LANGUAGES,
+            "kind_words": KIND_WORDS,
+            "zones": _ZONES,
+        }
         return self._site.render(request, operator, "bot_new.html", status=422 if errors else 200, **shown)
 
     async def _make(self, request: Request, operator: Operator) -> Response:
@@ -86,6 +109,8 @@ class BotPages:
             accounts=found.accounts,
             profiles=found.profiles,
             languages=_LANGUAGES,
+            kind_words=KIND_WORDS,
+            zones=_ZONES,
             spent=found.spent,
             unpriced=found.unpriced,
             values=values or _values(replace(bot, persona=history[0].text)),
@@ -156,6 +181,10 @@ def _values(bot: Bot) -> dict[str, str]:
         "data_may_leave": "on" if bot.data_may_leave else "",
         "budget_contact_day": _typed(bot.budget_contact_day),
         "budget_month": _typed(bot.budget_month),
+        "sensitive_on": "on" if bot.sensitive_on else "",
+        "keeps_messages": "on" if bot.keeps_messages else "",
+        "time_zone": bot.time_zone or "",
+        **{f"kind_{name}": "" if name in bot.kinds_off else "on" for name in kinds()},
     }
 
 

@@ -15,6 +15,7 @@ export function tell(story) {
     summary(story, call),
     heading("Steps"), steps(story),
     ...memories("Memories recalled", story.recalled, "Nothing was recalled for this answer."),
+    ...repeated(story.repeated),
     ...(story.learned.length ? memories("Learned in this turn", story.learned, "") : []),
     heading("Exact prompt"), ...prompts(story),
     heading("Attempts"), attempts(story),
@@ -60,6 +61,13 @@ function memories(title, rows, none) {
   return [heading(title), ...rows.map((row) => make("div", { class: "card memory" },
     make("span", { class: "kind" }, row.kind), row.text, make("small", {}, ` · ${row.reason}`),
     row.source_text ? make("blockquote", {}, `“${row.source_text}”`, row.source_at ? ` · ${new Date(row.source_at).toLocaleString()}` : null) : null))];
+}
+
+function repeated(rows) {
+  if (!rows.length) return [];
+  return [heading("Earlier turns recalled"), ...rows.map((row) => make("div", { class: "card memory" },
+    make("span", { class: "kind" }, new Date(row.said_at).toLocaleString()), make("small", {}, ` found by ${row.signals.join(", ")}`),
+    row.asked ? make("blockquote", {}, `“${row.asked}”`) : null, row.answer ? make("blockquote", {}, `Answer: “${row.answer}”`) : null))];
 }
 
 function prompts(story) {

@@ -26,6 +26,13 @@ create table bots (
     data_may_leave boolean not null default false,
     budget_contact_day double precision,
     budget_month double precision,
+    -- Which kinds of facts it does not remember, and whether it remembers what is sensitive (bots/kinds.toml).
+    kinds_off text[] not null default '{}',
+    sensitive_on boolean not null default true,
+    -- Whether forgetting a memory keeps the messages that it came from: some must be kept by law.
+    keeps_messages boolean not null default false,
+    -- An IANA name; null: that of the installation. Contacts with a phone number have their own.
+    time_zone text,
     constraint pk_bots primary key (id, tenant_id),
     constraint uq_bots_name unique (tenant_id, name)
 );

@@ -14,6 +14,10 @@ create table contacts (
         'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'),
         '[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff.,"''’‘ʼ`´]', '', 'g'),
         'øłđıðħŧŋəςیىکةٱ-_‐‒–—−', 'oldidhtneσييكها       ')) stored,
+    -- Since when nothing new is remembered of them, and nothing sensitive; and when they were told that something sensitive is.
+    memory_off_at timestamptz,
+    sensitive_off_at timestamptz,
+    sensitive_told_at timestamptz,
     constraint pk_contacts primary key (id, tenant_id)
 );
 

@@ -36,6 +36,17 @@ create table conversations (
     summarise_tries integer not null default 0,
     -- Summaries never go back beyond this turn: the contact has asked to forget what was before, or has begun anew.
     summary_after integer not null default 0,
+    -- Its newest turns are to be embedded and moved (episodes) from this time; null: nothing to do. While it is claimed, the end of the claim.
+    settle_at timestamptz,
+    -- Its turns up to this one are from before turns could be recalled, and are yet to be indexed: the newest first. 0: none.
+    index_to integer not null default 0,
+    -- A model is to read the contact's words from this time, for facts that the rules do not find; null: nothing to do. While it is claimed, the end
+    -- of the claim. The token rises with each claim, and when something that is read is changed or forgotten.
+    remember_at timestamptz,
+    remember_token bigint not null default 0,
+    remember_tries integer not null default 0,
+    -- It has read the turns up to this one.
+    remembered_until integer not null default 0,
     constraint pk_conversations primary key (id, tenant_id),
     constraint fk_conversations_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
     constraint fk_conversations_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
@@ -48,6 +59,9 @@ create index ix_conversations_contact on conversations (tenant_id, contact_id);
 create index ix_conversations_taken on conversations (taken_until) where taken_by is not null;
 create index ix_conversations_newest on conversations (newest_at);
 create index ix_conversations_summarise on conversations (summarise_at) where summarise_at is not null;
+create index ix_conversations_remember on conversations (remember_at) where remember_at is not null;
+create index ix_conversations_settle on conversations (settle_at) where settle_at is not null;
+create index ix_conversations_index on conversations (newest_at) where index_to > 0;
 
 -- One answer in the making, or made: it covers the inbox rows that name it. A conversation has one open turn at most.
 create table turns (

@@ -36,6 +36,22 @@ create table profile_endpoints (
 );
 create index ix_profile_endpoints_endpoint on profile_endpoints (endpoint_id);
 
+-- How well models find facts in what people write (workers/trial.py): the last trial of each model at its address. Only those that passed are asked.
+create table model_trials (
+    tenant_id uuid not null references tenants,
+    id uuid not null default gen_random_uuid(),
+    url text not null,
+    model text not null,
+    -- Which messages and questions it was: after a change of these it is tried anew.
+    version text not null,
+    passed boolean not null,
+    -- Precision and recall: of the rules, of the model, and of its proposals after the checks.
+    figures jsonb not null,
+    tried_at timestamptz not null default now(),
+    constraint pk_model_trials primary key (tenant_id, url, model),
+    constraint uq_model_trials_id unique (id, tenant_id)
+);
+
 -- Endpoints that refuse calls, or whose account is empty: from the first refusal until they answer again. By name, since the endpoint of
 -- the workers' settings has no row.
 create table model_refusals (

@@ -64,6 +64,8 @@ create table inbox (
     refers jsonb,
     -- When its writer last changed the words, by the platform's time. One that was taken back has the kind unsent, and no words.
     edited_at timestamptz,
+    -- Since when its contact wants it forgotten: nothing of it is told or remembered again. Without its words the content_type is erased.
+    forgotten_at timestamptz,
     constraint pk_inbox primary key (id, tenant_id),
     constraint fk_inbox_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
     constraint fk_inbox_conversation foreign key (tenant_id, conversation_id) references conversations (tenant_id, id) on delete cascade,

@@ -24,6 +24,8 @@ create table outbox (
     created_at timestamptz not null default now(),
     -- Since when it is to be sent: since it was written, or since an operator asked for it once more.
     waits_since timestamptz not null default now(),
+    -- Since when its contact wants it forgotten. Its words go once it is settled, unless the bot keeps messages.
+    forgotten_at timestamptz,
     constraint pk_outbox primary key (id, tenant_id),
     constraint fk_outbox_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade,
     constraint uq_outbox_part unique (turn_id, part),
@@ -34,6 +36,7 @@ with (fillfactor = 75);
 create index ix_outbox_conversation on outbox (conversation_id, seq);
 -- By account: what one account cannot send now is not in the way of the others.
 create index ix_outbox_due on outbox (account_id, not_before, seq) where not_before is not null;
+create index ix_outbox_forgotten on outbox (forgotten_at) where forgotten_at is not null and body <> '';
 create index ix_outbox_attention on outbox (attention_at) where attention_at is not null;
 
 -- One attempt to send a message, written down before the request leaves. An attempt without an end may have been sent.

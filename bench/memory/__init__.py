@@ -1,0 +1,1 @@
+"""How personal the answers are, measured: extraction, supersession, recall, scale."""

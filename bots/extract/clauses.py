@@ -1,0 +1,210 @@
+"""A sentence as clauses: where a statement may begin, which words are silenced and by what, and where phrases of time stood."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bots.extract.language import Language
+from bots.extract.moments import Moment, take_out
+from bots.extract.words import QUOTED, Sentence, Word
+
+#: Marks that join what follows them to what precedes them.
+_BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
+_LONGEST_ENDING = 8
+_NO_SIGNALS: dict[str, int] = {}
+
+
+@dataclass(slots=True)
+class Clauses:
+    """A sentence without its phrases of time, and what its words signal."""
+
+    language: Language
+    words: list[Word]
+    moments: list[Moment]
+    #: For each word, the signals that begin there, with their lengths.
+    signals: list[dict[str, int]]
+    #: Where a statement may begin.
+    starts: list[int] = field(default_factory=list[int])
+    #: Where a clause begins; the end of the sentence is the last one.
+    borders: list[int] = field(default_factory=list[int])
+    #: Words that state nothing of their own, and those of questions, which still tell of whom they speak.
+    silent: list[bool] = field(default_factory=list[bool])
+    asked: list[bool] = field(default_factory=list[bool])
+    #: Before which words a phrase of time stood.
+    gaps: frozenset[int] = frozenset()
+    #: Whether the rest of the message are the words of somebody else.
+    quotes: bool = False
+    #: Where negations stand.
+    negations: list[int] = field(default_factory=list[int])
+
+    def has(self, name: str, at: int) -> bool:
+        """Whether a word or phrase of this list begins here."""
+        return name in self.signals[at]
+
+    def clause_of(self, at: int) -> tuple[int, int]:
+        """The clause that a word stands in."""
+        number = bisect_right(self.borders, at)
+        return self.borders[number - 1] if number else 0, self.borders[number] if number < len(self.borders) else len(self.words)
+
+    def is_negated(self, at: int) -> bool:
+        """Whether a negation stands before a word in its clause."""
+        number = bisect_left(self.negations, at)
+        return number > 0 and self.negations[number - 1] >= self.clause_of(at)[0]
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether somebody else's words are in it."""
+        return any("hearsay" in signals or "hearsay_whole" in signals for signals in self.signals)
+
+    def joins(self, at: int) -> bool:
+        """Whether a comma or an "and" stands here."""
+        return self.words[at].text == "," or "and" in self.signals[at]
+
+
+def is_joke(found: Sequence[Clauses]) -> bool:
+    """Whether a message says that it does not mean what it says."""
+    return any("jokes" in signals for clauses in found for signals in clauses.signals)
+
+
+def clauses(language: Language, sentence: Sentence) -> Clauses:
+    """Read a sentence."""
+    words, moments = take_out(language, language.scissors.cut(sentence.words))
+    found = Clauses(language, words, moments, [_signals(language, words, at) for at in range(len(words))])
+    found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
+    found.gaps = frozenset(moment.at for moment in moments)
+    _find_starts(found)
+    _silence(found, is_question=sentence.is_question)
+    return found
+
+
+def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, int]:
+    candidates = language.signals.get(words[at].folded)
+    endings = language.signal_endings
+    if candidates is None and not endings:
+        return _NO_SIGNALS
+    found: dict[str, int] = {}
+    folded = words[at].folded
+    for length in range(2, min(len(folded) - 2, _LONGEST_ENDING) + 1) if endings else ():
+        name = endings.get(folded[-length:])
+        if name is not None:
+            found[name] = 1
+    for phrase, exact, name in candidates or ():
+        if name not in found and _stands(phrase, words, at, exact=exact):
+            found[name] = len(phrase)
+    return found
+
+
+def _stands(phrase: Sequence[str], words: Sequence[Word], at: int, *, exact: bool) -> bool:
+    """Whether a phrase whose first word is here as folded stands here."""
+    if exact:
+        return at + len(phrase) <= len(words) and all(words[at + step].text.lower() == word for step, word in enumerate(phrase))
+    length = len(phrase)
+    if length == 1:
+        return True
+    return (
+        at + length <= len(words)
+        and words[at + 1].folded == phrase[1]
+        and all(words[at + step].folded == phrase[step] for step in range(2, length))
+    )
+
+
+def _find_starts(found: Clauses) -> None:
+    behind_fillers: set[int] = set()
+    for at, word in enumerate(found.words):
+        before = found.words[at - 1] if at else None
+        opens = before is None or _is_border(found, at - 1)
+        if opens:
+            found.borders.append(at)
+        if opens or at in behind_fillers:
+            found.starts.append(at)
+            filler = found.signals[at].get("fillers")
+            if filler:
+                behind_fillers.add(at + filler)
+        elif at in found.gaps:
+            found.starts.append(at)
+        if word.text == "¿":
+            found.starts.append(at)
+
+
+def _is_border(found: Clauses, at: int) -> bool:
+    word = found.words[at]
+    if not word.is_word:
+        return word.text == "&" or (word.text not in _BINDING_MARKS and word.text != "-")
+    if "joints" in found.signals[at] or "and" in found.signals[at]:
+        return True
+    # The last word of a joint of several.
+    return any(at - back >= 0 and found.signals[at - back].get("joints", 0) == back + 1 for back in (1, 2))
+
+
+def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one branch for each signal
+    count = len(found.words)
+    silent, asked = [False] * count, [False] * count
+    found.silent, found.asked = silent, asked
+    if not any(found.signals) and not is_question and not any(word.text == "¿" for word in found.words):
+        return
+    if _has_speaker(found):
+        silent[:] = [True] * count
+        return
+    announced = _announces(found)
+    if announced is not None:
+        silent[announced:] = [True] * (count - announced)
+        found.quotes = True
+    filler_until = 0
+    for at, signals in enumerate(found.signals):
+        if "fillers" in signals:
+            filler_until = max(filler_until, at + signals["fillers"])
+        # "As I said" is about the words, not somebody else's.
+        if not signals or (at < filler_until and "laughs" not in signals):
+            continue
+        if "orders" in signals or "hearsay_whole" in signals or "hypotheses_whole" in signals:
+            silent[:] = [True] * count
+            return
+        if "hypotheses" in signals or "hearsay" in signals or "quoting" in signals:
+            silent[at:] = [True] * (count - at)
+            found.quotes = found.quotes or "quoting" in signals or ("hearsay" in signals and found.words[-1].text == ":")
+        if "laughs" in signals and at == 0:
+            silent[:] = [True] * count
+            return
+        if "doubts" in signals or "laughs" in signals:
+            start, end = found.clause_of(at)
+            silent[start:end] = [True] * (end - start)
+    _silence_questions(found, asked, is_question=is_question)
+
+
+def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) -> None:
+    count = len(found.words)
+    inverted = next((at for at, word in enumerate(found.words) if word.text == "¿"), None)
+    if inverted is not None:
+        asked[inverted:] = [True] * (count - inverted)
+        return
+    questions = [at for at in found.starts if "questions" in found.signals[at]]
+    questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
+    questions.sort()
+    if is_question:
+        first = next((at for at in questions if at), 0) if questions and questions[0] else 0 if questions else _last_clause(found)
+        asked[first:] = [True] * (count - first)
+        return
+    for at in questions:
+        _, end = found.clause_of(at)
+        asked[at:end] = [True] * (end - at)
+
+
+def _last_clause(found: Clauses) -> int:
+    """Where the last clause begins, when a comma stands before it and it has more than a word: "I use a wheelchair, any lift?", not ", right?"."""
+    comma = next((at for at in reversed(range(len(found.words))) if found.words[at].text == ","), None)
+    return comma + 1 if comma is not None and comma + 2 < len(found.words) else 0
+
+
+def _has_speaker(found: Clauses) -> bool:
+    """Whether a line of a talk was copied: "Ana: I live in Porto". No word of the language is a name."""
+    words = found.words
+    colon = next((at for at in (1, 2) if at < len(words) and words[at].text == ":"), None)
+    return colon is not None and all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words[:colon])
+
+
+def _announces(found: Clauses) -> int | None:
+    """The colon behind which somebody else's words come, as in "This came in by mail: my name is Jo"."""
+    colon = next((at for at, word in enumerate(found.words) if word.text == ":"), None)
+    return colon if colon is not None and any("strangers" in signals for signals in found.signals[:colon]) else None

@@ -1,0 +1,289 @@
+-- Turns that can be recalled: how a finished turn becomes one, how they are embedded and laid together in the background, how they go.
+
+-- The text search configuration of a name; that of no language where this Postgres does not know it.
+-- Locks: none. Called by: word_numbers.
+create function text_config(p_name text) returns regconfig language sql stable as $$
+    select coalesce((select oid from pg_ts_config where cfgname = p_name and pg_ts_config_is_visible(oid)), 'simple'::regconfig)::regconfig
+$$;
+
+-- A number for each stem of a text, with p_side (0 or 1) as its lowest bit. Numbers take a quarter of the room of a tsvector, and the table holds no
+-- word of anybody. That two words of one contact have the same number is rarer than one in a million. hashtext stays what it is, also
+-- through an upgrade: hash indexes rely on it.
+-- Locks: none. Called by: remember_episode, reword_episode, recall_turns.
+create function word_numbers(p_config text, p_text text, p_side integer) returns integer[] language sql stable as $$
+    select coalesce(array_agg((hashtext(lexeme) & -2) | p_side), '{}') from unnest(to_tsvector(text_config(p_config), p_text))
+$$;
+
+-- The number of an embedding model; a new one gets the next. Null for none.
+-- Locks: none, or the new row. Called by: unembedded, settle_episodes, lay_episodes.
+create function embedder_of(p_model text) returns smallint language plpgsql as $$
+declare
+    found smallint := (select id from embedders where model = p_model);
+begin
+    if found is null and p_model is not null then
+        insert into embedders (model) values (p_model) on conflict do nothing;
+        found := (select id from embedders where model = p_model);
+    end if;
+    return found;
+end
+$$;
+
+-- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
+-- minute.
+-- Locks: the conversation, which the caller holds. Called by: finish_turn, index_turns.
+create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
+declare
+    said integer[] := word_numbers(p_episode->>'config', p_episode->>'asked', 0);
+    told integer[] := word_numbers(p_episode->>'config', p_episode->>'answered', 1);
+begin
+    insert into fresh_episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
+        time_words)
+    select t.tenant_id, t.contact_id, t.id, a.bot_id, t.conversation_id, t.number, t.opened_at, p_episode->>'config', said || told,
+        case when btrim(p_episode->>'asked') <> '' then 1 else 0 end + case when btrim(p_episode->>'answered') <> '' then 2 else 0 end,
+        (p_episode->>'asks')::boolean, (p_episode->>'first_person')::boolean, least((p_episode->>'time_words')::integer, 9)
+    from turns t join conversations c on c.id = t.conversation_id join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
+    where t.id = p_turn
+    on conflict (contact_id, said_at, turn_id) do update set config = excluded.config, words = excluded.words, sides = excluded.sides, asks = excluded.asks,
+        first_person = excluded.first_person, time_words = excluded.time_words, embedder = null, vector = null;
+    update conversations set settle_at = now() + interval '1 minute'
+    where id = (select conversation_id from turns where id = p_turn) and settle_at is null;
+end
+$$;
+
+-- Reads the words of a turn again, which were changed, and has it embedded again; a turn of which nothing is left is no longer recalled.
+-- Locks: the turn's row here; the caller holds the conversation. Called by: retell.
+create function reword_episode(p_turn uuid) returns void language plpgsql as $$
+declare
+    t turns;
+    said text;
+begin
+    select * into t from turns where id = p_turn;
+    select config into said from fresh_episodes where contact_id = t.contact_id and turn_id = t.id;
+    said := coalesce(said, (select config from episodes where contact_id = t.contact_id and turn_id = t.id));
+    if said is null then
+        return;
+    end if;
+    if not t.in_history or t.asked is null then
+        perform forget_episodes(t.contact_id, array[t.id]);
+        return;
+    end if;
+    -- It goes back to where it was at first, and the background does the rest.
+    with gone as (
+        delete from episodes where contact_id = t.contact_id and turn_id = t.id returning *
+    )
+    insert into fresh_episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
+        time_words)
+    select tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words from gone;
+    update fresh_episodes set words = word_numbers(said, t.asked, 0) || word_numbers(said, coalesce(t.answer, ''), 1), embedder = null, vector = null
+    where contact_id = t.contact_id and turn_id = t.id;
+    update conversations set settle_at = now() where id = t.conversation_id;
+end
+$$;
+
+-- No longer recalls these turns of a contact; null: none of their turns.
+-- Locks: the rows that it deletes. Called by: reword_episode, and whatever erases words.
+create function forget_episodes(p_contact uuid, p_turns uuid[]) returns void language sql as $$
+    delete from fresh_episodes where contact_id = p_contact and (p_turns is null or turn_id = any(p_turns));
+    delete from episodes where contact_id = p_contact and (p_turns is null or turn_id = any(p_turns));
+$$;
+
+-- Makes these turns of a contact, or all (null), those of another.
+-- Locks: the rows that it changes. Called by: join_contacts, separate_contacts.
+create function move_episodes(p_from uuid, p_to uuid, p_turns uuid[]) returns void language sql as $$
+    update fresh_episodes set contact_id = p_to where contact_id = p_from and (p_turns is null or turn_id = any(p_turns));
+    update episodes set contact_id = p_to where contact_id = p_from and (p_turns is null or turn_id = any(p_turns));
+$$;
+
+-- The oldest turns of a contact that have no vector of this model, at most p_limit, with their words.
+-- Locks: none. Called by: claim_episodes, stale_episodes.
+create function unembedded(p_contact uuid, p_model text, p_limit integer) returns jsonb language sql as $$
+    select coalesce(jsonb_agg(jsonb_build_object('turn', t.id, 'asked', coalesce(t.asked, ''), 'answer', coalesce(t.answer, ''))
+        order by x.said_at, x.number), '[]')
+    from embedder_of(p_model) made_by cross join lateral (
+        select turn_id, conversation_id, number, said_at from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by
+        union all
+        select turn_id, conversation_id, number, said_at from episodes
+        where contact_id = p_contact and embedder is distinct from made_by and p_model is not null
+        order by said_at, number limit p_limit
+    ) x
+    join turns t on t.id = x.turn_id
+$$;
+
+-- Claims a conversation, of the profile of a batch queue, whose contact has turns to embed (p_model; null: there is no embedder) or to move, for
+-- p_lease seconds. Returns it with those turns (bots.storage.episodes.Unembedded); the end of the claim is its token. Null where nothing is due.
+-- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection.
+create function claim_episodes(p_queue text, p_model text, p_limit integer, p_lease double precision) returns jsonb language plpgsql as $$
+declare
+    c conversations;
+begin
+    select * into c from conversations
+    where settle_at <= now() and profile_queue(queue) = 'reply.' || substr(p_queue, 7)
+    order by settle_at limit 1 for update skip locked;
+    if not found then
+        return null;
+    end if;
+    update conversations set settle_at = now() + make_interval(secs => p_lease) where id = c.id returning * into c;
+    return jsonb_build_object('contact', c.contact_id, 'conversation', c.id, 'token', c.settle_at,
+        'may_leave', (select b.data_may_leave from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+            where a.tenant_id = c.tenant_id and a.id = c.account_id),
+        'turns', unembedded(c.contact_id, p_model, p_limit));
+end
+$$;
+
+-- Writes the vectors of these turns, and moves the contact's fresh rows where eight or more are there. What is still without a vector of this
+-- model is due again. False, and nothing is changed, for whoever came too late.
+-- Locks: the conversation, then the contact's rows here. Called by: worker, within the contact's own rows (it sets app.contact_id).
+create function settle_episodes(p_contact uuid, p_conversation uuid, p_token timestamptz, p_model text, p_turns uuid[], p_vectors text[])
+returns boolean language plpgsql as $$
+declare
+    made_by smallint := embedder_of(p_model);
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    perform from conversations where id = p_conversation and contact_id = p_contact and settle_at = p_token for update;
+    if not found then
+        return false;
+    end if;
+    perform lay_episodes(p_contact, p_model, p_turns, p_vectors);
+    update conversations set settle_at = case when made_by is not null and exists (select from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by)
+        then now() + case when cardinality(p_turns) > 0 then interval '0' else interval '1 minute' end end
+    where id = p_conversation;
+    return true;
+end
+$$;
+
+-- Nothing could be embedded: due again after p_after seconds.
+-- Locks: the conversation. Called by: worker, within the contact's own rows (it sets app.contact_id).
+create function put_off_episodes(p_contact uuid, p_conversation uuid, p_token timestamptz, p_after double precision) returns void
+language plpgsql as $$
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    update conversations set settle_at = now() + make_interval(secs => p_after) where id = p_conversation and settle_at = p_token;
+end
+$$;
+
+-- Gives turns of a contact their vectors, and writes rows in runs: fresh ones once there are eight, those with a new vector, and four runs of a size
+-- as one of the next size.
+-- Locks: the contact's rows that it moves. Called by: settle_episodes, embed_again.
+create function lay_episodes(p_contact uuid, p_model text, p_turns uuid[], p_vectors text[]) returns void language plpgsql as $$
+declare
+    made_by smallint := embedder_of(p_model);
+    moves boolean := (select count(*) >= 8 from fresh_episodes
+        where contact_id = p_contact and (turn_id = any(p_turns) or embedder is not distinct from made_by));
+begin
+    with v as (
+        select x.turn, x.vector::halfvec as vector from unnest(p_turns, p_vectors) x(turn, vector)
+    ), fresh as (
+        delete from fresh_episodes where moves and contact_id = p_contact and (turn_id = any(p_turns) or embedder is not distinct from made_by)
+        returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector
+    ), again as (
+        delete from episodes where contact_id = p_contact and turn_id = any(p_turns)
+        returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector
+    )
+    insert into episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
+        embedder, vector)
+    select x.tenant_id, x.contact_id, x.turn_id, x.bot_id, x.conversation_id, x.number, x.said_at, x.config, x.words, x.sides, x.asks, x.first_person,
+        x.time_words, case when v.turn is null then x.embedder else made_by end, coalesce(v.vector, x.vector)
+    from (select * from fresh union all select * from again) x left join v on v.turn = x.turn_id
+    order by x.said_at, x.number;
+    if not moves then
+        update fresh_episodes e set embedder = made_by, vector = x.vector::halfvec
+        from unnest(p_turns, p_vectors) x(turn, vector) where e.contact_id = p_contact and e.turn_id = x.turn;
+    end if;
+    for r in 0..1 loop
+        if (select count(*) >= 32 * power(4, r) from episodes where contact_id = p_contact and run = r) then
+            with gone as (
+                delete from episodes where contact_id = p_contact and run = r
+                returning tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
+                    embedder, vector
+            )
+            insert into episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
+                time_words, embedder, run, vector)
+            select tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
+                embedder, r + 1, vector from gone order by said_at, number;
+        end if;
+    end loop;
+end
+$$;
+
+-- The next contact after p_after with turns that have no vector of this model, and those turns, as in claim_episodes; null where there is none
+-- among the next thousand contacts: then 'contact' is the last of these, without turns; null at the end.
+-- Locks: none. Called by: crossing (what operators do).
+create function stale_episodes(p_after uuid, p_model text, p_limit integer) returns jsonb language plpgsql as $$
+declare
+    k uuid;
+    found jsonb;
+begin
+    for k in select id from contacts where id > p_after order by id limit 1000 loop
+        found := unembedded(k, p_model, p_limit);
+        if jsonb_array_length(found) > 0 then
+            return jsonb_build_object('contact', k, 'turns', found);
+        end if;
+    end loop;
+    return case when k is not null then jsonb_build_object('contact', k, 'turns', '[]'::jsonb) end;
+end
+$$;
+
+-- Writes the vectors of turns that stale_episodes gave.
+-- Locks: the contact's rows that it moves. Called by: crossing (what operators do).
+create function embed_again(p_contact uuid, p_model text, p_turns uuid[], p_vectors text[]) returns void language sql as $$
+    select lay_episodes(p_contact, p_model, p_turns, p_vectors)
+$$;
+
+-- Claims, for p_lease seconds, the conversation in which something was said last among those with turns from before turns could be recalled.
+-- Returns it with the newest p_limit of these turns (bots.storage.episodes.Unindexed), none where nothing may be remembered of the contact; the end
+-- of the claim is its token. Null where all are indexed, or due to be embedded soon.
+-- Locks: the conversation; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection.
+create function claim_unindexed(p_limit integer, p_lease double precision) returns jsonb language plpgsql as $$
+declare
+    c conversations;
+begin
+    select * into c from conversations where index_to > 0 and (settle_at is null or settle_at <= now())
+    order by newest_at desc limit 1 for update skip locked;
+    if not found then
+        return null;
+    end if;
+    update conversations set settle_at = now() + make_interval(secs => p_lease) where id = c.id returning * into c;
+    return (
+        select jsonb_build_object('contact', c.contact_id, 'conversation', c.id, 'token', c.settle_at,
+            'index_to', case when count(*) < p_limit then 0 else min(t.number) - 1 end,
+            'turns', coalesce(jsonb_agg(jsonb_build_object('turn', t.id, 'asked', t.asked, 'answer', coalesce(t.answer, ''), 'seen', seen(t))
+                order by t.number), '[]'))
+        from (
+            select * from turns where conversation_id = c.id and number <= c.index_to and state = 'answered' and in_history and asked <> ''
+                and answered_by is null and exists (
+                    select from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+                    where p.tenant_id = c.tenant_id and p.id = c.contact_id and p.stopped_at is null and p.memory_off_at is null
+                        and a.tenant_id = c.tenant_id and a.id = c.account_id and b.memory_on)
+            order by number desc limit p_limit
+        ) t);
+end
+$$;
+
+-- What shows whether the words of a turn have changed.
+-- Locks: none. Called by: claim_unindexed, index_turns.
+create function seen(t turns) returns text language sql immutable as $$
+    select md5(jsonb_build_array(t.in_history, t.asked, t.answer)::text)
+$$;
+
+-- Makes the turns that claim_unindexed gave ones that can be recalled (p_episodes: [{turn, seen, episode}]); those up to p_to are still to be indexed.
+-- They are embedded at once. False, and nothing is changed, for whoever came too late, and where words have changed meanwhile: then they are claimed
+-- again.
+-- Locks: the conversation. Called by: worker, within the contact's own rows (it sets app.contact_id).
+create function index_turns(p_contact uuid, p_conversation uuid, p_token timestamptz, p_to integer, p_episodes jsonb) returns boolean
+language plpgsql as $$
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    -- Whoever erases or changes words holds it, too.
+    perform from conversations where id = p_conversation and contact_id = p_contact and settle_at = p_token for update;
+    if not found then
+        return false;
+    end if;
+    if exists (select from jsonb_array_elements(p_episodes) x left join turns t on t.id = (x->>'turn')::uuid where seen(t) is distinct from x->>'seen') then
+        update conversations set settle_at = now() where id = p_conversation;
+        return false;
+    end if;
+    perform remember_episode((x->>'turn')::uuid, x->'episode') from jsonb_array_elements(p_episodes) x;
+    update conversations set index_to = p_to, settle_at = now() where id = p_conversation;
+    return true;
+end
+$$;

@@ -1,0 +1,1 @@
+drop function change_message(inbox,jsonb,jsonb,boolean,interval);

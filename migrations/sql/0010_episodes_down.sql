@@ -1,0 +1,33 @@
+drop function text_config(text);
+
+drop function word_numbers(text,text,integer);
+
+drop function embedder_of(text);
+
+drop function remember_episode(uuid,jsonb);
+
+drop function reword_episode(uuid);
+
+drop function forget_episodes(uuid,uuid[]);
+
+drop function move_episodes(uuid,uuid,uuid[]);
+
+drop function unembedded(uuid,text,integer);
+
+drop function claim_episodes(text,text,integer,double precision);
+
+drop function settle_episodes(uuid,uuid,timestamp with time zone,text,uuid[],text[]);
+
+drop function put_off_episodes(uuid,uuid,timestamp with time zone,double precision);
+
+drop function lay_episodes(uuid,text,uuid[],text[]);
+
+drop function stale_episodes(uuid,text,integer);
+
+drop function embed_again(uuid,text,uuid[],text[]);
+
+drop function claim_unindexed(integer,double precision);
+
+drop function seen(turns);
+
+drop function index_turns(uuid,uuid,timestamp with time zone,integer,jsonb);

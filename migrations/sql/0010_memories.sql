@@ -1,0 +1,102 @@
+create or replace function sensitive_kinds() returns text[] language sql immutable as $$
+    select array['allergy', 'medication', 'condition', 'diet']
+$$;
+
+create or replace function said_at(m inbox) returns timestamptz language sql immutable as $$
+    select least(m.occurred_at, m.received_at)
+$$;
+
+create or replace function admitted(m inbox, p_facts jsonb) returns jsonb language sql stable as $$
+    select coalesce(jsonb_agg(case x->>'single' when 'true' then x || '{"topic": ""}' else x end order by n), '[]')
+    from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id, jsonb_array_elements(p_facts) with ordinality as f(x, n)
+    where p.tenant_id = m.tenant_id and p.id = m.contact_id and a.tenant_id = m.tenant_id and a.id = m.account_id
+        and m.forgotten_at is null and p.stopped_at is null and p.memory_off_at is null and b.memory_on
+        and x->>'kind' <> all (b.kinds_off)
+        and (x->>'kind' <> all (sensitive_kinds()) or (b.sensitive_on and p.sensitive_off_at is null))
+$$;
+
+create or replace function settle_memories(p_contact uuid, p_chains text[]) returns void language sql as $$
+    with mine as (
+        select m.id, m.chain, m.said_at, m.valid_from, m.valid_to, m.superseded_by, coalesce(i.arrival, 9223372036854775807) as arrival
+        from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
+        where m.contact_id = p_contact and (p_chains is null or m.chain = any (p_chains))
+    ), followed as (
+        -- Those of one message are peers, and a peer is not among what follows.
+        select mine.*, first_value(id) over later as next, first_value(coalesce(valid_from, said_at)) over later as until
+        from mine window later as (partition by chain order by said_at, arrival groups between 1 following and unbounded following)
+    )
+    update memories m set superseded_by = f.next, valid_to = f.until, ended_at = case when f.next is not null then now() end
+    from followed f left join memories by_hand on by_hand.id = f.superseded_by and by_hand.contact_id = p_contact and by_hand.chain <> f.chain
+    where m.id = f.id and m.superseded_by is distinct from f.next and (f.valid_to is null or f.superseded_by is not null)
+        and by_hand.id is null
+$$;
+
+create or replace function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
+declare
+    m inbox;
+    chains text[];
+begin
+    for m in
+        select * from inbox where contact_id = p_contact and id in (select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x)
+        order by said_at(inbox), arrival
+    loop
+        with made as (
+            insert into memories (tenant_id, contact_id, kind, text, topic, day, last_day, source_inbox_id, source_turn_id, created_by, said_at,
+                valid_from)
+            select distinct on (x->>'kind', folded) m.tenant_id, p_contact, x->>'kind', x->>'text', x->>'topic', (x->>'day')::date,
+                (x->>'last_day')::date, m.id, p_turn, p_by, said_at(m), (x->>'since')::timestamp at time zone 'UTC'
+            -- Folded once, not for each memory.
+            from (select x, words_of(x->>'text') as folded from jsonb_array_elements(admitted(m, p_facts)) x offset 0) f
+            where (x->>'source')::uuid = m.id and not exists (
+                select from memories k where k.contact_id = p_contact and k.kind = x->>'kind' and k.words = folded
+                    and (k.source_inbox_id = m.id or (k.valid_to is null and k.day is not distinct from (x->>'day')::date)))
+            returning chain
+        )
+        select array_agg(chain) into chains from made;
+        if chains is not null then
+            perform settle_memories(p_contact, chains);
+        end if;
+        update memories k set valid_to = coalesce((x->>'on')::timestamp at time zone 'UTC', said_at(m)), ended_at = now(), ended_by_inbox_id = m.id
+        from (select x, words_of(x->>'text') as folded from jsonb_array_elements(p_ends) x offset 0) e
+        where (x->>'source')::uuid = m.id and k.contact_id = p_contact and k.kind = x->>'kind' and k.valid_to is null
+            -- Whole words, one behind the other; an end without a word ends nothing.
+            and k.source_inbox_id is distinct from m.id and (x->>'text' is null or (folded <> '' and position(folded in k.words) > 0))
+            -- A mother-in-law is no mother.
+            and (k.kind <> 'family' or x->>'text' is null
+                or position(words_of(translate(x->>'text', '-‐‑', '')) in words_of(translate(k.text, '-‐‑', ''))) > 0)
+            and k.said_at <= said_at(m)
+            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival);
+    end loop;
+end
+$$;
+
+create or replace function from_message(p_message uuid, p_statements jsonb) returns jsonb language sql immutable as $$
+    select coalesce(jsonb_agg(x || jsonb_build_object('source', p_message)), '[]') from jsonb_array_elements(p_statements) x
+$$;
+
+create or replace function unlearn(p_message inbox, p_facts jsonb) returns jsonb language plpgsql as $$
+declare
+    g memories;
+    newer jsonb;
+    place bigint;
+begin
+    p_facts := admitted(p_message, p_facts);
+    update memories set valid_to = null, ended_at = null, ended_by_inbox_id = null
+    where contact_id = p_message.contact_id and ended_by_inbox_id = p_message.id;
+    for g in select * from memories where source_inbox_id = p_message.id loop
+        select x, n - 1 into newer, place from jsonb_array_elements(p_facts) with ordinality as f(x, n)
+        where x->>'kind' = g.kind and (words_of(x->>'text') = g.words or x->>'topic' = g.topic)
+        order by words_of(x->>'text') = g.words desc, n limit 1;
+        if found then
+            update memories set text = newer->>'text', topic = newer->>'topic', day = (newer->>'day')::date, last_day = (newer->>'last_day')::date,
+                valid_from = (newer->>'since')::timestamp at time zone 'UTC'
+            where id = g.id;
+            p_facts := p_facts - place::integer;
+        else
+            delete from memories where id = g.id;
+        end if;
+    end loop;
+    perform settle_memories(p_message.contact_id, null);
+    return p_facts;
+end
+$$;

@@ -1,0 +1,1 @@
+drop function recall_turns(uuid,uuid,integer,uuid,jsonb,integer,integer);
