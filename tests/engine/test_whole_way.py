@@ -59,10 +59,10 @@ def test_a_signed_webhook_is_answered_by_real_vllm_with_a_tiny_llama_4(service: 
 
 def test_what_a_person_wrote_before_is_in_the_prompt_that_vllm_gets(service: Stack, engine: VLLM) -> None:
     person = build.a_person()
-    service.say(person, "I have two cats.")
+    service.say(person, "The lamp in the hall is broken.")
     until(lambda: len(service.platform.texts_to(person.number)) == 1, timeout_s=60, what="the first answer")
     seen = engine.metric("vllm:prompt_tokens_total")
-    service.say(person, "How many?")
+    service.say(person, "Which one?")
     until(lambda: len(service.platform.texts_to(person.number)) == 2, timeout_s=60, what="the second answer")
     first, second = service.rows(
         "select tokens_in from model_calls where contact_id ="
