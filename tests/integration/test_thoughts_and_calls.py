@@ -159,8 +159,11 @@ def test_an_error_is_an_error_whatever_is_hidden(server: Scripted) -> None:
         router.chat("p", _HI, affinity=None, may_leave=True, max_tokens=64, on_text=print)
 
 
-def test_thoughts_that_only_their_end_betrays_are_hidden_from_the_second_answer_on() -> None:
-    words = ["They", " ask for times.", "\n</think>\n\n", "The ferry", " leaves at seven."]
+@pytest.mark.parametrize(
+    "end", ["</think>", "</THINK>", "</thinking>", "</reasoning>", "[/THINK]", "<|end_of_thought|>", "\u25c1/think\u25b7"]
+)
+def test_thoughts_that_only_their_end_betrays_are_hidden_from_the_second_answer_on(end: str) -> None:
+    words = ["They", " ask for times.", f"\n{end}\n\n", "The ferry", " leaves at seven."]
     frames = [event({"content": word}) for word in words]
     with playing([{"name": "opened", "frames": [*frames, "@stop", "@usage", "@done"], "pause": 0.01}]) as server:
         settings = ModelSettings(url=server.url("opened"), name="ferry")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -67,3 +69,21 @@ def test_a_field_that_is_refused_in_vain_is_kept_and_the_refusal_is_told() -> No
                 client.chat(_TALK, max_tokens=20)
 
     assert ["stream_options" in body for body in seen] == [True, False, True, False]
+
+
+def test_an_error_that_nothing_could_be_left_out_for_is_freed_at_once_with_its_connection() -> None:
+    with odd_server(chat=lambda _body: complaint("No such model.", status=404)) as url:
+        client = _client(url)
+        refused = None
+        gc.collect()
+        gc.disable()
+        try:
+            try:
+                client.chat(_TALK, max_tokens=20)
+            except ModelRefused as error:
+                refused = weakref.ref(error)
+            # Nothing that only a collector of cycles would find, which runs when it likes.
+            assert refused is not None
+            assert refused() is None
+        finally:
+            gc.enable()
