@@ -186,6 +186,10 @@ begin
         not_before = case when status = 'queued' and turn_id is distinct from p_turn then null else not_before end
     where turn_id = any(answers);
     perform blank_answers(array(select id from outbox where turn_id = any(answers)));
+    -- What staff made of them in the platform's inbox.
+    update inbox e set text = null from outbox o
+    where o.turn_id = any(answers) and e.account_id = o.account_id and e.target = 'echo:' || o.external_id and e.kind = 'edit' and e.text is not null
+        and not keeps_messages(e.tenant_id, e.account_id);
 
     told := coalesce(turns_with(p_contact, said), '{}') || answers;
     if everything then
