@@ -29,6 +29,7 @@ _CLOCK = re.compile(r"(?<=\d):(?=\d\d(?!\d))")
 _CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}|(?=[A-Z]*\d)[A-Z\d]{12,}")
 #: What is between words. Letters with vowel signs are one word, which \w would take apart.
 _BETWEEN = re.compile(r"[ '\u2019.,&+/#:-]+")
+_ARABIC_AND = "\u0648\u0641"
 #: A word that is spelt out has at least so many letters.
 _SPELT = 4
 
@@ -62,8 +63,9 @@ def why_refused(kind: str, value: str) -> str | None:  # noqa: PLR0911 - one ret
 
 
 def _words(value: str) -> list[str]:
-    """The words of a value, also those that are spelt out: "o b e y"."""
+    """The words of a value, also those that are spelt out ("o b e y"), and without an Arabic "and" that is written in one with them."""
     words = [word for word in _BETWEEN.split(fold(value)) if word]
+    words += [word[1:] for word in words if word[0] in _ARABIC_AND]
     spelt = ("".join(run) for single, run in groupby(words, key=lambda word: len(word) == 1) if single)
     return [*words, *(word for word in spelt if len(word) >= _SPELT)]
 
