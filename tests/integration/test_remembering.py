@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from bots.domain import FORWARDED
 from bots.kinds import kinds
 from bots.storage import claims, memories, remembering
 from bots.storage.database import unit
@@ -17,7 +18,7 @@ from tests.support.cluster import Cluster
 from tests.support.one_worker import BATCHES, OneWorker, one_worker
 from tests.support.played_model import Played, Prompt
 from tests.support.proposing_model import answers, asks_for_facts, asks_to_confirm, passed
-from tests.support.storage_fixture import a_phone
+from tests.support.storage_fixture import a_message, a_phone
 from workers.remember import remember_one
 from workers.tasks import work_through
 from workers.turn.clock import zone_of
@@ -97,6 +98,17 @@ def test_what_rules_miss_is_remembered_with_its_message_and_who_found_it(worker:
     assert worker.storage.value("select i.text from memories m join inbox i on i.id = m.source_inbox_id") == _FISH
     assert _due_s(worker) is None
     assert [call[1] for call in worker.calls()][-2:] == ["remember", "remember"]
+
+
+def test_what_somebody_only_passes_on_is_not_shown_to_the_model(worker: OneWorker) -> None:
+    passed(worker, "first")
+    worker.first.plays = answers(_SHELLFISH)
+    worker.storage.let_in(a_message(_FISH, refers=((FORWARDED, "many times"),)))
+    worker.turn()
+
+    _quiet(worker)
+
+    assert (_questions(worker), _known(worker)) == ([], [])
 
 
 def test_a_day_is_read_where_the_contact_is(worker: OneWorker) -> None:
