@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -87,6 +88,15 @@ def test_one_of_many_memories_is_erased_alone(storage: StorageFixture) -> None:
     forgets(storage, "thing 10")
 
     assert living(storage) == {("likes", one) for one in things if one != "thing 10"}
+
+
+def test_a_plan_is_erased_and_not_the_same_plan_for_another_day(storage: StorageFixture) -> None:
+    for day in (3, 9):
+        said(storage, f"dentist on the {day}th of May", facts=[fact("plan", "dentist", day=date(2027, 5, day))])
+
+    _asks(storage, Erasure(memories=[storage.value("select id from memories where day = '2027-05-03'")]))
+
+    assert storage.rows("select day from memories") == [(date(2027, 5, 9),)]
 
 
 def test_ended_versions_go_too_and_what_was_replaced_stays_ended(storage: StorageFixture) -> None:

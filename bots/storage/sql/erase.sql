@@ -113,6 +113,7 @@ create function forget_memories(p_contact uuid, p_erase jsonb) returns jsonb lan
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
     turned uuid[] := array(select id from inbox where turn_id in (select x::uuid from jsonb_array_elements_text(p_erase->'turns') x) and contact_id = p_contact);
+    wished uuid[] := array(select x::uuid from jsonb_array_elements_text(p_erase->'memories') x);
     gone uuid[];
     lost jsonb;
     m inbox;
@@ -121,8 +122,9 @@ begin
         'messages', coalesce(jsonb_agg(distinct k.source_inbox_id) filter (where k.source_inbox_id is not null), '[]'), 'since', min(k.created_at))
     into gone, lost
     from memories k left join lateral jsonb_array_elements(telling(k.kind, k.text)) as n(needle) on true
-    where k.contact_id = p_contact and (everything or k.source_inbox_id = any(turned) or (k.kind, k.words) in (
-        select kind, words from memories where contact_id = p_contact and id in (select x::uuid from jsonb_array_elements_text(p_erase->'memories') x)));
+    where k.contact_id = p_contact and (everything or k.source_inbox_id = any(turned) or k.id = any(wished)
+        -- A living one of the same words is another: the same plan for another day.
+        or (k.valid_to is not null and (k.kind, k.words) in (select kind, words from memories where contact_id = p_contact and id = any(wished))));
     if turned <> '{}' then
         for m in select * from inbox where id = any(turned) loop
             perform unlearn(m, '[]');
