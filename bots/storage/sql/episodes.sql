@@ -261,7 +261,10 @@ begin
                 order by t.number), '[]'))
         from (
             select * from turns where conversation_id = c.id and number <= c.index_to and state = 'answered' and in_history and asked <> ''
-                and answered_by is null and exists (
+                and answered_by is null
+                and not exists (select from fresh_episodes e where e.contact_id = c.contact_id and e.said_at = opened_at and e.turn_id = turns.id)
+                and not exists (select from episodes e where e.contact_id = c.contact_id and e.said_at = opened_at and e.turn_id = turns.id)
+                and exists (
                     select from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
                     where p.tenant_id = c.tenant_id and p.id = c.contact_id and p.stopped_at is null and p.memory_off_at is null
                         and a.tenant_id = c.tenant_id and a.id = c.account_id and b.memory_on)
