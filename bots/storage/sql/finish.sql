@@ -32,6 +32,10 @@ declare
     lost jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
+    if wish is not null then
+        -- All that erase_words will lock, in its order: another erasing of this contact may run.
+        perform from conversations where contact_id = p_contact order by id for update;
+    end if;
     select * into t from turns where id = p_turn;
     select * into c from conversations where id = t.conversation_id for update;
     if not found then
