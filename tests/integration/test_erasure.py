@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 from typing import Any
 
@@ -306,6 +307,24 @@ def test_what_still_waits_for_an_answer_is_later_than_the_wish(storage: StorageF
     storage.finish(claim, answer=None, in_history=False, erase=Erasure(everything=True))
 
     assert [message.text for message in storage.claimed().messages] == ["do you sell bread?"]
+
+
+def test_forgetting_very_much_after_a_little_takes_no_longer(storage: StorageFixture) -> None:
+    said(storage, "hello")
+    contact = storage.value("select id from contacts")
+    storage.do(
+        "insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, turn_id, text, content_type, supported)"
+        " select i.tenant_id, i.account_id, 'k' || n, 'message', i.contact_id, i.conversation_id, i.turn_id, 'hello', 'text', true"
+        " from inbox i, generate_series(1, 6000) n"
+    )
+
+    with unit(storage.crossing) as connection:
+        # The plan is made for a few messages, and kept.
+        for some in (*[1] * 6, 6000):
+            began = time.monotonic()
+            connection.exec_driver_sql("select turns_with(%s, array(select id from inbox limit %s))", (contact, some))
+
+    assert time.monotonic() - began < 3
 
 
 # One turn

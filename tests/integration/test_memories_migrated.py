@@ -149,8 +149,16 @@ def test_a_turn_of_a_process_of_the_version_before_is_recalled_and_the_others_ar
     newest = worker.storage.value("select xmin::text from fresh_episodes")
     worker.say(_SAID)
     claim = worker.storage.claimed()
-    result = {"state": "answered", "asked": _SAID, "answer": "I see.", "in_history": True, "close": False, "drop_summary": False, "retry_s": 0}
-    lists = {name: [] for name in ("parts", "calls", "recalls", "facts", "forget")}
+    result = {
+        "state": "answered",
+        "asked": _SAID,
+        "answer": "I see.",
+        "in_history": True,
+        "close": False,
+        "drop_summary": False,
+        "retry_s": 0,
+    }
+    lists: dict[str, list[object]] = {name: [] for name in ("parts", "calls", "recalls", "facts", "forget")}
     worker.storage.do(
         "select finish_turn(%s, %s, %s, %s, 60, %s::jsonb)",
         claim.contact, claim.turn, claim.token, worker.storage.boot, to_json(result | lists),

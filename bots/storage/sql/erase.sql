@@ -98,11 +98,14 @@ $$;
 -- The turns that repeat messages of a contact: their own, and those of the messages that quote them.
 -- Locks: none. Called by: change_message, erase_words.
 create function turns_with(p_contact uuid, p_messages uuid[]) returns uuid[] language sql stable as $$
-    select array_agg(distinct i.turn_id) from inbox i
-    where i.turn_id is not null and (i.id = any(p_messages) or i.id in (
-        select q.id from inbox m join conversations v on v.tenant_id = m.tenant_id and v.contact_id = p_contact
-        join inbox q on q.conversation_id = v.id and q.quoted = regexp_replace(m.event_key, '^(standby|echo):', '')
-        where m.id = any(p_messages)))
+    select array_agg(distinct turn_id) from (
+        select turn_id from inbox where id = any(p_messages)
+        union all
+        -- Each side is read once, however many messages there are: the plan may be one that was made for a few.
+        select q.turn_id from contacts p join conversations v on v.tenant_id = p.tenant_id and v.contact_id = p.id join inbox q on q.conversation_id = v.id
+        where p.id = p_contact and q.quoted is not null
+            and q.quoted in (select regexp_replace(event_key, '^(standby|echo):', '') from inbox where id = any(p_messages))
+    ) as found where turn_id is not null
 $$;
 
 -- Deletes what a contact asks to forget from what is remembered: p_erase {memories, turns, everything} (bots.storage.turns.Erasure). With a memory
