@@ -47,6 +47,8 @@ _EMPTY = "..."
 _MARGIN_TOKENS = 2
 #: Half of what the embedded server accepts.
 _BATCH_BYTES = 512 * 1024
+#: Postgres stores no longer ones (halfvec).
+_MOST_NUMBERS = 16_000
 #: A number takes about 22 characters of JSON.
 _BYTES_A_NUMBER = 32
 
@@ -184,6 +186,8 @@ class Embedder:
         """Return the vector with length one. Raises GarbageAnswer."""
         if self.dimensions not in {None, len(row)}:
             raise GarbageAnswer(f"a vector has {len(row)} numbers, {self.dimensions} were expected of {self.endpoint.model}")
+        if len(row) > _MOST_NUMBERS:
+            raise GarbageAnswer(f"a vector has more than {_MOST_NUMBERS} numbers")
         length = math.hypot(*row)
         if not math.isfinite(length) or length == 0:
             raise GarbageAnswer("a vector is zero or not finite")

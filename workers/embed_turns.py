@@ -1,6 +1,7 @@
 """Gives finished turns their vectors, in the background: after people, and never in the way of an answer.
 
-Guarantee: a turn that could not be embedded stays due, and can be recalled by its words meanwhile.
+Guarantee: a turn that could not be embedded stays due, and can be recalled by its words meanwhile. An embedder that is away keeps no other work
+waiting, and a text that it does not take keeps no other text waiting.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _AGAIN_S = 30.0
 
 
 def embed_one(deps: Deps, queue: str) -> bool:
-    """Embed some turns of one contact of a batch queue's profile; False when none was due."""
+    """Embed some turns of one contact of a batch queue's profile; False when none was due, or the embedder is away."""
+    if deps.embedding.rests:
+        return False
     claimed = episodes.claim(deps.crossing, queue, model=deps.embedding.model, most=_AT_ONCE, lease_s=deps.settings.batch_lease_s)
     return claimed is not None and leased_work.run(deps.in_flight, _Embedded(deps, claimed))
 

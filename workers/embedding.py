@@ -12,7 +12,7 @@ import structlog
 from bots.settings import Settings
 from inference.client.breaker import Breaker
 from inference.embed import Embedder, prefixes_of
-from inference.errors import CircuitOpen, InferenceError
+from inference.errors import CircuitOpen, GarbageAnswer, InferenceError, ModelRefused
 from inference.types import Endpoint, Timeouts
 from workers import metrics
 
@@ -20,8 +20,11 @@ log = structlog.get_logger()
 
 #: For the vectors of one batch of turns.
 _BACKGROUND_S = 60.0
-#: After so many failures in a row a question does not ask again for a while.
+#: After so many failures in a row a question does not ask again for a while; in the background one is enough: other work waits meanwhile.
 _FAILURES, _PROBE_S = 3, 10.0
+_REST_S = 30.0
+#: What the embedder takes if it takes anything.
+_HARMLESS = "hello"
 
 
 class Embedding:
@@ -35,10 +38,12 @@ class Embedding:
         #: Whether what is embedded leaves the operator's own network.
         self.leaves_house = settings.embed_leaves_house
         self._breaker = Breaker(failures=_FAILURES, probe_s=_PROBE_S)
+        self._rest = Breaker(failures=1, probe_s=_REST_S)
         if settings.embed_url:
             self.model = settings.embed_model
             self._asked = _embedder(settings, settings.embed_deadline_s)
-            self._made = _embedder(settings, _BACKGROUND_S)
+            # Each turn is embedded once; and what is asked to find out whether it answers must be asked.
+            self._made = _embedder(settings, _BACKGROUND_S, cache_size=0)
 
     def question(self, text: str, *, may_leave: bool) -> list[float] | None:
         """The vector of a question; None where there is none in time."""
@@ -58,17 +63,45 @@ class Embedding:
         self._breaker.succeeded()
         return vector
 
-    def passages(self, texts: Sequence[str]) -> list[list[float]]:
-        """The vectors of turns. Raises InferenceError."""
+    @property
+    def rests(self) -> bool:
+        """Whether turns are not worth claiming now: the embedder did not answer a moment ago."""
+        return not self._rest.is_ready
+
+    def passages(self, texts: Sequence[str]) -> list[list[float] | None]:
+        """The vectors of turns; None for one that the embedder does not take, whatever it is asked with. Raises InferenceError."""
         assert self._made is not None, "there is an embedder"
-        return self._made.passages(texts)
+        try:
+            self._rest.enter()
+            vectors = _each(self._made, texts)
+        except InferenceError:
+            self._rest.failed()
+            raise
+        self._rest.succeeded()
+        return vectors
 
 
-def _embedder(settings: Settings, total_s: float) -> Embedder:
+def _each(embedder: Embedder, texts: Sequence[str]) -> list[list[float] | None]:
+    try:
+        return list(embedder.passages(texts))
+    except (ModelRefused, GarbageAnswer):
+        # Is it one of the texts, or everything?
+        embedder.passages([_HARMLESS])
+        return [_alone(embedder, text) for text in texts]
+
+
+def _alone(embedder: Embedder, text: str) -> list[float] | None:
+    try:
+        return embedder.passages([text])[0]
+    except (ModelRefused, GarbageAnswer):
+        return None
+
+
+def _embedder(settings: Settings, total_s: float, *, cache_size: int = 256) -> Embedder:
     return Embedder(
         Endpoint(name="embedder", url=settings.embed_url, model=settings.embed_model),
         dimensions=settings.embed_dimensions or None,
         prefixes=prefixes_of(settings.embed_prefixes),
         timeouts=Timeouts(connect_s=min(total_s, 3.0), total_s=total_s),
-        cache_size=256,
+        cache_size=cache_size,
     )

@@ -88,7 +88,7 @@ class _Reading(LeasedWork):
 
     def _read(self, bot: Bot) -> str:
         """Ask about as many of the messages as one question has room for."""
-        zone = zone_of((), bot.time_zone, self._deps.settings.time_zone)
+        zone = zone_of(self._claimed.identities, bot.time_zone, self._deps.settings.time_zone)
         written = [(one, words) for one in self._claimed.messages if (words := _own_words(one.text))]
         portion, until = _portion(written, self._claimed)
         said = [Said(text=words, day=one.at.astimezone(zone).date()) for one, words in portion]

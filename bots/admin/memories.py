@@ -14,6 +14,7 @@ from bots.admin.deps import Deps
 from bots.domain import Fact
 from bots.errors import NotFound
 from bots.extract.gate import MAX_VALUE_CHARACTERS, admit
+from bots.extract.words import fold
 from bots.kinds import kinds
 from bots.storage import conversations, memories, people
 from bots.storage.database import hot, unit
@@ -22,6 +23,9 @@ from bots.storage.people import Found, Person
 
 #: What an operator has typed can hold no more than this.
 LONGEST_VALUE = MAX_VALUE_CHARACTERS
+#: So many memories are read unless more are asked for, what lives first; and so many people of one name.
+MOST_READ, MOST_ASKED = 1000, 100_000
+_MOST_NAMED = 200
 #: What the kinds are called on pages and in commands.
 KIND_WORDS: Mapping[str, str] = {
     "name": "name",
@@ -49,18 +53,33 @@ class Known:
 
     person: Person
     memories: list[Stored]
+    #: How many there are; what was read may be fewer.
+    total: int
     switches: Switches
 
 
-def read(deps: Deps, operator: Operator, contact: UUID) -> Known:
-    """Read what is and was remembered of a contact. Raises NotFound."""
+def read(deps: Deps, operator: Operator, contact: UUID, *, limit: int = MOST_READ) -> Known:
+    """Read what is and was remembered of a contact: what lives first, then the newest. Raises NotFound."""
     person = _person(deps, operator, contact)
     with unit(deps.web, contact=contact) as connection:
-        return Known(person=person, memories=memories.all_of(connection, contact), switches=memories.switches(connection, contact))
+        return Known(
+            person=person,
+            memories=memories.all_of(connection, contact, limit=limit),
+            total=memories.count(connection, contact),
+            switches=memories.switches(connection, contact),
+        )
+
+
+def kind_of(deps: Deps, operator: Operator, contact: UUID, memory: UUID) -> str:
+    """The kind of a contact's memory, whether it lives or not. Raises NotFound."""
+    _person(deps, operator, contact)
+    with unit(deps.web, contact=contact) as connection:
+        return memories.kind_of(connection, contact, memory)
 
 
 def find_person(deps: Deps, operator: Operator, typed: str) -> UUID:
     """The contact of an id, of a conversation's id, of a number or of a name that only one has. Raises NotFound with what to type instead."""
+    typed = _storable(typed)
     wanted = _identity(typed)
     if wanted is not None:
         with hot(deps.crossing) as connection:
@@ -69,10 +88,11 @@ def find_person(deps: Deps, operator: Operator, typed: str) -> UUID:
             except NotFound:
                 return people.get(connection, tenant=operator.tenant_id, contact=wanted).id
     with hot(deps.crossing) as connection:
-        heads = conversations.newest(connection, tenant=operator.tenant_id, search=typed, limit=200)
-    found = {head.contact_id: head.contact for head in heads if typed.strip()}
-    if len(found) == 1:
-        return next(iter(found))
+        found = dict(people.named(connection, tenant=operator.tenant_id, search=typed, limit=_MOST_NAMED)) if typed.strip() else {}
+    # A whole name means its bearer, even where it is a part of another's.
+    whole = [contact for contact, name in found.items() if fold(name) == fold(typed.strip())]
+    if len(found) == 1 or len(whole) == 1:
+        return whole[0] if whole else next(iter(found))
     if not found:
         raise NotFound(f"Nobody is found by “{typed}”. Type a name, a number, or an id from `chinwag conversation list`.")
     raise NotFound(
@@ -87,7 +107,7 @@ def search(deps: Deps, operator: Operator, contact: UUID, typed: str, *, limit: 
 
     What has the words comes first, the newest first; then what only means something like them.
     """
-    person = _person(deps, operator, contact)
+    person, typed = _person(deps, operator, contact), _storable(typed)
     with unit(deps.web, contact=contact) as connection:
         found = people.find(connection, tenant=operator.tenant_id, contact=contact, search=typed, limit=limit)
     return [*found, *meaning.find(deps, person, typed, besides=found)][:limit]
@@ -140,9 +160,9 @@ def end(deps: Deps, operator: Operator, contact: UUID, memory: UUID) -> None:
 
 def erase(deps: Deps, operator: Operator, contact: UUID, memory: UUID | None) -> None:
     """Erase a memory, or all (None), with every copy of their words. Raises NotFound."""
-    known = read(deps, operator, contact)
-    if memory is not None and memory not in {one.id for one in known.memories}:
-        raise NotFound("There is no such memory.")
+    _person(deps, operator, contact)
+    if memory is not None:
+        kind_of(deps, operator, contact, memory)
     with unit(deps.crossing) as connection:
         memories.erase(connection, contact=contact, memories=[] if memory is None else [memory], everything=memory is None)
         audit.record(connection, operator, "memory.erase", f"contact:{contact}", {"memory": "all" if memory is None else str(memory)})
@@ -173,6 +193,11 @@ def export(deps: Deps, operator: Operator, contact: UUID) -> dict[str, Any]:
 def _person(deps: Deps, operator: Operator, contact: UUID) -> Person:
     with hot(deps.crossing) as connection:
         return people.get(connection, tenant=operator.tenant_id, contact=contact)
+
+
+def _storable(typed: str) -> str:
+    """What was typed without what no database takes: NUL, and the bytes of a command line that are no letters."""
+    return typed.replace("\0", "").encode(errors="ignore").decode()
 
 
 def _identity(typed: str) -> UUID | None:

@@ -7,6 +7,7 @@ import tomllib
 import unicodedata
 from dataclasses import replace
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,13 @@ _MARKS = frozenset("'’-.,&+/#")
 _ADDRESS = re.compile(r"www\.|//|[^\W\d_]\.[^\W_]{2,}|\d\.\d+\.\d|##")
 #: The only colon that is no label: "14:30".
 _CLOCK = re.compile(r"(?<=\d):(?=\d\d(?!\d))")
-#: A part of a card, an account or a key: many digits at once, or digits and both kinds of letters mixed in a long word.
-_CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}")
-_WORDS = re.compile(r"[^\W_]+")
+#: A part of a card, an account or a key: many digits at once, or digits and letters mixed in a long word.
+_CODE = re.compile(r"\d{5,}|(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{8,}|(?=[A-Z]*\d)[A-Z\d]{12,}")
+#: What is between words. Letters with vowel signs are one word, which \w would take apart.
+_BETWEEN = re.compile(r"[ '\u2019.,&+/#:-]+")
+_ARABIC_AND = "\u0648\u0641"
+#: A word that is spelt out has at least so many letters.
+_SPELT = 4
 
 
 def admit(fact: Fact) -> Fact | None:
@@ -41,7 +46,7 @@ def why_refused(kind: str, value: str) -> str | None:  # noqa: PLR0911 - one ret
     """Return the first reason to refuse a value, without quoting it; None when there is none."""
     if kind not in kinds():
         return "unknown kind"
-    words = _WORDS.findall(fold(value))
+    words = _words(value)
     if not value or len(value) > MAX_VALUE_CHARACTERS or any(len(word) > MAX_WORD_CHARACTERS for word in words):
         return "length"
     if not all(_is_plain(letter) for letter in _CLOCK.sub("", value)):
@@ -52,7 +57,17 @@ def why_refused(kind: str, value: str) -> str | None:  # noqa: PLR0911 - one ret
         return "address"
     if sum(letter.isdigit() for letter in value) > MAX_DIGITS or _CODE.search(value):
         return "number"
+    if any(letter.isdigit() for letter in value) and not _secrets().isdisjoint(words):
+        return "a secret"
     return None if _forbidden(kind).isdisjoint(words) else "not about the person"
+
+
+def _words(value: str) -> list[str]:
+    """The words of a value, also those that are spelt out ("o b e y"), and without an Arabic "and" that is written in one with them."""
+    words = [word for word in _BETWEEN.split(fold(value)) if word]
+    words += [word[1:] for word in words if word[0] in _ARABIC_AND]
+    spelt = ("".join(run) for single, run in groupby(words, key=lambda word: len(word) == 1) if single)
+    return [*words, *(word for word in spelt if len(word) >= _SPELT)]
 
 
 def _is_plain(letter: str) -> bool:
@@ -73,6 +88,17 @@ def _mixes_scripts(value: str) -> bool:
 @cache
 def _forbidden(kind: str) -> frozenset[str]:
     """The words that no value of a kind may hold."""
-    table: dict[str, Any] = tomllib.loads((Path(__file__).parent / "forbidden.toml").read_text("utf-8"))
+    table = _table()
     allowed = table.pop("allowed").get(kind, ())
+    del table["with_digits"]
     return frozenset(fold(word) for words in table.values() for word in words) - {fold(word) for word in allowed}
+
+
+@cache
+def _secrets() -> frozenset[str]:
+    """The words that no value with a digit may hold."""
+    return frozenset(fold(word) for word in _table()["with_digits"])
+
+
+def _table() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "forbidden.toml").read_text("utf-8"))

@@ -88,16 +88,29 @@ def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool 
 
 
 def call_timed(
-    engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S
+    engine: Engine,
+    statement: str,
+    values: Sequence[Any],
+    *,
+    repeat: bool = True,
+    delays: Sequence[float] = _REPEATS_AFTER_S,
+    within_s: float | None = None,
 ) -> tuple[Any, float]:
-    """Like `call`, and also return the monotonic time before which the statement cannot have run; it excludes waiting for a connection."""
+    """Like `call`, and also return the monotonic time before which the statement cannot have run; it excludes waiting for a connection.
+
+    within_s: how long the statement may take; None: as long as any of this engine.
+    """
     began: float | None = None
     for delay in (*(delays if repeat else ()), None):
         try:
             with engine.connect() as connection:
                 # When there are several tries, the first may be the one that was committed.
                 began = time.monotonic() if began is None else began
-                return connection.exec_driver_sql(statement, tuple(values)).scalar(), began
+                if within_s is None:
+                    return connection.exec_driver_sql(statement, tuple(values)).scalar(), began
+                with connection.execution_options(isolation_level="READ COMMITTED").begin():
+                    connection.exec_driver_sql(f"set local statement_timeout = {int(within_s * 1000)}")
+                    return connection.exec_driver_sql(statement, tuple(values)).scalar(), began
         except (DBAPIError, PoolTimeout) as error:
             if not _passing(error) or delay is None:
                 raise StorageUnavailable from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,8 @@ from bots.storage.database import call, to_json
 from bots.storage.turns import NewEpisode
 
 _SIDES = {"contact": 0, "answers": 1}
+
+Vector: TypeAlias = Sequence[float]
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +41,12 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToEmbed(msgspec.Struct, frozen=True):
-    """A turn without a vector."""
+    """A turn without a vector, and what shows whether its words have changed since they were read."""
 
     turn: UUID
     asked: str
     answer: str
+    seen: str
 
 
 class Unembedded(msgspec.Struct, frozen=True):
@@ -123,11 +126,10 @@ def claim(engine: Engine, queue: str, *, model: str | None, most: int, lease_s: 
     return None if found is None else msgspec.convert(found, Unembedded)
 
 
-def settle(engine: Engine, claimed: Unembedded, *, model: str | None, vectors: Sequence[Sequence[float]]) -> bool:
-    """Write the vectors of the claimed turns; False when it was too late."""
-    turns = [one.turn for one in claimed.turns[: len(vectors)]]
-    values = (claimed.contact, claimed.conversation, claimed.token, model, turns, [_halves(one) for one in vectors])
-    return bool(call(engine, "select settle_episodes(%s, %s, %s::timestamptz, %s, %s::uuid[], %s::text[])", values))
+def settle(engine: Engine, claimed: Unembedded, *, model: str | None, vectors: Sequence[Vector | None]) -> bool:
+    """Write the vectors of the claimed turns, of those whose words are still the same (None: it has none); False when it was too late."""
+    values = (claimed.contact, claimed.conversation, claimed.token, model, *_made(claimed, vectors))
+    return bool(call(engine, "select settle_episodes(%s, %s, %s::timestamptz, %s, %s::uuid[], %s::text[], %s::text[])", values))
 
 
 def put_off(engine: Engine, claimed: Unembedded, *, after_s: float) -> None:
@@ -158,10 +160,16 @@ def stale(engine: Engine, *, after: UUID, model: str, most: int) -> Unembedded |
     return None if found is None else msgspec.convert(found, Unembedded)
 
 
-def embed_again(engine: Engine, found: Unembedded, *, model: str, vectors: Sequence[Sequence[float]]) -> None:
-    """Write the vectors of turns that `stale` gave."""
-    values = (found.contact, model, [one.turn for one in found.turns], [_halves(one) for one in vectors])
-    call(engine, "select embed_again(%s, %s, %s::uuid[], %s::text[])", values)
+def embed_again(engine: Engine, found: Unembedded, *, model: str, vectors: Sequence[Vector | None]) -> None:
+    """Write the vectors of turns that `stale` gave, as `settle` does."""
+    values = (found.contact, model, *_made(found, vectors))
+    call(engine, "select embed_again(%s, %s, %s::uuid[], %s::text[], %s::text[])", values)
+
+
+def _made(found: Unembedded, vectors: Sequence[Vector | None]) -> tuple[list[UUID], list[str], list[str | None]]:
+    """The turns, what their words were, and the vectors of these."""
+    turns = found.turns[: len(vectors)]
+    return [one.turn for one in turns], [one.seen for one in turns], [None if one is None else _halves(one) for one in vectors]
 
 
 def _halves(vector: Sequence[float]) -> str:

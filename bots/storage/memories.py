@@ -94,6 +94,21 @@ def all_of(connection: Connection, contact: UUID, *, limit: int = 1000) -> list[
     return [Stored(**row) for row in connection.execute(_STORED, {"contact": contact, "limit": limit}).mappings()]
 
 
+def count(connection: Connection, contact: UUID) -> int:
+    """How many memories there are of a contact, those that ended among them."""
+    return connection.execute(text("select count(*) from memories where contact_id = :contact"), {"contact": contact}).scalar_one()
+
+
+def kind_of(connection: Connection, contact: UUID, memory: UUID) -> str:
+    """The kind of a memory of a contact. Raises NotFound."""
+    found = connection.execute(
+        text("select kind from memories where contact_id = :contact and id = :memory"), {"contact": contact, "memory": memory}
+    ).scalar()
+    if found is None:
+        raise NotFound("There is no such memory.")
+    return str(found)
+
+
 def export(connection: Connection, contact: UUID) -> list[dict[str, Any]]:
     """The same as plain values, to be handed to the contact."""
     return [asdict(one) for one in all_of(connection, contact, limit=100_000)]
@@ -203,6 +218,8 @@ def erase(
 ) -> None:
     """Erase memories and every copy of their words, in the contact's name. What has been erased already changes nothing."""
     wish = Erasure(memories=list(memories), turns=list(turns), everything=everything)
+    # Of somebody who has written for years it takes longer than other statements may.
+    connection.execute(text("set local statement_timeout = '120s'"))
     connection.execute(text("select erase(:contact, cast(:wish as jsonb))"), {"contact": contact, "wish": to_json(wish)})
 
 

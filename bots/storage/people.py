@@ -83,6 +83,12 @@ def get(connection: Connection, *, tenant: UUID, contact: UUID) -> Person:
     )
 
 
+def named(connection: Connection, *, tenant: UUID, search: str, limit: int) -> list[tuple[UUID, str]]:
+    """The contacts whose name or number has what was typed, whatever anybody wrote: ids, and what they are called."""
+    values = {name: value for name, value in spelt.values(search).items() if name in ("search", "numbers", "digits", "most")}
+    return [(row.id, row.called) for row in connection.execute(_NAMED, {"tenant": tenant, "limit": limit, **values})]
+
+
 def find(connection: Connection, *, tenant: UUID, contact: UUID, search: str, limit: int) -> list[Found]:
     """Messages and answers that have every typed word, as the beginning of one of theirs, or the typed number; the newest first."""
     digits = (spelt.number(search) or "")[-_NATIONAL_DIGITS:]
@@ -93,6 +99,13 @@ def find(connection: Connection, *, tenant: UUID, contact: UUID, search: str, li
     ]
 
 
+_NAMED = text(f"""
+    select distinct p.id, coalesce(p.name, (select value from contact_identities i where i.tenant_id = p.tenant_id and i.contact_id = p.id
+        order by created_at desc limit 1), '') as called
+    from conversations c join contacts p on p.tenant_id = c.tenant_id and p.id = c.contact_id
+    where c.tenant_id = :tenant and {spelt.BY_PERSON}
+        and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
+    order by called, p.id limit :limit""")  # noqa: S608 - a literal of the storage's own
 _IDENTITIES = text("""
     select kind, value from contact_identities where tenant_id = :tenant and contact_id = :contact and retired_at is null
     order by kind, created_at desc limit 20""")

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
+from bots.storage.claims import Handle
 from bots.storage.database import call, to_json
 from bots.storage.turns import ModelCall, NewEnd, NewFact
 
@@ -33,6 +34,8 @@ class Reading(msgspec.Struct, frozen=True):
     conversation: UUID
     contact: UUID
     account: UUID
+    #: The contact's, which tell their time zone.
+    identities: list[Handle]
     #: Only who holds the newest one may record what was found.
     token: int
     #: How often it failed so far.

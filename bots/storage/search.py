@@ -29,14 +29,14 @@ _WORDS = r"""
 
 # A plain scan, limited in three ways: names and identities stop at 500 matches, only the newest 50,000 messages of each direction are
 # searched (through ix_inbox_received_at and ix_turns_finished_at), and the crossing engine ends a statement after 2 s.
-FOUND = rf"""(
-    c.contact_id in (
+BY_PERSON = rf"""c.contact_id in (
         (select id from contacts where tenant_id = :tenant and folded like all (nullif(array(
             select '%' || replace(replace(replace(word, '\', '\\'), '%', '\%'), '_', '\_') || '%' from {_WORDS} word where word <> ''), '{{}}'))
             limit :most)
         union all
         (select contact_id from contact_identities where tenant_id = :tenant
-            and (value ilike any (cast(:numbers as text[])) or norm = one_number('phone', cast(:digits as text))) limit :most))
+            and (value ilike any (cast(:numbers as text[])) or norm = one_number('phone', cast(:digits as text))) limit :most))"""  # noqa: S608 - pieces are literals of this module
+FOUND = f"""({BY_PERSON}
     or c.id in (
         (select conversation_id from (
             select conversation_id, text from inbox where tenant_id = :tenant order by received_at desc limit :searched) as told

@@ -15,6 +15,8 @@ from bots.storage.outbox import Sending
 
 #: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
+#: Of somebody who has written for years it takes so long to find every copy of what they want forgotten.
+_ERASING_S = 60.0
 #: The outcomes of a successful model call: an answer, notes of older turns, facts that were looked for in what a person wrote, or the answer to a harmless question (docs/decisions/0032).
 WELL = frozenset({"ok", "summary", "plain", "summary:plain", "remember", "remember:plain"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
@@ -145,7 +147,10 @@ def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID,
 
     Raises Fenced when another worker has the lease by now; what the turn's calls cost is recorded either way.
     """
-    found, began = call_timed(engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S)
+    within_s = None if result.erase is msgspec.UNSET else _ERASING_S
+    found, began = call_timed(
+        engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S, within_s=within_s
+    )
     if found is None:
         if result.calls:
             call(engine, _PAY_FENCED, (contact, turn, to_json(result.calls)))

@@ -33,12 +33,12 @@ def show(
 ) -> None:
     """Show what is remembered, with the words it came from."""
     with use_cases() as (deps, operator):
-        known = memories.read(deps, operator, memories.find_person(deps, operator, person))
+        known = memories.read(deps, operator, memories.find_person(deps, operator, person), limit=memories.MOST_ASKED)
     rows = [one for one in known.memories if ended or one.valid_to is None]
     if as_json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(rows), ensure_ascii=False) + "\n")
         return
-    sys.stdout.write(f"{known.person.called}  {known.person.id}\n")
+    sys.stdout.write(f"{_plain(known.person.called)}  {known.person.id}\n")
     if known.switches.memory_off_at:
         sys.stdout.write(f"Nothing new is remembered since {_day(known.switches.memory_off_at)}.\n")
     if known.switches.sensitive_off_at:
@@ -64,7 +64,7 @@ def search(
         return
     for line in found:
         sys.stdout.write(
-            f"{line.at:%Y-%m-%d %H:%M}  {'contact' if line.side == 'in' else 'bot'} ({', '.join(line.signals)}): {' '.join(line.text.split())}\n"
+            f"{line.at:%Y-%m-%d %H:%M}  {'contact' if line.side == 'in' else 'bot'} ({', '.join(line.signals)}): {_plain(line.text)}\n"
         )
     if not found:
         sys.stdout.write("Nothing was found.\n")
@@ -91,7 +91,7 @@ def correct(person: _Person, memory: _Memory, value: Annotated[str, typer.Argume
     """Put another value in a memory's place; the old one stays as ended."""
     with use_cases() as (deps, operator):
         contact = memories.find_person(deps, operator, person)
-        one = _named(memories.read(deps, operator, contact).memories, memory)
+        one = _named(memories.read(deps, operator, contact, limit=memories.MOST_ASKED).memories, memory)
         _check(one.kind, value)
         made = memories.correct(deps, operator, contact, one.id, value=value)
     sys.stdout.write(f"Corrected: {made}\n")
@@ -102,7 +102,8 @@ def end(person: _Person, memory: _Memory) -> None:
     """Say that a memory is true no longer; it stays in the record."""
     with use_cases() as (deps, operator):
         contact = memories.find_person(deps, operator, person)
-        memories.end(deps, operator, contact, _named(memories.read(deps, operator, contact).memories, memory).id)
+        known = memories.read(deps, operator, contact, limit=memories.MOST_ASKED)
+        memories.end(deps, operator, contact, _named(known.memories, memory).id)
     sys.stdout.write("Ended.\n")
 
 
@@ -115,10 +116,10 @@ def erase(
     """Erase a memory, or everything that a person said and that is remembered, with every copy of the words."""
     with use_cases() as (deps, operator):
         contact = memories.find_person(deps, operator, person)
-        known = memories.read(deps, operator, contact)
+        known = memories.read(deps, operator, contact, limit=memories.MOST_ASKED)
         one = None if memory is None else _named(known.memories, memory)
         what = (
-            f"everything of {known.person.called}: messages, answers, notes, prompts and memories"
+            f"everything of {_plain(known.person.called)}: messages, answers, notes, prompts and memories"
             if one is None
             else f"{one.kind}: {one.text}"
         )
@@ -168,6 +169,11 @@ def _line(one: Stored) -> str:
     )
     said = f"said {_day(one.said_at)}: {' '.join(one.source_text.split())[:80]!r}" if one.source_text else f"{_day(one.said_at)}"
     return f"{str(one.id)[:8]}  {one.kind}: {one.text}{days}{state}  [{said}; {one.created_by}]\n"
+
+
+def _plain(said: str) -> str:
+    """Somebody's words on one line, without signs that a terminal obeys."""
+    return "".join(sign if sign.isprintable() else " " for sign in " ".join(said.split()))
 
 
 def _day(moment: datetime) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import date
 from typing import Any
 
 import pytest
@@ -87,6 +89,15 @@ def test_one_of_many_memories_is_erased_alone(storage: StorageFixture) -> None:
     forgets(storage, "thing 10")
 
     assert living(storage) == {("likes", one) for one in things if one != "thing 10"}
+
+
+def test_a_plan_is_erased_and_not_the_same_plan_for_another_day(storage: StorageFixture) -> None:
+    for day in (3, 9):
+        said(storage, f"dentist on the {day}th of May", facts=[fact("plan", "dentist", day=date(2027, 5, day))])
+
+    _asks(storage, Erasure(memories=[storage.value("select id from memories where day = '2027-05-03'")]))
+
+    assert storage.rows("select day from memories") == [(date(2027, 5, 9),)]
 
 
 def test_ended_versions_go_too_and_what_was_replaced_stays_ended(storage: StorageFixture) -> None:
@@ -296,6 +307,24 @@ def test_what_still_waits_for_an_answer_is_later_than_the_wish(storage: StorageF
     storage.finish(claim, answer=None, in_history=False, erase=Erasure(everything=True))
 
     assert [message.text for message in storage.claimed().messages] == ["do you sell bread?"]
+
+
+def test_forgetting_very_much_after_a_little_takes_no_longer(storage: StorageFixture) -> None:
+    said(storage, "hello")
+    contact = storage.value("select id from contacts")
+    storage.do(
+        "insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, turn_id, text, content_type, supported)"
+        " select i.tenant_id, i.account_id, 'k' || n, 'message', i.contact_id, i.conversation_id, i.turn_id, 'hello', 'text', true"
+        " from inbox i, generate_series(1, 6000) n"
+    )
+
+    with unit(storage.crossing) as connection:
+        # The plan is made for a few messages, and kept.
+        for some in (*[1] * 6, 6000):
+            began = time.monotonic()
+            connection.exec_driver_sql("select turns_with(%s, array(select id from inbox limit %s))", (contact, some))
+
+    assert time.monotonic() - began < 3
 
 
 # One turn

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bots.domain import EventKind, InboundEvent
+from bots.domain import DeliveryStatus, EventKind, InboundEvent, StatusUpdate
+from bots.storage.turns import Erasure
 from tests.support.changes import ADA, an_edit, an_unsend, says
 from tests.support.remembering import DOG, a_dog, forgets, lived, living, next_claim, said
 from tests.support.storage_fixture import StorageFixture, a_message
@@ -86,3 +87,48 @@ def test_said_again_it_is_remembered_again(storage: StorageFixture) -> None:
     said(storage, f"My dog is {DOG}", key="w2", facts=[a_dog()])
 
     assert living(storage) == {("pet", f"dog {DOG}")}
+
+
+# Our own answers
+
+
+def _answered(storage: StorageFixture) -> str:
+    """An answer with the name, and its id on the platform."""
+    said(storage, f"My dog is {DOG}", key="w1", facts=[a_dog()], answer=f"Hello {DOG}!")
+    return str(storage.value("select external_id from outbox"))
+
+
+def test_an_echo_of_a_forgotten_answer_brings_no_words_back(storage: StorageFixture, traces: Traces) -> None:
+    sent = _answered(storage)
+    forgets(storage, f"dog {DOG}")
+
+    status = StatusUpdate(external_id=sent, status=DeliveryStatus.SENT)
+    echo = InboundEvent(
+        kind=EventKind.ECHO, event_key=f"echo:{sent}", identities=(ADA,), text=f"Hello {DOG}!", supported=False, status=status
+    )
+    storage.let_in(echo, body=f"Hello {DOG}!".encode())
+
+    assert traces(DOG) == set()
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_staff_who_edit_a_forgotten_answer_bring_no_words_back(storage: StorageFixture, traces: Traces, *, keeps: bool) -> None:
+    with storage.web.begin() as connection:
+        connection.exec_driver_sql("update bots set keeps_messages = %s", (keeps,))
+    sent = _answered(storage)
+    forgets(storage, f"dog {DOG}")
+
+    storage.let_in(an_edit(f"echo:{sent}", f"Hello dear {DOG}!"), body=DOG.encode())
+
+    assert traces(DOG) == ({"inbox.text", "outbox.body"} if keeps else set())
+
+
+@pytest.mark.parametrize("wish", ["that", "everything"])
+def test_what_staff_made_of_an_answer_is_forgotten_with_it(storage: StorageFixture, traces: Traces, wish: str) -> None:
+    turn = said(storage, "good morning", answer="Hello.").turn
+    sent = str(storage.value("select external_id from outbox"))
+    storage.let_in(an_edit(f"echo:{sent}", f"Hello dear {DOG}!"), body=DOG.encode())
+
+    said(storage, "forget that", in_history=False, answer="Done.", erase=Erasure(turns=[turn], everything=wish == "everything"))
+
+    assert traces(DOG) == set()

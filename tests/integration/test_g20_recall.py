@@ -71,7 +71,8 @@ def test_a_vector_is_written_to_ones_own_turns_alone(two: AdaAndBob, seed: rando
 
 
 def _embed(two: AdaAndBob, whose: Talked, turn: Talked, vector: list[float]) -> None:
-    found = episodes.Unembedded(contact=whose.contact, turns=[episodes.ToEmbed(turn=turn.turn, asked="", answer="")])
+    ((seen,),) = two.rows("select seen(t) from turns t where id = :turn", turn=turn.turn)
+    found = episodes.Unembedded(contact=whose.contact, turns=[episodes.ToEmbed(turn=turn.turn, asked="", answer="", seen=str(seen))])
     episodes.embed_again(two.database.hot("worker"), found, model=_MODEL, vectors=[vector])
 
 

@@ -14,7 +14,7 @@ from alembic.config import Config
 
 from bots.recall import question
 from bots.storage import episodes
-from bots.storage.database import unit
+from bots.storage.database import to_json, unit
 from bots.storage.episodes import Recalled
 from bots.storage.turns import NewEpisode
 from tests.support.cluster import Cluster
@@ -141,6 +141,35 @@ def test_turns_from_before_there_was_recall_are_recalled_once_they_are_indexed(w
     counted = "select count(*), count(distinct turn_id), min(number) from (select turn_id, number from episodes union all select turn_id, number from fresh_episodes) x"
     assert worker.storage.rows(counted) == [(72, 72, 1)]
     assert not worker.storage.value("select exists (select from fresh_episodes e join turns t on t.id = e.turn_id where not in_history)")
+
+
+def test_a_turn_of_a_process_of_the_version_before_is_recalled_and_the_others_are_not_indexed_again(worker: OneWorker) -> None:
+    worker.ask("The new boat is red")
+    worker.storage.do("update conversations set settle_at = null")
+    newest = worker.storage.value("select xmin::text from fresh_episodes")
+    worker.say(_SAID)
+    claim = worker.storage.claimed()
+    result = {
+        "state": "answered",
+        "asked": _SAID,
+        "answer": "I see.",
+        "in_history": True,
+        "close": False,
+        "drop_summary": False,
+        "retry_s": 0,
+    }
+    lists: dict[str, list[object]] = {name: [] for name in ("parts", "calls", "recalls", "facts", "forget")}
+    worker.storage.do(
+        "select finish_turn(%s, %s, %s, %s, 60, %s::jsonb)",
+        claim.contact, claim.turn, claim.token, worker.storage.boot, to_json(result | lists),
+    )  # fmt: skip
+    before = _recalled(worker)
+    while index_one(worker.deps):
+        pass
+
+    assert _SAID not in {one.asked for one in before}
+    assert _recalled(worker)[0].asked == _SAID
+    assert worker.storage.value("select xmin::text from fresh_episodes order by said_at limit 1") == newest
 
 
 def test_turns_whose_words_were_forgotten_while_they_were_indexed_are_read_again(worker: OneWorker, to: Callable[[str], None]) -> None:

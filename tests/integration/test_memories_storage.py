@@ -363,3 +363,15 @@ def test_an_export_has_all_of_it_in_plain_values(storage: StorageFixture) -> Non
     assert [(one["text"], one["source_text"], one["valid_to"] is None) for one in found] == [
         ("York", "I live in York", True), ("Leeds", "I live in Leeds", False),
     ]  # fmt: skip
+
+
+def test_of_a_kind_that_is_always_told_no_more_is_claimed_than_a_prompt_can_have(storage: StorageFixture) -> None:
+    said(storage, "I am Marta", facts=[fact("name", "Marta")])
+    storage.do(
+        "insert into memories (tenant_id, contact_id, kind, text, created_by) select tenant_id, id, 'allergy', 'thing ' || n, 'rules-3'"
+        " from contacts, generate_series(1, 1000) n"
+    )
+
+    told = [one.kind for one in next_claim(storage).memories]
+
+    assert (told.count("name"), told.count("allergy")) == (1, 200)

@@ -9,17 +9,19 @@ from uuid import uuid4
 
 import pytest
 
+from bots.domain import FORWARDED
 from bots.kinds import kinds
-from bots.storage import claims, memories
+from bots.storage import claims, memories, remembering
 from bots.storage.database import unit
 from tests.support.changes import an_edit, says
 from tests.support.cluster import Cluster
 from tests.support.one_worker import BATCHES, OneWorker, one_worker
 from tests.support.played_model import Played, Prompt
 from tests.support.proposing_model import answers, asks_for_facts, asks_to_confirm, passed
-from tests.support.storage_fixture import a_phone
+from tests.support.storage_fixture import a_message, a_phone
 from workers.remember import remember_one
 from workers.tasks import work_through
+from workers.turn.clock import zone_of
 
 _FISH = "One thing for the kitchen: with shellfish I get a rash, a real allergy."
 _SHELLFISH = {_FISH: [("allergy", "shellfish")]}
@@ -96,6 +98,29 @@ def test_what_rules_miss_is_remembered_with_its_message_and_who_found_it(worker:
     assert worker.storage.value("select i.text from memories m join inbox i on i.id = m.source_inbox_id") == _FISH
     assert _due_s(worker) is None
     assert [call[1] for call in worker.calls()][-2:] == ["remember", "remember"]
+
+
+def test_what_somebody_only_passes_on_is_not_shown_to_the_model(worker: OneWorker) -> None:
+    passed(worker, "first")
+    worker.first.plays = answers(_SHELLFISH)
+    worker.storage.let_in(a_message(_FISH, refers=((FORWARDED, "many times"),)))
+    worker.turn()
+
+    _quiet(worker)
+
+    assert (_questions(worker), _known(worker)) == ([], [])
+
+
+def test_a_day_is_read_where_the_contact_is(worker: OneWorker) -> None:
+    passed(worker, "first")
+    worker.first.plays = answers({})
+    _answered(worker, _FISH)
+    worker.storage.do("update conversations set remember_at = now()")
+
+    claimed = remembering.claim(worker.deps.crossing, BATCHES, most=5, lease_s=5)
+
+    assert claimed is not None
+    assert str(zone_of(claimed.identities, None, None)) == "Europe/Madrid"
 
 
 def test_the_model_is_shown_the_contacts_words_alone_each_once(worker: OneWorker) -> None:

@@ -68,7 +68,7 @@ def test_no_value_can_close_its_quotes(text: str) -> None:
 def test_a_value_never_fills_another_place(text: str, language: str) -> None:
     line = told.fact_line("{kind} {}", text, language=language)
 
-    assert json.dumps(told.neutralise(text), ensure_ascii=False) in line
+    assert told.quoted(text) in line
 
 
 def test_where_nothing_is_known_nothing_is_told() -> None:
@@ -155,3 +155,29 @@ def test_of_a_profile_that_is_too_long_names_and_what_could_hurt_somebody_stay_a
 def test_what_a_relative_is_allergic_to_is_not_told_as_the_persons_own(text: str, language: str, line: str) -> None:
     assert told.fact_line("allergy", text, language=language) == line
     assert told.fact_line("allergy", "peanuts", language="en").startswith("You are allergic to")
+
+
+def test_a_value_stays_on_its_line() -> None:
+    assert len(told.quoted("one\ntwo\u2028three\u2029four\x85five").splitlines()) == 1
+
+
+def test_somebody_with_a_thousand_allergies_fills_no_prompt_and_keeps_their_name_and_the_newest() -> None:
+    many = [a_fact("allergy", f"thing {n}", said_at=_SAID + timedelta(minutes=n)) for n in range(1000)]
+    name = a_fact("name", "Marta", said_at=_SAID - timedelta(days=900))
+    place = a_fact("place", "Leeds", said_at=_SAID + timedelta(days=1))
+
+    profile = told.profile([*many, name, place], count=lambda text: len(text) // 4)
+
+    assert {name, many[-1]} <= set(profile)
+    assert many[0] not in profile
+    assert sum(len(told.fact_line(one.kind, one.text)) // 4 for one in profile) < 2000
+
+
+def test_a_dozen_allergies_are_told_beside_a_hundred_people() -> None:
+    sick = [a_fact("allergy", f"thing {n}") for n in range(12)]
+    people = [a_fact("family", f"sister Anna{n} of Upper Nowhere", said_at=_SAID + timedelta(minutes=n)) for n in range(100)]
+
+    profile = told.profile([*sick, *people], count=lambda text: len(text) // 4)
+
+    assert set(sick) < set(profile)
+    assert people[0] not in profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bots.extract.edits import stated
 from bots.kinds import kinds
@@ -36,7 +36,9 @@ def read(said: Iterable[tuple[ClaimedMessage, str]], *, now: datetime) -> Stated
         if message.is_forwarded:
             # Whoever wrote it speaks of themself.
             continue
-        found = stated(words, str(message.id), at=now - timedelta(seconds=message.age_s))
+        # In UTC, since clocks may have been changed in between.
+        at = (now.astimezone(UTC) - timedelta(seconds=message.age_s)).astimezone(now.tzinfo)
+        found = stated(words, str(message.id), at=at)
         facts += [
             NewFact(
                 kind=fact.kind,

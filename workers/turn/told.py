@@ -13,6 +13,7 @@ from datetime import UTC, date, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from bots.extract.texts import of_family
 from bots.kinds import kinds
@@ -28,9 +29,11 @@ Fact: TypeAlias = KnownFact | NewFact
 _USUAL = "en"
 #: So many facts are also told in answer to a question of their own: it shows who "I" and "you" are, and costs some twenty tokens each.
 _SHOWN = 2
-#: So many tokens of facts are told; a profile of all kinds has some 300.
-_MOST_TOKENS = 800
-#: These are told whatever their number: an answer without them may be rude, or hurt somebody. So is all that is sensitive.
+#: So many tokens of facts are told; a profile of all kinds has some 300. Of what is sensitive more: an answer without it may hurt somebody.
+_MOST_TOKENS, _MOST_SENSITIVE_TOKENS = 800, 1600
+#: What JSON leaves as it is, and a model may take for the end of a line.
+_LINES = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+#: These are told in any case: an answer without them may be rude.
 _NEVER_LEFT_OUT = frozenset({"name", "addressing", "language"})
 #: Of these it matters when they were said: they may have changed since.
 _CHANGING = frozenset({"medication", "condition", "schedule", "plan"})
@@ -57,7 +60,7 @@ def again(facts: Sequence[Fact], *, language: str, zone: tzinfo = UTC) -> tuple[
 
 
 def profile(memories: Sequence[KnownFact], *, count: Callable[[str], int], most: int = _MOST_TOKENS) -> Sequence[KnownFact]:
-    """The memories that begin every prompt of a session, in the order of the kinds. Where they are too many the oldest are left out, of what may be."""
+    """The memories that begin every prompt of a session, in the order of the kinds. Where they are too many the oldest are left out."""
     known = kinds()
     places = {name: place for place, name in enumerate(known)}
     ordered = sorted(
@@ -65,10 +68,14 @@ def profile(memories: Sequence[KnownFact], *, count: Callable[[str], int], most:
     )
     ordered.sort(key=lambda one: places[one.kind])
     if sum(len(fact_line(one.kind, one.text).encode()) for one in ordered) > most:
-        kept = {one.id for one in ordered if one.kind in _NEVER_LEFT_OUT or known[one.kind].sensitive}
-        left = most - sum(count(fact_line(one.kind, one.text)) for one in ordered if one.id in kept)
-        for one in sorted(ordered, key=lambda one: one.said_at, reverse=True):
-            if one.id not in kept and (left := left - count(fact_line(one.kind, one.text))) >= 0:
+        kept, spent = set[UUID](), 0
+        newest = sorted(ordered, key=lambda one: one.said_at, reverse=True)
+        # What is told in any case, then what is sensitive, then the rest.
+        ranked = sorted(newest, key=lambda one: (one.kind not in _NEVER_LEFT_OUT, not known[one.kind].sensitive))
+        for one in ranked:
+            room = max(most, _MOST_SENSITIVE_TOKENS) if known[one.kind].sensitive else most
+            spent += count(fact_line(one.kind, one.text))
+            if one.kind in _NEVER_LEFT_OUT or spent <= room:
                 kept.add(one.id)
         ordered = [one for one in ordered if one.id in kept]
     return ordered
@@ -122,8 +129,8 @@ def word(name: str, *, language: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as data: a JSON string without template tokens."""
-    return json.dumps(neutralise(text), ensure_ascii=False)
+    """A text as data: a JSON string on one line, without template tokens."""
+    return json.dumps(neutralise(text), ensure_ascii=False).translate(_LINES)
 
 
 def _words(language: str) -> dict[str, Any]:

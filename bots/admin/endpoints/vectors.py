@@ -19,8 +19,8 @@ def columns(deps: Deps, _operator: Operator) -> list[VectorColumn]:
         return vectors.columns(connection)
 
 
-#: Embeds texts, in their order.
-Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
+#: Embeds texts, in their order; None: the embedder does not take that one.
+Embed = Callable[[Sequence[str]], Sequence[Sequence[float] | None]]
 _AT_ONCE = 32
 
 

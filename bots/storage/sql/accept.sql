@@ -92,7 +92,10 @@ begin
         is_echo := e->>'kind' = 'echo' and talk is not null;
         if is_echo then
             -- Did we send it, did the platform do so by itself, or did a person type it into the platform's own inbox?
-            continue when settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text');
+            if settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text') then
+                emptied := emptied || case when is_forgotten_answer(p_account, e->'status'->>'external_id') then envelope end;
+                continue;
+            end if;
             automatic := is_automatic(p_account, talk, e->>'app_id', e->>'text',
                 coalesce(to_timestamp((e->>'at')::double precision), now()), p_automatic);
         end if;

@@ -12,8 +12,14 @@ create function renew_summary(p_conversation uuid, p_number integer) returns voi
     where id = v and (told or (summarise_at is not null and p_number <= summarise_to))
 $$;
 
+-- Whether an answer that we sent under this id was forgotten: what comes late of it, with its words, brings none of them back.
+-- Locks: none. Called by: accept_events, change_answer, change_message.
+create function is_forgotten_answer(p_account uuid, p_external_id text) returns boolean language sql stable as $$
+    select exists (select from outbox where account_id = p_account and external_id = p_external_id and forgotten_at is not null)
+$$;
+
 -- Applies what staff changed in the platform's inbox to an answer that we sent under this id: an unsend is final, else the newest edit holds,
--- in whatever order they came. Of an answer in several parts nobody knows what an edit makes of the whole.
+-- in whatever order they came. Of an answer in several parts nobody knows what an edit makes of the whole. A forgotten one stays forgotten.
 -- Locks: the turn. Called by: change_message, and end_attempt and apply_status, where the id becomes known.
 create function change_answer(p_account uuid, p_contact uuid, p_external_id text) returns void language plpgsql as $$
 declare
@@ -25,6 +31,11 @@ begin
         and (kind = 'revoke' or btrim(text) <> '')
     order by kind = 'revoke' desc, coalesce(occurred_at, received_at) desc, arrival desc limit 1;
     if not found then
+        return;
+    end if;
+    if is_forgotten_answer(p_account, p_external_id) then
+        update inbox set text = null
+        where account_id = p_account and target = newest.target and kind = 'edit' and text is not null and not keeps_messages(tenant_id, account_id);
         return;
     end if;
     gone := newest.kind = 'revoke';
@@ -66,6 +77,7 @@ begin
     if not found then
         if starts_with(p_change.target, 'echo:') then
             perform change_answer(p_change.account_id, p_change.contact_id, substr(p_change.target, 6));
+            p_emptied := case when is_forgotten_answer(p_change.account_id, substr(p_change.target, 6)) then array[p_change.envelope_id] end;
         end if;
         return;
     end if;

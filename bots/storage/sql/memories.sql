@@ -12,6 +12,12 @@ create function said_at(m inbox) returns timestamptz language sql immutable as $
     select least(m.occurred_at, m.received_at)
 $$;
 
+-- Whether the words of a message are somebody else's, whom the contact passes on (bots.domain.FORWARDED).
+-- Locks: none. Called by: admitted, claim_remembering.
+create function is_forwarded(m inbox) returns boolean language sql immutable as $$
+    select m.refers is not null and exists (select from jsonb_array_elements(m.refers) r where r->>'name' = 'forwarded')
+$$;
+
 -- Which facts ([{kind, text, ...}]) of a message may be remembered: the one place that knows what its bot and its contact have switched off, so
 -- that no caller can forget to ask. Processes of the version before say single instead of a topic.
 -- Locks: none. Called by: remember, unlearn.
@@ -19,7 +25,7 @@ create function admitted(m inbox, p_facts jsonb) returns jsonb language sql stab
     select coalesce(jsonb_agg(case x->>'single' when 'true' then x || '{"topic": ""}' else x end order by n), '[]')
     from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id, jsonb_array_elements(p_facts) with ordinality as f(x, n)
     where p.tenant_id = m.tenant_id and p.id = m.contact_id and a.tenant_id = m.tenant_id and a.id = m.account_id
-        and m.forgotten_at is null and p.stopped_at is null and p.memory_off_at is null and b.memory_on
+        and m.forgotten_at is null and not is_forwarded(m) and p.stopped_at is null and p.memory_off_at is null and b.memory_on
         and x->>'kind' <> all (b.kinds_off)
         and (x->>'kind' <> all (sensitive_kinds()) or (b.sensitive_on and p.sensitive_off_at is null))
 $$;

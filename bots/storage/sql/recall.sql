@@ -36,11 +36,11 @@ begin
     from jsonb_array_elements_text(p_ask->'configs') c, unnest(word_numbers(c, p_ask->>'words', 0)) n;
     with base as (
         (select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
-            case when embedder = made_by then 1 - (vector <=> about) end as near
+            case when embedder = made_by and vector_dims(vector) = vector_dims(about) then 1 - (vector <=> about) end as near
         from episodes where contact_id = p_contact and bot_id = p_bot order by said_at desc limit most_read)
         union all
         select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
-            case when embedder = made_by then 1 - (vector <=> about) end
+            case when embedder = made_by and vector_dims(vector) = vector_dims(about) then 1 - (vector <=> about) end
         from fresh_episodes where contact_id = p_contact and bot_id = p_bot
     ), timed as (
         select *, (row_number() over o)::integer as i, (said_at > lag(said_at) over o + interval '1 hour')::integer as breaks, cardinality(words) as size

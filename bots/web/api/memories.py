@@ -19,6 +19,7 @@ from bots.web.admin_site import AdminSite
 
 _NO_NUL = r"^[^\x00]*$"
 _Value = Annotated[str, Field(min_length=1, max_length=memories.LONGEST_VALUE, pattern=_NO_NUL)]
+_Most = Annotated[int, Query(ge=1, le=memories.MOST_ASKED)]
 _Search = Annotated[str, Query(min_length=1, max_length=200, pattern=_NO_NUL, description="Words, or a number in any spelling.")]
 
 
@@ -63,9 +64,9 @@ def _reads(api: APIRouter, site: AdminSite) -> None:
     viewer, agent = site.may(Role.VIEWER), site.may(Role.AGENT)
 
     @api.get("/memories")
-    async def read(contact: UUID, operator: Operator = viewer) -> Known:
-        """Read what is and was remembered of a contact, with the messages it came from."""
-        return await site.run(memories.read, operator, contact)
+    async def read(contact: UUID, limit: _Most = memories.MOST_READ, operator: Operator = viewer) -> Known:
+        """Read what is and was remembered of a contact, with the messages it came from: what lives first, then the newest."""
+        return await site.run(memories.read, operator, contact, limit=limit)
 
     @api.get("/search")
     async def search(
@@ -93,10 +94,7 @@ def _changes(api: APIRouter, site: AdminSite) -> None:
     @api.post("/memories/{memory}/correct")
     async def correct(contact: UUID, memory: UUID, body: Correction, operator: Operator = agent) -> Known:
         """Put another value in a memory's place."""
-        known = await site.run(memories.read, operator, contact)
-        kind = next((one.kind for one in known.memories if one.id == memory), None)
-        if kind is not None:
-            _check(kind, body.value)
+        _check(await site.run(memories.kind_of, operator, contact, memory), body.value)
         await site.run(memories.correct, operator, contact, memory, value=body.value)
         return await site.run(memories.read, operator, contact)
 

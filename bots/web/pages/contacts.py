@@ -15,7 +15,7 @@ from starlette.responses import Response
 from bots.admin import memories
 from bots.admin.acting import Operator
 from bots.domain import Role
-from bots.errors import Conflict, NotFound
+from bots.errors import Conflict
 from bots.kinds import kinds
 from bots.web.admin_site import AdminSite
 
@@ -65,6 +65,8 @@ class ContactPages:
             person=known.person,
             living=[one for one in known.memories if one.valid_to is None],
             ended=[one for one in known.memories if one.valid_to is not None],
+            shown=len(known.memories),
+            total=known.total,
             switches=known.switches,
             kind_words=memories.KIND_WORDS,
             kinds=[(name, memories.KIND_WORDS[name]) for name in kinds()],
@@ -104,11 +106,7 @@ class ContactPages:
     async def _correct(self, request: Request, operator: Operator) -> Response:
         contact, memory = request.path_params["contact"], request.path_params["memory"]
         value = (await self._site.form(request)).get("value", "").strip()
-        known = await self._site.run(memories.read, operator, contact)
-        kind = next((one.kind for one in known.memories if one.id == memory), None)
-        if kind is None:
-            raise NotFound("There is no such memory.")
-        wrong = memories.check(kind, value)
+        wrong = memories.check(await self._site.run(memories.kind_of, operator, contact, memory), value)
         if wrong is None:
             try:
                 await self._site.run(memories.correct, operator, contact, memory, value=value)
