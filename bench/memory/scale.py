@@ -1,7 +1,7 @@
 """What a recall costs among many contacts: pages, bytes a turn, and milliseconds at an offered rate with turns written beside.
 
-    python -m bench.memory scale --contacts 1000 20000 --turns 300 --rate 100 --seconds 20 --rounds 4
-    python -m bench.memory scale --contacts 200 --turns 30 100 300 1000 3000 --rate 10 --keep memory_turns
+    python -m bench.memory scale --contacts 1000 5000 20000 --turns 300 --rate 100
+    python -m bench.memory scale --contacts 200 --turns 30 100 300 1000 3000 --rate 3 --rounds 3 --keep memory_turns
 
 Every turn is really there. All sizes are built first, Postgres is started anew as it ships, and each is then measured in turn, round by round. A few
 contacts come through the functions that a worker calls: theirs lie in the same runs, and their pages are shown beside.
@@ -37,8 +37,8 @@ from tests.support.storage_fixture import StorageFixture, open_storage
 
 _THREADS = 16
 _SHOWN = 6
-#: Contacts that come through the functions that a worker calls, and how far their pages may be from the others'.
-_WRITTEN, _FAR = 24, 0.1
+#: Contacts that come through the functions that a worker calls (fewer with many turns), and how far their pages may be from the others'.
+_WRITTEN, _FEWEST_WRITTEN, _FAR = 24, 8, 0.1
 _LOOKED_AT = 200
 #: As many contacts as are only reckoned with, and the entries of a page of the index: 40 bytes each, two thirds full.
 _MANY, _FANOUT = 100_000, 130
@@ -59,6 +59,20 @@ _Asked = tuple[Sought, list[float]]
 
 
 @dataclass(kw_only=True)
+class _Round:
+    """What came of an offered load."""
+
+    #: From when a recall was due; from when it began; and of writing a turn.
+    recalls: list[float] = field(default_factory=list[float])
+    served: list[float] = field(default_factory=list[float])
+    writes: list[float] = field(default_factory=list[float])
+    failed: int = 0
+    #: CPU for each recall with its write: Postgres, and who asks.
+    postgres_ms: float = 0.0
+    client_ms: float = 0.0
+
+
+@dataclass(kw_only=True)
 class _Size:
     """One database, and what is measured there."""
 
@@ -70,17 +84,14 @@ class _Size:
     bytes_a_turn: float
     #: Conversations by contact.
     people: list[tuple[UUID, UUID]]
-    #: How many rounds were offered.
-    rounds: int = 0
     pages: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    #: From when a recall was due; from when it began; and of writing a turn.
-    recalls: list[float] = field(default_factory=list[float])
-    served: list[float] = field(default_factory=list[float])
-    writes: list[float] = field(default_factory=list[float])
-    failed: int = 0
-    #: CPU for each recall with its write: Postgres, and who asks.
-    postgres_ms: float = 0.0
-    client_ms: float = 0.0
+    #: Of those that were not in a buffer, how many of each table and of its indexes, at the mean.
+    cold: dict[str, float] = field(default_factory=dict[str, float])
+    rounds: list[_Round] = field(default_factory=list["_Round"])
+
+    def ms(self, what: str, share: float) -> float:
+        """The milliseconds below which this share of a round's are, at the median of the rounds: what else the machine did spoils one of them."""
+        return round(report.percentile([report.percentile(getattr(one, what), share) for one in self.rounds], 0.5), 1)
 
 
 def main() -> int:
@@ -89,8 +100,8 @@ def main() -> int:
     parser.add_argument("--contacts", type=int, nargs="+", default=[1000, 20000])
     parser.add_argument("--turns", type=int, nargs="+", default=[300])
     parser.add_argument("--rate", type=float, default=100.0, help="recalls offered a second; as many turns are written")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=4, help="of each size, one size after the other")
+    parser.add_argument("--seconds", type=float, default=16.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5, help="of each size, one size after the other")
     parser.add_argument("--keep", default="memory_scale", help="the name of the result in bench/results")
     parser.add_argument("--folder", type=Path, help="where the databases are built; they are removed afterwards")
     given = parser.parse_args()
@@ -111,7 +122,10 @@ def main() -> int:
     report.table(rows, list(rows[0]))
     _compare(sizes, rows)
     print(f"by arithmetic: {_by_arithmetic(sizes[-1], _MANY)}")
-    result = {"commit": _commit(), "rate": given.rate, "seconds": given.seconds * given.rounds, "rows": rows}
+    for size in sizes:
+        print(f"cold pages of {size.contacts} x {size.turns}: {size.cold}")
+    cold = [size.cold for size in sizes]
+    result = {"commit": _commit(), "rate": given.rate, "seconds": given.seconds * given.rounds, "rows": rows, "cold": cold}
     report.keep(given.keep, result, given.json)
     return 0
 
@@ -127,7 +141,7 @@ def _written(cluster: Cluster, turns: int) -> int:
     database = cluster.database()
     storage = open_storage(cluster, database)
     with cluster.engine(database).connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
-        laid.write(owner, storage, _WRITTEN, turns)
+        laid.write(owner, storage, max(_FEWEST_WRITTEN, min(_WRITTEN, _WRITTEN * 300 // turns)), turns)
         people = [row[0] for row in owner.exec_driver_sql("select contact_id from conversations").all()]
         for contact in people:
             assert laid.sizes(owner, contact) == laid.expected(turns), "a worker's functions lay turns in other runs"
@@ -158,7 +172,20 @@ def _look(cluster: Cluster, size: _Size) -> None:
     with cluster.engine(size.database).connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
         chosen = random.Random(7).sample(size.people, min(_LOOKED_AT, len(size.people)))
         # Of the first recalls of a connection the catalog is read, too.
-        size.pages = [_pages(owner, size.storage, contact) for contact, _ in chosen][5:]
+        for contact, _ in chosen[:5]:
+            _pages(owner, size.storage, contact)
+        before = _read_so_far(owner)
+        size.pages = [_pages(owner, size.storage, contact) for contact, _ in chosen[5:]]
+        after = _read_so_far(owner)
+        size.cold = {name: round((after[name] - before[name]) / len(size.pages), 1) for name in after if after[name] > before[name]}
+
+
+def _read_so_far(owner: Connection) -> dict[str, int]:
+    """Pages that were read into buffers, by table, heap and indexes apart."""
+    owner.exec_driver_sql("select pg_stat_force_next_flush()")
+    owner.exec_driver_sql("select pg_stat_clear_snapshot()")
+    rows = owner.exec_driver_sql("select relname, heap_blks_read, coalesce(idx_blks_read, 0) from pg_statio_user_tables").all()
+    return {f"{name} {part}": count for name, *counts in rows for part, count in zip(("rows", "index"), counts, strict=True)}
 
 
 def _close(storage: StorageFixture) -> None:
@@ -198,7 +225,7 @@ _QUESTIONS_ASKED = _questions()
 def _offer(cluster: Cluster, size: _Size, n: int, *, rate: float, seconds: float) -> None:
     """Offer recalls at a rate, each followed by a turn of the same contact; a time counts from when the recall was due."""
     storage, lock, chance = size.storage, threading.Lock(), random.Random(f"{size.contacts} {n}")
-    count = int(rate * seconds)
+    count, came = int(rate * seconds), _Round()
 
     def work(due: float, contact: UUID, conversation: UUID, asked: _Asked, number: int) -> None:
         values: dict[str, Any] = {"bot": storage.account.bot_id, "model": MODEL, "history_from": size.turns + 1, "limit": _SHOWN}
@@ -210,12 +237,12 @@ def _offer(cluster: Cluster, size: _Size, n: int, *, rate: float, seconds: float
             written = time.monotonic()
         except Exception:  # noqa: BLE001 - whatever it is, it is counted
             with lock:
-                size.failed += 1
+                came.failed += 1
             return
         with lock:
-            size.recalls.append(1000 * (recalled - due))
-            size.served.append(1000 * (recalled - began))
-            size.writes.append(1000 * (written - recalled))
+            came.recalls.append(1000 * (recalled - due))
+            came.served.append(1000 * (recalled - began))
+            came.writes.append(1000 * (written - recalled))
 
     folder = cluster.folder / "postgres" / "data"
     postgres, client = spent.of_postgres(folder), time.process_time()
@@ -226,9 +253,9 @@ def _offer(cluster: Cluster, size: _Size, n: int, *, rate: float, seconds: float
             time.sleep(max(0.0, due - time.monotonic()))
             contact, conversation = chance.choice(size.people)
             pool.submit(work, due, contact, conversation, chance.choice(_QUESTIONS_ASKED), size.turns + 1 + n * count + k)
-    size.rounds += 1
-    size.postgres_ms += (spent.of_postgres(folder) - postgres) / count
-    size.client_ms += 1000 * (time.process_time() - client) / count
+    came.client_ms = 1000 * (time.process_time() - client) / count
+    came.postgres_ms = (spent.of_postgres(folder) - postgres) / count
+    size.rounds.append(came)
 
 
 def _write(storage: StorageFixture, conversation: UUID, number: int) -> None:
@@ -263,14 +290,14 @@ def _row(size: _Size, written: int) -> dict[str, Any]:
         "as written": written,
         "cold p50": _median([read for _, read in size.pages]),
         "cold max": max(read for _, read in size.pages),
-        **{f"p{share}": round(report.percentile(size.recalls, share / 100), 1) for share in (50, 95, 99)},
-        "served p50": round(report.percentile(size.served, 0.5), 1),
-        "write p50": round(report.percentile(size.writes, 0.5), 1),
-        "write p99": round(report.percentile(size.writes, 0.99), 1),
-        "Postgres CPU": round(size.postgres_ms / size.rounds, 2),
-        "client CPU": round(size.client_ms / size.rounds, 2),
-        "recalls": len(size.recalls),
-        "failed": size.failed,
+        **{f"p{share}": size.ms("recalls", share / 100) for share in (50, 95, 99)},
+        "served p50": size.ms("served", 0.5),
+        "write p50": size.ms("writes", 0.5),
+        "write p99": size.ms("writes", 0.99),
+        "Postgres CPU": round(report.percentile([one.postgres_ms for one in size.rounds], 0.5), 2),
+        "client CPU": round(report.percentile([one.client_ms for one in size.rounds], 0.5), 2),
+        "recalls": sum(len(one.recalls) for one in size.rounds),
+        "failed": sum(one.failed for one in size.rounds),
     }
 
 
