@@ -103,20 +103,26 @@ def lying_bars(name: str, title: str, unit: str, values: dict[str, float]) -> No
     _save(figure, name)
 
 
-def curves(name: str, title: str, along: str, panels: dict[str, dict[str, dict[float, float]]]) -> None:
-    """Draw a panel for each unit, with one curve for each of its keys, over sizes that grow by factors."""
+def curves(name: str, title: str, along: str, panels: dict[str, dict[str, dict[float, float]]], *, by_factors: bool = False) -> None:
+    """Draw a panel for each unit, with one curve for each of its keys, the upper one first, over sizes that grow by factors, as values may, too."""
     figure, all_axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
     for axes, (unit, series) in zip(all_axes[0], panels.items(), strict=True):
-        for label, points in series.items():
+        axes.set_xscale("log")
+        if by_factors:
+            axes.set_yscale("log")
+        axes.margins(x=0.12, y=0.2)
+        for n, (label, points) in enumerate(series.items()):
             axes.plot(list(points), list(points.values()), marker="o", label=label)
             for place, value in points.items():
-                axes.annotate(f"{value:.3g}", (place, value), fontsize=8, xytext=(0, 5), textcoords="offset points", ha="center")
-        axes.set_xscale("log")
+                # Above the upper curve and below the others, so that they stay apart.
+                axes.annotate(
+                    f"{value:.3g}", (place, value), fontsize=8, xytext=(0, -13 if n else 6), textcoords="offset points", ha="center"
+                )
         places = sorted({place for points in series.values() for place in points})
         axes.set_xticks(places, [f"{place:,.0f}" for place in places])
         axes.minorticks_off()
-        axes.set_ylim(bottom=0)
-        axes.margins(x=0.12, y=0.15)
+        if not by_factors:
+            axes.set_ylim(bottom=0)
         axes.set_xlabel(along)
         axes.set_ylabel(unit)
         axes.spines[["top", "right"]].set_visible(False)

@@ -31,13 +31,13 @@ def _contacts(result: Mapping[str, Any]) -> None:
 
 
 def _turns(result: Mapping[str, Any]) -> None:
-    report.curves("memory_turns", "A recall, by turns of the contact", "turns", _growth(result["rows"], "turns"))
+    report.curves("memory_turns", "A recall, by turns of the contact", "turns", _growth(result["rows"], "turns"), by_factors=True)
 
 
 def _growth(rows: Sequence[Mapping[str, Any]], by: str) -> dict[str, dict[str, dict[float, float]]]:
     """Milliseconds and pages of each size."""
     return {
-        "ms": {name: {row[by]: row[name] for row in rows} for name in ("p50", "p99")},
+        "ms": {name: {row[by]: row[name] for row in rows} for name in ("p99", "p50")},
         "pages": {
             shown: {row[by]: row[name] for row in rows} for name, shown in {"pages p50": "touched", "cold p50": "not in a buffer"}.items()
         },

@@ -87,7 +87,7 @@ class _Size:
     pages: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     #: Of those that were not in a buffer, how many of each table and of its indexes, at the mean.
     cold: dict[str, float] = field(default_factory=dict[str, float])
-    rounds: list[_Round] = field(default_factory=list["_Round"])
+    rounds: list[_Round] = field(default_factory=list[_Round])
 
     def ms(self, what: str, share: float) -> float:
         """The milliseconds below which this share of a round's are, at the median of the rounds: what else the machine did spoils one of them."""
