@@ -17,7 +17,9 @@ from typing import Any
 
 from bench import report
 from bench.memory import people, spent
+from bots import extract
 from bots.domain import Account, ChannelKind
+from bots.phrases.book import book
 from bots.storage import accounts, personas
 from bots.storage.database import unit
 from tests.support.cluster import Cluster
@@ -52,6 +54,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=8)
     given = parser.parse_args()
     written = _messages()
+    # As a worker does when it starts.
+    extract.load()
+    book()
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster, one_worker(cluster) as worker:
         costs = {True: _Cost(), False: _Cost()}
         rooms = {on: _account(worker, on=on) for on in costs}

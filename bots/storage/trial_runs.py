@@ -158,4 +158,5 @@ def go_on(
 
 
 def _run(row: RowMapping) -> TrialRun:
-    return TrialRun(**(dict(row) | {"models": msgspec.convert(row["models"], list[Tried])}))
+    values: dict[str, Any] = {**row, "models": msgspec.convert(row["models"], list[Tried])}
+    return TrialRun(**values)

@@ -169,15 +169,15 @@ def test_a_trial_is_started_with_a_mouse_and_its_result_appears(
 
         if scripts:
             expect(page.get_by_role("progressbar")).to_be_visible(timeout=_SOON_MS)
-            keep(page, "model-trial-running")
+            keep(page, "admin-profile-trial-running")
         passed = page.locator("#trial-live").get_by_text("rules and model", exact=True)
         until(lambda: (scripts or page.reload()) and passed.is_visible(), what="the result", timeout_s=60)
         expect(page.locator("#trial-live")).to_contain_text("are right after the checks")
-        keep(page, "model-trial-passed")
+        keep(page, "admin-profile-trial-passed")
         page.goto("/admin/models")
         expect(card).to_contain_text("rules and model")
         card.scroll_into_view_if_needed()
-        keep(page, "model-trials")
+        keep(page, "admin-models-trials")
         context.close()
 
 
@@ -194,7 +194,7 @@ def test_a_trial_that_cannot_go_on_says_what_to_do(served: Stack, context: Brows
         served.start_worker("refused", queues="reply.refused,deliver,batch.refused")
 
         expect(page.locator("#trial-live")).to_contain_text("locked refuses to answer (401). Check its key", timeout=_SOON_MS)
-        keep(page, "model-trial-refused")
+        keep(page, "admin-profile-trial-refused")
         model.plays = answers(labels())
         page.get_by_role("button", name="Try the model (refused)").click()
         expect(page.locator("#trial-live").get_by_text("rules and model", exact=True)).to_be_visible(timeout=2 * _SOON_MS)

@@ -25,11 +25,13 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.AGENT])
 def test_who_may_not_change_models_sees_no_button_and_cannot_start_it(served: Stack, role: Role) -> None:
+    profile = f"/admin/models/profiles/for-{role}"
     with SignedIn(served, role) as session:
-        assert "rules alone: not tried" in session.get("/admin/models").text
-        assert "Try the model" not in session.get(_PROFILE).text
-        assert session.post(f"{_PROFILE}/trial", do="start").status_code == 403
-    assert served.one("select count(*) from trial_runs") == 0
+        page = session.get(profile).text
+        assert "the rules alone: not tried" in page
+        assert "Try the model" not in page
+        assert session.post(f"{profile}/trial", do="start").status_code == 403
+    assert served.one("select count(*) from trial_runs where profile = :name", name=f"for-{role}") == 0
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.OWNER])
