@@ -40,8 +40,8 @@ _SHOWN = 6
 #: Contacts that come through the functions that a worker calls (fewer with many turns), and how far their pages may be from the others'.
 _WRITTEN, _FEWEST_WRITTEN, _FAR = 24, 8, 0.1
 _LOOKED_AT = 200
-#: As many contacts as are only reckoned with, and the entries of a page of the index: 40 bytes each, two thirds full.
-_MANY, _FANOUT = 100_000, 130
+#: As many contacts as are only reckoned with, and the entries of a page of the index: 52 bytes each, in pages of which half or a little more is full.
+_MANY, _FANOUT = 100_000, 90
 _QUESTIONS = 256
 #: What is lost when the machine stops is built again.
 _TO_BUILD = {

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import report
 from bench.memory import people, spent
-from bots import extract
+from bots import extract, telemetry
 from bots.domain import Account, ChannelKind
 from bots.phrases.book import book
 from bots.storage import accounts, personas
@@ -57,6 +57,7 @@ def main() -> int:
     # As a worker does when it starts.
     extract.load()
     book()
+    telemetry.configure("warning")
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster, one_worker(cluster) as worker:
         costs = {True: _Cost(), False: _Cost()}
         rooms = {on: _account(worker, on=on) for on in costs}
