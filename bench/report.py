@@ -15,6 +15,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -84,6 +85,53 @@ def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], 
     if len(series) > 1:
         # Below the bars, so that it covers none.
         figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize=8)
+    _save(figure, name)
+
+
+def lying_bars(name: str, title: str, unit: str, values: dict[str, float]) -> None:
+    """Draw one bar for each key, from top to bottom, with long names beside."""
+    figure, axes = plt.subplots(figsize=(7, 0.3 * len(values) + 1), layout="constrained")
+    names = list(values)
+    drawn = axes.barh(range(len(names)), [values[key] for key in names], 0.7)
+    axes.bar_label(drawn, fmt="%.3f", fontsize=8, padding=2)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.1)
+    _save(figure, name)
+
+
+def curves(name: str, title: str, along: str, panels: dict[str, dict[str, dict[float, float]]], *, by_factors: bool = False) -> None:
+    """Draw a panel for each unit, with one curve for each of its keys, the upper one first, over sizes that grow by factors, as values may, too."""
+    figure, all_axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
+    for axes, (unit, series) in zip(all_axes[0], panels.items(), strict=True):
+        axes.set_xscale("log")
+        if by_factors:
+            axes.set_yscale("log")
+        axes.margins(x=0.12, y=0.2)
+        for n, (label, points) in enumerate(series.items()):
+            axes.plot(list(points), list(points.values()), marker="o", label=label)
+            for place, value in points.items():
+                # Above the upper curve and below the others, so that they stay apart.
+                axes.annotate(
+                    f"{value:.3g}", (place, value), fontsize=8, xytext=(0, -13 if n else 6), textcoords="offset points", ha="center"
+                )
+        places = sorted({place for points in series.values() for place in points})
+        axes.set_xticks(places, [f"{place:,.0f}" for place in places])
+        axes.minorticks_off()
+        if not by_factors:
+            axes.set_ylim(bottom=0)
+        axes.set_xlabel(along)
+        axes.set_ylabel(unit)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    _save(figure, name)
+
+
+def _save(figure: Figure, name: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     figure.savefig(RESULTS / f"{name}.png", dpi=130)
     plt.close(figure)

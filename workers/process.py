@@ -14,14 +14,16 @@ import structlog
 
 from bots import extract, metrics, telemetry
 from bots.phrases.book import book
-from bots.storage import claims
-from workers import model_routes, probes, refusals
+from bots.storage import claims, model_trials
+from workers import model_routes, probes, refusals, trial
 from workers.deps import Deps, build
 
 log = structlog.get_logger()
 
 #: A worker with free slots that got no task for this time, while tasks wait for it, has lost its connection to Redis.
 _STALL_S = 60.0
+#: How often results of other versions of the trial are marked: they come with an upgrade, and from a command of another version.
+_TRIALS_S = 300.0
 #: Exit status of a process that ended itself because a turn was stuck (EX_SOFTWARE).
 _STUCK = 70
 
@@ -57,6 +59,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("profiles", deps.routes.refresh, model_routes.EVERY_S),
         ("refusals", deps.refusals.refresh, refusals.EVERY_S),
         ("probes", probes.Probes(deps).once, probes.EVERY_S),
+        ("trials", partial(model_trials.outdate, deps.worker, trial.version()), _TRIALS_S),
         ("stall", partial(_check_stalled, deps, slots=slots, messages=messages), _STALL_S / 4),
     ):
         threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()

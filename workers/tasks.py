@@ -20,6 +20,7 @@ from workers.index_turns import index_one
 from workers.process import current
 from workers.remember import remember_one
 from workers.summarise import summarise_one
+from workers.trying import try_one
 from workers.turn.reply import reply_one
 
 log = structlog.get_logger()
@@ -58,6 +59,7 @@ def work_through(deps: Deps, queue: str) -> int:
                     or embed_one(deps, queue)
                     or summarise_one(deps, queue)
                     or remember_one(deps, queue)
+                    or try_one(deps, queue)
                     or batch_one(deps, queue)
                     or index_one(deps)
                 ),

@@ -5,8 +5,9 @@ Guarantee: no model is asked that has not passed the present version of the tria
 
 from __future__ import annotations
 
+import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache, partial
@@ -19,6 +20,12 @@ from bots.domain import Fact
 from bots.extract import extract
 from bots.extract.words import fold, split_words
 from bots.storage import model_trials
+from bots.storage.model_trials import ModelTrial
+from inference.answer_guard import check
+from inference.errors import AnswerCut, ContentFiltered, GarbageAnswer, PromptTooLong
+from inference.router import Router
+from inference.settings import ModelSettings
+from inference.types import Answer, Endpoint, Hints, Message, Usage
 from workers import proposing
 from workers.deps import Deps
 from workers.proposing import Ask, Said, Sifted
@@ -74,12 +81,12 @@ class Result:
     """What a trial found out."""
 
     #: The rules alone; the model as it answered; its proposals after the checks; the rules and those together.
-    rules: Score
-    proposed: Score
-    checked: Score
-    together: Score
+    rules: Score = Score()
+    proposed: Score = Score()
+    checked: Score = Score()
+    together: Score = Score()
     #: Talks to which the model gave no answer that can be read.
-    unanswered: int
+    unanswered: int = 0
 
     @property
     def passed(self) -> bool:
@@ -102,14 +109,14 @@ class Result:
         named = {"rules": self.rules, "proposed": self.proposed, "checked": self.checked, "together": self.together}
         return {name: asdict(score) for name, score in named.items()} | {"unanswered": self.unanswered, "why_not": self.why_not}
 
+    def stored(self, endpoint: Endpoint) -> ModelTrial:
+        """The result of this endpoint's model."""
+        return ModelTrial(url=endpoint.url, model=endpoint.model, version=version(), passed=self.passed, figures=self.figures())
 
-def run(ask: Ask, done: Callable[[], None] = lambda: None) -> Result:
-    """Ask a model about every talk. done is called after each. Raises what ask raises."""
-    rules = proposed = checked = together = Score()
-    unanswered = 0
-    for talk in talks():
+    def and_(self, talk: Sample, ask: Ask) -> Result:
+        """With another talk, about which a model is asked. Raises what ask raises."""
         found = proposing.find(talk.said, ask)
-        unanswered += found.proposals is None
+        rules, proposed, checked, together = self.rules, self.proposed, self.checked, self.together
         for n, (said, labels) in enumerate(zip(talk.said, talk.facts, strict=True)):
             by_rules = [_pair(fact) for fact in extract(said.text, today=said.day).facts]
             kept = _of(found, n)
@@ -117,8 +124,49 @@ def run(ask: Ask, done: Callable[[], None] = lambda: None) -> Result:
             proposed = proposed.and_(labels, [(one.kind, one.value) for one in found.proposals or () if one.message == n])
             checked = checked.and_(labels, kept)
             together = together.and_(labels, [*by_rules, *(one for one in kept if one not in by_rules)])
-        done()
-    return Result(rules=rules, proposed=proposed, checked=checked, together=together, unanswered=unanswered)
+        unanswered = self.unanswered + (found.proposals is None)
+        return Result(rules=rules, proposed=proposed, checked=checked, together=together, unanswered=unanswered)
+
+
+def asker(endpoint: Endpoint, settings: ModelSettings, *, within_s: float | None = None) -> Ask:
+    """How this endpoint is asked: as a worker does, but no other one instead. It raises InferenceError where an answer is not the model's to give."""
+    router = Router(endpoint, settings)
+
+    def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> str | None:
+        try:
+            routed = router.chat(
+                "trial",
+                messages,
+                affinity=None,
+                may_leave=True,
+                max_tokens=proposing.MOST_TOKENS,
+                temperature=proposing.TEMPERATURE,
+                hints=Hints(schema=schema),
+                until=None if within_s is None else time.monotonic() + within_s,
+            )
+            return check(routed.answer, messages, thoughts=endpoint.traits.thoughts)
+        except AnswerCut as error:
+            cut = Answer(text=error.text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length")
+            return _checked(cut, messages, endpoint)
+        except (GarbageAnswer, ContentFiltered, PromptTooLong):
+            return None
+
+    return ask
+
+
+def _checked(answer: Answer, messages: Sequence[Message], endpoint: Endpoint) -> str | None:
+    try:
+        return check(answer, messages, thoughts=endpoint.traits.thoughts)
+    except GarbageAnswer:
+        return None
+
+
+def models(router: Router, profile: str) -> list[Endpoint]:
+    """The endpoints that a profile may ask, each model at its address once."""
+    found = dict[tuple[str, str], Endpoint]()
+    for endpoint in router.allowed(profile, may_leave=True):
+        found.setdefault((endpoint.url, endpoint.model), endpoint)
+    return list(found.values())
 
 
 def may_propose(deps: Deps, tenant: UUID, profile: str, *, may_leave: bool) -> bool:

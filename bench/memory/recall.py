@@ -56,19 +56,20 @@ def main() -> int:
             owner.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("vacuum analyze")
         rankings, took = rank(storage, talks, vectors)
         vectors.keep()
-        if given.ablation:
-            _ablation(storage, talks, vectors)
+        ablated = _ablation(storage, talks, vectors) if given.ablation else []
     rows = figures(talks, rankings)
     report.table(rows, ["kind", "n", *(f"R@{k}" for k in _DEPTHS), "MRR"])
     print(f"ms: p50 {report.percentile(took, 0.5):.1f}, p95 {report.percentile(took, 0.95):.1f}")
     if given.ranking:
         lines = [{"conversation": name, "question": number, "ranking": list(ranking)} for (name, number), ranking in rankings.items()]
         given.ranking.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    # The picture of the signals is drawn from it (bench/memory/draw.py).
+    report.keep("memory_ablation" if ablated else "memory_recall", {"rows": ablated or rows, "data": given.data.name}, given.json)
     return 0
 
 
-def _ablation(storage: StorageFixture, talks: Sequence[Talk], vectors: Vectors) -> None:
-    """Print what is found with ever more signals, and with all but one."""
+def _ablation(storage: StorageFixture, talks: Sequence[Talk], vectors: Vectors) -> list[dict[str, Any]]:
+    """Print and return what is found with ever more signals, and with all but one."""
     parts = list(_WITHOUT)
     tried = (
         {"words alone": parts[1:]}
@@ -80,6 +81,7 @@ def _ablation(storage: StorageFixture, talks: Sequence[Talk], vectors: Vectors) 
         found = figures(talks, rank(storage, talks, vectors, without=left_out)[0])
         rows.append({"signals": name} | {row["kind"]: row["R@10"] for row in found} | {"MRR": found[0]["MRR"]})
     report.table(rows, list(rows[0]))
+    return rows
 
 
 def rank(

@@ -1,20 +1,24 @@
-"""What a recall costs among many contacts: pages, milliseconds at an offered rate with turns written beside, and bytes a turn.
+"""What a recall costs among many contacts: pages, bytes a turn, and milliseconds at an offered rate with turns written beside.
 
-    python -m bench.memory scale --contacts 1000 20000 --turns 300 --rate 100 --seconds 60
+    python -m bench.memory scale --contacts 1000 5000 20000 --turns 300 --rate 100
+    python -m bench.memory scale --contacts 200 --turns 30 100 300 1000 3000 --rate 3 --rounds 3 --keep memory_turns
 
-Every turn is really there, and lies where time would have put it: turns of all contacts come interleaved, and are moved in runs as settle_episodes
-moves them. Only the moving of a round is done for all contacts by one statement, since it would take hours otherwise.
+Every turn is really there. All sizes are built first, Postgres is started anew as it ships, and each is then measured in turn, round by round. A few
+contacts come through the functions that a worker calls: theirs lie in the same runs, and their pages are shown beside.
 """
 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,142 +26,187 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from bench import report
+from bench.memory import laid, spent
 from bots.sought import Sought
 from bots.storage import episodes
 from bots.storage.database import to_json
-from inference.embed_server import DIMENSIONS, MODEL
+from chinwag.local.postgres import start_postgres
+from inference.embed_server import MODEL
 from tests.support.cluster import Cluster
-from tests.support.storage_fixture import QUEUE, StorageFixture, open_storage
+from tests.support.storage_fixture import StorageFixture, open_storage
 
-#: As in lay_episodes.
-_RUN, _MERGES = 8, 4
 _THREADS = 16
 _SHOWN = 6
-#: Words of a talk, and how many each side of a turn has.
-_VOCABULARY, _STEMS = 2000, 16
+#: Contacts that come through the functions that a worker calls (fewer with many turns), and how far their pages may be from the others'.
+_WRITTEN, _FEWEST_WRITTEN, _FAR = 24, 8, 0.1
+_LOOKED_AT = 200
+#: As many contacts as are only reckoned with, and the entries of a page of the index: 52 bytes each, in pages of which half or a little more is full.
+_MANY, _FANOUT = 100_000, 90
+_QUESTIONS = 256
+#: What is lost when the machine stops is built again.
+_TO_BUILD = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+    "shared_buffers": "1GB",
+    "autovacuum": "off",
+}
 
-_COLUMNS = "tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words, embedder, vector"
-_POOL = (
-    "insert into pool select %s, %s::halfvec, word_numbers('english', x, 0) || word_numbers('english', x, 1), x from (select %s) as one(x)"
-)
-#: A round of turns as they come: for each of its turns, one of every contact.
-_TURNS = """
-insert into turns (tenant_id, id, conversation_id, contact_id, number, state, opened_at, finished_at, asked, answer)
-select v.tenant_id, gen_random_uuid(), v.id, v.contact_id, s.n, 'answered', s.at, s.at, p.text, p.text
-from (select n, now() - interval '400 days' + n * interval '1 day' as at from generate_series(%(first)s::int, %(last)s::int) n) s
-cross join conversations v join pool p on p.n = abs(hashtext(v.id::text || s.n)) %% 1000
-order by s.n, v.newest_at
-"""
-_EPISODES = f"""
-insert into episodes ({_COLUMNS})
-select t.tenant_id, t.contact_id, t.id, %(bot)s, t.conversation_id, t.number, t.opened_at, 'english', p.words, 3, false, true, 0, embedder_of('{MODEL}'), p.vector
-from turns t join pool p on p.n = abs(hashtext(t.conversation_id::text || t.number)) %% 1000
-where t.number between %(first)s and %(last)s order by t.contact_id, t.number
-"""
-_MERGE = f"""
-with gone as (delete from episodes where run = %(run)s returning {_COLUMNS})
-insert into episodes ({_COLUMNS}, run) select {_COLUMNS}, %(run)s::int + 1 from gone order by contact_id, number
-"""
+_Asked = tuple[Sought, list[float]]
 
 
 @dataclass(kw_only=True)
-class _Load:
+class _Round:
     """What came of an offered load."""
 
+    #: From when a recall was due; from when it began; and of writing a turn.
     recalls: list[float] = field(default_factory=list[float])
+    served: list[float] = field(default_factory=list[float])
     writes: list[float] = field(default_factory=list[float])
     failed: int = 0
+    #: CPU for each recall with its write: Postgres, and who asks.
+    postgres_ms: float = 0.0
+    client_ms: float = 0.0
+
+
+@dataclass(kw_only=True)
+class _Size:
+    """One database, and what is measured there."""
+
+    contacts: int
+    turns: int
+    database: str
+    storage: StorageFixture
+    built_s: float
+    bytes_a_turn: float
+    #: Conversations by contact.
+    people: list[tuple[UUID, UUID]]
+    pages: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    #: Of those that were not in a buffer, how many of each table and of its indexes, at the mean.
+    cold: dict[str, float] = field(default_factory=dict[str, float])
+    rounds: list[_Round] = field(default_factory=list[_Round])
+
+    def ms(self, what: str, share: float) -> float:
+        """The milliseconds below which this share of a round's are, at the median of the rounds: what else the machine did spoils one of them."""
+        return round(report.percentile([report.percentile(getattr(one, what), share) for one in self.rounds], 0.5), 1)
 
 
 def main() -> int:
     """Build, measure and print."""
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--contacts", type=int, nargs="+", default=[1000, 20000])
-    parser.add_argument("--turns", type=int, default=300)
+    parser.add_argument("--turns", type=int, nargs="+", default=[300])
     parser.add_argument("--rate", type=float, default=100.0, help="recalls offered a second; as many turns are written")
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=16.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5, help="of each size, one size after the other")
+    parser.add_argument("--keep", default="memory_scale", help="the name of the result in bench/results")
+    parser.add_argument("--folder", type=Path, help="where the databases are built; they are removed afterwards")
     given = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
-        for contacts in given.contacts:
-            database = cluster.database()
-            rows.append(_measured(cluster, database, contacts, given.turns, rate=given.rate, seconds=given.seconds))
-            report.table(rows, list(rows[0]))
-            cluster.drop(database)
-    report.keep("memory_scale", {"rows": rows}, given.json)
+    with tempfile.TemporaryDirectory(prefix="chinwag-bench-", dir=given.folder) as folder, Cluster(Path(folder)) as cluster:
+        _restart(cluster, _TO_BUILD)
+        written = {turns: _written(cluster, turns) for turns in given.turns}
+        sizes = [_built(cluster, contacts, turns) for contacts, turns in product(given.contacts, given.turns)]
+        _restart(cluster, {})
+        for size in sizes:
+            _look(cluster, size)
+        for n in range(given.rounds):
+            for size in sizes:
+                _offer(cluster, size, n, rate=given.rate, seconds=given.seconds)
+                _say(f"round {n + 1}: {size.contacts} x {size.turns}")
+        for size in sizes:
+            _close(size.storage)
+    rows = [_row(size, written[size.turns]) for size in sizes]
+    report.table(rows, list(rows[0]))
+    _compare(sizes, rows)
+    print(f"by arithmetic: {_by_arithmetic(sizes[-1], _MANY)}")
+    for size in sizes:
+        print(f"cold pages of {size.contacts} x {size.turns}: {size.cold}")
+    cold = [size.cold for size in sizes]
+    result = {"commit": _commit(), "rate": given.rate, "seconds": given.seconds * given.rounds, "rows": rows, "cold": cold}
+    report.keep(given.keep, result, given.json)
     return 0
 
 
-def _measured(cluster: Cluster, database: str, contacts: int, turns: int, *, rate: float, seconds: float) -> dict[str, Any]:
-    storage, began = open_storage(cluster, database), time.monotonic()
+def _restart(cluster: Cluster, options: dict[str, str]) -> None:
+    """Start Postgres anew, with nothing in its buffers."""
+    cluster.postgres.stop()
+    cluster.postgres = start_postgres(cluster.folder / "postgres", options=options)
+
+
+def _written(cluster: Cluster, turns: int) -> int:
+    """The pages of a recall of contacts that came through the functions that a worker calls, at the median."""
+    database = cluster.database()
+    storage = open_storage(cluster, database)
     with cluster.engine(database).connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
-        _build(owner, storage, contacts, turns)
-        people = [(row[0], row[1]) for row in owner.exec_driver_sql("select contact_id, id from conversations").all()]
-        size = owner.exec_driver_sql("select pg_total_relation_size('episodes')").scalar_one()
-        built_s = time.monotonic() - began
-        chosen = random.Random(7).sample(people, min(200, len(people)))
+        laid.write(owner, storage, max(_FEWEST_WRITTEN, min(_WRITTEN, _WRITTEN * 300 // turns)), turns)
+        people = [row[0] for row in owner.exec_driver_sql("select contact_id from conversations").all()]
+        for contact in people:
+            assert laid.sizes(owner, contact) == laid.expected(turns), "a worker's functions lay turns in other runs"
+        pages = _median([_pages(owner, storage, contact)[0] for contact in people][5:])
+    _close(storage)
+    cluster.drop(database)
+    return pages
+
+
+def _built(cluster: Cluster, contacts: int, turns: int) -> _Size:
+    database, began = cluster.database(), time.monotonic()
+    storage = open_storage(cluster, database)
+    with cluster.engine(database).connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
+        laid.build(owner, storage, contacts, turns)
+        people = [(row[0], row[1]) for row in owner.exec_driver_sql("select contact_id, id from conversations order by contact_id").all()]
+        assert laid.sizes(owner, people[0][0]) == laid.expected(turns)
+        tables = "pg_total_relation_size('episodes') + pg_total_relation_size('fresh_episodes')"
+        size = owner.exec_driver_sql(f"select {tables}").scalar_one()
+    _close(storage)
+    built_s = time.monotonic() - began
+    _say(f"built {contacts} x {turns} in {built_s:.0f} s")
+    values: dict[str, Any] = {"contacts": contacts, "turns": turns, "database": database, "storage": storage, "people": people}
+    return _Size(**values, built_s=built_s, bytes_a_turn=size / (contacts * turns))
+
+
+def _look(cluster: Cluster, size: _Size) -> None:
+    """Count the pages of recalls of contacts that nobody has read since Postgres was started."""
+    with cluster.engine(size.database).connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
+        chosen = random.Random(7).sample(size.people, min(_LOOKED_AT, len(size.people)))
         # Of the first recalls of a connection the catalog is read, too.
-        pages = [_pages(owner, storage, contact) for contact, _ in chosen][5:]
-        touched, cold = sorted(both for both, _ in pages), sorted(read for _, read in pages)
-    load = _offer(storage, people, turns, rate=rate, seconds=seconds)
-    ms = {f"p{share}": f"{report.percentile(load.recalls, share / 100):.1f}" for share in (50, 95, 99)}
+        for contact, _ in chosen[:5]:
+            _pages(owner, size.storage, contact)
+        before = _read_so_far(owner)
+        size.pages = [_pages(owner, size.storage, contact) for contact, _ in chosen[5:]]
+        after = _read_so_far(owner)
+        size.cold = {name: round((after[name] - before[name]) / len(size.pages), 1) for name in after if after[name] > before[name]}
+
+
+def _read_so_far(owner: Connection) -> dict[str, int]:
+    """Pages that were read into buffers, by table, heap and indexes apart."""
+    owner.exec_driver_sql("select pg_stat_force_next_flush()")
+    owner.exec_driver_sql("select pg_stat_clear_snapshot()")
+    rows = owner.exec_driver_sql("select relname, heap_blks_read, coalesce(idx_blks_read, 0) from pg_statio_user_tables").all()
+    return {f"{name} {part}": count for name, *counts in rows for part, count in zip(("rows", "index"), counts, strict=True)}
+
+
+def _close(storage: StorageFixture) -> None:
+    """Give its connections back; it connects again when it is used."""
     for engine in (storage.web, storage.worker, storage.crossing):
         engine.dispose()
-    return {
-        "contacts": contacts,
-        "turns": turns,
-        "built s": round(built_s),
-        "bytes a turn": round(size / (contacts * turns)),
-        "pages p50": touched[len(touched) // 2],
-        "cold p50": cold[len(cold) // 2],
-        "cold max": cold[-1],
-        **ms,
-        "write p50": f"{report.percentile(load.writes, 0.5):.1f}",
-        "write p99": f"{report.percentile(load.writes, 0.99):.1f}",
-        "recalls": len(load.recalls),
-        "failed": load.failed,
-    }
 
 
-def _build(owner: Connection, storage: StorageFixture, contacts: int, turns: int) -> None:
-    owner.exec_driver_sql("set synchronous_commit = off")
-    chance = random.Random(3)
-    owner.exec_driver_sql("create unlogged table pool (n integer primary key, vector halfvec, words integer[], text text)")
-    for n in range(1000):
-        vector = [round(chance.random() - 0.5, 4) for _ in range(DIMENSIONS)]
-        owner.exec_driver_sql(_POOL, (n, str(vector), _words(chance, _STEMS)))
-    owner.exec_driver_sql("insert into contacts (tenant_id) select %s from generate_series(1, %s)", (storage.account.tenant_id, contacts))
-    owner.exec_driver_sql(
-        "insert into conversations (tenant_id, account_id, contact_id, queue, newest_at)"
-        " select tenant_id, %s, id, %s, now() + random() * interval '1 day' from contacts",
-        (storage.account.id, QUEUE),
-    )
-    for first in range(1, turns + 1, _RUN):
-        values = {"first": first, "last": min(first + _RUN - 1, turns), "bot": storage.account.bot_id}
-        owner.exec_driver_sql(_TURNS, values)
-        owner.exec_driver_sql(_EPISODES, values)
-        moved = first + _RUN - 1
-        for run, rows in ((0, _RUN * _MERGES), (1, _RUN * _MERGES**2)):
-            if moved % rows == 0:
-                owner.exec_driver_sql(_MERGE, {"run": run})
-                owner.exec_driver_sql("vacuum episodes")
-    owner.exec_driver_sql("vacuum analyze")
-
-
-def _words(chance: random.Random, count: int) -> str:
-    """Words of which a few are frequent, as in any talk."""
-    return " ".join(f"word{int(_VOCABULARY * chance.random() ** 3)}" for _ in range(count))
-
-
-def _question(chance: random.Random) -> tuple[Sought, list[float]]:
-    words = _words(chance, 6)
-    vector = [chance.random() - 0.5 for _ in range(DIMENSIONS)]
-    return Sought(words=words, configs=("english", "simple"), text=words, side="contact"), vector
+def _questions() -> list[_Asked]:
+    chance = random.Random(11)
+    found = list[_Asked]()
+    for _ in range(_QUESTIONS):
+        # A turn then has a third of one of them, as of LoCoMo's questions.
+        words = laid.words(chance, 6, frequent=2)
+        found.append((Sought(words=words, configs=("english", "simple"), text=words, side="contact"), laid.vector(chance)))
+    return found
 
 
 def _pages(owner: Connection, storage: StorageFixture, contact: UUID) -> tuple[int, int]:
-    """The pages that a recall touches, of tables, indexes and catalog, with the few turns that are shown; and those of them that were read from disk."""
-    question, vector = _question(random.Random(str(contact)))
+    """The pages that a recall touches, of tables, indexes and catalog, with the few turns that are shown; and those of them that were not in a buffer."""
+    question, vector = random.Random(str(contact)).choice(_QUESTIONS_ASKED)
     ask = to_json(episodes.as_asked(question, vector, MODEL))
     values = (contact, uuid4(), storage.account.bot_id, ask, _SHOWN)
     statement = "explain (analyze, buffers, costs off, timing off) select recall_turns(%s, %s, 1, %s, %s::jsonb, %s, 0)"
@@ -170,34 +219,43 @@ def _pages(owner: Connection, storage: StorageFixture, contact: UUID) -> tuple[i
     return sum(counts.values()), counts.get("read", 0)
 
 
-def _offer(storage: StorageFixture, people: Sequence[tuple[UUID, UUID]], turns: int, *, rate: float, seconds: float) -> _Load:
-    """Offer recalls at a rate, each followed by a turn of the same contact; a time counts from when the recall was due."""
-    load, lock, chance = _Load(), threading.Lock(), random.Random(11)
+_QUESTIONS_ASKED = _questions()
 
-    def work(due: float, contact: UUID, conversation: UUID, number: int) -> None:
-        question, vector = _question(random.Random(number))
-        values: dict[str, Any] = {"bot": storage.account.bot_id, "model": MODEL, "history_from": turns + 1, "limit": _SHOWN}
+
+def _offer(cluster: Cluster, size: _Size, n: int, *, rate: float, seconds: float) -> None:
+    """Offer recalls at a rate, each followed by a turn of the same contact; a time counts from when the recall was due."""
+    storage, lock, chance = size.storage, threading.Lock(), random.Random(f"{size.contacts} {n}")
+    count, came = int(rate * seconds), _Round()
+
+    def work(due: float, contact: UUID, conversation: UUID, asked: _Asked, number: int) -> None:
+        values: dict[str, Any] = {"bot": storage.account.bot_id, "model": MODEL, "history_from": size.turns + 1, "limit": _SHOWN}
+        began = time.monotonic()
         try:
-            episodes.recall(storage.worker, contact=contact, question=question, vector=vector, conversation=conversation, **values)
+            episodes.recall(storage.worker, contact=contact, question=asked[0], vector=asked[1], conversation=conversation, **values)
             recalled = time.monotonic()
             _write(storage, conversation, number)
             written = time.monotonic()
         except Exception:  # noqa: BLE001 - whatever it is, it is counted
             with lock:
-                load.failed += 1
+                came.failed += 1
             return
         with lock:
-            load.recalls.append(1000 * (recalled - due))
-            load.writes.append(1000 * (written - recalled))
+            came.recalls.append(1000 * (recalled - due))
+            came.served.append(1000 * (recalled - began))
+            came.writes.append(1000 * (written - recalled))
 
+    folder = cluster.folder / "postgres" / "data"
+    postgres, client = spent.of_postgres(folder), time.process_time()
     begin = time.monotonic()
     with ThreadPoolExecutor(_THREADS) as pool:
-        for n in range(int(rate * seconds)):
-            due = begin + n / rate
+        for k in range(count):
+            due = begin + k / rate
             time.sleep(max(0.0, due - time.monotonic()))
-            contact, conversation = chance.choice(people)
-            pool.submit(work, due, contact, conversation, turns + 1 + n)
-    return load
+            contact, conversation = chance.choice(size.people)
+            pool.submit(work, due, contact, conversation, chance.choice(_QUESTIONS_ASKED), size.turns + 1 + n * count + k)
+    came.client_ms = 1000 * (time.process_time() - client) / count
+    came.postgres_ms = (spent.of_postgres(folder) - postgres) / count
+    size.rounds.append(came)
 
 
 def _write(storage: StorageFixture, conversation: UUID, number: int) -> None:
@@ -220,3 +278,64 @@ def _write(storage: StorageFixture, conversation: UUID, number: int) -> None:
             "select remember_episode((select id from turns where conversation_id = %s and number = %s), %s::jsonb)",
             (conversation, number, to_json(new)),
         )
+
+
+def _row(size: _Size, written: int) -> dict[str, Any]:
+    return {
+        "contacts": size.contacts,
+        "turns": size.turns,
+        "built s": round(size.built_s),
+        "bytes a turn": round(size.bytes_a_turn),
+        "pages p50": _median([both for both, _ in size.pages]),
+        "as written": written,
+        "cold p50": _median([read for _, read in size.pages]),
+        "cold max": max(read for _, read in size.pages),
+        **{f"p{share}": size.ms("recalls", share / 100) for share in (50, 95, 99)},
+        "served p50": size.ms("served", 0.5),
+        "write p50": size.ms("writes", 0.5),
+        "write p99": size.ms("writes", 0.99),
+        "Postgres CPU": round(report.percentile([one.postgres_ms for one in size.rounds], 0.5), 2),
+        "client CPU": round(report.percentile([one.client_ms for one in size.rounds], 0.5), 2),
+        "recalls": sum(len(one.recalls) for one in size.rounds),
+        "failed": sum(one.failed for one in size.rounds),
+    }
+
+
+def _compare(sizes: Sequence[_Size], rows: Sequence[dict[str, Any]]) -> None:
+    """Say how the largest compares to the first, and where built rows do not lie as written ones."""
+    if len(rows) > 1:
+        print(
+            f"p99 of {sizes[-1].contacts} x {sizes[-1].turns} is {rows[-1]['p99'] / rows[0]['p99']:.2f} of {sizes[0].contacts} x {sizes[0].turns}"
+        )
+    for row in rows:
+        if abs(row["pages p50"] - row["as written"]) > _FAR * row["as written"]:
+            print(f"{row['contacts']} x {row['turns']}: built turns lie on {row['pages p50']} pages, written ones on {row['as written']}")
+
+
+def _by_arithmetic(size: _Size, contacts: int) -> str:
+    """What more contacts with as many turns would take: the rows of each lie as they do here, and only the index grows, by its depth."""
+    more = _depth(contacts * size.turns) - _depth(size.contacts * size.turns)
+    gb = size.bytes_a_turn * contacts * size.turns / 2**30
+    return f"{contacts:,} x {size.turns}: {gb:.0f} GB, {more} pages more than among {size.contacts:,} contacts"
+
+
+def _depth(entries: int) -> int:
+    levels = 1
+    while entries > _FANOUT:
+        entries, levels = entries // _FANOUT, levels + 1
+    return levels
+
+
+def _median(values: Sequence[int]) -> int:
+    return sorted(values)[len(values) // 2]
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    return done.stdout.strip()
+
+
+def _say(what: str) -> None:
+    """Tell how far it is, since it takes long."""
+    sys.stderr.write(f"{what}\n")
+    sys.stderr.flush()

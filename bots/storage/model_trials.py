@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, text
 
 from bots.storage.database import to_json, unit
 
+_OUTDATED = "The messages or the questions of the trial have changed since: try it again."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTrial:
@@ -60,3 +62,12 @@ def passed(engine: Engine, tenant: UUID, version: str) -> frozenset[tuple[str, s
     """The address and name of each model that passed this version of the trial. Raises StorageUnavailable."""
     with unit(engine) as connection:
         return frozenset((one.url, one.model) for one in list_all(connection, tenant) if one.passed and one.version == version)
+
+
+def outdate(engine: Engine, version: str) -> None:
+    """Let what models passed in another version of the trial be no longer passed."""
+    with unit(engine) as connection:
+        connection.execute(
+            text("update model_trials set passed = false, figures = figures || cast(:why as jsonb) where passed and version <> :version"),
+            {"version": version, "why": to_json({"why_not": _OUTDATED})},
+        )

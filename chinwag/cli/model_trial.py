@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,16 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bots.admin.endpoints import trials
-from bots.storage.model_trials import ModelTrial
 from chinwag.cli.model_probe import end
 from chinwag.cli.use_cases import use_cases
 from chinwag.local.ground import environment
-from inference.answer_guard import check
-from inference.errors import AnswerCut, BadModelSetting, ContentFiltered, GarbageAnswer, InferenceError, PromptTooLong
-from inference.router import Router
+from inference.errors import BadModelSetting, InferenceError
 from inference.settings import ModelSettings
-from inference.types import Answer, Endpoint, Hints, Message, Usage
-from workers import proposing, trial
+from inference.types import Endpoint
+from workers import trial, trying
 from workers.model_routes import ModelRoutes, profile_key
 from workers.trial import Result, Score
 
@@ -45,16 +41,10 @@ def command(
         except BadModelSetting as error:
             end(str(error))
         tried = list[tuple[Endpoint, Result]]()
-        for endpoint in routes.router.allowed(profile_key(operator.tenant_id, profile), may_leave=True):
-            if any((endpoint.url, endpoint.model) == (other.url, other.model) for other, _ in tried):
-                continue
+        for endpoint in trial.models(routes.router, profile_key(operator.tenant_id, profile)):
             result = _tried(endpoint, settings)
-            trials.store(
-                deps,
-                operator,
-                ModelTrial(url=endpoint.url, model=endpoint.model, version=trial.version(), passed=result.passed, figures=result.figures()),
-            )
             tried.append((endpoint, result))
+            trials.store(deps, operator, profile, result.stored(endpoint), [trying.through(one, found) for one, found in tried])
     if as_json:
         rows = [{"endpoint": one.name, "model": one.model, "passed": result.passed} | result.figures() for one, result in tried]
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
@@ -70,42 +60,14 @@ def _tried(endpoint: Endpoint, settings: ModelSettings) -> Result:
     columns = (TextColumn(f"Asking {endpoint.name}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=len(trial.talks()))
+        result, ask = Result(), trial.asker(endpoint, settings)
         try:
-            return trial.run(_asker(endpoint, settings), lambda: bar.advance(task))
+            for talk in trial.talks():
+                result = result.and_(talk, ask)
+                bar.advance(task)
         except InferenceError as error:
             end(f"{endpoint.name} was not tried to the end, so nothing was stored: {error}")
-
-
-def _asker(endpoint: Endpoint, settings: ModelSettings) -> Callable[[Sequence[Message], Mapping[str, Any]], str | None]:
-    """How this endpoint is asked: as a worker does, but no other one instead."""
-    router = Router(endpoint, settings)
-
-    def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> str | None:
-        try:
-            routed = router.chat(
-                "trial",
-                messages,
-                affinity=None,
-                may_leave=True,
-                max_tokens=proposing.MOST_TOKENS,
-                temperature=proposing.TEMPERATURE,
-                hints=Hints(schema=schema),
-            )
-            return check(routed.answer, messages, thoughts=endpoint.traits.thoughts)
-        except AnswerCut as error:
-            cut = Answer(text=error.text, usage=Usage(), first_token_ms=0.0, total_ms=0.0, finish_reason="length")
-            return _checked(cut, messages, endpoint)
-        except (GarbageAnswer, ContentFiltered, PromptTooLong):
-            return None
-
-    return ask
-
-
-def _checked(answer: Answer, messages: Sequence[Message], endpoint: Endpoint) -> str | None:
-    try:
-        return check(answer, messages, thoughts=endpoint.traits.thoughts)
-    except GarbageAnswer:
-        return None
+    return result
 
 
 def _show(endpoint: Endpoint, result: Result) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -15,7 +16,9 @@ from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.models import add_endpoint
 from tests.support.operators import PASSWORD, make
+from tests.support.played_model import Played, Prompt, played_model
 from tests.support.processes import until
+from tests.support.proposing_model import answers, labels
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -143,3 +146,65 @@ def test_a_profile_is_arranged_with_a_mouse_alone(served: Stack, browser: Browse
 
     expect(stops).to_have_text([one, two, four])
     context.close()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without"])
+def test_a_trial_is_started_with_a_mouse_and_its_result_appears(
+    served: Stack, browser: Browser, keep: Callable[[Page, str], None], scripts: bool
+) -> None:
+    profile = "tried" if scripts else "tried-unscripted"
+    with played_model() as model:
+        model.plays = _slowly(answers(labels()))
+        row = add_endpoint(served, Form(name=f"{profile}-model", url=model.url, model="finder", leaves_house=False))
+        with served.engine("web").begin() as connection:
+            endpoints.set_profile(connection, row.tenant_id, profile, [(0, row.id)])
+        served.start_worker(profile, queues=f"reply.{profile},deliver,batch.{profile}")
+        context = browser.new_context(base_url=served.web_url, java_script_enabled=scripts, viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(_SOON_MS)
+        page = _sign_in(context)
+        card = page.get_by_role("article", name=profile, exact=True)
+        expect(card).to_contain_text("rules alone: not tried")
+        card.get_by_role("button", name=f"Try the model ({profile})").click()
+        expect(page.get_by_text("Started. A worker tries the models")).to_be_visible()
+
+        if scripts:
+            expect(page.get_by_role("progressbar")).to_be_visible(timeout=_SOON_MS)
+            keep(page, "admin-profile-trial-running")
+        passed = page.locator("#trial-live").get_by_text("rules and model", exact=True)
+        until(lambda: (scripts or page.reload()) and passed.is_visible(), what="the result", timeout_s=60)
+        expect(page.locator("#trial-live")).to_contain_text("are right after the checks")
+        keep(page, "admin-profile-trial-passed")
+        page.goto("/admin/models")
+        expect(card).to_contain_text("rules and model")
+        card.scroll_into_view_if_needed()
+        keep(page, "admin-models-trials")
+        context.close()
+
+
+def test_a_trial_that_cannot_go_on_says_what_to_do(served: Stack, context: BrowserContext, keep: Callable[[Page, str], None]) -> None:
+    with played_model() as model:
+        model.plays = lambda _: Played(status=401, body={"error": {"message": "no key"}})
+        row = add_endpoint(served, Form(name="locked", url=model.url, model="finder", leaves_house=False))
+        with served.engine("web").begin() as connection:
+            endpoints.set_profile(connection, row.tenant_id, "refused", [(0, row.id)])
+        page = _sign_in(context)
+        page.goto("/admin/models/profiles/refused")
+        page.get_by_role("button", name="Try the model (refused)").click()
+        expect(page.locator("#trial-live")).to_contain_text("No running worker does background work for this profile")
+        served.start_worker("refused", queues="reply.refused,deliver,batch.refused")
+
+        expect(page.locator("#trial-live")).to_contain_text("locked refuses to answer (401). Check its key", timeout=_SOON_MS)
+        keep(page, "admin-profile-trial-refused")
+        model.plays = answers(labels())
+        page.get_by_role("button", name="Try the model (refused)").click()
+        expect(page.locator("#trial-live").get_by_text("rules and model", exact=True)).to_be_visible(timeout=2 * _SOON_MS)
+
+
+def _slowly(plays: Callable[[Prompt], Played | None]) -> Callable[[Prompt], Played | None]:
+    """As a model does that takes a moment for each answer, so that there is something to watch."""
+
+    def played(prompt: Prompt) -> Played | None:
+        Event().wait(0.15)
+        return plays(prompt)
+
+    return played

@@ -7,8 +7,10 @@ from typing import Any
 
 from bots.crypto import Keyring
 from bots.settings import Settings
-from bots.storage import endpoints, tenants
+from bots.storage import endpoints, model_trials, tenants, trial_runs
 from bots.storage.endpoints import EndpointRow, Form
+from bots.storage.model_trials import ModelTrial
+from bots.storage.trial_runs import Tried
 from tests.support.stack import Stack
 
 _SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
@@ -63,6 +65,27 @@ def add_models(stack: Stack) -> None:
     for row in own:
         found(stack, row.name, traits=TRAITS, notes=["vLLM 0.33.0", "reads template tokens in a text (Llama 4): they are neutralised"])
     found(stack, "gpt-4o-openai", traits=None, notes=["the server denies access (401): the key is wrong"])
+    _try(stack, own)
+
+
+def _try(stack: Stack, own: Sequence[EndpointRow]) -> None:
+    """Let one model have passed the trial and another not, and a new trial be half through, with nobody who goes on with it."""
+    score = {"labelled": 51, "found": 21, "right": 21, "covered": 30}
+    figures = {"checked": score, "together": score, "rules": score | {"covered": 23}}
+    tried = [Tried(endpoint=row.name, url=row.url, model=row.model, done=10 - 5 * n, of=20) for n, row in enumerate(own)]
+    with stack.engine("web").begin() as connection:
+        tenant = own[0].tenant_id
+        for n, row in enumerate(own):
+            more = {"why_not": "It finds nothing that the rules do not find."} if n else {}
+            trial = ModelTrial(url=row.url, model=row.model, version="1", passed=not n, figures=figures | more)
+            model_trials.store(connection, tenant, trial)
+        trial_runs.note(connection, tenant=tenant, profile="default", by="ana", version="1", models=tried)
+        trial_runs.note(connection, tenant=tenant, profile="thorough", by="ana", version="1", models=[])
+        connection.exec_driver_sql(
+            "update trial_runs set due_at = now() + interval '1 hour', said = 'scout-b did not answer. It is asked again by itself (2 of 5).'"
+            " where profile = 'default'"
+        )
+        connection.exec_driver_sql("update trial_runs set said = 'ana stopped it.' where profile = 'thorough'")
 
 
 def found(stack: Stack, name: str, *, traits: dict[str, Any] | None, notes: Sequence[str] = ()) -> None:

@@ -143,8 +143,8 @@ begin
 end
 $$;
 
--- By batch queue: what is due (items, conversations to summarise or to read for facts, turns to embed, and one for all that are to be indexed), what
--- runs, and how many slots batches may take: those of each worker beyond p_reserve, at least one. People who are being answered by those workers take
+-- By batch queue: what is due (items, conversations to summarise or to read for facts, turns to embed, trials of models, and one for all that are to be
+-- indexed), what runs, and how many slots batches may take: those of each worker beyond p_reserve, at least one. People who are being answered by those workers take
 -- slots, too. Where engines of a profile have workers of their own, only these count: others would ask the same engines.
 -- Locks: none. Called by: everything_waiting.
 create function batches_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
@@ -162,7 +162,8 @@ language sql stable as $$
         select 'batch.' || substr(profile_queue(x.queue), 7) as queue, count(*) as n
         from ((select c.queue from conversations c where c.summarise_at <= now() limit 1000)
             union all (select c.queue from conversations c where c.settle_at <= now() limit 1000)
-            union all (select c.queue from conversations c where c.remember_at <= now() limit 1000)) x group by 1
+            union all (select c.queue from conversations c where c.remember_at <= now() limit 1000)
+            union all select 'reply.' || t.profile from trial_runs t where t.due_at <= now()) x group by 1
     )
     select s.queue, d.n + coalesce(z.n, 0) + u.n, r.n + p.n, s.n
     from s

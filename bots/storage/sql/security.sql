@@ -48,13 +48,13 @@ create policy crossing on identity_cases to chinwag_crossing using (true) with c
 grant usage on schema public to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- Read by all.
-grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, model_trials, usage_days, batches, batch_items, worker_heartbeats, watchers,
-    statuses to chinwag_web, chinwag_worker, chinwag_crossing;
+grant select on tenants, bots, personas, accounts, endpoints, profile_endpoints, model_trials, trial_runs, usage_days, batches, batch_items, worker_heartbeats,
+    watchers, statuses to chinwag_web, chinwag_worker, chinwag_crossing;
 grant select on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, recalled_turns, outbox, send_attempts,
     fresh_episodes, episodes, send_limits to chinwag_web, chinwag_worker, chinwag_crossing;
 
 -- The web writes settings, operators, batches and its own sign-ins; messages come in through crossing.
-grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, model_trials, batches, batch_items, watchers to chinwag_web;
+grant insert, update, delete on bots, personas, accounts, endpoints, profile_endpoints, model_trials, trial_runs, batches, batch_items, watchers to chinwag_web;
 grant select, insert, update, delete on operators, operator_sessions, api_tokens, admin_links to chinwag_web;
 grant select, insert on audit to chinwag_web;
 
@@ -74,6 +74,8 @@ grant update (stopped_at, memory_off_at, sensitive_off_at, sensitive_told_at) on
 grant update (state, state_reason, slow_until, slow_reason) on accounts to chinwag_worker;
 grant select, insert, update, delete on refusals to chinwag_worker;
 grant update (traits, notes, probed_at, probe_at) on endpoints to chinwag_worker;
+grant insert, update on model_trials to chinwag_worker;
+grant update (due_at, token, tries, version, models, said) on trial_runs to chinwag_worker;
 grant select, insert, update, delete on model_refusals to chinwag_worker;
 
 -- Crossing takes messages in and hands out work.

@@ -10,15 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bots.admin.acting import Operator
-from bots.admin.endpoints import endpoints, forms, presets, profiles, status
+from bots.admin.endpoints import endpoints, forms, presets, profiles, status, trials
 from bots.admin.endpoints.forms import InvalidEndpoint
 from bots.admin.endpoints.profiles import Overview
+from bots.admin.endpoints.trials import Trials
 from bots.domain import Role
 from bots.errors import NameTaken
 from bots.storage.endpoints import EndpointRow
 from bots.web.admin_site import AdminSite
 
 _MOST_TYPED = 2100
+#: What the page of all models fetches anew while it is open.
+_PARTS = {"endpoints": "models_part.html", "profiles": "profiles_part.html"}
 
 
 class ModelPages:
@@ -40,9 +43,9 @@ class ModelPages:
         ]
 
     async def _list(self, request: Request, operator: Operator) -> Response:
-        shown = await self._site.run(profiles.overview, operator)
-        template = "models_part.html" if "part" in request.query_params else "models.html"
-        return self._site.render(request, operator, template, **about(self._site, shown), values={}, errors={})
+        template = _PARTS.get(request.query_params.get("part", ""), "models.html")
+        shown, tried = await read(self._site, operator)
+        return self._site.render(request, operator, template, **about(self._site, shown), trial_of=tried.of, values={}, errors={})
 
     async def _new(self, request: Request, operator: Operator) -> Response:
         chosen = presets.preset(self._site.catalog, request.query_params.get("preset", ""))
@@ -143,6 +146,11 @@ class ModelPages:
         site, name = self._site, request.path_params["name"]
         await site.run(endpoints.remove, operator, name)
         return site.see_other("/admin/models", flash=f"{name} was removed.")
+
+
+async def read(site: AdminSite, operator: Operator) -> tuple[Overview, Trials]:
+    """All endpoints and profiles, and the trials of their models."""
+    return await site.run(profiles.overview, operator), await site.run(trials.overview, operator)
 
 
 def about(site: AdminSite, shown: Overview) -> dict[str, Any]:

@@ -52,6 +52,30 @@ create table model_trials (
     constraint uq_model_trials_id unique (id, tenant_id)
 );
 
+-- The last trial of each profile's models that was asked for: a worker of the profile asks them talk by talk, and writes here how far it is.
+create table trial_runs (
+    tenant_id uuid not null references tenants,
+    id uuid not null default gen_random_uuid(),
+    profile text not null,
+    asked_by text not null,
+    asked_at timestamptz not null default now(),
+    -- To go on from this time; null: it has ended. While a worker asks, the end of its claim.
+    due_at timestamptz default now(),
+    -- Rises with each claim, and when somebody starts or stops it.
+    token bigint not null default 0,
+    -- How often in a row the model did not answer.
+    tries integer not null default 0,
+    -- Which messages and questions it is; those of another version begin anew.
+    version text not null default '',
+    -- The models in order, each with how far it is and the counts so far (bots.storage.trial_runs.Tried).
+    models jsonb not null default '[]',
+    -- Why it does not go on, or has ended without a result; empty: nothing is wrong.
+    said text not null default '',
+    constraint pk_trial_runs primary key (tenant_id, profile),
+    constraint uq_trial_runs_id unique (id, tenant_id)
+);
+create index ix_trial_runs_due on trial_runs (due_at) where due_at is not null;
+
 -- Endpoints that refuse calls, or whose account is empty: from the first refusal until they answer again. By name, since the endpoint of
 -- the workers' settings has no row.
 create table model_refusals (
