@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bots.phrases.spelling import Spelling, spelling
 from bots.phrases.words import words_of
 
 _FOLDER = Path(__file__).parent / "languages"
-#: A choice without another one in it.
-_CHOICE = re.compile(r"\(([^()]*)\)")
+#: The name of words of [parts], which stand for each other.
+_PART = re.compile(r"<(\w+)>")
 _SLOTS = frozenset({"{my}", "{rest}", "{}"})
 
 
@@ -66,11 +67,11 @@ class Node:
     def add(self, phrase: str) -> Node:
         """Add a phrase with its choices beside those that begin here, and return the place at its end."""
         if "(" not in phrase:
-            return self.after(next(_choices(phrase)))
+            return self.after(_choices(phrase)[0])
         begin = node = Node(is_plain=False)
         for run in _runs(phrase):
             end = Node(is_plain=False)
-            for words in dict.fromkeys(_choices(run)):
+            for words in _choices(run):
                 if words:
                     last = node
                     for word in words[:-1]:
@@ -105,10 +106,14 @@ class Book:
     told: frozenset[str]
     all_words: frozenset[str]
     free: frozenset[str]
+    #: How they are mistyped.
+    spelling: Spelling
     #: What is said of one of the family or of the animals, in every language: "dog" -> dog, Hund, chien.
     words: Mapping[str, frozenset[tuple[str, ...]]]
     #: Which language its name means, in whichever language: "francese" -> fr.
     languages: Mapping[str, str]
+    #: Words that without their accents would be those of a wish, as they are written: "olvidé" says what has happened.
+    unlike: frozenset[str]
     #: Words for now, and words that with one of them mean a movement: "ya baja" says that somebody comes down.
     now: frozenset[str]
     moves: frozenset[str]
@@ -116,7 +121,7 @@ class Book:
 
 @cache
 def book() -> Book:
-    """Read all files. Takes a tenth of a second, once."""
+    """Read all files. Takes half a second, once."""
     draft = _Draft()
     for language, table in tables().items():
         draft.add_phrases(language, table)
@@ -136,8 +141,10 @@ def book() -> Book:
         told=told,
         all_words=told | between,
         free=frozenset(draft.free) - _SLOTS,
+        spelling=spelling(told | between, {word for node in (names, mine) for word in _vocabulary(node)} - _SLOTS),
         words={word: frozenset(said) for word, said in draft.words.items()},
         languages=draft.languages,
+        unlike=frozenset(draft.unlike),
         now=frozenset(draft.now),
         moves=frozenset(draft.moves),
     )
@@ -158,11 +165,15 @@ class _Draft:
     languages: dict[str, str] = field(default_factory=dict[str, str])
     now: set[str] = field(default_factory=set[str])
     moves: set[str] = field(default_factory=set[str])
+    unlike: set[str] = field(default_factory=set[str])
 
     def add_phrases(self, language: str, table: dict[str, Any]) -> None:
         """Add what is said, and what may stand before it and between its words."""
+        parts: dict[str, str] = {}
+        for name, text in table.get("parts", {}).items():
+            parts[name] = _with_parts(text, parts)
         for name, text in table["phrases"].items():
-            for phrase in listed(text):
+            for phrase in listed(_with_parts(text, parts)):
                 if "{rest}" in phrase:
                     self.free.update(words[0] for words in _choices(next(_runs(phrase))) if words)
                 self.phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
@@ -188,6 +199,7 @@ class _Draft:
         self.languages |= {" ".join(words_of(name)): language for name in [language, *listed(table["called"])]}
         self.now.update(words_of(table.get("now", "")))
         self.moves.update(words_of(table.get("moves", "")))
+        self.unlike.update(table.get("unlike", "").split())
 
 
 @cache
@@ -199,6 +211,10 @@ def tables() -> Mapping[str, dict[str, Any]]:
 def listed(text: str) -> Iterator[str]:
     """The phrases of a list."""
     return (phrase for part in text.split(";") if (phrase := part.strip()))
+
+
+def _with_parts(text: str, parts: Mapping[str, str]) -> str:
+    return _PART.sub(lambda found: f"({parts[found[1]]})", text)
 
 
 def _runs(phrase: str) -> Iterator[str]:
@@ -214,14 +230,33 @@ def _runs(phrase: str) -> Iterator[str]:
     yield run
 
 
-def _choices(run: str) -> Iterator[tuple[str, ...]]:
+@cache
+def _choices(run: str) -> tuple[tuple[str, ...], ...]:
     """The words that a part of a phrase may be: "(my|)" is one or none, "m'(écris|écrivez)" is two. Choices may have others in them."""
-    inner = _CHOICE.search(run)
-    if inner is None:
-        yield tuple(word for part in _cut(run) for word in part)
+    return tuple(dict.fromkeys(tuple(word for part in _cut(text) for word in part) for text in _spelled(run)))
+
+
+def _spelled(text: str) -> Iterator[str]:
+    """The texts that a text with choices may be."""
+    begin = text.find("(")
+    if begin < 0:
+        yield text
         return
-    for side in inner[1].split("|"):
-        yield from _choices(run[: inner.start()] + side + run[inner.end() :])
+    bars, end = [begin], _closing(text, begin)
+    bars += [at for at in range(begin + 1, end) if text[at] == "|" and text.count("(", begin, at) - text.count(")", begin, at) == 1]
+    behind = list(_spelled(text[end + 1 :]))
+    for bar, following in itertools.pairwise([*bars, end]):
+        yield from (text[:begin] + side + rest for side in _spelled(text[bar + 1 : following]) for rest in behind)
+
+
+def _closing(text: str, begin: int) -> int:
+    """Where the bracket that opens here closes."""
+    depth = 0
+    for at in range(begin, len(text)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if not depth:
+            return at
+    raise ValueError(f"a bracket is open in {text!r}")
 
 
 def _cut(text: str) -> Iterator[tuple[str, ...]]:
