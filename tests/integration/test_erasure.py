@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.domain import MediaReference, Outcome, Retry
+from bots.domain import End, MediaReference, Outcome, Retry
 from bots.errors import Fenced
 from bots.storage import claims, exports, summaries
 from bots.storage import memories as stored
@@ -89,14 +89,23 @@ def test_one_of_many_memories_is_erased_alone(storage: StorageFixture) -> None:
     assert living(storage) == {("likes", one) for one in things if one != "thing 10"}
 
 
-def test_ended_versions_go_too_and_what_was_replaced_stays_ended(storage: StorageFixture) -> None:
+def test_with_a_memory_goes_its_history(storage: StorageFixture) -> None:
     for town in ("Leeds", "York", "Hull", "York"):
         said(storage, f"I live in {town}", key=f"{town}{storage.value('select count(*) from inbox')}", facts=[fact("place", town)])
 
     forgets(storage, "York")
 
-    assert storage.rows("select text, valid_to is null from memories order by said_at") == [("Leeds", False), ("Hull", False)]
-    assert living(storage) == set()
+    assert storage.value("select count(*) from memories") == 0
+
+
+def test_what_was_ended_by_itself_stays(storage: StorageFixture) -> None:
+    said(storage, "I live in Leeds", facts=[fact("place", "Leeds")])
+    said(storage, "not in Leeds any more", ends=[End(kind="place", value="Leeds")])
+    said(storage, "I live in York", facts=[fact("place", "York")])
+
+    forgets(storage, "York")
+
+    assert storage.rows("select text, valid_to is null from memories") == [("Leeds", False)]
 
 
 def test_what_a_forgotten_memory_had_replaced_does_not_come_back_later(storage: StorageFixture) -> None:
@@ -108,7 +117,7 @@ def test_what_a_forgotten_memory_had_replaced_does_not_come_back_later(storage: 
     # All of the contact's memories are settled anew.
     storage.let_in(an_unsend("tea"))
 
-    assert storage.rows("select text, valid_to is null from memories") == [("Leeds", False)]
+    assert storage.value("select count(*) from memories") == 0
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -56,6 +56,8 @@ class ClaimedTurn:
     recalled: Sequence[Earlier] = ()
     #: The words of its messages that may state facts, where these are not all of them: none of a command, the right ones of a correction.
     words: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    #: Those of its messages that are not the model's business.
+    untold: Sequence[UUID] = ()
     #: Whether no word of it is to stay once it is answered, as its person asked in it.
     unsaid: bool = False
     #: What was answered to those of its messages that erased something, now or in an earlier try.
@@ -88,10 +90,11 @@ class ClaimedTurn:
 
     @property
     def stated(self) -> Stated:
-        """What its messages state about their writer; nothing where nothing is remembered. Its commands come first."""
+        """What its messages state about their writer, of what is remembered of them. Its commands come first."""
         if self._stated is None:
             said = [(message, self.words.get(message.id, message.text or "")) for message in self.claim.messages if message.supported]
-            self._stated = self.read(*said) if self.remembers else Stated()
+            found = self.read(*said) if self.remembers else Stated()
+            self._stated = replace(found, facts=[fact for fact in found.facts if self.keeps(fact.kind)])
         return self._stated
 
     def read(self, *said: tuple[ClaimedMessage, str]) -> Stated:
@@ -140,6 +143,7 @@ class ClaimedTurn:
             claim=self.claim,
             bot=self.account.bot,
             language=language,
+            fit=self.account.channel.fit,
             has_words=has_words,
             before=self.effect,
             done=self.erased.get(str(message)),
@@ -237,6 +241,7 @@ class ClaimedTurn:
             asked=asked,
             answer=answer,
             in_history=in_history,
+            untold=list(self.untold),
             parts=[*opening, *self.parts],
             calls=self.calls,
             episode=self._episode(asked, answer) if state == "answered" and in_history and remembers else UNSET,

@@ -38,8 +38,8 @@ create function unanswered(p_conversation uuid) returns text language sql stable
     from inbox i where i.conversation_id = p_conversation and i.turn_id is null and i.kind = 'message'
 $$;
 
--- Writes anew what a turn was asked, from its messages as they are now, without commands. Where none is left, the turn leaves the history and
--- the search, and of the bot's answer no further part is sent.
+-- Writes anew what a turn was asked, from its messages as they are now, without those that the service itself answered. Where none is left, the turn
+-- leaves the history and the search, and of the bot's answer no further part is sent.
 -- Locks: the turn and its queued messages, and the conversation, which the caller holds. Called by: change_message, erase_words, finish_turn.
 create function retell(p_turn uuid) returns void language plpgsql as $$
 declare
@@ -47,8 +47,7 @@ declare
 begin
     select left(string_agg(said(i), E'\n' order by coalesce(i.occurred_at, i.received_at), i.arrival), 8000) into told
     from inbox i
-    where i.turn_id = p_turn and i.kind = 'message' and i.forgotten_at is null
-        and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
+    where i.turn_id = p_turn and i.kind = 'message' and i.forgotten_at is null and i.reason is distinct from 'untold';
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
     perform reword_episode(p_turn);
     -- What a model may be reading now is no longer what was said.
