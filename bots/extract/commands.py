@@ -172,6 +172,11 @@ def forgotten_that_text(language: str = USUAL, *, found: bool = True, keeps_mess
     return " ".join([text("forgotten_that", language), *words])
 
 
+def kept_too(answer: str, language: str = USUAL, *, keeps_messages: bool) -> str:
+    """An answer that something is not remembered, and that the messages themselves are kept where they are."""
+    return f"{answer} {text('words_kept', language)}" if keeps_messages else answer
+
+
 def _stays(language: str, keeps_messages: bool) -> list[str]:  # noqa: FBT001 - of this module
     return [] if keeps_messages else [text("stays", language)]
 

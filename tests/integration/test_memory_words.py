@@ -187,6 +187,9 @@ def test_a_bot_that_keeps_messages_says_so_and_keeps_them(cluster: Cluster) -> N
 
         assert person.say("Forget my address") == " ".join(text(name) for name in ("forgotten_one", "words_kept"))
         assert person.remembered == {"Marta"}
+        assert person.say("I like saffron tea. Don't remember this.").endswith(" ".join(text(name) for name in ("not_kept", "words_kept")))
+        person.add("allergy", "peanuts")
+        assert person.say("Don't remember my health") == " ".join([text("health_off", count=1), text("words_kept")])
         assert person.say("Delete everything about me") == " ".join(text(name) for name in ("forgotten_all", "words_kept"))
         assert person.remembered == set()
         assert "Porto" in person.words()
