@@ -15,6 +15,9 @@ from bots.phrases.spelling import Spelling, spelling
 from bots.phrases.words import words_of
 
 _FOLDER = Path(__file__).parent / "languages"
+_LETTERS = re.compile(r"[^\W\d_]+")
+#: What is in a file besides things that are said.
+_AS_WRITTEN = frozenset({"slash", "called", "also_written", "unlike", "now", "moves"})
 #: The name of words of [parts], which stand for each other.
 _PART = re.compile(r"<(\w+)>")
 _SLOTS = frozenset({"{my}", "{rest}", "{}"})
@@ -124,6 +127,7 @@ def book() -> Book:
     """Read all files. Takes half a second, once."""
     draft = _Draft()
     for language, table in tables().items():
+        table = _also_written(table, dict(pair.split("=") for pair in table.get("also_written", "").split()))
         draft.add_phrases(language, table)
         draft.add_names(language, table)
         draft.add_words(language, table)
@@ -186,10 +190,10 @@ class _Draft:
         for template in listed(table["names"]["my"]):
             self.mine.add(template).means.append(Meaning("my", language))
         for where, kind, word, said in _named(table):
-            words = words_of(said)
-            (self.names if where == "names" else self.mine).after(words).names.append(Named(kind, language, word))
-            if word:
-                self.words.setdefault(word, set()).add(words)
+            for words in _choices(said):
+                (self.names if where == "names" else self.mine).after(words).names.append(Named(kind, language, word))
+                if word:
+                    self.words.setdefault(word, set()).add(words)
 
     def add_words(self, language: str, table: dict[str, Any]) -> None:
         """Add the words behind a slash, how the language is called, and words for now."""
@@ -211,6 +215,18 @@ def tables() -> Mapping[str, dict[str, Any]]:
 def listed(text: str) -> Iterator[str]:
     """The phrases of a list."""
     return (phrase for part in text.split(";") if (phrase := part.strip()))
+
+
+def _also_written(table: Any, letters: Mapping[str, str]) -> Any:
+    """A table in which each word may also be written with other letters, as "für" is "fuer"."""
+    if not letters or not isinstance(table, dict | str):
+        return table
+    if isinstance(table, dict):
+        return {name: one if name in _AS_WRITTEN else _also_written(one, letters) for name, one in table.items()}  # pyright: ignore[reportUnknownVariableType]
+    signs = str.maketrans(dict(letters))
+    return _LETTERS.sub(
+        lambda found: f"({found[0]}|{found[0].translate(signs)})" if found[0] != found[0].translate(signs) else found[0], table
+    )
 
 
 def _with_parts(text: str, parts: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,23 @@ def test_what_only_looks_like_a_wish_is_left_to_the_model(language: str) -> None
 def test_an_objection_is_understood_in_the_ways_that_people_say_it(language: str) -> None:
     for text in _SAID[language]["wrong"]:
         assert objection(text.replace("{}", "I live in Porto")) is not None, text
+
+
+def _plain(text: str) -> str:
+    """A text as somebody types it who has no accents."""
+    return (
+        "".join(sign for sign in unicodedata.normalize("NFD", text) if not unicodedata.combining(sign)).replace("ı", "i").replace("ß", "ss")
+    )
+
+
+@pytest.mark.parametrize("language", sorted(set(_SAID) - {"hi", "ar"}))
+def test_accents_and_capitals_do_not_matter(language: str) -> None:
+    umlauts = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+    for meant in _SAID[language].keys() - {"model", "wrong"}:
+        for text in _SAID[language][meant]:
+            assert _meant(parse_command(_plain(text))) == meant, text
+            assert language == "tr" or _meant(parse_command(text.upper())) == meant, text
+            assert language != "de" or _meant(parse_command(text.translate(umlauts))) == meant, text
 
 
 # Typing errors
