@@ -126,8 +126,8 @@ class Book:
 def book() -> Book:
     """Read all files. Takes half a second, once."""
     draft = _Draft()
-    for language, table in tables().items():
-        table = _also_written(table, dict(pair.split("=") for pair in table.get("also_written", "").split()))
+    for language, written in tables().items():
+        table = _also_written(written, dict(pair.split("=") for pair in written.get("also_written", "").split()))
         draft.add_phrases(language, table)
         draft.add_names(language, table)
         draft.add_words(language, table)

@@ -16,6 +16,7 @@ from bots.channels.markup import unwrapped
 from bots.commands import Command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
+from bots.extract import commands as say
 from bots.extract.commands import language_of, sensitive_kinds
 from bots.extract.texts import text
 from bots.recall import indexing
@@ -228,7 +229,7 @@ class ClaimedTurn:
         if tells_sensitive:
             self.tell(text("sensitive", self.language))
         if self.unsaid and state == "answered":
-            self.tell(text("not_kept", self.language))
+            self.tell(say.kept_too(text("not_kept", self.language), self.language, keeps_messages=self.account.bot.keeps_messages))
         if (effect.closes and goes_on) or anew:
             # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before. So it is where a server would not
             # answer what came before.

@@ -94,7 +94,10 @@ def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: 
         case "health_off":
             gone = [one.id for one in (*_known(wish), *_ended(wish)) if one.kind in say.sensitive_kinds()]
             effect = Effect(sensitive_off=True, forget=tuple(gone))
-            return effect, (None if gone else wish.done) or text("health_off", language, count=len(gone))
+            done = say.kept_too(
+                text("health_off", language, count=len(gone)), language, keeps_messages=bool(gone) and wish.bot.keeps_messages
+            )
+            return effect, (None if gone else wish.done) or done
         case "health_on":
             return Effect(sensitive_off=False), text("health_on" if wish.bot.memory_on and wish.bot.sensitive_on else "never", language)
         case "why":
