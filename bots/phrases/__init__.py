@@ -110,6 +110,8 @@ class _State:
     named: Named | None = None
     asked: bool = False
     before: str = ""
+    #: Whether there were words that a wish to stop may not have.
+    filled: bool = False
 
 
 @dataclass(slots=True)
@@ -147,6 +149,7 @@ class _Reader:
         if node is self.book.phrases and not state.asked:
             yield from ((node, replace(state, asked=True), end) for end in _steps(self.book.asking, self.words, at))
         yield from ((node, state, end) for end in _steps(self.book.courtesy, self.words, at))
+        yield from ((node, replace(state, filled=True), end) for end in _steps(self.book.fillers, self.words, at))
 
     def _ended(self, node: Node, state: _State, at: int) -> Iterator[Reading]:
         """What a phrase that ends here means, where nothing follows; and the same wish once more."""
@@ -154,7 +157,7 @@ class _Reader:
             yield from self._meant(node, state, ())
             return
         for name in {meaning.name for meaning in node.means} & _REPEATED:
-            if not state.asked and state.before in ("", name):
+            if not state.asked and not state.filled and state.before in ("", name):
                 yield from self.readings(self.book.phrases, _State(before=name), at)
 
     def _free(self, node: Node, state: _State, at: int) -> Iterator[Reading]:
@@ -175,7 +178,7 @@ class _Reader:
         if (self.only is not None and meaning.name not in self.only) or (state.before and state.before != meaning.name):
             return False
         # A wish to stop is never obeyed where it is asked for.
-        if state.asked and meaning.name in _REPEATED:
+        if (state.asked or state.filled) and meaning.name in _REPEATED:
             return False
         return state.named is None or state.named.language == meaning.language
 

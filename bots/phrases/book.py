@@ -97,6 +97,7 @@ class Book:
 
     phrases: Node
     courtesy: Node
+    fillers: Node
     asking: Node
     #: Names of kinds ("address"), and how they stand in a sentence ("my {}").
     names: Node
@@ -131,17 +132,18 @@ def book() -> Book:
         draft.add_phrases(language, table)
         draft.add_names(language, table)
         draft.add_words(language, table)
-    phrases, courtesy, asking, names, mine = draft.phrases, draft.courtesy, draft.asking, draft.names, draft.mine
+    phrases, courtesy, fillers, asking, names, mine = draft.phrases, draft.courtesy, draft.fillers, draft.asking, draft.names, draft.mine
     told = frozenset(_vocabulary(phrases)) - _SLOTS
-    between = frozenset(word for node in (courtesy, asking, names, mine) for word in _vocabulary(node)) - _SLOTS
+    between = frozenset(word for node in (courtesy, fillers, asking, names, mine) for word in _vocabulary(node)) - _SLOTS
     return Book(
         phrases=phrases,
         courtesy=courtesy,
+        fillers=fillers,
         asking=asking,
         names=names,
         mine=mine,
         slash={word: tuple(meanings) for word, meanings in draft.slash.items()},
-        firsts=frozenset([*phrases.words, *courtesy.words, *asking.words, *mine.words, *names.words]) - _SLOTS,
+        firsts=frozenset([*phrases.words, *courtesy.words, *fillers.words, *asking.words, *mine.words, *names.words]) - _SLOTS,
         told=told,
         all_words=told | between,
         free=frozenset(draft.free) - _SLOTS,
@@ -160,6 +162,7 @@ class _Draft:
 
     phrases: Node = field(default_factory=Node)
     courtesy: Node = field(default_factory=Node)
+    fillers: Node = field(default_factory=Node)
     asking: Node = field(default_factory=Node)
     names: Node = field(default_factory=Node)
     mine: Node = field(default_factory=Node)
@@ -175,14 +178,14 @@ class _Draft:
         """Add what is said, and what may stand before it and between its words."""
         parts: dict[str, str] = {}
         for name, text in table.get("parts", {}).items():
-            parts[name] = _with_parts(text, parts)
+            parts[name] = "|".join(listed(_with_parts(text, parts)))
         for name, text in table["phrases"].items():
             for phrase in listed(_with_parts(text, parts)):
                 if "{rest}" in phrase:
                     self.free.update(words[0] for words in _choices(next(_runs(phrase))) if words)
                 self.phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
-        for where, key in ((self.courtesy, "courtesy"), (self.asking, "asking")):
-            for words in (words for phrase in listed(table[key]) for words in _choices(phrase)):
+        for where, key in ((self.courtesy, "courtesy"), (self.fillers, "fillers"), (self.asking, "asking")):
+            for words in (words for phrase in listed(table.get(key, "")) for words in _choices(phrase)):
                 where.after(words).means.append(Meaning(key, language))
 
     def add_names(self, language: str, table: dict[str, Any]) -> None:

@@ -74,6 +74,13 @@ def test_accents_and_capitals_do_not_matter(language: str) -> None:
             assert language != "de" or _meant(parse_command(text.translate(umlauts))) == meant, text
 
 
+@pytest.mark.parametrize(
+    "text", ["stop today", "stop already", "stop and go", "baja hoy", "baja y sube", "parar hoy", "sair hoje", "dur bugün"]
+)
+def test_what_may_stand_in_a_wish_about_memory_may_not_in_one_to_stop(text: str) -> None:
+    assert parse_command(text) is None
+
+
 # Typing errors
 
 

@@ -157,7 +157,7 @@ def _forget(wish: Wished, command: Command) -> tuple[Effect, str] | None:
         return None
     if gone:
         with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
-            gone = memories.with_history(connection, wish.claim.contact, gone)
+            gone = [one for one in memories.with_history(connection, wish.claim.contact, gone) if one not in wish.before.forget]
     effect = Effect(forget=tuple(gone), listed=listed)
     return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
 
