@@ -21,6 +21,7 @@ _QUOTES = {
 }  # fmt: skip
 #: A name or a thing that its writer puts in marks, behind a word of their own: My dog is called "Rex". Longer quotations are somebody else's words.
 _MARKED = re.compile(rf"\s*{_LETTER}+(?:[-'’]{_LETTER}+)*(?:\s+{_LETTER}+(?:[-'’]{_LETTER}+)*)?\s*")
+_MARKS = frozenset({*_QUOTES, "'"})
 _OPENING = re.compile(f"[{''.join(_QUOTES)}']")
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。", "؟", "؛", "।"})
 _ASKS = frozenset({"?", "？", "؟"})
@@ -168,6 +169,11 @@ def _without_quotes(text: str) -> str:
         kept += text[at:start], f" {inside.strip()} " if is_marked else f" {QUOTED} "
         at = end + 1
     return "".join([*kept, text[at:]]) if kept else text
+
+
+def is_in_marks(text: str, value: str) -> bool:
+    """Whether a value stands behind an opening quotation mark."""
+    return any(text[: found.start()].rstrip()[-1:] in _MARKS for found in re.finditer(re.escape(value), text))
 
 
 def _single_quote(text: str, at: int) -> str | None:
