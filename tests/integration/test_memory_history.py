@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import get_args
 
 import pytest
 
+from bots.commands import CommandName
 from bots.extract.texts import text
 from bots.phrases import name_of
+from bots.phrases.book import listed, tables
 from bots.storage import memories
 from bots.storage.database import unit
 from tests.support.cluster import Cluster
@@ -121,6 +124,29 @@ def test_a_message_that_is_told_again_comes_without_the_command_beside_it(person
     person.edit("Do you sell bread?", "Do you sell rolls?")
 
     assert person.history() == ["Do you sell rolls?"]
+
+
+def test_a_command_is_known_by_its_slash_in_every_language(worker: OneWorker) -> None:
+    said = {
+        f"/{word}"
+        for meant in tables().values()
+        for name in get_args(CommandName)
+        for word in listed(meant["slash"].get(name, ""))
+        if " " not in word
+    }
+
+    def known(texts: Iterable[str]) -> set[str]:
+        return {
+            row.text for row in worker.storage.rows("select text from unnest(%s::text[]) as t(text) where is_command(text)", list(texts))
+        }
+
+    assert known(said) == said
+    assert known(f" *{word.upper()} 2*" for word in ("/forget", "/mémoire", "/löschen")) == {
+        " */FORGET 2*",
+        " */MÉMOIRE 2*",
+        " */LÖSCHEN 2*",
+    }
+    assert known(["/pizza", "forget", "and/or forget", "", "/", "/forgetful", "1/memory", "/all"]) == set()
 
 
 def test_what_was_said_before_a_reset_in_the_same_turn_is_not_told_again(person: Person) -> None:

@@ -242,7 +242,7 @@ end
 $$;
 
 -- Forgets what an operator erases in a contact's name, words and all; p_erase as in forget_memories.
--- Locks: those of erase_words. Called by: crossing (what operators do).
+-- Locks: those of erase_words. Called by: change_message; crossing (what operators do).
 create function erase(p_contact uuid, p_erase jsonb) returns void language sql as $$
     select erase_words(p_contact, null, p_erase, forget_memories(p_contact, p_erase), '{}')
 $$;
