@@ -24,8 +24,8 @@ _NAMES = frozenset(get_args(CommandName))
 _PHRASES = _NAMES | {"everything"}
 
 _LONGEST_COMMAND = 300
-#: Longer messages in plain words are no bare command.
-_LONGEST_WISH = 120
+#: Longer messages in plain words are no bare command; a wish to stop has fewer of them than a polite one about one's memory.
+_LONGEST_WISH, _LONGEST_STOP = 200, 120
 #: "/stop sending me messages, please" is a wish to stop, a paragraph is not.
 _MOST_WORDS_AFTER_STOP = 6
 #: Of a message that corrects something: so long is what stands before the correction.
@@ -95,7 +95,7 @@ def parse_command(text: str | None, *, stopped: bool = False) -> Command | None:
     ):
         return None
     if reading.name in ("stop", "start"):
-        return Command(name=cast("CommandName", reading.name), languages=reading.languages)
+        return None if len(seen) > _LONGEST_STOP else Command(name=cast("CommandName", reading.name), languages=reading.languages)
     name = "forget" if reading.name == "everything" else cast("CommandName", reading.name)
     kinds = (reading.named,) if reading.named else ()
     return Command(name=name, argument=" ".join(reading.rest) or None, kinds=kinds, languages=reading.languages, is_plain=True)

@@ -146,7 +146,7 @@ class _Reader:
         for following in node.words.get("{my}", ()):
             for end, one in sorted(_mine(self.words, at), key=_farthest):
                 yield following, replace(state, named=one), end
-        if node is self.book.phrases and not state.asked:
+        if node is self.book.phrases:
             yield from ((node, replace(state, asked=True), end) for end in _steps(self.book.asking, self.words, at))
         yield from ((node, state, end) for end in _steps(self.book.courtesy, self.words, at))
         yield from ((node, replace(state, filled=True), end) for end in _steps(self.book.fillers, self.words, at))
