@@ -57,6 +57,13 @@ def test_an_objection_is_understood_in_the_ways_that_people_say_it(language: str
         assert objection(text.replace("{}", "I live in Porto")) is not None, text
 
 
+@pytest.mark.parametrize("text", (Path(__file__).parents[1] / "corpus" / "phrases_negated.txt").read_text("utf-8").splitlines())
+def test_the_opposite_of_a_wish_and_a_question_about_it_are_none(text: str) -> None:
+    command = parse_command(text)
+
+    assert command is None or command.argument is not None
+
+
 def _plain(text: str) -> str:
     """A text as somebody types it who has no accents."""
     return (
