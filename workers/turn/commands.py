@@ -146,7 +146,7 @@ def _forget(wish: Wished, command: Command) -> tuple[Effect, str] | None:
         numbers = _seen_numbers(wish)
         if not numbers:
             # Should the turn come again, or the next command, the numbers mean the same.
-            listed = tuple(one.id for one in known)
+            listed = tuple(one.id for one in known[: max(_MOST_LISTED, command.number)])
             numbers = dict(enumerate(listed, start=1))
         gone = [one.id for one in known if one.id == numbers.get(command.number)]
     else:
