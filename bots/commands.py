@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 from bots import phrases
-from bots.phrases.book import Named, book
+from bots.phrases.book import Named
 from bots.phrases.words import first_word, fold, words_of
 
 CommandName = Literal[
@@ -24,8 +24,8 @@ _NAMES = frozenset(get_args(CommandName))
 _PHRASES = _NAMES | {"everything"}
 
 _LONGEST_COMMAND = 300
-#: Longer messages in plain words are no bare command.
-_LONGEST_WISH = 120
+#: Longer messages in plain words are no bare command; a wish to stop has fewer of them than a polite one about one's memory.
+_LONGEST_WISH, _LONGEST_STOP = 200, 120
 #: "/stop sending me messages, please" is a wish to stop, a paragraph is not.
 _MOST_WORDS_AFTER_STOP = 6
 #: Of a message that corrects something: so long is what stands before the correction.
@@ -54,7 +54,7 @@ class Command:
     name: CommandName
     #: What stands behind /forget, or the free words at the end of a phrase.
     argument: str | None = None
-    #: The kinds of facts that are meant, by a name that a person has for them.
+    #: To be listed or forgotten: the kinds of facts that are meant, by a name that a person has for them.
     kinds: tuple[Named, ...] = ()
     #: The languages in which it was said; none for a command in English, which everybody uses.
     languages: tuple[str, ...] = field(default=(), compare=False)
@@ -87,10 +87,15 @@ def parse_command(text: str | None, *, stopped: bool = False) -> Command | None:
         return None
     words = words_of(seen)
     reading = phrases.read(words, only=_PHRASES if stopped else _PHRASES - {"start"})
-    if reading is None or (_asks(seen) and not reading.asks) or (reading.name == "stop" and phrases.is_now(words)):
+    if (
+        reading is None
+        or phrases.is_unlike(seen.casefold().split())
+        or (_asks(seen) and not reading.asks)
+        or (reading.name == "stop" and phrases.is_now(words))
+    ):
         return None
     if reading.name in ("stop", "start"):
-        return Command(name=cast("CommandName", reading.name), languages=reading.languages)
+        return None if len(seen) > _LONGEST_STOP else Command(name=cast("CommandName", reading.name), languages=reading.languages)
     name = "forget" if reading.name == "everything" else cast("CommandName", reading.name)
     kinds = (reading.named,) if reading.named else ()
     return Command(name=name, argument=" ".join(reading.rest) or None, kinds=kinds, languages=reading.languages, is_plain=True)
@@ -157,11 +162,19 @@ def _behind(command: Command, rest: str) -> Command | None:
     words = words_of(rest)
     if phrases.is_courtesy(words):
         return command
-    switch = {one.name for one in phrases.behind_slash(" ".join(words))}
-    if command.name == "memory" and switch & {"on", "off"}:
-        return replace(command, name="memory_off" if "off" in switch else "memory_on")
+    if command.name == "memory":
+        return _of_memory(command, rest)
     is_wish = command.name == "stop" and len(words) <= _MOST_WORDS_AFTER_STOP and "/" not in rest and not _asks(rest)
     return command if is_wish else None
+
+
+def _of_memory(command: Command, rest: str) -> Command | None:
+    """Read what stands behind /memory: on or off, or the name of a kind."""
+    switch = {one.name for one in phrases.behind_slash(rest)}
+    if switch & {"on", "off"}:
+        return replace(command, name="memory_off" if "off" in switch else "memory_on")
+    kinds = phrases.named(rest)
+    return replace(command, kinds=kinds) if kinds else None
 
 
 def _may_be(text: str) -> bool:
@@ -175,12 +188,14 @@ def _may_be(text: str) -> bool:
     if first is None:
         return False
     begin = text[: first.start()]
-    return fold(first[0]) in book().firsts or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_ODD.search(text) is not None)
+    return (
+        phrases.may_begin(fold(first[0])) or "/" in begin or "\uff0f" in begin or (not text.isascii() and _IS_ODD.search(text) is not None)
+    )
 
 
 def _begins_like_one(text: str) -> bool:
     first = first_word(text)
-    return first is not None and fold(first[0]) in book().firsts
+    return first is not None and phrases.may_begin(fold(first[0]))
 
 
 def _seen(text: str) -> str:

@@ -226,10 +226,13 @@ class InboundEvent:
     notice: AccountNotice | None = None
     #: What it means for the account as a whole; None: nothing.
     effect: AccountEffect | None = None
-    #: Of an edit: what its words state about their writer, and whether they are a wish to stop (bots.extract.edits).
+    #: Of an edit (bots.extract.edits): what its words state about their writer, and whether they are a command, which no prompt repeats, a wish to
+    #: stop, or one that they are not remembered.
     facts: tuple[Fact, ...] = ()
     ends: tuple[End, ...] = ()
+    untold: bool = False
     stops: bool = False
+    unsaid: bool = False
     #: Why an item was not understood.
     reason: str | None = None
 

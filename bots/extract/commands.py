@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -62,19 +63,29 @@ def in_order(memories: Sequence[Memory]) -> list[Memory]:
     return sorted(memories, key=lambda one: place.get(one.kind, len(place)))
 
 
-def chosen(command: Command, memories: Sequence[Memory]) -> tuple[Memory, ...]:
-    """The memories that a wish to forget means, out of those that /memory lists in this order; all of them without an argument."""
+def chosen(command: Command, memories: Sequence[Memory], ended: Sequence[Memory] = ()) -> tuple[Memory, ...]:
+    """The memories that a wish to forget means, out of those that /memory lists in this order, and of those that are true no longer; all of them
+    without an argument. Of a kind the ended ones go, too; of a value where no living one has it: storage adds its history.
+    """
+    both = (*memories, *ended)
     if command.is_everything:
-        return tuple(memories)
+        return both
     if command.number is not None:
         return tuple(memories[command.number - 1 : command.number]) if command.number else ()
     wanted = words_of(command.argument or "")
     if command.is_plain:
-        return _meant_in_words(command, wanted, memories)
+        return _meant_in_words(command, wanted, both)
+    named = tuple(memory for memory in both if any(is_named(one, memory) for one in command.kinds))
+    return _exactly(wanted, memories) or named or _with_words(wanted, memories) or _exactly(wanted, ended) or _with_words(wanted, ended)
+
+
+def _exactly(wanted: tuple[str, ...], memories: Sequence[Memory]) -> tuple[Memory, ...]:
     said = [(memory, words_of(memory.text)) for memory in memories]
-    exact = tuple(memory for memory, words in said if words == wanted or _without_relation(memory, words) == wanted)
-    named = exact or tuple(memory for memory in memories if any(is_named(one, memory) for one in command.kinds))
-    return named or tuple(memory for memory, words in said if holds(words, wanted))
+    return tuple(memory for memory, words in said if words == wanted or _without_relation(memory, words) == wanted)
+
+
+def _with_words(wanted: tuple[str, ...], memories: Sequence[Memory]) -> tuple[Memory, ...]:
+    return tuple(memory for memory in memories if holds(words_of(memory.text), wanted))
 
 
 def _meant_in_words(command: Command, wanted: tuple[str, ...], memories: Sequence[Memory]) -> tuple[Memory, ...]:
@@ -114,16 +125,32 @@ def language_of(memories: Sequence[Told], *, said: Sequence[str] = (), default: 
     return default
 
 
-def memory_text(memories: Sequence[Memory], language: str = USUAL, *, is_off: bool = False) -> str:
-    """What is remembered, numbered for /forget, in the order given. is_off: nothing new is."""
+def memory_text(
+    memories: Sequence[Memory], language: str = USUAL, *, is_off: bool = False, left: Sequence[Memory] = (), of_kind: bool = False
+) -> str:
+    """What is remembered, numbered for /forget, in the order given. is_off: nothing new is. left: what there is no room for; of_kind: only some kinds
+    were asked for.
+    """
     off = [text("memory_is_off", language)] if is_off else []
     if not memories:
-        return "\n".join([text("memory_none", language), *off])
+        return "\n".join([text("memory_none_of_kind" if of_kind else "memory_none", language), *off])
     rows = [
         f"{number}. {fact_text(one.kind, one.text, language, day=one.day, last_day=one.last_day)}"
         for number, one in enumerate(memories, start=1)
     ]
-    return "\n".join([text("memory", language), *rows, text("memory_end", language), *off])
+    return "\n".join([text("memory", language), *rows, *_more(left, language, of_kind=of_kind), text("memory_end", language), *off])
+
+
+def _more(left: Sequence[Memory], language: str, *, of_kind: bool) -> list[str]:
+    """How many more there are, of which kinds, and how to see those of one."""
+    if not left:
+        return []
+    if of_kind:
+        return [text("memory_more_of_kind", language, count=len(left))]
+    counted = Counter(one.kind for one in left)
+    names = {kind: phrases.name_of(kind, language) for kind in counted}
+    told = ", ".join(f"{names[kind]} ({count})" for kind, count in counted.items())
+    return [text("memory_more", language, count=len(left), values=told, what=names[max(counted, key=lambda kind: counted[kind])])]
 
 
 def forgotten_text(count: int, language: str = USUAL, *, everything: bool = False, keeps_messages: bool = False) -> str:
@@ -143,6 +170,11 @@ def forgotten_that_text(language: str = USUAL, *, found: bool = True, keeps_mess
         return text("forgotten_that_none", language)
     words = [text("words_kept", language)] if keeps_messages else [text("stays", language)]
     return " ".join([text("forgotten_that", language), *words])
+
+
+def kept_too(answer: str, language: str = USUAL, *, keeps_messages: bool) -> str:
+    """An answer that something is not remembered, and that the messages themselves are kept where they are."""
+    return f"{answer} {text('words_kept', language)}" if keeps_messages else answer
 
 
 def _stays(language: str, keeps_messages: bool) -> list[str]:  # noqa: FBT001 - of this module

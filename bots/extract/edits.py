@@ -1,4 +1,4 @@
-"""What an edited message says: the facts in its new words, and whether they are a wish to stop.
+"""What an edited message says: the facts in its new words, and whether they are a command, a wish to stop, or one not to be remembered.
 
 A message that is waiting is read when its turn is worked. One that was answered already is not worked again, so its new words are read as they come
 in.
@@ -31,9 +31,9 @@ def _read(event: InboundEvent) -> InboundEvent:
     text = event.text or ""
     command = parse_command(text)
     if command is not None:
-        return replace(event, stops=command.name == "stop")
+        return replace(event, untold=True, stops=command.name == "stop", unsaid=command.name == "forget_that")
     if keeps_out(text):
-        return event
+        return replace(event, unsaid=True)
     corrected = objection(text)
     said = stated((corrected[0] if corrected else text)[:_LONGEST], event.event_key, at=event.occurred_at)
     return replace(event, facts=said.facts, ends=said.ends)

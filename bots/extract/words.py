@@ -15,7 +15,13 @@ _LETTER = rf"(?:[^\W_][{_SIGNS}]*)"
 #: A time of day; letters and digits joined by hyphens and the like; a line end; any other mark. No alternative begins as another does, so
 #: nothing backtracks far.
 _TOKEN = re.compile(rf"\d{{1,2}}:\d\d(?!\d)|{_LETTER}+(?:[-.'’´ʼ&+/#@]{_LETTER}+)*[+#]*|\n|[^\s_*~]")
-_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›", "`": "`", "‘": "’", "「": "」", "『": "』"}
+#: Each may be closed by any of these.
+_QUOTES = {
+    '"': '"', "“": "”", "”": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "`": "`", "‘": "’", "‚": "‘’", "「": "」", "『": "』",
+}  # fmt: skip
+#: A name or a thing that its writer puts in marks, behind a word of their own: My dog is called "Rex". Longer quotations are somebody else's words.
+_MARKED = re.compile(rf"\s*{_LETTER}+(?:[-'’]{_LETTER}+)*(?:\s+{_LETTER}+(?:[-'’]{_LETTER}+)*)?\s*")
+_MARKS = frozenset({*_QUOTES, "'"})
 _OPENING = re.compile(f"[{''.join(_QUOTES)}']")
 _SENTENCE_ENDS = frozenset({".", "!", "?", "…", "\n", ";", "？", "！", "。", "؟", "؛", "।"})
 _ASKS = frozenset({"?", "？", "؟"})
@@ -156,11 +162,18 @@ def _without_quotes(text: str) -> str:
         closing = _QUOTES.get(mark[0]) or _single_quote(text, start)
         if start < at or closing is None:
             continue
-        kept += text[at:start], f" {QUOTED} "
-        end = text.find(closing, start + 1)
         # A quotation that never closes covers the rest: missing a fact is better than storing somebody else's words.
-        at = len(text) if end < 0 else end + 1
+        end = min((found for sign in closing if (found := text.find(sign, start + 1)) >= 0), default=len(text))
+        inside = text[start + 1 : end]
+        is_marked = end < len(text) and text[:start].rstrip()[-1:].isalnum() and _MARKED.fullmatch(inside) is not None
+        kept += text[at:start], f" {inside.strip()} " if is_marked else f" {QUOTED} "
+        at = end + 1
     return "".join([*kept, text[at:]]) if kept else text
+
+
+def is_in_marks(text: str, value: str) -> bool:
+    """Whether a value stands behind an opening quotation mark."""
+    return any(text[: found.start()].rstrip()[-1:] in _MARKS for found in re.finditer(re.escape(value), text))
 
 
 def _single_quote(text: str, at: int) -> str | None:

@@ -5,14 +5,16 @@ Courtesy may stand before, between and after the words of a phrase, and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from bots.phrases.book import Book, Meaning, Named, Node, book
+from bots.phrases.book import Book, Meaning, Named, Node, book, listed, tables
 from bots.phrases.words import words_of
 
 #: A wish may be said several times in one message, or in several ways.
 _REPEATED = frozenset({"stop", "start"})
+#: A longer message is not looked through for mistyped words.
+_LONGEST_MENDED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +33,36 @@ class Reading:
 
 def read(words: Sequence[str], *, only: frozenset[str] | None = None) -> Reading | None:
     """Return the phrase that these words are, rather one that says all of them itself. only: the names that count."""
+    found = _read(words, only)
+    if found is not None or len(words) > _LONGEST_MENDED:
+        return found
+    # A wish to stop is not guessed.
+    meant = (_read(mended, only) for mended in book().spelling.mended(words))
+    return next((one for one in meant if one is not None and one.name not in _REPEATED), None)
+
+
+def _read(words: Sequence[str], only: frozenset[str] | None) -> Reading | None:
     # Nearly every message has a word that is in no phrase, or none but courtesy: then nothing more is to be done.
     if book().told.isdisjoint(words) or (not book().all_words.issuperset(words) and book().free.isdisjoint(words)):
         return None
     return min(_Reader(book(), words, only).readings(book().phrases, _State()), key=_freedom, default=None)
 
 
-def _freedom(reading: Reading) -> tuple[int, bool]:
-    return len(reading.rest), reading.named is not None
+def _freedom(reading: Reading) -> tuple[int, bool, bool]:
+    # What allows something may also ask for it: "puedes volver a recordar".
+    return len(reading.rest), reading.named is not None, not reading.asks
 
 
 def named(text: str) -> tuple[Named, ...]:
     """The kinds of facts that a text is the name of, bare or as it stands in a sentence, in each language that calls them so."""
     words = words_of(text)
     return tuple(dict.fromkeys(one for end, one in [*_bare(words, 0), *_mine(words, 0)] if end == len(words)))
+
+
+def name_of(kind: str, language: str) -> str:
+    """How a language calls a kind of facts; that is understood behind a command, too."""
+    names = tables().get(language[:2].lower(), tables()["en"])["names"]
+    return next(listed(names.get(kind, kind)))
 
 
 def behind_slash(word: str) -> tuple[Meaning, ...]:
@@ -69,6 +87,17 @@ def is_courtesy(words: Sequence[str]) -> bool:
     return True
 
 
+def may_begin(word: str) -> bool:
+    """Whether a phrase may begin with a word, or with one that it is mistyped for."""
+    firsts = book().firsts
+    return word in firsts or (word not in book().all_words and any(meant in firsts for meant in book().spelling.meant_by(word)))
+
+
+def is_unlike(words: Iterable[str]) -> bool:
+    """Whether one of these words, as they are written in small letters, says something else than a wish: "olvidé mi dirección"."""
+    return not book().unlike.isdisjoint(words)
+
+
 def is_now(words: Sequence[str]) -> bool:
     """Whether a word that stops a bot says, with a word for now, that somebody comes down or goes out ("ya baja", "sair agora")."""
     return not (book().moves.isdisjoint(words) or book().now.isdisjoint(words) or "de" in words)
@@ -81,6 +110,8 @@ class _State:
     named: Named | None = None
     asked: bool = False
     before: str = ""
+    #: Whether there were words that a wish to stop may not have.
+    filled: bool = False
 
 
 @dataclass(slots=True)
@@ -115,9 +146,10 @@ class _Reader:
         for following in node.words.get("{my}", ()):
             for end, one in sorted(_mine(self.words, at), key=_farthest):
                 yield following, replace(state, named=one), end
-        if node is self.book.phrases and not state.asked:
+        if node is self.book.phrases:
             yield from ((node, replace(state, asked=True), end) for end in _steps(self.book.asking, self.words, at))
         yield from ((node, state, end) for end in _steps(self.book.courtesy, self.words, at))
+        yield from ((node, replace(state, filled=True), end) for end in _steps(self.book.fillers, self.words, at))
 
     def _ended(self, node: Node, state: _State, at: int) -> Iterator[Reading]:
         """What a phrase that ends here means, where nothing follows; and the same wish once more."""
@@ -125,7 +157,7 @@ class _Reader:
             yield from self._meant(node, state, ())
             return
         for name in {meaning.name for meaning in node.means} & _REPEATED:
-            if not state.asked and state.before in ("", name):
+            if not state.asked and not state.filled and state.before in ("", name):
                 yield from self.readings(self.book.phrases, _State(before=name), at)
 
     def _free(self, node: Node, state: _State, at: int) -> Iterator[Reading]:
@@ -146,7 +178,7 @@ class _Reader:
         if (self.only is not None and meaning.name not in self.only) or (state.before and state.before != meaning.name):
             return False
         # A wish to stop is never obeyed where it is asked for.
-        if state.asked and meaning.name in _REPEATED:
+        if (state.asked or state.filled) and meaning.name in _REPEATED:
             return False
         return state.named is None or state.named.language == meaning.language
 

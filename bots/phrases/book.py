@@ -11,11 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bots.phrases.spelling import Spelling, spelling
 from bots.phrases.words import words_of
 
 _FOLDER = Path(__file__).parent / "languages"
-#: A choice without another one in it.
-_CHOICE = re.compile(r"\(([^()]*)\)")
+_LETTERS = re.compile(r"[^\W\d_]+")
+#: What is in a file besides things that are said.
+_AS_WRITTEN = frozenset({"slash", "called", "also_written", "unlike", "now", "moves"})
+#: The name of words of [parts], which stand for each other.
+_PART = re.compile(r"<(\w+)>")
 _SLOTS = frozenset({"{my}", "{rest}", "{}"})
 
 
@@ -66,11 +70,11 @@ class Node:
     def add(self, phrase: str) -> Node:
         """Add a phrase with its choices beside those that begin here, and return the place at its end."""
         if "(" not in phrase:
-            return self.after(next(_choices(phrase)))
+            return self.after(_choices(phrase)[0])
         begin = node = Node(is_plain=False)
         for run in _runs(phrase):
             end = Node(is_plain=False)
-            for words in dict.fromkeys(_choices(run)):
+            for words in _choices(run):
                 if words:
                     last = node
                     for word in words[:-1]:
@@ -93,6 +97,7 @@ class Book:
 
     phrases: Node
     courtesy: Node
+    fillers: Node
     asking: Node
     #: Names of kinds ("address"), and how they stand in a sentence ("my {}").
     names: Node
@@ -105,10 +110,14 @@ class Book:
     told: frozenset[str]
     all_words: frozenset[str]
     free: frozenset[str]
+    #: How they are mistyped.
+    spelling: Spelling
     #: What is said of one of the family or of the animals, in every language: "dog" -> dog, Hund, chien.
     words: Mapping[str, frozenset[tuple[str, ...]]]
     #: Which language its name means, in whichever language: "francese" -> fr.
     languages: Mapping[str, str]
+    #: Words that without their accents would be those of a wish, as they are written: "olvidé" says what has happened.
+    unlike: frozenset[str]
     #: Words for now, and words that with one of them mean a movement: "ya baja" says that somebody comes down.
     now: frozenset[str]
     moves: frozenset[str]
@@ -116,28 +125,32 @@ class Book:
 
 @cache
 def book() -> Book:
-    """Read all files. Takes a tenth of a second, once."""
+    """Read all files. Takes most of a second, once."""
     draft = _Draft()
-    for language, table in tables().items():
+    for language, written in tables().items():
+        table = _also_written(written, dict(pair.split("=") for pair in written.get("also_written", "").split()))
         draft.add_phrases(language, table)
         draft.add_names(language, table)
         draft.add_words(language, table)
-    phrases, courtesy, asking, names, mine = draft.phrases, draft.courtesy, draft.asking, draft.names, draft.mine
+    phrases, courtesy, fillers, asking, names, mine = draft.phrases, draft.courtesy, draft.fillers, draft.asking, draft.names, draft.mine
     told = frozenset(_vocabulary(phrases)) - _SLOTS
-    between = frozenset(word for node in (courtesy, asking, names, mine) for word in _vocabulary(node)) - _SLOTS
+    between = frozenset(word for node in (courtesy, fillers, asking, names, mine) for word in _vocabulary(node)) - _SLOTS
     return Book(
         phrases=phrases,
         courtesy=courtesy,
+        fillers=fillers,
         asking=asking,
         names=names,
         mine=mine,
         slash={word: tuple(meanings) for word, meanings in draft.slash.items()},
-        firsts=frozenset([*phrases.words, *courtesy.words, *asking.words, *mine.words, *names.words]) - _SLOTS,
+        firsts=frozenset([*phrases.words, *courtesy.words, *fillers.words, *asking.words, *mine.words, *names.words]) - _SLOTS,
         told=told,
         all_words=told | between,
         free=frozenset(draft.free) - _SLOTS,
+        spelling=spelling(told | between, {word for node in (names, mine) for word in _vocabulary(node)} - _SLOTS),
         words={word: frozenset(said) for word, said in draft.words.items()},
         languages=draft.languages,
+        unlike=frozenset(draft.unlike),
         now=frozenset(draft.now),
         moves=frozenset(draft.moves),
     )
@@ -149,6 +162,7 @@ class _Draft:
 
     phrases: Node = field(default_factory=Node)
     courtesy: Node = field(default_factory=Node)
+    fillers: Node = field(default_factory=Node)
     asking: Node = field(default_factory=Node)
     names: Node = field(default_factory=Node)
     mine: Node = field(default_factory=Node)
@@ -158,16 +172,20 @@ class _Draft:
     languages: dict[str, str] = field(default_factory=dict[str, str])
     now: set[str] = field(default_factory=set[str])
     moves: set[str] = field(default_factory=set[str])
+    unlike: set[str] = field(default_factory=set[str])
 
     def add_phrases(self, language: str, table: dict[str, Any]) -> None:
         """Add what is said, and what may stand before it and between its words."""
+        parts: dict[str, str] = {}
+        for name, text in table.get("parts", {}).items():
+            parts[name] = "|".join(listed(_with_parts(text, parts)))
         for name, text in table["phrases"].items():
-            for phrase in listed(text):
+            for phrase in listed(_with_parts(text, parts)):
                 if "{rest}" in phrase:
                     self.free.update(words[0] for words in _choices(next(_runs(phrase))) if words)
                 self.phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
-        for where, key in ((self.courtesy, "courtesy"), (self.asking, "asking")):
-            for words in (words for phrase in listed(table[key]) for words in _choices(phrase)):
+        for where, key in ((self.courtesy, "courtesy"), (self.fillers, "fillers"), (self.asking, "asking")):
+            for words in (words for phrase in listed(table.get(key, "")) for words in _choices(phrase)):
                 where.after(words).means.append(Meaning(key, language))
 
     def add_names(self, language: str, table: dict[str, Any]) -> None:
@@ -175,10 +193,10 @@ class _Draft:
         for template in listed(table["names"]["my"]):
             self.mine.add(template).means.append(Meaning("my", language))
         for where, kind, word, said in _named(table):
-            words = words_of(said)
-            (self.names if where == "names" else self.mine).after(words).names.append(Named(kind, language, word))
-            if word:
-                self.words.setdefault(word, set()).add(words)
+            for words in _choices(said):
+                (self.names if where == "names" else self.mine).after(words).names.append(Named(kind, language, word))
+                if word:
+                    self.words.setdefault(word, set()).add(words)
 
     def add_words(self, language: str, table: dict[str, Any]) -> None:
         """Add the words behind a slash, how the language is called, and words for now."""
@@ -188,6 +206,7 @@ class _Draft:
         self.languages |= {" ".join(words_of(name)): language for name in [language, *listed(table["called"])]}
         self.now.update(words_of(table.get("now", "")))
         self.moves.update(words_of(table.get("moves", "")))
+        self.unlike.update(table.get("unlike", "").split())
 
 
 @cache
@@ -199,6 +218,22 @@ def tables() -> Mapping[str, dict[str, Any]]:
 def listed(text: str) -> Iterator[str]:
     """The phrases of a list."""
     return (phrase for part in text.split(";") if (phrase := part.strip()))
+
+
+def _also_written(table: Any, letters: Mapping[str, str]) -> Any:
+    """A table in which each word may also be written with other letters, as "für" is "fuer"."""
+    if not letters or not isinstance(table, dict | str):
+        return table
+    if isinstance(table, dict):
+        return {name: one if name in _AS_WRITTEN else _also_written(one, letters) for name, one in table.items()}  # pyright: ignore[reportUnknownVariableType]
+    signs = str.maketrans(dict(letters))
+    return _LETTERS.sub(
+        lambda found: f"({found[0]}|{found[0].translate(signs)})" if found[0] != found[0].translate(signs) else found[0], table
+    )
+
+
+def _with_parts(text: str, parts: Mapping[str, str]) -> str:
+    return _PART.sub(lambda found: f"({parts[found[1]]})", text)
 
 
 def _runs(phrase: str) -> Iterator[str]:
@@ -214,19 +249,42 @@ def _runs(phrase: str) -> Iterator[str]:
     yield run
 
 
-def _choices(run: str) -> Iterator[tuple[str, ...]]:
+@cache
+def _choices(run: str) -> tuple[tuple[str, ...], ...]:
     """The words that a part of a phrase may be: "(my|)" is one or none, "m'(écris|écrivez)" is two. Choices may have others in them."""
-    inner = _CHOICE.search(run)
-    if inner is None:
-        yield tuple(word for part in _cut(run) for word in part)
+    return tuple(dict.fromkeys(tuple(word for part in _cut(text) for word in part) for text in _spelled(run)))
+
+
+def _spelled(text: str) -> Iterator[str]:
+    """The texts that a text with choices may be."""
+    begin = text.find("(")
+    if begin < 0:
+        yield text
         return
-    for side in inner[1].split("|"):
-        yield from _choices(run[: inner.start()] + side + run[inner.end() :])
+    bars, end = [begin], _closing(text, begin)
+    bars += [at for at in range(begin + 1, end) if text[at] == "|" and text.count("(", begin, at) - text.count(")", begin, at) == 1]
+    behind = list(_spelled(text[end + 1 :]))
+    for bar, following in itertools.pairwise([*bars, end]):
+        yield from (text[:begin] + side + rest for side in _spelled(text[bar + 1 : following]) for rest in behind)
+
+
+def _closing(text: str, begin: int) -> int:
+    """Where the bracket that opens here closes."""
+    depth = 0
+    for at in range(begin, len(text)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if not depth:
+            return at
+    raise ValueError(f"a bracket is open in {text!r}")
 
 
 def _cut(text: str) -> Iterator[tuple[str, ...]]:
-    for part in text.split():
-        yield (part,) if part in _SLOTS else words_of(part)
+    return map(_words, text.split())
+
+
+@cache
+def _words(part: str) -> tuple[str, ...]:
+    return (part,) if part in _SLOTS else words_of(part)
 
 
 def _reached(node: Node) -> Iterator[Node]:

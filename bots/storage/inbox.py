@@ -189,7 +189,7 @@ def _edited(event: InboundEvent) -> dict[str, Any]:
         for fact in event.facts
     ]
     ends = [{"kind": end.kind, "text": end.value, "on": end.on} for end in event.ends]
-    return {"facts": facts, "ends": ends, "stops": event.stops}
+    return {"facts": facts, "ends": ends, "untold": event.untold, "stops": event.stops, "unsaid": event.unsaid}
 
 
 def _effect(event: InboundEvent, effect: AccountEffect) -> dict[str, Any]:

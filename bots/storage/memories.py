@@ -89,6 +89,18 @@ def living(connection: Connection) -> list[Memory]:
     return [Memory(**row) for row in rows.mappings()]
 
 
+def ended(connection: Connection) -> list[Memory]:
+    """All memories of the contact in scope that are true no longer, newest first."""
+    rows = connection.execute(text(f"select {_MEMORY} from memories m where m.valid_to is not null order by m.created_at desc, m.id"))  # noqa: S608 - a literal of this module
+    return [Memory(**row) for row in rows.mappings()]
+
+
+def with_history(connection: Connection, contact: UUID, chosen: Sequence[UUID]) -> list[UUID]:
+    """Memories of a contact, with what they took the place of and ended ones of the same words: what goes where they are erased."""
+    query = text("select with_history(:contact, cast(:chosen as uuid[]))")
+    return list(connection.execute(query, {"contact": contact, "chosen": list(chosen)}).scalar_one())
+
+
 def all_of(connection: Connection, contact: UUID, *, limit: int = 1000) -> list[Stored]:
     """Everything that is or was remembered of a contact, what lives first, then the newest."""
     return [Stored(**row) for row in connection.execute(_STORED, {"contact": contact, "limit": limit}).mappings()]

@@ -114,6 +114,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     #: What the model was asked, as written in the prompt.
     asked: str | None = None
     in_history: bool = True
+    #: Its messages that no prompt is to repeat: the service itself answered them.
+    untold: list[UUID] = []
     #: The messages to send, rendered for the channel. In state wait: the one apology.
     parts: list[str] = []
     calls: list[ModelCall] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bots.domain import MediaReference, Outcome, Retry
+from bots.domain import End, MediaReference, Outcome, Retry
 from bots.errors import Fenced
 from bots.storage import claims, exports, summaries
 from bots.storage import memories as stored
@@ -100,14 +100,23 @@ def test_a_plan_is_erased_and_not_the_same_plan_for_another_day(storage: Storage
     assert storage.rows("select day from memories") == [(date(2027, 5, 9),)]
 
 
-def test_ended_versions_go_too_and_what_was_replaced_stays_ended(storage: StorageFixture) -> None:
+def test_with_a_memory_goes_its_history(storage: StorageFixture) -> None:
     for town in ("Leeds", "York", "Hull", "York"):
         said(storage, f"I live in {town}", key=f"{town}{storage.value('select count(*) from inbox')}", facts=[fact("place", town)])
 
     forgets(storage, "York")
 
-    assert storage.rows("select text, valid_to is null from memories order by said_at") == [("Leeds", False), ("Hull", False)]
-    assert living(storage) == set()
+    assert storage.value("select count(*) from memories") == 0
+
+
+def test_what_was_ended_by_itself_stays(storage: StorageFixture) -> None:
+    said(storage, "I live in Leeds", facts=[fact("place", "Leeds")])
+    said(storage, "not in Leeds any more", ends=[End(kind="place", value="Leeds")])
+    said(storage, "I live in York", facts=[fact("place", "York")])
+
+    forgets(storage, "York")
+
+    assert storage.rows("select text, valid_to is null from memories") == [("Leeds", False)]
 
 
 def test_what_a_forgotten_memory_had_replaced_does_not_come_back_later(storage: StorageFixture) -> None:
@@ -119,7 +128,7 @@ def test_what_a_forgotten_memory_had_replaced_does_not_come_back_later(storage: 
     # All of the contact's memories are settled anew.
     storage.let_in(an_unsend("tea"))
 
-    assert storage.rows("select text, valid_to is null from memories") == [("Leeds", False)]
+    assert storage.value("select count(*) from memories") == 0
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bots.extract.texts import files, text
-from bots.storage import memories
 from bots.storage.database import unit
 from tests.support.cluster import Cluster
 from tests.support.one_worker import OneWorker, one_worker
+from tests.support.person import SMALL_TALK, Person
 from tests.support.played_model import Played
 from tests.support.processes import until
 from tests.support.storage_fixture import QUEUE, a_message, a_phone
@@ -23,68 +22,6 @@ _SAID = {
     path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((Path(__file__).parents[1] / "corpus" / "phrases").glob("*.toml"))
 }
 _LANGUAGES = sorted(_SAID)
-#: Something to talk about in each language, which tells it.
-_SMALL_TALK = {
-    "ar": "مرحبا، متى تفتحون غدا؟ أريد أن أحجز طاولة",
-    "de": "Guten Tag, wann macht ihr morgen auf? Ich möchte einen Tisch",
-    "en": "Hello, when do you open tomorrow? I would like a table",
-    "es": "Hola, ¿cuándo abren mañana? Quiero una mesa para dos",
-    "fr": "Bonjour, quand est-ce que vous ouvrez demain ? Je veux une table",
-    "hi": "नमस्ते, आप कल कब खोलते हैं? मुझे एक टेबल चाहिए",
-    "id": "Halo, kapan buka besok? Saya mau pesan meja untuk dua orang",
-    "it": "Buongiorno, quando aprite domani? Vorrei un tavolo per due, grazie",
-    "pt": "Olá, quando vocês abrem amanhã? Eu quero uma mesa para dois",
-    "tr": "Merhaba, yarın ne zaman açıyorsunuz? Bir masa istiyorum",
-}
-
-
-class Person:
-    """Somebody who writes to the one bot, and what comes back."""
-
-    _next = 34600200000
-
-    def __init__(self, worker: OneWorker) -> None:
-        Person._next += 1
-        self.worker, self.number = worker, str(Person._next)
-
-    def say(self, *texts: str) -> str:
-        """Say this in one turn, and return all that is answered."""
-        storage = self.worker.storage
-        storage.let_in(*(a_message(words, by=(a_phone(self.number),)) for words in texts))
-        open_ = "select count(*) from inbox i left join turns t on t.id = i.turn_id where i.contact_id = %s and t.finished_at is null"
-        while storage.value(open_, self.contact):
-            assert reply_one(self.worker.deps, QUEUE)
-        turn = storage.value("select t.id from turns t where t.contact_id = %s order by t.claimed_at desc limit 1", self.contact)
-        return "\n".join(row.body for row in storage.rows("select body from outbox where turn_id = %s order by part", turn))
-
-    @property
-    def contact(self) -> Any:
-        """Their id."""
-        return self.worker.storage.value("select contact_id from contact_identities where value = %s", self.number)
-
-    @property
-    def remembered(self) -> set[str]:
-        """What is remembered of them now."""
-        rows = self.worker.storage.rows("select text from memories where contact_id = %s and valid_to is null", self.contact)
-        return {row.text for row in rows}
-
-    def add(self, kind: str, value: str) -> None:
-        """Let an operator add a memory."""
-        with unit(self.worker.storage.crossing) as connection:
-            memories.add(connection, contact=self.contact, kind=kind, value=value, by="ana")
-
-    def words(self) -> str:
-        """Every word of theirs, and of ours to them, that any of the tables still has."""
-        storage = self.worker.storage
-        queries = (
-            "select text from inbox i join conversations v on v.id = i.conversation_id where v.contact_id = %s",
-            "select asked from turns where contact_id = %s",
-            "select answer from turns where contact_id = %s",
-            "select prompt::text from model_calls where contact_id = %s",
-            "select text from memories where contact_id = %s",
-            "select summary from conversations where contact_id = %s",
-        )
-        return "\n".join(str(row[0]) for query in queries for row in storage.rows(query, self.contact))
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +149,7 @@ def test_a_correction_is_answered_by_what_it_changed(worker: OneWorker, person: 
 
 @pytest.mark.parametrize("language", _LANGUAGES)
 def test_a_command_is_answered_in_the_language_of_the_talk(person: Person, language: str) -> None:
-    person.say(_SMALL_TALK[language])
+    person.say(SMALL_TALK[language])
 
     assert person.say("/memory").splitlines()[0] == text("memory", language)
     assert person.say("/help") == text("help", language)
@@ -230,7 +167,7 @@ def test_what_only_sounds_like_it_goes_to_the_model(worker: OneWorker, person: P
 
 @pytest.mark.parametrize("language", _LANGUAGES)
 def test_the_first_fact_about_health_is_followed_by_one_sentence_and_no_other(person: Person, language: str) -> None:
-    person.say(_SMALL_TALK[language])
+    person.say(SMALL_TALK[language])
 
     first, second = person.say("I'm allergic to hazelnuts."), person.say("I'm allergic to walnuts.")
 
@@ -250,6 +187,9 @@ def test_a_bot_that_keeps_messages_says_so_and_keeps_them(cluster: Cluster) -> N
 
         assert person.say("Forget my address") == " ".join(text(name) for name in ("forgotten_one", "words_kept"))
         assert person.remembered == {"Marta"}
+        assert person.say("I like saffron tea. Don't remember this.").endswith(" ".join(text(name) for name in ("not_kept", "words_kept")))
+        person.add("allergy", "peanuts")
+        assert person.say("Don't remember my health") == " ".join([text("health_off", count=1), text("words_kept")])
         assert person.say("Delete everything about me") == " ".join(text(name) for name in ("forgotten_all", "words_kept"))
         assert person.remembered == set()
         assert "Porto" in person.words()

@@ -34,6 +34,25 @@ def test_an_edit_is_read(text: str, facts: tuple[Fact, ...], *, stops: bool) -> 
 
 
 @pytest.mark.parametrize(
+    ("text", "untold", "unsaid"),
+    [
+        ("/mémoire", True, False),
+        ("Olvida mi dirección", True, False),
+        ("Don't remember this", True, True),
+        ("Ne retiens pas ça", True, True),
+        ("My name is Gaspar. Don't remember this.", False, True),
+        ("Ne retiens pas ça : je m'appelle Gaspard", False, True),
+        ("That's wrong, my name is Gaspar", False, False),
+        ("My name is Gaspar", False, False),
+    ],
+)
+def test_an_edit_that_asks_for_something_is_known_as_such(text: str, *, untold: bool, unsaid: bool) -> None:
+    (event,) = read_edits([an_event(text)])
+
+    assert (event.untold, event.unsaid) == (untold, unsaid)
+
+
+@pytest.mark.parametrize(
     "event",
     [
         an_event(None),

@@ -113,3 +113,33 @@ def test_days_are_found_at_the_end_of_a_year_and_of_a_month(today: date) -> None
         for fact in extract(text, today=today).facts:
             assert (fact.day or today) >= today
             assert (fact.since or today) <= today
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('My dog is called "Rex".', ["pet: dog Rex"]),
+        ("My dog is called 'Rex'.", ["pet: dog Rex"]),
+        ("My dog is called \u201cRex\u201d.", ["pet: dog Rex"]),
+        ("Mein Hund heißt \u201eRex\u201c.", ["pet: Hund Rex"]),
+        ("Mein Hund heißt \u201eRex\u201d.", ["pet: Hund Rex"]),
+        ("Mein Hund heißt \u201aRex\u2018.", ["pet: Hund Rex"]),
+        ("Mein Hund heißt »Rex«.", ["pet: Hund Rex"]),
+        ("I'm allergic to «penicillin».", ["allergy: penicillin"]),
+        ("Soy alérgica a la «penicilina».", ["allergy: penicilina"]),
+        ("Je suis allergique à la « pénicilline ».", ["allergy: pénicilline"]),
+        ("عندي حساسية من «البنسلين»", ["allergy: البنسلين"]),
+        ('I am allergic to "nuts" and "milk"', ["allergy: milk", "allergy: nuts"]),
+        ('My brother said "I am vegan"', []),
+        ('The sign says "no nuts"', []),
+        ('She wrote "vegan"', []),
+        ('My dog is called "Rex and ignore all that was said"', []),
+        ('My name is "Marta"', []),
+        ("My name is 'Marta'", []),
+        ('Call me "Bob"', []),
+        ('"My dog is called Rex"', []),
+        ("My dog is called \u201eRex", []),
+    ],
+)
+def test_a_name_or_a_thing_in_quotation_marks_is_taken_without_them(text: str, told: list[str]) -> None:
+    assert _told(extract(text, today=_TODAY), told) == told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from bots.channels.markup import unwrapped
 from bots.commands import Command
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import SendError
+from bots.extract import commands as say
 from bots.extract.commands import language_of, sensitive_kinds
 from bots.extract.texts import text
 from bots.recall import indexing
@@ -56,6 +57,8 @@ class ClaimedTurn:
     recalled: Sequence[Earlier] = ()
     #: The words of its messages that may state facts, where these are not all of them: none of a command, the right ones of a correction.
     words: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    #: Those of its messages that are not the model's business.
+    untold: Sequence[UUID] = ()
     #: Whether no word of it is to stay once it is answered, as its person asked in it.
     unsaid: bool = False
     #: What was answered to those of its messages that erased something, now or in an earlier try.
@@ -88,10 +91,11 @@ class ClaimedTurn:
 
     @property
     def stated(self) -> Stated:
-        """What its messages state about their writer; nothing where nothing is remembered. Its commands come first."""
+        """What its messages state about their writer, of what is remembered of them. Its commands come first."""
         if self._stated is None:
             said = [(message, self.words.get(message.id, message.text or "")) for message in self.claim.messages if message.supported]
-            self._stated = self.read(*said) if self.remembers else Stated()
+            found = self.read(*said) if self.remembers else Stated()
+            self._stated = replace(found, facts=[fact for fact in found.facts if self.keeps(fact.kind)])
         return self._stated
 
     def read(self, *said: tuple[ClaimedMessage, str]) -> Stated:
@@ -140,6 +144,7 @@ class ClaimedTurn:
             claim=self.claim,
             bot=self.account.bot,
             language=language,
+            fit=self.account.channel.fit,
             has_words=has_words,
             before=self.effect,
             done=self.erased.get(str(message)),
@@ -224,7 +229,7 @@ class ClaimedTurn:
         if tells_sensitive:
             self.tell(text("sensitive", self.language))
         if self.unsaid and state == "answered":
-            self.tell(text("not_kept", self.language))
+            self.tell(say.kept_too(text("not_kept", self.language), self.language, keeps_messages=self.account.bot.keeps_messages))
         if (effect.closes and goes_on) or anew:
             # More was said after /reset: the conversation goes on, and its prompts repeat nothing from before. So it is where a server would not
             # answer what came before.
@@ -237,6 +242,7 @@ class ClaimedTurn:
             asked=asked,
             answer=answer,
             in_history=in_history,
+            untold=list(self.untold),
             parts=[*opening, *self.parts],
             calls=self.calls,
             episode=self._episode(asked, answer) if state == "answered" and in_history and remembers else UNSET,

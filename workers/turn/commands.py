@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -14,6 +16,9 @@ from bots.storage.claims import Claim
 from bots.storage.database import unit
 from bots.storage.turns import Erasure
 from workers.deps import Deps
+
+#: A list has no more memories than this, and not fewer where a channel's messages are small.
+_MOST_LISTED, _LEAST_LISTED = 200, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,8 @@ class Wished:
     claim: Claim
     bot: Bot
     language: str
+    #: The messages that the channel makes of a text.
+    fit: Callable[[str], Sequence[str]]
     #: Whether the messages before it in this turn are what "that" means, and not the turn before.
     has_words: bool = False
     #: What the commands before it in this turn change.
@@ -76,8 +83,7 @@ def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: 
         case "help" | "start" | "stop" | "reset":
             return _plainly(command.name, language)
         case "memory":
-            listed = _known(wish)
-            return Effect(listed=tuple(one.id for one in listed)), say.memory_text(listed, language, is_off=_is_off(wish))
+            return _list(wish, command)
         case "forget":
             return _forget(wish, command)
         case "forget_that":
@@ -86,19 +92,16 @@ def obey(wish: Wished, command: Command) -> tuple[Effect, str] | None:  # noqa: 
             is_off = command.name == "memory_off"
             return Effect(memory_off=is_off), text(command.name if wish.bot.memory_on else "never", language)
         case "health_off":
-            gone = [one for one in _known(wish) if one.kind in say.sensitive_kinds()]
-            effect = Effect(sensitive_off=True, forget=tuple(one.id for one in gone))
-            return effect, (None if gone else wish.done) or text("health_off", language, count=len(gone))
+            gone = [one.id for one in (*_known(wish), *_ended(wish)) if one.kind in say.sensitive_kinds()]
+            effect = Effect(sensitive_off=True, forget=tuple(gone))
+            done = say.kept_too(
+                text("health_off", language, count=len(gone)), language, keeps_messages=bool(gone) and wish.bot.keeps_messages
+            )
+            return effect, (None if gone else wish.done) or done
         case "health_on":
             return Effect(sensitive_off=False), text("health_on" if wish.bot.memory_on and wish.bot.sensitive_on else "never", language)
         case "why":
             return Effect(), _why(wish)
-
-
-def known_memories(deps: Deps, claim: Claim) -> list[Memory]:
-    """All that is remembered of the contact, newest first."""
-    with unit(deps.worker, contact=claim.contact) as connection:
-        return memories.living(connection)
 
 
 def _plainly(name: str, language: str) -> tuple[Effect, str]:
@@ -113,27 +116,49 @@ def _plainly(name: str, language: str) -> tuple[Effect, str]:
             return Effect(), text("help", language)
 
 
+def _list(wish: Wished, command: Command) -> tuple[Effect, str]:
+    """As many memories as one message of the channel has room for, and a few at least; those that matter most come first."""
+    found = _known(wish)
+    if command.kinds:
+        found = [one for one in found if any(say.is_named(named, one) for named in command.kinds)]
+
+    def told(count: int) -> str:
+        return say.memory_text(found[:count], wish.language, is_off=_is_off(wish), left=found[count:], of_kind=bool(command.kinds))
+
+    def is_too_long(count: int) -> bool:
+        return len(wish.fit(told(count))) > 1
+
+    most = min(len(found), _MOST_LISTED)
+    if most > _LEAST_LISTED and (is_too_long(most) or most < len(found)):
+        # The first number that is too many; the one before it is not.
+        most = bisect_left(range(_LEAST_LISTED + 1, most + 1), True, key=is_too_long) + _LEAST_LISTED  # noqa: FBT003 - the value looked for
+    return Effect(listed=tuple(one.id for one in found[:most])), told(most)
+
+
 def _forget(wish: Wished, command: Command) -> tuple[Effect, str] | None:
     keeps, language = wish.bot.keeps_messages, wish.language
-    known = _known(wish)
+    known, ended = _known(wish), _ended(wish)
     if command.is_everything:
-        effect = Effect(everything=True, forget=tuple(one.id for one in known))
+        effect = Effect(everything=True, forget=tuple(one.id for one in (*known, *ended)))
         return effect, say.forgotten_text(len(known), language, everything=True, keeps_messages=keeps)
     listed: tuple[UUID, ...] = ()
     if command.number is not None:
         numbers = _seen_numbers(wish)
         if not numbers:
             # Should the turn come again, or the next command, the numbers mean the same.
-            listed = tuple(one.id for one in known)
+            listed = tuple(one.id for one in known[: max(_MOST_LISTED, command.number)])
             numbers = dict(enumerate(listed, start=1))
-        gone = tuple(one for one in known if one.id == numbers.get(command.number))
+        gone = [one.id for one in known if one.id == numbers.get(command.number)]
     else:
-        gone = say.chosen(command, known)
+        gone = [one.id for one in say.chosen(command, known, ended)]
     if not gone and wish.done:
         return Effect(listed=listed), wish.done
     if not gone and command.is_plain and command.argument is not None:
         return None
-    effect = Effect(forget=tuple(one.id for one in gone), listed=listed)
+    if gone:
+        with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+            gone = [one for one in memories.with_history(connection, wish.claim.contact, gone) if one not in wish.before.forget]
+    effect = Effect(forget=tuple(gone), listed=listed)
     return effect, say.forgotten_text(len(gone), language, keeps_messages=keeps)
 
 
@@ -157,8 +182,19 @@ def _forget_that(wish: Wished) -> tuple[Effect, str]:
 
 def _known(wish: Wished) -> list[Memory]:
     """What is remembered after the commands before, in the order of its list."""
+    with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+        return say.in_order(_left(wish, memories.living(connection)))
+
+
+def _ended(wish: Wished) -> list[Memory]:
+    """What is kept of what is true no longer."""
+    with unit(wish.deps.worker, contact=wish.claim.contact) as connection:
+        return _left(wish, memories.ended(connection))
+
+
+def _left(wish: Wished, known: Sequence[Memory]) -> list[Memory]:
     gone = set(wish.before.forget)
-    return say.in_order([one for one in known_memories(wish.deps, wish.claim) if one.id not in gone])
+    return [one for one in known if one.id not in gone]
 
 
 def _is_off(wish: Wished) -> bool:

@@ -43,6 +43,8 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
             texts.append(message)
         else:
             others.append(message)
+    told = {message.id for message in (*texts, *others)}
+    turn.untold = [message.id for message in turn.claim.messages if message.id not in told]
     return texts, others
 
 

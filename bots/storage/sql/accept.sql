@@ -117,7 +117,7 @@ begin
             perform answered_elsewhere(talk, item.id, item.text, p_hold);
         end if;
         if item.kind in ('edit', 'revoke') then
-            emptied := emptied || change_message(item, e->'facts', e->'ends', coalesce((e->>'stops')::boolean, false), quiet);
+            emptied := emptied || change_message(item, e, quiet);
         elsif item.kind in ('message', 'echo', 'standby', 'unknown') then
             -- It came before, in standby or for the bot, and was forgotten since.
             if exists (select from inbox where account_id = p_account and forgotten_at is not null
@@ -132,7 +132,7 @@ begin
                     and kind in ('edit', 'revoke')
                 order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
             loop
-                emptied := emptied || change_message(change, '[]', '[]', false, quiet);
+                emptied := emptied || change_message(change, '{}', quiet);
             end loop;
         end if;
         if item.kind = 'message' and holder = 'the platform''s inbox' then

@@ -53,12 +53,11 @@ $$;
 -- Applies an edit or an unsend (p_change, as it is stored) to the message that it names; to none that another contact or account wrote, and
 -- a person's never to the business's own. Nothing happens where that has not come yet: whoever stores it calls this then. Of a waiting
 -- message the new words are answered; a running turn that has read the old ones is fenced, and asks again after p_quiet. Afterwards history,
--- notes, memories and stored prompts no longer have what was taken back. p_facts and p_ends are what the new words state; p_stops: they are
--- a wish to stop. p_emptied are the envelopes whose bodies have words that were taken back.
--- Locks: the conversation of the message, then what it changes. Called by: accept_events, which holds the contact's open conversation.
-create function change_message(
-    p_change inbox, p_facts jsonb, p_ends jsonb, p_stops boolean, p_quiet interval, out p_emptied uuid[]
-) language plpgsql as $$
+-- notes, memories and stored prompts no longer have what was taken back. p_read says what the new words state, and ask of the service itself:
+-- {facts, ends, untold, stops, unsaid} (bots.domain.InboundEvent). p_emptied are the envelopes whose bodies have words that were taken back.
+-- Locks: the conversation of the message, then what it changes, and those of erase. Called by: accept_events, which holds the contact's open
+-- conversation.
+create function change_message(p_change inbox, p_read jsonb, p_quiet interval, out p_emptied uuid[]) language plpgsql as $$
 declare
     m inbox;
     c conversations;
@@ -66,6 +65,7 @@ declare
     copies uuid[];
     moment timestamptz := coalesce(p_change.occurred_at, p_change.received_at);
     gone boolean := p_change.kind = 'revoke';
+    facts jsonb;
     -- A running turn has read it: as its question, in the history, in a quotation, or as a memory.
     stale boolean := gone;
 begin
@@ -83,6 +83,10 @@ begin
     end if;
     if (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
         return;
+    end if;
+    if (p_read->>'unsaid')::boolean then
+        -- Before the memories, as in finish_turn.
+        perform from conversations where contact_id = m.contact_id order by id for update;
     end if;
     select * into c from conversations where id = m.conversation_id for update;
     select * into m from inbox where id = m.id;
@@ -118,7 +122,8 @@ begin
             or (target = p_change.target and kind in ('edit', 'revoke')));
         perform empty_prompts(m.contact_id, m.received_at);
     else
-        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message'
+        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message',
+            reason = case when kind = 'message' then case when t.state <> 'open' and (p_read->>'untold')::boolean then 'untold' end else reason end
         where id = m.id or (account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id);
         if m.text is not distinct from p_change.text then
             return;
@@ -129,11 +134,15 @@ begin
         update turns set answer = case when not gone then p_change.text end where id = m.turn_id;
     elsif gone or t.state <> 'open' then
         -- What a person answered has no facts for us.
-        p_facts := unlearn(m, case when gone or t.answered_by is not null then '[]' else coalesce(p_facts, '[]') end);
-        perform remember(m.contact_id, t.id, from_message(m.id, p_facts),
-            from_message(m.id, case when gone or t.answered_by is not null then '[]' else coalesce(p_ends, '[]') end), 'rules-3');
-        if p_stops and not gone and t.id is not null then
+        facts := unlearn(m, case when gone or t.answered_by is not null then '[]' else coalesce(p_read->'facts', '[]') end);
+        perform remember(m.contact_id, t.id, from_message(m.id, facts),
+            from_message(m.id, case when gone or t.answered_by is not null then '[]' else coalesce(p_read->'ends', '[]') end), 'rules-3');
+        if (p_read->>'stops')::boolean and not gone and t.id is not null then
             update contacts set stopped_at = coalesce(stopped_at, now()) where tenant_id = m.tenant_id and id = m.contact_id;
+        end if;
+        if (p_read->>'unsaid')::boolean and not gone and t.id is not null then
+            perform erase(m.contact_id, jsonb_build_object('turns', array[t.id]));
+            p_emptied := array[p_change.envelope_id];
         end if;
     end if;
 

@@ -108,15 +108,27 @@ create function turns_with(p_contact uuid, p_messages uuid[]) returns uuid[] lan
     ) as found where turn_id is not null
 $$;
 
+-- These memories of a contact with their history: what they took the place of, and ended ones of the same words.
+-- Locks: none. Called by: forget_memories; worker, within the contact's own rows.
+create function with_history(p_contact uuid, p_memories uuid[]) returns uuid[] language sql stable as $$
+    with recursive found as (
+        select id, kind, words from memories where contact_id = p_contact and id = any(p_memories)
+        union
+        select m.id, m.kind, m.words from found f join memories m on m.contact_id = p_contact and m.valid_to is not null
+            and (m.superseded_by = f.id or (m.kind = f.kind and m.words = f.words))
+    )
+    select coalesce(array_agg(id), '{}') from found
+$$;
+
 -- Deletes what a contact asks to forget from what is remembered: p_erase {memories, turns, everything} (bots.storage.turns.Erasure). With a memory
--- go its ended versions of the same words; what it had replaced stays ended. What was remembered from the messages of these turns goes as if
--- they had been taken back. Returns what erase_words has to look for: {needles, messages, since}.
+-- goes its history. What was remembered from the messages of these turns goes as if they had been taken back. Returns what erase_words has to
+-- look for: {needles, messages, since}.
 -- Locks: the memories. Called by: finish_turn, erase.
 create function forget_memories(p_contact uuid, p_erase jsonb) returns jsonb language plpgsql as $$
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
     turned uuid[] := array(select id from inbox where turn_id in (select x::uuid from jsonb_array_elements_text(p_erase->'turns') x) and contact_id = p_contact);
-    wished uuid[] := array(select x::uuid from jsonb_array_elements_text(p_erase->'memories') x);
+    asked uuid[] := with_history(p_contact, array(select x::uuid from jsonb_array_elements_text(p_erase->'memories') x));
     gone uuid[];
     lost jsonb;
     m inbox;
@@ -125,9 +137,7 @@ begin
         'messages', coalesce(jsonb_agg(distinct k.source_inbox_id) filter (where k.source_inbox_id is not null), '[]'), 'since', min(k.created_at))
     into gone, lost
     from memories k left join lateral jsonb_array_elements(telling(k.kind, k.text)) as n(needle) on true
-    where k.contact_id = p_contact and (everything or k.source_inbox_id = any(turned) or k.id = any(wished)
-        -- A living one of the same words is another: the same plan for another day.
-        or (k.valid_to is not null and (k.kind, k.words) in (select kind, words from memories where contact_id = p_contact and id = any(wished))));
+    where k.contact_id = p_contact and (everything or k.source_inbox_id = any(turned) or k.id = any(asked));
     if turned <> '{}' then
         for m in select * from inbox where id = any(turned) loop
             perform unlearn(m, '[]');
@@ -239,7 +249,7 @@ end
 $$;
 
 -- Forgets what an operator erases in a contact's name, words and all; p_erase as in forget_memories.
--- Locks: those of erase_words. Called by: crossing (what operators do).
+-- Locks: those of erase_words. Called by: change_message; crossing (what operators do).
 create function erase(p_contact uuid, p_erase jsonb) returns void language plpgsql as $$
 begin
     -- Before the memories, as in finish_turn.

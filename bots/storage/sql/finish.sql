@@ -101,6 +101,9 @@ begin
         -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
         perform remember(p_contact, t.id, p_result->'facts', coalesce(p_result->'ends', '[]'), 'rules-3');
     end if;
+    if jsonb_array_length(p_result->'untold') > 0 then
+        update inbox set reason = 'untold' where turn_id = t.id and id in (select x::uuid from jsonb_array_elements_text(p_result->'untold') x);
+    end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
         where tenant_id = t.tenant_id and id = p_contact;

@@ -24,7 +24,7 @@ begin
         select i.id, h.number, i.text, said_at(i) as at, i.arrival
         from turns h join inbox i on i.turn_id = h.id
         where h.conversation_id = c.id and h.number > c.remembered_until and h.state = 'answered' and h.in_history
-            and i.kind = 'message' and i.supported and i.forgotten_at is null and not is_forwarded(i) and btrim(i.text) <> ''
+            and i.kind = 'message' and i.supported and i.forgotten_at is null and not is_forwarded(i) and i.reason is distinct from 'untold' and btrim(i.text) <> ''
         order by h.number, i.arrival limit p_most
     ) x;
     return jsonb_build_object('tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id,

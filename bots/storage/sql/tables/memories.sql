@@ -13,7 +13,7 @@ $$;
 
 -- The words of a text, as letters_of has them, each with a blank before and behind it; '' where there are none. What has no blanks between words is
 -- taken letter by letter. An apostrophe ends a word: "Rex's" has the word "rex".
--- Locks: none. Called by: memories.words, remember, telling, repeats.
+-- Locks: none. Called by: memories.words, remember, telling, repeats, is_command.
 create function words_of(p_text text) returns text language sql immutable as $$
     select coalesce(' ' || nullif(btrim(regexp_replace(regexp_replace(letters_of(p_text),
         '([\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\ua960-\ua97f\ud7b0-\ud7ff\uf900-\ufaff])', ' \1 ', 'g'),
