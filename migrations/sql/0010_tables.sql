@@ -144,6 +144,26 @@ create table model_trials (
 );
 grant select on model_trials to chinwag_web, chinwag_worker, chinwag_crossing;
 grant insert, update, delete on model_trials to chinwag_web;
+grant insert, update on model_trials to chinwag_worker;
+create table trial_runs (
+    tenant_id uuid not null references tenants,
+    id uuid not null default gen_random_uuid(),
+    profile text not null,
+    asked_by text not null,
+    asked_at timestamptz not null default now(),
+    due_at timestamptz default now(),
+    token bigint not null default 0,
+    tries integer not null default 0,
+    version text not null default '',
+    models jsonb not null default '[]',
+    said text not null default '',
+    constraint pk_trial_runs primary key (tenant_id, profile),
+    constraint uq_trial_runs_id unique (id, tenant_id)
+);
+create index ix_trial_runs_due on trial_runs (due_at) where due_at is not null;
+grant select on trial_runs to chinwag_web, chinwag_worker, chinwag_crossing;
+grant insert, update, delete on trial_runs to chinwag_web;
+grant update (due_at, token, tries, version, models, said) on trial_runs to chinwag_worker;
 alter table inbox add column forgotten_at timestamptz;
 alter table outbox add column forgotten_at timestamptz;
 create index ix_outbox_forgotten on outbox (forgotten_at) where forgotten_at is not null and body <> '';

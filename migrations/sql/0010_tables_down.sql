@@ -5,6 +5,7 @@ revoke select on envelope_contacts from chinwag_worker;
 revoke delete on recalls, media from chinwag_worker;
 alter table outbox drop column forgotten_at;
 alter table inbox drop column forgotten_at;
+drop table trial_runs;
 drop table model_trials;
 alter table conversations drop column remembered_until, drop column remember_tries, drop column remember_token, drop column remember_at,
     drop column index_to, drop column settle_at;
