@@ -81,7 +81,11 @@ def is_relative(word: str) -> bool:
 
 @cache
 def _all_relatives() -> frozenset[str]:
-    return frozenset(name for code in tables() for name in relatives(code))
+    # As they are said, "oğlum", and as they are stored, "oğul".
+    stored = (entry.partition(">")[2] for table in tables().values() for entry in _entries(_RELATIVES, table))
+    return frozenset(
+        {*(name for code in tables() for name in relatives(code)), *(fold(name) for name in stored if name and " " not in name)}
+    )
 
 
 def _entries(names: Iterable[str], table: Mapping[str, Any]) -> Iterator[str]:

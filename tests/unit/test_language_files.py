@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bots.extract.cues import is_relative
+
 _FOLDER = Path(__file__).parents[2] / "bots" / "extract" / "languages"
 _FILES: dict[str, dict[str, Any]] = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(_FOLDER.glob("*.toml"))}
 _SLOT = re.compile(r"<(\w+)>")
@@ -45,3 +47,10 @@ def test_every_ending_that_a_pattern_names_is_in_the_file(code: str) -> None:
     }
 
     assert named - set(endings) == set()
+
+
+@pytest.mark.parametrize("code", sorted(code for code, table in _FILES.items() if "close" in table))
+def test_who_is_stored_with_what_concerns_them_is_known_as_a_relative(code: str) -> None:
+    stored = {entry.partition(">")[2] or entry.lstrip("=") for entry in _FILES[code]["close"] if not entry.startswith("<")}
+
+    assert sorted(word for word in stored if not is_relative(word.split()[0])) == []
