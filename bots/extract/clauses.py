@@ -13,6 +13,7 @@ from bots.extract.words import QUOTED, Sentence, Word
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
+_LONGEST_SIGNAL = 4
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -36,12 +37,18 @@ class Clauses:
     gaps: frozenset[int] = frozenset()
     #: Whether the rest of the message are the words of somebody else.
     quotes: bool = False
+    #: Where a statement may begin although nothing marks it: "hi I'm Tom I live in York".
+    subjects: frozenset[int] = frozenset()
     #: Where negations stand.
     negations: list[int] = field(default_factory=list[int])
 
     def has(self, name: str, at: int) -> bool:
         """Whether a word or phrase of this list begins here."""
         return name in self.signals[at]
+
+    def ends_at(self, name: str, at: int) -> bool:
+        """Whether a word or phrase of this list ends here."""
+        return any(self.signals[start].get(name) == at - start for start in range(max(at - _LONGEST_SIGNAL, 0), at))
 
     def clause_of(self, at: int) -> tuple[int, int]:
         """The clause that a word stands in."""
@@ -75,6 +82,10 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
     found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
     found.gaps = frozenset(moment.at for moment in moments)
     _find_starts(found)
+    if "bound" in language.lists:
+        found.subjects = frozenset(
+            at for at, signals in enumerate(found.signals) if at and "subjects" in signals and not found.ends_at("bound", at)
+        )
     _silence(found, is_question=sentence.is_question)
     return found
 
@@ -182,6 +193,9 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
     questions = [at for at in found.starts if "questions" in found.signals[at]]
     questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()
+    if is_question and not questions:
+        # Written without a mark between: "I'm vegan do you have soup?" A single word such as "is" may be a part of a statement.
+        questions = [at for at in range(count) if found.signals[at].get("questions", 0) > 1][:1]
     if is_question:
         first = next((at for at in questions if at), 0) if questions and questions[0] else 0 if questions else _last_clause(found)
         asked[first:] = [True] * (count - first)

@@ -11,7 +11,7 @@ from bots.extract.patterns import Phrases
 from bots.extract.scissors import Scissors
 from bots.extract.words import fold
 
-_SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
+_SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose", "initials", "unknown", "surname"})
 _RULE_KEYS = frozenset(
     {
         "kind",
@@ -30,6 +30,9 @@ _RULE_KEYS = frozenset(
         "firm",
         "alone",
         "weak",
+        "every",
+        "changed",
+        "refers",
     }
 )
 
@@ -55,6 +58,11 @@ class Shape:
     #: Listed: whether other words may follow those of the list.
     loose: bool
     least: int
+    #: Proper: whether it may be initials, "JB".
+    initials: bool
+    #: Proper: whether a word that the language does not know may be a name though it is written small, at all or only behind a first name or a title.
+    unknown: bool
+    surname: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +75,8 @@ class Rule:
     written_as: str
     topic: str | None
     ends: tuple[str, ...]
-    ends_as: str
+    #: What is ended, in one or several wordings, if it is not the value.
+    ends_as: tuple[str, ...]
     anywhere: bool
     asked: bool
     day: bool
@@ -82,6 +91,11 @@ class Rule:
     alone: bool
     #: Falls away where the same message states another fact of its kind.
     weak: bool
+    #: What it ends are all that fit, not the only one; and of several days the last one counts, as of a plan that was moved.
+    every: bool
+    changed: bool
+    #: Says more of the being that the message spoke of before, which is <before> in its value: "his name is Theo".
+    refers: bool
 
 
 def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors, table: Mapping[str, Any]) -> Shape:
@@ -102,6 +116,9 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
         uncut=entry.get("uncut", False),
         loose=entry.get("loose", False),
         least=entry.get("min", 1),
+        initials=entry.get("initials", False),
+        unknown=entry.get("unknown", False),
+        surname=entry.get("surname", False),
     )
 
 
@@ -117,7 +134,7 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
         written_as=entry.get("as", "{}"),
         topic=entry.get("topic"),
         ends=_tuple(entry.get("ends", ())),
-        ends_as=entry.get("ends_as", ""),
+        ends_as=_tuple(entry.get("ends_as", ())),
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
@@ -127,6 +144,9 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
         firm=entry.get("firm", False),
         alone=entry.get("alone", False),
         weak=entry.get("weak", False),
+        every=entry.get("every", False),
+        changed=entry.get("changed", False),
+        refers=entry.get("refers", False),
     )
 
 

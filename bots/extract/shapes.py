@@ -57,10 +57,13 @@ def _name(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
 def _proper(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
     words: list[Word] = []
     titles = found.language.lists.get("titles")
-    for word in items[0].words:
+    for at, word in enumerate(items[0].words):
         if not (
             word.is_capitalised
             or shape.but.length([word], 0)
+            or (shape.initials and _is_short(word.text))
+            or (shape.unknown and _is_unknown(found, shape, word))
+            or (shape.surname and words and at == len(items[0].words) - 1 and _is_unknown(found, shape, word))
             or (words and word.folded in _PARTICLES)
             or (titles and titles.length([word], 0))
         ):
@@ -148,6 +151,16 @@ def _trade(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
 
 def _is_initials(text: str) -> bool:
     return 1 < len(text) <= _MOST_INITIALS and text.isupper() and text.isalpha()
+
+
+def _is_unknown(found: Clauses, shape: Shape, word: Word) -> bool:
+    """Whether a word is none of the language, so that it may be a name that is written small."""
+    return word.text.isalpha() and len(word.text) > 2 and word.folded not in found.language.scissors.known and not _has_ending(shape, word)
+
+
+def _is_short(text: str) -> bool:
+    """Whether it may be what somebody is called for short: "JB", "A.J."."""
+    return _is_initials(text.replace(".", "")) and len(text.replace(".", "")) < _MOST_INITIALS
 
 
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:

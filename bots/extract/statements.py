@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from bots.domain import End, Fact, Statements
+from bots.extract.beings import KINDS as _NAMED
+from bots.extract.beings import others
 from bots.extract.clauses import Clauses, clauses, is_joke
 from bots.extract.gate import admit
 from bots.extract.language import Language
@@ -22,7 +24,6 @@ _MAX_ENDS = 20
 _LAST_COUNTS = frozenset({"name", "place"})
 #: Behind these a clause may leave out its subject.
 _GOES_ON = frozenset({"and", "joints"})
-_NAMED = frozenset({"family", "pet"})
 _COVERED = frozenset({*_NAMED, "contact_pref"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
@@ -43,6 +44,8 @@ class Said:
     firm: set[str] = field(default_factory=set[str])
     #: The kinds of which only something weak was said.
     weak: set[str] = field(default_factory=set[str])
+    #: The kind of the last being that was spoken of, and what it is: "my son", for "his name is Theo".
+    before: tuple[str, str] = ("", "")
 
     def add(self, fact: Fact, rule: Rule) -> None:
         """Add a fact. A name or a place takes the place of an earlier one; what is weak gives way to others."""
@@ -71,7 +74,7 @@ class Said:
         """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
         facts = list(self.facts.values())[:_MAX_FACTS]
         names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _COVERED}
-        ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
+        ended = {kind: [end for end in self.ends.values() if end.kind == kind and end.value] for kind in _NAMED}
         return tuple(
             fact
             for fact in facts
@@ -83,12 +86,16 @@ class Said:
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
 
 
-def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
+def _is_covered(text: str, names: Sequence[str], ended: Sequence[End]) -> bool:
     # "No email" is said by "text not email", too.
     _, _, rest = text.strip().partition(" ")
-    return any(end in text for end in ended) or any(
+    return any(_is_ended(text, end) for end in ended) or any(
         name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names
     )
+
+
+def _is_ended(text: str, end: End) -> bool:
+    return f" {fold(end.value or '')} " in text and not any(f" {longer} " in text for longer in end.but)
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Said:
@@ -113,7 +120,8 @@ def _read(sentence: Clauses, found: Said, today: date) -> None:
         if sentence.silent[at]:
             found.matched = True
             continue
-        matches = matches_at(sentence, at, starts=at in starts, subject=_left_out(sentence, at, subject, starts))
+        begins = at in starts or here.may_begin(at)
+        matches = matches_at(sentence, at, starts=begins, subject=_left_out(sentence, at, subject, starts))
         if at in starts and "subjects" in sentence.signals[at]:
             subject = sentence.words[at].folded
         if at:
@@ -149,6 +157,13 @@ class _Here:
     #: The kind of the last fact, and where it ended.
     last: tuple[str, int] = ("", -1)
 
+    def may_begin(self, at: int) -> bool:
+        """Whether a statement may begin within a clause: behind another one, or with its subject where nothing is denied."""
+        sentence = self.sentence
+        if at == self.taken:
+            return "clause_words" in sentence.signals[at]
+        return at in sentence.subjects and not any(max(sentence.clause_of(at)[0], self.taken) <= denied < at for denied in sentence.negations)
+
     def take(self, matches: list[Match]) -> None:
         """Take the pattern with most words. One without its value keeps shorter ones of its kind from being tried; some hold beside all others."""
         self.found.matched = self.found.matched or any(match.literals for match in matches)
@@ -172,11 +187,11 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
             return False
+        if rule.refers and self.found.before[0] != rule.kind:
+            return False
         if rule.anywhere and (
             match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)
         ):
-            return False
-        if rule.alone and not _stands_alone(sentence, match.end):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
         if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
@@ -184,10 +199,12 @@ class _Here:
         if rule.behind and min(match.start, got.start if got else match.start) - self.last[1] > _NEAR:
             return False
         end = max(match.end, got.end if got else 0)
+        if rule.alone and not _stands_alone(sentence, end):
+            return False
         if any(sentence.silent[match.start : match.end]):
             return False
         moments = self._moments(match.value.start if match.value else match.start, end)
-        days = _coming(moments or (sentence.moments if len(sentence.moments) == 1 else []), self.today) if rule.day else None
+        days = self._days(rule, moments or (sentence.moments if len(sentence.moments) == 1 else [])) if rule.day else None
         if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
             return False
         # "My son says that ..." is about what somebody else says.
@@ -202,9 +219,17 @@ class _Here:
                 self.busy.update(range(match.value.start, got.end))
             if end >= self.last[1]:
                 self.last = (rule.kind or rule.ends[0], end)
+            if rule.kind in _NAMED and match.slots:
+                self.found.before = (rule.kind, match.slots[0][1])
             self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
+
+    def _days(self, rule: Rule, moments: Sequence[Moment]) -> tuple[date, date | None] | None:
+        """The days of a plan: the first that is to come, or the last where the plan was changed; none behind "not" or "instead of"."""
+        sentence = self.sentence
+        own = [moment for moment in moments if not any(sentence.ends_at(name, moment.at) for name in ("negations", "instead"))]
+        return next((days for moment in (reversed(own) if rule.changed else own) if (days := moment.coming(self.today))), None)
 
     def _value(self, match: Match, span: Span | None) -> Found | None:
         return values(self.sentence, match.rule, span, self.taken) if span is not None else None
@@ -220,7 +245,7 @@ class _Here:
             fact = admit(
                 Fact(
                     kind=rule.kind or "",
-                    value=_fill(match, rule.written_as, value),
+                    value=_fill(match, rule.written_as, value).replace("<before>", self.found.before[1]),
                     topic=None if rule.topic is None else _fill(match, rule.topic, value),
                     day=days[0] if days else None,
                     last_day=days[1] if days else None,
@@ -236,21 +261,18 @@ class _Here:
         rule, ended = match.rule, False
         values = old.values if old else got.values if got else ("",)
         for kind in rule.ends or ((rule.kind,) if old and rule.kind else ()):
-            if rule.ends_as == "*":
+            if rule.ends_as == ("*",):
                 self.found.end(End(kind=kind, on=on))
                 ended = True
                 continue
-            for value in values:
-                text = _fill(match, rule.ends_as or "{}", value).replace("{old}", value)
+            for text in (_fill(match, words, value).replace("{old}", value) for words in rule.ends_as or ("{}",) for value in values):
                 admitted = admit(Fact(kind=kind, value=text))
                 if admitted is not None:
-                    self.found.end(End(kind=kind, value=admitted.value, on=on))
+                    is_being = kind in _NAMED and not got and not old
+                    but = others(self.sentence.language.code, kind, admitted.value) if is_being else ()
+                    self.found.end(End(kind=kind, value=admitted.value, on=on, but=but, every=rule.every))
                     ended = True
         return ended
-
-
-def _coming(moments: Sequence[Moment], today: date) -> tuple[date, date | None] | None:
-    return next((days for moment in moments if (days := moment.coming(today))), None)
 
 
 def _fill(match: Match, template: str, value: str) -> str:
