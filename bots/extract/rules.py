@@ -60,7 +60,7 @@ class Shape:
     least: int
     #: Proper: whether it may be initials, "JB".
     initials: bool
-    #: Proper: whether a word that the language does not know may be a name though it is written small, at all or only behind a first name or a title.
+    #: Proper, place: whether a word that the language does not know may be a name though it is written small, at all or only behind a first name or a title.
     unknown: bool
     surname: bool
 

@@ -87,7 +87,7 @@ def _place(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
     if shape.never.length(words, 0) >= 1 + is_proper or any(_is_stop(found, words, at) for at in range(len(words))):
         return _NONE
     named = next((word for word in words if word.folded not in _PLACE_JOINTS), words[0])
-    if shape.proper and not named.is_capitalised:
+    if shape.proper and not (named.is_capitalised or (shape.unknown and len(words) == 1 and _is_unknown(found, shape, named))):
         return _NONE
     if not 0 < len(words) <= shape.most or not words[0].text[:1].isalpha() or (words[0].text.islower() and _has_ending(shape, words[0])):
         return _NONE
@@ -170,6 +170,10 @@ def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) ->
         shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded))
         for at in range(len(words))
     ):
+        return None
+    unfinished = found.language.lists.get("unfinished")
+    if unfinished and unfinished.length(words, len(words) - 1):
+        # "The tone of your message" is cut before "your".
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
         letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text

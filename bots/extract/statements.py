@@ -221,7 +221,8 @@ class _Here:
                 self.last = (rule.kind or rule.ends[0], end)
             if rule.kind in _NAMED and match.slots:
                 self.found.before = (rule.kind, match.slots[0][1])
-            self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
+            if not rule.beside:
+                self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
 

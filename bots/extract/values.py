@@ -29,6 +29,8 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     may_fail = not (rule.asked and rule.anywhere)
     if span.start != span.end:
         return _values(found, shape, span, span.start, may_fail=may_fail)
+    if shape.unknown and begin(found, span.start, taken, several=False) not in found.starts:
+        return None
     several = shape.shape in SEVERAL
     return _values(found, shape, span, begin(found, span.start, taken, several=several), may_fail=may_fail) or (
         _values(found, shape, span, begin(found, span.start, taken, several=False), may_fail=may_fail) if several else None
