@@ -33,6 +33,8 @@ class Clauses:
     #: Words that state nothing of their own, and those of questions, which still tell of whom they speak.
     silent: list[bool] = field(default_factory=list[bool])
     asked: list[bool] = field(default_factory=list[bool])
+    #: Words of a clause that doubts, which still presupposes: "maybe my son Leo can come".
+    doubted: list[bool] = field(default_factory=list[bool])
     #: Before which words a phrase of time stood.
     gaps: frozenset[int] = frozenset()
     #: Whether the rest of the message are the words of somebody else.
@@ -152,7 +154,7 @@ def _is_border(found: Clauses, at: int) -> bool:
 def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one branch for each signal
     count = len(found.words)
     silent, asked = [False] * count, [False] * count
-    found.silent, found.asked = silent, asked
+    found.silent, found.asked, found.doubted = silent, asked, [False] * count
     if not any(found.signals) and not is_question and not any(word.text == "¿" for word in found.words):
         return
     if _has_speaker(found):
@@ -178,9 +180,10 @@ def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one 
         if "laughs" in signals and at == 0:
             silent[:] = [True] * count
             return
-        if "doubts" in signals or "laughs" in signals:
-            start, end = found.clause_of(at)
-            silent[start:end] = [True] * (end - start)
+        for name, marked in (("doubts", found.doubted), ("laughs", silent)):
+            if name in signals:
+                start, end = found.clause_of(at)
+                marked[start:end] = [True] * (end - start)
     _silence_questions(found, asked, is_question=is_question)
 
 
@@ -190,7 +193,10 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
     if inverted is not None:
         asked[inverted:] = [True] * (count - inverted)
         return
-    questions = [at for at in found.starts if "questions" in found.signals[at]]
+    # "Can't do Wednesdays" asks nothing.
+    questions = [
+        at for at in found.starts if "questions" in found.signals[at] and (is_question or at + 1 == count or not found.has("negations", at + 1))
+    ]
     questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()
     if is_question and not questions:

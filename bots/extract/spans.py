@@ -59,7 +59,7 @@ def bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[
     reading = _Reading(found, shape, start, len(found.words) if limit is None else limit)
     # What is longer is no value; it need not be read to its end.
     while reading.at < reading.stop and len(reading.current) <= LONGEST_VALUE and len(reading.items) <= MOST_THINGS:
-        if _spoils(found, reading.at):
+        if _spoils(found, start, reading.at):
             return None
         if not reading.step():
             break
@@ -67,12 +67,12 @@ def bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[
     return reading.items, reading.at
 
 
-def _spoils(found: Clauses, at: int) -> bool:
+def _spoils(found: Clauses, start: int, at: int) -> bool:
     """Whether a word makes all of it no value: a quotation, a sign of an address or a label, words of somebody else."""
     text = found.words[at].text
     if text == QUOTED or text in _SUSPICIOUS or unicodedata.category(text[:1] or "a") in _UNSEEN:
         return True
-    return found.silent[at] and not found.joins(at) and not found.has("cuts", at)
+    return (found.silent[at] or (found.doubted[at] and not found.doubted[start])) and not found.joins(at) and not found.has("cuts", at)
 
 
 @dataclass(slots=True)

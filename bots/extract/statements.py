@@ -28,6 +28,8 @@ _COVERED = frozenset({*_NAMED, "contact_pref"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
+_POSSESSIVES = frozenset({"'s", "'"})
+_BRACKETS = frozenset("()")
 _WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes", "family", "pet", "contact_pref", "addressing"})
 
 
@@ -187,6 +189,8 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
             return False
+        if sentence.doubted[match.start] and not (rule.asked and rule.beside):
+            return False
         if rule.refers and self.found.before[0] != rule.kind:
             return False
         if rule.anywhere and (
@@ -196,9 +200,12 @@ class _Here:
         got, old = self._value(match, match.value), self._value(match, match.old)
         if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
             return False
-        if rule.behind and min(match.start, got.start if got else match.start) - self.last[1] > _NEAR:
+        if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
             return False
         end = max(match.end, got.end if got else 0)
+        if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in _POSSESSIVES:
+            # "I lost my dog's lead".
+            return False
         if rule.alone and not _stands_alone(sentence, end):
             return False
         if any(sentence.silent[match.start : match.end]):
@@ -221,10 +228,15 @@ class _Here:
                 self.last = (rule.kind or rule.ends[0], end)
             if rule.kind in _NAMED and match.slots:
                 self.found.before = (rule.kind, match.slots[0][1])
-            if not rule.beside:
+            if got or not rule.beside:
                 self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
             return True
         return False
+
+    def _is_near(self, at: int) -> bool:
+        """Whether at most a comma and an article stand between the last statement and a word; an age does not count."""
+        between = self.sentence.words[self.last[1] : at]
+        return len([word for word in between if not word.text.isdigit() and word.text not in _BRACKETS]) <= _NEAR
 
     def _days(self, rule: Rule, moments: Sequence[Moment]) -> tuple[date, date | None] | None:
         """The days of a plan: the first that is to come, or the last where the plan was changed; none behind "not" or "instead of"."""

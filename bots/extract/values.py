@@ -11,6 +11,9 @@ from bots.extract.shapes import SHAPES
 from bots.extract.spans import SEVERAL, begin, bound, is_taken_back, without_ending
 
 
+_LONGEST_ARTICLE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Values of a match, and where they end."""
@@ -29,12 +32,19 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     may_fail = not (rule.asked and rule.anywhere)
     if span.start != span.end:
         return _values(found, shape, span, span.start, may_fail=may_fail)
-    if shape.unknown and begin(found, span.start, taken, several=False) not in found.starts:
+    if not (rule.anywhere or _begins(found, begin(found, span.start, taken, several=False), taken)):
         return None
     several = shape.shape in SEVERAL
     return _values(found, shape, span, begin(found, span.start, taken, several=several), may_fail=may_fail) or (
         _values(found, shape, span, begin(found, span.start, taken, several=False), may_fail=may_fail) if several else None
     )
+
+
+def _begins(found: Clauses, at: int, taken: int) -> bool:
+    """Whether a statement may begin here: at the beginning of a clause or behind "me". "She has a nut allergy" is about somebody else."""
+    if at == taken or at in found.starts or at in found.gaps:
+        return True
+    return found.has("stops", at - 1) or (at - 1 in found.starts and len(found.words[at - 1].folded) <= _LONGEST_ARTICLE)
 
 
 def _values(found: Clauses, shape: Shape, span: Span, start: int, *, may_fail: bool) -> Found | None:
