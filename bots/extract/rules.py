@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.extract.files import named
@@ -11,6 +11,8 @@ from bots.extract.patterns import Phrases
 from bots.extract.scissors import Scissors
 from bots.extract.words import fold
 
+#: What somebody is called may be so many capitals.
+_INITIALS = 2
 _SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose", "initials", "unknown", "surname"})
 _RULE_KEYS = frozenset(
     {
@@ -58,8 +60,8 @@ class Shape:
     #: Listed: whether other words may follow those of the list.
     loose: bool
     least: int
-    #: Proper: whether it may be initials, "JB".
-    initials: bool
+    #: Proper: with how many letters it may be initials, as "JB".
+    initials: int
     #: Proper, place: whether a word that the language does not know may be a name though it is written small, at all or only behind a first name or a title.
     unknown: bool
     surname: bool
@@ -116,7 +118,7 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
         uncut=entry.get("uncut", False),
         loose=entry.get("loose", False),
         least=entry.get("min", 1),
-        initials=entry.get("initials", False),
+        initials=entry.get("initials", 0),
         unknown=entry.get("unknown", False),
         surname=entry.get("surname", False),
     )
@@ -127,10 +129,13 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
     unknown = set(entry) - _RULE_KEYS
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
+    bounds = shapes[entry["value"]] if "value" in entry else None
+    if bounds is not None and entry.get("kind") == "name":
+        bounds = replace(bounds, initials=max(bounds.initials, _INITIALS))
     return Rule(
         number=number,
         kind=entry.get("kind"),
-        shape=shapes[entry["value"]] if "value" in entry else None,
+        shape=bounds,
         written_as=entry.get("as", "{}"),
         topic=entry.get("topic"),
         ends=_tuple(entry.get("ends", ())),

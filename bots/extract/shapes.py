@@ -16,6 +16,7 @@ _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "
 _HOUR = re.compile(r"\d{1,2}(?:[:.h]\d\d)?(?:am|pm|h|uhr)?", re.ASCII)
 #: "I work as a DJ".
 _MOST_INITIALS = 4
+_NO_INITIALS = frozenset({"OK", "TV", "PC", "ID", "DJ", "HR", "RH", "IT", "PR", "MS", "MD", "GP", "UK", "US", "EU", "UE", "ME", "II", "AM", "PM"})  # fmt: skip
 _ARTICLES = ("definite", "articles")
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
@@ -61,7 +62,7 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
         if not (
             word.is_capitalised
             or shape.but.length([word], 0)
-            or (shape.initials and _is_short(word.text))
+            or _is_short(word.text, shape.initials)
             or (shape.unknown and _is_unknown(found, shape, word))
             or (shape.surname and words and at == len(items[0].words) - 1 and _is_unknown(found, shape, word))
             or (words and word.folded in _PARTICLES)
@@ -158,9 +159,10 @@ def _is_unknown(found: Clauses, shape: Shape, word: Word) -> bool:
     return word.text.isalpha() and len(word.text) > 2 and word.folded not in found.language.scissors.known and not _has_ending(shape, word)
 
 
-def _is_short(text: str) -> bool:
+def _is_short(text: str, most: int) -> bool:
     """Whether it may be what somebody is called for short: "JB", "A.J."."""
-    return _is_initials(text.replace(".", "")) and len(text.replace(".", "")) < _MOST_INITIALS
+    letters = text.replace(".", "")
+    return len(letters) <= most and _is_initials(letters) and letters not in _NO_INITIALS
 
 
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:

@@ -65,7 +65,8 @@ create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ende
         where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
             and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
             and (e.folded is null or position(e.folded in case when e.others is null then k.words else regexp_replace(k.words, e.others, '  ', 'g') end) > 0
-                or (k.kind = 'plan' and position(k.words in e.folded) > 0))
+                -- "The dentist" is the "appointment with the dentist", and the other way round.
+                or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
             and (not e.is_one or k.kind = 'plan' or k.topic is null)
             and (k.kind <> 'plan' or coalesce(k.last_day, k.day) >= said_at(m)::date - 1)
     ), counted as (
