@@ -112,7 +112,7 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
         most=entry.get("max", 6),
         **phrases,
         not_ends=tuple(fold(ending).lstrip("-") for ending in named(entry.get("not_ends", ()), table)),
-        holds=lists[entry["list"]] if "list" in entry else None,
+        holds=_holds(entry, lists, scissors, table) if "list" in entry else None,
         commas=entry.get("commas", False),
         proper=entry.get("proper", False),
         uncut=entry.get("uncut", False),
@@ -122,6 +122,15 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
         unknown=entry.get("unknown", False),
         surname=entry.get("surname", False),
     )
+
+
+def _holds(entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors, table: Mapping[str, Any]) -> Phrases:
+    """The words of a value's list. Of a value an article is cut, so an entry "a stoma" is one without it, too."""
+    if entry["shape"] != "listed":
+        return lists[entry["list"]]
+    entries = list(named(table[entry["list"]], table))
+    articles = [f"{article} " for article in table.get("articles", ())]
+    return Phrases([*entries, *(one[len(article) :] for article in articles for one in entries if one.startswith(article))], scissors.folded)
 
 
 def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:

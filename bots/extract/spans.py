@@ -125,6 +125,9 @@ class _Reading:
         several = self.shape.shape in SEVERAL or self.shape.shape == "place"
         if not several or not (self.current or self.items) or not _goes_on(self.found, self.shape, self.at):
             return False
+        if self.stop < len(self.found.words) and self.shape.shape == "things" and self.found.has("articles", self.at + 1):
+            # "I have diabetes and a nut allergy": what follows the value belongs to the last thing alone.
+            return False
         self.close(word.text)
         self.at += 1
         return True

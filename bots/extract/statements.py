@@ -189,8 +189,6 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
             return False
-        if sentence.doubted[match.start] and not (rule.asked and rule.beside):
-            return False
         if rule.refers and self.found.before[0] != rule.kind:
             return False
         if rule.anywhere and (
@@ -198,6 +196,8 @@ class _Here:
         ):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
+        if sentence.doubted[match.start] and not (rule.asked and rule.beside):
+            return False
         if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
             return False
         if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
@@ -298,8 +298,10 @@ def _fill(match: Match, template: str, value: str) -> str:
 def _is_denied(sentence: Clauses, end: int) -> bool:
     """Whether a negation stands right behind a pattern without a value."""
     for at in range(end, min(end + 2, sentence.clause_of(end - 1)[1])):
-        if sentence.has("negations", at):
-            return True
+        length = sentence.signals[at].get("negations", 0)
+        if length:
+            # "My son cannot come" denies no son.
+            return length == 1 or not sentence.has("clause_words", at)
         if sentence.has("cuts", at) or sentence.has("clause_words", at):
             return False
     return False

@@ -32,7 +32,7 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     may_fail = not (rule.asked and rule.anywhere)
     if span.start != span.end:
         return _values(found, shape, span, span.start, may_fail=may_fail)
-    if not (rule.anywhere or _begins(found, begin(found, span.start, taken, several=False), taken)):
+    if not (rule.anywhere or _begins(found, begin(found, span.start, taken, several=False))):
         return None
     several = shape.shape in SEVERAL
     return _values(found, shape, span, begin(found, span.start, taken, several=several), may_fail=may_fail) or (
@@ -40,9 +40,9 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     )
 
 
-def _begins(found: Clauses, at: int, taken: int) -> bool:
+def _begins(found: Clauses, at: int) -> bool:
     """Whether a statement may begin here: at the beginning of a clause or behind "me". "She has a nut allergy" is about somebody else."""
-    if at == taken or at in found.starts or at in found.gaps:
+    if at in found.starts or at in found.gaps:
         return True
     return found.has("stops", at - 1) or (at - 1 in found.starts and len(found.words[at - 1].folded) <= _LONGEST_ARTICLE)
 
