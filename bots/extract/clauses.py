@@ -195,7 +195,9 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
         return
     # "Can't do Wednesdays" asks nothing.
     questions = [
-        at for at in found.starts if "questions" in found.signals[at] and (is_question or at + 1 == count or not found.has("negations", at + 1))
+        at
+        for at in found.starts
+        if "questions" in found.signals[at] and (is_question or at + 1 == count or not found.has("negations", at + 1))
     ]
     questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()

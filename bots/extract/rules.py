@@ -13,7 +13,25 @@ from bots.extract.words import fold
 
 #: What somebody is called may be so many capitals.
 _INITIALS = 2
-_SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose", "initials", "unknown", "surname"})
+_SHAPE_KEYS = frozenset(
+    {
+        "shape",
+        "max",
+        "min",
+        "cuts",
+        "never",
+        "but",
+        "not_ends",
+        "list",
+        "commas",
+        "proper",
+        "uncut",
+        "loose",
+        "initials",
+        "unknown",
+        "surname",
+    }
+)
 _RULE_KEYS = frozenset(
     {
         "kind",
@@ -130,7 +148,9 @@ def _holds(entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Sci
         return lists[entry["list"]]
     entries = list(named(table[entry["list"]], table))
     articles = [f"{article} " for article in table.get("articles", ())]
-    return Phrases([*entries, *(one[len(article) :] for article in articles for one in entries if one.startswith(article))], scissors.folded)
+    return Phrases(
+        [*entries, *(one[len(article) :] for article in articles for one in entries if one.startswith(article))], scissors.folded
+    )
 
 
 def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Rule:

@@ -148,7 +148,7 @@ class _Reading:
             return True
         if self.current and shape.shape == "things" and found.has("relatives", at):
             return True
-        return found.has("cuts", at) and not shape.uncut and not _is_name(shape, word)
+        return found.has("cuts", at) and not shape.uncut and not _is_name(found, shape, word)
 
 
 def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
@@ -164,8 +164,11 @@ def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
     return None
 
 
-def _is_name(shape: Shape, word: Word) -> bool:
-    return shape.shape == "names" and word.text[:1].isupper()
+def _is_name(found: Clauses, shape: Shape, word: Word) -> bool:
+    if not word.text[:1].isupper() or word.text.isupper():
+        return shape.shape == "names" and word.text[:1].isupper()
+    names = found.language.lists.get("word_names")
+    return shape.shape == "names" or (shape.shape == "proper" and names is not None and bool(names.length([word], 0)))
 
 
 def _goes_on(found: Clauses, shape: Shape, at: int) -> bool:

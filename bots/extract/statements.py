@@ -164,7 +164,9 @@ class _Here:
         sentence = self.sentence
         if at == self.taken:
             return "clause_words" in sentence.signals[at]
-        return at in sentence.subjects and not any(max(sentence.clause_of(at)[0], self.taken) <= denied < at for denied in sentence.negations)
+        return at in sentence.subjects and not any(
+            max(sentence.clause_of(at)[0], self.taken) <= denied < at for denied in sentence.negations
+        )
 
     def take(self, matches: list[Match]) -> None:
         """Take the pattern with most words. One without its value keeps shorter ones of its kind from being tried; some hold beside all others."""
@@ -184,54 +186,65 @@ class _Here:
                 if not is_taken and match.old is None and (match.value is None or match.value.end is None):
                     failed[kind] = match.literals
 
-    def _state(self, match: Match) -> bool:  # noqa: C901, PLR0911 - one return for each reason to stay silent
+    def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
-        if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
-            return False
-        if rule.refers and self.found.before[0] != rule.kind:
-            return False
-        if rule.anywhere and (
-            match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)
-        ):
+        if not self._may_hold(match):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
-        if sentence.doubted[match.start] and not (rule.asked and rule.beside):
-            return False
-        if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
-            return False
-        if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
-            return False
         end = max(match.end, got.end if got else 0)
-        if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in _POSSESSIVES:
-            # "I lost my dog's lead".
-            return False
-        if rule.alone and not _stands_alone(sentence, end):
-            return False
-        if any(sentence.silent[match.start : match.end]):
+        if (match.value and not got) or (match.old and not old) or not self._holds(match, got, end):
             return False
         moments = self._moments(match.value.start if match.value else match.start, end)
         days = self._days(rule, moments or (sentence.moments if len(sentence.moments) == 1 else [])) if rule.day else None
         if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
             return False
-        # "My son says that ..." is about what somebody else says.
-        if rule.anywhere and rule.asked and not match.value and sentence.is_hearsay:
-            return False
         since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
         stated = self._add(match, got, days, since) if rule.kind else False
         if self._end(match, got, old, since) or stated:
-            if not (rule.anywhere or rule.beside):
-                self.taken = max(self.taken, end)
-            if got and match.value:
-                self.busy.update(range(match.value.start, got.end))
-            if end >= self.last[1]:
-                self.last = (rule.kind or rule.ends[0], end)
-            if rule.kind in _NAMED and match.slots:
-                self.found.before = (rule.kind, match.slots[0][1])
-            if got or not rule.beside:
-                self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
+            self._go_on(match, got, end)
             return True
         return False
+
+    def _may_hold(self, match: Match) -> bool:
+        """Whether what stands before and around a match lets it state anything."""
+        rule, sentence, at = match.rule, self.sentence, match.start
+        if (sentence.asked[at] and not rule.asked) or (sentence.doubted[at] and not (rule.asked and rule.beside)):
+            return False
+        if (rule.behind and self.last[0] not in rule.behind) or (rule.refers and self.found.before[0] != rule.kind):
+            return False
+        if rule.anywhere and (at in self.busy or at in self.read.get(rule.kind or "", ()) or sentence.is_negated(at)):
+            return False
+        # "My son says that ..." is about what somebody else says.
+        is_told = rule.anywhere and rule.asked and not match.value and sentence.is_hearsay
+        return not is_told and not any(sentence.silent[at : match.end])
+
+    def _holds(self, match: Match, got: Found | None, end: int) -> bool:
+        """Whether what stands behind a match, and between it and what it goes on from, lets it hold."""
+        rule, sentence = match.rule, self.sentence
+        if not match.value and _is_denied(sentence, match.end):
+            return False
+        if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
+            return False
+        if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in _POSSESSIVES:
+            # "I lost my dog's lead".
+            return False
+        return not rule.alone or _stands_alone(sentence, end)
+
+    def _go_on(self, match: Match, got: Found | None, end: int) -> None:
+        """Remember what was understood, for the rest of the sentence."""
+        rule = match.rule
+        kind = rule.kind or rule.ends[0]
+        if not (rule.anywhere or rule.beside):
+            self.taken = max(self.taken, end)
+        if got and match.value:
+            self.busy.update(range(match.value.start, got.end))
+        if end >= self.last[1]:
+            self.last = (kind, end)
+        if rule.kind in _NAMED and match.slots:
+            self.found.before = (rule.kind, match.slots[0][1])
+        if got or not rule.beside:
+            self.read.setdefault(kind, set()).update(range(match.start + 1, match.end))
 
     def _is_near(self, at: int) -> bool:
         """Whether at most a comma and an article stand between the last statement and a word; an age does not count."""

@@ -10,7 +10,6 @@ from bots.extract.rules import Rule, Shape
 from bots.extract.shapes import SHAPES
 from bots.extract.spans import SEVERAL, begin, bound, is_taken_back, without_ending
 
-
 _LONGEST_ARTICLE = 3
 
 

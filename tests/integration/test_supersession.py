@@ -69,10 +69,9 @@ _PAIRS = [
         name="a plan moved", first=(fact("plan", "dentist appointment", day=date(2999, 5, 3)),),
         facts=(fact("plan", "dentist", day=date(2999, 5, 4)),), ends=(_end("plan", "dentist"),), lives={"dentist"},
     ),
-
     Pair(
-        name="one of two plans", first=(fact("plan", "dentist", day=date(2999, 5, 3)), fact("plan", "dentist", day=date(2999, 6, 3))),
-        ends=(_end("plan", "dentist"),), lives={"dentist"},
+        name="one of two plans", first=(fact("plan", "dentist", day=date(2999, 5, 3)), fact("plan", "dentist in York", day=date(2999, 6, 3))),
+        ends=(_end("plan", "dentist"),), lives={"dentist", "dentist in York"},
     ),
     Pair(
         name="the plan that is to come", first=(fact("plan", "dentist", day=date(2001, 5, 3)), fact("plan", "dentist at noon", day=date(2999, 6, 3))),

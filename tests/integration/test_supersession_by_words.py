@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bots.storage.turns import NewEnd
 from bots.extract import extract
+from bots.storage.turns import NewEnd
 from tests.support.remembering import new_fact
 from tests.support.storage_fixture import StorageFixture, a_message
 
@@ -24,8 +24,8 @@ def test_the_second_message_leaves_what_its_row_says(storage: StorageFixture, ro
         claim = storage.claimed()
         source = claim.messages[-1].id
         stated = extract(words, today=datetime.now(UTC).date())
-        storage.finish(
-            claim, facts=[new_fact(one, source) for one in stated.facts], ends=[NewEnd.said(end, source) for end in stated.ends]
-        )
+        storage.finish(claim, facts=[new_fact(one, source) for one in stated.facts], ends=[NewEnd.said(end, source) for end in stated.ends])
 
-    assert sorted(f"{row.kind}: {row.text}" for row in storage.rows("select kind, text from memories where valid_to is null")) == sorted(lives)
+    assert sorted(f"{row.kind}: {row.text}" for row in storage.rows("select kind, text from memories where valid_to is null")) == sorted(
+        lives
+    )
