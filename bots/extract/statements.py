@@ -222,7 +222,7 @@ class _Here:
     def _holds(self, match: Match, got: Found | None, end: int) -> bool:
         """Whether what stands behind a match, and between it and what it goes on from, lets it hold."""
         rule, sentence = match.rule, self.sentence
-        if not match.value and _is_denied(sentence, match.end):
+        if not match.value and _is_denied(sentence, match.end, is_presupposed=rule.anywhere and rule.asked):
             return False
         if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
             return False
@@ -308,13 +308,13 @@ def _fill(match: Match, template: str, value: str) -> str:
     return text.replace("{}", value)
 
 
-def _is_denied(sentence: Clauses, end: int) -> bool:
-    """Whether a negation stands right behind a pattern without a value."""
-    for at in range(end, min(end + 2, sentence.clause_of(end - 1)[1])):
+def _is_denied(sentence: Clauses, end: int, *, is_presupposed: bool) -> bool:
+    """Whether a negation stands right behind a pattern without a value. "My son cannot come" denies no son: there it must be the last word."""
+    stop = sentence.clause_of(end - 1)[1]
+    for at in range(end, min(end + 2, stop)):
         length = sentence.signals[at].get("negations", 0)
         if length:
-            # "My son cannot come" denies no son.
-            return length == 1 or not sentence.has("clause_words", at)
+            return not is_presupposed or at + length >= stop
         if sentence.has("cuts", at) or sentence.has("clause_words", at):
             return False
     return False
