@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from bots.extract.clauses import Clauses
+from bots.extract.matching import POSSESSIVES
 from bots.extract.rules import Shape
 from bots.extract.spans import MOST_THINGS, Item
 from bots.extract.words import Word, join
@@ -166,7 +167,7 @@ def _is_short(text: str, most: int) -> bool:
 
 
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
-    if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
+    if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]) or words[0].folded in POSSESSIVES:
         return None
     if shape.holds and not any(
         shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded))

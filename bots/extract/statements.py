@@ -12,7 +12,7 @@ from bots.extract.beings import others
 from bots.extract.clauses import Clauses, clauses, is_joke
 from bots.extract.gate import admit
 from bots.extract.language import Language
-from bots.extract.matching import Match, Span, matches_at, tails_at
+from bots.extract.matching import POSSESSIVES, Match, Span, matches_at, tails_at
 from bots.extract.moments import Moment
 from bots.extract.rules import Rule
 from bots.extract.values import Found, values
@@ -28,7 +28,6 @@ _COVERED = frozenset({*_NAMED, "contact_pref"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
-_POSSESSIVES = frozenset({"'s", "'"})
 _BRACKETS = frozenset("()")
 _WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes", "family", "pet", "contact_pref", "addressing"})
 
@@ -226,7 +225,7 @@ class _Here:
             return False
         if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
             return False
-        if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in _POSSESSIVES:
+        if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in POSSESSIVES:
             # "I lost my dog's lead".
             return False
         return not rule.alone or _stands_alone(sentence, end)
