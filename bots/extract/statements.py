@@ -308,12 +308,15 @@ def _fill(match: Match, template: str, value: str) -> str:
 
 
 def _is_denied(sentence: Clauses, end: int, *, is_presupposed: bool) -> bool:
-    """Whether a negation stands right behind a pattern without a value. "My son cannot come" denies no son: there it must be the last word."""
+    """Whether a negation stands right behind a pattern without a value. "My son cannot come" denies no son."""
     stop = sentence.clause_of(end - 1)[1]
     for at in range(end, min(end + 2, stop)):
         length = sentence.signals[at].get("negations", 0)
         if length:
-            return not is_presupposed or at + length >= stop
+            # Of two words, the first is a verb: "cannot". Where verbs come last, a negation behind a being denies that there is one.
+            is_verb_last = "hearsay_whole" in sentence.language.lists
+            is_act = (length > 1 and sentence.has("clause_words", at)) or at + length + 1 < stop
+            return not is_presupposed or is_verb_last or not is_act
         if sentence.has("cuts", at) or sentence.has("clause_words", at):
             return False
     return False
