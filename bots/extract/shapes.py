@@ -77,7 +77,8 @@ def _proper(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
     while words and words[-1].folded in _PARTICLES:
         words.pop()
     end = items[0].end - len(items[0].words) + len(words)
-    return _name(found, shape, [Item(tuple(words), "", end)]) if words else _NONE
+    # "I am Trainee at Bosch" is one capitalised word, however many follow it.
+    return _name(found, shape, [Item(tuple(words), "", end)]) if len(words) >= shape.least else _NONE
 
 
 def _place(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:

@@ -162,7 +162,7 @@ class _Here:
         """Whether a statement may begin within a clause: behind another one, or with its subject where nothing is denied."""
         sentence = self.sentence
         if at == self.taken:
-            return "clause_words" in sentence.signals[at]
+            return "bound" in sentence.language.lists and "clause_words" in sentence.signals[at]
         return at in sentence.subjects and not any(
             max(sentence.clause_of(at)[0], self.taken) <= denied < at for denied in sentence.negations
         )

@@ -10,8 +10,6 @@ from bots.extract.rules import Rule, Shape
 from bots.extract.shapes import SHAPES
 from bots.extract.spans import SEVERAL, begin, bound, is_taken_back, without_ending
 
-_LONGEST_ARTICLE = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -31,7 +29,7 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     may_fail = not (rule.asked and rule.anywhere)
     if span.start != span.end:
         return _values(found, shape, span, span.start, may_fail=may_fail)
-    if not (rule.anywhere or _begins(found, begin(found, span.start, taken, several=False))):
+    if not (rule.anywhere or _begins(found, begin(found, span.start, taken, several=False), taken)):
         return None
     several = shape.shape in SEVERAL
     return _values(found, shape, span, begin(found, span.start, taken, several=several), may_fail=may_fail) or (
@@ -39,11 +37,12 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     )
 
 
-def _begins(found: Clauses, at: int) -> bool:
+def _begins(found: Clauses, at: int, taken: int) -> bool:
     """Whether a statement may begin here: at the beginning of a clause or behind "me". "She has a nut allergy" is about somebody else."""
-    if at in found.starts or at in found.gaps:
+    if at in found.starts or at in found.gaps or at - 1 in found.starts or found.has("stops", at - 1):
         return True
-    return found.has("stops", at - 1) or (at - 1 in found.starts and len(found.words[at - 1].folded) <= _LONGEST_ARTICLE)
+    # Where verbs come last, a statement ends with its verb, and the next may follow without a mark.
+    return at == taken and "hearsay_whole" in found.language.lists
 
 
 def _values(found: Clauses, shape: Shape, span: Span, start: int, *, may_fail: bool) -> Found | None:
