@@ -57,6 +57,9 @@ class Moment:
                 return _dates(self.slots, today, past=past)
             if what in {"ago", "ahead"}:
                 return _moved(today, rest, self.slots["n"] * (-1 if what == "ago" else 1)), None
+            if what == "weekend":
+                monday = _period("week", int(rest), today)[0]
+                return monday + timedelta(days=5), monday + timedelta(days=6)
             if what in {"day", "week", "month", "year"}:
                 return _period(what, int(rest), today)
         except (ValueError, OverflowError, KeyError):
