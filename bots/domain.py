@@ -364,6 +364,10 @@ class End:
     value: str | None = None
     #: When it ended, where the words say so.
     on: date | None = None
+    #: Longer words with its own in them that mean something else: "mother in law" where a mother died.
+    but: tuple[str, ...] = ()
+    #: Whether it ends all beings or plans that it fits ("I no longer have cats"). Otherwise it speaks of one, and ends none where it fits several.
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,9 +166,7 @@ class _Rules:
 
     def ends(self) -> list[NewEnd]:
         """What they say is no longer so."""
-        return [
-            NewEnd(kind=end.kind, text=end.value, source=one.id, on=end.on) for one, statements in self._read for end in statements.ends
-        ]
+        return [NewEnd.said(end, one.id) for one, statements in self._read for end in statements.ends]
 
 
 def _own_words(text: str) -> str:

@@ -84,7 +84,7 @@ def _stated(claim: Claim) -> dict[str, Any]:
             )
             for fact in found.facts
         ]
-        ends += [NewEnd(kind=end.kind, text=end.value, source=message.id, on=end.on) for end in found.ends]
+        ends += [NewEnd.said(end, message.id) for end in found.ends]
     return {"facts": facts, "ends": ends}
 
 

@@ -13,6 +13,7 @@ from bots.extract.words import QUOTED, Sentence, Word
 #: Marks that join what follows them to what precedes them.
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
+_LONGEST_SIGNAL = 4
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -32,16 +33,24 @@ class Clauses:
     #: Words that state nothing of their own, and those of questions, which still tell of whom they speak.
     silent: list[bool] = field(default_factory=list[bool])
     asked: list[bool] = field(default_factory=list[bool])
+    #: Words of a clause that doubts, which still presupposes: "maybe my son Leo can come".
+    doubted: list[bool] = field(default_factory=list[bool])
     #: Before which words a phrase of time stood.
     gaps: frozenset[int] = frozenset()
     #: Whether the rest of the message are the words of somebody else.
     quotes: bool = False
+    #: Where a statement may begin although nothing marks it: "hi I'm Tom I live in York".
+    subjects: frozenset[int] = frozenset()
     #: Where negations stand.
     negations: list[int] = field(default_factory=list[int])
 
     def has(self, name: str, at: int) -> bool:
         """Whether a word or phrase of this list begins here."""
         return name in self.signals[at]
+
+    def ends_at(self, name: str, at: int) -> bool:
+        """Whether a word or phrase of this list ends here."""
+        return any(self.signals[start].get(name) == at - start for start in range(max(at - _LONGEST_SIGNAL, 0), at))
 
     def clause_of(self, at: int) -> tuple[int, int]:
         """The clause that a word stands in."""
@@ -75,6 +84,10 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
     found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
     found.gaps = frozenset(moment.at for moment in moments)
     _find_starts(found)
+    if "bound" in language.lists:
+        found.subjects = frozenset(
+            at for at, signals in enumerate(found.signals) if at and "subjects" in signals and not found.ends_at("bound", at)
+        )
     _silence(found, is_question=sentence.is_question)
     return found
 
@@ -141,7 +154,7 @@ def _is_border(found: Clauses, at: int) -> bool:
 def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one branch for each signal
     count = len(found.words)
     silent, asked = [False] * count, [False] * count
-    found.silent, found.asked = silent, asked
+    found.silent, found.asked, found.doubted = silent, asked, [False] * count
     if not any(found.signals) and not is_question and not any(word.text == "¿" for word in found.words):
         return
     if _has_speaker(found):
@@ -167,9 +180,10 @@ def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one 
         if "laughs" in signals and at == 0:
             silent[:] = [True] * count
             return
-        if "doubts" in signals or "laughs" in signals:
-            start, end = found.clause_of(at)
-            silent[start:end] = [True] * (end - start)
+        for name, marked in (("doubts", found.doubted), ("laughs", silent)):
+            if name in signals:
+                start, end = found.clause_of(at)
+                marked[start:end] = [True] * (end - start)
     _silence_questions(found, asked, is_question=is_question)
 
 
@@ -179,9 +193,17 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
     if inverted is not None:
         asked[inverted:] = [True] * (count - inverted)
         return
-    questions = [at for at in found.starts if "questions" in found.signals[at]]
+    # "Can't do Wednesdays" asks nothing.
+    questions = [
+        at
+        for at in found.starts
+        if "questions" in found.signals[at] and (is_question or at + 1 == count or not found.has("negations", at + 1))
+    ]
     questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()
+    if is_question and not questions:
+        # Written without a mark between: "I'm vegan do you have soup?" A single word such as "is" may be a part of a statement.
+        questions = [at for at in range(count) if found.signals[at].get("questions", 0) > 1][:1]
     if is_question:
         first = next((at for at in questions if at), 0) if questions and questions[0] else 0 if questions else _last_clause(found)
         asked[first:] = [True] * (count - first)

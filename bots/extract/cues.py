@@ -18,7 +18,7 @@ _LIST = re.compile(r"<([a-z_]+)\d*>")
 #: The lists in which language files have them.
 _RELATIVES = ("family", "families", "relation", "relations", "close", "parent")
 #: A word in the rules of more kinds says nothing about the kind: "have", "my".
-_FEW_KINDS = 3
+_FEW_KINDS = 4
 
 
 @cache

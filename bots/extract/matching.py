@@ -16,6 +16,10 @@ _COMMAS = frozenset({",", ":", "-", "–", "("})
 _INSIDE_VALUES = frozenset({",", "&", "-"})
 
 
+#: Behind these stands what somebody has: "my dog's lead".
+POSSESSIVES = frozenset({"'s", "'"})
+
+
 class Span(NamedTuple):
     """The words of a value: from one to another, or from one to wherever the value ends; and the ending to cut."""
 
@@ -140,5 +144,8 @@ def _gap(found: Clauses, behind: Node[Rule], at: int, path: _Path, matches: list
     words = found.words
     for end in range(at, min(at + _LONGEST_GAP, len(words)) + 1):
         if end > at and (not words[end - 1].is_word or found.has("negations", end - 1) or found.has("joints", end - 1)):
+            return
+        if end > at and words[end - 1].folded in POSSESSIVES:
+            # "My wife's boss" is not my wife.
             return
         _walk(found, behind, end, path, matches)

@@ -16,8 +16,12 @@ _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|o|a|º|ª|\.)?", re.ASCII)
 _CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:h]\d{2})?(?:h|am|pm|a\.m|p\.m|uhr)?|\d{4}", re.ASCII)
 _YEAR = re.compile(r"(?:19|20)\d\d", re.ASCII)
 _NUMERIC = re.compile(r"(\d{1,2})[./-](\d{1,2})(?:[./-](\d{4}|\d{2}))?", re.ASCII)
+#: "Away 20-27 December".
+_SPAN = re.compile(r"(\d{1,2})-(\d{1,2})", re.ASCII)
 #: A phrase has at most so many words.
 _LONGEST = 14
+#: "Moved from the 3rd to the 10th": how far before the days the word for it stands.
+_NEAR = 3
 
 _Days = tuple[date, date | None]
 
@@ -53,6 +57,9 @@ class Moment:
                 return _dates(self.slots, today, past=past)
             if what in {"ago", "ahead"}:
                 return _moved(today, rest, self.slots["n"] * (-1 if what == "ago" else 1)), None
+            if what == "weekend":
+                monday = _period("week", int(rest), today)[0]
+                return monday + timedelta(days=5), monday + timedelta(days=6)
             if what in {"day", "week", "month", "year"}:
                 return _period(what, int(rest), today)
         except (ValueError, OverflowError, KeyError):
@@ -92,10 +99,26 @@ def _phrases(language: Language, words: Sequence[Word]) -> list[tuple[int, int, 
             at += 1
             continue
         stop, means, slots = best
+        if means in {"keep", "range"} and _was_moved(language, words, at):
+            # "Moved from Tuesday to Friday" speaks of two days, not of those between.
+            means, slots = _last_of(means, slots)
         if means != "keep":
             found.append((at, stop, means, slots))
         at = stop
     return _without_lone_clocks(found)
+
+
+def _was_moved(language: Language, words: Sequence[Word], at: int) -> bool:
+    moved = language.lists.get("moved")
+    return moved is not None and any(moved.length(words, before) for before in range(max(at - _NEAR, 0), at))
+
+
+def _last_of(means: str, slots: dict[str, int]) -> tuple[str, dict[str, int]]:
+    """The last day of a span as a phrase of its own."""
+    if means == "keep":
+        return ("weekday", slots) if "weekday" in slots else (means, slots)
+    day, month = slots.get("day2"), slots.get("month2", slots.get("month"))
+    return "date", {name: number for name, number in (("day", day), ("month", month), ("year", slots.get("year"))) if number is not None}
 
 
 def _without_lone_clocks(found: list[tuple[int, int, str, dict[str, int]]]) -> list[tuple[int, int, str, dict[str, int]]]:
@@ -159,6 +182,9 @@ def _slot(language: Language, slot: Slot, words: Sequence[Word], at: int) -> Ite
         day = _DAY.fullmatch(folded)
         if day and 1 <= int(day[1]) <= 31:
             yield at + 1 + _dot(words, at), {slot.name: int(day[1])}
+        span = _SPAN.fullmatch(folded)
+        if span and slot.name == "day" and 1 <= int(span[1]) < int(span[2]) <= 31:
+            yield at + 1, {"day": int(span[1]), "day2": int(span[2])}
         numeric = _NUMERIC.fullmatch(folded)
         if numeric and slot.name == "day" and "/" in folded + "/" and 1 <= int(numeric[2]) <= 12:
             year = {"year": int(numeric[3]) + (2000 if len(numeric[3]) == 2 else 0)} if numeric[3] else {}

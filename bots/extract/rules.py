@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.extract.files import named
@@ -11,7 +11,27 @@ from bots.extract.patterns import Phrases
 from bots.extract.scissors import Scissors
 from bots.extract.words import fold
 
-_SHAPE_KEYS = frozenset({"shape", "max", "min", "cuts", "never", "but", "not_ends", "list", "commas", "proper", "uncut", "loose"})
+#: What somebody is called may be so many capitals.
+_INITIALS = 2
+_SHAPE_KEYS = frozenset(
+    {
+        "shape",
+        "max",
+        "min",
+        "cuts",
+        "never",
+        "but",
+        "not_ends",
+        "list",
+        "commas",
+        "proper",
+        "uncut",
+        "loose",
+        "initials",
+        "unknown",
+        "surname",
+    }
+)
 _RULE_KEYS = frozenset(
     {
         "kind",
@@ -30,6 +50,9 @@ _RULE_KEYS = frozenset(
         "firm",
         "alone",
         "weak",
+        "every",
+        "changed",
+        "refers",
     }
 )
 
@@ -55,6 +78,11 @@ class Shape:
     #: Listed: whether other words may follow those of the list.
     loose: bool
     least: int
+    #: Proper: with how many letters it may be initials, as "JB".
+    initials: int
+    #: Proper, place: whether a word that the language does not know may be a name though it is written small, at all or only behind a first name or a title.
+    unknown: bool
+    surname: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +95,8 @@ class Rule:
     written_as: str
     topic: str | None
     ends: tuple[str, ...]
-    ends_as: str
+    #: What is ended, in one or several wordings, if it is not the value.
+    ends_as: tuple[str, ...]
     anywhere: bool
     asked: bool
     day: bool
@@ -82,6 +111,11 @@ class Rule:
     alone: bool
     #: Falls away where the same message states another fact of its kind.
     weak: bool
+    #: What it ends are all that fit, not the only one; and of several days the last one counts, as of a plan that was moved.
+    every: bool
+    changed: bool
+    #: Says more of the being that the message spoke of before, which is <before> in its value: "his name is Theo".
+    refers: bool
 
 
 def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors, table: Mapping[str, Any]) -> Shape:
@@ -96,12 +130,26 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
         most=entry.get("max", 6),
         **phrases,
         not_ends=tuple(fold(ending).lstrip("-") for ending in named(entry.get("not_ends", ()), table)),
-        holds=lists[entry["list"]] if "list" in entry else None,
+        holds=_holds(entry, lists, scissors, table) if "list" in entry else None,
         commas=entry.get("commas", False),
         proper=entry.get("proper", False),
         uncut=entry.get("uncut", False),
         loose=entry.get("loose", False),
         least=entry.get("min", 1),
+        initials=entry.get("initials", 0),
+        unknown=entry.get("unknown", False),
+        surname=entry.get("surname", False),
+    )
+
+
+def _holds(entry: Mapping[str, Any], lists: Mapping[str, Phrases], scissors: Scissors, table: Mapping[str, Any]) -> Phrases:
+    """The words of a value's list. Of a value an article is cut, so an entry "a stoma" is one without it, too."""
+    if entry["shape"] != "listed":
+        return lists[entry["list"]]
+    entries = list(named(table[entry["list"]], table))
+    articles = [f"{article} " for article in table.get("articles", ())]
+    return Phrases(
+        [*entries, *(one[len(article) :] for article in articles for one in entries if one.startswith(article))], scissors.folded
     )
 
 
@@ -110,14 +158,17 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
     unknown = set(entry) - _RULE_KEYS
     if unknown or not ("kind" in entry or "ends" in entry):
         raise ValueError(f"{code}: rule {number + 1} has {unknown or 'neither kind nor ends'}")
+    bounds = shapes[entry["value"]] if "value" in entry else None
+    if bounds is not None and entry.get("kind") == "name":
+        bounds = replace(bounds, initials=max(bounds.initials, _INITIALS))
     return Rule(
         number=number,
         kind=entry.get("kind"),
-        shape=shapes[entry["value"]] if "value" in entry else None,
+        shape=bounds,
         written_as=entry.get("as", "{}"),
         topic=entry.get("topic"),
         ends=_tuple(entry.get("ends", ())),
-        ends_as=entry.get("ends_as", ""),
+        ends_as=tuple(way for way in entry.get("ends_as", "").split("|") if way),
         anywhere=entry.get("anywhere", False),
         asked=entry.get("asked", False),
         day=entry.get("day", False),
@@ -127,6 +178,9 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
         firm=entry.get("firm", False),
         alone=entry.get("alone", False),
         weak=entry.get("weak", False),
+        every=entry.get("every", False),
+        changed=entry.get("changed", False),
+        refers=entry.get("refers", False),
     )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from bots.extract.clauses import Clauses
+from bots.extract.matching import POSSESSIVES
 from bots.extract.rules import Shape
 from bots.extract.spans import MOST_THINGS, Item
 from bots.extract.words import Word, join
@@ -16,6 +17,7 @@ _PLACE_JOINTS = frozenset({"de", "da", "do", "dos", "das", "del", "la", "las", "
 _HOUR = re.compile(r"\d{1,2}(?:[:.h]\d\d)?(?:am|pm|h|uhr)?", re.ASCII)
 #: "I work as a DJ".
 _MOST_INITIALS = 4
+_NO_INITIALS = frozenset({"OK", "TV", "PC", "ID", "DJ", "HR", "RH", "IT", "PR", "MS", "MD", "GP", "UK", "US", "EU", "UE", "ME", "II", "AM", "PM"})  # fmt: skip
 _ARTICLES = ("definite", "articles")
 #: Before these an English trade is named: "head of sales".
 _OF = frozenset({"of", "for", "in", "at", "with"})
@@ -57,10 +59,13 @@ def _name(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
 def _proper(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
     words: list[Word] = []
     titles = found.language.lists.get("titles")
-    for word in items[0].words:
+    for at, word in enumerate(items[0].words):
         if not (
             word.is_capitalised
             or shape.but.length([word], 0)
+            or _is_short(word.text, shape.initials)
+            or (shape.unknown and _is_unknown(found, shape, word))
+            or (shape.surname and words and at == len(items[0].words) - 1 and _is_unknown(found, shape, word))
             or (words and word.folded in _PARTICLES)
             or (titles and titles.length([word], 0))
         ):
@@ -85,7 +90,7 @@ def _place(found: Clauses, shape: Shape, items: Sequence[Item]) -> _Made:
     if shape.never.length(words, 0) >= 1 + is_proper or any(_is_stop(found, words, at) for at in range(len(words))):
         return _NONE
     named = next((word for word in words if word.folded not in _PLACE_JOINTS), words[0])
-    if shape.proper and not named.is_capitalised:
+    if shape.proper and not (named.is_capitalised or (shape.unknown and len(words) == 1 and _is_unknown(found, shape, named))):
         return _NONE
     if not 0 < len(words) <= shape.most or not words[0].text[:1].isalpha() or (words[0].text.islower() and _has_ending(shape, words[0])):
         return _NONE
@@ -151,13 +156,28 @@ def _is_initials(text: str) -> bool:
     return 1 < len(text) <= _MOST_INITIALS and text.isupper() and text.isalpha()
 
 
+def _is_unknown(found: Clauses, shape: Shape, word: Word) -> bool:
+    """Whether a word is none of the language, so that it may be a name that is written small."""
+    return word.text.isalpha() and len(word.text) > 2 and word.folded not in found.language.scissors.known and not _has_ending(shape, word)
+
+
+def _is_short(text: str, most: int) -> bool:
+    """Whether it may be what somebody is called for short: "JB", "A.J."."""
+    letters = text.replace(".", "")
+    return len(letters) <= most and _is_initials(letters) and letters not in _NO_INITIALS
+
+
 def _thing(found: Clauses, shape: Shape, words: Sequence[Word], *, most: int) -> str | None:
-    if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]):
+    if not 0 < len(words) <= most or shape.never.length(words, 0) or _has_ending(shape, words[0]) or words[0].folded in POSSESSIVES:
         return None
     if shape.holds and not any(
         shape.holds.length(words, at) or (shape.shape == "hours" and at == 0 and _HOUR.fullmatch(words[at].folded))
         for at in range(len(words))
     ):
+        return None
+    unfinished = found.language.lists.get("unfinished")
+    if unfinished and unfinished.length(words, len(words) - 1):
+        # "The tone of your message" is cut before "your".
         return None
     if any(_is_stop(found, words, at) for at in range(len(words))) or not any(
         letter.isalpha() or (shape.shape == "hours" and letter.isdigit()) for word in words for letter in word.text

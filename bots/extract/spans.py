@@ -59,7 +59,7 @@ def bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[
     reading = _Reading(found, shape, start, len(found.words) if limit is None else limit)
     # What is longer is no value; it need not be read to its end.
     while reading.at < reading.stop and len(reading.current) <= LONGEST_VALUE and len(reading.items) <= MOST_THINGS:
-        if _spoils(found, reading.at):
+        if _spoils(found, start, reading.at):
             return None
         if not reading.step():
             break
@@ -67,12 +67,12 @@ def bound(found: Clauses, shape: Shape, start: int, limit: int | None) -> tuple[
     return reading.items, reading.at
 
 
-def _spoils(found: Clauses, at: int) -> bool:
+def _spoils(found: Clauses, start: int, at: int) -> bool:
     """Whether a word makes all of it no value: a quotation, a sign of an address or a label, words of somebody else."""
     text = found.words[at].text
     if text == QUOTED or text in _SUSPICIOUS or unicodedata.category(text[:1] or "a") in _UNSEEN:
         return True
-    return found.silent[at] and not found.joins(at) and not found.has("cuts", at)
+    return (found.silent[at] or (found.doubted[at] and not found.doubted[start])) and not found.joins(at) and not found.has("cuts", at)
 
 
 @dataclass(slots=True)
@@ -125,6 +125,9 @@ class _Reading:
         several = self.shape.shape in SEVERAL or self.shape.shape == "place"
         if not several or not (self.current or self.items) or not _goes_on(self.found, self.shape, self.at):
             return False
+        if self.stop < len(self.found.words) and self.shape.shape == "things" and self.found.has("articles", self.at + 1):
+            # "I have diabetes and a nut allergy": what follows the value belongs to the last thing alone.
+            return False
         self.close(word.text)
         self.at += 1
         return True
@@ -145,7 +148,7 @@ class _Reading:
             return True
         if self.current and shape.shape == "things" and found.has("relatives", at):
             return True
-        return found.has("cuts", at) and not shape.uncut and not _is_name(shape, word)
+        return found.has("cuts", at) and not shape.uncut and not _is_name(found, shape, word)
 
 
 def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
@@ -161,8 +164,11 @@ def _behind_relative(found: Clauses, at: int, stop: int) -> int | None:
     return None
 
 
-def _is_name(shape: Shape, word: Word) -> bool:
-    return shape.shape == "names" and word.text[:1].isupper()
+def _is_name(found: Clauses, shape: Shape, word: Word) -> bool:
+    if not word.text[:1].isupper() or word.text.isupper():
+        return shape.shape == "names" and word.text[:1].isupper()
+    names = found.language.lists.get("word_names")
+    return shape.shape == "names" or (shape.shape == "proper" and names is not None and bool(names.length([word], 0)))
 
 
 def _goes_on(found: Clauses, shape: Shape, at: int) -> bool:

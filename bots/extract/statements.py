@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from bots.domain import End, Fact, Statements
+from bots.extract.beings import KINDS as _NAMED
+from bots.extract.beings import others
 from bots.extract.clauses import Clauses, clauses, is_joke
 from bots.extract.gate import admit
 from bots.extract.language import Language
-from bots.extract.matching import Match, Span, matches_at, tails_at
+from bots.extract.matching import POSSESSIVES, Match, Span, matches_at, tails_at
 from bots.extract.moments import Moment
 from bots.extract.rules import Rule
 from bots.extract.values import Found, values
@@ -22,11 +24,11 @@ _MAX_ENDS = 20
 _LAST_COUNTS = frozenset({"name", "place"})
 #: Behind these a clause may leave out its subject.
 _GOES_ON = frozenset({"and", "joints"})
-_NAMED = frozenset({"family", "pet"})
 _COVERED = frozenset({*_NAMED, "contact_pref"})
 #: The kinds of which it is kept since when they are so.
 #: A rule behind another statement begins at most so many words behind it: a comma and an article.
 _NEAR = 2
+_BRACKETS = frozenset("()")
 _WITHOUT_SINCE = frozenset({"plan", "name", "likes", "dislikes", "family", "pet", "contact_pref", "addressing"})
 
 
@@ -43,6 +45,8 @@ class Said:
     firm: set[str] = field(default_factory=set[str])
     #: The kinds of which only something weak was said.
     weak: set[str] = field(default_factory=set[str])
+    #: The kind of the last being that was spoken of, and what it is: "my son", for "his name is Theo".
+    before: tuple[str, str] = ("", "")
 
     def add(self, fact: Fact, rule: Rule) -> None:
         """Add a fact. A name or a place takes the place of an earlier one; what is weak gives way to others."""
@@ -71,7 +75,7 @@ class Said:
         """The facts, without a bare "son" beside "son Theo", and without a relation or an animal that the same message ends."""
         facts = list(self.facts.values())[:_MAX_FACTS]
         names = {kind: [f" {fold(fact.value)} " for fact in facts if fact.kind == kind] for kind in _COVERED}
-        ended = {kind: [f" {value} " for other, value in self.ends if other == kind and value] for kind in _NAMED}
+        ended = {kind: [end for end in self.ends.values() if end.kind == kind and end.value] for kind in _NAMED}
         return tuple(
             fact
             for fact in facts
@@ -83,12 +87,16 @@ class Said:
         self.ends.setdefault((end.kind, fold(end.value) if end.value else None), end)
 
 
-def _is_covered(text: str, names: Sequence[str], ended: Sequence[str]) -> bool:
+def _is_covered(text: str, names: Sequence[str], ended: Sequence[End]) -> bool:
     # "No email" is said by "text not email", too.
     _, _, rest = text.strip().partition(" ")
-    return any(end in text for end in ended) or any(
+    return any(_is_ended(text, end) for end in ended) or any(
         name != text and (text in name or (not ended and f" not {rest} " in name)) for name in names
     )
+
+
+def _is_ended(text: str, end: End) -> bool:
+    return f" {fold(end.value or '')} " in text and not any(f" {longer} " in text for longer in end.but)
 
 
 def said(language: Language, sentences: Sequence[Sentence], *, today: date) -> Said:
@@ -113,7 +121,8 @@ def _read(sentence: Clauses, found: Said, today: date) -> None:
         if sentence.silent[at]:
             found.matched = True
             continue
-        matches = matches_at(sentence, at, starts=at in starts, subject=_left_out(sentence, at, subject, starts))
+        begins = at in starts or here.may_begin(at)
+        matches = matches_at(sentence, at, starts=begins, subject=_left_out(sentence, at, subject, starts))
         if at in starts and "subjects" in sentence.signals[at]:
             subject = sentence.words[at].folded
         if at:
@@ -149,6 +158,15 @@ class _Here:
     #: The kind of the last fact, and where it ended.
     last: tuple[str, int] = ("", -1)
 
+    def may_begin(self, at: int) -> bool:
+        """Whether a statement may begin within a clause: behind another one, or with its subject where nothing is denied."""
+        sentence = self.sentence
+        if at == self.taken:
+            return "bound" in sentence.language.lists and "clause_words" in sentence.signals[at]
+        return at in sentence.subjects and not any(
+            max(sentence.clause_of(at)[0], self.taken) <= denied < at for denied in sentence.negations
+        )
+
     def take(self, matches: list[Match]) -> None:
         """Take the pattern with most words. One without its value keeps shorter ones of its kind from being tried; some hold beside all others."""
         self.found.matched = self.found.matched or any(match.literals for match in matches)
@@ -167,44 +185,76 @@ class _Here:
                 if not is_taken and match.old is None and (match.value is None or match.value.end is None):
                     failed[kind] = match.literals
 
-    def _state(self, match: Match) -> bool:  # noqa: C901, PLR0911 - one return for each reason to stay silent
+    def _state(self, match: Match) -> bool:
         """Write down what a match states, if it states anything."""
         rule, sentence = match.rule, self.sentence
-        if (sentence.asked[match.start] and not rule.asked) or (rule.behind and self.last[0] not in rule.behind):
-            return False
-        if rule.anywhere and (
-            match.start in self.busy or match.start in self.read.get(rule.kind or "", ()) or sentence.is_negated(match.start)
-        ):
-            return False
-        if rule.alone and not _stands_alone(sentence, match.end):
+        if not self._may_hold(match):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
-        if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
-            return False
-        if rule.behind and min(match.start, got.start if got else match.start) - self.last[1] > _NEAR:
-            return False
         end = max(match.end, got.end if got else 0)
-        if any(sentence.silent[match.start : match.end]):
+        if (match.value and not got) or (match.old and not old) or not self._holds(match, got, end):
             return False
         moments = self._moments(match.value.start if match.value else match.start, end)
-        days = _coming(moments or (sentence.moments if len(sentence.moments) == 1 else []), self.today) if rule.day else None
+        days = self._days(rule, moments or (sentence.moments if len(sentence.moments) == 1 else [])) if rule.day else None
         if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
-            return False
-        # "My son says that ..." is about what somebody else says.
-        if rule.anywhere and rule.asked and not match.value and sentence.is_hearsay:
             return False
         since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
         stated = self._add(match, got, days, since) if rule.kind else False
         if self._end(match, got, old, since) or stated:
-            if not (rule.anywhere or rule.beside):
-                self.taken = max(self.taken, end)
-            if got and match.value:
-                self.busy.update(range(match.value.start, got.end))
-            if end >= self.last[1]:
-                self.last = (rule.kind or rule.ends[0], end)
-            self.read.setdefault(rule.kind or rule.ends[0], set()).update(range(match.start + 1, match.end))
+            self._go_on(match, got, end)
             return True
         return False
+
+    def _may_hold(self, match: Match) -> bool:
+        """Whether what stands before and around a match lets it state anything."""
+        rule, sentence, at = match.rule, self.sentence, match.start
+        if (sentence.asked[at] and not rule.asked) or (sentence.doubted[at] and not (rule.asked and rule.beside)):
+            return False
+        if (rule.behind and self.last[0] not in rule.behind) or (rule.refers and self.found.before[0] != rule.kind):
+            return False
+        if rule.anywhere and (at in self.busy or at in self.read.get(rule.kind or "", ()) or sentence.is_negated(at)):
+            return False
+        # "My son says that ..." is about what somebody else says.
+        is_told = rule.anywhere and rule.asked and not match.value and sentence.is_hearsay
+        return not is_told and not any(sentence.silent[at : match.end])
+
+    def _holds(self, match: Match, got: Found | None, end: int) -> bool:
+        """Whether what stands behind a match, and between it and what it goes on from, lets it hold."""
+        rule, sentence = match.rule, self.sentence
+        if not match.value and _is_denied(sentence, match.end, is_presupposed=rule.anywhere and rule.asked):
+            return False
+        if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
+            return False
+        if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in POSSESSIVES:
+            # "I lost my dog's lead".
+            return False
+        return not rule.alone or _stands_alone(sentence, end)
+
+    def _go_on(self, match: Match, got: Found | None, end: int) -> None:
+        """Remember what was understood, for the rest of the sentence."""
+        rule = match.rule
+        kind = rule.kind or rule.ends[0]
+        if not (rule.anywhere or rule.beside):
+            self.taken = max(self.taken, end)
+        if got and match.value:
+            self.busy.update(range(match.value.start, got.end))
+        if end >= self.last[1]:
+            self.last = (kind, end)
+        if rule.kind in _NAMED and match.slots:
+            self.found.before = (rule.kind, match.slots[0][1])
+        if got or not rule.beside:
+            self.read.setdefault(kind, set()).update(range(match.start + 1, match.end))
+
+    def _is_near(self, at: int) -> bool:
+        """Whether at most a comma and an article stand between the last statement and a word; an age does not count."""
+        between = self.sentence.words[self.last[1] : at]
+        return len([word for word in between if not word.text.isdigit() and word.text not in _BRACKETS]) <= _NEAR
+
+    def _days(self, rule: Rule, moments: Sequence[Moment]) -> tuple[date, date | None] | None:
+        """The days of a plan: the first that is to come, or the last where the plan was changed; none behind "not" or "instead of"."""
+        sentence = self.sentence
+        own = [moment for moment in moments if not any(sentence.ends_at(name, moment.at) for name in ("negations", "instead"))]
+        return next((days for moment in (reversed(own) if rule.changed else own) if (days := moment.coming(self.today))), None)
 
     def _value(self, match: Match, span: Span | None) -> Found | None:
         return values(self.sentence, match.rule, span, self.taken) if span is not None else None
@@ -220,7 +270,7 @@ class _Here:
             fact = admit(
                 Fact(
                     kind=rule.kind or "",
-                    value=_fill(match, rule.written_as, value),
+                    value=_fill(match, rule.written_as, value).replace("<before>", self.found.before[1]),
                     topic=None if rule.topic is None else _fill(match, rule.topic, value),
                     day=days[0] if days else None,
                     last_day=days[1] if days else None,
@@ -236,21 +286,18 @@ class _Here:
         rule, ended = match.rule, False
         values = old.values if old else got.values if got else ("",)
         for kind in rule.ends or ((rule.kind,) if old and rule.kind else ()):
-            if rule.ends_as == "*":
+            if rule.ends_as == ("*",):
                 self.found.end(End(kind=kind, on=on))
                 ended = True
                 continue
-            for value in values:
-                text = _fill(match, rule.ends_as or "{}", value).replace("{old}", value)
+            for text in (_fill(match, words, value).replace("{old}", value) for words in rule.ends_as or ("{}",) for value in values):
                 admitted = admit(Fact(kind=kind, value=text))
                 if admitted is not None:
-                    self.found.end(End(kind=kind, value=admitted.value, on=on))
+                    is_being = kind in _NAMED and not got and not old
+                    but = others(self.sentence.language.code, kind, admitted.value) if is_being else ()
+                    self.found.end(End(kind=kind, value=admitted.value, on=on, but=but, every=rule.every))
                     ended = True
         return ended
-
-
-def _coming(moments: Sequence[Moment], today: date) -> tuple[date, date | None] | None:
-    return next((days for moment in moments if (days := moment.coming(today))), None)
 
 
 def _fill(match: Match, template: str, value: str) -> str:
@@ -260,11 +307,16 @@ def _fill(match: Match, template: str, value: str) -> str:
     return text.replace("{}", value)
 
 
-def _is_denied(sentence: Clauses, end: int) -> bool:
-    """Whether a negation stands right behind a pattern without a value."""
-    for at in range(end, min(end + 2, sentence.clause_of(end - 1)[1])):
-        if sentence.has("negations", at):
-            return True
+def _is_denied(sentence: Clauses, end: int, *, is_presupposed: bool) -> bool:
+    """Whether a negation stands right behind a pattern without a value. "My son cannot come" denies no son."""
+    stop = sentence.clause_of(end - 1)[1]
+    for at in range(end, min(end + 2, stop)):
+        length = sentence.signals[at].get("negations", 0)
+        if length:
+            # Of two words, the first is a verb: "cannot". Where verbs come last, a negation behind a being denies that there is one.
+            is_verb_last = "hearsay_whole" in sentence.language.lists
+            is_act = (length > 1 and sentence.has("clause_words", at)) or at + length + 1 < stop
+            return not is_presupposed or is_verb_last or not is_act
         if sentence.has("cuts", at) or sentence.has("clause_words", at):
             return False
     return False

@@ -29,10 +29,20 @@ def values(found: Clauses, rule: Rule, span: Span, taken: int) -> Found | None:
     may_fail = not (rule.asked and rule.anywhere)
     if span.start != span.end:
         return _values(found, shape, span, span.start, may_fail=may_fail)
+    if not (rule.anywhere or _begins(found, begin(found, span.start, taken, several=False), taken)):
+        return None
     several = shape.shape in SEVERAL
     return _values(found, shape, span, begin(found, span.start, taken, several=several), may_fail=may_fail) or (
         _values(found, shape, span, begin(found, span.start, taken, several=False), may_fail=may_fail) if several else None
     )
+
+
+def _begins(found: Clauses, at: int, taken: int) -> bool:
+    """Whether a statement may begin here: at the beginning of a clause or behind "me". "She has a nut allergy" is about somebody else."""
+    if at in found.starts or at in found.gaps or at - 1 in found.starts or found.has("stops", at - 1):
+        return True
+    # Where verbs come last, a statement ends with its verb, and the next may follow without a mark.
+    return at == taken and "hearsay_whole" in found.language.lists
 
 
 def _values(found: Clauses, shape: Shape, span: Span, start: int, *, may_fail: bool) -> Found | None:

@@ -188,7 +188,7 @@ def _edited(event: InboundEvent) -> dict[str, Any]:
         {"kind": fact.kind, "text": fact.value, "topic": fact.topic, "day": fact.day, "last_day": fact.last_day, "since": fact.since}
         for fact in event.facts
     ]
-    ends = [{"kind": end.kind, "text": end.value, "on": end.on} for end in event.ends]
+    ends = [{"kind": end.kind, "text": end.value, "on": end.on, "but": end.but, "every": end.every} for end in event.ends]
     return {"facts": facts, "ends": ends, "untold": event.untold, "stops": event.stops, "unsaid": event.unsaid}
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Engine
 
+from bots.domain import End
 from bots.errors import Fenced
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
@@ -63,7 +64,15 @@ class NewEnd(msgspec.Struct, frozen=True, kw_only=True):
     #: None: whatever is remembered of this kind.
     text: str | None
     source: UUID
+    #: As in bots.domain.End.
     on: date | None = None
+    but: tuple[str, ...] = ()
+    every: bool = False
+
+    @classmethod
+    def said(cls, end: End, source: UUID) -> NewEnd:
+        """The end that this message states."""
+        return cls(kind=end.kind, text=end.value, source=source, on=end.on, but=end.but, every=end.every)
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,8 +25,8 @@ class Pair:
     lives: set[str]
 
 
-def _end(kind: str, value: str | None = None) -> End:
-    return End(kind=kind, value=value)
+def _end(kind: str, value: str | None = None, *but: str, every: bool = False) -> End:
+    return End(kind=kind, value=value, but=but, every=every)
 
 
 _PAIRS = [
@@ -37,17 +37,45 @@ _PAIRS = [
     Pair(
         name="a death in the family",
         first=(fact("family", "mother Eva"), fact("family", "mother-in-law Ana")),
-        ends=(_end("family", "mother"),),
+        ends=(_end("family", "mother", "mother-in-law", "grandmother"),),
         lives={"mother-in-law Ana"},
     ),
     Pair(
-        name="une mère", first=(fact("family", "mère Lucie"), fact("family", "grand-mère Odette")), ends=(_end("family", "mère"),), lives={"grand-mère Odette"}
+        name="une mère", first=(fact("family", "mère Lucie"), fact("family", "grand-mère Odette")), ends=(_end("family", "mère", "grand-mere"),), lives={"grand-mère Odette"}
     ),
     Pair(
         name="a mother-in-law",
         first=(fact("family", "mother Eva"), fact("family", "mother-in-law Ana")),
         ends=(_end("family", "Mother-in-law"),),
         lives={"mother Eva"},
+    ),
+    Pair(
+        name="a mother in law without hyphens",
+        first=(fact("family", "ibu Ani"), fact("family", "ibu mertua Siti")),
+        ends=(_end("family", "ibu", "ibu mertua", "ibu tiri"),),
+        lives={"ibu mertua Siti"},
+    ),
+    Pair(name="one of two dogs", first=(fact("pet", "dog Rex"), fact("pet", "dog Max")), ends=(_end("pet", "dog"),), lives={"dog Rex", "dog Max"}),
+    Pair(name="the one dog, told twice", first=(fact("pet", "dog Rex"), fact("pet", "dog")), ends=(_end("pet", "dog"),), lives=set()),
+    Pair(
+        name="dogs named together", first=(fact("pet", "dogs Rex and Max", topic="dogs"),), ends=(_end("pet", "Rex"), _end("pet", "dog")),
+        lives={"dogs Rex and Max"},
+    ),
+    Pair(
+        name="all dogs", first=(fact("pet", "dogs Rex and Max", topic="dogs"), fact("pet", "two dogs", topic="dogs"), fact("pet", "cat Ida")),
+        ends=(_end("pet", "dogs", every=True),), lives={"cat Ida"},
+    ),
+    Pair(
+        name="a plan moved", first=(fact("plan", "dentist appointment", day=date(2999, 5, 3)),),
+        facts=(fact("plan", "dentist", day=date(2999, 5, 4)),), ends=(_end("plan", "dentist"),), lives={"dentist"},
+    ),
+    Pair(
+        name="one of two plans", first=(fact("plan", "dentist", day=date(2999, 5, 3)), fact("plan", "dentist in York", day=date(2999, 6, 3))),
+        ends=(_end("plan", "dentist"),), lives={"dentist", "dentist in York"},
+    ),
+    Pair(
+        name="the plan that is to come", first=(fact("plan", "dentist", day=date(2001, 5, 3)), fact("plan", "dentist at noon", day=date(2999, 6, 3))),
+        ends=(_end("plan", "dentist"),), lives={"dentist"},
     ),
     Pair(name="a language", first=(fact("language", "English"),), facts=(fact("language", "Deutsch"),), lives={"Deutsch"}),
     Pair(name="hours", first=(fact("schedule", "early shift 6 to 2"),), facts=(fact("schedule", "nights"),), lives={"nights"}),

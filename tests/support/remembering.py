@@ -48,7 +48,7 @@ def said(
     claim = storage.claimed(session_s=session_s)
     source = claim.messages[-1].id
     values: dict[str, Any] = {"asked": text, "answer": answer, "parts": [answer], "calls": [a_call(text, answer)]} | result
-    new_ends = [NewEnd(kind=end.kind, text=end.value, source=source, on=end.on) for end in ends]
+    new_ends = [NewEnd.said(end, source) for end in ends]
     sending = storage.finish(claim, facts=[new_fact(one, source) for one in facts], ends=new_ends, **values)
     if sending is not None:
         storage.end(sending)

@@ -95,6 +95,27 @@ def test_an_end_says_when(text: str, end: End) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "other", "same"),
+    [
+        ("my mother died", "mother in law", "mother"),
+        ("my brother passed away", "brother-in-law", "older brother"),
+        ("my pig died", "guinea pig", "pig"),
+        ("ma mère est décédée", "belle-mere", "mere"),
+    ],
+)
+def test_an_end_names_the_longer_words_that_are_somebody_else(text: str, other: str, same: str) -> None:
+    (end,) = extract(text, today=_TODAY).ends
+
+    assert other in end.but
+    assert same not in end.but
+    assert not end.every
+
+
+def test_an_end_says_whether_it_is_about_all() -> None:
+    assert [end.every for end in extract("we no longer have cats", today=_TODAY).ends] == [True]
+
+
+@pytest.mark.parametrize(
     "text", ["my exam was on Thursday 5 November 2026", "my exam is on 31 February", "my exam was last Friday", "my exam is soon"]
 )
 def test_a_day_that_is_past_or_none_makes_no_plan(text: str) -> None:

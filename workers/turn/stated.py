@@ -51,7 +51,7 @@ def read(said: Iterable[tuple[ClaimedMessage, str]], *, now: datetime) -> Stated
             )
             for fact in found.facts
         ]
-        ends += [NewEnd(kind=end.kind, text=end.value, source=message.id, on=end.on) for end in found.ends]
+        ends += [NewEnd.said(end, message.id) for end in found.ends]
     return Stated(facts=facts, ends=ends)
 
 
@@ -59,5 +59,7 @@ def _ends(end: NewEnd, one: KnownFact) -> bool:
     """Whether an end is about this memory: of its kind, with all its words, whatever their case."""
     if end.kind != one.kind:
         return False
-    said = one.text.casefold().split()
-    return end.text is None or all(word in said for word in end.text.casefold().split())
+    said = one.text.casefold()
+    return end.text is None or (
+        all(word in said.split() for word in end.text.casefold().split()) and not any(longer in said for longer in end.but)
+    )

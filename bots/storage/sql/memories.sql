@@ -50,10 +50,40 @@ create function settle_memories(p_contact uuid, p_chains text[]) returns void la
         and by_hand.id is null
 $$;
 
--- Adds what messages state, facts ([{kind, text, source, topic, day, last_day, since}]) and ends ([{kind, text, source, on}]), to what is
--- remembered about their contact. What is known already changes nothing, nor does the same message again. An end holds for what was said before it
--- and has its words; without words, for all of its kind.
--- Locks: the memories that it changes. Called by: finish_turn, change_message.
+-- Which living memories of a contact the ends ([{kind, text, source, on, but, every}]) of a message end: what was said before it and has their words,
+-- whole and one behind the other; without words, all of a kind. Words of but mean something else: a mother-in-law is no mother. An animal, a
+-- relation and a plan are one each: an end that fits several of them ends none, unless it says every; nor does it end those that are counted or
+-- named together ("dogs Rex and Max").
+-- Locks: none. Called by: remember.
+create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ended timestamptz) language sql stable as $$
+    with ends as (
+        -- Folded once, not for each memory.
+        select n, x->>'kind' as kind, case when x->>'text' is not null then words_of(x->>'text') end as folded, (x->>'on')::timestamp at time zone 'UTC' as ended,
+            x->>'kind' in ('family', 'pet', 'plan') and not coalesce((x->>'every')::boolean, false) and x->>'text' is not null as is_one,
+            (select ' (?:' || string_agg(btrim(words_of(b)), '|' order by length(b) desc) || ') ' from jsonb_array_elements_text(x->'but') b) as others
+        from jsonb_array_elements(p_ends) with ordinality as e(x, n)
+        where (x->>'source')::uuid = m.id and (x->>'text' is null or words_of(x->>'text') <> '')
+        offset 0
+    ), fitting as (
+        -- Those with no words beside the end's are the same being as one that is named.
+        select e.n, e.is_one, k.id, coalesce(e.ended, said_at(m)) as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
+        from ends e join memories k on k.contact_id = m.contact_id and k.kind = e.kind and k.valid_to is null
+        where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
+            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
+            and (e.folded is null or position(e.folded in case when e.others is null then k.words else regexp_replace(k.words, e.others, '  ', 'g') end) > 0
+                -- "The dentist" is the "appointment with the dentist", and the other way round.
+                or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
+            and (not e.is_one or k.kind = 'plan' or k.topic is null)
+            and (k.kind <> 'plan' or coalesce(k.last_day, k.day) >= said_at(m)::date - 1)
+    ), counted as (
+        select id, ended, is_one, min(being) over same as first, max(being) over same as last from fitting window same as (partition by n)
+    )
+    select distinct on (id) id, ended from counted where not is_one or first is not distinct from last order by id, ended
+$$;
+
+-- Adds what messages state, facts ([{kind, text, source, topic, day, last_day, since}]) and ends (as ended_by has them), to what is remembered about
+-- their contact. What is known already changes nothing, nor does the same message again.
+-- Locks: the memories that it changes. Called by: finish_turn, change_message, finish_remembering.
 create function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
 declare
     m inbox;
@@ -79,16 +109,7 @@ begin
         if chains is not null then
             perform settle_memories(p_contact, chains);
         end if;
-        update memories k set valid_to = coalesce((x->>'on')::timestamp at time zone 'UTC', said_at(m)), ended_at = now(), ended_by_inbox_id = m.id
-        from (select x, words_of(x->>'text') as folded from jsonb_array_elements(p_ends) x offset 0) e
-        where (x->>'source')::uuid = m.id and k.contact_id = p_contact and k.kind = x->>'kind' and k.valid_to is null
-            -- Whole words, one behind the other; an end without a word ends nothing.
-            and k.source_inbox_id is distinct from m.id and (x->>'text' is null or (folded <> '' and position(folded in k.words) > 0))
-            -- A mother-in-law is no mother.
-            and (k.kind <> 'family' or x->>'text' is null
-                or position(words_of(translate(x->>'text', '-‐‑', '')) in words_of(translate(k.text, '-‐‑', ''))) > 0)
-            and k.said_at <= said_at(m)
-            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival);
+        update memories k set valid_to = e.ended, ended_at = now(), ended_by_inbox_id = m.id from ended_by(m, p_ends) e where k.id = e.memory;
     end loop;
 end
 $$;
