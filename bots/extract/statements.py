@@ -240,8 +240,7 @@ class _Here:
                 self.found.end(End(kind=kind, on=on))
                 ended = True
                 continue
-            for value in values:
-                text = _fill(match, rule.ends_as or "{}", value).replace("{old}", value)
+            for text in (way for value in values for way in _fill(match, rule.ends_as or "{}", value).replace("{old}", value).split("|")):
                 admitted = admit(Fact(kind=kind, value=text))
                 if admitted is not None:
                     self.found.end(End(kind=kind, value=admitted.value, on=on))
