@@ -179,8 +179,7 @@ class _Here:
         if rule.alone and not _stands_alone(sentence, match.end):
             return False
         got, old = self._value(match, match.value), self._value(match, match.old)
-        presupposed = rule.anywhere and rule.asked
-        if (match.value and not got) or (match.old and not old) or (not match.value and not presupposed and _is_denied(sentence, match.end)):
+        if (match.value and not got) or (match.old and not old) or (not match.value and _is_denied(sentence, match.end)):
             return False
         if rule.behind and min(match.start, got.start if got else match.start) - self.last[1] > _NEAR:
             return False
@@ -192,7 +191,7 @@ class _Here:
         if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
             return False
         # "My son says that ..." is about what somebody else says.
-        if presupposed and not match.value and sentence.is_hearsay:
+        if rule.anywhere and rule.asked and not match.value and sentence.is_hearsay:
             return False
         since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
         stated = self._add(match, got, days, since) if rule.kind else False
