@@ -28,7 +28,8 @@ _UNSPACED = re.compile(
 #: Letters that only Vietnamese has.
 _VIETNAMESE = re.compile("[ăơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ]", re.IGNORECASE)
 _LATIN = re.compile("[a-z]", re.IGNORECASE)
-_ASKS = ("?", "\uff1f", "\u061f")
+#: How a question ends.
+ASKS = ("?", "\uff1f", "\u061f")
 _MOST_TIME_WORDS = 9
 
 
@@ -41,7 +42,7 @@ def episode(asked: str, answer: str, *, language: str) -> NewEpisode:
         config=config_of(f"{asked} {answer}", language),
         asked=indexed(asked),
         answered=indexed(answer),
-        asks=told.rstrip().endswith(_ASKS),
+        asks=told.rstrip().endswith(ASKS),
         time_words=min(_MOST_TIME_WORDS, count(known.time, words) + sum(len(word) == 4 and word.isdecimal() for word in words))
         if known
         else 0,
