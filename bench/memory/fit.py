@@ -108,7 +108,7 @@ def _fitted(asked: Sequence[_Asked], ridge: float) -> NDArray[np.float64]:
 def _row(name: str, factors: NDArray[np.float64], sets: dict[str, list[Talk]], asked: dict[str, list[_Asked]]) -> dict[str, Any]:
     row: dict[str, Any] = {"weights": name} | {part: f"{factor:.2f}" for part, factor in zip(_PARTS, factors, strict=True)}
     for set_name, talks in sets.items():
-        rankings: dict[tuple[str, int], Sequence[str]] = {(talk.name, one["number"]): () for talk in talks for one in talk.questions}
+        rankings = {(talk.name, int(one["number"])): list[str]() for talk in talks for one in talk.questions}
         for one in asked[set_name]:
             rankings[one.key] = [one.turns[at] for at in np.argsort(-(one.parts @ factors), kind="stable")]
         row |= {f"{set_name} {kind['kind']}": kind["R@10"] for kind in figures(talks, rankings) if kind["kind"] in ("main", "multi-hop")}

@@ -9,7 +9,7 @@
 --   date      said on the day, or in the month, that the question names
 --   said by   the side that the question asks about ("I": the contact; "you": the answers)
 -- and small ones: who asks "when" wants words of time, a question is rarely an answer, and a long turn says more. What a turn asks does not count
--- where that is asked again now: it is then found by its answer, which may be in the next turn.
+-- where that is asked again now: it is then found by its answer.
 -- 'parts' says what each gave. A turn is found by words where these are nearly half as rare in the talk as a word that one turn alone has.
 -- The turn after each of the p_neighbours best comes right behind it.
 -- Locks: none. Called by: worker, within the contact's own rows (it sets app.contact_id).
@@ -59,14 +59,13 @@ begin
         from timed
     ), hit as materialized (
         -- What the other side said counts less.
-        select i, talk, is_left, repeats > (w & 1) as is_repeated, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
+        select i, talk, is_left, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
         from (select i, talk, is_left, repeats, unnest(words) as w from mine where words && either) stems
-        where (w & -2) = any(wanted)
+        where (w & -2) = any(wanted) and repeats <= (w & 1)
     ), spread as (
         select i, w, sum(x) as tf, bool_or(is_near) as is_near
         from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x, h.is_left and abs(o.d) <= 2 as is_near
-            from hit h cross join (select d, exp(-abs(d) / 4.0::float) as x from generate_series(-6, 6) d) o
-            where not h.is_repeated or o.d = 1 offset 0) h
+            from hit h cross join (select d, exp(-abs(d) / 4.0::float) as x from generate_series(-6, 6) d) o offset 0) h
         join mine using (i, talk)
         group by i, w
     ), wide as (
