@@ -110,6 +110,6 @@ def _row(name: str, factors: NDArray[np.float64], sets: dict[str, list[Talk]], a
     for set_name, talks in sets.items():
         rankings = {(talk.name, int(one["number"])): list[str]() for talk in talks for one in talk.questions}
         for one in asked[set_name]:
-            rankings[one.key] = [one.turns[at] for at in np.argsort(-(one.parts @ factors), kind="stable")]
+            rankings[one.key] = [one.turns[int(at)] for at in np.argsort(-(one.parts @ factors), kind="stable")]
         row |= {f"{set_name} {kind['kind']}": kind["R@10"] for kind in figures(talks, rankings) if kind["kind"] in ("main", "multi-hop")}
     return row

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from bots.recall.indexing import ASKS, SIMPLE, config_of, indexed
+from bots.recall.indexing import SIMPLE, asks, config_of, indexed
 from bots.recall.vocabulary import Vocabulary, count, vocabulary, words_of
 from bots.sought import Side, Sought
 
@@ -39,10 +39,10 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
     if not sides:
         sides = {side for side, spoken in _spoken(known).items() if not spoken.isdisjoint(words)}
     # Who tells of a day does not ask what was said on it.
-    asks = text.rstrip().endswith(ASKS) or count((*known.when, *known.asks), words) > 0
-    months = _months(words, known) if asks else []
+    is_question = asks(text) or count((*known.when, *known.asks), words) > 0
+    months = _months(words, known) if is_question else []
     year = next((int(word) for word in words if _YEAR.fullmatch(word)), None)
-    since, until, is_over = _days(text, words, known, today) if asks else (None, None, False)
+    since, until, is_over = _days(text, words, known, today) if is_question else (None, None, False)
     if months and year:
         is_over = is_over or (year, months[0][1]) < (today.year, today.month)
     is_past = is_over or count(known.past, words) > 0 or any(word.endswith(known.past_endings) for word in words)

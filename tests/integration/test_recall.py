@@ -253,6 +253,7 @@ def test_words_find_a_turn_in_a_talk_of_any_length_unless_all_of_it_has_them(
     [
         ("en", "My sister is called Oda", "What is the name of my sister?", "What is my sister's name?"),
         ("en", "The tent stands behind the boat shed", "Where is the tent?", "So where is my tent now?"),
+        ("en", "The tent stands behind the boat shed", "Where is the tent? Thanks", "Where is my tent? Thanks a lot"),
         ("es", "Mi hermana se llama Oda", "¿Cómo se llama mi hermana?", "¿Cómo se llama mi hermana?"),
         ("de", "Das Zelt steht hinter dem Schuppen", "Wo steht das Zelt?", "Wo steht das Zelt?"),
         ("fr", "La tente est derrière le hangar", "Où est la tente ?", "Où est ma tente ?"),
