@@ -30,5 +30,6 @@ class Sought:
     #: Days that it names from today's: "yesterday", "last week". The last one is the day after, since things are told when they are over.
     since: date | None = None
     until: date | None = None
-    #: Whether these days may as well be ahead ("on Monday", "today"): then they alone say nothing about earlier turns.
+    #: Whether the days and months that it names may as well be ahead ("are you open on Monday?", "in May"): then they alone say nothing about
+    #: earlier turns.
     may_be_ahead: bool = False

@@ -17,11 +17,6 @@ from typing import Any
 SETS = Path(__file__).parent / "sets"
 _PEOPLE = {"en": ["Ann", "Bill", "Cora", "Dev", "Edith", "Femi", "Gwen", "Hal"], "es": ["Alba", "Beto", "Celia", "Diego", "Elsa", "Fermín"], "de": ["Anja", "Bernd", "Clara", "Dirk", "Elke", "Falk"]}  # fmt: skip
 _SESSIONS = 30
-_THREAD = {
-    "en": "What have I told you about this: {}?",
-    "es": "¿Qué te he contado sobre esto: {}?",
-    "de": "Was habe ich dir darüber erzählt: {}?",
-}
 _MONTH = {
     "en": ("What did I tell you in {} {}?", ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]),
     "es": ("¿Qué te conté en {} de {}?", ["enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"]),
@@ -39,41 +34,43 @@ def _talk(chance: random.Random, language: str, name: str) -> dict[str, Any]:
     table = tomllib.loads((SETS / f"recall_scenes_{language}.toml").read_text("utf-8"))
     scenes = chance.sample(table["scene"], _SESSIONS)
     at = datetime(2026, 1, 5, 9, 0, tzinfo=UTC) + timedelta(days=chance.randrange(20))
+    friend = chance.choice(table["slots"]["friend"])
     turns: list[dict[str, Any]] = []
     questions: list[dict[str, Any]] = []
     threads: dict[str, list[str]] = {}
+    news: list[str] = []
+    asked_months: list[tuple[int, int]] = []
     for session, scene in enumerate(scenes, start=1):
         at = (at + timedelta(days=chance.randrange(3, 16))).replace(hour=chance.randrange(7, 22), minute=chance.randrange(60))
-        slots = {slot: chance.choice(words) for slot, words in table["slots"].items()}
+        slots = {slot: chance.choice(words) for slot, words in table["slots"].items()} | {"friend": friend}
 
         say = partial(_say, turns, session=session, at=at, slots=slots)
         for _ in range(chance.randrange(1, 3)):
             say(chance.choice([*table["greet"], *table["chat"]]), by=name)
             say(chance.choice(table["reply"]), by="assistant")
         told = say(scene["say"], by=name)
-        say(chance.choice(table["reply"]), by="assistant")
+        advice = say(scene.get("advice") or chance.choice(table["reply"]), by="assistant")
         more = say(scene["more"], by=name)
         say(chance.choice(table["reply"]), by="assistant")
         for _ in range(chance.randrange(1, 4)):
             say(chance.choice(table["chat"]), by=name)
             say(chance.choice(table["reply"]), by="assistant")
         threads.setdefault(scene["thread"], []).append(told)
-        for n, ask in enumerate(scene["ask"]):
-            # The second question is about the remark where that has the answer; which of the two has it stands in no file, so both count.
-            questions.append({"question": ask.format(**slots), "kind": "single-hop", "gold": [told] if n == 0 else [told, more]})
+        news += [told, more]
+        asked = [(ask, "single-hop", told) for ask in scene["ask"]] + [(ask, "single-hop", more) for ask in scene.get("then", [])]
+        if "advice" in scene:
+            asked.append((scene["ask_advice"], "single-hop", advice))
         if "when" in scene:
-            questions.append({"question": scene["when"].format(**slots), "kind": "temporal", "gold": [told]})
+            asked.append((scene["when"], "temporal", told))
+        questions += [{"question": ask.format(**slots), "kind": kind, "gold": [turn]} for ask, kind, turn in asked]
         if session % 6 == 0:
-            words, months = _MONTH[language]
-            month = [
-                turn["id"]
-                for turn in turns
-                if turn["id"] in {gold for golds in threads.values() for gold in golds}
-                and datetime.fromisoformat(turn["at"]).month == at.month
-            ]
-            questions.append({"question": words.format(months[at.month - 1], at.year), "kind": "temporal", "gold": month})
+            asked_months.append((at.year, at.month))
+    words, months = _MONTH[language]
+    for year, month in dict.fromkeys(asked_months):
+        gold = [turn["id"] for turn in turns if turn["id"] in news and turn["at"].startswith(f"{year}-{month:02}")]
+        questions.append({"question": words.format(months[month - 1], year), "kind": "temporal", "gold": gold})
     questions += [
-        {"question": _THREAD[language].format(thread), "kind": "multi-hop", "gold": gold}
+        {"question": table["threads"][thread].format(friend=friend), "kind": "multi-hop", "gold": gold}
         for thread, gold in threads.items()
         if len(gold) > 1
     ]

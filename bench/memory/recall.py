@@ -37,7 +37,7 @@ _WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "time words": {"when": False},
 }
 #: Its premise is false, so that nothing answers it: shown, and in no mean.
-_ASIDE = "adversarial"
+ASIDE = "adversarial"
 
 
 def main() -> int:
@@ -125,7 +125,7 @@ def figures(talks: Sequence[Talk], rankings: Mapping[tuple[str, int], Sequence[s
                 places = [n for n, turn in enumerate(rankings[talk.name, one["number"]], 1) if turn in gold]
                 values = [*(sum(place <= k for place in places) / len(gold) for k in _DEPTHS), 1 / places[0] if places else 0.0]
                 kinds[one["kind"]].append(values)
-                if one["kind"] != _ASIDE:
+                if one["kind"] != ASIDE:
                     kinds["main"].append(values)
     names = [*(f"R@{k}" for k in _DEPTHS), "MRR"]
     return [

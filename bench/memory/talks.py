@@ -76,7 +76,12 @@ def a_contact(connection: Connection, storage: StorageFixture) -> tuple[UUID, UU
 
 def fill(storage: StorageFixture, file: Path, *, vectors: Vectors | None) -> list[Talk]:
     """Put all talks of a file into the database; vectors: None leaves them without any."""
-    return [_fill(storage, talk, vectors) for talk in json.loads(file.read_text("utf-8"))]
+    return fill_from(storage, json.loads(file.read_text("utf-8")), vectors=vectors)
+
+
+def fill_from(storage: StorageFixture, talks: Sequence[Mapping[str, Any]], *, vectors: Vectors | None) -> list[Talk]:
+    """The same for talks that are at hand."""
+    return [_fill(storage, talk, vectors) for talk in talks]
 
 
 def _fill(storage: StorageFixture, talk: Mapping[str, Any], vectors: Vectors | None) -> Talk:

@@ -28,7 +28,9 @@ _UNSPACED = re.compile(
 #: Letters that only Vietnamese has.
 _VIETNAMESE = re.compile("[ăơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ]", re.IGNORECASE)
 _LATIN = re.compile("[a-z]", re.IGNORECASE)
-_ASKS = ("?", "\uff1f", "\u061f")
+#: How a question ends, and how many words may follow it ("Where is it? Thanks, Ana").
+_ASKS = re.compile("[?\uff1f\u061f]")
+_AFTER = 2
 _MOST_TIME_WORDS = 9
 
 
@@ -41,12 +43,18 @@ def episode(asked: str, answer: str, *, language: str) -> NewEpisode:
         config=config_of(f"{asked} {answer}", language),
         asked=indexed(asked),
         answered=indexed(answer),
-        asks=told.rstrip().endswith(_ASKS),
+        asks=asks(told),
         time_words=min(_MOST_TIME_WORDS, count(known.time, words) + sum(len(word) == 4 and word.isdecimal() for word in words))
         if known
         else 0,
         first_person=known is not None and not known.first.isdisjoint(words),
     )
+
+
+def asks(text: str) -> bool:
+    """Whether a text ends as a question, but for a word or two."""
+    *before, rest = _ASKS.split(text)
+    return bool(before) and len(words_of(rest)) <= _AFTER
 
 
 def config_of(text: str, language: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from bots.recall.indexing import SIMPLE, config_of, indexed
+from bots.recall.indexing import SIMPLE, asks, config_of, indexed
 from bots.recall.vocabulary import Vocabulary, count, vocabulary, words_of
 from bots.sought import Side, Sought
 
@@ -38,9 +38,14 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
         return Sought(words=indexed(nameless), configs=configs, text=nameless, side=_one(sides))
     if not sides:
         sides = {side for side, spoken in _spoken(known).items() if not spoken.isdisjoint(words)}
-    months = _months(words, known)
+    # Who tells of a day does not ask what was said on it.
+    is_question = asks(text) or count((*known.when, *known.asks), words) > 0
+    months = _months(words, known) if is_question else []
     year = next((int(word) for word in words if _YEAR.fullmatch(word)), None)
-    since, until, may_be_ahead = _days(text, words, known, today)
+    since, until, is_over = _days(text, words, known, today) if is_question else (None, None, False)
+    if months and year:
+        is_over = is_over or (year, months[0][1]) < (today.year, today.month)
+    is_past = is_over or count(known.past, words) > 0 or any(word.endswith(known.past_endings) for word in words)
     return Sought(
         words=indexed(" ".join(word for word in words_of(nameless) if word not in known.stop) if known.stop else nameless),
         configs=configs,
@@ -52,7 +57,7 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
         day=_day(words, [at for at, _ in months]),
         since=since,
         until=until,
-        may_be_ahead=may_be_ahead,
+        may_be_ahead=not is_past,
     )
 
 
@@ -109,22 +114,22 @@ def _day(words: Sequence[str], months: Sequence[int]) -> int | None:
 
 
 def _days(text: str, words: Sequence[str], known: Vocabulary, today: date) -> tuple[date, date, bool] | tuple[None, None, bool]:
-    """The first and the last of the days that are named from today's, and whether they may be ahead as well."""
+    """The first and the last of the days that are named from today's, and whether they are surely over."""
     if written := _WRITTEN.search(text):
         try:
             day = date(int(written[1]), int(written[2]), int(written[3]))
         except ValueError:
             return None, None, False
-        return day, day + timedelta(days=1), False
+        return day, day + timedelta(days=1), day < today
     monday, first_of_month = today - timedelta(days=today.weekday()), today.replace(day=1)
     spans = {
-        known.last_week: (monday - timedelta(days=7), monday, False),
-        known.last_month: ((first_of_month - timedelta(days=1)).replace(day=1), first_of_month, False),
-        known.last_year: (date(today.year - 1, 1, 1), date(today.year, 1, 1), False),
-        known.yesterday: (today - timedelta(days=1), today, False),
-        known.today: (today, today, True),
+        known.last_week: (monday - timedelta(days=7), monday, True),
+        known.last_month: ((first_of_month - timedelta(days=1)).replace(day=1), first_of_month, True),
+        known.last_year: (date(today.year - 1, 1, 1), date(today.year, 1, 1), True),
+        known.yesterday: (today - timedelta(days=1), today, True),
+        known.today: (today, today, False),
     }
     for spelling, weekday in known.weekdays.items():
         day = today - timedelta(days=(today.weekday() - weekday) % 7 or 7)
-        spans[(spelling,)] = (day, day + timedelta(days=1), True)
+        spans[(spelling,)] = (day, day + timedelta(days=1), False)
     return next((span for phrases, span in spans.items() if count(phrases, words)), (None, None, False))

@@ -24,6 +24,10 @@ class Vocabulary:
     first: frozenset[str]
     second: frozenset[str]
     when: tuple[str, ...]
+    asks: tuple[str, ...]
+    past: tuple[str, ...]
+    #: Endings of words.
+    past_endings: tuple[str, ...]
     time: tuple[str, ...]
     #: A month's or weekday's number for each spelling; months from 1, weekdays from 0.
     months: Mapping[str, int]
@@ -63,6 +67,9 @@ def vocabulary(language: str) -> Vocabulary | None:
         first=frozenset(table["first"]),
         second=frozenset(table["second"]),
         when=tuple(table["when"]),
+        asks=tuple(table["asks"]),
+        past=tuple(one for one in table["past"] if one[0] != "-"),
+        past_endings=tuple(one[1:] for one in table["past"] if one[0] == "-"),
         time=(*table["time"], *(name for name in (*months, *weekdays) if name not in unsure)),
         months=months,
         unsure=unsure,

@@ -36,6 +36,8 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     #: BM25 of the question's words in it and around it, and the cosine of its vector, if it has one.
     words: float = 0.0
     meaning: float | None = None
+    #: What each signal gave to the score; "small" is what is known of the turn alone.
+    parts: dict[str, float] = {}
     #: Of a neighbour: the turn that it follows.
     beside: UUID | None = None
 

@@ -172,12 +172,21 @@ def test_the_turn_after_one_of_the_best_comes_right_behind_it(storage: StorageFi
 
 def test_the_words_of_a_neighbour_of_the_same_talk_count_and_those_of_another_talk_do_not(storage: StorageFixture) -> None:
     minutes, turns = a_contact(storage), {}
-    for n, (words, minute) in enumerate((("What did you paint?", 0), ("A heron at dawn.", 1), ("Something else.", 200)), 1):
+    for n, (words, minute) in enumerate((("I was painting all day", 0), ("A heron at dawn.", 1), ("Something else.", 200)), 1):
         turns[words] = say(storage, minutes[1], words, number=n, at=_DAY + timedelta(minutes=minute))
     found = {one.turn: one.words for one in recall(storage, minutes[0], _asks("painting"))}
 
-    assert found[turns["What did you paint?"]] > found[turns["A heron at dawn."]] > 0
+    assert found[turns["I was painting all day"]] > found[turns["A heron at dawn."]] > 0
     assert found[turns["Something else."]] == 0
+
+
+def test_what_follows_a_question_that_was_asked_before_does_not_hide_what_was_told(storage: StorageFixture) -> None:
+    contact, conversation = a_contact(storage)
+    told, asked = "My cousin's shop is in a cellar at Sandvika", "Where does my cousin sell lamps?"
+    for n, words in enumerate((told, *_TALK, asked, "Is it warm there?", "ok", "Do you like jazz?"), 1):
+        say(storage, conversation, words, words, number=n, at=_DAY + timedelta(minutes=n))
+
+    assert told in [one.asked for one in fitting(recall(storage, contact, _asks(asked), limit=3))]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +246,39 @@ def test_words_find_a_turn_in_a_talk_of_any_length_unless_all_of_it_has_them(
     found = fitting(recall(storage, contact[0], _asks(asked, language=language)))
 
     assert [one.asked for one in found[:1]] == ([] if at is None else [said[at]])
+
+
+@pytest.mark.parametrize(
+    ("language", "told", "asked_before", "asked"),
+    [
+        ("en", "My sister is called Oda", "What is the name of my sister?", "What is my sister's name?"),
+        ("en", "The tent stands behind the boat shed", "Where is the tent?", "So where is my tent now?"),
+        ("en", "The tent stands behind the boat shed", "Where is the tent? Thanks", "Where is my tent? Thanks a lot"),
+        ("es", "Mi hermana se llama Oda", "¿Cómo se llama mi hermana?", "¿Cómo se llama mi hermana?"),
+        ("de", "Das Zelt steht hinter dem Schuppen", "Wo steht das Zelt?", "Wo steht das Zelt?"),
+        ("fr", "La tente est derrière le hangar", "Où est la tente ?", "Où est ma tente ?"),
+        ("zh", "帐篷在船库后面", "帐篷在哪里？", "帐篷在哪里？"),
+    ],
+)
+def test_what_was_only_asked_before_gives_its_place_to_what_was_told(
+    storage: StorageFixture, language: str, told: str, asked_before: str, asked: str
+) -> None:
+    contact, turns = _talk(storage, (told, *_TALK[:4], asked_before, *_TALK[4:]), language=language)
+    settle(storage, {told: (0.6, 0.0, 0.8), asked_before: (0.0, 0.0, 1.0)})
+    found = recall(storage, contact, _asks(asked, language=language), vector=(0.0, 0.0, 1.0), limit=50)
+    by_turn = {one.turn: one for one in found}
+
+    assert found[0].turn == turns[told]
+    assert by_turn[turns[asked_before]].words < by_turn[turns[told]].words
+
+
+def test_what_was_asked_before_is_found_by_its_answer(storage: StorageFixture) -> None:
+    contact, conversation = a_contact(storage)
+    for n in range(1, 20):
+        say(storage, conversation, f"Something else {n}", "Yes.", number=n, at=_DAY + timedelta(hours=2 * n))
+    price = say(storage, conversation, "What does the tent cost?", "The tent costs 40 euros.", number=20, at=_DAY + timedelta(hours=50))
+
+    assert [one.turn for one in fitting(recall(storage, contact, _asks("What does the tent cost?")))] == [price]
 
 
 def test_words_of_what_the_prompt_repeats_find_nothing_before_it(storage: StorageFixture) -> None:

@@ -51,6 +51,24 @@ def test_a_turn_knows_whether_it_asks_when_it_speaks_of_and_who_speaks() -> None
     assert (ours.asked, ours.time_words, ours.first_person) == ("", 1, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Where is my tent?", True),
+        ("Where is my tent? 🙂", True),
+        ("Where is my tent? Thanks, Ana", True),
+        ("帐篷在哪里？谢谢", True),
+        ("أين خيمتي؟ شكرا", True),
+        ("Where is my tent", False),
+        ("Where was it? I found my tent behind the shed", False),
+        ("The tent is behind the shed", False),
+        ("", False),
+    ],
+)
+def test_a_turn_asks_though_a_word_of_thanks_follows(text: str, *, asks: bool) -> None:
+    assert episode(text, "I see.", language="en").asks is asks
+
+
 def test_what_is_embedded_has_both_sides() -> None:
     assert passage("one", "two") == "one\ntwo"
     assert passage("", "two") == "two"

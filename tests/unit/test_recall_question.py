@@ -104,7 +104,7 @@ def test_both_sides_are_neither() -> None:
         ("en", "What happened on 3rd May 2025?", (5,), 3, 2025),
         ("en", "What did I do in May?", (5,), None, None),
         ("en", "What may I eat in the march of time?", (), None, None),
-        ("en", "From the 30th of October until November", (10, 11), 30, None),
+        ("en", "What did I do from the 30th of October until November", (10, 11), 30, None),
         ("es", "¿Qué pasó el 3 de mayo?", (5,), 3, None),
         ("pt", "O que fiz em março de 2024?", (3,), None, 2024),
         ("fr", "Que s'est-il passé le 14 juillet ?", (7,), 14, None),
@@ -160,13 +160,60 @@ def test_days_that_are_named_from_todays(language: str, text: str, since: date |
         ("en", "Which day is it today?", True),
         ("es", "¿Abren el lunes?", True),
         ("de", "Kann ich am Dienstag kommen?", True),
+        ("en", "Are you open in May?", True),
+        ("en", "Is there a concert on the 3rd of March?", True),
+        ("es", "¿Abren en agosto?", True),
+        ("de", "Kann man im Juli baden?", True),
+        ("tr", "Temmuzda açık mısınız?", True),
         ("en", "What did I tell you yesterday?", False),
+        ("en", "what did i buy on monday", False),
+        ("en", "What did I do in May?", False),
+        ("en", "who was in Lund in March?", False),
+        ("en", "What is there from May 2025?", False),
+        ("es", "¿Qué hice en marzo?", False),
+        ("es", "¿De qué hablamos el lunes?", False),
+        ("pt", "O que comprei em abril?", False),
         ("fr", "Qu'ai-je dit la semaine dernière ?", False),
+        ("fr", "Qu'ai-je fait en mars ?", False),
+        ("de", "Was war im März?", False),
+        ("it", "Cosa ho fatto a giugno?", False),
+        ("hi", "मार्च में क्या हुआ?", False),
+        ("hi", "march mein kya hua", False),
+        ("ar", "ماذا حدث في مارس؟", False),
+        ("id", "Apa yang terjadi pada bulan Maret?", False),
+        ("tr", "Mart ayında ne oldu?", False),
+        ("tr", "nisanda ne konuştuk", False),
         ("en", "what was on 2026-02-28?", False),
     ],
 )
-def test_a_day_that_may_be_ahead_is_no_question_about_the_past(language: str, text: str, *, may_be_ahead: bool) -> None:
+def test_a_day_or_a_month_that_may_be_ahead_is_no_question_about_the_past(language: str, text: str, *, may_be_ahead: bool) -> None:
     assert _asked(text, language).may_be_ahead is may_be_ahead
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "March was hard"),
+        ("en", "In March I was in hospital"),
+        ("en", "May I come at nine? It was cold in May."),
+        ("en", "I went home yesterday"),
+        ("en", "See you on Monday"),
+        ("es", "Marzo fue duro"),
+        ("es", "En abril me operaron"),
+        ("pt", "Março foi difícil"),
+        ("fr", "Mars était dur, je suis resté au lit"),
+        ("de", "Der März war hart"),
+        ("it", "A giugno ero in ospedale"),
+        ("hi", "मार्च बहुत मुश्किल था"),
+        ("ar", "كان مارس صعبا"),
+        ("id", "Bulan Maret saya sakit"),
+        ("tr", "Mart zordu"),
+    ],
+)
+def test_who_tells_of_a_day_or_a_month_does_not_ask_what_was_said_then(language: str, text: str) -> None:
+    found = _asked(text, language)
+
+    assert (found.months, found.since) == ((), None)
 
 
 @pytest.mark.parametrize(
