@@ -80,7 +80,10 @@ begin
         is_echo := e->>'kind' = 'echo' and talk is not null;
         if is_echo then
             -- Did we send it, did the platform do so by itself, or did a person type it into the platform's own inbox?
-            continue when settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text');
+            if settle_echo(p_account, talk, e->'status'->>'external_id', e->>'text') then
+                emptied := emptied || case when is_forgotten_answer(p_account, e->'status'->>'external_id') then envelope end;
+                continue;
+            end if;
             automatic := is_automatic(p_account, talk, e->>'app_id', e->>'text',
                 coalesce(to_timestamp((e->>'at')::double precision), now()), p_automatic);
         end if;
@@ -102,7 +105,7 @@ begin
             perform answered_elsewhere(talk, item.id, item.text, p_hold);
         end if;
         if item.kind in ('edit', 'revoke') then
-            emptied := emptied || change_message(item, e->'facts', e->'ends', coalesce((e->>'stops')::boolean, false), quiet);
+            emptied := emptied || change_message(item, e, quiet);
         elsif item.kind in ('message', 'echo', 'standby', 'unknown') then
             -- It came before, in standby or for the bot, and was forgotten since.
             if exists (select from inbox where account_id = p_account and forgotten_at is not null
@@ -117,7 +120,7 @@ begin
                     and kind in ('edit', 'revoke')
                 order by kind = 'revoke', coalesce(occurred_at, received_at), arrival
             loop
-                emptied := emptied || change_message(change, '[]', '[]', false, quiet);
+                emptied := emptied || change_message(change, '{}', quiet);
             end loop;
         end if;
         if item.kind = 'message' and holder = 'the platform''s inbox' then

@@ -13,7 +13,8 @@ language sql stable as $$
         select 'batch.' || substr(profile_queue(x.queue), 7) as queue, count(*) as n
         from ((select c.queue from conversations c where c.summarise_at <= now() limit 1000)
             union all (select c.queue from conversations c where c.settle_at <= now() limit 1000)
-            union all (select c.queue from conversations c where c.remember_at <= now() limit 1000)) x group by 1
+            union all (select c.queue from conversations c where c.remember_at <= now() limit 1000)
+            union all select 'reply.' || t.profile from trial_runs t where t.due_at <= now()) x group by 1
     )
     select s.queue, d.n + coalesce(z.n, 0) + u.n, r.n + p.n, s.n
     from s

@@ -1,6 +1,7 @@
 create or replace function told_memories(c conversations, p_always text[], p_days jsonb, p_untold text[]) returns jsonb language sql stable as $$
     with known as (
-        select id, kind, text, said_at, day, last_day, created_at, created_at > c.session_at as is_new from memories
+        select id, kind, text, said_at, day, last_day, created_at, created_at > c.session_at as is_new,
+            row_number() over (partition by kind order by created_at desc, id) as nth from memories
         where contact_id = c.contact_id and tenant_id = c.tenant_id and kind <> all (p_untold)
             and (valid_to is null or (ended_at > c.session_at and created_at <= c.session_at
                 and (superseded_by is not null or ended_by_inbox_id is not null)))
@@ -10,7 +11,7 @@ create or replace function told_memories(c conversations, p_always text[], p_day
     select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'text', text, 'said_at', said_at, 'day', day, 'last_day', last_day,
         'is_new', is_new) order by created_at desc, id), '[]')
     from (
-        select * from known where kind = any (p_always)
+        select * from known where kind = any (p_always) and nth <= 200
         union all (select * from known where kind <> all (p_always) and is_new order by created_at desc, id limit 40)
         union all (select * from known where kind <> all (p_always) and not is_new order by created_at desc, id limit 40)
     ) as told

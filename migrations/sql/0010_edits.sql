@@ -1,6 +1,37 @@
-create or replace function change_message(
-    p_change inbox, p_facts jsonb, p_ends jsonb, p_stops boolean, p_quiet interval, out p_emptied uuid[]
-) language plpgsql as $$
+create or replace function is_forgotten_answer(p_account uuid, p_external_id text) returns boolean language sql stable as $$
+    select exists (select from outbox where account_id = p_account and external_id = p_external_id and forgotten_at is not null)
+$$;
+
+create or replace function change_answer(p_account uuid, p_contact uuid, p_external_id text) returns void language plpgsql as $$
+declare
+    newest inbox;
+    gone boolean;
+begin
+    select * into newest from inbox
+    where account_id = p_account and target = 'echo:' || p_external_id and kind in ('edit', 'revoke') and contact_id = p_contact
+        and (kind = 'revoke' or btrim(text) <> '')
+    order by kind = 'revoke' desc, coalesce(occurred_at, received_at) desc, arrival desc limit 1;
+    if not found then
+        return;
+    end if;
+    if is_forgotten_answer(p_account, p_external_id) then
+        update inbox set text = null
+        where account_id = p_account and target = newest.target and kind = 'edit' and text is not null and not keeps_messages(tenant_id, account_id);
+        return;
+    end if;
+    gone := newest.kind = 'revoke';
+    update turns ours set answer = case when not gone then newest.text end
+    from outbox o
+    where o.account_id = p_account and o.external_id = p_external_id and o.contact_id = p_contact and ours.id = o.turn_id and o.part > 0
+        and (gone or not exists (select from outbox x where x.turn_id = o.turn_id and x.part > 0 and x.id <> o.id));
+    if found then
+        update inbox set text = null
+        where account_id = p_account and target = newest.target and kind = 'edit' and id <> newest.id and text is not null;
+    end if;
+end
+$$;
+
+create or replace function change_message(p_change inbox, p_read jsonb, p_quiet interval, out p_emptied uuid[]) language plpgsql as $$
 declare
     m inbox;
     c conversations;
@@ -8,6 +39,7 @@ declare
     copies uuid[];
     moment timestamptz := coalesce(p_change.occurred_at, p_change.received_at);
     gone boolean := p_change.kind = 'revoke';
+    facts jsonb;
     -- A running turn has read it: as its question, in the history, in a quotation, or as a memory.
     stale boolean := gone;
 begin
@@ -19,11 +51,16 @@ begin
     if not found then
         if starts_with(p_change.target, 'echo:') then
             perform change_answer(p_change.account_id, p_change.contact_id, substr(p_change.target, 6));
+            p_emptied := case when is_forgotten_answer(p_change.account_id, substr(p_change.target, 6)) then array[p_change.envelope_id] end;
         end if;
         return;
     end if;
     if (m.kind = 'echo') <> starts_with(p_change.target, 'echo:') then
         return;
+    end if;
+    if (p_read->>'unsaid')::boolean then
+        -- Before the memories, as in finish_turn.
+        perform from conversations where contact_id = m.contact_id order by id for update;
     end if;
     select * into c from conversations where id = m.conversation_id for update;
     select * into m from inbox where id = m.id;
@@ -59,7 +96,8 @@ begin
             or (target = p_change.target and kind in ('edit', 'revoke')));
         perform empty_prompts(m.contact_id, m.received_at);
     else
-        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message'
+        update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message',
+            reason = case when kind = 'message' then case when t.state <> 'open' and (p_read->>'untold')::boolean then 'untold' end else reason end
         where id = m.id or (account_id = m.account_id and event_key = 'standby:' || p_change.target and contact_id = m.contact_id);
         if m.text is not distinct from p_change.text then
             return;
@@ -70,11 +108,15 @@ begin
         update turns set answer = case when not gone then p_change.text end where id = m.turn_id;
     elsif gone or t.state <> 'open' then
         -- What a person answered has no facts for us.
-        p_facts := unlearn(m, case when gone or t.answered_by is not null then '[]' else coalesce(p_facts, '[]') end);
-        perform remember(m.contact_id, t.id, from_message(m.id, p_facts),
-            from_message(m.id, case when gone or t.answered_by is not null then '[]' else coalesce(p_ends, '[]') end), 'rules-3');
-        if p_stops and not gone and t.id is not null then
+        facts := unlearn(m, case when gone or t.answered_by is not null then '[]' else coalesce(p_read->'facts', '[]') end);
+        perform remember(m.contact_id, t.id, from_message(m.id, facts),
+            from_message(m.id, case when gone or t.answered_by is not null then '[]' else coalesce(p_read->'ends', '[]') end), 'rules-3');
+        if (p_read->>'stops')::boolean and not gone and t.id is not null then
             update contacts set stopped_at = coalesce(stopped_at, now()) where tenant_id = m.tenant_id and id = m.contact_id;
+        end if;
+        if (p_read->>'unsaid')::boolean and not gone and t.id is not null then
+            perform erase(m.contact_id, jsonb_build_object('turns', array[t.id]));
+            p_emptied := array[p_change.envelope_id];
         end if;
     end if;
 

@@ -75,8 +75,12 @@ create or replace function move_episodes(p_from uuid, p_to uuid, p_turns uuid[])
     update episodes set contact_id = p_to where contact_id = p_from and (p_turns is null or turn_id = any(p_turns));
 $$;
 
+create or replace function seen(t turns) returns text language sql immutable as $$
+    select md5(jsonb_build_array(t.in_history, t.asked, t.answer)::text)
+$$;
+
 create or replace function unembedded(p_contact uuid, p_model text, p_limit integer) returns jsonb language sql as $$
-    select coalesce(jsonb_agg(jsonb_build_object('turn', t.id, 'asked', coalesce(t.asked, ''), 'answer', coalesce(t.answer, ''))
+    select coalesce(jsonb_agg(jsonb_build_object('turn', t.id, 'asked', coalesce(t.asked, ''), 'answer', coalesce(t.answer, ''), 'seen', seen(t))
         order by x.said_at, x.number), '[]')
     from embedder_of(p_model) made_by cross join lateral (
         select turn_id, conversation_id, number, said_at from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by
@@ -106,8 +110,8 @@ begin
 end
 $$;
 
-create or replace function settle_episodes(p_contact uuid, p_conversation uuid, p_token timestamptz, p_model text, p_turns uuid[], p_vectors text[])
-returns boolean language plpgsql as $$
+create or replace function settle_episodes(p_contact uuid, p_conversation uuid, p_token timestamptz, p_model text, p_turns uuid[], p_seen text[],
+    p_vectors text[]) returns boolean language plpgsql as $$
 declare
     made_by smallint := embedder_of(p_model);
 begin
@@ -116,7 +120,7 @@ begin
     if not found then
         return false;
     end if;
-    perform lay_episodes(p_contact, p_model, p_turns, p_vectors);
+    perform lay_episodes(p_contact, p_model, p_turns, p_seen, p_vectors);
     update conversations set settle_at = case when made_by is not null and exists (select from fresh_episodes where contact_id = p_contact and embedder is distinct from made_by)
         then now() + case when cardinality(p_turns) > 0 then interval '0' else interval '1 minute' end end
     where id = p_conversation;
@@ -132,12 +136,16 @@ begin
 end
 $$;
 
-create or replace function lay_episodes(p_contact uuid, p_model text, p_turns uuid[], p_vectors text[]) returns void language plpgsql as $$
+create or replace function lay_episodes(p_contact uuid, p_model text, p_turns uuid[], p_seen text[], p_vectors text[]) returns void language plpgsql as $$
 declare
     made_by smallint := embedder_of(p_model);
-    moves boolean := (select count(*) >= 8 from fresh_episodes
-        where contact_id = p_contact and (turn_id = any(p_turns) or embedder is not distinct from made_by));
+    moves boolean;
 begin
+    select coalesce(array_agg(x.turn), '{}'), coalesce(array_agg(x.vector), '{}') into p_turns, p_vectors
+    from unnest(p_turns, p_seen, p_vectors) x(turn, seen, vector)
+    cross join lateral (select from turns t where t.id = x.turn and seen(t) = x.seen for share skip locked) unchanged;
+    moves := (select count(*) >= 8 from fresh_episodes
+        where contact_id = p_contact and (turn_id = any(p_turns) or embedder is not distinct from made_by));
     with v as (
         select x.turn, x.vector::halfvec as vector from unnest(p_turns, p_vectors) x(turn, vector)
     ), fresh as (
@@ -150,7 +158,7 @@ begin
     insert into episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words,
         embedder, vector)
     select x.tenant_id, x.contact_id, x.turn_id, x.bot_id, x.conversation_id, x.number, x.said_at, x.config, x.words, x.sides, x.asks, x.first_person,
-        x.time_words, case when v.turn is null then x.embedder else made_by end, coalesce(v.vector, x.vector)
+        x.time_words, case when v.turn is null then x.embedder else made_by end, case when v.turn is null then x.vector else v.vector end
     from (select * from fresh union all select * from again) x left join v on v.turn = x.turn_id
     order by x.said_at, x.number;
     if not moves then
@@ -188,8 +196,8 @@ begin
 end
 $$;
 
-create or replace function embed_again(p_contact uuid, p_model text, p_turns uuid[], p_vectors text[]) returns void language sql as $$
-    select lay_episodes(p_contact, p_model, p_turns, p_vectors)
+create or replace function embed_again(p_contact uuid, p_model text, p_turns uuid[], p_seen text[], p_vectors text[]) returns void language sql as $$
+    select lay_episodes(p_contact, p_model, p_turns, p_seen, p_vectors)
 $$;
 
 create or replace function claim_unindexed(p_limit integer, p_lease double precision) returns jsonb language plpgsql as $$
@@ -209,17 +217,16 @@ begin
                 order by t.number), '[]'))
         from (
             select * from turns where conversation_id = c.id and number <= c.index_to and state = 'answered' and in_history and asked <> ''
-                and answered_by is null and exists (
+                and answered_by is null
+                and not exists (select from fresh_episodes e where e.contact_id = c.contact_id and e.said_at = opened_at and e.turn_id = turns.id)
+                and not exists (select from episodes e where e.contact_id = c.contact_id and e.said_at = opened_at and e.turn_id = turns.id)
+                and exists (
                     select from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
                     where p.tenant_id = c.tenant_id and p.id = c.contact_id and p.stopped_at is null and p.memory_off_at is null
                         and a.tenant_id = c.tenant_id and a.id = c.account_id and b.memory_on)
             order by number desc limit p_limit
         ) t);
 end
-$$;
-
-create or replace function seen(t turns) returns text language sql immutable as $$
-    select md5(jsonb_build_array(t.in_history, t.asked, t.answer)::text)
 $$;
 
 create or replace function index_turns(p_contact uuid, p_conversation uuid, p_token timestamptz, p_to integer, p_episodes jsonb) returns boolean

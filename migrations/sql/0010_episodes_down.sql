@@ -12,22 +12,22 @@ drop function forget_episodes(uuid,uuid[]);
 
 drop function move_episodes(uuid,uuid,uuid[]);
 
+drop function seen(turns);
+
 drop function unembedded(uuid,text,integer);
 
 drop function claim_episodes(text,text,integer,double precision);
 
-drop function settle_episodes(uuid,uuid,timestamp with time zone,text,uuid[],text[]);
+drop function settle_episodes(uuid,uuid,timestamp with time zone,text,uuid[],text[],text[]);
 
 drop function put_off_episodes(uuid,uuid,timestamp with time zone,double precision);
 
-drop function lay_episodes(uuid,text,uuid[],text[]);
+drop function lay_episodes(uuid,text,uuid[],text[],text[]);
 
 drop function stale_episodes(uuid,text,integer);
 
-drop function embed_again(uuid,text,uuid[],text[]);
+drop function embed_again(uuid,text,uuid[],text[],text[]);
 
 drop function claim_unindexed(integer,double precision);
-
-drop function seen(turns);
 
 drop function index_turns(uuid,uuid,timestamp with time zone,integer,jsonb);

@@ -71,17 +71,31 @@ create or replace function empty_prompts(p_contact uuid, p_since timestamptz) re
 $$;
 
 create or replace function turns_with(p_contact uuid, p_messages uuid[]) returns uuid[] language sql stable as $$
-    select array_agg(distinct i.turn_id) from inbox i
-    where i.turn_id is not null and (i.id = any(p_messages) or i.id in (
-        select q.id from inbox m join conversations v on v.tenant_id = m.tenant_id and v.contact_id = p_contact
-        join inbox q on q.conversation_id = v.id and q.quoted = regexp_replace(m.event_key, '^(standby|echo):', '')
-        where m.id = any(p_messages)))
+    select array_agg(distinct turn_id) from (
+        select turn_id from inbox where id = any(p_messages)
+        union all
+        -- Each side is read once, however many messages there are: the plan may be one that was made for a few.
+        select q.turn_id from contacts p join conversations v on v.tenant_id = p.tenant_id and v.contact_id = p.id join inbox q on q.conversation_id = v.id
+        where p.id = p_contact and q.quoted is not null
+            and q.quoted in (select regexp_replace(event_key, '^(standby|echo):', '') from inbox where id = any(p_messages))
+    ) as found where turn_id is not null
+$$;
+
+create or replace function with_history(p_contact uuid, p_memories uuid[]) returns uuid[] language sql stable as $$
+    with recursive found as (
+        select id, kind, words from memories where contact_id = p_contact and id = any(p_memories)
+        union
+        select m.id, m.kind, m.words from found f join memories m on m.contact_id = p_contact and m.valid_to is not null
+            and (m.superseded_by = f.id or (m.kind = f.kind and m.words = f.words))
+    )
+    select coalesce(array_agg(id), '{}') from found
 $$;
 
 create or replace function forget_memories(p_contact uuid, p_erase jsonb) returns jsonb language plpgsql as $$
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
     turned uuid[] := array(select id from inbox where turn_id in (select x::uuid from jsonb_array_elements_text(p_erase->'turns') x) and contact_id = p_contact);
+    asked uuid[] := with_history(p_contact, array(select x::uuid from jsonb_array_elements_text(p_erase->'memories') x));
     gone uuid[];
     lost jsonb;
     m inbox;
@@ -90,8 +104,7 @@ begin
         'messages', coalesce(jsonb_agg(distinct k.source_inbox_id) filter (where k.source_inbox_id is not null), '[]'), 'since', min(k.created_at))
     into gone, lost
     from memories k left join lateral jsonb_array_elements(telling(k.kind, k.text)) as n(needle) on true
-    where k.contact_id = p_contact and (everything or k.source_inbox_id = any(turned) or (k.kind, k.words) in (
-        select kind, words from memories where contact_id = p_contact and id in (select x::uuid from jsonb_array_elements_text(p_erase->'memories') x)));
+    where k.contact_id = p_contact and (everything or k.source_inbox_id = any(turned) or k.id = any(asked));
     if turned <> '{}' then
         for m in select * from inbox where id = any(turned) loop
             perform unlearn(m, '[]');
@@ -150,6 +163,10 @@ begin
         not_before = case when status = 'queued' and turn_id is distinct from p_turn then null else not_before end
     where turn_id = any(answers);
     perform blank_answers(array(select id from outbox where turn_id = any(answers)));
+    -- What staff made of them in the platform's inbox.
+    update inbox e set text = null from outbox o
+    where o.turn_id = any(answers) and e.account_id = o.account_id and e.target = 'echo:' || o.external_id and e.kind = 'edit' and e.text is not null
+        and not keeps_messages(e.tenant_id, e.account_id);
 
     told := coalesce(turns_with(p_contact, said), '{}') || answers;
     if everything then
@@ -191,6 +208,10 @@ begin
 end
 $$;
 
-create or replace function erase(p_contact uuid, p_erase jsonb) returns void language sql as $$
-    select erase_words(p_contact, null, p_erase, forget_memories(p_contact, p_erase), '{}')
+create or replace function erase(p_contact uuid, p_erase jsonb) returns void language plpgsql as $$
+begin
+    -- Before the memories, as in finish_turn.
+    perform from conversations where contact_id = p_contact order by id for update;
+    perform erase_words(p_contact, null, p_erase, forget_memories(p_contact, p_erase), '{}');
+end
 $$;

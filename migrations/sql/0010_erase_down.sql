@@ -20,6 +20,8 @@ drop function empty_prompts(uuid,timestamp with time zone);
 
 drop function turns_with(uuid,uuid[]);
 
+drop function with_history(uuid,uuid[]);
+
 drop function forget_memories(uuid,jsonb);
 
 drop function erase_words(uuid,uuid,jsonb,jsonb,uuid[]);

@@ -23,6 +23,10 @@ declare
     lost jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
+    if wish is not null then
+        -- All that erase_words will lock, in its order: another erasing of this contact may run.
+        perform from conversations where contact_id = p_contact order by id for update;
+    end if;
     select * into t from turns where id = p_turn;
     select * into c from conversations where id = t.conversation_id for update;
     if not found then
@@ -88,6 +92,9 @@ begin
         -- The rules of bots/extract; another name when they change, so that memories of different versions can be told apart.
         perform remember(p_contact, t.id, p_result->'facts', coalesce(p_result->'ends', '[]'), 'rules-3');
     end if;
+    if jsonb_array_length(p_result->'untold') > 0 then
+        update inbox set reason = 'untold' where turn_id = t.id and id in (select x::uuid from jsonb_array_elements_text(p_result->'untold') x);
+    end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
         where tenant_id = t.tenant_id and id = p_contact;
@@ -149,6 +156,8 @@ begin
         remember_at = case when p_result ? 'read_after_s' then now() + make_interval(secs => (p_result->>'read_after_s')::double precision)
             else remember_at end,
         session_at = case when p_result ? 'new_session' then now() else session_at end,
+        -- Workers of the version before know nothing of recall, nor of ends: the background indexes their turns.
+        index_to = case when state_now = 'answered' and not p_result ? 'ends' then greatest(index_to, t.number) else index_to end,
         closed_at = case when closes then now() end,
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
         hold_until = case when waits then now() + make_interval(secs => least((p_result->>'retry_s')::double precision,

@@ -6,11 +6,15 @@ create or replace function said_at(m inbox) returns timestamptz language sql imm
     select least(m.occurred_at, m.received_at)
 $$;
 
+create or replace function is_forwarded(m inbox) returns boolean language sql immutable as $$
+    select m.refers is not null and exists (select from jsonb_array_elements(m.refers) r where r->>'name' = 'forwarded')
+$$;
+
 create or replace function admitted(m inbox, p_facts jsonb) returns jsonb language sql stable as $$
     select coalesce(jsonb_agg(case x->>'single' when 'true' then x || '{"topic": ""}' else x end order by n), '[]')
     from contacts p, accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id, jsonb_array_elements(p_facts) with ordinality as f(x, n)
     where p.tenant_id = m.tenant_id and p.id = m.contact_id and a.tenant_id = m.tenant_id and a.id = m.account_id
-        and m.forgotten_at is null and p.stopped_at is null and p.memory_off_at is null and b.memory_on
+        and m.forgotten_at is null and not is_forwarded(m) and p.stopped_at is null and p.memory_off_at is null and b.memory_on
         and x->>'kind' <> all (b.kinds_off)
         and (x->>'kind' <> all (sensitive_kinds()) or (b.sensitive_on and p.sensitive_off_at is null))
 $$;
@@ -29,6 +33,32 @@ create or replace function settle_memories(p_contact uuid, p_chains text[]) retu
     from followed f left join memories by_hand on by_hand.id = f.superseded_by and by_hand.contact_id = p_contact and by_hand.chain <> f.chain
     where m.id = f.id and m.superseded_by is distinct from f.next and (f.valid_to is null or f.superseded_by is not null)
         and by_hand.id is null
+$$;
+
+create or replace function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ended timestamptz) language sql stable as $$
+    with ends as (
+        -- Folded once, not for each memory.
+        select n, x->>'kind' as kind, case when x->>'text' is not null then words_of(x->>'text') end as folded, (x->>'on')::timestamp at time zone 'UTC' as ended,
+            x->>'kind' in ('family', 'pet', 'plan') and not coalesce((x->>'every')::boolean, false) and x->>'text' is not null as is_one,
+            (select ' (?:' || string_agg(btrim(words_of(b)), '|' order by length(b) desc) || ') ' from jsonb_array_elements_text(x->'but') b) as others
+        from jsonb_array_elements(p_ends) with ordinality as e(x, n)
+        where (x->>'source')::uuid = m.id and (x->>'text' is null or words_of(x->>'text') <> '')
+        offset 0
+    ), fitting as (
+        -- Those with no words beside the end's are the same being as one that is named.
+        select e.n, e.is_one, k.id, coalesce(e.ended, said_at(m)) as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
+        from ends e join memories k on k.contact_id = m.contact_id and k.kind = e.kind and k.valid_to is null
+        where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
+            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
+            and (e.folded is null or position(e.folded in case when e.others is null then k.words else regexp_replace(k.words, e.others, '  ', 'g') end) > 0
+                -- "The dentist" is the "appointment with the dentist", and the other way round.
+                or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
+            and (not e.is_one or k.kind = 'plan' or k.topic is null)
+            and (k.kind <> 'plan' or coalesce(k.last_day, k.day) >= said_at(m)::date - 1)
+    ), counted as (
+        select id, ended, is_one, min(being) over same as first, max(being) over same as last from fitting window same as (partition by n)
+    )
+    select distinct on (id) id, ended from counted where not is_one or first is not distinct from last order by id, ended
 $$;
 
 create or replace function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
@@ -56,16 +86,7 @@ begin
         if chains is not null then
             perform settle_memories(p_contact, chains);
         end if;
-        update memories k set valid_to = coalesce((x->>'on')::timestamp at time zone 'UTC', said_at(m)), ended_at = now(), ended_by_inbox_id = m.id
-        from (select x, words_of(x->>'text') as folded from jsonb_array_elements(p_ends) x offset 0) e
-        where (x->>'source')::uuid = m.id and k.contact_id = p_contact and k.kind = x->>'kind' and k.valid_to is null
-            -- Whole words, one behind the other; an end without a word ends nothing.
-            and k.source_inbox_id is distinct from m.id and (x->>'text' is null or (folded <> '' and position(folded in k.words) > 0))
-            -- A mother-in-law is no mother.
-            and (k.kind <> 'family' or x->>'text' is null
-                or position(words_of(translate(x->>'text', '-‐‑', '')) in words_of(translate(k.text, '-‐‑', ''))) > 0)
-            and k.said_at <= said_at(m)
-            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival);
+        update memories k set valid_to = e.ended, ended_at = now(), ended_by_inbox_id = m.id from ended_by(m, p_ends) e where k.id = e.memory;
     end loop;
 end
 $$;

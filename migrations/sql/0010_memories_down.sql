@@ -2,9 +2,13 @@ drop function sensitive_kinds();
 
 drop function said_at(inbox);
 
+drop function is_forwarded(inbox);
+
 drop function admitted(inbox,jsonb);
 
 drop function settle_memories(uuid,text[]);
+
+drop function ended_by(inbox,jsonb);
 
 drop function remember(uuid,uuid,jsonb,jsonb,text);
 

@@ -4,6 +4,8 @@ returns jsonb language plpgsql
 set enable_nestloop = off set jit = off as $$
 declare
     wanted integer[];
+    -- The same, whoever said them.
+    either integer[];
     about halfvec := (p_ask->>'vector')::halfvec;
     made_by smallint := (select id from embedders where model = p_ask->>'model');
     side integer := (p_ask->>'side')::integer;
@@ -20,34 +22,43 @@ begin
     perform set_config('app.contact_id', p_contact::text, true);
     select array_agg(distinct n) into wanted
     from jsonb_array_elements_text(p_ask->'configs') c, unnest(word_numbers(c, p_ask->>'words', 0)) n;
+    either := wanted || array(select w | 1 from unnest(wanted) w);
     with base as (
         (select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
-            case when embedder = made_by then 1 - (vector <=> about) end as near
+            case when embedder = made_by and vector_dims(vector) = vector_dims(about) then 1 - (vector <=> about) end as near
         from episodes where contact_id = p_contact and bot_id = p_bot order by said_at desc limit most_read)
         union all
         select turn_id, said_at, conversation_id, number, words, sides, asks, first_person, time_words,
-            case when embedder = made_by then 1 - (vector <=> about) end
+            case when embedder = made_by and vector_dims(vector) = vector_dims(about) then 1 - (vector <=> about) end
         from fresh_episodes where contact_id = p_contact and bot_id = p_bot
     ), timed as (
         select *, (row_number() over o)::integer as i, (said_at > lag(said_at) over o + interval '1 hour')::integer as breaks, cardinality(words) as size
         from base window o as (order by said_at, number)
     ), mine as materialized (
-        select *, coalesce(sum(breaks) over (order by i rows unbounded preceding), 0)::integer as talk from timed
+        select *, coalesce(sum(breaks) over (order by said_at, number rows unbounded preceding), 0)::integer as talk,
+            conversation_id <> p_conversation or number < p_from as is_left,
+            -- 1: it asks for what is asked now; 2: and its answer has no other words.
+            case when asks and words && wanted then (
+                select case when count(*) filter (where w = any(wanted)) < .75 * count(*) filter (where w & 1 = 0) then 0
+                    when count(*) filter (where w = any(either)) < .75 * count(*) then 1 else 2 end from unnest(words) w) else 0 end as repeats
+        from timed
     ), hit as materialized (
         -- What the other side said counts less.
         select i, talk, is_left, w & -2 as w, case when (w & 1) <> side then .7::float else 1 end as x
-        from (select i, talk, conversation_id <> p_conversation or number < p_from as is_left, unnest(words) as w from mine) stems where (w & -2) = any(wanted)
+        from (select i, talk, is_left, repeats, unnest(words) as w from mine where words && either) stems
+        where (w & -2) = any(wanted) and repeats <= (w & 1)
     ), spread as (
         select i, w, sum(x) as tf, bool_or(is_near) as is_near
-        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x, h.is_left and abs(o.d) <= 2 as is_near from hit h
-            cross join (values (-4, .1::float), (-3, .2), (-2, .35), (-1, .55), (0, 1.0), (1, .6), (2, .4), (3, .25), (4, .15)) o(d, x) offset 0) h
+        from (select h.i + o.d as i, h.talk, h.w, h.x * o.x as x, h.is_left and abs(o.d) <= 2 as is_near
+            from hit h cross join (select d, exp(-abs(d) / 4.0::float) as x from generate_series(-6, 6) d) o offset 0) h
         join mine using (i, talk)
         group by i, w
     ), wide as (
-        select *, sum(size) over (talks rows between 4 preceding and 4 following) as around,
+        select *, sum(size) over (talks rows between 6 preceding and 6 following) as around,
             .6 * avg(near) over (talks rows between 2 preceding and 2 following)
                 + .4 * coalesce(near, avg(near) over (talks rows between 2 preceding and 2 following)) as meant
-        from mine window talks as (partition by talk order by i)
+        from (select turn_id, said_at, conversation_id, number, i, talk, size, is_left, sides, asks, first_person, time_words,
+            case when repeats = 0 then near end as near from mine) mine window talks as (partition by talk order by i)
     ), scale as materialized (
         select count(*)::float as n, avg(around)::float as around, avg(meant) as meant, max(meant) as meant_most from wide
     ), bm as materialized (
@@ -60,21 +71,21 @@ begin
     ), parts as (
         select m.turn_id, m.said_at, m.conversation_id, m.number, m.near, bm.x as bm,
             bm.rare >= .45 * ln(1 + (scale.n - .5) / 1.5) as is_rare,
-            3.2 * coalesce(bm.x / most.x, 0) as words,
+            bm.x / most.x as share,
+            case when scale.meant is null then 6 else 4 end * coalesce(bm.x / most.x, 0) as words,
             5.5 * coalesce((m.meant - scale.meant) / nullif(scale.meant_most - scale.meant, 0), 0) as meaning,
-            case when side is null or (m.sides >> side) & 1 = 0 then 0::float when m.first_person then 2.4 else 1.5 end as said_by,
+            case when side is null or (m.sides >> side) & 1 = 0 then 0::float when m.first_person then 2.3 else 1.8 end as said_by,
             case
-                when m.said_at >= day_from and m.said_at < day_to then 4.7::float
+                when m.said_at >= day_from and m.said_at < day_to then 5::float
                 when cardinality(months) = 0 or date_part('month', m.said_at) <> all(months) or date_part('year', m.said_at) <> in_year then 0
-                when on_day is null then 4.7
-                else 4.7 * greatest(.2, 1 - abs(date_part('day', m.said_at) - on_day) / 10) end as date,
-            case when is_when then 1.4::float * least(m.time_words, 2) else 0 end as time,
-            case when m.asks then -.8::float else 0 end + .15 * ln(1 + m.size) as small
-        from wide m left join bm using (i), scale, (select max(x) as x from bm) most
+                when on_day is null then 5
+                else 5 * greatest(.2, 1 - abs(date_part('day', m.said_at) - on_day) / 10) end as date,
+            case when is_when then least(m.time_words, 2)::float else 0 end as time,
+            case when m.asks then -1::float else 0 end + .5 * ln(1 + m.size) as small
+        from wide m left join bm using (i), scale, (select max(x) as x from bm) most where m.is_left
     ), best as (
         select *, row_number() over (order by score desc, said_at desc) as rank
         from (select *, words + meaning + said_by + date + time + small as score from parts) scored
-        where conversation_id <> p_conversation or number < p_from
         order by score desc, said_at desc limit p_limit
     ), wanted_turns as (
         -- By conversation, so that the index is read once for all turns of one, which lie together there.
@@ -86,17 +97,18 @@ begin
         from wanted_turns w cross join lateral (
             select * from turns where conversation_id = w.conversation_id and number = any(w.numbers) and in_history and state = 'answered' offset 0) t
     ), shown as (
-        select t.*, b.score, b.near, b.bm, b.rank, array_remove(array[case when b.words > 1 and b.is_rare then 'words' end, case when b.meaning > 2 then 'meaning' end,
+        select t.*, b.score, b.near, b.bm, b.rank, array_remove(array[case when b.share > .3 and b.is_rare then 'words' end, case when b.meaning > 2 then 'meaning' end,
             case when b.date > 0 then 'date' end, case when b.time > 0 then 'time' end, case when b.said_by > 0 then 'speaker' end], null) as signals,
-            null::uuid as beside
+            null::uuid as beside,
+            jsonb_build_object('words', b.words, 'meaning', b.meaning, 'speaker', b.said_by, 'date', b.date, 'time', b.time, 'small', b.small) as parts
         from best b join told t on t.id = b.turn_id order by b.rank limit p_limit
     ), neighbours as (
-        select t.*, s.score, null::float, null::float, s.rank, array['neighbour'], s.id
+        select t.*, s.score, null::float, null::float, s.rank, array['neighbour'], s.id, '{}'::jsonb
         from shown s join told t on t.conversation_id = s.conversation_id and t.number = s.number + 1
         where s.rank <= p_neighbours and t.id not in (select id from shown) and (t.conversation_id <> p_conversation or t.number < p_from)
     )
     select coalesce(jsonb_agg(jsonb_build_object('turn', id, 'conversation', conversation_id, 'said_at', opened_at, 'asked', coalesce(asked, ''), 'answer', coalesce(answer, ''),
-        'signals', signals, 'score', score, 'words', coalesce(bm, 0), 'meaning', near, 'beside', beside) order by rank, beside nulls first), '[]') into result
+        'signals', signals, 'score', score, 'words', coalesce(bm, 0), 'meaning', near, 'beside', beside, 'parts', parts) order by rank, beside nulls first), '[]') into result
     from (select * from shown union all select * from neighbours) x;
     return result;
 end

@@ -18,10 +18,12 @@ begin
         select i.id, h.number, i.text, said_at(i) as at, i.arrival
         from turns h join inbox i on i.turn_id = h.id
         where h.conversation_id = c.id and h.number > c.remembered_until and h.state = 'answered' and h.in_history
-            and i.kind = 'message' and i.supported and i.forgotten_at is null and btrim(i.text) <> ''
+            and i.kind = 'message' and i.supported and i.forgotten_at is null and not is_forwarded(i) and i.reason is distinct from 'untold' and btrim(i.text) <> ''
         order by h.number, i.arrival limit p_most
     ) x;
     return jsonb_build_object('tenant', c.tenant_id, 'conversation', c.id, 'contact', c.contact_id, 'account', c.account_id,
+        'identities', (select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'value', value) order by kind, created_at desc), '[]')
+            from contact_identities where tenant_id = c.tenant_id and contact_id = c.contact_id and retired_at is null),
         'token', c.remember_token, 'tries', c.remember_tries, 'messages', coalesce(found_messages, '[]'),
         'until', case when jsonb_array_length(found_messages) = p_most then newest
             else coalesce((select max(number) from turns where conversation_id = c.id and state <> 'open'), c.remembered_until) end);

@@ -9,14 +9,31 @@ create or replace function quoted_words(p_account uuid, p_contact uuid, p_quoted
     limit 1
 $$;
 
+create or replace function is_command(p_text text) returns boolean language sql immutable as $$
+    select coalesce(p_text ~ '^[^[:alnum:]]*/', false) and split_part(btrim(words_of(p_text)), ' ', 1) = any (regexp_split_to_array(btrim('
+        abmelden aide aiuto ajuda alta anilar anmelden apaga apagar arret arrete arreter arretez ayuda azzera baja band bantuan basla baslat
+        bastan beginnen bellek berhenti bhool bhul bhulo borra borrar cancella comecar comenzar comincia commencer demarrer detener devam
+        dimentica dimenticare dur durdur efface effacer empezar erinnerung erinnerungen esqueca esquece esquecer ferma fermati forget
+        gedachtnis gedaechtnis hafiza halt hapus hatao hatiralar hatirladiklarin help henti hilfe ingat ingatan iniciar inizia kenapa kyo kyon
+        kyu kyun lanjut lembra lembrancas loesche loeschen losche loschen lupa lupakan madad memoire memoires memori memoria memorias memories
+        memory mengapa mitao mulai naya neden neu neustart nicin niye nouveau olvida olvidar olvide oublie oublier oubliez para parar perche
+        porque pourquoi recomecar recommencer recuerdas recuerdos reinicia reiniciar reinitialiser reprendre reset ricomincia ricominciare
+        ricordi riprendi ruko sahayata sair scorda shuru sifirla sil smetti souvenirs start stop stopp ulang unut vergesse vergessen vergiss
+        voltar warum weiter why wieso yaad yaaddasht yaadein yardim yeniden zurucksetzen zuruecksetzen ابدا احذف استيناف اعاده الذاكره المساعده
+        امسح انس انسي ايقاف بدء توقف ذاكرتك ذاكره ذكريات قف لماذا ليش ليه مساعده نسيان क्यों नया बंद भूल भूलो मदद मिटाओ याद याददाश्त यादें
+        रीसेट रुको रोको शुरु शुरू सहायता स्मृति हटाओ
+    ', E' \n'), '\s+'))
+$$;
+
 create or replace function retell(p_turn uuid) returns void language plpgsql as $$
 declare
     told text;
 begin
     select left(string_agg(said(i), E'\n' order by coalesce(i.occurred_at, i.received_at), i.arrival), 8000) into told
     from inbox i
-    where i.turn_id = p_turn and i.kind = 'message' and i.forgotten_at is null
-        and coalesce(i.text, '') !~* '^\s*/(help|reset|stop|start|memory|forget|why)\y';
+    where i.turn_id = p_turn and i.kind = 'message' and i.forgotten_at is null and i.reason is distinct from 'untold'
+        -- Those that were answered before they were marked.
+        and not is_command(i.text);
     update turns set asked = told, in_history = in_history and told is not null where id = p_turn and asked is not null;
     perform reword_episode(p_turn);
     -- What a model may be reading now is no longer what was said.

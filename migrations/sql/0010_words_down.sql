@@ -13,6 +13,8 @@ AS $function$
     limit 1
 $function$;
 
+drop function is_command(text);
+
 CREATE OR REPLACE FUNCTION public.retell(p_turn uuid)
  RETURNS void
  LANGUAGE plpgsql
