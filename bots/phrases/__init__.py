@@ -123,6 +123,8 @@ class _Reader:
     only: frozenset[str] | None
     at: int = 0
     seen: set[tuple[int, int, _State]] = field(default_factory=set[tuple[int, int, _State]])
+    #: The names of kinds that begin at a word, the longest first: the same wherever in the tree one is.
+    mine: dict[int, list[tuple[int, Named]]] = field(default_factory=dict[int, list[tuple[int, Named]]])
 
     def readings(self, node: Node, state: _State, at: int = 0) -> Iterator[Reading]:
         """What the words from here on may mean, at a place of the tree."""
@@ -144,12 +146,17 @@ class _Reader:
             return
         yield from ((following, state, at + 1) for following in node.words.get(self.words[at], ()))
         for following in node.words.get("{my}", ()):
-            for end, one in sorted(_mine(self.words, at), key=_farthest):
+            for end, one in self._mine_from(at):
                 yield following, replace(state, named=one), end
         if node is self.book.phrases:
             yield from ((node, replace(state, asked=True), end) for end in _steps(self.book.asking, self.words, at))
         yield from ((node, state, end) for end in _steps(self.book.courtesy, self.words, at))
         yield from ((node, replace(state, filled=True), end) for end in _steps(self.book.fillers, self.words, at))
+
+    def _mine_from(self, at: int) -> list[tuple[int, Named]]:
+        if at not in self.mine:
+            self.mine[at] = sorted(_mine(self.words, at), key=_farthest)
+        return self.mine[at]
 
     def _ended(self, node: Node, state: _State, at: int) -> Iterator[Reading]:
         """What a phrase that ends here means, where nothing follows; and the same wish once more."""

@@ -19,6 +19,7 @@ from bots.errors import Conflict, NotFound
 from bots.storage import batches, endpoints, model_trials, trial_runs
 from bots.storage.database import unit
 from bots.storage.model_trials import ModelTrial
+from bots.storage.queues import batch_queue
 from bots.storage.trial_runs import TrialRun, Tried
 
 
@@ -152,7 +153,7 @@ def _overview(connection: Connection, operator: Operator) -> Trials:
         {(one.url, one.model): one for one in model_trials.list_all(connection, tenant)},
         runs,
         {(row.url, row.model) for row in endpoints.list_all(connection, tenant)},
-        {name for name, run in runs.items() if run.due_at is not None and batches.is_served(connection, f"batch.{name}")},
+        {name for name, run in runs.items() if run.due_at is not None and batches.is_served(connection, batch_queue(name))},
     )
 
 
