@@ -82,7 +82,7 @@ def test_what_a_contact_forgets_is_not_told_on_by_notes(talk: Talk, service: Sta
     _goes_on(talk, service)
     assert _is_noted(service)
     talk.ask("/forget")
-    talk.ask("What do you know of me?")
+    talk.ask("Which fruit was it?")
 
     assert _notes(service)[0]["summary"] is None
     assert not any("figs" in message["content"] for message in talk.prompts()[-1])
@@ -120,7 +120,7 @@ def test_what_a_contact_forgets_while_notes_are_made_is_not_written_down(talk: T
     talk.ask("/forget")
     service.model.release()
     until(lambda: _paid(talk, service) == 1, what="the notes came and were paid for")
-    talk.ask("What do you know of me?")
+    talk.ask("Which fruit was it?")
 
     assert (_notes(service)[0]["summary"], _notes(service)[0]["summarise_at"]) == (None, None)
     assert not any("figs" in message["content"] for message in talk.prompts()[-1])
