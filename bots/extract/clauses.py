@@ -14,6 +14,7 @@ from bots.extract.words import QUOTED, Sentence, Word
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
 _LONGEST_SIGNAL = 4
+_LONGEST_SENDER = 5
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -223,10 +224,30 @@ def _has_speaker(found: Clauses) -> bool:
     """Whether a line of a talk was copied: "Ana: I live in Porto". No word of the language is a name."""
     words = found.words
     colon = next((at for at in (1, 2) if at < len(words) and words[at].text == ":"), None)
-    return colon is not None and all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words[:colon])
+    return colon is not None and ((colon == 1 and _is_letter(words[0])) or _are_names(found, words[:colon]))
+
+
+def _are_names(found: Clauses, words: Sequence[Word]) -> bool:
+    return all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words)
+
+
+def _is_letter(word: Word) -> bool:
+    """Whether a speaker is named by one letter: "A: I have diabetes"."""
+    return len(word.text) == 1 and word.text.isupper()
 
 
 def _announces(found: Clauses) -> int | None:
     """The colon behind which somebody else's words come, as in "This came in by mail: my name is Jo"."""
     colon = next((at for at, word in enumerate(found.words) if word.text == ":"), None)
-    return colon if colon is not None and any("strangers" in signals for signals in found.signals[:colon]) else None
+    if colon is None:
+        return None
+    return colon if any("strangers" in signals for signals in found.signals[:colon]) or _is_sender(found, colon) else None
+
+
+def _is_sender(found: Clauses, colon: int) -> bool:
+    """Whether a heading says who wrote what follows: "From Bob:", "this is from my flatmate:". Not so "from me:"."""
+    start = next((at for at in found.starts if at < colon and "sent_by" in found.signals[at]), None)
+    if start is None:
+        return False
+    sender = found.words[start + found.signals[start]["sent_by"] : colon]
+    return 0 < len(sender) <= _LONGEST_SENDER and (len(sender) > 1 or _are_names(found, sender) or sender[0].folded not in found.language.scissors.known)

@@ -20,6 +20,7 @@ _SHAPE_KEYS = frozenset(
         "min",
         "cuts",
         "never",
+        "not_before",
         "but",
         "not_ends",
         "list",
@@ -66,6 +67,8 @@ class Shape:
     most: int
     cuts: Phrases
     never: Phrases
+    #: What shows, behind a value or its negation, that it is no such value: a verb that has it as its object.
+    not_before: Phrases
     not_ends: tuple[str, ...]
     #: Words that may have such an ending all the same.
     but: Phrases
@@ -123,7 +126,7 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
     unknown = set(entry) - _SHAPE_KEYS
     if unknown:
         raise ValueError(f"values.{name} has {unknown}")
-    phrases = {key: Phrases(named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "but")}
+    phrases = {key: Phrases(named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "not_before", "but")}
     return Shape(
         name=name,
         shape=entry["shape"],
