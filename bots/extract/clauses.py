@@ -198,7 +198,8 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
     questions = [
         at
         for at in found.starts
-        if "questions" in found.signals[at] and (is_question or at + 1 == count or not found.has("negations", at + 1))
+        if "questions" in found.signals[at]
+        and (is_question or ((at + 1 == count or not found.has("negations", at + 1)) and not _goes_on(found, at)))
     ]
     questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()
@@ -212,6 +213,11 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
     for at in questions:
         _, end = found.clause_of(at)
         asked[at:end] = [True] * (end - at)
+
+
+def _goes_on(found: Clauses, at: int) -> bool:
+    """Whether a phrase of time stood in the middle of a clause, so that a word behind it asks nothing: "lunch tomorrow is cancelled"."""
+    return at in found.gaps and found.clause_of(at)[0] < at and found.signals[at]["questions"] == 1
 
 
 def _last_clause(found: Clauses) -> int:

@@ -52,7 +52,6 @@ _RULE_KEYS = frozenset(
         "alone",
         "weak",
         "every",
-        "changed",
         "refers",
     }
 )
@@ -114,9 +113,8 @@ class Rule:
     alone: bool
     #: Falls away where the same message states another fact of its kind.
     weak: bool
-    #: What it ends are all that fit, not the only one; and of several days the last one counts, as of a plan that was moved.
+    #: What it ends are all that fit, not the only one.
     every: bool
-    changed: bool
     #: Says more of the being that the message spoke of before, which is <before> in its value: "his name is Theo".
     refers: bool
 
@@ -182,7 +180,6 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
         alone=entry.get("alone", False),
         weak=entry.get("weak", False),
         every=entry.get("every", False),
-        changed=entry.get("changed", False),
         refers=entry.get("refers", False),
     )
 

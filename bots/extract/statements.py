@@ -223,7 +223,7 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if not match.value and _is_denied(sentence, match.end, is_presupposed=rule.anywhere and rule.asked):
             return False
-        if rule.day and not rule.changed and got and self._is_called_off(got):
+        if rule.day and not rule.ends and got and self._is_called_off(got):
             return False
         if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
             return False
@@ -253,10 +253,10 @@ class _Here:
         return len([word for word in between if not word.text.isdigit() and word.text not in _BRACKETS]) <= _NEAR
 
     def _days(self, rule: Rule, moments: Sequence[Moment]) -> tuple[date, date | None] | None:
-        """The days of a plan: the first that is to come, or the last where the plan was changed; none behind "not" or "instead of"."""
+        """The days of a plan: the first that is to come, or the last where the plan was moved, which ends the old one; none behind "not" or "instead of"."""
         sentence = self.sentence
         own = [moment for moment in moments if not any(sentence.ends_at(name, moment.at) for name in ("negations", "instead"))]
-        return next((days for moment in (reversed(own) if rule.changed else own) if (days := moment.coming(self.today))), None)
+        return next((days for moment in (reversed(own) if rule.ends else own) if (days := moment.coming(self.today))), None)
 
     def _since(self, rule: Rule, moments: Sequence[Moment]) -> date | None:
         """Since when a fact holds, or when something ended; of a plan that was called off, the one day that it was for."""
@@ -268,9 +268,10 @@ class _Here:
         return next((day for moment in moments if (day := moment.past(self.today))), None)
 
     def _is_called_off(self, got: Found) -> bool:
-        """Whether a plan's own words go on with its end: "lunch with Sam tomorrow is cancelled"."""
+        """Whether a plan's own words go on with its end or its new day: "lunch with Sam tomorrow is cancelled"."""
         sentence = self.sentence
-        return got.end < len(sentence.words) and any(match.rule.ends == ("plan",) and not match.rule.day for match in tails_at(sentence, got.end))
+        stop = sentence.clause_of(got.end - 1)[1]
+        return any(match.rule.ends == ("plan",) and not match.rule.lasting for at in range(got.end, stop) for match in tails_at(sentence, at))
 
     def _value(self, match: Match, span: Span | None) -> Found | None:
         return values(self.sentence, match.rule, span, self.taken) if span is not None else None
@@ -341,6 +342,9 @@ def _is_denied(sentence: Clauses, end: int, *, is_presupposed: bool) -> bool:
 def _is_maxim(sentence: Clauses, start: int, end: int) -> bool:
     """Whether an order goes on with another one: "don't text and drive" asks for nothing."""
     if end + 1 >= len(sentence.words) or "and" not in sentence.signals[end] or "needs_subject" not in sentence.signals[end + 1]:
+        return False
+    if any(sentence.has("negations", at) for at in range(end + 1, min(end + 3, len(sentence.words)))):
+        # "Don't text and don't ring" asks for two things.
         return False
     return any(start <= denied < end for denied in sentence.negations)
 
