@@ -256,4 +256,7 @@ def _is_sender(found: Clauses, colon: int) -> bool:
     if start is None:
         return False
     sender = found.words[start + found.signals[start]["sent_by"] : colon]
-    return 0 < len(sender) <= _LONGEST_SENDER and (len(sender) > 1 or _are_names(found, sender) or sender[0].folded not in found.language.scissors.known)
+    if any(word.text[0].isdigit() or word.folded in found.language.weekdays for word in sender):
+        # "Von Montag bis Freitag:" says when.
+        return False
+    return 0 < len(sender) <= _LONGEST_SENDER and (len(sender) > 1 or sender[0].folded not in found.language.scissors.known)

@@ -271,7 +271,9 @@ class _Here:
         """Whether a plan's own words go on with its end or its new day: "lunch with Sam tomorrow is cancelled"."""
         sentence = self.sentence
         stop = sentence.clause_of(got.end - 1)[1]
-        return any(match.rule.ends == ("plan",) and not match.rule.lasting for at in range(got.end, stop) for match in tails_at(sentence, at))
+        return any(
+            match.rule.ends == ("plan",) and not match.rule.lasting for at in range(got.end, stop) for match in tails_at(sentence, at)
+        )
 
     def _value(self, match: Match, span: Span | None) -> Found | None:
         return values(self.sentence, match.rule, span, self.taken) if span is not None else None
