@@ -252,11 +252,17 @@ def _announces(found: Clauses) -> int | None:
 
 def _is_sender(found: Clauses, colon: int) -> bool:
     """Whether a heading says who wrote what follows: "From Bob:", "this is from my flatmate:". Not so "from me:"."""
-    start = next((at for at in found.starts if at < colon and "sent_by" in found.signals[at]), None)
-    if start is None:
-        return False
-    sender = found.words[start + found.signals[start]["sent_by"] : colon]
+    sender = _sender(found, colon)
     if any(word.text[0].isdigit() or word.folded in found.language.weekdays for word in sender):
         # "Von Montag bis Freitag:" says when.
         return False
     return 0 < len(sender) <= _LONGEST_SENDER and (len(sender) > 1 or sender[0].folded not in found.language.scissors.known)
+
+
+def _sender(found: Clauses, colon: int) -> Sequence[Word]:
+    """The words of a heading between its "from" and the colon; where "from" comes last, those before it."""
+    start = next((at for at in found.starts if at < colon and "sent_by" in found.signals[at]), None)
+    if start is not None:
+        return found.words[start + found.signals[start]["sent_by"] : colon]
+    ending = next((at for at in range(max(colon - _LONGEST_SIGNAL, 0), colon) if found.signals[at].get("sent_by") == colon - at), 0)
+    return found.words[:ending]
