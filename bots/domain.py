@@ -362,7 +362,7 @@ class End:
     kind: str
     #: What ended, as it may have been stored ("meat", "Rex"); None: whatever is remembered of this kind.
     value: str | None = None
-    #: When it ended, where the words say so.
+    #: When it ended, where the words say so; of a plan, the one day that it was for.
     on: date | None = None
     #: Longer words with its own in them that mean something else: "mother in law" where a mother died.
     but: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from bots.extract.words import QUOTED, Sentence, Word
 _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
 _LONGEST_SIGNAL = 4
+_LONGEST_SENDER = 5
 _NO_SIGNALS: dict[str, int] = {}
 
 
@@ -197,7 +198,8 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
     questions = [
         at
         for at in found.starts
-        if "questions" in found.signals[at] and (is_question or at + 1 == count or not found.has("negations", at + 1))
+        if "questions" in found.signals[at]
+        and (is_question or ((at + 1 == count or not found.has("negations", at + 1)) and not _goes_on(found, at)))
     ]
     questions.extend(found.clause_of(at)[0] for at in range(count) if "questions_anywhere" in found.signals[at])
     questions.sort()
@@ -213,6 +215,11 @@ def _silence_questions(found: Clauses, asked: list[bool], *, is_question: bool) 
         asked[at:end] = [True] * (end - at)
 
 
+def _goes_on(found: Clauses, at: int) -> bool:
+    """Whether a phrase of time stood in the middle of a clause, so that a word behind it asks nothing: "lunch tomorrow is cancelled"."""
+    return at in found.gaps and found.clause_of(at)[0] < at and found.signals[at]["questions"] == 1
+
+
 def _last_clause(found: Clauses) -> int:
     """Where the last clause begins, when a comma stands before it and it has more than a word: "I use a wheelchair, any lift?", not ", right?"."""
     comma = next((at for at in reversed(range(len(found.words))) if found.words[at].text == ","), None)
@@ -223,10 +230,39 @@ def _has_speaker(found: Clauses) -> bool:
     """Whether a line of a talk was copied: "Ana: I live in Porto". No word of the language is a name."""
     words = found.words
     colon = next((at for at in (1, 2) if at < len(words) and words[at].text == ":"), None)
-    return colon is not None and all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words[:colon])
+    return colon is not None and ((colon == 1 and _is_letter(words[0])) or _are_names(found, words[:colon]))
+
+
+def _are_names(found: Clauses, words: Sequence[Word]) -> bool:
+    return all(word.text[:1].isupper() and word.folded not in found.language.scissors.known for word in words)
+
+
+def _is_letter(word: Word) -> bool:
+    """Whether a speaker is named by one letter: "A: I have diabetes"."""
+    return len(word.text) == 1 and word.text.isupper()
 
 
 def _announces(found: Clauses) -> int | None:
     """The colon behind which somebody else's words come, as in "This came in by mail: my name is Jo"."""
     colon = next((at for at, word in enumerate(found.words) if word.text == ":"), None)
-    return colon if colon is not None and any("strangers" in signals for signals in found.signals[:colon]) else None
+    if colon is None:
+        return None
+    return colon if any("strangers" in signals for signals in found.signals[:colon]) or _is_sender(found, colon) else None
+
+
+def _is_sender(found: Clauses, colon: int) -> bool:
+    """Whether a heading says who wrote what follows: "From Bob:", "this is from my flatmate:". Not so "from me:"."""
+    sender = _sender(found, colon)
+    if any(word.text[0].isdigit() or word.folded in found.language.weekdays for word in sender):
+        # "Von Montag bis Freitag:" says when.
+        return False
+    return 0 < len(sender) <= _LONGEST_SENDER and (len(sender) > 1 or sender[0].folded not in found.language.scissors.known)
+
+
+def _sender(found: Clauses, colon: int) -> Sequence[Word]:
+    """The words of a heading between its "from" and the colon; where "from" comes last, those before it."""
+    start = next((at for at in found.starts if at < colon and "sent_by" in found.signals[at]), None)
+    if start is not None:
+        return found.words[start + found.signals[start]["sent_by"] : colon]
+    ending = next((at for at in range(max(colon - _LONGEST_SIGNAL, 0), colon) if found.signals[at].get("sent_by") == colon - at), 0)
+    return found.words[:ending]

@@ -15,7 +15,7 @@ from bots.extract.words import fold
 #: The lists that say what a word does to the clause or sentence it stands in; languages/README.md explains each.
 SIGNALS = (
     "fillers", "and", "joints", "clause_words", "cuts", "stops", "articles", "negations", "questions", "questions_anywhere", "hypotheses", "hypotheses_whole", "doubts", "hearsay", "hearsay_whole",
-    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects", "needs_subject", "quoting", "strangers", "instead", "bound",
+    "jokes", "laughs", "orders", "relatives", "ages", "inside", "definite", "subjects", "needs_subject", "quoting", "strangers", "sent_by", "instead", "bound",
 )  # fmt: skip
 
 

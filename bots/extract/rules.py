@@ -20,6 +20,7 @@ _SHAPE_KEYS = frozenset(
         "min",
         "cuts",
         "never",
+        "not_before",
         "but",
         "not_ends",
         "list",
@@ -51,7 +52,6 @@ _RULE_KEYS = frozenset(
         "alone",
         "weak",
         "every",
-        "changed",
         "refers",
     }
 )
@@ -66,6 +66,8 @@ class Shape:
     most: int
     cuts: Phrases
     never: Phrases
+    #: What shows, behind a value or its negation, that it is no such value: a verb that has it as its object.
+    not_before: Phrases
     not_ends: tuple[str, ...]
     #: Words that may have such an ending all the same.
     but: Phrases
@@ -111,9 +113,8 @@ class Rule:
     alone: bool
     #: Falls away where the same message states another fact of its kind.
     weak: bool
-    #: What it ends are all that fit, not the only one; and of several days the last one counts, as of a plan that was moved.
+    #: What it ends are all that fit, not the only one.
     every: bool
-    changed: bool
     #: Says more of the being that the message spoke of before, which is <before> in its value: "his name is Theo".
     refers: bool
 
@@ -123,7 +124,7 @@ def shape(name: str, entry: Mapping[str, Any], lists: Mapping[str, Phrases], sci
     unknown = set(entry) - _SHAPE_KEYS
     if unknown:
         raise ValueError(f"values.{name} has {unknown}")
-    phrases = {key: Phrases(named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "but")}
+    phrases = {key: Phrases(named(entry.get(key, ()), table), scissors.folded) for key in ("cuts", "never", "not_before", "but")}
     return Shape(
         name=name,
         shape=entry["shape"],
@@ -179,7 +180,6 @@ def rule(code: str, number: int, entry: Mapping[str, Any], shapes: Mapping[str, 
         alone=entry.get("alone", False),
         weak=entry.get("weak", False),
         every=entry.get("every", False),
-        changed=entry.get("changed", False),
         refers=entry.get("refers", False),
     )
 

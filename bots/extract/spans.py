@@ -182,6 +182,9 @@ def _goes_on(found: Clauses, shape: Shape, at: int) -> bool:
     if shape.shape == "names" and found.words[behind].text[:1].isupper():
         # "Lily and May": a name may be any word.
         return True
+    if "needs_subject" in signals and behind + 1 < len(found.words) and found.words[behind + 1].is_word and not found.joins(behind + 1):
+        # "I love jazz and play the drums"; not so "music and dance".
+        return False
     return not any(name in signals for name in ("clause_words", "negations", "cuts", "joints", "questions", "stops"))
 
 

@@ -198,7 +198,7 @@ class _Here:
         days = self._days(rule, moments or (sentence.moments if len(sentence.moments) == 1 else [])) if rule.day else None
         if (rule.day and days is None) or (rule.lasting and not any(moment.means == "vague" for moment in moments)):
             return False
-        since = None if rule.day else next((day for moment in moments if (day := moment.past(self.today))), None)
+        since = self._since(rule, moments)
         stated = self._add(match, got, days, since) if rule.kind else False
         if self._end(match, got, old, since) or stated:
             self._go_on(match, got, end)
@@ -223,12 +223,14 @@ class _Here:
         rule, sentence = match.rule, self.sentence
         if not match.value and _is_denied(sentence, match.end, is_presupposed=rule.anywhere and rule.asked):
             return False
+        if rule.day and not rule.ends and got and self._is_called_off(got):
+            return False
         if rule.behind and not self._is_near(min(match.start, got.start if got else match.start)):
             return False
         if not rule.kind and not got and end < len(sentence.words) and sentence.words[end].folded in POSSESSIVES:
             # "I lost my dog's lead".
             return False
-        return not rule.alone or _stands_alone(sentence, end)
+        return not rule.alone or (_stands_alone(sentence, end) and not _is_maxim(sentence, match.start, end))
 
     def _go_on(self, match: Match, got: Found | None, end: int) -> None:
         """Remember what was understood, for the rest of the sentence."""
@@ -251,10 +253,27 @@ class _Here:
         return len([word for word in between if not word.text.isdigit() and word.text not in _BRACKETS]) <= _NEAR
 
     def _days(self, rule: Rule, moments: Sequence[Moment]) -> tuple[date, date | None] | None:
-        """The days of a plan: the first that is to come, or the last where the plan was changed; none behind "not" or "instead of"."""
+        """The days of a plan: the first that is to come, or the last where the plan was moved, which ends the old one; none behind "not" or "instead of"."""
         sentence = self.sentence
         own = [moment for moment in moments if not any(sentence.ends_at(name, moment.at) for name in ("negations", "instead"))]
-        return next((days for moment in (reversed(own) if rule.changed else own) if (days := moment.coming(self.today))), None)
+        return next((days for moment in (reversed(own) if rule.ends else own) if (days := moment.coming(self.today))), None)
+
+    def _since(self, rule: Rule, moments: Sequence[Moment]) -> date | None:
+        """Since when a fact holds, or when something ended; of a plan that was called off, the one day that it was for."""
+        if rule.day:
+            return None
+        if rule.ends == ("plan",):
+            coming = [days for moment in moments if (days := moment.coming(self.today))]
+            return coming[0][0] if len(coming) == 1 and coming[0][1] is None else None
+        return next((day for moment in moments if (day := moment.past(self.today))), None)
+
+    def _is_called_off(self, got: Found) -> bool:
+        """Whether a plan's own words go on with its end or its new day: "lunch with Sam tomorrow is cancelled"."""
+        sentence = self.sentence
+        stop = sentence.clause_of(got.end - 1)[1]
+        return any(
+            match.rule.ends == ("plan",) and not match.rule.lasting for at in range(got.end, stop) for match in tails_at(sentence, at)
+        )
 
     def _value(self, match: Match, span: Span | None) -> Found | None:
         return values(self.sentence, match.rule, span, self.taken) if span is not None else None
@@ -320,6 +339,16 @@ def _is_denied(sentence: Clauses, end: int, *, is_presupposed: bool) -> bool:
         if sentence.has("cuts", at) or sentence.has("clause_words", at):
             return False
     return False
+
+
+def _is_maxim(sentence: Clauses, start: int, end: int) -> bool:
+    """Whether an order goes on with another one: "don't text and drive" asks for nothing."""
+    if end + 1 >= len(sentence.words) or "and" not in sentence.signals[end] or "needs_subject" not in sentence.signals[end + 1]:
+        return False
+    if any(sentence.has("negations", at) for at in range(end + 1, min(end + 3, len(sentence.words)))):
+        # "Don't text and don't ring" asks for two things.
+        return False
+    return any(start <= denied < end for denied in sentence.negations)
 
 
 def _stands_alone(sentence: Clauses, end: int) -> bool:

@@ -58,6 +58,14 @@ def _values(found: Clauses, shape: Shape, span: Span, start: int, *, may_fail: b
     if not items or len(items[0].words) < shape.least:
         return None
     made, end = SHAPES[shape.shape](found, shape, items)
-    if not made:
+    if not made or _is_object(found, shape, end):
         return None
     return None if limit is None and may_fail and is_taken_back(found, shape, end) else Found(made, start, end)
+
+
+def _is_object(found: Clauses, shape: Shape, end: int) -> bool:
+    """Whether the verb behind a value shows that it is a thing: where no capitals show a name, "my mother eggs not eats" has none."""
+    at = end
+    while at < len(found.words) and found.has("negations", at):
+        at += found.signals[at]["negations"]
+    return at < len(found.words) and shape.not_before.length(found.words, at) > 0

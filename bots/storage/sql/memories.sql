@@ -51,9 +51,9 @@ create function settle_memories(p_contact uuid, p_chains text[]) returns void la
 $$;
 
 -- Which living memories of a contact the ends ([{kind, text, source, on, but, every}]) of a message end: what was said before it and has their words,
--- whole and one behind the other; without words, all of a kind. Words of but mean something else: a mother-in-law is no mother. An animal, a
--- relation and a plan are one each: an end that fits several of them ends none, unless it says every; nor does it end those that are counted or
--- named together ("dogs Rex and Max").
+-- whole and one behind the other; without words, all of a kind. Words of but mean something else: a mother-in-law is no mother. Of a plan, on is the
+-- day that it must be for. An animal, a relation and a plan are one each: an end that fits several of them ends none, unless it says every; nor does
+-- it end those that are counted or named together ("dogs Rex and Max").
 -- Locks: none. Called by: remember.
 create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ended timestamptz) language sql stable as $$
     with ends as (
@@ -66,7 +66,7 @@ create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ende
         offset 0
     ), fitting as (
         -- Those with no words beside the end's are the same being as one that is named.
-        select e.n, e.is_one, k.id, coalesce(e.ended, said_at(m)) as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
+        select e.n, e.is_one, k.id, case when e.kind = 'plan' then said_at(m) else coalesce(e.ended, said_at(m)) end as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
         from ends e join memories k on k.contact_id = m.contact_id and k.kind = e.kind and k.valid_to is null
         where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
             and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
@@ -75,6 +75,7 @@ create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ende
                 or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
             and (not e.is_one or k.kind = 'plan' or k.topic is null)
             and (k.kind <> 'plan' or coalesce(k.last_day, k.day) >= said_at(m)::date - 1)
+            and (k.kind <> 'plan' or e.ended is null or (e.ended at time zone 'UTC')::date between k.day and coalesce(k.last_day, k.day))
     ), counted as (
         select id, ended, is_one, min(being) over same as first, max(being) over same as last from fitting window same as (partition by n)
     )
