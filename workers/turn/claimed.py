@@ -59,8 +59,8 @@ class ClaimedTurn:
     words: dict[UUID, str] = field(default_factory=dict[UUID, str])
     #: Those of its messages that are not the model's business.
     untold: Sequence[UUID] = ()
-    #: Whether no word of it is to stay once it is answered, as its person asked in it.
-    unsaid: bool = False
+    #: Those of its messages of which no word is to stay once it is answered, as they say themselves.
+    unsaid: list[UUID] = field(default_factory=list[UUID])
     #: What was answered to those of its messages that erased something, now or in an earlier try.
     erased: dict[str, str] = field(default_factory=dict[str, str])
     _stated: Stated | None = None
@@ -223,7 +223,7 @@ class ClaimedTurn:
         remembers: whether facts in its messages are remembered. anew: later prompts repeat nothing from before it, and its notes are dropped.
         """
         first_contact = self.account.bot.first_contact
-        effect = self.effect.then(Effect(unsay=(self.claim.turn,))) if self.unsaid else self.effect
+        effect = self.effect.then(Effect(unsay_messages=tuple(self.unsaid)))
         facts = list(self.stated.facts) if remembers else []
         tells_sensitive = state == "answered" and self._is_first_sensitive(facts)
         if tells_sensitive:
