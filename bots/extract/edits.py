@@ -39,6 +39,14 @@ def _read(event: InboundEvent) -> InboundEvent:
     return replace(event, facts=said.facts, ends=said.ends)
 
 
+def own_words(text: str) -> str:
+    """The words of a message that may state facts: none of a command, the right ones of a correction."""
+    if parse_command(text) is not None or keeps_out(text):
+        return ""
+    corrected = objection(text)
+    return (corrected[0] if corrected else text).strip()
+
+
 def stated(text: str, source: str, *, at: datetime | None) -> Statements:
     """Extract what a message states; nothing where that fails, since a message must be stored and answered all the same. source names it in the log."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -20,10 +20,11 @@ from bots.extract import commands as say
 from bots.extract.commands import language_of, sensitive_kinds
 from bots.extract.texts import text
 from bots.recall import indexing
+from bots.storage import remembering
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.memories import LISTED
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
+from bots.storage.turns import ModelCall, NewEnd, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
 from bots.text_language import language_in
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
@@ -37,6 +38,8 @@ from workers.turn.stated import Stated
 log = structlog.get_logger()
 
 _T = TypeVar("_T")
+#: What is younger came before everything that was said after it, but for the turn before this one.
+_LATE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -95,8 +98,20 @@ class ClaimedTurn:
         if self._stated is None:
             said = [(message, self.words.get(message.id, message.text or "")) for message in self.claim.messages if message.supported]
             found = self.read(*said) if self.remembers else Stated()
-            self._stated = replace(found, facts=[fact for fact in found.facts if self.keeps(fact.kind)])
+            facts = [fact for fact in found.facts if self.keeps(fact.kind)]
+            self._stated = Stated(facts=facts, ends=[*found.ends, *self._ended_since(facts)])
         return self._stated
+
+    def _ended_since(self, facts: Sequence[NewFact]) -> Sequence[NewEnd]:
+        """What messages that were said later, but came earlier, say of these facts: "Rex died" may be read before "My dog is called Rex"."""
+        oldest_s = max(message.age_s for message in self.claim.messages)
+        said_at = datetime.now(UTC) - timedelta(seconds=oldest_s)
+        before = self.claim.history[-1].at if self.claim.history else None
+        is_late = oldest_s > _LATE_S or (before is not None and said_at < before)
+        if not facts or not is_late or self.effect.everything:
+            return ()
+        since = remembering.later(self.deps.worker, contact=self.claim.contact, since=said_at)
+        return stated.ends_of_later(since, facts, zone=self.now.tzinfo)
 
     def read(self, *said: tuple[ClaimedMessage, str]) -> Stated:
         """Extract what words of its messages state."""
