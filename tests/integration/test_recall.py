@@ -18,6 +18,8 @@ from tests.support.storage_fixture import StorageFixture
 from workers.turn.recalling import fitting
 
 _DAY = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
+#: What a turn of a day that is named gets for it.
+_SURE = 5
 _TALK = (
     "We adopted a grey greyhound called Pixel",
     "The boiler makes a knocking noise in the evening",
@@ -302,6 +304,30 @@ def test_a_day_that_may_be_ahead_recalls_nothing_by_itself_and_one_that_is_past_
     assert "date" in recall(storage, contact, monday)[0].signals
     assert fitting(recall(storage, contact, monday), may_be_ahead=monday.may_be_ahead) == []
     assert fitting(recall(storage, contact, week), may_be_ahead=week.may_be_ahead)
+
+
+@pytest.mark.parametrize(
+    ("zone", "today", "asked", "said_at", "is_named"),
+    [
+        ("Pacific/Auckland", date(2026, 5, 6), "What did I tell you yesterday?", datetime(2026, 5, 4, 22, tzinfo=UTC), True),
+        ("Pacific/Auckland", date(2026, 5, 20), "What did I tell you in May?", datetime(2026, 4, 30, 20, tzinfo=UTC), True),
+        ("America/Los_Angeles", date(2026, 5, 6), "What did I tell you yesterday?", datetime(2026, 5, 5, 4, tzinfo=UTC), False),
+        ("America/Los_Angeles", date(2026, 6, 2), "What did I tell you last month?", datetime(2026, 5, 1, 3, tzinfo=UTC), False),
+        ("Asia/Kolkata", date(2026, 5, 20), "What did I tell you on 11 May?", datetime(2026, 5, 10, 19, tzinfo=UTC), True),
+    ],
+)
+def test_days_and_months_are_those_of_the_contacts_zone(
+    storage: StorageFixture, zone: str, today: date, asked: str, said_at: datetime, *, is_named: bool
+) -> None:
+    contact, conversation = a_contact(storage)
+    say(storage, conversation, "Our boiler knocks", "I see.", number=1, at=said_at)
+    sought = question.read(asked, language="en", today=today, zone=zone)
+    elsewhere = question.read(asked, language="en", today=today, zone="Nowhere/At_All")
+    assert sought is not None
+    assert elsewhere is not None
+
+    # Where Postgres does not know a zone, its days are those of UTC.
+    assert [recall(storage, contact, one)[0].parts["date"] == _SURE for one in (sought, elsewhere)] == [is_named, not is_named]
 
 
 def test_fresh_rows_move_in_runs_and_four_runs_become_one(storage: StorageFixture) -> None:
