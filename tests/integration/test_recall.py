@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from bots.recall import question
+from bots.recall import indexing, question
 from bots.sought import Sought
 from bots.storage import episodes
 from tests.support.cluster import Cluster
@@ -151,6 +151,47 @@ def test_a_turn_whose_message_was_edited_is_found_by_its_new_words_alone(storage
     claimed = episodes.claim(storage.crossing, BATCH, model=MODEL, most=16, lease_s=60)
     assert claimed is not None
     assert [one.asked for one in claimed.turns] == ["We adopted a parrot called Pixel"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "asked"),
+    [
+        ("zh", "我们收养了一只灰色的猎犬", "猎犬"),
+        ("ja", "グレーハウンドを飼いました", "グレーハウンド"),
+        ("th", "เราเลี้ยงสุนัขสีเทา", "สุนัข"),
+        ("ko", "우리는 회색강아지를 입양했다", "회색강아지"),
+        ("vi", "Chúng tôi nuôi một con chó xám", "con chó xám"),
+    ],
+)
+def test_an_edited_turn_is_found_by_pairs_as_a_new_one_is(storage: StorageFixture, language: str, said: str, asked: str) -> None:
+    contact, conversation = a_contact(storage)
+    turns = [say(storage, conversation, words, number=n, at=_DAY + timedelta(minutes=n), language=language) for n, words in enumerate((said, said), 1)]
+    storage.do("select reword_episode(%s)", turns[0])
+
+    assert storage.value("select count(distinct words) from fresh_episodes") == 1
+    assert [one.words > 0 for one in recall(storage, contact, _asks(asked, language=language))] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Where is Café Zoë, at 3 o'clock?",
+        "我家的狗叫 Rex，它三岁。",
+        "𠀀𠀁 and 猫",
+        "東京タワーへ行きました!",
+        "ฉันชอบกาแฟ very much",
+        "Tôi sống ở Hà Nội, quận Ba Đình. Còn bạn? \U0001f600",
+        "ĐƯỜNG phố (số 12) – gần chợ",
+        "Привет, как дела?",
+        "नमस्ते दुनिया",
+        "ভাত مرحبا",
+        "",
+    ],
+)
+def test_words_are_indexed_in_sql_as_in_python(storage: StorageFixture, words: str) -> None:
+    assert storage.value("select to_tsvector('simple', indexed(%s))", words) == storage.value(
+        "select to_tsvector('simple', %s)", indexing.indexed(words)
+    )
 
 
 def test_what_the_prompt_repeats_anyway_is_left_out(storage: StorageFixture) -> None:
