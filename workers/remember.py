@@ -22,6 +22,7 @@ from bots.storage import remembering
 from bots.storage.queues import profile_of
 from bots.storage.remembering import Reading, Written
 from bots.storage.turns import ModelCall, NewEnd, NewFact
+from bots.time_zones import zone_of
 from inference.types import Message
 from workers import budget, leased_work, metrics, proposing, trial
 from workers.deps import Deps
@@ -29,7 +30,6 @@ from workers.leased_work import LeasedWork
 from workers.model_call import ModelReply, background_request, call_model
 from workers.model_routes import profile_key
 from workers.proposing import Said
-from workers.turn.clock import zone_of
 
 log = structlog.get_logger()
 

@@ -165,7 +165,10 @@ def test_a_turn_whose_message_was_edited_is_found_by_its_new_words_alone(storage
 )
 def test_an_edited_turn_is_found_by_pairs_as_a_new_one_is(storage: StorageFixture, language: str, said: str, asked: str) -> None:
     contact, conversation = a_contact(storage)
-    turns = [say(storage, conversation, words, number=n, at=_DAY + timedelta(minutes=n), language=language) for n, words in enumerate((said, said), 1)]
+    turns = [
+        say(storage, conversation, words, number=n, at=_DAY + timedelta(minutes=n), language=language)
+        for n, words in enumerate((said, said), 1)
+    ]
     storage.do("select reword_episode(%s)", turns[0])
 
     assert storage.value("select count(distinct words) from fresh_episodes") == 1

@@ -10,8 +10,8 @@ import pytest
 
 from bots.storage import episodes
 from bots.storage.database import unit
-from tests.support.recalling import BATCH, MODEL, a_contact, say, settle
 from tests.support.processes import until
+from tests.support.recalling import BATCH, MODEL, a_contact, say, settle
 from tests.support.storage_fixture import QUEUE, StorageFixture
 
 _DAY = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)

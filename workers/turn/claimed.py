@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -26,12 +26,12 @@ from bots.storage.memories import LISTED
 from bots.storage.queues import profile_of
 from bots.storage.turns import ModelCall, NewEnd, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
 from bots.text_language import language_in
+from bots.time_zones import zone_of
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
 from workers.trial import may_propose
 from workers.turn import stated
 from workers.turn.aside import Earlier
-from workers.turn.clock import zone_of
 from workers.turn.commands import Effect, Wished, obey
 from workers.turn.stated import Stated
 

@@ -43,9 +43,7 @@ class Effect:
         """What is to be erased; None: nothing."""
         if not (self.forget or self.unsay or self.unsay_messages or self.everything):
             return None
-        return Erasure(
-            memories=list(self.forget), turns=list(self.unsay), messages=list(self.unsay_messages), everything=self.everything
-        )
+        return Erasure(memories=list(self.forget), turns=list(self.unsay), messages=list(self.unsay_messages), everything=self.everything)
 
     def then(self, later: Effect) -> Effect:
         """Both effects, the later one winning."""
