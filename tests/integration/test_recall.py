@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from bots.recall import indexing, question
+from bots.recall import question
 from bots.sought import Sought
 from bots.storage import episodes
 from tests.support.cluster import Cluster
@@ -18,8 +18,6 @@ from tests.support.storage_fixture import StorageFixture
 from workers.turn.recalling import fitting
 
 _DAY = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
-#: What a turn of a day that is named gets for it.
-_SURE = 5
 _TALK = (
     "We adopted a grey greyhound called Pixel",
     "The boiler makes a knocking noise in the evening",
@@ -151,50 +149,6 @@ def test_a_turn_whose_message_was_edited_is_found_by_its_new_words_alone(storage
     claimed = episodes.claim(storage.crossing, BATCH, model=MODEL, most=16, lease_s=60)
     assert claimed is not None
     assert [one.asked for one in claimed.turns] == ["We adopted a parrot called Pixel"]
-
-
-@pytest.mark.parametrize(
-    ("language", "said", "asked"),
-    [
-        ("zh", "我们收养了一只灰色的猎犬", "猎犬"),
-        ("ja", "グレーハウンドを飼いました", "グレーハウンド"),
-        ("th", "เราเลี้ยงสุนัขสีเทา", "สุนัข"),
-        ("ko", "우리는 회색강아지를 입양했다", "회색강아지"),
-        ("vi", "Chúng tôi nuôi một con chó xám", "con chó xám"),
-    ],
-)
-def test_an_edited_turn_is_found_by_pairs_as_a_new_one_is(storage: StorageFixture, language: str, said: str, asked: str) -> None:
-    contact, conversation = a_contact(storage)
-    turns = [
-        say(storage, conversation, words, number=n, at=_DAY + timedelta(minutes=n), language=language)
-        for n, words in enumerate((said, said), 1)
-    ]
-    storage.do("select reword_episode(%s)", turns[0])
-
-    assert storage.value("select count(distinct words) from fresh_episodes") == 1
-    assert [one.words > 0 for one in recall(storage, contact, _asks(asked, language=language))] == [True, True]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Where is Café Zoë, at 3 o'clock?",
-        "我家的狗叫 Rex，它三岁。",
-        "𠀀𠀁 and 猫",
-        "東京タワーへ行きました!",
-        "ฉันชอบกาแฟ very much",
-        "Tôi sống ở Hà Nội, quận Ba Đình. Còn bạn? \U0001f600",
-        "ĐƯỜNG phố (số 12) – gần chợ",
-        "Привет, как дела?",
-        "नमस्ते दुनिया",
-        "ভাত مرحبا",
-        "",
-    ],
-)
-def test_words_are_indexed_in_sql_as_in_python(storage: StorageFixture, words: str) -> None:
-    assert storage.value("select to_tsvector('simple', indexed(%s))", words) == storage.value(
-        "select to_tsvector('simple', %s)", indexing.indexed(words)
-    )
 
 
 def test_what_the_prompt_repeats_anyway_is_left_out(storage: StorageFixture) -> None:
@@ -348,30 +302,6 @@ def test_a_day_that_may_be_ahead_recalls_nothing_by_itself_and_one_that_is_past_
     assert "date" in recall(storage, contact, monday)[0].signals
     assert fitting(recall(storage, contact, monday), may_be_ahead=monday.may_be_ahead) == []
     assert fitting(recall(storage, contact, week), may_be_ahead=week.may_be_ahead)
-
-
-@pytest.mark.parametrize(
-    ("zone", "today", "asked", "said_at", "is_named"),
-    [
-        ("Pacific/Auckland", date(2026, 5, 6), "What did I tell you yesterday?", datetime(2026, 5, 4, 22, tzinfo=UTC), True),
-        ("Pacific/Auckland", date(2026, 5, 20), "What did I tell you in May?", datetime(2026, 4, 30, 20, tzinfo=UTC), True),
-        ("America/Los_Angeles", date(2026, 5, 6), "What did I tell you yesterday?", datetime(2026, 5, 5, 4, tzinfo=UTC), False),
-        ("America/Los_Angeles", date(2026, 6, 2), "What did I tell you last month?", datetime(2026, 5, 1, 3, tzinfo=UTC), False),
-        ("Asia/Kolkata", date(2026, 5, 20), "What did I tell you on 11 May?", datetime(2026, 5, 10, 19, tzinfo=UTC), True),
-    ],
-)
-def test_days_and_months_are_those_of_the_contacts_zone(
-    storage: StorageFixture, zone: str, today: date, asked: str, said_at: datetime, *, is_named: bool
-) -> None:
-    contact, conversation = a_contact(storage)
-    say(storage, conversation, "Our boiler knocks", "I see.", number=1, at=said_at)
-    sought = question.read(asked, language="en", today=today, zone=zone)
-    elsewhere = question.read(asked, language="en", today=today, zone="Nowhere/At_All")
-    assert sought is not None
-    assert elsewhere is not None
-
-    # Where Postgres does not know a zone, its days are those of UTC.
-    assert [recall(storage, contact, one)[0].parts["date"] == _SURE for one in (sought, elsewhere)] == [is_named, not is_named]
 
 
 def test_fresh_rows_move_in_runs_and_four_runs_become_one(storage: StorageFixture) -> None:
