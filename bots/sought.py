@@ -30,6 +30,8 @@ class Sought:
     #: Days that it names from today's: "yesterday", "last week". The last one is the day after, since things are told when they are over.
     since: date | None = None
     until: date | None = None
+    #: The time zone of these days and months, by its name.
+    zone: str = "UTC"
     #: Whether the days and months that it names may as well be ahead ("are you open on Monday?", "in May"): then they alone say nothing about
     #: earlier turns.
     may_be_ahead: bool = False

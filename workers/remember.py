@@ -14,15 +14,15 @@ from typing import Any
 
 import structlog
 
-from bots.commands import keeps_out, objection, parse_command
 from bots.domain import Bot, Statements
 from bots.errors import NotFound
-from bots.extract.edits import stated
+from bots.extract.edits import own_words, stated
 from bots.extract.proposed import covers
 from bots.storage import remembering
 from bots.storage.queues import profile_of
 from bots.storage.remembering import Reading, Written
 from bots.storage.turns import ModelCall, NewEnd, NewFact
+from bots.time_zones import zone_of
 from inference.types import Message
 from workers import budget, leased_work, metrics, proposing, trial
 from workers.deps import Deps
@@ -30,7 +30,6 @@ from workers.leased_work import LeasedWork
 from workers.model_call import ModelReply, background_request, call_model
 from workers.model_routes import profile_key
 from workers.proposing import Said
-from workers.turn.clock import zone_of
 
 log = structlog.get_logger()
 
@@ -89,7 +88,7 @@ class _Reading(LeasedWork):
     def _read(self, bot: Bot) -> str:
         """Ask about as many of the messages as one question has room for."""
         zone = zone_of(self._claimed.identities, bot.time_zone, self._deps.settings.time_zone)
-        written = [(one, words) for one in self._claimed.messages if (words := _own_words(one.text))]
+        written = [(one, words) for one in self._claimed.messages if (words := own_words(one.text))]
         portion, until = _portion(written, self._claimed)
         said = [Said(text=words, day=one.at.astimezone(zone).date()) for one, words in portion]
         if not said:
@@ -167,14 +166,6 @@ class _Rules:
     def ends(self) -> list[NewEnd]:
         """What they say is no longer so."""
         return [NewEnd.said(end, one.id) for one, statements in self._read for end in statements.ends]
-
-
-def _own_words(text: str) -> str:
-    """The words of a message that may state facts: none of a command, the right ones of a correction."""
-    if parse_command(text) is not None or keeps_out(text):
-        return ""
-    corrected = objection(text)
-    return (corrected[0] if corrected else text).strip()
 
 
 def _portion(written: Sequence[tuple[Written, str]], claimed: Reading) -> tuple[Sequence[tuple[Written, str]], int]:

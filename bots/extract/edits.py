@@ -6,7 +6,7 @@ in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ import structlog
 from bots.commands import keeps_out, objection, parse_command
 from bots.domain import EventKind, InboundEvent, Statements
 from bots.extract import extract
+from bots.time_zones import zone_of
 
 log = structlog.get_logger()
 
@@ -22,12 +23,15 @@ log = structlog.get_logger()
 _LONGEST = 8_000
 
 
-def read_edits(events: Iterable[InboundEvent]) -> list[InboundEvent]:
-    """Return the events, edits with what their words state; the storage uses it for messages that are not waiting."""
-    return [_read(event) if event.kind is EventKind.EDIT and event.text else event for event in events]
+def read_edits(events: Iterable[InboundEvent], *zones: str | None) -> list[InboundEvent]:
+    """Return the events, edits with what their words state; the storage uses it for messages that are not waiting.
+
+    zones: those that count for contacts whose number tells none, the first that is one.
+    """
+    return [_read(event, zones) if event.kind is EventKind.EDIT and event.text else event for event in events]
 
 
-def _read(event: InboundEvent) -> InboundEvent:
+def _read(event: InboundEvent, zones: Sequence[str | None]) -> InboundEvent:
     text = event.text or ""
     command = parse_command(text)
     if command is not None:
@@ -35,8 +39,18 @@ def _read(event: InboundEvent) -> InboundEvent:
     if keeps_out(text):
         return replace(event, unsaid=True)
     corrected = objection(text)
-    said = stated((corrected[0] if corrected else text)[:_LONGEST], event.event_key, at=event.occurred_at)
+    # "Tomorrow" is counted from the day where its writer is.
+    at = (event.occurred_at or datetime.now(UTC)).astimezone(zone_of(event.identities, *zones))
+    said = stated((corrected[0] if corrected else text)[:_LONGEST], event.event_key, at=at)
     return replace(event, facts=said.facts, ends=said.ends)
+
+
+def own_words(text: str) -> str:
+    """The words of a message that may state facts: none of a command, the right ones of a correction."""
+    if parse_command(text) is not None or keeps_out(text):
+        return ""
+    corrected = objection(text)
+    return (corrected[0] if corrected else text).strip()
 
 
 def stated(text: str, source: str, *, at: datetime | None) -> Statements:

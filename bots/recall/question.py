@@ -20,10 +20,12 @@ _WRITTEN = re.compile(r"\b((?:19|20)\d\d)-(\d\d)-(\d\d)\b")
 _NEAR = 2
 
 
-def read(text: str, *, language: str, today: date, also: str = "", names: Mapping[str, Side] | None = None) -> Sought | None:
+def read(
+    text: str, *, language: str, today: date, zone: str = "UTC", also: str = "", names: Mapping[str, Side] | None = None
+) -> Sought | None:
     """What a message looks for; None for small talk, and where there are no words.
 
-    also: another language that earlier turns may be in. names: those of the contact and of the assistant, which stand for "I" and "you".
+    today: where its writer is, in this time zone. also: another language that earlier turns may be in. names: those of the contact and of the assistant, which stand for "I" and "you".
     """
     text = text[:_MOST_CHARS]
     words = words_of(text)
@@ -57,6 +59,7 @@ def read(text: str, *, language: str, today: date, also: str = "", names: Mappin
         day=_day(words, [at for at, _ in months]),
         since=since,
         until=until,
+        zone=zone,
         may_be_ahead=not is_past,
     )
 

@@ -117,6 +117,7 @@ def as_asked(question: Sought, vector: Sequence[float] | None, model: str | None
         "year": question.year,
         "day": question.day,
         "since": question.since,
+        "zone": question.zone,
         "until": None if question.until is None else _after(question.until),
     }
 

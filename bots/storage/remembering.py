@@ -1,4 +1,4 @@
-"""What contacts wrote and no model has read yet for facts to remember: claiming a conversation to read, and recording what was found.
+"""What contacts wrote, for facts to remember: claiming a conversation that no model has read yet, recording what was found, and what was said later.
 
 Guarantee: nothing is remembered of words that were changed or forgotten meanwhile, and no message is read twice with success.
 """
@@ -50,6 +50,12 @@ def claim(engine: Engine, queue: str, *, most: int, lease_s: float) -> Reading |
     # Not repeated: a claim whose answer was lost becomes due again when its lease ends.
     found: Any = call(engine, "select claim_remembering(%s, %s, %s)", (queue, most, lease_s), repeat=False)
     return None if found is None else msgspec.convert(found, Reading)
+
+
+def later(engine: Engine, *, contact: UUID, since: datetime) -> list[Written]:
+    """What a contact has said after this moment that is answered already, oldest first. Raises StorageUnavailable."""
+    found: Any = call(engine, "select said_later(%s, %s)", (contact, since))
+    return msgspec.convert(found, list[Written])
 
 
 def finish(

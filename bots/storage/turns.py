@@ -81,6 +81,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     memories: list[UUID] = []
     #: Turns of which no word is to stay.
     turns: list[UUID] = []
+    #: Messages of which none is to stay; the others of their turns do.
+    messages: list[UUID] = []
     #: Everything that was ever said or remembered.
     everything: bool = False
 

@@ -190,4 +190,11 @@ grant select, insert on embedders to chinwag_worker, chinwag_crossing;
 grant delete on memories, recalls, media to chinwag_worker;
 grant select on envelope_contacts to chinwag_worker;
 grant select (tenant_id, id, state, received_at), update (body) on envelopes to chinwag_worker;
+alter table envelopes enable row level security;
+alter table envelopes force row level security;
+create policy own_contact on envelopes to chinwag_worker
+    using (exists (select from envelope_contacts x where x.envelope_id = envelopes.id and x.tenant_id = envelopes.tenant_id
+        and x.contact_id = nullif(current_setting('app.contact_id', true), '')::uuid))
+    with check (body is null);
+create policy crossing on envelopes to chinwag_crossing using (true) with check (true);
 grant update (memory_off_at, sensitive_off_at, sensitive_told_at) on contacts to chinwag_worker;

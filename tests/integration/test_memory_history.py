@@ -188,6 +188,21 @@ def test_a_message_that_is_changed_not_to_be_remembered_leaves_no_word(person: P
     assert _kept(person) == {"ginger tea"}
 
 
+@pytest.mark.parametrize(
+    ("changed", "kept"), [("I like saffron tea. Don't remember this.", {"ginger tea"}), ("Don't remember this", set[str]())]
+)
+def test_a_message_that_is_changed_so_beside_another_takes_that_one_along_only_where_it_is_nothing_but_the_wish(
+    person: Person, changed: str, kept: set[str]
+) -> None:
+    person.say("I like ginger tea", "I like saffron buns")
+
+    person.edit("I like saffron buns", changed)
+
+    assert "saffron" not in person.words()
+    assert _kept(person) == kept
+    assert ("ginger" in person.words()) == bool(kept)
+
+
 # The list
 
 

@@ -239,6 +239,27 @@ def test_a_message_that_is_not_to_be_remembered_is_answered_and_then_gone(worker
     assert "saffron" not in person.words()
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("I like saffron tea. Please don't remember this.", "I am allergic to peanuts"),
+        ("Don't remember this: I like saffron tea", "My dog is called Rex"),
+        ("J'aime le saffron. Ne retiens pas \u00e7a.", "Je suis allergique aux noix"),
+        ("Ich mag saffron. Merk dir das nicht.", "Meine Katze hei\u00dft Minka"),
+        ("Me gusta el saffron. No recuerdes esto.", "Soy vegetariano"),
+    ],
+)
+def test_beside_a_message_that_is_not_to_be_remembered_the_others_of_its_turn_stay_with_what_they_state(
+    person: Person, said: str, kept: str, *, first: bool
+) -> None:
+    person.say(*((said, kept) if first else (kept, said)))
+
+    assert "saffron" not in person.words()
+    assert person.history()[-1] == kept
+    assert len(person.remembered - {"Marta", "Porto"}) == 1
+
+
 def test_that_with_nothing_before_it_forgets_nothing(worker: OneWorker) -> None:
     stranger = Person(worker)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from bots.storage import episodes
-from tests.support.recalling import BATCH, MODEL, a_contact, say
+from bots.storage.database import unit
+from tests.support.processes import until
+from tests.support.recalling import BATCH, MODEL, a_contact, say, settle
 from tests.support.storage_fixture import QUEUE, StorageFixture
 
 _DAY = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
@@ -40,6 +43,27 @@ def _changes(storage: StorageFixture, turn: UUID) -> None:
 def _vectors(storage: StorageFixture) -> dict[str, bool]:
     rows = storage.rows("select asked, vector is not null from fresh_episodes e join turns t on t.id = e.turn_id")
     return {row[0]: row[1] for row in rows}
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_words_that_change_while_their_row_moves_are_the_new_ones(storage: StorageFixture, *, fresh: bool) -> None:
+    contact, conversation = a_contact(storage)
+    # The eighth row makes fresh ones move; the 32nd makes rows that moved one run.
+    turns = [say(storage, conversation, f"Sentence {n}", number=n, at=_DAY + timedelta(minutes=n)) for n in range(8 if fresh else 24)]
+    if not fresh:
+        settle(storage)
+        for n in range(24, 32):
+            say(storage, conversation, f"Sentence {n}", number=n, at=_DAY + timedelta(minutes=n))
+    with ThreadPoolExecutor(1) as pool:
+        with unit(storage.crossing) as moving:
+            moving.exec_driver_sql("select lay_episodes(%s, null, '{}', '{}', '{}')", (contact,))
+            changed = pool.submit(_changes, storage, turns[0])
+            until(lambda: storage.value("select count(*) from pg_locks where not granted") > 0)
+        changed.result()
+
+    now = storage.value("select words from fresh_episodes where turn_id = %s", turns[0])
+    assert now == storage.value("select word_numbers('english', 'I like rain', 0)")
+    assert storage.value("select count(*) from episodes where turn_id = %s", turns[0]) == 0
 
 
 @pytest.mark.parametrize("by", ["the background", "chinwag model reembed"])

@@ -13,6 +13,7 @@ from bots.domain import FORWARDED
 from bots.kinds import kinds
 from bots.storage import claims, memories, remembering
 from bots.storage.database import unit
+from bots.time_zones import zone_of
 from tests.support.changes import an_edit, says
 from tests.support.cluster import Cluster
 from tests.support.one_worker import BATCHES, OneWorker, one_worker
@@ -21,7 +22,6 @@ from tests.support.proposing_model import answers, asks_for_facts, asks_to_confi
 from tests.support.storage_fixture import a_message, a_phone
 from workers.remember import remember_one
 from workers.tasks import work_through
-from workers.turn.clock import zone_of
 
 _FISH = "One thing for the kitchen: with shellfish I get a rash, a real allergy."
 _SHELLFISH = {_FISH: [("allergy", "shellfish")]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from bots.extract.edits import read_edits
@@ -36,10 +37,10 @@ class Person:
         Person._next += 1
         self.worker, self.number = worker, str(Person._next)
 
-    def say(self, *texts: str) -> str:
-        """Say this in one turn, and return all that is answered."""
+    def say(self, *texts: str, at: datetime | None = None) -> str:
+        """Say this in one turn, and return all that is answered. at: when it was said, where it comes late."""
         storage = self.worker.storage
-        storage.let_in(*(a_message(words, by=(a_phone(self.number),)) for words in texts))
+        storage.let_in(*(a_message(words, by=(a_phone(self.number),), occurred_at=at) for words in texts))
         open_ = "select count(*) from inbox i left join turns t on t.id = i.turn_id where i.contact_id = %s and t.finished_at is null"
         while storage.value(open_, self.contact):
             assert reply_one(self.worker.deps, QUEUE)

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bots import time_zones
 from bots.storage.claims import Handle
+from bots.time_zones import zone_of
 from workers.turn import clock
 
 _FOLDER = Path(clock.__file__).parent
 _WORDS = tomllib.loads((_FOLDER / "clock.toml").read_text("utf-8"))
-_ZONES = tomllib.loads((_FOLDER / "zones.toml").read_text("utf-8"))
+_ZONES = tomllib.loads(Path(time_zones.__file__).with_suffix(".toml").read_text("utf-8"))
 
 
 def a_phone(number: str) -> list[Handle]:
@@ -49,15 +51,15 @@ def a_phone(number: str) -> list[Handle]:
     ],
 )
 def test_a_number_has_the_zone_of_its_area_or_of_most_people_in_its_country(number: str, zone: str) -> None:
-    assert clock.zone_of(a_phone(number)) == ZoneInfo(zone)
+    assert zone_of(a_phone(number)) == ZoneInfo(zone)
 
 
 @pytest.mark.parametrize("number", ["", "12", "nobody", "+881612345678", "0", "+" * 50])
 def test_without_a_number_that_has_a_country_the_bots_zone_counts_then_the_installations_then_utc(number: str) -> None:
-    assert clock.zone_of(a_phone(number), "Asia/Tokyo", "Europe/Rome") == ZoneInfo("Asia/Tokyo")
-    assert clock.zone_of(a_phone(number), None, "Europe/Rome") == ZoneInfo("Europe/Rome")
-    assert clock.zone_of(a_phone(number), "Nowhere/Town", "../../etc/passwd") == ZoneInfo("UTC")
-    assert clock.zone_of([]) == ZoneInfo("UTC")
+    assert zone_of(a_phone(number), "Asia/Tokyo", "Europe/Rome") == ZoneInfo("Asia/Tokyo")
+    assert zone_of(a_phone(number), None, "Europe/Rome") == ZoneInfo("Europe/Rome")
+    assert zone_of(a_phone(number), "Nowhere/Town", "../../etc/passwd") == ZoneInfo("UTC")
+    assert zone_of([]) == ZoneInfo("UTC")
 
 
 def test_every_country_with_numbers_has_a_zone_that_exists() -> None:
@@ -69,7 +71,7 @@ def test_every_country_with_numbers_has_a_zone_that_exists() -> None:
 
 @given(st.text())
 def test_any_text_as_a_number_has_a_zone(text: str) -> None:
-    assert str(clock.zone_of(a_phone(text)))
+    assert str(zone_of(a_phone(text)))
 
 
 @pytest.mark.parametrize("language", _WORDS)
@@ -101,6 +103,6 @@ def test_a_time_and_a_day_are_told_as_the_language_writes_them(language: str, no
 def test_the_day_is_that_of_the_contact() -> None:
     late = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
 
-    _, told = clock.now_texts(late.astimezone(clock.zone_of(a_phone("919812345678"))), language="en")
+    _, told = clock.now_texts(late.astimezone(zone_of(a_phone("919812345678"))), language="en")
 
     assert told == "It is Tuesday, 1 December 2026, 05:00 (Asia/Kolkata)."

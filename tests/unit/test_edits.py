@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 import pytest
 
-from bots.domain import EventKind, Fact, InboundEvent
+from bots.domain import EventKind, Fact, Identity, IdentityKind, InboundEvent
 from bots.extract.edits import read_edits
 
 
@@ -63,3 +65,27 @@ def test_an_edit_that_asks_for_something_is_known_as_such(text: str, *, untold: 
 )
 def test_everything_else_stays_as_it_is(event: InboundEvent) -> None:
     assert read_edits([event]) == [event]
+
+
+@pytest.mark.parametrize(
+    ("kind", "who", "zones", "at", "day"),
+    [
+        (IdentityKind.PHONE, "6421123456", ("Europe/Madrid", ""), datetime(2026, 5, 4, 20, tzinfo=UTC), date(2026, 5, 6)),
+        (IdentityKind.PHONE, "919812345678", (), datetime(2026, 5, 4, 20, tzinfo=UTC), date(2026, 5, 6)),
+        (IdentityKind.PHONE, "12135550123", ("Asia/Tokyo",), datetime(2026, 5, 5, 2, tzinfo=UTC), date(2026, 5, 5)),
+        (IdentityKind.BSUID, "ES.1", ("Asia/Tokyo", ""), datetime(2026, 5, 4, 20, tzinfo=UTC), date(2026, 5, 6)),
+        (IdentityKind.BSUID, "ES.1", (None, "America/Lima"), datetime(2026, 5, 5, 2, tzinfo=UTC), date(2026, 5, 5)),
+        (IdentityKind.BSUID, "ES.1", (None, ""), datetime(2026, 5, 4, 20, tzinfo=UTC), date(2026, 5, 5)),
+    ],
+)
+def test_tomorrow_is_counted_from_the_day_where_the_writer_is(
+    kind: IdentityKind, who: str, zones: tuple[str | None, ...], at: datetime, day: date
+) -> None:
+    words = "I have a dentist appointment tomorrow"
+    event = InboundEvent(
+        kind=EventKind.EDIT, event_key="e1", text=words, target="w1", occurred_at=at, identities=(Identity(kind=kind, value=who),)
+    )
+
+    (read,) = read_edits([event], *zones)
+
+    assert [fact.day for fact in read.facts] == [day]

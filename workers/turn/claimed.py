@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -20,23 +20,26 @@ from bots.extract import commands as say
 from bots.extract.commands import language_of, sensitive_kinds
 from bots.extract.texts import text
 from bots.recall import indexing
+from bots.storage import remembering
 from bots.storage.claims import Claim, ClaimedMessage, KnownFact, PastTurn
 from bots.storage.memories import LISTED
 from bots.storage.queues import profile_of
-from bots.storage.turns import ModelCall, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
+from bots.storage.turns import ModelCall, NewEnd, NewEpisode, NewFact, Recalled, RecalledTurn, TurnResult
 from bots.text_language import language_in
+from bots.time_zones import zone_of
 from workers.deps import Deps, OpenAccount
 from workers.model_routes import profile_key
 from workers.trial import may_propose
 from workers.turn import stated
 from workers.turn.aside import Earlier
-from workers.turn.clock import zone_of
 from workers.turn.commands import Effect, Wished, obey
 from workers.turn.stated import Stated
 
 log = structlog.get_logger()
 
 _T = TypeVar("_T")
+#: What is younger came before everything that was said after it, but for the turn before this one.
+_LATE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -59,8 +62,8 @@ class ClaimedTurn:
     words: dict[UUID, str] = field(default_factory=dict[UUID, str])
     #: Those of its messages that are not the model's business.
     untold: Sequence[UUID] = ()
-    #: Whether no word of it is to stay once it is answered, as its person asked in it.
-    unsaid: bool = False
+    #: Those of its messages of which no word is to stay once it is answered, as they say themselves.
+    unsaid: list[UUID] = field(default_factory=list[UUID])
     #: What was answered to those of its messages that erased something, now or in an earlier try.
     erased: dict[str, str] = field(default_factory=dict[str, str])
     _stated: Stated | None = None
@@ -95,8 +98,20 @@ class ClaimedTurn:
         if self._stated is None:
             said = [(message, self.words.get(message.id, message.text or "")) for message in self.claim.messages if message.supported]
             found = self.read(*said) if self.remembers else Stated()
-            self._stated = replace(found, facts=[fact for fact in found.facts if self.keeps(fact.kind)])
+            facts = [fact for fact in found.facts if self.keeps(fact.kind)]
+            self._stated = Stated(facts=facts, ends=[*found.ends, *self._ended_since(facts)])
         return self._stated
+
+    def _ended_since(self, facts: Sequence[NewFact]) -> Sequence[NewEnd]:
+        """What messages that were said later, but came earlier, say of these facts: "Rex died" may be read before "My dog is called Rex"."""
+        oldest_s = max(message.age_s for message in self.claim.messages)
+        said_at = datetime.now(UTC) - timedelta(seconds=oldest_s)
+        before = self.claim.history[-1].at if self.claim.history else None
+        is_late = oldest_s > _LATE_S or (before is not None and said_at < before)
+        if not facts or not is_late or self.effect.everything:
+            return ()
+        since = remembering.later(self.deps.worker, contact=self.claim.contact, since=said_at)
+        return stated.ends_of_later(since, facts, zone=self.now.tzinfo)
 
     def read(self, *said: tuple[ClaimedMessage, str]) -> Stated:
         """Extract what words of its messages state."""
@@ -223,7 +238,7 @@ class ClaimedTurn:
         remembers: whether facts in its messages are remembered. anew: later prompts repeat nothing from before it, and its notes are dropped.
         """
         first_contact = self.account.bot.first_contact
-        effect = self.effect.then(Effect(unsay=(self.claim.turn,))) if self.unsaid else self.effect
+        effect = self.effect.then(Effect(unsay_messages=tuple(self.unsaid)))
         facts = list(self.stated.facts) if remembers else []
         tells_sensitive = state == "answered" and self._is_first_sensitive(facts)
         if tells_sensitive:

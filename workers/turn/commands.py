@@ -27,9 +27,10 @@ class Effect:
 
     closes: bool = False
     stopped: bool | None = None
-    #: The memories, and the turns, of which no word is to stay; or everything.
+    #: The memories, the turns and the messages of which no word is to stay; or everything.
     forget: tuple[UUID, ...] = ()
     unsay: tuple[UUID, ...] = ()
+    unsay_messages: tuple[UUID, ...] = ()
     everything: bool = False
     #: Whether nothing new is remembered from now on, or nothing about health; None: as before.
     memory_off: bool | None = None
@@ -40,8 +41,9 @@ class Effect:
     @property
     def erasure(self) -> Erasure | None:
         """What is to be erased; None: nothing."""
-        erases = self.forget or self.unsay or self.everything
-        return Erasure(memories=list(self.forget), turns=list(self.unsay), everything=self.everything) if erases else None
+        if not (self.forget or self.unsay or self.unsay_messages or self.everything):
+            return None
+        return Erasure(memories=list(self.forget), turns=list(self.unsay), messages=list(self.unsay_messages), everything=self.everything)
 
     def then(self, later: Effect) -> Effect:
         """Both effects, the later one winning."""
@@ -51,6 +53,7 @@ class Effect:
             stopped=self.stopped if later.stopped is None else later.stopped,
             forget=self.forget + later.forget,
             unsay=self.unsay + later.unsay,
+            unsay_messages=self.unsay_messages + later.unsay_messages,
             everything=self.everything or later.everything,
             memory_off=self.memory_off if later.memory_off is None else later.memory_off,
             sensitive_off=self.sensitive_off if later.sensitive_off is None else later.sensitive_off,

@@ -34,7 +34,10 @@ def recalled(turn: ClaimedTurn, texts: Sequence[str]) -> Sequence[Recalled]:
     if not has_earlier or not bot.memory_on or claim.memory_off or turn.effect.erasure is not None:
         return ()
     text = "\n".join(texts)
-    asked = question.read(text, language=language_in(text) or turn.language, today=turn.now.date(), also=turn.language)
+    now = turn.now
+    asked = question.read(
+        text, language=language_in(text) or turn.language, today=now.date(), zone=str(now.tzinfo or "UTC"), also=turn.language
+    )
     if asked is None:
         return ()
     vector = deps.embedding.question(asked.text, may_leave=bot.data_may_leave)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from bots.extract.edits import stated
+from bots.domain import Fact
+from bots.extract.edits import own_words, stated
+from bots.extract.proposed import covers
 from bots.kinds import kinds
 from bots.storage.claims import ClaimedMessage, KnownFact
+from bots.storage.remembering import Written
 from bots.storage.turns import NewEnd, NewFact
 
 
@@ -53,6 +56,16 @@ def read(said: Iterable[tuple[ClaimedMessage, str]], *, now: datetime) -> Stated
         ]
         ends += [NewEnd.said(end, message.id) for end in found.ends]
     return Stated(facts=facts, ends=ends)
+
+
+def ends_of_later(written: Iterable[Written], facts: Sequence[NewFact], *, zone: tzinfo | None) -> list[NewEnd]:
+    """What messages that were said after these facts, and read before them, end of them."""
+    return [
+        NewEnd.said(end, one.id)
+        for one in written
+        for end in stated(own_words(one.text), str(one.id), at=one.at.astimezone(zone)).ends
+        if any(covers(end, Fact(kind=fact.kind, value=fact.text)) for fact in facts)
+    ]
 
 
 def _ends(end: NewEnd, one: KnownFact) -> bool:

@@ -36,8 +36,10 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
         elif stopped or _corrects(turn, message):
             continue
         elif message.supported:
-            turn.unsaid = turn.unsaid or keeps_out(own)
-            if command is not None or keeps_out(own):
+            is_kept_out = keeps_out(own)
+            if is_kept_out:
+                turn.unsaid.append(message.id)
+            if command is not None or is_kept_out:
                 # A wish states nothing, even where the model answers it.
                 turn.words[message.id] = ""
             texts.append(message)

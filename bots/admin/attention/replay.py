@@ -50,7 +50,7 @@ def _by_account(
 ) -> tuple[list[tuple[Account, list[InboundEvent]]], str | None]:
     """Group events by their account, and describe those that have none."""
     by_id: dict[str, list[InboundEvent]] = {account.external_id: []}
-    for event in read_edits(events):
+    for event in events:
         by_id.setdefault(event.account_external_id or account.external_id, []).append(event)
     batches: list[tuple[Account, list[InboundEvent]]] = []
     left: str | None = None
@@ -87,7 +87,7 @@ def _accept(deps: Deps, account: Account, events: list[InboundEvent], body: byte
         inbox.accept(
             connection,
             account,
-            events,
+            read_edits(events, bot.time_zone, deps.settings.time_zone),
             queue=reply_queue(bot.profile),
             body=body,
             debounce_s=deps.settings.debounce_s,

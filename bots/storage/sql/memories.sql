@@ -7,13 +7,13 @@ create function sensitive_kinds() returns text[] language sql immutable as $$
 $$;
 
 -- When a message was said, by the platform's time, but never later than it came: what claims to be from the future would hold for ever.
--- Locks: none. Called by: remember.
+-- Locks: none. Called by: remember, said_later.
 create function said_at(m inbox) returns timestamptz language sql immutable as $$
     select least(m.occurred_at, m.received_at)
 $$;
 
 -- Whether the words of a message are somebody else's, whom the contact passes on (bots.domain.FORWARDED).
--- Locks: none. Called by: admitted, claim_remembering.
+-- Locks: none. Called by: admitted, claim_remembering, said_later.
 create function is_forwarded(m inbox) returns boolean language sql immutable as $$
     select m.refers is not null and exists (select from jsonb_array_elements(m.refers) r where r->>'name' = 'forwarded')
 $$;
@@ -80,6 +80,26 @@ create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ende
         select id, ended, is_one, min(being) over same as first, max(being) over same as last from fitting window same as (partition by n)
     )
     select distinct on (id) id, ended from counted where not is_one or first is not distinct from last order by id, ended
+$$;
+
+-- What a contact has said after p_since that is answered already, the newest fifty messages, as claim_remembering has them: words that came late may be
+-- about what these have ended. Nothing of what was forgotten, or answered by a person.
+-- Locks: none. Called by: worker, within the contact's own rows (it sets app.contact_id).
+create function said_later(p_contact uuid, p_since timestamptz) returns jsonb language plpgsql as $$
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('id', x.id, 'turn', x.number, 'text', left(x.text, 2000), 'at', x.at) order by x.at, x.arrival), '[]')
+        from (
+            select i.id, h.number, i.text, said_at(i) as at, i.arrival
+            from contacts p join conversations v on v.tenant_id = p.tenant_id and v.contact_id = p.id
+                join turns h on h.conversation_id = v.id join inbox i on i.turn_id = h.id
+            where p.id = p_contact and h.state in ('answered', 'skipped') and h.finished_at > p_since and h.answered_by is null
+                and h.reason is distinct from 'filtered' and i.kind = 'message' and i.supported and i.forgotten_at is null and not is_forwarded(i)
+                and said_at(i) > p_since and btrim(i.text) <> ''
+            order by at desc, i.arrival desc limit 50
+        ) x);
+end
 $$;
 
 -- Adds what messages state, facts ([{kind, text, source, topic, day, last_day, since}]) and ends (as ended_by has them), to what is remembered about

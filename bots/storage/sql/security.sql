@@ -32,6 +32,15 @@ create policy own_contact on contacts to chinwag_web, chinwag_worker
     with check (id = nullif(current_setting('app.contact_id', true), '')::uuid);
 create policy crossing on contacts to chinwag_crossing using (true) with check (true);
 
+-- A webhook's body is its contacts'. The worker may only empty it.
+alter table envelopes enable row level security;
+alter table envelopes force row level security;
+create policy own_contact on envelopes to chinwag_worker
+    using (exists (select from envelope_contacts x where x.envelope_id = envelopes.id and x.tenant_id = envelopes.tenant_id
+        and x.contact_id = nullif(current_setting('app.contact_id', true), '')::uuid))
+    with check (body is null);
+create policy crossing on envelopes to chinwag_crossing using (true) with check (true);
+
 -- A limit on a person is that contact's; one on an account or an app is everybody's.
 alter table send_limits enable row level security;
 alter table send_limits force row level security;

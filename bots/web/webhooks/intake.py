@@ -56,6 +56,8 @@ class WebhookAccount:
     account: Account
     #: The queue of this account's conversations, by its bot's profile.
     queue: str
+    #: The bot's, for contacts whose number tells none.
+    time_zone: str | None = None
     app_secrets: tuple[str, ...] = field(default=(), repr=False)
     verify_token: str | None = field(default=None, repr=False)
 
@@ -121,16 +123,18 @@ class Intake:
     def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
         ends_at = self._clock() + inbox.WITHIN_S
         received = PARSERS[found.account.channel](body)
-        own, others = _sort(read_edits(received.events), found.account)
+        zone = self._settings.time_zone
+        own, others = _sort(received.events, found.account)
         reason = received.reason
         batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
+        own = read_edits(own, found.time_zone, zone)
         for external_id, events in others.items():
             other = self._other_account(found.account.channel, external_id, headers, body) if len(batches) < _MOST_OTHERS else None
             if other is None:
                 what = "1 event" if len(events) == 1 else f"{len(events)} events"
                 reason = f"{what} of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
             else:
-                batches.append((other, events, None))
+                batches.append((other, read_edits(events, other.time_zone, zone), None))
         if own or reason is not None or not batches:
             batches.insert(0, (found, own, reason))
         with hot(self._engine) as connection:
@@ -172,19 +176,21 @@ class Intake:
         with hot(self._engine) as connection:
             account = read(connection)
             bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
-        found = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile))
+        found = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile), bot.time_zone)
         if len(self._known) >= _CACHE_ROWS:
             self._known.clear()
         self._known[key] = (now, found)
         return found
 
-    def _opened(self, account: Account, queue: str) -> WebhookAccount:
+    def _opened(self, account: Account, queue: str, time_zone: str | None) -> WebhookAccount:
         try:
             secrets = accounts.open_secrets(self._keyring, account)
         except CannotOpen:
             log.exception("account_secrets_do_not_open", account=account.name)
-            return WebhookAccount(account=account, queue=queue)
-        return WebhookAccount(account=account, queue=queue, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token)
+            return WebhookAccount(account=account, queue=queue, time_zone=time_zone)
+        return WebhookAccount(
+            account=account, queue=queue, time_zone=time_zone, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token
+        )
 
 
 def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:

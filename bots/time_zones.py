@@ -1,0 +1,73 @@
+"""The time zone of a contact: that of their phone number; else the bot's, else the installation's, else UTC (docs/decisions/0039).
+
+The zones of countries are data in time_zones.toml.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+from phonenumbers import timezone
+
+from bots.domain import IdentityKind
+
+_UTC = "UTC"
+
+
+class Handle(Protocol):
+    """One identity of a contact."""
+
+    @property
+    def kind(self) -> str:
+        """One of IdentityKind."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """The identity itself, such as a phone number."""
+        ...
+
+
+def zone_of(identities: Iterable[Handle], *defaults: str | None) -> ZoneInfo:
+    """The time zone of a contact with these identities; else the first of the defaults that is one."""
+    numbers = (one.value for one in identities if one.kind == IdentityKind.PHONE)
+    return next((zone for zone in map(_zone, (*map(_zone_name, numbers), *defaults)) if zone), ZoneInfo(_UTC))
+
+
+@lru_cache(maxsize=10_000)
+def _zone_name(number: str) -> str | None:
+    """The zone of a phone number, with or without its plus; None where it has no country.
+
+    The library lists all zones that a range of numbers may be in, for some countries a wrong one: what it says counts only within a country
+    with several.
+    """
+    digits = "".join(sign for sign in number if sign.isdigit())
+    try:
+        parsed = phonenumbers.parse("+" + digits)
+    except phonenumbers.NumberParseException:
+        return None
+    region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    if region in _zones()["one"]:
+        return _zones()["one"][region]
+    usual = _zones()["several"].get(region)
+    named = [zone for zone in timezone.time_zones_for_number(parsed) if zone != timezone.UNKNOWN_TIMEZONE]
+    return usual if usual in named or not named else named[0]
+
+
+@lru_cache(maxsize=1_000)
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+@cache
+def _zones() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
