@@ -115,7 +115,9 @@ begin
             update contacts set stopped_at = coalesce(stopped_at, now()) where tenant_id = m.tenant_id and id = m.contact_id;
         end if;
         if (p_read->>'unsaid')::boolean and not gone and t.id is not null then
-            perform erase(m.contact_id, jsonb_build_object('turns', array[t.id]));
+            -- A message that is nothing but the wish is about those before it in its turn, too.
+            perform erase(m.contact_id, case when (p_read->>'untold')::boolean then jsonb_build_object('turns', array[t.id])
+                else jsonb_build_object('messages', array[m.id]) end);
             p_emptied := array[p_change.envelope_id];
         end if;
     end if;

@@ -6,6 +6,25 @@ create or replace function word_numbers(p_config text, p_text text, p_side integ
     select coalesce(array_agg((hashtext(lexeme) & -2) | p_side), '{}') from unnest(to_tsvector(text_config(p_config), p_text))
 $$;
 
+create or replace function pair_code(p_pair text) returns text language sql immutable as $$
+    select 'x' || string_agg(lpad(code, greatest(4, length(code)), '0'), '' order by n)
+    from regexp_split_to_table(p_pair, '') with ordinality as l(letter, n), lateral (select to_hex(ascii(letter)) as code) c
+$$;
+
+create or replace function indexed(p_text text) returns text language sql immutable as $$
+    select case
+        when octet_length(p_text) = length(p_text) then p_text
+        when normalize(p_text, nfc) ~ '[ăơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹĂƠƯẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸ]' then (
+            select concat_ws(' ', string_agg(word, ' ' order by n), string_agg(pair_code(word || next), ' ' order by n)) from (
+                select word, n, lead(word) over (order by n) as next
+                from regexp_split_to_table(lower(normalize(p_text, nfc)), '[\s!-/:-@\[-`{-~\u0080-\u00a9\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb\u00bf\u00d7\u00f7\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u3004\u3008-\u3020\uff00-\uff0f\U0001f000-\U0001faff]+')
+                    with ordinality as s(word, n) where word <> '') syllables)
+        else (
+            select string_agg(case when parts[1] is null then parts[2] else ' ' || (
+                select string_agg(pair_code(substr(parts[1], at, 2)), ' ' order by at) from generate_series(1, greatest(length(parts[1]) - 1, 1)) at) || ' ' end, '' order by n)
+            from regexp_matches(p_text, '([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0002fa1f]+)|([^\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0002fa1f]+)', 'g') with ordinality as m(parts, n)) end
+$$;
+
 create or replace function embedder_of(p_model text) returns smallint language plpgsql as $$
 declare
     found smallint := (select id from embedders where model = p_model);
@@ -41,6 +60,7 @@ create or replace function reword_episode(p_turn uuid) returns void language plp
 declare
     t turns;
     said text;
+    numbers integer[];
 begin
     select * into t from turns where id = p_turn;
     select config into said from fresh_episodes where contact_id = t.contact_id and turn_id = t.id;
@@ -52,15 +72,19 @@ begin
         perform forget_episodes(t.contact_id, array[t.id]);
         return;
     end if;
-    -- It goes back to where it was at first, and the background does the rest.
-    with gone as (
-        delete from episodes where contact_id = t.contact_id and turn_id = t.id returning *
-    )
-    insert into fresh_episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
-        time_words)
-    select tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words from gone;
-    update fresh_episodes set words = word_numbers(said, t.asked, 0) || word_numbers(said, coalesce(t.answer, ''), 1), embedder = null, vector = null
-    where contact_id = t.contact_id and turn_id = t.id;
+    numbers := word_numbers(said, indexed(t.asked), 0) || word_numbers(said, indexed(left(coalesce(t.answer, ''), 8000)), 1);
+    -- It goes back to where it was at first, and the background does the rest. Whoever moves the row at this moment takes it away from under both
+    -- statements, which wait for that and then see nothing: so they look again.
+    for n in 1..10 loop
+        with gone as (
+            delete from episodes where contact_id = t.contact_id and turn_id = t.id returning *
+        )
+        insert into fresh_episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
+            time_words)
+        select tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person, time_words from gone;
+        update fresh_episodes set words = numbers, embedder = null, vector = null where contact_id = t.contact_id and turn_id = t.id;
+        exit when found;
+    end loop;
     update conversations set settle_at = now() where id = t.conversation_id;
 end
 $$;

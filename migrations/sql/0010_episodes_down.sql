@@ -2,6 +2,10 @@ drop function text_config(text);
 
 drop function word_numbers(text,text,integer);
 
+drop function pair_code(text);
+
+drop function indexed(text);
+
 drop function embedder_of(text);
 
 drop function remember_episode(uuid,jsonb);

@@ -94,7 +94,8 @@ $$;
 create or replace function forget_memories(p_contact uuid, p_erase jsonb) returns jsonb language plpgsql as $$
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
-    turned uuid[] := array(select id from inbox where turn_id in (select x::uuid from jsonb_array_elements_text(p_erase->'turns') x) and contact_id = p_contact);
+    turned uuid[] := array(select id from inbox where turn_id in (select x::uuid from jsonb_array_elements_text(p_erase->'turns') x) and contact_id = p_contact
+        union select id from inbox where id in (select x::uuid from jsonb_array_elements_text(p_erase->'messages') x) and contact_id = p_contact);
     asked uuid[] := with_history(p_contact, array(select x::uuid from jsonb_array_elements_text(p_erase->'memories') x));
     gone uuid[];
     lost jsonb;
@@ -122,6 +123,7 @@ declare
     needles jsonb := p_lost->'needles';
     hints text[] := hints_of(p_lost->'needles');
     whole uuid[] := array(select x::uuid from jsonb_array_elements_text(p_erase->'turns') x);
+    unsaid uuid[] := array(select x::uuid from jsonb_array_elements_text(p_erase->'messages') x);
     talks uuid[];
     said uuid[];
     own uuid[];
@@ -139,7 +141,7 @@ begin
     from inbox i left join turns h on h.id = i.turn_id
     where i.conversation_id = any(talks) and i.content_type not in ('erased', 'unsent') and i.kind <> 'status' and i.id <> all (p_kept)
         and (i.kind <> 'message' or i.turn_id = p_turn or h.state <> 'open')
-        and (everything or i.turn_id = any(whole) or i.id in (select x::uuid from jsonb_array_elements_text(p_lost->'messages') x)
+        and (everything or i.turn_id = any(whole) or i.id = any(unsaid) or i.id in (select x::uuid from jsonb_array_elements_text(p_lost->'messages') x)
             or (letters_of(i.text) like any (hints) and repeats(i.text, needles))
             or (i.refers is not null and repeats(i.refers::text, needles)));
     -- A message may have come twice, the second time in standby.
@@ -152,7 +154,9 @@ begin
         then array(select x from unnest(said) x where x <> all (own)) else said end);
 
     select coalesce(array_agg(h.id), '{}') into answers from turns h
-    where h.conversation_id = any(talks) and h.state <> 'open' and (h.id = any(whole) or (everything and h.id is distinct from p_turn)
+    where h.conversation_id = any(talks) and h.state <> 'open' and (h.id = any(whole)
+        -- The answer was to all messages of its turn, and may repeat each.
+        or h.id in (select turn_id from inbox where id = any(unsaid)) or (everything and h.id is distinct from p_turn)
         or (letters_of(h.answer) like any (hints) and repeats(h.answer, needles))
         or exists (select from outbox o where o.turn_id = h.id and letters_of(o.body) like any (hints) and repeats(o.body, needles)));
     since := least(since, (select min(created_at) from outbox where turn_id = any(answers)), (p_lost->>'since')::timestamptz);

@@ -46,7 +46,7 @@ create or replace function ended_by(m inbox, p_ends jsonb) returns table (memory
         offset 0
     ), fitting as (
         -- Those with no words beside the end's are the same being as one that is named.
-        select e.n, e.is_one, k.id, coalesce(e.ended, said_at(m)) as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
+        select e.n, e.is_one, k.id, case when e.kind = 'plan' then said_at(m) else coalesce(e.ended, said_at(m)) end as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
         from ends e join memories k on k.contact_id = m.contact_id and k.kind = e.kind and k.valid_to is null
         where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
             and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
@@ -55,10 +55,28 @@ create or replace function ended_by(m inbox, p_ends jsonb) returns table (memory
                 or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
             and (not e.is_one or k.kind = 'plan' or k.topic is null)
             and (k.kind <> 'plan' or coalesce(k.last_day, k.day) >= said_at(m)::date - 1)
+            and (k.kind <> 'plan' or e.ended is null or (e.ended at time zone 'UTC')::date between k.day and coalesce(k.last_day, k.day))
     ), counted as (
         select id, ended, is_one, min(being) over same as first, max(being) over same as last from fitting window same as (partition by n)
     )
     select distinct on (id) id, ended from counted where not is_one or first is not distinct from last order by id, ended
+$$;
+
+create or replace function said_later(p_contact uuid, p_since timestamptz) returns jsonb language plpgsql as $$
+begin
+    perform set_config('app.contact_id', p_contact::text, true);
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('id', x.id, 'turn', x.number, 'text', left(x.text, 2000), 'at', x.at) order by x.at, x.arrival), '[]')
+        from (
+            select i.id, h.number, i.text, said_at(i) as at, i.arrival
+            from contacts p join conversations v on v.tenant_id = p.tenant_id and v.contact_id = p.id
+                join turns h on h.conversation_id = v.id join inbox i on i.turn_id = h.id
+            where p.id = p_contact and h.state in ('answered', 'skipped') and h.finished_at > p_since and h.answered_by is null
+                and h.reason is distinct from 'filtered' and i.kind = 'message' and i.supported and i.forgotten_at is null and not is_forwarded(i)
+                and said_at(i) > p_since and btrim(i.text) <> ''
+            order by at desc, i.arrival desc limit 50
+        ) x);
+end
 $$;
 
 create or replace function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$

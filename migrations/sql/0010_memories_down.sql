@@ -10,6 +10,8 @@ drop function settle_memories(uuid,text[]);
 
 drop function ended_by(inbox,jsonb);
 
+drop function said_later(uuid,timestamp with time zone);
+
 drop function remember(uuid,uuid,jsonb,jsonb,text);
 
 drop function from_message(uuid,jsonb);

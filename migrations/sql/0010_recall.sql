@@ -13,13 +13,25 @@ declare
     months integer[] := array(select jsonb_array_elements_text(p_ask->'months')::integer);
     in_year integer := (p_ask->>'year')::integer;
     on_day integer := (p_ask->>'day')::integer;
-    day_from timestamptz := (p_ask->>'since')::timestamptz;
-    day_to timestamptz := (p_ask->>'until')::timestamptz;
+    -- Its days and months are the contact's.
+    zone text := coalesce(p_ask->>'zone', 'UTC');
+    day_from timestamptz;
+    day_to timestamptz;
     -- Older ones are not read: the time grows with each.
     most_read constant integer := 3000;
     result jsonb;
 begin
     perform set_config('app.contact_id', p_contact::text, true);
+    begin
+        day_from := (p_ask->>'since')::timestamp at time zone zone;
+        day_to := (p_ask->>'until')::timestamp at time zone zone;
+        perform now() at time zone zone;
+    exception when invalid_parameter_value then
+        -- A zone that this Postgres does not know.
+        zone := 'UTC';
+        day_from := (p_ask->>'since')::timestamp at time zone zone;
+        day_to := (p_ask->>'until')::timestamp at time zone zone;
+    end;
     select array_agg(distinct n) into wanted
     from jsonb_array_elements_text(p_ask->'configs') c, unnest(word_numbers(c, p_ask->>'words', 0)) n;
     either := wanted || array(select w | 1 from unnest(wanted) w);
@@ -57,7 +69,7 @@ begin
         select *, sum(size) over (talks rows between 6 preceding and 6 following) as around,
             .6 * avg(near) over (talks rows between 2 preceding and 2 following)
                 + .4 * coalesce(near, avg(near) over (talks rows between 2 preceding and 2 following)) as meant
-        from (select turn_id, said_at, conversation_id, number, i, talk, size, is_left, sides, asks, first_person, time_words,
+        from (select turn_id, said_at, said_at at time zone zone as at, conversation_id, number, i, talk, size, is_left, sides, asks, first_person, time_words,
             case when repeats = 0 then near end as near from mine) mine window talks as (partition by talk order by i)
     ), scale as materialized (
         select count(*)::float as n, avg(around)::float as around, avg(meant) as meant, max(meant) as meant_most from wide
@@ -77,9 +89,9 @@ begin
             case when side is null or (m.sides >> side) & 1 = 0 then 0::float when m.first_person then 2.3 else 1.8 end as said_by,
             case
                 when m.said_at >= day_from and m.said_at < day_to then 5::float
-                when cardinality(months) = 0 or date_part('month', m.said_at) <> all(months) or date_part('year', m.said_at) <> in_year then 0
+                when cardinality(months) = 0 or date_part('month', m.at) <> all(months) or date_part('year', m.at) <> in_year then 0
                 when on_day is null then 5
-                else 5 * greatest(.2, 1 - abs(date_part('day', m.said_at) - on_day) / 10) end as date,
+                else 5 * greatest(.2, 1 - abs(date_part('day', m.at) - on_day) / 10) end as date,
             case when is_when then least(m.time_words, 2)::float else 0 end as time,
             case when m.asks then -1::float else 0 end + .5 * ln(1 + m.size) as small
         from wide m left join bm using (i), scale, (select max(x) as x from bm) most where m.is_left
