@@ -16,7 +16,7 @@ from bots.extract.words import fold
 _FOLDER = Path(__file__).parent / "languages"
 _PATTERN_WORD = re.compile(r"(?:<[^>]*>|\{[^}]*\})|([^\s()\[\]|{}<>,.]+)")
 #: A second language is tried where it knows nearly as many of the words.
-_NEARLY = 0.9
+_NEARLY = 0.6
 
 
 @cache
