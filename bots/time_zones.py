@@ -44,8 +44,8 @@ def zone_of(identities: Iterable[Handle], *defaults: str | None) -> ZoneInfo:
 def _zone_name(number: str) -> str | None:
     """The zone of a phone number, with or without its plus; None where it has no country.
 
-    The library lists all zones that a range of numbers may be in, for some countries a wrong one: what it says counts only within a country
-    with several.
+    The library lists all zones that a range of numbers may be in, for some countries a wrong one (findings/phonenumbers-zone-of-another-country.sh):
+    what it says counts only within a country with several.
     """
     digits = "".join(sign for sign in number if sign.isdigit())
     try:

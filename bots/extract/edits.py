@@ -38,10 +38,9 @@ def _read(event: InboundEvent, zones: Sequence[str | None]) -> InboundEvent:
         return replace(event, untold=True, stops=command.name == "stop", unsaid=command.name == "forget_that")
     if keeps_out(text):
         return replace(event, unsaid=True)
-    corrected = objection(text)
     # "Tomorrow" is counted from the day where its writer is.
     at = (event.occurred_at or datetime.now(UTC)).astimezone(zone_of(event.identities, *zones))
-    said = stated((corrected[0] if corrected else text)[:_LONGEST], event.event_key, at=at)
+    said = stated(_right(text)[:_LONGEST], event.event_key, at=at)
     return replace(event, facts=said.facts, ends=said.ends)
 
 
@@ -49,8 +48,13 @@ def own_words(text: str) -> str:
     """The words of a message that may state facts: none of a command, the right ones of a correction."""
     if parse_command(text) is not None or keeps_out(text):
         return ""
+    return _right(text).strip()
+
+
+def _right(text: str) -> str:
+    """The text, but of a correction only the words that are right."""
     corrected = objection(text)
-    return (corrected[0] if corrected else text).strip()
+    return corrected[0] if corrected else text
 
 
 def stated(text: str, source: str, *, at: datetime | None) -> Statements:
