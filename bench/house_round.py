@@ -166,7 +166,7 @@ def _forget_everything(stack: Stack) -> None:
 
 def _log_statements(stack: Stack) -> None:
     with stack.owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for setting in ("log_statement = 'all'", "log_line_prefix = '%%u '", "log_min_messages = 'log'"):
+        for setting in ("log_statement = 'all'", "log_line_prefix = '%%u '", "log_min_messages = 'log'", "track_functions = 'all'"):
             connection.exec_driver_sql(f"alter system set {setting}")
         connection.exec_driver_sql("select pg_reload_conf()")
 
@@ -288,6 +288,9 @@ def _window(stack: Stack, given: argparse.Namespace, done: Any) -> dict[str, Any
     used, counted, before, began = cpu.read(), counts.read(), done(), time.monotonic()
     time.sleep(given.seconds)
     count, took = done() - before, time.monotonic() - began
+    if given.counted:
+        for row in stack.rows("select funcname, calls, total_time, self_time from pg_stat_user_functions order by self_time desc limit 14"):
+            sys.stderr.write(f"  {row['funcname']:24} {row['calls']:7} calls, {row['total_time']:8.0f} ms, {row['self_time']:8.0f} ms by itself\n")
     return _spent(used, cpu.read(), counted, counts.read(), count) | {"per_s": round(count / took, 2)}
 
 
