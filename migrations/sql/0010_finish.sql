@@ -67,14 +67,16 @@ begin
         total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost, estimated = excluded.estimated, created_at = now();
     if jsonb_array_length(p_result->'recalls') > 0 then
         insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
-        select t.tenant_id, t.id, m.id, p_contact, n, x->>'reason'
-        from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n) join memories m on m.id = (x->>'memory')::uuid
+        select t.tenant_id, t.id, m.id, p_contact, r.n, r.reason
+        from (select (x->>'memory')::uuid as memory, x->>'reason' as reason, n from jsonb_array_elements(p_result->'recalls') with ordinality as r(x, n)
+            offset 0) r join memories m on m.id = r.memory
         on conflict do nothing;
     end if;
     if jsonb_array_length(p_result->'recalled') > 0 then
         insert into recalled_turns (tenant_id, turn_id, recalled_id, contact_id, rank, signals)
-        select t.tenant_id, t.id, h.id, p_contact, n, array(select jsonb_array_elements_text(x->'signals'))
-        from jsonb_array_elements(p_result->'recalled') with ordinality as r(x, n) join turns h on h.id = (x->>'turn')::uuid and h.contact_id = p_contact
+        select t.tenant_id, t.id, h.id, p_contact, r.n, array(select jsonb_array_elements_text(r.signals))
+        from (select (x->>'turn')::uuid as turn, x->'signals' as signals, n from jsonb_array_elements(p_result->'recalled') with ordinality as r(x, n)
+            offset 0) r join turns h on h.id = r.turn and h.contact_id = p_contact
         on conflict do nothing;
     end if;
     if p_result ?| array['memory_off', 'sensitive_off', 'sensitive_told'] then
@@ -93,7 +95,7 @@ begin
         perform remember(p_contact, t.id, p_result->'facts', coalesce(p_result->'ends', '[]'), 'rules-3');
     end if;
     if jsonb_array_length(p_result->'untold') > 0 then
-        update inbox set reason = 'untold' where turn_id = t.id and id in (select x::uuid from jsonb_array_elements_text(p_result->'untold') x);
+        update inbox set reason = 'untold' where turn_id = t.id and id = any(array(select x::uuid from jsonb_array_elements_text(p_result->'untold') x));
     end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end

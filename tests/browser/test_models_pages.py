@@ -129,7 +129,7 @@ def test_a_profile_is_arranged_with_a_mouse_alone(served: Stack, browser: Browse
     context = browser.new_context(base_url=served.web_url, java_script_enabled=scripts)
     context.set_default_timeout(_SOON_MS)
     page = _sign_in(context)
-    page.get_by_role("link", name=profile, exact=True).click()
+    page.get_by_role("article", name=profile, exact=True).get_by_role("link", name=profile, exact=True).click()
     stops = page.locator(".way .stop b")
     expect(stops).to_have_text([one, two, three])
     expect(page.locator(".way .replicas b")).to_have_text([one, two])

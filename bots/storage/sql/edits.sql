@@ -117,9 +117,11 @@ begin
             turn_id = case when id = m.id and t.state = 'open' then null else turn_id end
         where id = any(copies);
         perform empty_messages(copies, 'unsent');
-        select array_agg(envelope_id) into p_emptied from inbox
-        where account_id = m.account_id and (event_key = any(array[p_change.target, 'standby:' || p_change.target])
-            or (target = p_change.target and kind in ('edit', 'revoke')));
+        -- Two lookups: one with "or" would read every message of the account.
+        p_emptied := array(
+            select envelope_id from inbox where account_id = m.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
+            union
+            select envelope_id from inbox where account_id = m.account_id and target = p_change.target and kind in ('edit', 'revoke'));
         perform empty_prompts(m.contact_id, m.received_at);
     else
         update inbox set text = p_change.text, edited_at = moment, supported = supported or kind = 'message',

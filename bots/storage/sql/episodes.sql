@@ -315,7 +315,8 @@ begin
     if not found then
         return false;
     end if;
-    if exists (select from jsonb_array_elements(p_episodes) x left join turns t on t.id = (x->>'turn')::uuid where seen(t) is distinct from x->>'seen') then
+    if exists (select from (select (x->>'turn')::uuid as turn, x->>'seen' as seen from jsonb_array_elements(p_episodes) x offset 0) e
+            left join turns t on t.id = e.turn where seen(t) is distinct from e.seen) then
         update conversations set settle_at = now() where id = p_conversation;
         return false;
     end if;

@@ -111,7 +111,7 @@ declare
     chains text[];
 begin
     for m in
-        select * from inbox where contact_id = p_contact and id in (select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x)
+        select * from inbox where contact_id = p_contact and id = any(array(select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x))
         order by said_at(inbox), arrival
     loop
         with made as (
