@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 BENCHES = (
+    "house",
     "in_flight",
     "batch",
     "added_time",
@@ -47,6 +48,7 @@ def main() -> int:
             failed.append(name)
         else:
             results[name] = json.loads((_HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    subprocess.run([sys.executable, "-m", "bench.page"], cwd=_HERE.parent, check=True)
     if given.json:
         given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 1 if failed else 0

@@ -290,7 +290,9 @@ def _window(stack: Stack, given: argparse.Namespace, done: Any) -> dict[str, Any
     count, took = done() - before, time.monotonic() - began
     if given.counted:
         for row in stack.rows("select funcname, calls, total_time, self_time from pg_stat_user_functions order by self_time desc limit 14"):
-            sys.stderr.write(f"  {row['funcname']:24} {row['calls']:7} calls, {row['total_time']:8.0f} ms, {row['self_time']:8.0f} ms by itself\n")
+            sys.stderr.write(
+                f"  {row['funcname']:24} {row['calls']:7} calls, {row['total_time']:8.0f} ms, {row['self_time']:8.0f} ms by itself\n"
+            )
     return _spent(used, cpu.read(), counted, counts.read(), count) | {"per_s": round(count / took, 2)}
 
 

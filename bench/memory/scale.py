@@ -10,7 +10,6 @@ contacts come through the functions that a worker calls: theirs lie in the same 
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -125,7 +124,7 @@ def main() -> int:
     for size in sizes:
         print(f"cold pages of {size.contacts} x {size.turns}: {size.cold}")
     cold = [size.cold for size in sizes]
-    result = {"commit": _commit(), "rate": given.rate, "seconds": given.seconds * given.rounds, "rows": rows, "cold": cold}
+    result = {"rate": given.rate, "seconds": given.seconds * given.rounds, "rows": rows, "cold": cold}
     report.keep(given.keep, result, given.json)
     return 0
 
@@ -328,11 +327,6 @@ def _depth(entries: int) -> int:
 
 def _median(values: Sequence[int]) -> int:
     return sorted(values)[len(values) // 2]
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
-    return done.stdout.strip()
 
 
 def _say(what: str) -> None:
