@@ -29,6 +29,9 @@ class Clauses:
     signals: list[Mapping[str, int]]
     #: For each word, the lists that it may be in.
     listed: list[frozenset[str]]
+    #: All of both, of the whole sentence; words also as what they may be read as.
+    all_words: set[str]
+    all_listed: set[str]
     #: Where a statement may begin.
     starts: list[int] = field(default_factory=list[int])
     #: Where a clause begins; the end of the sentence is the last one.
@@ -83,12 +86,16 @@ def is_joke(found: Sequence[Clauses]) -> bool:
 def clauses(language: Language, sentence: Sentence) -> Clauses:
     """Read a sentence."""
     words, moments = take_out(language, language.scissors.cut(sentence.words))
+    folded = {word.folded for word in words}
+    listed = [language.listed.get(word.folded, language.by_ending) for word in words]
     found = Clauses(
         language,
         words,
         moments,
         [_signals(language, words, at) for at in range(len(words))],
-        [language.listed.get(word.folded, language.by_ending) for word in words],
+        listed,
+        folded.union(language.aliases[word] for word in folded if word in language.aliases),
+        set[str]().union(*listed),
     )
     found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
     found.gaps = frozenset(moment.at for moment in moments)
@@ -111,9 +118,11 @@ def _signals(language: Language, words: Sequence[Word], at: int) -> Mapping[str,
     for length in language.ending_lengths:
         if 2 <= length <= min(len(folded) - 2, _LONGEST_ENDING) and (name := endings.get(folded[-length:])) is not None:
             found[name] = 1
-    for phrase, exact, name in longer or ():
-        if name not in found and _stands(phrase, words, at, exact=exact):
-            found[name] = len(phrase)
+    if longer is not None:
+        behind = words[at + 1].folded if at + 1 < len(words) else ""
+        for phrase, exact, name in (*(longer.get(behind, ()) if behind else ()), *longer.get("", ())):
+            if name not in found and _stands(phrase, words, at, exact=exact):
+                found[name] = len(phrase)
     return {**alone, **found} if found else alone
 
 

@@ -26,9 +26,9 @@ class Language:
     code: str
     #: By their first word, the signals that begin there: the words, whether exactly so, and the signal's name. Longest first.
     signals: Mapping[str, list[tuple[tuple[str, ...], bool, str]]]
-    #: The same of single words, whatever their case; and of all others.
+    #: The same of single words, whatever their case; and of all others, by their second word, which is empty where there is none.
     alone: Mapping[str, Mapping[str, int]]
-    longer: Mapping[str, list[tuple[tuple[str, ...], bool, str]]]
+    longer: Mapping[str, Mapping[str, list[tuple[tuple[str, ...], bool, str]]]]
     signal_endings: Mapping[str, str]
     #: How long these endings are.
     ending_lengths: Sequence[int]
@@ -91,10 +91,11 @@ def language(code: str) -> Language:
     return Language(
         code=code,
         signals=signals,
-        alone={word: _lengths(frozenset(name for phrase, exact, name in found if _is_alone(phrase, exact=exact))) for word, found in signals.items()},
-        longer={
-            word: longer for word, found in signals.items() if (longer := [one for one in found if not _is_alone(one[0], exact=one[1])])
+        alone={
+            word: _lengths(frozenset(name for phrase, exact, name in found if _is_alone(phrase, exact=exact)))
+            for word, found in signals.items()
         },
+        longer=_longer(signals),
         signal_endings=signal_endings,
         ending_lengths=sorted({len(cut) for cut in signal_endings}),
         lists=lists,
@@ -129,6 +130,18 @@ def _signals(lists: Mapping[str, Phrases]) -> dict[str, list[tuple[tuple[str, ..
 
 def _is_alone(phrase: Sequence[str], *, exact: bool) -> bool:
     return len(phrase) == 1 and not exact
+
+
+def _longer(
+    signals: Mapping[str, list[tuple[tuple[str, ...], bool, str]]],
+) -> dict[str, dict[str, list[tuple[tuple[str, ...], bool, str]]]]:
+    longer: dict[str, dict[str, list[tuple[tuple[str, ...], bool, str]]]] = {}
+    for word, found in signals.items():
+        for phrase, exact, name in found:
+            if not _is_alone(phrase, exact=exact):
+                second = fold(phrase[1]) if len(phrase) > 1 else ""
+                longer.setdefault(word, {}).setdefault(second, []).append((phrase, exact, name))
+    return longer
 
 
 def _listed(lists: Mapping[str, Phrases], by_ending: frozenset[str]) -> dict[str, frozenset[str]]:

@@ -107,7 +107,7 @@ def _leads_on_behind_comma(found: Clauses, node: Node[Rule], at: int) -> bool:
     )
 
 
-def _walk(  # noqa: C901, PLR0917 - one branch for each kind of element; the state of a walk
+def _walk(  # noqa: C901, PLR0912, PLR0917 - one branch for each kind of element; the state of a walk
     found: Clauses, node: Node[Rule], at: int, literals: int, path: _Path, matches: list[Match]
 ) -> None:
     """Add every match below this node to the matches. literals: how many given words were read."""
@@ -115,8 +115,8 @@ def _walk(  # noqa: C901, PLR0917 - one branch for each kind of element; the sta
     while True:
         if node.closed:
             node.open()
-        for rule in node.ends:
-            matches.append(Match(rule, literals, path.start, at, path.value, path.old, path.slots))
+        if node.ends:
+            matches.extend(Match(rule, literals, path.start, at, path.value, path.old, path.slots) for rule in node.ends)
         if node.comma is not None:
             _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), literals, path, matches)
         if at >= len(words):
@@ -163,9 +163,8 @@ def _value(  # noqa: PLR0917 - the state of a walk
         behind.open()
     if behind.ends:
         opened = path.having(value, Span(at, None, value.ending))
-        for rule in behind.ends:
-            matches.append(Match(rule, literals, path.start, at, opened.value, opened.old, path.slots))
-    if not behind.continues:
+        matches.extend(Match(rule, literals, path.start, at, opened.value, opened.old, path.slots) for rule in behind.ends)
+    if not behind.continues or not _may_go_on(found, behind):
         return
     words = found.words
     for end in range(at + 1, min(at + LONGEST_VALUE, len(words) - 1) + 1):
@@ -176,6 +175,13 @@ def _value(  # noqa: PLR0917 - the state of a walk
             longer: list[Match] = []
             _walk(found, behind, end, literals, path.having(value, Span(at, end, value.ending)), longer)
             matches.extend(match for match in longer if match.end > end)
+
+
+def _may_go_on(found: Clauses, node: Node[Rule]) -> bool:
+    """Whether a pattern may go on behind a value anywhere in the sentence: most are ruled out at once, before each of its words is asked."""
+    if node.gap is not None or node.exact or node.comma is not None:
+        return True
+    return not (node.words.keys().isdisjoint(found.all_words) and node.listed.isdisjoint(found.all_listed))
 
 
 def _goes_on(found: Clauses, node: Node[Rule], at: int) -> bool:
@@ -192,4 +198,13 @@ def _gap(found: Clauses, behind: Node[Rule], at: int, literals: int, path: _Path
         if end > at and words[end - 1].folded in POSSESSIVES:
             # "My wife's boss" is not my wife.
             return
-        _walk(found, behind, end, literals, path, matches)
+        if (
+            end == len(words)
+            or behind.closed
+            or behind.ends
+            or behind.values
+            or behind.exact
+            or words[end].folded in behind.words
+            or _leads_on(found, behind, end)
+        ):
+            _walk(found, behind, end, literals, path, matches)

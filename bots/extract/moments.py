@@ -93,8 +93,10 @@ def take_out(language: Language, words: Sequence[Word]) -> tuple[list[Word], lis
 def _phrases(language: Language, words: Sequence[Word]) -> list[tuple[int, int, str, dict[str, int]]]:
     found: list[tuple[int, int, str, dict[str, int]]] = []
     at = 0
+    starts = language.time_starts
     while at < len(words):
-        best = _longest(language, words, at)
+        folded = words[at].folded
+        best = _longest(language, words, at) if folded in starts or folded[:1].isdigit() else None
         if best is None:
             at += 1
             continue
@@ -140,9 +142,6 @@ def _without_lone_clocks(found: list[tuple[int, int, str, dict[str, int]]]) -> l
 
 def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, str, dict[str, int]] | None:
     root = language.times
-    folded = words[at].folded
-    if folded not in language.time_starts and not folded[:1].isdigit():
-        return None
     best: tuple[int, str, dict[str, int]] | None = None
     for stop, means, slots in _walk(language, root, words, at, at, {}):
         if best is None or stop > best[0]:
