@@ -141,8 +141,7 @@ def _stands(phrase: Sequence[str], words: Sequence[Word], at: int, *, exact: boo
 def _find_starts(found: Clauses) -> None:
     behind_fillers: set[int] = set()
     for at, word in enumerate(found.words):
-        before = found.words[at - 1] if at else None
-        opens = before is None or _is_border(found, at - 1)
+        opens = at == 0 or _is_border(found, at - 1)
         if opens:
             found.borders.append(at)
         if opens or at in behind_fillers:
@@ -157,13 +156,13 @@ def _find_starts(found: Clauses) -> None:
 
 
 def _is_border(found: Clauses, at: int) -> bool:
-    word = found.words[at]
+    word, signals = found.words[at], found.signals
     if not word.is_word:
         return word.text == "&" or (word.text not in _BINDING_MARKS and word.text != "-")
-    if "joints" in found.signals[at] or "and" in found.signals[at]:
+    if "joints" in signals[at] or "and" in signals[at]:
         return True
     # The last word of a joint of several.
-    return any(at - back >= 0 and found.signals[at - back].get("joints", 0) == back + 1 for back in (1, 2))
+    return (at > 0 and signals[at - 1].get("joints") == 2) or (at > 1 and signals[at - 2].get("joints") == 3)
 
 
 def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one branch for each signal

@@ -164,7 +164,7 @@ class Node(Generic[T]):
     comma: Node[T] | None = None
     ends: list[T] = field(default_factory=list[T])
     #: The lists whose words may follow in a slot.
-    listed: set[str] = field(default_factory=set[str])
+    listed: frozenset[str] = frozenset()
     #: Whether a word must be written exactly so.
     exact: bool = False
     #: What has not been worked out yet.
@@ -191,7 +191,7 @@ class Node(Generic[T]):
     def next(self, element: Element) -> Node[T]:
         """The node behind an element, made if there is none."""
         if isinstance(element, Slot):
-            self.listed.add(element.words)
+            self.listed |= {element.words}
             return _made(self.slots, element)
         if isinstance(element, Value):
             return _made(self.values, element)
