@@ -81,8 +81,8 @@ _PIECES = {
     "model: router": "inference.router:Router.chat",
     "model: client, own": "inference.client.client:ModelClient.chat",
     "model: JSON of the request": "inference.client.client:body_of",
-    "model: request and head of the answer": "inference.client.transport:DeadlineTransport.handle_request",
-    "model: answer read": "inference.client.client:ModelClient._read",
+    "model: request and head of the answer": "wire.transport:DeadlineTransport._exchange",
+    "model: answer read": "inference.client.answer_body:AnswerBody.read",
     "model: guard": "workers.model_call:check",
     "model: tokens": "workers.model_routes:ModelRoutes.took",
     "model: record of the call": "workers.model_call:_call",
@@ -216,7 +216,8 @@ def measure(stack: Stack, deps: Deps, *, contacts: int, earlier: int) -> dict[st
             whole = clock.piece("rest", lambda: _work(deps))
             turns, _ = whole()
         found["pieces"] = [
-            {"piece": name, "us": ns / turns / 1000, "calls": round(clock.calls[name] / turns, 2)} for name, ns in clock.own_ns.most_common()
+            {"piece": name, "us": ns / turns / 1000, "calls": round(clock.calls[name] / turns, 2)}
+            for name, ns in clock.own_ns.most_common()
         ]
     return found
 
@@ -226,18 +227,23 @@ def main() -> None:
     parser: argparse.ArgumentParser = report.arguments(__doc__ or "")
     parser.add_argument("--contacts", type=int, default=400, help="turns that are measured, each of another contact")
     parser.add_argument("--earlier", type=int, nargs="*", default=[0, 4], help="how many earlier turns each contact has")
-    parser.add_argument("--words", type=float, default=0.0, help="seconds between two words of the model's stream; 0: the answer comes in one piece")
+    parser.add_argument(
+        "--words", type=float, default=0.0, help="seconds between two words of the model's stream; 0: the answer comes in one piece"
+    )
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
-        with Stack(cluster, Path(folder), settings=AS_SHIPPED) as stack:
-            stack.start_web()
-            stack.register_number(batch_ms=500.0)
-            stack.model.script(answer=_ANSWERS[0], word_s=given.words)
-            for text in _MESSAGES[::4]:
-                stack.model.script(answer=_ANSWERS[1], word_s=given.words, match=text[:20])
-            deps = parts.build(stack.env, queues=[_QUEUE])
-            _quietly(deps)
-            rows = {earlier: measure(stack, deps, contacts=given.contacts, earlier=earlier) for earlier in given.earlier}
+    with (
+        tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder,
+        Cluster(Path(folder)) as cluster,
+        Stack(cluster, Path(folder), settings=AS_SHIPPED) as stack,
+    ):
+        stack.start_web()
+        stack.register_number(batch_ms=500.0)
+        stack.model.script(answer=_ANSWERS[0], word_s=given.words)
+        for text in _MESSAGES[::4]:
+            stack.model.script(answer=_ANSWERS[1], word_s=given.words, match=text[:20])
+        deps = parts.build(stack.env, queues=[_QUEUE])
+        _quietly(deps)
+        rows = {earlier: measure(stack, deps, contacts=given.contacts, earlier=earlier) for earlier in given.earlier}
     for earlier, found in rows.items():
         print(f"\n{found['turns']} turns of contacts with {earlier} earlier turns: {found['whole_us']:.0f} µs of CPU each")
         report.table(found["pieces"], ["us", "calls", "piece"])
