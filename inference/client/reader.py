@@ -262,7 +262,7 @@ class Progress(Frames):
             return False
         if not choice.delta.content or self._done:
             return False
-        self._index = choice.index
+        self._index, self.streams = choice.index, True
         self._pieces.append(choice.delta.content)
         self._grown = self._in_parts = True
         self._events += 1
