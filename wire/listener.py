@@ -62,11 +62,12 @@ class Listener:
                 pass
         except httpx.ReadTimeout:
             self._forget(number, heard)
-            if heard.done.acquire(blocking=False):
-                # It ended at the last moment.
-                _raise(heard)
-                return
-            raise httpx.ReadTimeout("the answer did not come in time") from None
+            if not heard.done.acquire(blocking=False):
+                raise
+            # It ended at the last moment.
+        except BaseException:
+            self._forget(number, heard)
+            raise
         _raise(heard)
 
     def _start(self) -> None:
