@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -155,7 +155,7 @@ class _Clock:
 
 
 @contextmanager
-def _counted(clock: _Clock) -> Iterator[None]:
+def _counted(clock: _Clock) -> Generator[None]:
     """Count the pieces inside the block."""
     kept: list[tuple[Any, str, Any]] = []
     for name, place in _PIECES.items():

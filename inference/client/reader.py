@@ -92,19 +92,16 @@ class _FirstDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     reasoning: None = None
 
 
-class _FirstChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    delta: _FirstDelta
+class _OnlyChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
     index: int = 0
-    finish_reason: None = None
     stop_reason: None = None
     logprobs: None = None
     token_ids: None = None
 
 
-class _First(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The ordinary first event: a piece of text. Whatever has any other field is read field by field."""
+class _OnlyChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """An event without a field that is not known here. Whatever has any other one is read field by field."""
 
-    choices: tuple[_FirstChoice]
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     id: str | None = None
     created: int | None = None
@@ -115,6 +112,17 @@ class _First(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     prompt_token_ids: None = None
 
 
+class _FirstChoice(_OnlyChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
+    delta: _FirstDelta
+    finish_reason: None = None
+
+
+class _First(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """The ordinary first event: a piece of text."""
+
+    choices: tuple[_FirstChoice]
+
+
 class _Nothing(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A delta that says nothing, as it comes with the finish reason."""
 
@@ -122,12 +130,12 @@ class _Nothing(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     content: Literal[""] | None = None
 
 
-class _LastChoice(_FirstChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
+class _LastChoice(_OnlyChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
     delta: _Nothing
     finish_reason: Literal["stop", "length"]
 
 
-class _Last(_First, gc=False, forbid_unknown_fields=True):
+class _Last(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
     """The ordinary event with the finish reason, and nothing else."""
 
     choices: tuple[_LastChoice]

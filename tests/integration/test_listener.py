@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,7 +109,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _server(script: _Script, certificate: Path | None = None) -> Iterator[_Server]:
+def _server(script: _Script, certificate: Path | None = None) -> Generator[_Server]:
     tls = None
     if certificate is not None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -124,7 +124,7 @@ def _server(script: _Script, certificate: Path | None = None) -> Iterator[_Serve
 @contextmanager
 def _asked(
     server: _Server, *, certificate: Path | None = None, within_s: float = 20.0, goes_on: bool = True
-) -> Iterator[tuple[Response, DeadlineTransport]]:
+) -> Generator[tuple[Response, DeadlineTransport]]:
     """The response of one call, its body unread."""
     trusted = None if certificate is None else ssl.create_default_context(cafile=str(certificate))
     transport = DeadlineTransport(trusted, keep_s=5.0)
