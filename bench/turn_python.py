@@ -35,6 +35,7 @@ from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.stack import Stack
 from workers import deps as parts
+from workers import process
 from workers.deps import Deps
 from workers.turn.reply import reply_one
 
@@ -257,6 +258,7 @@ def _quietly(deps: Deps) -> None:
     sys.stderr = shown
     extract.load()
     book()
+    process.spare_collector()
 
 
 if __name__ == "__main__":

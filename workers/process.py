@@ -53,7 +53,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     # The words of all languages, a second of work: no message waits for them, and no turn shares a core with it.
     extract.load()
     book()
-    _spare_collector()
+    spare_collector()
     beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
     settings = deps.settings
     for purpose, work, every_s in (
@@ -69,7 +69,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()
 
 
-def _spare_collector() -> None:
+def spare_collector() -> None:
     """Keep the garbage collector from looking again and again at what stays for ever, and from running several times a turn.
 
     Nearly all that a turn leaves is freed at once, without it. With the defaults it took a seventh of a worker's CPU.
