@@ -26,6 +26,7 @@ from tests.support.processes import Process, until
 from tests.support.stack import WINDOWS, Stack
 
 _MODEL_S = 1.0
+_ANSWER = "The Douro runs through the old town; begin at the Ribeira and cross the lower deck of the bridge."
 _IN_FLIGHT = (16, 64, 256, 512)
 _WARM_S = 5.0
 _BATCH = 100
@@ -76,14 +77,12 @@ def _rss_mb(workers: list[Process]) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
-def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: float = 12.0) -> dict[str, Any]:
-    """One row: `in_flight` turns at once, over so many worker processes."""
+def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: float = 12.0, word_s: float = 0.0) -> dict[str, Any]:
+    """One row: `in_flight` turns at once, over so many worker processes. word_s: between two words of an answer, which all take the same time."""
     slots = in_flight // processes
     settings = AS_SHIPPED | {"CHINWAG_WORKER_SLOTS": str(slots)}
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
-        stack.model.script(
-            latency_s=_MODEL_S, answer="The Douro runs through the old town; begin at the Ribeira and cross the lower deck of the bridge."
-        )
+        stack.model.script(latency_s=_MODEL_S - word_s * len(_ANSWER.split()), answer=_ANSWER, word_s=word_s)
         # Statuses come as Meta aggregates them.
         stack.register_number(batch_ms=500.0)
         _fill(stack, int(in_flight * (seconds + _WARM_S + 3) / _MODEL_S))
@@ -124,16 +123,17 @@ def main() -> None:
     parser: argparse.ArgumentParser = report.arguments(__doc__ or "")
     parser.add_argument("--seconds", type=float, default=12.0, help="length of each measurement")
     parser.add_argument("--only", type=int, help="one row alone")
+    parser.add_argument("--words", type=float, default=0.0, help="seconds between two words of an answer; 0: it comes in one piece")
     given = parser.parse_args()
     wanted = (given.only,) if given.only else _IN_FLIGHT
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         rows = []
         for in_flight in wanted:
-            rows.append(measure(cluster, in_flight, seconds=given.seconds))
+            rows.append(measure(cluster, in_flight, seconds=given.seconds, word_s=given.words))
             print(f"in flight {in_flight}: {rows[-1]}", flush=True)
-        two = [] if given.only else [measure(cluster, 512, processes=2, seconds=given.seconds)]
+        two = [] if given.only else [measure(cluster, 512, processes=2, seconds=given.seconds, word_s=given.words)]
     report.table([*rows, *two], ["in_flight", "replies_per_s", "ratio", "cpu_ms_per_turn", "rss_mb", "errors"])
-    report.keep("in_flight", {"model_s": _MODEL_S, "rows": rows, "two_processes": two, "aims": _AIMS}, given.json)
+    report.keep("in_flight", {"model_s": _MODEL_S, "word_s": given.words, "rows": rows, "two_processes": two, "aims": _AIMS}, given.json)
     shown = {str(row["in_flight"]): {"one process": row["ratio"]} for row in rows}
     for row in two:
         shown[f"{row['in_flight']} in two"] = {"one process": row["ratio"]}

@@ -18,6 +18,8 @@ from phonenumbers import timezone
 from bots.domain import IdentityKind
 
 _UTC = "UTC"
+#: Digits of an ordinary number with its calling code.
+_SHORTEST, _LONGEST = 9, 15
 
 
 class Handle(Protocol):
@@ -48,6 +50,9 @@ def _zone_name(number: str) -> str | None:
     what it says counts only within a country with several.
     """
     digits = "".join(sign for sign in number if sign.isdigit())
+    alone = _only_country(digits)
+    if alone in _zones()["one"]:
+        return _zones()["one"][alone]
     try:
         parsed = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException:
@@ -58,6 +63,16 @@ def _zone_name(number: str) -> str | None:
     usual = _zones()["several"].get(region)
     named = [zone for zone in timezone.time_zones_for_number(parsed) if zone != timezone.UNKNOWN_TIMEZONE]
     return usual if usual in named or not named else named[0]
+
+
+def _only_country(digits: str) -> str:
+    """The country of a number of an ordinary length whose calling code no other country has; else empty. Nothing else of it needs to be read."""
+    if digits.isascii() and digits[:1] != "0" and _SHORTEST <= len(digits) <= _LONGEST:
+        for length in (1, 2, 3):
+            regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits[:length]), ())
+            if regions:
+                return regions[0] if len(regions) == 1 else ""
+    return ""
 
 
 @lru_cache(maxsize=1_000)

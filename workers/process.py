@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import sys
 import threading
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 _STALL_S = 60.0
 #: How often results of other versions of the trial are marked: they come with an upgrade, and from a command of another version.
 _TRIALS_S = 300.0
+#: The collector runs once so many more containers were made than freed: a few megabytes at most, every second or so under full load.
+_COLLECT_AFTER = 20_000
 #: Exit status of a process that ended itself because a turn was stuck (EX_SOFTWARE).
 _STUCK = 70
 
@@ -50,6 +53,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     # The words of all languages, a second of work: no message waits for them, and no turn shares a core with it.
     extract.load()
     book()
+    spare_collector()
     beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
     settings = deps.settings
     for purpose, work, every_s in (
@@ -63,6 +67,16 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("stall", partial(_check_stalled, deps, slots=slots, messages=messages), _STALL_S / 4),
     ):
         threading.Thread(target=_keep_doing, args=(purpose, work, every_s), name=purpose, daemon=True).start()
+
+
+def spare_collector() -> None:
+    """Keep the garbage collector from looking again and again at what stays for ever, and from running several times a turn.
+
+    Nearly all that a turn leaves is freed at once, without it. With the defaults it took a seventh of a worker's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
 def stop(*, grace_s: float | None = None) -> None:

@@ -21,6 +21,7 @@ from bots.channels.graph_errors import from_answer, from_exception, read_json, t
 from bots.channels.signature import app_secret_proof
 from bots.domain import Sent
 from bots.errors import AccessLost, BadSetting, NotSent, SendUnknown, SentUnderNoId
+from wire.response import Response
 from wire.transport import DeadlineTransport
 
 Json = dict[str, Any]
@@ -107,7 +108,7 @@ class GraphClient:
         transport.deadline.start(until=time.monotonic() + total_s, connect_s=total_s * _CONNECT_SHARE)
         try:
             # The transport itself: a client's cookies, redirects and merged addresses are not needed here, and cost 0.4 ms per call.
-            response = transport.handle_request(httpx.Request(method, self._url(path + proven), content=content, headers=headers))
+            response = transport.call(method, self._url(path + proven), headers, content or b"")
             try:
                 return _read(response, errors)
             finally:
@@ -148,7 +149,7 @@ class GraphClient:
             one.close()
 
 
-def _read(response: httpx.Response, errors: Table) -> Answer:
+def _read(response: Response, errors: Table) -> Answer:
     """Read an answer. Raises SendError unless it is a success."""
     status = response.status_code
     body: Json | None = None
@@ -172,12 +173,12 @@ def is_plain(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
-def capped(response: httpx.Response) -> bytes | None:
+def capped(response: Response) -> bytes | None:
     """Read an answer's raw body; None when it is compressed, which was not asked for, or larger than the cap."""
     if response.headers.get("content-encoding", "identity") != "identity":
         return None
     body = bytearray()
-    for piece in response.iter_raw():
+    for piece in response.stream:
         body += piece
         if len(body) > ANSWER_LIMIT:
             return None

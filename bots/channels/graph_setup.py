@@ -19,6 +19,7 @@ import msgspec
 from bots.channels.graph import capped, is_plain
 from bots.channels.graph_errors import code_of, read_json
 from bots.channels.signature import app_secret_proof
+from wire.response import Response
 from wire.transport import DeadlineTransport
 
 Json = dict[str, Any]
@@ -129,7 +130,7 @@ class GraphSetup:
             headers["Content-Type"] = "application/json"
         self._transport.deadline.start(until=time.monotonic() + self._deadline_s, connect_s=self._deadline_s / 3)
         try:
-            response = self._transport.handle_request(httpx.Request(method, url, content=content, headers=headers))
+            response = self._transport.call(method, url, headers, content or b"")
             try:
                 return _read(response)
             finally:
@@ -166,7 +167,8 @@ def _practise(base_url: str, method: str, name: str, body: Json | None, *, deadl
     transport.deadline.start(until=time.monotonic() + deadline_s, connect_s=deadline_s)
     try:
         url = f"{base_url.rstrip('/')}/_practice/{name}"
-        response = transport.handle_request(httpx.Request(method, url, json=body))
+        content = b"" if body is None else msgspec.json.encode(body)
+        response = transport.call(method, httpx.URL(url), {"Content-Type": "application/json"}, content)
         try:
             reply = _read(response)
         finally:
@@ -178,7 +180,7 @@ def _practise(base_url: str, method: str, name: str, body: Json | None, *, deadl
     return reply.body if reply.ok else None
 
 
-def _read(response: httpx.Response) -> Reply:
+def _read(response: Response) -> Reply:
     try:
         body = read_json(capped(response))
     except httpx.TransportError:

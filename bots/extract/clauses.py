@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bots.extract.language import Language
@@ -15,7 +15,7 @@ _BINDING_MARKS = frozenset("/&'+#@%$€=^\\<>[]{}|" + QUOTED)
 _LONGEST_ENDING = 8
 _LONGEST_SIGNAL = 4
 _LONGEST_SENDER = 5
-_NO_SIGNALS: dict[str, int] = {}
+_NO_SIGNALS: Mapping[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -26,7 +26,12 @@ class Clauses:
     words: list[Word]
     moments: list[Moment]
     #: For each word, the signals that begin there, with their lengths.
-    signals: list[dict[str, int]]
+    signals: list[Mapping[str, int]]
+    #: For each word, the lists that it may be in.
+    listed: list[frozenset[str]]
+    #: All of both, of the whole sentence; words also as what they may be read as.
+    all_words: set[str]
+    all_listed: set[str]
     #: Where a statement may begin.
     starts: list[int] = field(default_factory=list[int])
     #: Where a clause begins; the end of the sentence is the last one.
@@ -81,7 +86,17 @@ def is_joke(found: Sequence[Clauses]) -> bool:
 def clauses(language: Language, sentence: Sentence) -> Clauses:
     """Read a sentence."""
     words, moments = take_out(language, language.scissors.cut(sentence.words))
-    found = Clauses(language, words, moments, [_signals(language, words, at) for at in range(len(words))])
+    folded = {word.folded for word in words}
+    listed = [language.listed.get(word.folded, language.by_ending) for word in words]
+    found = Clauses(
+        language,
+        words,
+        moments,
+        [_signals(language, words, at) for at in range(len(words))],
+        listed,
+        folded.union(language.aliases[word] for word in folded if word in language.aliases),
+        set[str]().union(*listed),
+    )
     found.negations = [at for at, signals in enumerate(found.signals) if "negations" in signals]
     found.gaps = frozenset(moment.at for moment in moments)
     _find_starts(found)
@@ -93,21 +108,22 @@ def clauses(language: Language, sentence: Sentence) -> Clauses:
     return found
 
 
-def _signals(language: Language, words: Sequence[Word], at: int) -> dict[str, int]:
-    candidates = language.signals.get(words[at].folded)
-    endings = language.signal_endings
-    if candidates is None and not endings:
-        return _NO_SIGNALS
-    found: dict[str, int] = {}
+def _signals(language: Language, words: Sequence[Word], at: int) -> Mapping[str, int]:
+    """The signals that begin at a word. What is said of it alone is in a table: nearly all words need no more."""
     folded = words[at].folded
-    for length in range(2, min(len(folded) - 2, _LONGEST_ENDING) + 1) if endings else ():
-        name = endings.get(folded[-length:])
-        if name is not None:
+    alone, longer, endings = language.alone.get(folded, _NO_SIGNALS), language.longer.get(folded), language.signal_endings
+    if longer is None and not endings:
+        return alone
+    found: dict[str, int] = {}
+    for length in language.ending_lengths:
+        if 2 <= length <= min(len(folded) - 2, _LONGEST_ENDING) and (name := endings.get(folded[-length:])) is not None:
             found[name] = 1
-    for phrase, exact, name in candidates or ():
-        if name not in found and _stands(phrase, words, at, exact=exact):
-            found[name] = len(phrase)
-    return found
+    if longer is not None:
+        behind = words[at + 1].folded if at + 1 < len(words) else ""
+        for phrase, exact, name in (*(longer.get(behind, ()) if behind else ()), *longer.get("", ())):
+            if name not in found and _stands(phrase, words, at, exact=exact):
+                found[name] = len(phrase)
+    return {**alone, **found} if found else alone
 
 
 def _stands(phrase: Sequence[str], words: Sequence[Word], at: int, *, exact: bool) -> bool:
@@ -115,8 +131,6 @@ def _stands(phrase: Sequence[str], words: Sequence[Word], at: int, *, exact: boo
     if exact:
         return at + len(phrase) <= len(words) and all(words[at + step].text.lower() == word for step, word in enumerate(phrase))
     length = len(phrase)
-    if length == 1:
-        return True
     return (
         at + length <= len(words)
         and words[at + 1].folded == phrase[1]
@@ -127,8 +141,7 @@ def _stands(phrase: Sequence[str], words: Sequence[Word], at: int, *, exact: boo
 def _find_starts(found: Clauses) -> None:
     behind_fillers: set[int] = set()
     for at, word in enumerate(found.words):
-        before = found.words[at - 1] if at else None
-        opens = before is None or _is_border(found, at - 1)
+        opens = at == 0 or _is_border(found, at - 1)
         if opens:
             found.borders.append(at)
         if opens or at in behind_fillers:
@@ -143,13 +156,13 @@ def _find_starts(found: Clauses) -> None:
 
 
 def _is_border(found: Clauses, at: int) -> bool:
-    word = found.words[at]
+    word, signals = found.words[at], found.signals
     if not word.is_word:
         return word.text == "&" or (word.text not in _BINDING_MARKS and word.text != "-")
-    if "joints" in found.signals[at] or "and" in found.signals[at]:
+    if "joints" in signals[at] or "and" in signals[at]:
         return True
     # The last word of a joint of several.
-    return any(at - back >= 0 and found.signals[at - back].get("joints", 0) == back + 1 for back in (1, 2))
+    return (at > 0 and signals[at - 1].get("joints") == 2) or (at > 1 and signals[at - 2].get("joints") == 3)
 
 
 def _silence(found: Clauses, *, is_question: bool) -> None:  # noqa: C901 - one branch for each signal

@@ -26,8 +26,16 @@ class Language:
     code: str
     #: By their first word, the signals that begin there: the words, whether exactly so, and the signal's name. Longest first.
     signals: Mapping[str, list[tuple[tuple[str, ...], bool, str]]]
+    #: The same of single words, whatever their case; and of all others, by their second word, which is empty where there is none.
+    alone: Mapping[str, Mapping[str, int]]
+    longer: Mapping[str, Mapping[str, list[tuple[tuple[str, ...], bool, str]]]]
     signal_endings: Mapping[str, str]
+    #: How long these endings are.
+    ending_lengths: Sequence[int]
     lists: Mapping[str, Phrases]
+    #: By word, the lists in which an entry begins with it, and those that any word may be in, by its ending.
+    listed: Mapping[str, frozenset[str]]
+    by_ending: frozenset[str]
     #: Patterns that begin with words, and what follows the value in those that begin with one.
     front: Node[Rule]
     #: As front, of the rules that may begin anywhere in a clause.
@@ -77,12 +85,22 @@ def language(code: str) -> Language:
                 times.next(element).add(rest, entry["means"])
     weekdays, months = _numbered(table.get("weekdays", ()), 0), _numbered(table.get("months", ()), 1)
     scissors.known.update(files.vocabulary(code))
+    signals, by_ending = _signals(lists), frozenset(name for name, phrases in lists.items() if phrases.endings)
+    signal_endings = {cut: name for name in SIGNALS if name in lists for cut in lists[name].endings}
     named = {first for slot in times.slots if slot.words in lists for first in lists[slot.words].by_first}
     return Language(
         code=code,
-        signals=_signals(lists),
-        signal_endings={cut: name for name in SIGNALS if name in lists for cut in lists[name].endings},
+        signals=signals,
+        alone={
+            word: _lengths(frozenset(name for phrase, exact, name in found if _is_alone(phrase, exact=exact)))
+            for word, found in signals.items()
+        },
+        longer=_longer(signals),
+        signal_endings=signal_endings,
+        ending_lengths=sorted({len(cut) for cut in signal_endings}),
         lists=lists,
+        listed=_listed(lists, by_ending),
+        by_ending=by_ending,
         front=front,
         anywhere=anywhere,
         tails=tails,
@@ -108,6 +126,38 @@ def _signals(lists: Mapping[str, Phrases]) -> dict[str, list[tuple[tuple[str, ..
     for phrases in found.values():
         phrases.sort(key=lambda phrase: -len(phrase[0]))
     return found
+
+
+def _is_alone(phrase: Sequence[str], *, exact: bool) -> bool:
+    return len(phrase) == 1 and not exact
+
+
+def _longer(
+    signals: Mapping[str, list[tuple[tuple[str, ...], bool, str]]],
+) -> dict[str, dict[str, list[tuple[tuple[str, ...], bool, str]]]]:
+    longer: dict[str, dict[str, list[tuple[tuple[str, ...], bool, str]]]] = {}
+    for word, found in signals.items():
+        for phrase, exact, name in found:
+            if not _is_alone(phrase, exact=exact):
+                second = fold(phrase[1]) if len(phrase) > 1 else ""
+                longer.setdefault(word, {}).setdefault(second, []).append((phrase, exact, name))
+    return longer
+
+
+def _listed(lists: Mapping[str, Phrases], by_ending: frozenset[str]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, phrases in lists.items():
+        for first in phrases.by_first:
+            found.setdefault(first, set(by_ending)).add(name)
+    # Most words are in the same few lists: the sets are shared.
+    shared: dict[frozenset[str], frozenset[str]] = {}
+    return {word: shared.setdefault(names, names) for word, names in ((word, frozenset(names)) for word, names in found.items())}
+
+
+@cache
+def _lengths(names: frozenset[str]) -> Mapping[str, int]:
+    """These signals, each of one word; shared by all words that give the same."""
+    return dict.fromkeys(names, 1)
 
 
 def _checked(code: str, pattern: str, scissors: Scissors, lists: Mapping[str, Phrases]) -> Rest | None:

@@ -42,21 +42,16 @@ class Match(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """What was found of a pattern so far."""
+    """What was found of a pattern so far, besides its words."""
 
     start: int
-    #: How many of its words are given.
-    literals: int = 0
     value: Span | None = None
     old: Span | None = None
     slots: tuple[tuple[str, str], ...] = ()
 
-    def having_read(self, words: int) -> _Path:
-        return _Path(self.start, self.literals + words, self.value, self.old, self.slots)
-
     def having(self, value: Value, span: Span) -> _Path:
         old = value.name == "old"
-        return _Path(self.start, self.literals, self.value if old else span, span if old else self.old, self.slots)
+        return _Path(self.start, self.value if old else span, span if old else self.old, self.slots)
 
 
 def matches_at(found: Clauses, at: int, *, starts: bool, subject: str | None = None) -> list[Match]:
@@ -64,83 +59,138 @@ def matches_at(found: Clauses, at: int, *, starts: bool, subject: str | None = N
 
     subject: a word that an earlier clause began with, and which may be left out here: "I live in Porto and work as a nurse".
     """
-    folded = found.words[at].folded
     matches: list[Match] = []
     language = found.language
     for root in (language.front, language.anywhere) if starts else (language.anywhere,):
-        if folded in root.words or root.slots or root.values:
-            _walk(found, root, at, _Path(at), matches)
+        if root.values or _begins(found, root, at):
+            _walk(found, root, at, 0, _Path(at), matches)
     if subject is not None and subject in language.front.words:
-        _walk(found, language.front.words[subject], at, _Path(at), matches)
+        _walk(found, language.front.words[subject], at, 0, _Path(at), matches)
     return matches
 
 
 def tails_at(found: Clauses, at: int) -> list[Match]:
     """The patterns that begin with a value and go on here."""
     matches: list[Match] = []
-    folded = found.words[at].folded
     for value, node in found.language.tails.items():
-        if folded in node.words or node.slots:
-            _walk(found, node, at, _Path(at).having(value, Span(at, at, value.ending)), matches)
+        if _begins(found, node, at):
+            _walk(found, node, at, 0, _Path(at).having(value, Span(at, at, value.ending)), matches)
     return matches
 
 
-def _walk(found: Clauses, node: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:  # noqa: C901 - one branch for each kind of element
-    """Add every match below this node to the matches."""
-    matches.extend(Match(rule, path.literals, path.start, at, path.value, path.old, path.slots) for rule in node.open().ends)
-    words = found.words
-    if node.comma is not None:
-        _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), path, matches)
-    if at >= len(words):
+def _begins(found: Clauses, root: Node[Rule], at: int) -> bool:
+    """Whether a pattern below a root may begin here with a word or a slot. Most words begin none, and are asked no more."""
+    return found.words[at].folded in root.words or (bool(root.slots) and (bool(root.values) or root.exact or _leads_on(found, root, at)))
+
+
+def _leads_on(found: Clauses, node: Node[Rule], at: int) -> bool:
+    """Whether a slot begins here, or the word may be read as another or passed over."""
+    return (
+        not node.listed.isdisjoint(found.listed[at])
+        or node.gap is not None
+        or found.words[at].folded in found.language.aliases
+        or (node.comma is not None and _leads_on_behind_comma(found, node.comma, at))
+    )
+
+
+def _leads_on_behind_comma(found: Clauses, node: Node[Rule], at: int) -> bool:
+    if node.closed:
+        node.open()
+    at += found.words[at].text in _COMMAS
+    return (
+        at >= len(found.words)
+        or bool(node.ends)
+        or bool(node.values)
+        or node.exact
+        or found.words[at].folded in node.words
+        or _leads_on(found, node, at)
+    )
+
+
+def _walk(  # noqa: C901, PLR0912, PLR0917 - one branch for each kind of element; the state of a walk
+    found: Clauses, node: Node[Rule], at: int, literals: int, path: _Path, matches: list[Match]
+) -> None:
+    """Add every match below this node to the matches. literals: how many given words were read."""
+    words, language = found.words, found.language
+    while True:
+        if node.closed:
+            node.open()
+        if node.ends:
+            matches.extend(Match(rule, literals, path.start, at, path.value, path.old, path.slots) for rule in node.ends)
+        if node.comma is not None:
+            _walk(found, node.comma, at + (at < len(words) and words[at].text in _COMMAS), literals, path, matches)
+        if at >= len(words):
+            return
+        word = words[at]
+        folded = word.folded
+        following = node.words.get(folded)
+        listed = node.listed and not node.listed.isdisjoint(found.listed[at])
+        if not (listed or node.values or node.exact or node.gap is not None or folded in language.aliases):
+            # Nearly always the next word is all that there is to follow.
+            if following is None:
+                return
+            node, at, literals = following, at + 1, literals + 1
+            continue
+        if following is not None:
+            _walk(found, following, at + 1, literals + 1, path, matches)
+        if folded in language.aliases and (other := node.words.get(language.aliases[folded])) is not None:
+            _walk(found, other, at + 1, literals + 1, path, matches)
+        if node.exact and (exact := node.words.get("=" + word.text.lower())) is not None:
+            _walk(found, exact, at + 1, literals + 1, path, matches)
+        if listed:
+            _slots(found, node, at, literals, path, matches)
+        for value, behind in node.values.items():
+            _value(found, value, behind, at, literals, path, matches)
+        if node.gap is not None:
+            _gap(found, node.gap, at, literals, path, matches)
         return
-    word = words[at]
-    following = node.words.get(word.folded)
-    if following is not None:
-        _walk(found, following, at + 1, path.having_read(1), matches)
-    if word.folded in found.language.aliases:
-        other = node.words.get(found.language.aliases[word.folded])
-        if other is not None:
-            _walk(found, other, at + 1, path.having_read(1), matches)
-    if node.exact:
-        exact = node.words.get("=" + word.text.lower())
-        if exact is not None:
-            _walk(found, exact, at + 1, path.having_read(1), matches)
+
+
+def _slots(found: Clauses, node: Node[Rule], at: int, literals: int, path: _Path, matches: list[Match]) -> None:  # noqa: PLR0917 - the state of a walk
+    here, lists = found.listed[at], found.language.lists
     for slot, behind in node.slots.items():
-        match = found.language.lists[slot.words].match(words, at)
+        match = lists[slot.words].match(found.words, at) if slot.words in here else None
         if match is not None:
             length, stands_for, written = match
-            _walk(
-                found,
-                behind,
-                at + length,
-                _Path(path.start, path.literals + length, path.value, path.old, (*path.slots, (slot.name, stands_for or written))),
-                matches,
-            )
-    for value, behind in node.values.items():
-        _value(found, value, behind, at, path, matches)
-    if node.gap is not None:
-        _gap(found, node.gap, at, path, matches)
+            slots = (*path.slots, (slot.name, stands_for or written))
+            _walk(found, behind, at + length, literals + length, _Path(path.start, path.value, path.old, slots), matches)
 
 
-def _value(found: Clauses, value: Value, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:  # noqa: PLR0917 - the state of a walk
-    for rule in behind.open().ends:
+def _value(  # noqa: PLR0917 - the state of a walk
+    found: Clauses, value: Value, behind: Node[Rule], at: int, literals: int, path: _Path, matches: list[Match]
+) -> None:
+    if behind.closed:
+        behind.open()
+    if behind.ends:
         opened = path.having(value, Span(at, None, value.ending))
-        matches.append(Match(rule, path.literals, path.start, at, opened.value, opened.old, path.slots))
-    if not behind.continues:
+        matches.extend(Match(rule, literals, path.start, at, opened.value, opened.old, path.slots) for rule in behind.ends)
+    if not behind.continues or not _may_go_on(found, behind):
         return
     words = found.words
-    anything = bool(behind.slots or behind.comma or behind.gap)
     for end in range(at + 1, min(at + LONGEST_VALUE, len(words) - 1) + 1):
         before = words[end - 1]
         if not (before.is_word or before.text in _INSIDE_VALUES) or found.has("joints", end - 1):
             return
-        if anything or words[end].folded in behind.words or words[end].folded in found.language.aliases:
+        if words[end].folded in behind.words or _goes_on(found, behind, end):
             longer: list[Match] = []
-            _walk(found, behind, end, path.having(value, Span(at, end, value.ending)), longer)
+            _walk(found, behind, end, literals, path.having(value, Span(at, end, value.ending)), longer)
             matches.extend(match for match in longer if match.end > end)
 
 
-def _gap(found: Clauses, behind: Node[Rule], at: int, path: _Path, matches: list[Match]) -> None:
+def _may_go_on(found: Clauses, node: Node[Rule]) -> bool:
+    """Whether a pattern may go on behind a value anywhere in the sentence: most are ruled out at once, before each of its words is asked."""
+    if node.gap is not None or node.exact or node.comma is not None:
+        return True
+    return not (node.words.keys().isdisjoint(found.all_words) and node.listed.isdisjoint(found.all_listed))
+
+
+def _goes_on(found: Clauses, node: Node[Rule], at: int) -> bool:
+    """Whether a pattern may go on here behind a value, though not with the word itself."""
+    is_open = bool(node.slots) or node.comma is not None
+    return (is_open and (node.exact or bool(node.values))) or _leads_on(found, node, at)
+
+
+def _gap(found: Clauses, behind: Node[Rule], at: int, literals: int, path: _Path, matches: list[Match]) -> None:  # noqa: PLR0917 - the state of a walk
     words = found.words
     for end in range(at, min(at + _LONGEST_GAP, len(words)) + 1):
         if end > at and (not words[end - 1].is_word or found.has("negations", end - 1) or found.has("joints", end - 1)):
@@ -148,4 +198,13 @@ def _gap(found: Clauses, behind: Node[Rule], at: int, path: _Path, matches: list
         if end > at and words[end - 1].folded in POSSESSIVES:
             # "My wife's boss" is not my wife.
             return
-        _walk(found, behind, end, path, matches)
+        if (
+            end == len(words)
+            or behind.closed
+            or behind.ends
+            or behind.values
+            or behind.exact
+            or words[end].folded in behind.words
+            or _leads_on(found, behind, end)
+        ):
+            _walk(found, behind, end, literals, path, matches)

@@ -20,6 +20,8 @@ _NUMERIC = re.compile(r"(\d{1,2})[./-](\d{1,2})(?:[./-](\d{4}|\d{2}))?", re.ASCI
 _SPAN = re.compile(r"(\d{1,2})-(\d{1,2})", re.ASCII)
 #: A phrase has at most so many words.
 _LONGEST = 14
+#: Larger than any hour that is written as a word.
+_NO_HOUR = 99
 #: "Moved from the 3rd to the 10th": how far before the days the word for it stands.
 _NEAR = 3
 
@@ -93,8 +95,10 @@ def take_out(language: Language, words: Sequence[Word]) -> tuple[list[Word], lis
 def _phrases(language: Language, words: Sequence[Word]) -> list[tuple[int, int, str, dict[str, int]]]:
     found: list[tuple[int, int, str, dict[str, int]]] = []
     at = 0
+    starts = language.time_starts
     while at < len(words):
-        best = _longest(language, words, at)
+        folded = words[at].folded
+        best = _longest(language, words, at) if folded in starts or folded[:1].isdigit() else None
         if best is None:
             at += 1
             continue
@@ -140,9 +144,6 @@ def _without_lone_clocks(found: list[tuple[int, int, str, dict[str, int]]]) -> l
 
 def _longest(language: Language, words: Sequence[Word], at: int) -> tuple[int, str, dict[str, int]] | None:
     root = language.times
-    folded = words[at].folded
-    if folded not in language.time_starts and not folded[:1].isdigit():
-        return None
     best: tuple[int, str, dict[str, int]] | None = None
     for stop, means, slots in _walk(language, root, words, at, at, {}):
         if best is None or stop > best[0]:
@@ -171,36 +172,45 @@ def _walk(  # noqa: PLR0917 - the state of a walk
             yield from _walk(language, behind, words, start, stop, {**slots, **numbers})
 
 
-def _slot(language: Language, slot: Slot, words: Sequence[Word], at: int) -> Iterator[tuple[int, dict[str, int]]]:  # noqa: C901 - one branch for each slot
+def _slot(language: Language, slot: Slot, words: Sequence[Word], at: int) -> list[tuple[int, dict[str, int]]]:  # noqa: PLR0911 - one return for each slot
     """What a slot may be here: where it ends, and its numbers."""
     folded, name = words[at].folded, slot.words
-    if name == "weekday" and folded in language.weekdays:
-        yield at + 1, {slot.name: language.weekdays[folded]}
-    elif name == "month" and folded in language.months:
-        yield at + 1 + _dot(words, at), {slot.name: language.months[folded]}
-    elif name == "day":
-        day = _DAY.fullmatch(folded)
-        if day and 1 <= int(day[1]) <= 31:
-            yield at + 1 + _dot(words, at), {slot.name: int(day[1])}
-        span = _SPAN.fullmatch(folded)
-        if span and slot.name == "day" and 1 <= int(span[1]) < int(span[2]) <= 31:
-            yield at + 1, {"day": int(span[1]), "day2": int(span[2])}
-        numeric = _NUMERIC.fullmatch(folded)
-        if numeric and slot.name == "day" and "/" in folded + "/" and 1 <= int(numeric[2]) <= 12:
-            year = {"year": int(numeric[3]) + (2000 if len(numeric[3]) == 2 else 0)} if numeric[3] else {}
-            yield at + 1, {"day": int(numeric[1]), "month": int(numeric[2]), **year}
-    elif name == "year" and _YEAR.fullmatch(folded):
-        yield at + 1, {slot.name: int(folded)}
-    elif name == "n":
-        number = int(folded) if folded.isdecimal() and len(folded) < 4 else language.numbers.get(folded)
-        if number is not None:
-            yield at + 1, {slot.name: number}
-    elif name == "clock" and (_CLOCK.fullmatch(folded) or (folded in language.numbers and language.numbers[folded] <= 12)):
-        yield at + 1, {}
-    elif name in language.lists:
-        length = language.lists[name].length(words, at)
-        if length:
-            yield at + length, {}
+    match name:
+        case "weekday":
+            day = language.weekdays.get(folded)
+            return [] if day is None else [(at + 1, {slot.name: day})]
+        case "month":
+            month = language.months.get(folded)
+            return [] if month is None else [(at + 1 + _dot(words, at), {slot.name: month})]
+        case "day":
+            return _day_slot(slot, words, at) if folded[:1].isdigit() else []
+        case "year":
+            return [(at + 1, {slot.name: int(folded)})] if _YEAR.fullmatch(folded) else []
+        case "n":
+            number = int(folded) if folded.isdecimal() and len(folded) < 4 else language.numbers.get(folded)
+            return [] if number is None else [(at + 1, {slot.name: number})]
+        case "clock":
+            is_hour = _CLOCK.fullmatch(folded) if folded[:1].isdigit() else language.numbers.get(folded, _NO_HOUR) <= 12
+            return [(at + 1, {})] if is_hour else []
+        case _:
+            length = language.lists[name].length(words, at) if name in language.lists else 0
+            return [(at + length, {})] if length else []
+
+
+def _day_slot(slot: Slot, words: Sequence[Word], at: int) -> list[tuple[int, dict[str, int]]]:
+    """What a slot of a day may be that begins with a digit: the 5th, 20-27, 5/12/2026."""
+    folded, found = words[at].folded, list[tuple[int, dict[str, int]]]()
+    day = _DAY.fullmatch(folded)
+    if day and 1 <= int(day[1]) <= 31:
+        found.append((at + 1 + _dot(words, at), {slot.name: int(day[1])}))
+    span = _SPAN.fullmatch(folded)
+    if span and slot.name == "day" and 1 <= int(span[1]) < int(span[2]) <= 31:
+        found.append((at + 1, {"day": int(span[1]), "day2": int(span[2])}))
+    numeric = _NUMERIC.fullmatch(folded)
+    if numeric and slot.name == "day" and "/" in folded + "/" and 1 <= int(numeric[2]) <= 12:
+        year = {"year": int(numeric[3]) + (2000 if len(numeric[3]) == 2 else 0)} if numeric[3] else {}
+        found.append((at + 1, {"day": int(numeric[1]), "month": int(numeric[2]), **year}))
+    return found
 
 
 def _dot(words: Sequence[Word], at: int) -> int:

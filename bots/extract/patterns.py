@@ -163,31 +163,35 @@ class Node(Generic[T]):
     #: Behind a comma, which may be there or not.
     comma: Node[T] | None = None
     ends: list[T] = field(default_factory=list[T])
+    #: The lists whose words may follow in a slot.
+    listed: frozenset[str] = frozenset()
     #: Whether a word must be written exactly so.
     exact: bool = False
-    _closed: list[tuple[Rest | None, T]] = field(default_factory=list[tuple["Rest | None", T]])
+    #: What has not been worked out yet.
+    closed: list[tuple[Rest | None, T]] = field(default_factory=list[tuple["Rest | None", T]])
 
     def add(self, rest: Rest | None, leaf: T) -> None:
         """Add what may come below this node."""
-        self._closed.append((rest, leaf))
+        self.closed.append((rest, leaf))
 
     def open(self) -> Node[T]:
         """Work out what may follow."""
-        if self._closed:
+        if self.closed:
             # Other threads wait until all of it is there.
             with _OPENING:
-                for rest, leaf in self._closed:
+                for rest, leaf in self.closed:
                     elements, may_end = following(rest)
                     if may_end and leaf not in self.ends:
                         self.ends.append(leaf)
                     for element, behind in elements:
                         self.next(element).add(behind, leaf)
-                self._closed.clear()
+                self.closed.clear()
         return self
 
     def next(self, element: Element) -> Node[T]:
         """The node behind an element, made if there is none."""
         if isinstance(element, Slot):
+            self.listed |= {element.words}
             return _made(self.slots, element)
         if isinstance(element, Value):
             return _made(self.values, element)

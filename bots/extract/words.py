@@ -86,6 +86,14 @@ def split_words(text: str) -> list[Word]:
     """Cut a text into words and marks."""
     words: list[Word] = []
     end = 0
+    if text.isascii():
+        # Its letters are folded at once.
+        folded = text.lower()
+        for found in _TOKEN.finditer(text):
+            start = found.start()
+            is_glued, end = start == end and end > 0, found.end()
+            words.append(Word(text[start:end], folded[start:end], is_glued))
+        return words
     for found in _TOKEN.finditer(text):
         text_of = "," if found[0] in _COMMAS else found[0]
         words.append(Word(text_of, fold(text_of) or text_of, found.start() == end and end > 0))
@@ -173,7 +181,12 @@ def _without_quotes(text: str) -> str:
 
 def is_in_marks(text: str, value: str) -> bool:
     """Whether a value stands behind an opening quotation mark."""
-    return any(text[: found.start()].rstrip()[-1:] in _MARKS for found in re.finditer(re.escape(value), text))
+    at = text.find(value)
+    while at >= 0:
+        if text[:at].rstrip()[-1:] in _MARKS:
+            return True
+        at = text.find(value, at + len(value))
+    return False
 
 
 def _single_quote(text: str, at: int) -> str | None:

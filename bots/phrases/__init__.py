@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from bots.phrases.book import Book, Meaning, Named, Node, book, listed, tables
 from bots.phrases.words import words_of
@@ -87,8 +88,9 @@ def is_courtesy(words: Sequence[str]) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
 def may_begin(word: str) -> bool:
-    """Whether a phrase may begin with a word, or with one that it is mistyped for."""
+    """Whether a phrase may begin with a word, or with one that it is mistyped for. A turn asks three times of each message."""
     firsts = book().firsts
     return word in firsts or (word not in book().all_words and any(meant in firsts for meant in book().spelling.meant_by(word)))
 

@@ -59,7 +59,7 @@ def asks(text: str) -> bool:
 
 def config_of(text: str, language: str) -> str:
     """The text search configuration for a text; that of no language where its words are pairs, or written in another script than the stems."""
-    if _VIETNAMESE.search(text):
+    if not text.isascii() and _VIETNAMESE.search(text):
         return SIMPLE
     known = vocabulary(language)
     config = known.config if known else _CONFIGS.get(language, SIMPLE)
@@ -71,6 +71,8 @@ def config_of(text: str, language: str) -> str:
 
 def indexed(text: str) -> str:
     """The words to index: the text itself, but what has no words of its own as pairs."""
+    if text.isascii():
+        return text
     if _VIETNAMESE.search(text):
         syllables = words_of(text)
         return " ".join((*syllables, *(_code(one, two) for one, two in pairwise(syllables))))

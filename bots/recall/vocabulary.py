@@ -51,7 +51,13 @@ def words_of(text: str) -> list[str]:
 def count(phrases: Sequence[str], words: Sequence[str]) -> int:
     """How often one of these phrases stands in the words."""
     line = f" {'  '.join(words)} "
-    return sum(line.count(f" {phrase.replace(' ', '  ')} ") for phrase in phrases)
+    return sum(line.count(_apart(phrase)) for phrase in phrases if phrase in line or " " in phrase)
+
+
+@cache
+def _apart(phrase: str) -> str:
+    """A phrase of a language as it stands in such a line."""
+    return f" {phrase.replace(' ', '  ')} "
 
 
 @cache

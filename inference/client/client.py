@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import httpx
 import structlog
 
+from inference.client.answer_body import AnswerBody
 from inference.client.body import body_of
 from inference.client.breaker import Breaker
 from inference.client.patience import Patience
@@ -24,7 +25,7 @@ from inference.client.unaccepted import unaccepted
 from inference.errors import AnswerCut, GarbageAnswer, InferenceError, ModelBusy, ModelRefused, ModelUnavailable, OutOfQuota
 from inference.prompt_style import for_endpoint
 from inference.types import Answer, Endpoint, Hints, Message, Timeouts
-from wire.deadline import Deadline
+from wire.response import Response
 
 log = structlog.get_logger()
 _NO_HINTS = Hints()
@@ -40,6 +41,8 @@ class _Call:
     asked: Asked
     max_tokens: int
     progress: Progress
+    #: Whether somebody is shown the answer while it grows.
+    is_watched: bool
 
 
 class ModelClient:
@@ -85,7 +88,14 @@ class ModelClient:
 
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         asked = Asked(texts=[message.content for message in messages], key=self.endpoint.api_key)
-        call = _Call(body=made(self.endpoint), rank=rank, asked=asked, max_tokens=max_tokens, progress=Progress(on_text, asked))
+        call = _Call(
+            body=made(self.endpoint),
+            rank=rank,
+            asked=asked,
+            max_tokens=max_tokens,
+            progress=Progress(on_text, asked),
+            is_watched=on_text is not None,
+        )
         self._breaker.enter()
         try:
             answer = self._accepted(call, made, on_text, until)
@@ -145,7 +155,8 @@ class ModelClient:
             try:
                 if not 200 <= response.status_code < 300:
                     raise self._refused(response, call.asked)
-                self._read(response, progress, deadline, first, end)
+                body = AnswerBody(progress, deadline, timeouts=self._timeouts, patience=self._patience, cap=self._cap, first=first, end=end)
+                body.read(response, is_watched=call.is_watched)
             finally:
                 response.close()
         except WIRE_ERRORS as error:
@@ -166,28 +177,7 @@ class ModelClient:
         if is_late:
             self._patience.was_in_vain(is_counted=progress.needs_nothing)
 
-    def _read(self, response: httpx.Response, progress: Progress, deadline: Deadline, first: float, end: float) -> None:
-        if "json" in response.headers.get("content-type", "").lower():
-            # A server that cannot stream sends the whole answer at once: its first word comes with its last.
-            deadline.at = end
-        taken = 0
-        for piece in pieces_of(response):
-            taken += len(piece)
-            if taken > self._cap:
-                if progress.ended:
-                    return
-                raise GarbageAnswer("the response is larger than allowed")
-            is_event = progress.feed(piece)
-            if progress.ended:
-                deadline.at = min(deadline.at, time.monotonic() + self._patience.wait_s(is_counted=progress.needs_nothing))
-            elif is_event and progress.first_at is not None:
-                deadline.at = min(time.monotonic() + self._timeouts.silence_s, end)
-            elif progress.streams and progress.first_at is None:
-                deadline.at = first
-        progress.end()
-        self._patience.was_rewarded()
-
-    def _refused(self, response: httpx.Response, asked: Asked) -> Exception:
+    def _refused(self, response: Response, asked: Asked) -> Exception:
         body = bytearray()
         try:
             for piece in pieces_of(response):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -82,7 +82,67 @@ class _Chunk(msgspec.Struct, gc=False):
     usage: None = None
 
 
+class _FirstDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _OnlyChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
+    index: int = 0
+    stop_reason: None = None
+    logprobs: None = None
+    token_ids: None = None
+
+
+class _OnlyChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """An event without a field that is not known here. Whatever has any other one is read field by field."""
+
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    id: str | None = None
+    created: int | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    usage: None = None
+    prompt_token_ids: None = None
+
+
+class _FirstChoice(_OnlyChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
+    delta: _FirstDelta
+    finish_reason: None = None
+
+
+class _First(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """The ordinary first event: a piece of text."""
+
+    choices: tuple[_FirstChoice]
+
+
+class _Nothing(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A delta that says nothing, as it comes with the finish reason."""
+
+    role: str | None = None
+    content: Literal[""] | None = None
+
+
+class _LastChoice(_OnlyChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
+    delta: _Nothing
+    finish_reason: Literal["stop", "length"]
+
+
+class _Last(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """The ordinary event with the finish reason, and nothing else."""
+
+    choices: tuple[_LastChoice]
+
+
 _decode = msgspec.json.Decoder(_Chunk).decode
+_decode_first, _decode_last = msgspec.json.Decoder(_First).decode, msgspec.json.Decoder(_Last).decode
 
 
 class Progress(Frames):
@@ -181,10 +241,12 @@ class Progress(Frames):
 
     def take_ordinary(self, data: bytes) -> bool:
         """Take a piece of text or of thoughts; return whether it is no more than one."""
+        if self._index is None:
+            return self._take_first(data)
         try:
             choice = _decode(data).choices[0]
         except (ValueError, RecursionError):
-            return False
+            return self._take_last(data)
         if choice.index != self._index or self._reason or self._done:
             return False
         delta = choice.delta
@@ -198,6 +260,36 @@ class Progress(Frames):
         self._alive = True
         if self.first_at is None:
             self.first_at = time.monotonic()
+        return True
+
+    def _take_first(self, data: bytes) -> bool:
+        """The same where nothing came before."""
+        try:
+            choice = _decode_first(data).choices[0]
+        except (ValueError, RecursionError):
+            return False
+        if not choice.delta.content or self._done:
+            return False
+        self._index, self.streams = choice.index, True
+        self._pieces.append(choice.delta.content)
+        self._grown = self._in_parts = True
+        self._events += 1
+        self._lives()
+        return True
+
+    def _take_last(self, data: bytes) -> bool:
+        """Take the finish reason, where it comes by itself."""
+        if self._reason or self._done or self._early or b'"finish_reason":null' in data:
+            return False
+        try:
+            choice = _decode_last(data).choices[0]
+        except (ValueError, RecursionError):
+            return False
+        if choice.index != self._index:
+            return False
+        self._reason = choice.finish_reason
+        self._events += 1
+        self._alive, self._is_whole = True, False
         return True
 
     def lost(self) -> None:

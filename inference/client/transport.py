@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 
 from inference.client.packing import Unreadable, unpacked
 from inference.types import Endpoint
 from wire.deadline import Deadline
+from wire.response import Response
 from wire.transport import DeadlineTransport
 
 #: The errors of a call on the network: no connection, a broken one, or a passed deadline.
@@ -32,7 +33,7 @@ class Wire:
 
     def post(
         self, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None = None
-    ) -> tuple[httpx.Response, Deadline]:
+    ) -> tuple[Response, Deadline]:
         """Return the response, its body unread, and the deadline that its reads obey. Raises one of WIRE_ERRORS.
 
         A kept connection that the server has closed fails before any byte of a response: then a new one is tried, once.
@@ -40,13 +41,13 @@ class Wire:
         """
         return self._send("POST", path, content, connect_s=connect_s, until=until, headers=headers)
 
-    def get(self, path: str, *, connect_s: float, until: float) -> tuple[httpx.Response, Deadline]:
+    def get(self, path: str, *, connect_s: float, until: float) -> tuple[Response, Deadline]:
         """Get a page, in the same way as `post`."""
         return self._send("GET", path, b"", connect_s=connect_s, until=until, headers=None)
 
     def _send(
         self, method: str, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None
-    ) -> tuple[httpx.Response, Deadline]:
+    ) -> tuple[Response, Deadline]:
         url = self._urls.get(path) or self._url(path)
         sent = self._headers if headers is None else {**self._headers, **headers}
         transport = self._transport()
@@ -54,10 +55,9 @@ class Wire:
         deadline.start(until=until, connect_s=connect_s)
         while True:
             deadline.connected = False
-            request = httpx.Request(method, url, headers=sent, content=content)
             try:
                 # The transport itself: a client's cookies, redirects and joined addresses are not needed, and take 0.4 ms a call.
-                return transport.handle_request(request), deadline
+                return transport.call(method, url, sent, content), deadline
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if deadline.connected:
                     raise
@@ -98,22 +98,29 @@ class Packed(httpx.TransportError):
     """A response is packed in a way that cannot be undone. The message says how."""
 
 
-def pieces_of(response: httpx.Response) -> Iterator[bytes]:
+def pieces_of(response: Response) -> Iterator[bytes]:
     """Yield the body as it comes, unpacked. Raises one of WIRE_ERRORS, of which Packed is one."""
     try:
         # The stream itself: what httpx does around it costs more than reading an event of an answer.
-        yield from unpacked(_raw(response), response.headers.get("content-encoding", ""))
+        yield from unpacked(iter(response.stream), response.headers.get("content-encoding", ""))
     except Unreadable as error:
         raise Packed(str(error)) from error
 
 
-def _raw(response: httpx.Response) -> Iterator[bytes]:
-    stream = response.stream
-    assert isinstance(stream, httpx.SyncByteStream)
-    return iter(stream)
+def is_plain(response: Response) -> bool:
+    """Whether the headers name no packing."""
+    return response.headers.get("content-encoding", "").strip().lower() in ("", "identity")
 
 
-def read_at_most(response: httpx.Response, limit: int) -> bytes | None:
+def listen(response: Response, take: Callable[[bytes], bool]) -> None:
+    """Give the rest of a plain body as it comes to `take`, in another thread, until it wants no more. Raises one of WIRE_ERRORS, and what it raises.
+
+    `pieces_of` then goes on with what is left.
+    """
+    response.stream.listen(take)
+
+
+def read_at_most(response: Response, limit: int) -> bytes | None:
     """Return the whole body, unpacked, or None when it is larger than the limit. Raises one of WIRE_ERRORS."""
     body = bytearray()
     for piece in pieces_of(response):

@@ -69,6 +69,18 @@ def test_every_country_with_numbers_has_a_zone_that_exists() -> None:
     assert set(phonenumbers.SUPPORTED_REGIONS) - set(zones) <= {"AC", "TA", "XK"}, "islands and a country without a code of their own"
 
 
+@given(st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)), st.from_regex(r"[0-9]{4,12}", fullmatch=True))
+def test_a_number_of_a_country_with_one_zone_has_that_zone_as_the_library_reads_it(code: int, rest: str) -> None:
+    try:
+        region = phonenumbers.region_code_for_number(phonenumbers.parse(f"+{code}{rest}"))
+    except phonenumbers.NumberParseException:
+        region = None
+    expected = _ZONES["one"].get(region)
+
+    if expected is not None:
+        assert zone_of(a_phone(f"{code}{rest}"), "Asia/Tokyo") == ZoneInfo(expected)
+
+
 @given(st.text())
 def test_any_text_as_a_number_has_a_zone(text: str) -> None:
     assert str(zone_of(a_phone(text)))

@@ -141,6 +141,37 @@ def test_an_ordinary_stream_cut_at_every_byte_gives_the_same_answer(end: str, he
         assert (answer.text, answer.usage.tokens_out, answer.finish_reason) == ("The férry🎈 leaves at seven.", 6, "stop")
 
 
+_ORDINARY = [
+    ['{"choices":[{"index":0,"delta":{"role":"assistant","content":"Hi"}}]}', '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'],
+    ['{"choices":[{"index":2,"delta":{"content":"Hi"}}]}', '{"choices":[{"index":2,"delta":{"content":""},"finish_reason":"length"}]}'],
+    ['{"choices":[{"delta":{"content":"Hi"}}]}', '{"choices":[{"delta":{"content":" there"}}]}', '{"choices":[{"delta":{},"finish_reason":"stop"}]}'],
+    ['{"choices":[{"delta":{"content":"Hi"}}]}', '{"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}', "[DONE]"],
+    ['{"choices":[{"delta":{"content":"Hi"}}]}', '{"choices":[{"delta":{},"finish_reason":"stop"}]}', '{"choices":[{"delta":{"content":"!"}}]}', "[DONE]"],
+    ['{"choices":[{"delta":{"content":""}}]}', '{"choices":[{"delta":{"content":"Hi"}}]}', '{"choices":[{"delta":{},"finish_reason":"stop"}]}'],
+    ['{"choices":[{"message":{"content":"Hi"}}]}'],
+    ['{"choices":[{"delta":{"content":"Hi"}}]}', '{"choices":[{"message":{"content":"Hi"}}]}'],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("events", _ORDINARY)
+def test_an_ordinary_event_means_what_it_means_with_a_field_that_nobody_knows(events: list[str]) -> None:
+    def read(events: list[str]) -> tuple[object, ...]:
+        progress = Progress()
+        for event in events:
+            progress.feed(f"data: {event}\n\n".encode())
+        ended = progress.ended
+        try:
+            progress.end()
+        except InferenceError as error:
+            return type(error), progress.text, ended
+        answer = progress.answer(started=0, ended=1)
+        return answer.text, answer.finish_reason, answer.usage, ended
+
+    odd = [event.replace("{", '{"nobody":0,', 1) for event in events]
+
+    assert read(events) == read(odd)
+
+
 def test_a_stream_that_stops_at_any_byte_gives_the_text_so_far_or_all_of_it() -> None:
     for cut in range(len(_PLAIN)):
         progress = Progress()

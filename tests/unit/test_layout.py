@@ -57,6 +57,7 @@ _BROAD_EXCEPTS = {
     "workers/deliver.py:send": "after an error of our own it is not known whether the message left, and that is recorded",
     "workers/leased_work.py:run": "an error of our own costs one turn, item or summary one try, and the worker goes on",
     "workers/process.py:_keep_trying": "the threads that keep leases and heartbeat alive survive every error",
+    "wire/listener.py:_receive": "what a reader raises is raised again in the thread that waits for it; the listener reads on for the others",
     "workers/typing.py:_run": "a channel's error must not end the thread that shows all contacts' typing indicators",
 }
 #: Class names that once meant several things each.

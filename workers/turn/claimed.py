@@ -68,6 +68,7 @@ class ClaimedTurn:
     erased: dict[str, str] = field(default_factory=dict[str, str])
     _stated: Stated | None = None
     _language: str | None = None
+    _now: datetime | None = None
 
     def __post_init__(self) -> None:
         """Take over what an earlier try did."""
@@ -77,8 +78,10 @@ class ClaimedTurn:
     @property
     def now(self) -> datetime:
         """When the turn was opened, in the contact's time zone."""
-        zone = zone_of(self.claim.identities, self.account.bot.time_zone, self.deps.settings.time_zone)
-        return (self.claim.at or datetime.now(UTC)).astimezone(zone)
+        if self._now is None:
+            zone = zone_of(self.claim.identities, self.account.bot.time_zone, self.deps.settings.time_zone)
+            self._now = (self.claim.at or datetime.now(UTC)).astimezone(zone)
+        return self._now
 
     @property
     def remembers(self) -> bool:

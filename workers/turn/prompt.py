@@ -79,19 +79,23 @@ def build(
     past = sum(image.tokens for turn in kept.turns for image in shown.get(turn.number, ()))
     language = language_of(history, [asked], default=language)
     before = asides.exchange(aside, language=language, zone=zone)
-    told_first = [message.content for message in told.exchange(memories, kept.notes or notes.text, language=language, zone=zone)]
+    most_notes = kept.notes or notes.text
+    told_first = told.exchange(memories, most_notes, language=language, zone=zone)
     times = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
-    beside = [persona, *told_first, *(message.content for message in (*chain(*times), *before)), asked]
+    beside = [persona, *(message.content for message in (*told_first, *chain(*times), *before)), asked]
     size = sum(len(text.encode()) for turn in kept.turns for text in (turn.asked, turn.answer))
     if (left := _left(room(new + past), beside, enough=size, count=count)) < size:
         size = sum(count(turn.asked) + count(turn.answer) for turn in kept.turns)
     if left < size:
         kept, shown = shortened(kept, notes, room=_left(room(new), beside, enough=size, count=count), count=count), {}
+        times = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
+    if kept.notes != most_notes:
+        told_first = told.exchange(memories, kept.notes, language=language, zone=zone)
     messages: list[Message] = []
     if persona:
         messages.append(Message(role="system", content=persona))
-    messages.extend(told.exchange(memories, kept.notes, language=language, zone=zone))
-    *earlier, time = _times([*(turn.at and turn.at.astimezone(zone) for turn in kept.turns), now], language=language)
+    messages.extend(told_first)
+    *earlier, time = times
     for turn, said_at in zip(kept.turns, earlier, strict=True):
         # For a turn that a person answered these are the texts as they came, and an answer may speak of template tokens.
         messages.extend(said_at)
