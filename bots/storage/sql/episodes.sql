@@ -52,8 +52,8 @@ begin
 end
 $$;
 
--- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
--- minute.
+-- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. The caller says when it is to be
+-- embedded (conversations.settle_at).
 -- Locks: the conversation, which the caller holds. Called by: finish_turn, index_turns.
 create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
 declare
@@ -69,8 +69,6 @@ begin
     where t.id = p_turn
     on conflict (contact_id, said_at, turn_id) do update set config = excluded.config, words = excluded.words, sides = excluded.sides, asks = excluded.asks,
         first_person = excluded.first_person, time_words = excluded.time_words, embedder = null, vector = null;
-    update conversations set settle_at = now() + interval '1 minute'
-    where id = (select conversation_id from turns where id = p_turn) and settle_at is null;
 end
 $$;
 
