@@ -114,7 +114,7 @@ begin
         perform remember(p_contact, t.id, p_result->'facts', coalesce(p_result->'ends', '[]'), 'rules-3');
     end if;
     if jsonb_array_length(p_result->'untold') > 0 then
-        update inbox set reason = 'untold' where turn_id = t.id and id in (select x::uuid from jsonb_array_elements_text(p_result->'untold') x);
+        update inbox set reason = 'untold' where turn_id = t.id and id = any (array(select x::uuid from jsonb_array_elements_text(p_result->'untold') x));
     end if;
     if p_result ? 'stopped' then
         update contacts set stopped_at = case when (p_result->>'stopped')::boolean then now() end
@@ -173,7 +173,7 @@ begin
         summarise_to = case when drops then null else greatest(v.summarise_to, notes) end,
         -- Once the talk is quiet: each turn puts it off.
         remember_at = coalesce(reads, v.remember_at),
-        -- To be embedded within a minute.
+        -- As remember_episode would say, in a change of its own.
         settle_at = case when recalls then coalesce(v.settle_at, now() + interval '1 minute') else v.settle_at end,
         session_at = case when renews then now() else v.session_at end,
         index_to = case when unread then greatest(v.index_to, t.number) else v.index_to end,

@@ -111,7 +111,9 @@ declare
     chains text[];
 begin
     for m in
-        select * from inbox where contact_id = p_contact and id in (select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x)
+        -- An array is looked up in the index; a join might read all messages of everybody.
+        select * from inbox
+        where contact_id = p_contact and id = any (array(select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x))
         order by said_at(inbox), arrival
     loop
         with made as (
@@ -130,7 +132,9 @@ begin
         if chains is not null then
             perform settle_memories(p_contact, chains);
         end if;
-        update memories k set valid_to = e.ended, ended_at = now(), ended_by_inbox_id = m.id from ended_by(m, p_ends) e where k.id = e.memory;
+        if jsonb_array_length(p_ends) > 0 then
+            update memories k set valid_to = e.ended, ended_at = now(), ended_by_inbox_id = m.id from ended_by(m, p_ends) e where k.id = e.memory;
+        end if;
     end loop;
 end
 $$;
