@@ -37,7 +37,8 @@ $$;
 create function settle_memories(p_contact uuid, p_chains text[]) returns void language sql as $$
     with mine as (
         select m.id, m.chain, m.said_at, m.valid_from, m.valid_to, m.superseded_by, coalesce(i.arrival, 9223372036854775807) as arrival
-        from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
+        from memories m left join lateral (
+            select arrival from inbox x where x.tenant_id = m.tenant_id and x.id = m.source_inbox_id limit 1) i on true
         where m.contact_id = p_contact and (p_chains is null or m.chain = any (p_chains))
     ), followed as (
         -- Those of one message are peers, and a peer is not among what follows.
@@ -69,7 +70,8 @@ create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ende
         select e.n, e.is_one, k.id, case when e.kind = 'plan' then said_at(m) else coalesce(e.ended, said_at(m)) end as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
         from ends e join memories k on k.contact_id = m.contact_id and k.kind = e.kind and k.valid_to is null
         where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
-            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
+            -- With a limit, so that it is looked up by its key.
+            and (select 1 from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival limit 1) is null
             and (e.folded is null or position(e.folded in case when e.others is null then k.words else regexp_replace(k.words, e.others, '  ', 'g') end) > 0
                 -- "The dentist" is the "appointment with the dentist", and the other way round.
                 or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
