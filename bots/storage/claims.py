@@ -16,8 +16,8 @@ from bots.storage.database import call, hot, to_json
 from bots.storage.together import Together
 
 _DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
-#: How many conversations one transaction claims; and see Together.
-_MOST, _GATHER_S = 32, 0.004
+#: How many conversations one transaction claims.
+_MOST = 32
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
@@ -154,7 +154,7 @@ class Claims:
         """Claim a due conversation of a queue; None when there is none. Raises StorageUnavailable."""
         together = self._queues.get(queue)
         if together is None:
-            together = self._queues.setdefault(queue, Together(partial(self._several, queue), most=_MOST, gather_s=_GATHER_S))
+            together = self._queues.setdefault(queue, Together(partial(self._several, queue), most=_MOST))
         return together.call(None)
 
     def _several(self, queue: str, slots: Sequence[None]) -> Sequence[Claim | None]:

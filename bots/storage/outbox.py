@@ -17,8 +17,8 @@ from bots.storage.database import call, call_timed, to_json
 from bots.storage.together import Together
 
 _END_SEVERAL = "select end_attempts(%s::jsonb, %s)::text"
-#: How many outcomes one transaction records; and see Together.
-_MOST, _GATHER_S = 64, 0.004
+#: How many acceptances one transaction records.
+_MOST = 64
 _SAID = msgspec.json.Decoder(list[str | None])
 _END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _LOSE = "select lose_outcome(%s, %s)"
@@ -148,7 +148,7 @@ class Acceptances:
 
     def __init__(self, engine: Engine, *, reconcile_s: float, next_part_s: float) -> None:
         self._engine, self._reconcile_s, self._next_part_s = engine, reconcile_s, next_part_s
-        self._together = Together(self._several, most=_MOST, gather_s=_GATHER_S)
+        self._together = Together(self._several, most=_MOST)
 
     def end(
         self, *, contact: UUID, attempt: UUID, external_id: str | None, http_status: int | None = None, trace_id: str | None = None

@@ -1,6 +1,6 @@
 """Calls that go together: those that come while a transaction of their kind runs are gathered, and share the next one.
 
-Guarantee: each caller gets its own result, or the error of the transaction that it was in. One that hangs holds up nobody else for long.
+Guarantee: each caller gets its own result, or the error of the transaction that it was in. A transaction that hangs holds up nobody else for long.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ _Made = TypeVar("_Made")
 
 #: A transaction that has not ended after this time hangs, and another one begins beside it.
 _HANGS_S = 1.0
-_LONGEST_GATHER_S = 0.012
+#: How many run side by side at most, not counting those that hang.
+_BESIDE = 3
+#: What is gathered: see Together. A transaction costs as much as what three calls do in it. So up to two hundred calls a second wait for nobody, and more
+#: gather for as long as is worth it: of a turn that takes a second, all its waits together are some hundredths.
+_GATHER_S, _LONGEST_GATHER_S = 0.005, 0.02
 
 
 class Together(Generic[_Given, _Made]):
-    """Calls of one kind, from all threads of a process. One transaction runs at a time, in the thread of one of its callers."""
+    """Calls of one kind, from all threads of a process. One transaction runs at a time, in the thread of one of its callers; more only where calls come
+    faster than it can do them.
+    """
 
-    def __init__(self, run: Callable[[Sequence[_Given]], Sequence[_Made]], *, most: int, gather_s: float = 0.0) -> None:
-        """Run does several, at most so many, and returns what came of each in their order.
+    def __init__(self, run: Callable[[Sequence[_Given]], Sequence[_Made]], *, most: int, gather_s: float = _GATHER_S) -> None:
+        """`run` does several, at most so many, and returns what came of each in their order.
 
         gather_s: after a transaction of n calls the next one begins no sooner than n times this after it began, but _LONGEST_GATHER_S at the latest. So
         few calls wait for nobody, and many gather.
@@ -52,9 +58,10 @@ class Together(Generic[_Given, _Made]):
         return len(self._waiting)
 
     def _is_free(self) -> bool:
-        """Whether no transaction runs but such as hang."""
+        """Whether another transaction may begin: none runs but such as hang, or so many calls wait that it would be full."""
         now = time.monotonic()
-        return all(now - began > _HANGS_S for began in self._begun.values())
+        running = sum(now - began <= _HANGS_S for began in self._begun.values())
+        return running == 0 or (running < _BESIDE and len(self._waiting) >= self._most)
 
     def _is_to_lead(self, mine: _Call[_Given, _Made]) -> bool:
         """Wait until another thread has done it (False), or this one is to do it and those that have come since."""

@@ -26,8 +26,8 @@ _ERASING_S = 60.0
 WELL = frozenset({"ok", "summary", "plain", "summary:plain", "remember", "remember:plain"})
 _FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)::text"
 _FINISH_SEVERAL = "select finish_turns(%s, %s, %s::jsonb)::text"
-#: How many turns one transaction finishes; and see Together.
-_MOST, _GATHER_S = 32, 0.004
+#: How many turns one transaction finishes.
+_MOST = 32
 _PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 
 
@@ -191,7 +191,7 @@ class Finishes:
     def __init__(self, engine: Engine, *, boot: UUID, stale_s: float) -> None:
         """stale_s: for how long the attempt of a send that leaves with its turn may stay open."""
         self._engine, self._boot, self._stale_s = engine, boot, stale_s
-        self._together = Together(self._several, most=_MOST, gather_s=_GATHER_S)
+        self._together = Together(self._several, most=_MOST)
 
     def finish(self, one: Finishing) -> Sending | None:
         """End a turn and return the send that was journaled with it.
