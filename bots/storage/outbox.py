@@ -133,7 +133,7 @@ def end_attempt(
         raise NotStorable(f"The outcome could not be stored: {type(error).__name__}.") from None
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """A message that its platform accepted."""
 
     contact: UUID
@@ -156,7 +156,7 @@ class Acceptances:
         """Record that an attempt was accepted, as `end_attempt` does."""
         if external_id is not None and _is_id(external_id):
             said = self._together.call(
-                Accepted(contact=contact, attempt=attempt, external_id=external_id, http=_int32(http_status), trace=_plain(trace_id))
+                Acceptance(contact=contact, attempt=attempt, external_id=external_id, http=_int32(http_status), trace=_plain(trace_id))
             )
             if said != "busy":
                 return said
@@ -172,7 +172,7 @@ class Acceptances:
             next_part_s=self._next_part_s,
         )
 
-    def _several(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
+    def _several(self, accepted: Sequence[Acceptance]) -> Sequence[str | None]:
         try:
             return end_several(self._engine, accepted, next_part_s=self._next_part_s)
         except (StorageUnavailable, DBAPIError, ValueError):
@@ -180,7 +180,7 @@ class Acceptances:
             return ["busy"] * len(accepted)
 
 
-def end_several(engine: Engine, accepted: Sequence[Accepted], *, next_part_s: float) -> list[str | None]:
+def end_several(engine: Engine, accepted: Sequence[Acceptance], *, next_part_s: float) -> list[str | None]:
     """Record acceptances in one transaction, and return each message's status; busy where another transaction has it, and nothing was done.
 
     Nothing is done where one of them cannot be stored.

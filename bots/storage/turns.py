@@ -215,7 +215,7 @@ class Finishes:
             began=began,
         )
 
-    def _several(self, turns: Sequence[Finishing]) -> Sequence[tuple[Ended, float]]:
+    def _several(self, turns: Sequence[Finishing]) -> Sequence[tuple[Ended, float | None]]:
         began = time.monotonic()
         try:
             return finish_several(self._engine, turns, boot=self._boot, stale_s=self._stale_s)
@@ -224,13 +224,13 @@ class Finishes:
             return [("busy", began)] * len(turns)
 
 
-def finish_several(engine: Engine, turns: Sequence[Finishing], *, boot: UUID, stale_s: float) -> list[tuple[Ended, float]]:
+def finish_several(engine: Engine, turns: Sequence[Finishing], *, boot: UUID, stale_s: float) -> list[tuple[Ended, float | None]]:
     """End turns in one transaction, and return what came of each, with the monotonic time before which it cannot have been done.
 
     Nothing is done where one of them cannot be stored.
     """
     found, began = call_timed(engine, _FINISH_SEVERAL, (boot, stale_s, to_json(turns)), repeat=False)
-    return [(one, began) for one in _ENDED.decode(found)]
+    return [(one, None if one == "busy" else began) for one in _ENDED.decode(found)]
 
 
 def finish(
@@ -244,9 +244,9 @@ def finish(
     return _sending(engine, one, None if found is None else _ONE_ENDED.decode(found), at if began is None else began)
 
 
-def _sending(engine: Engine, one: Finishing, ended: Finished | None, began: float) -> Sending | None:
+def _sending(engine: Engine, one: Finishing, ended: Finished | None, began: float | None) -> Sending | None:
     if ended is None:
         if one.result.calls:
             call(engine, _PAY_FENCED, (one.contact, one.turn, to_json(one.result.calls)))
         raise Fenced
-    return None if ended.sending is None else msgspec.structs.replace(ended.sending, journaled_at=began)
+    return None if ended.sending is None else msgspec.structs.replace(ended.sending, journaled_at=began or 0.0)

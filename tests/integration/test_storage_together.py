@@ -15,7 +15,7 @@ from bots.errors import Fenced
 from bots.storage import claims, outbox, turns
 from bots.storage.claims import Claim
 from bots.storage.database import unit
-from bots.storage.outbox import Acceptances, Accepted, Sending
+from bots.storage.outbox import Acceptance, Acceptances, Sending
 from bots.storage.turns import Ended, Finished, Finishes, Finishing, ModelCall, NewFact, TurnResult
 from tests.support.processes import until
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone, a_status
@@ -59,8 +59,8 @@ def _at_once(finishes: Finishes, *ended: Finishing) -> list[Sending | Exception 
         return list(pool.map(one, ended))
 
 
-def _accepted(sending: Sending, external_id: str | None = None) -> Accepted:
-    return Accepted(
+def _accepted(sending: Sending, external_id: str | None = None) -> Acceptance:
+    return Acceptance(
         contact=sending.contact, attempt=sending.attempt, external_id=external_id or f"out.{sending.message.hex}", http=200, trace="t"
     )
 
@@ -97,6 +97,15 @@ def test_a_claim_of_several_takes_up_open_turns_beside_new_ones_and_leaves_what_
     assert {(claim.messages[0].event_key, claim.number, claim.tries) for claim in found} == {("in.0", 1, 1), ("in.9", 1, 0)}
     assert {claim.token for claim in found if claim.turn == first.turn} == {first.token + 1}
     assert storage.value("select ready_at is null from conversations where id = %s", second.conversation)
+
+
+def test_a_worker_of_the_version_before_claims_one_at_a_time(storage: StorageFixture) -> None:
+    storage.let_in(*(a_message("hello", by=(a_phone(f"3460011100{n}"),)) for n in range(2)))
+    found = [storage.value("select claim_turn(%s, %s, 60, 1800)", QUEUE, storage.boot) for _ in range(3)]
+
+    assert len({one["turn"] for one in found[:2]}) == 2
+    assert [one["messages"][0]["text"] for one in found[:2]] == ["hello", "hello"]
+    assert found[2] is None
 
 
 def test_turns_that_end_together_each_have_their_own_result(storage: StorageFixture) -> None:

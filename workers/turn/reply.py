@@ -1,4 +1,4 @@
-"""One turn from its claim to the sent answer, in three short transactions; none is open during a network call."""
+"""One turn from its claim to the sent answer, in three short steps in Postgres; no transaction is open during a network call."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
--- Claiming conversations: the best due one, with all that its turn needs, under a lease and a fencing token.
+-- Claiming conversations: those that are next (due.sql), with all that their turns need, under a lease and a fencing token.
 
 -- What is told of what is remembered about a contact: of the kinds p_always all up to 200 of each, of the others the 40 newest; not what is past, or older than p_days.
 -- p_untold are the kinds that its bot or its contact does not want. is_new: it was learned in this session. The beginning of a prompt has the others, and must not change within a session: so a memory that was
 -- replaced or ended by a message since then is told until the next one, and the day that counts is the session's first, wherever on earth it is.
--- Locks: none. Called by: claim_turn.
+-- Locks: none. Called by: claim_turns.
 create function told_memories(c conversations, p_always text[], p_days jsonb, p_untold text[]) returns jsonb language plpgsql stable as $$
 begin
     return (
@@ -27,7 +27,7 @@ end
 $$;
 
 -- How many turns a contact had in other conversations with the same bot, the newest fifty of them: turns are numbered, so none is counted.
--- Locks: none. Called by: claim_turn.
+-- Locks: none. Called by: claim_turns.
 create function earlier_talks(c conversations, p_bot uuid) returns integer language plpgsql stable as $$
 begin
     return (

@@ -58,7 +58,7 @@ $$;
 
 -- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
 -- minute.
--- Locks: the conversation, which the caller holds. Called by: finish_turn, index_turns.
+-- Locks: the conversation, which the caller holds. Called by: end_turn, index_turns.
 create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
 declare
     said integer[] := word_numbers(p_episode->>'config', p_episode->>'asked', 0);

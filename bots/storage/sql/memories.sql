@@ -1,7 +1,7 @@
 -- What is remembered: which facts may be, what takes the place of what, and what is no longer so.
 
 -- The kinds that are about health, as in bots/kinds.toml.
--- Locks: none. Called by: admitted, claim_turn.
+-- Locks: none. Called by: admitted, claim_turns.
 create function sensitive_kinds() returns text[] language sql immutable as $$
     select array['allergy', 'medication', 'condition', 'diet']
 $$;
@@ -106,7 +106,7 @@ $$;
 
 -- Adds what messages state, facts ([{kind, text, source, topic, day, last_day, since}]) and ends (as ended_by has them), to what is remembered about
 -- their contact. What is known already changes nothing, nor does the same message again.
--- Locks: the memories that it changes. Called by: finish_turn, change_message, finish_remembering.
+-- Locks: the memories that it changes. Called by: end_turn, change_message, finish_remembering.
 create function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
 declare
     m inbox;

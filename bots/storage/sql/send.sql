@@ -1,7 +1,7 @@
 -- Sending: which message may be sent next, and each attempt, recorded before its request and after it. What limits sends: limits.sql.
 
 -- What a sender needs of a message and its attempt (bots.storage.outbox.Sending).
--- Locks: none. Called by: journal, finish_turn.
+-- Locks: none. Called by: journal, end_turn.
 create function to_send(m outbox, p_attempt uuid) returns jsonb language sql stable as $$
     select jsonb_build_object('message', m.id, 'attempt', p_attempt, 'n', m.sends, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
         'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id)
