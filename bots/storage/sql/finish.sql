@@ -122,14 +122,15 @@ begin
     end if;
 
     if part_count > 0 then
-        with free as (
+        with free as materialized (
             -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
             select not exists (select from outbox where conversation_id = t.conversation
                     and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
-                and exists (select from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id and may_send(a)
-                    and not exists (select from send_limits x where x.scope = 'account' and x.account_id = a.id)
-                    and not exists (select from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact)
-                    and not exists (select from send_limits x where x.scope = 'app' and x.app_id = a.app_id)) as leaves
+                and (select may_send(a) from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id)
+                and not exists (select from send_limits x where x.scope = 'account' and x.account_id = t.account_id)
+                and not exists (select from send_limits x where x.scope = 'person' and x.account_id = t.account_id and x.contact_id = p_contact)
+                and not exists (select from accounts a join send_limits x on x.scope = 'app' and x.app_id = a.app_id
+                    where a.tenant_id = t.tenant_id and a.id = t.account_id) as leaves
         ), placed as (
             insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
             select t.tenant_id, t.id, first_part + n - 1, t.account_id, p_contact, t.conversation, x, case when leaves and n = 1 then 'sending' else 'queued' end,
