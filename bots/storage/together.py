@@ -18,9 +18,9 @@ _Made = TypeVar("_Made")
 _HANGS_S = 1.0
 #: How many run side by side at most, not counting those that hang.
 _BESIDE = 3
-#: What is gathered: see Together. A transaction costs as much as what three calls do in it. So up to two hundred calls a second wait for nobody, and more
-#: gather for as long as is worth it: of a turn that takes a second, all its waits together are some hundredths.
-_GATHER_S, _LONGEST_GATHER_S = 0.005, 0.02
+#: A transaction costs as much as what three calls do in it. So up to two hundred calls a second wait for nobody, and more gather while it is worth it: until
+#: these are together, for so long after the last transaction began (for each of its calls, and at most).
+_ENOUGH, _GATHER_S, _LONGEST_GATHER_S = 8, 0.005, 0.02
 
 
 class Together(Generic[_Given, _Made]):
@@ -31,8 +31,8 @@ class Together(Generic[_Given, _Made]):
     def __init__(self, run: Callable[[Sequence[_Given]], Sequence[_Made]], *, most: int, gather_s: float = _GATHER_S) -> None:
         """`run` does several, at most so many, and returns what came of each in their order.
 
-        gather_s: after a transaction of n calls the next one begins no sooner than n times this after it began, but _LONGEST_GATHER_S at the latest. So
-        few calls wait for nobody, and many gather.
+        gather_s: after a transaction of n calls the next one begins no sooner than n times this after it began, unless enough calls wait; and never
+        later than _LONGEST_GATHER_S. So few calls wait for nobody, and many gather.
         """
         self._run, self._most, self._gather_s = run, most, gather_s
         self._lock = threading.Lock()
@@ -40,6 +40,8 @@ class Together(Generic[_Given, _Made]):
         #: When each transaction that runs began, or was given to its thread.
         self._begun: dict[_Call[_Given, _Made], float] = {}
         self._next_at = 0.0
+        #: The call that leads the next transaction, while it waits for others.
+        self._gathering: _Call[_Given, _Made] | None = None
 
     def call(self, given: _Given) -> _Made:
         """Do it, together with what others want done. Raises what the transaction raised."""
@@ -49,6 +51,9 @@ class Together(Generic[_Given, _Made]):
                 self._begun[mine] = time.monotonic()
             else:
                 self._waiting.append(mine)
+                if self._gathering is not None and self._is_enough():
+                    self._gathering.woken.release()
+                    self._gathering = None
         if leads or self._is_to_lead(mine):
             self._lead(mine)
         return mine.result()
@@ -63,6 +68,9 @@ class Together(Generic[_Given, _Made]):
         running = sum(now - began <= _HANGS_S for began in self._begun.values())
         return running == 0 or (running < _BESIDE and len(self._waiting) >= self._most)
 
+    def _is_enough(self) -> bool:
+        return len(self._waiting) + 1 >= min(_ENOUGH, self._most)
+
     def _is_to_lead(self, mine: _Call[_Given, _Made]) -> bool:
         """Wait until another thread has done it (False), or this one is to do it and those that have come since."""
         if not mine.woken.acquire(timeout=_HANGS_S):
@@ -75,10 +83,20 @@ class Together(Generic[_Given, _Made]):
             mine.woken.acquire()
         return not mine.has_ended
 
+    def _gather(self, mine: _Call[_Given, _Made]) -> None:
+        """Wait for others, if it is worth it."""
+        with self._lock:
+            pause_s = self._next_at - time.monotonic()
+            if pause_s <= 0 or self._gathering is not None or self._is_enough():
+                return
+            self._gathering = mine
+        mine.woken.acquire(timeout=pause_s)
+        with self._lock:
+            if self._gathering is mine:
+                self._gathering = None
+
     def _lead(self, mine: _Call[_Given, _Made]) -> None:
-        pause_s = self._next_at - time.monotonic()
-        if pause_s > 0:
-            time.sleep(pause_s)
+        self._gather(mine)
         with self._lock:
             group = [mine, *(self._waiting.popleft() for _ in range(min(len(self._waiting), self._most - 1)))]
         self._next_at = time.monotonic() + min(self._gather_s * len(group), _LONGEST_GATHER_S)
@@ -97,6 +115,8 @@ class Together(Generic[_Given, _Made]):
             following.woken.release()
         for n, call in enumerate(group):
             call.end(made[n] if error is None else None, error)
+            if call is not mine:
+                call.woken.release()
 
 
 class _Call(Generic[_Given, _Made]):
@@ -113,7 +133,6 @@ class _Call(Generic[_Given, _Made]):
 
     def end(self, made: _Made | None, error: BaseException | None) -> None:
         self._made, self._error, self.has_ended = made, error, True
-        self.woken.release()
 
     def result(self) -> _Made:
         if self._error is not None:
