@@ -104,6 +104,7 @@ class Together(Generic[_Given, _Made]):
         made: Sequence[_Made] = ()
         try:
             made = self._run([call.given for call in group])
+            assert len(made) == len(group)
         except BaseException as raised:  # noqa: BLE001 - each caller raises it in its own thread
             error = raised
         with self._lock:
