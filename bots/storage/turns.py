@@ -221,7 +221,7 @@ class Finishes:
             return finish_several(self._engine, turns, boot=self._boot, stale_s=self._stale_s)
         except (StorageUnavailable, DBAPIError, ValueError):
             # One of them may be the cause; or it was done, and the answer was lost. Each is done alone, which does no harm where it was.
-            return [("busy", began)] * len(turns)
+            return [("busy", began) for _ in turns]
 
 
 def finish_several(engine: Engine, turns: Sequence[Finishing], *, boot: UUID, stale_s: float) -> list[tuple[Ended, float | None]]:
