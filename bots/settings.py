@@ -25,6 +25,8 @@ _PASSWORD_FILES = {
 _LONGEST_PASSWORD = 4096
 #: Work that waits for a model looks again after this time at the latest: another endpoint may answer by then, or an operator changed something.
 _LONGEST_WAIT_S = 300.0
+#: For recording what came of a send.
+_STALE_MARGIN_S = 5.0
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -137,6 +139,11 @@ class Settings:
     def wait_s(self, asked_s: float) -> float:
         """How long work waits for a model that may not be asked for so many seconds; 0: not known."""
         return max(self.ask_again_s, min(asked_s, _LONGEST_WAIT_S))
+
+    @property
+    def stale_s(self) -> float:
+        """How long an attempt to send may stay open: then its process is dead, and it counts as unknown."""
+        return self.send_deadline_s + _STALE_MARGIN_S
 
     def own_error_delay_s(self, tries: int) -> float | None:
         """How long to wait after an internal error before the next try, given the number of tries so far; None: no more tries."""

@@ -34,6 +34,7 @@ FUNCTIONS = (
     "handles",
     "cases",
     "accept",
+    "due",
     "claim",
     "episodes",
     "recall",

@@ -28,20 +28,12 @@ from workers.deps import Deps
 
 log = structlog.get_logger()
 
-#: Added to the send deadline: after both together an open attempt of a dead process counts as unknown.
-_STALE_MARGIN_S = 5.0
-
-
-def stale_s(deps: Deps) -> float:
-    """How long an attempt may stay open, in seconds."""
-    return deps.settings.send_deadline_s + _STALE_MARGIN_S
-
 
 def deliver_one(deps: Deps) -> bool:
     """Send the next message that is due; False when there is none."""
     settings = deps.settings
     sending = outbox.claim_send(
-        deps.crossing, boot=deps.boot, stale_s=stale_s(deps), reconcile_s=settings.reconcile_s, younger_s=settings.answer_if_younger_s
+        deps.crossing, boot=deps.boot, stale_s=settings.stale_s, reconcile_s=settings.reconcile_s, younger_s=settings.answer_if_younger_s
     )
     if sending is None:
         return False
@@ -105,24 +97,28 @@ def _store(
 ) -> str | None:
     """Record the outcome of an attempt; what cannot be stored ends as unknown, so that it is not sent again and again."""
     try:
+        if failure is None:
+            return deps.acceptances.end(
+                contact=sending.contact, attempt=sending.attempt, external_id=external_id, http_status=http_status, trace_id=trace_id
+            )
         status = outbox.end_attempt(
             deps.worker,
             contact=sending.contact,
             attempt=sending.attempt,
-            outcome=failure.outcome if failure else Outcome.ACCEPTED,
-            retry=failure.retry if failure else None,
+            outcome=failure.outcome,
+            retry=failure.retry,
             external_id=external_id,
-            http_status=failure.http_status if failure else http_status,
-            error_code=failure.code if failure else None,
-            trace_id=failure.trace_id if failure else trace_id,
-            retry_after_s=failure.retry_after_s if failure else None,
+            http_status=failure.http_status,
+            error_code=failure.code,
+            trace_id=failure.trace_id,
+            retry_after_s=failure.retry_after_s,
             reconcile_s=deps.settings.reconcile_s,
             next_part_s=deps.settings.next_part_s,
-            scope=failure.scope if failure else None,
+            scope=failure.scope,
             outage_after=deps.settings.outage_after,
             longest_s=deps.settings.probe_longest_s,
-            error_subcode=failure.subcode if failure else None,
-            is_in_doubt=failure.is_in_doubt if failure else False,
+            error_subcode=failure.subcode,
+            is_in_doubt=failure.is_in_doubt,
         )
     except NotStorable as error:
         return _lost(sending, error)

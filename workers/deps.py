@@ -22,7 +22,10 @@ from bots.domain import Account, Bot, ChannelKind
 from bots.errors import NotFound
 from bots.settings import Settings
 from bots.storage import accounts, personas
+from bots.storage.claims import Claims
 from bots.storage.database import open_engine, unit
+from bots.storage.outbox import Acceptances
+from bots.storage.turns import Finishes
 from inference.router import Router
 from inference.settings import ModelSettings
 from workers.embedding import Embedding
@@ -32,6 +35,9 @@ from workers.portions import Portions
 from workers.refusals import RefusalNotes
 from workers.timed_cache import TimedCache
 from workers.typing import TypingKeeper
+
+#: After a pause of this length the next message starts a new session: what was remembered meanwhile enters the prompt.
+_SESSION_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,9 @@ class Deps:
     boot: UUID
     worker: Engine
     crossing: Engine
+    claims: Claims
+    finishes: Finishes
+    acceptances: Acceptances
     keyring: Keyring
     channels: Mapping[ChannelKind, Channel]
     media: Media
@@ -108,12 +117,17 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
     half = max(2, settings.worker_pool // 2)
     # Each call is one statement; usage.roll relies on this timeout.
     worker = open_engine(settings.worker_database_url, pool=half, name="worker", statement_timeout_s=10)
+    crossing = open_engine(settings.crossing_database_url, pool=half, name="crossing")
     keyring = Keyring.from_settings(settings)
+    boot = uuid4()
     return Deps(
         settings=settings,
-        boot=uuid4(),
+        boot=boot,
         worker=worker,
-        crossing=open_engine(settings.crossing_database_url, pool=half, name="crossing"),
+        crossing=crossing,
+        claims=Claims(crossing, boot=boot, lease_s=settings.lease_s, session_s=_SESSION_S),
+        finishes=Finishes(worker, boot=boot, stale_s=settings.stale_s),
+        acceptances=Acceptances(worker, reconcile_s=settings.reconcile_s, next_part_s=settings.next_part_s),
         keyring=keyring,
         channels={
             ChannelKind.WHATSAPP: WhatsApp(graph),

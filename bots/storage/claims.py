@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -13,8 +13,11 @@ from sqlalchemy import Engine
 from bots.domain import FORWARDED
 from bots.kinds import always_told, kinds
 from bots.storage.database import call, hot, to_json
+from bots.storage.together import Together
 
 _DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
+#: How many conversations one transaction claims.
+_MOST = 32
 
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
@@ -128,6 +131,9 @@ class Claim(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
+_CLAIMS = msgspec.json.Decoder(list[Claim])
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """One queue's work at a moment."""
 
@@ -137,16 +143,35 @@ class Waiting(msgspec.Struct, frozen=True):
     slots: int
 
 
-def claim_turn(engine: Engine, queue: str, *, boot: UUID, lease_s: float, session_s: float) -> Claim | None:
-    """Claim the best due conversation of a queue; None when nothing is due."""
+class Claims:
+    """The claims of a worker process: its free slots ask together, and each gets a conversation of its own."""
+
+    def __init__(self, engine: Engine, *, boot: UUID, lease_s: float, session_s: float) -> None:
+        self._engine, self._boot, self._lease_s, self._session_s = engine, boot, lease_s, session_s
+        self._queues: dict[str, Together[None, Claim | None]] = {}
+
+    def claim(self, queue: str) -> Claim | None:
+        """Claim a due conversation of a queue; None when there is none. Raises StorageUnavailable."""
+        together = self._queues.get(queue)
+        if together is None:
+            together = self._queues.setdefault(queue, Together(partial(self._several, queue), most=_MOST))
+        return together.call(None)
+
+    def _several(self, queue: str, slots: Sequence[None]) -> Sequence[Claim | None]:
+        found = claim_turns(self._engine, queue, boot=self._boot, lease_s=self._lease_s, session_s=self._session_s, most=len(slots))
+        return [*found, *(None for _ in range(len(slots) - len(found)))]
+
+
+def claim_turns(engine: Engine, queue: str, *, boot: UUID, lease_s: float, session_s: float, most: int) -> list[Claim]:
+    """Claim the best due conversations of a queue, so many at most."""
     # Not repeated: a claim whose answer was lost is never renewed, and becomes due again when its lease ends.
-    found: Any = call(
+    found: str = call(
         engine,
-        "select claim_turn(%s, %s, %s, %s, %s::text[], %s::jsonb)",
-        (queue, boot, lease_s, session_s, list(always_told()), _DAYS),
+        "select claim_turns(%s, %s, %s, %s, %s, %s::text[], %s::jsonb)::text",
+        (queue, boot, lease_s, session_s, most, list(always_told()), _DAYS),
         repeat=False,
     )
-    return None if found is None else msgspec.convert(found, Claim)
+    return _CLAIMS.decode(found)
 
 
 def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s: float) -> int:

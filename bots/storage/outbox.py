@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -12,8 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from bots.domain import Outcome, Retry, Scope
 from bots.errors import NotStorable, StorageUnavailable
 from bots.storage.claims import Handle
-from bots.storage.database import call, call_timed
+from bots.storage.database import call, call_timed, to_json
+from bots.storage.together import Together
 
+_END_SEVERAL = "select end_attempts(%s::jsonb, %s)::text"
+#: How many acceptances one transaction records.
+_MOST = 64
+_SAID = msgspec.json.Decoder(list[str | None])
 _END = "select end_attempt(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _LOSE = "select lose_outcome(%s, %s)"
 _LONGEST_ID = 512
@@ -125,6 +131,61 @@ def end_attempt(
         call(engine, _LOSE, (contact, attempt))
         # The error itself would show values in a log.
         raise NotStorable(f"The outcome could not be stored: {type(error).__name__}.") from None
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that its platform accepted."""
+
+    contact: UUID
+    attempt: UUID
+    external_id: str
+    http: int | None
+    trace: str | None
+
+
+class Acceptances:
+    """What platforms accepted from a worker process: what is to be recorded at once shares a transaction."""
+
+    def __init__(self, engine: Engine, *, reconcile_s: float, next_part_s: float) -> None:
+        self._engine, self._reconcile_s, self._next_part_s = engine, reconcile_s, next_part_s
+        self._together = Together(self._several, most=_MOST)
+
+    def end(
+        self, *, contact: UUID, attempt: UUID, external_id: str | None, http_status: int | None = None, trace_id: str | None = None
+    ) -> str | None:
+        """Record that an attempt was accepted, as `end_attempt` does."""
+        if external_id is not None and _is_id(external_id):
+            said = self._together.call(
+                Acceptance(contact=contact, attempt=attempt, external_id=external_id, http=_int32(http_status), trace=_plain(trace_id))
+            )
+            if said != "busy":
+                return said
+        return end_attempt(
+            self._engine,
+            contact=contact,
+            attempt=attempt,
+            outcome=Outcome.ACCEPTED,
+            external_id=external_id,
+            http_status=http_status,
+            trace_id=trace_id,
+            reconcile_s=self._reconcile_s,
+            next_part_s=self._next_part_s,
+        )
+
+    def _several(self, accepted: Sequence[Acceptance]) -> Sequence[str | None]:
+        try:
+            return end_several(self._engine, accepted, next_part_s=self._next_part_s)
+        except (StorageUnavailable, DBAPIError, ValueError):
+            # One of them may be the cause; or it was done, and the answer was lost. Each is done alone, which does no harm where it was.
+            return ["busy"] * len(accepted)
+
+
+def end_several(engine: Engine, accepted: Sequence[Acceptance], *, next_part_s: float) -> list[str | None]:
+    """Record acceptances in one transaction, and return each message's status; busy where another transaction has it, and nothing was done.
+
+    Nothing is done where one of them cannot be stored.
+    """
+    return _SAID.decode(call(engine, _END_SEVERAL, (to_json(accepted), next_part_s), repeat=False))
 
 
 def _is_id(found: object) -> bool:

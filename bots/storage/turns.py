@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from bots.domain import End
-from bots.errors import Fenced
+from bots.errors import Fenced, StorageUnavailable
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
+from bots.storage.together import Together
 
 #: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
@@ -20,7 +24,10 @@ _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 _ERASING_S = 60.0
 #: The outcomes of a successful model call: an answer, notes of older turns, facts that were looked for in what a person wrote, or the answer to a harmless question (docs/decisions/0032).
 WELL = frozenset({"ok", "summary", "plain", "summary:plain", "remember", "remember:plain"})
-_FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)"
+_FINISH = "select finish_turn(%s, %s, %s, %s, %s, %s::jsonb)::text"
+_FINISH_SEVERAL = "select finish_turns(%s, %s, %s::jsonb)::text"
+#: How many turns one transaction finishes.
+_MOST = 32
 _PAY_FENCED = "select pay_fenced(%s, %s, %s::jsonb)"
 
 
@@ -155,17 +162,91 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     retry_s: float = 0.0
 
 
-def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
-    """End a turn and return the send that was journaled with it.
+class Finishing(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that its worker has worked, and what it decided."""
 
-    Raises Fenced when another worker has the lease by now; what the turn's calls cost is recorded either way.
+    contact: UUID
+    turn: UUID
+    #: The fencing token of its claim.
+    token: int
+    result: TurnResult
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A turn as it was stored, and the send that was journaled with it."""
+
+    state: str
+    sending: Sending | None
+
+
+#: None: fenced. busy: not done, since another transaction has its conversation.
+Ended = Finished | None | Literal["busy"]
+_ENDED = msgspec.json.Decoder(list[Ended])
+_ONE_ENDED = msgspec.json.Decoder(Finished)
+
+
+class Finishes:
+    """The ends of a worker process's turns: those that come at once share a transaction."""
+
+    def __init__(self, engine: Engine, *, boot: UUID, stale_s: float) -> None:
+        """stale_s: for how long the attempt of a send that leaves with its turn may stay open."""
+        self._engine, self._boot, self._stale_s = engine, boot, stale_s
+        self._together = Together(self._several, most=_MOST)
+
+    def finish(self, one: Finishing) -> Sending | None:
+        """End a turn and return the send that was journaled with it.
+
+        Raises Fenced when another worker has the lease by now; what the turn's calls cost is recorded either way.
+        """
+        began: float | None = None
+        # Erasing takes its time, and many locks.
+        if one.result.erase is msgspec.UNSET:
+            ended, began = self._together.call(one)
+            if ended != "busy":
+                return _sending(self._engine, one, ended, began)
+        return finish(
+            self._engine,
+            contact=one.contact,
+            turn=one.turn,
+            token=one.token,
+            boot=self._boot,
+            stale_s=self._stale_s,
+            result=one.result,
+            began=began,
+        )
+
+    def _several(self, turns: Sequence[Finishing]) -> Sequence[tuple[Ended, float | None]]:
+        began = time.monotonic()
+        try:
+            return finish_several(self._engine, turns, boot=self._boot, stale_s=self._stale_s)
+        except (StorageUnavailable, DBAPIError, ValueError):
+            # One of them may be the cause; or it was done, and the answer was lost. Each is done alone, which does no harm where it was.
+            return [("busy", began) for _ in turns]
+
+
+def finish_several(engine: Engine, turns: Sequence[Finishing], *, boot: UUID, stale_s: float) -> list[tuple[Ended, float | None]]:
+    """End turns in one transaction, and return what came of each, with the monotonic time before which it cannot have been done.
+
+    Nothing is done where one of them cannot be stored.
     """
+    found, began = call_timed(engine, _FINISH_SEVERAL, (boot, stale_s, to_json(turns)), repeat=False)
+    return [(one, None if one == "busy" else began) for one in _ENDED.decode(found)]
+
+
+def finish(
+    engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult, began: float | None = None
+) -> Sending | None:
+    """End one turn alone, as `Finishes.finish` does. began: the monotonic time of an earlier try, which may have been committed."""
+    one = Finishing(contact=contact, turn=turn, token=token, result=result)
     within_s = None if result.erase is msgspec.UNSET else _ERASING_S
-    found, began = call_timed(
-        engine, _FINISH, (contact, turn, token, boot, stale_s, to_json(result)), delays=_PATIENCE_S, within_s=within_s
-    )
-    if found is None:
-        if result.calls:
-            call(engine, _PAY_FENCED, (contact, turn, to_json(result.calls)))
+    values = (contact, turn, token, boot, stale_s, to_json(result))
+    found, at = call_timed(engine, _FINISH, values, delays=_PATIENCE_S, within_s=within_s)
+    return _sending(engine, one, None if found is None else _ONE_ENDED.decode(found), at if began is None else began)
+
+
+def _sending(engine: Engine, one: Finishing, ended: Finished | None, began: float | None) -> Sending | None:
+    if ended is None:
+        if one.result.calls:
+            call(engine, _PAY_FENCED, (one.contact, one.turn, to_json(one.result.calls)))
         raise Fenced
-    return None if found["sending"] is None else msgspec.convert(found["sending"] | {"journaled_at": began}, Sending)
+    return None if ended.sending is None else msgspec.structs.replace(ended.sending, journaled_at=began or 0.0)

@@ -118,8 +118,7 @@ def test_when_the_last_engine_is_gone_its_conversations_return_to_the_profile(st
 def test_what_is_in_somebodys_hands_is_not_moved_until_the_lease_is_over(storage: StorageFixture) -> None:
     _people(storage, 1)
     _all_on(storage, _A)
-    claim = claims.claim_turn(storage.crossing, _A, boot=uuid4(), lease_s=60, session_s=1800)
-    assert claim is not None
+    (claim,) = claims.claim_turns(storage.crossing, _A, boot=uuid4(), lease_s=60, session_s=1800, most=1)
     _lives(storage, _B)
 
     assert place(storage.crossing) == 0
@@ -157,7 +156,7 @@ def test_people_on_an_engine_take_slots_from_its_batches(storage: StorageFixture
     _lives(storage, _A, boot=boot)
     _people(storage, 1)
     _all_on(storage, _A)
-    claim = claims.claim_turn(storage.crossing, _A, boot=boot, lease_s=60, session_s=1800)
+    assert claims.claim_turns(storage.crossing, _A, boot=boot, lease_s=60, session_s=1800, most=1)
     with unit(storage.web) as connection:
         connection.exec_driver_sql(
             "with b as (insert into batches (tenant_id, bot_id, name, queue, state, created_by)"
@@ -166,7 +165,6 @@ def test_people_on_an_engine_take_slots_from_its_batches(storage: StorageFixture
         )
     (batch,) = claims.waiting(storage.crossing, reserve=4)
 
-    assert claim is not None
     assert (batch.running, batch.slots) == (1, 12)
 
 

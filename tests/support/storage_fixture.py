@@ -105,7 +105,8 @@ class StorageFixture:
 
     def claim(self, *, boot: UUID | None = None, lease_s: float = 60.0, session_s: float = 1800.0) -> Claim | None:
         """Claim as a worker does."""
-        return claims.claim_turn(self.crossing, QUEUE, boot=boot or self.boot, lease_s=lease_s, session_s=session_s)
+        found = claims.claim_turns(self.crossing, QUEUE, boot=boot or self.boot, lease_s=lease_s, session_s=session_s, most=1)
+        return found[0] if found else None
 
     def claimed(self, **more: Any) -> Claim:
         """Claim, and be sure that there was something."""

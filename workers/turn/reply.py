@@ -1,4 +1,4 @@
-"""One turn from its claim to the sent answer, in three short transactions; none is open during a network call."""
+"""One turn from its claim to the sent answer, in three short steps in Postgres; no transaction is open during a network call."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import msgspec
 import structlog
 
 from bots.errors import Fenced
-from bots.storage import claims, turns
 from bots.storage.claims import Claim
 from bots.storage.outbox import Sending
-from bots.storage.turns import ModelCall, TurnResult
+from bots.storage.turns import Finishing, ModelCall, TurnResult
 from workers import leased_work, metrics
-from workers.deliver import send, stale_s
+from workers.deliver import send
 from workers.deps import Deps
 from workers.leased_work import LeasedWork
 from workers.turn.answer import decide
@@ -19,13 +18,10 @@ from workers.turn.claimed import ClaimedTurn
 
 log = structlog.get_logger()
 
-#: After a pause of this length the next message starts a new session: what was remembered meanwhile enters the prompt.
-_SESSION_S = 1800.0
-
 
 def reply_one(deps: Deps, queue: str) -> bool:
     """Work one due conversation of the queue to its end; False when none was due."""
-    claim = claims.claim_turn(deps.crossing, queue, boot=deps.boot, lease_s=deps.settings.lease_s, session_s=_SESSION_S)
+    claim = deps.claims.claim(queue)
     return claim is not None and leased_work.run(deps.in_flight, _Reply(deps, claim))
 
 
@@ -79,15 +75,7 @@ class _Reply(LeasedWork):
     def _store(self, result: TurnResult) -> str:
         deps, claim, self._result = self._deps, self._claim, result
         try:
-            self._sending = turns.finish(
-                deps.worker,
-                contact=claim.contact,
-                turn=claim.turn,
-                token=claim.token,
-                boot=deps.boot,
-                stale_s=stale_s(deps),
-                result=result,
-            )
+            self._sending = deps.finishes.finish(Finishing(contact=claim.contact, turn=claim.turn, token=claim.token, result=result))
         except Fenced:
             return "fenced"
         return result.state

@@ -16,7 +16,7 @@ $$;
 
 -- A part was sent after all, or an operator sends it again (p_asked): the parts after it that were stopped because of it are due again.
 -- Without being asked not where a person has taken the conversation over from the bot, or has answered in it since.
--- Locks: the later parts. Called by: climb, end_attempt, crossing (the web).
+-- Locks: the later parts. Called by: climb, accept_message, crossing (the web).
 create function resume_rest(m outbox, p_asked boolean) returns void language sql as $$
     update outbox set status = 'queued', status_at = now(), not_before = now(), attention_at = null, reason = null,
         waits_since = case when p_asked then now() else waits_since end
@@ -29,7 +29,7 @@ $$;
 -- Moves a message up to p_status; a lower status than it has changes nothing. failed is final, unless delivered or read is reported later.
 -- p_code is the platform's error code. The next part of the answer becomes due once the platform has sent this one; if it failed, the answer
 -- ends there.
--- Locks: the message, then its later parts. Called by: apply_status, apply_watermark, end_attempt.
+-- Locks: the message, then its later parts. Called by: apply_status, apply_watermark, accept_message.
 create function climb(p_message uuid, p_status text, p_code integer) returns void language plpgsql as $$
 declare
     m outbox;

@@ -20,7 +20,7 @@ $$;
 
 -- Applies what staff changed in the platform's inbox to an answer that we sent under this id: an unsend is final, else the newest edit holds,
 -- in whatever order they came. Of an answer in several parts nobody knows what an edit makes of the whole. A forgotten one stays forgotten.
--- Locks: the turn. Called by: change_message, and end_attempt and apply_status, where the id becomes known.
+-- Locks: the turn. Called by: change_message, and accept_message and apply_status, where the id becomes known.
 create function change_answer(p_account uuid, p_contact uuid, p_external_id text) returns void language plpgsql as $$
 declare
     newest inbox;

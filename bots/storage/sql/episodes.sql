@@ -2,16 +2,20 @@
 
 -- The text search configuration of a name; that of no language where this Postgres does not know it.
 -- Locks: none. Called by: word_numbers.
-create function text_config(p_name text) returns regconfig language sql stable as $$
-    select coalesce((select oid from pg_ts_config where cfgname = p_name and pg_ts_config_is_visible(oid)), 'simple'::regconfig)::regconfig
+create function text_config(p_name text) returns regconfig language plpgsql stable as $$
+begin
+    return coalesce((select oid from pg_ts_config where cfgname = p_name and pg_ts_config_is_visible(oid)), 'simple'::regconfig)::regconfig;
+end
 $$;
 
 -- A number for each stem of a text, with p_side (0 or 1) as its lowest bit. Numbers take a quarter of the room of a tsvector, and the table holds no
 -- word of anybody. That two words of one contact have the same number is rarer than one in a million. hashtext stays what it is, also
 -- through an upgrade: hash indexes rely on it.
 -- Locks: none. Called by: remember_episode, reword_episode, recall_turns.
-create function word_numbers(p_config text, p_text text, p_side integer) returns integer[] language sql stable as $$
-    select coalesce(array_agg((hashtext(lexeme) & -2) | p_side), '{}') from unnest(to_tsvector(text_config(p_config), p_text))
+create function word_numbers(p_config text, p_text text, p_side integer) returns integer[] language plpgsql stable as $$
+begin
+    return array(select (hashtext(lexeme) & -2) | p_side from unnest(to_tsvector(text_config(p_config), p_text)));
+end
 $$;
 
 -- A pair of letters or of syllables as one word, as bots.recall.indexing writes it.
@@ -54,7 +58,7 @@ $$;
 
 -- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
 -- minute.
--- Locks: the conversation, which the caller holds. Called by: finish_turn, index_turns.
+-- Locks: the conversation, which the caller holds. Called by: end_turn, index_turns.
 create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
 declare
     said integer[] := word_numbers(p_episode->>'config', p_episode->>'asked', 0);

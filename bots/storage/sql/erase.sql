@@ -80,7 +80,7 @@ create function empty_messages(p_messages uuid[], p_as text) returns void langua
 $$;
 
 -- Erases the words of messages that are to be forgotten; a bot that keeps messages keeps them, and nothing tells them.
--- Locks: the messages. Called by: erase_words, finish_turn, accept_events.
+-- Locks: the messages. Called by: erase_words, end_turn, accept_events.
 create function blank_messages(p_messages uuid[]) returns void language sql as $$
     select empty_messages(array(select id from inbox where id = any(p_messages) and not keeps_messages(tenant_id, account_id)), 'erased')
 $$;
@@ -125,7 +125,7 @@ $$;
 -- Deletes what a contact asks to forget from what is remembered: p_erase {memories, turns, messages, everything} (bots.storage.turns.Erasure). With a
 -- memory goes its history. What was remembered from these messages, and those of these turns, goes as if they had been taken back. Returns what
 -- erase_words has to look for: {needles, messages, since}.
--- Locks: the memories. Called by: finish_turn, erase.
+-- Locks: the memories. Called by: end_turn, erase.
 create function forget_memories(p_contact uuid, p_erase jsonb) returns jsonb language plpgsql as $$
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
@@ -157,7 +157,7 @@ $$;
 -- bodies and pictures, our answers that repeat it, stored prompts, the history, notes, and what can be recalled. p_turn is the turn that
 -- asks for it, null for an operator: with everything, its messages that p_kept names were said after the wish. What still waits for an answer
 -- is not touched, and another turn that runs is fenced.
--- Locks: the contact's conversations, then what it changes. Called by: finish_turn, erase.
+-- Locks: the contact's conversations, then what it changes. Called by: end_turn, erase.
 create function erase_words(p_contact uuid, p_turn uuid, p_erase jsonb, p_lost jsonb, p_kept uuid[]) returns void language plpgsql as $$
 declare
     everything boolean := coalesce((p_erase->>'everything')::boolean, false);
@@ -248,7 +248,7 @@ end
 $$;
 
 -- Erases those messages of a turn that were to be forgotten while it was open.
--- Locks: the messages and the turn; the caller holds the conversation. Called by: finish_turn.
+-- Locks: the messages and the turn; the caller holds the conversation. Called by: end_turn.
 create function forget_own(p_turn uuid) returns void language plpgsql as $$
 declare
     own uuid[] := array(select id from inbox where turn_id = p_turn and forgotten_at is not null);

@@ -1,7 +1,7 @@
 -- Finishing a turn: everything it decided, and the record of its first send, in one transaction.
 
 -- A switch of a contact, after p_to (true, false, or null where it is not touched): since when it is on. A time that is known stays.
--- Locks: none. Called by: finish_turn.
+-- Locks: none. Called by: end_turn.
 create function switched(p_since timestamptz, p_to jsonb) returns timestamptz language sql stable as $$
     select case p_to when 'true' then coalesce(p_since, now()) when 'false' then null else p_since end
 $$;
@@ -9,56 +9,68 @@ $$;
 -- Ends a turn, or puts it off (state wait, retry), as p_result says (bots.storage.turns.TurnResult): its answer, calls, memories, messages
 -- to send, the conversation's next due time. The first message may leave at once: its attempt is recorded as sending, and counts as
 -- unknown after p_stale seconds. Returns {state, sending, again}; null, and nothing is changed, for whoever no longer holds the lease. The
--- same call again returns the same.
--- Locks: the conversation, then the turn. Called by: worker, within the contact's own rows (it sets app.contact_id).
-create function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
+-- same call again returns the same. Where another transaction has the conversation, it waits for it (p_wait), or changes nothing and returns busy.
+-- Locks: the conversation, then the turn. Called by: finish_turn, finish_turns, within the contact's own rows (it sets app.contact_id).
+create function end_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb, p_wait boolean)
 returns jsonb language plpgsql as $$
 declare
-    t turns;
-    c conversations;
+    own text := set_config('app.contact_id', p_contact::text, true);
+    -- The turn, and what counts of its conversation.
+    t record;
+    -- Read once: a statement would set up each of these anew.
+    part_count integer := jsonb_array_length(p_result->'parts');
+    drops boolean := coalesce((p_result->>'drop_summary')::boolean, false);
+    begins integer := (p_result->>'history_from')::integer;
+    ends timestamptz;
+    due timestamptz := now() + make_interval(secs => (p_result->>'retry_s')::double precision);
+    held timestamptz;
+    notes integer := (p_result->>'summarise_to')::integer;
+    reads timestamptz := now() + make_interval(secs => (p_result->>'read_after_s')::double precision);
+    recalls boolean := p_result ? 'episode';
+    renews boolean := p_result ? 'new_session';
+    -- Workers of the version before know nothing of recall, nor of ends: the background indexes their turns.
+    unread boolean := p_result->>'state' = 'answered' and not p_result ? 'ends';
     state_now text := p_result->>'state';
     sending jsonb;
-    placed outbox;
-    leaves boolean;
-    part_text text;
-    part_number integer;
-    waits boolean;
-    closes boolean;
+    waits boolean := p_result->>'state' in ('wait', 'retry');
+    closes boolean := coalesce((p_result->>'close')::boolean, false);
     more_since timestamptz;
+    watched boolean;
     first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
     -- Workers of the version before say forget.
     wish jsonb := coalesce(p_result->'erase', case when jsonb_array_length(p_result->'forget') > 0
         then jsonb_build_object('memories', p_result->'forget') end);
     lost jsonb;
 begin
-    perform set_config('app.contact_id', p_contact::text, true);
     if wish is not null then
         -- All that erase_words will lock, in its order: another erasing of this contact may run.
         perform from conversations where contact_id = p_contact order by id for update;
     end if;
-    select * into t from turns where id = p_turn;
-    select * into c from conversations where id = t.conversation_id for update;
-    if not found then
-        return null;
+    if p_wait then
+        select h.tenant_id, h.id, h.number, h.state, h.token, h.opened_at, h.claimed_at, v.id as conversation, v.account_id, v.thread, v.queue, v.lease_token,
+            v.leased_by, v.leased_until into t
+        from conversations v join turns h on h.conversation_id = v.id where h.id = p_turn for update;
+    else
+        select h.tenant_id, h.id, h.number, h.state, h.token, h.opened_at, h.claimed_at, v.id as conversation, v.account_id, v.thread, v.queue, v.lease_token,
+            v.leased_by, v.leased_until into t
+        from conversations v join turns h on h.conversation_id = v.id where h.id = p_turn for update skip locked;
     end if;
-    select * into t from turns where id = p_turn for update;
+    if not found then
+        return case when not p_wait then '"busy"'::jsonb end;
+    end if;
     if t.state = 'answered' and t.token = p_token then
         -- We committed this ourselves, and the answer was lost on the way: the same thread asks again, and has sent nothing yet.
-        select jsonb_build_object('message', m.id, 'attempt', a.id, 'n', a.n, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
-            'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id) into sending
-        from outbox m join send_attempts a on a.message_id = m.id
+        select to_send(m, a.id) into sending from outbox m join send_attempts a on a.message_id = m.id
         where m.turn_id = t.id and m.part = 1 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
         return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
     end if;
-    if t.state = 'open' and t.token = p_token and c.leased_by is null and state_now in ('wait', 'retry') then
+    if t.state = 'open' and t.token = p_token and t.leased_by is null and waits then
         -- The same, for a turn that stays open.
-        select jsonb_build_object('message', m.id, 'attempt', a.id, 'n', a.n, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
-            'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id) into sending
-        from outbox m join send_attempts a on a.message_id = m.id
+        select to_send(m, a.id) into sending from outbox m join send_attempts a on a.message_id = m.id
         where m.turn_id = t.id and m.part = 0 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
         return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
     end if;
-    if t.state <> 'open' or t.token <> p_token or c.lease_token <> p_token then
+    if t.state <> 'open' or t.token <> p_token or t.lease_token <> p_token then
         return null;
     end if;
 
@@ -111,91 +123,86 @@ begin
         where tenant_id = t.tenant_id and id = p_contact;
     end if;
 
-    if jsonb_array_length(p_result->'parts') > 0 then
-        -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
-        leaves := not exists (select from outbox where conversation_id = c.id
-                and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
-            and exists (select from accounts a where a.tenant_id = c.tenant_id and a.id = c.account_id and may_send(a)
-                and not exists (select from send_limits x where x.scope = 'account' and x.account_id = a.id)
-                and not exists (select from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact)
-                and not exists (select from send_limits x where x.scope = 'app' and x.app_id = a.app_id));
-        for part_text, part_number in
-            select x, n from jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
-        loop
+    if part_count > 0 then
+        with free as materialized (
+            -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
+            select not exists (select from outbox where conversation_id = t.conversation
+                    and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
+                and (select may_send(a) from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id)
+                and not exists (select from send_limits x where x.scope = 'account' and x.account_id = t.account_id)
+                and not exists (select from send_limits x where x.scope = 'person' and x.account_id = t.account_id and x.contact_id = p_contact)
+                and not exists (select from accounts a join send_limits x on x.scope = 'app' and x.app_id = a.app_id
+                    where a.tenant_id = t.tenant_id and a.id = t.account_id) as leaves
+        ), placed as (
             insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
-            values (t.tenant_id, t.id, first_part + part_number - 1, c.account_id, p_contact, c.id, part_text,
-                case when leaves then 'sending' else 'queued' end, case when leaves then 1 else 0 end,
-                case when leaves then now() + make_interval(secs => p_stale) else now() end)
-            on conflict do nothing returning * into placed;
-            if leaves and placed.id is not null then
-                sending := journal(placed, p_boot);
-            end if;
-            leaves := false;
-        end loop;
+            select t.tenant_id, t.id, first_part + n - 1, t.account_id, p_contact, t.conversation, x, case when leaves and n = 1 then 'sending' else 'queued' end,
+                case when leaves and n = 1 then 1 else 0 end, case when leaves and n = 1 then now() + make_interval(secs => p_stale) else now() end
+            from free, jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
+            on conflict do nothing returning *
+        ), journaled as (
+            insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id)
+            select tenant_id, id, contact_id, sends, p_boot from placed where status = 'sending' returning id, message_id
+        )
+        select to_send(m::outbox, a.id) into sending from placed m join journaled a on a.message_id = m.id;
     end if;
 
+    if waits then
+        -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
+        held := case state_now when 'wait' then least(due, now() + interval '30 seconds') else due end;
+    else
+        ends := now();
+    end if;
     update turns set
-        state = case when state_now in ('wait', 'retry') then 'open' else state_now end,
+        state = case when waits then 'open' else state_now end,
         reason = p_result->>'reason',
         asked = p_result->>'asked',
         -- While a turn is open: what it has said already about what it did (bots.storage.turns).
-        answer = coalesce(p_result->>'answer', case when state_now in ('wait', 'retry') then answer end),
+        answer = coalesce(p_result->>'answer', case when waits then answer end),
         in_history = coalesce((p_result->>'in_history')::boolean, true),
         tries = tries + case when state_now in ('retry', 'dead') then 1 else 0 end,
-        apologised_at = case when first_part = 0 and jsonb_array_length(p_result->'parts') > 0 then now() else apologised_at end,
-        finished_at = case when state_now in ('wait', 'retry') then null else now() end
+        apologised_at = case when first_part = 0 and part_count > 0 then now() else apologised_at end,
+        finished_at = ends
     where id = t.id;
-    waits := state_now in ('wait', 'retry');
-    closes := (p_result->>'close')::boolean;
     -- The turn covers the messages it was claimed with: what arrived meanwhile goes to the next turn.
-    select min(received_at) into more_since from inbox where conversation_id = c.id and turn_id is null and kind = 'message';
-    update conversations set
+    update conversations v set
         leased_by = null, leased_until = null,
-        history_from = coalesce((p_result->>'history_from')::integer, history_from),
+        history_from = coalesce(begins, v.history_from),
         -- A summary must not repeat what the contact has asked to forget.
-        summary = case when (p_result->>'drop_summary')::boolean then null else summary end,
+        summary = case when drops then null else v.summary end,
         -- A turn that stays in the history, such as a /reset with text after it, is still to be summarised.
-        summary_until = case when (p_result->>'drop_summary')::boolean then coalesce((p_result->>'history_from')::integer, t.number + 1) - 1
-            else summary_until end,
-        summary_after = case when (p_result->>'drop_summary')::boolean then coalesce((p_result->>'history_from')::integer, t.number + 1) - 1
-            else summary_after end,
-        summarise_at = case when (p_result->>'drop_summary')::boolean then null
-            when p_result ? 'summarise_to' then coalesce(summarise_at, now()) else summarise_at end,
-        summarise_to = case when (p_result->>'drop_summary')::boolean then null
-            else greatest(summarise_to, (p_result->>'summarise_to')::integer) end,
+        summary_until = case when drops then coalesce(begins, t.number + 1) - 1 else v.summary_until end,
+        summary_after = case when drops then coalesce(begins, t.number + 1) - 1 else v.summary_after end,
+        summarise_at = case when drops then null when notes is not null then coalesce(v.summarise_at, now()) else v.summarise_at end,
+        summarise_to = case when drops then null else greatest(v.summarise_to, notes) end,
         -- Once the talk is quiet: each turn puts it off.
-        remember_at = case when p_result ? 'read_after_s' then now() + make_interval(secs => (p_result->>'read_after_s')::double precision)
-            else remember_at end,
-        session_at = case when p_result ? 'new_session' then now() else session_at end,
-        -- Workers of the version before know nothing of recall, nor of ends: the background indexes their turns.
-        index_to = case when state_now = 'answered' and not p_result ? 'ends' then greatest(index_to, t.number) else index_to end,
+        remember_at = coalesce(reads, v.remember_at),
+        -- As remember_episode would say, in a change of its own.
+        settle_at = case when recalls then coalesce(v.settle_at, now() + interval '1 minute') else v.settle_at end,
+        session_at = case when renews then now() else v.session_at end,
+        index_to = case when unread then greatest(v.index_to, t.number) else v.index_to end,
         closed_at = case when closes then now() end,
-        -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
-        hold_until = case when waits then now() + make_interval(secs => least((p_result->>'retry_s')::double precision,
-            case state_now when 'wait' then 30 end)) end,
-        ready_at = case
-            when waits then now() + make_interval(secs => (p_result->>'retry_s')::double precision)
-            when more_since is null or closes then null
-            when ready_at >= c.leased_until then now()
-            else ready_at end,
-        waiting_since = case when waits or closes then null else more_since end
-    where id = c.id;
+        hold_until = held,
+        ready_at = case when waits then due when more.since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
+        waiting_since = case when waits or closes then null else more.since end
+    from (select min(received_at) as since from inbox where conversation_id = t.conversation and turn_id is null and kind = 'message') more
+    where v.id = t.conversation
+    returning more.since, exists (select from watchers w where w.conversation_id = t.conversation and w.until > now()) into more_since, watched;
     if closes and more_since is not null then
         -- What arrived while the conversation was being closed belongs to the next one.
         with fresh as (
             insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at, waiting_since, newest_at)
-            values (c.tenant_id, c.account_id, c.contact_id, c.thread, c.queue, now(), more_since, now()) returning id
+            values (t.tenant_id, t.account_id, p_contact, t.thread, t.queue, now(), more_since, now()) returning id
         )
         update inbox set conversation_id = fresh.id from fresh
-        where inbox.conversation_id = c.id and inbox.turn_id is null and kind = 'message';
+        where inbox.conversation_id = t.conversation and inbox.turn_id is null and kind = 'message';
     end if;
-    if (p_result->>'drop_summary')::boolean and (p_result->>'history_from')::integer > t.number then
+    if drops and begins > t.number then
         -- Exports must not contain what the contact has asked to forget either: this conversation so far, and those that ended before it.
         update turns h set in_history = false from conversations v
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
-            and (v.closed_at is not null or v.id = c.id) and (v.id <> c.id or h.number < (p_result->>'history_from')::integer);
+            and (v.closed_at is not null or v.id = t.conversation) and (v.id <> t.conversation or h.number < begins);
     end if;
-    if p_result ? 'episode' then
+    if recalls then
         perform remember_episode(t.id, p_result->'episode');
     end if;
     if lost is not null then
@@ -205,8 +212,36 @@ begin
         -- While it waited for its model it was told to forget: its own messages go now.
         perform forget_own(t.id);
     end if;
-    perform tell_page(c.id, p_contact);
+    if watched then
+        perform tell_page(t.conversation, p_contact);
+    end if;
     return jsonb_build_object('state', state_now, 'sending', sending);
+end
+$$;
+
+-- The same, waiting for whoever has the conversation.
+-- Locks: those of end_turn. Called by: worker.
+create function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
+returns jsonb language plpgsql as $$
+begin
+    return end_turn(p_contact, p_turn, p_token, p_boot, p_stale, p_result, true);
+end
+$$;
+
+-- Finishes turns ([{contact, turn, token, result}]), and returns in their order what end_turn returns of each. It waits for nobody who has one of their
+-- conversations: that would hold up the others.
+-- Locks: those of end_turn for each. Called by: worker; each turn sets app.contact_id for itself.
+create function finish_turns(p_boot uuid, p_stale double precision, p_turns jsonb) returns jsonb language plpgsql as $$
+declare
+    quick text := set_config('lock_timeout', '200ms', true);
+    x jsonb;
+    made jsonb := '[]';
+begin
+    for x in select e from jsonb_array_elements(p_turns) e loop
+        made := made || coalesce(
+            end_turn((x->>'contact')::uuid, (x->>'turn')::uuid, (x->>'token')::bigint, p_boot, p_stale, x->'result', false), 'null');
+    end loop;
+    return made;
 end
 $$;
 

@@ -51,7 +51,7 @@ $$;
 -- The platform took or finally refused the message m (p_accepted says which) in an attempt that began at p_began: it works. A limit opens
 -- at one message per second, and then doubles once a second; at more than 64 it is gone. A refusal proves the end of an outage, but not
 -- that of a throttle. An attempt from before the limit closed proves nothing about it.
--- Locks: the limits. Called by: end_attempt, within the contact's own rows.
+-- Locks: the limits. Called by: end_attempt, accept_message, within the contact's own rows.
 create function ease_limits(m outbox, p_began timestamptz, p_accepted boolean) returns void language plpgsql as $$
 declare
     l send_limits;

@@ -1,7 +1,7 @@
 -- What is remembered: which facts may be, what takes the place of what, and what is no longer so.
 
 -- The kinds that are about health, as in bots/kinds.toml.
--- Locks: none. Called by: admitted, claim_turn.
+-- Locks: none. Called by: admitted, claim_turns.
 create function sensitive_kinds() returns text[] language sql immutable as $$
     select array['allergy', 'medication', 'condition', 'diet']
 $$;
@@ -37,7 +37,8 @@ $$;
 create function settle_memories(p_contact uuid, p_chains text[]) returns void language sql as $$
     with mine as (
         select m.id, m.chain, m.said_at, m.valid_from, m.valid_to, m.superseded_by, coalesce(i.arrival, 9223372036854775807) as arrival
-        from memories m left join inbox i on i.tenant_id = m.tenant_id and i.id = m.source_inbox_id
+        from memories m left join lateral (
+            select arrival from inbox x where x.tenant_id = m.tenant_id and x.id = m.source_inbox_id limit 1) i on true
         where m.contact_id = p_contact and (p_chains is null or m.chain = any (p_chains))
     ), followed as (
         -- Those of one message are peers, and a peer is not among what follows.
@@ -69,7 +70,8 @@ create function ended_by(m inbox, p_ends jsonb) returns table (memory uuid, ende
         select e.n, e.is_one, k.id, case when e.kind = 'plan' then said_at(m) else coalesce(e.ended, said_at(m)) end as ended, case when k.words <> e.folded or k.day is not null then k.words || coalesce(k.day::text, '') end as being
         from ends e join memories k on k.contact_id = m.contact_id and k.kind = e.kind and k.valid_to is null
         where k.source_inbox_id is distinct from m.id and k.said_at <= said_at(m)
-            and not exists (select from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival)
+            -- With a limit, so that it is looked up by its key.
+            and (select 1 from inbox i where i.id = k.source_inbox_id and k.said_at = said_at(m) and i.arrival > m.arrival limit 1) is null
             and (e.folded is null or position(e.folded in case when e.others is null then k.words else regexp_replace(k.words, e.others, '  ', 'g') end) > 0
                 -- "The dentist" is the "appointment with the dentist", and the other way round.
                 or (k.kind = 'plan' and (string_to_array(k.words, ' ') <@ string_to_array(e.folded, ' ') or string_to_array(e.folded, ' ') <@ string_to_array(k.words, ' '))))
@@ -104,14 +106,16 @@ $$;
 
 -- Adds what messages state, facts ([{kind, text, source, topic, day, last_day, since}]) and ends (as ended_by has them), to what is remembered about
 -- their contact. What is known already changes nothing, nor does the same message again.
--- Locks: the memories that it changes. Called by: finish_turn, change_message, finish_remembering.
+-- Locks: the memories that it changes. Called by: end_turn, change_message, finish_remembering.
 create function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
 declare
     m inbox;
     chains text[];
 begin
     for m in
-        select * from inbox where contact_id = p_contact and id = any(array(select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x))
+        -- An array is looked up in the index; a join might read all messages of everybody.
+        select * from inbox
+        where contact_id = p_contact and id = any (array(select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x))
         order by said_at(inbox), arrival
     loop
         with made as (
@@ -130,7 +134,9 @@ begin
         if chains is not null then
             perform settle_memories(p_contact, chains);
         end if;
-        update memories k set valid_to = e.ended, ended_at = now(), ended_by_inbox_id = m.id from ended_by(m, p_ends) e where k.id = e.memory;
+        if jsonb_array_length(p_ends) > 0 then
+            update memories k set valid_to = e.ended, ended_at = now(), ended_by_inbox_id = m.id from ended_by(m, p_ends) e where k.id = e.memory;
+        end if;
     end loop;
 end
 $$;

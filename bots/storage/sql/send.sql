@@ -1,16 +1,21 @@
 -- Sending: which message may be sent next, and each attempt, recorded before its request and after it. What limits sends: limits.sql.
 
--- Records an attempt to send a message before its request leaves, and returns what to send (bots.storage.outbox.Sending). The caller has
--- set when the attempt must count as unknown.
--- Locks: none; the caller holds that of the message. Called by: finish_turn, claim_send.
+-- What a sender needs of a message and its attempt (bots.storage.outbox.Sending).
+-- Locks: none. Called by: journal, end_turn.
+create function to_send(m outbox, p_attempt uuid) returns jsonb language sql stable as $$
+    select jsonb_build_object('message', m.id, 'attempt', p_attempt, 'n', m.sends, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
+        'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id)
+$$;
+
+-- Records an attempt to send a message before its request leaves, and returns what to send. The caller has set when the attempt must count as unknown.
+-- Locks: none; the caller holds that of the message. Called by: claim_send.
 create function journal(m outbox, p_boot uuid) returns jsonb language plpgsql as $$
 declare
     attempt uuid;
 begin
     insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id)
     values (m.tenant_id, m.id, m.contact_id, m.sends, p_boot) returning id into attempt;
-    return jsonb_build_object('message', m.id, 'attempt', attempt, 'n', m.sends, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
-        'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id);
+    return to_send(m, attempt);
 end
 $$;
 
@@ -156,6 +161,64 @@ begin
 end
 $$;
 
+-- The platform accepted a message under this id, in an attempt that began at p_began: what follows from it, and from what was reported before.
+-- Locks: later parts, what limits sends, and the account's run of refusals; the caller holds the message, and the advisory lock on account and external
+-- id. Called by: end_attempt, end_attempts.
+create function accept_message(m outbox, p_began timestamptz, p_external_id text, p_next_part double precision) returns void language plpgsql as $$
+declare
+    climbs boolean := m.status in ('queued', 'sending', 'unknown');
+    s record;
+    also record;
+begin
+    -- What hardly ever is there is asked for once.
+    update outbox o set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
+        status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
+    where id = m.id returning
+        exists (select from inbox i where i.account_id = m.account_id and i.target = 'echo:' || p_external_id and i.kind in ('edit', 'revoke')) as changed,
+        exists (select from outbox x where x.turn_id = m.turn_id and x.part = m.part + 1 and x.status = 'queued') as follows,
+        exists (select from statuses x where x.account_id = m.account_id and x.external_id = p_external_id) as told,
+        exists (select from send_limits x where x.scope = 'account' and x.account_id = m.account_id)
+            or exists (select from send_limits x where x.scope = 'person' and x.account_id = m.account_id and x.contact_id = m.contact_id)
+            or exists (select from send_limits x join accounts y on y.app_id = x.app_id
+                where x.scope = 'app' and y.tenant_id = m.tenant_id and y.id = m.account_id) as limited,
+        exists (select from refusals x where x.account_id = m.account_id) as refused,
+        exists (select from watchers w where w.conversation_id = m.conversation_id and w.until > now()) as watched
+    into also;
+    if also.changed then
+        perform change_answer(m.account_id, m.contact_id, p_external_id);
+    end if;
+    if climbs then
+        if m.status = 'unknown' and m.not_before is null then
+            perform resume_rest(m, false);
+            also.follows := true;
+        end if;
+        if also.follows then
+            update outbox set not_before = now() + make_interval(secs => p_next_part)
+            where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
+        end if;
+        if also.watched then
+            perform tell_page(m.conversation_id, m.contact_id);
+        end if;
+    end if;
+    if also.told then
+        -- A status may have arrived before the answer to our request.
+        for s in select status, error_code from statuses where account_id = m.account_id and external_id = p_external_id
+            order by status_rank(status) nulls first loop
+            perform climb(m.id, s.status, s.error_code);
+        end loop;
+    end if;
+    if also.limited then
+        perform ease_limits(m, p_began, true);
+    end if;
+    if also.refused then
+        perform send_accepted(m.account_id);
+    end if;
+    if m.forgotten_at is not null then
+        perform blank_answers(array[m.id]);
+    end if;
+end
+$$;
+
 -- Records the outcome of an attempt (p_outcome: accepted, not_sent, rejected, unknown) and sets what is next: the next part after
 -- p_next_part seconds, a retry after p_retry_after seconds or a growing pause, an end (p_retry never; of what is unknown: leave_unknown), or
 -- the operator's attention (p_retry ask_operator). p_scope says whom a failure concerns: message, person, account or app; null where it was
@@ -170,16 +233,14 @@ create function end_attempt(
     p_outage_after integer default 3, p_longest double precision default 30, p_subcode integer default null, p_in_doubt boolean default false
 ) returns text language plpgsql as $$
 declare
+    own text := set_config('app.contact_id', p_contact::text, true);
     a send_attempts;
     m outbox;
-    s record;
     closed text;
     closed_until timestamptz;
     failures integer;
     why text := refusal_reason(p_outcome, p_http, p_code, p_subcode);
-    climbs boolean;
 begin
-    perform set_config('app.contact_id', p_contact::text, true);
     -- The message first, as everywhere: different orders of locking could deadlock.
     select * into m from outbox where id = (select message_id from send_attempts where id = p_attempt) for update;
     update send_attempts set finished_at = now(), outcome = p_outcome, http_status = p_http, error_code = p_code, trace_id = p_trace
@@ -198,29 +259,7 @@ begin
     end if;
     if p_outcome = 'accepted' then
         perform pg_advisory_xact_lock(hashtext(m.account_id::text || p_external_id));
-        climbs := m.status in ('queued', 'sending', 'unknown');
-        update outbox set external_id = coalesce(external_id, p_external_id), not_before = null, attention_at = case when status = 'failed' then attention_at end,
-            status = case when climbs then 'accepted' else status end, status_at = case when climbs then now() else status_at end
-        where id = m.id;
-        perform change_answer(m.account_id, m.contact_id, p_external_id);
-        if climbs then
-            if m.status = 'unknown' and m.not_before is null then
-                perform resume_rest(m, false);
-            end if;
-            update outbox set not_before = now() + make_interval(secs => p_next_part)
-            where turn_id = m.turn_id and part = m.part + 1 and status = 'queued';
-            perform tell_page(m.conversation_id, m.contact_id);
-        end if;
-        -- A status may have arrived before the answer to our request.
-        for s in select status, error_code from statuses where account_id = m.account_id and external_id = p_external_id
-            order by status_rank(status) nulls first loop
-            perform climb(m.id, s.status, s.error_code);
-        end loop;
-        perform ease_limits(m, a.started_at, true);
-        perform send_accepted(m.account_id);
-        if m.forgotten_at is not null then
-            perform blank_answers(array[m.id]);
-        end if;
+        perform accept_message(m, a.started_at, p_external_id, p_next_part);
         return 'accepted';
     end if;
     if p_in_doubt or (p_scope = 'account' and p_retry_after >= 600) then
@@ -262,6 +301,36 @@ begin
     end if;
     perform tell_page(m.conversation_id, m.contact_id);
     return (select status from outbox where id = m.id);
+end
+$$;
+
+-- Records acceptances ([{contact, attempt, external_id, http, trace}]) as end_attempt does, and returns for each, in their order, accepted; or busy, and
+-- nothing is changed, where the attempt has been ended before, or another transaction has its message or the platform's id: to wait for that would hold
+-- up the others.
+-- Locks: those of end_attempt for each. Called by: worker; it sets app.contact_id for each.
+create function end_attempts(p_ends jsonb, p_next_part double precision) returns jsonb language plpgsql as $$
+declare
+    own text := set_config('lock_timeout', '200ms', true);
+    e jsonb;
+    m outbox;
+    began timestamptz;
+    said jsonb := '[]';
+begin
+    for e in select x from jsonb_array_elements(p_ends) x loop
+        own := set_config('app.contact_id', e->>'contact', true);
+        select * into m from outbox where id = (select message_id from send_attempts where id = (e->>'attempt')::uuid) for update skip locked;
+        if found and pg_try_advisory_xact_lock(hashtext(m.account_id::text || (e->>'external_id'))) then
+            update send_attempts set finished_at = now(), outcome = 'accepted', http_status = (e->>'http')::integer, trace_id = e->>'trace'
+            where id = (e->>'attempt')::uuid and finished_at is null returning started_at into began;
+            if found then
+                perform accept_message(m, began, e->>'external_id', p_next_part);
+                said := said || '"accepted"';
+                continue;
+            end if;
+        end if;
+        said := said || '"busy"';
+    end loop;
+    return said;
 end
 $$;
 

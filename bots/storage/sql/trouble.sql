@@ -1,7 +1,7 @@
 -- Trouble of an account: what a refusal, a failed status or a notice of the platform means for all of its messages.
 
 -- Whether an account's messages may leave: it is active, and the platform does not slow it down.
--- Locks: none. Called by: finish_turn, claim_send, work_waiting.
+-- Locks: none. Called by: end_turn, claim_send, work_waiting.
 create function may_send(a accounts) returns boolean language sql stable as $$
     select a.state = 'active' and (a.slow_until is null or a.slow_until <= now())
 $$;
@@ -68,7 +68,7 @@ end
 $$;
 
 -- The platform accepted a message: a run of refusals ends.
--- Locks: the account's run of refusals, which hardly ever exists. Called by: end_attempt.
+-- Locks: the account's run of refusals, which hardly ever exists. Called by: accept_message.
 create function send_accepted(p_account uuid) returns void language plpgsql as $$
 begin
     delete from refusals where account_id = p_account;

@@ -2,7 +2,7 @@
 
 -- The first words of the message that a reply is to (p_quoted: its id on the platform), from either side of this contact's conversations
 -- with the account. Null where it is unknown, was taken back or forgotten, or has no words.
--- Locks: none. Called by: claim_turn, said.
+-- Locks: none. Called by: claim_turns, said.
 create function quoted_words(p_account uuid, p_contact uuid, p_quoted text) returns text language sql stable as $$
     select left(words, 500) from (
         select coalesce(nullif(btrim(text), ''), '(' || content_type || ')') as words from inbox
@@ -58,7 +58,7 @@ $$;
 
 -- Writes anew what a turn was asked, from its messages as they are now, without those that the service itself answered. Where none is left, the turn
 -- leaves the history and the search, and of the bot's answer no further part is sent.
--- Locks: the turn and its queued messages, and the conversation, which the caller holds. Called by: change_message, erase_words, finish_turn.
+-- Locks: the turn and its queued messages, and the conversation, which the caller holds. Called by: change_message, erase_words, end_turn.
 create function retell(p_turn uuid) returns void language plpgsql as $$
 declare
     told text;

@@ -3,21 +3,27 @@
 -- The letters of a text in a form in which spellings of one word are equal: no case, accents or vowel signs that people leave out, one form for
 -- Arabic and Turkish letters that are mixed up. Most texts are ASCII, and have none of these.
 -- Locks: none. Called by: words_of, erase_words.
-create function letters_of(p_text text) returns text language sql immutable as $$
-    select case when octet_length(p_text) = length(p_text) then lower(p_text) else
+create function letters_of(p_text text) returns text language plpgsql immutable as $$
+begin
+    return case when octet_length(p_text) = length(p_text) then lower(p_text) else
         translate(regexp_replace(replace(replace(replace(replace(lower(normalize(p_text, nfkd)),
             'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'),
             '[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u093c\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]', '', 'g'),
-        'øłđıðħŧŋəςیىکةٱ', 'oldidhtneσييكها') end
+        'øłđıðħŧŋəςیىکةٱ', 'oldidhtneσييكها') end;
+end
 $$;
 
 -- The words of a text, as letters_of has them, each with a blank before and behind it; '' where there are none. What has no blanks between words is
 -- taken letter by letter. An apostrophe ends a word: "Rex's" has the word "rex".
+-- In PL/pgSQL, since Postgres would take in the text of an SQL function anew for each statement that writes a memory. It names its schema: where a backup is
+-- restored there is no search path.
 -- Locks: none. Called by: memories.words, remember, telling, repeats, is_command.
-create function words_of(p_text text) returns text language sql immutable as $$
-    select coalesce(' ' || nullif(btrim(regexp_replace(regexp_replace(letters_of(p_text),
+create function words_of(p_text text) returns text language plpgsql immutable as $$
+begin
+    return coalesce(' ' || nullif(btrim(regexp_replace(regexp_replace(public.letters_of(p_text),
         '([\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\ua960-\ua97f\ud7b0-\ud7ff\uf900-\ufaff])', ' \1 ', 'g'),
-        '[\s!-/:-@\[-`{-~\u0080-\u00bf\u00d7\u00f7\u02b0-\u02ff\u055a-\u055f\u0589\u05be\u05c0\u05c3\u05f3\u05f4\u060c\u060d\u061b-\u061f\u066a-\u066d\u06d4\u0964\u0965\u0970\u2000-\u206f\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe6f\uff00-\uff0f]+', ' ', 'g')), '') || ' ', '')
+        '[\s!-/:-@\[-`{-~\u0080-\u00bf\u00d7\u00f7\u02b0-\u02ff\u055a-\u055f\u0589\u05be\u05c0\u05c3\u05f3\u05f4\u060c\u060d\u061b-\u061f\u066a-\u066d\u06d4\u0964\u0965\u0970\u2000-\u206f\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u30fb\ufe30-\ufe6f\uff00-\uff0f]+', ' ', 'g')), '') || ' ', '');
+end
 $$;
 
 -- A fact that a contact stated, or an operator added (created_by), with the message it came from. Two times are kept: when it was true

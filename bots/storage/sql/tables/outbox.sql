@@ -57,7 +57,6 @@ create table send_attempts (
     constraint fk_send_attempts_message foreign key (tenant_id, message_id) references outbox (tenant_id, id) on delete cascade,
     constraint uq_send_attempts_n unique (message_id, n)
 );
-create index ix_send_attempts_open on send_attempts (started_at) where finished_at is null;
 
 -- What limits sends (limits.sql). scope account: an outage of its platform, or a limit of the platform on the account; person: a limit on
 -- one person over one account; app: a limit on all accounts of one Meta app. state suspect limits nothing yet: sends failed, too few to call
