@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from bots.domain import End
-from bots.errors import Fenced
+from bots.errors import Fenced, Superseded
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
 
@@ -153,12 +153,14 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     stopped: bool | msgspec.UnsetType = msgspec.UNSET
     new_session: bool | msgspec.UnsetType = msgspec.UNSET
     retry_s: float = 0.0
+    #: Whether the answer is dropped if more was written within seconds of what it answers, and the turn asks again with everything.
+    takes_more: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID, stale_s: float, result: TurnResult) -> Sending | None:
     """End a turn and return the send that was journaled with it.
 
-    Raises Fenced when another worker has the lease by now; what the turn's calls cost is recorded either way.
+    Raises Fenced when another worker has the lease by now, and Superseded; what the turn's calls cost is recorded either way.
     """
     within_s = None if result.erase is msgspec.UNSET else _ERASING_S
     found, began = call_timed(
@@ -168,4 +170,6 @@ def finish(engine: Engine, *, contact: UUID, turn: UUID, token: int, boot: UUID,
         if result.calls:
             call(engine, _PAY_FENCED, (contact, turn, to_json(result.calls)))
         raise Fenced
+    if result.takes_more is True and found["state"] != result.state:
+        raise Superseded
     return None if found["sending"] is None else msgspec.convert(found["sending"] | {"journaled_at": began}, Sending)

@@ -6,10 +6,22 @@ create function switched(p_since timestamptz, p_to jsonb) returns timestamptz la
     select case p_to when 'true' then coalesce(p_since, now()) when 'false' then null else p_since end
 $$;
 
+-- What becomes of a turn whose messages were not all that was to come: more came within seconds of them, before anything was sent. The answer is
+-- dropped, what it cost counts, and the turn waits to take the new messages in. p_result unchanged: nothing came.
+-- Locks: none; the caller holds the conversation. Called by: finish_turn.
+create function superseded(c conversations, t turns, p_result jsonb) returns jsonb language sql stable as $$
+    select case when more.since is null then p_result else jsonb_build_object('state', 'wait', 'reason', 'superseded', 'calls', p_result->'calls',
+        'parts', '[]'::jsonb, 'close', false, 'drop_summary', false,
+        -- Whoever took the new message in has set when it is due; while nothing comes, that is the end of the lease.
+        'retry_s', case when c.ready_at <> c.leased_until then greatest(extract(epoch from c.ready_at - now()), 0) else 0 end) end
+    from (select min(received_at) as since from inbox where conversation_id = c.id and turn_id is null and kind = 'message'
+        and received_at < (select max(received_at) from inbox where turn_id = t.id) + interval '8 seconds') as more
+$$;
+
 -- Ends a turn, or puts it off (state wait, retry), as p_result says (bots.storage.turns.TurnResult): its answer, calls, memories, messages
 -- to send, the conversation's next due time. The first message may leave at once: its attempt is recorded as sending, and counts as
--- unknown after p_stale seconds. Returns {state, sending, again}; null, and nothing is changed, for whoever no longer holds the lease. The
--- same call again returns the same.
+-- unknown after p_stale seconds. An answer that takes_more is dropped where more came meanwhile (superseded). Returns {state, sending, again};
+-- null, and nothing is changed, for whoever no longer holds the lease. The same call again returns the same.
 -- Locks: the conversation, then the turn. Called by: worker, within the contact's own rows (it sets app.contact_id).
 create function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
 returns jsonb language plpgsql as $$
@@ -50,7 +62,7 @@ begin
         where m.turn_id = t.id and m.part = 1 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
         return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
     end if;
-    if t.state = 'open' and t.token = p_token and c.leased_by is null and state_now in ('wait', 'retry') then
+    if t.state = 'open' and t.token = p_token and c.leased_by is null and (state_now in ('wait', 'retry') or p_result ? 'takes_more') then
         -- The same, for a turn that stays open.
         select jsonb_build_object('message', m.id, 'attempt', a.id, 'n', a.n, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
             'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id) into sending
@@ -60,6 +72,10 @@ begin
     end if;
     if t.state <> 'open' or t.token <> p_token or c.lease_token <> p_token then
         return null;
+    end if;
+    if (p_result->>'takes_more')::boolean then
+        p_result := superseded(c, t, p_result);
+        state_now := p_result->>'state';
     end if;
 
     insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
