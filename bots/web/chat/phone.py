@@ -23,10 +23,12 @@ from bots.domain import (
     StatusUpdate,
 )
 from bots.errors import StorageUnavailable
+from bots.extract.unfinished import expecting
 from bots.settings import Settings
 from bots.storage import accounts, chat, endpoints, inbox, media, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
+from bots.storage.work_notices import Teller
 from bots.web.chat import answering
 
 #: The account that the stack makes for the chat page.
@@ -38,6 +40,7 @@ class Phone:
 
     def __init__(self, *, web: Engine, crossing: Engine, settings: Settings) -> None:
         self._web, self._crossing, self._settings = web, crossing, settings
+        self._dispatcher = Teller(crossing)
         self._known: tuple[Account, str] | None = None
 
     def contacts(self) -> tuple[chat.TalkContact, ...]:
@@ -64,6 +67,7 @@ class Phone:
             media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
         )
         contacts = self._accept([event], small)
+        self._dispatcher.tell()
         if contacts:
             with hot(self._crossing) as connection:
                 chat.watch_contact(connection, contacts[0])
@@ -132,7 +136,7 @@ class Phone:
         accept = partial(
             inbox.accept,
             account=account,
-            events=events,
+            events=expecting(events),
             queue=queue,
             debounce_s=self._settings.debounce_s,
             debounce_cap_s=self._settings.debounce_cap_s,
