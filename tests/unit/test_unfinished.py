@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bots.domain import EventKind, InboundEvent
-from bots.extract.unfinished import Waits, expecting, is_answered_at_once, waits
+from bots.extract.unfinished import Waits, expecting, waits
 
 _CORPUS = Path(__file__).parents[1] / "corpus" / "pieces"
 _WAITS: dict[str, Any] = tomllib.loads((_CORPUS / "waits.toml").read_text("utf-8"))
@@ -80,4 +80,3 @@ def test_only_messages_get_a_wait_and_a_button_or_a_command_needs_none() -> None
     found = expecting([message, command, status])
 
     assert [event.waits for event in found] == [Waits(3, 3, 3), None, None]
-    assert [is_answered_at_once(event) for event in found] == [False, True, False]

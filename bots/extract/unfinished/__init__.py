@@ -73,11 +73,6 @@ def expecting(events: Iterable[InboundEvent]) -> list[InboundEvent]:
     ]
 
 
-def is_answered_at_once(event: InboundEvent) -> bool:
-    """Whether a message may be due as soon as it is stored; any other becomes due at a time that the dispatcher knows before."""
-    return event.kind is EventKind.MESSAGE and (event.reply_at_once or event.waits is None or min(event.waits) == 0)
-
-
 def waits(text: str | None, content_type: str = "text") -> Waits:
     """How long to wait for more after a message, in units of the shortest wait."""
     said = (text or "").strip()

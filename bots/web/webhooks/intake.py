@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Engine
 from bots.channels.by_kind import PARSERS
 from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
-from bots.domain import Account, ChannelKind, InboundEvent
+from bots.domain import Account, ChannelKind, EventKind, InboundEvent
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.extract.edits import read_edits
-from bots.extract.unfinished import expecting, is_answered_at_once
+from bots.extract.unfinished import expecting
 from bots.settings import Settings
 from bots.storage import accounts, inbox, personas, setup_notes
 from bots.storage.database import hot
@@ -155,7 +155,7 @@ class Intake:
                     automatic_s=self._settings.automatic_reply_s,
                     within_s=ends_at - self._clock(),
                 )
-                if any(is_answered_at_once(event) for event in events):
+                if any(event.kind is EventKind.MESSAGE for event in events):
                     self._dispatcher.tell()
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
