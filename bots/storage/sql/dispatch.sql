@@ -1,8 +1,8 @@
--- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue.
+-- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue; and when to look again.
 
 -- For each queue that a running worker consumes and where something is due: due conversations (or sends, in deliver), running ones, slots.
 -- due counts to 1,000 (sends: for each account), so the cost of a tick grows with what it publishes and not with the backlog.
--- Locks: none. Called by: everything_waiting.
+-- Locks: none. Called by: everything_waiting, dispatch_tick.
 create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
     with s as (
         select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
@@ -37,7 +37,7 @@ create function work_waiting() returns table (queue text, due bigint, running bi
 $$;
 
 -- work_waiting and batches_waiting together, planned once (see queue_spots). p_reserve: slots of each worker that batches leave free.
--- Locks: none. Called by: crossing (the dispatcher).
+-- Locks: none. Called by: crossing (dispatchers of the version before, and tests).
 create function everything_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
 language plpgsql stable as $$
 begin
