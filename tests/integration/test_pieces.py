@@ -131,6 +131,19 @@ def test_more_that_comes_while_the_model_works_goes_into_the_same_turn(storage: 
     assert storage.rows("select state, reason, tries from turns") == [("answered", None, 0)]
 
 
+def test_pieces_that_follow_a_dropped_answer_are_waited_for_like_others_and_a_command_is_not(storage: StorageFixture) -> None:
+    _let_in(storage, "Do you ship to Norway?", ENDED)
+    claim = storage.claimed()
+    _let_in(storage, "and to Iceland", OPEN)
+    with pytest.raises(Superseded):
+        storage.finish(claim, takes_more=True)
+
+    _let_in(storage, "How long does it take?", ENDED)
+    assert _due_in(storage) == 20
+    storage.let_in(a_message("/stop", reply_at_once=True), debounce_s=10, cap_s=100)
+    assert len(storage.claimed().messages) == 4
+
+
 def test_an_answer_that_is_put_off_twice_by_a_lost_connection_is_put_off_once(storage: StorageFixture) -> None:
     _let_in(storage, "Do you ship to Norway?", ENDED)
     claim = storage.claimed()

@@ -37,6 +37,7 @@ declare
     waits boolean;
     closes boolean;
     more_since timestamptz;
+    overtaken boolean := false;
     first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
     -- Workers of the version before say forget.
     wish jsonb := coalesce(p_result->'erase', case when jsonb_array_length(p_result->'forget') > 0
@@ -75,6 +76,7 @@ begin
     end if;
     if (p_result->>'takes_more')::boolean then
         p_result := superseded(c, t, p_result);
+        overtaken := p_result->>'state' <> state_now;
         state_now := p_result->>'state';
     end if;
 
@@ -185,14 +187,14 @@ begin
         index_to = case when state_now = 'answered' and not p_result ? 'ends' then greatest(index_to, t.number) else index_to end,
         closed_at = case when closes then now() end,
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
-        hold_until = case when waits then now() + make_interval(secs => least((p_result->>'retry_s')::double precision,
+        hold_until = case when waits and not overtaken then now() + make_interval(secs => least((p_result->>'retry_s')::double precision,
             case state_now when 'wait' then 30 end)) end,
         ready_at = case
             when waits then now() + make_interval(secs => (p_result->>'retry_s')::double precision)
             when more_since is null or closes then null
             when ready_at >= c.leased_until then now()
             else ready_at end,
-        waiting_since = case when waits or closes then null else more_since end
+        waiting_since = case when closes or (waits and not overtaken) then null else more_since end
     where id = c.id;
     if closes and more_since is not null then
         -- What arrived while the conversation was being closed belongs to the next one.
