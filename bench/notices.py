@@ -16,6 +16,8 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
+from bots.settings import Settings
+from bots.storage.database import open_engine
 from bots.storage.work_notices import Teller
 from tests.support.cluster import Cluster
 
@@ -26,7 +28,7 @@ _WAYS = ("none", "in the transaction", "beside")
 def rounds(cluster: Cluster, *, each_s: float, count: int) -> Iterator[dict[str, Any]]:
     """Measure each way in turn, some times over, the order swapped each time."""
     database = cluster.database()
-    engine = cluster.engine(database, "crossing")
+    engine = open_engine(Settings.from_env(cluster.addresses(database)).crossing_database_url, pool=1, name="notices")
     address = cluster.owner_url(database).replace("+psycopg", "")
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("create table noted (n bigint, body text)")

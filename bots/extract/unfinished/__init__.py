@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from bots.domain import EventKind, InboundEvent
 from bots.phrases.words import words_of
@@ -47,8 +47,6 @@ _LONG_STATEMENT = Waits(alone=_POSSIBLE, asked=_UNLIKELY, unmarked=_POSSIBLE)
 _SHOWN = frozenset({"image", "video", "document", "file", "share"})
 #: So much is not typed as the beginning of something: letters of a message, and words of a statement with and without a mark at its end.
 _COMPOSED, _MANY_MARKED, _MANY = 300, 14, 25
-#: The most words of an announcement.
-_LONGEST = 7
 #: More words than these are neither a greeting nor an announcement.
 _MOST_BEFORE = 10
 #: How many words may stand behind an announcement: "I have a question about my order"; fewer where the message is a question itself.
@@ -60,6 +58,9 @@ _DOTS = re.compile(r"…|\.\s?\.")
 _GOES_ON = frozenset(",:;،؛、，：-–—&+=")
 _LAST_LETTER = re.compile(r".*[^\W_]", re.DOTALL)
 _LINK = re.compile(r"(?:https?://|www\.)\S+$", re.IGNORECASE)
+_Said: TypeAlias = tuple[str, ...]
+#: Phrases by their first word, or their last.
+_Phrases: TypeAlias = dict[str, list[_Said]]
 _SENTENCES = re.compile("[.!,;:\n،।؛。]+")
 
 
@@ -90,7 +91,7 @@ def waits(text: str | None, content_type: str = "text") -> Waits:
     return _ENDED if is_question else _unasked(said, words, is_marked=bool(_MARKS.search(tail)))
 
 
-def _is_before(words: tuple[str, ...], *, is_question: bool) -> bool:
+def _is_before(words: _Said, *, is_question: bool) -> bool:
     """Whether it only greets, or announces what follows."""
     every = _everything()
     begin = _greeted(words, every.greets)
@@ -98,25 +99,31 @@ def _is_before(words: tuple[str, ...], *, is_question: bool) -> bool:
     if begin and (not rest or (len(rest) == 1 and not is_question and rest not in every.answers)):
         return True
     behind = _BEHIND_ASKED if is_question else _BEHIND
-    return any(
-        phrase in every.announces and (length > 1 or len(rest) == 1) and len(rest) - length <= behind
-        for length in range(min(len(rest), _LONGEST), 0, -1)
-        for phrase in ({rest[:length], rest[-length:]} if length > 1 else {rest[:length]})
-    )
+    length = max(_longest(rest, 0, every.announces), _longest_end(rest, every.announced))
+    return length > 0 and (length > 1 or len(rest) == 1) and len(rest) - length <= behind
 
 
-def _greeted(words: tuple[str, ...], greets: frozenset[tuple[str, ...]]) -> int:
+def _greeted(words: _Said, greets: _Phrases) -> int:
     """How many words at the beginning greet."""
     at = 0
-    while at < len(words):
-        length = next((length for length in (5, 4, 3, 2, 1) if at + length <= len(words) and words[at : at + length] in greets), 0)
-        if not length:
-            break
+    while length := _longest(words, at, greets):
         at += length
     return at
 
 
-def _unasked(said: str, words: tuple[str, ...], *, is_marked: bool) -> Waits:
+def _longest(words: _Said, at: int, phrases: _Phrases) -> int:
+    """How many words the longest phrase has that stands at a place; 0: none does."""
+    found = phrases.get(words[at], ()) if at < len(words) else ()
+    return max((len(phrase) for phrase in found if words[at : at + len(phrase)] == phrase), default=0)
+
+
+def _longest_end(words: _Said, phrases: _Phrases) -> int:
+    """The same at the end of the words, of phrases by their last word."""
+    found = phrases.get(words[-1], ()) if words else ()
+    return max((len(phrase) for phrase in found if words[-len(phrase) :] == phrase), default=0)
+
+
+def _unasked(said: str, words: _Said, *, is_marked: bool) -> Waits:
     """The waits for a message without a question mark."""
     every = _everything()
     if not words or words in every.answers:
@@ -134,47 +141,61 @@ def _unasked(said: str, words: tuple[str, ...], *, is_marked: bool) -> Waits:
     return _LONG_STATEMENT if len(words) >= _MANY else _UNMARKED_STATEMENT
 
 
-def _asks(said: str, words: tuple[str, ...], known: _Words) -> bool:
-    if _holds(words, known.asks):
+def _asks(said: str, words: _Said, known: _Words) -> bool:
+    if any(_longest(words, at, known.asks) for at in range(len(words))):
         return True
+    every = _everything()
     for sentence in _SENTENCES.split(said):
         first = words_of(sentence)
-        begin = _greeted(first, _everything().greets)
-        if any(first[begin : begin + length] in known.asks_first for length in (1, 2, 3)):
+        if _longest(first, _greeted(first, every.greets), known.asks_first):
             return True
     return False
 
 
-def _holds(words: tuple[str, ...], phrases: frozenset[tuple[str, ...]]) -> bool:
-    return any(words[at : at + length] in phrases for length in (1, 2, 3, 4) for at in range(len(words) - length + 1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Words:
-    """The words of one language, or of all."""
+    """The words of one language, or of all; announced: the same as announces, by the last word."""
 
-    greets: frozenset[tuple[str, ...]]
-    announces: frozenset[tuple[str, ...]]
-    open: frozenset[tuple[str, ...]]
-    answers: frozenset[tuple[str, ...]]
-    asks: frozenset[tuple[str, ...]]
-    asks_first: frozenset[tuple[str, ...]]
+    greets: _Phrases
+    announces: _Phrases
+    announced: _Phrases
+    open: frozenset[_Said]
+    answers: frozenset[_Said]
+    asks: _Phrases
+    asks_first: _Phrases
 
 
 @cache
 def _known() -> dict[str, _Words]:
-    read = tomllib.loads((Path(__file__).parent / "words.toml").read_text("utf-8"))
-    return {
-        language: _Words(**{name: frozenset(words_of(phrase) for phrase in said.split(";")) for name, said in lists.items()})
-        for language, lists in read.items()
-    }
+    return {language: _made([lists]) for language, lists in _read().items()}
 
 
 @cache
 def _everything() -> _Words:
-    return _Words(**{name: frozenset().union(*(getattr(words, name) for words in _known().values())) for name in _Words.__slots__})
+    return _made(list(_read().values()))
 
 
-def load() -> None:
-    """Read the words, so that no message waits for them."""
-    _everything()
+@cache
+def _read() -> dict[str, dict[str, str]]:
+    return tomllib.loads((Path(__file__).parent / "words.toml").read_text("utf-8"))
+
+
+def _made(languages: list[dict[str, str]]) -> _Words:
+    said = {name: frozenset(words_of(phrase) for lists in languages for phrase in lists[name].split(";")) for name in languages[0]}
+    begin = {name: _by(0, said[name]) for name in ("greets", "announces", "asks", "asks_first")}
+    return _Words(
+        greets=begin["greets"],
+        announces=begin["announces"],
+        announced=_by(-1, said["announces"]),
+        open=said["open"],
+        answers=said["answers"],
+        asks=begin["asks"],
+        asks_first=begin["asks_first"],
+    )
+
+
+def _by(place: int, phrases: frozenset[_Said]) -> _Phrases:
+    found: _Phrases = {}
+    for phrase in phrases:
+        found.setdefault(phrase[place], []).append(phrase)
+    return found
