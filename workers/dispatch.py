@@ -40,8 +40,10 @@ _HOUSEKEEPING_S = 60.0
 _AWAKE_S = 3.0
 #: In an idle house a tick is so many times as long.
 _IDLE_TICKS = 10
-#: Notices and due times shorten no tick below this: a task that finds work goes on to the next by itself, so a full house gains nothing from more.
+#: Notices and due times shorten no tick below this.
 _LEAST_TICK_S = 0.02
+#: Where so many conversations are being worked on they shorten none: some task ends soon, and goes on to what is due by itself.
+_MANY = 16
 #: Between two tries while Postgres or Redis is away.
 _AWAY_S = 0.5
 
@@ -84,11 +86,11 @@ class Dispatcher:
     def run(self) -> None:
         """Tick until asked to stop. Waits for Postgres and Redis while they are down."""
         while not self._stopping:
-            started, pause_s = time.monotonic(), _AWAY_S
+            started = time.monotonic()
             try:
-                pause_s = self._once()
-                self._listener.wait(_LEAST_TICK_S - (time.monotonic() - started), None)
-                if self._listener.wait(pause_s - (time.monotonic() - started), self._leader.connection):
+                least_s, most_s = self._once()
+                self._listener.wait(started + least_s - time.monotonic(), None)
+                if self._listener.wait(started + most_s - time.monotonic(), self._leader.connection):
                     self._awake_until = time.monotonic() + _AWAKE_S
             except (StorageUnavailable, DBAPIError) as error:
                 self._leader.step_down()
@@ -99,22 +101,24 @@ class Dispatcher:
                 log.warning("redis_unavailable", error=type(error).__name__)
                 self._listener.wait(_AWAY_S, None)
 
-    def _once(self) -> float:
-        """Do what is to be done now, and return after how many seconds to look again if nobody tells us."""
-        idle_s = self._settings.dispatch_tick_s * _IDLE_TICKS
+    def _once(self) -> tuple[float, float]:
+        """Do what is to be done now, and return in how many seconds to look again at the earliest, and at the latest."""
+        tick_s = self._settings.dispatch_tick_s
         fresh = self._leader.connection is None
         if not self._leader.leads():
-            return idle_s
+            return 0.0, tick_s * _IDLE_TICKS
         connection = self._leader.connection
         assert connection is not None
         if fresh:
             self._listener.listen(connection)
         found = self._tick(connection)
         now = time.monotonic()
-        if found.waiting or found.busy:
+        if found.waiting or found.running:
             self._awake_until = now + _AWAKE_S
-        pause_s = self._settings.dispatch_tick_s if now < self._awake_until else idle_s
-        return pause_s if found.next_s is None else min(pause_s, found.next_s)
+        most_s = tick_s if now < self._awake_until else tick_s * _IDLE_TICKS
+        if found.running >= _MANY:
+            return tick_s, tick_s
+        return _LEAST_TICK_S, most_s if found.next_s is None else min(most_s, found.next_s)
 
     def _tick(self, connection: Connection) -> Tick:
         now = time.monotonic()

@@ -15,8 +15,8 @@ class Tick(msgspec.Struct, frozen=True):
     waiting: list[Waiting]
     #: How full the queues of engines are; empty where no engine has its own.
     spots: list[QueueLoad]
-    #: Whether a conversation is being worked on.
-    busy: bool
+    #: How many conversations are being worked on, counted to 16.
+    running: int
     #: In how many seconds the next conversation becomes due; None: none will by itself.
     next_s: float | None
 

@@ -45,8 +45,8 @@ begin
 end
 $$;
 
--- Everything that a tick asks, in one answer, planned once: {waiting, spots, busy, next_s}. waiting is everything_waiting, spots are engine_queues. busy:
--- a conversation is being worked on. next_s: in how many seconds the next conversation of a running worker's queue becomes due, if none changes; it may
+-- Everything that a tick asks, in one answer, planned once: {waiting, spots, running, next_s}. waiting is everything_waiting, spots are engine_queues.
+-- running: how many conversations are being worked on, counted to 16. next_s: in how many seconds the next conversation of a running worker's queue becomes due, if none changes; it may
 -- be one whose lease ends then.
 -- Locks: none. Called by: crossing (the dispatcher).
 create function dispatch_tick(p_reserve integer) returns jsonb language plpgsql stable as $$
@@ -54,7 +54,7 @@ begin
     return jsonb_build_object(
         'waiting', (select coalesce(jsonb_agg(w), '[]') from (select * from work_waiting() union all select * from batches_waiting(p_reserve)) w),
         'spots', (select coalesce(jsonb_agg(q), '[]') from engine_queues() q),
-        'busy', exists (select from conversations where leased_by is not null and leased_until > now()),
+        'running', (select count(*) from (select from conversations where leased_by is not null and leased_until > now() limit 16) as conversation),
         'next_s', (select extract(epoch from min(n.ready_at) - now())
             from (select distinct q as queue from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds') a
             cross join lateral (select c.ready_at from conversations c where c.queue = a.queue and c.ready_at > now() order by c.ready_at limit 1) n));
