@@ -45,8 +45,8 @@ _LONG_STATEMENT = Waits(alone=_POSSIBLE, asked=_UNLIKELY, unmarked=_POSSIBLE)
 
 #: Content that people send first and talk about afterwards.
 _SHOWN = frozenset({"image", "video", "document", "file", "share"})
-#: So much is not typed as the beginning of something: letters of a message, and words of a statement with and without a mark at its end.
-_COMPOSED, _MANY_MARKED, _MANY = 300, 14, 25
+#: So much is not typed as the beginning of something: letters of a message, words of a wish, and those of a statement with and without a mark at its end.
+_COMPOSED, _MANY_WISHED, _MANY_MARKED, _MANY = 300, 10, 14, 25
 #: More words than these are neither a greeting nor an announcement.
 _MOST_BEFORE = 10
 #: How many words may stand behind an announcement: "I have a question about my order"; fewer where the message is a question itself.
@@ -142,8 +142,11 @@ def _unasked(said: str, words: _Said, *, is_marked: bool) -> Waits:
 
 
 def _asks(said: str, words: _Said, known: _Words) -> bool:
+    """Whether it asks for something, as a whole: "I would like a table" may be half of a wish."""
     if any(_longest(words, at, known.asks) for at in range(len(words))):
         return True
+    if any(_longest(words, at, known.wishes) for at in range(len(words))):
+        return len(words) >= _MANY_WISHED or any(sign.isdigit() for sign in said)
     every = _everything()
     for sentence in _SENTENCES.split(said):
         first = words_of(sentence)
@@ -162,6 +165,7 @@ class _Words:
     open: frozenset[_Said]
     answers: frozenset[_Said]
     asks: _Phrases
+    wishes: _Phrases
     asks_first: _Phrases
 
 
@@ -182,7 +186,7 @@ def _read() -> dict[str, dict[str, str]]:
 
 def _made(languages: list[dict[str, str]]) -> _Words:
     said = {name: frozenset(words_of(phrase) for lists in languages for phrase in lists[name].split(";")) for name in languages[0]}
-    begin = {name: _by(0, said[name]) for name in ("greets", "announces", "asks", "asks_first")}
+    begin = {name: _by(0, said[name]) for name in ("greets", "announces", "asks", "wishes", "asks_first")}
     return _Words(
         greets=begin["greets"],
         announces=begin["announces"],
@@ -190,6 +194,7 @@ def _made(languages: list[dict[str, str]]) -> _Words:
         open=said["open"],
         answers=said["answers"],
         asks=begin["asks"],
+        wishes=begin["wishes"],
         asks_first=begin["asks_first"],
     )
 
