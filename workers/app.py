@@ -7,9 +7,9 @@ import sys
 from functools import partial
 from typing import Any, cast
 
-import kombu
 from celery import Celery, signals
 from celery.app.amqp import AMQP
+from kombu.connection import Connection
 
 from bots.settings import Settings
 from workers import process
@@ -18,12 +18,13 @@ from workers import process
 _signals: Any = signals
 
 
-class _Connection(kombu.Connection):
+class _Connection(Connection):
     """A connection that is tried again once a second while Redis is away: kombu's own pauses grow by two seconds each time, to thirty."""
 
     def ensure_connection(self, *args: Any, **more: Any) -> Any:
         """Wait until Redis answers."""
-        return super().ensure_connection(*args, **{"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0} | more)
+        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+        return cast("Any", super()).ensure_connection(*args, **pauses | more)
 
 
 class _Amqp(AMQP):
