@@ -36,10 +36,9 @@ log = structlog.get_logger()
 
 _TASK = "workers.work"
 _HOUSEKEEPING_S = 60.0
-#: After work was seen, ticks stay short for this time: what a worker ends makes more work, such as the next part of an answer, and tells nobody.
-_AWAKE_S = 3.0
-#: In an idle house a tick is so many times as long.
-_IDLE_TICKS = 10
+#: After work was seen ticks grow slowly, to this share of the time since then: what a worker ends makes more work, such as the next part of an answer,
+#: and tells nobody. In an idle house a tick is so many times as long.
+_GROWTH, _IDLE_TICKS = 0.25, 10
 #: Notices and due times shorten no tick below this.
 _LEAST_TICK_S = 0.02
 #: Where so many conversations are being worked on they shorten none: some task ends soon, and goes on to what is due by itself.
@@ -72,8 +71,8 @@ class Dispatcher:
         self._broker: Any = None
         self._housekeeping_at = 0.0
         self._beat_at = 0.0
-        #: Until when ticks are short.
-        self._awake_until = 0.0
+        #: When work was seen last.
+        self._seen_at = 0.0
         #: Whether there may be usage to add up.
         self._has_usage = False
         self._stopping = False
@@ -90,8 +89,8 @@ class Dispatcher:
             try:
                 least_s, most_s = self._once()
                 self._listener.wait(started + least_s - time.monotonic(), None)
-                if self._listener.wait(started + most_s - time.monotonic(), self._leader.connection):
-                    self._awake_until = time.monotonic() + _AWAKE_S
+                if not self._stopping and self._listener.wait(started + most_s - time.monotonic(), self._leader.connection):
+                    self._seen_at = time.monotonic()
             except (StorageUnavailable, DBAPIError) as error:
                 self._leader.step_down()
                 log.warning("storage_unavailable", error=type(error).__name__)
@@ -114,8 +113,8 @@ class Dispatcher:
         found = self._tick(connection)
         now = time.monotonic()
         if found.waiting or found.running:
-            self._awake_until = now + _AWAKE_S
-        most_s = tick_s if now < self._awake_until else tick_s * _IDLE_TICKS
+            self._seen_at = now
+        most_s = min(max(tick_s, (now - self._seen_at) * _GROWTH), tick_s * _IDLE_TICKS)
         if found.running >= _MANY:
             return tick_s, tick_s
         return _LEAST_TICK_S, most_s if found.next_s is None else min(most_s, found.next_s)
@@ -127,7 +126,7 @@ class Dispatcher:
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
             self._has_usage = True
-            if now < self._awake_until:
+            if now - self._seen_at < self._settings.heartbeat_s:
                 dispatching.plan_anew(connection)
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
             self._housekeeping_at = now
