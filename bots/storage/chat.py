@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -274,7 +274,7 @@ def watch_contact(connection: Connection, contact: UUID) -> None:
 _LOOK_MS = 500
 
 
-def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
+def notices(url: str, is_over: Callable[[], bool]) -> Generator[str]:
     """Listen on a separate connection and yield the payload of each notice, and LOST after each reconnection."""
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     failures = 0

@@ -93,6 +93,11 @@ class Listener:
             self._woken.recv(4096)
         return heard or (driver is not None and bool(ready) and self._drain(driver))
 
+    def close(self) -> None:
+        """End it."""
+        self._woken.close()
+        self._wakes.close()
+
     def _drain(self, driver: Any) -> bool:
         """Take the notices that have come, all of them, and say whether there were any."""
         try:

@@ -38,6 +38,7 @@ def ear(storage: StorageFixture) -> Iterator[Ear]:
         found = Ear(connection)
         found.listener.listen(connection)
         yield found
+        found.listener.close()
 
 
 def _cut(storage: StorageFixture, name: str) -> None:
@@ -104,3 +105,4 @@ def test_pages_hear_of_a_talk_and_are_told_to_read_again_after_a_cut(storage: St
 
     _cut(storage, "chinwag talk")
     assert next(heard) == chat.LOST
+    heard.close()
