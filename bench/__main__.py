@@ -13,6 +13,8 @@ BENCHES = (
     "in_flight",
     "batch",
     "added_time",
+    "idle",
+    "notices",
     "ingress",
     "parse",
     "provider",
