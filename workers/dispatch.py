@@ -126,8 +126,7 @@ class Dispatcher:
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
             batch_items.keep_house(self._crossing)
             self._has_usage = True
-            if now - self._seen_at < self._settings.heartbeat_s:
-                dispatching.plan_anew(connection)
+            dispatching.plan_anew(connection)
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
             self._housekeeping_at = now
             claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
