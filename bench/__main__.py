@@ -14,6 +14,8 @@ BENCHES = (
     "in_flight",
     "batch",
     "added_time",
+    "idle",
+    "notices",
     "ingress",
     "parse",
     "provider",

@@ -210,6 +210,8 @@ class InboundEvent:
     supported: bool = True
     #: A button or a command: answer without waiting for more.
     reply_at_once: bool = False
+    #: How long to wait for more after a message (bots.extract.unfinished.Waits); None: the shortest wait.
+    waits: tuple[float, float, float] | None = None
     status: StatusUpdate | None = None
     media: tuple[MediaReference, ...] = ()
     #: Of edits, unsends and reactions: the platform's id of the message that they are about.

@@ -42,6 +42,10 @@ class Fenced(BotsError):
     """The lease has passed to another worker; this result is dropped."""
 
 
+class Superseded(BotsError):
+    """More was written before the answer was sent: it is dropped, and the turn asks again with everything."""
+
+
 class StorageUnavailable(BotsError):
     """Postgres cannot take this now; it is safe to try again."""
 

@@ -83,9 +83,14 @@ class Settings:
     heartbeat_s: float = _setting(5.0, "how often a worker reports its slots, in seconds")
     journal_to_bytes_s: float = _setting(5.0, "longest time between journaling a send and its first byte, in seconds")
 
-    dispatch_tick_s: float = _setting(0.1, "how often the dispatcher checks for due work, in seconds")
-    debounce_s: float = _setting(1.5, "how long to wait after a message, in case another follows, before it is answered; in seconds")
-    debounce_cap_s: float = _setting(6.0, "longest debounce, in seconds")
+    dispatch_tick_s: float = _setting(
+        0.1, "how often the dispatcher checks for due work that nobody told it about, in seconds; ten times as long where nothing happens"
+    )
+    debounce_s: float = _setting(
+        1.5,
+        "shortest wait for another message where one is possible; up to three times as long where it is likely, none after a message that says it all; in seconds",
+    )
+    debounce_cap_s: float = _setting(20.0, "longest wait for more of somebody who goes on writing, in seconds")
     answer_if_younger_s: float = _setting(
         6 * 3600.0, "age of a message, in seconds, above which it is stored but does not get an answer by itself"
     )

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any, cast
 
 from celery import Celery, signals
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 
 from bots.settings import Settings
 from workers import process
@@ -16,9 +18,24 @@ from workers import process
 _signals: Any = signals
 
 
+class _Connection(Connection):
+    """A connection that is tried again once a second while Redis is away: kombu's own pauses grow by two seconds each time, to thirty."""
+
+    def ensure_connection(self, *args: Any, **more: Any) -> Any:
+        """Wait until Redis answers."""
+        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+        return cast("Any", super()).ensure_connection(*args, **pauses | more)
+
+
+class _Amqp(AMQP):
+    """Celery's way to its broker, by that connection: no setting has these pauses."""
+
+    Connection = _Connection
+
+
 def make(settings: Settings) -> Celery:
     """A Celery app on the Redis of the settings."""
-    app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"])
+    app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"], amqp=_Amqp)
     conf: Any = cast("Any", app).conf
     conf.update(
         # A task that a dying worker held is delivered again; a surplus task claims nothing.

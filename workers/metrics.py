@@ -80,9 +80,9 @@ def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
     _count_calls(result)
 
 
-def count_fenced(result: TurnResult) -> None:
-    """Count a turn whose lease another worker had taken, or a person. Its calls of the model are paid for."""
-    TURNS.labels("fenced", "fenced").inc()
+def count_unused(result: TurnResult, why: str) -> None:
+    """Count a turn whose answer is not used: another worker had taken its lease, or a person, or more was written. Its calls of the model are paid for."""
+    TURNS.labels(why, why).inc()
     _count_calls(result)
 
 

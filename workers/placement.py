@@ -20,9 +20,8 @@ from inference.affinity import bound, preference
 _MOST = 500
 
 
-def place(engine: Engine) -> int:
-    """Place the conversations that need it and return how many moved. Raises StorageUnavailable."""
-    loads = placement.loads(engine)
+def place(engine: Engine, loads: Sequence[QueueLoad]) -> int:
+    """Place the conversations that need it, by how full the queues are, and return how many moved. Raises StorageUnavailable."""
     wanted = to_move(loads)
     if not wanted:
         return 0

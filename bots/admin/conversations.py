@@ -12,7 +12,7 @@ from bots.admin.deps import Deps
 from bots.channels.by_kind import FITTERS
 from bots.domain import ChannelKind
 from bots.errors import NotFound
-from bots.storage import chat, conversations, dialogue, exports, media
+from bots.storage import chat, conversations, dialogue, exports, media, work_notices
 from bots.storage.conversations import Head, State
 from bots.storage.database import hot, unit
 from bots.storage.dialogue import Dialogue, Place
@@ -116,6 +116,7 @@ def answer(deps: Deps, operator: Operator, conversation: UUID, text: str, *, key
         )
         detail = {"turn": str(turn), "parts": len(parts)}
         audit.record(connection, operator, "conversation.answer", f"conversation:{conversation}", detail)
+    work_notices.tell(deps.crossing)
     return turn
 
 
@@ -124,6 +125,7 @@ def give_back(deps: Deps, operator: Operator, conversation: UUID) -> None:
     with unit(deps.crossing) as connection:
         conversations.give_back(connection, tenant=operator.tenant_id, conversation=conversation)
         audit.record(connection, operator, "conversation.give_back", f"conversation:{conversation}")
+    work_notices.tell(deps.crossing)
 
 
 def export(deps: Deps, operator: Operator, *, bot: str | None = None, days: int, limit: int) -> list[exports.Talk]:

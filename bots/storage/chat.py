@@ -6,8 +6,9 @@ Only the list of contacts reads across contacts; it has names and no messages.
 
 from __future__ import annotations
 
+import select
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -269,7 +270,11 @@ def watch_contact(connection: Connection, contact: UUID) -> None:
     connection.execute(_WATCH_CONTACT, {"contact": contact})
 
 
-def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
+#: How soon the end of whoever listens is seen.
+_LOOK_MS = 500
+
+
+def notices(url: str, is_over: Callable[[], bool]) -> Generator[str]:
     """Listen on a separate connection and yield the payload of each notice, and LOST after each reconnection."""
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     failures = 0
@@ -279,9 +284,13 @@ def notices(url: str, is_over: Callable[[], bool]) -> Iterator[str]:
                 connection.execute("listen chinwag_talk")
                 failures = 0
                 yield LOST
+                heard = select.poll()
+                heard.register(connection, select.POLLIN)
                 while not is_over():
-                    for notice in connection.notifies(timeout=0.5):
+                    for notice in connection.notifies(timeout=0):
                         yield notice.payload
+                    # psycopg itself would wake ten times a second.
+                    heard.poll(_LOOK_MS)
         except psycopg.Error:
             time.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
             failures += 1

@@ -154,6 +154,7 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         "at": event.occurred_at.timestamp() if event.occurred_at else None,
         "supported": event.supported,
         "at_once": event.reply_at_once,
+        "waits": event.waits,
         "reason": event.reason,
     }
     if event.target is not None:

@@ -11,24 +11,22 @@ class Leader:
     def __init__(self, engine: Engine, *, key: int) -> None:
         self._engine = engine
         self._key = key
-        self._connection: Connection | None = None
+        #: The connection by which this process leads; None: it does not. The lock lasts as long as that, so whatever succeeds on it proves both.
+        self.connection: Connection | None = None
 
     def leads(self) -> bool:
-        """Whether this process leads now; tries to take the lead. Raises DBAPIError when Postgres is unavailable."""
-        if self._connection is not None:
-            # The lock lasts as long as the connection, so any successful query proves both.
-            self._connection.exec_driver_sql("select 1")
-            return True
-        connection = self._engine.connect()
-        if connection.exec_driver_sql("select pg_try_advisory_lock(%s)", (self._key,)).scalar():
-            self._connection = connection
-            return True
-        connection.close()
-        return False
+        """Whether this process leads, as far as it knows; tries to take the lead. Raises DBAPIError when Postgres is unavailable."""
+        if self.connection is None:
+            connection = self._engine.connect()
+            if connection.exec_driver_sql("select pg_try_advisory_lock(%s)", (self._key,)).scalar():
+                self.connection = connection
+            else:
+                connection.close()
+        return self.connection is not None
 
     def step_down(self) -> None:
         """Give up the lead; works after the connection broke, too."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+        if self.connection is not None:
+            self.connection.invalidate()
+            self.connection.close()
+            self.connection = None

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from bots.domain import End
-from bots.errors import Fenced, StorageUnavailable
+from bots.errors import Fenced, StorageUnavailable, Superseded
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
 from bots.storage.together import Together
@@ -160,6 +160,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False)
     stopped: bool | msgspec.UnsetType = msgspec.UNSET
     new_session: bool | msgspec.UnsetType = msgspec.UNSET
     retry_s: float = 0.0
+    #: Whether the answer is dropped if more was written within seconds of what it answers, and the turn asks again with everything.
+    takes_more: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Finishing(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +198,7 @@ class Finishes:
     def finish(self, one: Finishing) -> Sending | None:
         """End a turn and return the send that was journaled with it.
 
-        Raises Fenced when another worker has the lease by now; what the turn's calls cost is recorded either way.
+        Raises Fenced when another worker has the lease by now, and Superseded; what the turn's calls cost is recorded either way.
         """
         began: float | None = None
         # Erasing takes its time, and many locks.
@@ -249,4 +251,6 @@ def _sending(engine: Engine, one: Finishing, ended: Finished | None, began: floa
         if one.result.calls:
             call(engine, _PAY_FENCED, (one.contact, one.turn, to_json(one.result.calls)))
         raise Fenced
+    if one.result.takes_more is True and ended.state != one.result.state:
+        raise Superseded
     return None if ended.sending is None else msgspec.structs.replace(ended.sending, journaled_at=began or 0.0)

@@ -207,8 +207,9 @@ async def _keep_watching(live: Live, phone: Phone, threads: ThreadPool) -> None:
                 told, waited_s = list(conversations), 0.0
             except StorageUnavailable:
                 log.warning("watch_not_renewed")
-        await asyncio.sleep(0.2)
-        waited_s += 0.2
+        pause_s = 0.2 if live.count else 1.0
+        await asyncio.sleep(pause_s)
+        waited_s += pause_s
 
 
 async def _our_error(_request: Request, error: Exception) -> Response:

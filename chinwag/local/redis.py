@@ -86,6 +86,8 @@ def _settings(folder: Path, socket: Path, password: str) -> str:
         "appendfsync": "everysec",
         "save": '""',
         "maxmemory-policy": "noeviction",
+        # Its own upkeep, a tenth of an idle house: nothing here expires, and no wait for a task has to end on time.
+        "hz": "2",
         "daemonize": "no",
         "loglevel": "warning",
         # Keeps the program's path in the command line.

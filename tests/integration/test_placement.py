@@ -21,6 +21,11 @@ from workers.placement import place
 _A, _B = engine_queue("default", "a"), engine_queue("default", "b")
 
 
+def _place(storage: StorageFixture) -> int:
+    """Place as the dispatcher does, and return how many moved."""
+    return place(storage.crossing, placement.loads(storage.crossing))
+
+
 def _lives(storage: StorageFixture, queue: str, *, slots: int = 16, boot: UUID | None = None) -> None:
     claims.heartbeat(storage.crossing, queue, boot=boot or uuid4(), queues=[queue, "batch.default"], slots=slots, busy=0)
 
@@ -53,7 +58,7 @@ def test_without_engines_nothing_is_looked_for_and_nothing_moves(storage: Storag
     (one,) = _people(storage, 1)
 
     assert placement.loads(storage.crossing) == []
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
     assert _queue(storage, one) == QUEUE
 
 
@@ -63,28 +68,28 @@ def test_a_due_conversation_is_placed_on_the_engine_it_prefers_and_counted_there
     _lives(storage, _B, boot=boot)
     people = _people(storage, 8)
 
-    assert place(storage.crossing) == 8
+    assert _place(storage) == 8
     assert {one: _queue(storage, one) for one in people} == {one: _first(one) for one in people}
     waiting = {queue.queue: (queue.due, queue.running, queue.slots) for queue in claims.waiting(storage.crossing, reserve=0)}
     assert waiting == {queue: (sum(_first(one) == queue for one in people), 0, 16) for queue in {_first(one) for one in people}}
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
 
 
 def test_what_is_not_due_yet_is_not_placed_yet(storage: StorageFixture) -> None:
     _lives(storage, _A)
     storage.let_in(a_message(), debounce_s=30, cap_s=60)
 
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
 
 
 def test_a_conversation_stays_with_its_engine_when_more_is_written(storage: StorageFixture) -> None:
     _lives(storage, _A)
     storage.let_in(a_message("one"))
-    place(storage.crossing)
+    _place(storage)
     _lives(storage, _B)
     storage.let_in(a_message("two"))
 
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
     assert storage.value("select queue from conversations") == _A
 
 
@@ -103,7 +108,7 @@ def test_when_an_engine_is_gone_its_conversations_go_to_the_others(storage: Stor
     _all_on(storage, _A)
     _gone(storage, _A)
 
-    assert place(storage.crossing) == 4
+    assert _place(storage) == 4
     assert {_queue(storage, one) for one in people} == {_B}
 
 
@@ -111,7 +116,7 @@ def test_when_the_last_engine_is_gone_its_conversations_return_to_the_profile(st
     people = _people(storage, 3)
     _all_on(storage, _A)
 
-    assert place(storage.crossing) == 3
+    assert _place(storage) == 3
     assert {_queue(storage, one) for one in people} == {QUEUE}
 
 
@@ -121,10 +126,10 @@ def test_what_is_in_somebodys_hands_is_not_moved_until_the_lease_is_over(storage
     (claim,) = claims.claim_turns(storage.crossing, _A, boot=uuid4(), lease_s=60, session_s=1800, most=1)
     _lives(storage, _B)
 
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
     assert placement.move(storage.crossing, [(claim.conversation, _A, _B)]) == 0
     storage.do("update conversations set leased_until = now(), ready_at = now()")
-    assert place(storage.crossing) == 1
+    assert _place(storage) == 1
     assert _queue(storage, claim.conversation) == _B
 
 
@@ -136,9 +141,9 @@ def test_the_newest_due_of_a_hot_engine_go_to_the_one_with_room(storage: Storage
         storage.do("update conversations set ready_at = now() - make_interval(secs => %s), queue = %s where id = %s", 100 - n, _A, one)
 
     # 12 in all: 6 each, a quarter more is 8.
-    assert place(storage.crossing) == 4
+    assert _place(storage) == 4
     assert [_queue(storage, one) for one in people] == [_A] * 8 + [_B] * 4
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
 
 
 def test_a_paused_accounts_conversations_make_no_engine_hot(storage: StorageFixture) -> None:
@@ -148,7 +153,7 @@ def test_a_paused_accounts_conversations_make_no_engine_hot(storage: StorageFixt
     _all_on(storage, _A)
     storage.do("update accounts set state = 'paused'")
 
-    assert place(storage.crossing) == 0
+    assert _place(storage) == 0
 
 
 def test_people_on_an_engine_take_slots_from_its_batches(storage: StorageFixture) -> None:

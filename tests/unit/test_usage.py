@@ -129,7 +129,7 @@ def test_money_is_counted_by_endpoint_and_work_where_it_is_known_with_at_most_a_
     metrics.count_call(_call("priced", cost=0.25))
     metrics.count_call(_call("priced", cost=0.5), work="batch")
     metrics.count_call(_call("free", cost=None))
-    metrics.count_fenced(TurnResult(state="answered", calls=[_call("fenced", cost=0.125)]))
+    metrics.count_unused(TurnResult(state="answered", calls=[_call("fenced", cost=0.125)]), "fenced")
     found = {
         tuple(sample.labels.values()): sample.value for sample in metrics.MODEL_COST.collect()[0].samples if sample.name.endswith("_total")
     }

@@ -40,6 +40,8 @@ log = structlog.get_logger()
 _T = TypeVar("_T")
 #: What is younger came before everything that was said after it, but for the turn before this one.
 _LATE_S = 30.0
+#: A turn that was opened longer ago before it was claimed is answered, whatever is written meanwhile.
+_TAKES_MORE_S = 15.0
 
 
 @dataclass(slots=True)
@@ -282,7 +284,13 @@ class ClaimedTurn:
             close=effect.closes and not goes_on,
             stopped=_or_unset(effect.stopped),
             new_session=UNSET if history_from is None else True,
+            takes_more=True if state == "answered" and goes_on and self._takes_more else UNSET,
         )
+
+    @property
+    def _takes_more(self) -> bool:
+        """Whether an answer is put off where its writer goes on. Nobody waits for ever, and what a command did is never undone."""
+        return self.claim.open_s < _TAKES_MORE_S and self.effect == Effect() and not self.unsaid
 
     def _listed(self) -> list[Recalled]:
         """The list that its numbers are from, to be found again by a later command."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from bots.errors import Fenced
+from bots.errors import Fenced, Superseded
 from bots.storage.claims import Claim
 from bots.storage.outbox import Sending
 from bots.storage.turns import Finishing, ModelCall, TurnResult
@@ -57,7 +57,11 @@ class _Reply(LeasedWork):
         assert result is not None
         if state == "fenced":
             log.warning("turn_fenced", turn=str(claim.turn), token=claim.token)
-            metrics.count_fenced(result)
+            metrics.count_unused(result, state)
+            return
+        if state == "superseded":
+            log.info("turn_superseded", turn=str(claim.turn), calls=len(result.calls), took_ms=round(took_s * 1000))
+            metrics.count_unused(result, state)
             return
         metrics.count_turn(result, waited_s=min((message.age_s for message in claim.messages), default=0.0), took_s=took_s)
         log.info(
@@ -78,4 +82,6 @@ class _Reply(LeasedWork):
             self._sending = deps.finishes.finish(Finishing(contact=claim.contact, turn=claim.turn, token=claim.token, result=result))
         except Fenced:
             return "fenced"
+        except Superseded:
+            return "superseded"
         return result.state

@@ -13,7 +13,8 @@ from bots.admin.deps import Deps
 from bots.commands import is_command
 from bots.domain import Account, ChannelKind, EventKind, Identity, IdentityKind, InboundEvent
 from bots.errors import Conflict, NotFound
-from bots.storage import accounts, chat, inbox, personas
+from bots.extract.unfinished import expecting
+from bots.storage import accounts, chat, inbox, personas, work_notices
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
 
@@ -40,11 +41,12 @@ def say(deps: Deps, operator: Operator, bot: UUID, message: str, *, version: int
         inbox.accept(
             connection,
             account,
-            [event],
+            expecting([event]),
             queue=reply_queue(found.profile),
             debounce_s=deps.settings.debounce_s,
             debounce_cap_s=deps.settings.debounce_cap_s,
         )
+    work_notices.tell(deps.crossing)
     return version
 
 

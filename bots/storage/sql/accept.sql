@@ -1,8 +1,30 @@
 -- Taking events in: the keys, contacts, conversations, messages and statuses of one webhook, in one transaction.
 
+-- How long to wait for more after a message of an open conversation, in units of the shortest wait. What its words say is in p_event->'waits'
+-- (bots.extract.unfinished.Waits); here is added what was said before: whether an earlier piece waits or is with the model, what the bot asked last, and whether
+-- this person ends messages with a mark at all. Both are looked up only where they make a difference.
+-- Locks: none. Called by: accept_events.
+create function waits_for_more(c conversations, p_event jsonb) returns double precision language sql stable as $$
+    select case
+        when (p_event->>'at_once')::boolean then 0
+        when p_event->'waits'->>0 is null then 1
+        -- Whoever wrote two messages within seconds writes a third.
+        when c.newest_at > now() - interval '8 seconds' and (c.waiting_since is not null or c.leased_until > now())
+            then greatest((p_event->'waits'->>0)::double precision, 2)
+        when p_event->'waits'->0 = p_event->'waits'->1 then (p_event->'waits'->>0)::double precision
+        when (select right(rtrim(answer), 12) ~ '[?？؟]' and finished_at > now() - interval '1 hour' from turns
+            where conversation_id = c.id and state = 'answered' order by number desc limit 1) then (p_event->'waits'->>1)::double precision
+        when p_event->'waits'->0 <> p_event->'waits'->2 and (select count(*) >= 3 and 4 * count(*) filter (where marked) <= count(*)
+            from (select right(rtrim(text), 3) ~ '[.!?。！？؟।]' as marked from inbox
+                where conversation_id = c.id and kind = 'message' and text is not null order by arrival desc limit 5) as said)
+            then (p_event->'waits'->>2)::double precision
+        else (p_event->'waits'->>0)::double precision
+    end
+$$;
+
 -- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
--- its conversation due after p_debounce seconds of silence, at most p_cap seconds after the first unanswered one; p_queue is the queue of
--- the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
+-- its conversation due after a time of silence that waits_for_more counts in units of p_debounce seconds, at most p_cap seconds after the first
+-- unanswered one; p_queue is the queue of the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
 -- bot is silent after somebody answered in the platform's inbox; what leaves there within p_automatic seconds of a contact's message was
 -- sent by itself. p_scope is the account's id as text. A large webhook comes in pieces, each in a transaction of its own, which share
 -- p_envelope, the envelope's id: p_body is needed until one piece has stored it. Returns {envelope, contacts, kept}: the contacts that it
@@ -77,14 +99,14 @@ begin
             -- Locks the conversation: finishing a turn takes the same lock before it checks for messages that arrived meanwhile.
             insert into conversations as c (tenant_id, account_id, contact_id, queue, ready_at, waiting_since, newest_at)
             select p_tenant, p_account, contact, p_queue,
-                case when m then now() + case when at_once then interval '0' else quiet end end,
+                case when m then now() + quiet * case when at_once then 0 else coalesce((e->'waits'->>0)::double precision, 1) end end,
                 case when m then now() end, case when m then now() end
             from (select e->>'kind' = 'message' as m, (e->>'at_once')::boolean as at_once) as is_
             on conflict (account_id, contact_id, thread) where closed_at is null do update set
                 -- A conversation that was placed with an engine stays there while its bot's profile is the same.
                 queue = case when starts_with(c.queue, excluded.queue || '.@') then c.queue else excluded.queue end,
                 ready_at = case when c.taken_by is not null then null when excluded.ready_at is null then c.ready_at else greatest(c.hold_until,
-                    least(excluded.ready_at, greatest(now(), coalesce(c.waiting_since, now()) + longest))) end,
+                    least(now() + quiet * waits_for_more(c, e), greatest(now(), coalesce(c.waiting_since, now()) + longest))) end,
                 waiting_since = case when excluded.newest_at is null then c.waiting_since else coalesce(c.waiting_since, now()) end,
                 newest_at = coalesce(excluded.newest_at, c.newest_at)
             returning id, taken_by into talk, holder;

@@ -146,7 +146,7 @@ $$;
 -- By batch queue: what is due (items, conversations to summarise or to read for facts, turns to embed, trials of models, and one for all that are to be
 -- indexed), what runs, and how many slots batches may take: those of each worker beyond p_reserve, at least one. People who are being answered by those workers take
 -- slots, too. Where engines of a profile have workers of their own, only these count: others would ask the same engines.
--- Locks: none. Called by: everything_waiting.
+-- Locks: none. Called by: everything_waiting, dispatch_tick.
 create function batches_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
 language sql stable as $$
     with everybody as (

@@ -1,8 +1,8 @@
--- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue.
+-- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue; and when to look again.
 
 -- For each queue that a running worker consumes and where something is due: due conversations (or sends, in deliver), running ones, slots.
 -- due counts to 1,000 (sends: for each account), so the cost of a tick grows with what it publishes and not with the backlog.
--- Locks: none. Called by: everything_waiting.
+-- Locks: none. Called by: everything_waiting, dispatch_tick.
 create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
     with s as (
         select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
@@ -37,10 +37,26 @@ create function work_waiting() returns table (queue text, due bigint, running bi
 $$;
 
 -- work_waiting and batches_waiting together, planned once (see queue_spots). p_reserve: slots of each worker that batches leave free.
--- Locks: none. Called by: crossing (the dispatcher).
+-- Locks: none. Called by: crossing (dispatchers of the version before, and tests).
 create function everything_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
 language plpgsql stable as $$
 begin
     return query select * from work_waiting() union all select * from batches_waiting(p_reserve);
+end
+$$;
+
+-- Everything that a tick asks, in one answer, planned once: {waiting, spots, running, next_s}. waiting is everything_waiting, spots are engine_queues.
+-- running: how many conversations are being worked on, counted to 16. next_s: in how many seconds the next conversation of a running worker's queue becomes due, if none changes; it may
+-- be one whose lease ends then.
+-- Locks: none. Called by: crossing (the dispatcher).
+create function dispatch_tick(p_reserve integer) returns jsonb language plpgsql stable as $$
+begin
+    return jsonb_build_object(
+        'waiting', (select coalesce(jsonb_agg(w), '[]') from (select * from work_waiting() union all select * from batches_waiting(p_reserve)) w),
+        'spots', (select coalesce(jsonb_agg(q), '[]') from engine_queues() q),
+        'running', (select count(*) from (select from conversations where leased_by is not null and leased_until > now() limit 16) as conversation),
+        'next_s', (select extract(epoch from min(n.ready_at) - now())
+            from (select distinct q as queue from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds') a
+            cross join lateral (select c.ready_at from conversations c where c.queue = a.queue and c.ready_at > now() order by c.ready_at limit 1) n));
 end
 $$;

@@ -6,10 +6,23 @@ create function switched(p_since timestamptz, p_to jsonb) returns timestamptz la
     select case p_to when 'true' then coalesce(p_since, now()) when 'false' then null else p_since end
 $$;
 
+-- What becomes of a turn whose messages were not all that was to come: more came within seconds of them, before anything was sent. The answer is
+-- dropped, what it cost counts, and the turn waits to take the new messages in. Null: nothing came.
+-- Locks: none; the caller holds the conversation. Called by: end_turn.
+create function superseded(p_conversation uuid, p_turn uuid, p_result jsonb) returns jsonb language sql stable as $$
+    select jsonb_build_object('state', 'wait', 'reason', 'superseded', 'calls', p_result->'calls', 'parts', '[]'::jsonb, 'close', false, 'drop_summary', false,
+        -- Whoever took the new message in has set when it is due; while nothing comes, that is the end of the lease.
+        'retry_s', case when c.ready_at <> c.leased_until then greatest(extract(epoch from c.ready_at - now()), 0) else 0 end)
+    from conversations c where c.id = p_conversation and exists (
+        select from inbox where conversation_id = p_conversation and turn_id is null and kind = 'message'
+            and received_at < (select max(received_at) from inbox where turn_id = p_turn) + interval '8 seconds')
+$$;
+
 -- Ends a turn, or puts it off (state wait, retry), as p_result says (bots.storage.turns.TurnResult): its answer, calls, memories, messages
 -- to send, the conversation's next due time. The first message may leave at once: its attempt is recorded as sending, and counts as
--- unknown after p_stale seconds. Returns {state, sending, again}; null, and nothing is changed, for whoever no longer holds the lease. The
--- same call again returns the same. Where another transaction has the conversation, it waits for it (p_wait), or changes nothing and returns busy.
+-- unknown after p_stale seconds. An answer that takes_more is dropped where more came meanwhile (superseded). Returns {state, sending, again};
+-- null, and nothing is changed, for whoever no longer holds the lease. The same call again returns the same. Where another transaction has the
+-- conversation, it waits for it (p_wait), or changes nothing and returns busy.
 -- Locks: the conversation, then the turn. Called by: finish_turn, finish_turns, within the contact's own rows (it sets app.contact_id).
 create function end_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb, p_wait boolean)
 returns jsonb language plpgsql as $$
@@ -36,6 +49,8 @@ declare
     closes boolean := coalesce((p_result->>'close')::boolean, false);
     more_since timestamptz;
     watched boolean;
+    overtaken boolean := coalesce(p_result->>'reason' = 'superseded', false);
+    instead jsonb;
     first_part integer := case when p_result->>'state' = 'wait' then 0 else 1 end;
     -- Workers of the version before say forget.
     wish jsonb := coalesce(p_result->'erase', case when jsonb_array_length(p_result->'forget') > 0
@@ -64,7 +79,7 @@ begin
         where m.turn_id = t.id and m.part = 1 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
         return jsonb_build_object('state', t.state, 'sending', sending, 'again', true);
     end if;
-    if t.state = 'open' and t.token = p_token and t.leased_by is null and waits then
+    if t.state = 'open' and t.token = p_token and t.leased_by is null and (waits or p_result ? 'takes_more') then
         -- The same, for a turn that stays open.
         select to_send(m, a.id) into sending from outbox m join send_attempts a on a.message_id = m.id
         where m.turn_id = t.id and m.part = 0 and m.status = 'sending' and a.boot_id = p_boot and a.finished_at is null;
@@ -72,6 +87,12 @@ begin
     end if;
     if t.state <> 'open' or t.token <> p_token or t.lease_token <> p_token then
         return null;
+    end if;
+    if (p_result->>'takes_more')::boolean then
+        instead := superseded(t.conversation, t.id, p_result);
+        if instead is not null then
+            return end_turn(p_contact, p_turn, p_token, p_boot, p_stale, instead, p_wait);
+        end if;
     end if;
 
     insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
@@ -148,7 +169,7 @@ begin
 
     if waits then
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
-        held := case state_now when 'wait' then least(due, now() + interval '30 seconds') else due end;
+        held := case when overtaken then null when state_now = 'wait' then least(due, now() + interval '30 seconds') else due end;
     else
         ends := now();
     end if;
@@ -183,7 +204,7 @@ begin
         closed_at = case when closes then now() end,
         hold_until = held,
         ready_at = case when waits then due when more.since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
-        waiting_since = case when waits or closes then null else more.since end
+        waiting_since = case when closes or (waits and not overtaken) then null else more.since end
     from (select min(received_at) as since from inbox where conversation_id = t.conversation and turn_id is null and kind = 'message') more
     where v.id = t.conversation
     returning more.since, exists (select from watchers w where w.conversation_id = t.conversation and w.until > now()) into more_since, watched;

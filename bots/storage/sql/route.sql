@@ -16,7 +16,7 @@ $$;
 -- The queues that matter for placing: those of running engines, those of stopped engines where something waits, and their profiles' own
 -- queues. slots is 0 where no worker is running; due counts to 1,000. Empty where there are no engines. Each queue with work is found by
 -- one lookup in the index, so the cost does not grow with the backlog.
--- Locks: none. Called by: queue_spots.
+-- Locks: none. Called by: queue_spots, dispatch_tick.
 create function engine_queues() returns table (queue text, slots bigint, running bigint, due bigint) language sql stable as $$
     with recursive used as (
         (select c.queue from conversations c where c.ready_at is not null order by c.queue limit 1)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from bots.channels.picture import Picture, shrink
 from bots.commands import is_command
@@ -23,10 +22,12 @@ from bots.domain import (
     StatusUpdate,
 )
 from bots.errors import StorageUnavailable
+from bots.extract.unfinished import expecting
 from bots.settings import Settings
 from bots.storage import accounts, chat, endpoints, inbox, media, personas
 from bots.storage.database import hot, unit
 from bots.storage.queues import reply_queue
+from bots.storage.work_notices import Teller
 from bots.web.chat import answering
 
 #: The account that the stack makes for the chat page.
@@ -38,6 +39,7 @@ class Phone:
 
     def __init__(self, *, web: Engine, crossing: Engine, settings: Settings) -> None:
         self._web, self._crossing, self._settings = web, crossing, settings
+        self._dispatcher = Teller(crossing)
         self._known: tuple[Account, str] | None = None
 
     def contacts(self) -> tuple[chat.TalkContact, ...]:
@@ -63,10 +65,8 @@ class Phone:
             reply_at_once=is_command(text),
             media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
         )
-        contacts = self._accept([event], small)
-        if contacts:
-            with hot(self._crossing) as connection:
-                chat.watch_contact(connection, contacts[0])
+        self._let_in(event, small)
+        self._dispatcher.tell()
 
     def see(self, *, slug: str, statuses: Sequence[tuple[str, DeliveryStatus]]) -> None:
         """Report messages of the bot as delivered or read."""
@@ -82,7 +82,8 @@ class Phone:
             )
             for external_id, status in statuses
         ]
-        self._accept(events)
+        with hot(self._crossing) as connection:
+            self._accept(connection, events)
 
     def talk(self, slug: str) -> tuple[UUID | None, chat.Talk]:
         """Read a contact's conversation; empty for a contact that has not written yet."""
@@ -127,32 +128,33 @@ class Phone:
         with hot(self._crossing) as connection:
             return chat.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
 
-    def _accept(self, events: Sequence[InboundEvent], picture: Picture | None = None) -> tuple[UUID, ...]:
+    def _let_in(self, event: InboundEvent, picture: Picture | None) -> None:
+        # One transaction: the message may be claimed as soon as it is stored, and then its picture must be there, and that a page watches.
+        with unit(self._crossing) as connection:
+            contacts = self._accept(connection, [event])
+            if picture is not None:
+                media.put(
+                    connection,
+                    account=self._account().id,
+                    event_key=event.event_key,
+                    media_type=picture.media_type,
+                    width=picture.width,
+                    height=picture.height,
+                    data=picture.data,
+                )
+            if contacts:
+                chat.watch_contact(connection, contacts[0])
+
+    def _accept(self, connection: Connection, events: Sequence[InboundEvent]) -> tuple[UUID, ...]:
         account, queue = self._console()
-        accept = partial(
-            inbox.accept,
-            account=account,
-            events=events,
+        return inbox.accept(
+            connection,
+            account,
+            expecting(events),
             queue=queue,
             debounce_s=self._settings.debounce_s,
             debounce_cap_s=self._settings.debounce_cap_s,
         )
-        if picture is None:
-            with hot(self._crossing) as connection:
-                return accept(connection)
-        # One transaction: the message must not be answered before its picture is stored.
-        with unit(self._crossing) as connection:
-            contacts = accept(connection)
-            media.put(
-                connection,
-                account=account.id,
-                event_key=events[0].event_key,
-                media_type=picture.media_type,
-                width=picture.width,
-                height=picture.height,
-                data=picture.data,
-            )
-            return contacts
 
     def _account(self) -> Account:
         return self._console()[0]

@@ -17,13 +17,15 @@ from sqlalchemy import Connection, Engine
 from bots.channels.by_kind import PARSERS
 from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
-from bots.domain import Account, ChannelKind, InboundEvent
+from bots.domain import Account, ChannelKind, EventKind, InboundEvent
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.extract.edits import read_edits
+from bots.extract.unfinished import expecting
 from bots.settings import Settings
 from bots.storage import accounts, inbox, personas, setup_notes
 from bots.storage.database import hot
 from bots.storage.queues import reply_queue
+from bots.storage.work_notices import Teller
 from bots.web.webhooks.refusals import Refusals
 
 log = structlog.get_logger()
@@ -70,6 +72,7 @@ class Intake:
         self._known: dict[tuple[str, str, str], tuple[float, WebhookAccount | None]] = {}
         self._noted: dict[UUID, float] = {}
         self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
+        self._dispatcher = Teller(engine)
 
     def find(self, channel: ChannelKind, name: str) -> WebhookAccount | None:
         """Find a channel's account of this name; None when there is none. Raises StorageUnavailable."""
@@ -127,14 +130,14 @@ class Intake:
         own, others = _sort(received.events, found.account)
         reason = received.reason
         batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
-        own = read_edits(own, found.time_zone, zone)
+        own = expecting(read_edits(own, found.time_zone, zone))
         for external_id, events in others.items():
             other = self._other_account(found.account.channel, external_id, headers, body) if len(batches) < _MOST_OTHERS else None
             if other is None:
                 what = "1 event" if len(events) == 1 else f"{len(events)} events"
                 reason = f"{what} of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
             else:
-                batches.append((other, read_edits(events, other.time_zone, zone), None))
+                batches.append((other, expecting(read_edits(events, other.time_zone, zone)), None))
         if own or reason is not None or not batches:
             batches.insert(0, (found, own, reason))
         with hot(self._engine) as connection:
@@ -152,6 +155,8 @@ class Intake:
                     automatic_s=self._settings.automatic_reply_s,
                     within_s=ends_at - self._clock(),
                 )
+                if any(event.kind is EventKind.MESSAGE for event in events):
+                    self._dispatcher.tell()
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
     def _other_account(self, channel: ChannelKind, external_id: str, headers: Mapping[str, str], body: bytes) -> WebhookAccount | None:
