@@ -24,6 +24,7 @@ BENCHES = (
     "prefix_cache",
     "reserve",
     "outages",
+    "growth",
 )
 _HERE = Path(__file__).resolve().parent
 
