@@ -135,7 +135,7 @@ def build(owner: Connection, storage: StorageFixture, contacts: int) -> dict[str
         owner.exec_driver_sql(f"set {setting}")
     owner.exec_driver_sql(_MADE)
     by_time = owner.exec_driver_sql(
-        "select coalesce((select column_default from information_schema.columns where table_name = 'turns' and column_name = 'id'), '') like 'uuidv7%%'"
+        "select coalesce((select column_default from information_schema.columns where table_name = 'turns' and column_name = 'id'), '') like 'new_id%%'"
     ).scalar_one()
     values = {"by_time": by_time, "bot": storage.account.bot_id, "boot": uuid4(), "tenant": storage.account.tenant_id}
     small = storage.another_account("small").hex

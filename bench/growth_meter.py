@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from bots.crypto import Keyring
+from bots.errors import StorageUnavailable
 from bots.settings import Settings
 from bots.storage import accounts
 from bots.storage.database import hot, open_engine
@@ -28,6 +29,7 @@ class Cost:
     reads: list[int] = field(default_factory=list[int])
     wal: list[int] = field(default_factory=list[int])
     images: list[int] = field(default_factory=list[int])
+    failed: int = 0
 
     @property
     def buffers(self) -> list[int]:
@@ -63,7 +65,11 @@ class Meter:
     def cost(self, call: Callable[[], object], into: Cost) -> None:
         """Call it, and note what it took."""
         before, began = self.read(), time.perf_counter()
-        call()
+        try:
+            call()
+        except StorageUnavailable:
+            # It takes longer than a statement may.
+            into.failed += 1
         took = time.perf_counter() - began
         hits, reads, wal, images = (after - one for one, after in zip(before, self.read(), strict=True))
         into.ms.append(1000 * took)

@@ -23,6 +23,7 @@ from bots.storage import (
     outbox,
     overview,
     people,
+    setups,
     usage,
 )
 from bots.storage.claims import Claim
@@ -40,7 +41,7 @@ _CALL: dict[str, Any] = {
     "total_ms": 900.0,
 }
 #: As many as are looked up before the measurement: three to warm up, and those of each operation that changes something.
-_PEOPLE = 400
+_PEOPLE = 900
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,6 +141,13 @@ def _status(place: Place, _n: int) -> None:
     place.storage.let_in(a_status(f"wamid.OUT{place.sending.message.hex}", DeliveryStatus.DELIVERED, correlation=place.sending.message))
 
 
+def _fifty(place: Place, n: int) -> None:
+    """Turns of fifty people, one after the other: what they write for the first time after a checkpoint, and no longer."""
+    for _ in range(50 if n >= 0 else 1):
+        for step in (_accept, _claim, _finish, _end, _status):
+            step(place, n)
+
+
 def _turn_until(*steps: Callable[[Place, int], object]) -> Callable[[Place, int], None]:
     def run(place: Place, n: int) -> None:
         for step in steps:
@@ -209,6 +217,11 @@ def _remove(place: Place, _n: int) -> None:
         connection.exec_driver_sql("select remove_account(%s, %s)", (place.tenant, place.seen["account"]))
 
 
+def _an_account(place: Place, n: int) -> None:
+    """One over which nobody has written yet."""
+    place.storage.another_account(f"new{n}")
+
+
 def _account_of_few(place: Place, n: int) -> None:
     """An account over which a few people have written."""
     place.seen["account"] = account = place.storage.another_account(f"few{n}")
@@ -228,6 +241,7 @@ OPERATIONS = (
     Operation(name="finish", before=_turn_until(_accept, _claim), call=_finish, after=_end),
     Operation(name="end of a send", before=_turn_until(_accept, _claim, _finish), call=_end),
     Operation(name="a status", before=_turn_until(_accept, _claim, _finish, _end), call=_status),
+    Operation(name="fifty turns", call=_fifty, most=2),
     Operation(name="recall", call=_recall),
     Operation(name="tick", before=_turn_until(_beat, _accept), call=_tick, after=_turn_until(_claim, _finish, _end)),
     Operation(
@@ -275,6 +289,7 @@ OPERATIONS = (
         most=5,
     ),
     Operation(name="conversation", call=_dialogue),
+    Operation(name="accounts", before=_an_account, call=_crossing(lambda c, place, _n: setups.overview(c, tenant=place.tenant)), most=5),
     Operation(name="batch list", call=_web(lambda c, place, _n: batches.newest(c, tenant=place.tenant)), most=5),
     Operation(
         name="batch page",
