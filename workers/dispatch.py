@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from bots import metrics, telemetry
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import batch_items, claims, outbox, usage
+from bots.storage import batch_items, claims, figures, outbox, usage
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine, plan_anew
 from bots.storage.leader import Leader
@@ -85,8 +85,9 @@ class Dispatcher:
             plan_anew(self._crossing)
             self._has_usage = True
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
-            self._housekeeping_at = now
-            claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+            is_behind = claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+            # More at the next tick: small steps keep up with whatever comes in.
+            self._housekeeping_at = now - _HOUSEKEEPING_S if is_behind else now
             outbox.fail_oldest(self._crossing, younger_s=self._settings.answer_if_younger_s)
         placement.place(self._crossing)
         for queue in claims.waiting(self._crossing, reserve=self._settings.batch_reserve):
@@ -95,10 +96,11 @@ class Dispatcher:
             self._add_usage()
 
     def _add_usage(self) -> None:
-        """Add up one hour of usage a tick, after the work that people wait for; after a long stop there are many."""
-        self._has_usage = usage.roll(self._crossing)
-        if not self._has_usage:
+        """Add up one hour of usage a tick, and count a part of the figures, after the work that people wait for; after a long stop there are many."""
+        is_behind = usage.roll(self._crossing)
+        if not is_behind:
             usage.hold_spent(self._crossing)
+        self._has_usage = figures.count(self._crossing) or is_behind
 
     def _publish(self, queue: Waiting) -> None:
         if self._connection is None:
