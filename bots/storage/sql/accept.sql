@@ -16,7 +16,7 @@ create function accept_events(
     p_envelope uuid default null
 ) returns jsonb language plpgsql as $$
 declare
-    envelope uuid := coalesce(p_envelope, uuidv7());
+    envelope uuid := coalesce(p_envelope, new_id());
     fresh text[];
     e jsonb;
     contact uuid;

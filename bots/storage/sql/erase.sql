@@ -228,10 +228,11 @@ begin
     delete from recalled_turns where contact_id = p_contact and recalled_id = any(told);
     -- Where something is left of a turn, retell has it read again.
     perform forget_episodes(p_contact, array(select id from turns where id = any(told) and (asked is null or not in_history)));
+    -- Each way of finding them through its own index: with both in one condition every body that is stored would be read.
     update envelopes set body = null
-    where state = 'parsed' and (id in (select envelope_id from inbox where id = any(said))
-        or (received_at >= case when everything then '-infinity' else since end
-            and id in (select envelope_id from envelope_contacts where contact_id = p_contact)));
+    where state = 'parsed' and id = any(array(select envelope_id from inbox where id = any(said)
+        union select e.id from envelope_contacts x join envelopes e on e.id = x.envelope_id and e.tenant_id = x.tenant_id
+            where x.contact_id = p_contact and e.received_at >= case when everything then '-infinity' else since end));
     update conversations set lease_token = lease_token + 1, leased_by = null, leased_until = null,
         ready_at = case when taken_by is null and closed_at is null then now() end
     where id = any(talks) and leased_by is not null and id is distinct from (select conversation_id from turns where id = p_turn);
