@@ -89,7 +89,7 @@ def _measured(owner: Connection, table: str, row: str, keys: int, more: int) -> 
     sizes = (
         "select sum(pg_relation_size(c.oid)), sum(pg_indexes_size(c.oid)) from pg_class c where c.relname like 'k%%' and c.relkind = 'r'"
     )
-    heap, index = owner.exec_driver_sql(sizes).one()
+    heap, index = (float(one) for one in owner.exec_driver_sql(sizes).one())
     before = _so_far(owner)
     for n in range(keys + 1, keys + more + 1):
         owner.exec_driver_sql(insert, {"first": n, "last": n, "keys": keys})

@@ -104,7 +104,8 @@ begin
     until := least(ends, f.at + make_interval(secs => p_most),
         date_trunc('hour', f.at + interval '1 microsecond', 'UTC') + interval '1 hour' - interval '1 microsecond');
     if until <= f.at then
-        update figures_until set at = f.at;
+        -- Nothing has happened: that is written down once a minute.
+        update figures_until set at = f.at where at < f.at - interval '1 minute';
         return false;
     end if;
     insert into figures as d (tenant_id, step, at, messages, answers, by_hand, tokens_in, tokens_cached, tokens_out, calls_estimated, took)

@@ -106,8 +106,8 @@ begin
 end
 $$;
 
--- Count items that came, went or changed, once for each statement.
--- Locks: those of add_items. Called by: triggers of batch_items.
+-- Counts items that came, once for each statement.
+-- Locks: those of add_items. Called by: a trigger of batch_items.
 create function count_new_items() returns trigger language plpgsql as $$
 begin
     perform add_items(tenant_id, batch_id, state, count(*), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_cached), 0), coalesce(sum(tokens_out), 0),
@@ -116,6 +116,9 @@ begin
     return null;
 end
 $$;
+
+-- Counts items that went, in the same way.
+-- Locks: those of add_items. Called by: a trigger of batch_items.
 create function count_gone_items() returns trigger language plpgsql as $$
 begin
     perform add_items(tenant_id, batch_id, state, -count(*), -coalesce(sum(tokens_in), 0), -coalesce(sum(tokens_cached), 0), -coalesce(sum(tokens_out), 0),
@@ -124,6 +127,9 @@ begin
     return null;
 end
 $$;
+
+-- Counts items that changed, in the same way.
+-- Locks: those of add_items. Called by: a trigger of batch_items.
 create function count_changed_items() returns trigger language plpgsql as $$
 begin
     perform add_items(tenant_id, batch_id, state, n, tokens_in, tokens_cached, tokens_out, cost, priced, estimated) from (
@@ -136,6 +142,7 @@ begin
     return null;
 end
 $$;
+
 create trigger items_came after insert on batch_items referencing new table as fresh for each statement execute function count_new_items();
 create trigger items_went after delete on batch_items referencing old table as gone for each statement execute function count_gone_items();
 create trigger items_changed after update on batch_items referencing old table as gone new table as fresh
