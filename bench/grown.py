@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
@@ -150,7 +151,7 @@ def build(owner: Connection, storage: StorageFixture, contacts: int) -> dict[str
     return {table: owner.exec_driver_sql(f"select count(*) from {table}").scalar_one() for table in TABLES}
 
 
-def _fill(owner: Connection, values: dict[str, object]) -> None:
+def _fill(owner: Connection, values: dict[str, Any]) -> None:
     for name, statement in (("people", _PEOPLE), ("came", _CAME)):
         owner.exec_driver_sql(f"drop table if exists {name}")
         owner.exec_driver_sql(statement, values)

@@ -148,7 +148,8 @@ def test_a_bin_holds_what_its_middle_says_within_two_in_a_hundred(storage: Stora
 
 def test_the_counts_of_a_batch_are_those_of_its_items_whatever_happens_to_them(storage: StorageFixture) -> None:
     batch = submit(storage.web, lines(12), bot="demo").batch
-    boot, claimed = storage.boot, []
+    assert batch is not None
+    boot, claimed = storage.boot, list[batch_items.Item]()
     for _ in range(9):
         item = batch_items.claim(storage.crossing, "batch.default", boot=boot, lease_s=60)
         assert item is not None

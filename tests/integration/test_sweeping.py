@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -170,7 +170,7 @@ def test_removing_an_account_says_how_much_went(storage: StorageFixture) -> None
 
 
 @pytest.fixture
-def to(cluster: Cluster, storage: StorageFixture) -> Iterator[Callable[[str], None]]:
+def to(cluster: Cluster, storage: StorageFixture) -> Callable[[str], None]:
     """Brings the database to a revision, up or down."""
 
     def move(database: str, revision: str) -> None:
