@@ -89,7 +89,8 @@ begin
     if not found then
         return null;
     end if;
-    perform from conversations where tenant_id = p_tenant and account_id = p_account order by id for update;
+    -- Found first, then locked in order: else all conversations are walked through in that order.
+    perform from conversations where id = any(array(select id from conversations where account_id between p_account and p_account)) order by id for update;
     loop
         part := remove_part(p_tenant, p_account, 10000);
         counts := (select jsonb_object_agg(coalesce(a.key, b.key), coalesce(a.value::bigint, 0) + coalesce(b.value::bigint, 0))
