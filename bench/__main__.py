@@ -27,6 +27,7 @@ BENCHES = (
     "prefix_cache",
     "reserve",
     "outages",
+    "growth",
 )
 _HERE = Path(__file__).resolve().parent
 

@@ -138,7 +138,7 @@ class Settings:
     )
     metrics_host: str = _setting("127.0.0.1", "address that a process's own /metrics listens on, without a sign-in")
     metrics_port: int = _setting(0, "port of a process's own /metrics; 0: none")
-    envelope_days: int = _setting(30, "days that a webhook's raw body and people's pictures are stored")
+    envelope_days: int = _setting(30, "days that webhooks as they came, people's pictures and the prompts of answers are stored")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     def wait_s(self, asked_s: float) -> float:

@@ -21,6 +21,7 @@ TABLES = (
     "endpoints",
     "operators",
     "workers",
+    "figures",
 )
 #: A function in SQL comes after those that it calls; one in plpgsql may come anywhere.
 FUNCTIONS = (
@@ -48,6 +49,8 @@ FUNCTIONS = (
     "summary",
     "remember",
     "usage",
+    "figures",
+    "search",
     "models",
     "accounts",
     "housekeeping",

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from bots import metrics, telemetry
 from bots.errors import StorageUnavailable
 from bots.settings import Settings
-from bots.storage import batch_items, claims, dispatching, outbox, usage
+from bots.storage import batch_items, claims, dispatching, figures, outbox, usage
 from bots.storage.claims import Waiting
 from bots.storage.database import open_engine
 from bots.storage.dispatching import Tick
@@ -128,8 +128,9 @@ class Dispatcher:
             self._has_usage = True
             dispatching.plan_anew(connection)
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
-            self._housekeeping_at = now
-            claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+            is_behind = claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
+            # More at the next tick: small steps keep up with whatever comes in.
+            self._housekeeping_at = now - _HOUSEKEEPING_S if is_behind else now
             outbox.fail_oldest(self._crossing, younger_s=self._settings.answer_if_younger_s)
         found = dispatching.tick(connection, reserve=self._settings.batch_reserve)
         if found.spots and placement.place(self._crossing, found.spots):
@@ -141,10 +142,11 @@ class Dispatcher:
         return found
 
     def _add_usage(self) -> None:
-        """Add up one hour of usage a tick, after the work that people wait for; after a long stop there are many."""
-        self._has_usage = usage.roll(self._crossing)
-        if not self._has_usage:
+        """Add up one hour of usage a tick, and count a part of the figures, after the work that people wait for; after a long stop there are many."""
+        is_behind = usage.roll(self._crossing)
+        if not is_behind:
             usage.hold_spent(self._crossing)
+        self._has_usage = figures.count(self._crossing) or is_behind
 
     def _publish(self, queue: Waiting) -> None:
         if self._broker is None:

@@ -93,7 +93,7 @@ cross join lateral (
         coalesce(sum(k.n) filter (where k.state = 'done'), 0) as done,
         coalesce(sum(k.n) filter (where k.state = 'failed'), 0) as failed,
         coalesce(sum(k.n) filter (where k.state = 'cancelled' or (b.state = 'cancelled' and k.state in ('waiting', 'running'))), 0) as cancelled
-    from (select i.state, count(*) as n from batch_items i where i.batch_id = b.id group by i.state) as k
+    from (select x.state, sum(x.n) as n from batch_counts x where x.batch_id = b.id group by x.state) as k
 ) as c
 cross join lateral (
     select count(*) as n from batch_items i
@@ -143,7 +143,8 @@ def spent(connection: Connection, batch: UUID, *, tenant: UUID) -> Spent:
     row = connection.execute(
         text(
             "select coalesce(sum(tokens_in), 0)::bigint, coalesce(sum(tokens_cached), 0)::bigint, coalesce(sum(tokens_out), 0)::bigint,"
-            " sum(cost), coalesce(bool_or(estimated), false) from batch_items where tenant_id = :tenant and batch_id = :batch"
+            " case when sum(priced) > 0 then sum(cost) end, coalesce(sum(estimated) > 0, false) from batch_counts"
+            " where tenant_id = :tenant and batch_id = :batch"
         ),
         {"tenant": tenant, "batch": batch},
     ).one()

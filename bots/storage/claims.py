@@ -19,6 +19,9 @@ _DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days 
 #: How many conversations one transaction claims.
 _MOST = 32
 
+#: The most rows of one kind that keep_house deletes.
+_SWEPT_AT_ONCE = 500
+
 
 class ClaimedMedia(msgspec.Struct, frozen=True):
     """A picture in a message, fetched already or not."""
@@ -211,6 +214,6 @@ def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
     return [Waiting(queue=row.queue, due=row.due, running=row.running, slots=row.slots) for row in rows]
 
 
-def keep_house(engine: Engine, *, envelope_days: int) -> int:
-    """Delete what is older than its storage period and return how many webhook bodies were cleared."""
-    return call(engine, "select keep_house(%s)", (envelope_days,))
+def keep_house(engine: Engine, *, envelope_days: int) -> bool:
+    """Delete some of what is older than its storage period; True if there is more to delete at once."""
+    return call(engine, "select keep_house(%s)", (envelope_days,)) >= _SWEPT_AT_ONCE

@@ -78,21 +78,22 @@ def newest(
     only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too). search finds a contact by all of its words
     or by a number, and messages by part of them.
     """
-    wanted = ["c.newest_at is not null"]
+    wanted = ["c.tenant_id = :tenant", "c.newest_at is not null"]
     values: dict[str, Any] = {"tenant": tenant, "limit": limit}
     if account is not None:
         wanted.append("c.account_id = :account")
         values["account"] = account
-    if only is not None and only in _ONLY:
-        wanted.append(_ONLY[only])
     if before is not None:
         wanted.append("(c.newest_at, c.id) < (:at, :id)")
         values |= {"at": before[0], "id": before[1]}
+    # What is asked for is found first, each way through its own index; else the newest are passed by until there are enough of it.
+    found = [_ONLY[only]] if only is not None and only in _ONLY else []
     if search:
-        wanted.append(found_by.FOUND)
+        found.append(f"({found_by.TALKS})")
         values |= found_by.values(search)
     page = f"""
-        select c.* from conversations c where c.tenant_id = :tenant and {" and ".join(wanted)}
+        select c.* from {f"(select distinct id from ({' intersect '.join(found)}) x offset 0) f join conversations c on c.id = f.id" if found else "conversations c"}
+        where {" and ".join(wanted)}
             and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
         order by c.newest_at desc, c.id desc limit :limit"""  # noqa: S608 - pieces are literals of this module
     rows = connection.execute(text(_HEADS.replace("PAGE", page)), values)
@@ -201,12 +202,13 @@ def _state(row: Row[Any]) -> State:
     return State.UNANSWERED if row.last_turn == "dead" else State.ANSWERED
 
 
+#: The ids of those in a state, through the partial indexes: answered conversations, which are nearly all, are not read.
 _ONLY = {
-    State.TAKEN: "c.taken_by is not null",
-    State.WAITING: "c.ready_at is not null and c.taken_by is null and c.closed_at is null",
-    # Through the partial indexes, so that answered conversations, which are nearly all, are not read.
-    State.UNANSWERED: """c.id in (
-        select conversation_id from inbox where turn_id is null and kind = 'message'
+    State.TAKEN: "(select id from conversations where taken_by is not null and tenant_id = :tenant)",
+    State.WAITING: """(select id from conversations
+        where ready_at is not null and taken_by is null and closed_at is null and tenant_id = :tenant)""",
+    State.UNANSWERED: """(
+        select conversation_id as id from inbox where turn_id is null and kind = 'message'
         union select conversation_id from turns where state = 'open'
         union select d.conversation_id from turns d where d.state = 'dead' and d.finished_at > now() - interval '30 days'
             and not exists (select from turns l where l.conversation_id = d.conversation_id and l.number > d.number))""",

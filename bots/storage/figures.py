@@ -1,23 +1,33 @@
 """The home page's numbers: counts, times and failures of the last hours or days. Needs the crossing role; has codes and counts, no texts.
 
-Each statement reads one index on a time, at most eight days back.
+They are counted as they happen (count_figures in sql/figures.sql): reading them costs the same however much has happened. What is not counted yet,
+that of some seconds, is counted when they are read; of failed messages it shows after a minute.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 
 from bots.storage import turns
+from bots.storage.database import call
 
 #: How many different codes are shown.
 _MOST_CODES = 30
+#: As of usage: what is younger may not be visible yet.
+_MARGIN_S = 15.0
+#: The longest period that is counted at once.
+_MOST_S = 900.0
+#: The bins of bin_of in sql/figures.sql: where the first begins, and how much longer each is than the one before.
+_FIRST_S, _WIDER = 0.05, 1.04
+_SINCE = "greatest((select at from figures_until), cast(:since as timestamptz) - interval '1 microsecond')"
+_COUNTS = ("messages", "answers", "by_hand", "tokens_in", "tokens_cached", "tokens_out", "calls_estimated")
 
 
 class Span(StrEnum):
@@ -36,7 +46,7 @@ class Bucket:
     #: Turns that the bot answered, and turns that a person answered.
     answers: int = 0
     by_hand: int = 0
-    #: Time to answer in the bot's turns.
+    #: Time to answer in the bot's turns, within 2 %.
     p50_s: float | None = None
     p95_s: float | None = None
     tokens_in: int = 0
@@ -77,81 +87,89 @@ def read(connection: Connection, *, tenant: UUID, span: Span) -> Figures:
     newest = now.replace(minute=0, second=0, microsecond=0)
     newest = newest if span is Span.DAY else newest.replace(hour=0)
     since = newest - (steps - 1) * step
-    values = {"tenant": tenant, "since": since, "step": step}
-    found: dict[datetime | None, dict[str, Any]] = {None: {}}
-    found.update({since + n * step: {} for n in range(steps)})
+    buckets = [_Sums(since + n * step) for n in range(steps)]
+    total, places = _Sums(since), {bucket.at: bucket for bucket in buckets}
     failures: Counter[tuple[str, str]] = Counter()
-    for row in connection.execute(_MESSAGES, values).mappings():
-        _add(found, row, ("messages",))
-    for row in connection.execute(_ANSWERS, values).mappings():
-        numbers = found.get(None if row["bucket"] is None else row["bucket"].astimezone(UTC))
-        if numbers is not None:
-            numbers.update({name: row[name] for name in ("answers", "by_hand", "p50_s", "p95_s")})
-    for row in connection.execute(_CALLS, values).mappings():
-        _add(found, row, ("tokens_in", "tokens_cached", "tokens_out", "calls_estimated"))
-        if row["outcome"] not in turns.WELL:
-            failures["model", row["outcome"]] += row["calls"]
+    values = {"tenant": tenant, "since": since}
+    for row in connection.execute(_COUNTED, values | {"step": "hour" if span is Span.DAY else "day"}).mappings():
+        at = row["at"].astimezone(UTC)
+        place = places.get(at if span is Span.DAY else at.replace(hour=0))
+        if place is not None:
+            place.add(row)
+            total.add(row)
     for row in connection.execute(_FAILED, values):
-        failures[row.what, row.code] += int(row[2])
+        if row.what != "model" or row.code not in turns.WELL:
+            failures[row.what, row.code] += int(row.n)
     waiting = connection.execute(_WAITING, {"tenant": tenant}).one()
     ranked = sorted(failures.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_CODES]
     return Figures(
         span=span,
         since=since,
         until=now,
-        buckets=tuple(Bucket(at=at, **numbers) for at, numbers in found.items() if at is not None),
-        total=Bucket(at=since, **found[None]),
+        buckets=tuple(bucket.made() for bucket in buckets),
+        total=total.made(),
         failures=tuple(Failure(what=what, code=code, count=count) for (what, code), count in ranked),
         waiting=waiting.waiting,
         oldest_waiting_s=float(waiting.oldest_s),
     )
 
 
-def _add(found: dict[datetime | None, dict[str, Any]], row: RowMapping, names: tuple[str, ...]) -> None:
-    """Add a row's counts to its bucket and to the whole span."""
-    for numbers in (found.get(row["bucket"].astimezone(UTC)), found[None]):
-        if numbers is not None:
-            numbers.update({name: numbers.get(name, 0) + row[name] for name in names})
+def count(engine: Engine) -> bool:
+    """Count what has happened since the last time, at most a quarter of an hour; True if there may be more to count. Needs the crossing role."""
+    # Not repeated here: the next check does it.
+    return bool(call(engine, "select count_figures(%s, %s)", (_MARGIN_S, _MOST_S), repeat=False))
 
 
-# date_bin counts from the span's beginning, which gives whole UTC hours and days by plain arithmetic.
-_MESSAGES = text("""
-    select date_bin(:step, received_at, :since) as bucket, count(*) as messages
-    from inbox where received_at >= :since and tenant_id = :tenant and kind = 'message' group by 1""")
-# The newest message of each turn. Messages up to a day before the span count too, for turns that waited that long.
-_ANSWERS = text("""
-    with newest as (
-        select turn_id, max(received_at) as at from inbox
-        where received_at >= cast(:since as timestamptz) - interval '1 day' and tenant_id = :tenant and kind = 'message' and turn_id is not null
-        group by turn_id
-    ), answered as (
-        select date_bin(:step, t.finished_at, :since) as bucket, t.answered_by is null as is_bot,
-            case when t.answered_by is null then (extract(epoch from t.finished_at - n.at))::double precision end as took
-        from turns t left join newest n on n.turn_id = t.id
-        where t.finished_at >= :since and t.tenant_id = :tenant and t.state = 'answered'
-    )
-    select bucket, count(*) filter (where is_bot) as answers, count(*) filter (where not is_bot) as by_hand,
-        percentile_cont(0.5) within group (order by took) as p50_s, percentile_cont(0.95) within group (order by took) as p95_s
-    from answered group by grouping sets ((1), ())""")
-_CALLS = text("""
-    select date_bin(:step, created_at, :since) as bucket, outcome, count(*) as calls, coalesce(sum(tokens_in), 0) as tokens_in,
-        coalesce(sum(tokens_cached), 0) as tokens_cached, coalesce(sum(tokens_out), 0) as tokens_out,
-        count(*) filter (where estimated) as calls_estimated
-    from model_calls where created_at >= :since and tenant_id = :tenant group by 1, 2""")
-# By the turn's end, which has an index; a message's status has none, so that changing it stays cheap.
-_FAILED = text("""
-    select 'send' as what, case when o.status = 'unknown' then 'unknown' else regexp_replace(coalesce(o.reason, '?'), '^(code|platform):', '') end as code,
-        count(*) as count
-    from outbox o join turns t on t.id = o.turn_id and t.tenant_id = o.tenant_id
-    where t.finished_at >= :since and o.tenant_id = :tenant and coalesce(o.reason, '') not in ('taken_over', 'unsent')
-        and (o.status = 'failed' or (o.status = 'unknown' and o.not_before is null))
-    group by 1, 2
+def within(took: Sequence[int], share: float) -> float | None:
+    """The time within which this share of the answers came, between two of them where it falls so; None where there was none."""
+    answers = sum(took)
+    if not answers:
+        return None
+    place = share * (answers - 1)
+    before = _nth(took, int(place))
+    return before + (place - int(place)) * (_nth(took, min(int(place) + 1, answers - 1)) - before)
+
+
+def _nth(took: Sequence[int], n: int) -> float:
+    """The middle of the bin of the n-th shortest time."""
+    for place, count in enumerate(took):
+        n -= count
+        if n < 0:
+            return _FIRST_S * _WIDER ** (place + 0.5)
+    raise AssertionError("there are not so many")
+
+
+class _Sums:
+    """What is added up of one bucket."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self._counts: Counter[str] = Counter()
+        self._took: Counter[int] = Counter()
+
+    def add(self, row: RowMapping) -> None:
+        """Add an hour or a day."""
+        for name in _COUNTS:
+            self._counts[name] += int(row[name])
+        for place, count in enumerate(row["took"]):
+            self._took[place] += count
+
+    def made(self) -> Bucket:
+        """The bucket."""
+        took = [self._took[place] for place in range(max(self._took, default=-1) + 1)]
+        return Bucket(at=self.at, p50_s=within(took, 0.5), p95_s=within(took, 0.95), **{name: self._counts[name] for name in _COUNTS})
+
+
+# Each is one statement, which sees the sums and up to when they are complete at the same moment.
+_COUNTED = text(f"""
+    select at, {", ".join(_COUNTS)}, took from figures where tenant_id = :tenant and step = :step and at >= :since
     union all
-    select 'turn', regexp_replace(coalesce(t.reason, '?'), '^((dismissed|replayed):)*(error:)?', ''), count(*)
-    from turns t
-    where t.finished_at >= :since and t.tenant_id = :tenant
-        and (t.state = 'dead' or (t.state = 'skipped' and (t.reason like 'dismissed:%' or t.reason like 'replayed:%')))
-    group by 1, 2""")
+    select at, {", ".join(_COUNTS)}, took from counted_between({_SINCE}, 'infinity', :tenant)""")  # noqa: S608 - our own words
+_FAILED = text(f"""
+    select what, code, sum(n) as n from (
+        select what, code, n from figure_failures where tenant_id = :tenant and at >= :since
+        union all select what, code, n from failures_between({_SINCE}, 'infinity', :tenant)) x
+    group by what, code""")  # noqa: S608 - our own words
 _WAITING = text("""
     select count(distinct conversation_id) as waiting, coalesce(extract(epoch from now() - min(received_at)), 0) as oldest_s from (
         select i.conversation_id, i.received_at from inbox i

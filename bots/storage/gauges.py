@@ -82,8 +82,5 @@ _ATTENTION = text("""
             where t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
             group by a.bot_id having not bool_or(t.reason = 'budget:seen')) x) as budget""")
 _BATCH_ITEMS = text("""
-    select x.state, count(*) as items from (
-        -- Counted up to a limit: a query every few seconds must not cost more for a larger batch.
-        select i.state from batches b join batch_items i on i.batch_id = b.id
-        where b.state in ('running', 'paused') and i.state in ('waiting', 'running') limit 100000) x
-    group by x.state""")
+    select k.state, sum(k.n)::bigint as items from batches b join batch_counts k on k.tenant_id = b.tenant_id and k.batch_id = b.id
+    where b.state in ('running', 'paused') and k.state in ('waiting', 'running') group by k.state""")

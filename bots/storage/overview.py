@@ -92,10 +92,12 @@ _STATEMENTS = {
     "model": text("""
         select model, outcome, total_ms
         from model_calls where tenant_id = :tenant order by created_at desc limit 1"""),
+    # Each half through its own partial index: with both in one condition every conversation would be read.
     "work": text("""
         select count(*) filter (where ready_at <= now() and (leased_until is null or leased_until <= now())) as due,
                count(*) filter (where leased_until > now()) as running,
                coalesce(extract(epoch from now() - min(ready_at) filter (where ready_at <= now() and (leased_until is null or leased_until <= now()))), 0) as oldest_due_s,
                (select count(*) from outbox where not_before is not null and tenant_id = :tenant) as unsent
-        from conversations where tenant_id = :tenant and (ready_at is not null or leased_by is not null)"""),
+        from (select id, ready_at, leased_until from conversations where tenant_id = :tenant and ready_at is not null
+            union select id, ready_at, leased_until from conversations where tenant_id = :tenant and leased_by is not null) x"""),
 }

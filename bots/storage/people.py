@@ -100,11 +100,12 @@ def find(connection: Connection, *, tenant: UUID, contact: UUID, search: str, li
 
 
 _NAMED = text(f"""
-    select distinct p.id, coalesce(p.name, (select value from contact_identities i where i.tenant_id = p.tenant_id and i.contact_id = p.id
+    with found as materialized (select distinct id from {spelt.PEOPLE} as x(id))
+    select p.id, coalesce(p.name, (select value from contact_identities i where i.tenant_id = p.tenant_id and i.contact_id = p.id
         order by created_at desc limit 1), '') as called
-    from conversations c join contacts p on p.tenant_id = c.tenant_id and p.id = c.contact_id
-    where c.tenant_id = :tenant and {spelt.BY_PERSON}
-        and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
+    from found join contacts p on p.tenant_id = :tenant and p.id = found.id
+    where exists (select from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
+        where c.tenant_id = p.tenant_id and c.contact_id = p.id and a.persona_version is null)
     order by called, p.id limit :limit""")  # noqa: S608 - a literal of the storage's own
 _IDENTITIES = text("""
     select kind, value from contact_identities where tenant_id = :tenant and contact_id = :contact and retired_at is null

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from uuid import UUID
 
 import structlog
@@ -50,15 +51,27 @@ def set_ids(deps: Deps, operator: Operator, account: UUID, *, app_id: str, paren
 
 
 def remove(deps: Deps, operator: Operator, account: UUID) -> dict[str, int]:
-    """Erase an account with everything that was received and sent through it; returns how much of each. Raises NotFound, Conflict."""
+    """Erase an account with everything that was received and sent through it; returns how much of each. Raises NotFound, Conflict.
+
+    Works in small transactions, so that nobody else waits; the bot answers nobody over it meanwhile. After an interruption it can be called again.
+    """
     with unit(deps.crossing) as connection:
         found = setups.mine(connection, tenant=operator.tenant_id, account=account)
         if found.channel is ChannelKind.CONSOLE:
             raise Conflict("The chat page's account cannot be removed.")
-        counts = setups.erase(connection, tenant=operator.tenant_id, account=account)
-        audit.record(connection, operator, "account.remove", audit_subject(found), counts)
+        accounts.set_state(connection, found, "paused")
+    counts = Counter[str]()
+    while True:
+        with unit(deps.crossing) as connection:
+            part = setups.erase_part(connection, tenant=operator.tenant_id, account=account)
+        counts.update(part)
+        if not any(part.values()):
+            break
+    with unit(deps.crossing) as connection:
+        counts.update(setups.erase(connection, tenant=operator.tenant_id, account=account))
+        audit.record(connection, operator, "account.remove", audit_subject(found), dict(counts))
     log.info("account_removed", account=found.name, **counts)
-    return counts
+    return dict(counts)
 
 
 def send_practice_message(deps: Deps, operator: Operator, account: UUID) -> bool:

@@ -38,7 +38,7 @@ create function accept_events(
     p_envelope uuid default null
 ) returns jsonb language plpgsql as $$
 declare
-    envelope uuid := coalesce(p_envelope, gen_random_uuid());
+    envelope uuid := coalesce(p_envelope, new_id());
     fresh text[];
     e jsonb;
     contact uuid;

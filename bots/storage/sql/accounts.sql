@@ -1,69 +1,103 @@
 -- Removing an account.
 
--- Removes an account with everything received and sent over it, and with the contacts who are known from it alone. None of it can be
--- restored; a running turn is fenced, since its rows are gone. Returns how many rows of each table were erased, or null where there is
--- no such account.
--- Locks: the account, so that no messages are taken in meanwhile, then whatever it deletes. Called by: crossing (the web). A busy account
--- has millions of rows: the web allows it 120 seconds.
-create function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql as $$
+-- Removes at most p_most conversations of an account with everything in them, and the contacts who are known from nowhere else; once there are none
+-- left, as much of what has no conversation. A running turn is fenced, since its rows are gone. Returns how many rows of each table were erased.
+-- Locks: the conversations; locked ones are left for the next time. Then whatever it deletes. Called by: crossing (the web), remove_account.
+create function remove_part(p_tenant uuid, p_account uuid, p_most integer) returns jsonb language plpgsql as $$
 declare
+    -- In the order of an index on the account: so that no other is taken, in which an account that has hardly any rows left is searched to the end.
+    talks uuid[] := array(select id from conversations where tenant_id = p_tenant and account_id between p_account and p_account
+        order by account_id limit p_most for update skip locked);
+    told uuid[] := array(select id from turns where conversation_id = any(talks));
+    answers uuid[] := array(select id from outbox where conversation_id = any(talks));
+    said uuid[] := array(select id from inbox where conversation_id = any(talks) union select id from inbox where turn_id = any(told));
     leaving uuid[];
-    shared uuid[];
     counts jsonb := '{}';
     n bigint;
     t text;
 begin
-    -- So that no messages are taken in meanwhile.
+    if talks = '{}' then
+        said := array(select id from inbox where account_id = p_account order by event_key limit p_most);
+        leaving := array(select contact_id from inbox where id = any(said) and contact_id is not null
+            union (select contact_id from contact_identities where tenant_id = p_tenant and scope = p_account::text order by kind, norm limit p_most));
+    else
+        leaving := array(select distinct contact_id from conversations where id = any(talks));
+    end if;
+    leaving := array(select c from unnest(leaving) c
+        where not exists (select from conversations o where o.tenant_id = p_tenant and o.contact_id = c and o.id <> all (talks))
+            and not exists (select from contact_identities i where i.tenant_id = p_tenant and i.contact_id = c and i.scope <> p_account::text));
+    delete from memories where id in (select id from memories where contact_id = any(leaving) union select id from memories where source_inbox_id = any(said));
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('memories', n);
+    foreach t in array array['model_calls', 'recalls', 'recalled_turns', 'fresh_episodes', 'episodes'] loop
+        execute format('delete from %I where %s', t, case when t in ('fresh_episodes', 'episodes')
+            then 'contact_id in (select contact_id from conversations where id = any($2)) and conversation_id = any($2)'
+            when t = 'model_calls' then 'turn_id = any($1)' else 'tenant_id = $3 and turn_id = any($1)' end) using told, talks, p_tenant;
+        get diagnostics n = row_count;
+        counts := counts || jsonb_build_object(t, n);
+    end loop;
+    delete from send_attempts where message_id = any(answers);
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('send_attempts', n);
+    delete from outbox where id = any(answers);
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('outbox', n);
+    delete from inbox where id = any(said);
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('inbox', n);
+    delete from turns where id = any(told);
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('turns', n);
+    delete from conversations where id = any(talks);
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('conversations', n);
+    delete from contact_identities where tenant_id = p_tenant and contact_id = any (leaving);
+    delete from contacts where tenant_id = p_tenant and id = any (leaving);
+    get diagnostics n = row_count;
+    counts := counts || jsonb_build_object('contacts', n);
+    if talks = '{}' then
+        delete from contact_identities where tenant_id = p_tenant and scope = p_account::text and (kind, norm) in (
+            select kind, norm from contact_identities where tenant_id = p_tenant and scope = p_account::text order by kind, norm limit p_most);
+        delete from statuses where (account_id, external_id, status) in (
+            select account_id, external_id, status from statuses where account_id = p_account order by external_id, status limit p_most);
+        get diagnostics n = row_count;
+        counts := counts || jsonb_build_object('statuses', n);
+        delete from envelopes where (id, tenant_id) in (
+            select id, tenant_id from envelopes where account_id between p_account and p_account order by account_id limit p_most);
+        get diagnostics n = row_count;
+        counts := counts || jsonb_build_object('envelopes', n);
+        -- The keys at the end: until then a repeated message is known.
+        delete from inbox_keys where (account_id, event_key) in (
+            select account_id, event_key from inbox_keys where account_id = p_account order by event_key limit p_most);
+        get diagnostics n = row_count;
+        counts := counts || jsonb_build_object('inbox_keys', n);
+    end if;
+    return counts;
+end
+$$;
+
+-- Removes an account with everything received and sent over it, and with the contacts who are known from it alone. None of it can be
+-- restored. Returns how many rows of each table were erased, or null where there is no such account. A busy account has millions of rows: the web
+-- removes most of them with remove_part before.
+-- Locks: the account, so that no messages are taken in meanwhile, then whatever it deletes. Called by: crossing (the web).
+create function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql as $$
+declare
+    counts jsonb := '{}';
+    part jsonb;
+begin
     perform from accounts where tenant_id = p_tenant and id = p_account for update;
     if not found then
         return null;
     end if;
-    select coalesce(array_agg(distinct c), '{}') into leaving from (
-        select contact_id as c from conversations where tenant_id = p_tenant and account_id = p_account
-        union select contact_id from contact_identities where tenant_id = p_tenant and scope = p_account::text
-        union select contact_id from inbox where tenant_id = p_tenant and account_id = p_account and contact_id is not null
-    ) known;
-    select coalesce(array_agg(c), '{}') into shared from unnest(leaving) c
-    where exists (select from conversations o where o.tenant_id = p_tenant and o.contact_id = c and o.account_id <> p_account)
-        or exists (select from contact_identities i where i.tenant_id = p_tenant and i.contact_id = c and i.scope <> p_account::text);
-    select coalesce(array_agg(c), '{}') into leaving from unnest(leaving) c where c <> all (shared);
-
-    delete from memories m where m.tenant_id = p_tenant and (
-        m.contact_id = any (leaving)
-        or m.source_inbox_id in (select id from inbox where tenant_id = p_tenant and account_id = p_account));
-    get diagnostics n = row_count;
-    counts := counts || jsonb_build_object('memories', n);
-    foreach t in array array['send_attempts', 'model_calls', 'recalls', 'recalled_turns'] loop
-        execute format(
-            'delete from %I x using %s where x.tenant_id = $1 and %s and y.tenant_id = $1 and c.tenant_id = $1 and c.account_id = $2',
-            t,
-            case t when 'send_attempts' then 'outbox y, conversations c' else 'turns y, conversations c' end,
-            case t when 'send_attempts' then 'x.message_id = y.id and y.conversation_id = c.id'
-                else 'x.turn_id = y.id and y.conversation_id = c.id' end)
-        using p_tenant, p_account;
-        get diagnostics n = row_count;
-        counts := counts || jsonb_build_object(t, n);
+    -- Found first, then locked in order: else all conversations are walked through in that order.
+    perform from conversations where id = any(array(select id from conversations where account_id between p_account and p_account)) order by id for update;
+    loop
+        part := remove_part(p_tenant, p_account, 10000);
+        counts := (select jsonb_object_agg(coalesce(a.key, b.key), coalesce(a.value::bigint, 0) + coalesce(b.value::bigint, 0))
+            from jsonb_each_text(counts) a full join jsonb_each_text(part) b using (key));
+        exit when not exists (select from jsonb_each_text(part) where value::bigint > 0);
     end loop;
-    foreach t in array array['fresh_episodes', 'episodes'] loop
-        execute format('delete from %I x using conversations c where c.tenant_id = $1 and c.account_id = $2 and x.contact_id = c.contact_id'
-            ' and x.conversation_id = c.id', t) using p_tenant, p_account;
-    end loop;
-    foreach t in array array['outbox', 'inbox', 'statuses', 'inbox_keys', 'envelopes'] loop
-        execute format('delete from %I where tenant_id = $1 and account_id = $2', t) using p_tenant, p_account;
-        get diagnostics n = row_count;
-        counts := counts || jsonb_build_object(t, n);
-    end loop;
-    delete from turns y using conversations c
-    where y.tenant_id = p_tenant and y.conversation_id = c.id and c.tenant_id = p_tenant and c.account_id = p_account;
-    get diagnostics n = row_count;
-    counts := counts || jsonb_build_object('turns', n);
-    delete from conversations where tenant_id = p_tenant and account_id = p_account;
-    get diagnostics n = row_count;
-    counts := counts || jsonb_build_object('conversations', n);
-    delete from contact_identities where tenant_id = p_tenant and (scope = p_account::text or contact_id = any (leaving));
-    delete from contacts where tenant_id = p_tenant and id = any (leaving);
-    get diagnostics n = row_count;
-    counts := counts || jsonb_build_object('contacts', n);
+    delete from contact_identities where tenant_id = p_tenant and scope = p_account::text;
     delete from accounts where tenant_id = p_tenant and id = p_account;
     return counts;
 end

@@ -103,6 +103,11 @@ grant select on operators, api_tokens to chinwag_crossing;
 grant select, insert on audit to chinwag_crossing;
 grant insert, update on usage_days to chinwag_crossing;
 grant select, update on usage_until to chinwag_crossing;
+grant select, insert, update, delete on figures, figure_failures to chinwag_crossing;
+grant select, update on figures_until to chinwag_crossing;
+grant select, insert, update on swept to chinwag_crossing;
+-- Whoever changes an item changes the counts of its batch.
+grant select, insert, update on batch_counts to chinwag_web, chinwag_worker, chinwag_crossing;
 -- It shows which endpoints refuse calls, and dismisses them; the web removes what is said of an endpoint together with it.
 grant select, update, delete on model_refusals to chinwag_crossing;
 grant select, delete on model_refusals to chinwag_web;

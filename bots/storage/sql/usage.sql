@@ -8,7 +8,8 @@ create function calls_between(p_kind text, p_since timestamptz, p_until timestam
     cost double precision, estimated boolean
 ) language sql stable as $$
     select m.tenant_id, m.created_at, a.bot_id, m.endpoint, m.model, m.tokens_in, m.tokens_cached, m.tokens_out, m.cost, m.estimated
-    from model_calls m join turns t on t.tenant_id = m.tenant_id and t.id = m.turn_id
+    -- By tenant, as the index begins with it.
+    from tenants z join model_calls m on m.tenant_id = z.tenant_id join turns t on t.tenant_id = m.tenant_id and t.id = m.turn_id
     join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
     join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
     where p_kind = 'talk' and m.created_at > p_since and m.created_at <= p_until

@@ -1,9 +1,27 @@
 -- The people who chat, and the handles by which platforms know them.
 
+-- Numbers for the pieces of a text by which it is found, the tenant in each, so that a search reads only what is the tenant's: three letters in a row,
+-- the first one and two of a word, and one and two where they are not ASCII, since in other scripts that may be a whole name. What comes after 200 letters has none.
+-- Locks: none. Called by: indexes of contacts and contact_identities, find_contacts.
+create function grams_of(p_tenant uuid, p_text text) returns integer[] language sql immutable as $$
+    with padded as (select ' ' || left(regexp_replace(lower(p_text), '\s+', ' ', 'g'), 200) || ' ' as text)
+    select coalesce(array_agg(distinct hashtext(p_tenant::text || gram)), '{}')
+    from padded, generate_series(1, length(text)) i, lateral (values (3), (2), (1)) v(n), substr(text, i, n) gram
+    where length(gram) = n and gram <> ' ' and (n = 3 or octet_length(gram) > n or (n = 2 and starts_with(gram, ' ')))
+$$;
+
+-- The numbers that grams_of gives to each text with this in it; where it is one or two ASCII letters, to each with a word that begins so.
+-- Locks: none. Called by: find_contacts.
+create function grams_in(p_tenant uuid, p_part text) returns integer[] language sql immutable as $$
+    with sought as (select case when octet_length(p_part) < 3 then ' ' || lower(p_part) else lower(p_part) end as text)
+    select coalesce(array_agg(distinct hashtext(p_tenant::text || substr(text, i, least(3, length(text))))), '{}')
+    from sought, generate_series(1, greatest(1, length(text) - 2)) i
+$$;
+
 -- A person who chats with a tenant's bots. The identities below say by which handles.
 create table contacts (
     tenant_id uuid not null references tenants,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     name text,
     stopped_at timestamptz,
     created_at timestamptz not null default now(),
@@ -20,6 +38,10 @@ create table contacts (
     sensitive_told_at timestamptz,
     constraint pk_contacts primary key (id, tenant_id)
 );
+-- New entries wait in a short list, which a search reads through.
+create index ix_contacts_grams on contacts using gin (grams_of(tenant_id, folded)) with (gin_pending_list_limit = 128);
+-- Statistics of it would say nothing, and cost seconds.
+alter index ix_contacts_grams alter column 1 set statistics 0;
 
 -- A handle of a contact, such as a phone number. Scope is the account's id, since a platform's handles may differ by account.
 create table contact_identities (
@@ -39,6 +61,8 @@ create table contact_identities (
     constraint fk_contact_identities_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
 create index ix_contact_identities_contact on contact_identities (tenant_id, contact_id);
+create index ix_contact_identities_grams on contact_identities using gin (grams_of(tenant_id, value || ' ' || norm)) with (gin_pending_list_limit = 128);
+alter index ix_contact_identities_grams alter column 1 set statistics 0;
 
 -- A number that went from one contact to another, where the platform did not say that they are one person. An operator says whether they are.
 create table identity_cases (

@@ -3,7 +3,7 @@
 -- One exchange between a contact and an account. It is also the job queue: ready_at says when it is due, the lease who works on it.
 create table conversations (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     account_id uuid not null,
     contact_id uuid not null,
     thread text not null default '',
@@ -54,10 +54,11 @@ create table conversations (
 create unique index uq_conversations_open on conversations (account_id, contact_id, thread) where closed_at is null;
 create index ix_conversations_due on conversations (queue, ready_at) where ready_at is not null;
 create index ix_conversations_leased on conversations (leased_by) where leased_by is not null;
-create index ix_conversations_account on conversations (account_id);
+-- The list of an account, and that of a tenant, the newest first.
+create index ix_conversations_account on conversations (account_id, newest_at);
 create index ix_conversations_contact on conversations (tenant_id, contact_id);
 create index ix_conversations_taken on conversations (taken_until) where taken_by is not null;
-create index ix_conversations_newest on conversations (newest_at);
+create index ix_conversations_newest on conversations (tenant_id, newest_at);
 create index ix_conversations_summarise on conversations (summarise_at) where summarise_at is not null;
 create index ix_conversations_remember on conversations (remember_at) where remember_at is not null;
 create index ix_conversations_settle on conversations (settle_at) where settle_at is not null;
@@ -66,7 +67,7 @@ create index ix_conversations_index on conversations (newest_at) where index_to 
 -- One answer in the making, or made: it covers the inbox rows that name it. A conversation has one open turn at most.
 create table turns (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     conversation_id uuid not null,
     contact_id uuid not null,
     number integer not null,
@@ -92,14 +93,15 @@ create table turns (
 );
 create unique index uq_turns_open on turns (conversation_id) where state = 'open';
 create index ix_turns_dead on turns (finished_at) where state = 'dead';
-create index ix_turns_finished_at on turns (finished_at);
+-- By tenant: one with few rows reads its own.
+create index ix_turns_finished_at on turns (tenant_id, finished_at);
 -- The attention page checks each time whether a budget ended a turn.
 create index ix_turns_budget on turns (finished_at) where reason like 'budget%';
 
 -- One call of a model for a turn: what was asked, how it ended, what it cost.
 create table model_calls (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     turn_id uuid not null,
     contact_id uuid not null,
     attempt integer not null,
@@ -120,6 +122,6 @@ create table model_calls (
     constraint uq_model_calls_attempt unique (turn_id, attempt),
     constraint fk_model_calls_turn foreign key (tenant_id, turn_id) references turns (tenant_id, id) on delete cascade
 );
-create index ix_model_calls_created_at on model_calls (created_at);
+create index ix_model_calls_created_at on model_calls (tenant_id, created_at);
 -- For a contact's spending of today, for the budget.
 create index ix_model_calls_contact on model_calls (contact_id, created_at);

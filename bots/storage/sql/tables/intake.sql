@@ -1,9 +1,9 @@
 -- What webhooks brought: bodies, deduplication keys, messages, pictures, statuses.
 
--- One webhook request as received. The body is cleared after some days; a quarantined one waits for an operator.
+-- One webhook request as received. It is deleted after some days; a quarantined one waits for an operator, after those days without its body.
 create table envelopes (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     account_id uuid not null,
     body bytea,
     state text not null constraint ck_envelopes_state check (state in ('parsed', 'quarantined', 'dismissed')),
@@ -12,7 +12,7 @@ create table envelopes (
     constraint pk_envelopes primary key (id, tenant_id),
     constraint fk_envelopes_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade
 );
-create index ix_envelopes_received_at on envelopes (received_at) where body is not null;
+create index ix_envelopes_received_at on envelopes (received_at) where state <> 'quarantined';
 create index ix_envelopes_account on envelopes (account_id);
 create index ix_envelopes_quarantined on envelopes (received_at) where state = 'quarantined';
 
@@ -42,7 +42,7 @@ create table inbox_keys_3 partition of inbox_keys for values with (modulus 4, re
 -- One event from a contact: a message, or another kind that is only recorded. turn_id says which turn answers it.
 create table inbox (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     arrival bigint generated always as identity,
     account_id uuid not null,
     event_key text not null,
@@ -75,7 +75,7 @@ create table inbox (
 create index ix_inbox_conversation on inbox (conversation_id, arrival);
 create index ix_inbox_unanswered on inbox (conversation_id) where turn_id is null and kind = 'message';
 create index ix_inbox_turn on inbox (turn_id);
-create index ix_inbox_received_at on inbox (received_at);
+create index ix_inbox_received_at on inbox (tenant_id, received_at);
 -- What was changed or taken back, also before the message itself came.
 create index ix_inbox_changes on inbox (account_id, target) where kind in ('edit', 'revoke');
 -- To whom an account sent the same words from the platform's own inbox: by their hash, since they may be too long for an index. The account is
@@ -86,7 +86,7 @@ create index ix_inbox_echoed on inbox (md5(account_id::text || lower(regexp_repl
 -- Pictures that contacts sent: the platform's reference first, the bytes once a turn has fetched them.
 create table media (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     contact_id uuid not null,
     inbox_id uuid not null,
     n integer not null,
@@ -108,7 +108,7 @@ create table media (
 create index ix_media_contact on media (contact_id);
 create index ix_media_old on media (created_at) where data is not null;
 
--- Delivery statuses as the platform reported them, for messages that may not be known yet.
+-- Delivery statuses as the platform reported them, for messages that may not be known yet. They are deleted after some days.
 create table statuses (
     tenant_id uuid not null,
     account_id uuid not null,
@@ -122,3 +122,4 @@ create table statuses (
     constraint fk_statuses_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade
 );
 create index ix_statuses_correlation on statuses (correlation) where correlation is not null;
+create index ix_statuses_received_at on statuses (received_at);

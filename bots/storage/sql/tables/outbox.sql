@@ -3,7 +3,7 @@
 -- One part of an answer, waiting to be sent or on its way. status is queued, sending, unknown, accepted, sent, delivered, read or failed.
 create table outbox (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     seq bigint generated always as identity,
     turn_id uuid not null,
     part integer not null,
@@ -38,11 +38,13 @@ create index ix_outbox_conversation on outbox (conversation_id, seq);
 create index ix_outbox_due on outbox (account_id, not_before, seq) where not_before is not null;
 create index ix_outbox_forgotten on outbox (forgotten_at) where forgotten_at is not null and body <> '';
 create index ix_outbox_attention on outbox (attention_at) where attention_at is not null;
+-- What failed in an hour. Of a message that is sent as it should be, no column of it ever changes.
+create index ix_outbox_failed on outbox (created_at) where reason is not null;
 
 -- One attempt to send a message, written down before the request leaves. An attempt without an end may have been sent.
 create table send_attempts (
     tenant_id uuid not null,
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default new_id(),
     message_id uuid not null,
     contact_id uuid not null,
     n integer not null,

@@ -1,0 +1,154 @@
+"""What each operation costs among 1,000 contacts and among a million: buffers, milliseconds, WAL, and the ratio to 10,000 contacts.
+
+    python -m bench.growth
+    python -m bench.growth --sizes 1000 10000 100000 --only search home
+
+Every row is really there (bench/grown.py), and each operation goes through the function that the product calls. Postgres is started anew as it ships
+before the sizes are measured; each call is about another contact, so what is not in its buffers is read. A ratio above 1.2 is marked.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
+
+from bench import grown, report
+from bench.growth_meter import Cost, Meter, opened
+from bench.growth_steps import OPERATIONS, Operation, Place
+from bots.storage import figures
+from chinwag.local.postgres import start_postgres
+from tests.support.cluster import Cluster
+from tests.support.storage_fixture import open_storage
+
+#: What is lost when the machine stops is built again.
+_TO_BUILD = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+    "shared_buffers": "1GB",
+    "autovacuum": "off",
+}
+#: While it is measured nothing else may work: what autovacuum reads would push pages out.
+_TO_MEASURE = {"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "4GB"}
+_BASE, _MOST = 10_000, 1.2
+#: Few pages more are no growth: an index has one level more for some hundred times the rows.
+_FEW = 12
+
+
+def main() -> int:
+    """Build, measure and print; returns 1 where something grows."""
+    parser = report.arguments(__doc__ or "")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="contacts")
+    parser.add_argument("--calls", type=int, default=15, help="of each operation at each size")
+    parser.add_argument("--only", nargs="+", default=[], help="operations whose name has one of these words")
+    parser.add_argument("--folder", type=Path, help="where the databases are built (16 GB for a million); they are removed afterwards")
+    given = parser.parse_args()
+    chosen = [one for one in OPERATIONS if not given.only or any(word in one.name for word in given.only)]
+    with tempfile.TemporaryDirectory(prefix="chinwag-bench-", dir=given.folder) as folder, Cluster(Path(folder)) as cluster:
+        _restart(cluster, _TO_BUILD)
+        built = [_built(cluster, contacts) for contacts in given.sizes]
+        _restart(cluster, _TO_MEASURE)
+        measured = [_measured(cluster, database, contacts, rows, chosen, given.calls) for database, contacts, rows in built]
+    rows = [_row(one.name, dict(zip(given.sizes, [costs[one.name] for costs in measured], strict=True))) for one in chosen]
+    report.table(rows, list(rows[0]))
+    grows = [row["operation"] for row in rows if row["grows"]]
+    print(f"grows: {', '.join(grows) or 'nothing'}")
+    tables = {contacts: counted for _, contacts, counted in built}
+    print(f"rows: {', '.join(f'{sum(counted.values()):,} for {contacts:,}' for contacts, counted in tables.items())}")
+    result = {"sizes": given.sizes, "rows": rows, "tables": {str(contacts): counted for contacts, counted in tables.items()}}
+    report.keep("growth", result, given.json)
+    _draw(rows, given.sizes)
+    return 1 if grows else 0
+
+
+def _restart(cluster: Cluster, options: dict[str, str]) -> None:
+    """Start Postgres anew, with nothing in its buffers."""
+    cluster.postgres.stop()
+    cluster.postgres = start_postgres(cluster.folder / "postgres", options=options)
+
+
+def _built(cluster: Cluster, contacts: int) -> tuple[str, int, dict[str, int]]:
+    database, began = cluster.database(), time.monotonic()
+    storage = open_storage(cluster, database)
+    with cluster.engine(database).connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
+        counted = grown.build(owner, storage, contacts)
+    while figures.count(storage.crossing):
+        """As the dispatcher does, while it happens."""
+    for engine in (storage.web, storage.worker, storage.crossing):
+        engine.dispose()
+    _say(f"built {contacts:,} contacts, {sum(counted.values()):,} rows, in {time.monotonic() - began:.0f} s")
+    return database, contacts, counted
+
+
+def _measured(
+    cluster: Cluster, database: str, contacts: int, _rows: dict[str, int], chosen: Sequence[Operation], calls: int
+) -> dict[str, Cost]:
+    """Measure every operation in one database, with one connection for each role."""
+    storage = opened(cluster, database)
+    place, owner = Place.find(storage, contacts), cluster.engine(database)
+    meter, found = Meter(storage, owner), dict[str, Cost]()
+    for one in chosen:
+        cost = Cost()
+        # The first calls of a connection read the catalog and make plans.
+        for n in range(-3, min(calls, one.most)):
+            one.before(place, n)
+            warm = Cost()
+            meter.cost(lambda one=one, n=n: one.call(place, n), cost if n >= 0 else warm)
+            one.after(place, n)
+            if warm.failed:
+                cost = warm
+            if cost.failed:
+                break
+        found[one.name] = cost
+        _say(f"{contacts:,}: {one.name}: {_median(cost.buffers)} pages, {_median(cost.ms):.1f} ms{', FAILED' if cost.failed else ''}")
+    meter.close()
+    for engine in (storage.web, storage.worker, storage.crossing):
+        engine.dispose()
+    _say(f"measured {contacts:,}")
+    return found
+
+
+def _row(name: str, costs: dict[int, Cost]) -> dict[str, Any]:
+    base, largest = costs.get(_BASE, next(iter(costs.values()))), costs[max(costs)]
+    pages, more = _median(base.buffers), _median(largest.buffers)
+    found: dict[str, Any] = {"operation": name}
+    for contacts, cost in costs.items():
+        found[f"pages {contacts:,}"] = _median(cost.buffers)
+    found["ratio"] = round(more / max(pages, 1), 2)
+    found |= {f"read {contacts:,}": _median(cost.reads) for contacts, cost in costs.items()}
+    found |= {f"ms {contacts:,}": round(_median(cost.ms), 2) for contacts, cost in costs.items()}
+    found |= {"ms ratio": round(_median(largest.ms) / _median(base.ms), 2), "WAL": _median(largest.wal), "images": _median(largest.images)}
+    found["grows"] = "failed" if largest.failed else "grows" if more > _MOST * pages + _FEW else ""
+    return found
+
+
+def _draw(rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> None:
+    report.lying_bars(
+        "growth",
+        f"Pages of each operation among {max(sizes):,} contacts, as a ratio to {_BASE:,}",
+        "ratio",
+        {row["operation"]: row["ratio"] for row in rows},
+    )
+
+
+def _median(values: Sequence[Any]) -> Any:
+    return sorted(values)[len(values) // 2]
+
+
+def _say(what: str) -> None:
+    """Tell how far it is, since it takes long."""
+    sys.stderr.write(f"{what}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
