@@ -91,7 +91,7 @@ def _measure(stack: Stack, pid: int, name: str, *, seconds: float) -> dict[str, 
     if name != "calm":
         command = [sys.executable, "-m", "tests.support.strangers", name, str(stack.web_port), str(seconds + 2)]
         # A nicer process: what is measured is what strangers cost the web, and not what their own computing costs this machine.
-        attack = subprocess.Popen(["nice", "-n", "10", *command], cwd=Path(__file__).resolve().parent.parent)  # noqa: S607
+        attack = subprocess.Popen(["nice", "-n", "10", *command], cwd=Path(__file__).resolve().parent.parent)
         time.sleep(2)
     with memory:
         found = _honest(stack.hook, seconds=seconds)

@@ -12,15 +12,12 @@ from bots.errors import BadSetting
 from bots.settings import Settings
 from bots.telemetry import configure
 from bots.web.app import create
-from bots.web.serving.connections import Connections
+from bots.web.serving.connections import BODIES_AT_ONCE, Connections
 from bots.web.serving.listener import hand_over, listening, places
 from bots.web.serving.server import Server
 from bots.web.serving.sources import Sources
 from inference.catalog import load
 from inference.errors import CatalogError
-
-#: Bodies of the largest size that may be in memory at once, before it is known who sent them.
-_LARGEST_BODIES = 4
 
 
 def main() -> int:
@@ -40,7 +37,7 @@ def main() -> int:
         return 2
     connections = Connections(
         places=places(settings.web_connections, other_files=4 * settings.web_pool),
-        held_bytes=_LARGEST_BODIES * settings.web_max_body_bytes,
+        held_bytes=BODIES_AT_ONCE * settings.web_max_body_bytes,
     )
     server = Server(app, listener=listener, connections=connections, sources=sources, let_go=app.state.live.close)
     # A terminal that closes means an end.

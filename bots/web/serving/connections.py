@@ -7,16 +7,21 @@ and is the one that has waited longest. So a bound never meets whoever sends a r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
 #: A source may have this many bodies on the way that make no progress; of more the slowest have to go.
 BODIES_OF_A_SOURCE = 32
+#: Bodies of the largest size that may be in memory at once.
+BODIES_AT_ONCE = 4
 #: Progress is this many bytes; less is a trickle.
 PROGRESS_BYTES = 16 * 1024
 #: Without progress for this long, a body or an answer may be given up for others.
 _STALLED_S = 1.0
+#: An answer reaches the kernel within this time, even if everybody is busy.
+_ANSWERED_S = 0.1
 #: How long to wait after nobody could be asked to go, before looking again.
 _IN_VAIN_S = 0.1
 
@@ -83,9 +88,17 @@ class Connections:
         self._slots: set[Slot] = set()
         #: By source, the one that has waited longest first.
         self._waiting: dict[str, dict[Slot, None]] = {}
+        #: Those that have their answer, and those that wait for room.
+        self._leaving: dict[Slot, None] = {}
         self._paused: dict[Slot, None] = {}
+        self._is_deciding = False
         #: When nobody could be asked to go.
         self._in_vain = float("-inf")
+
+    @property
+    def most_counted(self) -> int:
+        """What counts of a body at most: a larger one is taken from memory piece by piece, as it comes."""
+        return self.held_bytes // BODIES_AT_ONCE
 
     def enter(self, slot: Slot) -> None:
         """A connection is open."""
@@ -97,6 +110,7 @@ class Connections:
         self._slots.discard(slot)
         self._stop_waiting(slot)
         self._paused.pop(slot, None)
+        self._leaving.pop(slot, None)
         self.hold(slot, 0)
         self.count -= 1
 
@@ -108,6 +122,10 @@ class Connections:
         if stage is Stage.WORK:
             slot.stage = stage
             self._stop_waiting(slot)
+        elif stage is Stage.LEAVING:
+            self._stop_waiting(slot)
+            self._begin(slot, stage)
+            self._leaving[slot] = None
         elif stage is Stage.IDLE or slot.stage in {Stage.WORK, Stage.IDLE}:
             self._stop_waiting(slot)
             self._wait(slot, stage)
@@ -135,7 +153,7 @@ class Connections:
         """Note how much a connection holds. Returns whether there is room for it, if need be after others had to go."""
         freed, slot.held = slot.held - held, held
         self.held -= freed
-        if freed > 0 and self._paused:
+        if freed > 0 and self._paused and not self._is_deciding:
             self._resume()
         return self.held <= self.held_bytes or self._free()
 
@@ -145,18 +163,20 @@ class Connections:
 
     def make_place(self) -> bool:
         """Ask one connection that waits to go, so that another can be opened. Returns whether there was one."""
-        leaving = {Stage.LEAVING}
+        answered = next(iter(self._leaving), None)
+        if answered is not None and self._clock() - answered.heard >= _ANSWERED_S:
+            answered.expire()
+            return True
         most = max(self._waiting.values(), key=len, default=None)
         if most is None:
             return False
-        slot = next((slot for slot in most if slot.stage not in leaving), next(iter(most)))
-        slot.refuse(503)
+        next(iter(most)).refuse(503)
         return True
 
     def sweep(self) -> None:
         """End whatever is overdue, and the slowest bodies of a source that sends too many."""
         now = self._clock()
-        for slots in list(self._waiting.values()):
+        for slots in [*self._waiting.values(), self._leaving]:
             bodies: list[Slot] = []
             for slot in list(slots):
                 if now >= slot.due:
@@ -165,15 +185,27 @@ class Connections:
                     bodies.append(slot)
             if len(bodies) > BODIES_OF_A_SOURCE:
                 bodies.sort(key=lambda slot: slot.heard)
-                for slot in bodies[:-BODIES_OF_A_SOURCE]:
-                    if now - slot.heard >= _STALLED_S:
-                        slot.refuse(429)
+                for slot in filter(self._is_stalled, bodies[:-BODIES_OF_A_SOURCE]):
+                    slot.refuse(429)
         self._resume()
 
+    def end(self, *, stalled: bool = False) -> None:
+        """End those that wait, or only those that make no progress."""
+        for slots in list(self._waiting.values()):
+            for slot in list(slots):
+                if not stalled or slot in self._paused or self._is_stalled(slot):
+                    slot.refuse(503)
+
+    def _is_stalled(self, slot: Slot) -> bool:
+        return self._clock() - slot.heard >= _STALLED_S
+
     def _wait(self, slot: Slot, stage: Stage) -> None:
+        self._begin(slot, stage)
+        self._waiting.setdefault(slot.source, {})[slot] = None
+
+    def _begin(self, slot: Slot, stage: Stage) -> None:
         slot.stage, slot.heard = stage, self._clock()
         slot.due = slot.heard + LONGEST_S[stage]
-        self._waiting.setdefault(slot.source, {})[slot] = None
 
     def _stop_waiting(self, slot: Slot) -> None:
         if (slots := self._waiting.get(slot.source)) is not None and slot in slots:
@@ -184,26 +216,35 @@ class Connections:
     def _free(self) -> bool:
         """Ask those to go that hold bytes and make no progress, beginning with the source that holds most."""
         now = self._clock()
-        if now - self._in_vain < _IN_VAIN_S:
+        if self._is_deciding or now - self._in_vain < _IN_VAIN_S:
             return False
-        stalled = {
-            source: [slot for slot in slots if slot.held and slot not in self._paused and now - slot.heard >= _STALLED_S]
-            for source, slots in self._waiting.items()
-        }
-        for slots in sorted(stalled.values(), key=lambda slots: -sum(slot.held for slot in slots)):
-            for slot in sorted(slots, key=lambda slot: slot.heard):
-                slot.refuse(503)
-                if self.held <= self.held_bytes:
-                    return True
+        holding = {source: [slot for slot in slots if slot.held and self._is_stalled(slot)] for source, slots in self._waiting.items()}
+        with self._deciding():
+            for slots in sorted(holding.values(), key=lambda slots: -sum(slot.held for slot in slots)):
+                # Those that wait for room themselves go last.
+                for slot in sorted(slots, key=lambda slot: (slot in self._paused, slot.heard)):
+                    slot.refuse(503)
+                    if self.held <= self.held_bytes:
+                        return True
         self._in_vain = now
         return False
 
     def _resume(self) -> None:
-        """Let those read on that waited for room."""
+        """Let those read on that waited for room, as long as there is some."""
         while self._paused and (self.held <= self.held_bytes or self._free()):
-            slot = next(iter(self._paused))
+            slot = next(iter(self._paused), None)
+            if slot is None:
+                return
             del self._paused[slot]
             self.progress(slot)
-            slot.resume()
-            if self.held > self.held_bytes:
-                break
+            with self._deciding():
+                slot.resume()
+
+    @contextmanager
+    def _deciding(self) -> Generator[None, None, None]:
+        """What somebody gives back because of a decision leads to no other decision before that one is carried out."""
+        self._is_deciding = True
+        try:
+            yield
+        finally:
+            self._is_deciding = False

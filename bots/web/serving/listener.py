@@ -85,10 +85,8 @@ class Listener:
 
     def _take(self) -> None:
         for _ in range(_AT_ONCE):
-            if self._connections.count >= self._connections.places:
-                # Its file is free after this turn of the loop.
-                if not self._connections.make_place():
-                    self._wait()
+            if self._connections.count >= self._connections.places + _AT_ONCE:
+                self._wait()
                 return
             try:
                 taken, _ = self._socket.accept()
@@ -102,6 +100,9 @@ class Listener:
                 # This one peer has gone.
                 continue
             self._connections.count += 1
+            if self._connections.count > self._connections.places:
+                # Whoever goes gives its file back after this turn of the loop.
+                self._connections.make_place()
             task = self._loop.create_task(self._open(taken))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)

@@ -18,7 +18,7 @@ from bots.web.serving.sources import Sources
 from bots.web.serving.transport import Flow, Transport
 
 #: What is read at once; of a body no more is held here until the endpoint takes it.
-READ_BYTES = 16 * 1024
+READ_BYTES = 8 * 1024
 #: Names and values of a request's headers together. Cookies of everything else on this host name count too.
 _HEAD_BYTES = 16 * 1024
 _HEADERS = 100
@@ -27,10 +27,6 @@ _URL_BYTES = 8 * 1024
 _AHEAD = 8
 #: What is read and thrown away, so that a peer that is still sending can read why it was refused.
 _DISCARDED_BYTES = 1024 * 1024
-#: A large body is read in pieces by its endpoint: then this much of it is in memory at most.
-_COUNTED_BYTES = 4 * 1024 * 1024
-#: How long an idle connection stays open after a stop has begun, for requests that are on their way already.
-_LAST_S = 1.0
 
 _WHY = {
     400: "This is not a valid HTTP request.",
@@ -220,15 +216,10 @@ class HttpConnection(HttpToolsProtocol):
             self._real.close()
 
     def shutdown(self) -> None:
-        """The server stops: answer what has come and what is on its way, and then end."""
+        """The server stops: the request that is being answered, or else the next one, is the last. See Server.shutdown."""
         self._is_ending = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        self.loop.call_later(_LAST_S, self._end_idle)
-
-    def _end_idle(self) -> None:
-        if self._slot.stage in {Stage.NEW, Stage.IDLE}:
-            self.leave()
 
     def _expire(self) -> None:
         """The time is over for what this connection waits for."""
@@ -291,7 +282,7 @@ class HttpConnection(HttpToolsProtocol):
         if stage is Stage.HEAD:
             return self._head + self._unseen
         unsent = self._real.get_write_buffer_size() if stage is Stage.ANSWER else 0
-        return unsent + (0 if self._is_answered else min(self._head + self._body, _COUNTED_BYTES))
+        return unsent + (0 if self._is_answered else min(self._head + self._body, self._connections.most_counted))
 
     def _resume(self) -> None:
         self._flow.let_go()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -75,6 +77,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, and end those that are open."""
         self._listener.close()
+        loop = asyncio.get_running_loop()
+        # What is on its way already is answered; no stranger holds up a stop.
+        for after_s in range(1, _GRACE_S):
+            loop.call_later(after_s, partial(self._connections.end, stalled=after_s < _GRACE_S - 1))
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
