@@ -53,7 +53,9 @@ def listening(env: Mapping[str, str], host: str, port: int) -> socket.socket:
 
 def hand_over(listener: socket.socket, env: Mapping[str, str]) -> dict[str, str]:
     """Put the socket where the next program of this process finds it, and return that program's environment."""
-    os.dup2(listener.fileno(), _FIRST_FD, inheritable=True)
+    os.dup2(listener.fileno(), _FIRST_FD)
+    # Apart: where it has this number already, dup2 changes nothing.
+    os.set_inheritable(_FIRST_FD, True)  # noqa: FBT003 - the library's own
     return {**env, "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
 
 
