@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -41,7 +41,7 @@ class _Memory:
         line = next(line for line in self._status.read_text().splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
 
-    def __enter__(self) -> _Memory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -59,7 +59,7 @@ def test_strangers_stop_no_honest_webhook_and_take_little_memory(stack: Stack, a
     assert _post(stack, _a_body()) == "200"
     before, most = _resident_mb(web.pid), 0.0
     command = [sys.executable, "-m", "tests.support.strangers", attack, str(stack.web_port), "30"]
-    strangers = subprocess.Popen(command, cwd=ROOT, preexec_fn=die_with_parent)  # noqa: PLW1509, S603 - one system call; our own command
+    strangers = subprocess.Popen(command, cwd=ROOT, preexec_fn=die_with_parent)  # noqa: PLW1509 - one system call; our own command
     try:
         found: list[str] = []
         end = time.monotonic() + 5
@@ -153,7 +153,7 @@ def test_on_a_socket_that_was_handed_over_nobody_is_refused_while_no_process_run
 def _handed(stack: Stack, command: list[str], env: dict[str, str], listener: socket.socket) -> subprocess.Popen[bytes]:
     with (stack.folder / "handed.log").open("ab") as output:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("CHINWAG_")} | {"PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(command, stdin=listener, stdout=output, stderr=output, env=clean | env, preexec_fn=die_with_parent)  # noqa: PLW1509, S603
+        return subprocess.Popen(command, stdin=listener, stdout=output, stderr=output, env=clean | env, preexec_fn=die_with_parent)  # noqa: PLW1509
 
 
 def test_a_request_under_way_is_finished_before_a_stop_and_an_unfinished_one_does_not_hold_it_up(stack: Stack) -> None:

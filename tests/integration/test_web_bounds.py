@@ -155,3 +155,41 @@ def test_a_peer_that_does_not_read_holds_what_is_counted_and_no_place_forever() 
         for peer in lazy:
             peer.close()
         web.count_is(0)
+
+
+def test_behind_a_trusted_proxy_the_source_that_it_names_is_bounded_and_nobody_else() -> None:
+    with served(trusted="127.0.0.1") as web:
+        slow = [_unfinished(web, source) for source in [b"9.9.9.9"] * 40 + [b"8.8.8.8, 7.7.7.7"] * 5]
+
+        until(lambda: sum(_is_refused(peer) for peer in slow) >= 8, what="the source has its bound")
+
+        assert [_is_refused(peer) for peer in slow] == [True] * 8 + [False] * 37
+        assert _statuses(read(slow[0])) == [429]
+        for peer in slow:
+            peer.close()
+
+
+def test_what_others_write_about_their_source_counts_for_nothing() -> None:
+    with served(trusted="10.0.0.1") as web:
+        slow = [_unfinished(web, b"9.9.9.%d" % n) for n in range(40)]
+
+        until(lambda: sum(_is_refused(peer) for peer in slow) >= 8, what="the source has its bound")
+
+        assert [_is_refused(peer) for peer in slow] == [True] * 8 + [False] * 32
+        assert _statuses(read(slow[0])) == [429]
+        for peer in slow:
+            peer.close()
+
+
+def _unfinished(web: Served, source: bytes) -> socket.socket:
+    peer = web.open()
+    peer.sendall(_post(b"a" * 10, b"X-Forwarded-For: " + source, length=20))
+    return peer
+
+
+def _is_refused(peer: socket.socket) -> bool:
+    peer.settimeout(0)
+    try:
+        return bool(peer.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False

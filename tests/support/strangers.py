@@ -124,8 +124,7 @@ async def _not_reading(port: int, end: float) -> None:
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for _ in range(200):
             writer.write(_head("/static/admin.css", method="GET"))
-        while time.monotonic() < end and not reader.at_eof():
-            await asyncio.sleep(0.2)
+        await asyncio.sleep(end - time.monotonic())
     finally:
         writer.transport.abort()
 

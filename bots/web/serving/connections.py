@@ -195,6 +195,9 @@ class Connections:
             for slot in list(slots):
                 if not stalled or slot in self._paused or self._is_stalled(slot):
                     slot.refuse(503)
+        for slot in list(self._leaving):
+            if self._is_stalled(slot):
+                slot.expire()
 
     def _is_stalled(self, slot: Slot) -> bool:
         return self._clock() - slot.heard >= _STALLED_S

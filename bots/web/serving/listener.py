@@ -80,10 +80,14 @@ class Listener:
         self._is_open = True
         self._loop.add_reader(listener, self._take)
 
-    def close(self) -> None:
-        """Take no more; those that wait are left for whoever listens next."""
+    def close(self, *, for_good: bool) -> None:
+        """Take no more. For good: the socket is closed too, after those that wait were taken, which it would reset; else they are left for the next program."""
+        if for_good:
+            self._take()
         self._is_open = False
         self._loop.remove_reader(self._socket)
+        if for_good:
+            self._socket.close()
 
     def _take(self) -> None:
         for _ in range(_AT_ONCE):

@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, and end those that are open."""
-        self._listener.close()
+        self._listener.close(for_good=not self.is_restarting)
         loop = asyncio.get_running_loop()
         # What is on its way already is answered; no stranger holds up a stop.
         for after_s in range(1, _GRACE_S):
