@@ -75,6 +75,17 @@ def test_strangers_stop_no_honest_webhook_and_take_little_memory(stack: Stack, a
     assert most - before <= _MOST_MB
 
 
+def test_a_call_of_the_api_is_bounded_before_it_is_known_who_calls(stack: Stack) -> None:
+    stack.start_web()
+    large = b'{"name": "' + b"a" * 2 * 1024 * 1024 + b'"}'
+    url, headers = f"{stack.web_url}/api/v1/bots", {"content-type": "application/json"}
+
+    declared = httpx.post(url, content=large, headers=headers, trust_env=False)
+    chunked = httpx.post(url, content=iter([large]), headers=headers, trust_env=False)
+
+    assert (declared.status_code, chunked.status_code) == (413, 413)
+
+
 class _Platform(threading.Thread):
     """Sends webhooks one after another, each once and on a connection of its own, until it is told to stop."""
 

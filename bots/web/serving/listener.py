@@ -83,7 +83,8 @@ class Listener:
     def close(self, *, for_good: bool) -> None:
         """Take no more. For good: the socket is closed too, after those that wait were taken, which it would reset; else they are left for the next program."""
         if for_good:
-            self._take()
+            for _ in range(_BACKLOG // _AT_ONCE):
+                self._take()
         self._is_open = False
         self._loop.remove_reader(self._socket)
         if for_good:
