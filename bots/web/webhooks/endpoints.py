@@ -5,9 +5,7 @@ The platform repeats a webhook for days until it gets a 200. So signed webhooks 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 
 from starlette.requests import Request
@@ -17,7 +15,7 @@ from starlette.routing import Route
 from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
 from bots.errors import StorageUnavailable
-from bots.web.limits import Full, Gate, TooLarge, TooSlow, read_body
+from bots.web.limits import Full, Gate, TooLarge, TooSlow, Turns, read_body
 from bots.web.thread_pool import ThreadPool
 from bots.web.webhooks.intake import Intake, Verdict, WebhookAccount
 
@@ -27,8 +25,9 @@ _LARGE_BYTES = 64 * 1024
 _LARGE_SHARE = 4
 #: Names that are nobody's, and handshakes, have as few: whoever guesses must not keep the threads from those who know.
 _GUESSES_SHARE = 4
-#: How long these wait for their turn; the platform repeats a webhook later.
+#: How long these wait for their turn, and how many; the platform repeats a webhook later.
 _LONGEST_WAIT_S = 5.0
+_MOST_WAITING = 64
 
 
 class Webhooks:
@@ -37,8 +36,8 @@ class Webhooks:
     def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
-        self._large = asyncio.Semaphore(max(1, threads.size // _LARGE_SHARE))
-        self._guesses = asyncio.Semaphore(max(1, threads.size // _GUESSES_SHARE))
+        self._large = Turns(max(1, threads.size // _LARGE_SHARE), most_waiting=_MOST_WAITING, longest_s=_LONGEST_WAIT_S)
+        self._guesses = Turns(max(1, threads.size // _GUESSES_SHARE), most_waiting=_MOST_WAITING, longest_s=_LONGEST_WAIT_S)
         self.routes: list[Route] = []
         for channel in PARSERS:
             path = f"/webhooks/{channel.value}/{{account}}"
@@ -48,7 +47,7 @@ class Webhooks:
     async def shake_hands(self, channel: ChannelKind, request: Request) -> Response:
         """Answer the handshake, by which the platform checks that this URL is ours."""
         try:
-            async with _turn(self._guesses):
+            async with self._guesses.taken():
                 name, query = request.path_params["account"], request.query_params
                 account, answer = await self._threads.run(partial(self._intake.shake_hands, channel, name, query))
         except (Full, StorageUnavailable):
@@ -65,7 +64,7 @@ class Webhooks:
         try:
             body = await read_body(request, max_bytes=self._max_body_bytes)
             headers = {name.lower(): value for name, value in request.headers.items()}
-            async with nullcontext() if len(body) <= _LARGE_BYTES else _turn(self._large):
+            async with nullcontext() if len(body) <= _LARGE_BYTES else self._large.taken():
                 verdict = await self._take(channel, name, headers, body)
         except (Full, StorageUnavailable):
             return _plain(503, _LATER)
@@ -83,8 +82,8 @@ class Webhooks:
             return Verdict.NO_ACCOUNT
         is_signed = partial(intake.is_signed, found, headers, body)
         if not (is_signed() if len(body) <= _LARGE_BYTES else await self._threads.run(is_signed)):
-            if not self._guesses.locked():
-                async with self._guesses:
+            if not self._guesses.is_busy:
+                async with self._guesses.taken():
                     await self._threads.run(partial(intake.refuse, found, headers, body))
             return Verdict.FORGED
         with self._gate.entered():
@@ -95,22 +94,8 @@ class Webhooks:
         if known is not None:
             return known[0]
         find = partial(self._intake.find, channel, name)
-        async with nullcontext() if self._intake.is_account(channel, name) else _turn(self._guesses):
+        async with nullcontext() if self._intake.is_account(channel, name) else self._guesses.taken():
             return await self._threads.run(find)
-
-
-@asynccontextmanager
-async def _turn(those: asyncio.Semaphore) -> AsyncGenerator[None]:
-    """Wait for a turn among those. Raises Full."""
-    try:
-        async with asyncio.timeout(_LONGEST_WAIT_S):
-            await those.acquire()
-    except TimeoutError as error:
-        raise Full from error
-    try:
-        yield
-    finally:
-        those.release()
 
 
 _MESSAGES = {

@@ -106,7 +106,6 @@ class Intake:
 
     def refuse(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
         """Record why a body was refused."""
-        log.warning("webhook_forged", account=found.account.name)
         # The next valid one is noted at once: it shows that the problem is fixed.
         self._noted.pop(found.account.id, None)
         self._refusals.webhook(found.account, headers, body, found.app_secrets)
