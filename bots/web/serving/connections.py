@@ -165,6 +165,7 @@ class Connections:
         """Ask one connection that waits to go, so that another can be opened. Returns whether there was one."""
         answered = next(iter(self._leaving), None)
         if answered is not None and self._clock() - answered.heard >= _ANSWERED_S:
+            del self._leaving[answered]
             answered.expire()
             return True
         most = max(self._waiting.values(), key=len, default=None)

@@ -116,7 +116,12 @@ class Listener:
 
     async def _open(self, taken: socket.socket) -> None:
         taken.settimeout(0)
-        await self._loop.connect_accepted_socket(self._make, taken)
+        try:
+            await self._loop.connect_accepted_socket(self._make, taken)
+        except OSError:
+            # Its peer has gone already.
+            self._connections.count -= 1
+            taken.close()
 
     def _wait(self) -> None:
         self._loop.remove_reader(self._socket)
