@@ -139,6 +139,7 @@ def test_bytes_are_freed_by_who_holds_most_and_sends_no_more() -> None:
     most = world.enter("most", stage=Stage.BODY)
     assert world.connections.hold(most, 600)
     world.now += 2
+    world.connections.sweep()
     more = world.enter("more", source="3.3.3.3", stage=Stage.BODY)
 
     assert world.connections.hold(more, 400)

@@ -92,6 +92,7 @@ class Connections:
         self._leaving: dict[Slot, None] = {}
         self._paused: dict[Slot, None] = {}
         self._is_deciding = False
+        self._swept_at = float("-inf")
         #: When nobody could be asked to go.
         self._in_vain = float("-inf")
 
@@ -175,8 +176,8 @@ class Connections:
         return True
 
     def sweep(self) -> None:
-        """End whatever is overdue, and the slowest bodies of a source that sends too many."""
-        now = self._clock()
+        """Regularly, just after reading what has come: end whatever is overdue, and the slowest bodies of a source that sends too many."""
+        now = self._swept_at = self._clock()
         for slots in [*self._waiting.values(), self._leaving]:
             bodies: list[Slot] = []
             for slot in list(slots):
@@ -188,7 +189,8 @@ class Connections:
                 bodies.sort(key=lambda slot: slot.heard)
                 for slot in filter(self._is_stalled, bodies[:-BODIES_OF_A_SOURCE]):
                     slot.refuse(429)
-        self._resume()
+        if self._paused:
+            self._resume()
 
     def end(self, *, stalled: bool = False) -> None:
         """End those that wait, or only those that make no progress."""
@@ -197,11 +199,12 @@ class Connections:
                 if not stalled or slot in self._paused or self._is_stalled(slot):
                     slot.refuse(503)
         for slot in list(self._leaving):
-            if self._is_stalled(slot):
+            if not stalled or self._is_stalled(slot):
                 slot.expire()
 
     def _is_stalled(self, slot: Slot) -> bool:
-        return self._clock() - slot.heard >= _STALLED_S
+        """Whether it made no progress for a while, as far as we have looked: what came while we were busy counts."""
+        return self._swept_at - slot.heard >= _STALLED_S
 
     def _wait(self, slot: Slot, stage: Stage) -> None:
         self._begin(slot, stage)
@@ -225,8 +228,8 @@ class Connections:
         holding = {source: [slot for slot in slots if slot.held and self._is_stalled(slot)] for source, slots in self._waiting.items()}
         with self._deciding():
             for slots in sorted(holding.values(), key=lambda slots: -sum(slot.held for slot in slots)):
-                # Those that wait for room themselves go last.
-                for slot in sorted(slots, key=lambda slot: (slot in self._paused, slot.heard)):
+                # Those that wait for room themselves go last, the oldest first: it is not for want of sending that they do not get on.
+                for slot in sorted(slots, key=lambda slot: (1, 0.0) if slot in self._paused else (0, slot.heard)):
                     slot.refuse(503)
                     if self.held <= self.held_bytes:
                         return True
@@ -234,13 +237,14 @@ class Connections:
         return False
 
     def _resume(self) -> None:
-        """Let those read on that waited for room, as long as there is some."""
-        while self._paused and (self.held <= self.held_bytes or self._free()):
-            slot = next(iter(self._paused), None)
-            if slot is None:
-                return
+        """Let those read on that waited for room: as many as could be whole."""
+        if self.held > self.held_bytes:
+            self._free()
+        room = self.held_bytes - self.held
+        while room > 0 and (slot := next(iter(self._paused), None)) is not None:
             del self._paused[slot]
             self.progress(slot)
+            room -= self.most_counted - slot.held
             with self._deciding():
                 slot.resume()
 

@@ -71,6 +71,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections."""
         if counter % _SWEEP_TICKS == 0:
+            # First what has come in the meantime is read: a busy machine makes nobody else late.
+            await asyncio.sleep(0)
             self._connections.sweep()
         return await super().on_tick(counter)
 
@@ -80,8 +82,14 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         # What is on its way already is answered; no stranger holds up a stop.
         for after_s in range(1, _GRACE_S):
-            loop.call_later(after_s, partial(self._connections.end, stalled=after_s < _GRACE_S - 1))
+            loop.call_later(after_s, partial(self._end, stalled=after_s < _GRACE_S - 1))
         await super().shutdown(sockets)
+        self._connections.end(stalled=False)
+        await asyncio.sleep(0)
+
+    def _end(self, *, stalled: bool) -> None:
+        self._connections.sweep()
+        self._connections.end(stalled=stalled)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note the signal and let the pages go."""
