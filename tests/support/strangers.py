@@ -9,7 +9,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from tests.support import build
 
@@ -35,7 +35,7 @@ async def _each(count: int, one: Callable[[int, float], Awaitable[None]], port: 
 
 
 @contextlib.asynccontextmanager
-async def _open(port: int):  # noqa: ANN202 - a pair of streams
+async def _open(port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
