@@ -16,6 +16,11 @@ _WEBHOOK_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 WEBHOOKS = Counter("chinwag_webhooks", "Webhooks received, by channel and result.", ["channel", "verdict"])
 WEBHOOK_SECONDS = Histogram("chinwag_webhook_seconds", "From a webhook's first byte to its answer.", ["channel"], buckets=_WEBHOOK_BUCKETS)
+REFUSED = Counter(
+    "chinwag_web_refused",
+    "Connections that were ended because they passed a bound, by what they were waiting for and the answer.",
+    ["stage", "status"],
+)
 
 
 def gathered(*more: Collector) -> CollectorRegistry:

@@ -23,6 +23,8 @@ _PASSWORD_FILES = {
     "redis_url": "redis_password_file",
 }
 _LONGEST_PASSWORD = 4096
+#: In which the supervisor of `make run` tells the web the file descriptor of its listening socket.
+LISTENER = "CHINWAG_LOCAL_LISTENER"
 #: Work that waits for a model looks again after this time at the latest: another endpoint may answer by then, or an operator changed something.
 _LONGEST_WAIT_S = 300.0
 #: For recording what came of a send.
@@ -54,6 +56,8 @@ class Settings:
     web_port: int = _setting(8080, "port that the web process listens on")
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
     web_max_concurrent: int = _setting(64, "webhooks handled at once; more are answered with 503")
+    web_connections: int = _setting(1000, "connections open at once; of more, those that have waited longest for their peer have to go")
+    web_trusted_proxies: str = _setting("", "addresses or networks of proxies whose X-Forwarded-For counts, separated by commas")
     web_pool: int = _setting(16, "Postgres connections of the web process, and its threads")
     simulator: bool = _setting(
         False,  # noqa: FBT003 - a default like the others

@@ -1,38 +1,23 @@
-"""Run the web: `python -m bots.web`, configured by CHINWAG_ variables."""
+"""Run the web: `python -m bots.web`, configured by CHINWAG_ variables. SIGHUP restarts it in place, by which no connection is refused."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
-from types import FrameType
-
-import uvicorn
 
 from bots import metrics
 from bots.errors import BadSetting
 from bots.settings import Settings
 from bots.telemetry import configure
 from bots.web.app import create
-from bots.web.chat.live import Live
+from bots.web.serving.connections import BODIES_AT_ONCE, Connections
+from bots.web.serving.listener import hand_over, listening, places
+from bots.web.serving.server import Server
+from bots.web.serving.sources import Sources
 from inference.catalog import load
 from inference.errors import CatalogError
-
-#: Streams end by themselves at a stop; this is for whatever else is running.
-_GRACE_S = 5
-
-
-class _Server(uvicorn.Server):
-    """A server that ends the live streams before it waits for running requests."""
-
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
-        super().__init__(config)
-        self._live = live
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note the signal and let the pages go."""
-        self._live.close()
-        super().handle_exit(sig, frame)
 
 
 def main() -> int:
@@ -40,6 +25,9 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         configure(settings.log_level)
+        sources = Sources(settings.web_trusted_proxies)
+        # Whoever connects from here on waits for us.
+        listener = listening(os.environ, settings.web_host, settings.web_port)
         # The workers' setting: pages say the same of a model as commands do. What takes webhooks does without.
         folder = "" if settings.web_hooks_only else os.environ.get("CHINWAG_MODEL_CATALOG", "")
         app = create(settings, load(Path(folder) if folder else None))
@@ -47,24 +35,19 @@ def main() -> int:
     except (BadSetting, CatalogError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    config = uvicorn.Config(
-        app,
-        host=settings.web_host,
-        port=settings.web_port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        # The chat page trusts the peer's address; nobody may write another one into a header.
-        proxy_headers=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_GRACE_S,
+    connections = Connections(
+        places=places(settings.web_connections, other_files=4 * settings.web_pool),
+        held_bytes=BODIES_AT_ONCE * settings.web_max_body_bytes,
     )
-    server = _Server(config, app.state.live)
+    server = Server(app, listener=listener, connections=connections, sources=sources, let_go=app.state.live.close)
+    # A terminal that closes means an end.
+    if not sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, server.handle_restart)
     server.run()
+    if server.is_restarting:
+        # One signal is enough: another one must not end what is just beginning.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execve(sys.executable, [sys.executable, "-m", "bots.web"], hand_over(listener, os.environ))  # noqa: S606 - ourselves
     return 0 if server.started else 1
 
 

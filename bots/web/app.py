@@ -77,6 +77,8 @@ log = structlog.get_logger()
 _WATCH_EVERY_S = 5.0
 #: Postgres connections of each of the admin's two roles.
 _ADMIN_POOL = 6
+#: The largest body of an API call, which FastAPI reads before it is known who calls.
+_JSON_BYTES = 1024 * 1024
 
 
 def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
@@ -183,7 +185,8 @@ def _serve_admin(app: FastAPI, site: AdminSite) -> None:
         audit,
         me,
     ):
-        app.include_router(noun.router(site))
+        # Files of batches are taken piece by piece, and have a bound of their own.
+        app.include_router(noun.router(site), max_body_size=None if noun is batches else _JSON_BYTES)
     for error in (Refused, NotAllowed, NotFound, Conflict, StorageUnavailable, TooLarge, TooSlow):
         app.add_exception_handler(error, as_json)
     app.add_exception_handler(RequestValidationError, as_invalid)

@@ -1,11 +1,14 @@
-"""What a request may cost: the size of a body and the time to send it, how many at once, how many wrong sign-ins."""
+"""What a request may cost: the size of a body and the time to send it, how many at once and after another, how many wrong sign-ins.
+
+What a connection may cost before it is a request: bots.web.serving.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -59,6 +62,37 @@ class Gate:
             yield
         finally:
             self.inside -= 1
+
+
+class Turns:
+    """Lets a few at once, the others in their order after them, and refuses whoever would wait too long or among too many."""
+
+    def __init__(self, size: int, *, most_waiting: int, longest_s: float) -> None:
+        self._turns, self._most_waiting, self._longest_s = asyncio.Semaphore(size), most_waiting, longest_s
+        self._waiting = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one more would have to wait."""
+        return self._turns.locked()
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncGenerator[None]:
+        """Wait for a turn and hold it. Raises Full."""
+        if self._turns.locked() and self._waiting >= self._most_waiting:
+            raise Full
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._longest_s):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Full from error
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 class Bucket:

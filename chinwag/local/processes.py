@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 Mode = Literal["plain", "namespace", "setuid"]
 
@@ -91,8 +91,12 @@ def start(
     mode: Mode = "plain",
     stop_signal: signal.Signals = signal.SIGTERM,
     death_signal: signal.Signals = signal.SIGKILL,
+    keep: Collection[int] = (),
 ) -> Child:
-    """Start a command whose output goes to a log; it gets the death signal when the calling thread ends, in whatever way."""
+    """Start a command whose output goes to a log; it gets the death signal when the calling thread ends, in whatever way.
+
+    `keep` are the file descriptors that it inherits, besides its log.
+    """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     full = _through_unroot(command, mode=mode, death_signal=death_signal)
     size = log.stat().st_size if log.exists() else 0
@@ -105,6 +109,7 @@ def start(
             stderr=descriptor,
             env=None if env is None else dict(env),
             cwd=cwd,
+            pass_fds=tuple(keep),
             # Ctrl-C reaches the supervisor alone, which then stops the parts in order.
             start_new_session=True,
         )

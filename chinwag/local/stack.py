@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from bots.errors import BotsError
-from bots.settings import Settings
+from bots.settings import LISTENER, Settings
 from chinwag.local import demo, engine, gpus, llamacpp, models
 from chinwag.local.answering import Answering
 from chinwag.local.ground import Ground, Secrets
@@ -52,6 +52,8 @@ class Stack:
         self.variables: dict[str, str] = {key: value for key, value in (env or {}).items() if key.startswith("CHINWAG_")}
         self._inherited = {key: value for key, value in (env or os.environ).items() if not is_ours(key)}
         self.port = settings.port
+        #: The web's. It outlives the web's process: whoever connects while that is started again waits.
+        self._listener = socket.socket()
         self.platform_url = ""
         self.model_line = ""
         #: The models on llama.cpp, if it serves any.
@@ -113,16 +115,13 @@ class Stack:
         folder = self.ground.folder
         if shutil.disk_usage(folder if folder.exists() else folder.parent).free < _DISK_BYTES:
             raise CannotStart(f"the disk of {folder} is full: free at least 300 MB and start again")
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((_HOST, self.port))
-            except OSError as error:
-                reason = "is taken" if error.errno == 98 else f"cannot be used ({error.strerror})"
-                raise CannotStart(
-                    f"port {self.port} {reason}: give another with PORT=, for instance PORT={self.port + 1 or 8080}"
-                ) from error
-            self.port = probe.getsockname()[1]
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind((_HOST, self.port))
+        except OSError as error:
+            reason = "is taken" if error.errno == 98 else f"cannot be used ({error.strerror})"
+            raise CannotStart(f"port {self.port} {reason}: give another with PORT=, for instance PORT={self.port + 1 or 8080}") from error
+        self.port = self._listener.getsockname()[1]
 
     def start_postgres(self, secrets: Secrets) -> Running | None:
         """Start the embedded Postgres, or try the given one; the roles' addresses become variables."""
@@ -239,8 +238,9 @@ class Stack:
         return self._launch("Practice", "chinwag", "fake-platform", "--port", str(port), "--state", state, port=port)
 
     def start_web(self) -> Part:
-        """Start the web."""
-        return self._launch("Web", "bots.web", ready=f"http://{_HOST}:{self.port}/readyz")
+        """Start the web, on a socket that outlives it."""
+        self._listener.listen()
+        return self._launch("Web", "bots.web", ready=f"http://{_HOST}:{self.port}/readyz", listener=self._listener.fileno())
 
     def start_worker(self) -> Part:
         """Start one Celery worker."""
@@ -276,6 +276,7 @@ class Stack:
     def stop(self) -> None:
         """Stop every part."""
         self.supervisor.stop()
+        self._listener.close()
 
     def tell(self) -> None:
         """Set what does not depend on any part's address."""
@@ -318,22 +319,35 @@ class Stack:
         self.report.done(what, how, time.monotonic() - began)
 
     def _launch(
-        self, name: str, module: str, /, *options: str, ready: str | Callable[[], bool] = "", port: int = 0, deadline_s: float = 60
+        self,
+        name: str,
+        module: str,
+        /,
+        *options: str,
+        ready: str | Callable[[], bool] = "",
+        port: int = 0,
+        deadline_s: float = 60,
+        listener: int | None = None,
     ) -> Part:
         def is_ready() -> bool:
             if callable(ready):
                 return ready()
             return _answers(ready) if ready else _listens(port) if port else True
 
-        part = Part(name=name, start=lambda: self._python(name, module, *options), ready=is_ready, deadline_s=deadline_s)
+        part = Part(
+            name=name, start=partial(self._python, name, module, *options, listener=listener), ready=is_ready, deadline_s=deadline_s
+        )
         return self.supervisor.launch(part)
 
-    def _python(self, name: str, module: str, *options: str, **more: str) -> Child:
+    def _python(self, name: str, module: str, *options: str, listener: int | None = None, **more: str) -> Child:
         # Loopback addresses never go through a proxy; threads of numeric libraries would fight over the few cores.
         own = {"NO_PROXY": f"{_HOST},localhost", "no_proxy": f"{_HOST},localhost", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
         env = {**self._inherited, **own, "C_FORCE_ROOT": "1", **more, **self.variables}
+        if listener is not None:
+            env[LISTENER] = str(listener)
+        keep = () if listener is None else (listener,)
         log = self.ground.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
-        return start([sys.executable, "-m", module, *options], name=name, log=log, env=env, cwd=ROOT)
+        return start([sys.executable, "-m", module, *options], name=name, log=log, env=env, cwd=ROOT, keep=keep)
 
 
 def free_port() -> int:

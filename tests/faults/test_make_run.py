@@ -70,6 +70,15 @@ def test_a_part_that_is_killed_comes_back(checkout: Checkout, stack: Running) ->
     until(lambda: _is_up(stack.web), timeout_s=20, what="the web to come back")
 
 
+def test_while_the_web_is_started_again_nobody_is_refused(checkout: Checkout, stack: Running) -> None:
+    web = next(pid for pid, line in checkout.command_lines().items() if b"bots.web" in line)
+    os.kill(web, signal.SIGTERM)
+    until(lambda: web not in checkout.command_lines(), timeout_s=10, what="the end of the web's process")
+
+    # Without a second try: it waits until the new process takes it.
+    assert httpx.get(f"{stack.web}/livez", timeout=30).status_code == 200
+
+
 def test_a_second_start_says_where_the_first_one_is_and_make_stop_ends_it(checkout: Checkout, stack: Running) -> None:
     code, said = checkout.make("run", "PORT=0", "MODEL=tiny")
     still = _is_up(stack.web)

@@ -90,24 +90,35 @@ class Intake:
             setup_notes.note_handshake(self._engine, found.account.id)
         return found, answer
 
-    def take(self, channel: ChannelKind, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
-        """Check and store one webhook body of a channel's account `name`."""
-        found: WebhookAccount | None = None
+    def known(self, channel: ChannelKind, name: str) -> tuple[WebhookAccount | None] | None:
+        """What `find` would return without asking Postgres; None where it would ask."""
+        known = self._known.get(("name", channel, name))
+        return (known[1],) if known is not None and self._clock() - known[0] < _CACHE_S else None
+
+    def is_account(self, channel: ChannelKind, name: str) -> bool:
+        """Whether there was an account of this name a moment ago."""
+        return self._known.get(("name", channel, name), (0.0, None))[1] is not None
+
+    def is_signed(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the signature of a body is valid. Asks nobody."""
         try:
-            found = self.find(channel, name)
-            if found is None:
-                return Verdict.NO_ACCOUNT
             verify_meta(headers, body, found.app_secrets)
-            self._store(found, headers, body)
         except Forged:
-            log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
-            if found is not None:
-                # The next valid one is noted at once: it shows that the problem is fixed.
-                self._noted.pop(found.account.id, None)
-                self._refusals.webhook(found.account, headers, body, found.app_secrets)
-            return Verdict.FORGED
+            return False
+        return True
+
+    def refuse(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+        """Record why a body was refused."""
+        # The next valid one is noted at once: it shows that the problem is fixed.
+        self._noted.pop(found.account.id, None)
+        self._refusals.webhook(found.account, headers, body, found.app_secrets)
+
+    def store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> Verdict:
+        """Store a body whose signature is valid."""
+        try:
+            self._store(found, headers, body)
         except StorageUnavailable:
-            log.warning("webhook_storage_unavailable", account=name)
+            log.warning("webhook_storage_unavailable", account=found.account.name)
             return Verdict.UNAVAILABLE
         self._note(found.account.id)
         return Verdict.STORED
@@ -183,7 +194,8 @@ class Intake:
             bot = None if account is None else personas.by_id(connection, tenant=account.tenant_id, bot=account.bot_id)
         found = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile), bot.time_zone)
         if len(self._known) >= _CACHE_ROWS:
-            self._known.clear()
+            # Whoever guesses names must not make those be forgotten that exist.
+            self._known = {key: row for key, row in self._known.items() if row[1] is not None}
         self._known[key] = (now, found)
         return found
 

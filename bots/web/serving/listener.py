@@ -1,0 +1,140 @@
+"""The listening socket: one that was handed over, or one of our own; and how connections are taken from it, never more than there are places for.
+
+A socket that is handed over outlives this process: whoever connects while nobody listens waits in its queue and is not refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+from collections.abc import Callable, Mapping
+
+from bots.errors import BadSetting
+from bots.settings import LISTENER
+from bots.web.serving.connections import Connections
+
+#: By which systemd and others say that the first descriptor after the standard ones is a listening socket (sd_listen_fds).
+_FIRST_FD = 3
+#: How many may wait to be taken; the kernel has its own limit (net.core.somaxconn).
+_BACKLOG = 2048
+#: Connections taken before the event loop does anything else.
+_AT_ONCE = 32
+#: How long to wait when no place can be made, in seconds.
+_LATER_S = 0.02
+_NO_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+#: Files that are no connections: libraries, logs, the event loop, name look-ups.
+_OTHER_FILES = 96
+_FEWEST_PLACES = 16
+
+
+def listening(env: Mapping[str, str], host: str, port: int) -> socket.socket:
+    """The socket that was handed over, or a new one. Raises BadSetting."""
+    try:
+        if (descriptor := _handed_over(env)) is not None:
+            found = socket.socket(fileno=os.dup(descriptor))
+            found.listen(_BACKLOG)
+            found.settimeout(0)
+            return found
+        family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(_BACKLOG)
+    except OSError as error:
+        raise BadSetting(
+            f"cannot listen on {host} port {port}: {error.strerror or error}. See CHINWAG_WEB_HOST and CHINWAG_WEB_PORT."
+        ) from error
+    made.settimeout(0)
+    return made
+
+
+def hand_over(listener: socket.socket, env: Mapping[str, str]) -> dict[str, str]:
+    """Put the socket where the next program of this process finds it, and return that program's environment."""
+    os.dup2(listener.fileno(), _FIRST_FD)
+    # Apart: where it has this number already, dup2 changes nothing.
+    os.set_inheritable(_FIRST_FD, True)  # noqa: FBT003 - the library's own
+    return {**env, "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+
+
+def places(wanted: int, *, other_files: int) -> int:
+    """For how many connections there are files, at most `wanted`, after asking the system for as many as it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = other_files + _OTHER_FILES
+    needed = wanted + others
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(_FEWEST_PLACES, min(wanted, soft - others))
+
+
+class Listener:
+    """Takes connections from a listening socket."""
+
+    def __init__(self, listener: socket.socket, *, connections: Connections, make: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._socket, self._connections, self._make = listener, connections, make
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._is_open = True
+        self._loop.add_reader(listener, self._take)
+
+    def close(self, *, for_good: bool) -> None:
+        """Take no more. For good: the socket is closed too, after those that wait were taken, which it would reset; else they are left for the next program."""
+        if for_good:
+            for _ in range(_BACKLOG // _AT_ONCE):
+                self._take()
+        self._is_open = False
+        self._loop.remove_reader(self._socket)
+        if for_good:
+            self._socket.close()
+
+    def _take(self) -> None:
+        for _ in range(_AT_ONCE):
+            if self._connections.count >= self._connections.places + _AT_ONCE:
+                self._wait()
+                return
+            try:
+                taken, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _NO_FILES:
+                    self._connections.make_place()
+                    self._wait()
+                    return
+                # This one peer has gone.
+                continue
+            self._connections.count += 1
+            if self._connections.count > self._connections.places:
+                # Whoever goes gives its file back after this turn of the loop.
+                self._connections.make_place()
+            task = self._loop.create_task(self._open(taken))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, taken: socket.socket) -> None:
+        taken.settimeout(0)
+        try:
+            await self._loop.connect_accepted_socket(self._make, taken)
+        except OSError:
+            # Its peer has gone already.
+            self._connections.count -= 1
+            taken.close()
+
+    def _wait(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._loop.call_later(_LATER_S, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._is_open:
+            self._loop.add_reader(self._socket, self._take)
+
+
+def _handed_over(env: Mapping[str, str]) -> int | None:
+    """The descriptor of the socket that somebody has handed over."""
+    mine = str(os.getpid())
+    if env.get("LISTEN_FDS", "0") not in {"", "0"} and env.get("LISTEN_PID", mine) == mine:
+        return _FIRST_FD
+    return int(env[LISTENER]) if env.get(LISTENER, "").isdecimal() else None

@@ -1,0 +1,301 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol, with a bound and a deadline for each thing that the peer can make us hold or wait for.
+
+Who passes a bound gets an answer (400, 408, 414, 429, 431, 503) where none has begun, and time to read it; then the connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bots import metrics
+from bots.web.serving.connections import PROGRESS_BYTES, Connections, Slot, Stage
+from bots.web.serving.sources import Sources
+from bots.web.serving.transport import Flow, Transport
+
+#: What is read at once; of a body no more is held here until the endpoint takes it.
+READ_BYTES = 8 * 1024
+#: Names and values of a request's headers together. Cookies of everything else on this host name count too.
+_HEAD_BYTES = 16 * 1024
+_HEADERS = 100
+_URL_BYTES = 8 * 1024
+#: Requests that may wait behind the one that is being answered. Browsers, platforms and proxies send none ahead.
+_AHEAD = 8
+#: What is read and thrown away, so that a peer that is still sending can read why it was refused.
+_DISCARDED_BYTES = 1024 * 1024
+
+_WHY = {
+    400: "This is not a valid HTTP request.",
+    408: "The request did not arrive in time.",
+    414: "The address is too long.",
+    429: "Too many requests of this source are unfinished.",
+    431: "The headers are too large.",
+    503: "Too many connections; send it again.",
+}
+
+
+class Refused(Exception):
+    """The parser stops: the request is answered with a status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class HttpConnection(HttpToolsProtocol):
+    """One connection. It reads through `Reads`, and its transport is a `Transport`, by which it ends itself."""
+
+    def __init__(self, *, connections: Connections, sources: Sources, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._connections, self._sources = connections, sources
+        self._slot = Slot(source="", refuse=self.refuse, expire=self._expire, resume=self._resume)
+        self._host = ""
+        self._refused: Refused | None = None
+        #: Where the parser is: in a head, in a body, or between two requests.
+        self._in_head = self._in_body = False
+        #: Bytes that the parser may be holding without having told of them.
+        self._unseen = 0
+        #: Of this request: bytes of its head and its body, and those at its last progress.
+        self._head = self._body = self._mark = 0
+        #: Bytes that were read and thrown away, and those that waited to be sent at the last progress of that.
+        self._unread = self._unsent = 0
+        self._is_ending = self._is_leaving = self._is_deaf = False
+
+    # The transport's calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        self._real = transport
+        super().connection_made(cast("asyncio.Transport", Transport(transport, self.leave, lambda: self._is_leaving)))
+        self.flow = self._flow = Flow(transport)
+        # An answer that the peer does not read takes no more memory than this, and what the endpoint hands over at once.
+        transport.set_write_buffer_limits(high=READ_BYTES)
+        self._host = self.client[0] if self.client else ""
+        self._slot.source = self._sources.of(self._host)
+        self._connections.enter(self._slot)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._is_leaving = True
+        self._connections.leave(self._slot)
+        super().connection_lost(exc)
+
+    def received(self, data: memoryview) -> None:
+        """Read what has come."""
+        if self._is_leaving or self._is_deaf:
+            self._unread += len(data)
+            if self._unread > _DISCARDED_BYTES:
+                self._real.abort()
+            return
+        self._unseen += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # We speak nothing else; the request is answered as if it had not asked.
+            pass
+        except httptools.HttpParserError:
+            self.refuse(self._refused.status if self._refused else 400)
+        else:
+            if self._unseen > _HEAD_BYTES:
+                self.refuse(431 if self._in_head else 400)
+        self._settle()
+
+    def pause_writing(self) -> None:
+        """Wait until the peer reads."""
+        super().pause_writing()
+        self._settle()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._settle()
+
+    # The parser's calls
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if len(self.pipeline) >= _AHEAD:
+            self._stop(Refused(429))
+        super().on_message_begin()
+        self._in_head = True
+        self._unseen = self._head = self._body = self._mark = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        super().on_url(url)
+        if len(self.url) > _URL_BYTES:
+            self._stop(Refused(414))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header. Those behind a body are left out: by then the endpoint has read the others."""
+        if not self._in_head:
+            return
+        self._head += len(name) + len(value)
+        if self._head > _HEAD_BYTES or len(self.headers) >= _HEADERS:
+            self._stop(Refused(431))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there; the endpoint begins."""
+        super().on_headers_complete()
+        self._unseen = 0
+        self._in_head, self._in_body = False, True
+        if self._is_ending:
+            self.cycle.keep_alive = False
+        self._connections.name(self._slot, self._sources.of(self._host, self.headers))
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._unseen = 0
+        self._body += len(body)
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > _DISCARDED_BYTES:
+                self.leave()
+        elif len(self.cycle.body) >= READ_BYTES:
+            self.flow.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._unseen = 0
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is written; the next request may begin."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._unread = 0
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        self._settle()
+
+    # Its end
+
+    def refuse(self, status: int) -> None:
+        """Answer with a status if no answer has begun, and end."""
+        if self._is_leaving:
+            return
+        metrics.REFUSED.labels(self._slot.stage.value, str(status)).inc()
+        cycle, is_answered = self.cycle, self._is_answered
+        if self.pipeline or (self._in_head and not is_answered):
+            # Requests before this one are being answered: they are the last.
+            self._is_deaf = True
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if self._slot.stage is Stage.ANSWER:
+            self._real.abort()
+        elif self._in_head or (self._in_body and not is_answered and not cycle.response_started):
+            self._real.write(_answer(status))
+        if not is_answered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.leave()
+
+    def leave(self) -> None:
+        """Close, once the peer has had the time to read what was written and to end what it sends."""
+        if self._is_leaving:
+            return
+        self._is_leaving = True
+        self._connections.move(self._slot, Stage.LEAVING)
+        self._connections.hold(self._slot, 0)
+        if (self._in_head or self._in_body) and not self._real.is_closing():
+            # Closed at once, what is unread would make the kernel take the answer back.
+            self._unread = 0
+            self._real.write_eof()
+            self._real.resume_reading()
+        else:
+            self._real.close()
+
+    def shutdown(self) -> None:
+        """The server stops: the request that is being answered, or else the next one, is the last. See Server.shutdown."""
+        self._is_ending = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
+    def _expire(self) -> None:
+        """The time is over for what this connection waits for."""
+        match self._slot.stage:
+            case Stage.NEW | Stage.IDLE if not self._real.get_write_buffer_size():
+                self.leave()
+            case Stage.HEAD:
+                self.refuse(408)
+            case Stage.BODY if self._flow.is_held_back:
+                self.refuse(503)
+            case Stage.BODY if self.flow.read_paused:
+                # It is we who do not read.
+                self._connections.progress(self._slot)
+            case Stage.BODY:
+                self.refuse(408)
+            case Stage.ANSWER if self._real.get_write_buffer_size() <= self._unsent - PROGRESS_BYTES:
+                self._unsent = self._real.get_write_buffer_size()
+                self._connections.progress(self._slot)
+            case _:
+                self._is_leaving = True
+                self._real.abort()
+
+    # What it waits for
+
+    @property
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _settle(self) -> None:
+        """Note what the connection waits for now, and what it holds."""
+        if self._is_leaving:
+            return
+        slot, stage = self._slot, self._stage()
+        if stage is Stage.ANSWER and slot.stage is not stage:
+            self._unsent = self._real.get_write_buffer_size()
+        self._connections.move(slot, stage)
+        if stage is Stage.BODY and self._body - self._mark >= PROGRESS_BYTES and not self._is_answered:
+            self._mark = self._body
+            self._connections.progress(slot)
+        held, before = self._holds(stage), slot.held
+        if held != before and not self._connections.hold(slot, held) and held > before and stage is Stage.BODY and self._body > READ_BYTES:
+            # No room: what this peer sends waits with the kernel.
+            self._flow.hold_back()
+            self._connections.pause(slot)
+
+    def _stage(self) -> Stage:
+        if self.flow.write_paused:
+            return Stage.ANSWER
+        if self.pipeline or (self._in_head and not self._is_answered):
+            return Stage.WORK
+        if self._in_head:
+            return Stage.HEAD
+        if self._in_body:
+            return Stage.BODY
+        if not self._is_answered:
+            return Stage.WORK
+        return Stage.NEW if self._slot.stage is Stage.NEW else Stage.IDLE
+
+    def _holds(self, stage: Stage) -> int:
+        if stage is Stage.HEAD:
+            return self._head + self._unseen
+        unsent = self._real.get_write_buffer_size() if stage is Stage.ANSWER else 0
+        return unsent + (0 if self._is_answered else min(self._head + self._body, self._connections.most_counted))
+
+    def _resume(self) -> None:
+        self._flow.let_go()
+
+    def _stop(self, refused: Refused) -> None:
+        self._refused = refused
+        raise refused
+
+
+def _answer(status: int) -> bytes:
+    why = f"{_WHY[status]}\n"
+    later = "retry-after: 2\r\n" if status in {429, 503} else ""
+    return (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        f"content-length: {len(why)}\r\n{later}connection: close\r\n\r\n{why}"
+    ).encode()

@@ -1,0 +1,102 @@
+"""The web's server: uvicorn on a socket that may outlive it. At a stop requests under way are finished, and at a restart none is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from bots.web.serving.connections import Connections
+from bots.web.serving.listener import Listener
+from bots.web.serving.protocol import READ_BYTES, HttpConnection
+from bots.web.serving.sources import Sources
+from bots.web.serving.transport import Reads
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+#: Time for what is running when a stop begins.
+_GRACE_S = 5
+#: uvicorn's ticks, of which there are ten a second.
+_SWEEP_TICKS = 5
+
+
+class Server(uvicorn.Server):
+    """Serves an application on a listening socket."""
+
+    def __init__(
+        self, app: ASGIApp, *, listener: socket.socket, connections: Connections, sources: Sources, let_go: Callable[[], None]
+    ) -> None:
+        """`let_go` ends what would run for ever, at the beginning of a stop."""
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http=HttpConnection,
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            # The chat page trusts the peer's address; nobody may write another one into a header.
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        super().__init__(config)
+        self._socket, self._connections, self._sources, self._let_go = listener, connections, sources, let_go
+        #: Whether it stops only to begin anew.
+        self.is_restarting = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - it has its own
+        """Start the application, then listen."""
+        await super().startup(sockets=[])
+        buffer = memoryview(bytearray(READ_BYTES))
+
+        def make() -> Reads:
+            connection = HttpConnection(
+                connections=self._connections,
+                sources=self._sources,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+            return Reads(connection, buffer)
+
+        self._listener = Listener(self._socket, connections=self._connections, make=make)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections."""
+        if counter % _SWEEP_TICKS == 0:
+            # First what has come in the meantime is read: a busy machine makes nobody else late.
+            await asyncio.sleep(0)
+            self._connections.sweep()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and end those that are open."""
+        self._listener.close(for_good=not self.is_restarting)
+        loop = asyncio.get_running_loop()
+        # What is on its way already is answered; no stranger holds up a stop.
+        for after_s in range(1, _GRACE_S):
+            loop.call_later(after_s, partial(self._end, stalled=after_s < _GRACE_S - 1))
+        await super().shutdown(sockets)
+        self._connections.end(stalled=False)
+        await asyncio.sleep(0)
+
+    def _end(self, *, stalled: bool) -> None:
+        self._connections.sweep()
+        self._connections.end(stalled=stalled)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the signal and let the pages go."""
+        self._let_go()
+        super().handle_exit(sig, frame)
+
+    def handle_restart(self, _sig: int, _frame: FrameType | None) -> None:
+        """Stop, and begin anew."""
+        self.is_restarting = self.should_exit = True
+        self._let_go()
