@@ -34,6 +34,8 @@ FUNCTIONS = (
     "handles",
     "cases",
     "accept",
+    "shares",
+    "due",
     "claim",
     "episodes",
     "recall",

@@ -154,9 +154,14 @@ def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s:
     return call(engine, "select renew_leases(%s, %s::uuid[], %s)", (boot, list(conversations), lease_s), repeat=False)
 
 
-def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False) -> int:
-    """Report that a worker is running; the first report after a start frees the leases of its previous process. Returns how many."""
-    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s)", (name, boot, list(queues), slots, busy, first))
+def heartbeat(
+    engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False, seated: bool = False
+) -> int:
+    """Report that a worker is running; the first report after a start frees the leases of dead processes of its name. Returns how many.
+
+    seated: it holds its `Seat`, so that others of its name can tell whether it lives.
+    """
+    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s, %s)", (name, boot, list(queues), slots, busy, first, seated))
 
 
 def release(engine: Engine, *, boot: UUID) -> int:
@@ -165,15 +170,27 @@ def release(engine: Engine, *, boot: UUID) -> int:
 
 
 def forget_worker(engine: Engine, name: str) -> int:
-    """Remove a worker whose process has ended from the list, free its leases, and return how many there were.
+    """Remove the workers of a name whose processes have ended from the list, free their leases, and return how many there were.
 
-    The dispatcher then stops counting its slots at once, and need not wait until the last heartbeat is old.
+    The dispatcher then stops counting their slots at once, and need not wait until the last heartbeat is old.
     """
     statement = (
-        "with gone as (delete from worker_heartbeats where name = %s returning boot_id)"
+        "with gone as (delete from worker_heartbeats where name = %s and (not seated or seat_is_free(boot_id)) returning boot_id)"
         " select coalesce(sum(release_leases(boot_id)), 0)::integer from gone"
     )
     return call(engine, statement, (name,))
+
+
+def end_leases(engine: Engine) -> int:
+    """Make due again what dead workers held in the queues that are consumed, and return how many there were.
+
+    A claim does the same where nothing else is due.
+    """
+    statement = (
+        "select coalesce(sum(end_leases(queue)), 0)::integer from (select distinct unnest(queues) as queue from worker_heartbeats"
+        " where at > now() - interval '15 seconds') as consumed where starts_with(queue, 'reply.')"
+    )
+    return call(engine, statement, ())
 
 
 def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:

@@ -1,0 +1,28 @@
+"""How a worker process shows that it lives: by a lock that Postgres holds for as long as its connection is open."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from bots.errors import StorageUnavailable
+from bots.storage.leader import Leader
+
+
+class Seat:
+    """A process's own place among the workers, also beside others of its name. `heartbeat` frees what it held only once it is left."""
+
+    def __init__(self, engine: Engine, *, boot: UUID) -> None:
+        """One connection of the engine is kept."""
+        # Half of a random id is enough of a key; seat_is_free (claim.sql) computes the same.
+        self._lock = Leader(engine, key=int.from_bytes(boot.bytes[:8], "big", signed=True))
+
+    def hold(self) -> bool:
+        """Take the place, or make sure that it is still held; after a lost connection it is taken again. Raises StorageUnavailable."""
+        try:
+            return self._lock.leads()
+        except (OperationalError, DBAPIError) as error:
+            self._lock.step_down()
+            raise StorageUnavailable from error
