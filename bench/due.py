@@ -71,14 +71,17 @@ def _fill(owner: Any, connection: Connection, queue: str, case: tuple[int, int, 
     )
     tenant, account = made[0]
     contact = connection.exec_driver_sql("select id from contacts where tenant_id = %s limit 1", (tenant,)).scalar_one()
-    for count, ready, leased in ((backlog, "now() - make_interval(secs => 100 + n * 0.00001)", False), (running, "now() + interval '1 hour'", True)):
+    waiting = ("now() - make_interval(secs => 100 + n * 0.00001)", "null", "null", "8")
+    leased = ("now() + interval '1 hour'", "now() + interval '1 hour'", "gen_random_uuid()", "9")
+    for count, (ready, until, by, thread) in ((backlog, waiting), (running, leased)):
         connection.exec_driver_sql(
             "with v as (insert into conversations (tenant_id, account_id, contact_id, thread, queue, ready_at, leased_until, leased_by)"
-            f" select %(tenant)s, %(account)s, %(contact)s, %(leased)s || n, %(q)s, {ready}, {'now() + interval %(hour)s' if leased else 'null'},"
-            f" {'gen_random_uuid()' if leased else 'null'} from generate_series(1, %(count)s) n returning *)"
+            f" select %(tenant)s, %(account)s, %(contact)s, '{thread}' || n, %(q)s, {ready}, {until}, {by} from generate_series(1, %(count)s) n"
+            " returning *)"
             " insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, text, content_type, supported)"
-            " select tenant_id, account_id, id::text, 'message', contact_id, id, 'hi', 'text', true from v where thread::bigint %% 10000 < 500",
-            {"tenant": tenant, "account": account, "contact": contact, "q": queue, "count": count, "leased": "9" if leased else "8", "hour": "1 hour"},
+            " select tenant_id, account_id, id::text, 'message', contact_id, id, 'hi', 'text', true from v where substr(thread, 2)::bigint < 5000"
+            " or substr(thread, 2)::bigint > %(count)s - 500",
+            {"tenant": tenant, "account": account, "contact": contact, "q": queue, "count": count},
         )
 
 
@@ -142,7 +145,10 @@ def main() -> None:
                     "insert into worker_heartbeats (name, boot_id, queues, slots) values ('w', gen_random_uuid(), array[%s], 256)", (queue,)
                 )
                 connection.commit()
-                row |= {"tick_pages": _pages(connection, "everything_waiting(2)"), "tick_ms": _ms(connection, "everything_waiting(2)", repeats=20)}
+                row |= {
+                    "tick_pages": _pages(connection, "everything_waiting(2)"),
+                    "tick_ms": _ms(connection, "everything_waiting(2)", repeats=20),
+                }
                 connection.exec_driver_sql("delete from worker_heartbeats")
                 connection.commit()
                 if given.against:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from bots.domain import FORWARDED
 from bots.kinds import always_told, kinds
 from bots.storage.database import call, hot, to_json
 
+#: For so long a process that has ended may seem to live.
+_GONE_S = 1.0
 _DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
 
 
@@ -178,7 +181,13 @@ def forget_worker(engine: Engine, name: str) -> int:
         "with gone as (delete from worker_heartbeats where name = %s and (not seated or seat_is_free(boot_id)) returning boot_id)"
         " select coalesce(sum(release_leases(boot_id)), 0)::integer from gone"
     )
-    return call(engine, statement, (name,))
+    end = time.monotonic() + _GONE_S
+    freed: int = call(engine, statement, (name,))
+    # Postgres notices the end of a process a moment later.
+    while call(engine, "select exists (select from worker_heartbeats where name = %s)", (name,)) and time.monotonic() < end:
+        time.sleep(0.05)
+        freed += call(engine, statement, (name,))
+    return freed
 
 
 def end_leases(engine: Engine) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from bots.errors import StorageUnavailable
 from bots.storage.leader import Leader
@@ -19,10 +19,14 @@ class Seat:
         # Half of a random id is enough of a key; seat_is_free (claim.sql) computes the same.
         self._lock = Leader(engine, key=int.from_bytes(boot.bytes[:8], "big", signed=True))
 
+    def leave(self) -> None:
+        """Give the place up, as the end of the process does."""
+        self._lock.step_down()
+
     def hold(self) -> bool:
         """Take the place, or make sure that it is still held; after a lost connection it is taken again. Raises StorageUnavailable."""
         try:
             return self._lock.leads()
-        except (OperationalError, DBAPIError) as error:
+        except DBAPIError as error:
             self._lock.step_down()
             raise StorageUnavailable from error

@@ -113,10 +113,13 @@ def test_one_account_alone_gets_every_slot_in_the_order_of_arrival(storage: Stor
     crowd.account("idle", tenant="other", tenant_weight=100)
     crowd.write("alone", 3, ago_s=3)
     crowd.write("alone", 3, ago_s=4000)
-    expected = [row.id for row in storage.rows(
-        "select id from conversations order by ready_at > now() - interval '5 minutes' desc, case when ready_at > now() - interval '5 minutes'"
-        " then ready_at end, ready_at desc"
-    )]
+    expected = [
+        row.id
+        for row in storage.rows(
+            "select id from conversations order by ready_at > now() - interval '5 minutes' desc, case when ready_at > now() - interval '5 minutes'"
+            " then ready_at end, ready_at desc"
+        )
+    ]
 
     assert [storage.claimed().conversation for _ in range(6)] == expected
     assert storage.claim() is None
@@ -175,7 +178,10 @@ def test_a_thousand_messages_of_one_contact_are_one_conversation_that_is_in_nobo
 
 
 def _expires(storage: StorageFixture, conversation: UUID) -> None:
-    storage.do("update conversations set leased_until = now() - interval '1 second', ready_at = now() - interval '1 second' where id = %s", conversation)
+    storage.do(
+        "update conversations set leased_until = now() - interval '1 second', ready_at = now() - interval '1 second' where id = %s",
+        conversation,
+    )
 
 
 def test_what_a_dead_worker_held_is_claimed_where_nothing_else_is_due(storage: StorageFixture, crowd: Crowd) -> None:

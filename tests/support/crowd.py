@@ -25,14 +25,22 @@ class Crowd:
         """Make an account, and its tenant and bot where they are new."""
         if tenant not in self.tenants:
             self.tenants[tenant] = uuid4()
-            self._do("insert into tenants (tenant_id, name, weight) values (:id, :name, :weight)",
-                     id=self.tenants[tenant], name=f"{tenant}-{uuid4().hex[:6]}", weight=tenant_weight)
+            self._do(
+                "insert into tenants (tenant_id, name, weight) values (:id, :name, :weight)",
+                id=self.tenants[tenant],
+                name=f"{tenant}-{uuid4().hex[:6]}",
+                weight=tenant_weight,
+            )
             self._do("insert into bots (tenant_id, name, fallback_text) values (:tenant, 'b', 'Sorry.')", tenant=self.tenants[tenant])
         self.accounts[name], self._homes[name] = uuid4(), tenant
         self._do(
             "insert into accounts (tenant_id, id, bot_id, channel, name, external_id, state, weight)"
             " select b.tenant_id, :id, b.id, 'console', :name, :name, :state, :weight from bots b where b.tenant_id = :tenant",
-            id=self.accounts[name], name=f"{name}-{uuid4().hex[:6]}", state=state, weight=weight, tenant=self.tenants[tenant],
+            id=self.accounts[name],
+            name=f"{name}-{uuid4().hex[:6]}",
+            state=state,
+            weight=weight,
+            tenant=self.tenants[tenant],
         )
         return self.accounts[name]
 
@@ -51,7 +59,11 @@ class Crowd:
             insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, text, content_type, supported)
             select tenant_id, account_id, id::text, 'message', contact_id, id, 'hi', 'text', true from talk
             """,
-            tenant=self.tenants[self._homes[name]], account=self.accounts[name], queue=self.queue, people=people, ago=ago_s + 0.1,
+            tenant=self.tenants[self._homes[name]],
+            account=self.accounts[name],
+            queue=self.queue,
+            people=people,
+            ago=ago_s + 0.1,
         )
 
     def answers(self, name: str, messages: int, *, ago_s: float = 1.0) -> None:
@@ -71,7 +83,11 @@ class Crowd:
             select k.tenant_id, t.id, 1, k.account_id, k.contact_id, k.id, 'hello', now() - make_interval(secs => :ago)
             from turn t join talk k on k.id = t.conversation_id
             """,
-            tenant=self.tenants[self._homes[name]], account=self.accounts[name], queue=self.queue, messages=messages, ago=ago_s,
+            tenant=self.tenants[self._homes[name]],
+            account=self.accounts[name],
+            queue=self.queue,
+            messages=messages,
+            ago=ago_s,
         )
 
     def batch(self, tenant: str, items: int, *, queue: str = "batch.default") -> UUID:
@@ -80,18 +96,28 @@ class Crowd:
         self._do(
             "insert into batches (tenant_id, id, bot_id, name, queue, state, total, created_by)"
             " select tenant_id, :id, id, 'b', :queue, 'running', :items, 'ada' from bots where tenant_id = :tenant limit 1",
-            id=batch, queue=queue, items=items, tenant=self.tenants[tenant],
+            id=batch,
+            queue=queue,
+            items=items,
+            tenant=self.tenants[tenant],
         )
         self._do(
             "insert into batch_items (tenant_id, batch_id, n, custom_id, request, ready_at)"
-            """ select :tenant, :batch, n, n::text, '{"text": "hi"}', now() from generate_series(1, :items) n""".replace('"text":', '"text"\\:'),
-            tenant=self.tenants[tenant], batch=batch, items=items,
+            """ select :tenant, :batch, n, n::text, '{"text": "hi"}', now() from generate_series(1, :items) n""".replace(
+                '"text":', '"text"\\:'
+            ),
+            tenant=self.tenants[tenant],
+            batch=batch,
+            items=items,
         )
         return batch
 
     def end(self, conversation: UUID) -> None:
         """End a turn as far as the queue is concerned."""
-        self._do("update turns set state = 'skipped', reason = 'stopped', finished_at = now() where conversation_id = :id and state = 'open'", id=conversation)
+        self._do(
+            "update turns set state = 'skipped', reason = 'stopped', finished_at = now() where conversation_id = :id and state = 'open'",
+            id=conversation,
+        )
         self._do("update conversations set leased_by = null, leased_until = null, ready_at = null where id = :id", id=conversation)
 
     def name_of(self, account: UUID) -> str:
