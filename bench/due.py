@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,6 @@ from sqlalchemy import Connection
 from bench import report
 from bots.kinds import always_told
 from tests.support.cluster import Cluster
-from tests.support.crowd import Crowd
 from tests.support.storage_fixture import open_storage
 
 #: Accounts with one due conversation each, tenants that they belong to, conversations that wait for the first of them, and turns in work.
@@ -44,7 +42,7 @@ _ROUNDS = 5
 _CLAIM = "claim_turn('{queue}', gen_random_uuid(), 60, 1800, '{{{always}}}', '{{}}')"
 
 
-def _fill(owner: Any, connection: Connection, queue: str, case: tuple[int, int, int, int]) -> None:
+def _fill(connection: Connection, queue: str, case: tuple[int, int, int, int]) -> None:
     """Put the rows of a case into a queue of its own."""
     accounts, tenants, backlog, running = case
     made = connection.exec_driver_sql(
@@ -108,7 +106,7 @@ def _pages(connection: Connection, statement: str) -> int:
 
 def _function_of(revision: str) -> str:
     """claim_turn of a revision under another name."""
-    source = subprocess.run(["git", "show", f"{revision}:bots/storage/sql/claim.sql"], check=True, capture_output=True, text=True).stdout  # noqa: S603, S607 - our own repository
+    source = subprocess.run(["git", "show", f"{revision}:bots/storage/sql/claim.sql"], check=True, capture_output=True, text=True).stdout
     found = re.search(r"^create function claim_turn\(.*?\$\$.*?\$\$;", source, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[0].replace("create function claim_turn", "create function claim_before", 1)
@@ -131,7 +129,7 @@ def main() -> None:
             if given.against:
                 connection.exec_driver_sql(_function_of(given.against).replace("%", "%%"))
             for case, queue in queues.items():
-                _fill(owner, connection, queue, case)
+                _fill(connection, queue, case)
         with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum analyze")
         always = ",".join(always_told())

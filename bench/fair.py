@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -200,6 +201,10 @@ def sends(stack: Stack) -> dict[str, Any]:
     return found
 
 
+def _is_done(stack: Stack, batch: UUID) -> bool:
+    return not stack.one("select count(*) from batch_items where batch_id = :batch and state <> 'done'", batch=batch)
+
+
 def batches(stack: Stack) -> dict[str, Any]:
     """A tenant's batch of 10 beside another's of 10,000."""
     crowd = Crowd(stack.owner)
@@ -215,7 +220,7 @@ def batches(stack: Stack) -> dict[str, Any]:
         began = time.monotonic()
         batch = crowd.batch("small", 10)
         until(
-            lambda: not stack.one("select count(*) from batch_items where batch_id = :batch and state <> 'done'", batch=batch),
+            partial(_is_done, stack, batch),
             what="it is done",
             timeout_s=400,
         )

@@ -22,7 +22,7 @@ class Elsewhere:
     def __init__(
         self, queues: Sequence[str], read: Callable[[], Mapping[str, int]], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """read returns how much is due in each queue where something is; it is called twice a second at most, by one thread."""
+        """What read returns: how much is due in each queue where something is; it is called twice a second at most, by one thread."""
         self._queues, self._read, self._clock = queues, read, clock
         self._lock = threading.Lock()
         self._due: dict[str, int] = {}

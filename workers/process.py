@@ -16,7 +16,7 @@ from bots import extract, metrics, telemetry
 from bots.phrases.book import book
 from bots.storage import claims, model_trials
 from bots.storage.database import open_engine
-from bots.storage.seats import Seat
+from bots.storage.process_lock import ProcessLock
 from workers import model_routes, probes, refusals, trial
 from workers.deps import Deps, build
 
@@ -88,16 +88,16 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
 
 
 class _Heartbeat:
-    """Reports that this process is alive, and holds its seat; the first time also that it stands for the dead ones of its name."""
+    """Reports that this process is alive, and holds its lock; the first time also that it stands for the dead ones of its name."""
 
     def __init__(self, deps: Deps, *, name: str, queues: Sequence[str], slots: int) -> None:
         self._deps, self._name, self._queues, self._slots = deps, name, queues, slots
-        self._seat = Seat(open_engine(deps.settings.crossing_database_url, pool=1, name="seat"), boot=deps.boot)
+        self._lock = ProcessLock(open_engine(deps.settings.crossing_database_url, pool=1, name="alive"), boot=deps.boot)
         self._first = True
 
     def once(self) -> None:
         """Report once."""
-        self._seat.hold()
+        self._lock.hold()
         freed = claims.heartbeat(
             self._deps.crossing,
             self._name,
@@ -106,7 +106,7 @@ class _Heartbeat:
             slots=self._slots,
             busy=self._deps.in_flight.busy(),
             first=self._first,
-            seated=True,
+            holds_lock=True,
         )
         self._first = False
         if freed:

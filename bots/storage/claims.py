@@ -158,13 +158,13 @@ def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s:
 
 
 def heartbeat(
-    engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False, seated: bool = False
+    engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False, holds_lock: bool = False
 ) -> int:
     """Report that a worker is running; the first report after a start frees the leases of dead processes of its name. Returns how many.
 
-    seated: it holds its `Seat`, so that others of its name can tell whether it lives.
+    holds_lock: it holds its `ProcessLock`, so that others of its name can tell whether it lives.
     """
-    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s, %s)", (name, boot, list(queues), slots, busy, first, seated))
+    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s, %s)", (name, boot, list(queues), slots, busy, first, holds_lock))
 
 
 def release(engine: Engine, *, boot: UUID) -> int:
@@ -178,7 +178,7 @@ def forget_worker(engine: Engine, name: str) -> int:
     The dispatcher then stops counting their slots at once, and need not wait until the last heartbeat is old.
     """
     statement = (
-        "with gone as (delete from worker_heartbeats where name = %s and (not seated or seat_is_free(boot_id)) returning boot_id)"
+        "with gone as (delete from worker_heartbeats where name = %s and (not holds_lock or process_is_dead(boot_id)) returning boot_id)"
         " select coalesce(sum(release_leases(boot_id)), 0)::integer from gone"
     )
     end = time.monotonic() + _GONE_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -45,7 +46,7 @@ def _work(storage: StorageFixture, crowd: Crowd, turns: int, *, slots: int) -> l
 
 def _longest_run(names: Sequence[str]) -> int:
     longest = run = 1
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         run = run + 1 if name == before else 1
         longest = max(longest, run)
     return longest

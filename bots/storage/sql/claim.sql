@@ -155,19 +155,19 @@ begin
 end
 $$;
 
--- Whether a worker process that held a lock while it lived is dead. The key is half of its boot's id (bots.storage.seats).
+-- Whether a worker process that held a lock while it lived is dead. The key is half of its boot's id (bots.storage.process_lock).
 -- Locks: that advisory lock, if it is free. Called by: heartbeat, and crossing (the GPU worker).
-create function seat_is_free(p_boot uuid) returns boolean language sql as $$
+create function process_is_dead(p_boot uuid) returns boolean language sql as $$
     select pg_try_advisory_xact_lock(('x' || left(replace(p_boot::text, '-', ''), 16))::bit(64)::bigint)
 $$;
 
 -- Reports that a worker is alive, with the queues that it consumes and its slots. Others of its name that are dead are removed, and what they
 -- held is freed: with p_first, its first report after a start, at once, else when they were silent for 15 seconds. One that lives keeps its
--- row and its leases; so does a frozen one, until they run out. p_seated: it holds a lock that tells whether it lives; workers of the
+-- row and its leases; so does a frozen one, until they run out. p_holds_lock: it holds a lock that tells whether it lives; workers of the
 -- version before do not. Returns how many leases were freed.
 -- Locks: the rows of the workers of this name. Called by: crossing (workers, the dispatcher).
 create function heartbeat(
-    p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer, p_first boolean, p_seated boolean default false
+    p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer, p_first boolean, p_holds_lock boolean default false
 ) returns integer language plpgsql as $$
 declare
     before uuid;
@@ -175,15 +175,15 @@ declare
 begin
     for before in
         select boot_id from worker_heartbeats
-        where name = p_name and boot_id <> p_boot and (p_first or at < now() - interval '15 seconds') and (not seated or seat_is_free(boot_id))
+        where name = p_name and boot_id <> p_boot and (p_first or at < now() - interval '15 seconds') and (not holds_lock or process_is_dead(boot_id))
         for update skip locked
     loop
         freed := freed + release_leases(before);
         delete from worker_heartbeats where name = p_name and boot_id = before;
     end loop;
-    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, seated) values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_seated)
+    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock) values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock)
     on conflict (name, boot_id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, at = excluded.at,
-        seated = excluded.seated;
+        holds_lock = excluded.holds_lock;
     return freed;
 end
 $$;

@@ -11,20 +11,20 @@ from bots.errors import StorageUnavailable
 from bots.storage.leader import Leader
 
 
-class Seat:
-    """A process's own place among the workers, also beside others of its name. `heartbeat` frees what it held only once it is left."""
+class ProcessLock:
+    """A process's own lock, also beside others of its name. `heartbeat` frees what the process held only once the lock is gone."""
 
     def __init__(self, engine: Engine, *, boot: UUID) -> None:
         """One connection of the engine is kept."""
-        # Half of a random id is enough of a key; seat_is_free (claim.sql) computes the same.
+        # Half of a random id is enough of a key; process_is_dead (claim.sql) computes the same.
         self._lock = Leader(engine, key=int.from_bytes(boot.bytes[:8], "big", signed=True))
 
     def leave(self) -> None:
-        """Give the place up, as the end of the process does."""
+        """Give the lock up, as the end of the process does."""
         self._lock.step_down()
 
     def hold(self) -> bool:
-        """Take the place, or make sure that it is still held; after a lost connection it is taken again. Raises StorageUnavailable."""
+        """Take the lock, or make sure that it is still held; after a lost connection it is taken again. Raises StorageUnavailable."""
         try:
             return self._lock.leads()
         except DBAPIError as error:

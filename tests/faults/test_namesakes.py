@@ -1,4 +1,4 @@
-"""Two worker processes of one name, as when a service is started twice: each has its own seat, whatever happens to the other."""
+"""Two worker processes of one name, as when a service is started twice: each keeps what it has, whatever happens to the other."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LEASED = "select count(*) from conversations where leased_until > now()"
 
 
 def _namesakes(stack: Stack, count: int) -> None:
-    seats = "select count(distinct boot_id) from worker_heartbeats where name = 'a@tests' and at > now() - interval '3 seconds'"
-    until(lambda: stack.one(seats) == count, what=f"{count} of one name report", timeout_s=30)
+    alive = "select count(distinct boot_id) from worker_heartbeats where name = 'a@tests' and at > now() - interval '3 seconds'"
+    until(lambda: stack.one(alive) == count, what=f"{count} of one name report", timeout_s=30)
 
 
 def _crowd(stack: Stack, people: int) -> list[build.Person]:
@@ -56,7 +56,7 @@ def test_the_successor_of_a_killed_one_takes_over_at_once_and_leaves_its_living_
     stack.model.script(latency_s=4.0, answer="Hello.")
     stack.start_web()
     stack.start_dispatcher()
-    # So long a lease that only a free seat can explain a quick answer.
+    # So long a lease that only a dead process can explain a quick answer.
     workers = [stack.start_worker("a", CHINWAG_LEASE_S="60") for _ in range(2)]
     _namesakes(stack, 2)
     people = _crowd(stack, 2 * _SLOTS)

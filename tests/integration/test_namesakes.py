@@ -11,24 +11,24 @@ import pytest
 from bots.errors import StorageUnavailable
 from bots.storage import claims
 from bots.storage.database import open_engine
-from bots.storage.seats import Seat
+from bots.storage.process_lock import ProcessLock
 from tests.support.processes import until
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone
 
 
 @contextmanager
-def _alive(storage: StorageFixture, boot: UUID) -> Iterator[Seat]:
+def _alive(storage: StorageFixture, boot: UUID) -> Iterator[ProcessLock]:
     """A process that lives as long as the block."""
-    engine = open_engine(storage.crossing.url.render_as_string(hide_password=False), pool=1, name="seat")
-    seat = Seat(engine, boot=boot)
-    assert seat.hold()
-    yield seat
-    seat.leave()
+    engine = open_engine(storage.crossing.url.render_as_string(hide_password=False), pool=1, name="alive")
+    lock = ProcessLock(engine, boot=boot)
+    assert lock.hold()
+    yield lock
+    lock.leave()
     engine.dispose()
 
 
 def _beat(storage: StorageFixture, boot: UUID, *, first: bool = False, name: str = "a") -> int:
-    return claims.heartbeat(storage.crossing, name, boot=boot, queues=[QUEUE], slots=4, busy=0, first=first, seated=True)
+    return claims.heartbeat(storage.crossing, name, boot=boot, queues=[QUEUE], slots=4, busy=0, first=first, holds_lock=True)
 
 
 def _boots(storage: StorageFixture) -> set[UUID]:
@@ -39,7 +39,7 @@ def _silent(storage: StorageFixture, boot: UUID, seconds: int) -> None:
     storage.do("update worker_heartbeats set at = now() - make_interval(secs => %s) where boot_id = %s", seconds, boot)
 
 
-def test_a_second_living_process_of_a_name_has_its_own_seat(storage: StorageFixture) -> None:
+def test_a_second_living_process_of_a_name_has_its_own_lease_and_slots(storage: StorageFixture) -> None:
     one, other = uuid4(), uuid4()
     with _alive(storage, one), _alive(storage, other):
         _beat(storage, one, first=True)
@@ -96,16 +96,16 @@ def test_a_frozen_process_keeps_its_leases_until_they_run_out(storage: StorageFi
         assert claims.waiting(storage.crossing, reserve=0)[0].slots == 4
 
 
-def test_a_seat_that_was_lost_with_its_connection_is_taken_again(storage: StorageFixture) -> None:
+def test_a_lock_that_was_lost_with_its_connection_is_taken_again(storage: StorageFixture) -> None:
     boot, other = uuid4(), uuid4()
-    with _alive(storage, boot) as seat:
+    with _alive(storage, boot) as lock:
         storage.rows(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chinwag-seat' and datname = current_database()"
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chinwag-alive' and datname = current_database()"
             " and usename = current_user"
         )
         with pytest.raises(StorageUnavailable):
-            seat.hold()
-        assert seat.hold()
+            lock.hold()
+        assert lock.hold()
         _beat(storage, boot, first=True)
         storage.let_in(a_message())
         storage.claimed(boot=boot)
