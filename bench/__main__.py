@@ -24,6 +24,8 @@ BENCHES = (
     "prefix_cache",
     "reserve",
     "outages",
+    "fair",
+    "due",
 )
 _HERE = Path(__file__).resolve().parent
 

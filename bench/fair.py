@@ -127,6 +127,8 @@ def _waits(stack: Stack, account: Account, people: int, since: Any) -> list[floa
 def turns(stack: Stack) -> dict[str, Any]:
     """15 people beside 1,500."""
     few = _account(stack, "few")
+    _write(stack, few, 5)
+    stack.wait_settled(60)
     row: dict[str, Any] = {}
     for name, over_s in (("together", 0.0), ("one by one", 10.0)):
         found: dict[str, list[float]] = {"calm": [], "crowded": []}

@@ -31,7 +31,11 @@ class Crowd:
                 name=f"{tenant}-{uuid4().hex[:6]}",
                 weight=tenant_weight,
             )
-            self._do("insert into bots (tenant_id, name, fallback_text) values (:tenant, 'b', 'Sorry.')", tenant=self.tenants[tenant])
+            self._do(
+                "with b as (insert into bots (tenant_id, name, fallback_text) values (:tenant, 'b', 'Sorry.') returning tenant_id, id)"
+                " insert into personas (tenant_id, bot_id, version, text) select tenant_id, id, 1, 'You answer briefly.' from b",
+                tenant=self.tenants[tenant],
+            )
         self.accounts[name], self._homes[name] = uuid4(), tenant
         self._do(
             "insert into accounts (tenant_id, id, bot_id, channel, name, external_id, state, weight)"
@@ -76,8 +80,8 @@ class Crowd:
                 insert into conversations (tenant_id, account_id, contact_id, queue) select :tenant, :account, id, :queue from person
                 returning tenant_id, id, account_id, contact_id
             ), turn as (
-                insert into turns (tenant_id, conversation_id, contact_id, number, state, finished_at)
-                select tenant_id, id, contact_id, 1, 'answered', now() from talk returning id, conversation_id
+                insert into turns (tenant_id, conversation_id, contact_id, number, state, finished_at, answered_by)
+                select tenant_id, id, contact_id, 1, 'answered', now(), 'ada' from talk returning id, conversation_id
             )
             insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, not_before)
             select k.tenant_id, t.id, 1, k.account_id, k.contact_id, k.id, 'hello', now() - make_interval(secs => :ago)
