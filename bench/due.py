@@ -58,10 +58,10 @@ def _fill(connection: Connection, queue: str, case: tuple[int, int, int, int]) -
     ).all()
     connection.exec_driver_sql(
         """
-        with c as (insert into contacts (tenant_id) select distinct tenant_id from accounts where starts_with(name, %(q)s) returning tenant_id, id),
+        with a as (select tenant_id, id, gen_random_uuid() as contact from accounts where starts_with(name, %(q)s)),
+        c as (insert into contacts (tenant_id, id) select tenant_id, contact from a),
         v as (insert into conversations (tenant_id, account_id, contact_id, queue, ready_at, newest_at)
-            select a.tenant_id, a.id, c.id, %(q)s, now() - interval '10 seconds', now()
-            from accounts a join c on c.tenant_id = a.tenant_id where starts_with(a.name, %(q)s) returning *)
+            select tenant_id, id, contact, %(q)s, now() - interval '10 seconds', now() from a returning *)
         insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, text, content_type, supported)
         select tenant_id, account_id, id::text, 'message', contact_id, id, 'hi', 'text', true from v
         """,
@@ -83,7 +83,7 @@ def _fill(connection: Connection, queue: str, case: tuple[int, int, int, int]) -
 
 def _ms(connection: Connection, statement: str, *, repeats: int = _REPEATS, rounds: int = _ROUNDS) -> float:
     """Milliseconds of a statement, the median of several rounds of repeats on the server; what it changes is undone."""
-    found = []
+    found: list[float] = []
     for _ in range(rounds):
         connection.exec_driver_sql(
             f"do $do$ declare began timestamptz := clock_timestamp(); x record; begin for n in 1 .. {repeats} loop for x in select * from {statement} loop end loop;"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_ph
 
 
 @contextmanager
-def _alive(storage: StorageFixture, boot: UUID) -> Iterator[ProcessLock]:
+def _alive(storage: StorageFixture, boot: UUID) -> Generator[ProcessLock]:
     """A process that lives as long as the block."""
     engine = open_engine(storage.crossing.url.render_as_string(hide_password=False), pool=1, name="alive")
     lock = ProcessLock(engine, boot=boot)
@@ -25,6 +25,7 @@ def _alive(storage: StorageFixture, boot: UUID) -> Iterator[ProcessLock]:
     yield lock
     lock.leave()
     engine.dispose()
+    until(lambda: storage.value("select process_is_dead(%s)", boot), what="Postgres noticed that it is gone")
 
 
 def _beat(storage: StorageFixture, boot: UUID, *, first: bool = False, name: str = "a") -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -42,6 +44,10 @@ def _work(storage: StorageFixture, crowd: Crowd, turns: int, *, slots: int) -> l
     for claim in busy:
         crowd.end(claim.conversation)
     return names
+
+
+def _claimed_by(storage: StorageFixture, _turn: int) -> UUID:
+    return storage.claimed().conversation
 
 
 def _longest_run(names: Sequence[str]) -> int:
@@ -164,7 +170,7 @@ def test_claims_side_by_side_take_each_conversation_once(storage: StorageFixture
         crowd.account(f"a{n}", tenant=f"t{n % 2}")
         crowd.write(f"a{n}", 50 if n else 5)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: storage.claimed().conversation, range(155)))
+        found = list(pool.map(partial(_claimed_by, storage), range(155)))
 
     assert len(set(found)) == 155
     assert storage.claim() is None
@@ -192,6 +198,18 @@ def test_what_a_dead_worker_held_is_claimed_where_nothing_else_is_due(storage: S
     _expires(storage, held.conversation)
 
     assert storage.claimed().conversation == held.conversation
+
+
+def test_a_paused_account_does_not_hide_what_a_dead_worker_held(storage: StorageFixture, crowd: Crowd) -> None:
+    crowd.account("a")
+    crowd.account("paused", state="paused")
+    crowd.write("a", 1)
+    held = storage.claimed(boot=uuid4())
+    crowd.write("paused", 3)
+    _expires(storage, held.conversation)
+
+    assert storage.claimed().conversation == held.conversation
+    assert storage.claim() is None
 
 
 def test_what_a_dead_worker_held_takes_its_place_in_a_backlog(storage: StorageFixture, crowd: Crowd) -> None:
@@ -254,6 +272,7 @@ def _pages(storage: StorageFixture, statement: str) -> int:
     """Pages that a statement reads once it is planned."""
     with unit(storage.crossing) as connection:
         connection.exec_driver_sql(statement).all()
-        plan = connection.exec_driver_sql(f"explain (analyze, buffers, format json) {statement}").scalar()[0]["Plan"]
+        found: Any = connection.exec_driver_sql(f"explain (analyze, buffers, format json) {statement}").scalar_one()
         connection.rollback()
+    plan = found[0]["Plan"]
     return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

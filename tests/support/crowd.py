@@ -17,9 +17,9 @@ class Crowd:
 
     owner: Engine
     queue: str = QUEUE
-    tenants: dict[str, UUID] = field(default_factory=dict)
-    accounts: dict[str, UUID] = field(default_factory=dict)
-    _homes: dict[str, str] = field(default_factory=dict)
+    tenants: dict[str, UUID] = field(default_factory=dict[str, UUID])
+    accounts: dict[str, UUID] = field(default_factory=dict[str, UUID])
+    _homes: dict[str, str] = field(default_factory=dict[str, str])
 
     def account(self, name: str, *, tenant: str = "one", weight: float = 1.0, tenant_weight: float = 1.0, state: str = "active") -> UUID:
         """Make an account, and its tenant and bot where they are new."""

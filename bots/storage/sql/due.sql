@@ -230,8 +230,9 @@ begin
             return query select * from due_of_tenants(p_queue, p_many);
         elsif one.account_id is distinct from other.account_id then
             return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision, array[p_many]), '{}');
-        elsif exists (select from accounts a where a.id = one.account_id and a.tenant_id = one.tenant_id and a.state <> 'paused') then
-            return query select * from due_of_account(p_queue, one.tenant_id, one.account_id, p_many);
+        else
+            return query select d.* from accounts a cross join lateral due_of_account(p_queue, a.tenant_id, a.id, p_many) d
+                where a.id = one.account_id and a.tenant_id = one.tenant_id and a.state <> 'paused';
         end if;
         if found then
             return;
