@@ -28,6 +28,8 @@ BENCHES = (
     "reserve",
     "outages",
     "growth",
+    "fair",
+    "due",
 )
 _HERE = Path(__file__).resolve().parent
 

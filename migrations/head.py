@@ -35,6 +35,7 @@ FUNCTIONS = (
     "handles",
     "cases",
     "accept",
+    "shares",
     "due",
     "claim",
     "episodes",

@@ -21,13 +21,14 @@ from bots.crypto import Keyring
 from bots.domain import Account, Bot, ChannelKind
 from bots.errors import NotFound
 from bots.settings import Settings
-from bots.storage import accounts, personas
+from bots.storage import accounts, claims, personas
 from bots.storage.claims import Claims
 from bots.storage.database import open_engine, unit
 from bots.storage.outbox import Acceptances
 from bots.storage.turns import Finishes
 from inference.router import Router
 from inference.settings import ModelSettings
+from workers.elsewhere import Elsewhere
 from workers.embedding import Embedding
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
@@ -73,6 +74,8 @@ class Deps:
     portions: Portions
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
+    #: For which of them a task of another gives up its slot.
+    elsewhere: Elsewhere
     #: What bots have spent this month in USD; workers.budget says what the ten seconds mean.
     month_spending: TimedCache[UUID, float] = field(default_factory=partial(TimedCache[UUID, float], fresh_s=10.0, stale_s=30.0))
     #: The address and name of each tenant's models that passed the trial (workers/trial.py).
@@ -115,9 +118,9 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         for url in (settings.graph_url, settings.instagram_graph_url)
     )
     half = max(2, settings.worker_pool // 2)
+    crossing = open_engine(settings.crossing_database_url, pool=half, name="crossing")
     # Each call is one statement; usage.roll relies on this timeout.
     worker = open_engine(settings.worker_database_url, pool=half, name="worker", statement_timeout_s=10)
-    crossing = open_engine(settings.crossing_database_url, pool=half, name="crossing")
     keyring = Keyring.from_settings(settings)
     boot = uuid4()
     return Deps(
@@ -144,4 +147,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         embedding=Embedding(settings),
         portions=Portions(model_settings),
         queues=tuple(queues),
+        elsewhere=Elsewhere(
+            tuple(queues), lambda: {queue.queue: queue.due for queue in claims.waiting(crossing, reserve=settings.batch_reserve)}
+        ),
     )

@@ -124,6 +124,7 @@ class Dispatcher:
         if now - self._beat_at >= self._settings.heartbeat_s:
             self._beat_at = now
             claims.heartbeat(self._crossing, "dispatcher", boot=self._boot, queues=[], slots=0, busy=0)
+            claims.end_leases(self._crossing)
             batch_items.keep_house(self._crossing)
             self._has_usage = True
             dispatching.plan_anew(connection)

@@ -16,6 +16,8 @@ import structlog
 from bots import extract, metrics, telemetry
 from bots.phrases.book import book
 from bots.storage import claims, model_trials
+from bots.storage.database import open_engine
+from bots.storage.process_lock import ProcessLock
 from workers import model_routes, probes, refusals, trial
 from workers.deps import Deps, build
 
@@ -100,14 +102,16 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
 
 
 class _Heartbeat:
-    """Reports that this process is alive; the first time also that the earlier process of the same name is not."""
+    """Reports that this process is alive, and holds its lock; the first time also that it stands for the dead ones of its name."""
 
     def __init__(self, deps: Deps, *, name: str, queues: Sequence[str], slots: int) -> None:
         self._deps, self._name, self._queues, self._slots = deps, name, queues, slots
+        self._lock = ProcessLock(open_engine(deps.settings.crossing_database_url, pool=1, name="alive"), boot=deps.boot)
         self._first = True
 
     def once(self) -> None:
         """Report once."""
+        self._lock.hold()
         freed = claims.heartbeat(
             self._deps.crossing,
             self._name,
@@ -116,6 +120,7 @@ class _Heartbeat:
             slots=self._slots,
             busy=self._deps.in_flight.busy(),
             first=self._first,
+            holds_lock=True,
         )
         self._first = False
         if freed:

@@ -33,7 +33,7 @@ _celery: Any = celery
 
 @_celery.shared_task(name="workers.work")
 def work(queue: str) -> None:
-    """Work through what is due in a queue, one at a time, until nothing is due or the task's time is over."""
+    """Work through what is due in a queue, one at a time, until nothing is due, the task's time is over, or other queues want its slot."""
     deps = current()
     with deps.in_flight.task():
         try:
@@ -46,7 +46,7 @@ def work(queue: str) -> None:
 def work_through(deps: Deps, queue: str) -> int:
     """Do what `work` does and return how many turns, sends or items were done. Raises StorageUnavailable."""
     if not is_batch(queue):
-        return _repeat(deps, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
+        return _repeat(deps, queue, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
     reply_queues = _reply_queues(deps, queue)
     with deps.in_flight.batch_slot(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
         # A surplus task ends at once: the reserve stays free for people, however many tasks the dispatcher made.
@@ -54,6 +54,7 @@ def work_through(deps: Deps, queue: str) -> int:
         return (
             _repeat(
                 deps,
+                queue,
                 lambda: (
                     any(reply_one(deps, one) for one in reply_queues)
                     or embed_one(deps, queue)
@@ -75,11 +76,13 @@ def _reply_queues(deps: Deps, batch: str) -> Sequence[str]:
     return (*(queue for queue in deps.queues if is_engines(queue) and profile_queue(queue) == shared), shared)
 
 
-def _repeat(deps: Deps, one: Callable[[], bool]) -> int:
+def _repeat(deps: Deps, queue: str, one: Callable[[], bool]) -> int:
     until = time.monotonic() + deps.settings.task_run_s
     done = 0
     while not deps.in_flight.stopping.is_set() and time.monotonic() < until:
         if not one():
             break
         done += 1
+        if deps.elsewhere.wants(queue):
+            break
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import partial
@@ -15,6 +16,8 @@ from bots.kinds import always_told, kinds
 from bots.storage.database import call, hot, to_json
 from bots.storage.together import Together
 
+#: For so long a process that has ended may seem to live.
+_GONE_S = 1.0
 _DAYS = to_json({name: kind.days for name, kind in kinds().items() if kind.days is not None})
 #: How many conversations one transaction claims.
 _MOST = 32
@@ -182,9 +185,14 @@ def renew(engine: Engine, conversations: Sequence[UUID], *, boot: UUID, lease_s:
     return call(engine, "select renew_leases(%s, %s::uuid[], %s)", (boot, list(conversations), lease_s), repeat=False)
 
 
-def heartbeat(engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False) -> int:
-    """Report that a worker is running; the first report after a start frees the leases of its previous process. Returns how many."""
-    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s)", (name, boot, list(queues), slots, busy, first))
+def heartbeat(
+    engine: Engine, name: str, *, boot: UUID, queues: Sequence[str], slots: int, busy: int, first: bool = False, holds_lock: bool = False
+) -> int:
+    """Report that a worker is running; the first report after a start frees the leases of dead processes of its name. Returns how many.
+
+    holds_lock: it holds its `ProcessLock`, so that others of its name can tell whether it lives.
+    """
+    return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s, %s)", (name, boot, list(queues), slots, busy, first, holds_lock))
 
 
 def release(engine: Engine, *, boot: UUID) -> int:
@@ -193,15 +201,33 @@ def release(engine: Engine, *, boot: UUID) -> int:
 
 
 def forget_worker(engine: Engine, name: str) -> int:
-    """Remove a worker whose process has ended from the list, free its leases, and return how many there were.
+    """Remove the workers of a name whose processes have ended from the list, free their leases, and return how many there were.
 
-    The dispatcher then stops counting its slots at once, and need not wait until the last heartbeat is old.
+    The dispatcher then stops counting their slots at once, and need not wait until the last heartbeat is old.
     """
     statement = (
-        "with gone as (delete from worker_heartbeats where name = %s returning boot_id)"
+        "with gone as (delete from worker_heartbeats where name = %s and (not holds_lock or process_is_dead(boot_id)) returning boot_id)"
         " select coalesce(sum(release_leases(boot_id)), 0)::integer from gone"
     )
-    return call(engine, statement, (name,))
+    end = time.monotonic() + _GONE_S
+    freed: int = call(engine, statement, (name,))
+    # Postgres notices the end of a process a moment later.
+    while call(engine, "select exists (select from worker_heartbeats where name = %s)", (name,)) and time.monotonic() < end:
+        time.sleep(0.05)
+        freed += call(engine, statement, (name,))
+    return freed
+
+
+def end_leases(engine: Engine) -> int:
+    """Make due again what dead workers held in the queues that are consumed, and return how many there were.
+
+    A claim does the same where nothing else is due.
+    """
+    statement = (
+        "select coalesce(sum(end_leases(queue)), 0)::integer from (select distinct unnest(queues) as queue from worker_heartbeats"
+        " where at > now() - interval '15 seconds') as consumed where starts_with(queue, 'reply.')"
+    )
+    return call(engine, statement, ())
 
 
 def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:

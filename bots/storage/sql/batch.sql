@@ -22,17 +22,19 @@ create function pay_item(p_batch uuid, p_n bigint, p_spent jsonb) returns void l
     where batch_id = p_batch and n = p_n
 $$;
 
--- Claims the first due item of the oldest running batch of a queue, for p_lease seconds, and returns it with the bot's persona
--- (bots.storage.batch_items.Item); null where nothing is due. An item whose lease ended is due again; after ten workers died with it, it
+-- Claims the first due item of a queue, for p_lease seconds, and returns it with the bot's persona
+-- (bots.storage.batch_items.Item); null where nothing is due. Tenants take turns; of one tenant the oldest batch goes first. An item whose lease ended is due again; after ten workers died with it, it
 -- fails.
 -- Locks: the item; locked ones are skipped. Called by: crossing (workers). Not repeated after a lost connection.
 create function claim_item(p_queue text, p_boot uuid, p_lease double precision) returns jsonb language plpgsql as $$
 declare
     b batches;
     i batch_items;
+    first uuid := tenant_in_turn(p_queue);
 begin
     for b in
-        select * from batches where queue = p_queue and state = 'running' and (hold_until is null or hold_until <= now()) order by created_at, id
+        select * from batches where queue = p_queue and state = 'running' and (hold_until is null or hold_until <= now())
+        order by tenant_id is distinct from first, created_at, id
     loop
         loop
             select * into i from batch_items where batch_id = b.id and ready_at <= now() order by ready_at, n limit 1 for update skip locked;

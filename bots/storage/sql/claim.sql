@@ -170,7 +170,7 @@ declare
     freed integer;
     items integer;
 begin
-    update conversations set leased_until = now(), ready_at = least(ready_at, now())
+    update conversations set leased_until = null, ready_at = least(ready_at, now())
     where id in (select id from conversations where leased_by = p_boot and leased_until > now() for update skip locked);
     get diagnostics freed = row_count;
     update batch_items set leased_by = null, ready_at = now()
@@ -180,22 +180,35 @@ begin
 end
 $$;
 
--- Reports that a worker is alive, with the queues that it consumes and its slots. p_first: its first report after a start, which frees
--- what its earlier process held. Returns how many leases that were.
--- Locks: the worker's row. Called by: crossing (workers, the dispatcher).
-create function heartbeat(p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer, p_first boolean) returns integer
-language plpgsql as $$
+-- Whether a worker process that held a lock while it lived is dead. The key is half of its boot's id (bots.storage.process_lock).
+-- Locks: that advisory lock, if it is free. Called by: heartbeat, and crossing (the GPU worker).
+create function process_is_dead(p_boot uuid) returns boolean language sql as $$
+    select pg_try_advisory_xact_lock(('x' || left(replace(p_boot::text, '-', ''), 16))::bit(64)::bigint)
+$$;
+
+-- Reports that a worker is alive, with the queues that it consumes and its slots. Others of its name that are dead are removed, and what they
+-- held is freed: with p_first, its first report after a start, at once, else when they were silent for 15 seconds. One that lives keeps its
+-- row and its leases; so does a frozen one, until they run out. p_holds_lock: it holds a lock that tells whether it lives; workers of the
+-- version before do not. Returns how many leases were freed.
+-- Locks: the rows of the workers of this name. Called by: crossing (workers, the dispatcher).
+create function heartbeat(
+    p_name text, p_boot uuid, p_queues text[], p_slots integer, p_busy integer, p_first boolean, p_holds_lock boolean default false
+) returns integer language plpgsql as $$
 declare
     before uuid;
     freed integer := 0;
 begin
-    select boot_id into before from worker_heartbeats where name = p_name for update;
-    if p_first and before <> p_boot then
-        freed := release_leases(before);
-    end if;
-    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at) values (p_name, p_boot, p_queues, p_slots, p_busy, now())
-    on conflict (name) do update set boot_id = excluded.boot_id, queues = excluded.queues, slots = excluded.slots, busy = excluded.busy,
-        at = excluded.at;
+    for before in
+        select boot_id from worker_heartbeats
+        where name = p_name and boot_id <> p_boot and (p_first or at < now() - interval '15 seconds') and (not holds_lock or process_is_dead(boot_id))
+        for update skip locked
+    loop
+        freed := freed + release_leases(before);
+        delete from worker_heartbeats where name = p_name and boot_id = before;
+    end loop;
+    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock) values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock)
+    on conflict (name, boot_id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, at = excluded.at,
+        holds_lock = excluded.holds_lock;
     return freed;
 end
 $$;

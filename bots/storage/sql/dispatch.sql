@@ -7,15 +7,22 @@ create function work_waiting() returns table (queue text, due bigint, running bi
     with s as (
         select q as queue, sum(h.slots) as n from worker_heartbeats h, unnest(h.queues) q where h.at > now() - interval '15 seconds' group by q
     ), r as (
-        select x.queue, count(*) as n from conversations x where x.leased_by is not null and x.leased_until > now() group by x.queue
+        select x.queue, count(*) filter (where x.leased_until > now()) as n, count(*) filter (where x.leased_until <= now()) as ended
+        from conversations x where x.leased_until is not null group by x.queue
     )
     select s.queue, d.n, coalesce(r.n, 0), s.n
     from s left join r on r.queue = s.queue
     cross join lateral (
-        select count(*) as n from (
-            select from conversations x join accounts a on a.tenant_id = x.tenant_id and a.id = x.account_id
-            where x.queue = s.queue and x.ready_at <= now() and (x.leased_until is null or x.leased_until <= now())
-                and x.closed_at is null and a.state <> 'paused'
+        -- Account by account, so that those of a paused one are not read.
+        select count(*) + coalesce(r.ended, 0) as n from (
+            select from due_tenants(s.queue, '00000000-0000-0000-0000-000000000000', null) t
+                cross join lateral due_accounts(s.queue, t.tenant_id, '00000000-0000-0000-0000-000000000000', null) a
+                cross join lateral (
+                    select from conversations c
+                    where c.queue = s.queue and c.tenant_id = t.tenant_id and c.account_id = a.account_id and c.ready_at <= now()
+                        and c.leased_until is null and c.closed_at is null and c.taken_by is null
+                    limit 1000
+                ) as conversation
             limit 1000
         ) as conversation
     ) as d

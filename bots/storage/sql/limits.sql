@@ -10,7 +10,7 @@ $$;
 -- The active accounts where a send may be claimed now, the one that waits longest first. room is how many may be claimed at once (null:
 -- any number). held: messages of which it is not known whether they were sent wait until the platform is known to work. asks: where
 -- nothing else is due, the account's health is read. Its cost grows with the accounts that have something to send, not with the messages.
--- Locks: none. Called by: claim_send, work_waiting.
+-- Locks: none. Called by: lanes_in_turn, work_waiting.
 create function send_lanes() returns table (
     tenant_id uuid, account_id uuid, account_limit uuid, app_limit uuid, room integer, held boolean, asks boolean
 ) language sql stable as $$
@@ -35,6 +35,17 @@ create function send_lanes() returns table (
         and case when x.state = 'outage' then x.until <= now()
             else l.not_before <= now() and (x.id is null or x.state = 'suspect' or x.until <= now()) end
     order by l.not_before
+$$;
+
+-- The same, and the account whose turn it is first.
+-- Locks: none. Called by: claim_send.
+create function lanes_in_turn() returns table (
+    tenant_id uuid, account_id uuid, account_limit uuid, app_limit uuid, room integer, held boolean, asks boolean
+) language sql as $$
+    with lane as materialized (select l.*, row_number() over () as n from send_lanes() l),
+    mine as materialized (select account_in_turn(array_agg(l.tenant_id), array_agg(l.account_id)) as id from lane l)
+    select l.tenant_id, l.account_id, l.account_limit, l.app_limit, l.room, l.held, l.asks from lane l, mine
+    order by l.account_id is distinct from mine.id, l.n
 $$;
 
 -- Counts a send against a limit: one probe at a time while it is closed (the next one only after p_stale seconds, if nobody ends this

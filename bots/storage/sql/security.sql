@@ -91,6 +91,7 @@ grant select, insert, update, delete on model_refusals to chinwag_worker;
 grant insert, update, delete on contacts, contact_identities, conversations, turns, inbox, media, memories, model_calls, recalls, recalled_turns, outbox,
     send_attempts, statuses, worker_heartbeats, watchers to chinwag_crossing;
 grant select, insert, update, delete on envelopes, envelope_contacts, inbox_keys, identity_cases to chinwag_crossing;
+grant usage on sequence lots to chinwag_crossing;
 grant update, delete on batches, batch_items to chinwag_crossing;
 -- The steps of an account's set-up are recorded where webhooks come in; accounts are removed with all their rows.
 grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refusal, health, health_at, state, state_reason, resumed_at,

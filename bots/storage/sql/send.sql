@@ -26,7 +26,7 @@ create function is_head(o outbox) returns boolean language sql stable as $$
         and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
 $$;
 
--- Takes the next due message of an account that nothing limits, records the attempt and returns what to send; null where none is due. An
+-- Takes the next due message of an account that nothing limits, by turns over tenants and their accounts, records the attempt and returns what to send; null where none is due. An
 -- attempt that nobody ended in p_stale seconds becomes unknown, and after p_reconcile more seconds without a report it is sent once more, or
 -- never, as the account's unknown_send says. What waits for more than p_younger seconds fails with the reason too_old. In an outage it takes
 -- one probe at a time: a message of which no attempt is unknown, else {health_of, tenant}: read the account's health, and end_health_read.
@@ -44,7 +44,7 @@ declare
     policy text;
     resent boolean;
 begin
-    for lane in select * from send_lanes() loop
+    for lane in select * from lanes_in_turn() loop
         app := null;
         l := null;
         if lane.app_limit is not null then

@@ -12,6 +12,8 @@ create table tenants (
     tenant_id uuid not null default gen_random_uuid(),
     name text not null,
     created_at timestamptz not null default now(),
+    -- Its share of the slots beside other tenants, where there are not enough for all (shares.sql).
+    weight double precision not null default 1 constraint ck_tenants_weight check (weight > 0 and weight <= 1000),
     constraint pk_tenants primary key (tenant_id),
     constraint uq_tenants_name unique (name)
 );
@@ -95,6 +97,8 @@ create table accounts (
     -- The platform slows it down: nothing is sent before this time, and why.
     slow_until timestamptz,
     slow_reason text,
+    -- Its share beside the tenant's other accounts.
+    weight double precision not null default 1 constraint ck_accounts_weight check (weight > 0 and weight <= 1000),
     constraint pk_accounts primary key (id, tenant_id),
     constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
     constraint uq_accounts_name unique (channel, name),

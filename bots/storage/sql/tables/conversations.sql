@@ -51,8 +51,15 @@ create table conversations (
     constraint fk_conversations_account foreign key (tenant_id, account_id) references accounts (tenant_id, id) on delete cascade,
     constraint fk_conversations_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade
 );
+-- For turns, where several have work (shares.sql).
+create sequence lots as integer cycle;
+
 create unique index uq_conversations_open on conversations (account_id, contact_id, thread) where closed_at is null;
 create index ix_conversations_due on conversations (queue, ready_at) where ready_at is not null;
+-- Whose turn it is (due.sql): what waits, and what is leased. A lease that is over moves from the second to the first when it is seen.
+create index ix_conversations_turns on conversations (queue, tenant_id, account_id, ready_at)
+    where ready_at is not null and leased_until is null and closed_at is null and taken_by is null;
+create index ix_conversations_running on conversations (queue, tenant_id, account_id) where leased_until is not null;
 create index ix_conversations_leased on conversations (leased_by) where leased_by is not null;
 -- The list of an account, and that of a tenant, the newest first.
 create index ix_conversations_account on conversations (account_id, newest_at);

@@ -1,6 +1,7 @@
 -- What is running: worker processes and open chat pages. Losing these rows does no harm.
 
--- A worker process: which queues it consumes, how many slots it has. It counts as dead 15 seconds after its last report.
+-- A worker process: which queues it consumes, how many slots it has. It counts as dead 15 seconds after its last report. Several that live at
+-- once may have one name. holds_lock: one for as long as it lives (bots.storage.process_lock), so whoever can take that lock knows that it is dead.
 create table worker_heartbeats (
     name text not null,
     boot_id uuid not null,
@@ -8,7 +9,8 @@ create table worker_heartbeats (
     slots integer not null,
     busy integer not null default 0,
     at timestamptz not null default now(),
-    constraint pk_worker_heartbeats primary key (name)
+    holds_lock boolean not null default false,
+    constraint pk_worker_heartbeats primary key (name, boot_id)
 );
 
 -- Which conversations a chat page watches: partial texts are notified for these alone.
