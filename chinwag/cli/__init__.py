@@ -1,4 +1,4 @@
-"""The `chinwag` command: one module for each command group, assembled here."""
+"""The `chinwag` command: one module for each command group, assembled here, and loaded when it is run: a list of commands needs none of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from bots.errors import BotsError
 from chinwag.local.processes import CannotStart
@@ -32,7 +33,20 @@ Try it:
 
 Commands use the running stack of this checkout, from any folder; CHINWAG_ variables select another one.
 """
-_GROUPS = ("account", "attention", "batch", "bot", "conversation", "endpoint", "memory", "model", "operator", "profile", "webhook")
+#: As the groups themselves say it.
+_GROUPS = {
+    "account": "Connect, check, rotate, pause and remove accounts.",
+    "attention": "Handle what needs attention: list, replay, resend, settle, dismiss, resume, same-person, two-people.",
+    "batch": "Answer files of questions; conversations are always answered first.",
+    "bot": "Show and change bots: persona, texts, memory, versions.",
+    "conversation": "Read conversations; take one over, answer, give it back.",
+    "endpoint": "Connect, probe, change and remove model servers.",
+    "memory": "What is remembered of a person: show, search, add, correct, end, erase, export.",
+    "model": "Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings), which may find facts.",
+    "operator": "Manage who can sign in to the admin pages.",
+    "profile": "Show and change profiles: which endpoints answer, in which order.",
+    "webhook": "Parse webhooks, and send them as a platform would.",
+}
 _COMMANDS = {
     "run": "Start everything on this machine.",
     "stop": "Stop what `run` started.",
@@ -75,20 +89,29 @@ class _Commands(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+class _Outline(_Commands):
+    """The names of all commands and what they are for; the one that is run is loaded then."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that the arguments name."""
+        if args and args[0] in self.commands:
+            self.add_command(cast("TyperGroup", get_command(build(args[0]))).commands[args[0]])
+        return super().resolve_command(ctx, args)
+
+
+def outline() -> typer.Typer:
+    """All commands, none of them loaded."""
+    app = _app(_Outline)
+    for name, words in _COMMANDS.items():
+        app.command(name, short_help=words)(_unloaded)
+    for name, words in _GROUPS.items():
+        app.command(name, help=words)(_unloaded)
+    return app
+
+
 def build(only: str | None = None) -> typer.Typer:
     """Assemble the commands: all of them, or just the one about to run, so that a process of the stack loads no more than it needs."""
-    app = typer.Typer(
-        name="chinwag",
-        cls=_Commands,
-        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, monitor it, try it out.",
-        epilog=_EPILOG,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
-    # With a callback even a single command keeps its name.
-    app.callback()(_root)
+    app = _app(_Commands)
     for name in _COMMANDS if only is None else [only] if only in _COMMANDS else []:
         module = importlib.import_module(f"chinwag.cli.{name.replace('-', '_')}")
         app.command(name, short_help=_COMMANDS[name])(cast("Callable[..., None]", module.command))
@@ -98,11 +121,27 @@ def build(only: str | None = None) -> typer.Typer:
     return app
 
 
+def _app(kind: type[TyperGroup]) -> typer.Typer:
+    app = typer.Typer(
+        name="chinwag",
+        cls=kind,
+        help="Your own assistant on WhatsApp and other messengers: run it, connect accounts, monitor it, try it out.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    # With a callback even a single command keeps its name.
+    app.callback()(_root)
+    return app
+
+
 def main() -> int:
     """Run the command line; an error that a person can fix is one line and exit code 2."""
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        build(first if first in {*_GROUPS, *_COMMANDS} else None)()
+        (build(first) if first in {*_GROUPS, *_COMMANDS} else outline())()
     except CannotStart as error:
         sys.stderr.write(f"Cannot go on: {error}\n")
         return 2
@@ -110,6 +149,10 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
+
+
+def _unloaded() -> None:
+    """Stands for a command that is not loaded."""
 
 
 def _root() -> None:

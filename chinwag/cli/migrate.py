@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import typer
-from alembic import command as alembic
-from alembic.config import Config
 from sqlalchemy import Connection, create_engine, make_url, pool, text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +16,7 @@ from bots.storage import tenants
 from chinwag.local.ground import environment
 
 _ROOT = Path(__file__).parent.parent.parent
+_REVISIONS = _ROOT / "migrations" / "versions"
 _OLDEST_POSTGRES = 160000
 
 
@@ -36,6 +35,13 @@ def command(
         raise typer.Exit(2) from error
 
 
+def is_at_head(settings: Settings) -> bool:
+    """Whether the database is at the newest revision. Raises DBAPIError."""
+    engine = create_engine(settings.owner_database_url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        return _is_at_head(connection)
+
+
 def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> None:
     """Bring the database to a revision, as the owner; with at_rest a statement's time has no limit. Raises DBAPIError and BadSetting."""
     engine = create_engine(settings.owner_database_url, poolclass=pool.NullPool)
@@ -47,17 +53,36 @@ def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> N
         _make_roles(connection, settings)
         _make_extension(connection)
         connection.commit()
-        config = Config(str(_ROOT / "alembic.ini"))
-        config.set_main_option("script_location", str(_ROOT / "migrations"))
-        config.attributes["connection"] = connection
-        config.attributes["at_rest"] = at_rest
-        if to == "base":
-            alembic.downgrade(config, to)
-        else:
-            alembic.upgrade(config, to)
+        if to != "head" or not _is_at_head(connection):
+            _go(connection, to, at_rest=at_rest)
+        if to != "base":
             tenants.make_default(connection)
         connection.commit()
         connection.exec_driver_sql("select pg_advisory_unlock(814012)")
+
+
+def _go(connection: Connection, to: str, *, at_rest: bool) -> None:
+    from alembic import command as alembic  # noqa: PLC0415 - half a second, which most starts do without
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
+    config = Config(str(_ROOT / "alembic.ini"))
+    config.set_main_option("script_location", str(_ROOT / "migrations"))
+    config.attributes["connection"] = connection
+    config.attributes["at_rest"] = at_rest
+    if to == "base":
+        alembic.downgrade(config, to)
+    else:
+        alembic.upgrade(config, to)
+
+
+def _is_at_head(connection: Connection) -> bool:
+    """Whether the database's revision is the newest: files of revisions are named after their numbers, which only grow."""
+    if not connection.exec_driver_sql(
+        "select true from pg_tables where schemaname = current_schema() and tablename = 'alembic_version'"
+    ).scalar():
+        return False
+    newest = max(path.name.partition("_")[0] for path in _REVISIONS.glob("[0-9]*_*.py"))
+    return connection.exec_driver_sql("select array_agg(version_num::text) from alembic_version").scalar() == [newest]
 
 
 def _make_extension(connection: Connection) -> None:

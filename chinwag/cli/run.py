@@ -58,6 +58,8 @@ def _run(stack: Stack, report: Report) -> None:
         report.line("")
         report.line(f"Chat page: http://127.0.0.1:{stack.port}/chat")
         report.line(f"Admin: http://127.0.0.1:{stack.port}/admin/enter?token={token}")
+        stack.finish()
+        report.line("")
         report.line(stack.model_line)
         if stack.offer_line:
             report.line(stack.offer_line)

@@ -16,6 +16,8 @@ class Answering:
     def __init__(self, ground: Ground) -> None:
         self._folder = ground.folder
         self._told = ""
+        self._said: dict[str, object] = {}
+        self._waiting: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -24,7 +26,16 @@ class Answering:
 
     def tell(self, *, model: str, about: Mapping[str, str] | None = None, more: str = "") -> None:
         """Say which model answers where no profile names another, what the answers of known ones are like, and what else is going on."""
-        text = json.dumps({"model": model, "about": {name: words for name, words in (about or {}).items() if words}, "more": more})
+        self._said = {"model": model, "about": {name: words for name, words in (about or {}).items() if words}, "more": more}
+        self._write()
+
+    def waits_for(self, *parts: str) -> None:
+        """Say which parts of the stack are still on their way; none: all are there."""
+        self._waiting = parts
+        self._write()
+
+    def _write(self) -> None:
+        text = json.dumps({**self._said, "starting": self._waiting})
         if text != self._told:
             # A full disk must not end the stack for a line on a page: it is written as soon as there is room.
             with suppress(OSError):

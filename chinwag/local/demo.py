@@ -72,26 +72,29 @@ def _fill(connection: Connection, keyring: Keyring, secrets: Secrets) -> None:
 
 def register(platform_url: str, web_url: str, secrets: Secrets) -> None:
     """Register the demo accounts with the practice platform. Raises httpx.HTTPError."""
-    for one in _demos(secrets):
-        ids = {"account_id": one.external_id, "page_id": one.parent_id or one.external_id}
-        if one.channel is ChannelKind.WHATSAPP:
-            ids = {"phone_number_id": one.external_id, "waba_id": DEMO_BUSINESS}
-        answer = httpx.post(
-            f"{platform_url}/_practice/accounts",
-            json={
-                "channel": one.channel.value,
-                **ids,
-                "webhook_url": f"{web_url}/webhooks/{one.channel.value}/demo",
-                "app_id": _APP,
-                "app_secret": secrets.app_secret,
-                "access_token": one.access_token,
-                "verify_token": secrets.verify_token,
-            },
-            timeout=10,
-            # Loopback never goes through a proxy.
-            trust_env=False,
-        )
-        answer.raise_for_status()
+    # Loopback never goes through a proxy.
+    with httpx.Client(timeout=10, trust_env=False) as client:
+        for one in _demos(secrets):
+            _register(client, one, platform_url, web_url, secrets)
+
+
+def _register(client: httpx.Client, one: _Demo, platform_url: str, web_url: str, secrets: Secrets) -> None:
+    ids = {"account_id": one.external_id, "page_id": one.parent_id or one.external_id}
+    if one.channel is ChannelKind.WHATSAPP:
+        ids = {"phone_number_id": one.external_id, "waba_id": DEMO_BUSINESS}
+    answer = client.post(
+        f"{platform_url}/_practice/accounts",
+        json={
+            "channel": one.channel.value,
+            **ids,
+            "webhook_url": f"{web_url}/webhooks/{one.channel.value}/demo",
+            "app_id": _APP,
+            "app_secret": secrets.app_secret,
+            "access_token": one.access_token,
+            "verify_token": secrets.verify_token,
+        },
+    )
+    answer.raise_for_status()
 
 
 def _demos(secrets: Secrets) -> tuple[_Demo, ...]:

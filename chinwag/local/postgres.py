@@ -71,6 +71,11 @@ def binaries() -> Path:
 
 def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadline_s: float = 60.0) -> Running:
     """Start the Postgres whose data is in the folder (created at the first start), and wait until it answers."""
+    return await_postgres(launch_postgres(folder, options=options), deadline_s=deadline_s)
+
+
+def launch_postgres(folder: Path, *, options: dict[str, str] | None = None) -> Running:
+    """Start it without waiting. Raises CannotStart."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     data, sockets, mode = folder / "data", socket_folder(folder), choose_mode()
@@ -87,14 +92,19 @@ def start_postgres(folder: Path, *, options: dict[str, str] | None = None, deadl
     child = start(
         command, name="Postgres", log=folder / "postgres.log", mode=mode, stop_signal=signal.SIGINT, death_signal=signal.SIGQUIT, cwd=folder
     )
-    running = Running(child=child, data=data, sockets=sockets, owner_password=password)
+    return Running(child=child, data=data, sockets=sockets, owner_password=password)
+
+
+def await_postgres(running: Running, *, deadline_s: float = 60.0) -> Running:
+    """Wait until one that was started answers, and make its database if it has none. Raises CannotStart, and then it has ended."""
+    child = running.child
     try:
         wait_until(lambda: _answers(running), child=child, deadline_s=deadline_s)
         _make_database(running)
     except (CannotStart, psycopg.Error) as error:
         child.stop()
         if "No space left" in str(error):
-            raise CannotStart(f"the disk of {folder} is full: free at least 300 MB and start again") from error
+            raise CannotStart(f"the disk of {running.data.parent} is full: free at least 300 MB and start again") from error
         if isinstance(error, psycopg.Error):
             raise CannotStart(f"Postgres did not create its database: {' '.join(str(error).split())} (log: {child.log})") from error
         raise

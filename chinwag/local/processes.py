@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,12 +29,42 @@ class CannotStart(Exception):
     """A part cannot be started; the message is one line that says what to do."""
 
 
+class Process(Protocol):
+    """What the stack does with a process of its own, however it was started: a part of subprocess.Popen."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs."""
+        ...
+
+    def poll(self) -> int | None:
+        """Look whether it has ended, and return its exit code."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return its exit code. Raises subprocess.TimeoutExpired."""
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """End it by force."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Child:
     """A running part."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     #: The signal that asks it to end cleanly.
     stop_signal: signal.Signals = signal.SIGTERM
@@ -97,10 +127,8 @@ def start(
 
     `keep` are the file descriptors that it inherits, besides its log.
     """
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     full = _through_unroot(command, mode=mode, death_signal=death_signal)
-    size = log.stat().st_size if log.exists() else 0
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if size > _LOG_BYTES else os.O_APPEND), 0o600)
+    descriptor = open_log(log)
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
             full,
@@ -116,6 +144,13 @@ def start(
     finally:
         os.close(descriptor)
     return Child(name=name, process=process, log=log, stop_signal=stop_signal, started=time.monotonic())
+
+
+def open_log(log: Path) -> int:
+    """Open a log to write to its end, made or emptied if need be; returns the file descriptor."""
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    size = log.stat().st_size if log.exists() else 0
+    return os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if size > _LOG_BYTES else os.O_APPEND), 0o600)
 
 
 def run(command: Sequence[str], *, mode: Mode = "plain", timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -134,14 +169,20 @@ def run(command: Sequence[str], *, mode: Mode = "plain", timeout_s: float = 60.0
 
 
 def wait_until(ready: Callable[[], bool], *, child: Child, deadline_s: float, every_s: float = 0.02) -> None:
-    """Wait until the child is ready. Raises CannotStart when it ends or the time is over."""
-    end = time.monotonic() + deadline_s
-    while not ready():
-        if not child.is_alive():
-            raise CannotStart(f"{child.name} ended with code {child.process.returncode}: {child.last_words()} (log: {child.log})")
-        if time.monotonic() > end:
-            raise CannotStart(f"{child.name} was not ready after {deadline_s:.0f} s (log: {child.log})")
+    """Wait until the child is ready. Raises CannotStart when it ends or the time since its start is over."""
+    while not is_ready(ready, child=child, deadline_s=deadline_s):
         time.sleep(every_s)
+
+
+def is_ready(ready: Callable[[], bool], *, child: Child, deadline_s: float) -> bool:
+    """Whether the child is ready. Raises CannotStart when it has ended, or is not ready so long after its start."""
+    if ready():
+        return True
+    if not child.is_alive():
+        raise CannotStart(f"{child.name} ended with code {child.process.returncode}: {child.last_words()} (log: {child.log})")
+    if time.monotonic() > child.started + deadline_s:
+        raise CannotStart(f"{child.name} was not ready after {deadline_s:.0f} s (log: {child.log})")
+    return False
 
 
 def socket_folder(owner: Path) -> Path:

@@ -45,6 +45,11 @@ def binary() -> Path:
 
 def start_redis(folder: Path, *, deadline_s: float = 30.0) -> RunningRedis:
     """Start the Redis whose data is in the folder and wait until it answers."""
+    return await_redis(launch_redis(folder), deadline_s=deadline_s)
+
+
+def launch_redis(folder: Path) -> RunningRedis:
+    """Start it without waiting. Raises CannotStart."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket, password = socket_folder(folder) / "redis.sock", _password(folder)
@@ -54,11 +59,15 @@ def start_redis(folder: Path, *, deadline_s: float = 30.0) -> RunningRedis:
     # The configuration is a file: a command line would show the password.
     command = [str(binary()), str(settings)]
     child = start(command, name="Redis", log=folder / "redis.log", stop_signal=signal.SIGTERM, death_signal=signal.SIGKILL, cwd=folder)
-    running = RunningRedis(child=child, socket=socket, password=password)
+    return RunningRedis(child=child, socket=socket, password=password)
+
+
+def await_redis(running: RunningRedis, *, deadline_s: float = 30.0) -> RunningRedis:
+    """Wait until one that was started answers. Raises CannotStart, and then it has ended."""
     try:
-        wait_until(lambda: _answers(running), child=child, deadline_s=deadline_s)
+        wait_until(lambda: _answers(running), child=running.child, deadline_s=deadline_s)
     except CannotStart:
-        child.stop()
+        running.child.stop()
         raise
     return running
 

@@ -7,26 +7,23 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-import psycopg
-from sqlalchemy import make_url
-
-from bots.errors import BotsError
 from bots.settings import LISTENER, Settings
-from chinwag.local import demo, engine, gpus, llamacpp, models
+from chinwag.cli import migrate
+from chinwag.local import demo, engine, forks, gpus, hosted, llamacpp, models, ports
 from chinwag.local.answering import Answering
 from chinwag.local.ground import Ground, Secrets
 from chinwag.local.llamacpp import LocalModels
 from chinwag.local.own_endpoints import OwnEndpoints
-from chinwag.local.postgres import Running, start_postgres
+from chinwag.local.ports import HOST, free_port
 from chinwag.local.processes import CannotStart, Child, start
 from chinwag.local.progress import Report
-from chinwag.local.redis import RunningRedis, start_redis, try_redis
 from chinwag.local.settings import ROOT, LocalSettings
+from chinwag.local.stores import Stores
 from chinwag.local.supervisor import Part, Supervisor
 from inference.engines.asking import Asking
 from inference.engines.loading import Tail, step_of
@@ -34,10 +31,11 @@ from inference.errors import BadModelSetting
 from inference.settings import ModelSettings
 from workers.gpu import is_ours
 
-_HOST = "127.0.0.1"
 _DISK_BYTES = 300_000_000
 #: vLLM starts in half a minute on two free cores, and in several where others use them.
 _VLLM_S = 600.0
+#: How often a look at what is starting is worth it.
+_LOOK_S = 0.02
 
 
 class Stack:
@@ -56,45 +54,59 @@ class Stack:
         self._listener = socket.socket()
         self.platform_url = ""
         self.model_line = ""
+        #: That people's words leave this house, if they do.
+        self._warning = ""
         #: The models on llama.cpp, if it serves any.
         self.models: LocalModels | None = None
         self.answering = Answering(self.ground)
         self.own_endpoints: OwnEndpoints | None = None
         #: What this machine's GPUs could serve; empty without any.
         self.offer_line = ""
+        #: Where the embedder listens; 0: there is another one.
+        self._embed_port = 0
+        #: What the chat page does not wait for.
+        self._pending: list[Part] = []
         #: The model for vLLM, once it is converted.
         self._checkpoint: engine.Checkpoint | None = None
 
     def start(self) -> str:
-        """Start everything; returns the token of the admin link. Raises CannotStart."""
+        """Start everything up to the chat page, which answers afterwards; returns the token of the admin link. Raises CannotStart.
+
+        What the page does not need is on its way then: `finish` waits for it.
+        """
         self.check_model()
         self.check_room()
         secrets = self.ground.secrets()
         self.tell()
         self.prepare_model()
-        embedder, platform = self.start_embedder(), self.start_platform()
-        began = time.monotonic()
-        self.start_postgres(secrets)
-        self.start_redis()
-        engine, engine_began = self.start_model(), time.monotonic()
+        stores = Stores.launch(self.settings, self.ground, secrets, self.supervisor)
+        self.variables |= stores.variables
+        model = self.start_model()
+        # While these come up, this process imports what the other parts run.
+        forks.warm_up()
+        stores.wait(self.report)
         self.migrate()
         settings = Settings.from_env(self.variables)
         token = demo.prepare(settings, secrets)
         self.own_endpoints = OwnEndpoints(settings)
         if self.own_endpoints.settle(self.models.first if self.models is not None else None):
             self.variables.setdefault("CHINWAG_MODEL_MEASURE", "false")
-        parts = [self.start_web(), self.start_worker(), self.start_dispatcher()]
-        self._await("Practice", platform, self.platform_url, began)
-        demo.register(self.platform_url, f"http://{_HOST}:{self.port}", secrets)
-        self._await("Embeddings", embedder, self.variables["CHINWAG_EMBED_URL"], began)
-        if engine is not None:
-            self._await("Chat model", engine, self.variables["CHINWAG_MODEL_NAME"], engine_began)
-        for part in parts:
-            self._await(
-                part.name, part, f"http://{_HOST}:{self.port}" if part.name == "Web" else "running", part.child.started if part.child else 0
-            )
+        self.place()
+        # The page before the others: on few cores they would all come later together.
+        self._await([self.start_web()])
+        if self.settings.model_url:
+            self._look_at_model()
+        # A small engine on a few cores: more turns at once would only wait in its queue.
+        self.variables.setdefault("CHINWAG_WORKER_SLOTS", str(hosted.FEW))
+        others = [self.start_worker(), self.start_dispatcher(), self.start_platform(secrets), self.start_embedder(), model]
+        self._pending = [part for part in others if part is not None]
+        self.answering.waits_for(*(part.name for part in self._pending))
         self.ground.publish({**self.variables, "PORT": str(self.port), "FAKE_PLATFORM_URL": self.platform_url})
         return token
+
+    def finish(self) -> None:
+        """Wait for the parts that the chat page did not wait for. Raises CannotStart."""
+        self._await(self._pending)
 
     def check_model(self) -> None:
         """Raise CannotStart for a MODEL= that can never work."""
@@ -117,43 +129,11 @@ class Stack:
             raise CannotStart(f"the disk of {folder} is full: free at least 300 MB and start again")
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._listener.bind((_HOST, self.port))
+            self._listener.bind((HOST, self.port))
         except OSError as error:
             reason = "is taken" if error.errno == 98 else f"cannot be used ({error.strerror})"
             raise CannotStart(f"port {self.port} {reason}: give another with PORT=, for instance PORT={self.port + 1 or 8080}") from error
         self.port = self._listener.getsockname()[1]
-
-    def start_postgres(self, secrets: Secrets) -> Running | None:
-        """Start the embedded Postgres, or try the given one; the roles' addresses become variables."""
-        began = time.monotonic()
-        if self.settings.database_url:
-            _try_postgres(self.settings.database_url)
-            running, owner = None, self.settings.database_url
-        else:
-            running = start_postgres(self.ground.folder / "postgres")
-            part = Part(
-                name="Postgres", start=lambda: start_postgres(self.ground.folder / "postgres").child, is_store=True, child=running.child
-            )
-            self.supervisor.parts.append(part)
-            owner = running.owner_url
-        self.variables["CHINWAG_OWNER_DATABASE_URL"] = owner
-        for role, password in secrets.passwords.items():
-            url = make_url(owner).set(username=role, password=password).render_as_string(hide_password=False)
-            self.variables[f"CHINWAG_{role.removeprefix('chinwag_').upper()}_DATABASE_URL"] = url
-        self.report.done("Postgres", "the one at DATABASE_URL" if running is None else "18 with pgvector", time.monotonic() - began)
-        return running
-
-    def start_redis(self) -> RunningRedis | None:
-        """Start the embedded Redis, or take the given one."""
-        began, folder = time.monotonic(), self.ground.folder / "redis"
-        if self.settings.redis_url:
-            try_redis(self.settings.redis_url)
-        running = None if self.settings.redis_url else start_redis(folder)
-        if running is not None:
-            self.supervisor.parts.append(Part(name="Redis", start=lambda: start_redis(folder).child, is_store=True, child=running.child))
-        self.variables["CHINWAG_REDIS_URL"] = running.url if running else self.settings.redis_url
-        self.report.done("Redis", "the one at REDIS_URL" if running is None else "Valkey 9", time.monotonic() - began)
-        return running
 
     def start_model(self) -> Part | None:
         """Start the chat engine with the wanted model, or use the hosted one."""
@@ -163,7 +143,7 @@ class Stack:
             if self.settings.model_key_file:
                 self.variables["CHINWAG_MODEL_KEY_FILE"] = self.settings.model_key_file
             self.answering.tell(model=self.settings.model_name)
-            self._try_model(time.monotonic())
+            self._note_where_words_go()
             return None
         if self._checkpoint is not None:
             return self._start_vllm(self._checkpoint)
@@ -197,7 +177,7 @@ class Stack:
 
     def _start_vllm(self, checkpoint: engine.Checkpoint) -> Part:
         """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has generated a token."""
-        url, log = f"http://{_HOST}:{(port := free_port())}", self.ground.folder / "logs" / "engine.log"
+        url, log = f"http://{HOST}:{(port := free_port())}", self.ground.folder / "logs" / "engine.log"
         self.variables["CHINWAG_MODEL_URL"], self.variables["CHINWAG_MODEL_NAME"] = f"{url}/v1", checkpoint.name
         for name, value in engine.SETTINGS.items():
             self.variables.setdefault(name, value)
@@ -219,28 +199,45 @@ class Stack:
         start = partial(self._python, "Chat model", "workers.gpu", *options, **engine.cpu_env())
         return self.supervisor.launch(Part(name="Chat model", start=start, ready=is_ready, deadline_s=_VLLM_S))
 
-    def start_embedder(self) -> Part:
-        """Start the embedding server; workers ask it, or the one that CHINWAG_EMBED_URL names."""
-        port = free_port()
-        self.variables.setdefault("CHINWAG_EMBED_URL", f"http://{_HOST}:{port}/v1")
-        return self._launch("Embeddings", "inference.embed_server", "--port", str(port), port=port)
-
-    def start_platform(self) -> Part:
-        """Start the practice platform."""
-        port = free_port()
-        self.platform_url = f"http://{_HOST}:{port}"
+    def place(self) -> None:
+        """Choose where practice platform and embedder will listen: the others are told before they start."""
+        self.platform_url = f"http://{HOST}:{free_port()}"
         # An address of the real Graph API is left as it is; the demo account then has no platform.
         self.variables.setdefault("CHINWAG_GRAPH_URL", self.platform_url)
         self.variables.setdefault("CHINWAG_INSTAGRAM_GRAPH_URL", self.platform_url)
         # Its pictures are on this machine, where no other picture may be fetched from.
         self.variables.setdefault("CHINWAG_MEDIA_HOSTS", f"{Settings().media_hosts},{self.platform_url}")
-        state = str(self.ground.folder / "platform")
-        return self._launch("Practice", "chinwag", "fake-platform", "--port", str(port), "--state", state, port=port)
+        if "CHINWAG_EMBED_URL" not in self.variables:
+            self._embed_port = free_port()
+            self.variables["CHINWAG_EMBED_URL"] = f"http://{HOST}:{self._embed_port}/v1"
+
+    def start_embedder(self) -> Part | None:
+        """Start the embedding server, unless CHINWAG_EMBED_URL names another one."""
+        port, url = self._embed_port, self.variables["CHINWAG_EMBED_URL"]
+        return (
+            self._launch("Embeddings", "inference.embed_server", "--port", str(port), ready=partial(ports.listens, port), how=url)
+            if port
+            else None
+        )
+
+    def start_platform(self, secrets: Secrets) -> Part:
+        """Start the practice platform, which gets to know the demo accounts when it listens."""
+        port, state = urlsplit(self.platform_url).port or 0, str(self.ground.folder / "platform")
+
+        def is_ready() -> bool:
+            if not ports.listens(port):
+                return False
+            demo.register(self.platform_url, f"http://{HOST}:{self.port}", secrets)
+            return True
+
+        options = ("fake-platform", "--port", str(port), "--state", state)
+        return self._launch("Practice", "chinwag", *options, ready=is_ready, how=self.platform_url)
 
     def start_web(self) -> Part:
         """Start the web, on a socket that outlives it."""
+        url = f"http://{HOST}:{self.port}"
         self._listener.listen()
-        return self._launch("Web", "bots.web", ready=f"http://{_HOST}:{self.port}/readyz", listener=self._listener.fileno())
+        return self._launch("Web", "bots.web", ready=partial(ports.answers, f"{url}/readyz"), how=url, listener=self._listener.fileno())
 
     def start_worker(self) -> Part:
         """Start one Celery worker."""
@@ -264,13 +261,16 @@ class Stack:
         return self._launch("Dispatcher", "workers.dispatch")
 
     def migrate(self) -> None:
-        """Bring the database up to date. Raises CannotStart."""
-        began = time.monotonic()
-        child = self._python("Migrations", "chinwag", "migrate")
-        while child.is_alive():
-            time.sleep(0.02)
-        if child.process.returncode != 0:
-            raise CannotStart(f"the database could not be brought up to date: {child.last_words()} (log: {child.log})")
+        """Bring the database up to date: in a process of its own where there is a revision to go to, which needs much that nobody needs later."""
+        began, settings = time.monotonic(), Settings.from_env(self.variables)
+        if migrate.is_at_head(settings):
+            migrate.migrate(settings)
+        else:
+            child = self._python("Migrations", "chinwag", "migrate")
+            while child.is_alive():
+                time.sleep(0.02)
+            if child.process.returncode != 0:
+                raise CannotStart(f"the database could not be brought up to date: {child.last_words()} (log: {child.log})")
         self.report.done("Migrations", "up to date", time.monotonic() - began)
 
     def stop(self) -> None:
@@ -281,42 +281,55 @@ class Stack:
     def tell(self) -> None:
         """Set what does not depend on any part's address."""
         self.variables["CHINWAG_KEYS_FILE"] = str(self.ground.keys_file)
-        self.variables["CHINWAG_WEB_HOST"] = _HOST
+        self.variables["CHINWAG_WEB_HOST"] = HOST
         self.variables["CHINWAG_WEB_PORT"] = str(self.port)
         self.variables["CHINWAG_SIMULATOR"] = "1"
         self.variables["CHINWAG_ANSWERING_FILE"] = str(self.answering.file)
-        # A small engine on a few cores: more turns at once would only wait in its queue.
-        self.variables.setdefault("CHINWAG_WORKER_SLOTS", "16")
 
-    def _try_model(self, began: float) -> None:
-        """Report whether the hosted model can be reached; the stack starts even if it cannot."""
-        name, url = self.settings.model_name, self.settings.model_url
-        try:
-            httpx.get(f"{url}/models", timeout=5, trust_env=urlsplit(url).hostname not in {_HOST, "localhost"})
-        except httpx.HTTPError as error:
-            self.report.failed("Chat model", f"{url} cannot be reached ({error}); until it can, the bot sends its fallback text")
-            self.model_line = f"{name} at {url} should answer but cannot be reached now: check MODEL_URL= and the network."
+    def _look_at_model(self) -> None:
+        """Report whether the hosted model can be reached; the stack runs even if it cannot. The worker gets as many slots as it bears."""
+        began, name, url = time.monotonic(), self.settings.model_name, self.settings.model_url
+        found = hosted.look(url)
+        self.variables.setdefault("CHINWAG_WORKER_SLOTS", str(found.slots))
+        if found.problem:
+            self.report.failed("Chat model", f"{url} cannot be reached ({found.problem}); until it can, the bot sends its fallback text")
+            said = f"{name} at {url} should answer but cannot be reached now: check MODEL_URL= and the network."
         else:
             self.report.done("Chat model", f"{name} at {url}", time.monotonic() - began)
-            self.model_line = f"{name} at {url} answers."
+            said = f"{name} at {url} answers."
+        self.model_line = said + self._warning
+
+    def _note_where_words_go(self) -> None:
+        """Say so where people's words leave this house. Raises CannotStart for a setting that cannot be used."""
         try:
             leaves_house = ModelSettings.from_env(self.variables).open_endpoint().leaves_house
         except BadModelSetting as error:
             raise CannotStart(str(error)) from error
         if leaves_house:
-            self.model_line += (
+            self._warning = (
                 " What people write leaves your servers: only bots that allow this are answered (chinwag bot set demo --data-may-leave)."
                 " If that server is your own, set CHINWAG_MODEL_LEAVES_HOUSE=no."
             )
 
-    def _await(self, what: str, part: Part, how: str, began: float) -> None:
-        try:
-            self.supervisor.await_ready(part)
-        except CannotStart as error:
-            if part.name != "Chat model":
-                raise
-            raise CannotStart(f"the chat model could not be loaded: is the file complete, and does it fit into memory? {error}") from error
-        self.report.done(what, how, time.monotonic() - began)
+    def _await(self, parts: Sequence[Part]) -> None:
+        """Wait until all of them are ready, and report each when it is; of the others, what dies meanwhile is restarted. Raises CannotStart."""
+        waiting = list(parts)
+        while waiting:
+            for part in tuple(waiting):
+                try:
+                    if not self.supervisor.is_ready(part):
+                        continue
+                except CannotStart as error:
+                    if part.name != "Chat model":
+                        raise
+                    raise CannotStart(
+                        f"the chat model could not be loaded: is the file complete, and does it fit into memory? {error}"
+                    ) from error
+                waiting.remove(part)
+                self.answering.waits_for(*(other.name for other in waiting))
+                self.report.done(part.name, part.how, _age_s(part.child))
+            self.supervisor.tick(starting=waiting)
+            time.sleep(_LOOK_S)
 
     def _launch(
         self,
@@ -324,55 +337,39 @@ class Stack:
         module: str,
         /,
         *options: str,
-        ready: str | Callable[[], bool] = "",
-        port: int = 0,
+        ready: Callable[[], bool] = lambda: True,
+        how: str = "running",
         deadline_s: float = 60,
         listener: int | None = None,
     ) -> Part:
-        def is_ready() -> bool:
-            if callable(ready):
-                return ready()
-            return _answers(ready) if ready else _listens(port) if port else True
-
-        part = Part(
-            name=name, start=partial(self._python, name, module, *options, listener=listener), ready=is_ready, deadline_s=deadline_s
+        """Start one of our own modules: as a fork, unless it is an engine, whose native library belongs into no other process."""
+        run = self._python if module.startswith("inference.engines.") else self._fork
+        return self.supervisor.launch(
+            Part(name=name, start=partial(run, name, module, *options, listener=listener), ready=ready, how=how, deadline_s=deadline_s)
         )
-        return self.supervisor.launch(part)
 
-    def _python(self, name: str, module: str, *options: str, listener: int | None = None, **more: str) -> Child:
-        # Loopback addresses never go through a proxy; threads of numeric libraries would fight over the few cores.
-        own = {"NO_PROXY": f"{_HOST},localhost", "no_proxy": f"{_HOST},localhost", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-        env = {**self._inherited, **own, "C_FORCE_ROOT": "1", **more, **self.variables}
+    def _fork(self, name: str, module: str, *options: str, listener: int | None = None) -> Child:
+        if not forks.may_fork():
+            return self._python(name, module, *options, listener=listener)
+        env, keep = self._env(), () if listener is None else (listener,)
         if listener is not None:
             env[LISTENER] = str(listener)
-        keep = () if listener is None else (listener,)
-        log = self.ground.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
-        return start([sys.executable, "-m", module, *options], name=name, log=log, env=env, cwd=ROOT, keep=keep)
+        return forks.fork(module, options, name=name, log=self._log(name), env=env, cwd=ROOT, keep=keep)
+
+    def _python(self, name: str, module: str, *options: str, listener: int | None = None, **more: str) -> Child:
+        env, keep = self._env() | more, () if listener is None else (listener,)
+        if listener is not None:
+            env[LISTENER] = str(listener)
+        return start([sys.executable, "-m", module, *options], name=name, log=self._log(name), env=env, cwd=ROOT, keep=keep)
+
+    def _env(self) -> dict[str, str]:
+        # Loopback addresses never go through a proxy; threads of numeric libraries would fight over the few cores.
+        own = {"NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        return {**self._inherited, **own, "C_FORCE_ROOT": "1", **self.variables}
+
+    def _log(self, name: str) -> Path:
+        return self.ground.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((_HOST, port)) == 0
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def _try_postgres(url: str) -> None:
-    try:
-        psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5).close()
-    except (psycopg.Error, BotsError) as error:
-        reason = " ".join(str(error).split())
-        raise CannotStart(f"DATABASE_URL= cannot be used ({reason}): check address, role and password") from error
+def _age_s(child: Child | None) -> float:
+    return 0.0 if child is None else time.monotonic() - child.started

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from chinwag.local.processes import CannotStart, Child, wait_until
+from chinwag.local.processes import CannotStart, Child, is_ready
 from chinwag.local.progress import Report
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
@@ -23,6 +23,8 @@ class Part:
     name: str
     start: Callable[[], Child]
     ready: Callable[[], bool] = lambda: True
+    #: What is reported of it once it is ready, such as where it listens.
+    how: str = "running"
     deadline_s: float = 60.0
     #: Postgres and Redis stop after everything that uses them.
     is_store: bool = False
@@ -45,12 +47,12 @@ class Supervisor:
         self.parts.append(part)
         return part
 
-    def await_ready(self, part: Part) -> None:
-        """Wait until a part is ready and say so. Raises CannotStart."""
+    def is_ready(self, part: Part) -> bool:
+        """Whether a part that was started is ready. Raises CannotStart when it has ended or takes too long."""
         child = part.child
         if child is None:
             raise CannotStart(f"{part.name} was never started")
-        wait_until(part.ready, child=child, deadline_s=part.deadline_s)
+        return is_ready(part.ready, child=child, deadline_s=part.deadline_s)
 
     def drop(self, part: Part) -> None:
         """Stop a part and forget it."""
@@ -58,9 +60,11 @@ class Supervisor:
         if part.child is not None:
             part.child.stop()
 
-    def tick(self) -> None:
-        """Restart what died, once its pause is over."""
+    def tick(self, *, starting: Collection[Part] = ()) -> None:
+        """Restart what died, once its pause is over; what starts for the first time is its starter's."""
         for part in self.parts:
+            if any(part is one for one in starting):
+                continue
             if part.child is not None and not part.child.is_alive():
                 self._note_death(part, part.child)
             if part.again_at is not None and time.monotonic() >= part.again_at:

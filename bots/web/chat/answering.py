@@ -16,6 +16,8 @@ class _Said(msgspec.Struct, frozen=True):
     about: dict[str, str] = {}
     #: What is on its way to take over from it.
     more: str = ""
+    #: The parts of the stack that are still on their way.
+    starting: tuple[str, ...] = ()
 
 
 def line(file: str, first: str) -> str:
@@ -29,4 +31,5 @@ def line(file: str, first: str) -> str:
         return ""
     about = said.about.get(model, "")
     more = said.more if model == said.model else ""
-    return " ".join(filter(None, (f"{model} answers{f': {about}' if about else ''}.", more)))
+    starting = f"Still starting: {', '.join(said.starting)}." if said.starting else ""
+    return " ".join(filter(None, (f"{model} answers{f': {about}' if about else ''}.", more, starting)))
