@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -164,6 +165,18 @@ class _Connection:
         return outgoing
 
 
+class _Kept:
+    """The connection that is kept for the next call, if one is."""
+
+    def __init__(self) -> None:
+        self.connection: _Connection | None = None
+
+    def close(self) -> None:
+        taken, self.connection = self.connection, None
+        if taken is not None:
+            taken.sock.close()
+
+
 class Body(httpx.SyncByteStream):
     """The rest of a response; closing it early drops the connection, which frees the server's slot."""
 
@@ -210,7 +223,8 @@ class Body(httpx.SyncByteStream):
 class DeadlineTransport(httpx.BaseTransport):
     """A transport for one thread's client; start its deadline before each call.
 
-    One connection is reused, for at most `keep_s` seconds: if the server closes it while we write, the outcome of the send is unknown.
+    One connection is reused, for at most `keep_s` seconds: if the server closes it while we write, the outcome of the send is unknown. It is closed
+    with the transport.
     """
 
     def __init__(
@@ -225,7 +239,9 @@ class DeadlineTransport(httpx.BaseTransport):
         self._addresses = addresses
         self._ssl = ssl_context
         self._keep_s = keep_s
-        self._idle: _Connection | None = None
+        self._idle = _Kept()
+        # Not __del__: of what nobody uses any more the collector may take the socket before its transport.
+        weakref.finalize(self, self._idle.close).atexit = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response with its body unread. Raises an httpx.TransportError."""
@@ -258,20 +274,18 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def give_back(self, connection: _Connection, *, kept: bool) -> None:
         """Keep a connection for the next call, or close it."""
-        if not kept or self._idle is not None:
+        if not kept or self._idle.connection is not None:
             connection.sock.close()
             return
         connection.idle_since = time.monotonic()
-        self._idle = connection
+        self._idle.connection = connection
 
     def close(self) -> None:
         """Close the connection that is kept for the next call."""
-        idle, self._idle = self._idle, None
-        if idle is not None:
-            idle.sock.close()
+        self._idle.close()
 
     def _connection(self, origin: tuple[str, str, int]) -> _Connection:
-        idle, self._idle = self._idle, None
+        idle, self._idle.connection = self._idle.connection, None
         if idle is not None:
             if idle.origin == origin and not idle.is_stale(self._keep_s):
                 return idle

@@ -73,20 +73,11 @@ class Wire:
         return url
 
     def _transport(self) -> DeadlineTransport:
-        mine: _Mine | None = getattr(self._mine, "own", None)
+        """Return the transport of this thread; it ends with the thread, or with the Wire."""
+        mine: DeadlineTransport | None = getattr(self._mine, "own", None)
         if mine is None:
-            mine = self._mine.own = _Mine()
-        return mine.transport
-
-
-class _Mine:
-    """A thread's transport; closed with the thread, or with the Wire."""
-
-    def __init__(self) -> None:
-        self.transport = DeadlineTransport(keep_s=_KEEP_S)
-
-    def __del__(self) -> None:
-        self.transport.close()
+            mine = self._mine.own = DeadlineTransport(keep_s=_KEEP_S)
+        return mine
 
 
 def key_header(endpoint: Endpoint) -> dict[str, str]:
