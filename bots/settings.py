@@ -51,7 +51,7 @@ class Settings:
     web_host: str = _setting("127.0.0.1", "address that the web process listens on")
     web_port: int = _setting(8080, "port that the web process listens on")
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
-    web_max_concurrent: int = _setting(64, "webhooks handled at once; more are answered with 503")
+    web_max_concurrent: int = _setting(1024, "webhooks in hand at once, most of them waiting for their turn; more are answered with 503")
     web_pool: int = _setting(16, "Postgres connections of the web process, and its threads")
     simulator: bool = _setting(
         False,  # noqa: FBT003 - a default like the others

@@ -34,6 +34,7 @@ FUNCTIONS = (
     "handles",
     "cases",
     "accept",
+    "accept_many",
     "claim",
     "episodes",
     "recall",

@@ -67,7 +67,7 @@ from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
 from bots.web.thread_pool import ThreadPool
 from bots.web.views import HERE, Views
-from bots.web.webhooks.endpoints import Webhooks
+from bots.web.webhooks.endpoints import Door, Webhooks
 from bots.web.webhooks.intake import Intake
 from inference.catalog import Catalog, load
 
@@ -109,12 +109,14 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.live = live
     app.state.site = site
+    webhooks = Webhooks(
+        intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
+    )
+    app.add_middleware(Door, webhooks=webhooks)
     app.add_middleware(SafeHeaders)
     app.add_middleware(CountWebhooks)
     app.add_exception_handler(Exception, _our_error)
-    app.router.routes += Webhooks(
-        intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
-    ).routes
+    app.router.routes += webhooks.routes
     app.router.routes += Health(engine=crossing, threads=threads).routes
     #: What the process's own /metrics reads besides its counters.
     app.state.collectors = ()

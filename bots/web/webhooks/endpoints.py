@@ -6,27 +6,25 @@ The platform repeats a webhook for days until it gets a 200. So signed webhooks 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
-from bots.errors import StorageUnavailable
+from bots.errors import Forged, StorageUnavailable
 from bots.web.limits import Full, Gate, TooLarge, TooSlow, read_body
 from bots.web.thread_pool import ThreadPool
-from bots.web.webhooks.intake import Intake, Verdict
+from bots.web.webhooks.collector import Collector
+from bots.web.webhooks.intake import Intake, Webhook, WebhookAccount
 
-_LATER = {"Retry-After": "2"}
-#: Larger bodies take seconds and have few of the threads, so that others need not wait for them.
-_LARGE_BYTES = 64 * 1024
-_LARGE_SHARE = 4
-#: How long a large body waits for its turn; the platform repeats it later.
-_LARGE_WAIT_S = 5.0
+#: A larger body is read in a thread: it would keep the others waiting.
+_AT_ONCE_BYTES = 16 * 1024
+_KINDS = {kind.value: kind for kind in PARSERS}
 
 
 class Webhooks:
@@ -35,12 +33,9 @@ class Webhooks:
     def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
-        self._large = asyncio.Semaphore(max(1, threads.size // _LARGE_SHARE))
-        self.routes: list[Route] = []
-        for channel in PARSERS:
-            path = f"/webhooks/{channel.value}/{{account}}"
-            shake_hands, take = partial(self.shake_hands, channel), partial(self.take, channel)
-            self.routes += [Route(path, shake_hands, methods=["GET"]), Route(path, take, methods=["POST"])]
+        self._collector = Collector(intake=intake, threads=threads)
+        self._looking: dict[tuple[ChannelKind, str], asyncio.Task[WebhookAccount | None]] = {}
+        self.routes = [Route(f"/webhooks/{kind}/{{account}}", partial(self.shake_hands, _KINDS[kind]), methods=["GET"]) for kind in _KINDS]
 
     async def shake_hands(self, channel: ChannelKind, request: Request) -> Response:
         """Answer the handshake, by which the platform checks that this URL is ours."""
@@ -49,57 +44,97 @@ class Webhooks:
                 name, query = request.path_params["account"], request.query_params
                 account, answer = await self._threads.run(partial(self._intake.shake_hands, channel, name, query))
         except (Full, StorageUnavailable):
-            return _plain(503, _LATER)
+            return _plain(503)
         if account is None:
             return _plain(404)
         return _plain(403) if answer is None else PlainTextResponse(answer, headers={"Cache-Control": "no-store"})
 
-    async def take(self, channel: ChannelKind, request: Request) -> Response:
-        """Accept one signed webhook."""
-        if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-            return _plain(415)
+    async def take(self, scope: Scope, receive: Receive) -> int:
+        """Accept one signed webhook, and return the status of the answer."""
+        _, _, kind, name = scope["path"].split("/")
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            return 415
         try:
-            with self._gate.entered():
-                body = await read_body(request, max_bytes=self._max_body_bytes)
-                headers = {name.lower(): value for name, value in request.headers.items()}
-                async with self._turn_of(body):
-                    verdict = await self._threads.run(partial(self._intake.take, channel, request.path_params["account"], headers, body))
-        except Full:
-            return _plain(503, _LATER)
+            body = await read_body(Request(scope, receive), max_bytes=self._max_body_bytes)
+            found = await self._find(_KINDS[kind], name)
+            return 404 if found is None else await self._take(found, headers, body)
+        except (Full, StorageUnavailable):
+            return 503
         except TooLarge:
-            return _plain(413, {"Connection": "close"})
+            return 413
         except TooSlow:
-            return _plain(408, {"Connection": "close"})
-        return _plain(verdict, _LATER if verdict is Verdict.UNAVAILABLE else None)
+            return 408
 
-    @asynccontextmanager
-    async def _turn_of(self, body: bytes) -> AsyncGenerator[None]:
-        """Wait for a large body's turn. Raises Full."""
-        if len(body) <= _LARGE_BYTES:
-            yield
+    async def _take(self, found: WebhookAccount, headers: dict[str, str], body: bytes) -> int:
+        try:
+            webhook = await self._read(found, headers, body)
+        except Forged:
+            with self._gate.entered():
+                await self._threads.run(partial(self._intake.refuse, found, headers, body))
+            return 401
+        with self._gate.entered():
+            return 200 if await self._collector.store(webhook) else 503
+
+    async def _find(self, channel: ChannelKind, name: str) -> WebhookAccount | None:
+        """Find the account. Those who ask at the same time ask Postgres once. Raises StorageUnavailable."""
+        known = self._intake.known(channel, name)
+        if known is not None:
+            return known[0]
+        asked = (channel, name)
+        task = self._looking.get(asked)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._threads.run(partial(self._intake.find, channel, name)))
+            self._looking[asked] = task
+            task.add_done_callback(lambda _: self._looking.pop(asked, None))
+        return await asyncio.shield(task)
+
+    async def _read(self, found: WebhookAccount, headers: dict[str, str], body: bytes) -> Webhook:
+        if len(body) <= _AT_ONCE_BYTES:
+            return self._intake.read(found, headers, body)
+        return await self._threads.run(partial(self._intake.read, found, headers, body))
+
+
+class Door:
+    """Takes the posts to the webhook endpoints out of everything that is asked of the web, past the routes of pages and API."""
+
+    def __init__(self, app: ASGIApp, webhooks: Webhooks) -> None:
+        self._app, self._webhooks = app, webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["method"] == "POST" and _is_endpoint(scope["path"]):
+            status = await self._webhooks.take(scope, receive)
+            await send({"type": "http.response.start", "status": status, "headers": list(_HEADERS[status])})
+            await send({"type": "http.response.body", "body": _MESSAGES[status]})
             return
-        try:
-            async with asyncio.timeout(_LARGE_WAIT_S):
-                await self._large.acquire()
-        except TimeoutError as error:
-            raise Full from error
-        try:
-            yield
-        finally:
-            self._large.release()
+        await self._app(scope, receive, send)
+
+
+def _is_endpoint(path: str) -> bool:
+    if not path.startswith("/webhooks/"):
+        return False
+    parts = path.split("/")
+    return len(parts) == 4 and parts[2] in _KINDS and parts[3] != ""
 
 
 _MESSAGES = {
-    200: "ok",
-    401: "the signature does not match",
-    403: "the verify token does not match",
-    404: "there is no such account",
-    408: "the body did not arrive in time",
-    413: "the body is too large",
-    415: "send the body without Content-Encoding",
-    503: "cannot accept this now; send it again",
+    200: b"ok",
+    401: b"the signature does not match",
+    403: b"the verify token does not match",
+    404: b"there is no such account",
+    408: b"the body did not arrive in time",
+    413: b"the body is too large",
+    415: b"send the body without Content-Encoding",
+    503: b"cannot accept this now; send it again",
+}
+_MORE = {408: [(b"connection", b"close")], 413: [(b"connection", b"close")], 503: [(b"retry-after", b"2")]}
+_HEADERS = {
+    status: ((b"content-length", str(len(text)).encode()), (b"content-type", b"text/plain; charset=utf-8"), *_MORE.get(status, ()))
+    for status, text in _MESSAGES.items()
 }
 
 
-def _plain(status: int, headers: dict[str, str] | None = None) -> Response:
-    return PlainTextResponse(_MESSAGES[int(status)], status_code=int(status), headers=headers)
+def _plain(status: int) -> Response:
+    headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return PlainTextResponse(_MESSAGES[status], status_code=status, headers=headers)

@@ -1,6 +1,6 @@
-"""What happens to one signed webhook: account -> signature -> parse -> stored. Synchronous; one Postgres round trip unless it is large.
+"""What happens to signed webhooks: account -> signature -> parse -> stored, together with others or alone. Synchronous.
 
-A verdict of STORED means that everything in the body is in Postgres, understood or quarantined.
+What is stored is everything in the body, understood or quarantined. Reading asks nobody; whatever raises StorageUnavailable asks Postgres.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from uuid import UUID
 
 import structlog
@@ -17,11 +16,12 @@ from sqlalchemy import Connection, Engine
 from bots.channels.by_kind import PARSERS
 from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
-from bots.domain import Account, ChannelKind, InboundEvent
+from bots.domain import Account, ChannelKind, InboundEvent, Received
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.extract.edits import read_edits
 from bots.settings import Settings
-from bots.storage import accounts, inbox, personas, setup_notes
+from bots.storage import accounts, arrivals, inbox, personas, setup_notes
+from bots.storage.arrivals import Arrival
 from bots.storage.database import hot
 from bots.storage.queues import reply_queue
 from bots.web.webhooks.refusals import Refusals
@@ -40,15 +40,6 @@ _MOST_OTHERS = 100
 _ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
 
 
-class Verdict(IntEnum):
-    """The answer to a webhook, as an HTTP status."""
-
-    STORED = 200
-    FORGED = 401
-    NO_ACCOUNT = 404
-    UNAVAILABLE = 503
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAccount:
     """An account with its decrypted secrets."""
@@ -60,6 +51,17 @@ class WebhookAccount:
     time_zone: str | None = None
     app_secrets: tuple[str, ...] = field(default=(), repr=False)
     verify_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Webhook(Arrival):
+    """One webhook whose signature is valid."""
+
+    found: WebhookAccount
+    headers: Mapping[str, str] = field(repr=False)
+    received: Received = field(repr=False)
+    #: Whether it may be stored together with others.
+    is_plain: bool
 
 
 class Intake:
@@ -87,27 +89,52 @@ class Intake:
             setup_notes.note_handshake(self._engine, found.account.id)
         return found, answer
 
-    def take(self, channel: ChannelKind, name: str, headers: Mapping[str, str], body: bytes) -> Verdict:
-        """Check and store one webhook body of a channel's account `name`."""
-        found: WebhookAccount | None = None
+    def known(self, channel: ChannelKind, name: str) -> tuple[WebhookAccount | None] | None:
+        """What `find` would return without asking Postgres; None where it would ask."""
+        known = self._known.get(("name", channel, name))
+        return (known[1],) if known is not None and self._clock() - known[0] < _CACHE_S else None
+
+    def read(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> Webhook:
+        """Check the signature of one body, and read it. Raises Forged."""
+        verify_meta(headers, body, found.app_secrets)
+        received = PARSERS[found.account.channel](body)
+        own = received.reason is None and all(event.account_external_id in (None, found.account.external_id) for event in received.events)
+        return Webhook(
+            account=found.account,
+            queue=found.queue,
+            body=body,
+            events=received.events,
+            found=found,
+            headers=headers,
+            received=received,
+            is_plain=own and arrivals.is_plain(received.events),
+        )
+
+    def refuse(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+        """Record that a webhook was forged, and why."""
+        log.warning("webhook_forged", account=found.account.name)
+        # The next valid one is noted at once: it shows that the problem is fixed.
+        self._noted.pop(found.account.id, None)
+        self._refusals.webhook(found.account, headers, body, found.app_secrets)
+
+    def store_together(self, webhooks: Sequence[Webhook]) -> set[int]:
+        """Store plain webhooks in one transaction, and return the places of those that each need one of their own. Raises StorageUnavailable."""
+        settings = self._settings
+        with hot(self._engine) as connection:
+            left_out = arrivals.accept_many(connection, webhooks, debounce_s=settings.debounce_s, debounce_cap_s=settings.debounce_cap_s)
+        for place, webhook in enumerate(webhooks):
+            if place not in left_out:
+                self._note(webhook.account.id)
+        return left_out
+
+    def store_alone(self, webhook: Webhook) -> None:
+        """Store one webhook, whatever it holds. Raises StorageUnavailable."""
         try:
-            found = self.find(channel, name)
-            if found is None:
-                return Verdict.NO_ACCOUNT
-            verify_meta(headers, body, found.app_secrets)
-            self._store(found, headers, body)
-        except Forged:
-            log.warning("webhook_forged", account=name[:64] if name.isascii() else "?")
-            if found is not None:
-                # The next valid one is noted at once: it shows that the problem is fixed.
-                self._noted.pop(found.account.id, None)
-                self._refusals.webhook(found.account, headers, body, found.app_secrets)
-            return Verdict.FORGED
+            self._store(webhook.found, webhook.headers, webhook.body, webhook.received)
         except StorageUnavailable:
-            log.warning("webhook_storage_unavailable", account=name)
-            return Verdict.UNAVAILABLE
-        self._note(found.account.id)
-        return Verdict.STORED
+            log.warning("webhook_storage_unavailable", account=webhook.account.name)
+            raise
+        self._note(webhook.account.id)
 
     def _note(self, account: UUID) -> None:
         """Record once a minute that webhooks arrive. The webhook itself is stored already, so nothing is lost if this fails."""
@@ -120,9 +147,8 @@ class Intake:
         except StorageUnavailable:
             log.warning("webhook_not_noted", account=str(account))
 
-    def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+    def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes, received: Received) -> None:
         ends_at = self._clock() + inbox.WITHIN_S
-        received = PARSERS[found.account.channel](body)
         zone = self._settings.time_zone
         own, others = _sort(received.events, found.account)
         reason = received.reason
