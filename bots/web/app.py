@@ -67,7 +67,7 @@ from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
 from bots.web.thread_pool import ThreadPool
 from bots.web.views import HERE, Views
-from bots.web.webhooks.endpoints import Door, Webhooks
+from bots.web.webhooks.endpoints import Posts, Webhooks
 from bots.web.webhooks.intake import Intake
 from inference.catalog import Catalog, load
 
@@ -89,7 +89,8 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     threads, live, views = ThreadPool(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
     site = _site(settings, keyring, views, catalog or load())
-    intake = Intake(engine=crossing, keyring=keyring, settings=settings)
+    together = open_engine(settings.crossing_database_url, pool=1, name="web together", statement_timeout_s=2)
+    intake = Intake(engine=crossing, together=together, keyring=keyring, settings=settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
@@ -103,7 +104,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
         threads.stop()
         if watching is not None:
             watching.cancel()
-        for engine in (web, crossing, site.deps.web, site.deps.crossing):
+        for engine in (web, crossing, together, site.deps.web, site.deps.crossing):
             engine.dispose()
 
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -112,7 +113,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     webhooks = Webhooks(
         intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
     )
-    app.add_middleware(Door, webhooks=webhooks)
+    app.add_middleware(Posts, webhooks=webhooks)
     app.add_middleware(SafeHeaders)
     app.add_middleware(CountWebhooks)
     app.add_exception_handler(Exception, _our_error)

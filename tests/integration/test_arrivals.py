@@ -32,7 +32,8 @@ def apart(cluster: Cluster) -> Iterator[StorageFixture]:
     cluster.drop(database)
 
 
-def _arrivals(storage: StorageFixture, webhooks: Sequence[Sequence[InboundEvent]]) -> list[Arrival]:
+def as_arrivals(storage: StorageFixture, webhooks: Sequence[Sequence[InboundEvent]]) -> list[Arrival]:
+    """These as the web has read them."""
     return [
         Arrival(account=storage.account, queue=QUEUE, body=f"body {n}".encode(), events=tuple(events)) for n, events in enumerate(webhooks)
     ]
@@ -41,7 +42,7 @@ def _arrivals(storage: StorageFixture, webhooks: Sequence[Sequence[InboundEvent]
 def together(storage: StorageFixture, webhooks: Sequence[Sequence[InboundEvent]]) -> set[int]:
     """Store these in one transaction; returns the places of those that were left out."""
     with hot(storage.crossing) as connection:
-        return arrivals.accept_many(connection, _arrivals(storage, webhooks), debounce_s=3.0, debounce_cap_s=20.0)
+        return arrivals.accept_many(connection, as_arrivals(storage, webhooks), debounce_s=3.0, debounce_cap_s=20.0)
 
 
 def alone(storage: StorageFixture, arrival: Arrival) -> None:
@@ -266,8 +267,8 @@ def test_what_arrives_together_is_stored_as_each_would_be_alone(storage: Storage
     left_out = together(storage, webhooks)
     beside = storage.value("select count(*) from inbox where event_key in ('w2', 'v1')")
     for place in sorted(left_out):
-        alone(storage, _arrivals(storage, webhooks)[place])
-    for arrival in _arrivals(apart, scene(apart)):
+        alone(storage, as_arrivals(storage, webhooks)[place])
+    for arrival in as_arrivals(apart, scene(apart)):
         alone(apart, arrival)
 
     assert left_out == ({0} if scene in _ODD else set())

@@ -13,8 +13,9 @@
 create function accept_many(
     p_webhooks jsonb, p_bodies bytea[], p_messages jsonb, p_statuses jsonb, p_debounce double precision, p_cap double precision
 ) returns integer[] language plpgsql
--- Plans are made once, and by index: the tables grow, whatever their size was at that moment.
-set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+-- A plan is made once, for tables that grow, whatever their size is at that moment: row by row, by the index that finds the fewest.
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
+set enable_seqscan = off set enable_bitmapscan = off set cpu_tuple_cost = 10 set cpu_index_tuple_cost = 10
 set lock_timeout = '100ms'
 as $$
 declare
@@ -92,9 +93,9 @@ begin
 
     -- From here on it waits for nobody, and looks at what it holds.
     if p_messages <> '[]' then
-        select array_agg(id) into held from (
-            select c.id from unnest(talks, contacts) as x(talk, contact) join conversations c on c.id = x.talk and c.contact_id = x.contact
-            where c.closed_at is null and c.taken_by is null for update of c skip locked) free;
+        select array_agg(free.id) into held from unnest(talks, contacts) as x(talk, contact) cross join lateral (
+            select c.id from conversations c where c.id = x.talk and c.contact_id = x.contact and c.closed_at is null and c.taken_by is null
+            for update skip locked) free;
         select odd || coalesce(array_agg(x.w), '{}') into odd
         from jsonb_to_recordset(p_messages) as x(arrival bigint, w integer, account_id uuid, event_key text)
         where coalesce(talks[x.arrival] <> all (held), true)

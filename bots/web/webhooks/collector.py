@@ -139,6 +139,8 @@ class Collector:
         """Store a webhook, whose names are busy already, by itself."""
 
         def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled():
+                return
             self._busy.subtract(one.names)
             self._busy = +self._busy
             error = task.exception()

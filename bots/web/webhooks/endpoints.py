@@ -6,6 +6,7 @@ The platform repeats a webhook for days until it gets a 200. So signed webhooks 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -33,6 +34,8 @@ class Webhooks:
     def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
+        #: Whoever sends forged ones takes no place of those that are signed, and of their records a few are enough.
+        self._forged = Gate(max(1, threads.size // 4))
         self._collector = Collector(intake=intake, threads=threads)
         self._looking: dict[tuple[ChannelKind, str], asyncio.Task[WebhookAccount | None]] = {}
         self.routes = [Route(f"/webhooks/{kind}/{{account}}", partial(self.shake_hands, _KINDS[kind]), methods=["GET"]) for kind in _KINDS]
@@ -70,7 +73,7 @@ class Webhooks:
         try:
             webhook = await self._read(found, headers, body)
         except Forged:
-            with self._gate.entered():
+            with suppress(Full), self._forged.entered():
                 await self._threads.run(partial(self._intake.refuse, found, headers, body))
             return 401
         with self._gate.entered():
@@ -95,7 +98,7 @@ class Webhooks:
         return await self._threads.run(partial(self._intake.read, found, headers, body))
 
 
-class Door:
+class Posts:
     """Takes the posts to the webhook endpoints out of everything that is asked of the web, past the routes of pages and API."""
 
     def __init__(self, app: ASGIApp, webhooks: Webhooks) -> None:

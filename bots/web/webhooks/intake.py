@@ -22,7 +22,7 @@ from bots.extract.edits import read_edits
 from bots.settings import Settings
 from bots.storage import accounts, arrivals, inbox, personas, setup_notes
 from bots.storage.arrivals import Arrival
-from bots.storage.database import hot
+from bots.storage.database import hot, plan_anew
 from bots.storage.queues import reply_queue
 from bots.web.webhooks.refusals import Refusals
 
@@ -34,6 +34,8 @@ _CACHE_S = 2.0
 _CACHE_ROWS = 1024
 #: How often to record that webhooks arrive: not each time, since storing a webhook should take a single round trip.
 _NOTE_S = 60.0
+#: After so many webhooks, and then after ten times as many, plans are made anew: those for nearly empty tables read too much of full ones.
+_FIRST_PLANS = 100
 #: With more accounts than these in one body, an operator replays it.
 _MOST_OTHERS = 100
 #: Each platform's name for the id by which an event names its account.
@@ -67,8 +69,12 @@ class Webhook(Arrival):
 class Intake:
     """Accepts webhooks for one process."""
 
-    def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
+    def __init__(
+        self, *, engine: Engine, together: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`together` is an engine of one connection, for what is stored together: others may hold all those of `engine`."""
+        self._engine, self._together, self._keyring, self._settings, self._clock = engine, together, keyring, settings, clock
+        self._stored, self._plan_at = 0, _FIRST_PLANS
         self._known: dict[tuple[str, str, str], tuple[float, WebhookAccount | None]] = {}
         self._noted: dict[UUID, float] = {}
         self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
@@ -120,8 +126,12 @@ class Intake:
     def store_together(self, webhooks: Sequence[Webhook]) -> set[int]:
         """Store plain webhooks in one transaction, and return the places of those that each need one of their own. Raises StorageUnavailable."""
         settings = self._settings
-        with hot(self._engine) as connection:
+        if self._stored >= self._plan_at:
+            plan_anew(self._together)
+            self._plan_at *= 10
+        with hot(self._together) as connection:
             left_out = arrivals.accept_many(connection, webhooks, debounce_s=settings.debounce_s, debounce_cap_s=settings.debounce_cap_s)
+        self._stored += len(webhooks)
         for place, webhook in enumerate(webhooks):
             if place not in left_out:
                 self._note(webhook.account.id)
