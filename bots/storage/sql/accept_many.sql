@@ -13,9 +13,12 @@
 create function accept_many(
     p_webhooks jsonb, p_bodies bytea[], p_messages jsonb, p_statuses jsonb, p_debounce double precision, p_cap double precision
 ) returns integer[] language plpgsql
--- A plan is made once, for tables that grow, whatever their size is at that moment: row by row, by the index that finds the fewest.
+-- A plan is made once, for tables that grow, whatever their size is at that moment: row by row, by the index that finds the fewest. For the same
+-- reason the tables are the inner side of every join here: of left joins, of lateral ones with a limit or a lock, or of a loop. And what is looked for
+-- is the first row at or after it in the order of a unique index, which no other index has: one that has the tenant alone looks as good to a
+-- planner who has counted a single row.
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
-set enable_seqscan = off set enable_bitmapscan = off set cpu_tuple_cost = 10 set cpu_index_tuple_cost = 10
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set cpu_tuple_cost = 10 set cpu_index_tuple_cost = 10
 set lock_timeout = '100ms'
 as $$
 declare
@@ -34,6 +37,7 @@ declare
     held uuid[];
     is_new boolean;
     e record;
+    risen outbox;
 begin
     with put as (
         insert into inbox_keys (tenant_id, account_id, event_key)
@@ -61,14 +65,20 @@ begin
                     and (x.id_kind is null or x.phone is null or i.contact_id = p.contact_id), false) as is_plain
                 from jsonb_to_recordset(p_messages)
                     as x(arrival bigint, w integer, tenant_id uuid, account_id uuid, id_kind text, id_value text, phone text)
-                left join contact_identities i
+                left join lateral (select * from contact_identities h where x.id_kind is not null
+                        and (h.tenant_id, h.scope, h.kind, h.norm) >= (x.tenant_id, x.account_id::text, x.id_kind, x.id_value)
+                    order by h.tenant_id, h.scope, h.kind, h.norm limit 1) i
                     on i.tenant_id = x.tenant_id and i.scope = x.account_id::text and i.kind = x.id_kind and i.norm = x.id_value
-                left join contact_identities p
+                left join lateral (select * from contact_identities h where x.phone is not null
+                        and (h.tenant_id, h.scope, h.kind, h.norm) >= (x.tenant_id, x.account_id::text, 'phone', one_number('phone', x.phone))
+                    order by h.tenant_id, h.scope, h.kind, h.norm limit 1) p
                     on p.tenant_id = x.tenant_id and p.scope = x.account_id::text and p.kind = 'phone' and p.norm = one_number('phone', x.phone)
                 order by x.arrival
             ) m
-            left join conversations c
-                on m.is_plain and c.account_id = m.account_id and c.contact_id = m.contact_id and c.thread = '' and c.closed_at is null;
+            left join lateral (select * from conversations v where m.is_plain and v.closed_at is null
+                    and (v.account_id, v.contact_id, v.thread) >= (m.account_id, m.contact_id, '')
+                order by v.account_id, v.contact_id, v.thread limit 1) c
+                on c.account_id = m.account_id and c.contact_id = m.contact_id and c.thread = '';
             exit when pass = 2 or not is_new;
             -- Who writes for the first time, or for the first time since the conversation was closed.
             for e in
@@ -94,8 +104,8 @@ begin
     -- From here on it waits for nobody, and looks at what it holds.
     if p_messages <> '[]' then
         select array_agg(free.id) into held from unnest(talks, contacts) as x(talk, contact) cross join lateral (
-            select c.id from conversations c where c.id = x.talk and c.contact_id = x.contact and c.closed_at is null and c.taken_by is null
-            for update skip locked) free;
+            select * from conversations c where c.id = x.talk for update skip locked) free
+        where free.contact_id = x.contact and free.closed_at is null and free.taken_by is null;
         select odd || coalesce(array_agg(x.w), '{}') into odd
         from jsonb_to_recordset(p_messages) as x(arrival bigint, w integer, account_id uuid, event_key text)
         where coalesce(talks[x.arrival] <> all (held), true)
@@ -114,7 +124,8 @@ begin
             left join outbox k on o.id is null and k.id = s.correlation and k.account_id = s.account_id
             order by s.arrival
         ) x;
-        select coalesce(array_agg(id), '{}') into held from (select o.id from outbox o where o.id = any (sent) for update skip locked) free;
+        select coalesce(array_agg(free.id), '{}') into held from unnest(sent) as x(message)
+        cross join lateral (select o.id from outbox o where o.id = x.message for update skip locked) free;
         select odd || coalesce(array_agg(x.w), '{}') into odd
         from jsonb_to_recordset(p_statuses) as x(arrival integer, w integer, account_id uuid, external_id text)
         where case when sent[x.arrival] is not null then sent[x.arrival] <> all (held)
@@ -126,16 +137,19 @@ begin
     select x.tenant_id, x.envelope_id, x.account_id, p_bodies[x.w], 'parsed'
     from jsonb_to_recordset(p_webhooks) as x(w integer, tenant_id uuid, account_id uuid, envelope_id uuid) where x.w <> all (done);
     if p_messages <> '[]' then
-        update conversations c set
-            queue = case when starts_with(c.queue, x.queue || '.@') then c.queue else x.queue end,
-            ready_at = greatest(c.hold_until, least(now() + case when x.at_once then interval '0' else quiet end,
-                greatest(now(), coalesce(c.waiting_since, now()) + longest))),
-            waiting_since = coalesce(c.waiting_since, now()),
-            newest_at = now()
-        from (select distinct on (1) talks[m.arrival] as talk, m.queue, m.at_once
+        for e in
+            select distinct on (1) talks[m.arrival] as talk, m.queue, m.at_once
             from jsonb_to_recordset(p_messages) as m(arrival integer, w integer, queue text, at_once boolean)
-            where m.w <> all (done) order by 1, m.arrival desc) x
-        where c.id = x.talk;
+            where m.w <> all (done) order by 1, m.arrival desc
+        loop
+            update conversations c set
+                queue = case when starts_with(c.queue, e.queue || '.@') then c.queue else e.queue end,
+                ready_at = greatest(c.hold_until, least(now() + case when e.at_once then interval '0' else quiet end,
+                    greatest(now(), coalesce(c.waiting_since, now()) + longest))),
+                waiting_since = coalesce(c.waiting_since, now()),
+                newest_at = now()
+            where c.id = e.talk;
+        end loop;
         insert into envelope_contacts (tenant_id, envelope_id, contact_id)
         select distinct m.tenant_id, m.envelope_id, contacts[m.arrival] from jsonb_populate_recordset(null::inbox, p_messages) m
         where ws[m.arrival] <> all (done);
@@ -148,34 +162,38 @@ begin
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
             select i.tenant_id, i.contact_id, i.id, one.n, one.item->>'kind', one.item->>'reference', one.item->>'media_type'
             from jsonb_to_recordset(p_messages) as m(w integer, account_id uuid, event_key text, media jsonb)
-            join inbox i on i.account_id = m.account_id and i.event_key = m.event_key
+            cross join lateral (select * from inbox where account_id = m.account_id and event_key = m.event_key limit 1) i
             cross join lateral jsonb_array_elements(m.media) with ordinality as one(item, n)
             where m.media is not null and m.w <> all (done);
         end if;
-        perform tell_page(x.talk, x.contact) from unnest(ws, talks, contacts) as x(w, talk, contact) join watchers v on v.conversation_id = x.talk
-        where v.until > now() and x.w <> all (done);
+        perform tell_page(x.talk, x.contact) from unnest(ws, talks, contacts) as x(w, talk, contact)
+        cross join lateral (select from watchers where conversation_id = x.talk limit 1) watched
+        where x.w <> all (done);
     end if;
     if p_statuses <> '[]' then
-        with risen as (
-            update outbox o set status = x.status, status_at = now(), not_before = null, attention_at = null, reason = null
-            from (select distinct on (1) sent[s.arrival] as message, s.status
-                from jsonb_to_recordset(p_statuses) as s(arrival integer, w integer, status text)
-                where s.w <> all (done) and sent[s.arrival] is not null order by 1, status_rank(s.status) desc) x
-            where o.id = x.message and status_rank(x.status) > status_rank(o.status)
-            returning o.turn_id, o.part, o.conversation_id, o.contact_id
-        ), due as (
-            -- The platform has sent it: the next part need not wait any longer.
-            update outbox o set not_before = now() from risen
-            where o.turn_id = risen.turn_id and o.part = risen.part + 1 and o.status = 'queued' and o.not_before > now()
-        )
-        select array_agg(conversation_id), array_agg(contact_id) into talks, contacts from risen;
-        perform tell_page(x.talk, x.contact) from unnest(talks, contacts) as x(talk, contact) join watchers v on v.conversation_id = x.talk
-        where v.until > now();
+        for e in
+            select distinct on (1) sent[s.arrival] as message, s.status
+            from jsonb_to_recordset(p_statuses) as s(arrival integer, w integer, status text)
+            where s.w <> all (done) and sent[s.arrival] is not null order by 1, status_rank(s.status) desc
+        loop
+            update outbox o set status = e.status, status_at = now(), not_before = null, attention_at = null, reason = null
+            where o.id = e.message and status_rank(e.status) > status_rank(o.status) returning * into risen;
+            if found then
+                -- The platform has sent it: the next part need not wait any longer.
+                update outbox set not_before = now()
+                where turn_id = risen.turn_id and part = risen.part + 1 and status = 'queued' and not_before > now();
+                perform tell_page(risen.conversation_id, risen.contact_id);
+            end if;
+        end loop;
     end if;
     select coalesce(array_agg(distinct w), '{}') into odd from unnest(odd) w where w <> all (known);
     if odd <> '{}' then
-        delete from inbox_keys k using jsonb_to_recordset(p_messages || p_statuses) as x(w integer, account_id uuid, event_key text)
-        where x.w = any (odd) and x.account_id || x.event_key = any (fresh) and k.account_id = x.account_id and k.event_key = x.event_key;
+        for e in
+            select x.account_id, x.event_key from jsonb_to_recordset(p_messages || p_statuses) as x(w integer, account_id uuid, event_key text)
+            where x.w = any (odd) and x.account_id || x.event_key = any (fresh)
+        loop
+            delete from inbox_keys where account_id = e.account_id and event_key = e.event_key;
+        end loop;
     end if;
     return odd;
 end

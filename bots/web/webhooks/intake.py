@@ -34,8 +34,8 @@ _CACHE_S = 2.0
 _CACHE_ROWS = 1024
 #: How often to record that webhooks arrive: not each time, since storing a webhook should take a single round trip.
 _NOTE_S = 60.0
-#: After so many webhooks, and then after ten times as many, plans are made anew: those for nearly empty tables read too much of full ones.
-_FIRST_PLANS = 100
+#: After so many webhooks, and then after twice as many each time, plans are made anew: those for nearly empty tables read too much of full ones.
+_FIRST_PLANS = 32
 #: With more accounts than these in one body, an operator replays it.
 _MOST_OTHERS = 100
 #: Each platform's name for the id by which an event names its account.
@@ -128,7 +128,7 @@ class Intake:
         settings = self._settings
         if self._stored >= self._plan_at:
             plan_anew(self._together)
-            self._plan_at *= 10
+            self._plan_at *= 2
         with hot(self._together) as connection:
             left_out = arrivals.accept_many(connection, webhooks, debounce_s=settings.debounce_s, debounce_cap_s=settings.debounce_cap_s)
         self._stored += len(webhooks)
