@@ -26,19 +26,19 @@ from tests.support.stack import Stack, a_free_port
 
 _AIM, _AIM_P99, _AIM_STATUS = 1.0, 2.0, 1 / 3
 #: Answers that statuses are about; made before the clock starts.
-_ANSWERS = 120_000
+_ANSWERS, _PEOPLE = 120_000, 400
 _SENT = """
     with talk as (
-        insert into contacts (tenant_id, name) select tenant_id, 'Ada' from accounts returning tenant_id, id
+        insert into contacts (tenant_id, name) select tenant_id, 'Ada' from accounts, generate_series(1, {people}) returning tenant_id, id
     ), conversation as (
         insert into conversations (tenant_id, account_id, contact_id, queue)
         select a.tenant_id, a.id, talk.id, 'reply.default' from talk join accounts a using (tenant_id) returning *
     ), answered as (
         insert into turns (tenant_id, conversation_id, contact_id, number, state)
-        select tenant_id, id, contact_id, n, 'answered' from conversation, generate_series(1, {answers}) n returning *
+        select tenant_id, id, contact_id, n, 'answered' from conversation, generate_series(1, {answers} / {people}) n returning *
     )
     insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, external_id)
-    select t.tenant_id, t.id, 1, c.account_id, t.contact_id, c.id, 'The Ribeira.', 'accepted', 'wamid.HBgLMzQ2MDAxMTEyMjIVAgARGBI' || lpad((t.number - 1)::text, 28, '0')
+    select t.tenant_id, t.id, 1, c.account_id, t.contact_id, c.id, 'The Ribeira.', 'accepted', 'wamid.HBgLMzQ2MDAxMTEyMjIVAgARGBI' || lpad((row_number() over () - 1)::text, 28, '0')
     from answered t join conversation c on c.id = t.conversation_id
 """
 
@@ -98,7 +98,7 @@ class _Bench:
                 "create table bare (id uuid primary key, body bytea not null, at timestamptz not null default now())"
             )
             connection.exec_driver_sql("grant insert on bare to chinwag_web")
-            connection.exec_driver_sql(_SENT.format(answers=_ANSWERS))
+            connection.exec_driver_sql(_SENT.format(answers=_ANSWERS, people=_PEOPLE))
         with stack.owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("analyze")
         self._bare_port = a_free_port()

@@ -18,7 +18,7 @@ create function accept_many(
 -- is the first row at or after it in the order of a unique index, which no other index has: one that has the tenant alone looks as good to a
 -- planner who has counted a single row.
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set cpu_tuple_cost = 10 set cpu_index_tuple_cost = 10
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 set lock_timeout = '100ms'
 as $$
 declare
