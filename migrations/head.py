@@ -35,6 +35,7 @@ FUNCTIONS = (
     "handles",
     "cases",
     "accept",
+    "accept_many",
     "due",
     "claim",
     "episodes",
