@@ -214,7 +214,7 @@ def _an_answer_to_the_bots_question(storage: StorageFixture) -> list[list[Inboun
 
 def _somebody_who_has_waited_nearly_as_long_as_anybody(storage: StorageFixture) -> list[list[InboundEvent]]:
     _known(storage, says("Hi", "w0", waits=OPEN))
-    storage.do("update conversations set waiting_since = now() - interval '17 seconds'")
+    storage.do("update conversations set waiting_since = now() - interval '15 seconds'")
     return [[says("and", "w1", waits=OPEN)]]
 
 

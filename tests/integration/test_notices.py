@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, QueuePool
 
 from bots.errors import StorageUnavailable
 from bots.storage import chat, chat_notices, work_notices
@@ -87,7 +87,9 @@ def test_however_many_tell_there_are_few_notices_and_the_last_one_comes_after_al
     teller.tell()
     assert ear.waited(_LONG_S)[0]
     # A notice is heard before its connection goes back, and what the fixture closes must be there.
-    until(lambda: storage.crossing.pool.checkedout() == 1, what="only the ear is connected")
+    pool = storage.crossing.pool
+    assert isinstance(pool, QueuePool)
+    until(lambda: pool.checkedout() == 1, what="only the ear is connected")
 
 
 def test_the_end_of_the_connection_ends_the_wait_with_an_error(storage: StorageFixture, ear: Ear) -> None:

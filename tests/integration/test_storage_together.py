@@ -29,7 +29,7 @@ def _talk(storage: StorageFixture, people: int) -> list[Claim]:
 
 
 def _ended(claim: Claim, **more: Any) -> Finishing:
-    values = {
+    values: dict[str, Any] = {
         "state": "answered",
         "asked": claim.messages[0].text,
         "answer": f"to {claim.messages[0].event_key}",
