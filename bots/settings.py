@@ -55,7 +55,7 @@ class Settings:
     web_host: str = _setting("127.0.0.1", "address that the web process listens on")
     web_port: int = _setting(8080, "port that the web process listens on")
     web_max_body_bytes: int = _setting(4 * 1024 * 1024, "largest webhook body, in bytes")
-    web_max_concurrent: int = _setting(64, "webhooks handled at once; more are answered with 503")
+    web_max_concurrent: int = _setting(1024, "webhooks in hand at once, most of them waiting for their turn; more are answered with 503")
     web_connections: int = _setting(1000, "connections open at once; of more, those that have waited longest for their peer have to go")
     web_trusted_proxies: str = _setting("", "addresses or networks of proxies whose X-Forwarded-For counts, separated by commas")
     web_pool: int = _setting(16, "Postgres connections of the web process, and its threads")

@@ -36,6 +36,7 @@ FUNCTIONS = (
     "cases",
     "accept",
     "shares",
+    "accept_many",
     "due",
     "claim",
     "episodes",

@@ -175,7 +175,7 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         found["status"] = {
             "external_id": event.status.external_id,
             "status": event.status.status,
-            "correlation": _as_uuid(event.status.correlation),
+            "correlation": as_uuid(event.status.correlation),
             "code": event.status.error_code,
         }
         if event.status.watermark is not None:
@@ -204,7 +204,8 @@ def _effect(event: InboundEvent, effect: AccountEffect) -> dict[str, Any]:
     }
 
 
-def _as_uuid(text: str | None) -> str | None:
+def as_uuid(text: str | None) -> str | None:
+    """Return what a platform hands back as a correlation if it is one of ours."""
     try:
         return str(UUID(text)) if text else None
     except ValueError:

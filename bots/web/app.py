@@ -21,6 +21,7 @@ from bots.admin.deps import Deps
 from bots.admin.figures import FigureCache
 from bots.crypto import Keyring
 from bots.errors import Conflict, NotFound, StorageUnavailable
+from bots.extract.unfinished import waits
 from bots.phrases.book import book
 from bots.settings import Settings
 from bots.storage import chat
@@ -67,7 +68,7 @@ from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
 from bots.web.thread_pool import ThreadPool
 from bots.web.views import HERE, Views
-from bots.web.webhooks.endpoints import Webhooks
+from bots.web.webhooks.endpoints import Posts, Webhooks
 from bots.web.webhooks.intake import Intake
 from inference.catalog import Catalog, load
 
@@ -83,15 +84,17 @@ _JSON_BYTES = 1024 * 1024
 
 def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     """Build the application, with the shipped models unless others are given. `app.state.live` ends the open streams at a stop."""
-    # Each message that comes in is compared with them.
+    # Each message that comes in is compared with their words, which are read once.
     book()
+    waits("read the words")
     web = open_engine(settings.web_database_url, pool=settings.web_pool, name="web")
     crossing = open_engine(settings.crossing_database_url, pool=settings.web_pool, name="web crossing", statement_timeout_s=2)
     keyring = Keyring.from_settings(settings)
     threads, live, views = ThreadPool(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
     site = _site(settings, keyring, views, catalog or load())
-    intake = Intake(engine=crossing, keyring=keyring, settings=settings)
+    together = open_engine(settings.crossing_database_url, pool=1, name="web together", statement_timeout_s=2)
+    intake = Intake(engine=crossing, together=together, keyring=keyring, settings=settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
@@ -105,18 +108,20 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
         threads.stop()
         if watching is not None:
             watching.cancel()
-        for engine in (web, crossing, site.deps.web, site.deps.crossing):
+        for engine in (web, crossing, together, site.deps.web, site.deps.crossing):
             engine.dispose()
 
     app = FastAPI(title="Chinwag", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.live = live
     app.state.site = site
+    webhooks = Webhooks(
+        intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
+    )
+    app.add_middleware(Posts, webhooks=webhooks)
     app.add_middleware(SafeHeaders)
     app.add_middleware(CountWebhooks)
     app.add_exception_handler(Exception, _our_error)
-    app.router.routes += Webhooks(
-        intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
-    ).routes
+    app.router.routes += webhooks.routes
     app.router.routes += Health(engine=crossing, threads=threads).routes
     #: What the process's own /metrics reads besides its counters.
     app.state.collectors = ()

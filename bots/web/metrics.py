@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
@@ -64,9 +64,14 @@ class CountWebhooks:
             await self._app(scope, receive, noting)
         finally:
             named = scope["path"].split("/", 3)[2]
-            channel = named if named in _CHANNELS else "other"
-            metrics.WEBHOOKS.labels(channel, _VERDICTS.get(status, "error")).inc()
-            metrics.WEBHOOK_SECONDS.labels(channel).observe(time.perf_counter() - began)
+            counter, seconds = _counters(named if named in _CHANNELS else "other", status)
+            counter.inc()
+            seconds.observe(time.perf_counter() - began)
+
+
+@cache
+def _counters(channel: str, status: int) -> tuple[Counter, Histogram]:
+    return metrics.WEBHOOKS.labels(channel, _VERDICTS.get(status, "error")), metrics.WEBHOOK_SECONDS.labels(channel)
 
 
 class Work(Collector):

@@ -25,6 +25,12 @@ class Watched(Stack):
 
     dispatcher: Process
 
+    def dispatch(self) -> None:
+        """Start the dispatcher, and wait until it hears."""
+        self.dispatcher = self.start_dispatcher()
+        listening = "select count(*) from pg_stat_activity where datname = current_database() and query like 'select dispatch_tick%'"
+        until(lambda: self.one(listening), what="the dispatcher's first tick", timeout_s=30)
+
     def is_answered(self, wamid: str) -> bool:
         """Whether a message's turn has ended."""
         return bool(
@@ -44,9 +50,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with Watched(cluster, tmp_path_factory.mktemp("dispatcher"), settings=WINDOWS | _NEVER) as running:
         running.start_web()
         running.start_worker()
-        running.dispatcher = running.start_dispatcher()
-        listening = "select count(*) from pg_stat_activity where datname = current_database() and query like 'select dispatch_tick%'"
-        until(lambda: running.one(listening), what="the dispatcher's first tick", timeout_s=30)
+        running.dispatch()
         yield running
         running.check()
 
@@ -91,4 +95,4 @@ def test_what_nobody_told_is_found_by_a_tick(cluster: Cluster, tmp_path_factory:
 def test_a_sleeping_dispatcher_stops_when_asked(service: Watched) -> None:
     assert service.dispatcher.stop(_SOON_S) == 0
     assert "dispatcher_stopped" in service.dispatcher.printed()
-    service.dispatcher = service.start_dispatcher()
+    service.dispatch()

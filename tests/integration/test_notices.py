@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, QueuePool
 
 from bots.errors import StorageUnavailable
 from bots.storage import chat, chat_notices, work_notices
 from bots.storage.work_notices import Listener, Teller
+from tests.support.processes import until
 from tests.support.storage_fixture import StorageFixture
 
 #: No wait below takes so long, unless the notice is lost.
@@ -85,6 +86,10 @@ def test_however_many_tell_there_are_few_notices_and_the_last_one_comes_after_al
     assert 1 <= count <= 3 + (time.monotonic() - began) / 0.05
     teller.tell()
     assert ear.waited(_LONG_S)[0]
+    # A notice is heard before its connection goes back, and what the fixture closes must be there.
+    pool = storage.crossing.pool
+    assert isinstance(pool, QueuePool)
+    until(lambda: pool.checkedout() == 1, what="only the ear is connected")
 
 
 def test_the_end_of_the_connection_ends_the_wait_with_an_error(storage: StorageFixture, ear: Ear) -> None:

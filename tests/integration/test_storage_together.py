@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from bots.domain import DeliveryStatus
-from bots.errors import Fenced
+from bots.errors import Fenced, Superseded
 from bots.storage import claims, outbox, turns
 from bots.storage.claims import Claim
 from bots.storage.database import unit
@@ -29,7 +29,7 @@ def _talk(storage: StorageFixture, people: int) -> list[Claim]:
 
 
 def _ended(claim: Claim, **more: Any) -> Finishing:
-    values = {
+    values: dict[str, Any] = {
         "state": "answered",
         "asked": claim.messages[0].text,
         "answer": f"to {claim.messages[0].event_key}",
@@ -52,7 +52,7 @@ def _at_once(finishes: Finishes, *ended: Finishing) -> list[Sending | Exception 
     def one(given: Finishing) -> Sending | Exception | None:
         try:
             return finishes.finish(given)
-        except (Fenced, DBAPIError) as error:
+        except (Fenced, Superseded, DBAPIError) as error:
             return error
 
     with ThreadPoolExecutor(len(ended)) as pool:
@@ -106,6 +106,32 @@ def test_a_worker_of_the_version_before_claims_one_at_a_time(storage: StorageFix
     assert len({one["turn"] for one in found[:2]}) == 2
     assert [one["messages"][0]["text"] for one in found[:2]] == ["hello", "hello"]
     assert found[2] is None
+
+
+def test_an_answer_that_is_dropped_for_what_came_meanwhile_harms_none_that_end_with_it(storage: StorageFixture) -> None:
+    talk = _talk(storage, 4)
+    storage.let_in(a_message("and I live in Oslo", key="in.1b", by=(a_phone("34600111001"),)))
+    call = ModelCall(attempt=1, endpoint="e", model="m", prompt=[], outcome="ok", tokens_in=5, tokens_out=5, cost=0.5)
+
+    came = _at_once(_finishes(storage), *(_ended(claim, takes_more=True, calls=[call]) for claim in talk))
+
+    assert [type(one) for one in came] == [Sending, Superseded, Sending, Sending]
+    assert storage.rows(
+        "select t.state, t.reason, t.answer from turns t join inbox i on i.turn_id = t.id where i.event_key in ('in.1', 'in.2') order by i.event_key"
+    ) == [
+        ("open", "superseded", None),
+        ("answered", None, "to in.2"),
+    ]
+    assert storage.value("select count(*) from model_calls where cost = 0.5") == 4
+    assert storage.value("select count(*) from outbox") == 3
+    # The same again, as after a lost answer.
+    with pytest.raises(Superseded):
+        _finishes(storage).finish(_ended(talk[1], takes_more=True, calls=[call]))
+    storage.do("update conversations set ready_at = now()")
+    again = storage.claimed()
+    assert [message.text for message in again.messages] == ["I am number 1", "and I live in Oslo"]
+    assert isinstance(_finishes(storage).finish(_ended(again, takes_more=True, calls=[call])), Sending)
+    assert storage.value("select count(*) from model_calls") == 5
 
 
 def test_turns_that_end_together_each_have_their_own_result(storage: StorageFixture) -> None:

@@ -1,6 +1,6 @@
 """How likely a message is followed by another one that belongs to it, told from its words and its form alone; the words are data in words.toml.
 
-The answer is how long to wait for more, in units of the shortest wait (CHINWAG_DEBOUNCE_S): accept_events, which knows what was said before, picks one.
+The answer is how long to wait for more, in units of the shortest wait (CHINWAG_DEBOUNCE_S): the database, which knows what was said before, picks one (waits_for_more).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 -- How long to wait for more after a message of an open conversation, in units of the shortest wait. What its words say is in p_event->'waits'
 -- (bots.extract.unfinished.Waits); here is added what was said before: whether an earlier piece waits or is with the model, what the bot asked last, and whether
 -- this person ends messages with a mark at all. Both are looked up only where they make a difference.
--- Locks: none. Called by: accept_events.
+-- Locks: none. Called by: accept_events, accept_many.
 create function waits_for_more(c conversations, p_event jsonb) returns double precision language sql stable as $$
     select case
         when (p_event->>'at_once')::boolean then 0

@@ -160,7 +160,8 @@ begin
         if had is not null and had is distinct from owner and (p.retired_at is not null or p.created_at > at) then
             -- An older message than the one that brought the number where it is: the id decides, and the number stays.
             phone := null;
-        elsif owner <> had and not has_other_id(p_tenant, p_scope, had, array[id->>'value'])
+        -- Of whom nobody is known there is no history to look for.
+        elsif (owner <> had) is true and not has_other_id(p_tenant, p_scope, had, array[id->>'value'])
             and not (has_history(p_tenant, owner) and has_history(p_tenant, had))
         then
             if has_history(p_tenant, had) then

@@ -5,29 +5,32 @@ The platform repeats a webhook for days until it gets a 200. So signed webhooks 
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from functools import partial
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
-from bots.errors import StorageUnavailable
+from bots.errors import Forged, StorageUnavailable
 from bots.web.limits import Full, Gate, TooLarge, TooSlow, Turns, read_body
 from bots.web.thread_pool import ThreadPool
-from bots.web.webhooks.intake import Intake, Verdict, WebhookAccount
+from bots.web.webhooks.collector import Collector
+from bots.web.webhooks.intake import Intake, Webhook, WebhookAccount
 
-_LATER = {"Retry-After": "2"}
-#: Larger bodies take seconds and have few of the threads, so that others need not wait for them.
-_LARGE_BYTES = 64 * 1024
-_LARGE_SHARE = 4
-#: Names that are nobody's, and handshakes, have as few: whoever guesses must not keep the threads from those who know.
+#: A larger body is read in a thread: it would keep the others waiting.
+_AT_ONCE_BYTES = 16 * 1024
+#: Names that are nobody's, and handshakes, have few of the threads: whoever guesses must not keep them from those who know.
 _GUESSES_SHARE = 4
 #: How long these wait for their turn, and how many; the platform repeats a webhook later.
 _LONGEST_WAIT_S = 5.0
 _MOST_WAITING = 64
+_KINDS = {kind.value: kind for kind in PARSERS}
 
 
 class Webhooks:
@@ -36,13 +39,10 @@ class Webhooks:
     def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
-        self._large = Turns(max(1, threads.size // _LARGE_SHARE), most_waiting=_MOST_WAITING, longest_s=_LONGEST_WAIT_S)
         self._guesses = Turns(max(1, threads.size // _GUESSES_SHARE), most_waiting=_MOST_WAITING, longest_s=_LONGEST_WAIT_S)
-        self.routes: list[Route] = []
-        for channel in PARSERS:
-            path = f"/webhooks/{channel.value}/{{account}}"
-            shake_hands, take = partial(self.shake_hands, channel), partial(self.take, channel)
-            self.routes += [Route(path, shake_hands, methods=["GET"]), Route(path, take, methods=["POST"])]
+        self._collector = Collector(intake=intake, threads=threads)
+        self._looking: dict[tuple[ChannelKind, str], asyncio.Task[WebhookAccount | None]] = {}
+        self.routes = [Route(f"/webhooks/{kind}/{{account}}", partial(self.shake_hands, _KINDS[kind]), methods=["GET"]) for kind in _KINDS]
 
     async def shake_hands(self, channel: ChannelKind, request: Request) -> Response:
         """Answer the handshake, by which the platform checks that this URL is ours."""
@@ -51,64 +51,103 @@ class Webhooks:
                 name, query = request.path_params["account"], request.query_params
                 account, answer = await self._threads.run(partial(self._intake.shake_hands, channel, name, query))
         except (Full, StorageUnavailable):
-            return _plain(503, _LATER)
+            return _plain(503)
         if account is None:
             return _plain(404)
         return _plain(403) if answer is None else PlainTextResponse(answer, headers={"Cache-Control": "no-store"})
 
-    async def take(self, channel: ChannelKind, request: Request) -> Response:
-        """Accept one signed webhook."""
-        if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-            return _plain(415)
-        name = request.path_params["account"]
+    async def take(self, scope: Scope, receive: Receive) -> int:
+        """Accept one signed webhook, and return the status of the answer."""
+        _, _, kind, name = scope["path"].split("/")
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            return 415
         try:
-            body = await read_body(request, max_bytes=self._max_body_bytes)
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            async with nullcontext() if len(body) <= _LARGE_BYTES else self._large.taken():
-                verdict = await self._take(channel, name, headers, body)
+            body = await read_body(Request(scope, receive), max_bytes=self._max_body_bytes)
+            found = await self._find(_KINDS[kind], name)
+            return 404 if found is None else await self._take(found, headers, body)
         except (Full, StorageUnavailable):
-            return _plain(503, _LATER)
+            return 503
         except TooLarge:
-            return _plain(413, {"Connection": "close"})
+            return 413
         except TooSlow:
-            return _plain(408, {"Connection": "close"})
-        return _plain(verdict, _LATER if verdict is Verdict.UNAVAILABLE else None)
+            return 408
 
-    async def _take(self, channel: ChannelKind, name: str, headers: dict[str, str], body: bytes) -> Verdict:
-        """Store a body if it is signed: only then does it count among those that are handled. Raises Full, StorageUnavailable."""
-        intake = self._intake
-        found = await self._find(channel, name)
-        if found is None:
-            return Verdict.NO_ACCOUNT
-        is_signed = partial(intake.is_signed, found, headers, body)
-        if not (is_signed() if len(body) <= _LARGE_BYTES else await self._threads.run(is_signed)):
+    async def _take(self, found: WebhookAccount, headers: dict[str, str], body: bytes) -> int:
+        """Store a body if it is signed: only then does it count among those in hand. Raises Full, StorageUnavailable."""
+        try:
+            webhook = await self._read(found, headers, body)
+        except Forged:
             if not self._guesses.is_busy:
                 async with self._guesses.taken():
-                    await self._threads.run(partial(intake.refuse, found, headers, body))
-            return Verdict.FORGED
+                    await self._threads.run(partial(self._intake.refuse, found, headers, body))
+            return 401
         with self._gate.entered():
-            return await self._threads.run(partial(intake.store, found, headers, body))
+            return 200 if await self._collector.store(webhook) else 503
 
     async def _find(self, channel: ChannelKind, name: str) -> WebhookAccount | None:
+        """Find the account. Those who ask at the same time ask Postgres once. Raises Full, StorageUnavailable."""
         known = self._intake.known(channel, name)
         if known is not None:
             return known[0]
-        find = partial(self._intake.find, channel, name)
+        asked = (channel, name)
+        task = self._looking.get(asked)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._ask(channel, name))
+            self._looking[asked] = task
+            task.add_done_callback(lambda _: self._looking.pop(asked, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, channel: ChannelKind, name: str) -> WebhookAccount | None:
         async with nullcontext() if self._intake.is_account(channel, name) else self._guesses.taken():
-            return await self._threads.run(find)
+            return await self._threads.run(partial(self._intake.find, channel, name))
+
+    async def _read(self, found: WebhookAccount, headers: dict[str, str], body: bytes) -> Webhook:
+        if len(body) <= _AT_ONCE_BYTES:
+            return self._intake.read(found, headers, body)
+        return await self._threads.run(partial(self._intake.read, found, headers, body))
+
+
+class Posts:
+    """Takes the posts to the webhook endpoints out of everything that is asked of the web, past the routes of pages and API."""
+
+    def __init__(self, app: ASGIApp, webhooks: Webhooks) -> None:
+        self._app, self._webhooks = app, webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["method"] == "POST" and _is_endpoint(scope["path"]):
+            status = await self._webhooks.take(scope, receive)
+            await send({"type": "http.response.start", "status": status, "headers": list(_HEADERS[status])})
+            await send({"type": "http.response.body", "body": _MESSAGES[status]})
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_endpoint(path: str) -> bool:
+    if not path.startswith("/webhooks/"):
+        return False
+    parts = path.split("/")
+    return len(parts) == 4 and parts[2] in _KINDS and parts[3] != ""
 
 
 _MESSAGES = {
-    200: "ok",
-    401: "the signature does not match",
-    403: "the verify token does not match",
-    404: "there is no such account",
-    408: "the body did not arrive in time",
-    413: "the body is too large",
-    415: "send the body without Content-Encoding",
-    503: "cannot accept this now; send it again",
+    200: b"ok",
+    401: b"the signature does not match",
+    403: b"the verify token does not match",
+    404: b"there is no such account",
+    408: b"the body did not arrive in time",
+    413: b"the body is too large",
+    415: b"send the body without Content-Encoding",
+    503: b"cannot accept this now; send it again",
+}
+_MORE = {408: [(b"connection", b"close")], 413: [(b"connection", b"close")], 503: [(b"retry-after", b"2")]}
+_HEADERS = {
+    status: ((b"content-length", str(len(text)).encode()), (b"content-type", b"text/plain; charset=utf-8"), *_MORE.get(status, ()))
+    for status, text in _MESSAGES.items()
 }
 
 
-def _plain(status: int, headers: dict[str, str] | None = None) -> Response:
-    return PlainTextResponse(_MESSAGES[int(status)], status_code=int(status), headers=headers)
+def _plain(status: int) -> Response:
+    headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return PlainTextResponse(_MESSAGES[status], status_code=status, headers=headers)

@@ -1,6 +1,6 @@
-"""What happens to one signed webhook: account -> signature -> parse -> stored. Synchronous; one Postgres round trip unless it is large.
+"""What happens to signed webhooks: account -> signature -> parse -> stored, together with others or alone. Synchronous.
 
-A verdict of STORED means that everything in the body is in Postgres, understood or quarantined.
+What is stored is everything in the body, understood or quarantined. Reading asks nobody; whatever raises StorageUnavailable asks Postgres.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from uuid import UUID
 
 import structlog
@@ -17,13 +16,14 @@ from sqlalchemy import Connection, Engine
 from bots.channels.by_kind import PARSERS
 from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
-from bots.domain import Account, ChannelKind, EventKind, InboundEvent
+from bots.domain import Account, ChannelKind, EventKind, InboundEvent, Received
 from bots.errors import CannotOpen, Forged, StorageUnavailable
 from bots.extract.edits import read_edits
 from bots.extract.unfinished import expecting
 from bots.settings import Settings
-from bots.storage import accounts, inbox, personas, setup_notes
-from bots.storage.database import hot
+from bots.storage import accounts, arrivals, inbox, personas, setup_notes
+from bots.storage.arrivals import Arrival
+from bots.storage.database import hot, plan_anew
 from bots.storage.queues import reply_queue
 from bots.storage.work_notices import Teller
 from bots.web.webhooks.refusals import Refusals
@@ -36,19 +36,12 @@ _CACHE_S = 2.0
 _CACHE_ROWS = 1024
 #: How often to record that webhooks arrive: not each time, since storing a webhook should take a single round trip.
 _NOTE_S = 60.0
+#: After so many webhooks, and then after twice as many each time, plans are made anew: those for nearly empty tables read too much of full ones.
+_FIRST_PLANS = 32
 #: With more accounts than these in one body, an operator replays it.
 _MOST_OTHERS = 100
 #: Each platform's name for the id by which an event names its account.
 _ID_NAMES = {ChannelKind.WHATSAPP: "phone_number_id", ChannelKind.MESSENGER: "page", ChannelKind.INSTAGRAM: "Instagram account"}
-
-
-class Verdict(IntEnum):
-    """The answer to a webhook, as an HTTP status."""
-
-    STORED = 200
-    FORGED = 401
-    NO_ACCOUNT = 404
-    UNAVAILABLE = 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +57,26 @@ class WebhookAccount:
     verify_token: str | None = field(default=None, repr=False)
 
 
+@dataclass(slots=True, kw_only=True)
+class Webhook(Arrival):
+    """One webhook whose signature is valid."""
+
+    found: WebhookAccount
+    headers: Mapping[str, str] = field(repr=False)
+    received: Received = field(repr=False)
+    #: Whether it may be stored together with others.
+    is_plain: bool
+
+
 class Intake:
     """Accepts webhooks for one process."""
 
-    def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
+    def __init__(
+        self, *, engine: Engine, together: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`together` is an engine of one connection, for what is stored together: others may hold all those of `engine`."""
+        self._engine, self._together, self._keyring, self._settings, self._clock = engine, together, keyring, settings, clock
+        self._stored, self._plan_at = 0, _FIRST_PLANS
         self._known: dict[tuple[str, str, str], tuple[float, WebhookAccount | None]] = {}
         self._noted: dict[UUID, float] = {}
         self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
@@ -99,29 +107,53 @@ class Intake:
         """Whether there was an account of this name a moment ago."""
         return self._known.get(("name", channel, name), (0.0, None))[1] is not None
 
-    def is_signed(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the signature of a body is valid. Asks nobody."""
-        try:
-            verify_meta(headers, body, found.app_secrets)
-        except Forged:
-            return False
-        return True
+    def read(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> Webhook:
+        """Check the signature of one body, and read it. Raises Forged."""
+        verify_meta(headers, body, found.app_secrets)
+        received = PARSERS[found.account.channel](body)
+        own = received.reason is None and all(event.account_external_id in (None, found.account.external_id) for event in received.events)
+        is_plain = own and arrivals.is_plain(received.events)
+        return Webhook(
+            account=found.account,
+            queue=found.queue,
+            body=body,
+            events=expecting(received.events) if is_plain else received.events,
+            found=found,
+            headers=headers,
+            received=received,
+            is_plain=is_plain,
+        )
 
     def refuse(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
-        """Record why a body was refused."""
+        """Record why a webhook was refused."""
         # The next valid one is noted at once: it shows that the problem is fixed.
         self._noted.pop(found.account.id, None)
         self._refusals.webhook(found.account, headers, body, found.app_secrets)
 
-    def store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> Verdict:
-        """Store a body whose signature is valid."""
+    def store_together(self, webhooks: Sequence[Webhook]) -> set[int]:
+        """Store plain webhooks in one transaction, and return the places of those that each need one of their own. Raises StorageUnavailable."""
+        settings = self._settings
+        if self._stored >= self._plan_at:
+            plan_anew(self._together)
+            self._plan_at *= 2
+        with hot(self._together) as connection:
+            left_out = arrivals.accept_many(connection, webhooks, debounce_s=settings.debounce_s, debounce_cap_s=settings.debounce_cap_s)
+        self._stored += len(webhooks)
+        stored = [webhook for place, webhook in enumerate(webhooks) if place not in left_out]
+        if any(_says_something(webhook.events) for webhook in stored):
+            self._dispatcher.tell()
+        for webhook in stored:
+            self._note(webhook.account.id)
+        return left_out
+
+    def store_alone(self, webhook: Webhook) -> None:
+        """Store one webhook, whatever it holds. Raises StorageUnavailable."""
         try:
-            self._store(found, headers, body)
+            self._store(webhook.found, webhook.headers, webhook.body, webhook.received)
         except StorageUnavailable:
-            log.warning("webhook_storage_unavailable", account=found.account.name)
-            return Verdict.UNAVAILABLE
-        self._note(found.account.id)
-        return Verdict.STORED
+            log.warning("webhook_storage_unavailable", account=webhook.account.name)
+            raise
+        self._note(webhook.account.id)
 
     def _note(self, account: UUID) -> None:
         """Record once a minute that webhooks arrive. The webhook itself is stored already, so nothing is lost if this fails."""
@@ -134,9 +166,8 @@ class Intake:
         except StorageUnavailable:
             log.warning("webhook_not_noted", account=str(account))
 
-    def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
+    def _store(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes, received: Received) -> None:
         ends_at = self._clock() + inbox.WITHIN_S
-        received = PARSERS[found.account.channel](body)
         zone = self._settings.time_zone
         own, others = _sort(received.events, found.account)
         reason = received.reason
@@ -166,7 +197,7 @@ class Intake:
                     automatic_s=self._settings.automatic_reply_s,
                     within_s=ends_at - self._clock(),
                 )
-                if any(event.kind is EventKind.MESSAGE for event in events):
+                if _says_something(events):
                     self._dispatcher.tell()
                 log.debug("webhook_stored", account=owner.account.name, events=len(events), quarantined=why is not None)
 
@@ -195,7 +226,7 @@ class Intake:
         found = None if account is None or bot is None else self._opened(account, reply_queue(bot.profile), bot.time_zone)
         if len(self._known) >= _CACHE_ROWS:
             # Whoever guesses names must not make those be forgotten that exist.
-            self._known = {key: row for key, row in self._known.items() if row[1] is not None}
+            self._known = {key: row for key, row in list(self._known.items()) if row[1] is not None}
         self._known[key] = (now, found)
         return found
 
@@ -208,6 +239,11 @@ class Intake:
         return WebhookAccount(
             account=account, queue=queue, time_zone=time_zone, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token
         )
+
+
+def _says_something(events: Sequence[InboundEvent]) -> bool:
+    """Whether these give the dispatcher work."""
+    return any(event.kind is EventKind.MESSAGE for event in events)
 
 
 def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:

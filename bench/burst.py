@@ -1,0 +1,153 @@
+"""A burst on the whole service: 20 messages a second, then 200 for half a minute, then 20 again. What each webhook is answered, and how soon.
+
+Everything runs on this machine, with the product's own settings and a model that takes 1.0 s. Most messages are of people who keep writing; the
+quiet ones write once each, five a second throughout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
+
+from bench import report
+from bench.in_flight import AS_SHIPPED
+from tests.support import build
+from tests.support.cluster import Cluster
+from tests.support.stack import Stack
+
+_AIM_P95 = 1.2
+_MODEL_S = 1.0
+_QUIET_PER_S = 5
+#: People who keep writing.
+_PEOPLE = 1000
+_PHASES = (("calm", 20), ("burst", 200), ("after", 20))
+
+
+class _Sender:
+    """Posts webhooks when they are due, however long the answers take."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, body: bytes) -> tuple[int, float]:
+        """Post one; the status of the answer, and how long it took."""
+        headers = {"host": "127.0.0.1", "content-length": str(len(body)), **build.sign(body)}
+        head = "POST /webhooks/whatsapp/test HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        began = time.perf_counter()
+        reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(length)
+        took = time.perf_counter() - began
+        self._free.append((reader, writer))
+        return int(answer[9:12]), took
+
+
+async def _phase(sender: _Sender, per_s: int, seconds: float, first: int, busy: list[build.Person]) -> dict[str, Any]:
+    """One phase: statuses of all, times of the quiet people's webhooks, and when each of those wrote."""
+    quiet_took: list[float] = []
+    all_took: list[float] = []
+    statuses: Counter[int] = Counter()
+    wrote: dict[str, float] = {}
+
+    async def one(person: build.Person, *, is_quiet: bool) -> None:
+        status, took = await sender.post(build.a_webhook(messages=[build.a_text(person, "Where do I begin?")], people=[person]))
+        statuses[status] += 1
+        all_took.append(took)
+        if is_quiet:
+            quiet_took.append(took)
+
+    began, tasks = time.monotonic(), []
+    for n in range(int(per_s * seconds)):
+        await asyncio.sleep(max(0.0, began + n / per_s - time.monotonic()))
+        is_quiet = n % (per_s // _QUIET_PER_S) == 0
+        person = build.Person(number=f"1666{first + n:08d}") if is_quiet else busy[(first + n) % len(busy)]
+        if is_quiet:
+            wrote[person.number] = time.time()
+        tasks.append(asyncio.create_task(one(person, is_quiet=is_quiet)))
+    await asyncio.gather(*tasks)
+    return {"statuses": dict(statuses), "took": all_took, "quiet_took": quiet_took, "wrote": wrote}
+
+
+def _replies(stack: Stack) -> dict[str, float]:
+    """When each person first got an answer."""
+    found: dict[str, float] = {}
+    for entry in stack.platform.log():
+        if entry["kind"] == "message":
+            found.setdefault(str(entry.get("to") or "").lstrip("+"), datetime.fromisoformat(entry["at"]).timestamp())
+    return found
+
+
+def measure(cluster: Cluster, *, slots: int, burst_s: float) -> list[dict[str, Any]]:
+    """The three phases, a row for each."""
+    settings = AS_SHIPPED | {"CHINWAG_LOG_LEVEL": "warning", "CHINWAG_WORKER_SLOTS": str(slots)}
+    with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
+        stack.model.script(latency_s=_MODEL_S, answer="Begin at the Ribeira.")
+        stack.register_number(batch_ms=500.0)
+        stack.start_web()
+        stack.start_dispatcher()
+        stack.start_worker()
+        for _ in range(5):
+            stack.say(build.a_person(), "warm up")
+        stack.wait_settled(30)
+        found = asyncio.run(_all_phases(stack.web_port, burst_s))
+        # The people of the last phase are answered within a few seconds, or they count as not answered.
+        time.sleep(10)
+        replies = _replies(stack)
+    rows: list[dict[str, Any]] = []
+    for (name, per_s), phase in zip(_PHASES, found, strict=True):
+        waits = [replies.get(number, float("inf")) - at for number, at in phase["wrote"].items()]
+        rows.append({
+            "phase": name,
+            "per_s": per_s,
+            "statuses": phase["statuses"],
+            "p95_ms": round(1000 * report.percentile(phase["took"], 0.95), 1),
+            "p99_ms": round(1000 * report.percentile(phase["took"], 0.99), 1),
+            "quiet_p95_ms": round(1000 * report.percentile(phase["quiet_took"], 0.95), 1),
+            "quiet_reply_p50_s": round(report.percentile(waits, 0.5), 2),
+            "quiet_reply_p95_s": round(report.percentile(waits, 0.95), 2),
+        })  # fmt: skip
+    return rows
+
+
+async def _all_phases(port: int, burst_s: float) -> list[dict[str, Any]]:
+    sender, busy = _Sender(port), [build.Person(number=f"1777{n:07d}") for n in range(_PEOPLE)]
+    found: list[dict[str, Any]] = []
+    first = 0
+    for name, per_s in _PHASES:
+        seconds = burst_s if name == "burst" else 15.0
+        found.append(await _phase(sender, per_s, seconds, first, busy))
+        first += int(per_s * seconds)
+    return found
+
+
+def main() -> None:
+    """Measure the phases and compare them with the calm."""
+    parser = report.arguments(__doc__ or "")
+    parser.add_argument("--slots", type=int, default=256, help="the worker's slots")
+    parser.add_argument("--burst-s", type=float, default=30.0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
+        rows = measure(cluster, slots=given.slots, burst_s=given.burst_s)
+    report.table(rows, list(rows[0]))
+    refused = sum(count for row in rows for status, count in row["statuses"].items() if status != 200)
+    calm, burst = rows[0], rows[1]
+    ratios = {of: round(burst[of] / calm[of], 2) for of in ("quiet_p95_ms", "quiet_reply_p95_s")}
+    print(f"answers that are not 200: {refused} (aim 0); quiet people in the burst to the calm, p95: {ratios} (aim {_AIM_P95})")
+    report.keep("burst", {"slots": given.slots, "rows": rows, "refused": refused, "ratios": ratios, "aim": _AIM_P95}, given.json)
+    shown = {row["phase"]: {"webhook, ms": row["quiet_p95_ms"], "reply, ms": 1000 * row["quiet_reply_p95_s"]} for row in rows}
+    report.bars("burst", "Quiet people before, in and after a burst (95 of 100 wait less)", "ms", shown)
+
+
+if __name__ == "__main__":
+    main()
