@@ -20,7 +20,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
+from bots.phrases.book import book
 from chinwag.local.processes import Child, open_log
 
 #: What the parts run, without the modules that read the environment when they are imported, and without native libraries that start threads.
@@ -88,6 +90,10 @@ def warm_up() -> None:
     """Import what the parts run. What is broken here is broken in the part, which says so."""
     # Nearly nothing of what an import makes is garbage: looking for some takes a tenth of the time.
     gc.disable()
+    # Celery's commands import it for `celery amqp repl`, with the 150 modules of an editor of lines; no part has a terminal.
+    sys.modules.setdefault("click_repl", _without_terminal())
+    # Web and worker read it at their start. First, since making it takes much memory for a moment, which what is imported then fills.
+    book()
     for name in _IMPORTED:
         with suppress(ImportError):
             importlib.import_module(name)
@@ -130,6 +136,15 @@ def fork(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(descriptor)
     return Child(name=name, process=Fork(process), log=log, started=time.monotonic())
+
+
+def _without_terminal() -> ModuleType:
+    def register_repl(group: object, name: str = "repl") -> None:
+        """Register nothing."""
+
+    module = ModuleType("click_repl")
+    module.register_repl = register_repl  # pyright: ignore[reportAttributeAccessIssue] - a module takes any
+    return module
 
 
 def _become_part(log: int, *, parent: int, keep: Collection[int], before: Collection[int]) -> None:
