@@ -26,7 +26,7 @@ from bots.phrases.book import book
 from chinwag.local.processes import Child, open_log
 
 #: What the parts run, without the modules that read the environment when they are imported, and without native libraries that start threads.
-_IMPORTED = (
+IMPORTED = (
     "bots.web.app",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
@@ -94,7 +94,7 @@ def warm_up() -> None:
     sys.modules.setdefault("click_repl", _without_terminal())
     # Web and worker read it at their start. First, since making it takes much memory for a moment, which what is imported then fills.
     book()
-    for name in _IMPORTED:
+    for name in IMPORTED:
         with suppress(ImportError):
             importlib.import_module(name)
     gc.enable()
@@ -151,12 +151,14 @@ def _become_part(log: int, *, parent: int, keep: Collection[int], before: Collec
     """Leave what belongs to the supervisor: its terminal, its files (its lock is one), its handlers of signals."""
     os.setsid()
     os.umask(0o077)
-    for number in (1, 2):
-        os.dup2(log, number)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, source in enumerate((nothing, log, log)):
+        os.dup2(source, number)
     for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if descriptor > 2 and descriptor not in keep:
             with suppress(OSError):
                 os.close(descriptor)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open, as the next ones do
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115 - they stay open
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
