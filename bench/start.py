@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +137,7 @@ def start(clone: Path, model: str, log: Path) -> _Start:
 
 
 @contextmanager
-def clone_of(revision: str) -> Iterator[Path]:
+def clone_of(revision: str) -> Generator[Path]:
     """A clone at a revision, with its environment."""
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder:
         clone = Path(folder) / "chinwag"

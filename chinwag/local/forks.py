@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -55,7 +55,7 @@ _ARG_START, _ARG_END, _ENV_END = 45, 46, 48
 class Fork:
     """A forked process, with the part of subprocess.Popen that a child of the stack needs."""
 
-    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+    def __init__(self, process: ForkProcess) -> None:
         self._process = process
         self.pid = process.pid or 0
 
@@ -130,7 +130,7 @@ def fork(
             _show([sys.executable, "-m", module, *options])
             sys.exit(importlib.import_module(_main_of(module)).main())
 
-        process = multiprocessing.get_context("fork").Process(target=run, name=name)
+        process = ForkProcess(target=run, name=name)
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

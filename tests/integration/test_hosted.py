@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -18,7 +18,7 @@ _LIST = {"object": "list", "data": [{"id": "m", "object": "model"}]}
 
 
 @contextmanager
-def _server(pages: dict[str, Any]) -> Iterator[str]:
+def _server(pages: dict[str, Any]) -> Generator[str]:
     """A server with these pages, as JSON or as they are; 404 elsewhere."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -30,7 +30,7 @@ def _server(pages: dict[str, Any]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
