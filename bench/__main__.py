@@ -22,6 +22,7 @@ BENCHES = (
     "remembers",
     "told_facts",
     "first_answer",
+    "start",
     "router",
     "engine",
     "prefix_cache",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from sys import intern
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -143,7 +145,9 @@ def _plain(text: str, cut: Cut) -> tuple[list[Element], str]:
 
 def fold_pattern(piece: str) -> list[str]:
     """The words of a piece of a pattern as a message's words are folded. A cut piece of a word ("'s") stays one word."""
-    return [fold(piece)] if piece.startswith("'") or piece.endswith("'") else [word.folded for word in split_words(piece)]
+    words = [fold(piece)] if piece.startswith("'") or piece.endswith("'") else [word.folded for word in split_words(piece)]
+    # Most words stand in several lists: each is kept once.
+    return list(map(intern, words))
 
 
 _OPENING = Lock()
@@ -221,28 +225,36 @@ def _made(children: dict[K, Node[T]], key: K) -> Node[T]:
 
 
 class Phrases:
-    """Words and phrases of a list, found at a place in a text."""
+    """Words and phrases of a list, found at a place in a text. A list is worked out when it is first looked at: most are never needed."""
 
     def __init__(self, entries: Iterable[str], cut: Cut = tuple) -> None:
         """Read entries, with their words cut as those of a message: `boys>sons` matches boys and stands for sons, `=sí` matches only exactly so, `-in` is an ending of a word."""
-        self.endings: list[str] = []
-        #: By the first word, longest first: the words, whether exactly so, what it stands for, and the entry as written.
-        self.by_first: dict[str, list[tuple[tuple[str, ...], bool, str, str]]] = {}
-        for entry in entries:
+        self._entries, self._cut = tuple(entries), cut
+
+    @cached_property
+    def endings(self) -> list[str]:
+        """The endings of words, folded."""
+        return [fold(entry[1:]) for entry in map(_written, self._entries) if _is_ending(entry)]
+
+    @cached_property
+    def by_first(self) -> dict[str, list[tuple[tuple[str, ...], bool, str, str]]]:
+        """By the first word, longest first: the words, whether exactly so, what it stands for, and the entry as written."""
+        found: dict[str, list[tuple[tuple[str, ...], bool, str, str]]] = {}
+        for entry in self._entries:
             written, _, stands_for = entry.partition(">")
-            if written.startswith("-") and len(written) > 1:
-                self.endings.append(fold(written[1:]))
+            if _is_ending(written):
                 continue
             exact = written.startswith("=") and len(written) > 1
             words = (
                 tuple(written[1:].lower().split())
                 if exact
-                else tuple(cut(word for piece in written.split() for word in fold_pattern(piece)))
+                else tuple(self._cut(word for piece in written.split() for word in fold_pattern(piece)))
             )
             key = fold(words[0]) if exact else words[0]
-            self.by_first.setdefault(key, []).append((words, exact, stands_for, written.lstrip("=")))
-        for phrases in self.by_first.values():
+            found.setdefault(key, []).append((words, exact, stands_for, written.lstrip("=")))
+        for phrases in found.values():
             phrases.sort(key=lambda phrase: -len(phrase[0]))
+        return found
 
     def match(self, words: Sequence[Word], at: int) -> tuple[int, str, str] | None:
         """The length of the longest phrase here, what it stands for if that is something else, and the entry as written."""
@@ -271,3 +283,11 @@ class Phrases:
         for phrases in self.by_first.values():
             for words, *_ in phrases:
                 yield from (fold(word) for word in words)
+
+
+def _written(entry: str) -> str:
+    return entry.partition(">")[0]
+
+
+def _is_ending(written: str) -> bool:
+    return written.startswith("-") and len(written) > 1

@@ -47,11 +47,11 @@ class Node:
     """A place between two words of phrases."""
 
     #: Where each word, or slot such as {my}, leads; and where no word is needed to go.
-    words: dict[str, list[Node]] = field(default_factory=dict[str, "list[Node]"])
-    skips: list[Node] = field(default_factory=list["Node"])
+    words: dict[str, tuple[Node, ...]] = field(default_factory=dict[str, "tuple[Node, ...]"])
+    skips: tuple[Node, ...] = ()
     #: What ends here: phrases, or names of kinds.
-    means: list[Meaning] = field(default_factory=list[Meaning])
-    names: list[Named] = field(default_factory=list[Named])
+    means: tuple[Meaning, ...] = ()
+    names: tuple[Named, ...] = ()
     #: Whether exactly one row of words leads here, so that others may lead on from here.
     is_plain: bool = True
 
@@ -59,13 +59,16 @@ class Node:
         """The place that these words lead to; made where it is missing."""
         node = self
         for word in words:
-            following = node.words.setdefault(word, [])
-            plain = next((one for one in following if one.is_plain), None)
+            plain = next((one for one in node.words.get(word, ()) if one.is_plain), None)
             if plain is None:
                 plain = Node()
-                following.append(plain)
+                node.lead(word, plain)
             node = plain
         return node
+
+    def lead(self, word: str, *places: Node) -> None:
+        """Let a word lead to these places, too."""
+        self.words[word] = (*self.words.get(word, ()), *places)
 
     def add(self, phrase: str) -> Node:
         """Add a phrase with its choices beside those that begin here, and return the place at its end."""
@@ -79,15 +82,15 @@ class Node:
                     last = node
                     for word in words[:-1]:
                         step = Node(is_plain=False)
-                        last.words.setdefault(word, []).append(step)
+                        last.lead(word, step)
                         last = step
-                    last.words.setdefault(words[-1], []).append(end)
+                    last.lead(words[-1], end)
                 else:
-                    node.skips.append(end)
+                    node.skips += (end,)
             node = end
         for reached in _reached(begin):
             for word, following in reached.words.items():
-                self.words.setdefault(word, []).extend(following)
+                self.lead(word, *following)
         return node
 
 
@@ -132,7 +135,11 @@ def book() -> Book:
         draft.add_phrases(language, table)
         draft.add_names(language, table)
         draft.add_words(language, table)
-    phrases, courtesy, fillers, asking, names, mine = draft.phrases, draft.courtesy, draft.fillers, draft.asking, draft.names, draft.mine
+    drafted = (draft.phrases, draft.courtesy, draft.fillers, draft.asking, draft.names, draft.mine)
+    phrases, courtesy, fillers, asking, names, mine = map(_Joined().place, drafted)
+    # Needed no more once all phrases are there.
+    _choices.cache_clear()
+    _words.cache_clear()
     told = frozenset(_vocabulary(phrases)) - _SLOTS
     between = frozenset(word for node in (courtesy, fillers, asking, names, mine) for word in _vocabulary(node)) - _SLOTS
     return Book(
@@ -154,6 +161,24 @@ def book() -> Book:
         now=frozenset(draft.now),
         moves=frozenset(draft.moves),
     )
+
+
+class _Joined:
+    """Makes one place of all from which the same leads on to the same: most phrases end alike, so a third of the places is left."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, Node] = {}
+        self._known: dict[Any, Node] = {}
+
+    def place(self, drafted: Node) -> Node:
+        """The place that stands for a drafted one."""
+        found = self._places.get(id(drafted))
+        if found is None:
+            words = {word: tuple(dict.fromkeys(map(self.place, following))) for word, following in drafted.words.items()}
+            skips = tuple(dict.fromkeys(map(self.place, drafted.skips)))
+            key = (frozenset(words.items()), skips, drafted.means, drafted.names)
+            found = self._places[id(drafted)] = self._known.setdefault(key, Node(words, skips, drafted.means, drafted.names))
+        return found
 
 
 @dataclass(slots=True)
@@ -183,18 +208,18 @@ class _Draft:
             for phrase in listed(_with_parts(text, parts)):
                 if "{rest}" in phrase:
                     self.free.update(words[0] for words in _choices(next(_runs(phrase))) if words)
-                self.phrases.add(phrase.rstrip("?")).means.append(Meaning(name, language, asks=phrase.endswith("?")))
+                self.phrases.add(phrase.rstrip("?")).means += (Meaning(name, language, asks=phrase.endswith("?")),)
         for where, key in ((self.courtesy, "courtesy"), (self.fillers, "fillers"), (self.asking, "asking")):
             for words in (words for phrase in listed(table.get(key, "")) for words in _choices(phrase)):
-                where.after(words).means.append(Meaning(key, language))
+                where.after(words).means += (Meaning(key, language),)
 
     def add_names(self, language: str, table: dict[str, Any]) -> None:
         """Add the names of kinds, of people and animals."""
         for template in listed(table["names"]["my"]):
-            self.mine.add(template).means.append(Meaning("my", language))
+            self.mine.add(template).means += (Meaning("my", language),)
         for where, kind, word, said in _named(table):
             for words in _choices(said):
-                (self.names if where == "names" else self.mine).after(words).names.append(Named(kind, language, word))
+                (self.names if where == "names" else self.mine).after(words).names += (Named(kind, language, word),)
                 if word:
                     self.words.setdefault(word, set()).add(words)
 

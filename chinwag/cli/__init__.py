@@ -42,7 +42,7 @@ _GROUPS = {
     "conversation": "Read conversations; take one over, answer, give it back.",
     "endpoint": "Connect, probe, change and remove model servers.",
     "memory": "What is remembered of a person: show, search, add, correct, end, erase, export.",
-    "model": "Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings), which may find facts.",
+    "model": "Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings), which may find facts to remember (trial), vectors of another model (reembed).",
     "operator": "Manage who can sign in to the admin pages.",
     "profile": "Show and change profiles: which endpoints answer, in which order.",
     "webhook": "Parse webhooks, and send them as a platform would.",

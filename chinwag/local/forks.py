@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,12 +18,15 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import ModuleType
 
+from bots.phrases.book import book
 from chinwag.local.processes import Child, open_log
 
 #: What the parts run, without the modules that read the environment when they are imported, and without native libraries that start threads.
-_IMPORTED = (
+IMPORTED = (
     "bots.web.app",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
@@ -53,7 +55,7 @@ _ARG_START, _ARG_END, _ENV_END = 45, 46, 48
 class Fork:
     """A forked process, with the part of subprocess.Popen that a child of the stack needs."""
 
-    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+    def __init__(self, process: ForkProcess) -> None:
         self._process = process
         self.pid = process.pid or 0
 
@@ -88,7 +90,11 @@ def warm_up() -> None:
     """Import what the parts run. What is broken here is broken in the part, which says so."""
     # Nearly nothing of what an import makes is garbage: looking for some takes a tenth of the time.
     gc.disable()
-    for name in _IMPORTED:
+    # Celery's commands import it for `celery amqp repl`, with the 150 modules of an editor of lines; no part has a terminal.
+    sys.modules.setdefault("click_repl", _without_terminal())
+    # Web and worker read it at their start. First, since making it takes much memory for a moment, which what is imported then fills.
+    book()
+    for name in IMPORTED:
         with suppress(ImportError):
             importlib.import_module(name)
     gc.enable()
@@ -124,7 +130,7 @@ def fork(
             _show([sys.executable, "-m", module, *options])
             sys.exit(importlib.import_module(_main_of(module)).main())
 
-        process = multiprocessing.get_context("fork").Process(target=run, name=name)
+        process = ForkProcess(target=run, name=name)
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -132,16 +138,27 @@ def fork(
     return Child(name=name, process=Fork(process), log=log, started=time.monotonic())
 
 
+def _without_terminal() -> ModuleType:
+    def register_repl(group: object, name: str = "repl") -> None:
+        """Register nothing."""
+
+    module = ModuleType("click_repl")
+    module.register_repl = register_repl  # pyright: ignore[reportAttributeAccessIssue] - a module takes any
+    return module
+
+
 def _become_part(log: int, *, parent: int, keep: Collection[int], before: Collection[int]) -> None:
     """Leave what belongs to the supervisor: its terminal, its files (its lock is one), its handlers of signals."""
     os.setsid()
     os.umask(0o077)
-    for number in (1, 2):
-        os.dup2(log, number)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, source in enumerate((nothing, log, log)):
+        os.dup2(source, number)
     for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if descriptor > 2 and descriptor not in keep:
             with suppress(OSError):
                 os.close(descriptor)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open, as the next ones do
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115 - they stay open
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -90,6 +90,7 @@ class LocalModels:
         traits = None if file.traits is None else {"context": context, **file.traits}
         options = ("--model", str(model.path), "--alias", model.name, "--port", str(port), "--ctx", str(context))
         part = self._launch(name, "inference.engines.llamacpp", *options, ready=lambda: asking.health() == 200, deadline_s=_LOAD_S)
+        part.how = model.name
         return part, Served(url=f"http://{_HOST}:{port}/v1", model=model.name, traits=traits)
 
     def _tell(self) -> None:

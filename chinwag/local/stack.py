@@ -197,7 +197,7 @@ class Stack:
         options = (*own, "--log", str(log), "--", *engine.command(checkpoint, port=port))
         log.unlink(missing_ok=True)
         start = partial(self._python, "Chat model", "workers.gpu", *options, **engine.cpu_env())
-        return self.supervisor.launch(Part(name="Chat model", start=start, ready=is_ready, deadline_s=_VLLM_S))
+        return self.supervisor.launch(Part(name="Chat model", start=start, ready=is_ready, how=checkpoint.name, deadline_s=_VLLM_S))
 
     def place(self) -> None:
         """Choose where practice platform and embedder will listen: the others are told before they start."""

@@ -62,12 +62,20 @@ def test_the_command_finds_the_stack_from_any_folder_and_the_model_answers(check
     assert (checked, "WRONG" in report) == (0, False), report
 
 
-def test_a_part_that_is_killed_comes_back(checkout: Checkout, stack: Running) -> None:
-    web = next(pid for pid, line in checkout.command_lines().items() if b"bots.web" in line)
-    os.kill(web, signal.SIGKILL)
+@pytest.mark.parametrize("part", [b"bots.web", b"workers.dispatch", b"celery", b"fake-platform", b"embed_server"], ids=bytes.decode)
+def test_a_part_that_is_killed_comes_back(checkout: Checkout, stack: Running, part: bytes) -> None:
+    assert stack.run.poll() is None
 
-    until(lambda: web not in checkout.command_lines(), timeout_s=5, what="the end of the web's process")
-    until(lambda: _is_up(stack.web), timeout_s=20, what="the web to come back")
+    def running() -> set[int]:
+        return {pid for pid, line in checkout.command_lines().items() if part in line}
+
+    before = running()
+    os.kill(min(before), signal.SIGKILL)
+
+    assert len(before) == 1
+    until(lambda: not before & running(), timeout_s=5, what="the end of the part's process")
+    until(running, timeout_s=20, what="the part to come back")
+    until(lambda: _is_up(stack.web), timeout_s=20, what="the web to be there")
 
 
 def test_while_the_web_is_started_again_nobody_is_refused(checkout: Checkout, stack: Running) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from bots.settings import Settings
 from bots.storage.turns import ModelCall
-from chinwag.cli.migrate import migrate
+from chinwag.cli.migrate import is_at_head, migrate
 from migrations import catalog, head
 from tests.support.cluster import Cluster, Database
 from tests.support.storage_fixture import a_message, open_storage
@@ -154,6 +154,15 @@ def test_the_migrations_go_down_to_nothing_and_up_again(at_head: catalog.Schema,
     migrate(settings)
 
     assert catalog.differences(at_head, _schema(database)) == []
+
+
+@pytest.mark.parametrize("revision", [_REVISIONS[0], *_REVISIONS[-2:]])
+def test_a_database_is_at_head_only_at_the_newest_revision(empty: Database, revision: str) -> None:
+    settings = Settings.from_env(empty.env)
+    from_nothing = is_at_head(settings)
+    _to(empty, revision)
+
+    assert (from_nothing, is_at_head(settings)) == (False, revision == _REVISIONS[-1])
 
 
 @pytest.mark.parametrize("to", ["0004", "0003"])

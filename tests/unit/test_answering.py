@@ -49,3 +49,16 @@ def test_a_line_that_cannot_be_written_is_written_later_and_ends_nothing(answeri
     answering.tell(model="better")
 
     assert (before, line(str(answering.file), "")) == (f"small answers: it makes mistakes. {_MORE}", "better answers.")
+
+
+def test_the_line_says_what_is_still_on_its_way_until_all_is_there(answering: Answering) -> None:
+    answering.tell(model="small")
+    answering.waits_for("Chat model", "Worker")
+    both = line(str(answering.file), "")
+    answering.waits_for("Chat model")
+    one = line(str(answering.file), "an operator's own")
+    answering.waits_for()
+
+    assert both == "small answers. Still starting: Chat model, Worker."
+    assert one == "an operator's own answers. Still starting: Chat model."
+    assert line(str(answering.file), "") == "small answers."

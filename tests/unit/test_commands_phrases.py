@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,7 @@ def test_a_choice_may_be_in_another_and_may_be_left_out() -> None:
             places = [following for place in _closed(places) for following in place.words.get(word, ())]
         return bool(places)
 
-    def _closed(places: list[Node]) -> list[Node]:
+    def _closed(places: Sequence[Node]) -> list[Node]:
         return [one for place in places for one in (place, *_closed(place.skips))]
 
     assert all(leads(text) for text in ("forget what i said", "forget what we said now", "forget that", "forget that now"))
