@@ -312,10 +312,13 @@ class Stack:
             )
 
     def _await(self, parts: Sequence[Part]) -> None:
-        """Wait until all of them are ready, and report each when it is; of the others, what dies meanwhile is restarted. Raises CannotStart."""
+        """Wait until all of them are ready, and report each when it is. Raises CannotStart for one that ends by itself.
+
+        What is killed meanwhile is restarted, be it one of them or not.
+        """
         waiting = list(parts)
         while waiting:
-            for part in tuple(waiting):
+            for part in [part for part in waiting if not _is_to_restart(part)]:
                 try:
                     if not self.supervisor.is_ready(part):
                         continue
@@ -328,7 +331,7 @@ class Stack:
                 waiting.remove(part)
                 self.answering.waits_for(*(other.name for other in waiting))
                 self.report.done(part.name, part.how, _age_s(part.child))
-            self.supervisor.tick(starting=waiting)
+            self.supervisor.tick(starting=[part for part in waiting if not _is_to_restart(part)])
             time.sleep(_LOOK_S)
 
     def _launch(
@@ -369,6 +372,11 @@ class Stack:
 
     def _log(self, name: str) -> Path:
         return self.ground.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
+
+
+def _is_to_restart(part: Part) -> bool:
+    """Whether a part was killed before it was ready; a model that is killed while it is loaded does not fit into memory."""
+    return part.name != "Chat model" and (part.child is None or (part.child.process.poll() or 0) < 0)
 
 
 def _age_s(child: Child | None) -> float:

@@ -1,0 +1,1 @@
+drop function accept_many(jsonb,bytea[],jsonb,jsonb,double precision,double precision);

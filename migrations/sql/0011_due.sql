@@ -1,0 +1,222 @@
+create or replace function due_accounts(p_queue text, p_tenant uuid, p_from uuid, p_most integer) returns table (account_id uuid, weight double precision)
+language sql stable as $$
+    with recursive up as (
+        (select c.account_id, c.ready_at from conversations c
+        where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id >= p_from
+            and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.account_id, c.ready_at limit 1)
+        union all
+        select n.account_id, n.ready_at from up u cross join lateral (
+            select c.account_id, c.ready_at from conversations c
+            where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id > u.account_id
+                and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+            order by c.account_id, c.ready_at limit 1) n
+    ), round as (
+        (select c.account_id, c.ready_at from conversations c
+        where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id < p_from
+            and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.account_id, c.ready_at limit 1)
+        union all
+        select n.account_id, n.ready_at from round u cross join lateral (
+            select c.account_id, c.ready_at from conversations c
+            where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id > u.account_id and c.account_id < p_from
+                and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+            order by c.account_id, c.ready_at limit 1) n
+    )
+    select w.account_id, a.weight
+    from (select * from up union all select * from round) w
+        cross join lateral (select b.weight from accounts b where b.id = w.account_id and b.tenant_id = p_tenant and b.state <> 'paused' limit 1) a
+    where w.ready_at <= now()
+    limit p_most
+$$;
+
+create or replace function due_tenants(p_queue text, p_from uuid, p_most integer) returns table (tenant_id uuid, weight double precision)
+language sql stable as $$
+    with recursive up as (
+        (select c.tenant_id from conversations c
+        where c.queue = p_queue and c.tenant_id >= p_from
+            and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.tenant_id limit 1)
+        union all
+        select n.tenant_id from up u cross join lateral (
+            select c.tenant_id from conversations c
+            where c.queue = p_queue and c.tenant_id > u.tenant_id
+                and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+            order by c.tenant_id limit 1) n
+    ), round as (
+        (select c.tenant_id from conversations c
+        where c.queue = p_queue and c.tenant_id < p_from
+            and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.tenant_id limit 1)
+        union all
+        select n.tenant_id from round u cross join lateral (
+            select c.tenant_id from conversations c
+            where c.queue = p_queue and c.tenant_id > u.tenant_id and c.tenant_id < p_from
+                and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+            order by c.tenant_id limit 1) n
+    )
+    select w.tenant_id, t.weight
+    from (select * from up union all select * from round) w
+        cross join lateral (select x.weight from tenants x where x.tenant_id = w.tenant_id limit 1) t
+    where exists (select from due_accounts(p_queue, w.tenant_id, p_from, 1))
+    limit p_most
+$$;
+
+create or replace function due_of_account(p_queue text, p_tenant uuid, p_account uuid, p_many integer, p_not uuid[] default '{}') returns setof conversations
+language plpgsql as $$
+declare
+    fresh integer;
+begin
+    return query select * from conversations c
+        where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id = p_account
+            and c.ready_at <= now() and c.ready_at > now() - interval '5 minutes'
+            and c.leased_until is null and c.closed_at is null and c.taken_by is null and c.id <> all (p_not)
+        order by c.ready_at limit p_many for update skip locked;
+    get diagnostics fresh = row_count;
+    if fresh < p_many then
+        return query select * from conversations c
+            where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id = p_account
+                and c.ready_at <= now() - interval '5 minutes'
+                and c.leased_until is null and c.closed_at is null and c.taken_by is null and c.id <> all (p_not)
+            order by c.ready_at desc limit p_many - fresh for update skip locked;
+    end if;
+end
+$$;
+
+create or replace function due_of_tenant(p_queue text, p_tenant uuid, p_lots double precision[], p_not uuid[]) returns setof conversations
+language plpgsql as $$
+declare
+    members uuid[];
+    weights double precision[];
+    running integer[];
+    wanted integer[];
+    mine integer;
+    c conversations;
+    lots double precision[] := p_lots;
+    taken uuid[] := p_not;
+    missing integer;
+begin
+    select array_agg(d.account_id order by d.account_id), array_agg(d.weight order by d.account_id) into members, weights
+    from due_accounts(p_queue, p_tenant, gen_random_uuid(), 16) d;
+    if cardinality(members) > 1 then
+        running := array(select (select count(*) from conversations r where r.queue = p_queue and r.tenant_id = p_tenant
+            and r.account_id = m.id and r.leased_until > now())::integer from unnest(members) with ordinality as m(id, n) order by m.n);
+    end if;
+    while cardinality(members) > 0 and cardinality(lots) > 0 loop
+        wanted := array_fill(0, array[cardinality(members)]);
+        for i in 1 .. cardinality(lots) loop
+            mine := case when cardinality(members) = 1 then 1 else (draw(weights, running, coalesce(lots[i], next_lot()))).place end;
+            wanted[mine] := wanted[mine] + 1;
+            running[mine] := running[mine] + 1;
+        end loop;
+        missing := 0;
+        for i in reverse cardinality(members) .. 1 loop
+            continue when wanted[i] = 0;
+            for c in select * from due_of_account(p_queue, p_tenant, members[i], wanted[i], taken) loop
+                taken := taken || c.id;
+                wanted[i] := wanted[i] - 1;
+                return next c;
+            end loop;
+            if wanted[i] > 0 then
+                -- It has no more, or others are taking it just now.
+                missing := missing + wanted[i];
+                members := members[:i - 1] || members[i + 1:];
+                weights := weights[:i - 1] || weights[i + 1:];
+                running := running[:i - 1] || running[i + 1:];
+            end if;
+        end loop;
+        lots := array_fill(null::double precision, array[missing]);
+    end loop;
+end
+$$;
+
+create or replace function due_of_tenants(p_queue text, p_many integer) returns setof conversations language plpgsql as $$
+declare
+    tenants uuid[];
+    weights double precision[];
+    running integer[];
+    drawn integer[];
+    lots double precision[];
+    missing integer := p_many;
+    wanted integer;
+    mine record;
+    taken uuid[] := '{}';
+    c conversations;
+begin
+    select array_agg(d.tenant_id order by d.tenant_id), array_agg(d.weight order by d.tenant_id) into tenants, weights
+    from due_tenants(p_queue, gen_random_uuid(), 16) d;
+    if cardinality(tenants) > 1 then
+        running := array(select (select count(*) from conversations r where r.queue = p_queue and r.tenant_id = t.id and r.leased_until > now())::integer
+            from unnest(tenants) with ordinality as t(id, n) order by t.n);
+    end if;
+    while cardinality(tenants) > 0 and missing > 0 loop
+        drawn := array_fill(1, array[missing]);
+        lots := array_fill(null::double precision, array[missing]);
+        for i in 1 .. case when cardinality(tenants) > 1 then missing else 0 end loop
+            mine := draw(weights, running, next_lot());
+            drawn[i] := mine.place;
+            lots[i] := mine.lot;
+            running[mine.place] := running[mine.place] + 1;
+        end loop;
+        missing := 0;
+        for i in reverse cardinality(tenants) .. 1 loop
+            wanted := cardinality(array_positions(drawn, i));
+            continue when wanted = 0;
+            for c in select * from due_of_tenant(p_queue, tenants[i], array(select x.lot from unnest(drawn, lots) as x(n, lot) where x.n = i), taken) loop
+                taken := taken || c.id;
+                wanted := wanted - 1;
+                return next c;
+            end loop;
+            if wanted > 0 then
+                missing := missing + wanted;
+                tenants := tenants[:i - 1] || tenants[i + 1:];
+                weights := weights[:i - 1] || weights[i + 1:];
+                running := running[:i - 1] || running[i + 1:];
+            end if;
+        end loop;
+    end loop;
+end
+$$;
+
+create or replace function end_leases(p_queue text) returns integer language plpgsql as $$
+declare
+    ended integer;
+begin
+    -- Who held it stays written down: until it is claimed again, that worker may still finish it.
+    update conversations set leased_until = null where id in (
+        select id from conversations where queue = p_queue and leased_until <= now() for update skip locked);
+    get diagnostics ended = row_count;
+    return ended;
+end
+$$;
+
+create or replace function due_conversations(p_queue text, p_many integer) returns setof conversations language plpgsql as $$
+declare
+    one record;
+    other record;
+begin
+    -- The ends of the index show whether more than one tenant, or more than one account, has anything at all.
+    select c.tenant_id, c.account_id into one from conversations c
+    where c.queue = p_queue and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+    order by c.tenant_id, c.account_id, c.ready_at limit 1;
+    if found then
+        select c.tenant_id, c.account_id into other from conversations c
+        where c.queue = p_queue and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.tenant_id desc, c.account_id desc, c.ready_at desc limit 1;
+        if one.tenant_id is distinct from other.tenant_id then
+            return query select * from due_of_tenants(p_queue, p_many);
+        elsif one.account_id is distinct from other.account_id then
+            return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision, array[p_many]), '{}');
+        else
+            return query select d.* from accounts a cross join lateral due_of_account(p_queue, a.tenant_id, a.id, p_many) d
+                where a.id = one.account_id and a.tenant_id = one.tenant_id and a.state <> 'paused';
+        end if;
+        if found then
+            return;
+        end if;
+    end if;
+    if end_leases(p_queue) > 0 then
+        return query select * from due_conversations(p_queue, p_many);
+    end if;
+end
+$$;

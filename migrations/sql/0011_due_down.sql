@@ -1,0 +1,13 @@
+drop function due_accounts(text,uuid,uuid,integer);
+
+drop function due_tenants(text,uuid,integer);
+
+drop function due_of_account(text,uuid,uuid,integer,uuid[]);
+
+drop function due_of_tenant(text,uuid,double precision[],uuid[]);
+
+drop function due_of_tenants(text,integer);
+
+drop function end_leases(text);
+
+drop function due_conversations(text,integer);

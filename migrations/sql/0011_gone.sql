@@ -1,0 +1,1 @@
+drop function heartbeat(text,uuid,text[],integer,integer,boolean);

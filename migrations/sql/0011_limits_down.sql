@@ -1,0 +1,1 @@
+drop function lanes_in_turn();

@@ -1,0 +1,1 @@
+drop function find_contacts(uuid,text,text[],text,integer);
