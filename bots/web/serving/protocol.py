@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bots import metrics
 from bots.web.serving.connections import PROGRESS_BYTES, Connections, Slot, Stage
@@ -67,7 +67,7 @@ class HttpConnection(HttpToolsProtocol):
 
     # The transport's calls
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin."""
         self._real = transport
         super().connection_made(cast("asyncio.Transport", Transport(transport, self.leave, lambda: self._is_leaving)))
@@ -86,7 +86,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def received(self, data: memoryview) -> None:
         """Read what has come."""
-        if self._is_leaving or self._is_deaf:
+        if self._is_leaving or self._is_deaf or self.parser is None:
             self._unread += len(data)
             if self._unread > _DISCARDED_BYTES:
                 self._real.abort()
@@ -218,7 +218,7 @@ class HttpConnection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server stops: the request that is being answered, or else the next one, is the last. See Server.shutdown."""
         self._is_ending = True
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self._is_answered:
             self.cycle.keep_alive = False
 
     def _expire(self) -> None:
@@ -246,7 +246,9 @@ class HttpConnection(HttpToolsProtocol):
 
     @property
     def _is_answered(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        # None before the first request, whatever its type says.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is None or cycle.response_complete
 
     def _settle(self) -> None:
         """Note what the connection waits for now, and what it holds."""

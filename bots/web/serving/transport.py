@@ -46,10 +46,10 @@ class Reads(asyncio.BufferedProtocol):
     def __init__(self, reader: Reader, buffer: memoryview) -> None:
         self._reader, self._buffer = reader, buffer
         self.connection_made = reader.connection_made  # type: ignore[method-assign, assignment]
-        self.connection_lost = reader.connection_lost  # type: ignore[method-assign]
-        self.eof_received = reader.eof_received  # type: ignore[method-assign, assignment]
-        self.pause_writing = reader.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = reader.resume_writing  # type: ignore[method-assign]
+        self.connection_lost = reader.connection_lost
+        self.eof_received = reader.eof_received
+        self.pause_writing = reader.pause_writing
+        self.resume_writing = reader.resume_writing
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the interface's
         """Where the next bytes go."""
