@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from bots.domain import FORWARDED
 from bots.kinds import always_told, kinds
 from bots.storage.database import call, hot, to_json
+from bots.storage.queues import reply_queue
 from bots.storage.together import Together
 
 #: For so long a process that has ended may seem to live.
@@ -225,9 +226,9 @@ def end_leases(engine: Engine) -> int:
     """
     statement = (
         "select coalesce(sum(end_leases(queue)), 0)::integer from (select distinct unnest(queues) as queue from worker_heartbeats"
-        " where at > now() - interval '15 seconds') as consumed where starts_with(queue, 'reply.')"
+        " where at > now() - interval '15 seconds') as consumed where starts_with(queue, %s)"
     )
-    return call(engine, statement, ())
+    return call(engine, statement, (reply_queue(""),))
 
 
 def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
