@@ -42,7 +42,7 @@ def worker(cluster: Cluster) -> Iterator[OneWorker]:
 
 @pytest.fixture
 def to(cluster: Cluster, worker: OneWorker) -> Callable[[str], None]:
-    """Brings the database to a revision, up or down."""
+    """Brings the database to a revision: down to the one before there was recall, or up."""
     return partial(_to, cluster, str(worker.storage.crossing.url.database))
 
 
@@ -83,7 +83,7 @@ def test_memories_keep_what_they_say_and_when_and_those_that_were_forgotten_are_
         ("I live in Oslo", "place", "Oslo", True, ended, None),
     ):
         worker.storage.do(_MEMORY, ids[text], kind, value, single, until, ids[by] if by else None, text)
-    to("0010")
+    to("head")
 
     columns = "m.kind, m.text, topic, chain, said_at = received_at, said_at = occurred_at, valid_to, ended_at, superseded_by"
     rows = worker.storage.rows(f"select {columns} from memories m join inbox i on i.id = source_inbox_id order by arrival")
@@ -126,7 +126,7 @@ def test_turns_from_before_there_was_recall_are_recalled_once_they_are_indexed(w
     for text in (_SAID, "/help", *(f"The weather in town {n} is fine" for n in range(70))):
         worker.ask(text)
     to(_BEFORE)
-    to("0010")
+    to("head")
     before = _recalled(worker)
     worker.ask("The new boat is red")
     newest = worker.storage.rows("select number from fresh_episodes")
@@ -175,7 +175,7 @@ def test_a_turn_of_a_process_of_the_version_before_is_recalled_and_the_others_ar
 def test_turns_whose_words_were_forgotten_while_they_were_indexed_are_read_again(worker: OneWorker, to: Callable[[str], None]) -> None:
     worker.ask(_SAID)
     to(_BEFORE)
-    to("0010")
+    to("head")
     claimed = episodes.claim_unindexed(worker.deps.crossing, most=64, lease_s=60)
     assert claimed is not None
     assert episodes.claim_unindexed(worker.deps.crossing, most=64, lease_s=60) is None, "it is claimed"
@@ -195,7 +195,7 @@ def test_turns_whose_words_were_forgotten_while_they_were_indexed_are_read_again
 def test_of_whoever_wants_nothing_remembered_nothing_is_indexed(worker: OneWorker, to: Callable[[str], None], off: str) -> None:
     worker.ask(_SAID)
     to(_BEFORE)
-    to("0010")
+    to("head")
     with unit(worker.storage.web if "bots" in off else worker.storage.crossing) as connection:
         connection.exec_driver_sql(off)
 

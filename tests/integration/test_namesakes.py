@@ -21,10 +21,12 @@ def _alive(storage: StorageFixture, boot: UUID) -> Generator[ProcessLock]:
     """A process that lives as long as the block."""
     engine = open_engine(storage.crossing.url.render_as_string(hide_password=False), pool=1, name="alive")
     lock = ProcessLock(engine, boot=boot)
-    assert lock.hold()
-    yield lock
-    lock.leave()
-    engine.dispose()
+    try:
+        assert lock.hold()
+        yield lock
+    finally:
+        lock.leave()
+        engine.dispose()
     until(lambda: storage.value("select process_is_dead(%s)", boot), what="Postgres noticed that it is gone")
 
 
@@ -100,10 +102,9 @@ def test_a_frozen_process_keeps_its_leases_until_they_run_out(storage: StorageFi
 def test_a_lock_that_was_lost_with_its_connection_is_taken_again(storage: StorageFixture) -> None:
     boot, other = uuid4(), uuid4()
     with _alive(storage, boot) as lock:
-        storage.rows(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chinwag-alive' and datname = current_database()"
-            " and usename = current_user"
-        )
+        its = "from pg_stat_activity where application_name = 'chinwag-alive' and datname = current_database() and usename = current_user"
+        storage.rows(f"select pg_terminate_backend(pid) {its}")
+        until(lambda: not storage.rows(f"select {its}"), what="the connection is gone")
         with pytest.raises(StorageUnavailable):
             lock.hold()
         assert lock.hold()
