@@ -318,11 +318,14 @@ class Stack:
         """
         waiting = list(parts)
         while waiting:
-            for part in [part for part in waiting if not _is_to_restart(part)]:
+            for part in tuple(waiting):
                 try:
-                    if not self.supervisor.is_ready(part):
+                    if _is_to_restart(part) or not self.supervisor.is_ready(part):
                         continue
                 except CannotStart as error:
+                    if _is_to_restart(part):
+                        # Killed while it was looked at.
+                        continue
                     if part.name != "Chat model":
                         raise
                     raise CannotStart(
