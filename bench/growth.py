@@ -1,4 +1,5 @@
-"""What each operation costs among 1,000 contacts and among a million: buffers, milliseconds, WAL, and the ratio to 10,000 contacts.
+"""What each operation costs among 1,000 contacts and among a million: buffers, milliseconds, WAL, and the ratio to 10,000 contacts (behind a backlog to 100,000,
+of whom as many wait).
 
     python -m bench.growth
     python -m bench.growth --sizes 1000 10000 100000 --only search home
@@ -45,7 +46,7 @@ _TO_BUILD = {
 #: While it is measured nothing else may work: what autovacuum reads would push pages out.
 _TO_MEASURE = {"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "4GB"}
 _STATES = ((Phase(operations=OPERATIONS + PAGES),), *STATES)
-_BASE, _MOST = 10_000, 1.2
+_MOST = 1.2
 #: Few pages more are no growth: an index has one level more for some hundred times the rows.
 _FEW = 12
 
@@ -75,7 +76,7 @@ def main() -> int:
                 cluster.remember(contacts, *_built(cluster, contacts))
         _restart(cluster, _TO_MEASURE)
         measured = [_measured(cluster, contacts, built[contacts][0], chosen, given.calls) for contacts in given.sizes]
-    rows = [_row(one.name, dict(zip(given.sizes, [costs[one.name] for costs in measured], strict=True))) for one in chosen]
+    rows = [_row(one, dict(zip(given.sizes, [costs[one.name] for costs in measured], strict=True))) for one in chosen]
     report.table(rows, list(rows[0]))
     grows = [row["operation"] for row in rows if row["grows"]]
     print(f"grows: {', '.join(grows) or 'nothing'}")
@@ -183,10 +184,10 @@ def _cost(meter: Meter, place: Place, one: Operation, calls: int) -> Cost:
     return cost
 
 
-def _row(name: str, costs: dict[int, Cost]) -> dict[str, Any]:
-    base, largest = costs.get(_BASE, next(iter(costs.values()))), costs[max(costs)]
+def _row(one: Operation, costs: dict[int, Cost]) -> dict[str, Any]:
+    base, largest = costs.get(one.base, next(iter(costs.values()))), costs[max(costs)]
     pages, more = _median(base.buffers), _median(largest.buffers)
-    found: dict[str, Any] = {"operation": name}
+    found: dict[str, Any] = {"operation": one.name}
     for contacts, cost in costs.items():
         found[f"pages {contacts:,}"] = _median(cost.buffers)
     found["ratio"] = round(more / max(pages, 1), 2)
@@ -200,7 +201,7 @@ def _row(name: str, costs: dict[int, Cost]) -> dict[str, Any]:
 def _draw(rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> None:
     report.lying_bars(
         "growth",
-        f"Pages of each operation among {max(sizes):,} contacts, as a ratio to {_BASE:,}",
+        f"Pages of each operation among {max(sizes):,} contacts, as a ratio to 10,000",
         "ratio",
         {row["operation"]: row["ratio"] for row in rows},
     )

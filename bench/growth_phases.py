@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -115,6 +115,11 @@ def _give_back(place: Place, _n: int) -> None:
     claims.release(place.storage.crossing, boot=place.storage.boot)
 
 
+def _with_backlog(phase: Phase) -> Phase:
+    """The same, compared with the size at which as many people wait."""
+    return replace(phase, operations=tuple(replace(one, base=_BACKLOG) for one in phase.operations))
+
+
 def _busy(among: str) -> tuple[Operation, ...]:
     """A whole turn with what all others wait for, and what a dispatcher asks."""
     return (
@@ -126,44 +131,55 @@ def _busy(among: str) -> tuple[Operation, ...]:
 
 #: The phases of each follow one another.
 STATES = (
-    (
-        Phase(
-            enter=_backlog,
-            operations=(
-                *_busy("100,000 due"),
-                Operation(name="accept, 100,000 due", call=accept),
-                Operation(name="finish, 100,000 due", before=claim, call=finish, after=end),
-                Operation(
-                    name="home: overview, 100,000 due", call=crossing(lambda c, place, _n: overview.read(c, tenant=place.tenant)), most=5
+    tuple(
+        map(
+            _with_backlog,
+            (
+                Phase(
+                    enter=_backlog,
+                    operations=(
+                        *_busy("100,000 due"),
+                        Operation(name="accept, 100,000 due", call=accept),
+                        Operation(name="finish, 100,000 due", before=claim, call=finish, after=end),
+                        Operation(
+                            name="home: overview, 100,000 due",
+                            call=crossing(lambda c, place, _n: overview.read(c, tenant=place.tenant)),
+                            most=5,
+                        ),
+                        Operation(name="gauges, 100,000 due", call=crossing(lambda c, _place, _n: gauges.read(c)), most=5),
+                        *(
+                            Operation(
+                                name=f"list: {only}, 100,000 due",
+                                call=crossing(lambda c, place, _n, only=only: conversations.newest(c, tenant=place.tenant, only=only)),
+                                most=5,
+                            )
+                            for only in (conversations.State.WAITING, conversations.State.UNANSWERED)
+                        ),
+                        Operation(
+                            name="list: waiting, 100,000 due, small tenant",
+                            call=crossing(
+                                lambda c, place, _n: conversations.newest(c, tenant=place.other, only=conversations.State.WAITING)
+                            ),
+                            most=5,
+                        ),
+                    ),
                 ),
-                Operation(name="gauges, 100,000 due", call=crossing(lambda c, _place, _n: gauges.read(c)), most=5),
-                *(
-                    Operation(
-                        name=f"list: {only}, 100,000 due",
-                        call=crossing(lambda c, place, _n, only=only: conversations.newest(c, tenant=place.tenant, only=only)),
-                        most=5,
-                    )
-                    for only in (conversations.State.WAITING, conversations.State.UNANSWERED)
-                ),
-                Operation(
-                    name="list: waiting, 100,000 due, small tenant",
-                    call=crossing(lambda c, place, _n: conversations.newest(c, tenant=place.other, only=conversations.State.WAITING)),
-                    most=5,
+                Phase(enter=_spread(10), operations=_busy("100,000 due in 10 accounts")),
+                Phase(enter=_spread(1_000), operations=_busy("100,000 due in 1,000 accounts")),
+                Phase(
+                    enter=_put_off,
+                    operations=(
+                        Operation(name="claim, 1,000 accounts wait", before=accept, call=claim, after=turn_until(finish, end)),
+                        Operation(
+                            name="tick, 1,000 accounts wait",
+                            before=beat,
+                            call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)),
+                        ),
+                    ),
+                    leave=_end_backlog,
                 ),
             ),
-        ),
-        Phase(enter=_spread(10), operations=_busy("100,000 due in 10 accounts")),
-        Phase(enter=_spread(1_000), operations=_busy("100,000 due in 1,000 accounts")),
-        Phase(
-            enter=_put_off,
-            operations=(
-                Operation(name="claim, 1,000 accounts wait", before=accept, call=claim, after=turn_until(finish, end)),
-                Operation(
-                    name="tick, 1,000 accounts wait", before=beat, call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2))
-                ),
-            ),
-            leave=_end_backlog,
-        ),
+        )
     ),
     (
         Phase(

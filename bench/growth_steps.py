@@ -111,6 +111,8 @@ class Operation:
     before: Callable[[Place, int], object] = _nothing
     after: Callable[[Place, int], object] = _nothing
     most: int = 1000
+    #: Among how many contacts it costs what it should cost.
+    base: int = 10_000
 
 
 def accept(place: Place, _n: int) -> None:
