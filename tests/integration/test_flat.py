@@ -108,14 +108,19 @@ def test_every_old_body_in_quarantine_goes_however_many_came_at_once(storage: St
     assert storage.value("select count(*) from envelopes where state = 'quarantined'") == 1200
 
 
+def _keep(storage: StorageFixture, *, keeps: bool) -> None:
+    with unit(storage.web) as connection:
+        connection.exec_driver_sql("update bots set keeps_messages = %s", (keeps,))
+
+
 def test_what_a_bot_keeps_is_not_read_again_and_goes_once_it_keeps_nothing(storage: StorageFixture) -> None:
-    storage.do("update bots set keeps_messages = true")
+    _keep(storage, keeps=True)
     storage.let_in(a_message("hello"))
     storage.end(storage.answered())
     storage.do("update outbox set forgotten_at = now()")
     claims.keep_house(storage.crossing, envelope_days=30)
     assert storage.value("select body from outbox") == "hello"
-    storage.do("update bots set keeps_messages = false")
+    _keep(storage, keeps=False)
     claims.keep_house(storage.crossing, envelope_days=30)
 
     assert storage.value("select body from outbox") == ""
@@ -189,7 +194,7 @@ def test_a_small_tenants_list_is_whole_beside_anothers_backlog(storage: StorageF
 def test_results_come_in_the_order_of_the_file_whatever_became_of_each(storage: StorageFixture) -> None:
     batch = submit(storage.web, lines(60)).batch
     storage.do(
-        "update batch_items set state = case n % 4 when 0 then 'done' when 1 then 'failed' when 2 then 'waiting' else 'cancelled' end, ready_at = null"
+        "update batch_items set state = case mod(n, 4) when 0 then 'done' when 1 then 'failed' when 2 then 'waiting' else 'cancelled' end, ready_at = null"
     )
 
     def pages() -> list[int]:

@@ -28,7 +28,7 @@ begin
     perform give_back(x.id) from (
         select id from conversations where taken_by is not null and taken_until <= now() order by id limit 500 for update skip locked) x;
     delete from operator_sessions where token_sha256 in (select token_sha256 from operator_sessions
-        where expires_at < now() order by expires_at limit 500 for update skip locked);
+        where expires_at < now() order by expires_at limit 500);
     delete from admin_links where expires_at < now();
     update media set data = null, state = 'refused', reason = 'too_old'
     where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < old order by created_at limit 500 for update skip locked);
