@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from bench.growth_steps import Operation, Place, accept, beat, claim, crossing, end, finish, turn_until
-from bots.storage import attention, claims, conversations, dispatching, gauges, overview
+from bots.storage import attention, claims, conversations, dispatching, gauges, outbox, overview
+from bots.storage.outbox import Sending
 
 #: People who have written and have no answer yet; all there are where there are fewer.
 _BACKLOG = 100_000
@@ -106,6 +107,42 @@ def _refund(owner: Connection, _place: Place) -> None:
     )
 
 
+def _hold(owner: Connection, place: Place) -> None:
+    """Answers that wait to be sent, all of an account that is paused."""
+    _do(
+        owner,
+        "insert into accounts (tenant_id, bot_id, channel, name, external_id, access_token, state) select tenant_id, bot_id, channel, 'held', 'held', access_token, 'paused'"
+        " from accounts where id = %(account)s on conflict do nothing",
+        "create unlogged table held as select o.id, o.status, o.external_id from outbox o where o.account_id = %(account)s and o.status = 'delivered'"
+        f" order by md5(o.id::text) limit {_BACKLOG}",
+        "update outbox o set account_id = a.id, status = 'queued', external_id = null, not_before = now() - interval '1 s', waits_since = now() from held h, accounts a"
+        " where o.id = h.id and a.name = 'held'",
+        account=place.storage.account.id,
+    )
+    _do(owner, "vacuum analyze outbox")
+
+
+def _let_go(owner: Connection, _place: Place) -> None:
+    _do(owner, "update accounts set state = 'active' where name = 'held'")
+
+
+def _end_sends(owner: Connection, place: Place) -> None:
+    _do(
+        owner,
+        "create unlogged table if not exists held (id uuid, status text, external_id text)",
+        "update outbox o set account_id = %(account)s, status = h.status, external_id = h.external_id, not_before = null from held h where o.id = h.id",
+        "delete from accounts where name = 'held'",
+        "drop table held",
+        account=place.storage.account.id,
+    )
+    _do(owner, "vacuum analyze outbox")
+
+
+def _next_send(place: Place, _n: int) -> None:
+    found = outbox.claim_send(place.storage.crossing, boot=place.storage.boot, stale_s=60, reconcile_s=90, younger_s=36_000)
+    place.sending = found if isinstance(found, Sending) else None
+
+
 def _several(place: Place, _n: int) -> None:
     """What a worker with free slots claims at once; it is given back."""
     claims.claim_turns(place.storage.crossing, "reply.default", boot=place.storage.boot, lease_s=60, session_s=1800, most=16)
@@ -180,6 +217,41 @@ STATES = (
                 ),
             ),
         )
+    ),
+    (
+        Phase(
+            enter=_hold,
+            operations=(
+                Operation(name="next send, 100,000 held by a pause", call=_next_send, after=end, base=_BACKLOG),
+                Operation(
+                    name="tick, 100,000 sends held by a pause",
+                    before=beat,
+                    call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)),
+                    base=_BACKLOG,
+                ),
+                Operation(
+                    name="finish, 100,000 sends held by a pause", before=turn_until(accept, claim), call=finish, after=end, base=_BACKLOG
+                ),
+            ),
+        ),
+        Phase(
+            enter=_let_go,
+            operations=(
+                Operation(name="next send, 100,000 wait", call=_next_send, after=end, base=_BACKLOG),
+                Operation(
+                    name="tick, 100,000 sends wait",
+                    before=beat,
+                    call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)),
+                    base=_BACKLOG,
+                ),
+                Operation(
+                    name="old answers, 100,000 wait",
+                    call=lambda place, _n: outbox.fail_oldest(place.storage.crossing, younger_s=36_000),
+                    base=_BACKLOG,
+                ),
+            ),
+            leave=_end_sends,
+        ),
     ),
     (
         Phase(
