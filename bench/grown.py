@@ -33,10 +33,19 @@ TABLES = (
     "recalls",
     "fresh_episodes",
     "batch_items",
+    "batches",
+    "batch_counts",
+    "identity_cases",
+    "media",
+    "audit",
+    "operator_sessions",
+    "send_limits",
 )
 DAYS, _MANY_TURNS, _FEW_TURNS = 60, 12, 2
 #: Contacts of a small account of the same tenant, and of another tenant's.
 SMALL = 20
+#: With whom something went wrong, of each kind, however many contacts there are.
+_TROUBLED = 600
 #: A prime: the numbers of contacts come in no order.
 _PRIME = 99_999_989
 
@@ -57,10 +66,11 @@ select n, %(tenant)s::uuid as tenant, %(account)s::uuid as account, made(%(name)
 from generate_series(1, %(contacts)s) n, lateral (
     select now() - interval '1 hour' - ((n::bigint * 7919) %% {_PRIME}) / {_PRIME}::double precision * interval '{DAYS} days' as ended) e,
     lateral (select ended - (case when n %% 10 = 0 then {_MANY_TURNS} else {_FEW_TURNS} end - 1) * interval '20 hours' as began) b"""
-_CAME = """create unlogged table came as
+_CAME = f"""create unlogged table came as
 select q.tenant, q.account, q.contact, q.talk, q.n, k, q.turns, q.phone, at, made(%(name)s || 'turn' || n || '-' || k, at, %(by_time)s) as turn,
     made(%(name)s || 'in' || n || '-' || k, at, %(by_time)s) as message, made(%(name)s || 'out' || n || '-' || k, at, %(by_time)s) as answer,
     made(%(name)s || 'body' || n || '-' || k, at, %(by_time)s) as body, 'wamid.' || md5(%(name)s || n || '-' || k) || md5(k || '-' || n) as key,
+    k = 2 and n <= {_TROUBLED} as is_dead,
     'word' || (n * 31 + k) %% 5000 || ' word' || (n * 17 + k * 7) %% 300 || ' order' || n || 'x' || k || ' and some more words of a message' as words
 from people q, lateral generate_series(1, q.turns) k, lateral (select q.began + (k - 1) * interval '20 hours' as at) a
 order by at"""
@@ -80,12 +90,16 @@ _FILL = (
     ),
     (
         "insert into turns (tenant_id, id, conversation_id, contact_id, number, state, opened_at, claimed_at, finished_at, asked, answer, token)"
-        " select tenant, turn, talk, contact, k, 'answered', at + interval '1 s', at + interval '1 s', at + (2 + n %% 7) * interval '1 s', words,"
-        " 'An answer to ' || words, k from came order by at"
+        " select tenant, turn, talk, contact, k, case when is_dead then 'dead' else 'answered' end, at + interval '1 s', at + interval '1 s',"
+        " at + (2 + n %% 7) * interval '1 s', words, case when not is_dead then 'An answer to ' || words end, k from came order by at"
     ),
     (
         "insert into envelopes (tenant_id, id, account_id, body, state, received_at)"
         " select tenant, body, account, case when at > now() - interval '30 days' then convert_to(words || repeat(' json', 60), 'UTF8') end, 'parsed', at from came order by at"
+    ),
+    (
+        "insert into envelopes (tenant_id, account_id, body, state, reason, received_at) select tenant, account, case when at > now() - interval '30 days'"
+        f" then convert_to(repeat('{{', 600), 'UTF8') end, 'quarantined', 'not json', at from came where k = 1 and n <= {_TROUBLED} order by at"
     ),
     "insert into envelope_contacts select tenant, body, contact from came order by at",
     (
@@ -97,16 +111,17 @@ _FILL = (
     # One in two hundred failed.
     (
         "insert into outbox (tenant_id, id, turn_id, part, account_id, contact_id, conversation_id, body, status, external_id, sends, reason, status_at, created_at,"
-        " waits_since) select tenant, answer, turn, 1, account, contact, talk, 'An answer to ' || words, case when (n + k) %% 200 = 0 then 'failed' else 'delivered' end,"
-        " key || '.out', 1, case when (n + k) %% 200 = 0 then 'code:131026' end, at, at, at from came order by at"
+        " waits_since, attention_at) select tenant, answer, turn, 1, account, contact, talk, 'An answer to ' || words, case when (n + k) %% 200 = 0 or is_open then 'failed'"
+        " else 'delivered' end, key || '.out', 1, case when (n + k) %% 200 = 0 or is_open then 'code:131026' end, at, at, at, case when is_open then at end"
+        f" from came, lateral (select k = 1 and n <= {_TROUBLED} as is_open) o where not is_dead order by at"
     ),
     (
         "insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id, started_at, finished_at, outcome, http_status)"
-        " select tenant, answer, contact, 1, %(boot)s, at, at, 'accepted', 200 from came order by at"
+        " select tenant, answer, contact, 1, %(boot)s, at, at, 'accepted', 200 from came where not is_dead order by at"
     ),
     (
         "insert into statuses (tenant_id, account_id, external_id, status, occurred_at, correlation, received_at)"
-        " select tenant, account, key || '.out', s, at, answer::text, at from came, unnest(array['sent', 'delivered']) s order by at"
+        " select tenant, account, key || '.out', s, at, answer::text, at from came, unnest(array['sent', 'delivered']) s where not is_dead order by at"
     ),
     (
         "insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out, first_token_ms, total_ms,"
@@ -127,6 +142,41 @@ _FILL = (
         " select tenant, contact, turn, %(bot)s, talk, at, k, 3, 0, false, true, 'english', word_numbers('english', words, 0) || word_numbers('english', words, 1)"
         f" from came where turns = {_MANY_TURNS} order by at"
     ),
+    # Cases about two contacts: those of the troubled are open.
+    (
+        f"insert into identity_cases (tenant_id, account_id, former_id, holder_id, reason, state, opened_at) select f.tenant, f.account, f.contact, h.contact, 'message',"
+        f" case when f.n <= {_TROUBLED} then 'open' else 'two_people' end, f.began from people f join people h on h.n = f.n + 1 where f.n %% 2 = 1 and"
+        f" (f.n <= {_TROUBLED} or f.n %% 100 = 1) order by f.began"
+    ),
+    (
+        "insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, state, media_type, data, created_at) select tenant, contact, message, 1, 'image', key,"
+        " case when is_new then 'fetched' else 'refused' end, 'image/jpeg', case when is_new then convert_to(repeat(md5(key), 60), 'UTF8') end, at"
+        " from came, lateral (select at > now() - interval '30 days' as is_new) x where n %% 100 = 3 and k = 1 order by at"
+    ),
+    (
+        "insert into audit (tenant_id, at, actor, action, subject, detail) select tenant, began, 'ada', 'conversation.take', 'conversation ' || talk, '{\"for_s\": 600}'"
+        " from people where n %% 10 = 0 order by began"
+    ),
+    (
+        "insert into send_limits (tenant_id, scope, account_id, contact_id, until) select tenant, 'person', account, contact, now() + interval '1 day' from people"
+        " where n %% 1000 = 0"
+    ),
+)
+#: What operators did: old batches, and browsers that are still signed in.
+_DONE = (
+    (
+        "insert into batches (tenant_id, bot_id, name, queue, state, total, created_by, created_at, started_at, finished_at) select %(tenant)s, %(bot)s, 'old ' || n,"
+        " 'batch.default', 'done', 100, 'bench', at, at, at from generate_series(1, %(contacts)s / 100) n, lateral (select now() - n * interval '1 minute' as at) a"
+    ),
+    (
+        "insert into batch_counts (tenant_id, batch_id, state, n, tokens_in, tokens_cached, tokens_out, cost, priced, estimated) select tenant_id, id, 'done', 100, 9000,"
+        " 0, 900, 0.1, 100, 0 from batches where name like 'old %%'"
+    ),
+    (
+        "with one as (insert into operators (tenant_id, name, role) values (%(tenant)s, 'ada', 'owner') returning id) insert into operator_sessions (tenant_id,"
+        " token_sha256, operator_id, expires_at) select %(tenant)s, sha256(convert_to('session' || n, 'UTF8')), id, now() + n * interval '1 minute' from one,"
+        " generate_series(1, %(contacts)s / 100) n"
+    ),
 )
 
 
@@ -145,7 +195,10 @@ def build(owner: Connection, storage: StorageFixture, contacts: int) -> dict[str
         _fill(owner, values | {"account": UUID(small), "name": "small", "contacts": SMALL})
         tenant, account = _another_tenant(owner, storage)
         _fill(owner, values | {"tenant": tenant, "account": account, "name": "other", "contacts": SMALL})
-        _batch(owner, storage, contacts)
+        for statement in _DONE:
+            owner.exec_driver_sql(statement, values | {"contacts": contacts})
+    # Its triggers count it, so the counts must have their index.
+    _batch(owner, storage, contacts)
     owner.exec_driver_sql("vacuum analyze")
     owner.exec_driver_sql("checkpoint")
     return {table: owner.exec_driver_sql(f"select count(*) from {table}").scalar_one() for table in TABLES}

@@ -111,9 +111,11 @@ class Operation:
     before: Callable[[Place, int], object] = _nothing
     after: Callable[[Place, int], object] = _nothing
     most: int = 1000
+    #: Among how many contacts it costs what it should cost.
+    base: int = 10_000
 
 
-def _accept(place: Place, _n: int) -> None:
+def accept(place: Place, _n: int) -> None:
     place.storage.let_in(a_message("hello again", by=(a_phone(place.somebody_new()[2]),)))
 
 
@@ -121,34 +123,36 @@ def _accept_new(place: Place, _n: int) -> None:
     place.storage.let_in(a_message("hello", by=(a_phone(str(49_000_000_000 + Random().randrange(10**9))),), contact_name="Somebody New"))
 
 
-def _claim(place: Place, _n: int) -> None:
+def claim(place: Place, _n: int) -> None:
     place.claim = place.storage.claimed()
 
 
-def _finish(place: Place, _n: int) -> None:
+def finish(place: Place, _n: int) -> None:
     assert place.claim is not None
     call = ModelCall(attempt=1, tokens_in=100, tokens_cached=60, tokens_out=7, outcome="ok", **_CALL)
     place.sending = place.storage.finish(place.claim, calls=[call], ends=[])
 
 
-def _end(place: Place, _n: int) -> None:
-    assert place.sending is not None
-    place.storage.end(place.sending)
+def end(place: Place, _n: int) -> None:
+    # Who has a limit of their own gets the answer later.
+    if place.sending is not None:
+        place.storage.end(place.sending)
 
 
 def _status(place: Place, _n: int) -> None:
-    assert place.sending is not None
+    if place.sending is None:
+        return
     place.storage.let_in(a_status(f"wamid.OUT{place.sending.message.hex}", DeliveryStatus.DELIVERED, correlation=place.sending.message))
 
 
 def _fifty(place: Place, n: int) -> None:
     """Turns of fifty people, one after the other: what they write for the first time after a checkpoint, and no longer."""
     for _ in range(50 if n >= 0 else 1):
-        for step in (_accept, _claim, _finish, _end, _status):
+        for step in (accept, claim, finish, end, _status):
             step(place, n)
 
 
-def _turn_until(*steps: Callable[[Place, int], object]) -> Callable[[Place, int], None]:
+def turn_until(*steps: Callable[[Place, int], object]) -> Callable[[Place, int], None]:
     def run(place: Place, n: int) -> None:
         for step in steps:
             step(place, n)
@@ -163,7 +167,7 @@ def _recall(place: Place, n: int) -> None:
     episodes.recall(place.storage.worker, contact=contact, conversation=conversation, question=asked, **values)
 
 
-def _beat(place: Place, _n: int) -> None:
+def beat(place: Place, _n: int) -> None:
     queues = ["reply.default", "deliver", "batch.default"]
     claims.heartbeat(place.storage.crossing, "bench", boot=place.storage.boot, queues=queues, slots=64, busy=0)
 
@@ -172,7 +176,7 @@ def _tick(place: Place, _n: int) -> None:
     claims.waiting(place.storage.crossing, reserve=2)
 
 
-def _crossing(read: Callable[[Any, Place, int], object]) -> Callable[[Place, int], None]:
+def crossing(read: Callable[[Any, Place, int], object]) -> Callable[[Place, int], None]:
     def run(place: Place, n: int) -> None:
         with hot(place.storage.crossing) as connection:
             read(connection, place, n)
@@ -180,7 +184,7 @@ def _crossing(read: Callable[[Any, Place, int], object]) -> Callable[[Place, int
     return run
 
 
-def _web(read: Callable[[Any, Place, int], object]) -> Callable[[Place, int], None]:
+def web(read: Callable[[Any, Place, int], object]) -> Callable[[Place, int], None]:
     def run(place: Place, n: int) -> None:
         with hot(place.storage.web) as connection:
             read(connection, place, n)
@@ -209,7 +213,7 @@ def _forget(place: Place, _n: int) -> None:
 
 
 def _find(search: Callable[[Place, int], str]) -> Callable[[Place, int], None]:
-    return _crossing(lambda c, place, n: conversations.newest(c, tenant=place.tenant, search=search(place, n)))
+    return crossing(lambda c, place, n: conversations.newest(c, tenant=place.tenant, search=search(place, n)))
 
 
 def _remove(place: Place, _n: int) -> None:
@@ -235,40 +239,40 @@ def _account_of_few(place: Place, n: int) -> None:
 
 
 OPERATIONS = (
-    Operation(name="accept a message", call=_accept, after=_turn_until(_claim, _finish, _end)),
-    Operation(name="accept somebody new", call=_accept_new, after=_turn_until(_claim, _finish, _end)),
-    Operation(name="claim", before=_accept, call=_claim, after=_turn_until(_finish, _end)),
-    Operation(name="finish", before=_turn_until(_accept, _claim), call=_finish, after=_end),
-    Operation(name="end of a send", before=_turn_until(_accept, _claim, _finish), call=_end),
-    Operation(name="a status", before=_turn_until(_accept, _claim, _finish, _end), call=_status),
+    Operation(name="accept a message", call=accept, after=turn_until(claim, finish, end)),
+    Operation(name="accept somebody new", call=_accept_new, after=turn_until(claim, finish, end)),
+    Operation(name="claim", before=accept, call=claim, after=turn_until(finish, end)),
+    Operation(name="finish", before=turn_until(accept, claim), call=finish, after=end),
+    Operation(name="end of a send", before=turn_until(accept, claim, finish), call=end),
+    Operation(name="a status", before=turn_until(accept, claim, finish, end), call=_status),
     Operation(name="fifty turns", call=_fifty, most=2),
     Operation(name="recall", call=_recall),
-    Operation(name="tick", before=_turn_until(_beat, _accept), call=_tick, after=_turn_until(_claim, _finish, _end)),
+    Operation(name="tick", before=turn_until(beat, accept), call=_tick, after=turn_until(claim, finish, end)),
     Operation(
         name="next send",
         call=lambda place, _n: outbox.claim_send(place.storage.crossing, boot=uuid4(), stale_s=60, reconcile_s=90, younger_s=3600),
     ),
     Operation(name="roll usage", call=lambda place, _n: usage.roll(place.storage.crossing)),
-    Operation(name="home: day", call=_crossing(lambda c, place, _n: figures.read(c, tenant=place.tenant, span=Span.DAY))),
-    Operation(name="home: week", call=_crossing(lambda c, place, _n: figures.read(c, tenant=place.tenant, span=Span.WEEK))),
-    Operation(name="home: week, small tenant", call=_crossing(lambda c, place, _n: figures.read(c, tenant=place.other, span=Span.WEEK))),
-    Operation(name="home: troubles", call=_crossing(lambda c, place, _n: attention.count(c, tenant=place.tenant))),
-    Operation(name="home: troubles listed", call=_crossing(lambda c, place, _n: attention.troubles(c, tenant=place.tenant))),
-    Operation(name="home: overview", call=_crossing(lambda c, place, _n: overview.read(c, tenant=place.tenant))),
-    Operation(name="home: overview, new tenant", call=_crossing(lambda c, _place, _n: overview.read(c, tenant=uuid4()))),
-    Operation(name="gauges", call=_crossing(lambda c, _place, _n: gauges.read(c))),
-    Operation(name="list", call=_crossing(lambda c, place, _n: conversations.newest(c, tenant=place.tenant))),
-    Operation(name="list: three pages", call=_crossing(_further)),
+    Operation(name="home: day", call=crossing(lambda c, place, _n: figures.read(c, tenant=place.tenant, span=Span.DAY))),
+    Operation(name="home: week", call=crossing(lambda c, place, _n: figures.read(c, tenant=place.tenant, span=Span.WEEK))),
+    Operation(name="home: week, small tenant", call=crossing(lambda c, place, _n: figures.read(c, tenant=place.other, span=Span.WEEK))),
+    Operation(name="home: troubles", call=crossing(lambda c, place, _n: attention.count(c, tenant=place.tenant))),
+    Operation(name="home: troubles listed", call=crossing(lambda c, place, _n: attention.troubles(c, tenant=place.tenant))),
+    Operation(name="home: overview", call=crossing(lambda c, place, _n: overview.read(c, tenant=place.tenant))),
+    Operation(name="home: overview, new tenant", call=crossing(lambda c, _place, _n: overview.read(c, tenant=uuid4()))),
+    Operation(name="gauges", call=crossing(lambda c, _place, _n: gauges.read(c))),
+    Operation(name="list", call=crossing(lambda c, place, _n: conversations.newest(c, tenant=place.tenant))),
+    Operation(name="list: three pages", call=crossing(_further)),
     Operation(
         name="list: small account",
-        call=_crossing(lambda c, place, _n: conversations.newest(c, tenant=place.tenant, account=place.small)),
+        call=crossing(lambda c, place, _n: conversations.newest(c, tenant=place.tenant, account=place.small)),
         most=5,
     ),
-    Operation(name="list: small tenant", call=_crossing(lambda c, place, _n: conversations.newest(c, tenant=place.other)), most=5),
+    Operation(name="list: small tenant", call=crossing(lambda c, place, _n: conversations.newest(c, tenant=place.other)), most=5),
     *(
         Operation(
             name=f"list: {only}",
-            call=_crossing(lambda c, place, _n, only=only: conversations.newest(c, tenant=place.tenant, only=only)),
+            call=crossing(lambda c, place, _n, only=only: conversations.newest(c, tenant=place.tenant, only=only)),
             most=5,
         )
         for only in (conversations.State.TAKEN, conversations.State.WAITING, conversations.State.UNANSWERED)
@@ -280,20 +284,20 @@ OPERATIONS = (
     Operation(name="search: nobody", call=_find(lambda _place, _n: "zzyzxq"), most=5),
     Operation(
         name="search: small tenant",
-        call=_crossing(lambda c, place, n: conversations.newest(c, tenant=place.other, search=place.person(n)[3])),
+        call=crossing(lambda c, place, n: conversations.newest(c, tenant=place.other, search=place.person(n)[3])),
         most=5,
     ),
     Operation(
         name="search: people",
-        call=_crossing(lambda c, place, n: people.named(c, tenant=place.tenant, search=place.person(n)[3], limit=20)),
+        call=crossing(lambda c, place, n: people.named(c, tenant=place.tenant, search=place.person(n)[3], limit=20)),
         most=5,
     ),
     Operation(name="conversation", call=_dialogue),
-    Operation(name="accounts", before=_an_account, call=_crossing(lambda c, place, _n: setups.overview(c, tenant=place.tenant)), most=5),
-    Operation(name="batch list", call=_web(lambda c, place, _n: batches.newest(c, tenant=place.tenant)), most=5),
+    Operation(name="accounts", before=_an_account, call=crossing(lambda c, place, _n: setups.overview(c, tenant=place.tenant)), most=5),
+    Operation(name="batch list", call=web(lambda c, place, _n: batches.newest(c, tenant=place.tenant)), most=5),
     Operation(
         name="batch page",
-        call=_web(
+        call=web(
             lambda c, place, _n: (batches.get(c, place.batch, tenant=place.tenant), batches.spent(c, place.batch, tenant=place.tenant))
         ),
         most=5,

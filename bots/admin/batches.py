@@ -10,6 +10,7 @@ from uuid import UUID
 from bots.admin.acting import Operator
 from bots.admin.audit import record
 from bots.admin.deps import Deps
+from bots.errors import Conflict
 from bots.storage import batch_results, batches
 from bots.storage.batch_intake import NewBatch, Submission, Submitted
 from bots.storage.batches import Batch, FailedItem, Spent
@@ -140,11 +141,24 @@ def cancel(deps: Deps, operator: Operator, batch: UUID) -> None:
 
 
 def retry(deps: Deps, operator: Operator, batch: UUID) -> int:
-    """Ask the failed items again, and return how many there are. Raises NotFound, Conflict."""
-    with unit(deps.web) as connection:
-        count = batches.retry_failed(connection, batch, tenant=operator.tenant_id)
-        record(connection, operator, "batch.retry", f"batch:{batch}", {"items": count})
-        return count
+    """Ask the failed items again, and return how many there are. Raises NotFound, Conflict.
+
+    Works in slices, as `remove` does: the first ones are asked again while the others still count as failed.
+    """
+    items = 0
+    while True:
+        with unit(deps.web) as connection:
+            try:
+                count = batches.retry_failed(connection, batch, tenant=operator.tenant_id)
+            except Conflict:
+                if not items:
+                    raise
+                # There were just as many as go at once.
+                count = 0
+            items += count
+            if count < batches.RETRIED_AT_ONCE:
+                record(connection, operator, "batch.retry", f"batch:{batch}", {"items": items})
+                return items
 
 
 def remove(deps: Deps, operator: Operator, batch: UUID) -> int:

@@ -18,6 +18,9 @@ from bots.domain import ChannelKind
 from bots.errors import Conflict, NotFound
 from bots.storage import cases, model_refusals
 
+#: So many turns that a budget ended today are looked at, the last and the first ones.
+COUNTED = 250
+
 
 class TroubleKind(StrEnum):
     """What kind of thing needs attention."""
@@ -46,7 +49,7 @@ class Trouble:
     state: str
     reason: str | None
     at: datetime
-    #: By kind: bytes of the body, sends, tries, turns that a budget ended today, how often the platform said the same, or calls refused.
+    #: By kind: bytes of the body, sends, tries, turns that a budget ended today (counted up to COUNTED or twice that), how often the platform said the same, or calls refused.
     count: int
     #: When the next automatic try is, or when a slowed account goes on by itself.
     due_at: datetime | None
@@ -88,18 +91,19 @@ def troubles(
     if not kinds:
         return []
     at, number = before if before is not None else (None, None)
-    parts = " union all ".join(f"({_TROUBLES[each]} order by at desc, id desc limit :limit)" for each in kinds)
+    # Cases that an operator has settled are listed where only cases are asked for: the answer can be changed.
+    listed = {**_TROUBLES, TroubleKind.IDENTITY: _CASES} if kind is TroubleKind.IDENTITY else _TROUBLES
+    parts = " union all ".join(f"({listed[each]} order by at desc, id desc limit :limit)" for each in kinds)
     rows = connection.execute(
         text(f"select * from ({parts}) troubles order by at desc, id desc limit :limit"),  # noqa: S608 - literals of this module
-        # Cases that an operator has settled are listed where only cases are asked for: the answer can be changed.
-        {"tenant": tenant, "at": at, "number": number, "limit": limit, "settled": kind is TroubleKind.IDENTITY},
+        {"tenant": tenant, "at": at, "number": number, "limit": limit},
     )
     return [_trouble(dict(row)) for row in rows.mappings()]
 
 
 def count(connection: Connection, *, tenant: UUID) -> dict[TroubleKind, int]:
     """How many problems of each kind need attention, counted up to 1,000."""
-    values = {"tenant": tenant, "at": None, "number": None, "settled": False}
+    values = {"tenant": tenant, "at": None, "number": None}
     parts = ", ".join(f"(select count(*) from ({query} limit 1000) x) as {kind.value}" for kind, query in _TROUBLES.items())  # noqa: S608 - literals of this module
     row = connection.execute(text(f"select {parts}"), values).mappings().one()
     return {TroubleKind(kind): int(found) for kind, found in row.items()}
@@ -151,8 +155,10 @@ def dismiss(connection: Connection, *, tenant: UUID, kind: TroubleKind, id_: UUI
             "update turns set state = 'skipped', reason = 'dismissed:' || coalesce(reason, '?') where tenant_id = :tenant and id = :id"
         )
     elif kind is TroubleKind.BUDGET:
-        # Seen for today: further turns that this budget ends today are not reported again.
-        statement = f"update turns set reason = 'budget:seen' where tenant_id = :tenant and {_REFUSED_BY}"  # noqa: S608 - our own words
+        # Seen for today: one of its turns says so, and further ones that this budget ends today are not reported again.
+        statement = f"""update turns set reason = 'budget:seen' where tenant_id = :tenant and id = (
+            select t.id from ({REFUSED}) t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
+            join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id where a.bot_id = :id and t.reason <> 'budget:seen' limit 1)"""  # noqa: S608 - our own words
         if not connection.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount:
             raise NotFound("No budget of this bot was used up today.")
         return
@@ -276,9 +282,16 @@ def _row(connection: Connection, tenant: UUID, id_: UUID, wanted: _Row) -> None:
 
 
 _RESUME_REST = text("select resume_rest(o, true) from outbox o where o.tenant_id = :tenant and o.id = :id")
-#: Turns of today (UTC) that a budget of the bot ended.
-_REFUSED_BY = """reason like 'budget%' and finished_at >= date_trunc('day', now(), 'UTC') and conversation_id in (
-    select c.id from conversations c join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id where a.bot_id = :id)"""
+#: The last and the first turns of today (UTC) that a budget ended; on a busy day it ends all.
+REFUSED = " union ".join(
+    f"""(select * from turns where tenant_id = :tenant and reason like 'budget%' and finished_at >= date_trunc('day', now(), 'UTC')
+        order by finished_at {order} limit {COUNTED})"""  # noqa: S608 - our own words
+    for order in ("desc", "asc")
+)
+#: Whether somebody has seen today that a budget of the bot b is used up.
+SEEN = """exists (select from turns s join conversations v on v.tenant_id = s.tenant_id and v.id = s.conversation_id
+    join accounts w on w.tenant_id = v.tenant_id and w.id = v.account_id
+    where s.tenant_id = b.tenant_id and s.reason = 'budget:seen' and s.finished_at >= date_trunc('day', now(), 'UTC') and w.bot_id = b.id)"""
 _BEFORE = "(cast(:at as timestamptz) is null or ({at}, {id}) < (cast(:at as timestamptz), cast(:number as uuid)))"
 _TROUBLES = {
     # When an account was parked is not recorded, so it is shown with the current time.
@@ -309,7 +322,7 @@ _TROUBLES = {
         "BEFORE", _BEFORE.format(at="e.received_at", id="e.id")
     ),
     # Once a day for each bot, however many messages there were.
-    TroubleKind.BUDGET: """
+    TroubleKind.BUDGET: f"""
         select * from (
             select 'budget' as kind, b.id, (array_agg(a.name order by t.finished_at desc))[1] as account,
                 (array_agg(a.channel order by t.finished_at desc))[1] as channel, 'budget' as state,
@@ -317,12 +330,11 @@ _TROUBLES = {
                 min(t.finished_at) as at, count(*) as count, null::timestamptz as due_at,
                 (array_agg(t.conversation_id order by t.finished_at desc))[1] as conversation,
                 (array_agg(a.id order by t.finished_at desc))[1] as account_id, null::uuid as former
-            from turns t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
+            from ({REFUSED}) t join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id
             join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
             join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
-            where t.tenant_id = :tenant and t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
-            group by b.id, b.tenant_id having not bool_or(t.reason = 'budget:seen')) o
-        where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),
+            group by b.id, b.tenant_id having not {SEEN}) o
+        where BEFORE""".replace("BEFORE", _BEFORE.format(at="o.at", id="o.id")),  # noqa: S608 - our own words
     TroubleKind.NOTICE: """
         select 'notice' as kind, n.id, a.name as account, a.channel, 'notice' as state, n.reason, n.attention_at as at, n.times as count,
             null::timestamptz as due_at, null::uuid as conversation, a.id as account_id, null::uuid as former
@@ -331,8 +343,9 @@ _TROUBLES = {
         "BEFORE", _BEFORE.format(at="n.attention_at", id="n.id")
     ),
     TroubleKind.MODEL: model_refusals.LISTED.replace("BEFORE", _BEFORE.format(at="m.attention_at", id="m.id")),
-    TroubleKind.IDENTITY: cases.LISTED.replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
+    TroubleKind.IDENTITY: cases.OPEN.replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id")),
 }
+_CASES = cases.LISTED.replace("BEFORE", _BEFORE.format(at="k.opened_at", id="k.id"))
 _OPEN_TALK = text("""
     insert into conversations as o (tenant_id, account_id, contact_id, thread, queue)
     select tenant_id, account_id, contact_id, thread, queue from conversations where tenant_id = :tenant and id = :conversation

@@ -13,6 +13,8 @@ from bots.errors import Conflict, NotFound
 #: The period over which the rate is measured, in seconds.
 _RATE_S = 30
 _REMOVED_AT_ONCE = 2000
+RETRIED_AT_ONCE = 2000
+_DIGITS = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ _BATCHES = """
 select b.id, b.name, x.name as bot, b.queue, b.state, b.total, b.created_by, b.created_at, b.started_at, b.finished_at, b.hold_until,
     c.waiting, c.running, c.done, c.failed, c.cancelled,
     coalesce(r.n / greatest(1, least(:rate_s, extract(epoch from now() - b.started_at))), 0) as per_s
-from batches b join bots x on x.tenant_id = b.tenant_id and x.id = b.bot_id
+from BATCHES b join bots x on x.tenant_id = b.tenant_id and x.id = b.bot_id
 cross join lateral (
     select case when b.state = 'cancelled' then 0 else coalesce(sum(k.n) filter (where k.state = 'waiting'), 0) end as waiting,
         case when b.state = 'cancelled' then 0 else coalesce(sum(k.n) filter (where k.state = 'running'), 0) end as running,
@@ -101,15 +103,15 @@ cross join lateral (
 ) as r
 where b.tenant_id = :tenant
 """
+#: The newest: found first, before anything is counted for each.
+_NEWEST = """(select * from batches where tenant_id = :tenant and created_at < coalesce(cast(:before as timestamptz), 'infinity')
+    order by created_at desc, id limit :limit)"""
 
 
 def newest(connection: Connection, *, tenant: UUID, before: datetime | None = None, limit: int = 50) -> list[Batch]:
     """The newest batches, or those made before a given time."""
     rows = connection.execute(
-        text(
-            _BATCHES
-            + " and b.created_at < coalesce(cast(:before as timestamptz), 'infinity') order by b.created_at desc, b.id limit :limit"
-        ),
+        text(_BATCHES.replace("BATCHES", _NEWEST) + " order by b.created_at desc, b.id"),
         {"tenant": tenant, "before": before, "limit": limit, "rate_s": _RATE_S},
     )
     return [_batch(dict(row)) for row in rows.mappings()]
@@ -117,7 +119,9 @@ def newest(connection: Connection, *, tenant: UUID, before: datetime | None = No
 
 def get(connection: Connection, batch: UUID, *, tenant: UUID) -> Batch:
     """Find a batch. Raises NotFound."""
-    rows = connection.execute(text(_BATCHES + " and b.id = :batch"), {"tenant": tenant, "batch": batch, "rate_s": _RATE_S})
+    rows = connection.execute(
+        text(_BATCHES.replace("BATCHES", "batches") + " and b.id = :batch"), {"tenant": tenant, "batch": batch, "rate_s": _RATE_S}
+    )
     row = rows.mappings().one_or_none()
     if row is None:
         raise NotFound("There is no such batch.")
@@ -126,11 +130,17 @@ def get(connection: Connection, batch: UUID, *, tenant: UUID) -> Batch:
 
 def find(connection: Connection, beginning: str, *, tenant: UUID) -> UUID:
     """The batch whose id begins with this. Raises NotFound, or Conflict when there are several."""
-    rows = connection.execute(
-        text("select id from batches where tenant_id = :tenant and starts_with(id::text, :beginning) limit 2"),
-        {"tenant": tenant, "beginning": beginning.lower()},
-    )
-    found: list[UUID] = list(rows.scalars())
+    digits = beginning.lower().replace("-", "")
+    found: list[UUID] = []
+    if digits and len(digits) <= 32 and set(digits) <= _DIGITS:
+        between = {"least": UUID(digits.ljust(32, "0")), "most": UUID(digits.ljust(32, "f"))}
+        rows = connection.execute(
+            text(
+                "select id from batches where id between :least and :most and tenant_id = :tenant and starts_with(id::text, :beginning) limit 2"
+            ),
+            {"tenant": tenant, "beginning": beginning.lower(), **between},
+        )
+        found = list(rows.scalars())
     if not found:
         raise NotFound(f"There is no batch {beginning}; `chinwag batch list` shows all.")
     if len(found) > 1:
@@ -171,17 +181,7 @@ def is_served(connection: Connection, queue: str) -> bool:
 
 def ended_after(connection: Connection, batch: UUID, *, tenant: UUID, after: int, limit: int = 200) -> list[Row]:
     """The next page of items that ended, in the order of the file; all items of a cancelled batch count as ended."""
-    rows = connection.execute(
-        text(
-            "select i.n, i.custom_id, i.request ? 'messages' as is_request, i.answer, i.reason, i.model, i.tokens_in, i.tokens_cached,"
-            " i.tokens_out, i.estimated, i.finished_at, case when i.state in ('waiting', 'running') then 'cancelled' else i.state end as state"
-            " from batch_items i join batches b on b.tenant_id = i.tenant_id and b.id = i.batch_id"
-            " where i.tenant_id = :tenant and i.batch_id = :batch and i.n > :after"
-            " and (b.state = 'cancelled' or i.state not in ('waiting', 'running')) and b.state <> 'checking'"
-            " order by i.n limit :limit"
-        ),
-        {"tenant": tenant, "batch": batch, "after": after, "limit": limit},
-    )
+    rows = connection.execute(_ENDED, {"tenant": tenant, "batch": batch, "after": after, "limit": limit})
     return [Row(**row) for row in rows.mappings()]
 
 
@@ -223,7 +223,7 @@ def clear_slice(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
 
 
 def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
-    """Try failed items again and return how many there are. Raises NotFound, Conflict."""
+    """Try failed items again, at most RETRIED_AT_ONCE, and return how many: where it is as many there may be more. Raises NotFound, Conflict."""
     state = _locked(connection, batch, tenant=tenant)
     if state not in {"running", "paused", "done"}:
         raise Conflict(f"A batch that is {state} cannot be tried again.")
@@ -232,9 +232,10 @@ def retry_failed(connection: Connection, batch: UUID, *, tenant: UUID) -> int:
             # What they have cost so far was counted when they failed.
             "update batch_items set state = 'waiting', ready_at = now(), tries = 0, reason = null, finished_at = null, token = token + 1,"
             " tokens_in = null, tokens_cached = null, tokens_out = null, cost = null, estimated = false"
-            " where tenant_id = :tenant and batch_id = :batch and state = 'failed'"
+            " where tenant_id = :tenant and batch_id = :batch and n in (select n from batch_items"
+            " where tenant_id = :tenant and batch_id = :batch and state = 'failed' order by n limit :limit)"
         ),
-        {"tenant": tenant, "batch": batch},
+        {"tenant": tenant, "batch": batch, "limit": RETRIED_AT_ONCE},
     ).rowcount
     if not count:
         raise Conflict("No item of this batch has failed.")
@@ -279,3 +280,14 @@ def _batch(row: dict[str, object]) -> Batch:
     left = open_items / per_s if row["state"] == "running" and per_s > 0 else None
     values = row | {name: int(str(row[name])) for name in ("waiting", "running", "done", "failed", "cancelled")}
     return Batch(**(values | {"per_s": round(per_s, 2), "seconds_left": None if left is None else round(left, 1)}))  # pyright: ignore[reportArgumentType] - columns named as the fields
+
+
+# The first ones of each state, so that a page does not read all that waits between two that ended.
+_ENDED = text("""
+    select i.n, i.custom_id, i.request ? 'messages' as is_request, i.answer, i.reason, i.model, i.tokens_in, i.tokens_cached,
+        i.tokens_out, i.estimated, i.finished_at, case when i.state in ('waiting', 'running') then 'cancelled' else i.state end as state
+    from batches b cross join unnest(case when b.state = 'cancelled' then array['done', 'failed', 'cancelled', 'waiting', 'running']
+        else array['done', 'failed', 'cancelled'] end) as ended(state)
+    cross join lateral (select * from batch_items x where x.tenant_id = b.tenant_id and x.batch_id = b.id and x.state = ended.state and x.n > :after
+        order by x.n limit :limit) i
+    where b.tenant_id = :tenant and b.id = :batch and b.state <> 'checking' order by i.n limit :limit""")

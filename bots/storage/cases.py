@@ -19,7 +19,9 @@ LISTED = """
         a.id as account_id,
         (select id from conversations c where c.tenant_id = k.tenant_id and c.contact_id = k.former_id order by created_at desc limit 1) as former
     from identity_cases k join accounts a on a.tenant_id = k.tenant_id and a.id = k.account_id
-    where k.tenant_id = :tenant and (k.state = 'open' or cast(:settled as boolean)) and BEFORE"""
+    where k.tenant_id = :tenant and BEFORE"""
+#: Those that wait for an operator; they have an index of their own.
+OPEN = LISTED + " and k.state = 'open'"
 
 
 def settle(connection: Connection, *, tenant: UUID, case: UUID, same: bool) -> None:

@@ -75,8 +75,8 @@ def newest(
 ) -> list[Head]:
     """The conversations with the newest messages, or those after a given one in that list.
 
-    only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too). search finds a contact by all of its words
-    or by a number, and messages by part of them.
+    only: taken, waiting (for the bot) or unanswered (by anybody, the bot's dead turns too); of more than a thousand those that the newest 2,000
+    conversations have come first. search finds a contact by all of its words or by a number, and messages by part of them.
     """
     wanted = ["c.tenant_id = :tenant", "c.newest_at is not null"]
     values: dict[str, Any] = {"tenant": tenant, "limit": limit}
@@ -87,12 +87,19 @@ def newest(
         wanted.append("(c.newest_at, c.id) < (:at, :id)")
         values |= {"at": before[0], "id": before[1]}
     # What is asked for is found first, each way through its own index; else the newest are passed by until there are enough of it.
-    found = [_ONLY[only]] if only is not None and only in _ONLY else []
+    found = None
     if search:
-        found.append(f"({found_by.TALKS})")
+        found = found_by.TALKS
         values |= found_by.values(search)
+        wanted += [_IS[only]] if only in _IS else []
+    elif only in _IS:
+        found = f"""
+            with few as materialized ({_FEW[only]} limit {_MOST_FEW})
+            select id from few union (
+                select c.id from (select c.* from conversations c where {" and ".join(wanted)} order by c.newest_at desc, c.id desc limit {_PASSED_BY}) c
+                where (select count(*) from few) = {_MOST_FEW} and {_IS[only]} order by c.newest_at desc, c.id desc limit :limit)"""  # noqa: S608 - as below
     page = f"""
-        select c.* from {f"(select distinct id from ({' intersect '.join(found)}) x offset 0) f join conversations c on c.id = f.id" if found else "conversations c"}
+        select c.* from {f"(select distinct id from ({found}) x offset 0) f join conversations c on c.id = f.id" if found else "conversations c"}
         where {" and ".join(wanted)}
             and c.account_id not in (select id from accounts where tenant_id = :tenant and persona_version is not null)
         order by c.newest_at desc, c.id desc limit :limit"""  # noqa: S608 - pieces are literals of this module
@@ -202,16 +209,26 @@ def _state(row: Row[Any]) -> State:
     return State.UNANSWERED if row.last_turn == "dead" else State.ANSWERED
 
 
+#: Of so many in a state, of whichever tenant, all are read. Where there are more, as in a backlog, so many of the tenant's newest conversations are
+#: looked through, too.
+_MOST_FEW, _PASSED_BY = 1_001, 2_000
 #: The ids of those in a state, through the partial indexes: answered conversations, which are nearly all, are not read.
-_ONLY = {
-    State.TAKEN: "(select id from conversations where taken_by is not null and tenant_id = :tenant)",
-    State.WAITING: """(select id from conversations
-        where ready_at is not null and taken_by is null and closed_at is null and tenant_id = :tenant)""",
-    State.UNANSWERED: """(
+_FEW = {
+    State.TAKEN: "select id from conversations where taken_by is not null",
+    State.WAITING: "select id from conversations where ready_at is not null and taken_by is null and closed_at is null",
+    State.UNANSWERED: """select id from (
         select conversation_id as id from inbox where turn_id is null and kind = 'message'
-        union select conversation_id from turns where state = 'open'
-        union select d.conversation_id from turns d where d.state = 'dead' and d.finished_at > now() - interval '30 days'
-            and not exists (select from turns l where l.conversation_id = d.conversation_id and l.number > d.number))""",
+        union all select conversation_id from turns where state = 'open'
+        union all select d.conversation_id from turns d where d.tenant_id = :tenant and d.state = 'dead' and d.finished_at > now() - interval '30 days'
+            and not exists (select from turns l where l.conversation_id = d.conversation_id and l.number > d.number)) x""",
+}
+#: Whether a conversation is in a state.
+_IS = {
+    State.TAKEN: "c.taken_by is not null",
+    State.WAITING: "c.ready_at is not null and c.taken_by is null and c.closed_at is null",
+    State.UNANSWERED: """(exists (select from inbox i where i.conversation_id = c.id and i.turn_id is null and i.kind = 'message')
+        or exists (select from turns o where o.conversation_id = c.id and o.state = 'open')
+        or (select d.state = 'dead' and d.finished_at > now() - interval '30 days' from turns d where d.conversation_id = c.id order by d.number desc limit 1))""",
 }
 
 _HEADS = """

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from bots.storage.attention import REFUSED, SEEN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauges:
@@ -64,7 +66,8 @@ _WORK = text("""
         (select coalesce(sum(busy), 0) from worker_heartbeats where at > now() - interval '1 minute') as busy
     from conversations c where c.ready_at is not null and c.ready_at <= now() and c.closed_at is null and c.taken_by is null
         and c.account_id not in (select id from accounts where state = 'paused')""")
-_ATTENTION = text("""
+_ATTENTION = text(
+    """
     select (select count(*) from envelopes where state = 'quarantined') as quarantined,
         (select count(*) from outbox where attention_at is not null and status = 'unknown') as unknown,
         (select count(*) from outbox where attention_at is not null and status = 'failed') as failed,
@@ -78,9 +81,13 @@ _ATTENTION = text("""
         (select count(*) from send_limits where state = 'rising' and scope <> 'person') as limit_rising,
         (select count(*) from identity_cases where state = 'open') as identity,
         (select count(*) from (
-            select from turns t join conversations c on c.id = t.conversation_id join accounts a on a.id = c.account_id
-            where t.reason like 'budget%' and t.finished_at >= date_trunc('day', now(), 'UTC')
-            group by a.bot_id having not bool_or(t.reason = 'budget:seen')) x) as budget""")
+            select b.id from tenants z cross join lateral (REFUSED) t
+                join conversations c on c.tenant_id = t.tenant_id and c.id = t.conversation_id join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
+                join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+            group by b.id, b.tenant_id having not SEEN) x) as budget""".replace(
+        "REFUSED", REFUSED.replace(":tenant", "z.tenant_id")
+    ).replace("SEEN", SEEN)
+)
 _BATCH_ITEMS = text("""
     select k.state, sum(k.n)::bigint as items from batches b join batch_counts k on k.tenant_id = b.tenant_id and k.batch_id = b.id
     where b.state in ('running', 'paused') and k.state in ('waiting', 'running') group by k.state""")

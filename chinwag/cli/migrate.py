@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import typer
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy import Connection, create_engine, make_url, pool, text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +19,11 @@ from chinwag.local.ground import environment
 _ROOT = Path(__file__).parent.parent.parent
 _REVISIONS = _ROOT / "migrations" / "versions"
 _OLDEST_POSTGRES = 160000
+#: Revisions that write large tables anew or build indexes on them. With more messages than these nobody could write for minutes.
+_HEAVY = ("0008", "0010", "0011")
+_MANY = 300_000
+#: For a million messages, on two busy cores.
+_MINUTES = 1.5
 
 
 def command(
@@ -32,6 +38,10 @@ def command(
     except (BotsError, DBAPIError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         sys.stderr.write(f"Cannot migrate: {str(reason).strip().splitlines()[0]}\n")
+        if isinstance(reason, QueryCanceled | LockNotAvailable) and not at_rest:
+            sys.stderr.write(
+                "It took too long while the service runs, so nothing was changed: stop the service, and run `chinwag migrate --at-rest`.\n"
+            )
         raise typer.Exit(2) from error
 
 
@@ -54,11 +64,33 @@ def migrate(settings: Settings, *, to: str = "head", at_rest: bool = False) -> N
         _make_extension(connection)
         connection.commit()
         if to != "head" or not _is_at_head(connection):
+            if to == "head":
+                _weigh(connection, at_rest=at_rest)
             _go(connection, to, at_rest=at_rest)
         if to != "base":
             tenants.make_default(connection)
         connection.commit()
         connection.exec_driver_sql("select pg_advisory_unlock(814012)")
+
+
+def _weigh(connection: Connection, *, at_rest: bool) -> None:
+    """Say how long it takes, before anything is changed. Raises BotsError where the service would have to wait for it too long."""
+    if not _has_tables(connection):
+        return
+    messages: float = (
+        connection.exec_driver_sql("select greatest(reltuples, 0) from pg_class where oid = to_regclass('inbox')").scalar() or 0.0
+    )
+    present: str = connection.exec_driver_sql("select max(version_num) from alembic_version").scalar() or ""
+    if messages < _MANY or not any(present < one for one in _HEAVY):
+        return
+    minutes = max(1, round(messages / 1e6 * _MINUTES))
+    about = f"about {minutes} minute{'s' if minutes > 1 else ''} for {messages / 1e6:.1f} million messages"
+    if not at_rest:
+        raise BotsError(
+            f"this update needs {about}, and nothing could be received or sent meanwhile. Nothing was changed. Stop web, hooks, worker and"
+            " dispatcher, run `chinwag migrate --at-rest`, and start them again (docs/operations.md, Upgrades)."
+        )
+    sys.stderr.write(f"Migrating: {about}. It is one transaction: if it is interrupted, nothing has changed, and it can be run again.\n")
 
 
 def _go(connection: Connection, to: str, *, at_rest: bool) -> None:
@@ -77,12 +109,15 @@ def _go(connection: Connection, to: str, *, at_rest: bool) -> None:
 
 def _is_at_head(connection: Connection) -> bool:
     """Whether the database's revision is the newest: files of revisions are named after their numbers, which only grow."""
-    if not connection.exec_driver_sql(
-        "select true from pg_tables where schemaname = current_schema() and tablename = 'alembic_version'"
-    ).scalar():
+    if not _has_tables(connection):
         return False
     newest = max(path.name.partition("_")[0] for path in _REVISIONS.glob("[0-9]*_*.py"))
     return connection.exec_driver_sql("select array_agg(version_num::text) from alembic_version").scalar() == [newest]
+
+
+def _has_tables(connection: Connection) -> bool:
+    known = "select true from pg_tables where schemaname = current_schema() and tablename = 'alembic_version'"
+    return bool(connection.exec_driver_sql(known).scalar())
 
 
 def _make_extension(connection: Connection) -> None:

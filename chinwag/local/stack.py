@@ -266,7 +266,8 @@ class Stack:
         if migrate.is_at_head(settings):
             migrate.migrate(settings)
         else:
-            child = self._python("Migrations", "chinwag", "migrate")
+            # Nothing else runs yet.
+            child = self._python("Migrations", "chinwag", "migrate", "--at-rest")
             while child.is_alive():
                 time.sleep(0.02)
             if child.process.returncode != 0:

@@ -124,7 +124,8 @@ def _what(trouble: Trouble) -> str:  # noqa: PLR0911 - one for each kind
     if trouble.kind is TroubleKind.TURN:
         return f"turn, dead after {trouble.count} tries"
     if trouble.kind is TroubleKind.BUDGET:
-        return f"budget; {trouble.count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
+        count = f"{trouble.count}{' or more' if trouble.count >= attention.COUNTED else ''}"
+        return f"budget; {count} {'message was' if trouble.count == 1 else 'messages were'} not answered by the model today"
     if trouble.kind is TroubleKind.MODEL:
         return f"model server, {trouble.count:,} {'call' if trouble.count == 1 else 'calls'} refused"
     if trouble.kind is TroubleKind.IDENTITY:

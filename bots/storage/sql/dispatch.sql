@@ -31,11 +31,12 @@ create function work_waiting() returns table (queue text, due bigint, running bi
     select s.queue, d.n, 0, s.n
     from s cross join lateral (
         select sum(lane.n)::bigint as n from (
-            -- A lane that asks for a read of the account's health has that to do, if nothing else.
+            -- A lane that asks for a read of the account's health has that to do, if nothing else. Whether one may be sent takes some pages each:
+            -- twice the slots are more than a tick publishes.
             select greatest(case when x.asks and x.room is not null then 1 else 0 end, (select count(*) from (
                 select from outbox o
                 where o.account_id = x.account_id and o.not_before <= now() and (o.status <> 'unknown' or x.asks or not x.held) and is_head(o)
-                limit least(1000, x.room)
+                limit least(2 * s.n + 64, 1000, x.room)
             ) as message)) as n
             from send_lanes() x
         ) as lane

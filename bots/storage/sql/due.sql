@@ -2,41 +2,63 @@
 -- for that: what is leased says who has how much just now.
 
 -- Accounts of a tenant that have due conversations in a queue, and are not paused: up to p_most, those from p_from on first, in a circle. Each
--- costs a few pages of one index, however much waits; accounts where something waits for its time cost as much, and are left out.
+-- costs a few pages of one index, however much waits. Where the queue has fewer than 16 due conversations they say which accounts; else accounts
+-- are walked, up to 64 each way, among them those where everything waits for its time; if there are more, those with the 16 oldest and the 16 newest
+-- due conversations come after the ones that were found so. With p_most null all are walked.
 -- Locks: none. Called by: due_tenants, due_of_tenant, work_waiting.
 create function due_accounts(p_queue text, p_tenant uuid, p_from uuid, p_most integer) returns table (account_id uuid, weight double precision)
 language sql stable as $$
-    with recursive up as (
-        (select c.account_id, c.ready_at from conversations c
-        where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id >= p_from
+    with recursive oldest as materialized (
+        select c.tenant_id, c.account_id from conversations c
+        where c.queue = p_queue and c.ready_at <= now() and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.ready_at limit 16
+    ), newest as materialized (
+        select c.tenant_id, c.account_id from conversations c
+        where c.queue = p_queue and c.ready_at <= now() and c.leased_until is null and c.closed_at is null and c.taken_by is null
+        order by c.ready_at desc limit 16
+    ), up as (
+        (select c.account_id, c.ready_at, 1 as n from conversations c
+        where (select count(*) from oldest) = 16 and c.queue = p_queue and c.tenant_id = p_tenant and c.account_id >= p_from
             and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
         order by c.account_id, c.ready_at limit 1)
         union all
-        select n.account_id, n.ready_at from up u cross join lateral (
+        select n.account_id, n.ready_at, u.n + 1 from up u cross join lateral (
             select c.account_id, c.ready_at from conversations c
             where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id > u.account_id
                 and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
             order by c.account_id, c.ready_at limit 1) n
+        where p_most is null or u.n < 64
     ), round as (
-        (select c.account_id, c.ready_at from conversations c
-        where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id < p_from
+        (select c.account_id, c.ready_at, 1 as n from conversations c
+        where (select count(*) from oldest) = 16 and c.queue = p_queue and c.tenant_id = p_tenant and c.account_id < p_from
             and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
         order by c.account_id, c.ready_at limit 1)
         union all
-        select n.account_id, n.ready_at from round u cross join lateral (
+        select n.account_id, n.ready_at, u.n + 1 from round u cross join lateral (
             select c.account_id, c.ready_at from conversations c
             where c.queue = p_queue and c.tenant_id = p_tenant and c.account_id > u.account_id and c.account_id < p_from
                 and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
             order by c.account_id, c.ready_at limit 1) n
+        where p_most is null or u.n < 64
     )
     select w.account_id, a.weight
-    from (select * from up union all select * from round) w
+    from (
+        select u.account_id from up u where u.ready_at <= now()
+        union all
+        select u.account_id from round u where u.ready_at <= now()
+        union all
+        select distinct d.account_id from (
+            select * from oldest where (select count(*) from oldest) < 16 or greatest((select max(n) from up), (select max(n) from round)) = 64
+            union all
+            select * from newest where greatest((select max(n) from up), (select max(n) from round)) = 64) d
+        where d.tenant_id = p_tenant and d.account_id not in (select u.account_id from up u union all select u.account_id from round u)
+    ) w
         cross join lateral (select b.weight from accounts b where b.id = w.account_id and b.tenant_id = p_tenant and b.state <> 'paused' limit 1) a
-    where w.ready_at <= now()
     limit p_most
 $$;
 
--- Tenants that have due conversations in a queue, in the same way.
+-- Tenants that have due conversations in a queue, in the same way. The order is that of the whole index: by the tenant alone Postgres may take
+-- another, in which a queue without anything due is searched to the end.
 -- Locks: none. Called by: due_of_tenants, work_waiting.
 create function due_tenants(p_queue text, p_from uuid, p_most integer) returns table (tenant_id uuid, weight double precision)
 language sql stable as $$
@@ -44,24 +66,24 @@ language sql stable as $$
         (select c.tenant_id from conversations c
         where c.queue = p_queue and c.tenant_id >= p_from
             and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
-        order by c.tenant_id limit 1)
+        order by c.tenant_id, c.account_id, c.ready_at limit 1)
         union all
         select n.tenant_id from up u cross join lateral (
             select c.tenant_id from conversations c
             where c.queue = p_queue and c.tenant_id > u.tenant_id
                 and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
-            order by c.tenant_id limit 1) n
+            order by c.tenant_id, c.account_id, c.ready_at limit 1) n
     ), round as (
         (select c.tenant_id from conversations c
         where c.queue = p_queue and c.tenant_id < p_from
             and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
-        order by c.tenant_id limit 1)
+        order by c.tenant_id, c.account_id, c.ready_at limit 1)
         union all
         select n.tenant_id from round u cross join lateral (
             select c.tenant_id from conversations c
             where c.queue = p_queue and c.tenant_id > u.tenant_id and c.tenant_id < p_from
                 and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
-            order by c.tenant_id limit 1) n
+            order by c.tenant_id, c.account_id, c.ready_at limit 1) n
     )
     select w.tenant_id, t.weight
     from (select * from up union all select * from round) w

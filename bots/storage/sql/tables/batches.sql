@@ -24,6 +24,8 @@ create table batches (
     constraint fk_batches_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
     constraint uq_batches_idempotency_key unique (tenant_id, idempotency_key)
 );
+create index ix_batches_newest on batches (tenant_id, created_at);
+create index ix_batches_open on batches (touched_at) where state in ('checking', 'running', 'paused');
 create index ix_batches_running on batches (queue, created_at) where state = 'running';
 
 -- One line of a batch's file, and its answer. Claimed with a lease and a fencing token, as conversations are.

@@ -88,4 +88,5 @@ create unique index uq_identity_cases_pair on identity_cases (tenant_id, least(f
 create index ix_identity_cases_account on identity_cases (account_id);
 create index ix_identity_cases_former on identity_cases (former_id);
 create index ix_identity_cases_holder on identity_cases (holder_id);
+create index ix_identity_cases_open on identity_cases (tenant_id, opened_at) where state = 'open';
 create index ix_identity_cases_opened on identity_cases (tenant_id, opened_at);

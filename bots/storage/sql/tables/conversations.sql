@@ -99,11 +99,12 @@ create table turns (
     constraint uq_turns_number unique (conversation_id, number)
 );
 create unique index uq_turns_open on turns (conversation_id) where state = 'open';
-create index ix_turns_dead on turns (finished_at) where state = 'dead';
+create index ix_turns_dead on turns (tenant_id, finished_at) where state = 'dead';
 -- By tenant: one with few rows reads its own.
 create index ix_turns_finished_at on turns (tenant_id, finished_at);
 -- The attention page checks each time whether a budget ended a turn.
-create index ix_turns_budget on turns (finished_at) where reason like 'budget%';
+create index ix_turns_budget on turns (tenant_id, finished_at) where reason like 'budget%';
+create index ix_turns_budget_seen on turns (tenant_id, finished_at) where reason = 'budget:seen';
 
 -- One call of a model for a turn: what was asked, how it ended, what it cost.
 create table model_calls (

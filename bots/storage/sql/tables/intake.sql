@@ -14,7 +14,8 @@ create table envelopes (
 );
 create index ix_envelopes_received_at on envelopes (received_at) where state <> 'quarantined';
 create index ix_envelopes_account on envelopes (account_id);
-create index ix_envelopes_quarantined on envelopes (received_at) where state = 'quarantined';
+create index ix_envelopes_quarantined on envelopes (tenant_id, received_at) where state = 'quarantined';
+create index ix_envelopes_bodies on envelopes (received_at) where state = 'quarantined' and body is not null;
 
 -- Which contacts a webhook request is about, so that erasing a contact finds the bodies that mention them.
 create table envelope_contacts (

@@ -24,6 +24,7 @@ create table operator_sessions (
     constraint pk_operator_sessions primary key (token_sha256),
     constraint fk_operator_sessions_operator foreign key (tenant_id, operator_id) references operators (tenant_id, id) on delete cascade
 );
+create index ix_operator_sessions_expires on operator_sessions (expires_at);
 create index ix_operator_sessions_operator on operator_sessions (operator_id);
 
 -- A token of the admin API, by its hash. It has a role of its own, and ends with its operator.
@@ -67,3 +68,4 @@ create table audit (
     constraint pk_audit primary key (id, tenant_id)
 );
 create index ix_audit_at on audit (tenant_id, at);
+create index ix_audit_actor on audit (tenant_id, actor, at);

@@ -36,8 +36,8 @@ with (fillfactor = 75);
 create index ix_outbox_conversation on outbox (conversation_id, seq);
 -- By account: what one account cannot send now is not in the way of the others.
 create index ix_outbox_due on outbox (account_id, not_before, seq) where not_before is not null;
-create index ix_outbox_forgotten on outbox (forgotten_at) where forgotten_at is not null and body <> '';
-create index ix_outbox_attention on outbox (attention_at) where attention_at is not null;
+create index ix_outbox_forgotten on outbox (account_id) where forgotten_at is not null and body <> '';
+create index ix_outbox_attention on outbox (tenant_id, attention_at) where attention_at is not null;
 -- What failed in an hour. Of a message that is sent as it should be, no column of it ever changes.
 create index ix_outbox_failed on outbox (created_at) where reason is not null;
 
@@ -95,4 +95,5 @@ create unique index uq_send_limits_account on send_limits (account_id) where sco
 create unique index uq_send_limits_person on send_limits (account_id, contact_id) where scope = 'person';
 create unique index uq_send_limits_app on send_limits (app_id) where scope = 'app';
 -- Contacts are erased and joined.
+create index ix_send_limits_until on send_limits (until);
 create index ix_send_limits_contact on send_limits (contact_id) where contact_id is not null;
