@@ -91,8 +91,16 @@ begin
     if t.state <> 'open' or t.token <> p_token or t.lease_token <> p_token then
         return null;
     end if;
-    -- What came meanwhile. Whoever takes a message in holds the conversation, too, so this stays true.
-    select min(received_at) into more_since from inbox where conversation_id = t.conversation and turn_id is null and kind = 'message';
+    -- What came meanwhile: whoever takes a message in holds the conversation, too, so this stays true. And whether its message may leave: only the first
+    -- unsettled one of the conversation may, and only where the account works and nothing limits its sends.
+    select (select min(received_at) from inbox i where i.conversation_id = t.conversation and i.turn_id is null and i.kind = 'message'),
+        (select 1 from watchers w where w.conversation_id = t.conversation and w.until > now() limit 1) is not null,
+        part_count > 0 and may_send(a) and (select 1 from outbox o where o.conversation_id = t.conversation and o.not_before is not null
+            and o.status in ('queued', 'sending', 'unknown') limit 1) is null
+        and (select 1 from send_limits x where x.scope = 'account' and x.account_id = a.id limit 1) is null
+        and (select 1 from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact limit 1) is null
+        and (a.app_id is null or (select 1 from send_limits x where x.scope = 'app' and x.app_id = a.app_id limit 1) is null)
+    into more_since, watched, leaves from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id;
     if more_since is not null and (p_result->>'takes_more')::boolean then
         instead := superseded(t.conversation, t.id, p_result);
         if instead is not null then
@@ -142,16 +150,6 @@ begin
         where tenant_id = t.tenant_id and id = p_contact;
     end if;
 
-    if part_count > 0 then
-        -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
-        select may_send(a) and (select 1 from outbox o where o.conversation_id = t.conversation and o.not_before is not null
-                and o.status in ('queued', 'sending', 'unknown') limit 1) is null
-            and (select 1 from send_limits x where x.scope = 'account' and x.account_id = a.id limit 1) is null
-            and (select 1 from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact limit 1) is null
-            and (a.app_id is null or (select 1 from send_limits x where x.scope = 'app' and x.app_id = a.app_id limit 1) is null)
-        into leaves from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id;
-    end if;
-
     if waits then
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
         held := case when overtaken then null when state_now = 'wait' then least(due, now() + interval '30 seconds') else due end;
@@ -190,8 +188,7 @@ begin
         hold_until = held,
         ready_at = case when waits then due when more_since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
         waiting_since = case when closes or (waits and not overtaken) then null else more_since end
-    where v.id = t.conversation
-    returning (select 1 from watchers w where w.conversation_id = v.id and w.until > now() limit 1) is not null into watched;
+    where v.id = t.conversation;
     if closes and more_since is not null then
         -- What arrived while the conversation was being closed belongs to the next one.
         with fresh as (
