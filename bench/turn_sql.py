@@ -1,10 +1,10 @@
 """What the three calls of a turn cost Postgres, by how many share a transaction: CPU milliseconds and WAL bytes of a turn.
 
     python -m bench.turn_sql
-    python -m bench.turn_sql --against aef6a96
+    python -m bench.turn_sql --against REV
 
 Claims, ends of turns (with what is remembered and recalled) and acceptances of sends, through the functions that the product calls, each on a
-connection of its own. Other conversations wait meanwhile, as in a busy house. A revision without groups does each turn alone.
+connection of its own. Other conversations wait meanwhile, as in a busy house. REV must be a revision that has groups (docs/decisions/0042).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,9 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python b
 from sqlalchemy import Engine, create_engine
 
 from bench import revision
-from bots.domain import Outcome
 from bots.storage import claims, outbox, turns
-from bots.storage.turns import ModelCall, NewEpisode, NewFact, TurnResult
+from bots.storage.claims import Claim
+from bots.storage.outbox import Acceptance, Sending
+from bots.storage.turns import Finished, Finishing, ModelCall, NewEpisode, NewFact, TurnResult
 from tests.support.cluster import Cluster
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone, open_storage
 
@@ -85,7 +87,15 @@ def _fill(storage: StorageFixture, owner: Engine, count: int) -> None:
 def _result(n: int, message: Any) -> TurnResult:
     """What a turn decided: of each fourth message a fact is remembered."""
     call = ModelCall(
-        attempt=1, endpoint="local", model="scripted", prompt=_PROMPT, outcome="ok", tokens_in=180, tokens_out=24, first_token_ms=80.0, total_ms=1000.0
+        attempt=1,
+        endpoint="local",
+        model="scripted",
+        prompt=_PROMPT,
+        outcome="ok",
+        tokens_in=180,
+        tokens_out=24,
+        first_token_ms=80.0,
+        total_ms=1000.0,
     )
     facts = [NewFact(kind="city", text=f"Porto {n}", source=message, topic="")] if n % 4 == 0 else []
     return TurnResult(
@@ -93,33 +103,22 @@ def _result(n: int, message: Any) -> TurnResult:
     )
 
 
-def _claim(storage: StorageFixture, many: int) -> list[Any]:
-    if hasattr(claims, "claim_turns"):
-        return list(claims.claim_turns(storage.crossing, QUEUE, boot=storage.boot, lease_s=60, session_s=1800, most=many))
-    return [claims.claim(storage.crossing, QUEUE, boot=storage.boot, lease_s=60, session_s=1800) for _ in range(many)]
+def _claim(storage: StorageFixture, many: int) -> list[Claim]:
+    return claims.claim_turns(storage.crossing, QUEUE, boot=storage.boot, lease_s=60, session_s=1800, most=many)
 
 
-def _finish(storage: StorageFixture, claimed: Sequence[Any], start: int) -> list[Any]:
-    results = [_result(start + n, one.messages[0].id) for n, one in enumerate(claimed)]
-    if hasattr(turns, "finish_several"):
-        several = [turns.Finishing(contact=c.contact, turn=c.turn, token=c.token, result=r) for c, r in zip(claimed, results, strict=True)]
-        return [ended.sending for ended, _ in turns.finish_several(storage.worker, several, boot=storage.boot, stale_s=60)]
-    return [
-        turns.finish(storage.worker, contact=c.contact, turn=c.turn, token=c.token, boot=storage.boot, stale_s=60, result=r)
-        for c, r in zip(claimed, results, strict=True)
+def _finish(storage: StorageFixture, claimed: Sequence[Claim], start: int) -> list[Sending]:
+    several = [
+        Finishing(contact=one.contact, turn=one.turn, token=one.token, result=_result(start + n, one.messages[0].id))
+        for n, one in enumerate(claimed)
     ]
+    ends = [ended for ended, _ in turns.finish_several(storage.worker, several, boot=storage.boot, stale_s=60)]
+    return [ended.sending for ended in ends if isinstance(ended, Finished) and ended.sending is not None]
 
 
-def _accept(storage: StorageFixture, sendings: Sequence[Any]) -> None:
-    if hasattr(outbox, "end_several"):
-        taken = [outbox.Acceptance(contact=s.contact, attempt=s.attempt, external_id=uuid4().hex, http=200, trace=None) for s in sendings]
-        assert set(outbox.end_several(storage.worker, taken, next_part_s=3)) == {"accepted"}
-        return
-    for one in sendings:
-        outbox.end_attempt(
-            storage.worker, contact=one.contact, attempt=one.attempt, outcome=Outcome.ACCEPTED, external_id=uuid4().hex, http_status=200,
-            reconcile_s=90, next_part_s=3,
-        )  # fmt: skip
+def _accept(storage: StorageFixture, sendings: Sequence[Sending]) -> None:
+    taken = [Acceptance(contact=one.contact, attempt=one.attempt, external_id=uuid4().hex, http=200, trace=None) for one in sendings]
+    assert set(outbox.end_several(storage.worker, taken, next_part_s=3)) == {"accepted"}
 
 
 def _measure(groups: Sequence[int]) -> list[dict[str, Any]]:
@@ -127,17 +126,21 @@ def _measure(groups: Sequence[int]) -> list[dict[str, Any]]:
         database = cluster.database()
         storage = open_storage(cluster, database)
         owner = create_engine(cluster.owner_url(database), isolation_level="AUTOCOMMIT", pool_size=1)
-        _fill(storage, owner, _WAITING + len(groups) * (_TURNS + _WARM))
+        _fill(storage, owner, _WAITING + len(groups) * (_TURNS + _WARM + 32))
         rows = list[dict[str, Any]]()
         for many in groups:
-            meters: dict[str, _Meter] = {}
-            for n in range(0, _TURNS + _WARM, many):
-                if n - many < _WARM <= n or not meters:
-                    meters = {name: _Meter(storage.crossing if name == "claim" else storage.worker, owner) for name in ("claim", "end", "acceptance")}
-                claimed = meters["claim"].run(lambda many=many: _claim(storage, many))
-                sendings = meters["end"].run(lambda claimed=claimed, n=n: _finish(storage, claimed, n))
-                meters["acceptance"].run(lambda sendings=sendings: _accept(storage, sendings))
-            counted = len(range(0, _TURNS + _WARM, many)) * many - _WARM // many * many
+            meters = {
+                "claim": _Meter(storage.crossing, owner),
+                "end": _Meter(storage.worker, owner),
+                "acceptance": _Meter(storage.worker, owner),
+            }
+            for n in range(0, _WARM, many):
+                _accept(storage, _finish(storage, _claim(storage, many), n))
+            for n in range(0, _TURNS, many):
+                claimed = meters["claim"].run(partial(_claim, storage, many))
+                sendings = meters["end"].run(partial(_finish, storage, claimed, n))
+                meters["acceptance"].run(partial(_accept, storage, sendings))
+            counted = len(range(0, _TURNS, many)) * many
             rows.append(
                 {"together": many}
                 | {name: round(meter.ms / counted, 3) for name, meter in meters.items()}
