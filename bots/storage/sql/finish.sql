@@ -274,17 +274,17 @@ declare
     given jsonb;
     ended jsonb;
     made jsonb[] := '{}';
-    rests jsonb := '[]';
+    rests jsonb[] := '{}';
     sendings jsonb;
 begin
     for n in 0 .. jsonb_array_length(p_turns) - 1 loop
         given := p_turns->n;
         ended := end_turn((given->>'contact')::uuid, (given->>'turn')::uuid, (given->>'token')::bigint, p_boot, p_stale, given->'result', p_wait);
         made := made || coalesce(ended, 'null');
-        rests := rests || case when ended ? 'rest' then jsonb_build_array(ended->'rest') else '[]' end;
+        rests := rests || case when ended ? 'rest' then array[ended->'rest'] end;
     end loop;
-    if rests <> '[]' then
-        sendings := write_ends(rests, p_boot, p_stale);
+    if rests <> '{}' then
+        sendings := write_ends(to_jsonb(rests), p_boot, p_stale);
     end if;
     return (select jsonb_agg(case when x ? 'rest' then jsonb_build_object('state', x->'state', 'sending', sendings->(x->'rest'->>'turn')) else x end
         order by n) from unnest(made) with ordinality as m(x, n));
