@@ -15,6 +15,7 @@ from bots.errors import NotStorable, StorageUnavailable
 from bots.storage.claims import Handle
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.together import Together
+from bots.storage.undone import Undone
 
 _END_SEVERAL = "select end_attempts(%s::jsonb, %s)::text"
 #: How many acceptances one transaction records.
@@ -149,6 +150,7 @@ class Acceptances:
     def __init__(self, engine: Engine, *, reconcile_s: float, next_part_s: float) -> None:
         self._engine, self._reconcile_s, self._next_part_s = engine, reconcile_s, next_part_s
         self._together = Together(self._several, most=_MOST)
+        self._undone = Undone("acceptances")
 
     def end(
         self, *, contact: UUID, attempt: UUID, external_id: str | None, http_status: int | None = None, trace_id: str | None = None
@@ -175,8 +177,9 @@ class Acceptances:
     def _several(self, accepted: Sequence[Acceptance]) -> Sequence[str | None]:
         try:
             return end_several(self._engine, accepted, next_part_s=self._next_part_s)
-        except (StorageUnavailable, DBAPIError, ValueError):
+        except (StorageUnavailable, DBAPIError, ValueError) as error:
             # One of them may be the cause; or it was done, and the answer was lost. Each is done alone, which does no harm where it was.
+            self._undone.note(error, calls=len(accepted))
             return ["busy"] * len(accepted)
 
 

@@ -20,7 +20,7 @@ _HANGS_S = 1.0
 _BESIDE = 3
 #: A transaction costs as much as what three calls do in it. So up to two hundred calls a second wait for nobody, and more gather while it is worth it: until
 #: these are together, for so long after the last transaction began (for each of its calls, and at most).
-_ENOUGH, _GATHER_S, _LONGEST_GATHER_S = 8, 0.005, 0.02
+_ENOUGH, _GATHER_S, _LONGEST_GATHER_S = 12, 0.005, 0.02
 
 
 class Together(Generic[_Given, _Made]):

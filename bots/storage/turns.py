@@ -17,6 +17,7 @@ from bots.errors import Fenced, StorageUnavailable, Superseded
 from bots.storage.database import call, call_timed, to_json
 from bots.storage.outbox import Sending
 from bots.storage.together import Together
+from bots.storage.undone import Undone
 
 #: When Postgres is unavailable, try to record an answer for as long as its lease may last.
 _PATIENCE_S = (0.05, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
@@ -194,6 +195,7 @@ class Finishes:
         """stale_s: for how long the attempt of a send that leaves with its turn may stay open."""
         self._engine, self._boot, self._stale_s = engine, boot, stale_s
         self._together = Together(self._several, most=_MOST)
+        self._undone = Undone("ends")
 
     def finish(self, one: Finishing) -> Sending | None:
         """End a turn and return the send that was journaled with it.
@@ -221,8 +223,9 @@ class Finishes:
         began = time.monotonic()
         try:
             return finish_several(self._engine, turns, boot=self._boot, stale_s=self._stale_s)
-        except (StorageUnavailable, DBAPIError, ValueError):
+        except (StorageUnavailable, DBAPIError, ValueError) as error:
             # One of them may be the cause; or it was done, and the answer was lost. Each is done alone, which does no harm where it was.
+            self._undone.note(error, calls=len(turns))
             return [("busy", began) for _ in turns]
 
 

@@ -128,14 +128,14 @@ def test_under_load_transactions_begin_further_apart_the_more_calls_they_have() 
 def test_enough_calls_wait_for_no_others() -> None:
     ran = _Transactions()
     together, gate = Together(ran.run, most=16, gather_s=0.02), ran.hold(1)
-    calls = range(1, 12)
-    with ThreadPoolExecutor(12) as pool:
+    calls = range(1, 16)
+    with ThreadPoolExecutor(16) as pool:
         futures = _while_one_runs(together, ran, pool, calls)
         gate.set()
         made = [future.result() for future in futures]
 
     assert made == [f"made {call}" for call in calls]
-    assert ran.groups == [[1], [*range(2, 12)]]
+    assert ran.groups == [[1], [*range(2, 16)]]
 
 
 def test_of_many_threads_each_call_is_done_once_and_answered_with_its_own() -> None:

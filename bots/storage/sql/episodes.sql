@@ -1,7 +1,7 @@
 -- Turns that can be recalled: how a finished turn becomes one, how they are embedded and laid together in the background, how they go.
 
 -- The text search configuration of a name; that of no language where this Postgres does not know it.
--- Locks: none. Called by: word_numbers.
+-- Locks: none. Called by: word_numbers, remember_episodes.
 create function text_config(p_name text) returns regconfig language plpgsql stable as $$
 begin
     return coalesce((select oid from pg_ts_config where cfgname = p_name and pg_ts_config_is_visible(oid)), 'simple'::regconfig)::regconfig;
@@ -11,10 +11,10 @@ $$;
 -- A number for each stem of a text, with p_side (0 or 1) as its lowest bit. Numbers take a quarter of the room of a tsvector, and the table holds no
 -- word of anybody. That two words of one contact have the same number is rarer than one in a million. hashtext stays what it is, also
 -- through an upgrade: hash indexes rely on it.
--- Locks: none. Called by: remember_episode, reword_episode, recall_turns.
+-- Locks: none. Called by: remember_episodes, reword_episode, recall_turns.
 create function word_numbers(p_config text, p_text text, p_side integer) returns integer[] language plpgsql stable as $$
 begin
-    return array(select (hashtext(lexeme) & -2) | p_side from unnest(to_tsvector(text_config(p_config), p_text)));
+    return array(select (hashtext(lexeme) & -2) | p_side from unnest(tsvector_to_array(to_tsvector(text_config(p_config), p_text))) lexeme);
 end
 $$;
 
@@ -56,23 +56,36 @@ begin
 end
 $$;
 
--- Makes a turn one that can be recalled (p_episode: bots.storage.turns.NewEpisode); the same again changes nothing else. It is to be embedded within a
--- minute.
--- Locks: the conversation, which the caller holds. Called by: end_turn, index_turns.
-create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
-declare
-    said integer[] := word_numbers(p_episode->>'config', p_episode->>'asked', 0);
-    told integer[] := word_numbers(p_episode->>'config', p_episode->>'answered', 1);
+-- Makes turns ones that can be recalled ([{tenant, contact, account, conversation, turn, number, at, episode}], episode: bots.storage.turns.NewEpisode;
+-- those without one stay as they are); the same again changes nothing else. When they are to be embedded says the caller.
+-- Locks: none; the caller holds the conversations. Called by: write_ends, remember_episode; each row sets app.contact_id for itself.
+create function remember_episodes(p_turns jsonb) returns void language plpgsql as $$
 begin
     insert into fresh_episodes (tenant_id, contact_id, turn_id, bot_id, conversation_id, number, said_at, config, words, sides, asks, first_person,
         time_words)
-    select t.tenant_id, t.contact_id, t.id, a.bot_id, t.conversation_id, t.number, t.opened_at, p_episode->>'config', said || told,
-        case when btrim(p_episode->>'asked') <> '' then 1 else 0 end + case when btrim(p_episode->>'answered') <> '' then 2 else 0 end,
-        (p_episode->>'asks')::boolean, (p_episode->>'first_person')::boolean, least((p_episode->>'time_words')::integer, 9)
-    from turns t join conversations c on c.id = t.conversation_id join accounts a on a.tenant_id = c.tenant_id and a.id = c.account_id
-    where t.id = p_turn
+    select t.tenant, t.contact, t.turn, (select bot_id from accounts a where a.tenant_id = t.tenant and a.id = t.account limit 1), t.conversation, t.number,
+        t.at, e.config,
+        -- As word_numbers has them.
+        array(select hashtext(w) & -2 from unnest(tsvector_to_array(to_tsvector(e.read_as, e.asked))) w)
+            || array(select hashtext(w) | 1 from unnest(tsvector_to_array(to_tsvector(e.read_as, e.answered))) w),
+        case when btrim(e.asked) <> '' then 1 else 0 end + case when btrim(e.answered) <> '' then 2 else 0 end,
+        e.asks, e.first_person, least(e.time_words, 9)
+    from jsonb_to_recordset(p_turns) as t(tenant uuid, contact uuid, account uuid, conversation uuid, turn uuid, number integer, at timestamptz, episode jsonb)
+        cross join lateral (select *, text_config(config) as read_as
+            from jsonb_to_record(t.episode) as x(config text, asked text, answered text, asks boolean, first_person boolean, time_words integer) offset 0) e
+    where t.episode is not null and set_config('app.contact_id', t.contact::text, true) is not null
     on conflict (contact_id, said_at, turn_id) do update set config = excluded.config, words = excluded.words, sides = excluded.sides, asks = excluded.asks,
         first_person = excluded.first_person, time_words = excluded.time_words, embedder = null, vector = null;
+end
+$$;
+
+-- The same for one turn. It is to be embedded within a minute.
+-- Locks: the conversation, which the caller holds. Called by: index_turns.
+create function remember_episode(p_turn uuid, p_episode jsonb) returns void language plpgsql as $$
+begin
+    perform remember_episodes(jsonb_build_array(jsonb_build_object('tenant', t.tenant_id, 'contact', t.contact_id, 'account', c.account_id,
+            'conversation', c.id, 'turn', t.id, 'number', t.number, 'at', t.opened_at, 'episode', p_episode)))
+    from turns t join conversations c on c.id = t.conversation_id where t.id = p_turn;
     update conversations set settle_at = now() + interval '1 minute'
     where id = (select conversation_id from turns where id = p_turn) and settle_at is null;
 end

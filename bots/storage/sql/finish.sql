@@ -7,7 +7,7 @@ create function switched(p_since timestamptz, p_to jsonb) returns timestamptz la
 $$;
 
 -- What becomes of a turn whose messages were not all that was to come: more came within seconds of them, before anything was sent. The answer is
--- dropped, what it cost counts, and the turn waits to take the new messages in. Null: nothing came.
+-- dropped, what it cost counts, and the turn waits to take the new messages in. Null: nothing came that soon.
 -- Locks: none; the caller holds the conversation. Called by: end_turn.
 create function superseded(p_conversation uuid, p_turn uuid, p_result jsonb) returns jsonb language sql stable as $$
     select jsonb_build_object('state', 'wait', 'reason', 'superseded', 'calls', p_result->'calls', 'parts', '[]'::jsonb, 'close', false, 'drop_summary', false,
@@ -20,10 +20,10 @@ $$;
 
 -- Ends a turn, or puts it off (state wait, retry), as p_result says (bots.storage.turns.TurnResult): its answer, calls, memories, messages
 -- to send, the conversation's next due time. The first message may leave at once: its attempt is recorded as sending, and counts as
--- unknown after p_stale seconds. An answer that takes_more is dropped where more came meanwhile (superseded). Returns {state, sending, again};
--- null, and nothing is changed, for whoever no longer holds the lease. The same call again returns the same. Where another transaction has the
--- conversation, it waits for it (p_wait), or changes nothing and returns busy.
--- Locks: the conversation, then the turn. Called by: finish_turn, finish_turns, within the contact's own rows (it sets app.contact_id).
+-- unknown after p_stale seconds. An answer that takes_more is dropped where more came meanwhile (superseded). Returns {state, sending, again}, or
+-- {state, rest} where the caller is to write the rest (write_ends); null, and nothing is changed, for whoever no longer holds the lease. The same call
+-- again returns the same. Where another transaction has the conversation, it waits for it (p_wait), or changes nothing and returns busy.
+-- Locks: the conversation, then the turn. Called by: end_turns, within the contact's own rows (it sets app.contact_id).
 create function end_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb, p_wait boolean)
 returns jsonb language plpgsql as $$
 declare
@@ -31,7 +31,10 @@ declare
     -- The turn, and what counts of its conversation.
     t record;
     -- Read once: a statement would set up each of these anew.
-    part_count integer := jsonb_array_length(p_result->'parts');
+    part_count integer := coalesce(jsonb_array_length(p_result->'parts'), 0);
+    paid integer := 0;
+    leaves boolean;
+    rest jsonb;
     drops boolean := coalesce((p_result->>'drop_summary')::boolean, false);
     begins integer := (p_result->>'history_from')::integer;
     ends timestamptz;
@@ -88,25 +91,28 @@ begin
     if t.state <> 'open' or t.token <> p_token or t.lease_token <> p_token then
         return null;
     end if;
-    if (p_result->>'takes_more')::boolean then
+    -- What came meanwhile: whoever takes a message in holds the conversation, too, so this stays true. And whether its message may leave: only the first
+    -- unsettled one of the conversation may, and only where the account works and nothing limits its sends.
+    select (select min(received_at) from inbox i where i.conversation_id = t.conversation and i.turn_id is null and i.kind = 'message'),
+        (select 1 from watchers w where w.conversation_id = t.conversation and w.until > now() limit 1) is not null,
+        part_count > 0 and may_send(a) and (select 1 from outbox o where o.conversation_id = t.conversation and o.not_before is not null
+            and o.status in ('queued', 'sending', 'unknown') limit 1) is null
+        and (select 1 from send_limits x where x.scope = 'account' and x.account_id = a.id limit 1) is null
+        and (select 1 from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact limit 1) is null
+        and (a.app_id is null or (select 1 from send_limits x where x.scope = 'app' and x.app_id = a.app_id limit 1) is null)
+    into more_since, watched, leaves from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id;
+    if more_since is not null and (p_result->>'takes_more')::boolean then
         instead := superseded(t.conversation, t.id, p_result);
         if instead is not null then
             return end_turn(p_contact, p_turn, p_token, p_boot, p_stale, instead, p_wait);
         end if;
     end if;
 
-    insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
-        first_token_ms, total_ms, outcome, cost, estimated)
-    select t.tenant_id, t.id, p_contact, (x->>'attempt')::integer + coalesce((select max(m.attempt) from model_calls m
-            where m.turn_id = t.id and (m.tokens_in is not null or m.tokens_out is not null or m.cost is not null)), 0),
-        x->>'endpoint', x->>'model', x->'prompt', (x->>'tokens_in')::integer,
-        (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer, (x->>'first_token_ms')::double precision,
-        (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision, coalesce((x->>'estimated')::boolean, false)
-    from jsonb_array_elements(p_result->'calls') x
-    -- A turn that waits for its model for hours leaves one row per try, not thousands. Calls that cost something keep their own rows.
-    on conflict (turn_id, attempt) do update set endpoint = excluded.endpoint, model = excluded.model, prompt = excluded.prompt, tokens_in = excluded.tokens_in,
-        tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out, first_token_ms = excluded.first_token_ms,
-        total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost, estimated = excluded.estimated, created_at = now();
+    if t.claimed_at > t.opened_at then
+        -- A turn that waits for its model for hours leaves one row per try, not thousands. Calls that cost something keep their own rows.
+        paid := coalesce((select max(attempt) from model_calls c
+            where c.turn_id = t.id and (c.tokens_in is not null or c.tokens_out is not null or c.cost is not null)), 0);
+    end if;
     if jsonb_array_length(p_result->'recalls') > 0 then
         insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
         select t.tenant_id, t.id, m.id, p_contact, r.n, r.reason
@@ -144,29 +150,6 @@ begin
         where tenant_id = t.tenant_id and id = p_contact;
     end if;
 
-    if part_count > 0 then
-        with free as materialized (
-            -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
-            select not exists (select from outbox where conversation_id = t.conversation
-                    and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
-                and (select may_send(a) from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id)
-                and not exists (select from send_limits x where x.scope = 'account' and x.account_id = t.account_id)
-                and not exists (select from send_limits x where x.scope = 'person' and x.account_id = t.account_id and x.contact_id = p_contact)
-                and not exists (select from accounts a join send_limits x on x.scope = 'app' and x.app_id = a.app_id
-                    where a.tenant_id = t.tenant_id and a.id = t.account_id) as leaves
-        ), placed as (
-            insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
-            select t.tenant_id, t.id, first_part + n - 1, t.account_id, p_contact, t.conversation, x, case when leaves and n = 1 then 'sending' else 'queued' end,
-                case when leaves and n = 1 then 1 else 0 end, case when leaves and n = 1 then now() + make_interval(secs => p_stale) else now() end
-            from free, jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
-            on conflict do nothing returning *
-        ), journaled as (
-            insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id)
-            select tenant_id, id, contact_id, sends, p_boot from placed where status = 'sending' returning id, message_id
-        )
-        select to_send(m::outbox, a.id) into sending from placed m join journaled a on a.message_id = m.id;
-    end if;
-
     if waits then
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
         held := case when overtaken then null when state_now = 'wait' then least(due, now() + interval '30 seconds') else due end;
@@ -197,17 +180,15 @@ begin
         summarise_to = case when drops then null else greatest(v.summarise_to, notes) end,
         -- Once the talk is quiet: each turn puts it off.
         remember_at = coalesce(reads, v.remember_at),
-        -- As remember_episode would say, in a change of its own.
+        -- Its episode is embedded within a minute.
         settle_at = case when recalls then coalesce(v.settle_at, now() + interval '1 minute') else v.settle_at end,
         session_at = case when renews then now() else v.session_at end,
         index_to = case when unread then greatest(v.index_to, t.number) else v.index_to end,
         closed_at = case when closes then now() end,
         hold_until = held,
-        ready_at = case when waits then due when more.since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
-        waiting_since = case when closes or (waits and not overtaken) then null else more.since end
-    from (select min(received_at) as since from inbox where conversation_id = t.conversation and turn_id is null and kind = 'message') more
-    where v.id = t.conversation
-    returning more.since, exists (select from watchers w where w.conversation_id = t.conversation and w.until > now()) into more_since, watched;
+        ready_at = case when waits then due when more_since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
+        waiting_since = case when closes or (waits and not overtaken) then null else more_since end
+    where v.id = t.conversation;
     if closes and more_since is not null then
         -- What arrived while the conversation was being closed belongs to the next one.
         with fresh as (
@@ -223,46 +204,110 @@ begin
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
             and (v.closed_at is not null or v.id = t.conversation) and (v.id <> t.conversation or h.number < begins);
     end if;
-    if recalls then
-        perform remember_episode(t.id, p_result->'episode');
+    if watched then
+        perform tell_page(t.conversation, p_contact);
     end if;
+    rest := jsonb_build_object('tenant', t.tenant_id, 'contact', p_contact, 'account', t.account_id, 'conversation', t.conversation, 'turn', t.id,
+        'number', t.number, 'at', t.opened_at, 'paid', paid, 'calls', p_result->'calls', 'first_part', first_part, 'parts', p_result->'parts',
+        'leaves', leaves, 'episode', p_result->'episode');
+    if lost is null and (waits or t.claimed_at = t.opened_at) then
+        return jsonb_build_object('state', state_now, 'rest', rest);
+    end if;
+    sending := write_ends(jsonb_build_array(rest), p_boot, p_stale)->t.id::text;
     if lost is not null then
         perform erase_words(p_contact, t.id, wish, lost, case when (wish->>'everything')::boolean
             then array(select (x->>'source')::uuid from jsonb_array_elements((p_result->'facts') || (p_result->'ends')) x) else '{}' end);
-    elsif t.claimed_at > t.opened_at and not waits then
+    else
         -- While it waited for its model it was told to forget: its own messages go now.
         perform forget_own(t.id);
-    end if;
-    if watched then
-        perform tell_page(t.conversation, p_contact);
     end if;
     return jsonb_build_object('state', state_now, 'sending', sending);
 end
 $$;
 
--- The same, waiting for whoever has the conversation.
+-- Writes what end_turn left of several turns: their calls, their messages, each first one that leaves at once with its attempt, and what can be recalled
+-- of them. Returns what to send, {turn: to_send}. A statement sets up its tables once for all of them, and that costs more than a row does. Row security
+-- is as strict as for a single turn: each row names its contact just before it is written, and is refused where it is another's.
+-- Locks: none; the caller holds the conversations. Called by: end_turn, end_turns.
+create function write_ends(p_rests jsonb, p_boot uuid, p_stale double precision) returns jsonb language plpgsql as $$
+declare
+    sendings jsonb;
+begin
+    insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
+        first_token_ms, total_ms, outcome, cost, estimated)
+    select r.tenant, r.turn, r.contact, x.attempt + r.paid, x.endpoint, x.model, x.prompt, x.tokens_in, x.tokens_cached, x.tokens_out,
+        x.first_token_ms, x.total_ms, x.outcome, x.cost, coalesce(x.estimated, false)
+    from jsonb_to_recordset(p_rests) as r(tenant uuid, turn uuid, contact uuid, paid integer, calls jsonb)
+        cross join lateral jsonb_to_recordset(r.calls) as x(attempt integer, endpoint text, model text, prompt jsonb, tokens_in integer,
+            tokens_cached integer, tokens_out integer, first_token_ms double precision, total_ms double precision, outcome text,
+            cost double precision, estimated boolean)
+    where set_config('app.contact_id', r.contact::text, true) is not null
+    on conflict (turn_id, attempt) do update set endpoint = excluded.endpoint, model = excluded.model, prompt = excluded.prompt,
+        tokens_in = excluded.tokens_in, tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out,
+        first_token_ms = excluded.first_token_ms, total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost,
+        estimated = excluded.estimated, created_at = now();
+    with placed as (
+        insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
+        select r.tenant, r.turn, r.first_part + x.n - 1, r.account, r.contact, r.conversation, x.body,
+            case when r.leaves and x.n = 1 then 'sending' else 'queued' end, case when r.leaves and x.n = 1 then 1 else 0 end,
+            case when r.leaves and x.n = 1 then now() + make_interval(secs => p_stale) else now() end
+        from jsonb_to_recordset(p_rests) as r(tenant uuid, turn uuid, contact uuid, account uuid, conversation uuid, first_part integer,
+                parts jsonb, leaves boolean)
+            cross join lateral jsonb_array_elements_text(r.parts) with ordinality as x(body, n)
+        where set_config('app.contact_id', r.contact::text, true) is not null
+        on conflict (turn_id, part) do nothing returning *
+    )
+    select coalesce(jsonb_object_agg(m.turn_id, to_send(m::outbox, new_id())), '{}') into sendings from placed m where m.status = 'sending';
+    insert into send_attempts (tenant_id, id, message_id, contact_id, n, boot_id)
+    select x.tenant, x.attempt, x.message, x.contact, x.n, p_boot
+    from jsonb_each(sendings) s cross join lateral jsonb_to_record(s.value) as x(tenant uuid, attempt uuid, message uuid, contact uuid, n integer)
+    where set_config('app.contact_id', s.value->>'contact', true) is not null;
+    perform remember_episodes(p_rests);
+    return sendings;
+end
+$$;
+
+-- Ends turns ([{contact, turn, token, result}]), and returns in their order what end_turn returns of each, with what to send.
+-- Locks: those of end_turn for each. Called by: finish_turn, finish_turns; each turn sets app.contact_id for itself.
+create function end_turns(p_turns jsonb, p_boot uuid, p_stale double precision, p_wait boolean) returns jsonb language plpgsql as $$
+declare
+    given jsonb;
+    ended jsonb;
+    made jsonb[] := '{}';
+    rests jsonb[] := '{}';
+    sendings jsonb;
+begin
+    for n in 0 .. jsonb_array_length(p_turns) - 1 loop
+        given := p_turns->n;
+        ended := end_turn((given->>'contact')::uuid, (given->>'turn')::uuid, (given->>'token')::bigint, p_boot, p_stale, given->'result', p_wait);
+        made := made || coalesce(ended, 'null');
+        rests := rests || case when ended ? 'rest' then array[ended->'rest'] end;
+    end loop;
+    if rests <> '{}' then
+        sendings := write_ends(to_jsonb(rests), p_boot, p_stale);
+    end if;
+    return (select jsonb_agg(case when x ? 'rest' then jsonb_build_object('state', x->'state', 'sending', sendings->(x->'rest'->>'turn')) else x end
+        order by n) from unnest(made) with ordinality as m(x, n));
+end
+$$;
+
+-- Finishes a turn, waiting for whoever has its conversation.
 -- Locks: those of end_turn. Called by: worker.
 create function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
 returns jsonb language plpgsql as $$
 begin
-    return end_turn(p_contact, p_turn, p_token, p_boot, p_stale, p_result, true);
+    return nullif(end_turns(jsonb_build_array(jsonb_build_object('contact', p_contact, 'turn', p_turn, 'token', p_token, 'result', p_result)),
+        p_boot, p_stale, true)->0, 'null');
 end
 $$;
 
--- Finishes turns ([{contact, turn, token, result}]), and returns in their order what end_turn returns of each. It waits for nobody who has one of their
--- conversations: that would hold up the others.
--- Locks: those of end_turn for each. Called by: worker; each turn sets app.contact_id for itself.
+-- Finishes turns, and returns in their order what end_turns returns of each. It waits for nobody who has one of their conversations: that would hold up
+-- the others.
+-- Locks: those of end_turn for each. Called by: worker.
 create function finish_turns(p_boot uuid, p_stale double precision, p_turns jsonb) returns jsonb language plpgsql as $$
-declare
-    quick text := set_config('lock_timeout', '200ms', true);
-    x jsonb;
-    made jsonb := '[]';
 begin
-    for x in select e from jsonb_array_elements(p_turns) e loop
-        made := made || coalesce(
-            end_turn((x->>'contact')::uuid, (x->>'turn')::uuid, (x->>'token')::bigint, p_boot, p_stale, x->'result', false), 'null');
-    end loop;
-    return made;
+    perform set_config('lock_timeout', '200ms', true);
+    return end_turns(p_turns, p_boot, p_stale, false);
 end
 $$;
 

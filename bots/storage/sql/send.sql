@@ -1,7 +1,7 @@
 -- Sending: which message may be sent next, and each attempt, recorded before its request and after it. What limits sends: limits.sql.
 
 -- What a sender needs of a message and its attempt (bots.storage.outbox.Sending).
--- Locks: none. Called by: journal, end_turn.
+-- Locks: none. Called by: journal, end_turn, write_ends.
 create function to_send(m outbox, p_attempt uuid) returns jsonb language sql stable as $$
     select jsonb_build_object('message', m.id, 'attempt', p_attempt, 'n', m.sends, 'text', m.body, 'part', m.part, 'tenant', m.tenant_id,
         'contact', m.contact_id, 'account', m.account_id, 'turn', m.turn_id)
@@ -19,11 +19,12 @@ begin
 end
 $$;
 
--- Whether a message is the first of its conversation that is not settled: only that one may be sent, so parts arrive in order.
+-- Whether a message is the first of its conversation that is not settled: only that one may be sent, so parts arrive in order. What is queued or
+-- being sent always has a time in not_before; what is unknown has one for as long as it may still be sent once more.
 -- Locks: none. Called by: claim_send, work_waiting.
 create function is_head(o outbox) returns boolean language sql stable as $$
-    select not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq
-        and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
+    select not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq and e.not_before is not null
+        and e.status in ('queued', 'sending', 'unknown'))
 $$;
 
 -- Takes the next due message of an account that nothing limits, by turns over tenants and their accounts, records the attempt and returns what to send; null where none is due. An

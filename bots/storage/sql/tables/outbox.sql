@@ -34,6 +34,8 @@ create table outbox (
 -- Free space in each page: a changed row then stays on its page, and no index has to be written.
 with (fillfactor = 75);
 create index ix_outbox_conversation on outbox (conversation_id, seq);
+-- What of a conversation is not settled, however long it is: only its first may leave.
+create index ix_outbox_unsettled on outbox (conversation_id, seq) where not_before is not null;
 -- By account: what one account cannot send now is not in the way of the others.
 create index ix_outbox_due on outbox (account_id, not_before, seq) where not_before is not null;
 create index ix_outbox_forgotten on outbox (account_id) where forgotten_at is not null and body <> '';
