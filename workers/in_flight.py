@@ -1,10 +1,11 @@
-"""What this process works on right now: the leases to renew, the work that the watchdog watches, and the tasks and batch slots in use."""
+"""What this process works on right now: the leases to renew, the work that the watchdog watches, the tasks and batch slots in use, and its sends."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -18,6 +19,8 @@ class InFlight:
         self._work: dict[int, tuple[UUID | None, float]] = {}
         self._tasks = 0
         self._batch_tasks = 0
+        #: By thread: the account from which it is sending, and since when.
+        self._sends: dict[int, tuple[UUID, float]] = {}
         #: Set on SIGTERM: a task checks it between two pieces of work.
         self.stopping = threading.Event()
         #: Monotonic time of the last task that arrived.
@@ -61,6 +64,24 @@ class InFlight:
         finally:
             with self._lock:
                 del self._work[me]
+
+    @contextmanager
+    def send(self, account: UUID) -> Generator[None]:
+        """Show that a message of this account is on its way to the platform."""
+        me = threading.get_ident()
+        with self._lock:
+            self._sends[me] = (account, time.monotonic())
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._sends[me]
+
+    def slow_sends(self, than_s: float) -> Mapping[UUID, int]:
+        """How many messages of each account have been on their way for longer than that."""
+        before = time.monotonic() - than_s
+        with self._lock:
+            return Counter(account for account, since in self._sends.values() if since < before)
 
     def leases(self) -> list[UUID]:
         """The conversations whose leases are to be renewed."""

@@ -8,22 +8,27 @@ $$;
 
 -- Who gets the next slot, of several with work: whoever has less than its share of the slots that they have together and this one; of those
 -- one by lot, with chances by weight. Returns its place in the arrays, and what is left of the lot for a choice within it.
--- So somebody with few slots gets the next ones until it has as many as the others, for its weight; idle time saves up nothing.
+-- So somebody with few slots gets the next ones until it has as many as the others, for its weight; idle time saves up nothing. Whoever has no room
+-- (see there) where p_free slots are free does not take part; place is null where nobody has.
 -- Locks: none. Called by: due_of_tenants, due_of_tenant, account_in_turn, tenant_in_turn.
-create function draw(p_weights double precision[], p_running integer[], p_lot double precision, out place integer, out lot double precision)
-language plpgsql immutable as $$
+create function draw(
+    p_weights double precision[], p_running integer[], p_lot double precision, p_free integer default null, p_times integer default null,
+    out place integer, out lot double precision
+) language plpgsql immutable as $$
 declare
     weights double precision := 0;
     slots double precision := 1;
     chances double precision := 0;
+    room integer := p_times * p_free;
     lacks boolean[];
 begin
     for i in 1 .. cardinality(p_weights) loop
+        continue when p_running[i] >= room;
         weights := weights + p_weights[i];
         slots := slots + p_running[i];
     end loop;
     for i in 1 .. cardinality(p_weights) loop
-        lacks[i] := p_running[i] < p_weights[i] / weights * slots * (1 - 1e-9);
+        lacks[i] := p_running[i] < coalesce(room, 2147483647) and p_running[i] < p_weights[i] / weights * slots * (1 - 1e-9);
         chances := chances + case when lacks[i] then p_weights[i] else 0 end;
     end loop;
     lot := p_lot * chances;
@@ -38,28 +43,72 @@ begin
 end
 $$;
 
--- Which of these accounts sends next: by turns over their tenants, then over the accounts of each. p_tenants names the tenant of each account.
--- Sends are short: what is on its way does not count.
+-- Whether more than one account has had anything to answer within the last hour. Where one has everything to itself nothing is left free for others.
+-- Locks: none. Called by: heartbeat.
+create function several_wrote() returns boolean language sql stable as $$
+    select count(*) > 1 from (select from accounts a where exists (
+        select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '1 hour') limit 2) as account
+$$;
+
+-- How many slots the workers of a queue have free, as far as can be seen; at least p_asking, which ask just now. Null where one account has everything
+-- to itself, or no worker has reported.
+-- Locks: none. Called by: due_conversations, lanes_in_turn, work_waiting.
+create function free_slots(p_queue text, p_asking integer) returns integer language plpgsql stable as $$
+declare
+    boots uuid[];
+    free integer;
+begin
+    select array_agg(h.boot_id), sum(h.slots - coalesce((select sum(n::integer) from jsonb_each_text(h.sending) as x(account, n)), 0))
+    into boots, free from worker_heartbeats h
+    where p_queue = any (h.queues) and h.slots > 0 and h.at > now() - interval '15 seconds' having bool_or(h.shared);
+    if found and boots is not null then
+        free := free - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now())
+            - (select count(*) from batch_items i where i.leased_by = any (boots));
+    end if;
+    return greatest(free, case when free is not null then p_asking end);
+end
+$$;
+
+-- How many slots the sends of an account hold that take long, of workers of a queue; they say so themselves (bots.storage.claims.report_sends).
+-- Locks: none. Called by: slots_of, account_in_turn, work_waiting.
+create function slow_sends(p_queue text, p_account uuid) returns integer language sql stable as $$
+    select coalesce(sum((h.sending->>p_account::text)::integer), 0)::integer from worker_heartbeats h
+    where h.sending is not null and p_queue = any (h.queues) and h.at > now() - interval '15 seconds'
+$$;
+
+-- How many more slots somebody who has p_has may take where p_free are free; null, of p_free: as many as there are. A crowd takes only while it has
+-- fewer than p_times what is free, so that some slots stay free for whoever has few: a newcomer need not wait until a long answer ends. One crowd alone
+-- leaves one slot of p_times + 1, several together leave less. (Dynamic thresholds: Choudhury and Hahne, 1998.)
+-- Locks: none. Called by: due_conversations, due_of_tenant, due_of_tenants, lanes_in_turn, work_waiting.
+create function room(p_has integer, p_free integer, p_times integer) returns integer language sql immutable as $$
+    select case when p_free is null then 1000 else greatest(0, ceil((p_times * p_free - p_has) / (p_times + 1.0)))::integer end
+$$;
+
+-- Which of these accounts sends next: by turns over their tenants, then over the accounts of each. p_tenants names the tenant of each account, and
+-- p_sending how many slow sends it has on their way; quick ones do not count.
 -- Locks: none. Called by: lanes_in_turn.
-create function account_in_turn(p_tenants uuid[], p_accounts uuid[]) returns uuid language plpgsql as $$
+create function account_in_turn(p_tenants uuid[], p_accounts uuid[], p_sending integer[]) returns uuid language plpgsql as $$
 declare
     ids uuid[];
     weights double precision[];
+    running integer[];
     tenant uuid := p_tenants[1];
     mine double precision;
 begin
-    if cardinality(p_accounts) < 2 then
+    if cardinality(p_accounts) > 1 is not true then
         return p_accounts[1];
     end if;
     mine := next_lot();
-    select array_agg(t.tenant_id order by t.tenant_id), array_agg(t.weight order by t.tenant_id) into ids, weights
-    from tenants t where t.tenant_id = any (p_tenants);
+    select array_agg(t.tenant_id order by t.tenant_id), array_agg(t.weight order by t.tenant_id), array_agg(x.sending order by t.tenant_id)
+    into ids, weights, running
+    from (select y.tenant, sum(y.sending)::integer as sending from unnest(p_tenants, p_sending) as y(tenant, sending) group by y.tenant) x
+        join tenants t on t.tenant_id = x.tenant;
     if cardinality(ids) > 1 then
-        select ids[d.place], d.lot into tenant, mine from draw(weights, array_fill(0, array[cardinality(ids)]), mine) d;
+        select ids[d.place], d.lot into tenant, mine from draw(weights, running, mine) d;
     end if;
-    select array_agg(a.id order by a.id), array_agg(a.weight order by a.id) into ids, weights
-    from unnest(p_accounts) x(id) join accounts a on a.id = x.id and a.tenant_id = tenant;
-    return ids[(draw(weights, array_fill(0, array[cardinality(ids)]), mine)).place];
+    select array_agg(a.id order by a.id), array_agg(a.weight order by a.id), array_agg(x.sending order by a.id) into ids, weights, running
+    from unnest(p_accounts, p_sending) x(id, sending) join accounts a on a.id = x.id and a.tenant_id = tenant;
+    return ids[(draw(weights, running, mine)).place];
 end
 $$;
 

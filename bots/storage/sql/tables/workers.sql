@@ -10,6 +10,10 @@ create table worker_heartbeats (
     busy integer not null default 0,
     at timestamptz not null default now(),
     holds_lock boolean not null default false,
+    -- Whether several accounts have written lately: then a crowd leaves some slots free (shares.sql).
+    shared boolean not null default false,
+    -- How many of its slots are held by sends that take long, by account: {id: number}; null: none.
+    sending jsonb,
     constraint pk_worker_heartbeats primary key (name, boot_id)
 );
 
