@@ -46,7 +46,9 @@ def set_account(connection: Connection, account: Account, weight: float) -> floa
 
 def set_tenant(connection: Connection, name: str, weight: float) -> float:
     """Give a tenant a weight and return the one before. Raises NotFound."""
-    before = connection.execute(text("select weight from tenants where name = :name for no key update"), {"name": name}).scalar_one_or_none()
+    before = connection.execute(
+        text("select weight from tenants where name = :name for no key update"), {"name": name}
+    ).scalar_one_or_none()
     if before is None:
         raise NotFound(f"There is no tenant named {name}; `chinwag tenant list` shows all.")
     connection.execute(text("update tenants set weight = :weight where name = :name"), {"name": name, "weight": weight})

@@ -210,7 +210,7 @@ begin
         delete from worker_heartbeats where name = p_name and boot_id = before;
     end loop;
     insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock, shared)
-    values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock, p_slots > 0 and several_wrote())
+    values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock, case when p_slots > 0 then who_wrote() else 0 end)
     on conflict (name, boot_id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, at = excluded.at,
         holds_lock = excluded.holds_lock, shared = excluded.shared;
     return freed;

@@ -26,7 +26,7 @@ create function work_waiting() returns table (queue text, due bigint, running bi
                                 and c.leased_until is null and c.closed_at is null and c.taken_by is null
                             limit case when f.n is null then 1000 else room(slots_of(s.queue, t.tenant_id, a.account_id), f.n, 7) end
                         ) as conversation
-                    limit case when f.n is null then 1000 else room(turns_of_tenant(s.queue, t.tenant_id), f.n, 15) end
+                    limit room_of_tenant(s.queue, t.tenant_id, f.n)
                 ) as conversation
             limit 1000
         ) as conversation

@@ -102,9 +102,19 @@ create function slots_of(p_queue text, p_tenant uuid, p_account uuid) returns in
 $$;
 
 -- The same of a tenant, without its sends.
--- Locks: none. Called by: due_conversations, due_of_tenants, work_waiting.
+-- Locks: none. Called by: due_of_tenants, room_of_tenant.
 create function turns_of_tenant(p_queue text, p_tenant uuid) returns integer language sql stable as $$
     select count(*)::integer from conversations r where r.queue = p_queue and r.tenant_id = p_tenant and r.leased_until > now()
+$$;
+
+-- How many more slots a tenant may take where p_free are free: beside others that wrote lately a tenant leaves one of sixteen.
+-- Locks: none. Called by: due_conversations, work_waiting.
+create function room_of_tenant(p_queue text, p_tenant uuid, p_free integer) returns integer language plpgsql stable as $$
+begin
+    return case when p_free is null or not exists (select from worker_heartbeats h
+            where h.shared = 2 and p_queue = any (h.queues) and h.at > now() - interval '15 seconds') then 1000
+        else room(turns_of_tenant(p_queue, p_tenant), p_free, 15) end;
+end
 $$;
 
 -- As many due conversations of a tenant as there are lots, locked, none of p_not: by turns over its accounts. Of more than sixteen accounts
@@ -253,7 +263,7 @@ begin
             return query select * from due_of_tenants(p_queue, p_many, free);
         elsif free is not null then
             return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision,
-                array[least(p_many, room(turns_of_tenant(p_queue, one.tenant_id), free, 15))]), free, '{}');
+                array[least(p_many, room_of_tenant(p_queue, one.tenant_id, free))]), free, '{}');
         elsif one.account_id is distinct from other.account_id then
             return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision, array[p_many]), null, '{}');
         else

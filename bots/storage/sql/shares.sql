@@ -9,7 +9,7 @@ $$;
 -- Who gets the next slot, of several with work: whoever has less than its share of the slots that they have together and this one; of those
 -- one by lot, with chances by weight. Returns its place in the arrays, and what is left of the lot for a choice within it.
 -- So somebody with few slots gets the next ones until it has as many as the others, for its weight; idle time saves up nothing. Whoever has no room
--- (see there) where p_free slots are free does not take part; place is null where nobody has.
+-- (see there) where p_free slots are free gets none; where that leaves nobody, place is null and the slot stays free.
 -- Locks: none. Called by: due_of_tenants, due_of_tenant, account_in_turn, tenant_in_turn.
 create function draw(
     p_weights double precision[], p_running integer[], p_lot double precision, p_free integer default null, p_times integer default null,
@@ -23,7 +23,6 @@ declare
     lacks boolean[];
 begin
     for i in 1 .. cardinality(p_weights) loop
-        continue when p_running[i] >= room;
         weights := weights + p_weights[i];
         slots := slots + p_running[i];
     end loop;
@@ -43,11 +42,15 @@ begin
 end
 $$;
 
--- Whether more than one account has had anything to answer within the last hour. Where one has everything to itself nothing is left free for others.
+-- Whose people have written within the last hour: 2 several tenants', 1 several accounts' of one, 0 one account's. Where one has everything to itself
+-- nothing is left free for others.
 -- Locks: none. Called by: heartbeat.
-create function several_wrote() returns boolean language sql stable as $$
-    select count(*) > 1 from (select from accounts a where exists (
-        select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '1 hour') limit 2) as account
+create function who_wrote() returns integer language sql stable as $$
+    select case when (select count(*) from (select from tenants t where exists (
+            select from conversations c where c.tenant_id = t.tenant_id and c.newest_at > now() - interval '1 hour') limit 2) as tenant) = 2 then 2
+        when (select count(*) from (select from accounts a where exists (
+            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '1 hour') limit 2) as account) = 2 then 1
+        else 0 end
 $$;
 
 -- How many slots the workers of a queue have free, as far as can be seen; at least p_asking, which ask just now. Null where one account has everything
@@ -60,7 +63,7 @@ declare
 begin
     select array_agg(h.boot_id), sum(h.slots - coalesce((select sum(n::integer) from jsonb_each_text(h.sending) as x(account, n)), 0))
     into boots, free from worker_heartbeats h
-    where p_queue = any (h.queues) and h.slots > 0 and h.at > now() - interval '15 seconds' having bool_or(h.shared);
+    where p_queue = any (h.queues) and h.slots > 0 and h.at > now() - interval '15 seconds' having max(h.shared) > 0;
     if found and boots is not null then
         free := free - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now())
             - (select count(*) from batch_items i where i.leased_by = any (boots));

@@ -181,6 +181,7 @@ def router(site: AdminSite) -> APIRouter:
     _read_and_connect(api, site)
     _register(api, site)
     _change(api, site)
+    _assign(api, site)
     return api
 
 
@@ -275,6 +276,19 @@ def _change(api: APIRouter, site: AdminSite) -> None:
         await site.run(changes.resume, operator, account)
         return await view(request, operator, account)
 
+    @api.delete("/{account}", responses=_MAY_MISS | _MAY_BE_REJECTED)
+    async def remove(account: UUID, body: Confirmation, operator: Operator = owner) -> ErasedView:
+        """Erase an account with everything that was received and sent through it."""
+        found = await site.run(status.get, operator, account)
+        if body.name != found.account.name:
+            return _rejected(AccountRejected({"name": "Send the account's name to confirm."}))  # pyright: ignore[reportReturnType]
+        return ErasedView(erased=await site.run(changes.remove, operator, account))
+
+
+def _assign(api: APIRouter, site: AdminSite) -> None:
+    acting = site.may(Role.OPERATOR)
+    view = _viewer(site)
+
     @api.put("/{account}/bot", responses=_MAY_MISS)
     async def assign_bot(request: Request, account: UUID, body: WhichBot, operator: Operator = acting) -> AccountView:
         """Let another bot answer."""
@@ -286,14 +300,6 @@ def _change(api: APIRouter, site: AdminSite) -> None:
         """Give it more or less of the slots than other accounts get, where more people wait than there are slots."""
         await site.run(weights.set_account, operator, account, body.weight)
         return await view(request, operator, account)
-
-    @api.delete("/{account}", responses=_MAY_MISS | _MAY_BE_REJECTED)
-    async def remove(account: UUID, body: Confirmation, operator: Operator = owner) -> ErasedView:
-        """Erase an account with everything that was received and sent through it."""
-        found = await site.run(status.get, operator, account)
-        if body.name != found.account.name:
-            return _rejected(AccountRejected({"name": "Send the account's name to confirm."}))  # pyright: ignore[reportReturnType]
-        return ErasedView(erased=await site.run(changes.remove, operator, account))
 
 
 def _viewer(site: AdminSite) -> Callable[[Request, Operator, UUID], Awaitable[AccountView]]:
