@@ -172,7 +172,9 @@ def test_whether_a_process_lives_is_asked_without_being_in_its_way(storage: Stor
         connection.exec_driver_sql("select pg_advisory_unlock_all()")
 
 
-@pytest.mark.parametrize("boot", [UUID(int=0), UUID(int=2**128 - 1), UUID(int=2**127), UUID(int=(2**31) << 64), UUID(int=(2**63 - 1) << 64)])
+@pytest.mark.parametrize(
+    "boot", [UUID(int=0), UUID(int=2**128 - 1), UUID(int=2**127), UUID(int=(2**31) << 64), UUID(int=(2**63 - 1) << 64)]
+)
 def test_each_id_has_a_key_that_is_found_again(storage: StorageFixture, boot: UUID) -> None:
     with _alive(storage, boot):
         assert not storage.value("select process_is_dead(%s)", boot)
