@@ -46,10 +46,11 @@ $$;
 -- nothing is left free for others.
 -- Locks: none. Called by: heartbeat.
 create function who_wrote() returns integer language sql stable as $$
-    select case when (select count(*) from (select from tenants t where exists (
-            select from conversations c where c.tenant_id = t.tenant_id and c.newest_at > now() - interval '1 hour') limit 2) as tenant) = 2 then 2
-        when (select count(*) from (select from accounts a where exists (
-            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '1 hour') limit 2) as account) = 2 then 1
+    -- Limits of one: each is found by its index, whatever Postgres knows of the number of rows.
+    select case when (select count(*) from (select from tenants t cross join lateral (
+            select from conversations c where c.tenant_id = t.tenant_id and c.newest_at > now() - interval '1 hour' limit 1) x limit 2) as tenant) = 2 then 2
+        when (select count(*) from (select from accounts a cross join lateral (
+            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '1 hour' limit 1) x limit 2) as account) = 2 then 1
         else 0 end
 $$;
 
