@@ -107,21 +107,22 @@ create function turns_of_tenant(p_queue text, p_tenant uuid) returns integer lan
     select count(*)::integer from conversations r where r.queue = p_queue and r.tenant_id = p_tenant and r.leased_until > now()
 $$;
 
--- How many more slots a tenant may take where p_free are free: beside others that wrote lately a tenant leaves one of sixteen.
+-- How many more slots a tenant may take where p_free of p_all are free: beside others that wrote lately a tenant leaves an eighth.
 -- Locks: none. Called by: due_conversations, work_waiting.
-create function room_of_tenant(p_queue text, p_tenant uuid, p_free integer) returns integer language plpgsql stable as $$
+create function room_of_tenant(p_queue text, p_tenant uuid, p_free integer, p_all integer) returns integer language plpgsql stable as $$
 begin
     return case when p_free is null or not exists (select from worker_heartbeats h
             where h.shared = 2 and p_queue = any (h.queues) and h.at > now() - interval '15 seconds') then 1000
-        else room(turns_of_tenant(p_queue, p_tenant), p_free, 15) end;
+        else room(turns_of_tenant(p_queue, p_tenant), p_free, p_all, 2.5) end;
 end
 $$;
 
 -- As many due conversations of a tenant as there are lots, locked, none of p_not: by turns over its accounts. Of more than sixteen accounts
--- sixteen neighbours take part, each time others. What is left free for others, of p_free slots, is not taken (room).
+-- sixteen neighbours take part, each time others. What is left free for others, of p_free slots of p_all, is not taken (room).
 -- Locks: these conversations; locked ones are skipped. Called by: due_conversations, due_of_tenants.
-create function due_of_tenant(p_queue text, p_tenant uuid, p_lots double precision[], p_free integer, p_not uuid[]) returns setof conversations
-language plpgsql as $$
+create function due_of_tenant(
+    p_queue text, p_tenant uuid, p_lots double precision[], p_free integer, p_all integer, p_not uuid[]
+) returns setof conversations language plpgsql as $$
 declare
     members uuid[];
     weights double precision[];
@@ -143,7 +144,7 @@ begin
         wanted := array_fill(0, array[cardinality(members)]);
         for i in 1 .. cardinality(lots) loop
             mine := case when cardinality(members) = 1 and free is null then 1
-                else (draw(weights, running, coalesce(lots[i], next_lot()), free, 7)).place end;
+                else (draw(weights, running, coalesce(lots[i], next_lot()), free, p_all, 1.5)).place end;
             exit when mine is null;
             wanted[mine] := wanted[mine] + 1;
             running[mine] := running[mine] + 1;
@@ -172,9 +173,9 @@ end
 $$;
 
 -- Up to p_many due conversations of a queue, locked: by turns over tenants, then over the accounts of each. Of more than sixteen tenants sixteen
--- neighbours take part, each time others. What is left free for others, of p_free slots, is not taken (room).
+-- neighbours take part, each time others. What is left free for others, of p_free slots of p_all, is not taken (room).
 -- Locks: these conversations; locked ones are skipped. Called by: due_conversations.
-create function due_of_tenants(p_queue text, p_many integer, p_free integer) returns setof conversations language plpgsql as $$
+create function due_of_tenants(p_queue text, p_many integer, p_free integer, p_all integer) returns setof conversations language plpgsql as $$
 declare
     tenants uuid[];
     weights double precision[];
@@ -197,7 +198,7 @@ begin
         drawn := array_fill(case when cardinality(tenants) = 1 and free is null then 1 end, array[missing]);
         lots := array_fill(null::double precision, array[missing]);
         for i in 1 .. case when drawn[1] is null then missing else 0 end loop
-            mine := draw(weights, running, next_lot(), free, 15);
+            mine := draw(weights, running, next_lot(), free, p_all, 2.5);
             exit when mine.place is null;
             drawn[i] := mine.place;
             lots[i] := mine.lot;
@@ -209,7 +210,7 @@ begin
             wanted := cardinality(array_positions(drawn, i));
             continue when wanted = 0;
             for c in select * from due_of_tenant(p_queue, tenants[i], array(select x.lot from unnest(drawn, lots) as x(n, lot) where x.n = i),
-                    free + wanted, taken) loop
+                    free + wanted, p_all, taken) loop
                 taken := taken || c.id;
                 wanted := wanted - 1;
                 return next c;
@@ -248,7 +249,7 @@ create function due_conversations(p_queue text, p_many integer) returns setof co
 declare
     one record;
     other record;
-    free integer;
+    slots record;
 begin
     -- The ends of the index show whether more than one tenant, or more than one account, has anything at all.
     select c.tenant_id, c.account_id into one from conversations c
@@ -258,14 +259,14 @@ begin
         select c.tenant_id, c.account_id into other from conversations c
         where c.queue = p_queue and c.ready_at is not null and c.leased_until is null and c.closed_at is null and c.taken_by is null
         order by c.tenant_id desc, c.account_id desc, c.ready_at desc limit 1;
-        free := free_slots(p_queue, p_many);
+        slots := slots_now(p_queue, p_many);
         if one.tenant_id is distinct from other.tenant_id then
-            return query select * from due_of_tenants(p_queue, p_many, free);
-        elsif free is not null then
+            return query select * from due_of_tenants(p_queue, p_many, slots.free, slots.total);
+        elsif slots.free is not null then
             return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision,
-                array[least(p_many, room_of_tenant(p_queue, one.tenant_id, free))]), free, '{}');
+                array[least(p_many, room_of_tenant(p_queue, one.tenant_id, slots.free, slots.total))]), slots.free, slots.total, '{}');
         elsif one.account_id is distinct from other.account_id then
-            return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision, array[p_many]), null, '{}');
+            return query select * from due_of_tenant(p_queue, one.tenant_id, array_fill(null::double precision, array[p_many]), null, null, '{}');
         else
             return query select d.* from accounts a cross join lateral due_of_account(p_queue, a.tenant_id, a.id, p_many) d
                 where a.id = one.account_id and a.tenant_id = one.tenant_id and a.state <> 'paused';

@@ -9,17 +9,18 @@ $$;
 -- Who gets the next slot, of several with work: whoever has less than its share of the slots that they have together and this one; of those
 -- one by lot, with chances by weight. Returns its place in the arrays, and what is left of the lot for a choice within it.
 -- So somebody with few slots gets the next ones until it has as many as the others, for its weight; idle time saves up nothing. Whoever has no room
--- (see there) where p_free slots are free gets none; where that leaves nobody, place is null and the slot stays free.
+-- (see there) where p_free slots of p_all are free gets none; where that leaves nobody, place is null and the slot stays free.
 -- Locks: none. Called by: due_of_tenants, due_of_tenant, account_in_turn, tenant_in_turn.
 create function draw(
-    p_weights double precision[], p_running integer[], p_lot double precision, p_free integer default null, p_times integer default null,
+    p_weights double precision[], p_running integer[], p_lot double precision, p_free integer default null, p_all integer default null,
+    p_times double precision default null,
     out place integer, out lot double precision
 ) language plpgsql immutable as $$
 declare
     weights double precision := 0;
     slots double precision := 1;
     chances double precision := 0;
-    room integer := p_times * p_free;
+    most double precision := p_times * sqrt(p_free::double precision * p_all);
     lacks boolean[];
 begin
     for i in 1 .. cardinality(p_weights) loop
@@ -27,7 +28,7 @@ begin
         slots := slots + p_running[i];
     end loop;
     for i in 1 .. cardinality(p_weights) loop
-        lacks[i] := p_running[i] < coalesce(room, 2147483647) and p_running[i] < p_weights[i] / weights * slots * (1 - 1e-9);
+        lacks[i] := (most is null or p_running[i] < most) and p_running[i] < p_weights[i] / weights * slots * (1 - 1e-9);
         chances := chances + case when lacks[i] then p_weights[i] else 0 end;
     end loop;
     lot := p_lot * chances;
@@ -42,34 +43,34 @@ begin
 end
 $$;
 
--- Whose people have written within the last hour: 2 several tenants', 1 several accounts' of one, 0 one account's. Where one has everything to itself
+-- Whose people have written within the last ten minutes: 2 several tenants', 1 several accounts' of one, 0 one account's. Where one has everything to itself
 -- nothing is left free for others.
 -- Locks: none. Called by: heartbeat.
 create function who_wrote() returns integer language sql stable as $$
     -- Limits of one: each is found by its index, whatever Postgres knows of the number of rows.
     select case when (select count(*) from (select from tenants t cross join lateral (
-            select from conversations c where c.tenant_id = t.tenant_id and c.newest_at > now() - interval '1 hour' limit 1) x limit 2) as tenant) = 2 then 2
+            select from conversations c where c.tenant_id = t.tenant_id and c.newest_at > now() - interval '10 minutes' limit 1) x limit 2) as tenant) = 2 then 2
         when (select count(*) from (select from accounts a cross join lateral (
-            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '1 hour' limit 1) x limit 2) as account) = 2 then 1
+            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '10 minutes' limit 1) x limit 2) as account) = 2 then 1
         else 0 end
 $$;
 
--- How many slots the workers of a queue have free, as far as can be seen; at least p_asking, which ask just now. Null where one account has everything
--- to itself, or no worker has reported.
+-- How many slots the workers of a queue have in all, and free, as far as can be seen; at least p_asking, which ask just now. Null where one account has
+-- everything to itself, or no worker has reported.
 -- Locks: none. Called by: due_conversations, lanes_in_turn, work_waiting.
-create function free_slots(p_queue text, p_asking integer) returns integer language plpgsql stable as $$
+create function slots_now(p_queue text, p_asking integer, out free integer, out total integer) language plpgsql stable as $$
 declare
     boots uuid[];
-    free integer;
+    slow integer;
 begin
-    select array_agg(h.boot_id), sum(h.slots - coalesce((select sum(n::integer) from jsonb_each_text(h.sending) as x(account, n)), 0))
-    into boots, free from worker_heartbeats h
+    select array_agg(h.boot_id), sum(h.slots), sum((select sum(n::integer) from jsonb_each_text(h.sending) as x(account, n))) into boots, total, slow
+    from worker_heartbeats h
     where p_queue = any (h.queues) and h.slots > 0 and h.at > now() - interval '15 seconds' having max(h.shared) > 0;
-    if found and boots is not null then
-        free := free - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now())
-            - (select count(*) from batch_items i where i.leased_by = any (boots));
+    if boots is not null then
+        free := greatest(p_asking, total - coalesce(slow, 0)
+            - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now())
+            - (select count(*) from batch_items i where i.leased_by = any (boots)));
     end if;
-    return greatest(free, case when free is not null then p_asking end);
 end
 $$;
 
@@ -80,12 +81,16 @@ create function slow_sends(p_queue text, p_account uuid) returns integer languag
     where h.sending is not null and p_queue = any (h.queues) and h.at > now() - interval '15 seconds'
 $$;
 
--- How many more slots somebody who has p_has may take where p_free are free; null, of p_free: as many as there are. A crowd takes only while it has
--- fewer than p_times what is free, so that some slots stay free for whoever has few: a newcomer need not wait until a long answer ends. One crowd alone
--- leaves one slot of p_times + 1, several together leave less. (Dynamic thresholds: Choudhury and Hahne, 1998.)
--- Locks: none. Called by: due_conversations, due_of_tenant, due_of_tenants, lanes_in_turn, work_waiting.
-create function room(p_has integer, p_free integer, p_times integer) returns integer language sql immutable as $$
-    select case when p_free is null then 1000 else greatest(0, ceil((p_times * p_free - p_has) / (p_times + 1.0)))::integer end
+-- How many more slots somebody who has p_has may take where p_free of p_all are free; null, of p_free: as many as there are. They take one while they have
+-- less than p_times the geometric mean of what is free and all, so that some slots stay free for whoever has few: a newcomer need not wait until a
+-- long answer ends. With 1.5 one crowd leaves a quarter, two a tenth, and a newcomer beside one may take nearly all of that; with 2.5 one crowd leaves an eighth.
+-- (Thresholds that move with what is free: Choudhury and Hahne, 1998.)
+-- Locks: none. Called by: due_conversations, room_of_tenant, lanes_in_turn, work_waiting.
+create function room(p_has integer, p_free integer, p_all integer, p_times double precision) returns integer language sql immutable as $$
+    select case when p_free is null then 1000 when p_has ^ 2 >= x * p_free then 0
+        -- What this many claims one after the other come to.
+        else ceil((sqrt((2 * p_has + x) ^ 2 - 4 * (p_has ^ 2 - x * p_free)) - 2 * p_has - x) / 2 - 1e-9)::integer end
+    from (select p_times ^ 2 * p_all) as y(x)
 $$;
 
 -- Which of these accounts sends next: by turns over their tenants, then over the accounts of each. p_tenants names the tenant of each account, and
