@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bots.storage import claims
+from bots.storage import batch_items, claims
 from tests.support.cluster import Cluster
 from tests.support.crowd import Crowd
 from tests.support.storage_fixture import QUEUE, StorageFixture
@@ -113,6 +113,19 @@ def test_a_quiet_account_beside_noisy_ones_of_its_own_tenant_gets_what_is_left(s
 
     assert taken < _SLOTS
     assert _take(storage, crowd, 2)[:1] == ["quiet"]
+
+
+def test_people_go_before_batches_whatever_they_leave_to_each_other(storage: StorageFixture, crowd: Crowd) -> None:
+    for name in ("crowd", "few"):
+        crowd.account(name)
+    _wrote(storage, crowd, "few")
+    crowd.batch("one", 60)
+    _report(storage, QUEUE, "batch.default")
+    items = [batch_items.claim(storage.crossing, "batch.default", boot=storage.boot, lease_s=60) for _ in range(48)]
+    crowd.write("crowd", 100)
+
+    assert None not in items
+    assert len(_take(storage, crowd, _SLOTS)) == 48
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])

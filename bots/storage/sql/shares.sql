@@ -51,12 +51,13 @@ create function who_wrote() returns integer language sql stable as $$
     select case when (select count(*) from (select from tenants t cross join lateral (
             select from conversations c where c.tenant_id = t.tenant_id and c.newest_at > now() - interval '10 minutes' limit 1) x limit 2) as tenant) = 2 then 2
         when (select count(*) from (select from accounts a cross join lateral (
-            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '10 minutes' limit 1) x limit 2) as account) = 2 then 1
+            select from conversations c where c.account_id = a.id and c.newest_at > now() - interval '10 minutes' limit 1) x
+            where a.state <> 'paused' limit 2) as account) = 2 then 1
         else 0 end
 $$;
 
--- How many slots the workers of a queue have in all, and free, as far as can be seen; at least p_asking, which ask just now. Null where one account has
--- everything to itself, or no worker has reported.
+-- How many slots the workers of a queue have in all, and free, as far as can be seen; at least p_asking, which ask just now. What batches have counts as
+-- free, since people go before them. Null where one account has everything to itself, or no worker has reported.
 -- Locks: none. Called by: due_conversations, lanes_in_turn, work_waiting.
 create function slots_now(p_queue text, p_asking integer, out free integer, out total integer) language plpgsql stable as $$
 declare
@@ -68,14 +69,13 @@ begin
     where p_queue = any (h.queues) and h.slots > 0 and h.at > now() - interval '15 seconds' having max(h.shared) > 0;
     if boots is not null then
         free := greatest(p_asking, total - coalesce(slow, 0)
-            - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now())
-            - (select count(*) from batch_items i where i.leased_by = any (boots)));
+            - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now()));
     end if;
 end
 $$;
 
 -- How many slots the sends of an account hold that take long, of workers of a queue; they say so themselves (bots.storage.claims.report_sends).
--- Locks: none. Called by: slots_of, account_in_turn, work_waiting.
+-- Locks: none. Called by: slots_of, lanes_in_turn, work_waiting.
 create function slow_sends(p_queue text, p_account uuid) returns integer language sql stable as $$
     select coalesce(sum((h.sending->>p_account::text)::integer), 0)::integer from worker_heartbeats h
     where h.sending is not null and p_queue = any (h.queues) and h.at > now() - interval '15 seconds'
