@@ -29,7 +29,7 @@ _STALL_S = 60.0
 #: A send that has been under way for so long holds its slot as a turn does, and is reported as often; a quick one is not worth a statement.
 _SLOW_SEND_S = 0.25
 #: A living process that has just lost the connection of its lock has it again after this time. Only then a new one of its name judges who is dead.
-_RECONNECTED_S = 1.0
+_RECONNECTED_S = 2.0
 #: How often results of other versions of the trial are marked: they come with an upgrade, and from a command of another version.
 _TRIALS_S = 300.0
 #: The collector runs once so many more containers were made than freed: a few megabytes at most, every second or so under full load.
@@ -66,7 +66,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     settings = deps.settings
     for purpose, work, every_s in (
         ("heartbeat", beat.once, settings.heartbeat_s),
-        ("lock", partial(lock.keep, settings.heartbeat_s), _RECONNECTED_S / 2),
+        ("lock", partial(lock.keep, settings.heartbeat_s), 0.0),
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
         ("sends", _Sends(deps).once, _SLOW_SEND_S),

@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from bots.errors import StorageUnavailable
 from bots.storage.leader import Leader
 
-#: Between two tries where an earlier session of this process, which Postgres does not yet know to be gone, still has the lock.
-_AGAIN_S = 1.0
+#: Between two tries where Postgres is away, or an earlier session of this process, which it does not yet know to be gone, still has the lock.
+_AGAIN_S = 0.5
 
 
 class ProcessLock:
@@ -50,21 +50,29 @@ class ProcessLock:
                 raise StorageUnavailable from error
 
     def keep(self, for_s: float) -> None:
-        """Hold it for so long, on a new connection if its own is lost meanwhile. Raises StorageUnavailable where Postgres is away."""
-        if not self.hold():
-            time.sleep(min(for_s, _AGAIN_S))
-        elif self._stirs(for_s):
-            try:
-                self.hold()
-            except StorageUnavailable:
-                self.hold()
+        """Hold it for so long, or until the connection stirs; one that is lost is replaced at once. Raises StorageUnavailable where Postgres is away."""
+        try:
+            is_held = self._hold_again()
+        except StorageUnavailable:
+            time.sleep(_AGAIN_S)
+            raise
+        if is_held:
+            self._wait(for_s)
+        else:
+            time.sleep(_AGAIN_S)
 
-    def _stirs(self, within_s: float) -> bool:
-        """Whether the connection ended within that time, or Postgres said something on it."""
+    def _hold_again(self) -> bool:
+        try:
+            return self.hold()
+        except StorageUnavailable:
+            # The connection was lost: on to a new one.
+            return self.hold()
+
+    def _wait(self, for_s: float) -> None:
+        """Wait, and no longer than until the connection ends or Postgres says something on it."""
         connection = self._lock.connection
         driver: Any = None if connection is None else connection.connection.driver_connection
-        if driver is None or driver.closed:
-            return True
-        poll = select.poll()
-        poll.register(driver.fileno(), select.POLLIN)
-        return bool(poll.poll(within_s * 1000))
+        if driver is not None and not driver.closed:
+            poll = select.poll()
+            poll.register(driver.fileno(), select.POLLIN)
+            poll.poll(for_s * 1000)

@@ -149,7 +149,7 @@ def test_a_process_of_the_version_before_frees_what_its_own_predecessor_held(sto
 def test_a_lock_whose_connection_ends_is_taken_again_before_anybody_can_judge(storage: StorageFixture) -> None:
     boot = uuid4()
     with _alive(storage, boot) as lock:
-        kept = threading.Thread(target=lock.keep, args=(30.0,))
+        kept = threading.Thread(target=lambda: [lock.keep(30.0), lock.keep(0.0)])
         kept.start()
         _end_connections(storage)
         kept.join(10)

@@ -118,7 +118,7 @@ def test_a_quiet_account_beside_noisy_ones_of_its_own_tenant_gets_what_is_left(s
 def test_people_go_before_batches_whatever_they_leave_to_each_other(storage: StorageFixture, crowd: Crowd) -> None:
     for name in ("crowd", "few"):
         crowd.account(name)
-    _wrote(storage, crowd, "few")
+    _wrote(storage, crowd, "few", "crowd")
     crowd.batch("one", 60)
     _report(storage, QUEUE, "batch.default")
     items = [batch_items.claim(storage.crossing, "batch.default", boot=storage.boot, lease_s=60) for _ in range(48)]
