@@ -26,8 +26,10 @@ log = structlog.get_logger()
 
 #: A worker with free slots that got no task for this time, while tasks wait for it, has lost its connection to Redis.
 _STALL_S = 60.0
-#: A send that has been under way for so long holds its slot as a turn does, and is reported as often; a quick one is not worth a statement.
-_SLOW_SEND_S = 0.25
+#: A send that has been under way for so long holds its slot as a turn does. Such an account is known as slow for a while: its next turns end in such sends.
+_SLOW_SEND_S, _KNOWN_AS_SLOW_S = 0.5, 60.0
+#: How often what slow accounts hold is reported, if it changes.
+_HELD_S = 0.25
 #: A living process that has just lost the connection of its lock has it again after this time. Only then a new one of its name judges who is dead.
 _RECONNECTED_S = 2.0
 #: How often results of other versions of the trial are marked: they come with an upgrade, and from a command of another version.
@@ -69,7 +71,7 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
         ("lock", partial(lock.keep, settings.heartbeat_s), 0.0),
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
-        ("sends", _Sends(deps).once, _SLOW_SEND_S),
+        ("held", _Held(deps).once, _HELD_S),
         ("profiles", deps.routes.refresh, model_routes.EVERY_S),
         ("refusals", deps.refusals.refresh, refusals.EVERY_S),
         ("probes", probes.Probes(deps).once, probes.EVERY_S),
@@ -140,18 +142,18 @@ class _Heartbeat:
             log.info("leases_freed", worker=self._name, count=freed)
 
 
-class _Sends:
-    """Reports whose sends hold slots of this process for long, when that changes: claims and the dispatcher count them (shares.sql)."""
+class _Held:
+    """Reports how many slots of this process accounts with slow sends hold, when that changes: claims and the dispatcher count them (shares.sql)."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._known: Mapping[UUID, int] = {}
+        self._known: Mapping[UUID, tuple[int, int]] = {}
 
     def once(self) -> None:
         """Report once, if there is anything new."""
-        found = self._deps.in_flight.slow_sends(_SLOW_SEND_S)
+        found = self._deps.in_flight.held_by_slow(than_s=_SLOW_SEND_S, for_s=_KNOWN_AS_SLOW_S)
         if found != self._known:
-            claims.report_sends(self._deps.crossing, found, boot=self._deps.boot)
+            claims.report_held(self._deps.crossing, found, boot=self._deps.boot)
             self._known = found
 
 

@@ -195,11 +195,11 @@ def heartbeat(
     return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s, %s)", (name, boot, list(queues), slots, busy, first, holds_lock))
 
 
-def report_sends(engine: Engine, sends: Mapping[UUID, int], *, boot: UUID) -> None:
-    """Report how many slots of a process are held by sends that take long, by account; what it reported before is replaced."""
-    found = to_json({str(account): n for account, n in sends.items()}) if sends else None
+def report_held(engine: Engine, held: Mapping[UUID, tuple[int, int]], *, boot: UUID) -> None:
+    """Report how many slots of a process accounts hold whose sends take long, and how many of them by sends; what it reported before is replaced."""
+    found = to_json({str(account): counts for account, counts in held.items()}) if held else None
     with hot(engine) as connection:
-        connection.exec_driver_sql("update worker_heartbeats set sending = %s::jsonb where boot_id = %s", (found, boot))
+        connection.exec_driver_sql("update worker_heartbeats set held = %s::jsonb where boot_id = %s", (found, boot))
 
 
 def release(engine: Engine, *, boot: UUID) -> int:

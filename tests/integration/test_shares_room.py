@@ -176,11 +176,11 @@ def test_slots_that_slow_sends_hold_count_like_turns(storage: StorageFixture, cr
     crowd.account("few")
     _wrote(storage, crowd, "few", "slow")
     _report(storage, QUEUE, "deliver")
-    claims.report_sends(storage.crossing, {crowd.accounts["slow"]: 40}, boot=storage.boot)
+    claims.report_held(storage.crossing, {crowd.accounts["slow"]: (40, 40)}, boot=storage.boot)
     crowd.write("slow", 60, ago_s=60)
     crowd.answers("slow", 60, ago_s=60)
     assert _take(storage, crowd, _SLOTS) == ["slow"] * 8
-    claims.report_sends(storage.crossing, {crowd.accounts["slow"]: 50}, boot=storage.boot)
+    claims.report_held(storage.crossing, {crowd.accounts["slow"]: (50, 50)}, boot=storage.boot)
     crowd.write("few", 3)
     crowd.answers("few", 3)
     sent = [storage.next_send() for _ in range(4)]
@@ -188,9 +188,21 @@ def test_slots_that_slow_sends_hold_count_like_turns(storage: StorageFixture, cr
     assert [crowd.name_of(one.account) for one in sent if one is not None] == ["few"] * 3
     assert _take(storage, crowd, 3) == ["few"] * 3
     assert (_due(storage), _due(storage, "deliver")) == (0, 0)
-    claims.report_sends(storage.crossing, {}, boot=storage.boot)
+    claims.report_held(storage.crossing, {}, boot=storage.boot)
     assert storage.next_send() is not None
     assert _take(storage, crowd, 1) == ["slow"]
+
+
+def test_turns_that_became_slow_sends_a_moment_ago_are_still_counted(storage: StorageFixture, crowd: Crowd) -> None:
+    crowd.account("slow")
+    crowd.account("few")
+    _wrote(storage, crowd, "few", "slow")
+    _report(storage)
+    crowd.write("slow", 60, ago_s=60)
+    # When it reported, 32 turns were leased; none is any more.
+    claims.report_held(storage.crossing, {crowd.accounts["slow"]: (48, 16)}, boot=storage.boot)
+
+    assert (_take(storage, crowd, 1), _due(storage)) == ([], 0)
 
 
 def test_sends_of_a_slow_platform_take_turns_by_what_they_hold(storage: StorageFixture, crowd: Crowd) -> None:
@@ -198,7 +210,7 @@ def test_sends_of_a_slow_platform_take_turns_by_what_they_hold(storage: StorageF
         crowd.account(name)
         crowd.answers(name, 40, ago_s=60)
     _report(storage, "deliver")
-    claims.report_sends(storage.crossing, {crowd.accounts["slow"]: 20}, boot=storage.boot)
+    claims.report_held(storage.crossing, {crowd.accounts["slow"]: (20, 20)}, boot=storage.boot)
     sent = [storage.next_send() for _ in range(20)]
 
     assert {crowd.name_of(one.account) for one in sent if one is not None} == {"quick"}

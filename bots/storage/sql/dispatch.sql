@@ -42,9 +42,9 @@ create function work_waiting() returns table (queue text, due bigint, running bi
             select greatest(case when x.asks and x.room is not null then 1 else 0 end, (select count(*) from (
                 select from outbox o
                 where o.account_id = x.account_id and o.not_before <= now() and (o.status <> 'unknown' or x.asks or not x.held) and is_head(o)
-                limit least(1000, x.room, room(slow_sends(s.queue, x.account_id), f.free, f.total, 1.5))
+                limit least(1000, x.room, room(slots_held(s.queue, x.account_id, 0), f.free, f.total, 1.5))
             ) as message)) as n
-            from send_lanes() x where room(slow_sends(s.queue, x.account_id), f.free, f.total, 1.5) > 0
+            from send_lanes() x where room(slots_held(s.queue, x.account_id, 0), f.free, f.total, 1.5) > 0
         ) as lane
     ) as d
     where s.queue = 'deliver' and d.n > 0

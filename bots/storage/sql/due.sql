@@ -94,11 +94,11 @@ begin
 end
 $$;
 
--- How many slots an account has in work in a queue: turns, and sends that take long.
+-- How many slots an account has in work in a queue: its turns, and where its sends take long, these too.
 -- Locks: none. Called by: due_of_tenant, work_waiting.
 create function slots_of(p_queue text, p_tenant uuid, p_account uuid) returns integer language sql stable as $$
-    select (select count(*) from conversations r where r.queue = p_queue and r.tenant_id = p_tenant and r.account_id = p_account
-        and r.leased_until > now())::integer + slow_sends(p_queue, p_account)
+    select slots_held(p_queue, p_account, (select count(*) from conversations r
+        where r.queue = p_queue and r.tenant_id = p_tenant and r.account_id = p_account and r.leased_until > now())::integer)
 $$;
 
 -- The same of a tenant, without its sends.

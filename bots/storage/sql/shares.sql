@@ -64,21 +64,26 @@ declare
     boots uuid[];
     slow integer;
 begin
-    select array_agg(h.boot_id), sum(h.slots), sum((select sum(n::integer) from jsonb_each_text(h.sending) as x(account, n))) into boots, total, slow
-    from worker_heartbeats h
+    select array_agg(h.boot_id), sum(h.slots) into boots, total from worker_heartbeats h
     where p_queue = any (h.queues) and h.slots > 0 and h.at > now() - interval '15 seconds' having max(h.shared) > 0;
     if boots is not null then
+        -- Turns of slow accounts are leased, too.
+        select sum(greatest(x.sends, x.held - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now()
+            and c.account_id = x.account))) into slow
+        from (select e.account::uuid, sum((e.n->>0)::integer) as held, sum((e.n->>1)::integer) as sends
+            from worker_heartbeats h cross join jsonb_each(h.held) as e(account, n) where h.boot_id = any (boots) group by e.account) x;
         free := greatest(p_asking, total - coalesce(slow, 0)
             - (select count(*) from conversations c where c.leased_by = any (boots) and c.leased_until > now()));
     end if;
 end
 $$;
 
--- How many slots the sends of an account hold that take long, of workers of a queue; they say so themselves (bots.storage.claims.report_sends).
+-- How many slots an account holds in a queue that has p_turns leased there. Of one whose sends take long the workers say what it holds, as it was a
+-- moment ago (bots.storage.claims.report_held): a turn that has become a send since then is no longer leased, one that was claimed since then is new.
 -- Locks: none. Called by: slots_of, lanes_in_turn, work_waiting.
-create function slow_sends(p_queue text, p_account uuid) returns integer language sql stable as $$
-    select coalesce(sum((h.sending->>p_account::text)::integer), 0)::integer from worker_heartbeats h
-    where h.sending is not null and p_queue = any (h.queues) and h.at > now() - interval '15 seconds'
+create function slots_held(p_queue text, p_account uuid, p_turns integer) returns integer language sql stable as $$
+    select greatest(sum((h.held->p_account::text->>0)::integer), p_turns + coalesce(sum((h.held->p_account::text->>1)::integer), 0))::integer
+    from worker_heartbeats h where h.held is not null and p_queue = any (h.queues) and h.at > now() - interval '15 seconds'
 $$;
 
 -- How many more slots somebody who has p_has may take where p_free of p_all are free; null, of p_free: as many as there are. They take one while they have
@@ -94,7 +99,7 @@ create function room(p_has integer, p_free integer, p_all integer, p_times doubl
 $$;
 
 -- Which of these accounts sends next: by turns over their tenants, then over the accounts of each. p_tenants names the tenant of each account, and
--- p_sending how many slow sends it has on their way; quick ones do not count.
+-- p_sending how many slots it holds where its sends are slow; quick ones do not count.
 -- Locks: none. Called by: lanes_in_turn.
 create function account_in_turn(p_tenants uuid[], p_accounts uuid[], p_sending integer[]) returns uuid language plpgsql as $$
 declare
