@@ -1,246 +1,204 @@
-"""A crowd beside a few: what the few wait, calm and crowded, and how tenants share by weight. The real stack, and a model that takes a set time.
+"""A crowd beside a few: what the few wait, calm and beside the crowd, and how accounts share by weight. The real stack, and a model that takes 1 s.
 
-    python -m bench.fair [--only turns weights sends batches]
+    python -m bench.fair [--only NAME ...] [--slots 64]
 
-turns: 15 people of one account write, first alone, then while 1,500 of another account wait. weights: three tenants of weights 1, 2 and 3 with more
-than there are slots for: their shares of the answers. sends: 15 answers of one account wait to be sent beside 1,500 of another. batches: a batch of
-10 beside one of 10,000 of another tenant. The seconds are those from the web's acceptance to the platform's; for sends and batches until the last.
+accounts: 15 people of one account write, first alone, then beside 1,500 of another. tenants: the same of two tenants. noisy: twenty accounts of a tenant
+with 75 people each beside one of another tenant. long: the crowd's answers take 5 s. slow: the crowd's platform takes 5 s to accept a message.
+throttled: the crowd's platform refuses each message with 429 and asks for 3 s. pool: the crowd is in the queue of another profile, of 5 s, of the same
+worker. chats: they write beside a batch of 10,000 items. batches: the few are a batch of 20 items beside one of 10,000 of another tenant. sends: 15
+answers wait to be sent beside 1,500 of another account. weights: accounts of weight 0.5, 1 and 3, each with more than enough to do.
+
+Seconds are those from the web's acceptance of a message to the platform's of its answer. Of 15 people the p95 is the slowest. `one by one`: over 10 s.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
-
-from sqlalchemy import text
 
 from bench import report
+from bench.fair_house import LONG, House
 from bench.in_flight import AS_SHIPPED
-from bots.crypto import Keyring
-from bots.domain import Account, ChannelKind, EventKind, Identity, IdentityKind, InboundEvent
-from bots.settings import Settings
-from bots.storage import accounts, inbox, personas
-from tests.support import build
+from bots.domain import Account
 from tests.support.cluster import Cluster
-from tests.support.crowd import Crowd
 from tests.support.processes import until
 from tests.support.stack import Stack
 
 _AIM = 1.2
-_SLOTS = 64
 _MODEL_S = 1.0
-_TOOK = """
-    select extract(epoch from min(s.finished_at) - min(i.received_at))::float from inbox i join outbox o on o.turn_id = i.turn_id
-        join send_attempts s on s.message_id = o.id
-    where i.account_id = :account and i.received_at > :since and s.outcome = 'accepted' group by i.id"""
+_LONG_S = 5.0
+_FEW = 15
 
 
-def _account(stack: Stack, name: str, tenant: UUID | None = None) -> Account:
-    """One more WhatsApp number, of the first tenant's bot or of a tenant's own."""
-    keyring = Keyring.from_settings(Settings.from_env(stack.cluster.addresses(stack.database)))
-    number = f"9{abs(hash(name)) % 10**12:012d}"
-    with stack.engine("web").begin() as connection:
-        tenant = tenant or stack.account.tenant_id
-        bot = personas.get(connection, tenant=tenant, name="tester") or personas.put(
-            connection, tenant=tenant, name="tester", persona="Be brief."
-        )
-        made = accounts.add(
-            connection,
-            keyring,
-            tenant=tenant,
-            bot=bot.id,
-            channel=ChannelKind.WHATSAPP,
-            name=name,
-            external_id=number,
-            app_secret=build.APP_SECRET,
-            verify_token=build.VERIFY_TOKEN,
-            access_token=build.ACCESS_TOKEN,
-        )
-    hook = f"{stack.web_url}/webhooks/whatsapp/{name}"
-    stack.platform.serve(phone_number_id=number, url=hook, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN)
-    return made
+def _figures(name: str, calm: list[float], crowded: list[float]) -> dict[str, float]:
+    row = {
+        f"{name}{kind}, p{share * 100:.0f}": round(report.percentile(took, share), 3)
+        for kind, took in (("calm", calm), ("crowded", crowded))
+        for share in (0.5, 0.95)
+    }
+    return row | {f"{name}ratio": round(report.percentile(crowded, 0.95) / report.percentile(calm, 0.95), 2)}
 
 
-def _tenant(stack: Stack, name: str, weight: float = 1.0) -> UUID:
-    with stack.owner.begin() as connection:
-        values = {"name": name, "weight": weight}
-        try:
-            with connection.begin_nested():
-                return connection.execute(
-                    text("insert into tenants (name, weight) values (:name, :weight) returning tenant_id"), values
-                ).scalar_one()
-        except Exception:  # noqa: BLE001 - a revision without weights is measured, too
-            return connection.execute(text("insert into tenants (name) values (:name) returning tenant_id"), values).scalar_one()
-
-
-def _write(stack: Stack, account: Account, people: int, *, over_s: float = 0.0) -> None:
-    """Let so many people write one message each, together or one by one over that time, as their webhooks bring it in."""
-    chance = random.Random(people)
-    step = 100 if not over_s else 1
-    with stack.engine("crossing").connect() as connection:
-        for start in range(0, people, step):
-            events = [
-                InboundEvent(
-                    kind=EventKind.MESSAGE,
-                    event_key=build.a_wamid(),
-                    occurred_at=datetime.now(UTC),
-                    identities=(Identity(kind=IdentityKind.PHONE, value=person.number),),
-                    contact_name=person.name,
-                    text="What can you tell me about the river there, and what should I see first?",
-                )
-                for person in (build.a_person() for _ in range(min(step, people - start)))
-            ]
-            settings = Settings.from_env(stack.env)
-            inbox.accept(
-                connection,
-                account,
-                events,
-                queue="reply.default",
-                body=None,
-                debounce_s=settings.debounce_s,
-                debounce_cap_s=settings.debounce_cap_s,
-            )
-            connection.commit()
-            if over_s:
-                time.sleep(chance.uniform(0.5, 1.5) * over_s / people)
-
-
-def _waits(stack: Stack, account: Account, people: int, since: Any) -> list[float]:
-    """The seconds of each of so many people, once all are answered."""
-
-    def all_there() -> list[float]:
-        with stack.owner.connect() as connection:
-            found = list(connection.execute(text(_TOOK), {"account": account.id, "since": since}).scalars())
-        return found if len(found) >= people else []
-
-    return until(all_there, timeout_s=300, what="everybody was answered", every_s=0.2)
-
-
-def turns(stack: Stack) -> dict[str, Any]:
-    """15 people beside 1,500."""
-    few = _account(stack, "few")
-    _write(stack, few, 5)
-    stack.wait_settled(60)
+def _beside(house: House, few: Account, crowd: Callable[[], None], *, busy: int) -> dict[str, Any]:
+    """What 15 people wait together, and one by one, before the crowd came and beside it."""
+    found: dict[str, list[list[float]]] = {"together, ": [], "one by one, ": []}
+    for is_crowded in (False, True):
+        if is_crowded:
+            crowd()
+            house.busy(busy)
+            # Until nobody of the crowd is in their first answer any more.
+            time.sleep(_MODEL_S)
+        for name, over_s in (("together, ", 0.0), ("one by one, ", 10.0)):
+            since = house.now()
+            house.write(few, _FEW, over_s=over_s)
+            found[name].append(house.waits(few, _FEW, since))
     row: dict[str, Any] = {}
-    for name, over_s in (("together", 0.0), ("one by one", 10.0)):
-        found: dict[str, list[float]] = {"calm": [], "crowded": []}
-        for crowd in (0, 1500):
-            _write(stack, stack.account, crowd)
-            if crowd:
-                until(
-                    lambda: stack.one("select count(*) from conversations where leased_until > now()") >= _SLOTS // 2,
-                    what="the crowd is there",
-                    timeout_s=60,
-                )
-            since = stack.one("select clock_timestamp()")
-            _write(stack, few, 15, over_s=over_s)
-            found["crowded" if crowd else "calm"] = _waits(stack, few, 15, since)
-        stack.wait_settled(300)
-        for kind, took in found.items():
-            row |= {
-                f"{name}, {kind}, p50": round(report.percentile(took, 0.5), 2),
-                f"{name}, {kind}, p95": round(report.percentile(took, 0.95), 2),
-            }
-        row[f"{name}, ratio"] = round(report.percentile(found["crowded"], 0.95) / report.percentile(found["calm"], 0.95), 2)
-    return row | {"turns_asked_twice": _asked_twice(stack)}
-
-
-def _asked_twice(stack: Stack) -> int:
-    return stack.one("select count(*) from (select turn_id from model_calls group by turn_id having count(*) > 1) x")
-
-
-def weights(stack: Stack) -> dict[str, Any]:
-    """Three tenants with weights, each with more than enough to do."""
-    made = {weight: _account(stack, f"w{weight}", _tenant(stack, f"w{weight}", weight)) for weight in (1, 2, 3)}
-    for account in made.values():
-        _write(stack, account, 600)
-    done = "select count(*) from turns t join conversations c on c.id = t.conversation_id where c.account_id = :account and t.state = 'answered'"
-    until(lambda: sum(stack.one(done, account=one.id) for one in made.values()) > 100, what="they are being answered", timeout_s=60)
-    before = {weight: stack.one(done, account=one.id) for weight, one in made.items()}
-    time.sleep(8)
-    counts = {weight: stack.one(done, account=one.id) - before[weight] for weight, one in made.items()}
-    left = min(
-        stack.one("select count(*) from conversations where account_id = :account and ready_at is not null", account=one.id)
-        for one in made.values()
+    for name, (calm, crowded) in found.items():
+        row |= _figures(name, calm, crowded)
+    left = house.stack.one(
+        "select count(*) from inbox i where i.kind = 'message' and not exists (select from turns t where t.id = i.turn_id"
+        " and t.state = 'answered')"
     )
-    stack.wait_settled(300)
-    return {f"weight {weight}": round(6 * count / sum(counts.values()), 2) for weight, count in counts.items()} | {"least_left": left}
+    return row | {"crowd_left": left, "turns_asked_twice": house.asked_twice()}
 
 
-def sends(stack: Stack) -> dict[str, Any]:
+def _two(
+    house: House, slots: int, *, own_tenant: bool = False, people: int = 1500, words: str | None = None, **options: Any
+) -> dict[str, Any]:
+    few = house.account("few", house.tenant("few") if own_tenant else None)
+    crowd = house.account("crowd", **options)
+    house.warm(few, crowd)
+    more = {} if words is None else {"words": words}
+    return _beside(house, few, lambda: house.write(crowd, people, **more), busy=slots // 2)
+
+
+def accounts(house: House, slots: int) -> dict[str, Any]:
+    """15 people of one account beside 1,500 of another."""
+    return _two(house, slots)
+
+
+def tenants(house: House, slots: int) -> dict[str, Any]:
+    """The same, of two tenants."""
+    return _two(house, slots, own_tenant=True)
+
+
+def noisy(house: House, slots: int) -> dict[str, Any]:
+    """Twenty accounts of a tenant beside one of another."""
+    few = house.account("few", house.tenant("few"))
+    crowd = [house.account(f"noisy-{n}") for n in range(20)]
+    house.warm(few, *crowd[:2])
+    return _beside(house, few, lambda: [house.write(one, 75) for one in crowd] and None, busy=slots // 2)
+
+
+def long(house: House, slots: int) -> dict[str, Any]:
+    """Answers of 1 s beside answers of 5 s."""
+    house.stack.model.script(match=LONG, latency_s=_LONG_S, answer="It is a long river.")
+    return _two(house, slots, people=600, words=LONG)
+
+
+def slow(house: House, slots: int) -> dict[str, Any]:
+    """A platform that takes 5 s to accept a message of the crowd."""
+    few, crowd = house.account("few"), house.account("crowd", latency_ms=_LONG_S * 1000)
+    house.warm(few, crowd)
+    return _beside(house, few, lambda: house.write(crowd, 600), busy=slots // 8)
+
+
+def throttled(house: House, slots: int) -> dict[str, Any]:
+    """A platform that refuses every message of the crowd, for 3 s each time."""
+    few, crowd = house.account("few"), house.account("crowd")
+    house.warm(few, crowd)
+    house.stack.platform.script(
+        {"fault": "130429", "http_status": 429, "retry_after_s": 3, "always": True}, phone_number_id=crowd.external_id
+    )
+    return _beside(house, few, lambda: house.write(crowd, 1500), busy=slots // 2)
+
+
+def pool(house: House, slots: int) -> dict[str, Any]:
+    """A crowd in the queue of another profile, whose model takes 5 s, on the same worker."""
+    house.stack.model.script(match=LONG, latency_s=_LONG_S, answer="It is a long river.")
+    few, crowd = house.account("few"), house.account("crowd")
+    house.warm(few, crowd)
+    return _beside(house, few, lambda: house.write(crowd, 600, words=LONG, queue="reply.other"), busy=slots // 2)
+
+
+def chats(house: House, slots: int) -> dict[str, Any]:
+    """People beside a batch of 10,000 items."""
+    few = house.account("few")
+    house.warm(few)
+    house.crowd.account("large", tenant="large")
+
+    def start() -> None:
+        house.batch("large", 10_000)
+        until(lambda: house.stack.one("select count(*) from batch_items where state = 'done'") > slots, what="it runs", timeout_s=60)
+
+    return _beside(house, few, start, busy=0)
+
+
+def batches(house: House, _slots: int) -> dict[str, Any]:
+    """A tenant's batch of 20 beside another's of 10,000."""
+    for name in ("large", "small"):
+        house.crowd.account(name, tenant=name)
+    calm: list[float] = []
+    for _ in range(2):
+        since = house.now()
+        calm = house.items(house.batch("small", 20), 20, since)
+    large = house.batch("large", 10_000)
+    house.items(large, 200, house.now())
+    since = house.now()
+    crowded = house.items(house.batch("small", 20), 20, since)
+    return _figures("", calm, crowded)
+
+
+def sends(house: House, _slots: int) -> dict[str, Any]:
     """15 answers that wait to be sent beside 1,500; the platform is the chat page, which takes no time."""
-    crowd = Crowd(stack.owner)
-    crowd.account("many", tenant="many")
-    crowd.account("few", tenant="few")
-    done = "select extract(epoch from max(s.finished_at) - :began)::float from send_attempts s join outbox o on o.id = s.message_id where o.account_id = :account"
-    found: dict[str, float] = {}
-    for name, many in (("calm", 0), ("crowded", 1500)):
+    for name in ("many", "few"):
+        house.crowd.account(name, tenant=name)
+    took: list[list[float]] = []
+    for many in (0, 0, 1500):
         if many:
-            crowd.answers("many", many, ago_s=60)
-        began = stack.one("select clock_timestamp()")
-        crowd.answers("few", 15)
-        until(
-            lambda: (
-                not stack.one(
-                    "select count(*) from outbox where account_id = :account and status in ('queued', 'sending')",
-                    account=crowd.accounts["few"],
-                )
-            ),
-            what="all are sent",
-            timeout_s=120,
-        )
-        found[f"{name}_s"] = round(stack.one(done, began=began, account=crowd.accounts["few"]), 2)
-        found[f"{name}_others_left"] = stack.one("select count(*) from outbox where status = 'queued'")
-    stack.wait_settled(120)
-    return found
+            house.answers("many", many, ago_s=60)
+            house.sent("many", 50, house.now())
+        since = house.now()
+        house.answers("few", _FEW)
+        took.append(house.sent("few", _FEW, since))
+    return _figures("", took[1], took[2]) | {"crowd_left": house.stack.one("select count(*) from outbox where status = 'queued'")}
 
 
-def _is_done(stack: Stack, batch: UUID) -> bool:
-    return not stack.one("select count(*) from batch_items where batch_id = :batch and state <> 'done'", batch=batch)
+def weights(house: House, _slots: int) -> dict[str, Any]:
+    """Accounts with weights, each with more than enough to do: how many of the answers each gets, for the one of weight 1."""
+    made = {weight: house.account(f"w{n}", weight=weight) for n, weight in enumerate((0.5, 1.0, 3.0))}
+    house.warm(*made.values())
+    for weight, account in made.items():
+        house.write(account, int(250 + 300 * weight))
+    done = "select count(*) from turns t join conversations c on c.id = t.conversation_id where c.account_id = :account and t.state = 'answered'"
+    time.sleep(4)
+    before = {weight: house.stack.one(done, account=one.id) for weight, one in made.items()}
+    time.sleep(10)
+    counts = {weight: house.stack.one(done, account=one.id) - before[weight] for weight, one in made.items()}
+    waits = "select count(*) from conversations where account_id = :account and ready_at is not null"
+    left = min(house.stack.one(waits, account=one.id) for one in made.values())
+    return {f"weight {weight:g}": round(count / counts[1.0], 2) for weight, count in counts.items()} | {
+        "answers_per_s": sum(counts.values()) / 10,
+        "least_left": left,
+    }
 
 
-def batches(stack: Stack) -> dict[str, Any]:
-    """A tenant's batch of 10 beside another's of 10,000."""
-    crowd = Crowd(stack.owner)
-    crowd.account("large", tenant="large")
-    crowd.account("small", tenant="small")
-    found: dict[str, float] = {}
-    for name, large in (("calm", 0), ("crowded", 10_000)):
-        if large:
-            crowd.batch("large", large)
-            until(
-                lambda: stack.one("select count(*) from batch_items where state = 'done'") > 100, what="the large batch runs", timeout_s=60
-            )
-        began = time.monotonic()
-        batch = crowd.batch("small", 10)
-        until(
-            partial(_is_done, stack, batch),
-            what="it is done",
-            timeout_s=400,
-        )
-        found[f"{name}_s"] = round(time.monotonic() - began, 2)
-    with stack.owner.begin() as connection:
-        connection.exec_driver_sql("update batches set state = 'cancelled'")
-    return found
-
-
-_PARTS: dict[str, Callable[[Stack], dict[str, Any]]] = {"turns": turns, "weights": weights, "sends": sends, "batches": batches}
+_PARTS: dict[str, Callable[[House, int], dict[str, Any]]] = {
+    part.__name__: part for part in (accounts, tenants, noisy, long, slow, throttled, pool, chats, batches, sends, weights)
+}
 
 
 def main() -> None:
     """Measure each part on a stack of its own and write the result."""
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=list(_PARTS))
+    parser.add_argument("--slots", type=int, default=64)
     given = parser.parse_args()
-    settings = AS_SHIPPED | {"CHINWAG_LOG_LEVEL": "warning", "CHINWAG_WORKER_SLOTS": str(_SLOTS)}
+    settings = AS_SHIPPED | {"CHINWAG_LOG_LEVEL": "warning", "CHINWAG_WORKER_SLOTS": str(given.slots)}
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         for name in given.only:
@@ -248,10 +206,10 @@ def main() -> None:
                 stack.model.script(latency_s=_MODEL_S, answer="Begin at the Ribeira.")
                 stack.start_web()
                 stack.start_dispatcher()
-                stack.start_worker()
-                result[name] = _PARTS[name](stack)
+                stack.start_worker(queues="reply.default,reply.other,deliver,batch.default")
+                result[name] = _PARTS[name](House(stack), given.slots)
             print(name, result[name], flush=True)
-    report.keep("fair", {"slots": _SLOTS, "model_s": _MODEL_S, "aim": _AIM, **result}, given.json)
+    report.keep("fair", {"slots": given.slots, "model_s": _MODEL_S, "aim": _AIM, **result}, given.json)
 
 
 if __name__ == "__main__":

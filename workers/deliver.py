@@ -63,7 +63,8 @@ def send(deps: Deps, sending: Sending, identities: Sequence[Handle]) -> None:
             part=sending.part,
         )
         _check_still_fresh(deps, sending)
-        sent = opened.channel.send(message, opened.credentials)
+        with deps.in_flight.send(sending.account):
+            sent = opened.channel.send(message, opened.credentials)
         external_id, http_status, trace_id = sent.external_id, sent.http_status, sent.trace_id
     except SendError as error:
         failure = error

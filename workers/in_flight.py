@@ -1,10 +1,11 @@
-"""What this process works on right now: the leases to renew, the work that the watchdog watches, and the tasks and batch slots in use."""
+"""What this process works on right now: the leases to renew, the work that the watchdog watches, the tasks and batch slots in use, and its sends."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -18,6 +19,11 @@ class InFlight:
         self._work: dict[int, tuple[UUID | None, float]] = {}
         self._tasks = 0
         self._batch_tasks = 0
+        #: By thread: the account for which it answers or sends; and since when it is sending.
+        self._held: dict[int, UUID] = {}
+        self._sends: dict[int, float] = {}
+        #: When a send of these accounts was last seen to take long.
+        self._slow: dict[UUID, float] = {}
         #: Set on SIGTERM: a task checks it between two pieces of work.
         self.stopping = threading.Event()
         #: Monotonic time of the last task that arrived.
@@ -48,19 +54,49 @@ class InFlight:
                 self._batch_tasks -= is_free
 
     @contextmanager
-    def work(self, *, lease: UUID | None) -> Generator[None]:
+    def work(self, *, lease: UUID | None, account: UUID | None = None) -> Generator[None]:
         """Show a piece of work to the watchdog, and renew the lease of a conversation while it lasts.
 
-        lease is that conversation's id; None where the lease is long enough for the work and nobody renews it.
+        lease is that conversation's id; None where the lease is long enough for the work and nobody renews it. account: over which it is answered.
         """
         me = threading.get_ident()
         with self._lock:
             self._work[me] = (lease, time.monotonic())
+            if account is not None:
+                self._held[me] = account
         try:
             yield
         finally:
             with self._lock:
                 del self._work[me]
+                self._held.pop(me, None)
+
+    @contextmanager
+    def send(self, account: UUID) -> Generator[None]:
+        """Show that a message of this account is on its way to the platform."""
+        me = threading.get_ident()
+        with self._lock:
+            is_turn = me in self._held
+            self._held[me], self._sends[me] = account, time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._sends[me]
+                if not is_turn:
+                    del self._held[me]
+
+    def held_by_slow(self, *, than_s: float, for_s: float) -> Mapping[UUID, tuple[int, int]]:
+        """How many slots are held, and how many of them by sends, of each account of which a send has taken longer than that within the last for_s seconds."""
+        now = time.monotonic()
+        with self._lock:
+            for thread, since in self._sends.items():
+                if now - since > than_s:
+                    self._slow[self._held[thread]] = now
+            self._slow = {account: seen for account, seen in self._slow.items() if now - seen < for_s}
+            held = Counter(account for account in self._held.values() if account in self._slow)
+            sends = Counter(self._held[thread] for thread in self._sends)
+            return {account: (count, sends[account]) for account, count in held.items()}
 
     def leases(self) -> list[UUID]:
         """The conversations whose leases are to be renewed."""

@@ -20,6 +20,8 @@ class LeasedWork(ABC):
 
     #: The conversation whose lease is renewed meanwhile; None: the lease is longer than the work may take.
     lease: UUID | None = None
+    #: The account over which it is answered, where it is a turn.
+    account: UUID | None = None
 
     @abstractmethod
     def do(self) -> str:
@@ -37,7 +39,7 @@ class LeasedWork(ABC):
 def run(in_flight: InFlight, work: LeasedWork) -> bool:
     """Do a piece of work; True: there may be more. Raises StorageUnavailable: then the lease runs out, and the work is claimed again."""
     started = time.monotonic()
-    with in_flight.work(lease=work.lease):
+    with in_flight.work(lease=work.lease, account=work.account):
         try:
             state = work.do()
         except StorageUnavailable:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -25,6 +26,12 @@ log = structlog.get_logger()
 
 #: A worker with free slots that got no task for this time, while tasks wait for it, has lost its connection to Redis.
 _STALL_S = 60.0
+#: A send that has been under way for so long holds its slot as a turn does. Such an account is known as slow for a while: its next turns end in such sends.
+_SLOW_SEND_S, _KNOWN_AS_SLOW_S = 0.5, 60.0
+#: How often what slow accounts hold is reported, if it changes.
+_HELD_S = 0.25
+#: A living process that has just lost the connection of its lock has it again after this time. Only then a new one of its name judges who is dead.
+_RECONNECTED_S = 2.0
 #: How often results of other versions of the trial are marked: they come with an upgrade, and from a command of another version.
 _TRIALS_S = 300.0
 #: The collector runs once so many more containers were made than freed: a few megabytes at most, every second or so under full load.
@@ -56,12 +63,15 @@ def start(env: Mapping[str, str], *, name: str, queues: Sequence[str], slots: in
     extract.load()
     book()
     spare_collector()
-    beat = _Heartbeat(deps, name=name, queues=queues, slots=slots)
+    lock = ProcessLock(open_engine(deps.settings.crossing_database_url, pool=1, name="alive"), boot=deps.boot)
+    beat = _Heartbeat(deps, lock, name=name, queues=queues, slots=slots)
     settings = deps.settings
     for purpose, work, every_s in (
         ("heartbeat", beat.once, settings.heartbeat_s),
+        ("lock", partial(lock.keep, settings.heartbeat_s), 0.0),
         ("leases", partial(_renew, deps), settings.lease_renew_s),
         ("watchdog", partial(_watch, deps), 1.0),
+        ("held", _Held(deps).once, _HELD_S),
         ("profiles", deps.routes.refresh, model_routes.EVERY_S),
         ("refusals", deps.refusals.refresh, refusals.EVERY_S),
         ("probes", probes.Probes(deps).once, probes.EVERY_S),
@@ -102,16 +112,22 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
 
 
 class _Heartbeat:
-    """Reports that this process is alive, and holds its lock; the first time also that it stands for the dead ones of its name."""
+    """Reports that this process is alive, while it holds its lock; soon after the first time also that it stands for the dead ones of its name."""
 
-    def __init__(self, deps: Deps, *, name: str, queues: Sequence[str], slots: int) -> None:
-        self._deps, self._name, self._queues, self._slots = deps, name, queues, slots
-        self._lock = ProcessLock(open_engine(deps.settings.crossing_database_url, pool=1, name="alive"), boot=deps.boot)
+    def __init__(self, deps: Deps, lock: ProcessLock, *, name: str, queues: Sequence[str], slots: int) -> None:
+        self._deps, self._lock, self._name, self._queues, self._slots = deps, lock, name, queues, slots
         self._first = True
 
     def once(self) -> None:
-        """Report once."""
+        """Report once; the first time twice."""
         self._lock.hold()
+        if self._first:
+            self._report(first=False)
+            time.sleep(_RECONNECTED_S)
+        self._report(first=self._first)
+        self._first = False
+
+    def _report(self, *, first: bool) -> None:
         freed = claims.heartbeat(
             self._deps.crossing,
             self._name,
@@ -119,12 +135,26 @@ class _Heartbeat:
             queues=self._queues,
             slots=self._slots,
             busy=self._deps.in_flight.busy(),
-            first=self._first,
+            first=first,
             holds_lock=True,
         )
-        self._first = False
         if freed:
             log.info("leases_freed", worker=self._name, count=freed)
+
+
+class _Held:
+    """Reports how many slots of this process accounts with slow sends hold, when that changes: claims and the dispatcher count them (shares.sql)."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._known: Mapping[UUID, tuple[int, int]] = {}
+
+    def once(self) -> None:
+        """Report once, if there is anything new."""
+        found = self._deps.in_flight.held_by_slow(than_s=_SLOW_SEND_S, for_s=_KNOWN_AS_SLOW_S)
+        if found != self._known:
+            claims.report_held(self._deps.crossing, found, boot=self._deps.boot)
+            self._known = found
 
 
 def _keep_doing(purpose: str, work: Callable[[], object], every_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from uuid import UUID
@@ -194,6 +194,13 @@ def heartbeat(
     holds_lock: it holds its `ProcessLock`, so that others of its name can tell whether it lives.
     """
     return call(engine, "select heartbeat(%s, %s, %s::text[], %s, %s, %s, %s)", (name, boot, list(queues), slots, busy, first, holds_lock))
+
+
+def report_held(engine: Engine, held: Mapping[UUID, tuple[int, int]], *, boot: UUID) -> None:
+    """Report how many slots of a process accounts hold whose sends take long, and how many of them by sends; what it reported before is replaced."""
+    found = to_json({str(account): counts for account, counts in held.items()}) if held else None
+    with hot(engine) as connection:
+        connection.exec_driver_sql("update worker_heartbeats set held = %s::jsonb where boot_id = %s", (found, boot))
 
 
 def release(engine: Engine, *, boot: UUID) -> int:

@@ -23,13 +23,6 @@ class QueueLoad:
     due: int
 
 
-def loads(engine: Engine) -> list[QueueLoad]:
-    """Read how full the queues are. Where no engine has its own queue, this is one cheap statement with an empty result."""
-    with hot(engine) as connection:
-        rows = connection.exec_driver_sql("select queue, slots, running, due from queue_spots()").all()
-    return [QueueLoad(queue=row.queue, slots=row.slots, running=row.running, due=row.due) for row in rows]
-
-
 def waiting(engine: Engine, wanted: Mapping[str, int]) -> Mapping[str, list[UUID]]:
     """Return from each queue the given number of conversations that are due and not claimed, newest due first."""
     with hot(engine) as connection:

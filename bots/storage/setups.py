@@ -41,6 +41,9 @@ class Setup:
     limit_since: datetime | None = None
     limit_until: datetime | None = None
     waiting: int = 0
+    #: Its share of the slots beside the tenant's other accounts, and how many people wait for an answer now; both counts go to MOST_COUNTED.
+    weight: float = 1.0
+    people: int = 0
 
     @property
     def is_refused(self) -> bool:
@@ -53,6 +56,7 @@ class Setup:
         return self.handshake_at is not None and (self.refused_at is None or self.handshake_at > self.refused_at)
 
 
+MOST_COUNTED = 1000
 #: Conversations of one transaction: of people who have written for a year they take some tenths of a second.
 _REMOVED_AT_ONCE = 100
 _NAMES_BEFORE = {"words": "message", "mend": "fix"}
@@ -61,6 +65,10 @@ select a.id, b.name as bot, a.created_at, coalesce(a.public_url, '') as public_u
     a.refused_at, a.refusal, a.health, a.health_at,
     x.state as limit, x.since as limit_since, x.until as limit_until, case when x.id is null then 0 else (select count(*) from (
         select from outbox o where o.account_id = a.id and o.not_before is not null limit 1000) held) end as waiting,
+    a.weight, (select count(*) from (select from conversations c where c.tenant_id = a.tenant_id and c.account_id = a.id
+        and c.queue in (select 'reply.' || b.profile union select q from worker_heartbeats h, unnest(h.queues) q
+            where starts_with(q, 'reply.' || b.profile || '.@'))
+        and c.ready_at <= now() and c.leased_until is null and c.closed_at is null and c.taken_by is null limit 1000) due) as people,
     a.first_webhook_at is not null or exists (select from inbox i where i.account_id = a.id) as came,
     exists (select from outbox o where o.account_id = a.id and o.external_id is not null) as answered,
     exists (select from statuses s where s.account_id = a.id)

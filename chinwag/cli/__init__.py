@@ -45,6 +45,7 @@ _GROUPS = {
     "model": "Models of the catalog (list, show), your own engine (serve), what an endpoint really does (probe, embeddings), which may find facts to remember (trial), vectors of another model (reembed).",
     "operator": "Manage who can sign in to the admin pages.",
     "profile": "Show and change profiles: which endpoints answer, in which order.",
+    "tenant": "Show tenants, and how they share the slots.",
     "webhook": "Parse webhooks, and send them as a platform would.",
 }
 _COMMANDS = {

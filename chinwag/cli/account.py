@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from bots.admin import weights
 from bots.admin.accounts import changes, connections, rotation, status
 from bots.admin.accounts import health as account_health
 from bots.admin.accounts.offer import BAD_CHARACTERS, AccountRejected, Check, Offer
@@ -19,6 +20,7 @@ from bots.admin.bots import editor
 from bots.admin.deps import Deps
 from bots.channels.graph import is_plain
 from bots.domain import ChannelKind
+from bots.storage.setups import MOST_COUNTED
 from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Connect, check, rotate, pause and remove accounts.")
@@ -107,7 +109,11 @@ def list_() -> None:
             reason = f" ({one.trouble.message})" if one.trouble else ""
             steps = one.setup_steps
             done = f"  {sum(step.state == 'ok' for step in steps)} of {len(steps)} steps done" if steps else ""
-            sys.stdout.write(f"{account.channel.value}  {account.name}  {account.external_id}  {account.state}{reason}{done}\n")
+            share = f"  weight {one.setup.weight:g}" if one.setup.weight != 1 else ""
+            waits = f"  {one.setup.people}{'+' if one.setup.people == MOST_COUNTED else ''} waiting" if one.setup.people else ""
+            sys.stdout.write(
+                f"{account.channel.value}  {account.name}  {account.external_id}  {account.state}{reason}{done}{share}{waits}\n"
+            )
 
 
 @app.command()
@@ -225,6 +231,21 @@ def pause(
         change = changes.resume if resume else changes.pause
         change(deps, operator, status.find(deps, operator, channel, name).id)
     sys.stdout.write(f"{name}: {'active' if resume else 'paused'}\n")
+
+
+@app.command()
+def weight(
+    name: _Name,
+    new: Annotated[str, typer.Argument(metavar="WEIGHT", help="0.01 to 1000; 1 is the weight of whoever was given none.")],
+    channel: _Kind = ChannelKind.WHATSAPP,
+) -> None:
+    """Give an account more or less of the slots than the others, where more people wait than there are slots.
+
+    chinwag account weight support 3
+    """
+    with _accounts() as (deps, operator, _):
+        weights.set_account(deps, operator, status.find(deps, operator, channel, name).id, weights.read(new))
+    sys.stdout.write(f"{name}: weight {weights.read(new):g}\n")
 
 
 @app.command()

@@ -90,3 +90,49 @@ def test_a_frozen_one_is_not_robbed_by_its_successor_before_its_leases_are_over(
     _answered_once(stack, people)
 
     assert claimed >= leases_end
+
+
+def _asked_once(stack: Stack, people: list[build.Person]) -> None:
+    _answered_once(stack, people)
+
+    assert stack.one(_ASKED_TWICE) == 0
+    assert len(stack.model.log()) == len(people)
+
+
+def test_two_processes_that_start_with_one_name_at_once_share_nothing(stack: Stack) -> None:
+    stack.model.script(latency_s=1.0, answer="Hello.")
+    stack.start_web()
+    stack.start_dispatcher()
+    people = _crowd(stack, 3 * _SLOTS)
+    for _ in range(2):
+        stack.start_worker("a", wait=False, CHINWAG_LEASE_S="60")
+    _namesakes(stack, 2)
+    _asked_once(stack, people)
+
+    assert stack.one("select count(distinct boot_id) from send_attempts") == 2
+
+
+def test_a_process_whose_lock_lost_its_connection_keeps_its_turns_when_a_namesake_starts(stack: Stack) -> None:
+    stack.model.script(latency_s=4.0, answer="Hello.")
+    stack.start_web()
+    stack.start_dispatcher()
+    stack.start_worker("a", CHINWAG_LEASE_S="60", CHINWAG_HEARTBEAT_S="5")
+    people = _crowd(stack, _SLOTS // 2)
+    until(lambda: stack.one(_LEASED) == len(people), what="it is at work", timeout_s=20)
+    ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'chinwag-alive' and datname = current_database()"
+    # The namesake reports for the first time, and again a second later, while the connection is lost again and again.
+    stack.start_worker("a", wait=False, CHINWAG_LEASE_S="60")
+    lost = 0
+    while stack.one("select count(distinct boot_id) from worker_heartbeats where name = 'a@tests'") < 2:
+        lost += stack.one(ended)
+        until(lambda: stack.one(_LOCKS) >= 1, what="it is held again", timeout_s=5)
+    lost += stack.one(ended)
+    _asked_once(stack, people)
+
+    assert lost >= 1
+
+
+_LOCKS = (
+    "select count(*) from pg_locks l join pg_stat_activity a on a.pid = l.pid where l.locktype = 'advisory' and l.granted"
+    " and a.application_name = 'chinwag-alive' and a.datname = current_database()"
+)

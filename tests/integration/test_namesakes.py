@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ import pytest
 
 from bots.errors import StorageUnavailable
 from bots.storage import claims
-from bots.storage.database import open_engine
+from bots.storage.database import open_engine, unit
 from bots.storage.process_lock import ProcessLock
 from tests.support.processes import until
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone
@@ -40,6 +41,13 @@ def _boots(storage: StorageFixture) -> set[UUID]:
 
 def _silent(storage: StorageFixture, boot: UUID, seconds: int) -> None:
     storage.do("update worker_heartbeats set at = now() - make_interval(secs => %s) where boot_id = %s", seconds, boot)
+
+
+def _end_connections(storage: StorageFixture) -> None:
+    storage.rows(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chinwag-alive' and datname = current_database()"
+        " and usename = current_user"
+    )
 
 
 def test_a_second_living_process_of_a_name_has_its_own_lease_and_slots(storage: StorageFixture) -> None:
@@ -102,9 +110,7 @@ def test_a_frozen_process_keeps_its_leases_until_they_run_out(storage: StorageFi
 def test_a_lock_that_was_lost_with_its_connection_is_taken_again(storage: StorageFixture) -> None:
     boot, other = uuid4(), uuid4()
     with _alive(storage, boot) as lock:
-        its = "from pg_stat_activity where application_name = 'chinwag-alive' and datname = current_database() and usename = current_user"
-        storage.rows(f"select pg_terminate_backend(pid) {its}")
-        until(lambda: not storage.rows(f"select {its}"), what="the connection is gone")
+        _end_connections(storage)
         with pytest.raises(StorageUnavailable):
             lock.hold()
         assert lock.hold()
@@ -140,3 +146,37 @@ def test_a_process_of_the_version_before_frees_what_its_own_predecessor_held(sto
 
         assert storage.value("select heartbeat('a', %s, array['q'], 1, 0, true)", uuid4()) == 1
         assert living in _boots(storage)
+
+
+def test_a_lock_whose_connection_ends_is_taken_again_before_anybody_can_judge(storage: StorageFixture) -> None:
+    boot = uuid4()
+    with _alive(storage, boot) as lock:
+        kept = threading.Thread(target=lambda: [lock.keep(30.0), lock.keep(0.0)])
+        kept.start()
+        _end_connections(storage)
+        kept.join(10)
+
+        assert not kept.is_alive()
+        until(lambda: not storage.value("select process_is_dead(%s)", boot), what="it is held again", timeout_s=2)
+
+
+def test_whether_a_process_lives_is_asked_without_being_in_its_way(storage: StorageFixture) -> None:
+    boot = uuid4()
+    with unit(storage.crossing) as connection:
+        # Within this transaction a try would have taken the lock, or succeeded on the session that has it.
+        assert connection.exec_driver_sql("select process_is_dead(%s)", (boot,)).scalar()
+        with _alive(storage, boot):
+            assert not connection.exec_driver_sql("select process_is_dead(%s)", (boot,)).scalar()
+    with unit(storage.crossing) as connection:
+        connection.exec_driver_sql("select pg_advisory_lock(%s)", (int.from_bytes(boot.bytes[:8], "big", signed=True),))
+
+        assert not connection.exec_driver_sql("select process_is_dead(%s)", (boot,)).scalar()
+        connection.exec_driver_sql("select pg_advisory_unlock_all()")
+
+
+@pytest.mark.parametrize(
+    "boot", [UUID(int=0), UUID(int=2**128 - 1), UUID(int=2**127), UUID(int=(2**31) << 64), UUID(int=(2**63 - 1) << 64)]
+)
+def test_each_id_has_a_key_that_is_found_again(storage: StorageFixture, boot: UUID) -> None:
+    with _alive(storage, boot):
+        assert not storage.value("select process_is_dead(%s)", boot)

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from bots.domain import Identity, IdentityKind
-from bots.storage import claims, placement
+from bots.storage import claims, dispatching, placement
 from bots.storage.database import hot, plan_anew, unit
+from bots.storage.placement import QueueLoad
 from bots.storage.queues import engine_queue
 from inference.affinity import preference
 from tests.support.processes import until
@@ -21,9 +22,14 @@ from workers.placement import place
 _A, _B = engine_queue("default", "a"), engine_queue("default", "b")
 
 
+def _loads(storage: StorageFixture) -> list[QueueLoad]:
+    with hot(storage.crossing) as connection:
+        return dispatching.tick(connection, reserve=2).spots
+
+
 def _place(storage: StorageFixture) -> int:
     """Place as the dispatcher does, and return how many moved."""
-    return place(storage.crossing, placement.loads(storage.crossing))
+    return place(storage.crossing, _loads(storage))
 
 
 def _lives(storage: StorageFixture, queue: str, *, slots: int = 16, boot: UUID | None = None) -> None:
@@ -57,7 +63,7 @@ def test_without_engines_nothing_is_looked_for_and_nothing_moves(storage: Storag
     claims.heartbeat(storage.crossing, "w", boot=storage.boot, queues=[QUEUE, "deliver", "batch.default"], slots=4, busy=0)
     (one,) = _people(storage, 1)
 
-    assert placement.loads(storage.crossing) == []
+    assert _loads(storage) == []
     assert _place(storage) == 0
     assert _queue(storage, one) == QUEUE
 
@@ -199,8 +205,8 @@ def test_a_tick_costs_by_the_queues_and_not_by_the_backlog(storage: StorageFixtu
     _poll(storage)
     _backlog(storage, 5000)
 
-    assert placement.loads(storage.crossing) == []
-    assert _touched(storage, "select * from queue_spots()") < 60
+    assert _loads(storage) == []
+    assert _touched(storage, "select * from engine_queues()") < 60
 
 
 def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(storage: StorageFixture) -> None:
@@ -229,7 +235,7 @@ def test_the_dispatcher_lets_its_queries_be_planned_anew_with_each_heartbeat(sta
 def _poll(storage: StorageFixture) -> None:
     """What the dispatcher polls, often enough for a plan to be kept."""
     for _ in range(10):
-        placement.loads(storage.crossing)
+        _loads(storage)
         claims.waiting(storage.crossing, reserve=2)
 
 

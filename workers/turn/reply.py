@@ -30,7 +30,7 @@ class _Reply(LeasedWork):
 
     def __init__(self, deps: Deps, claim: Claim) -> None:
         self._deps, self._claim = deps, claim
-        self.lease = claim.conversation
+        self.lease, self.account = claim.conversation, claim.account
         #: The result that was stored, or was to be.
         self._result: TurnResult | None = None
         self._sending: Sending | None = None

@@ -180,14 +180,17 @@ begin
 end
 $$;
 
--- Whether a worker process that held a lock while it lived is dead. The key is half of its boot's id (bots.storage.process_lock).
--- Locks: that advisory lock, if it is free. Called by: heartbeat, and crossing (the GPU worker).
+-- Whether a worker process that held a lock while it lived is dead. The key is half of its boot's id (bots.storage.process_lock). It looks and does
+-- not try: a try would succeed on the session that has the lock, which a pooler may give to anybody, and be in the way of a process that takes it again.
+-- Locks: none. Called by: heartbeat, and crossing (workers).
 create function process_is_dead(p_boot uuid) returns boolean language sql as $$
-    select pg_try_advisory_xact_lock(('x' || left(replace(p_boot::text, '-', ''), 16))::bit(64)::bigint)
+    select not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and l.classid::bigint << 32 | l.objid::bigint = ('x' || left(replace(p_boot::text, '-', ''), 16))::bit(64)::bigint)
 $$;
 
 -- Reports that a worker is alive, with the queues that it consumes and its slots. Others of its name that are dead are removed, and what they
--- held is freed: with p_first, its first report after a start, at once, else when they were silent for 15 seconds. One that lives keeps its
+-- held is freed: with p_first, its first report but one after a start, at once, else when they were silent for 15 seconds. One that lives keeps its
 -- row and its leases; so does a frozen one, until they run out. p_holds_lock: it holds a lock that tells whether it lives; workers of the
 -- version before do not. Returns how many leases were freed.
 -- Locks: the rows of the workers of this name. Called by: crossing (workers, the dispatcher).
@@ -206,9 +209,10 @@ begin
         freed := freed + release_leases(before);
         delete from worker_heartbeats where name = p_name and boot_id = before;
     end loop;
-    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock) values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock)
+    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock, shared)
+    values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock, case when p_slots > 0 then who_wrote() else 0 end)
     on conflict (name, boot_id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, at = excluded.at,
-        holds_lock = excluded.holds_lock;
+        holds_lock = excluded.holds_lock, shared = excluded.shared;
     return freed;
 end
 $$;

@@ -1,7 +1,8 @@
 -- What the dispatcher asks in every tick: what is due, what runs, and what could run, by queue; and when to look again.
 
 -- For each queue that a running worker consumes and where something is due: due conversations (or sends, in deliver), running ones, slots.
--- due counts to 1,000 (sends: for each account), so the cost of a tick grows with what it publishes and not with the backlog.
+-- due counts to 1,000 (sends: for each account), so the cost of a tick grows with what it publishes and not with the backlog; and no more than may be
+-- claimed now: what a crowd leaves free for others (room) needs no tasks.
 -- Locks: none. Called by: everything_waiting, dispatch_tick.
 create function work_waiting() returns table (queue text, due bigint, running bigint, slots bigint) language sql stable as $$
     with s as (
@@ -12,16 +13,21 @@ create function work_waiting() returns table (queue text, due bigint, running bi
     )
     select s.queue, d.n, coalesce(r.n, 0), s.n
     from s left join r on r.queue = s.queue
+    cross join lateral slots_now(s.queue, 1) f
     cross join lateral (
         -- Account by account, so that those of a paused one are not read.
         select count(*) + coalesce(r.ended, 0) as n from (
             select from due_tenants(s.queue, '00000000-0000-0000-0000-000000000000', null) t
-                cross join lateral due_accounts(s.queue, t.tenant_id, '00000000-0000-0000-0000-000000000000', null) a
                 cross join lateral (
-                    select from conversations c
-                    where c.queue = s.queue and c.tenant_id = t.tenant_id and c.account_id = a.account_id and c.ready_at <= now()
-                        and c.leased_until is null and c.closed_at is null and c.taken_by is null
-                    limit 1000
+                    select from due_accounts(s.queue, t.tenant_id, '00000000-0000-0000-0000-000000000000', null) a
+                        cross join lateral (
+                            select from conversations c
+                            where c.queue = s.queue and c.tenant_id = t.tenant_id and c.account_id = a.account_id and c.ready_at <= now()
+                                and c.leased_until is null and c.closed_at is null and c.taken_by is null
+                            limit case when f.free is null then 1000
+                                else room(slots_of(s.queue, t.tenant_id, a.account_id), f.free, f.total, 1.5) end
+                        ) as conversation
+                    limit room_of_tenant(s.queue, t.tenant_id, f.free, f.total)
                 ) as conversation
             limit 1000
         ) as conversation
@@ -29,23 +35,25 @@ create function work_waiting() returns table (queue text, due bigint, running bi
     where s.queue <> 'deliver' and d.n > 0
     union all
     select s.queue, d.n, 0, s.n
-    from s cross join lateral (
+    from s cross join lateral slots_now(s.queue, 1) f
+    cross join lateral (
         select sum(lane.n)::bigint as n from (
             -- A lane that asks for a read of the account's health has that to do, if nothing else. Whether one may be sent takes some pages each:
             -- twice the slots are more than a tick publishes.
             select greatest(case when x.asks and x.room is not null then 1 else 0 end, (select count(*) from (
                 select from outbox o
                 where o.account_id = x.account_id and o.not_before <= now() and (o.status <> 'unknown' or x.asks or not x.held) and is_head(o)
-                limit least(2 * s.n + 64, 1000, x.room)
+                limit least(2 * s.n + 64, 1000, x.room, room(slots_held(s.queue, x.account_id, 0), f.free, f.total, 1.5))
             ) as message)) as n
-            from send_lanes() x
+            from send_lanes() x where room(slots_held(s.queue, x.account_id, 0), f.free, f.total, 1.5) > 0
         ) as lane
     ) as d
     where s.queue = 'deliver' and d.n > 0
 $$;
 
--- work_waiting and batches_waiting together, planned once (see queue_spots). p_reserve: slots of each worker that batches leave free.
--- Locks: none. Called by: crossing (dispatchers of the version before, and tests).
+-- work_waiting and batches_waiting together, planned once: planning takes six times as long as running. plpgsql keeps the plan until statistics change
+-- or it is discarded. p_reserve: slots of each worker that batches leave free.
+-- Locks: none. Called by: crossing (workers that may go on with another queue, and dispatchers of the version before).
 create function everything_waiting(p_reserve integer) returns table (queue text, due bigint, running bigint, slots bigint)
 language plpgsql stable as $$
 begin

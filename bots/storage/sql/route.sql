@@ -46,9 +46,8 @@ create function engine_queues() returns table (queue text, slots bigint, running
     ) as d
 $$;
 
--- engine_queues, planned once: the dispatcher asks ten times a second, and planning takes six times as long as running (1.2 ms of 1.4 on
--- an idle service). plpgsql keeps the plan until statistics change or the dispatcher discards it.
--- Locks: none. Called by: crossing (the dispatcher).
+-- engine_queues, planned once.
+-- Locks: none. Called by: crossing (dispatchers of the version before).
 create function queue_spots() returns table (queue text, slots bigint, running bigint, due bigint) language plpgsql stable as $$
 begin
     return query select * from engine_queues();

@@ -98,6 +98,7 @@ grant update (handshake_at, first_webhook_at, last_webhook_at, refused_at, refus
     slow_until, slow_reason) on accounts to chinwag_crossing;
 grant select, insert, update, delete on account_notices to chinwag_crossing;
 grant delete on accounts to chinwag_crossing;
+grant update (weight) on tenants to chinwag_crossing;
 -- It does the housekeeping, adds up usage, and what operators do through it is written to the audit log.
 grant select, delete on operator_sessions, admin_links to chinwag_crossing;
 grant select on operators, api_tokens to chinwag_crossing;

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
+from bots.admin import weights
 from bots.admin.accounts import changes, connections, health, rotation, status
 from bots.admin.accounts.offer import AccountRejected, Check, Offer
 from bots.admin.accounts.status import AccountStatus, Said
@@ -65,6 +66,14 @@ class WhichBot(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     bot: UUID
+
+
+class NewWeight(BaseModel):
+    """Its share where more people wait than there are slots: 3 gets three times what 1 gets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weight: Annotated[float, Field(ge=weights.LEAST, le=weights.MOST, allow_inf_nan=False)]
 
 
 class Confirmation(BaseModel):
@@ -135,6 +144,9 @@ class AccountView:
     setup_steps: list[CheckView]
     #: Days until the token expires, by the last check; null: it does not expire, or was not checked.
     token_days_left: int | None
+    #: Its share of the slots beside the tenant's other accounts, and how many people wait for an answer now, counted to 1,000.
+    weight: float
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +181,7 @@ def router(site: AdminSite) -> APIRouter:
     _read_and_connect(api, site)
     _register(api, site)
     _change(api, site)
+    _assign(api, site)
     return api
 
 
@@ -263,12 +276,6 @@ def _change(api: APIRouter, site: AdminSite) -> None:
         await site.run(changes.resume, operator, account)
         return await view(request, operator, account)
 
-    @api.put("/{account}/bot", responses=_MAY_MISS)
-    async def assign_bot(request: Request, account: UUID, body: WhichBot, operator: Operator = acting) -> AccountView:
-        """Let another bot answer."""
-        await site.run(changes.assign_bot, operator, account, body.bot)
-        return await view(request, operator, account)
-
     @api.delete("/{account}", responses=_MAY_MISS | _MAY_BE_REJECTED)
     async def remove(account: UUID, body: Confirmation, operator: Operator = owner) -> ErasedView:
         """Erase an account with everything that was received and sent through it."""
@@ -276,6 +283,23 @@ def _change(api: APIRouter, site: AdminSite) -> None:
         if body.name != found.account.name:
             return _rejected(AccountRejected({"name": "Send the account's name to confirm."}))  # pyright: ignore[reportReturnType]
         return ErasedView(erased=await site.run(changes.remove, operator, account))
+
+
+def _assign(api: APIRouter, site: AdminSite) -> None:
+    acting = site.may(Role.OPERATOR)
+    view = _viewer(site)
+
+    @api.put("/{account}/bot", responses=_MAY_MISS)
+    async def assign_bot(request: Request, account: UUID, body: WhichBot, operator: Operator = acting) -> AccountView:
+        """Let another bot answer."""
+        await site.run(changes.assign_bot, operator, account, body.bot)
+        return await view(request, operator, account)
+
+    @api.put("/{account}/weight", responses=_MAY_MISS)
+    async def set_weight(request: Request, account: UUID, body: NewWeight, operator: Operator = acting) -> AccountView:
+        """Give it more or less of the slots than other accounts get, where more people wait than there are slots."""
+        await site.run(weights.set_account, operator, account, body.weight)
+        return await view(request, operator, account)
 
 
 def _viewer(site: AdminSite) -> Callable[[Request, Operator, UUID], Awaitable[AccountView]]:
@@ -348,4 +372,6 @@ def _view(found: AccountStatus) -> AccountView:
         first_webhook_at=found.setup.first_webhook_at,
         setup_steps=[_check(one) for one in found.setup_steps],
         token_days_left=health.days_left(found.setup.health),
+        weight=found.setup.weight,
+        waiting=found.setup.people,
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bots.admin import weights
 from bots.admin.accounts import changes, connections, health, rotation, status
 from bots.admin.accounts.offer import AccountRejected, Check
 from bots.admin.accounts.webhook import place
@@ -35,6 +36,7 @@ class AccountPages:
             site.post(f"{at}/verify-token", self._verify_token, role=Role.OPERATOR),
             site.post(f"{at}/practise", self._practise, role=Role.OPERATOR),
             site.post(f"{at}/bot", self._assign_bot, role=Role.OPERATOR),
+            site.post(f"{at}/weight", self._weigh, role=Role.OPERATOR),
             site.post(f"{at}/rotate", self._rotate, role=Role.OPERATOR),
             site.post(f"{at}/drop-before", self._drop_previous_secret, role=Role.OPERATOR),
             site.post(f"{at}/pause", self._pause, role=Role.OPERATOR),
@@ -60,6 +62,7 @@ class AccountPages:
         checks: tuple[Check, ...] = (),
         steps: tuple[Check, ...] = (),
         verify_token: str = "",
+        weight: str = "",
         code: int = 200,
     ) -> Response:
         found = await self._site.run(status.get, operator, _account(request), base=base_of(request))
@@ -72,7 +75,7 @@ class AccountPages:
             status=code,
             found=found,
             bots=[(str(line.bot.id), line.bot.name) for line in bots],
-            values={"bot": str(account.bot_id), "app_id": account.app_id, "parent_id": account.parent_id},
+            values={"bot": str(account.bot_id), "app_id": account.app_id, "parent_id": account.parent_id, "weight": weight or f"{found.setup.weight:g}"},
             errors=errors or {},
             checks=checks,
             registered=steps,
@@ -128,6 +131,14 @@ class AccountPages:
             return await self._page(request, operator, errors={"bot": "Choose a bot."}, code=422)
         await self._site.run(changes.assign_bot, operator, _account(request), bot)
         return self._back(request, "The account is now answered by another bot.")
+
+    async def _weigh(self, request: Request, operator: Operator) -> Response:
+        typed = (await self._site.form(request)).get("weight", "").strip()[:20]
+        try:
+            await self._site.run(weights.set_account, operator, _account(request), weights.read(typed))
+        except weights.BadWeight as error:
+            return await self._page(request, operator, errors={"weight": str(error)}, weight=typed, code=422)
+        return self._back(request, "Saved. The weight counts from the next answer on.")
 
     async def _rotate(self, request: Request, operator: Operator) -> Response:
         form = await self._site.form(request)

@@ -10,6 +10,10 @@ create table worker_heartbeats (
     busy integer not null default 0,
     at timestamptz not null default now(),
     holds_lock boolean not null default false,
+    -- Whether people of several tenants (2) or of several accounts (1) have written lately: then a crowd leaves some slots free (shares.sql).
+    shared integer not null default 0,
+    -- How many of its slots accounts hold whose sends take long, and how many of them by sends: {id: [slots, sends]}; null: there are none.
+    held jsonb,
     constraint pk_worker_heartbeats primary key (name, boot_id)
 );
 
