@@ -27,7 +27,7 @@ from tests.support.stack import Stack, a_free_port
 _AIM, _AIM_P99, _AIM_STATUS = 1.0, 2.0, 1 / 3
 #: Answers that statuses are about; made before the clock starts.
 _ANSWERS, _PEOPLE = 120_000, 400
-_SENT = """
+SENT = """
     with talk as (
         insert into contacts (tenant_id, name) select tenant_id, 'Ada' from accounts, generate_series(1, {people}) returning tenant_id, id
     ), conversation as (
@@ -98,7 +98,7 @@ class _Bench:
                 "create table bare (id uuid primary key, body bytea not null, at timestamptz not null default now())"
             )
             connection.exec_driver_sql("grant insert on bare to chinwag_web")
-            connection.exec_driver_sql(_SENT.format(answers=_ANSWERS, people=_PEOPLE))
+            connection.exec_driver_sql(SENT.format(answers=_ANSWERS, people=_PEOPLE))
         with stack.owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("analyze")
         self._bare_port = a_free_port()

@@ -56,10 +56,12 @@ def _stored(stack: Stack) -> tuple[int, int]:
 def test_what_arrives_meanwhile_goes_together_and_each_gets_its_own_answer(
     stack: Stack, proxy: FaultProxy, crowd: ThreadPoolExecutor
 ) -> None:
-    watch = proxy.hold(_STORE)
+    watches = [proxy.hold(_STORE) for _ in range(2)]
     first = crowd.submit(_post, stack, _hello("first"))
-    watch.wait()
+    watches[0].wait()
     good = _all(stack, crowd, [_hello(f"beside {n}") for n in range(20)])
+    # A few wait: they go beside the first. The others wait for whichever ends first.
+    watches[1].wait()
     odd = crowd.submit(_post, stack, b"this is no JSON")
     # These wait for nobody.
     assert crowd.submit(_post, stack, _hello(), secret="somebody else's").result(10) == 401
@@ -67,13 +69,57 @@ def test_what_arrives_meanwhile_goes_together_and_each_gets_its_own_answer(
     assert odd.result(10) == 200
     until(lambda: stack.one("select count(*) from envelopes where state = 'quarantined'") == 1, what="the odd one was stored")
     assert not any(one.done() for one in (first, *good))
-    watch.release()
+    for watch in watches:
+        watch.release()
 
     assert {one.result() for one in (first, *good)} == {200}
     messages, transactions = _stored(stack)
     assert messages == 22
     # Those that had not yet come in when the first was released are a group, or a few, of their own.
     assert transactions <= 10
+
+
+def test_one_that_arrives_alone_waits_for_the_one_under_way_and_a_few_do_not(
+    stack: Stack, proxy: FaultProxy, crowd: ThreadPoolExecutor
+) -> None:
+    watch = proxy.hold(_STORE)
+    first = crowd.submit(_post, stack, _hello("first"))
+    watch.wait()
+    few = _all(stack, crowd, [_hello(f"beside {n}") for n in range(4)])
+
+    assert {one.result(10) for one in few} == {200}
+    assert not first.done()
+    alone = crowd.submit(_post, stack, _hello("alone"))
+    assert crowd.submit(_post, stack, _hello(), account="nobody").result(10) == 404
+    assert not alone.done()
+    watch.release()
+    assert (first.result(), alone.result()) == (200, 200)
+
+
+def test_what_postgres_holds_up_is_answered_later_and_those_beside_it_now(
+    stack: Stack, proxy: FaultProxy, crowd: ThreadPoolExecutor
+) -> None:
+    watch = proxy.hold(_STORE)
+    slow = crowd.submit(_post, stack, _hello("slow"))
+    watch.wait()
+    for n in range(5):
+        assert {one.result(10) for one in _all(stack, crowd, [_hello(f"{n}, {m}") for m in range(6)])} == {200}
+
+    assert not slow.done()
+    watch.release()
+    assert slow.result() == 200
+
+
+def test_connections_that_end_while_nobody_writes_cost_nobody_an_answer(stack: Stack, crowd: ThreadPoolExecutor) -> None:
+    stack.settles = False
+    stack.start_web()
+    for n in range(3):
+        assert {one.result() for one in _all(stack, crowd, [_hello(f"{n}, {m}") for m in range(8)])} == {200}
+        ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name = 'chinwag-web together'"
+        assert stack.one(ended) > 0
+        assert _post(stack, _hello("afterwards")) == 200
+
+    assert _stored(stack)[0] == 27
 
 
 def test_after_each_of_a_group_more_is_waited_for_as_its_words_say(stack: Stack, proxy: FaultProxy, crowd: ThreadPoolExecutor) -> None:
