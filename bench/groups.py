@@ -96,7 +96,7 @@ class _Bench:
 
     def store(self, group: list[Arrival]) -> None:
         """Store webhooks as the web does: together if each is plain."""
-        if all(arrivals.is_plain(one.events) for one in group):
+        if all(arrivals.is_plain(one.events, one.body) for one in group):
             left_out = accept_many(self._line, group, debounce_s=1.5, debounce_cap_s=15.0)
             assert not left_out
             return

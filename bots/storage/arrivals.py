@@ -19,8 +19,8 @@ BINARY = (1,)
 #: Has this connection's statements planned anew, for the tables as they are now.
 PLAN_ANEW = "discard plans"
 _STEPS = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ})
-#: What a message costs, if a status costs one; and how much goes into one transaction, since others wait for it. A webhook of more is stored by itself.
-_MESSAGE_WEIGHT = 4
+#: What a message costs, if a status costs one, and so does a kilobyte to compress; and how much goes into one transaction, since others wait for it.
+_MESSAGE_WEIGHT, _BYTES = 4, 1024
 MOST_WEIGHT = 400
 
 
@@ -34,18 +34,17 @@ class Arrival:
     events: Sequence[InboundEvent]
 
 
-def is_plain(events: Sequence[InboundEvent]) -> bool:
+def is_plain(events: Sequence[InboundEvent], body: bytes) -> bool:
     """Whether a webhook may be stored together with others. The database has the last word on that."""
-    if len(events) == 1:
-        # Nearly always.
-        return _is_plain(events[0])
-    is_light = 0 < weight(events) <= MOST_WEIGHT
-    return is_light and all(map(_is_plain, events)) and len({event.event_key for event in events}) == len(events)
+    if not events or weight(events, body) > MOST_WEIGHT or not all(map(_is_plain, events)):
+        return False
+    return len(events) == 1 or len({event.event_key for event in events}) == len(events)
 
 
-def weight(events: Sequence[InboundEvent]) -> int:
-    """What these cost, in statuses."""
-    return sum(1 if event.kind is EventKind.STATUS else _MESSAGE_WEIGHT for event in events)
+def weight(events: Sequence[InboundEvent], body: bytes) -> int:
+    """What a webhook costs, in statuses."""
+    messages = sum(event.kind is not EventKind.STATUS for event in events)
+    return len(events) + (_MESSAGE_WEIGHT - 1) * messages + len(body) // _BYTES
 
 
 def _is_plain(event: InboundEvent) -> bool:

@@ -147,6 +147,13 @@ def _a_status_that_lets_the_next_part_go(storage: StorageFixture) -> list[list[I
     return [[a_status("wamid.O", DELIVERED)]]
 
 
+def _hundreds_of_statuses_and_some_messages(storage: StorageFixture) -> list[list[InboundEvent]]:
+    _answered(storage)
+    unknown = [a_status(f"wamid.X{n}", step) for n in range(60) for step in (READ, SENT, DELIVERED)]
+    lines = [says(f"line {n}", f"l{n}", by=(ADA, BOB)[n % 2]) for n in range(20)]
+    return [[*unknown, a_status("wamid.O", READ), *lines], [a_status("wamid.O", DELIVERED), says("two", "v1", by=BOB)]]
+
+
 def _messages_beside_statuses(storage: StorageFixture) -> list[list[InboundEvent]]:
     _answered(storage)
     return [[says("thanks", "w1"), a_status("wamid.O", DELIVERED)], [a_status("wamid.O", SENT)], [says("hi", "v1", by=BOB)]]
@@ -234,6 +241,7 @@ _PLAIN = (
     _statuses_in_disorder,
     _a_status_that_lets_the_next_part_go,
     _messages_beside_statuses,
+    _hundreds_of_statuses_and_some_messages,
     _whole_questions_and_beginnings,
     _statements,
     _a_piece_within_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -133,6 +134,29 @@ def test_after_each_of_a_group_more_is_waited_for_as_its_words_say(stack: Stack,
     assert {one.result() for one in (first, *answers)} == {200}
     waits = "select round(extract(epoch from v.ready_at - v.newest_at) / :unit) from conversations v join inbox i on i.conversation_id = v.id where i.text = :said"
     assert [stack.one(waits, said=said, unit=float(WINDOWS["CHINWAG_DEBOUNCE_S"])) for said in words] == [0, 1, 3]
+
+
+def test_large_bodies_beside_small_ones_are_stored_whole_and_keep_nobody_waiting(
+    stack: Stack, proxy: FaultProxy, crowd: ThreadPoolExecutor
+) -> None:
+    statuses = [build.a_status(f"wamid.X{n}", step, to="15550001111") for n in range(100) for step in ("sent", "delivered", "read")]
+    person = build.a_person()
+    lines = [build.a_text(person, f"line {n}") for n in range(20)]
+    padded = json.loads(_hello("a large one")) | {"padding": "x" * 3_000_000}
+    watch = proxy.hold(b"accept_events")
+    large = crowd.submit(_post, stack, json.dumps(padded).encode())
+    watch.wait()
+    bulk = [
+        crowd.submit(_post, stack, build.a_webhook(statuses=statuses)),
+        crowd.submit(_post, stack, build.a_webhook(messages=lines, people=[person], statuses=[build.a_status("wamid.Y", "sent", to="1")])),
+    ]
+
+    assert {one.result() for one in (*bulk, *_all(stack, crowd, [_hello(f"number {n}") for n in range(16)]))} == {200}
+    assert not large.done()
+    watch.release()
+    assert large.result() == 200
+    assert (_stored(stack)[0], stack.one("select count(*) from statuses")) == (38, 301)
+    assert stack.one("select count(distinct xmin::text) from statuses where external_id <> 'wamid.Y'") == 1
 
 
 def test_an_answer_that_is_lost_after_the_commit_loses_and_doubles_nothing(

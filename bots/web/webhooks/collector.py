@@ -79,7 +79,7 @@ class Collector:
             answer=answer,
             end=loop.call_later(_WAIT_S, _not_stored, answer),
             names=_names(webhook),
-            weight=weight(webhook.events),
+            weight=weight(webhook.events, webhook.body),
         )
         self._waiting.append(one)
         self._bytes += size

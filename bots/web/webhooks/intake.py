@@ -106,7 +106,7 @@ class Intake:
         verify_meta(headers, body, found.app_secrets)
         received = PARSERS[found.account.channel](body)
         own = received.reason is None and all(event.account_external_id in (None, found.account.external_id) for event in received.events)
-        is_plain = own and arrivals.is_plain(received.events)
+        is_plain = own and arrivals.is_plain(received.events, body)
         return Webhook(
             account=found.account,
             queue=found.queue,
