@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg import pq
 from sqlalchemy import Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection
@@ -32,6 +31,7 @@ class Line:
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._clock = engine, clock
         self._held: PoolProxiedConnection | None = None
+        self._connection: pq.abc.PGconn | None = None
         self._opened = 0.0
         self._is_broken = False
         self._answer: bytes | None = None
@@ -47,27 +47,34 @@ class Line:
         self.close()
         try:
             self._held = self._engine.raw_connection()
-        except (DBAPIError, PoolTimeout) as error:
+        except (DBAPIError, PoolTimeout, psycopg.Error) as error:
             raise StorageUnavailable from error
+        driver = self._held.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        self._connection = driver.pgconn
         self._is_broken, self._opened = False, self._clock()
 
     def close(self) -> None:
         """Give the connection up."""
-        held, self._held = self._held, None
+        held, self._held, self._connection = self._held, None, None
         if held is not None:
             # What is under way on it may not be over.
             held.invalidate()
 
     def fileno(self) -> int:
-        """What becomes readable when there is something to read."""
-        return self._connection().socket
+        """What becomes readable when there is something to read. Raises StorageUnavailable."""
+        try:
+            return self._open().socket
+        except psycopg.Error as error:
+            self._is_broken = True
+            raise StorageUnavailable from error
 
     def send(self, statement: str, values: Sequence[bytes] = (), *, binary: Sequence[int] = ()) -> bool:
         """Send a statement with $1 and so on; the places of `binary` count from 0. Says as `flush` whether it is gone. Raises StorageUnavailable."""
         self._answer, self._refused = None, False
         formats = [pq.Format.BINARY if place in binary else pq.Format.TEXT for place in range(len(values))]
         try:
-            self._connection().send_query_params(statement.encode(), values, param_formats=formats)
+            self._open().send_query_params(statement.encode(), values, param_formats=formats)
         except psycopg.Error as error:
             self._is_broken = True
             raise StorageUnavailable from error
@@ -76,14 +83,14 @@ class Line:
     def flush(self) -> bool:
         """Send more of it; whether all of it is gone. Raises StorageUnavailable."""
         try:
-            return self._connection().flush() == 0
+            return self._open().flush() == 0
         except psycopg.Error as error:
             self._is_broken = True
             raise StorageUnavailable from error
 
     def read(self) -> bool:
         """Read what has come; whether the answer is whole. Raises StorageUnavailable where it will not come: nobody knows what became of the statement."""
-        connection = self._connection()
+        connection = self._open()
         try:
             connection.consume_input()
             while not connection.is_busy():
@@ -104,9 +111,7 @@ class Line:
             raise Refused
         return self._answer
 
-    def _connection(self) -> pq.abc.PGconn:
-        if self._held is None:
+    def _open(self) -> pq.abc.PGconn:
+        if self._connection is None:
             raise StorageUnavailable
-        driver: DBAPIConnection | None = self._held.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        return driver.pgconn
+        return self._connection

@@ -80,7 +80,7 @@ log = structlog.get_logger()
 _WATCH_EVERY_S = 5.0
 #: Postgres connections of each of the admin's two roles.
 _ADMIN_POOL = 6
-#: Transactions of webhooks that are under way at the same time.
+#: Transactions of webhooks that are under way at the same time: while one waits for the disk another works, and more would share their cost among fewer.
 _LANES = 2
 #: The largest body of an API call, which FastAPI reads before it is known who calls.
 _JSON_BYTES = 1024 * 1024

@@ -1,7 +1,7 @@
 """Collects the signed webhooks of one process: those that arrive while transactions are under way go into the next one, together.
 
-The first waits for nobody, and where a few wait, a second transaction begins beside the first. What cannot go together goes alone, in a thread of the
-pool. Of two webhooks that name the same person or message the later one waits for the earlier one, unless they go together.
+Whoever finds a lane free waits for nobody. What cannot go together goes alone, in a thread of the pool. Of two webhooks that name the same person or
+message the later one waits for the earlier one, unless they go together.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ log = structlog.get_logger()
 
 #: In one transaction: so many that they share its cost, so few that none waits long for the others.
 _MOST_WEBHOOKS = 64
-#: So many that wait are worth a second transaction, while the first one waits for the disk or has a processor to itself.
-_WORTH_A_LANE = 4
 #: How long a webhook waits for its turn: the platform waits about 20 s for an answer, and sends again what was not taken.
 _WAIT_S = 8.0
 #: What may wait in memory, and what a webhook takes there besides its body.
@@ -58,7 +56,8 @@ class Collector:
     def __init__(self, *, intake: Intake, lanes: Sequence[Lane], threads: ThreadPool) -> None:
         """What goes together has the lanes to itself: others may hold all threads and connections of the pool while they wait for a lock."""
         self._intake, self._threads = intake, threads
-        self._lanes, self._storing = list(lanes), 0
+        #: Those that are free.
+        self._lanes = list(lanes)
         self._slots, self._large_slots = asyncio.Semaphore(threads.size), asyncio.Semaphore(max(1, threads.size // _LARGE_SHARE))
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
@@ -83,7 +82,7 @@ class Collector:
         )
         self._waiting.append(one)
         self._bytes += size
-        if not self._is_called and (self._is_open or not webhook.is_plain):
+        if not self._is_called and (self._lanes or not webhook.is_plain):
             # After all that has arrived at this moment.
             self._is_called = True
             loop.call_soon(self._start)
@@ -93,15 +92,9 @@ class Collector:
             one.end.cancel()
             self._bytes -= size
 
-    @property
-    def _is_open(self) -> bool:
-        """Whether what waits may be stored together now."""
-        return bool(self._lanes) and (not self._storing or len(self._waiting) >= _WORTH_A_LANE)
-
     def _start(self) -> None:
         """Start to store what need not wait any longer."""
         self._is_called = False
-        is_open = self._is_open
         group: list[_Waiting] = []
         heavy = 0
         keys: set[str] = set()
@@ -115,7 +108,7 @@ class Collector:
             if not (before.isdisjoint(one.names) and self._busy.keys().isdisjoint(one.names)):
                 waits = True
             elif one.webhook.is_plain:
-                waits = not is_open or len(group) == _MOST_WEBHOOKS or heavy + one.weight > MOST_WEIGHT or not keys.isdisjoint(own)
+                waits = not self._lanes or len(group) == _MOST_WEBHOOKS or heavy + one.weight > MOST_WEIGHT or not keys.isdisjoint(own)
             else:
                 waits = not beside.isdisjoint(one.names)
             if waits:
@@ -131,10 +124,12 @@ class Collector:
                 self._run_alone(one)
         self._waiting = later
         if group:
-            self._storing += 1
             for one in group:
                 self._busy.update(one.names)
             self._run(self._store_together(group, self._lanes.pop()))
+            if self._lanes and later:
+                # Of more than one transaction holds.
+                self._start()
 
     async def _store_together(self, group: list[_Waiting], lane: Lane) -> None:
         alone = set(range(len(group)))
@@ -149,7 +144,6 @@ class Collector:
             for account in self._intake.stored(one.webhook for place, one in enumerate(group) if place not in alone):
                 self._run(self._threads.run(partial(self._intake.note, account)))
         finally:
-            self._storing -= 1
             for place, one in enumerate(group):
                 if place in alone:
                     self._run_alone(one)
