@@ -1,6 +1,6 @@
 """A burst on the whole service: 20 messages a second, then 200 for half a minute, then 20 again. What each webhook is answered, and how soon.
 
-Everything runs on this machine, with the product's own settings and a model that takes 1.0 s. Most messages are of people who keep writing; the
+Of the quiet people it also says where their time went, and of each phase what every part took of the two cores. Everything runs on this machine, with the product's own settings and a model that takes 1.0 s. Most messages are of people who keep writing; the
 quiet ones write once each, five a second throughout.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
+from bench.house_round import Cpu
 from bench.in_flight import AS_SHIPPED
 from tests.support import build
 from tests.support.cluster import Cluster
@@ -53,8 +54,19 @@ class _Sender:
         return int(answer[9:12]), took
 
 
-async def _phase(sender: _Sender, per_s: int, seconds: float, first: int, busy: list[build.Person]) -> dict[str, Any]:
-    """One phase: statuses of all, times of the quiet people's webhooks, and when each of those wrote."""
+#: Seconds of one message: until it was claimed, until its answer was written (the model takes one of them), until the request to send it was answered.
+_STEPS = """
+    select i.value as number, extract(epoch from t.claimed_at - n.received_at) as claimed, extract(epoch from t.finished_at - t.claimed_at) as answered,
+        extract(epoch from a.finished_at - t.finished_at) as sent
+    from inbox n join contact_identities i on i.contact_id = n.contact_id join turns t on t.id = n.turn_id
+    join outbox o on o.turn_id = t.id and o.part = 1 join send_attempts a on a.message_id = o.id and a.n = 1
+    where starts_with(i.value, '1666')
+"""
+
+
+async def _phase(sender: _Sender, cpu: Cpu, per_s: int, seconds: float, *, first: int, busy: list[build.Person]) -> dict[str, Any]:
+    """One phase: statuses of all, times of the quiet people's webhooks, when each of those wrote, and CPU by part."""
+    before = await asyncio.to_thread(cpu.read)
     quiet_took: list[float] = []
     all_took: list[float] = []
     statuses: Counter[int] = Counter()
@@ -76,7 +88,9 @@ async def _phase(sender: _Sender, per_s: int, seconds: float, first: int, busy: 
             wrote[person.number] = time.time()
         tasks.append(asyncio.create_task(one(person, is_quiet=is_quiet)))
     await asyncio.gather(*tasks)
-    return {"statuses": dict(statuses), "took": all_took, "quiet_took": quiet_took, "wrote": wrote}
+    after = await asyncio.to_thread(cpu.read)
+    cores = {part: round((value - before.get(part, 0.0)) / seconds, 3) for part, value in after.items()}
+    return {"statuses": dict(statuses), "took": all_took, "quiet_took": quiet_took, "wrote": wrote, "cores": cores}
 
 
 def _replies(stack: Stack) -> dict[str, float]:
@@ -100,12 +114,14 @@ def measure(cluster: Cluster, *, slots: int, burst_s: float) -> list[dict[str, A
         for _ in range(5):
             stack.say(build.a_person(), "warm up")
         stack.wait_settled(30)
-        found = asyncio.run(_all_phases(stack.web_port, burst_s))
+        found = asyncio.run(_all_phases(stack.web_port, burst_s, Cpu(stack)))
         # The people of the last phase are answered within a few seconds, or they count as not answered.
         time.sleep(10)
         replies = _replies(stack)
+        steps = {row["number"]: row for row in stack.rows(_STEPS)}
     rows: list[dict[str, Any]] = []
     for (name, per_s), phase in zip(_PHASES, found, strict=True):
+        known = [steps[number] for number in phase["wrote"] if number in steps]
         waits = [replies.get(number, float("inf")) - at for number, at in phase["wrote"].items()]
         rows.append({
             "phase": name,
@@ -116,17 +132,19 @@ def measure(cluster: Cluster, *, slots: int, burst_s: float) -> list[dict[str, A
             "quiet_p95_ms": round(1000 * report.percentile(phase["quiet_took"], 0.95), 1),
             "quiet_reply_p50_s": round(report.percentile(waits, 0.5), 2),
             "quiet_reply_p95_s": round(report.percentile(waits, 0.95), 2),
+            **{f"{step}_p95_s": round(report.percentile([float(row[step]) for row in known], 0.95), 2) for step in ("claimed", "answered", "sent")},
+            "cores": {part: value for part, value in sorted(phase["cores"].items(), key=lambda one: -one[1]) if value >= 0.01},
         })  # fmt: skip
     return rows
 
 
-async def _all_phases(port: int, burst_s: float) -> list[dict[str, Any]]:
+async def _all_phases(port: int, burst_s: float, cpu: Cpu) -> list[dict[str, Any]]:
     sender, busy = _Sender(port), [build.Person(number=f"1777{n:07d}") for n in range(_PEOPLE)]
     found: list[dict[str, Any]] = []
     first = 0
     for name, per_s in _PHASES:
         seconds = burst_s if name == "burst" else 15.0
-        found.append(await _phase(sender, per_s, seconds, first, busy))
+        found.append(await _phase(sender, cpu, per_s, seconds, first=first, busy=busy))
         first += int(per_s * seconds)
     return found
 
@@ -139,7 +157,12 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         rows = measure(cluster, slots=given.slots, burst_s=given.burst_s)
-    report.table(rows, list(rows[0]))
+    report.table(rows, [name for name in rows[0] if name != "cores"])
+    for row in rows:
+        print(
+            f"cores in {row['phase']}, {round(sum(row['cores'].values()), 2)} in all:",
+            ", ".join(f"{part} {value}" for part, value in row["cores"].items()),
+        )
     refused = sum(count for row in rows for status, count in row["statuses"].items() if status != 200)
     calm, burst = rows[0], rows[1]
     ratios = {of: round(burst[of] / calm[of], 2) for of in ("quiet_p95_ms", "quiet_reply_p95_s")}

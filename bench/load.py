@@ -14,7 +14,8 @@ from tests.support import build
 #: A body of statuses in bulk: three for each of so many answers.
 IN_BULK = 10
 _STEPS = ("sent", "delivered", "read")
-_PEOPLE = 500
+#: Those who have written before.
+PEOPLE = 500
 
 
 def external_id(n: int) -> str:
@@ -24,12 +25,12 @@ def external_id(n: int) -> str:
 
 def _texts(first: int, count: int) -> list[bytes]:
     """One text each, of people who have written before."""
-    people = [build.Person(number=f"1444{n:07d}") for n in range(_PEOPLE)]
+    people = [build.Person(number=f"1444{n:07d}") for n in range(PEOPLE)]
     return [
         build.a_webhook(
             messages=[build.a_text(person, "What should I see first in Porto?", wamid=f"wamid.IN{first + n:024d}")], people=[person]
         )
-        for n, person in ((n, people[n % _PEOPLE]) for n in range(count))
+        for n, person in ((n, people[n % PEOPLE]) for n in range(count))
     ]
 
 

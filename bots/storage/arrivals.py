@@ -9,16 +9,19 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from bots.domain import Account, DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, MediaReference
 from bots.storage.inbox import as_uuid
 
-_ACCEPT = "select accept_many(%s::jsonb, %b, %s::jsonb, %s::jsonb, %s, %s)"
+#: One statement, its values as they go over the wire, and which of them are bytes.
+STATEMENT = "select accept_many($1::jsonb, $2, $3::jsonb, $4::jsonb, $5, $6)"
+BINARY = (1,)
+#: Has this connection's statements planned anew, for the tables as they are now.
+PLAN_ANEW = "discard plans"
 _STEPS = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ})
-#: Beside what they wait for, others wait too: a webhook of more events is stored by itself.
-MOST_EVENTS = 100
+#: What a message costs, if a status costs one, and so does a kilobyte to compress; and how much goes into one transaction, since others wait for it.
+_MESSAGE_WEIGHT, _BYTES = 4, 1024
+MOST_WEIGHT = 400
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,12 +34,17 @@ class Arrival:
     events: Sequence[InboundEvent]
 
 
-def is_plain(events: Sequence[InboundEvent]) -> bool:
+def is_plain(events: Sequence[InboundEvent], body: bytes) -> bool:
     """Whether a webhook may be stored together with others. The database has the last word on that."""
-    if len(events) == 1:
-        # Nearly always.
-        return _is_plain(events[0])
-    return 0 < len(events) <= MOST_EVENTS and all(map(_is_plain, events)) and len({event.event_key for event in events}) == len(events)
+    if not events or weight(events, body) > MOST_WEIGHT or not all(map(_is_plain, events)):
+        return False
+    return len(events) == 1 or len({event.event_key for event in events}) == len(events)
+
+
+def weight(events: Sequence[InboundEvent], body: bytes) -> int:
+    """What a webhook costs, in statuses."""
+    messages = sum(event.kind is not EventKind.STATUS for event in events)
+    return len(events) + (_MESSAGE_WEIGHT - 1) * messages + len(body) // _BYTES
 
 
 def _is_plain(event: InboundEvent) -> bool:
@@ -48,36 +56,30 @@ def _is_plain(event: InboundEvent) -> bool:
     return event.kind is EventKind.STATUS and status is not None and status.status in _STEPS and status.watermark is None
 
 
-def accept_many(connection: Connection, arrivals: Sequence[Arrival], *, debounce_s: float, debounce_cap_s: float) -> set[int]:
-    """Store plain webhooks, of which no two name the same key, in one transaction. Returns the places of those that were left out.
-
-    Nothing is stored of those: bots.storage.inbox.accept takes each by itself. If the transaction fails, they are all of them, and nobody knows
-    whether it was committed; a second time changes nothing.
-    """
+def values(arrivals: Sequence[Arrival], *, debounce_s: float, debounce_cap_s: float) -> list[bytes]:
+    """What the statement takes, for plain webhooks of which no two name the same key."""
     webhooks: list[_Webhook] = []
     messages: list[_Message] = []
     statuses: list[_Status] = []
+    place = 1
     for w, arrival in enumerate(arrivals, 1):
         account, envelope = arrival.account, _new_id()
-        webhooks.append(_Webhook(w, account.tenant_id, account.id, envelope))
+        webhooks.append(_Webhook(w, account.tenant_id, account.id, envelope, place, len(arrival.body)))
+        place += len(arrival.body)
         for event in arrival.events:
             if event.status is None:
                 messages.append(_message(event, arrival, w, envelope, len(messages) + 1))
             else:
                 statuses.append(_status(event, arrival, w, len(statuses) + 1))
-    values = (
-        _JSON.encode(webhooks).decode(),
-        [arrival.body for arrival in arrivals],
-        _JSON.encode(messages).decode(),
-        _JSON.encode(statuses).decode(),
-        debounce_s,
-        debounce_cap_s,
-    )
-    try:
-        left_out: list[int] = connection.exec_driver_sql(_ACCEPT, values).scalar_one()
-    except DBAPIError:
-        return set(range(len(arrivals)))
-    return {w - 1 for w in left_out}
+    encode = _JSON.encode
+    bodies = b"".join(arrival.body for arrival in arrivals)
+    return [encode(webhooks), bodies, encode(messages), encode(statuses), encode(debounce_s), encode(debounce_cap_s)]
+
+
+def left_out(answer: bytes | None) -> set[int]:
+    """The places of those webhooks of which nothing was stored: bots.storage.inbox.accept takes each by itself."""
+    numbers = (answer or b"{}")[1:-1]
+    return {int(w) - 1 for w in numbers.split(b",")} if numbers else set()
 
 
 def _new_id() -> UUID:
@@ -94,6 +96,9 @@ class _Webhook(msgspec.Struct):
     tenant_id: UUID
     account_id: UUID
     envelope_id: UUID
+    #: Where its body begins among the bodies, counting from 1, and how long it is.
+    place: int
+    size: int
 
 
 class _Message(msgspec.Struct, omit_defaults=True):

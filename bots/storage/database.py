@@ -70,16 +70,6 @@ def hot(engine: Engine) -> Generator[Connection]:
         raise StorageUnavailable from error
 
 
-def plan_anew(engine: Engine) -> None:
-    """Discard the plans of the pool's connection, so that its functions are planned for the tables as they are now.
-
-    For an engine whose frequent calls share one connection. A plan made for empty tables reads twenty times as much from full ones, and
-    Postgres replaces it only after it has counted the rows, up to a minute later.
-    """
-    with hot(engine) as connection:
-        connection.exec_driver_sql("discard plans")
-
-
 def call(engine: Engine, statement: str, values: Sequence[Any], *, repeat: bool = True, delays: Sequence[float] = _REPEATS_AFTER_S) -> Any:
     """Run one SQL function in its own transaction and return its value.
 

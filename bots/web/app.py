@@ -26,6 +26,7 @@ from bots.phrases.book import book
 from bots.settings import Settings
 from bots.storage import chat
 from bots.storage.database import open_engine
+from bots.storage.line import Line
 from bots.web.admin_site import AdminSite, Refused, as_invalid, as_json
 from bots.web.api import (
     accounts,
@@ -70,6 +71,7 @@ from bots.web.thread_pool import ThreadPool
 from bots.web.views import HERE, Views
 from bots.web.webhooks.endpoints import Posts, Webhooks
 from bots.web.webhooks.intake import Intake
+from bots.web.webhooks.lane import Lane
 from inference.catalog import Catalog, load
 
 log = structlog.get_logger()
@@ -78,6 +80,8 @@ log = structlog.get_logger()
 _WATCH_EVERY_S = 5.0
 #: Postgres connections of each of the admin's two roles.
 _ADMIN_POOL = 6
+#: Transactions of webhooks that are under way at the same time: while one waits for the disk another works, and more would share their cost among fewer.
+_LANES = 2
 #: The largest body of an API call, which FastAPI reads before it is known who calls.
 _JSON_BYTES = 1024 * 1024
 
@@ -93,8 +97,9 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     threads, live, views = ThreadPool(settings.web_pool), Live(), Views()
     phone = Phone(web=web, crossing=crossing, settings=settings)
     site = _site(settings, keyring, views, catalog or load())
-    together = open_engine(settings.crossing_database_url, pool=1, name="web together", statement_timeout_s=2)
-    intake = Intake(engine=crossing, together=together, keyring=keyring, settings=settings)
+    together = open_engine(settings.crossing_database_url, pool=_LANES, name="web together", statement_timeout_s=2)
+    lanes = [Lane(Line(together), settings) for _ in range(_LANES)]
+    intake = Intake(engine=crossing, keyring=keyring, settings=settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
@@ -108,6 +113,8 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
         threads.stop()
         if watching is not None:
             watching.cancel()
+        for lane in lanes:
+            lane.close()
         for engine in (web, crossing, together, site.deps.web, site.deps.crossing):
             engine.dispose()
 
@@ -115,7 +122,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     app.state.live = live
     app.state.site = site
     webhooks = Webhooks(
-        intake=intake, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
+        intake=intake, lanes=lanes, threads=threads, max_body_bytes=settings.web_max_body_bytes, max_concurrent=settings.web_max_concurrent
     )
     app.add_middleware(Posts, webhooks=webhooks)
     app.add_middleware(SafeHeaders)

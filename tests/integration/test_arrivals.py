@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from bots.domain import DeliveryStatus, EventKind, InboundEvent, MediaReference, Outcome, Retry
 from bots.extract.unfinished import Waits
-from bots.storage import arrivals, conversations, inbox
+from bots.storage import conversations, inbox
 from bots.storage.arrivals import Arrival
 from bots.storage.database import hot, unit
+from bots.storage.line import Line
+from tests.support.arrivals import accept_many
 from tests.support.changes import ADA, BOB, an_edit, an_unsend, says
 from tests.support.cluster import Cluster
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_bsuid, a_message, a_phone, a_status, open_storage
@@ -44,8 +47,8 @@ def as_arrivals(storage: StorageFixture, webhooks: Sequence[Sequence[InboundEven
 
 def together(storage: StorageFixture, webhooks: Sequence[Sequence[InboundEvent]]) -> set[int]:
     """Store these in one transaction; returns the places of those that were left out."""
-    with hot(storage.crossing) as connection:
-        return arrivals.accept_many(connection, as_arrivals(storage, webhooks), debounce_s=3.0, debounce_cap_s=20.0)
+    with closing(Line(storage.crossing)) as line:
+        return accept_many(line, as_arrivals(storage, webhooks), debounce_s=3.0, debounce_cap_s=20.0)
 
 
 def alone(storage: StorageFixture, arrival: Arrival) -> None:
@@ -144,6 +147,13 @@ def _a_status_that_lets_the_next_part_go(storage: StorageFixture) -> list[list[I
     return [[a_status("wamid.O", DELIVERED)]]
 
 
+def _hundreds_of_statuses_and_some_messages(storage: StorageFixture) -> list[list[InboundEvent]]:
+    _answered(storage)
+    unknown = [a_status(f"wamid.X{n}", step) for n in range(60) for step in (READ, SENT, DELIVERED)]
+    lines = [says(f"line {n}", f"l{n}", by=(ADA, BOB)[n % 2]) for n in range(20)]
+    return [[*unknown, a_status("wamid.O", READ), *lines], [a_status("wamid.O", DELIVERED), says("two", "v1", by=BOB)]]
+
+
 def _messages_beside_statuses(storage: StorageFixture) -> list[list[InboundEvent]]:
     _answered(storage)
     return [[says("thanks", "w1"), a_status("wamid.O", DELIVERED)], [a_status("wamid.O", SENT)], [says("hi", "v1", by=BOB)]]
@@ -231,6 +241,7 @@ _PLAIN = (
     _statuses_in_disorder,
     _a_status_that_lets_the_next_part_go,
     _messages_beside_statuses,
+    _hundreds_of_statuses_and_some_messages,
     _whole_questions_and_beginnings,
     _statements,
     _a_piece_within_seconds,
@@ -324,7 +335,7 @@ _STORED = {
     "people": "select c.name, array_agg(i.kind || i.value || i.norm || coalesce(' retired' || (i.retired_at is not null), '') order by i.kind, i.norm)"
     " from contacts c join contact_identities i on i.contact_id = c.id group by c.id, c.name order by 2",
     "conversations": "select (select min(value) from contact_identities where contact_id = v.contact_id), queue, taken_by, closed_at is null,"
-    " round(extract(epoch from ready_at - now()) / 2), waiting_since is null, newest_at is null, hold_until is null from conversations v order by 1, 4",
+    " case when ready_at = hold_until then -1 else round(extract(epoch from ready_at - newest_at) / 2) end, waiting_since is null, newest_at is null, hold_until is null from conversations v order by 1, 4",
     "messages": "select event_key, i.kind, text, content_type, supported, i.reason, quoted, refers::text, target, i.forgotten_at is null, c.closed_at is null,"
     " (select min(value) from contact_identities where contact_id = i.contact_id), convert_from(e.body, 'utf8'), e.state"
     " from inbox i left join envelopes e on e.id = i.envelope_id left join conversations c on c.id = i.conversation_id order by event_key",

@@ -10,7 +10,7 @@ import pytest
 
 from bots.domain import Identity, IdentityKind
 from bots.storage import claims, dispatching, placement
-from bots.storage.database import hot, plan_anew, unit
+from bots.storage.database import hot, unit
 from bots.storage.placement import QueueLoad
 from bots.storage.queues import engine_queue
 from inference.affinity import preference
@@ -214,7 +214,8 @@ def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(s
     _poll(storage)
     _backlog(storage, 20_000)
 
-    plan_anew(storage.crossing)
+    with hot(storage.crossing) as connection:
+        connection.exec_driver_sql("discard plans")
 
     # A thousand are counted, each with its account.
     assert _touched(storage, "select * from everything_waiting(2)") < 5000

@@ -1,8 +1,23 @@
 -- Taking events in: the keys, contacts, conversations, messages and statuses of one webhook, in one transaction.
 
--- How long to wait for more after a message of an open conversation, in units of the shortest wait. What its words say is in p_event->'waits'
--- (bots.extract.unfinished.Waits); here is added what was said before: whether an earlier piece waits or is with the model, what the bot asked last, and whether
--- this person ends messages with a mark at all. Both are looked up only where they make a difference.
+-- How long to wait for more by what was said before, in units of the shortest wait: what the bot asked last, and whether this person ends messages with
+-- a mark at all. p_waits are the answers for each case (bots.extract.unfinished.Waits).
+-- Locks: none. Called by: waits_for_more.
+create function waits_as_before(p_conversation uuid, p_waits jsonb) returns double precision language sql stable as $$
+    select case
+        when (select right(rtrim(answer), 12) ~ '[?？؟]' and finished_at > now() - interval '1 hour' from turns
+            where conversation_id = p_conversation and state = 'answered' order by number desc limit 1) then (p_waits->>1)::double precision
+        when p_waits->0 <> p_waits->2 and (select count(*) >= 3 and 4 * count(*) filter (where marked) <= count(*)
+            from (select right(rtrim(text), 3) ~ '[.!?。！？؟।]' as marked from inbox
+                where conversation_id = p_conversation and kind = 'message' and text is not null order by arrival desc limit 5) as said)
+            then (p_waits->>2)::double precision
+        else (p_waits->>0)::double precision
+    end
+$$;
+
+-- How long to wait for more after a message of an open conversation, in units of the shortest wait. What its words say is in p_event->'waits'; here is
+-- added whether an earlier piece waits or is with the model, and what was said before, which is looked up only where it makes a difference. It has no query
+-- of its own: so Postgres writes it into the statement that calls it.
 -- Locks: none. Called by: accept_events, accept_many.
 create function waits_for_more(c conversations, p_event jsonb) returns double precision language sql stable as $$
     select case
@@ -12,13 +27,7 @@ create function waits_for_more(c conversations, p_event jsonb) returns double pr
         when c.newest_at > now() - interval '8 seconds' and (c.waiting_since is not null or c.leased_until > now())
             then greatest((p_event->'waits'->>0)::double precision, 2)
         when p_event->'waits'->0 = p_event->'waits'->1 then (p_event->'waits'->>0)::double precision
-        when (select right(rtrim(answer), 12) ~ '[?？؟]' and finished_at > now() - interval '1 hour' from turns
-            where conversation_id = c.id and state = 'answered' order by number desc limit 1) then (p_event->'waits'->>1)::double precision
-        when p_event->'waits'->0 <> p_event->'waits'->2 and (select count(*) >= 3 and 4 * count(*) filter (where marked) <= count(*)
-            from (select right(rtrim(text), 3) ~ '[.!?。！？؟।]' as marked from inbox
-                where conversation_id = c.id and kind = 'message' and text is not null order by arrival desc limit 5) as said)
-            then (p_event->'waits'->>2)::double precision
-        else (p_event->'waits'->>0)::double precision
+        else waits_as_before(c.id, p_event->'waits')
     end
 $$;
 

@@ -1,23 +1,26 @@
-"""Collects the signed webhooks of one process: those that arrive while a transaction is under way go into the next one, together.
+"""Collects the signed webhooks of one process: those that arrive while transactions are under way go into the next one, together.
 
-The first waits for nobody. What cannot go together goes alone, in a thread of the pool. Of two webhooks that name the same person or message the
-later one waits for the earlier one, unless they go together.
+Whoever finds a lane free waits for nobody. What cannot go together goes alone, in a thread of the pool. Of two webhooks that name the same person or
+message the later one waits for the earlier one, unless they go together.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 
 from bots.errors import StorageUnavailable
-from bots.storage.arrivals import MOST_EVENTS
+from bots.storage.arrivals import MOST_WEIGHT, weight
 from bots.web.limits import Full
 from bots.web.thread_pool import ThreadPool
 from bots.web.webhooks.intake import Intake, Webhook
+from bots.web.webhooks.lane import Lane
 
 log = structlog.get_logger()
 
@@ -43,21 +46,24 @@ class _Waiting:
     end: asyncio.TimerHandle
     #: The persons and messages that it is about.
     names: frozenset[str]
+    #: What it costs to store it.
+    weight: int
 
 
 class Collector:
     """Stores webhooks for the event loop of one process."""
 
-    def __init__(self, *, intake: Intake, threads: ThreadPool) -> None:
+    def __init__(self, *, intake: Intake, lanes: Sequence[Lane], threads: ThreadPool) -> None:
+        """What goes together has the lanes to itself: others may hold all threads and connections of the pool while they wait for a lock."""
         self._intake, self._threads = intake, threads
-        #: For what goes together: others may hold all the threads of the pool while they wait for a lock.
-        self._lane = ThreadPool(1)
+        #: Those that are free.
+        self._lanes = list(lanes)
         self._slots, self._large_slots = asyncio.Semaphore(threads.size), asyncio.Semaphore(max(1, threads.size // _LARGE_SHARE))
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         #: The names of what is being stored.
         self._busy: Counter[str] = Counter()
-        self._is_storing = self._is_called = False
+        self._is_called = False
         self._running: set[asyncio.Task[None]] = set()
 
     async def store(self, webhook: Webhook) -> bool:
@@ -67,10 +73,16 @@ class Collector:
             raise Full
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bool] = loop.create_future()
-        one = _Waiting(webhook=webhook, answer=answer, end=loop.call_later(_WAIT_S, _not_stored, answer), names=_names(webhook))
+        one = _Waiting(
+            webhook=webhook,
+            answer=answer,
+            end=loop.call_later(_WAIT_S, _not_stored, answer),
+            names=_names(webhook),
+            weight=weight(webhook.events, webhook.body),
+        )
         self._waiting.append(one)
         self._bytes += size
-        if not self._is_called and not (self._is_storing and webhook.is_plain):
+        if not self._is_called and (self._lanes or not webhook.is_plain):
             # After all that has arrived at this moment.
             self._is_called = True
             loop.call_soon(self._start)
@@ -84,6 +96,7 @@ class Collector:
         """Start to store what need not wait any longer."""
         self._is_called = False
         group: list[_Waiting] = []
+        heavy = 0
         keys: set[str] = set()
         beside: set[str] = set()
         later: deque[_Waiting] = deque()
@@ -95,7 +108,7 @@ class Collector:
             if not (before.isdisjoint(one.names) and self._busy.keys().isdisjoint(one.names)):
                 waits = True
             elif one.webhook.is_plain:
-                waits = self._is_storing or len(group) == _MOST_WEBHOOKS or len(keys) + len(own) > MOST_EVENTS or not keys.isdisjoint(own)
+                waits = not self._lanes or len(group) == _MOST_WEBHOOKS or heavy + one.weight > MOST_WEIGHT or not keys.isdisjoint(own)
             else:
                 waits = not beside.isdisjoint(one.names)
             if waits:
@@ -103,6 +116,7 @@ class Collector:
                 before |= one.names
             elif one.webhook.is_plain:
                 group.append(one)
+                heavy += one.weight
                 keys |= own
                 beside |= one.names
             else:
@@ -110,22 +124,26 @@ class Collector:
                 self._run_alone(one)
         self._waiting = later
         if group:
-            self._is_storing = True
             for one in group:
                 self._busy.update(one.names)
-            self._keep(asyncio.get_running_loop().create_task(self._store_together(group)))
+            self._run(self._store_together(group, self._lanes.pop()))
+            if self._lanes and later:
+                # Of more than one transaction holds.
+                self._start()
 
-    async def _store_together(self, group: list[_Waiting]) -> None:
+    async def _store_together(self, group: list[_Waiting], lane: Lane) -> None:
         alone = set(range(len(group)))
         try:
-            alone = await self._lane.run(partial(self._intake.store_together, [one.webhook for one in group]))
+            alone = await lane.store([one.webhook for one in group])
         except StorageUnavailable:
             log.warning("webhooks_storage_unavailable", count=len(group))
             alone.clear()
             for one in group:
                 _not_stored(one.answer)
+        else:
+            for account in self._intake.stored(one.webhook for place, one in enumerate(group) if place not in alone):
+                self._run(self._threads.run(partial(self._intake.note, account)))
         finally:
-            self._is_storing = False
             for place, one in enumerate(group):
                 if place in alone:
                     self._run_alone(one)
@@ -133,7 +151,22 @@ class Collector:
                     _stored(one.answer)
                     self._busy.subtract(one.names)
             self._busy = +self._busy
-            self._start()
+            if lane.is_to_be_planned:
+                self._run(self._plan(lane))
+            else:
+                self._give_back(lane)
+
+    async def _plan(self, lane: Lane) -> None:
+        try:
+            await lane.plan()
+        except StorageUnavailable:
+            log.warning("plans_not_made_anew")
+        finally:
+            self._give_back(lane)
+
+    def _give_back(self, lane: Lane) -> None:
+        self._lanes.append(lane)
+        self._start()
 
     def _run_alone(self, one: _Waiting) -> None:
         """Store a webhook, whose names are busy already, by itself."""
@@ -150,12 +183,9 @@ class Collector:
                 _not_stored(one.answer)
             elif not one.answer.done():
                 one.answer.set_exception(error)
-            if not self._is_storing:
-                self._start()
+            self._start()
 
-        task = asyncio.get_running_loop().create_task(self._store_alone(one))
-        self._keep(task)
-        task.add_done_callback(ended)
+        self._run(self._store_alone(one)).add_done_callback(ended)
 
     async def _store_alone(self, one: _Waiting) -> None:
         async with self._large_slots if len(one.webhook.body) > _LARGE_BYTES else self._slots:
@@ -165,9 +195,11 @@ class Collector:
             one.end.cancel()
             await self._threads.run(partial(self._intake.store_alone, one.webhook))
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
 
 def _names(webhook: Webhook) -> frozenset[str]:

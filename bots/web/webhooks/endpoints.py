@@ -6,6 +6,7 @@ The platform repeats a webhook for days until it gets a 200. So signed webhooks 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from bots.web.limits import Full, Gate, TooLarge, TooSlow, Turns, read_body
 from bots.web.thread_pool import ThreadPool
 from bots.web.webhooks.collector import Collector
 from bots.web.webhooks.intake import Intake, Webhook, WebhookAccount
+from bots.web.webhooks.lane import Lane
 
 #: A larger body is read in a thread: it would keep the others waiting.
 _AT_ONCE_BYTES = 16 * 1024
@@ -36,11 +38,11 @@ _KINDS = {kind.value: kind for kind in PARSERS}
 class Webhooks:
     """The webhook endpoints of one process."""
 
-    def __init__(self, *, intake: Intake, threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
+    def __init__(self, *, intake: Intake, lanes: Sequence[Lane], threads: ThreadPool, max_body_bytes: int, max_concurrent: int) -> None:
         self._intake, self._threads, self._max_body_bytes = intake, threads, max_body_bytes
         self._gate = Gate(max_concurrent)
         self._guesses = Turns(max(1, threads.size // _GUESSES_SHARE), most_waiting=_MOST_WAITING, longest_s=_LONGEST_WAIT_S)
-        self._collector = Collector(intake=intake, threads=threads)
+        self._collector = Collector(intake=intake, lanes=lanes, threads=threads)
         self._looking: dict[tuple[ChannelKind, str], asyncio.Task[WebhookAccount | None]] = {}
         self.routes = [Route(f"/webhooks/{kind}/{{account}}", partial(self.shake_hands, _KINDS[kind]), methods=["GET"]) for kind in _KINDS]
 

@@ -6,7 +6,7 @@ What is stored is everything in the body, understood or quarantined. Reading ask
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from bots.extract.unfinished import expecting
 from bots.settings import Settings
 from bots.storage import accounts, arrivals, inbox, personas, setup_notes
 from bots.storage.arrivals import Arrival
-from bots.storage.database import hot, plan_anew
+from bots.storage.database import hot
 from bots.storage.queues import reply_queue
 from bots.storage.work_notices import Teller
 from bots.web.webhooks.refusals import Refusals
@@ -36,8 +36,6 @@ _CACHE_S = 2.0
 _CACHE_ROWS = 1024
 #: How often to record that webhooks arrive: not each time, since storing a webhook should take a single round trip.
 _NOTE_S = 60.0
-#: After so many webhooks, and then after twice as many each time, plans are made anew: those for nearly empty tables read too much of full ones.
-_FIRST_PLANS = 32
 #: With more accounts than these in one body, an operator replays it.
 _MOST_OTHERS = 100
 #: Each platform's name for the id by which an event names its account.
@@ -71,12 +69,8 @@ class Webhook(Arrival):
 class Intake:
     """Accepts webhooks for one process."""
 
-    def __init__(
-        self, *, engine: Engine, together: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`together` is an engine of one connection, for what is stored together: others may hold all those of `engine`."""
-        self._engine, self._together, self._keyring, self._settings, self._clock = engine, together, keyring, settings, clock
-        self._stored, self._plan_at = 0, _FIRST_PLANS
+    def __init__(self, *, engine: Engine, keyring: Keyring, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._keyring, self._settings, self._clock = engine, keyring, settings, clock
         self._known: dict[tuple[str, str, str], tuple[float, WebhookAccount | None]] = {}
         self._noted: dict[UUID, float] = {}
         self._refusals = Refusals(engine=engine, keyring=keyring, clock=clock)
@@ -112,7 +106,7 @@ class Intake:
         verify_meta(headers, body, found.app_secrets)
         received = PARSERS[found.account.channel](body)
         own = received.reason is None and all(event.account_external_id in (None, found.account.external_id) for event in received.events)
-        is_plain = own and arrivals.is_plain(received.events)
+        is_plain = own and arrivals.is_plain(received.events, body)
         return Webhook(
             account=found.account,
             queue=found.queue,
@@ -130,21 +124,17 @@ class Intake:
         self._noted.pop(found.account.id, None)
         self._refusals.webhook(found.account, headers, body, found.app_secrets)
 
-    def store_together(self, webhooks: Sequence[Webhook]) -> set[int]:
-        """Store plain webhooks in one transaction, and return the places of those that each need one of their own. Raises StorageUnavailable."""
-        settings = self._settings
-        if self._stored >= self._plan_at:
-            plan_anew(self._together)
-            self._plan_at *= 2
-        with hot(self._together) as connection:
-            left_out = arrivals.accept_many(connection, webhooks, debounce_s=settings.debounce_s, debounce_cap_s=settings.debounce_cap_s)
-        self._stored += len(webhooks)
-        stored = [webhook for place, webhook in enumerate(webhooks) if place not in left_out]
-        if any(_says_something(webhook.events) for webhook in stored):
+    def stored(self, webhooks: Iterable[Webhook]) -> set[UUID]:
+        """Tell the dispatcher of webhooks that were stored together; returns the accounts for which that is yet to be noted. Asks nobody."""
+        accounts: set[UUID] = set()
+        says_something = False
+        for webhook in webhooks:
+            accounts.add(webhook.account.id)
+            says_something = says_something or _says_something(webhook.events)
+        if says_something:
             self._dispatcher.tell()
-        for webhook in stored:
-            self._note(webhook.account.id)
-        return left_out
+        now = self._clock()
+        return {account for account in accounts if now - self._noted.get(account, -_NOTE_S) >= _NOTE_S}
 
     def store_alone(self, webhook: Webhook) -> None:
         """Store one webhook, whatever it holds. Raises StorageUnavailable."""
@@ -153,9 +143,9 @@ class Intake:
         except StorageUnavailable:
             log.warning("webhook_storage_unavailable", account=webhook.account.name)
             raise
-        self._note(webhook.account.id)
+        self.note(webhook.account.id)
 
-    def _note(self, account: UUID) -> None:
+    def note(self, account: UUID) -> None:
         """Record once a minute that webhooks arrive. The webhook itself is stored already, so nothing is lost if this fails."""
         now = self._clock()
         if now - self._noted.get(account, -_NOTE_S) < _NOTE_S:
