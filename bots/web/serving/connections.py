@@ -74,6 +74,11 @@ class Slot:
     heard: float = 0.0
     #: Bytes of heads, bodies and answers that it holds in memory.
     held: int = 0
+    #: What it had of the event loop so far, and whether it waits for more. See Schedule.
+    steps: int = 0
+    is_queued: bool = False
+    #: Whether its peer has shown who it is, by a valid signature.
+    is_known: bool = False
 
 
 class Connections:
@@ -183,7 +188,7 @@ class Connections:
             for slot in list(slots):
                 if now >= slot.due:
                     slot.expire()
-                elif slot.stage is Stage.BODY and slot not in self._paused:
+                elif slot.stage is Stage.BODY and not slot.is_queued and slot not in self._paused:
                     bodies.append(slot)
             if len(bodies) > BODIES_OF_A_SOURCE:
                 bodies.sort(key=lambda slot: slot.heard)
@@ -204,7 +209,7 @@ class Connections:
 
     def _is_stalled(self, slot: Slot) -> bool:
         """Whether it made no progress for a while, as far as we have looked: what came while we were busy counts."""
-        return self._swept_at - slot.heard >= _STALLED_S
+        return not slot.is_queued and self._swept_at - slot.heard >= _STALLED_S
 
     def _wait(self, slot: Slot, stage: Stage) -> None:
         self._begin(slot, stage)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from bots.web.serving.connections import Connections
+from bots.web.serving.connections import Connections, Slot
 from bots.web.serving.listener import Listener
 from bots.web.serving.protocol import READ_BYTES, HttpConnection
+from bots.web.serving.schedule import Schedule
 from bots.web.serving.sources import Sources
 from bots.web.serving.transport import Reads
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Time for what is running when a stop begins.
 _GRACE_S = 5
+_LOOK_S = 0.05
 #: uvicorn's ticks, of which there are ten a second.
 _SWEEP_TICKS = 5
 
@@ -56,9 +58,13 @@ class Server(uvicorn.Server):
         await super().startup(sockets=[])
         buffer = memoryview(bytearray(READ_BYTES))
 
-        def make() -> Reads:
+        schedule = Schedule(asyncio.get_running_loop().call_soon)
+
+        def make(slot: Slot) -> Reads:
             connection = HttpConnection(
+                slot,
                 connections=self._connections,
+                schedule=schedule,
                 sources=self._sources,
                 config=self.config,
                 server_state=self.server_state,
@@ -66,7 +72,7 @@ class Server(uvicorn.Server):
             )
             return Reads(connection, buffer)
 
-        self._listener = Listener(self._socket, connections=self._connections, make=make)
+        self._listener = Listener(self._socket, connections=self._connections, schedule=schedule, source=self._sources.of, make=make)
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections."""
@@ -83,6 +89,9 @@ class Server(uvicorn.Server):
         # What is on its way already is answered; no stranger holds up a stop.
         for after_s in range(1, _GRACE_S):
             loop.call_later(after_s, partial(self._end, stalled=after_s < _GRACE_S - 1))
+        while self._listener.are_silent:
+            # They may just have been going to ask, and uvicorn does not know of them.
+            await asyncio.sleep(_LOOK_S)
         await super().shutdown(sockets)
         self._connections.end(stalled=False)
         await asyncio.sleep(0)
