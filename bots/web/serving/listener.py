@@ -12,6 +12,7 @@ import resource
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from bots.errors import BadSetting
 from bots.settings import LISTENER
@@ -73,12 +74,16 @@ def places(wanted: int, *, other_files: int) -> int:
 
 
 class _Silent:
-    """A connection from which nothing has come yet, so nothing is built for it but this."""
+    """A connection from which nothing has come yet, so nothing is built for it but this.
+
+    Until it is open it stands among uvicorn's connections, which a stop waits for: its peer may be just about to ask.
+    """
 
     def __init__(self, taken: socket.socket, source: str, *, listener: Listener) -> None:
         self._socket, self._listener, self._loop = taken, listener, listener.loop
         self._slot = Slot(source=source, refuse=self._end, expire=self._end, resume=self._end)
         listener.silent.add(self)
+        listener.known.add(self)
         listener.connections.enter(self._slot)
         if not self._hear():
             self._loop.add_reader(taken, self._hear)
@@ -101,7 +106,7 @@ class _Silent:
     def _open(self) -> None:
         if self in self._listener.silent:
             self._listener.silent.discard(self)
-            self._listener.open(self._socket, self._slot)
+            self._listener.open(self._socket, self._slot).add_done_callback(self._forget)
 
     def _end(self, _status: int = 0) -> None:
         """Close it. There is no answer: nothing was asked."""
@@ -110,6 +115,13 @@ class _Silent:
             self._loop.remove_reader(self._socket)
             self._listener.connections.leave(self._slot)
             self._socket.close()
+            self._forget()
+
+    def _forget(self, _opened: object = None) -> None:
+        self._listener.known.discard(self)
+
+    def shutdown(self) -> None:
+        """The server stops: see Connections.end, by which it has to go if it stays silent."""
 
 
 class Listener:
@@ -123,25 +135,23 @@ class Listener:
         schedule: Schedule,
         source: Callable[[str], str],
         make: Callable[[Slot], asyncio.BaseProtocol],
+        known: set[Any],
     ) -> None:
-        """`source` tells whose an address is, and `make` makes the protocol of a connection."""
+        """`source` tells whose an address is, `make` makes the protocol of a connection, and `known` are uvicorn's connections."""
         self.connections, self.schedule, self.loop = connections, schedule, asyncio.get_running_loop()
         self.silent: set[_Silent] = set()
+        self.known = known
         self._socket, self._source, self._make = listener, source, make
         self._opening: set[asyncio.Task[None]] = set()
         self._is_open = True
         self.loop.add_reader(listener, self._take)
 
-    @property
-    def are_silent(self) -> bool:
-        """Whether there are connections that are not open yet."""
-        return bool(self.silent or self._opening)
-
-    def open(self, taken: socket.socket, slot: Slot) -> None:
+    def open(self, taken: socket.socket, slot: Slot) -> asyncio.Task[None]:
         """Open a connection, of which bytes wait to be read."""
         task = self.loop.create_task(self._open(taken, slot))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
+        return task
 
     def close(self, *, for_good: bool) -> None:
         """Take no more. For good: the socket is closed too, after those that wait were taken, which it would reset; else they are left for the next program."""

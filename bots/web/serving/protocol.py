@@ -157,6 +157,12 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_ending:
             self.cycle.keep_alive = False
         self._connections.name(self._slot, self._sources.of(self._host, self.headers))
+        self._slot.wants = min(self._connections.most_counted, self._head + self._announced())
+
+    def _announced(self) -> int:
+        """How long the body will be, as far as its head says; the parser refuses what is no number."""
+        lengths = [int(value) for name, value in self.headers if name == b"content-length"]
+        return lengths[0] if lengths else self._connections.most_counted
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

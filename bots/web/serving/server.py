@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
 
 from bots.web.serving.connections import Connections, Slot
@@ -21,9 +23,10 @@ from bots.web.serving.transport import Reads
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+log = structlog.get_logger()
+
 #: Time for what is running when a stop begins.
 _GRACE_S = 5
-_LOOK_S = 0.05
 #: uvicorn's ticks, of which there are ten a second.
 _SWEEP_TICKS = 5
 
@@ -32,14 +35,22 @@ class Server(uvicorn.Server):
     """Serves an application on a listening socket."""
 
     def __init__(
-        self, app: ASGIApp, *, listener: socket.socket, connections: Connections, sources: Sources, let_go: Callable[[], None]
+        self,
+        app: ASGIApp,
+        *,
+        listener: socket.socket,
+        connections: Connections,
+        sources: Sources,
+        let_go: Callable[[], None],
+        check: Sequence[str],
     ) -> None:
-        """`let_go` ends what would run for ever, at the beginning of a stop."""
+        """`let_go` ends what would run for ever, at the beginning of a stop. `check` is a command that ends with 0 if a restart would succeed."""
         config = uvicorn.Config(
             app,
             loop="uvloop",
             http=HttpConnection,
             ws="none",
+            interface="asgi3",
             access_log=False,
             log_config=None,
             server_header=False,
@@ -52,6 +63,8 @@ class Server(uvicorn.Server):
         self._socket, self._connections, self._sources, self._let_go = listener, connections, sources, let_go
         #: Whether it stops only to begin anew.
         self.is_restarting = False
+        self._check, self._is_restart_wanted = check, False
+        self._checking: subprocess.Popen[bytes] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - it has its own
         """Start the application, then listen."""
@@ -72,7 +85,14 @@ class Server(uvicorn.Server):
             )
             return Reads(connection, buffer)
 
-        self._listener = Listener(self._socket, connections=self._connections, schedule=schedule, source=self._sources.of, make=make)
+        self._listener = Listener(
+            self._socket,
+            connections=self._connections,
+            schedule=schedule,
+            source=self._sources.of,
+            make=make,
+            known=self.server_state.connections,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections."""
@@ -80,18 +100,35 @@ class Server(uvicorn.Server):
             # First what has come in the meantime is read: a busy machine makes nobody else late.
             await asyncio.sleep(0)
             self._connections.sweep()
+        if self._is_restart_wanted and not self.should_exit:
+            self._go_on_restarting()
         return await super().on_tick(counter)
+
+    def _go_on_restarting(self) -> None:
+        """Stop for a restart once it is known that it will succeed; until then, serve."""
+        if self._checking is None:
+            self._checking = subprocess.Popen(self._check, stdin=subprocess.DEVNULL)  # noqa: S603 - our own command
+            return
+        code = self._checking.poll()
+        if code is None:
+            return
+        self._checking, self._is_restart_wanted = None, False
+        if code == 0:
+            self.is_restarting = self.should_exit = True
+            self._let_go()
+        else:
+            log.error("web_restart_given_up", code=code)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, and end those that are open."""
+        if self._checking is not None:
+            self._checking.kill()
+            self._checking.wait()
         self._listener.close(for_good=not self.is_restarting)
         loop = asyncio.get_running_loop()
         # What is on its way already is answered; no stranger holds up a stop.
         for after_s in range(1, _GRACE_S):
             loop.call_later(after_s, partial(self._end, stalled=after_s < _GRACE_S - 1))
-        while self._listener.are_silent:
-            # They may just have been going to ask, and uvicorn does not know of them.
-            await asyncio.sleep(_LOOK_S)
         await super().shutdown(sockets)
         self._connections.end(stalled=False)
         await asyncio.sleep(0)
@@ -106,6 +143,5 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     def handle_restart(self, _sig: int, _frame: FrameType | None) -> None:
-        """Stop, and begin anew."""
-        self.is_restarting = self.should_exit = True
-        self._let_go()
+        """Begin anew, soon. Who asks again before that asks for the same restart."""
+        self._is_restart_wanted = True

@@ -1,0 +1,96 @@
+"""Strangers share the event loop: one step in each pass, first for whoever has had least, and for nobody a wait without end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bots.web.serving.connections import Slot
+from bots.web.serving.schedule import Schedule
+
+
+class _Loop:
+    """Passes of an event loop, one by one."""
+
+    def __init__(self) -> None:
+        self.coming: list[Callable[[], None]] = []
+        self.schedule = Schedule(self.coming.append)
+        self.done: list[str] = []
+
+    def wants(self, slot: Slot, name: str) -> None:
+        self.schedule.step(slot, lambda: self.done.append(name))
+
+    def passes(self) -> int:
+        """Let all of them go by, and say how many there were."""
+        count = 0
+        while self.coming:
+            count += 1
+            now, self.coming[:] = self.coming[:], []
+            for call in now:
+                call()
+        return count
+
+
+def _slot(source: str = "1.1.1.1", *, steps: int = 0, is_known: bool = False) -> Slot:
+    return Slot(source=source, refuse=lambda _: None, expire=lambda: None, resume=lambda: None, steps=steps, is_known=is_known)
+
+
+def test_the_first_goes_at_once_and_each_other_in_a_pass_of_its_own() -> None:
+    loop = _Loop()
+    for name in "abc":
+        loop.wants(_slot(), name)
+
+    assert loop.done == ["a"]
+    assert loop.passes() == 3
+    assert loop.done == ["a", "b", "c"]
+
+
+def test_who_has_had_least_goes_first_however_long_others_wait() -> None:
+    loop = _Loop()
+    loop.wants(_slot(), "now")
+    for steps, name in ((9, "much"), (1, "little"), (3, "some"), (0, "nothing")):
+        loop.wants(_slot(steps=steps), name)
+    loop.passes()
+
+    assert loop.done == ["now", "nothing", "little", "some", "much"]
+
+
+def test_sources_take_turns_and_one_that_sends_more_waits_for_itself() -> None:
+    loop = _Loop()
+    loop.wants(_slot(), "now")
+    for n in range(4):
+        loop.wants(_slot("1.1.1.1"), f"many {n}")
+    loop.wants(_slot("2.2.2.2"), "one")
+    loop.passes()
+
+    assert loop.done == ["now", "many 0", "one", "many 1", "many 2", "many 3"]
+
+
+def test_who_has_had_most_still_gets_on_while_others_keep_coming() -> None:
+    loop = _Loop()
+    loop.wants(_slot(), "now")
+    loop.wants(_slot(steps=100), "greedy")
+    for n in range(20):
+        loop.wants(_slot(), f"fresh {n}")
+    loop.passes()
+
+    assert loop.done.index("greedy") <= 8
+
+
+def test_whoever_is_known_waits_for_nobody_and_takes_nothing_from_others() -> None:
+    loop = _Loop()
+    loop.wants(_slot(is_known=True), "known")
+    loop.wants(_slot(), "stranger")
+    loop.wants(_slot(is_known=True), "known again")
+
+    assert loop.done == ["known", "stranger", "known again"]
+
+
+def test_a_connection_is_marked_while_it_waits() -> None:
+    loop, waiting = _Loop(), _slot()
+    loop.wants(_slot(), "now")
+    loop.wants(waiting, "later")
+
+    assert waiting.is_queued
+    loop.passes()
+    assert not waiting.is_queued
+    assert waiting.steps == 1
