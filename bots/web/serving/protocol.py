@@ -30,8 +30,8 @@ _HEADERS = 100
 _URL_BYTES = 8 * 1024
 #: Requests that may wait behind the one that is being answered. Browsers, platforms and proxies send none ahead.
 _AHEAD = 8
-#: What is read and thrown away, so that a peer that is still sending can read why it was refused.
-_DISCARDED_BYTES = 1024 * 1024
+#: What is read and thrown away, so that a peer that is still sending can read why it was refused: more than proxies pass on of a body.
+_DISCARDED_BYTES = 8 * 1024 * 1024
 
 _WHY = {
     400: "This is not a valid HTTP request.",

@@ -79,7 +79,7 @@ class Webhooks:
         try:
             webhook = await self._read(found, headers, body)
         except Forged:
-            if not self._guesses.is_busy:
+            if self._intake.records_refusal(found) and not self._guesses.is_busy:
                 async with self._guesses.taken():
                     await self._threads.run(partial(self._intake.refuse, found, headers, body))
             return 401
