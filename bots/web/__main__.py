@@ -24,11 +24,14 @@ from inference.errors import CatalogError
 
 _COMMAND = [sys.executable, "-m", "bots.web"]
 _CHECK = "--check"
+_SWITCH_S = 0.001
 
 
 def main() -> int:
     """Serve until a signal."""
     is_check = _CHECK in sys.argv[1:]
+    # A thread that has stored a webhook waits this long at most for its turn to say so, however busy the event loop is. Python's own 5 ms are meant for throughput.
+    sys.setswitchinterval(_SWITCH_S)
     try:
         settings = Settings.from_env(os.environ)
         configure(settings.log_level)

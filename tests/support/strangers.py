@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import resource
 import socket
 import struct
@@ -236,6 +237,8 @@ ATTACKS: dict[str, Attack] = {
 def main() -> None:
     """Run one attack."""
     name, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    # What cannot be sent any more is what an attack is about.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(ATTACKS[name](port, time.monotonic() + seconds))

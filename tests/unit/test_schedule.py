@@ -17,7 +17,11 @@ class _Loop:
         self.done: list[str] = []
 
     def wants(self, slot: Slot, name: str) -> None:
-        self.schedule.step(slot, lambda: self.done.append(name))
+        def step() -> bool:
+            self.done.append(name)
+            return not name.startswith("gone")
+
+        self.schedule.step(slot, step)
 
     def passes(self) -> int:
         """Let all of them go by, and say how many there were."""
@@ -83,6 +87,27 @@ def test_whoever_is_known_waits_for_nobody_and_takes_nothing_from_others() -> No
     loop.wants(_slot(is_known=True), "known again")
 
     assert loop.done == ["known", "stranger", "known again"]
+
+
+def test_those_that_have_gone_take_no_pass() -> None:
+    loop = _Loop()
+    loop.wants(_slot(), "now")
+    for name in ("gone 1", "gone 2", "here"):
+        loop.wants(_slot(), name)
+
+    assert loop.passes() == 2
+    assert loop.done == ["now", "gone 1", "gone 2", "here"]
+
+
+def test_a_crowd_that_has_gone_is_worked_off_in_portions() -> None:
+    loop = _Loop()
+    loop.wants(_slot(), "now")
+    for n in range(1000):
+        loop.wants(_slot(), f"gone {n}")
+    loop.wants(_slot(), "here")
+
+    assert 10 < loop.passes() < 30
+    assert loop.done[-1] == "here"
 
 
 def test_a_connection_is_marked_while_it_waits() -> None:

@@ -90,23 +90,35 @@ class _Silent:
 
     def _hear(self) -> bool:
         """Look whether something has come. Returns False if it still has to."""
-        try:
-            is_open = bool(self._socket.recv(1, socket.MSG_PEEK))
-        except (BlockingIOError, InterruptedError):
+        state = self._state()
+        if state is None:
             return False
-        except OSError:
-            is_open = False
-        if is_open:
+        if state:
             self._loop.remove_reader(self._socket)
             self._listener.schedule.step(self._slot, self._open)
         else:
             self._end()
         return True
 
-    def _open(self) -> None:
-        if self in self._listener.silent:
-            self._listener.silent.discard(self)
-            self._listener.open(self._socket, self._slot).add_done_callback(self._forget)
+    def _state(self) -> bool | None:
+        """Whether something has come, or nothing will; None as long as it may."""
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return False
+
+    def _open(self) -> bool:
+        if self not in self._listener.silent:
+            return False
+        if not self._state():
+            # It was reset while it waited.
+            self._end()
+            return False
+        self._listener.silent.discard(self)
+        self._listener.open(self._socket, self._slot).add_done_callback(self._forget)
+        return True
 
     def _end(self, _status: int = 0) -> None:
         """Close it. There is no answer: nothing was asked."""

@@ -28,6 +28,8 @@ READ_BYTES = 8 * 1024
 _HEAD_BYTES = 16 * 1024
 _HEADERS = 100
 _URL_BYTES = 8 * 1024
+#: What may come around the chunks of a body, besides as much again as the body: whoever sends it byte by byte makes much work.
+_FRAMES_BYTES = 2 * READ_BYTES
 #: Requests that may wait behind the one that is being answered. Browsers, platforms and proxies send none ahead.
 _AHEAD = 8
 #: What is read and thrown away, so that a peer that is still sending can read why it was refused: more than proxies pass on of a body.
@@ -69,6 +71,8 @@ class HttpConnection(HttpToolsProtocol):
         self._unseen = 0
         #: Of this request: bytes of its head and its body, and those at its last progress.
         self._head = self._body = self._mark = 0
+        #: Bytes that came of it in all; of a body in chunks also those around them.
+        self._sent = 0
         #: Bytes that were read and thrown away, and those that waited to be sent at the last progress of that.
         self._unread = self._unsent = 0
         self._is_ending = self._is_leaving = self._is_deaf = False
@@ -97,8 +101,11 @@ class HttpConnection(HttpToolsProtocol):
             self._unread += len(data)
             if self._unread > _DISCARDED_BYTES:
                 self._real.abort()
+            else:
+                self._flow.next_step()
             return
         self._unseen += len(data)
+        self._sent += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -109,6 +116,8 @@ class HttpConnection(HttpToolsProtocol):
         else:
             if self._unseen > _HEAD_BYTES:
                 self.refuse(431 if self._in_head else 400)
+            elif self._in_body and self._sent > self._head + 2 * self._body + _FRAMES_BYTES:
+                self.refuse(400)
         self._settle()
         self._is_opening = False
         if (self._in_head or self._in_body) and not self._is_leaving and not self._is_deaf:
@@ -132,7 +141,7 @@ class HttpConnection(HttpToolsProtocol):
             self._stop(Refused(429))
         super().on_message_begin()
         self._in_head = True
-        self._unseen = self._head = self._body = self._mark = 0
+        self._unseen = self._head = self._body = self._mark = self._sent = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the address."""
@@ -216,9 +225,11 @@ class HttpConnection(HttpToolsProtocol):
         else:
             self._schedule.step(self._slot, begin)
 
-    def _begin(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if not cycle.disconnected and not self._is_leaving:
-            super()._start_asgi_task(cycle, app)
+    def _begin(self, cycle: RequestResponseCycle, app: ASGI3Application) -> bool:
+        if cycle.disconnected or self._is_leaving:
+            return False
+        super()._start_asgi_task(cycle, app)
+        return True
 
     # Its end
 
@@ -250,11 +261,11 @@ class HttpConnection(HttpToolsProtocol):
         self._is_leaving = True
         self._connections.move(self._slot, Stage.LEAVING)
         self._connections.hold(self._slot, 0)
-        if (self._in_head or self._in_body) and not self._real.is_closing():
+        if (self._in_head or self._in_body or self._is_deaf) and not self._real.is_closing():
             # Closed at once, what is unread would make the kernel take the answer back.
             self._unread = 0
             self._real.write_eof()
-            self._real.resume_reading()
+            self._flow.let_go()
         else:
             self._real.close()
 

@@ -19,8 +19,13 @@ _LEVELS = 5
 #: In one of so many passes it is those with most steps who come first: nobody waits for ever.
 _LAST_FIRST = 8
 
+#: What somebody does in its pass. False: there was nothing to do any more, and the next one may have the pass.
+Step = Callable[[], bool]
+#: In search of one for whom there is something to do, in one pass.
+_MOST_GONE = 64
+
 #: By source, what waits; the source that was served longest ago comes first.
-_Level = dict[str, deque[tuple[Slot, Callable[[], None]]]]
+_Level = dict[str, deque[tuple[Slot, Step]]]
 
 
 class Schedule:
@@ -42,13 +47,13 @@ class Schedule:
         self._take(slot)
         return True
 
-    def wait(self, slot: Slot, step: Callable[[], None]) -> None:
+    def wait(self, slot: Slot, step: Step) -> None:
         """Take the step in a later pass."""
         slot.is_queued = True
         level = self._levels[min(slot.steps.bit_length(), _LEVELS - 1)]
         level.setdefault(slot.source, deque()).append((slot, step))
 
-    def step(self, slot: Slot, step: Callable[[], None]) -> None:
+    def step(self, slot: Slot, step: Step) -> None:
         """Take a step, at once or later."""
         if self.is_now(slot):
             step()
@@ -62,17 +67,28 @@ class Schedule:
 
     def _next(self) -> None:
         """A pass has ended."""
-        self._is_taken = False
         self._passes += 1
+        for _ in range(_MOST_GONE):
+            found = self._first()
+            if found is None:
+                self._is_taken = False
+                return
+            slot, step = found
+            if step():
+                self._take(slot)
+                return
+        self._soon(self._next)
+
+    def _first(self) -> tuple[Slot, Step] | None:
+        """Take whose step is next from those that wait."""
         levels = self._levels if self._passes % _LAST_FIRST else reversed(self._levels)
         level = next(filter(None, levels), None)
         if level is None:
-            return
+            return None
         source = next(iter(level))
         waiting = level.pop(source)
         slot, step = waiting.popleft()
         if waiting:
             level[source] = waiting
         slot.is_queued = False
-        self._take(slot)
-        step()
+        return slot, step

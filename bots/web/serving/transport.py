@@ -116,7 +116,9 @@ class Flow(FlowControl):
         self.is_held_back = False
         self.resume_reading()
 
-    def _read_on(self) -> None:
+    def _read_on(self) -> bool:
         self._is_waiting = False
-        if self.is_wanted and not self.is_held_back and not self._transport.is_closing():
-            super().resume_reading()
+        if not self.is_wanted or self.is_held_back or self._transport.is_closing():
+            return False
+        super().resume_reading()
+        return True
