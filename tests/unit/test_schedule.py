@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from bots.web.serving.connections import Slot
+from bots.web.serving.listener import is_whole
 from bots.web.serving.schedule import Schedule
 
 
@@ -119,3 +122,22 @@ def test_a_connection_is_marked_while_it_waits() -> None:
     loop.passes()
     assert not waiting.is_queued
     assert waiting.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "is_it"),
+    [
+        (b"", False),
+        (b"G", False),
+        (b"\x16\x03\x01\x02\x00", False),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", False),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\ncontent-LENGTH:  3\r\n\r\nab", False),
+        (b"POST / HTTP/1.1\r\nContent-Length:3\r\nHost: a\r\n\r\nabc", True),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\nabc", False),
+        (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\nabc", True),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", False),
+    ],
+)
+def test_who_sends_half_a_request_is_known_by_its_beginning(start: bytes, *, is_it: bool) -> None:
+    assert is_whole(start) == is_it

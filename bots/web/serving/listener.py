@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import resource
 import socket
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from bots.errors import BadSetting
 from bots.settings import LISTENER
 from bots.web.serving.connections import Connections, Slot
 from bots.web.serving.schedule import Schedule
+from bots.web.serving.transport import READ_BYTES
 
 #: By which systemd and others say that the first descriptor after the standard ones is a listening socket (sd_listen_fds).
 _FIRST_FD = 3
@@ -31,6 +33,8 @@ _NO_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 #: Files that are no connections: libraries, logs, the event loop, name look-ups.
 _OTHER_FILES = 96
 _FEWEST_PLACES = 16
+#: By which a head says how long the body is, or that this is not known yet.
+_FRAMING = re.compile(rb"\r\n(?:content-length:[ \t]*([0-9]{1,9})|transfer-encoding:)", re.IGNORECASE)
 
 
 def listening(env: Mapping[str, str], host: str, port: int) -> socket.socket:
@@ -90,29 +94,31 @@ class _Silent:
 
     def _hear(self) -> bool:
         """Look whether something has come. Returns False if it still has to."""
-        state = self._state()
-        if state is None:
+        start = self._start()
+        if start is None:
             return False
-        if state:
+        if start:
+            # Who sends half a request waits for those who sent a whole one.
+            self._slot.steps = 0 if is_whole(start) else 1
             self._loop.remove_reader(self._socket)
             self._listener.schedule.step(self._slot, self._open)
         else:
             self._end()
         return True
 
-    def _state(self) -> bool | None:
-        """Whether something has come, or nothing will; None as long as it may."""
+    def _start(self) -> bytes | None:
+        """What has come so far; empty if nothing will come any more, None as long as it may."""
         try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
+            return self._socket.recv(READ_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
-            return False
+            return b""
 
     def _open(self) -> bool:
         if self not in self._listener.silent:
             return False
-        if not self._state():
+        if not self._start():
             # It was reset while it waited.
             self._end()
             return False
@@ -213,6 +219,15 @@ class Listener:
     def _go_on(self) -> None:
         if self._is_open:
             self.loop.add_reader(self._socket, self._take)
+
+
+def is_whole(start: bytes) -> bool:
+    """Whether this looks like all of a request. It decides only who goes first: the parser takes nothing from here."""
+    head, end, body = start.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    framing = _FRAMING.search(head)
+    return framing is None or (framing[1] is not None and len(body) >= int(framing[1]))
 
 
 def _handed_over(env: Mapping[str, str]) -> int | None:

@@ -17,13 +17,11 @@ from bots import metrics
 from bots.web.serving.connections import PROGRESS_BYTES, Connections, Slot, Stage
 from bots.web.serving.schedule import KNOWN, Schedule
 from bots.web.serving.sources import Sources
-from bots.web.serving.transport import Flow, Transport
+from bots.web.serving.transport import READ_BYTES, Flow, Transport
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
-#: What is read at once; of a body no more is held here until the endpoint takes it.
-READ_BYTES = 8 * 1024
 #: Names and values of a request's headers together. Cookies of everything else on this host name count too.
 _HEAD_BYTES = 16 * 1024
 _HEADERS = 100

@@ -15,10 +15,10 @@ import uvicorn
 
 from bots.web.serving.connections import Connections, Slot
 from bots.web.serving.listener import Listener
-from bots.web.serving.protocol import READ_BYTES, HttpConnection
+from bots.web.serving.protocol import HttpConnection
 from bots.web.serving.schedule import Schedule
 from bots.web.serving.sources import Sources
-from bots.web.serving.transport import Reads
+from bots.web.serving.transport import READ_BYTES, Reads
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -11,6 +11,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from bots.web.serving.connections import Slot
 from bots.web.serving.schedule import Schedule
 
+#: What is read at once; of a body no more is held here until the endpoint takes it.
+READ_BYTES = 8 * 1024
+
 
 class Reader(Protocol):
     """A protocol that is handed pieces of a buffer, which it may not keep."""
