@@ -83,7 +83,7 @@ class _Silent:
     Until it is open it stands among uvicorn's connections, which a stop waits for: its peer may be just about to ask.
     """
 
-    def __init__(self, taken: socket.socket, source: str, *, listener: Listener) -> None:
+    def __init__(self, taken: socket.socket, source: str, *, listener: Acceptor) -> None:
         self._socket, self._listener, self._loop = taken, listener, listener.loop
         self._slot = Slot(source=source, refuse=self._end, expire=self._end, resume=self._end)
         listener.silent.add(self)
@@ -142,7 +142,7 @@ class _Silent:
         """The server stops: see Connections.end, by which it has to go if it stays silent."""
 
 
-class Listener:
+class Acceptor:
     """Takes connections from a listening socket, and opens one when something has come from it."""
 
     def __init__(

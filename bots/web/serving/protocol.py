@@ -58,7 +58,7 @@ class HttpConnection(HttpToolsProtocol):
         """`slot` has taken the step by which this connection is opened."""
         super().__init__(**uvicorns)
         self._slot, self._connections, self._schedule, self._sources = slot, connections, schedule, sources
-        self._host = ""
+        self._host, self._is_proxy = "", False
         self._refused: Refused | None = None
         #: Where the parser is: in a head, in a body, or between two requests.
         self._in_head = self._in_body = False
@@ -85,6 +85,7 @@ class HttpConnection(HttpToolsProtocol):
         # An answer that the peer does not read takes no more memory than this, and what the endpoint hands over at once.
         transport.set_write_buffer_limits(high=READ_BYTES)
         self._host = self.client[0] if self.client else ""
+        self._is_proxy = self._sources.is_trusted(self._host)
         self._slot.refuse, self._slot.expire, self._slot.resume = self.refuse, self._expire, self._resume
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -164,6 +165,9 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_ending:
             self.cycle.keep_alive = False
         self._connections.name(self._slot, self._sources.of(self._host, self.headers))
+        if self._is_proxy:
+            # What others had on this connection is not this one's.
+            self._slot.steps = 0
         self._slot.wants = min(self._connections.most_counted, self._head + self._announced())
 
     def _announced(self) -> int:
@@ -197,7 +201,8 @@ class HttpConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unread = 0
-        self._slot.is_known = self._slot.is_known or bool(self.cycle.scope.get("state", {}).get(KNOWN))
+        if not self._is_proxy and self.cycle.scope.get("state", {}).get(KNOWN):
+            self._slot.is_known = True
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())

@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 
 from bots.web.serving.connections import Connections, Slot
-from bots.web.serving.listener import Listener
+from bots.web.serving.listener import Acceptor
 from bots.web.serving.protocol import HttpConnection
 from bots.web.serving.schedule import Schedule
 from bots.web.serving.sources import Sources
@@ -83,9 +83,12 @@ class Server(uvicorn.Server):
                 server_state=self.server_state,
                 app_state=self.lifespan.state,
             )
+            if self.should_exit:
+                # It came too late for uvicorn to tell it.
+                connection.shutdown()
             return Reads(connection, buffer)
 
-        self._listener = Listener(
+        self._listener = Acceptor(
             self._socket,
             connections=self._connections,
             schedule=schedule,
