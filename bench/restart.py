@@ -15,8 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
@@ -25,8 +23,17 @@ from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.processes import ROOT, until
 from tests.support.stack import Stack
+from tests.support.strangers import HOOK
 
 _TRIES = 900
+#: The ways, and whether somebody keeps the socket meanwhile.
+_WAYS = {
+    "stopped and started": False,
+    "in place": False,
+    "in place, twice": False,
+    "stopped, the socket is kept": True,
+    "killed, the socket is kept": True,
+}
 
 
 class _Web:
@@ -59,7 +66,19 @@ class _Web:
         self._process.wait(20)
         self.start()
 
+    def kill(self) -> None:
+        """As a supervisor does when the web was killed."""
+        self._process.kill()
+        self._process.wait(20)
+        self.start()
+
     def restart_in_place(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    def restart_twice(self) -> None:
+        """Once more while the first is under way."""
+        self._process.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
         self._process.send_signal(signal.SIGHUP)
 
     def end(self) -> None:
@@ -70,25 +89,29 @@ class _Web:
             self._listener.close()
 
 
-def _try(url: str) -> tuple[str, float]:
+def _try(port: int) -> tuple[str, float]:
+    """Send one webhook on a connection of its own; plain sockets, so that what is measured is not this."""
     person = build.a_person()
     body = build.a_webhook(messages=[build.a_text(person, "Good morning!")], people=[person])
+    head = "".join(f"{name}: {value}\r\n" for name, value in {**build.sign(body), "content-length": len(body)}.items())
     began = time.perf_counter()
     try:
-        status = str(httpx.post(url, content=body, headers=build.sign(body), trust_env=False, timeout=30).status_code)
-    except httpx.TransportError as error:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
+            peer.sendall(f"POST {HOOK} HTTP/1.1\r\nhost: chinwag.test\r\nconnection: close\r\n{head}\r\n".encode() + body)
+            status = peer.recv(4096)[9:12].decode() or "closed"
+    except OSError as error:
         status = type(error).__name__
     return status, time.perf_counter() - began
 
 
-def _tries(url: str, restart: Callable[[], None], *, seconds: float) -> dict[str, Any]:
+def _tries(port: int, restart: Callable[[], None], *, seconds: float) -> dict[str, Any]:
     began = time.monotonic()
     threading.Timer(seconds / 4, restart).start()
     with ThreadPoolExecutor(256) as pool:
         sent = []
         for n in range(_TRIES):
             time.sleep(max(0.0, began + n * seconds / _TRIES - time.monotonic()))
-            sent.append(pool.submit(_try, url))
+            sent.append(pool.submit(_try, port))
         found = [one.result() for one in sent]
     statuses = [status for status, _ in found]
     took = [seconds for _, seconds in found]
@@ -111,10 +134,10 @@ def main() -> None:
         work = Path(top) / "stack"
         work.mkdir()
         with Stack(cluster, work, settings={"CHINWAG_LOG_LEVEL": "warning"}) as stack:
-            for way, keeps in (("stopped and started", False), ("in place", False), ("the socket is kept", True)):
+            for way, keeps in _WAYS.items():
                 web = _Web(stack, keeps_socket=keeps)
-                restart = web.restart_in_place if way == "in place" else web.restart
-                rows.append({"restart": way, **_tries(stack.hook, restart, seconds=given.seconds)})
+                restarts = {"in place": web.restart_in_place, "in place, twice": web.restart_twice, "killed, the socket is kept": web.kill}
+                rows.append({"restart": way, **_tries(stack.web_port, restarts.get(way, web.restart), seconds=given.seconds)})
                 web.end()
     report.table(rows, ["restart", "first tries", "answers", "p50_ms", "longest_s"])
     report.keep("restart", {"rows": rows}, given.json)

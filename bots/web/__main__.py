@@ -1,4 +1,7 @@
-"""Run the web: `python -m bots.web`, configured by CHINWAG_ variables. SIGHUP restarts it in place, by which no connection is refused."""
+"""Run the web: `python -m bots.web`, configured by CHINWAG_ variables. SIGHUP restarts it in place, by which no connection is refused.
+
+`--check` only says whether it would start. A restart asks first, by a process of its own: what would not start must not replace what runs.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,27 @@ from bots.web.serving.sources import Sources
 from inference.catalog import load
 from inference.errors import CatalogError
 
+_COMMAND = [sys.executable, "-m", "bots.web"]
+_CHECK = "--check"
+_SWITCH_S = 0.001
+
 
 def main() -> int:
     """Serve until a signal."""
+    is_check = _CHECK in sys.argv[1:]
+    # A thread that has stored a webhook waits this long at most for its turn to say so, however busy the event loop is. Python's own 5 ms are meant for throughput.
+    sys.setswitchinterval(_SWITCH_S)
     try:
         settings = Settings.from_env(os.environ)
         configure(settings.log_level)
         sources = Sources(settings.web_trusted_proxies)
         # Whoever connects from here on waits for us.
-        listener = listening(os.environ, settings.web_host, settings.web_port)
+        listener = None if is_check else listening(os.environ, settings.web_host, settings.web_port)
         # The workers' setting: pages say the same of a model as commands do. What takes webhooks does without.
         folder = "" if settings.web_hooks_only else os.environ.get("CHINWAG_MODEL_CATALOG", "")
         app = create(settings, load(Path(folder) if folder else None))
+        if listener is None:
+            return 0
         metrics.listen(settings, *app.state.collectors)
     except (BadSetting, CatalogError) as error:
         sys.stderr.write(f"{error}\n")
@@ -39,7 +51,9 @@ def main() -> int:
         places=places(settings.web_connections, other_files=4 * settings.web_pool),
         held_bytes=BODIES_AT_ONCE * settings.web_max_body_bytes,
     )
-    server = Server(app, listener=listener, connections=connections, sources=sources, let_go=app.state.live.close)
+    server = Server(
+        app, listener=listener, connections=connections, sources=sources, let_go=app.state.live.close, check=[*_COMMAND, _CHECK]
+    )
     # A terminal that closes means an end.
     if not sys.stdin.isatty():
         signal.signal(signal.SIGHUP, server.handle_restart)
@@ -47,7 +61,7 @@ def main() -> int:
     if server.is_restarting:
         # One signal is enough: another one must not end what is just beginning.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os.execve(sys.executable, [sys.executable, "-m", "bots.web"], hand_over(listener, os.environ))  # noqa: S606 - ourselves
+        os.execve(sys.executable, _COMMAND, hand_over(listener, os.environ))  # noqa: S606 - ourselves
     return 0 if server.started else 1
 
 

@@ -14,7 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.staticfiles import StaticFiles
 
 from bots.admin.acting import NotAllowed, Operator
 from bots.admin.deps import Deps
@@ -67,6 +66,7 @@ from bots.web.pages.profiles import ProfilePages
 from bots.web.pages.sign_in import SignInPages
 from bots.web.pages.usage import UsagePages
 from bots.web.pages.wizard import WizardPages
+from bots.web.static_files import StaticFiles
 from bots.web.thread_pool import ThreadPool
 from bots.web.views import HERE, Views
 from bots.web.webhooks.endpoints import Posts, Webhooks
@@ -140,7 +140,7 @@ def create(settings: Settings, catalog: Catalog | None = None) -> FastAPI:
     app.state.collectors = (metrics.work,)
     if settings.simulator:
         app.router.routes += Simulator(phone=phone, live=live, threads=threads, views=views).routes
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.router.routes += StaticFiles(HERE / "static").routes
     return app
 
 

@@ -13,6 +13,7 @@ from bots.admin import sign_in
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.web.loopback import is_same_origin
+from bots.web.serving.schedule import KNOWN
 from bots.web.thread_pool import ThreadPool
 
 #: No token of ours is longer.
@@ -32,7 +33,9 @@ class Auth:
         secret = (token.strip() if by_token else request.cookies.get(cookie(request), ""))[:_LONGEST]
         if not secret:
             return None
-        return await self._threads.run(partial(sign_in.who, self._deps, secret, by_token=by_token))
+        found = await self._threads.run(partial(sign_in.who, self._deps, secret, by_token=by_token))
+        request.scope.setdefault("state", {})[KNOWN] = found is not None
+        return found
 
 
 def cookie(request: Request) -> str:

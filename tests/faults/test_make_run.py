@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -78,13 +80,44 @@ def test_a_part_that_is_killed_comes_back(checkout: Checkout, stack: Running, pa
     until(lambda: _is_up(stack.web), timeout_s=20, what="the web to be there")
 
 
-def test_while_the_web_is_started_again_nobody_is_refused(checkout: Checkout, stack: Running) -> None:
-    web = next(pid for pid, line in checkout.command_lines().items() if b"bots.web" in line)
-    os.kill(web, signal.SIGTERM)
-    until(lambda: web not in checkout.command_lines(), timeout_s=10, what="the end of the web's process")
+def _webs(checkout: Checkout) -> set[int]:
+    return {pid for pid, line in checkout.command_lines().items() if b"bots.web" in line}
 
-    # Without a second try: it waits until the new process takes it.
-    assert httpx.get(f"{stack.web}/livez", timeout=30).status_code == 200
+
+def _tried(url: str, over: threading.Event) -> list[str]:
+    """Ask again and again, each time once and on a connection of its own; what came of each."""
+    found: list[str] = []
+    while not over.is_set():
+        try:
+            found.append(str(httpx.get(url, timeout=60, trust_env=False).status_code))
+        except httpx.TransportError as error:
+            found.append(type(error).__name__)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_while_the_web_is_started_again_and_again_nobody_is_refused(checkout: Checkout, stack: Running, number: signal.Signals) -> None:
+    over = threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(_tried, f"{stack.web}/livez", over) for _ in range(4)]
+        for _ in range(2):
+            until(lambda: _is_up(stack.web), timeout_s=30, what="the web to be there")
+            before = _starts(checkout)
+            os.kill(min(_webs(checkout)), number)
+            until(lambda before=before: _starts(checkout) > before, timeout_s=40, what="the web starts again")
+        until(lambda: _is_up(stack.web), timeout_s=30, what="the web to be there")
+        over.set()
+        found = [one for asked in asking for one in asked.result()]
+
+    # What a killed process was about to answer is lost; without that nobody notices anything.
+    lost = {"ReadError", "RemoteProtocolError"} if number is signal.SIGKILL else set[str]()
+    assert set(found) <= {"200"} | lost
+    assert len([one for one in found if one != "200"]) <= 8
+
+
+def _starts(checkout: Checkout) -> int:
+    """How often the web has started so far."""
+    return (checkout.folder / ".chinwag" / "logs" / "web.log").read_text("utf-8", errors="replace").count("web_started")
 
 
 def test_a_second_start_says_where_the_first_one_is_and_make_stop_ends_it(checkout: Checkout, stack: Running) -> None:

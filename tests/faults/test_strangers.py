@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -26,9 +27,10 @@ def _nobody_answers(stack: Stack) -> None:
     stack.settles = False
 
 
-def _limited(stack: Stack, files: int = 1024) -> Process:
+def _limited(stack: Stack, files: int = 1024, **env: str) -> Process:
     """The web as a command, with so many files."""
-    web = stack.processes.start_command("web", ["sh", "-c", f'ulimit -n {files}; exec "$0" -m bots.web', sys.executable], stack.env)
+    command = ["sh", "-c", f'ulimit -n {files}; exec "$0" -m bots.web', sys.executable]
+    web = stack.processes.start_command("web", command, stack.env | env)
     web.wait_ready(stack.web_is_ready)
     return web
 
@@ -36,6 +38,12 @@ def _limited(stack: Stack, files: int = 1024) -> Process:
 def _a_body() -> bytes:
     person = build.a_person()
     return build.a_webhook(messages=[build.a_text(person, "hello")], people=[person])
+
+
+def _whole(body: bytes) -> bytes:
+    """A signed webhook as it goes over the line."""
+    head = "".join(f"{key}: {value}\r\n" for key, value in build.sign(body).items())
+    return f"POST /webhooks/whatsapp/test HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
 
 
 def _post(stack: Stack, body: bytes) -> str:
@@ -52,7 +60,17 @@ def _resident_mb(pid: int) -> float:
 
 
 @pytest.mark.parametrize(
-    "attack", ["endless headers", "idle sockets", "slow bodies", "large bodies, unfinished", "not reading", "pipelining", "guessed names"]
+    "attack",
+    [
+        "endless headers",
+        "idle sockets",
+        "slow bodies",
+        "tiny chunks",
+        "large bodies, unfinished",
+        "not reading",
+        "pipelining",
+        "guessed names",
+    ],
 )
 def test_strangers_stop_no_honest_webhook_and_take_little_memory(stack: Stack, attack: str) -> None:
     web = _limited(stack)
@@ -86,16 +104,29 @@ def test_a_call_of_the_api_is_bounded_before_it_is_known_who_calls(stack: Stack)
     assert (declared.status_code, chunked.status_code) == (413, 413)
 
 
+def _post_in_halves(stack: Stack, body: bytes) -> str:
+    """Send a webhook whose second half comes a little later; returns the status, or what went wrong."""
+    whole = _whole(body)
+    try:
+        with socket.create_connection(("127.0.0.1", stack.web_port), timeout=15) as peer:
+            peer.sendall(whole[: -len(body) // 2])
+            time.sleep(0.1)
+            peer.sendall(whole[-len(body) // 2 :])
+            return peer.recv(65536)[9:12].decode() or "closed"
+    except OSError as error:
+        return type(error).__name__
+
+
 class _Platform(threading.Thread):
     """Sends webhooks one after another, each once and on a connection of its own, until it is told to stop."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, post: Callable[[Stack, bytes], str] = _post) -> None:
         super().__init__()
-        self.stack, self.found, self.over = stack, list[str](), threading.Event()
+        self.stack, self.post, self.found, self.over = stack, post, list[str](), threading.Event()
 
     def run(self) -> None:
         while not self.over.is_set():
-            self.found.append(_post(self.stack, _a_body()))
+            self.found.append(self.post(self.stack, _a_body()))
 
     def finish(self) -> list[str]:
         """What became of each."""
@@ -105,7 +136,7 @@ class _Platform(threading.Thread):
 
 
 def _platforms(stack: Stack) -> list[_Platform]:
-    platforms = [_Platform(stack) for _ in range(4)]
+    platforms = [_Platform(stack, post) for post in (_post, _post, _post_in_halves, _post_in_halves)]
     for platform in platforms:
         platform.start()
     until(lambda: all(len(platform.found) > 3 for platform in platforms), what="webhooks arrive")
@@ -131,6 +162,49 @@ def test_a_restart_in_place_refuses_no_webhook(stack: Stack) -> None:
 
     _all_got_in(stack, platforms)
     assert web.alive()
+
+
+def test_who_asks_twice_for_a_restart_gets_one_and_nobody_is_refused(stack: Stack) -> None:
+    web = _limited(stack)
+    platforms = _platforms(stack)
+
+    web.popen.send_signal(signal.SIGHUP)
+    web.popen.send_signal(signal.SIGHUP)
+    until(lambda: web.printed().count("web_started") == 2, what="the web starts again", timeout_s=30)
+
+    _all_got_in(stack, platforms)
+    assert web.alive()
+    assert web.printed().count("web_started") == 2
+
+
+def test_a_program_that_would_not_start_replaces_nothing(stack: Stack) -> None:
+    catalog = stack.folder / "catalog"
+    catalog.mkdir()
+    web = _limited(stack, CHINWAG_MODEL_CATALOG=str(catalog))
+    platforms = _platforms(stack)
+
+    (catalog / "broken.toml").write_text("this is no catalog")
+    web.popen.send_signal(signal.SIGHUP)
+    until(lambda: "web_restart_given_up" in web.printed(), what="the restart is given up", timeout_s=30)
+
+    _all_got_in(stack, platforms)
+    assert web.printed().count("web_started") == 1
+    assert "broken.toml" in web.printed()
+
+
+def test_a_stop_does_not_wait_for_the_check_of_a_restart(stack: Stack) -> None:
+    web = _limited(stack)
+    web.popen.send_signal(signal.SIGHUP)
+    until(lambda: _children(web.pid), what="the check runs")
+    began = time.monotonic()
+    web.popen.send_signal(signal.SIGTERM)
+
+    assert web.popen.wait(10) == 0
+    assert time.monotonic() - began < 3
+
+
+def _children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").strip()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -170,8 +244,7 @@ def _handed(stack: Stack, command: list[str], env: dict[str, str], listener: soc
 def test_a_request_under_way_is_finished_before_a_stop_and_an_unfinished_one_does_not_hold_it_up(stack: Stack) -> None:
     web = _limited(stack)
     body = _a_body()
-    head = "".join(f"{key}: {value}\r\n" for key, value in build.sign(body).items())
-    whole = f"POST /webhooks/whatsapp/test HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+    whole = _whole(body)
     with (
         socket.create_connection(("127.0.0.1", stack.web_port), timeout=10) as honest,
         socket.create_connection(("127.0.0.1", stack.web_port), timeout=10) as stranger,

@@ -47,11 +47,24 @@ def _statuses(answer: bytes) -> list[int]:
         (b"GET /" + b"a" * 5_000_000, 414),
         (b"GET /" + b"a" * 8193 + b" HTTP/1.1\r\n\r\n", 414),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), 400),
         (b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 100_000, 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + b"A: b\r\n" * 50_000, 400),
     ],
-    ids=["one header", "one name", "many headers", "headers together", "address", "long address", "TLS", "no address", "chunk", "trailers"],
+    ids=[
+        "one header",
+        "one name",
+        "many headers",
+        "headers together",
+        "address",
+        "long address",
+        "TLS",
+        "HTTP/2",
+        "no address",
+        "chunk",
+        "trailers",
+    ],
 )
 def test_a_head_beyond_its_bounds_is_refused_and_the_connection_ends(web: Served, request_: bytes, status: int) -> None:
     answer = web.ask(request_)
@@ -102,6 +115,48 @@ def test_a_client_that_waits_for_a_word_to_go_on_gets_it(web: Served) -> None:
         assert _statuses(read(peer)) == [100]
         peer.sendall(b"abc")
         assert read(peer).endswith(b"\r\n\r\n3")
+
+
+def test_a_request_begins_when_it_is_whole_and_a_long_one_when_enough_of_it_is_there(web: Served) -> None:
+    del web.begun[:]
+    with web.open() as slow, web.open() as long:
+        slow.sendall(_post(b"a" * 99, path=b"/slow", length=100))
+        long.sendall(_post(b"a" * 20_000, path=b"/long-one", length=10**6))
+        until(lambda: "/long-one" in web.begun, what="the long one has begun")
+        assert web.begun == ["/long-one"]
+        slow.sendall(b"a")
+        assert read(slow).endswith(b"\r\n\r\n100")
+
+    assert web.begun == ["/long-one", "/slow"]
+
+
+def test_whoever_goes_before_the_request_is_whole_or_before_it_begins_takes_nothing(web: Served) -> None:
+    del web.begun[:]
+    for sent in (b"", b"G", _GET[:-2], _post(b"a", length=2), _post(b"", b"Expect: 100-continue", length=3)):
+        with web.open() as peer:
+            peer.sendall(sent)
+    web.count_is(0)
+
+    assert web.begun == []
+
+
+@pytest.mark.parametrize(
+    "lines", [b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"]
+)
+def test_who_asks_for_another_protocol_is_answered_in_this_one(web: Served, lines: bytes) -> None:
+    assert _statuses(web.ask(b"GET / HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n")) == [200]
+
+
+def test_many_who_send_byte_by_byte_are_all_answered(web: Served) -> None:
+    peers = [web.open() for _ in range(60)]
+    request = _post(b"abc", b"Connection: close")
+    for n in range(len(request)):
+        for peer in peers:
+            peer.sendall(request[n : n + 1])
+
+    assert [_statuses(read(peer, quiet_s=10)) for peer in peers] == [[200]] * 60
+    for peer in peers:
+        peer.close()
 
 
 def test_whoever_connects_when_all_places_are_taken_gets_the_place_of_who_has_waited_longest() -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -20,14 +21,15 @@ from tests.support.processes import until
 LONG = 16 * 1024 * 1024
 
 
-async def _app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the number of bytes in the body; /long with a long body; /unread without reading; /stream piece by piece, for ever."""
+async def _app(scope: Scope, receive: Receive, send: Send, *, begun: list[str]) -> None:
+    """Answer with the number of bytes in the body; /long with a long body; /unread without reading."""
     if scope["type"] == "lifespan":
         while True:
             kind = (await receive())["type"]
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
+    begun.append(scope["path"])
     count = 0
     if scope["path"] != "/unread":
         more = True
@@ -48,6 +50,8 @@ class Served:
 
     port: int
     connections: Connections
+    #: The paths of the requests that have begun.
+    begun: list[str]
 
     def open(self) -> socket.socket:
         """Connect."""
@@ -81,12 +85,15 @@ def served(*, places: int = 100, held_bytes: int = 16 * 1024 * 1024, trusted: st
     """Serve while the block runs."""
     listener = listening({}, "127.0.0.1", 0)
     connections = Connections(places=places, held_bytes=held_bytes)
-    server = Server(_app, listener=listener, connections=connections, sources=Sources(trusted), let_go=lambda: None)
+    begun: list[str] = []
+    server = Server(
+        partial(_app, begun=begun), listener=listener, connections=connections, sources=Sources(trusted), let_go=lambda: None, check=()
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         until(lambda: server.started, what="the server listens")
-        yield Served(listener.getsockname()[1], connections)
+        yield Served(listener.getsockname()[1], connections, begun)
     finally:
         server.should_exit = True
         thread.join(10)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import resource
 import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -137,6 +139,43 @@ async def _pipelining(port: int, end: float) -> None:
             await asyncio.sleep(0)
 
 
+async def _dripping(port: int, end: float) -> None:
+    """A head byte by byte, as fast as the machine lets so many."""
+    async with _open(port) as (reader, writer):
+        for byte in _head() * 20:
+            if time.monotonic() > end or reader.at_eof():
+                return
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+
+
+async def _tiny_chunks(port: int, end: float) -> None:
+    """A body in pieces of one byte, as fast as it is taken."""
+    async with _open(port) as (reader, writer):
+        writer.write(_head(HOOK, "Transfer-Encoding: chunked"))
+        while time.monotonic() < end and not reader.at_eof():
+            writer.write(b"1\r\na\r\n" * 10000)
+            await writer.drain()
+
+
+async def _resetting(port: int, _end: float) -> None:
+    """Connect, send the beginning of a request, and reset the connection."""
+    async with _open(port) as (_, writer):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.write(_head(HOOK, "Content-Length: 3000"))
+
+
+def _sending(request: bytes) -> Callable[[int, float], Awaitable[None]]:
+    """Send a request on a connection of its own, and read what comes."""
+
+    async def send(port: int, _end: float) -> None:
+        async with _open(port) as (reader, writer):
+            writer.write(request)
+            await _until_closed(reader)
+
+    return send
+
+
 def _asking(*requests: bytes) -> Callable[[int, float], Awaitable[None]]:
     """Ask one after another on a connection, as fast as the answers come."""
     turns = itertools.cycle(requests)
@@ -157,9 +196,9 @@ async def _churning(port: int, _end: float) -> None:
         pass
 
 
-def _forged(path: str) -> bytes:
-    body = build.a_webhook(messages=[build.a_text(build.a_person(), "hello")], people=[])
-    return _head(path, f"Content-Length: {len(body)}", f"X-Hub-Signature-256: sha256={'0' * 64}") + body
+def _forged(path: str, *lines: str, size: int = 0) -> bytes:
+    body = build.a_webhook(messages=[build.a_text(build.a_person(), "hello")], people=[]).ljust(size)
+    return _head(path, f"Content-Length: {len(body)}", f"X-Hub-Signature-256: sha256={'0' * 64}", *lines) + body
 
 
 def _many(count: int, one: Callable[[int, float], Awaitable[None]]) -> Attack:
@@ -182,12 +221,24 @@ ATTACKS: dict[str, Attack] = {
     "handshakes": _many(16, _asking(*(_head(f"/webhooks/whatsapp/nobody-{n}?hub.mode=subscribe", method="GET") for n in range(3000)))),
     "health": _many(16, _asking(_head("/readyz", method="GET"))),
     "churning": _many(8, _churning),
+    "dripped heads": _many(500, _dripping),
+    "tiny chunks": _many(16, _tiny_chunks),
+    "resetting": _many(64, _resetting),
+    "forged, large": _many(16, _asking(_forged(HOOK, size=1024 * 1024))),
+    "forged, each anew": _many(32, _sending(_forged(HOOK, "Connection: close"))),
+    "keeping connections": _many(1100, _sending(_head("/livez", method="GET"))),
+    "long queries": _many(16, _asking(*(_head(f"{path}?{'a=b&' * 2000}", method="GET") for path in ("/nothing", "/admin/sign-in", HOOK)))),
+    "pages": _many(16, _asking(*(_head(path, method="GET") for path in ("/admin/sign-in", "/", "/static/admin.css")))),
+    "TLS": _many(32, _sending(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))),
+    "HTTP/2": _many(32, _sending(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))),
 }
 
 
 def main() -> None:
     """Run one attack."""
     name, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    # What cannot be sent any more is what an attack is about.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(ATTACKS[name](port, time.monotonic() + seconds))

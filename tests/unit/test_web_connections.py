@@ -163,6 +163,60 @@ def test_who_finds_no_room_waits_and_goes_on_once_there_is_some() -> None:
     assert world.refused == []
 
 
+def test_room_goes_to_the_smallest_that_waits_and_is_kept_for_it() -> None:
+    world = _World()
+    working = world.enter("working", stage=Stage.WORK)
+    world.connections.hold(working, 1000)
+    slots: dict[str, Slot] = {}
+    for name, wants in (("large", 250), ("small", 100), ("larger", 250)):
+        slots[name] = world.enter(name, stage=Stage.BODY)
+        slots[name].wants = wants
+        assert not world.connections.hold(slots[name], 10)
+        world.connections.pause(slots[name])
+    world.connections.hold(working, 600)
+
+    assert world.resumed == ["small", "large"]
+    # However little of it is there yet, nobody else takes it.
+    assert world.connections.held == 600 + 100 + 250 + 10
+    assert world.connections.hold(slots["small"], 60)
+    assert world.connections.held == 960
+    world.connections.move(slots["small"], Stage.WORK)
+    world.connections.hold(slots["small"], 0)
+    world.connections.hold(slots["large"], 0)
+    assert world.resumed == ["small", "large", "larger"]
+    assert world.refused == []
+
+
+def test_who_has_room_and_sends_no_more_makes_way_for_those_that_wait() -> None:
+    world = _World()
+    idle = [world.enter(f"idle {n}", stage=Stage.BODY) for n in range(4)]
+    for slot in idle:
+        world.connections.hold(slot, 250)
+    world.now += 0.6
+    waiting = world.enter("waiting", stage=Stage.BODY)
+    waiting.wants = 200
+    assert not world.connections.hold(waiting, 20)
+    world.connections.pause(waiting)
+    world.connections.sweep()
+    assert (world.refused, world.resumed) == ([], [])
+
+    world.now += 0.6
+    world.connections.sweep()
+
+    assert (world.refused, world.resumed) == ([("idle 0", 503)], ["waiting"])
+
+
+def test_who_waits_for_its_step_is_not_late() -> None:
+    world = _World()
+    slots = [world.enter(f"body {n}", stage=Stage.BODY) for n in range(BODIES_OF_A_SOURCE + 2)]
+    for slot in slots:
+        slot.is_queued = True
+    world.now += 2
+    world.connections.sweep()
+
+    assert world.refused == []
+
+
 @pytest.mark.parametrize(
     ("peer", "forwarded", "source"),
     [

@@ -74,6 +74,14 @@ class Slot:
     heard: float = 0.0
     #: Bytes of heads, bodies and answers that it holds in memory.
     held: int = 0
+    #: How much it will hold when its request is whole, and whether that much is kept free for it.
+    wants: int = 0
+    has_room: bool = False
+    #: What it had of the event loop so far, and whether it waits for more. See Schedule.
+    steps: int = 0
+    is_queued: bool = False
+    #: Whether its peer has shown who it is, by a valid signature.
+    is_known: bool = False
 
 
 class Connections:
@@ -152,11 +160,14 @@ class Connections:
 
     def hold(self, slot: Slot, held: int) -> bool:
         """Note how much a connection holds. Returns whether there is room for it, if need be after others had to go."""
+        slot.has_room = slot.has_room and held > 0
+        if slot.has_room:
+            held = max(held, slot.wants)
         freed, slot.held = slot.held - held, held
         self.held -= freed
         if freed > 0 and self._paused and not self._is_deciding:
             self._resume()
-        return self.held <= self.held_bytes or self._free()
+        return slot.has_room or self.held <= self.held_bytes or self._free()
 
     def pause(self, slot: Slot) -> None:
         """Let a connection wait until there is room for what it sends."""
@@ -183,7 +194,7 @@ class Connections:
             for slot in list(slots):
                 if now >= slot.due:
                     slot.expire()
-                elif slot.stage is Stage.BODY and slot not in self._paused:
+                elif slot.stage is Stage.BODY and not slot.is_queued and slot not in self._paused:
                     bodies.append(slot)
             if len(bodies) > BODIES_OF_A_SOURCE:
                 bodies.sort(key=lambda slot: slot.heard)
@@ -204,7 +215,7 @@ class Connections:
 
     def _is_stalled(self, slot: Slot) -> bool:
         """Whether it made no progress for a while, as far as we have looked: what came while we were busy counts."""
-        return self._swept_at - slot.heard >= _STALLED_S
+        return not slot.is_queued and self._swept_at - slot.heard >= _STALLED_S
 
     def _wait(self, slot: Slot, stage: Stage) -> None:
         self._begin(slot, stage)
@@ -225,28 +236,53 @@ class Connections:
         now = self._clock()
         if self._is_deciding or now - self._in_vain < _IN_VAIN_S:
             return False
-        holding = {source: [slot for slot in slots if slot.held and self._is_stalled(slot)] for source, slots in self._waiting.items()}
-        with self._deciding():
-            for slots in sorted(holding.values(), key=lambda slots: -sum(slot.held for slot in slots)):
-                # Those that wait for room themselves go last, the oldest first: it is not for want of sending that they do not get on.
-                for slot in sorted(slots, key=lambda slot: (1, 0.0) if slot in self._paused else (0, slot.heard)):
-                    slot.refuse(503)
-                    if self.held <= self.held_bytes:
-                        return True
+        for slot in self._idle_holders():
+            self._dismiss(slot)
+            if self.held <= self.held_bytes:
+                return True
+        # It is not for want of sending that the others wait. They may hold as much as one whole body; of more the oldest go.
+        paused = sum(slot.held for slot in self._paused)
+        for slot in [slot for slot in self._paused if slot.held and self._is_stalled(slot)]:
+            if paused <= self.most_counted:
+                break
+            paused -= slot.held
+            self._dismiss(slot)
+        if self.held <= self.held_bytes:
+            return True
         self._in_vain = now
         return False
 
+    def _idle_holders(self) -> list[Slot]:
+        """Those that hold bytes, could send more and do not: of the source that holds most first, and of these the one that has been idle longest."""
+        holding: dict[str, list[Slot]] = {}
+        for source, slots in self._waiting.items():
+            holding[source] = [slot for slot in slots if slot.held and slot not in self._paused and self._is_stalled(slot)]
+        ordered = sorted(holding.values(), key=lambda slots: -sum(slot.held for slot in slots))
+        return [slot for slots in ordered for slot in sorted(slots, key=lambda slot: slot.heard)]
+
     def _resume(self) -> None:
-        """Let those read on that waited for room: as many as could be whole."""
+        """Give room to those that wait for it, the smallest first, after whoever holds room without using it had to go."""
         if self.held > self.held_bytes:
             self._free()
-        room = self.held_bytes - self.held
-        while room > 0 and (slot := next(iter(self._paused), None)) is not None:
-            del self._paused[slot]
+        idle = self._idle_holders()
+        for slot in sorted(self._paused, key=lambda slot: slot.wants):
+            more = max(0, slot.wants - slot.held)
+            while self.held + more > self.held_bytes and idle:
+                self._dismiss(idle.pop(0))
+            if self.held + more > self.held_bytes:
+                return
+            if self._paused.pop(slot, self) is self:
+                continue
             self.progress(slot)
-            room -= self.most_counted - slot.held
+            slot.has_room = True
+            slot.held += more
+            self.held += more
             with self._deciding():
                 slot.resume()
+
+    def _dismiss(self, slot: Slot) -> None:
+        with self._deciding():
+            slot.refuse(503)
 
     @contextmanager
     def _deciding(self) -> Generator[None, None, None]:

@@ -6,27 +6,32 @@ Who passes a bound gets an answer (400, 408, 414, 429, 431, 503) where none has 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bots import metrics
 from bots.web.serving.connections import PROGRESS_BYTES, Connections, Slot, Stage
+from bots.web.serving.schedule import KNOWN, Schedule
 from bots.web.serving.sources import Sources
-from bots.web.serving.transport import Flow, Transport
+from bots.web.serving.transport import READ_BYTES, Flow, Transport
 
-#: What is read at once; of a body no more is held here until the endpoint takes it.
-READ_BYTES = 8 * 1024
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 #: Names and values of a request's headers together. Cookies of everything else on this host name count too.
 _HEAD_BYTES = 16 * 1024
 _HEADERS = 100
 _URL_BYTES = 8 * 1024
+#: What may come around the chunks of a body, besides as much again as the body: whoever sends it byte by byte makes much work.
+_FRAMES_BYTES = 2 * READ_BYTES
 #: Requests that may wait behind the one that is being answered. Browsers, platforms and proxies send none ahead.
 _AHEAD = 8
-#: What is read and thrown away, so that a peer that is still sending can read why it was refused.
-_DISCARDED_BYTES = 1024 * 1024
+#: What is read and thrown away, so that a peer that is still sending can read why it was refused: more than proxies pass on of a body.
+_DISCARDED_BYTES = 8 * 1024 * 1024
 
 _WHY = {
     400: "This is not a valid HTTP request.",
@@ -49,18 +54,23 @@ class Refused(Exception):
 class HttpConnection(HttpToolsProtocol):
     """One connection. It reads through `Reads`, and its transport is a `Transport`, by which it ends itself."""
 
-    def __init__(self, *, connections: Connections, sources: Sources, **uvicorns: Any) -> None:
+    def __init__(self, slot: Slot, *, connections: Connections, schedule: Schedule, sources: Sources, **uvicorns: Any) -> None:
+        """`slot` has taken the step by which this connection is opened."""
         super().__init__(**uvicorns)
-        self._connections, self._sources = connections, sources
-        self._slot = Slot(source="", refuse=self.refuse, expire=self._expire, resume=self._resume)
-        self._host = ""
+        self._slot, self._connections, self._schedule, self._sources = slot, connections, schedule, sources
+        self._host, self._is_proxy = "", False
         self._refused: Refused | None = None
         #: Where the parser is: in a head, in a body, or between two requests.
         self._in_head = self._in_body = False
+        #: The request that will begin when it is whole. It belongs to the step that opened the connection if it came in one piece.
+        self._coming: tuple[RequestResponseCycle, ASGI3Application] | None = None
+        self._is_opening = True
         #: Bytes that the parser may be holding without having told of them.
         self._unseen = 0
         #: Of this request: bytes of its head and its body, and those at its last progress.
         self._head = self._body = self._mark = 0
+        #: Bytes that came of it in all; of a body in chunks also those around them.
+        self._sent = 0
         #: Bytes that were read and thrown away, and those that waited to be sent at the last progress of that.
         self._unread = self._unsent = 0
         self._is_ending = self._is_leaving = self._is_deaf = False
@@ -71,12 +81,12 @@ class HttpConnection(HttpToolsProtocol):
         """Begin."""
         self._real = transport
         super().connection_made(cast("asyncio.Transport", Transport(transport, self.leave, lambda: self._is_leaving)))
-        self.flow = self._flow = Flow(transport)
+        self.flow = self._flow = Flow(transport, self._slot, self._schedule)
         # An answer that the peer does not read takes no more memory than this, and what the endpoint hands over at once.
         transport.set_write_buffer_limits(high=READ_BYTES)
         self._host = self.client[0] if self.client else ""
-        self._slot.source = self._sources.of(self._host)
-        self._connections.enter(self._slot)
+        self._is_proxy = self._sources.is_trusted(self._host)
+        self._slot.refuse, self._slot.expire, self._slot.resume = self.refuse, self._expire, self._resume
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -90,8 +100,11 @@ class HttpConnection(HttpToolsProtocol):
             self._unread += len(data)
             if self._unread > _DISCARDED_BYTES:
                 self._real.abort()
+            else:
+                self._flow.next_step()
             return
         self._unseen += len(data)
+        self._sent += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -102,7 +115,12 @@ class HttpConnection(HttpToolsProtocol):
         else:
             if self._unseen > _HEAD_BYTES:
                 self.refuse(431 if self._in_head else 400)
+            elif self._in_body and self._sent > self._head + 2 * self._body + _FRAMES_BYTES:
+                self.refuse(400)
         self._settle()
+        self._is_opening = False
+        if (self._in_head or self._in_body) and not self._is_leaving and not self._is_deaf:
+            self._flow.next_step()
 
     def pause_writing(self) -> None:
         """Wait until the peer reads."""
@@ -122,7 +140,7 @@ class HttpConnection(HttpToolsProtocol):
             self._stop(Refused(429))
         super().on_message_begin()
         self._in_head = True
-        self._unseen = self._head = self._body = self._mark = 0
+        self._unseen = self._head = self._body = self._mark = self._sent = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the address."""
@@ -147,6 +165,15 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_ending:
             self.cycle.keep_alive = False
         self._connections.name(self._slot, self._sources.of(self._host, self.headers))
+        if self._is_proxy:
+            # What others had on this connection is not this one's.
+            self._slot.steps = 0
+        self._slot.wants = min(self._connections.most_counted, self._head + self._announced())
+
+    def _announced(self) -> int:
+        """How long the body will be, as far as its head says; the parser refuses what is no number."""
+        lengths = [int(value) for name, value in self.headers if name == b"content-length"]
+        return lengths[0] if lengths else self._connections.most_counted
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -159,12 +186,14 @@ class HttpConnection(HttpToolsProtocol):
                 self.leave()
         elif len(self.cycle.body) >= READ_BYTES:
             self.flow.pause_reading()
+            self._begin_if_there()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._unseen = 0
         self._in_body = False
         super().on_message_complete()
+        self._begin_if_there()
 
     def on_response_complete(self) -> None:
         """An answer is written; the next request may begin."""
@@ -172,10 +201,38 @@ class HttpConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unread = 0
+        if not self._is_proxy and self.cycle.scope.get("state", {}).get(KNOWN):
+            self._slot.is_known = True
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         self._settle()
+
+    # Its beginning
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """The head is there, and what came before is answered: uvicorn would begin now."""
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self._real.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._coming = cycle, app
+        self._begin_if_there()
+
+    def _begin_if_there(self) -> None:
+        """Begin, once a body is there as far as it is held here: whoever sends it slowly takes no more than that."""
+        if self._coming is None or (self._coming[0].more_body and len(self._coming[0].body) < READ_BYTES):
+            return
+        begin, self._coming = partial(self._begin, *self._coming), None
+        if self._is_opening:
+            begin()
+        else:
+            self._schedule.step(self._slot, begin)
+
+    def _begin(self, cycle: RequestResponseCycle, app: ASGI3Application) -> bool:
+        if cycle.disconnected or self._is_leaving:
+            return False
+        super()._start_asgi_task(cycle, app)
+        return True
 
     # Its end
 
@@ -207,11 +264,11 @@ class HttpConnection(HttpToolsProtocol):
         self._is_leaving = True
         self._connections.move(self._slot, Stage.LEAVING)
         self._connections.hold(self._slot, 0)
-        if (self._in_head or self._in_body) and not self._real.is_closing():
+        if (self._in_head or self._in_body or self._is_deaf) and not self._real.is_closing():
             # Closed at once, what is unread would make the kernel take the answer back.
             self._unread = 0
             self._real.write_eof()
-            self._real.resume_reading()
+            self._flow.let_go()
         else:
             self._real.close()
 
@@ -230,7 +287,7 @@ class HttpConnection(HttpToolsProtocol):
                 self.refuse(408)
             case Stage.BODY if self._flow.is_held_back:
                 self.refuse(503)
-            case Stage.BODY if self.flow.read_paused:
+            case Stage.BODY if not self._flow.is_wanted:
                 # It is we who do not read.
                 self._connections.progress(self._slot)
             case Stage.BODY:

@@ -8,6 +8,12 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from bots.web.serving.connections import Slot
+from bots.web.serving.schedule import Schedule
+
+#: What is read at once; of a body no more is held here until the endpoint takes it.
+READ_BYTES = 8 * 1024
+
 
 class Reader(Protocol):
     """A protocol that is handed pieces of a buffer, which it may not keep."""
@@ -75,16 +81,33 @@ class Transport:
 
 
 class Flow(FlowControl):
-    """uvicorn's, which can be held back for want of memory."""
+    """uvicorn's, for a connection that reads on when its step comes, and can be held back for want of memory."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, slot: Slot, schedule: Schedule) -> None:
         super().__init__(transport)
+        self._slot, self._schedule = slot, schedule
         self.is_held_back = False
+        #: Whether the endpoint wants what comes, and whether a step of the schedule is on its way here.
+        self.is_wanted, self._is_waiting = True, False
+
+    def pause_reading(self) -> None:
+        """Read no more until somebody asks."""
+        self.is_wanted = False
+        super().pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on, unless it is held back."""
-        if not self.is_held_back:
-            super().resume_reading()
+        """Read on in the connection's next step, unless it is held back."""
+        self.is_wanted = True
+        if self.read_paused and not self.is_held_back and not self._is_waiting:
+            self._is_waiting = True
+            self._schedule.step(self._slot, self._read_on)
+
+    def next_step(self) -> None:
+        """What was read was not yet a whole request: what follows is another step."""
+        if not self.read_paused and not self._schedule.is_now(self._slot):
+            super().pause_reading()
+            self._is_waiting = True
+            self._schedule.wait(self._slot, self._read_on)
 
     def hold_back(self) -> None:
         """Read no more until it is let go, whoever asks."""
@@ -95,3 +118,10 @@ class Flow(FlowControl):
         """Read on."""
         self.is_held_back = False
         self.resume_reading()
+
+    def _read_on(self) -> bool:
+        self._is_waiting = False
+        if not self.is_wanted or self.is_held_back or self._transport.is_closing():
+            return False
+        super().resume_reading()
+        return True

@@ -20,6 +20,7 @@ from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind
 from bots.errors import Forged, StorageUnavailable
 from bots.web.limits import Full, Gate, TooLarge, TooSlow, Turns, read_body
+from bots.web.serving.schedule import KNOWN
 from bots.web.thread_pool import ThreadPool
 from bots.web.webhooks.collector import Collector
 from bots.web.webhooks.intake import Intake, Webhook, WebhookAccount
@@ -80,7 +81,7 @@ class Webhooks:
         try:
             webhook = await self._read(found, headers, body)
         except Forged:
-            if not self._guesses.is_busy:
+            if self._intake.records_refusal(found) and not self._guesses.is_busy:
                 async with self._guesses.taken():
                     await self._threads.run(partial(self._intake.refuse, found, headers, body))
             return 401
@@ -120,6 +121,8 @@ class Posts:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "POST" and _is_endpoint(scope["path"]):
             status = await self._webhooks.take(scope, receive)
+            # A 200 means a valid signature.
+            scope.setdefault("state", {})[KNOWN] = status == HTTPStatus.OK
             await send({"type": "http.response.start", "status": status, "headers": list(_HEADERS[status])})
             await send({"type": "http.response.body", "body": _MESSAGES[status]})
             return

@@ -118,6 +118,10 @@ class Intake:
             is_plain=is_plain,
         )
 
+    def records_refusal(self, found: WebhookAccount) -> bool:
+        """Whether `refuse` would record something now."""
+        return self._refusals.is_due(found.account)
+
     def refuse(self, found: WebhookAccount, headers: Mapping[str, str], body: bytes) -> None:
         """Record why a webhook was refused."""
         # The next valid one is noted at once: it shows that the problem is fixed.

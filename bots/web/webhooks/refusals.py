@@ -32,6 +32,10 @@ class Refusals:
         #: One at a time, so that whoever sends forged webhooks cannot cause more work.
         self._busy = threading.Lock()
 
+    def is_due(self, account: Account) -> bool:
+        """Whether a refusal would be recorded now: not again within a second."""
+        return self._clock() - self._noted.get(account.id, -_ONCE_IN_S) >= _ONCE_IN_S
+
     def webhook(self, account: Account, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> None:
         """Record why a webhook was refused."""
         self._note(account, lambda: signature_doctor.diagnose(headers, body, secrets, self._others(account)))
@@ -41,11 +45,10 @@ class Refusals:
         self._note(account, partial(signature_doctor.diagnose_handshake, query, verify_token))
 
     def _note(self, account: Account, diagnose: Callable[[], Diagnosis]) -> None:
-        now = self._clock()
-        if now - self._noted.get(account.id, -_ONCE_IN_S) < _ONCE_IN_S or not self._busy.acquire(blocking=False):
+        if not self.is_due(account) or not self._busy.acquire(blocking=False):
             return
         try:
-            self._noted[account.id] = now
+            self._noted[account.id] = self._clock()
             found = diagnose()
             log.info("webhook_refused", account=account.name, code=found.code)
             setup_notes.note_refusal(self._engine, account.id, str(found))
