@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -57,6 +57,8 @@ _DONE_NAMES = frozenset(
 #: "[DONE]" in all its spellings.
 _END_WORD = re.compile(rb"[\s\"'\[<(|]*(?:done|end|eos|eof|complete|completed|finish|finished)[\s\"'\]>)|.!]*", re.IGNORECASE)
 _LONGEST_END = 24
+#: More is no count.
+_MOST_TOKENS = 1_999_999_999
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -141,8 +143,31 @@ class _Last(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
     choices: tuple[_LastChoice]
 
 
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MOST_TOKENS)]
+
+
+class _CachedTokens(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    cached_tokens: _Tokens
+
+
+class _Usage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    prompt_tokens: _Tokens
+    completion_tokens: _Tokens
+    total_tokens: _Tokens
+    prompt_tokens_details: _CachedTokens | None = None
+    completion_tokens_details: None = None
+
+
+class _Counted(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """The ordinary event with the counts, behind the last choice."""
+
+    choices: tuple[()]
+    usage: _Usage  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues] - here there is one
+
+
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_first, _decode_last = msgspec.json.Decoder(_First).decode, msgspec.json.Decoder(_Last).decode
+_decode_counted = msgspec.json.Decoder(_Counted).decode
 
 
 class Progress(Frames):
@@ -278,7 +303,9 @@ class Progress(Frames):
         return True
 
     def _take_last(self, data: bytes) -> bool:
-        """Take the finish reason, where it comes by itself."""
+        """Take the finish reason, where it comes by itself, or the counts behind it."""
+        if self._reason and not self._done:
+            return self._take_counts(data)
         if self._reason or self._done or self._early or b'"finish_reason":null' in data:
             return False
         try:
@@ -288,6 +315,22 @@ class Progress(Frames):
         if choice.index != self._index:
             return False
         self._reason = choice.finish_reason
+        self._events += 1
+        self._alive, self._is_whole = True, False
+        return True
+
+    def _take_counts(self, data: bytes) -> bool:
+        try:
+            usage = _decode_counted(data).usage
+        except (ValueError, RecursionError):
+            return False
+        details = usage.prompt_tokens_details
+        self._counts.read_plain(
+            prompt=usage.prompt_tokens,
+            answer=usage.completion_tokens,
+            total=usage.total_tokens,
+            cached=None if details is None else details.cached_tokens,
+        )
         self._events += 1
         self._alive, self._is_whole = True, False
         return True
