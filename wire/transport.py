@@ -190,7 +190,7 @@ class Body(httpx.SyncByteStream):
         self._owner, self._connection, self._reader = owner, connection, reader
         self._is_open = True
         #: What ended the hearing of a body whose head had come: its reader gets it.
-        self._broke: Exception | None = None
+        self._broke: httpx.TransportError | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         reader = self._reader
@@ -208,7 +208,7 @@ class Body(httpx.SyncByteStream):
     def hear(self, hear: Hear) -> None:
         """Sleep until the head is there and, where `hear` says what takes the body, until that wants no more. All of it runs in the listener's thread.
 
-        What is raised once the head is there, by `take` too, is raised where the body is read.
+        Raises what these raise, and what a connection that ends before the head does; behind it, that is raised where the body is read.
         """
         reader, connection = self._reader, self._connection
         take: Take | None = None
@@ -224,7 +224,7 @@ class Body(httpx.SyncByteStream):
 
         try:
             listener().hear(connection.sock, received, connection.deadline)
-        except Exception as error:  # noqa: BLE001 - whoever reads the body raises it
+        except httpx.TransportError as error:
             if not reader.has_head:
                 raise
             self._broke = error
@@ -295,9 +295,7 @@ class DeadlineTransport(httpx.BaseTransport):
         reader, body = self._exchange(_origin(request.url), _joined(head, request.read()))
         return httpx.Response(reader.status, headers=reader.headers, stream=body)
 
-    def call(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes = b"", *, hear: Hear | None = None
-    ) -> Response:
+    def call(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes = b"", *, hear: Hear | None = None) -> Response:
         """The same without what httpx makes around it, for callers that make a call with each turn.
 
         hear: what takes the body in the listener's thread, if anything does. The caller then sleeps from the last byte of its request on, and wakes once.
