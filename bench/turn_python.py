@@ -59,9 +59,9 @@ _ANSWERS = (
 
 #: Each piece by the place where it is looked up, as module:name. What is not named here counts for the row around it.
 _PIECES = {
-    "claim: storage call": "bots.storage.claims:claim_turn",
-    "finish: storage call": "bots.storage.turns:finish",
-    "outcome of the send: storage call": "bots.storage.outbox:end_attempt",
+    "claim: storage call": "bots.storage.claims:claim_turns",
+    "finish: storage call": "bots.storage.turns:finish_several",
+    "outcome of the send: storage call": "bots.storage.outbox:end_several",
     "recall: storage call": "bots.storage.episodes:recall",
     "account (cached 2 s)": "workers.deps:Deps.open_account",
     "wishes: own": "workers.turn.wishes:obey",

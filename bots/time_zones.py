@@ -20,6 +20,8 @@ from bots.domain import IdentityKind
 _UTC = "UTC"
 #: Digits of an ordinary number with its calling code.
 _SHORTEST, _LONGEST = 9, 15
+#: The digits of a number in North America with its calling code, and of the line within an exchange.
+_NORTH_AMERICAN, _LINE = 11, 4
 
 
 class Handle(Protocol):
@@ -42,14 +44,22 @@ def zone_of(identities: Iterable[Handle], *defaults: str | None) -> ZoneInfo:
     return next((zone for zone in map(_zone, (*map(_zone_name, numbers), *defaults)) if zone), ZoneInfo(_UTC))
 
 
-@lru_cache(maxsize=10_000)
 def _zone_name(number: str) -> str | None:
-    """The zone of a phone number, with or without its plus; None where it has no country.
+    """The zone of a phone number, with or without its plus; None where it has no country."""
+    digits = "".join(sign for sign in number if sign.isdigit())
+    if digits.startswith("1") and digits.isascii() and len(digits) == _NORTH_AMERICAN:
+        # Twenty-five countries share this calling code, so that the library looks through them all. The lines of one exchange are in one place.
+        digits = digits[:-_LINE] + "0" * _LINE
+    return _zone_of_digits(digits)
+
+
+@lru_cache(maxsize=10_000)
+def _zone_of_digits(digits: str) -> str | None:
+    """The zone of a number, which is its calling code and what follows.
 
     The library lists all zones that a range of numbers may be in, for some countries a wrong one (findings/phonenumbers-zone-of-another-country.sh):
     what it says counts only within a country with several.
     """
-    digits = "".join(sign for sign in number if sign.isdigit())
     alone = _only_country(digits)
     if alone in _zones()["one"]:
         return _zones()["one"][alone]

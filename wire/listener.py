@@ -1,7 +1,7 @@
 """Reads from many sockets in one thread, for callers that need to be woken only at the end.
 
 A stream of an answer comes in as many pieces as it has words. A thread that is woken for each of them takes some 50 microseconds of CPU a piece, and more
-where hundreds of threads want the interpreter at once; one thread that reads for all takes 20 (docs/decisions/0042).
+where hundreds of threads want the interpreter at once; one thread that reads for all takes 20 (docs/decisions/0046).
 """
 
 from __future__ import annotations

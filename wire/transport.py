@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -20,7 +19,7 @@ import httptools
 import httpx
 
 from wire.deadline import Deadline
-from wire.listener import listener
+from wire.listener import Take, listener
 from wire.response import Response
 
 _PIECE = 64 * 1024
@@ -29,6 +28,8 @@ _MOST_HEADER_BYTES = 64 * 1024
 
 #: A socket's family and the address to connect it to, as getaddrinfo gives them.
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+#: Asked in the listener's thread once the head of a response is there: what takes its body in that thread, or None where its caller reads it.
+Hear = Callable[[Response], Take | None]
 
 
 @cache
@@ -56,7 +57,7 @@ class _Reader:
         self.keeps_alive = False
         #: Whether the headers say where the body ends; otherwise it ends with the connection.
         self.is_delimited = False
-        self.pieces = deque[bytes]()
+        self.pieces: list[bytes] = []
         #: What was wrong behind the headers, where that came in the same read as they: it is raised once the body up to it was read.
         self.fault: httpx.RemoteProtocolError | None = None
         self._header_bytes = 0
@@ -85,6 +86,11 @@ class _Reader:
             return
         self.is_complete = True
         self.keeps_alive = self.parser.should_keep_alive()
+
+    def body(self) -> bytes:
+        """What has come of the body and was not taken yet: many chunks come in one read, and whoever takes them has work for each."""
+        pieces, self.pieces = self.pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the socket; no bytes mean the end of the connection. Raises RemoteProtocolError."""
@@ -183,12 +189,15 @@ class Body(httpx.SyncByteStream):
     def __init__(self, owner: DeadlineTransport, connection: _Connection, reader: _Reader) -> None:
         self._owner, self._connection, self._reader = owner, connection, reader
         self._is_open = True
+        #: What ended the hearing of a body whose head had come: its reader gets it.
+        self._broke: httpx.TransportError | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         reader = self._reader
+        self._raise()
         while True:
             if reader.pieces:
-                yield reader.pieces.popleft()
+                yield reader.body()
             elif reader.fault is not None:
                 raise reader.fault
             elif reader.is_complete:
@@ -196,7 +205,31 @@ class Body(httpx.SyncByteStream):
             else:
                 _feed(reader, self._connection.receive())
 
-    def listen(self, take: Callable[[bytes], bool]) -> None:
+    def hear(self, hear: Hear) -> None:
+        """Sleep until the head is there and, where `hear` says what takes the body, until that wants no more. All of it runs in the listener's thread.
+
+        Raises what these raise, and what a connection that ends before the head does; behind it, that is raised where the body is read.
+        """
+        reader, connection = self._reader, self._connection
+        take: Take | None = None
+
+        def received(data: bytes) -> bool:
+            nonlocal take
+            _feed(reader, data)
+            if not reader.has_head:
+                return True
+            if take is None:
+                take = hear(Response(reader.status, reader.headers, self))
+            return take is not None and self._give(take)
+
+        try:
+            listener().hear(connection.sock, received, connection.deadline)
+        except httpx.TransportError as error:
+            if not reader.has_head:
+                raise
+            self._broke = error
+
+    def listen(self, take: Take) -> None:
         """Give the body as it comes to `take`, in the listener's thread, until it wants no more; what is left is read as before.
 
         The caller sleeps meanwhile. Raises what `take` raises, and ReadTimeout or ReadError.
@@ -205,13 +238,25 @@ class Body(httpx.SyncByteStream):
 
         def received(data: bytes) -> bool:
             _feed(reader, data)
-            wants_more = True
-            while wants_more and reader.pieces:
-                wants_more = take(reader.pieces.popleft())
-            return wants_more and reader.fault is None and not reader.is_complete
+            return self._give(take)
 
         if not (reader.pieces or reader.fault or reader.is_complete or connection.is_pending()):
             listener().hear(connection.sock, received, connection.deadline)
+
+    def _give(self, take: Take) -> bool:
+        """Give what has come, and return whether more is wanted."""
+        reader = self._reader
+        wants_more = not reader.pieces or take(reader.body())
+        return wants_more and reader.fault is None and not reader.is_complete
+
+    def _raise(self) -> None:
+        broke, self._broke = self._broke, None
+        if broke is not None:
+            try:
+                raise broke
+            finally:
+                # An error in a cycle with this frame would keep the connection open.
+                del broke
 
     def close(self) -> None:
         """Read no more, and give the connection back."""
@@ -250,27 +295,33 @@ class DeadlineTransport(httpx.BaseTransport):
         reader, body = self._exchange(_origin(request.url), _joined(head, request.read()))
         return httpx.Response(reader.status, headers=reader.headers, stream=body)
 
-    def call(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes = b"") -> Response:
-        """The same without what httpx makes around it, for callers that make a call with each turn."""
+    def call(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes = b"", *, hear: Hear | None = None) -> Response:
+        """The same without what httpx makes around it, for callers that make a call with each turn.
+
+        hear: what takes the body in the listener's thread, if anything does. The caller then sleeps from the last byte of its request on, and wakes once.
+        """
         head = [f"{method} {url.raw_path.decode('ascii')} HTTP/1.1".encode("ascii"), b"Host: " + url.netloc]
         head += [f"{name}: {value}".encode("ascii") for name, value in headers.items()]
         if content or method == "POST":
             head.append(b"Content-Length: %d" % len(content))
-        reader, body = self._exchange(_origin(url), _joined(head, content))
+        reader, body = self._exchange(_origin(url), _joined(head, content), hear)
         return Response(reader.status, reader.headers, body)
 
-    def _exchange(self, origin: tuple[str, str, int], data: bytes) -> tuple[_Reader, Body]:
+    def _exchange(self, origin: tuple[str, str, int], data: bytes, hear: Hear | None = None) -> tuple[_Reader, Body]:
         """Send a request and read the head of its response."""
         connection = self._connection(origin)
         reader = _Reader()
+        body = Body(self, connection, reader)
         try:
             connection.send(data)
+            if hear is not None:
+                body.hear(hear)
             while not reader.has_head:
                 _feed(reader, connection.receive())
         except BaseException:
             connection.sock.close()
             raise
-        return reader, Body(self, connection, reader)
+        return reader, body
 
     def give_back(self, connection: _Connection, *, kept: bool) -> None:
         """Keep a connection for the next call, or close it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from prometheus_client import Counter, Histogram
@@ -71,9 +72,15 @@ SUMMARIES = Counter("chinwag_summaries", "Conversations whose older turns were s
 PUBLISHED = Counter("chinwag_tasks_published", "Tasks that the dispatcher made.", ["queue"])
 
 
+@cache
+def _of(counter: Counter, *labels: str) -> Counter:
+    """A counter with its labels: looked up once, since each turn counts in nine of them."""
+    return counter.labels(*labels)
+
+
 def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
     """Count a committed turn: how old its newest message was when it was claimed, and how long it took."""
-    TURNS.labels(result.state, reason_of(result.reason)).inc()
+    _of(TURNS, result.state, reason_of(result.reason)).inc()
     TURN_SECONDS.observe(took_s)
     if result.state == "answered":
         ANSWER_SECONDS.observe(max(0.0, waited_s) + took_s)
@@ -82,7 +89,7 @@ def count_turn(result: TurnResult, *, waited_s: float, took_s: float) -> None:
 
 def count_unused(result: TurnResult, why: str) -> None:
     """Count a turn whose answer is not used: another worker had taken its lease, or a person, or more was written. Its calls of the model are paid for."""
-    TURNS.labels(why, why).inc()
+    _of(TURNS, why, why).inc()
     _count_calls(result)
 
 
@@ -93,7 +100,7 @@ def _count_calls(result: TurnResult) -> None:
 
 def count_call(call: ModelCall, *, work: Literal["talk", "batch"] = "talk") -> None:
     """Count a call of the model: of a turn, a batch item or a summary."""
-    MODEL_CALLS.labels(call.outcome if call.outcome in _OUTCOMES else "unavailable").inc()
+    _of(MODEL_CALLS, call.outcome if call.outcome in _OUTCOMES else "unavailable").inc()
     if call.total_ms is not None:
         MODEL_SECONDS.observe(call.total_ms / 1000)
     if call.first_token_ms is not None:
@@ -101,15 +108,15 @@ def count_call(call: ModelCall, *, work: Literal["talk", "batch"] = "talk") -> N
     endpoint, model = _endpoint(call)
     for kind, tokens in (("prompt", call.tokens_in), ("cached", call.tokens_cached), ("answer", call.tokens_out)):
         if tokens:
-            MODEL_TOKENS.labels(kind).inc(tokens)
-            MODEL_ENDPOINT_TOKENS.labels(endpoint, model, kind).inc(tokens)
+            _of(MODEL_TOKENS, kind).inc(tokens)
+            _of(MODEL_ENDPOINT_TOKENS, endpoint, model, kind).inc(tokens)
     if call.cost:
-        MODEL_COST.labels(endpoint, model, work).inc(call.cost)
+        _of(MODEL_COST, endpoint, model, work).inc(call.cost)
 
 
 def count_send(outcome: Outcome, *, code: int | None, took_s: float, resent: bool = False) -> None:
     """Count an attempt to send and what came of it."""
-    SENDS.labels(outcome.value, _code(code)).inc()
+    _of(SENDS, outcome.value, _code(code)).inc()
     if outcome is Outcome.ACCEPTED:
         SEND_SECONDS.observe(took_s)
     elif outcome is Outcome.UNKNOWN:

@@ -21,6 +21,8 @@ _AGAIN_SHARE = 0.8
 #: An indicator that is this late helps nobody.
 _TOO_LATE_S = 2.0
 _THREADS = 4
+#: What comes due within so long goes out together: each by itself would wake two threads.
+_TOGETHER_S = 0.05
 
 
 class TypingKeeper:
@@ -60,7 +62,9 @@ class TypingKeeper:
 
     def _hand_out(self) -> None:
         while True:
-            self._due.put(self._next())
+            for one in self._all_due():
+                self._due.put(one)
+            time.sleep(_TOGETHER_S)
 
     def _run(self) -> None:
         while True:
@@ -72,18 +76,23 @@ class TypingKeeper:
             except Exception as error:  # noqa: BLE001 - a channel's error must not end the thread that shows all contacts' indicators
                 log.debug("typing_not_shown", error=type(error).__name__)
 
-    def _next(self) -> tuple[float, Callable[[], None]]:
+    def _all_due(self) -> list[tuple[float, Callable[[], None]]]:
+        """Wait until an indicator is due, and return all that are."""
         with self._wake:
-            while True:
-                if not self._heap:
-                    self._wake.wait()
-                    continue
-                due, number, again_s, show = self._heap[0]
-                now = time.monotonic()
-                if number not in self._living:
-                    heapq.heappop(self._heap)
-                elif due > now:
-                    self._wake.wait(due - now)
-                else:
-                    heapq.heapreplace(self._heap, (now + again_s, number, again_s, show))
-                    return due, show
+            while not (found := self._taken(time.monotonic())):
+                self._wake.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
+            return found
+
+    def _taken(self, now: float) -> list[tuple[float, Callable[[], None]]]:
+        """Take what is due out of the heap, to be renewed later, and what has ended."""
+        found: list[tuple[float, Callable[[], None]]] = []
+        while self._heap:
+            due, number, again_s, show = self._heap[0]
+            if number not in self._living:
+                heapq.heappop(self._heap)
+            elif due > now:
+                break
+            else:
+                heapq.heapreplace(self._heap, (now + again_s, number, again_s, show))
+                found.append((due, show))
+        return found

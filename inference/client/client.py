@@ -29,6 +29,8 @@ from wire.response import Response
 
 log = structlog.get_logger()
 _NO_HINTS = Hints()
+#: An answer in so few pieces is read by its own thread: to be woken for them itself costs less than to have another thread woken first.
+_FEW_PIECES = 3
 _OnText = Callable[[str], None] | None
 
 
@@ -56,6 +58,8 @@ class ModelClient:
         self._cap = max_response_bytes
         self._wire = Wire(endpoint.url, key_header(endpoint))
         self._patience = Patience()
+        #: Whether the last answer did: then the listener's thread is woken for many answers at once, and takes them from their heads on.
+        self._comes_in_pieces = False
         #: One header for each data-parallel rank; none where there is one rank.
         self._ranks = [{"x-data-parallel-rank": str(rank)} for rank in range(endpoint.traits.ranks)] if endpoint.traits.ranks > 1 else []
 
@@ -148,15 +152,23 @@ class ModelClient:
         started = time.monotonic()
         first = min(started + self._timeouts.first_token_s, end)
         progress = call.progress
+        body = AnswerBody(
+            progress, self._wire.deadline, timeouts=self._timeouts, patience=self._patience, cap=self._cap, first=first, end=end
+        )
         try:
-            response, deadline = self._wire.post(
-                "/chat/completions", call.body, connect_s=self._timeouts.connect_s, until=first, headers=call.rank
+            response, _ = self._wire.post(
+                "/chat/completions",
+                call.body,
+                connect_s=self._timeouts.connect_s,
+                until=first,
+                headers=call.rank,
+                hear=body.hear if self._comes_in_pieces and not call.is_watched else None,
             )
             try:
                 if not 200 <= response.status_code < 300:
                     raise self._refused(response, call.asked)
-                body = AnswerBody(progress, deadline, timeouts=self._timeouts, patience=self._patience, cap=self._cap, first=first, end=end)
                 body.read(response, is_watched=call.is_watched)
+                self._comes_in_pieces = body.pieces > _FEW_PIECES
             finally:
                 response.close()
         except WIRE_ERRORS as error:

@@ -77,16 +77,23 @@ class Counts:
                         if depth < _DEEPEST:
                             self.read(one, depth + 1)
 
+    def read_plain(self, *, prompt: int, answer: int, total: int, cached: int | None) -> None:
+        """Take the counts of the ordinary form. cached: None where nothing says which came from a cache."""
+        found = {"in": prompt, "out": answer, "total": total}
+        self._add(found if cached is None else found | {"cached": cached})
+
     def _take(self, holder: dict[str, Any]) -> None:
         found: dict[str, int] = {}
         _gather(holder, found)
-        if not found:
-            return
-        cached = max(found.get("cached", 0), found.get("read", 0), found.get("hit", 0))
-        read = found.get("in", 0)
         if ("read" in found or "written" in found) and not _is_whole_prompt(holder):
             # Anthropic's input tokens are those beside the cache.
-            read += found.get("read", 0) + found.get("written", 0)
+            found["in"] = found.get("in", 0) + found.get("read", 0) + found.get("written", 0)
+        if found:
+            self._add(found)
+
+    def _add(self, found: dict[str, int]) -> None:
+        cached = max(found.get("cached", 0), found.get("read", 0), found.get("hit", 0))
+        read = found.get("in", 0)
         if not read:
             read = found.get("hit", 0) + found.get("miss", 0) or (found["fresh"] + cached if "fresh" in found else 0)
         out, total, thought = found.get("out", 0) or found.get("candidates", 0), found.get("total", 0), found.get("thought", 0)

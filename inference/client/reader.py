@@ -21,10 +21,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
+from inference.client import ordinary
 from inference.client.chunk import Saying, choices_in, error_in, is_completion, is_done, thinks, unwrapped
 from inference.client.counts import Counts
 from inference.client.finish import End, end_of
@@ -57,92 +56,6 @@ _DONE_NAMES = frozenset(
 #: "[DONE]" in all its spellings.
 _END_WORD = re.compile(rb"[\s\"'\[<(|]*(?:done|end|eos|eof|complete|completed|finish|finished)[\s\"'\]>)|.!]*", re.IGNORECASE)
 _LONGEST_END = 24
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta
-    index: int = 0
-    finish_reason: None = None
-    stop_reason: None = None
-    error: None = None
-    usage: None = None
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    """The ordinary event: one piece of text or of thoughts, and nothing else that counts. All others do not fit, and are read field by field."""
-
-    choices: tuple[_Choice]
-    error: None = None
-    usage: None = None
-
-
-class _FirstDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    content: str
-    role: str | None = None
-    refusal: None = None
-    tool_calls: None = None
-    function_call: None = None
-    reasoning_content: None = None
-    reasoning: None = None
-
-
-class _OnlyChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
-    index: int = 0
-    stop_reason: None = None
-    logprobs: None = None
-    token_ids: None = None
-
-
-class _OnlyChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """An event without a field that is not known here. Whatever has any other one is read field by field."""
-
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    id: str | None = None
-    created: int | None = None
-    model: str | None = None
-    system_fingerprint: str | None = None
-    service_tier: str | None = None
-    usage: None = None
-    prompt_token_ids: None = None
-
-
-class _FirstChoice(_OnlyChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
-    delta: _FirstDelta
-    finish_reason: None = None
-
-
-class _First(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """The ordinary first event: a piece of text."""
-
-    choices: tuple[_FirstChoice]
-
-
-class _Nothing(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A delta that says nothing, as it comes with the finish reason."""
-
-    role: str | None = None
-    content: Literal[""] | None = None
-
-
-class _LastChoice(_OnlyChoice, gc=False, forbid_unknown_fields=True, kw_only=True):
-    delta: _Nothing
-    finish_reason: Literal["stop", "length"]
-
-
-class _Last(_OnlyChunk, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """The ordinary event with the finish reason, and nothing else."""
-
-    choices: tuple[_LastChoice]
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-_decode_first, _decode_last = msgspec.json.Decoder(_First).decode, msgspec.json.Decoder(_Last).decode
 
 
 class Progress(Frames):
@@ -244,7 +157,7 @@ class Progress(Frames):
         if self._index is None:
             return self._take_first(data)
         try:
-            choice = _decode(data).choices[0]
+            choice = ordinary.piece(data).choices[0]
         except (ValueError, RecursionError):
             return self._take_last(data)
         if choice.index != self._index or self._reason or self._done:
@@ -265,7 +178,7 @@ class Progress(Frames):
     def _take_first(self, data: bytes) -> bool:
         """The same where nothing came before."""
         try:
-            choice = _decode_first(data).choices[0]
+            choice = ordinary.first(data).choices[0]
         except (ValueError, RecursionError):
             return False
         if not choice.delta.content or self._done:
@@ -278,16 +191,34 @@ class Progress(Frames):
         return True
 
     def _take_last(self, data: bytes) -> bool:
-        """Take the finish reason, where it comes by itself."""
+        """Take the finish reason, where it comes by itself, or the counts behind it."""
+        if self._reason and not self._done:
+            return self._take_counts(data)
         if self._reason or self._done or self._early or b'"finish_reason":null' in data:
             return False
         try:
-            choice = _decode_last(data).choices[0]
+            choice = ordinary.last(data).choices[0]
         except (ValueError, RecursionError):
             return False
         if choice.index != self._index:
             return False
         self._reason = choice.finish_reason
+        self._events += 1
+        self._alive, self._is_whole = True, False
+        return True
+
+    def _take_counts(self, data: bytes) -> bool:
+        try:
+            usage = ordinary.counted(data).usage
+        except (ValueError, RecursionError):
+            return False
+        details = usage.prompt_tokens_details
+        self._counts.read_plain(
+            prompt=usage.prompt_tokens,
+            answer=usage.completion_tokens,
+            total=usage.total_tokens,
+            cached=None if details is None else details.cached_tokens,
+        )
         self._events += 1
         self._alive, self._is_whole = True, False
         return True

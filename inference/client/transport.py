@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import httpx
 
@@ -11,7 +12,7 @@ from inference.client.packing import Unreadable, unpacked
 from inference.types import Endpoint
 from wire.deadline import Deadline
 from wire.response import Response
-from wire.transport import DeadlineTransport
+from wire.transport import DeadlineTransport, Hear
 
 #: The errors of a call on the network: no connection, a broken one, or a passed deadline.
 WIRE_ERRORS = httpx.TransportError
@@ -31,22 +32,42 @@ class Wire:
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._mine = threading.local()
 
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of this thread's calls."""
+        return self._transport().deadline
+
     def post(
-        self, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        connect_s: float,
+        until: float,
+        headers: Mapping[str, str] | None = None,
+        hear: Hear | None = None,
     ) -> tuple[Response, Deadline]:
         """Return the response, its body unread, and the deadline that its reads obey. Raises one of WIRE_ERRORS.
 
         A kept connection that the server has closed fails before any byte of a response: then a new one is tried, once.
-        `headers` are added for this call.
+        `headers` are added for this call. hear: what takes the body in the listener's thread, if anything does (`DeadlineTransport.call`).
         """
-        return self._send("POST", path, content, connect_s=connect_s, until=until, headers=headers)
+        return self._send("POST", path, content, connect_s=connect_s, until=until, headers=headers, hear=hear)
 
     def get(self, path: str, *, connect_s: float, until: float) -> tuple[Response, Deadline]:
         """Get a page, in the same way as `post`."""
         return self._send("GET", path, b"", connect_s=connect_s, until=until, headers=None)
 
     def _send(
-        self, method: str, path: str, content: bytes, *, connect_s: float, until: float, headers: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        *,
+        connect_s: float,
+        until: float,
+        headers: Mapping[str, str] | None,
+        hear: Hear | None = None,
     ) -> tuple[Response, Deadline]:
         url = self._urls.get(path) or self._url(path)
         sent = self._headers if headers is None else {**self._headers, **headers}
@@ -57,7 +78,7 @@ class Wire:
             deadline.connected = False
             try:
                 # The transport itself: a client's cookies, redirects and joined addresses are not needed, and take 0.4 ms a call.
-                return transport.call(method, url, sent, content), deadline
+                return transport.call(method, url, sent, content, hear=hear), deadline
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if deadline.connected:
                     raise
@@ -89,11 +110,11 @@ class Packed(httpx.TransportError):
     """A response is packed in a way that cannot be undone. The message says how."""
 
 
-def pieces_of(response: Response) -> Iterator[bytes]:
-    """Yield the body as it comes, unpacked. Raises one of WIRE_ERRORS, of which Packed is one."""
+def pieces_of(response: Response, first: Sequence[bytes] = ()) -> Iterator[bytes]:
+    """Yield the body as it comes, unpacked. Raises one of WIRE_ERRORS, of which Packed is one. first: what was read of it already."""
     try:
         # The stream itself: what httpx does around it costs more than reading an event of an answer.
-        yield from unpacked(iter(response.stream), response.headers.get("content-encoding", ""))
+        yield from unpacked(chain(first, response.stream), response.headers.get("content-encoding", ""))
     except Unreadable as error:
         raise Packed(str(error)) from error
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from wire.response import Response
-from wire.transport import DeadlineTransport
+from wire.transport import DeadlineTransport, Hear
 
 _HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 _PIECES = [b"%d:" % n + b"word" * (n % 40) for n in range(200)]
@@ -123,14 +123,14 @@ def _server(script: _Script, certificate: Path | None = None) -> Generator[_Serv
 
 @contextmanager
 def _asked(
-    server: _Server, *, certificate: Path | None = None, within_s: float = 20.0, goes_on: bool = True
+    server: _Server, *, certificate: Path | None = None, within_s: float = 20.0, goes_on: bool = True, hear: Hear | None = None
 ) -> Generator[tuple[Response, DeadlineTransport]]:
     """The response of one call, its body unread."""
     trusted = None if certificate is None else ssl.create_default_context(cafile=str(certificate))
     transport = DeadlineTransport(trusted, keep_s=5.0)
     transport.deadline.start(until=time.monotonic() + within_s, connect_s=5.0)
     scheme = "http" if certificate is None else "https"
-    response = transport.call("GET", httpx.URL(f"{scheme}://localhost:{server.port}/"), {})
+    response = transport.call("GET", httpx.URL(f"{scheme}://localhost:{server.port}/"), {}, hear=hear)
     if goes_on:
         server.go.set()
     try:
@@ -211,6 +211,84 @@ def test_a_silent_server_is_heard_until_the_deadline_which_may_move_meanwhile() 
         took_s = time.monotonic() - started
 
     assert 0.6 <= took_s < 5.0
+
+
+@pytest.mark.parametrize("script", [_by_chunks, _by_slivers])
+@pytest.mark.parametrize("is_secret", [False, True], ids=["plain", "tls"])
+def test_a_response_is_heard_from_its_head_on_and_its_caller_sleeps_meanwhile(
+    script: _Script, certificate: Path, *, is_secret: bool
+) -> None:
+    tls, pieces, threads = certificate if is_secret else None, list[bytes](), set[str]()
+
+    def hear(response: Response) -> Callable[[bytes], bool]:
+        assert response.status_code == 200
+        threads.add(threading.current_thread().name)
+        return take
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        threads.add(threading.current_thread().name)
+        return True
+
+    with _server(script, tls) as server:
+        server.go.set()
+        with _asked(server, certificate=tls, hear=hear) as (response, _):
+            assert response.status_code == 200
+            assert b"".join(pieces) + b"".join(response.stream) == b"".join(_PIECES)
+
+    assert threads == {"listener"}
+    assert pieces
+
+
+def test_a_body_that_nobody_hears_is_read_by_its_caller() -> None:
+    with _server(_by_slivers) as server:
+        server.go.set()
+        with _asked(server, hear=lambda _: None) as (response, _):
+            assert b"".join(response.stream) == b"".join(_PIECES)
+
+
+def _no_head(_send: Callable[[bytes], None], _go: threading.Event) -> None:
+    """Close the connection."""
+
+
+def test_a_connection_that_ends_before_the_head_fails_the_call_that_would_hear_it() -> None:
+    with _server(_no_head) as server, pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)), _asked(server, hear=lambda _: None):
+        pass
+
+
+def _taking(pieces: list[bytes]) -> Callable[[Response], Callable[[bytes], bool]]:
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        return True
+
+    return lambda _: take
+
+
+def test_what_ends_a_heard_body_is_raised_where_it_is_read() -> None:
+    pieces: list[bytes] = []
+    with _server(_cut_off) as server:
+        server.go.set()
+        with _asked(server, hear=_taking(pieces)) as (response, _), pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            pieces.extend(response.stream)
+
+    assert b"".join(pieces) == b"onehalf"
+
+
+def test_a_body_that_does_not_come_is_awaited_until_the_deadline_whoever_hears_it() -> None:
+    with _server(_by_chunks) as server, _asked(server, within_s=0.2, goes_on=False, hear=_taking([])) as (response, _):
+        assert response.status_code == 200
+        with pytest.raises(httpx.ReadTimeout):
+            list(response.stream)
+
+
+def test_what_takes_a_heard_body_raises_for_its_caller() -> None:
+    def take(_: bytes) -> bool:
+        raise LookupError("odd")
+
+    with _server(_by_chunks) as server:
+        server.go.set()
+        with pytest.raises(LookupError), _asked(server, hear=lambda _: take):
+            pass
 
 
 def _moved(transport: DeadlineTransport, at: float) -> None:

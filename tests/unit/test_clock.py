@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
+import phonenumbers.timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,16 @@ def test_a_number_of_a_country_with_one_zone_has_that_zone_as_the_library_reads_
 
     if expected is not None:
         assert zone_of(a_phone(f"{code}{rest}"), "Asia/Tokyo") == ZoneInfo(expected)
+
+
+@given(st.from_regex(r"1[2-9][0-9]{2}[2-9][0-9]{6}", fullmatch=True))
+def test_a_number_in_north_america_has_a_zone_that_the_library_names_for_all_of_its_digits(number: str) -> None:
+    parsed = phonenumbers.parse(f"+{number}")
+    region = phonenumbers.region_code_for_number(parsed) or "US"
+    named = phonenumbers.timezone.time_zones_for_number(parsed)
+
+    usual = _ZONES["one"].get(region) or _ZONES["several"][region]
+    assert str(zone_of(a_phone(number), "Asia/Tokyo")) in (usual, *([] if region in _ZONES["one"] else named))
 
 
 @given(st.text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,31 @@ def test_any_cut_of_the_stream_gives_the_same_answer(cuts: list[int]) -> None:
     assert answer.usage == Usage(tokens_in=7, tokens_cached=5, tokens_out=2)
     assert answer.finish_reason == "length"
     assert seen[-1] == "Olá João"
+
+
+_COUNTS = st.one_of(st.none(), st.integers(-3, 3_000_000_000), st.booleans(), st.floats(0, 1e6), st.sampled_from(["7", "x", ""]))
+
+
+@given(
+    st.fixed_dictionaries(
+        {"prompt_tokens": _COUNTS, "completion_tokens": _COUNTS, "total_tokens": _COUNTS},
+        optional={"prompt_tokens_details": st.one_of(st.none(), st.fixed_dictionaries({"cached_tokens": _COUNTS}))},
+    )
+)
+def test_counts_of_the_ordinary_form_are_read_as_they_are_with_a_field_that_nobody_knows(usage: dict[str, object]) -> None:
+    read: list[Usage] = []
+    for more in ({}, {"new": [1]}):
+        progress = Progress()
+        for event in (
+            {"choices": [{"index": 0, "delta": {"content": "Hi"}}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": usage, **more},
+        ):
+            progress.feed(b"data: " + msgspec.json.encode(event) + b"\n\n")
+        progress.end()
+        read.append(progress.answer(started=0, ended=1).usage)
+
+    assert read[0] == read[1]
 
 
 @pytest.mark.parametrize("end", [b"", b'data: {"choices":[{"index":0,"del', b": ping\n\n"])
