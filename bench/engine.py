@@ -25,13 +25,14 @@ from bench.engine_sides import Sides
 from bench.in_flight import AS_SHIPPED
 from chinwag.local import engine as local
 from tests.support.cluster import Cluster
-from tests.support.processes import until
 from tests.support.stack import Stack
 
 _AIM = 0.97
 _SLOTS = 32
+#: People who are answered before anything is measured.
+_WARM = 16
 #: Requests of one measurement, as a multiple of those at once.
-_WAVES = {1: 4, 8: 3, 32: 3}
+_WAVES = {1: 4, 8: 2, 32: 2}
 #: A model of this size repeats itself at the default 0.3, and the service asks again for a text that repeats itself.
 _TEMPERATURE, _TOP_P = 0.9, 0.9
 _SETTINGS = AS_SHIPPED | {
@@ -39,8 +40,6 @@ _SETTINGS = AS_SHIPPED | {
     "CHINWAG_DEBOUNCE_CAP_S": "0",
     "CHINWAG_MODEL_TEMPERATURE": str(_TEMPERATURE),
     "CHINWAG_MODEL_TOP_P": str(_TOP_P),
-    # As `make run` measures its engine.
-    "CHINWAG_MODEL_MEASURE": "true",
     **local.SETTINGS,
 }
 #: When more than this share of the CPU time goes to other programs, a figure says little about the service.
@@ -64,30 +63,35 @@ def _sides(folder: Path, model: local.Checkpoint, *, tokens: int, apart: bool) -
             work.mkdir()
             settings = _SETTINGS | {"CHINWAG_ANSWER_TOKENS": str(tokens)}
             with Cluster(folder) as cluster, Stack(cluster, work, settings=settings, persona="") as stack:
-                stack.env |= {"CHINWAG_MODEL_URL": f"{engine.url}/v1", "CHINWAG_MODEL_NAME": engine.model}
                 stack.register_number(batch_ms=500.0)
                 stack.start_web()
-                worker = stack.start_worker()
+                stack.start_worker()
                 stack.start_dispatcher()
-                until(lambda: "endpoint_probed" in worker.printed(), what="the engine is measured", timeout_s=120, every_s=0.2)
                 sides = Sides(engine, model, stack, folder, tokens=tokens, temperature=_TEMPERATURE, top_p=_TOP_P)
-                sides.warm(_SLOTS)
+                sides.connect()
+                sides.warm(_WARM)
                 yield sides
     finally:
         os.sched_setaffinity(0, cores)
 
 
-def _compare(sides: Sides, rounds: int, at_once: int, *, cores: str) -> dict[str, Any]:
-    found: dict[str, list[dict[str, Any]]] = {"straight": [], "service": []}
+def _compare(sides: Sides, rounds: int, at_once: int, *, cores: str, token_by_token: bool) -> dict[str, Any]:
+    found: dict[str, list[dict[str, Any]]] = {"straight": [], "service": [], "token_by_token": []}
     ways: list[tuple[str, _Side]] = [("straight", sides.straight), ("service", sides.service)]
-    for n in range(rounds):
-        for name, side in ways if n % 2 else reversed(ways):
-            found[name].append(side(at_once, at_once * _WAVES[at_once]))
-            print(f"{at_once} at once, cores {cores}, {n + 1} of {rounds}, {name}: {found[name][-1]}", flush=True)
+    if token_by_token:
+        ways.append(("token_by_token", sides.token_by_token))
+    try:
+        for n in range(rounds):
+            for name, side in ways if n % 2 else reversed(ways):
+                found[name].append(side(at_once, at_once * _WAVES[at_once]))
+                print(f"{at_once} at once, cores {cores}, {n + 1} of {rounds}, {name}: {found[name][-1]}", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: what there is counts", flush=True)
     straight, service = found["straight"], found["service"]
+    assert min(len(straight), len(service)) > 0, "interrupted before each side was measured once"
     lengths = [engine_meter.median(rows, "prompt_tokens") for rows in (straight, service)]
     assert abs(lengths[0] - lengths[1]) < 1, f"the two sides sent other prompts: {lengths} tokens"
-    pairs = [mine["tokens_per_s"] / theirs["tokens_per_s"] for mine, theirs in zip(service, straight, strict=True)]
+    pairs = [mine["tokens_per_s"] / theirs["tokens_per_s"] for mine, theirs in zip(service, straight, strict=False)]
     cpu = [engine_meter.median(rows, "engine_cpu_ms_a_token") for rows in (straight, service)]
     return {
         "at_once": at_once,
@@ -102,8 +106,9 @@ def _compare(sides: Sides, rounds: int, at_once: int, *, cores: str) -> dict[str
         "service_running": engine_meter.median(service, "running"),
         "straight_cached": engine_meter.median(straight, "cached_share"),
         "service_cached": engine_meter.median(service, "cached_share"),
-        "ours_cpu_ms_a_s": round(sum(map(engine_meter.ours_ms, service)) / rounds, 1),
-        "bench_serve_cpu_ms_a_s": round(sum(row["cpu_ms_a_s"].get("vllm bench serve", 0.0) for row in straight) / rounds, 1),
+        "ours_cpu_ms_a_s": round(sum(map(engine_meter.ours_ms, service)) / len(service), 1),
+        **({"token_by_token_per_s": engine_meter.median(found["token_by_token"], "tokens_per_s")} if found["token_by_token"] else {}),
+        "bench_serve_cpu_ms_a_s": round(sum(row["cpu_ms_a_s"].get("vllm bench serve", 0.0) for row in straight) / len(straight), 1),
         **found,
     }
 
@@ -115,6 +120,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, choices=list(_WAVES), help="one row alone")
     parser.add_argument("--cores", choices=("shared", "apart", "both"), default="both", help="whether the engine has cores of its own")
     parser.add_argument("--tokens", type=int, default=64, help="the most tokens of an answer")
+    parser.add_argument("--token-by-token", action="store_true", help="measure the service with one token a piece, too")
     parser.add_argument("--model", default="tiny", help="tiny, or small for one of 0.5 B")
     given = parser.parse_args()
     model, rows = serving.checkpoint(given.model), list[dict[str, Any]]()
@@ -128,7 +134,7 @@ def main() -> None:
         ):
             for at_once in _WAVES:
                 if given.only in {None, at_once}:
-                    rows.append(_compare(sides, given.rounds, at_once, cores=cores))
+                    rows.append(_compare(sides, given.rounds, at_once, cores=cores, token_by_token=given.token_by_token))
     _show(rows)
     setting = {
         "model": model.name,

@@ -76,7 +76,7 @@ class Meter:
             "tokens_per_s": round(tokens / seconds, 2),
             "answers": int(answers),
             "tokens_an_answer": round(tokens / answers, 1),
-            "prompt_tokens": round(grown["vllm:prompt_tokens_total"] / answers, 2),
+            "prompt_tokens": round(grown["vllm:request_prompt_tokens_sum"] / answers, 2),
             "cached_share": round(grown["vllm:prefix_cache_hits_total"] / max(1.0, grown["vllm:prefix_cache_queries_total"]), 3),
             "running": round(statistics.fmean(row.figures.get(_RUNNING, 0.0) for row in busy), 2),
             "waiting": round(statistics.fmean(row.figures.get("vllm:num_requests_waiting", 0.0) for row in busy), 2),

@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 
 from bench.engine_meter import Meter
+from bots.storage import endpoints, tenants
+from bots.storage.endpoints import Form
 from chinwag.local import engine as local
 from inference.engines.vllm import Vllm
-from tests.support import build
+from tests.support import build, models
 from tests.support.processes import Processes, until
 from tests.support.stack import Stack
 
@@ -28,6 +30,10 @@ _ASKED = (
     "sailor, and the night of the great storm. Take your time, and begin with the morning."
 )
 _NUMBER = re.compile(r"(?<=Letter number )\d+")
+#: What a probe finds of it, in a minute on a CPU: the rest is as where nobody has asked.
+_TRAITS = {"context": 8192, "priority": True, "cache_salt": True}
+#: A worker knows of a change by then.
+_KNOWN_S = 3.0
 _FROZEN = ("web", "worker-", "dispatcher", "platform", "model")
 
 
@@ -43,6 +49,21 @@ class Sides:
         self._asked = 0
         #: A prompt of the service for a first message, as the engine's template writes it.
         self._prompt = ""
+
+    def connect(self) -> None:
+        """Make it the endpoint that answers, as an operator does."""
+        form = Form(name="engine", url=f"{self._engine.url}/v1", model=self._model.name, leaves_house=False)
+        row = models.add_endpoint(self._stack, form)
+        with self._stack.engine("web").begin() as connection:
+            endpoints.set_profile(connection, tenants.default(connection), "default", [(0, row.id)])
+        self.take(pieces=True)
+
+    def take(self, *, pieces: bool) -> None:
+        """Let the service take several tokens in a piece, or each by itself."""
+        found = json.dumps(_TRAITS | {"stream_interval": pieces})
+        with self._stack.owner.begin() as connection:
+            connection.exec_driver_sql("update endpoints set traits = %s::jsonb, probe_at = null", (found,))
+        time.sleep(_KNOWN_S)
 
     def _next(self) -> int:
         self._asked += 1
@@ -114,6 +135,14 @@ class Sides:
                         waiting.discard(str(entry.get("to") or "").lstrip("+"))
             seconds = time.monotonic() - began
         return meter.found(seconds) | {"calls": self._grown(calls), "people": total}
+
+    def token_by_token(self, at_once: int, total: int) -> dict[str, Any]:
+        """The same where each token comes by itself."""
+        self.take(pieces=False)
+        try:
+            return self.service(at_once, total)
+        finally:
+            self.take(pieces=True)
 
     def _post(self, person: build.Person) -> None:
         body = build.a_webhook(messages=[build.a_text(person, _ASKED.format(n=self._next()))], people=[person])
