@@ -37,9 +37,9 @@ _GROUPS = {
 }
 
 
-def checkpoint() -> local.Checkpoint:
-    """SmolLM2 in a form that vLLM serves, from the cache; vLLM is installed and the model converted if necessary."""
-    report, settings = Report(), LocalSettings.from_env(os.environ | {"MODEL": "tiny"})
+def checkpoint(model: str = "tiny") -> local.Checkpoint:
+    """A model in a form that vLLM serves, SmolLM2 by default, from the cache; vLLM is installed and the model converted if necessary."""
+    report, settings = Report(), LocalSettings.from_env(os.environ | {"MODEL": model})
     logs = settings.data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     if not (local.venv() / "bin" / "vllm").is_file():

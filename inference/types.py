@@ -71,6 +71,8 @@ class Traits:
     #: It accepts vLLM's fields `priority` and `cache_salt`.
     priority: bool = False
     cache_salt: bool = False
+    #: It accepts vLLM's field `stream_interval`: how many tokens come in one piece of a streamed answer.
+    stream_interval: bool = False
     #: The form in which it writes thoughts into its answer: a name of inference.thoughts.FORMS; empty where that is not known.
     thoughts: str = ""
     #: It accepts `stream_options`, which asks for token counts in a stream.

@@ -84,7 +84,9 @@ def _own_logging(**_: Any) -> None:
 def _start(sender: str, instance: Any, **_: Any) -> None:
     queues = [str(name) for name in instance.app.amqp.queues.consume_from]
     try:
-        process.start(os.environ, name=sender, queues=queues, slots=int(instance.concurrency or 1), messages=partial(_messages, queues))
+        # On an engine of its own it has more threads than slots.
+        slots = min(int(instance.concurrency or 1), Settings.from_env(os.environ).worker_slots)
+        process.start(os.environ, name=sender, queues=queues, slots=slots, messages=partial(_messages, queues))
     except Exception as error:  # noqa: BLE001 - Celery swallows what a signal raises, and the worker would go on running without work
         sys.stderr.write(f"The worker cannot start: {error}\n")
         sys.stderr.flush()

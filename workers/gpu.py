@@ -1,7 +1,7 @@
 """A GPU worker: owns one engine, and consumes its queues only while the engine answers.
 
 `python -m workers.gpu --profile NAME --engine NAME (--attach URL --slots N | -- vllm serve MODEL ...)`. The Celery worker is a child process with
-as many slots as the engine works on requests at once. When the engine is lost the child ends first, its leases are released, and its row
+as many slots as the engine works on requests at once, and a few threads more. When the engine is lost the child ends first, its leases are released, and its row
 among the workers is deleted, so that the dispatcher places those conversations elsewhere at once.
 """
 
@@ -44,6 +44,9 @@ _PROFILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 _LOST_GRACE_S = 15.0
 #: After the worker's own grace period and this one it is killed, and its leases are released here.
 _BEYOND_GRACE_S = 5.0
+#: A turn is also claimed, stored and sent, and its platform takes some tenths of a second to accept it: meanwhile the engine writes for nobody. So a
+#: worker has a thread more for this many slots, as many as the dispatcher makes tasks for. With those the engine is full, and one or two wait in it.
+_SLOTS_A_THREAD_MORE = 8
 
 
 class Consumer:
@@ -104,14 +107,15 @@ class Consumer:
 
     def _begin(self) -> None:
         command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool", "threads"]
-        command += ["--concurrency", str(self._slots), "--queues", ",".join(self._queues), "--hostname", self.name]
+        threads = self._slots + max(1, self._slots // _SLOTS_A_THREAD_MORE)
+        command += ["--concurrency", str(threads), "--queues", ",".join(self._queues), "--hostname", self.name]
         command += ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
         own = {
             "CHINWAG_MODEL_URL": f"{self._url}/v1",
             "CHINWAG_MODEL_NAME": self._model,
             "CHINWAG_MODEL_ENDPOINT": self._endpoint,
             "CHINWAG_MODEL_FIRST": "true",
-            # A batch may use these slots less the reserve.
+            # What it says that it has. A batch may use these slots less the reserve.
             "CHINWAG_WORKER_SLOTS": str(self._slots),
         }
         self._child = child.start(command, log=None, env=self._env | own)

@@ -14,8 +14,10 @@ from inference.types import Endpoint, Hints, Message, Traits
 _encode = msgspec.json.Encoder().encode
 
 
-def body_of(endpoint: Endpoint, messages: Sequence[Message], *, max_tokens: int, temperature: float, top_p: float, hints: Hints) -> bytes:
-    """Return the JSON of a call. Raises ModelRefused for what no server should be asked."""
+def body_of(
+    endpoint: Endpoint, messages: Sequence[Message], *, max_tokens: int, temperature: float, top_p: float, hints: Hints, piece: int = 1
+) -> bytes:
+    """Return the JSON of a call. piece: how many tokens may come at once. Raises ModelRefused for what no server should be asked."""
     # Servers differ here: llama.cpp invents text when there are no messages, and accepts any temperature. So it is checked here.
     if not messages or max_tokens < 1 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
         raise ModelRefused("a call must have messages, max_tokens of at least 1, temperature from 0 to 2, and top_p above 0 and up to 1")
@@ -26,6 +28,9 @@ def body_of(endpoint: Endpoint, messages: Sequence[Message], *, max_tokens: int,
     request["stream"] = True
     if traits.stream_options:
         request["stream_options"] = {"include_usage": True}
+    # While a model thinks, its engine takes the stream apart as it comes, and is made for one token at a time.
+    if traits.stream_interval and piece > 1 and not traits.reasoning:
+        request["stream_interval"] = piece
     # A request without the field has priority 0.
     if traits.priority and hints.priority:
         request["priority"] = hints.priority

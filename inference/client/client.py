@@ -15,6 +15,7 @@ import structlog
 from inference.client.answer_body import AnswerBody
 from inference.client.body import body_of
 from inference.client.breaker import Breaker
+from inference.client.pace import Pace
 from inference.client.patience import Patience
 from inference.client.reader import Progress
 from inference.client.refusal import ERROR_BODY_BYTES, refusal
@@ -60,6 +61,7 @@ class ModelClient:
         self._patience = Patience()
         #: Whether the last answer did: then the listener's thread is woken for many answers at once, and takes them from their heads on.
         self._comes_in_pieces = False
+        self._pace = Pace(silence_s=timeouts.silence_s)
         #: One header for each data-parallel rank; none where there is one rank.
         self._ranks = [{"x-data-parallel-rank": str(rank)} for rank in range(endpoint.traits.ranks)] if endpoint.traits.ranks > 1 else []
 
@@ -84,11 +86,13 @@ class ModelClient:
 
         Raises ModelUnavailable, ModelBusy, OutOfQuota, AnswerCut, ModelRefused, ContentFiltered, PromptTooLong, or GarbageAnswer.
         """
+        # Somebody who watches sees each word as it comes.
+        piece = 1 if on_text is not None else self._pace.piece
 
         def made(endpoint: Endpoint) -> bytes:
             # The caller made the messages for what was measured; a refusal may have taught more.
             shown = messages if endpoint.traits is self._measured else for_endpoint(messages, endpoint.traits)
-            return body_of(endpoint, shown, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints)
+            return body_of(endpoint, shown, max_tokens=max_tokens, temperature=temperature, top_p=top_p, hints=hints, piece=piece)
 
         rank = self._ranks[hints.affinity % len(self._ranks)] if self._ranks and hints.affinity is not None else None
         asked = Asked(texts=[message.content for message in messages], key=self.endpoint.api_key)
@@ -113,6 +117,7 @@ class ModelClient:
             self._breaker.succeeded()
             raise
         self._breaker.succeeded()
+        self._pace.took(answer)
         return answer
 
     def _accepted(self, call: _Call, made: Callable[[Endpoint], bytes], on_text: _OnText, until: float | None) -> Answer:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inference.errors import PromptTooLong
-from inference.tokens import estimate
+from inference.estimate import estimate
 from inference.types import Answer, Traits
 
 #: No model that is served has a smaller context.

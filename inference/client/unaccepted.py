@@ -23,6 +23,7 @@ _OPTIONAL: tuple[tuple[str, re.Pattern[str], bool], ...] = (
     ("priority", re.compile(r"(?<!\w)priority(?!\w)"), False),
     ("json_schema", re.compile(r"(?<!\w)(?:response_?format|json_?schema)(?!\w)"), False),
     ("cache_salt", re.compile(r"(?<!\w)cache_?salt(?!\w)"), False),
+    ("stream_interval", re.compile(r"(?<!\w)stream_?interval(?!\w)"), False),
 )
 _NOT = r"(?:not|n't|cannot|no longer)\s+(?:\w+\s+){0,2}"
 _TAKES = (

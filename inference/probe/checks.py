@@ -208,6 +208,14 @@ def _salt(found: Findings) -> None:
     found.set(cache_salt=takes.status == 200 and empty.is_refusal)
 
 
+def _pieces(found: Findings) -> None:
+    """Only vLLM's field counts, as with priorities. A server that reads it refuses a text as its value."""
+    if found.server != "vllm":
+        return
+    takes, nonsense = found.ask.chat([user(SHORT)], stream_interval=2), found.ask.chat([user(SHORT)], stream_interval="often")
+    found.set(stream_interval=takes.status == 200 and nonsense.is_refusal)
+
+
 def _prefix_cache(found: Findings) -> None:
     if found.prefix_cache is not None:
         if not found.prefix_cache:
@@ -239,6 +247,7 @@ CHECKS: tuple[tuple[_Check, tuple[str, ...]], ...] = (
     (_vision, ("vision",)),
     (_priority, ("priority",)),
     (_salt, ("cache_salt",)),
+    (_pieces, ("stream_interval",)),
     (_prefix_cache, ()),
 )
 

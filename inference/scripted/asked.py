@@ -56,6 +56,7 @@ class ChatRequest(msgspec.Struct):
     #: vLLM's own fields; of any type, since only vLLM reads them.
     priority: Any = 0
     cache_salt: Any = None
+    stream_interval: Any = None
 
 
 class EmbedRequest(msgspec.Struct):

@@ -252,7 +252,8 @@ class ScriptedModel:
             text = f"<think>\n{_THOUGHT}\n</think>\n\n{text}"
         thought = _THOUGHT if played.reasoning == "field" else ""
         reason = behaviour.finish_reason or ("length" if behaviour.mode == "loop" else "stop")
-        return Reply(model=played.model, text=text, thought=thought, usage={}, reason=reason, entry=entry)
+        piece = request.stream_interval if played.flavour == "vllm" and isinstance(request.stream_interval, int) else 1
+        return Reply(model=played.model, text=text, thought=thought, usage={}, reason=reason, entry=entry, piece=piece)
 
     async def _wait(self, behaviour: Behaviour, latency_s: float) -> None:
         if latency_s:
@@ -296,4 +297,6 @@ def _bad_field(request: ChatRequest) -> str | None:
         return "priority: Input should be a valid integer"
     if request.cache_salt is not None and not (isinstance(request.cache_salt, str) and request.cache_salt):
         return "Parameter 'cache_salt' must be a non-empty string if provided."
+    if request.stream_interval is not None and not (isinstance(request.stream_interval, int) and request.stream_interval > 0):
+        return "stream_interval: Input should be a valid integer, greater than or equal to 1"
     return None

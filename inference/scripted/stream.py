@@ -30,6 +30,8 @@ class Reply:
     usage: dict[str, Any]
     reason: str
     entry: Entry
+    #: How many words come at once, after the first.
+    piece: int = 1
 
     def frame(self, kind: str, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
         """Return a completion, or a chunk of one."""
@@ -100,8 +102,13 @@ async def stream(exchange: Exchange, behaviour: Behaviour, reply: Reply) -> None
 async def _by_words(exchange: Exchange, reply: Reply, word_s: float) -> None:
     if reply.thought:
         exchange.chunk(reply.event({"role": "assistant", "reasoning_content": reply.thought}))
-    for n, word in enumerate(reply.text.split(" ")):
-        exchange.chunk(reply.event({"content": word if n == 0 else " " + word}))
+    words = [word if n == 0 else " " + word for n, word in enumerate(reply.text.split(" "))]
+    # As vLLM does it: the first at once, then so many in a piece, and what is left with the last.
+    sent = 0
+    for n in range(1, len(words) + 1):
+        if n == 1 or n == len(words) or n - sent >= reply.piece:
+            exchange.chunk(reply.event({"content": "".join(words[sent:n])}))
+            sent = n
         await asyncio.sleep(word_s)
 
 

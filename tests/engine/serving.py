@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,7 +31,7 @@ _START_S = 400.0
 #: One thread a rank: two of them, beside another engine on the same two cores, spend most of their time waiting for each other.
 ONE_RANK = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 #: Of the client's calls: both cores may be busy.
-_PATIENT = Timeouts(connect_s=10, first_token_s=60, silence_s=10, total_s=120)
+PATIENT = Timeouts(connect_s=10, first_token_s=60, silence_s=10, total_s=120)
 _TWO_RANKS = {"VLLM_CPU_OMP_THREADS_BIND": "0|1", "OMP_NUM_THREADS": "1"}
 _ENVIRONMENT = {
     # --enforce-eager leaves some functions to torch.compile, among them the ranks of log-probabilities: 20 s of a core in each engine.
@@ -214,11 +214,15 @@ class VLLM:
 
         return response.json()
 
-    def client(self, *, context: int = CONTEXT, vision: bool = False) -> ModelClient:
-        """The product's client for it, as the probe would have measured it."""
-        traits = Traits(context=context, vision=vision)
-        endpoint = Endpoint(name="engine", url=f"http://127.0.0.1:{self.port}/v1", model="tiny", traits=traits)
-        return ModelClient(endpoint, timeouts=_PATIENT, breaker=Breaker())
+    def client(self, *, context: int = CONTEXT, vision: bool = False, stream_interval: bool = False) -> ModelClient:
+        """The product's client for it, with some of what the probe would have measured."""
+        traits = Traits(context=context, vision=vision, stream_interval=stream_interval)
+        return ModelClient(replace(self.endpoint, traits=traits), timeouts=PATIENT, breaker=Breaker())
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """It as the product's router knows it before it was measured."""
+        return Endpoint(name="engine", url=f"http://127.0.0.1:{self.port}/v1", model="tiny")
 
     def metric(self, name: str) -> float:
         """One of its metrics, summed over its engine cores; 0 where there is none of that name."""

@@ -1,4 +1,4 @@
-"""The product's own client on real vLLM: a prompt that leaves no room for an answer, and the words of a refusal."""
+"""The product's own client on real vLLM: a prompt that leaves no room for an answer, the words of a refusal, tokens several at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 
 from inference.client import ModelClient
 from inference.errors import ModelRefused, PromptTooLong
+from inference.probe import probe
 from inference.types import Answer, Image, Message
 from tests.engine.forked import ForkServer
 from tests.engine.png import png
-from tests.engine.serving import CONTEXT, VLLM
+from tests.engine.serving import CONTEXT, PATIENT, VLLM
 
 _WANTED = 512
 
@@ -105,3 +106,20 @@ def test_more_wanted_than_the_context_is_refused_with_vllms_own_words(client: Mo
 
     assert not isinstance(raised.value, PromptTooLong)
     assert f"max_tokens={CONTEXT + 1} cannot be greater than max_model_len={CONTEXT}" in raised.value.said
+
+
+def test_tokens_come_several_at_once_where_vllm_takes_the_field_and_make_the_same_text(engine: VLLM) -> None:
+    assert probe(engine.endpoint, PATIENT).traits.stream_interval
+    client = engine.client(stream_interval=True)
+    alone, *larger = (_ask(client, "Good morning", wanted=64) for _ in range(3))
+
+    assert (alone.text, alone.usage.tokens_out) == (larger[0].text, 64)
+    assert larger[1].text == larger[0].text
+    assert _events(engine, 16) <= _events(engine, 1) // 4
+
+
+def _events(engine: VLLM, interval: int) -> int:
+    """In how many events vLLM streams an answer of 64 tokens."""
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Good morning"}], "max_tokens": 64, "temperature": 0, "stream": True}
+    with engine.http.stream("POST", "/v1/chat/completions", json=body | {"stream_interval": interval}) as response:
+        return sum(line.startswith("data:") for line in response.iter_lines())

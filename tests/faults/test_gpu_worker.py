@@ -195,6 +195,24 @@ def test_a_batch_holds_the_engine_less_the_reserve(stack: Stack, gpu: Callable[.
     assert held == 2
 
 
+def test_while_an_answer_is_being_sent_its_engine_answers_the_next_person(stack: Stack, gpu: Callable[..., Gpu]) -> None:
+    stack.env |= {"CHINWAG_SEND_DEADLINE_S": "30", "CHINWAG_JOURNAL_TO_BYTES_S": "30"}
+    stack.start_web()
+    stack.start_dispatcher()
+    one = gpu(slots=1).wait()
+    stack.platform.script("read_body_then_hold")
+    with closing(Model(one.url)) as model:
+        for n in range(2):
+            _say(stack, f"hello {n}")
+            until(lambda n=n: len([entry for entry in model.log() if entry["outcome"] == "answered"]) > n, what=f"{n + 1} are answered")
+        sent = [entry["outcome"] for entry in stack.platform.log() if entry["kind"] == "message"]
+        stack.platform.release()
+    stack.wait_settled()
+
+    assert sent[0] == "held"
+    assert stack.one("select max(slots) from worker_heartbeats") == 1
+
+
 def test_a_consumer_that_ends_by_itself_is_started_again(stack: Stack, gpu: Callable[..., Gpu]) -> None:
     stack.start_web()
     stack.start_dispatcher()

@@ -75,6 +75,34 @@ def test_what_says_nothing_is_not_sent(server: Scripted) -> None:
     assert {"priority", "cache_salt"}.isdisjoint(server.log()[0]["request"])
 
 
+_INTERVAL = Traits(stream_interval=True)
+
+
+def _pieces(server: Scripted, traits: Traits, *, times: int = 2, watched: bool = False, **more: Any) -> list[int | None]:
+    """The tokens of a piece that each of several calls in a row wants, of one client whose server writes forty words a second."""
+    server.script(answer=" ".join(f"w{n}" for n in range(20)), word_s=0.025)
+    client = ModelClient(server.endpoint(traits=traits), timeouts=Timeouts(silence_s=10), breaker=Breaker())
+    texts = [client.chat(_HI, max_tokens=64, on_text=(lambda _text: None) if watched else None, **more).text for _ in range(times)]
+    assert len(set(texts)) == 1
+    return [entry["request"].get("stream_interval") for entry in server.log()]
+
+
+def test_tokens_come_several_at_once_as_soon_as_the_pace_is_known(server: Scripted) -> None:
+    first, *later = _pieces(server, _INTERVAL, times=3)
+
+    assert first is None
+    assert all(piece is not None and 10 <= piece <= 20 for piece in later)
+
+
+def test_somebody_who_watches_sees_each_token(server: Scripted) -> None:
+    assert _pieces(server, _INTERVAL, watched=True) == [None, None]
+
+
+@pytest.mark.parametrize("traits", [Traits(), Traits(stream_interval=True, reasoning=True)])
+def test_a_server_that_does_not_take_it_or_that_thinks_sends_each_token(server: Scripted, traits: Traits) -> None:
+    assert _pieces(server, traits) == [None, None]
+
+
 def test_a_conversation_goes_to_its_rank_each_time(server: Scripted) -> None:
     for affinity in (0, 1, 2, 3, 7, 7, 2**63 + 1):
         _chat(server, traits=_OURS, hints=Hints(affinity=affinity))

@@ -21,6 +21,7 @@ from tests.support.model_servers import Scripted, scripted, tiny_model
 from tests.support.processes import Processes
 
 _PLAIN = Traits(context=8192, json_schema=True, parses_tokens=False)
+_VLLM = {"cache_salt": True, "priority": True, "stream_interval": True}
 _PIECES = ("--tokens", "pieces")
 
 
@@ -33,8 +34,8 @@ def _probe(server: Scripted, **endpoint: str) -> Probed:
     [
         ("", _PLAIN, ""),
         ("--context 4096", replace(_PLAIN, context=4096), ""),
-        ("--flavour vllm", replace(_PLAIN, cache_salt=True, priority=True), "vLLM 0.33.0"),
-        ("--flavour vllm --ranks 4", replace(_PLAIN, cache_salt=True, priority=True, ranks=4), ""),
+        ("--flavour vllm", replace(_PLAIN, **_VLLM), "vLLM 0.33.0"),
+        ("--flavour vllm --ranks 4", replace(_PLAIN, **_VLLM, ranks=4), ""),
         ("--flavour hosted", replace(_PLAIN, context=0), "does not say how long"),
         ("--vision", replace(_PLAIN, vision=True), ""),
         ("--template chatml", replace(_PLAIN, parses_tokens=True), "ChatML"),
@@ -43,7 +44,7 @@ def _probe(server: Scripted, **endpoint: str) -> Probed:
         ("--template deaf", replace(_PLAIN, system_role=False), "drops system messages"),
         ("--template gemma", replace(_PLAIN, parses_tokens=True, system_role=False, roles_alternate=True), "has no system role"),
         ("--template gemma --flavour vllm", replace(
-            _PLAIN, parses_tokens=True, system_role=False, roles_alternate=True, cache_salt=True, priority=True), "to take turns"),
+            _PLAIN, parses_tokens=True, system_role=False, roles_alternate=True, **_VLLM), "to take turns"),
         ("--template mistral", replace(_PLAIN, parses_tokens=True, roles_alternate=True), "to take turns"),
         ("--json-schema ignores", replace(_PLAIN, json_schema=False), "not followed"),
         ("--json-schema refuses", replace(_PLAIN, json_schema=False), "refused"),
@@ -51,7 +52,7 @@ def _probe(server: Scripted, **endpoint: str) -> Probed:
         ("--reasoning field", replace(_PLAIN, reasoning=True), "reasons before it answers"),
         ("--refuses stream_options", replace(_PLAIN, stream_options=False), "costs are estimates"),
         ("--refuses max_tokens,top_p", replace(_PLAIN, completion_tokens=True, sampling=False), "`max_completion_tokens`"),
-        ("--refuses temperature --flavour vllm", replace(_PLAIN, sampling=False, cache_salt=True, priority=True), "refuses `temperature`"),
+        ("--refuses temperature --flavour vllm", replace(_PLAIN, sampling=False, **_VLLM), "refuses `temperature`"),
     ],
 )  # fmt: skip
 def test_what_a_server_does_is_measured(tmp_path: Path, options: str, traits: Traits, note: str) -> None:

@@ -62,6 +62,10 @@ class Platform(_Controlled):
         """Let no fault happen any more."""
         self._post("/_practice/script", {"clear": True})
 
+    def release(self) -> None:
+        """Accept the requests that are held."""
+        self._post("/_practice/release", {"accept": True})
+
     def log(self, after: int = 0) -> list[dict[str, Any]]:
         """All requests to its messages edge so far."""
         return self._get("/_practice/log", after=after)["entries"]

@@ -25,6 +25,7 @@ TRAITS: dict[str, Any] = {
     "parses_tokens": True,
     "priority": True,
     "cache_salt": True,
+    "stream_interval": True,
     "ranks": 2,
 }
 

@@ -111,6 +111,15 @@ def test_of_what_was_recalled_the_best_are_told_as_far_as_there_is_room() -> Non
     assert list(kept) == found[: len(kept)]
 
 
+def test_an_engine_is_not_asked_for_the_tokens_of_what_fits_in_any_case() -> None:
+    found = [Earlier(), Earlier(asked="And the other one?", answer="That one as well, but less.")]
+
+    def nobody(_text: str) -> int:
+        raise AssertionError
+
+    assert aside.fitting(found, language="en", zone=UTC, count=nobody) == found
+
+
 def _shared(first: str, second: str) -> int:
     return next((n for n, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), min(len(first), len(second)))
 

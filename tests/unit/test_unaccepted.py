@@ -14,7 +14,7 @@ from inference.client.told import told
 from inference.client.unaccepted import unaccepted
 from inference.types import Traits
 
-_BASE = Traits(cache_salt=True, priority=True)
+_BASE = Traits(cache_salt=True, priority=True, stream_interval=True)
 _LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 
 
@@ -50,6 +50,7 @@ def _openai(message: str, **fields: Any) -> dict[str, Any]:
         (_openai("Unrecognized request argument: stream_options. Supported parameters: model, messages, temperature, max_tokens"),
          {"stream_options": False}),
         (_openai("[{'type': 'extra_forbidden', 'loc': ('body', 'cache_salt'), 'msg': 'Extra inputs are not permitted'}]"), {"cache_salt": False}),
+        (_openai("Unsupported parameter(s): `stream_interval`"), {"stream_interval": False}),
         (_openai("Unexpected field `priority`"), {"priority": False}),
         (_openai("Provider returned error", metadata={"raw": json.dumps(_openai(_LIMIT))}), {"completion_tokens": True}),
         (_openai(f"litellm.BadRequestError: OpenAIException - {json.dumps(_openai(_LIMIT))}"), {"completion_tokens": True}),

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
+from inference.estimate import estimate
 from inference.types import Message
 from workers.long_text import without_middle
 from workers.turn import told
@@ -64,9 +65,13 @@ def fitting(
     recalled: Sequence[Earlier], *, language: str, zone: tzinfo, count: Callable[[str], int], most: int = _MOST_TOKENS
 ) -> Sequence[Earlier]:
     """The best of the earlier turns, as many as there is room for."""
+    lines = [_line(one, language=language, zone=zone) for one in recalled]
+    if sum(map(estimate, lines)) <= most:
+        # The estimate is rarely below the true count; each count is a request to the engine, which the person would wait for.
+        return recalled
     kept: list[Earlier] = []
-    for one in recalled:
-        most -= count(_line(one, language=language, zone=zone))
+    for one, line in zip(recalled, lines, strict=True):
+        most -= count(line)
         if most < 0:
             break
         kept.append(one)

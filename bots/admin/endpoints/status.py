@@ -130,6 +130,11 @@ _FACTS = (
     ),
     ("cache_salt", "Cache salt", _either("Supported: each tenant's cached prefixes are kept apart.", "Not supported.")),
     ("priority", "Priority", _either("Supported: people are served before batches.", "Not supported.")),
+    (
+        "stream_interval",
+        "Streaming",
+        _either("Several tokens come at once where nobody watches, which costs it less.", "Each token comes by itself."),
+    ),
     ("ranks", "Data-parallel ranks", _ranks),
 )
 

@@ -79,6 +79,7 @@ class TraitsView:
     parses_tokens: bool | None
     priority: bool | None
     cache_salt: bool | None
+    stream_interval: bool | None
     ranks: int | None
 
 
