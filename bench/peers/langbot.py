@@ -35,6 +35,7 @@ class LangBot:
 
     version = VERSION
     channel = "its HTTP Bot: signed webhook and callback, no Graph API, no statuses"
+    joins = False
 
     def __init__(self, name: str = "langbot", *, tuned: bool = True) -> None:
         self.name = name

@@ -19,6 +19,7 @@ class Lines:
     name = "twenty-lines"
     version = "pywa 4.5.0"
     channel = "Cloud API"
+    joins = False
     settings = "uvicorn with uvloop, no access log"
 
     def __init__(self) -> None:

@@ -35,6 +35,7 @@ class N8n:
     name = "n8n"
     version = VERSION
     channel = "Cloud API, by its webhook and HTTP nodes"
+    joins = False
     settings = "production mode, successful executions not saved; answers 200 at once, as its WhatsApp trigger does"
 
     def __init__(self) -> None:

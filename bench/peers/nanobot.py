@@ -20,6 +20,7 @@ class Nanobot:
     name = "nanobot"
     version = VERSION
     channel = "Cloud API, a channel package of 50 lines"
+    joins = False
     settings = "its defaults; concurrent requests are not limited"
 
     def __init__(self) -> None:

@@ -29,6 +29,7 @@ class Ours:
 
     version = "this checkout"
     channel = "Cloud API"
+    joins = True
 
     def __init__(self, name: str = "ours", **variables: str) -> None:
         self.name = name

@@ -52,6 +52,8 @@ class Peer(Protocol):
     channel: str
     #: Settings that differ from its defaults, and why.
     settings: str
+    #: Whether it may wait for more of what a person says, so that what they say matters.
+    joins: bool
 
     def set_up(self, folder: Path) -> None:
         """Install it. Raises CannotSetUp."""
