@@ -45,8 +45,8 @@ class LangBot:
         self._port = free_port()
 
     def set_up(self, folder: Path) -> None:
-        """Install it. Raises CannotSetUp."""
-        python_with(folder, f"langbot=={VERSION}")
+        """Install it by uv, as its own pages say. Raises CannotSetUp."""
+        python_with(folder, f"langbot=={VERSION}", by_uv=True)
 
     def start(self, folder: Path, outside: Outside) -> Running:
         """Start it, and tell it of model and channel at the first time. Raises CannotSetUp."""
@@ -78,9 +78,11 @@ class LangBot:
         return f"http://127.0.0.1:{self._port}"
 
     def _configure(self, outside: Outside) -> str:
-        """Make its administrator, the model and the bot; returns the bot's id."""
+        """Make its administrator, a pipeline, the model and the bot; returns the bot's id."""
         self._call(outside, "user/init", _WHO, {})
         headers = {"authorization": f"Bearer {self._call(outside, 'user/auth', _WHO, {})['token']}"}
+        # The first model becomes that of the default pipeline, and the newest pipeline that of a bot.
+        self._call(outside, "pipelines", {"name": "bench", "description": "bench", "is_default": True}, headers)
         provider = {"requester": "openai-chat-completions", "base_url": outside.model_url, "api_keys": ["none"]}
         model = {"name": MODEL, "abilities": [], "extra_args": {}, "provider": provider}
         self._call(outside, "provider/models/llm", model, headers)

@@ -98,14 +98,21 @@ def run(command: list[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> 
         )
 
 
-def python_with(folder: Path, *packages: str) -> Path:
-    """Make an environment with these packages, unless it is there; returns its folder of programs. Raises CannotSetUp."""
+def python_with(folder: Path, *packages: str, by_uv: bool = False) -> Path:
+    """Make an environment with these packages, unless it is there; returns its folder of programs. Raises CannotSetUp.
+
+    `by_uv`: for packages with so many others that pip takes long to find versions that fit.
+    """
     place, log, env = folder / "env", folder / "setup.log", environment(folder)
     done = place / ".complete"
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
         run([sys.executable, "-m", "venv", "--clear", str(place)], cwd=folder, env=env, log=log)
-        run([str(place / "bin" / "pip"), "install", "--quiet", *packages], cwd=folder, env=env, log=log)
+        install = [str(place / "bin" / "pip"), "install", "--quiet"]
+        if by_uv:
+            run([*install, "uv"], cwd=folder, env=env, log=log)
+            install = [str(place / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(place / "bin" / "python")]
+        run([*install, *packages], cwd=folder, env=env, log=log)
         done.touch()
     return place / "bin"
 
