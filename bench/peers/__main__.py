@@ -11,6 +11,8 @@ result. `--add` keeps the rows of peers that are not measured now.
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -65,6 +67,8 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without an answer after a kill until the rest is lost")
     given = parser.parse_args()
     become_subreaper()
+    # Whoever ends the bench ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     found = _before() if given.add else {}
     with tempfile.TemporaryDirectory(prefix="chinwag-peers-") as temporary:
         top = (given.folder or Path(temporary)).resolve()
@@ -92,6 +96,7 @@ def main() -> int:
 
 def _measure(peer: Peer, folder: Path, servers: Outside, given: Any, kept: dict[str, Any]) -> None:
     kept |= {"version": peer.version, "channel": peer.channel, "settings": peer.settings}
+    shutil.rmtree(folder / "state", ignore_errors=True)
     began = time.monotonic()
     running = peer.start(folder, servers)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.outside import MODEL, Outside, a_person
-from bench.peers.peer import CannotSetUp, Request, Running, environment, free_port, listens, python_with, until
+from bench.peers.peer import CannotSetUp, Request, Running, environment, free_port, listens, python_with, state, until
 from bench.peers.tree import start
 from tests.support import build
 
@@ -51,7 +51,7 @@ class LangBot:
     def start(self, folder: Path, outside: Outside) -> Running:
         """Start it, and tell it of model and channel at the first time. Raises CannotSetUp."""
         env = environment(folder, self._variables | {"API__PORT": str(self._port)})
-        work = folder / "data"
+        work = state(folder) / "data"
         work.mkdir(exist_ok=True)
         command = [str(folder / "env" / "bin" / "langbot")]
         tree = start(command, env=env, cwd=work, log=folder / "run.log", others=outside.others)

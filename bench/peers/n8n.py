@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.outside import MODEL, Outside
-from bench.peers.peer import FILES, CannotSetUp, Running, cloud, environment, free_port, listens, python_with, run, until
+from bench.peers.peer import FILES, CannotSetUp, Running, cloud, environment, free_port, listens, python_with, run, state, until
 from bench.peers.tree import start
 from chinwag.local.demo import PERSONA
 from tests.support import build
@@ -58,7 +58,7 @@ class N8n:
     def start(self, folder: Path, outside: Outside) -> Running:
         """Start it with the workflow published. Raises CannotSetUp."""
         n8n, env = str(folder / "npm" / "node_modules" / ".bin" / "n8n"), self._environment(folder)
-        if not (folder / "home" / ".n8n" / "database.sqlite").exists():
+        if not (state(folder) / "home" / ".n8n" / "database.sqlite").exists():
             messages_url = f"{outside.platform_url}/v25.0/{build.PHONE_NUMBER_ID}/messages"
             made = workflow(model_url=outside.model_url, messages_url=messages_url, token=build.ACCESS_TOKEN)
             (folder / "workflow.json").write_text(json.dumps(made, indent=1))

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from bench.peers.outside import MODEL, Outside
-from bench.peers.peer import FILES, Running, cloud, environment, free_port, listens, python_with, until
+from bench.peers.peer import FILES, Running, cloud, environment, free_port, listens, python_with, state, until
 from bench.peers.tree import start
 from tests.support import build
 
@@ -46,7 +46,7 @@ class Nanobot:
             "messages_url": f"{outside.platform_url}/v25.0/{build.PHONE_NUMBER_ID}/messages",
         }
         settings = {
-            "agents": {"defaults": {"model": MODEL, "provider": "custom", "workspace": str(folder / "workspace")}},
+            "agents": {"defaults": {"model": MODEL, "provider": "custom", "workspace": str(state(folder) / "workspace")}},
             "providers": {"custom": {"apiKey": "none", "apiBase": outside.model_url}},
             "channels": {"cloud": channel},
             "gateway": {"port": self._gateway},

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.peers.outside import MODEL, ROOT, Outside
-from bench.peers.peer import Running, cloud, environment, free_port, until
+from bench.peers.peer import Running, cloud, environment, free_port, state, until
 from bench.peers.tree import start
 
 #: Parts by a word of their command lines; the first that fits.
@@ -43,7 +43,7 @@ class Ours:
 
     def start(self, folder: Path, outside: Outside) -> Running:
         """Start all of it, as `make run` does; its practice platform is idle, since answers go to the one outside. Raises CannotSetUp."""
-        data, log = folder / "data", folder / "run.log"
+        data, log = state(folder) / "data", folder / "run.log"
         own = {
             "MODEL_URL": outside.model_url,
             "MODEL_NAME": MODEL,

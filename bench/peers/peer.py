@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +69,25 @@ def cloud(url: str, *, app_secret: str = build.APP_SECRET) -> Callable[[build.Pe
     """Say how a message comes as a signed webhook of WhatsApp's Cloud API."""
 
     def write(person: build.Person, text: str) -> Request:
-        body = build.a_webhook(messages=[build.a_text(person, text)], people=[person])
+        message = build.a_text(person, text, wamid=f"wamid.{uuid.uuid4().hex}")
+        body = build.a_webhook(messages=[message], people=[person])
         return Request(url=url, headers=build.sign(body, app_secret), body=body)
 
     return write
+
+
+def state(folder: Path) -> Path:
+    """Where a peer keeps what it has stored: a fresh place for each measurement, and the same one after a kill."""
+    place = folder / "state"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a peer's processes: nothing of ours, a home of its own, and no proxy on this machine."""
     ours = ("CHINWAG_", "PYTHON", "VIRTUAL_ENV", "MODEL", "DATABASE_URL", "REDIS_URL", "PORT", "MAKE", "MFLAGS", "NODE_OPTIONS")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    home = folder / "home"
+    home = state(folder) / "home"
     home.mkdir(parents=True, exist_ok=True)
     return kept | {"HOME": str(home), "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"} | dict(more or {})
 
