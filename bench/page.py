@@ -54,6 +54,8 @@ def _section(result: Mapping[str, Any]) -> str:
     for key, value in result.items():
         if rows := _rows(value):
             lines += [*([f"**{key.replace('_', ' ')}**", ""] if key != "rows" else []), *_table(rows), ""]
+        if key == "notes":
+            lines += [*(f"* {text}" for text in value), ""]
     others = [f"{key.replace('_', ' ')} {_cell(value)}" for key, value in result.items() if key not in _KNOWN and _is_shown(value)]
     if others:
         lines += [" · ".join(others), ""]
@@ -71,7 +73,7 @@ def _question(name: str) -> str:
 
 def _source(name: str) -> Path | None:
     name = _KEPT_BY.get(name, name)
-    places = (_BENCH / f"{name}.py", _BENCH / "memory" / f"{name.removeprefix('memory_')}.py")
+    places = (_BENCH / f"{name}.py", _BENCH / name / "__init__.py", _BENCH / "memory" / f"{name.removeprefix('memory_')}.py")
     return next((place for place in places if place.exists()), None)
 
 
