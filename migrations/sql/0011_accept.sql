@@ -1,3 +1,15 @@
+create or replace function waits_as_before(p_conversation uuid, p_waits jsonb) returns double precision language sql stable as $$
+    select case
+        when (select right(rtrim(answer), 12) ~ '[?？؟]' and finished_at > now() - interval '1 hour' from turns
+            where conversation_id = p_conversation and state = 'answered' order by number desc limit 1) then (p_waits->>1)::double precision
+        when p_waits->0 <> p_waits->2 and (select count(*) >= 3 and 4 * count(*) filter (where marked) <= count(*)
+            from (select right(rtrim(text), 3) ~ '[.!?。！？؟।]' as marked from inbox
+                where conversation_id = p_conversation and kind = 'message' and text is not null order by arrival desc limit 5) as said)
+            then (p_waits->>2)::double precision
+        else (p_waits->>0)::double precision
+    end
+$$;
+
 create or replace function waits_for_more(c conversations, p_event jsonb) returns double precision language sql stable as $$
     select case
         when (p_event->>'at_once')::boolean then 0
@@ -6,13 +18,7 @@ create or replace function waits_for_more(c conversations, p_event jsonb) return
         when c.newest_at > now() - interval '8 seconds' and (c.waiting_since is not null or c.leased_until > now())
             then greatest((p_event->'waits'->>0)::double precision, 2)
         when p_event->'waits'->0 = p_event->'waits'->1 then (p_event->'waits'->>0)::double precision
-        when (select right(rtrim(answer), 12) ~ '[?？؟]' and finished_at > now() - interval '1 hour' from turns
-            where conversation_id = c.id and state = 'answered' order by number desc limit 1) then (p_event->'waits'->>1)::double precision
-        when p_event->'waits'->0 <> p_event->'waits'->2 and (select count(*) >= 3 and 4 * count(*) filter (where marked) <= count(*)
-            from (select right(rtrim(text), 3) ~ '[.!?。！？؟।]' as marked from inbox
-                where conversation_id = c.id and kind = 'message' and text is not null order by arrival desc limit 5) as said)
-            then (p_event->'waits'->>2)::double precision
-        else (p_event->'waits'->>0)::double precision
+        else waits_as_before(c.id, p_event->'waits')
     end
 $$;
 

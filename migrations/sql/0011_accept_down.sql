@@ -1,3 +1,5 @@
+drop function waits_as_before(uuid,jsonb);
+
 drop function waits_for_more(conversations,jsonb);
 
 CREATE OR REPLACE FUNCTION public.accept_events(p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb, p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision DEFAULT 4, p_envelope uuid DEFAULT NULL::uuid)

@@ -1,5 +1,5 @@
 create or replace function accept_many(
-    p_webhooks jsonb, p_bodies bytea[], p_messages jsonb, p_statuses jsonb, p_debounce double precision, p_cap double precision
+    p_webhooks jsonb, p_bodies bytea, p_messages jsonb, p_statuses jsonb, p_debounce double precision, p_cap double precision
 ) returns integer[] language plpgsql
 -- A plan is made once, for tables that grow, whatever their size is at that moment: row by row, by the index that finds the fewest. For the same
 -- reason the tables are the inner side of every join here: of left joins, of lateral ones with a limit or a lock, or of a loop. And what is looked for
@@ -24,8 +24,12 @@ declare
     sent uuid[];
     held uuid[];
     is_new boolean;
+    todo integer;
+    round integer := 0;
+    stored integer;
+    turns uuid[];
+    parts integer[];
     e record;
-    risen outbox;
 begin
     with put as (
         insert into inbox_keys (tenant_id, account_id, event_key)
@@ -34,10 +38,12 @@ begin
     )
     select coalesce(array_agg(account_id || event_key), '{}') into fresh from put;
     if cardinality(fresh) < jsonb_array_length(p_messages) + jsonb_array_length(p_statuses) then
+        -- A repeated body may have hundreds: looked up in a list of their hashes.
         select coalesce(array_agg(w) filter (where all_known), '{}'), coalesce(array_agg(w) filter (where not all_known), '{}') into known, odd
-        from (select x.w, bool_and(x.account_id || x.event_key <> all (fresh)) as all_known
-            from jsonb_to_recordset(p_messages || p_statuses) as x(w integer, account_id uuid, event_key text)
-            group by x.w having bool_or(x.account_id || x.event_key <> all (fresh))) of_webhook;
+        from (select w, bool_and(is_known) as all_known
+            from (select x.w, x.account_id || x.event_key not in (select unnest(fresh)) as is_known
+                from jsonb_to_recordset(p_messages || p_statuses) as x(w integer, account_id uuid, event_key text)) of_event
+            group by w having bool_or(is_known)) of_webhook;
     end if;
 
     if p_messages <> '[]' then
@@ -51,17 +57,16 @@ begin
                     coalesce((x.id_kind is null or (i.contact_id is not null and i.retired_at is null))
                     and (x.phone is null or (p.contact_id is not null and p.retired_at is null and p.value = x.phone))
                     and (x.id_kind is null or x.phone is null or i.contact_id = p.contact_id), false) as is_plain
-                from jsonb_to_recordset(p_messages)
-                    as x(arrival bigint, w integer, tenant_id uuid, account_id uuid, id_kind text, id_value text, phone text)
+                from (select *, one_number('phone', phone) as norm from jsonb_to_recordset(p_messages)
+                    as m(arrival bigint, w integer, tenant_id uuid, account_id uuid, id_kind text, id_value text, phone text) order by arrival) x
                 left join lateral (select * from contact_identities h where x.id_kind is not null
                         and (h.tenant_id, h.scope, h.kind, h.norm) >= (x.tenant_id, x.account_id::text, x.id_kind, x.id_value)
                     order by h.tenant_id, h.scope, h.kind, h.norm limit 1) i
                     on i.tenant_id = x.tenant_id and i.scope = x.account_id::text and i.kind = x.id_kind and i.norm = x.id_value
                 left join lateral (select * from contact_identities h where x.phone is not null
-                        and (h.tenant_id, h.scope, h.kind, h.norm) >= (x.tenant_id, x.account_id::text, 'phone', one_number('phone', x.phone))
+                        and (h.tenant_id, h.scope, h.kind, h.norm) >= (x.tenant_id, x.account_id::text, 'phone', x.norm)
                     order by h.tenant_id, h.scope, h.kind, h.norm limit 1) p
-                    on p.tenant_id = x.tenant_id and p.scope = x.account_id::text and p.kind = 'phone' and p.norm = one_number('phone', x.phone)
-                order by x.arrival
+                    on p.tenant_id = x.tenant_id and p.scope = x.account_id::text and p.kind = 'phone' and p.norm = x.norm
             ) m
             left join lateral (select * from conversations v where m.is_plain and v.closed_at is null
                     and (v.account_id, v.contact_id, v.thread) >= (m.account_id, m.contact_id, '')
@@ -121,31 +126,44 @@ begin
     end if;
 
     done := known || odd;
-    insert into envelopes (tenant_id, id, account_id, body, state)
-    select x.tenant_id, x.envelope_id, x.account_id, p_bodies[x.w], 'parsed'
-    from jsonb_to_recordset(p_webhooks) as x(w integer, tenant_id uuid, account_id uuid, envelope_id uuid) where x.w <> all (done);
     if p_messages <> '[]' then
-        -- Each in its turn: how long to wait after one depends on those before it.
-        for e in
-            select talks[m.arrival] as talk, m.queue, to_jsonb(m) as event
-            from jsonb_to_recordset(p_messages) as m(arrival integer, w integer, queue text, at_once boolean, waits jsonb)
-            where m.w <> all (done) order by m.arrival
-        loop
+        -- Each conversation once in a round: how long to wait after a message depends on those before it.
+        todo := (select count(*) from unnest(ws) w where w <> all (done));
+        while todo > 0 loop
+            round := round + 1;
             update conversations c set
-                queue = case when starts_with(c.queue, e.queue || '.@') then c.queue else e.queue end,
-                ready_at = greatest(c.hold_until, least(now() + quiet * waits_for_more(c, e.event), greatest(now(), coalesce(c.waiting_since, now()) + longest))),
+                queue = case when starts_with(c.queue, x.queue || '.@') then c.queue else x.queue end,
+                ready_at = greatest(c.hold_until, least(now() + quiet * waits_for_more(c, x.event), greatest(now(), coalesce(c.waiting_since, now()) + longest))),
                 waiting_since = coalesce(c.waiting_since, now()),
                 newest_at = now()
-            where c.id = e.talk;
+            from (
+                select m.event, m.event->>'queue' as queue, row.ctid
+                from (select event, talks[n] as talk, row_number() over (partition by talks[n] order by n) as nth
+                    from jsonb_array_elements(p_messages) with ordinality as e(event, n) where ws[n] <> all (done)) m
+                cross join lateral (select v.ctid from conversations v where v.id = m.talk limit 1) row
+                where m.nth = round
+            ) x
+            where c.ctid = x.ctid;
+            get diagnostics stored = row_count;
+            todo := todo - stored;
         end loop;
+    end if;
+    with m as materialized (select * from jsonb_populate_recordset(null::inbox, p_messages) with ordinality),
+    bodies as (
+        insert into envelopes (tenant_id, id, account_id, body, state)
+        select x.tenant_id, x.envelope_id, x.account_id, substr(p_bodies, x.place, x.size), 'parsed'
+        from jsonb_to_recordset(p_webhooks) as x(w integer, tenant_id uuid, account_id uuid, envelope_id uuid, place integer, size integer)
+        where x.w <> all (done)
+    ), concerned as (
         insert into envelope_contacts (tenant_id, envelope_id, contact_id)
-        select distinct m.tenant_id, m.envelope_id, contacts[m.arrival] from jsonb_populate_recordset(null::inbox, p_messages) m
-        where ws[m.arrival] <> all (done);
-        insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, envelope_id, text, content_type, supported,
-            reason, occurred_at, quoted, refers)
-        select m.tenant_id, m.account_id, m.event_key, m.kind, contacts[m.arrival], talks[m.arrival], m.envelope_id, m.text, m.content_type, m.supported,
-            m.reason, m.occurred_at, m.quoted, m.refers
-        from jsonb_populate_recordset(null::inbox, p_messages) m where ws[m.arrival] <> all (done) order by m.arrival;
+        select distinct m.tenant_id, m.envelope_id, contacts[m.ordinality] from m where ws[m.ordinality] <> all (done)
+    )
+    insert into inbox (tenant_id, account_id, event_key, kind, contact_id, conversation_id, envelope_id, text, content_type, supported,
+        reason, occurred_at, quoted, refers)
+    select m.tenant_id, m.account_id, m.event_key, m.kind, contacts[m.ordinality], talks[m.ordinality], m.envelope_id, m.text, m.content_type, m.supported,
+        m.reason, m.occurred_at, m.quoted, m.refers
+    from m where ws[m.ordinality] <> all (done) order by m.ordinality;
+    if p_messages <> '[]' then
         if p_messages @? '$[*].media' then
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
             select i.tenant_id, i.contact_id, i.id, one.n, one.item->>'kind', one.item->>'reference', one.item->>'media_type'
@@ -154,28 +172,40 @@ begin
             cross join lateral jsonb_array_elements(m.media) with ordinality as one(item, n)
             where m.media is not null and m.w <> all (done);
         end if;
-        perform tell_page(x.talk, x.contact) from unnest(ws, talks, contacts) as x(w, talk, contact)
-        cross join lateral (select from watchers where conversation_id = x.talk limit 1) watched
-        where x.w <> all (done);
+        if exists (select from watchers) then
+            perform tell_page(x.talk, x.contact) from unnest(ws, talks, contacts) as x(w, talk, contact)
+            cross join lateral (select from watchers where conversation_id = x.talk limit 1) watched
+            where x.w <> all (done);
+        end if;
     end if;
     if p_statuses <> '[]' then
+        -- Of several about one message the furthest.
+        with risen as (
+            update outbox o set status = x.status, status_at = now(), not_before = null, attention_at = null, reason = null
+            from (
+                select m.status, row.ctid
+                from (select distinct on (1) sent[s.arrival] as id, s.status
+                    from jsonb_to_recordset(p_statuses) as s(arrival integer, w integer, status text)
+                    where s.w <> all (done) and sent[s.arrival] is not null order by 1, status_rank(s.status) desc) m
+                cross join lateral (select v.ctid from outbox v where v.id = m.id limit 1) row
+            ) x
+            where o.ctid = x.ctid and status_rank(x.status) > status_rank(o.status)
+            returning o.turn_id, o.part, o.conversation_id, o.contact_id
+        )
+        select array_agg(turn_id), array_agg(part), array_agg(conversation_id), array_agg(contact_id) into turns, parts, talks, contacts from risen;
         for e in
-            select distinct on (1) sent[s.arrival] as message, s.status
-            from jsonb_to_recordset(p_statuses) as s(arrival integer, w integer, status text)
-            where s.w <> all (done) and sent[s.arrival] is not null order by 1, status_rank(s.status) desc
+            select r.turn, r.part from unnest(turns, parts) as r(turn, part)
+            cross join lateral (select from outbox v where v.turn_id = r.turn and v.part = r.part + 1 and v.status = 'queued' limit 1) following
         loop
-            update outbox o set status = e.status, status_at = now(), not_before = null, attention_at = null, reason = null
-            where o.id = e.message and status_rank(e.status) > status_rank(o.status) returning * into risen;
-            if found then
-                -- The platform has sent it: the next part need not wait any longer.
-                update outbox set not_before = now()
-                where turn_id = risen.turn_id and part = risen.part + 1 and status = 'queued' and not_before > now();
-                perform tell_page(risen.conversation_id, risen.contact_id);
-            end if;
+            -- The platform has sent it: the next part need not wait any longer.
+            update outbox set not_before = now() where turn_id = e.turn and part = e.part + 1 and status = 'queued' and not_before > now();
         end loop;
+        if exists (select from watchers) then
+            perform tell_page(x.talk, x.contact) from unnest(talks, contacts) as x(talk, contact);
+        end if;
     end if;
-    select coalesce(array_agg(distinct w), '{}') into odd from unnest(odd) w where w <> all (known);
     if odd <> '{}' then
+        select coalesce(array_agg(distinct w), '{}') into odd from unnest(odd) w where w <> all (known);
         for e in
             select x.account_id, x.event_key from jsonb_to_recordset(p_messages || p_statuses) as x(w integer, account_id uuid, event_key text)
             where x.w = any (odd) and x.account_id || x.event_key = any (fresh)

@@ -1,1 +1,1 @@
-drop function accept_many(jsonb,bytea[],jsonb,jsonb,double precision,double precision);
+drop function accept_many(jsonb,bytea,jsonb,jsonb,double precision,double precision);

@@ -146,7 +146,9 @@ end
 $$;
 
 create or replace function process_is_dead(p_boot uuid) returns boolean language sql as $$
-    select pg_try_advisory_xact_lock(('x' || left(replace(p_boot::text, '-', ''), 16))::bit(64)::bigint)
+    select not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and l.classid::bigint << 32 | l.objid::bigint = ('x' || left(replace(p_boot::text, '-', ''), 16))::bit(64)::bigint)
 $$;
 
 create or replace function heartbeat(
@@ -164,9 +166,10 @@ begin
         freed := freed + release_leases(before);
         delete from worker_heartbeats where name = p_name and boot_id = before;
     end loop;
-    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock) values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock)
+    insert into worker_heartbeats (name, boot_id, queues, slots, busy, at, holds_lock, shared)
+    values (p_name, p_boot, p_queues, p_slots, p_busy, now(), p_holds_lock, case when p_slots > 0 then who_wrote() else 0 end)
     on conflict (name, boot_id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, at = excluded.at,
-        holds_lock = excluded.holds_lock;
+        holds_lock = excluded.holds_lock, shared = excluded.shared;
     return freed;
 end
 $$;

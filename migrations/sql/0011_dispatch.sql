@@ -7,16 +7,21 @@ create or replace function work_waiting() returns table (queue text, due bigint,
     )
     select s.queue, d.n, coalesce(r.n, 0), s.n
     from s left join r on r.queue = s.queue
+    cross join lateral slots_now(s.queue, 1) f
     cross join lateral (
         -- Account by account, so that those of a paused one are not read.
         select count(*) + coalesce(r.ended, 0) as n from (
             select from due_tenants(s.queue, '00000000-0000-0000-0000-000000000000', null) t
-                cross join lateral due_accounts(s.queue, t.tenant_id, '00000000-0000-0000-0000-000000000000', null) a
                 cross join lateral (
-                    select from conversations c
-                    where c.queue = s.queue and c.tenant_id = t.tenant_id and c.account_id = a.account_id and c.ready_at <= now()
-                        and c.leased_until is null and c.closed_at is null and c.taken_by is null
-                    limit 1000
+                    select from due_accounts(s.queue, t.tenant_id, '00000000-0000-0000-0000-000000000000', null) a
+                        cross join lateral (
+                            select from conversations c
+                            where c.queue = s.queue and c.tenant_id = t.tenant_id and c.account_id = a.account_id and c.ready_at <= now()
+                                and c.leased_until is null and c.closed_at is null and c.taken_by is null
+                            limit case when f.free is null then 1000
+                                else room(slots_of(s.queue, t.tenant_id, a.account_id), f.free, f.total, 1.5) end
+                        ) as conversation
+                    limit room_of_tenant(s.queue, t.tenant_id, f.free, f.total)
                 ) as conversation
             limit 1000
         ) as conversation
@@ -24,15 +29,17 @@ create or replace function work_waiting() returns table (queue text, due bigint,
     where s.queue <> 'deliver' and d.n > 0
     union all
     select s.queue, d.n, 0, s.n
-    from s cross join lateral (
+    from s cross join lateral slots_now(s.queue, 1) f
+    cross join lateral (
         select sum(lane.n)::bigint as n from (
-            -- A lane that asks for a read of the account's health has that to do, if nothing else.
+            -- A lane that asks for a read of the account's health has that to do, if nothing else. Whether one may be sent takes some pages each:
+            -- twice the slots are more than a tick publishes.
             select greatest(case when x.asks and x.room is not null then 1 else 0 end, (select count(*) from (
                 select from outbox o
                 where o.account_id = x.account_id and o.not_before <= now() and (o.status <> 'unknown' or x.asks or not x.held) and is_head(o)
-                limit least(1000, x.room)
+                limit least(2 * s.n + 64, 1000, x.room, room(slots_held(s.queue, x.account_id, 0), f.free, f.total, 1.5))
             ) as message)) as n
-            from send_lanes() x
+            from send_lanes() x where room(slots_held(s.queue, x.account_id, 0), f.free, f.total, 1.5) > 0
         ) as lane
     ) as d
     where s.queue = 'deliver' and d.n > 0

@@ -4,9 +4,15 @@ drop function due_tenants(text,uuid,integer);
 
 drop function due_of_account(text,uuid,uuid,integer,uuid[]);
 
-drop function due_of_tenant(text,uuid,double precision[],uuid[]);
+drop function slots_of(text,uuid,uuid);
 
-drop function due_of_tenants(text,integer);
+drop function turns_of_tenant(text,uuid);
+
+drop function room_of_tenant(text,uuid,integer,integer);
+
+drop function due_of_tenant(text,uuid,double precision[],integer,integer,uuid[]);
+
+drop function due_of_tenants(text,integer,integer,integer);
 
 drop function end_leases(text);
 

@@ -14,7 +14,10 @@ declare
     -- The turn, and what counts of its conversation.
     t record;
     -- Read once: a statement would set up each of these anew.
-    part_count integer := jsonb_array_length(p_result->'parts');
+    part_count integer := coalesce(jsonb_array_length(p_result->'parts'), 0);
+    paid integer := 0;
+    leaves boolean;
+    rest jsonb;
     drops boolean := coalesce((p_result->>'drop_summary')::boolean, false);
     begins integer := (p_result->>'history_from')::integer;
     ends timestamptz;
@@ -71,25 +74,28 @@ begin
     if t.state <> 'open' or t.token <> p_token or t.lease_token <> p_token then
         return null;
     end if;
-    if (p_result->>'takes_more')::boolean then
+    -- What came meanwhile: whoever takes a message in holds the conversation, too, so this stays true. And whether its message may leave: only the first
+    -- unsettled one of the conversation may, and only where the account works and nothing limits its sends.
+    select (select min(received_at) from inbox i where i.conversation_id = t.conversation and i.turn_id is null and i.kind = 'message'),
+        (select 1 from watchers w where w.conversation_id = t.conversation and w.until > now() limit 1) is not null,
+        part_count > 0 and may_send(a) and (select 1 from outbox o where o.conversation_id = t.conversation and o.not_before is not null
+            and o.status in ('queued', 'sending', 'unknown') limit 1) is null
+        and (select 1 from send_limits x where x.scope = 'account' and x.account_id = a.id limit 1) is null
+        and (select 1 from send_limits x where x.scope = 'person' and x.account_id = a.id and x.contact_id = p_contact limit 1) is null
+        and (a.app_id is null or (select 1 from send_limits x where x.scope = 'app' and x.app_id = a.app_id limit 1) is null)
+    into more_since, watched, leaves from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id;
+    if more_since is not null and (p_result->>'takes_more')::boolean then
         instead := superseded(t.conversation, t.id, p_result);
         if instead is not null then
             return end_turn(p_contact, p_turn, p_token, p_boot, p_stale, instead, p_wait);
         end if;
     end if;
 
-    insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
-        first_token_ms, total_ms, outcome, cost, estimated)
-    select t.tenant_id, t.id, p_contact, (x->>'attempt')::integer + coalesce((select max(m.attempt) from model_calls m
-            where m.turn_id = t.id and (m.tokens_in is not null or m.tokens_out is not null or m.cost is not null)), 0),
-        x->>'endpoint', x->>'model', x->'prompt', (x->>'tokens_in')::integer,
-        (x->>'tokens_cached')::integer, (x->>'tokens_out')::integer, (x->>'first_token_ms')::double precision,
-        (x->>'total_ms')::double precision, x->>'outcome', (x->>'cost')::double precision, coalesce((x->>'estimated')::boolean, false)
-    from jsonb_array_elements(p_result->'calls') x
-    -- A turn that waits for its model for hours leaves one row per try, not thousands. Calls that cost something keep their own rows.
-    on conflict (turn_id, attempt) do update set endpoint = excluded.endpoint, model = excluded.model, prompt = excluded.prompt, tokens_in = excluded.tokens_in,
-        tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out, first_token_ms = excluded.first_token_ms,
-        total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost, estimated = excluded.estimated, created_at = now();
+    if t.claimed_at > t.opened_at then
+        -- A turn that waits for its model for hours leaves one row per try, not thousands. Calls that cost something keep their own rows.
+        paid := coalesce((select max(attempt) from model_calls c
+            where c.turn_id = t.id and (c.tokens_in is not null or c.tokens_out is not null or c.cost is not null)), 0);
+    end if;
     if jsonb_array_length(p_result->'recalls') > 0 then
         insert into recalls (tenant_id, turn_id, memory_id, contact_id, rank, reason)
         select t.tenant_id, t.id, m.id, p_contact, r.n, r.reason
@@ -127,29 +133,6 @@ begin
         where tenant_id = t.tenant_id and id = p_contact;
     end if;
 
-    if part_count > 0 then
-        with free as materialized (
-            -- Only the first unsettled message of the conversation may leave, and only where the account works and nothing limits its sends.
-            select not exists (select from outbox where conversation_id = t.conversation
-                    and (status in ('queued', 'sending') or (status = 'unknown' and not_before is not null)))
-                and (select may_send(a) from accounts a where a.tenant_id = t.tenant_id and a.id = t.account_id)
-                and not exists (select from send_limits x where x.scope = 'account' and x.account_id = t.account_id)
-                and not exists (select from send_limits x where x.scope = 'person' and x.account_id = t.account_id and x.contact_id = p_contact)
-                and not exists (select from accounts a join send_limits x on x.scope = 'app' and x.app_id = a.app_id
-                    where a.tenant_id = t.tenant_id and a.id = t.account_id) as leaves
-        ), placed as (
-            insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
-            select t.tenant_id, t.id, first_part + n - 1, t.account_id, p_contact, t.conversation, x, case when leaves and n = 1 then 'sending' else 'queued' end,
-                case when leaves and n = 1 then 1 else 0 end, case when leaves and n = 1 then now() + make_interval(secs => p_stale) else now() end
-            from free, jsonb_array_elements_text(p_result->'parts') with ordinality as p(x, n) order by n
-            on conflict do nothing returning *
-        ), journaled as (
-            insert into send_attempts (tenant_id, message_id, contact_id, n, boot_id)
-            select tenant_id, id, contact_id, sends, p_boot from placed where status = 'sending' returning id, message_id
-        )
-        select to_send(m::outbox, a.id) into sending from placed m join journaled a on a.message_id = m.id;
-    end if;
-
     if waits then
         -- A turn may wait long for its model, but what the contact says meanwhile may be /stop or /forget.
         held := case when overtaken then null when state_now = 'wait' then least(due, now() + interval '30 seconds') else due end;
@@ -180,17 +163,15 @@ begin
         summarise_to = case when drops then null else greatest(v.summarise_to, notes) end,
         -- Once the talk is quiet: each turn puts it off.
         remember_at = coalesce(reads, v.remember_at),
-        -- As remember_episode would say, in a change of its own.
+        -- Its episode is embedded within a minute.
         settle_at = case when recalls then coalesce(v.settle_at, now() + interval '1 minute') else v.settle_at end,
         session_at = case when renews then now() else v.session_at end,
         index_to = case when unread then greatest(v.index_to, t.number) else v.index_to end,
         closed_at = case when closes then now() end,
         hold_until = held,
-        ready_at = case when waits then due when more.since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
-        waiting_since = case when closes or (waits and not overtaken) then null else more.since end
-    from (select min(received_at) as since from inbox where conversation_id = t.conversation and turn_id is null and kind = 'message') more
-    where v.id = t.conversation
-    returning more.since, exists (select from watchers w where w.conversation_id = t.conversation and w.until > now()) into more_since, watched;
+        ready_at = case when waits then due when more_since is null or closes then null when v.ready_at >= t.leased_until then now() else v.ready_at end,
+        waiting_since = case when closes or (waits and not overtaken) then null else more_since end
+    where v.id = t.conversation;
     if closes and more_since is not null then
         -- What arrived while the conversation was being closed belongs to the next one.
         with fresh as (
@@ -206,40 +187,98 @@ begin
         where v.tenant_id = t.tenant_id and v.contact_id = p_contact and h.conversation_id = v.id and h.in_history
             and (v.closed_at is not null or v.id = t.conversation) and (v.id <> t.conversation or h.number < begins);
     end if;
-    if recalls then
-        perform remember_episode(t.id, p_result->'episode');
-    end if;
-    if lost is not null then
-        perform erase_words(p_contact, t.id, wish, lost, case when (wish->>'everything')::boolean
-            then array(select (x->>'source')::uuid from jsonb_array_elements((p_result->'facts') || (p_result->'ends')) x) else '{}' end);
-    elsif t.claimed_at > t.opened_at and not waits then
-        -- While it waited for its model it was told to forget: its own messages go now.
-        perform forget_own(t.id);
-    end if;
     if watched then
         perform tell_page(t.conversation, p_contact);
     end if;
+    rest := jsonb_build_object('tenant', t.tenant_id, 'contact', p_contact, 'account', t.account_id, 'conversation', t.conversation, 'turn', t.id,
+        'number', t.number, 'at', t.opened_at, 'paid', paid, 'calls', p_result->'calls', 'first_part', first_part, 'parts', p_result->'parts',
+        'leaves', leaves, 'episode', p_result->'episode');
+    if lost is null and (waits or t.claimed_at = t.opened_at) then
+        return jsonb_build_object('state', state_now, 'rest', rest);
+    end if;
+    sending := write_ends(jsonb_build_array(rest), p_boot, p_stale)->t.id::text;
+    if lost is not null then
+        perform erase_words(p_contact, t.id, wish, lost, case when (wish->>'everything')::boolean
+            then array(select (x->>'source')::uuid from jsonb_array_elements((p_result->'facts') || (p_result->'ends')) x) else '{}' end);
+    else
+        -- While it waited for its model it was told to forget: its own messages go now.
+        perform forget_own(t.id);
+    end if;
     return jsonb_build_object('state', state_now, 'sending', sending);
+end
+$$;
+
+create or replace function write_ends(p_rests jsonb, p_boot uuid, p_stale double precision) returns jsonb language plpgsql as $$
+declare
+    sendings jsonb;
+begin
+    insert into model_calls (tenant_id, turn_id, contact_id, attempt, endpoint, model, prompt, tokens_in, tokens_cached, tokens_out,
+        first_token_ms, total_ms, outcome, cost, estimated)
+    select r.tenant, r.turn, r.contact, x.attempt + r.paid, x.endpoint, x.model, x.prompt, x.tokens_in, x.tokens_cached, x.tokens_out,
+        x.first_token_ms, x.total_ms, x.outcome, x.cost, coalesce(x.estimated, false)
+    from jsonb_to_recordset(p_rests) as r(tenant uuid, turn uuid, contact uuid, paid integer, calls jsonb)
+        cross join lateral jsonb_to_recordset(r.calls) as x(attempt integer, endpoint text, model text, prompt jsonb, tokens_in integer,
+            tokens_cached integer, tokens_out integer, first_token_ms double precision, total_ms double precision, outcome text,
+            cost double precision, estimated boolean)
+    where set_config('app.contact_id', r.contact::text, true) is not null
+    on conflict (turn_id, attempt) do update set endpoint = excluded.endpoint, model = excluded.model, prompt = excluded.prompt,
+        tokens_in = excluded.tokens_in, tokens_cached = excluded.tokens_cached, tokens_out = excluded.tokens_out,
+        first_token_ms = excluded.first_token_ms, total_ms = excluded.total_ms, outcome = excluded.outcome, cost = excluded.cost,
+        estimated = excluded.estimated, created_at = now();
+    with placed as (
+        insert into outbox (tenant_id, turn_id, part, account_id, contact_id, conversation_id, body, status, sends, not_before)
+        select r.tenant, r.turn, r.first_part + x.n - 1, r.account, r.contact, r.conversation, x.body,
+            case when r.leaves and x.n = 1 then 'sending' else 'queued' end, case when r.leaves and x.n = 1 then 1 else 0 end,
+            case when r.leaves and x.n = 1 then now() + make_interval(secs => p_stale) else now() end
+        from jsonb_to_recordset(p_rests) as r(tenant uuid, turn uuid, contact uuid, account uuid, conversation uuid, first_part integer,
+                parts jsonb, leaves boolean)
+            cross join lateral jsonb_array_elements_text(r.parts) with ordinality as x(body, n)
+        where set_config('app.contact_id', r.contact::text, true) is not null
+        on conflict (turn_id, part) do nothing returning *
+    )
+    select coalesce(jsonb_object_agg(m.turn_id, to_send(m::outbox, new_id())), '{}') into sendings from placed m where m.status = 'sending';
+    insert into send_attempts (tenant_id, id, message_id, contact_id, n, boot_id)
+    select x.tenant, x.attempt, x.message, x.contact, x.n, p_boot
+    from jsonb_each(sendings) s cross join lateral jsonb_to_record(s.value) as x(tenant uuid, attempt uuid, message uuid, contact uuid, n integer)
+    where set_config('app.contact_id', s.value->>'contact', true) is not null;
+    perform remember_episodes(p_rests);
+    return sendings;
+end
+$$;
+
+create or replace function end_turns(p_turns jsonb, p_boot uuid, p_stale double precision, p_wait boolean) returns jsonb language plpgsql as $$
+declare
+    given jsonb;
+    ended jsonb;
+    made jsonb[] := '{}';
+    rests jsonb[] := '{}';
+    sendings jsonb;
+begin
+    for n in 0 .. jsonb_array_length(p_turns) - 1 loop
+        given := p_turns->n;
+        ended := end_turn((given->>'contact')::uuid, (given->>'turn')::uuid, (given->>'token')::bigint, p_boot, p_stale, given->'result', p_wait);
+        made := made || coalesce(ended, 'null');
+        rests := rests || case when ended ? 'rest' then array[ended->'rest'] end;
+    end loop;
+    if rests <> '{}' then
+        sendings := write_ends(to_jsonb(rests), p_boot, p_stale);
+    end if;
+    return (select jsonb_agg(case when x ? 'rest' then jsonb_build_object('state', x->'state', 'sending', sendings->(x->'rest'->>'turn')) else x end
+        order by n) from unnest(made) with ordinality as m(x, n));
 end
 $$;
 
 create or replace function finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
 returns jsonb language plpgsql as $$
 begin
-    return end_turn(p_contact, p_turn, p_token, p_boot, p_stale, p_result, true);
+    return nullif(end_turns(jsonb_build_array(jsonb_build_object('contact', p_contact, 'turn', p_turn, 'token', p_token, 'result', p_result)),
+        p_boot, p_stale, true)->0, 'null');
 end
 $$;
 
 create or replace function finish_turns(p_boot uuid, p_stale double precision, p_turns jsonb) returns jsonb language plpgsql as $$
-declare
-    quick text := set_config('lock_timeout', '200ms', true);
-    x jsonb;
-    made jsonb := '[]';
 begin
-    for x in select e from jsonb_array_elements(p_turns) e loop
-        made := made || coalesce(
-            end_turn((x->>'contact')::uuid, (x->>'turn')::uuid, (x->>'token')::bigint, p_boot, p_stale, x->'result', false), 'null');
-    end loop;
-    return made;
+    perform set_config('lock_timeout', '200ms', true);
+    return end_turns(p_turns, p_boot, p_stale, false);
 end
 $$;

@@ -2,6 +2,10 @@ drop function superseded(uuid,uuid,jsonb);
 
 drop function end_turn(uuid,uuid,bigint,uuid,double precision,jsonb,boolean);
 
+drop function write_ends(jsonb,uuid,double precision);
+
+drop function end_turns(jsonb,uuid,double precision,boolean);
+
 CREATE OR REPLACE FUNCTION public.finish_turn(p_contact uuid, p_turn uuid, p_token bigint, p_boot uuid, p_stale double precision, p_result jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql

@@ -9,23 +9,32 @@ begin
         where state <> 'quarantined' and received_at < old order by received_at limit 500 for update skip locked);
     get diagnostics n = row_count;
     most := greatest(most, n);
-    -- Those that became old since the last time are the newest of the old ones.
-    update envelopes set body = null where (id, tenant_id) in (select id, tenant_id from (select id, tenant_id, body from envelopes
-        where state = 'quarantined' and received_at < old order by received_at desc limit 500) x where body is not null);
+    update envelopes set body = null where (id, tenant_id) in (select id, tenant_id from envelopes
+        where state = 'quarantined' and body is not null and received_at < old order by received_at limit 500 for update skip locked);
+    get diagnostics n = row_count;
+    most := greatest(most, n);
     delete from statuses where (account_id, external_id, status) in (select account_id, external_id, status from statuses
         where received_at < old order by received_at limit 500 for update skip locked);
     get diagnostics n = row_count;
     most := greatest(most, n, sweep_turns(old, 500));
     perform give_back(x.id) from (
         select id from conversations where taken_by is not null and taken_until <= now() order by id limit 500 for update skip locked) x;
-    delete from operator_sessions where expires_at < now();
+    delete from operator_sessions where token_sha256 in (select token_sha256 from operator_sessions
+        where expires_at < now() order by expires_at limit 500);
     delete from admin_links where expires_at < now();
     update media set data = null, state = 'refused', reason = 'too_old'
-    where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < old order by created_at limit 500);
-    perform blank_answers(array(select id from outbox where forgotten_at is not null and body <> '' and is_settled(outbox)
-        and not keeps_messages(tenant_id, account_id) limit 500));
+    where (tenant_id, id) in (select tenant_id, id from media where data is not null and created_at < old order by created_at limit 500 for update skip locked);
+    get diagnostics n = row_count;
+    most := greatest(most, n);
+    -- Account by account, so that what a bot keeps is not read again each time.
+    perform blank_answers(array(select o.id from accounts a join bots b on b.tenant_id = a.tenant_id and b.id = a.bot_id
+        cross join lateral (select id from outbox where account_id = a.id and forgotten_at is not null and body <> '' and is_settled(outbox) limit 500) o
+        where not b.keeps_messages limit 500));
     -- Nobody has sent anything there since: whether the limit still exists shows with the next message.
-    delete from send_limits where until < now() - interval '1 hour';
+    delete from send_limits where (id, tenant_id) in (select id, tenant_id from send_limits
+        where until < now() - interval '1 hour' order by until limit 500 for update skip locked);
+    get diagnostics n = row_count;
+    most := greatest(most, n);
     -- Nobody has asked that endpoint since: it may have another name by now.
     delete from model_refusals where last_at < now() - interval '7 days';
     delete from watchers where until < now() - interval '1 minute';

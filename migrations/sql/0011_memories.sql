@@ -46,28 +46,35 @@ $$;
 create or replace function remember(p_contact uuid, p_turn uuid, p_facts jsonb, p_ends jsonb, p_by text) returns void language plpgsql as $$
 declare
     m inbox;
+    facts jsonb;
+    x jsonb;
+    folded text;
+    made text;
     chains text[];
 begin
     for m in
         -- An array is looked up in the index; a join might read all messages of everybody.
         select * from inbox
-        where contact_id = p_contact and id = any (array(select (x->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) x))
+        where contact_id = p_contact and id = any (array(select (e->>'source')::uuid from jsonb_array_elements(p_facts || p_ends) e))
         order by said_at(inbox), arrival
     loop
-        with made as (
+        chains := '{}';
+        facts := admitted(m, p_facts);
+        for n in 0 .. jsonb_array_length(facts) - 1 loop
+            x := facts->n;
+            continue when (x->>'source')::uuid is distinct from m.id;
+            folded := words_of(x->>'text');
+            continue when (select 1 from memories k where k.contact_id = p_contact and k.kind = x->>'kind' and k.words = folded
+                and (k.source_inbox_id = m.id or (k.valid_to is null and k.day is not distinct from (x->>'day')::date)) limit 1) is not null;
             insert into memories (tenant_id, contact_id, kind, text, topic, day, last_day, source_inbox_id, source_turn_id, created_by, said_at,
                 valid_from)
-            select distinct on (x->>'kind', folded) m.tenant_id, p_contact, x->>'kind', x->>'text', x->>'topic', (x->>'day')::date,
-                (x->>'last_day')::date, m.id, p_turn, p_by, said_at(m), (x->>'since')::timestamp at time zone 'UTC'
-            -- Folded once, not for each memory.
-            from (select x, words_of(x->>'text') as folded from jsonb_array_elements(admitted(m, p_facts)) x offset 0) f
-            where (x->>'source')::uuid = m.id and not exists (
-                select from memories k where k.contact_id = p_contact and k.kind = x->>'kind' and k.words = folded
-                    and (k.source_inbox_id = m.id or (k.valid_to is null and k.day is not distinct from (x->>'day')::date)))
-            returning chain
-        )
-        select array_agg(chain) into chains from made;
-        if chains is not null then
+            values (m.tenant_id, p_contact, x->>'kind', x->>'text', x->>'topic', (x->>'day')::date, (x->>'last_day')::date, m.id, p_turn, p_by,
+                said_at(m), (x->>'since')::timestamp at time zone 'UTC')
+            returning chain into made;
+            chains := chains || made;
+        end loop;
+        -- Mostly there is nothing yet of which it could take the place.
+        if (select 1 from memories k where k.contact_id = p_contact and k.chain = any (chains) and k.source_inbox_id is distinct from m.id limit 1) is not null then
             perform settle_memories(p_contact, chains);
         end if;
         if jsonb_array_length(p_ends) > 0 then

@@ -13,6 +13,11 @@ begin
 end
 $$;
 
+create or replace function is_head(o outbox) returns boolean language sql stable as $$
+    select not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq and e.not_before is not null
+        and e.status in ('queued', 'sending', 'unknown'))
+$$;
+
 create or replace function claim_send(p_boot uuid, p_stale double precision, p_reconcile double precision, p_younger double precision) returns jsonb
 language plpgsql as $$
 declare

@@ -14,6 +14,15 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.is_head(o outbox)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+    select not exists (select from outbox e where e.conversation_id = o.conversation_id and e.seq < o.seq
+        and (e.status in ('queued', 'sending') or (e.status = 'unknown' and e.not_before is not null)))
+$function$;
+
 CREATE OR REPLACE FUNCTION public.claim_send(p_boot uuid, p_stale double precision, p_reconcile double precision, p_younger double precision)
  RETURNS jsonb
  LANGUAGE plpgsql

@@ -233,3 +233,27 @@ create index ix_conversations_running on conversations (queue, tenant_id, accoun
 alter table worker_heartbeats add column holds_lock boolean not null default false;
 alter table worker_heartbeats drop constraint pk_worker_heartbeats;
 alter table worker_heartbeats add constraint pk_worker_heartbeats primary key (name, boot_id);
+
+alter table worker_heartbeats add column shared integer not null default 0;
+alter table worker_heartbeats add column held jsonb;
+grant update (weight) on tenants to chinwag_crossing;
+
+create index ix_audit_actor on audit (tenant_id, actor, at);
+create index ix_batches_newest on batches (tenant_id, created_at);
+create index ix_batches_open on batches (touched_at) where state in ('checking', 'running', 'paused');
+create index ix_envelopes_bodies on envelopes (received_at) where state = 'quarantined' and body is not null;
+drop index ix_envelopes_quarantined;
+create index ix_envelopes_quarantined on envelopes (tenant_id, received_at) where state = 'quarantined';
+create index ix_identity_cases_open on identity_cases (tenant_id, opened_at) where state = 'open';
+create index ix_operator_sessions_expires on operator_sessions (expires_at);
+drop index ix_outbox_attention;
+create index ix_outbox_attention on outbox (tenant_id, attention_at) where attention_at is not null;
+drop index ix_outbox_forgotten;
+create index ix_outbox_forgotten on outbox (account_id) where forgotten_at is not null and body <> '';
+create index ix_outbox_unsettled on outbox (conversation_id, seq) where not_before is not null;
+create index ix_send_limits_until on send_limits (until);
+drop index ix_turns_budget;
+create index ix_turns_budget on turns (tenant_id, finished_at) where reason like 'budget%';
+create index ix_turns_budget_seen on turns (tenant_id, finished_at) where reason = 'budget:seen';
+drop index ix_turns_dead;
+create index ix_turns_dead on turns (tenant_id, finished_at) where state = 'dead';

@@ -1,3 +1,27 @@
+drop index ix_turns_dead;
+create index ix_turns_dead on turns (finished_at) where state = 'dead';
+drop index ix_turns_budget_seen;
+drop index ix_turns_budget;
+create index ix_turns_budget on turns (finished_at) where reason like 'budget%';
+drop index ix_send_limits_until;
+drop index ix_outbox_unsettled;
+drop index ix_outbox_forgotten;
+create index ix_outbox_forgotten on outbox (forgotten_at) where forgotten_at is not null and body <> '';
+drop index ix_outbox_attention;
+create index ix_outbox_attention on outbox (attention_at) where attention_at is not null;
+drop index ix_operator_sessions_expires;
+drop index ix_identity_cases_open;
+drop index ix_envelopes_quarantined;
+create index ix_envelopes_quarantined on envelopes (received_at) where state = 'quarantined';
+drop index ix_envelopes_bodies;
+drop index ix_batches_open;
+drop index ix_batches_newest;
+drop index ix_audit_actor;
+
+revoke update (weight) on tenants from chinwag_crossing;
+alter table worker_heartbeats drop column held;
+alter table worker_heartbeats drop column shared;
+
 delete from worker_heartbeats w where exists (select from worker_heartbeats o where o.name = w.name and (o.at, o.boot_id) > (w.at, w.boot_id));
 alter table worker_heartbeats drop constraint pk_worker_heartbeats;
 alter table worker_heartbeats add constraint pk_worker_heartbeats primary key (name);
