@@ -77,13 +77,13 @@ def main() -> int:
                 cluster.remember(contacts, *_built(cluster, contacts))
         _restart(cluster, _TO_MEASURE)
         measured = [_measured(cluster, contacts, built[contacts][0], chosen, given.calls) for contacts in given.sizes]
-    rows = [_row(one, dict(zip(given.sizes, [costs[one.name] for costs in measured], strict=True))) for one in chosen]
+    rows = [_row(one, dict(sorted(zip(given.sizes, [costs[one.name] for costs in measured], strict=True)))) for one in chosen]
     report.table(rows, list(rows[0]))
     grows = [row["operation"] for row in rows if row["grows"]]
     print(f"grows: {', '.join(grows) or 'nothing'}")
     tables = {contacts: built[contacts][1] for contacts in given.sizes}
     print(f"rows: {', '.join(f'{sum(counted.values()):,} for {contacts:,}' for contacts, counted in tables.items())}")
-    result = {"sizes": given.sizes, "rows": rows, "tables": {str(contacts): counted for contacts, counted in tables.items()}}
+    result = {"sizes": sorted(given.sizes), "rows": rows, "tables": {str(contacts): counted for contacts, counted in tables.items()}}
     report.keep("growth", result, given.json)
     _draw(rows, given.sizes)
     return 1 if grows else 0

@@ -23,7 +23,7 @@ _OLDEST_POSTGRES = 160000
 _HEAVY = ("0008", "0010", "0011")
 _MANY = 100_000
 #: For a million messages, on two busy cores.
-_MINUTES = 2
+_MINUTES = 1.5
 
 
 def command(
