@@ -47,6 +47,7 @@ _TO_BUILD = {
 _TO_MEASURE = {"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "4GB"}
 _STATES = ((Phase(operations=OPERATIONS + PAGES),), *STATES)
 _MOST = 1.2
+_DRAWN = 30
 #: Few pages more are no growth: an index has one level more for some hundred times the rows.
 _FEW = 12
 
@@ -76,13 +77,13 @@ def main() -> int:
                 cluster.remember(contacts, *_built(cluster, contacts))
         _restart(cluster, _TO_MEASURE)
         measured = [_measured(cluster, contacts, built[contacts][0], chosen, given.calls) for contacts in given.sizes]
-    rows = [_row(one, dict(zip(given.sizes, [costs[one.name] for costs in measured], strict=True))) for one in chosen]
+    rows = [_row(one, dict(sorted(zip(given.sizes, [costs[one.name] for costs in measured], strict=True)))) for one in chosen]
     report.table(rows, list(rows[0]))
     grows = [row["operation"] for row in rows if row["grows"]]
     print(f"grows: {', '.join(grows) or 'nothing'}")
     tables = {contacts: built[contacts][1] for contacts in given.sizes}
     print(f"rows: {', '.join(f'{sum(counted.values()):,} for {contacts:,}' for contacts, counted in tables.items())}")
-    result = {"sizes": given.sizes, "rows": rows, "tables": {str(contacts): counted for contacts, counted in tables.items()}}
+    result = {"sizes": sorted(given.sizes), "rows": rows, "tables": {str(contacts): counted for contacts, counted in tables.items()}}
     report.keep("growth", result, given.json)
     _draw(rows, given.sizes)
     return 1 if grows else 0
@@ -199,11 +200,12 @@ def _row(one: Operation, costs: dict[int, Cost]) -> dict[str, Any]:
 
 
 def _draw(rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> None:
+    most = sorted(rows, key=lambda row: row["ratio"], reverse=True)[:_DRAWN]
     report.lying_bars(
         "growth",
-        f"Pages of each operation among {max(sizes):,} contacts, as a ratio to 10,000",
+        f"Pages among {max(sizes):,} contacts, as a ratio to 10,000: the {len(most)} of {len(rows)} that grow most",
         "ratio",
-        {row["operation"]: row["ratio"] for row in rows},
+        {row["operation"]: row["ratio"] for row in most},
     )
 
 

@@ -221,14 +221,14 @@ def _remove(place: Place, _n: int) -> None:
         connection.exec_driver_sql("select remove_account(%s, %s)", (place.tenant, place.seen["account"]))
 
 
-def _an_account(place: Place, n: int) -> None:
+def _an_account(place: Place, _n: int) -> None:
     """One over which nobody has written yet."""
-    place.storage.another_account(f"new{n}")
+    place.storage.another_account("new" + uuid4().hex[:8])
 
 
-def _account_of_few(place: Place, n: int) -> None:
+def _account_of_few(place: Place, _n: int) -> None:
     """An account over which a few people have written."""
-    place.seen["account"] = account = place.storage.another_account(f"few{n}")
+    place.seen["account"] = account = place.storage.another_account("few" + uuid4().hex[:8])
     few = "few" + uuid4().hex[:6]
     place.storage.do(
         "with c as (insert into contacts (tenant_id) select %s from generate_series(1, 5) returning id), i as (insert into contact_identities"

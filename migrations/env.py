@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 
 from alembic import context
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import DBAPIError
 
 from bots.settings import Settings
+
+_TABLES = """
+    select string_agg(quote_ident(c.relname), ', ' order by c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = current_schema() and c.relkind in ('r', 'p') and not c.relispartition and c.relname <> 'alembic_version'"""
+#: So often the tables are asked for, for less than the second after which Postgres calls it a deadlock.
+_TRIES = 20
 
 
 def run() -> None:
@@ -30,7 +38,24 @@ def _migrate(connection: Connection) -> None:
     connection.commit()
     context.configure(connection=connection, target_metadata=None)
     with context.begin_transaction():
+        _hold(connection)
+        connection.execute(text("set local lock_timeout = '4s'"))
         context.run_migrations()
+
+
+def _hold(connection: Connection) -> None:
+    """Take all tables at once, or none: table by table, processes of the version before and this one would wait for each other."""
+    tables = connection.execute(text(_TABLES)).scalar()
+    for left in reversed(range(_TRIES if tables else 0)):
+        try:
+            with connection.begin_nested():
+                connection.execute(text("set local lock_timeout = '200ms'"))
+                connection.execute(text(f"lock table {tables} in access exclusive mode"))
+        except DBAPIError as error:
+            if not left or not isinstance(error.orig, LockNotAvailable):
+                raise
+        else:
+            return
 
 
 run()

@@ -81,7 +81,8 @@ def newest(
     wanted = ["c.tenant_id = :tenant", "c.newest_at is not null"]
     values: dict[str, Any] = {"tenant": tenant, "limit": limit}
     if account is not None:
-        wanted.append("c.account_id = :account")
+        # Without the tenant beside it: with both Postgres walked through the tenant's, and a small account's list read all others.
+        wanted[0] = "c.account_id = (select id from accounts where id = :account and tenant_id = :tenant)"
         values["account"] = account
     if before is not None:
         wanted.append("(c.newest_at, c.id) < (:at, :id)")

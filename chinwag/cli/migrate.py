@@ -21,7 +21,7 @@ _REVISIONS = _ROOT / "migrations" / "versions"
 _OLDEST_POSTGRES = 160000
 #: Revisions that write large tables anew or build indexes on them. With more messages than these nobody could write for minutes.
 _HEAVY = ("0008", "0010", "0011")
-_MANY = 300_000
+_MANY = 100_000
 #: For a million messages, on two busy cores.
 _MINUTES = 1.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bots.settings import Settings
 from chinwag.cli import build
 from chinwag.cli.migrate import is_at_head, migrate
 from tests.support.cluster import Database
+from tests.support.processes import until
 
 _ROOT = Path(__file__).parents[2]
 
@@ -66,6 +68,21 @@ def test_a_table_that_somebody_holds_is_waited_for_some_seconds_and_then_nothing
 
     assert (refused.exit_code, _revision(database)) == (2, "0010")
     assert "run `chinwag migrate --at-rest`" in refused.stderr
+
+
+def test_a_claim_that_is_half_done_and_the_migration_do_not_wait_for_each_other(database: Database) -> None:
+    _as_before(database, messages=0)
+    waiting = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock' and database = (select oid from pg_database where datname = current_database())"
+    with database.engine().connect() as claim, database.engine().connect() as looker, ThreadPoolExecutor(1) as pool:
+        claim.exec_driver_sql("lock table turns in row exclusive mode")
+        migrating = pool.submit(migrate, Settings.from_env(database.env))
+        until(lambda: looker.exec_driver_sql(waiting).scalar(), what="the migration waits for the claim")
+        # A claim reads the contact last; whoever were chosen as the victim of a deadlock would fail.
+        claim.exec_driver_sql("lock table contacts in row share mode")
+        claim.commit()
+        migrating.result(timeout=60)
+
+    assert is_at_head(Settings.from_env(database.env))
 
 
 def test_what_is_interrupted_has_changed_nothing_and_goes_on_when_it_is_run_again(database: Database) -> None:

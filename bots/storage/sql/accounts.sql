@@ -78,9 +78,10 @@ $$;
 
 -- Removes an account with everything received and sent over it, and with the contacts who are known from it alone. None of it can be
 -- restored. Returns how many rows of each table were erased, or null where there is no such account. A busy account has millions of rows: the web
--- removes most of them with remove_part before.
+-- removes most of them with remove_part before. Planned for this account: what refers to it is looked for when its row goes, by the tenant and the
+-- account, and a plan for any account reads all that the tenant has.
 -- Locks: the account, so that no messages are taken in meanwhile, then whatever it deletes. Called by: crossing (the web).
-create function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql as $$
+create function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql set plan_cache_mode = force_custom_plan as $$
 declare
     counts jsonb := '{}';
     part jsonb;
