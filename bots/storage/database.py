@@ -124,6 +124,9 @@ def _borrowed(engine: Engine) -> Generator[psycopg.Cursor[Any]]:
         connection = engine.raw_connection()
         with connection.cursor() as cursor:
             yield cursor  # pyright: ignore[reportReturnType] - the driver of every engine here is psycopg
+        if not connection.dbapi_connection.autocommit:  # pyright: ignore[reportOptionalMemberAccess] - it is checked out
+            # Engines of open_engine do it by themselves.
+            connection.commit()
     except psycopg.Error as error:
         is_lost = connection is None or engine.dialect.is_disconnect(error, connection.dbapi_connection, None)  # pyright: ignore[reportArgumentType] - as above
         if connection is not None and is_lost:

@@ -86,3 +86,10 @@ def test_postgres_that_is_not_there_is_unavailable() -> None:
     nowhere = open_engine("postgresql+psycopg://nobody:none@127.0.0.1:9/nothing", pool=1, name="calls")
     with pytest.raises(StorageUnavailable):
         call(nowhere, "select 1", (), repeat=False)
+
+
+def test_a_call_is_a_transaction_of_its_own_on_whatever_engine(database: Database) -> None:
+    for model, engine in (("one", database.hot("worker")), ("other", database.engine("worker"))):
+        call(engine, "insert into embedders (model) values (%s) returning id", (model,))
+    with database.engine().connect() as owner:
+        assert owner.exec_driver_sql("select count(*) from embedders").scalar_one() == 2
