@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.fair_house import LONG, House
+from bench.fair_house import LONG, SHORT, House
 from bench.in_flight import AS_SHIPPED
 from bots.domain import Account
 from tests.support.cluster import Cluster
@@ -66,14 +66,11 @@ def _beside(house: House, few: Account, crowd: Callable[[], None], *, busy: int)
     return row | {"crowd_left": left, "turns_asked_twice": house.asked_twice()}
 
 
-def _two(
-    house: House, slots: int, *, own_tenant: bool = False, people: int = 1500, words: str | None = None, **options: Any
-) -> dict[str, Any]:
+def _two(house: House, slots: int, *, own_tenant: bool = False, people: int = 1500, words: str = SHORT, **options: Any) -> dict[str, Any]:
     few = house.account("few", house.tenant("few") if own_tenant else None)
     crowd = house.account("crowd", **options)
     house.warm(few, crowd)
-    more = {} if words is None else {"words": words}
-    return _beside(house, few, lambda: house.write(crowd, people, **more), busy=slots // 2)
+    return _beside(house, few, lambda: house.write(crowd, people, words=words), busy=slots // 2)
 
 
 def accounts(house: House, slots: int) -> dict[str, Any]:
@@ -91,7 +88,12 @@ def noisy(house: House, slots: int) -> dict[str, Any]:
     few = house.account("few", house.tenant("few"))
     crowd = [house.account(f"noisy-{n}") for n in range(20)]
     house.warm(few, *crowd[:2])
-    return _beside(house, few, lambda: [house.write(one, 75) for one in crowd] and None, busy=slots // 2)
+
+    def write() -> None:
+        for one in crowd:
+            house.write(one, 75)
+
+    return _beside(house, few, write, busy=slots // 2)
 
 
 def long(house: House, slots: int) -> dict[str, Any]:

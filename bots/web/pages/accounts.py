@@ -75,7 +75,12 @@ class AccountPages:
             status=code,
             found=found,
             bots=[(str(line.bot.id), line.bot.name) for line in bots],
-            values={"bot": str(account.bot_id), "app_id": account.app_id, "parent_id": account.parent_id, "weight": weight or f"{found.setup.weight:g}"},
+            values={
+                "bot": str(account.bot_id),
+                "app_id": account.app_id,
+                "parent_id": account.parent_id,
+                "weight": weight or f"{found.setup.weight:g}",
+            },
             errors=errors or {},
             checks=checks,
             registered=steps,
