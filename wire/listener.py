@@ -38,7 +38,7 @@ class _Heard:
         self.error: BaseException | None = None
 
 
-class Listener:
+class SharedReader:
     """One thread that reads for all; safe between threads."""
 
     def __init__(self) -> None:
@@ -129,6 +129,6 @@ def _raise(heard: _Heard) -> None:
 
 
 @cache
-def listener() -> Listener:
+def listener() -> SharedReader:
     """Return the process's one listener."""
-    return Listener()
+    return SharedReader()

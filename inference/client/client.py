@@ -51,7 +51,16 @@ class _Call:
 class ModelClient:
     """Calls one endpoint; safe between threads."""
 
-    def __init__(self, endpoint: Endpoint, *, timeouts: Timeouts, breaker: Breaker, max_response_bytes: int = 1024 * 1024) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeouts: Timeouts,
+        breaker: Breaker,
+        max_response_bytes: int = 1024 * 1024,
+        comes_in_pieces: bool = False,
+    ) -> None:
+        """comes_in_pieces: whether its answers do, until the first one shows it."""
         self.endpoint = endpoint
         self._measured = endpoint.traits
         self._timeouts = timeouts
@@ -59,9 +68,9 @@ class ModelClient:
         self._cap = max_response_bytes
         self._wire = Wire(endpoint.url, key_header(endpoint))
         self._patience = Patience()
-        #: Whether the last answer did: then the listener's thread is woken for many answers at once, and takes them from their heads on.
-        self._comes_in_pieces = False
         self._pace = Pace(silence_s=timeouts.silence_s)
+        #: Whether the last answer came so: then the listener's thread is woken for many answers at once, and takes them from their heads on.
+        self._comes_in_pieces = comes_in_pieces
         #: One header for each data-parallel rank; none where there is one rank.
         self._ranks = [{"x-data-parallel-rank": str(rank)} for rank in range(endpoint.traits.ranks)] if endpoint.traits.ranks > 1 else []
 

@@ -49,12 +49,15 @@ def _told(found: Answer | InferenceError, wanted: dict[str, Any]) -> dict[str, A
 
 
 @pytest.mark.parametrize(("kind", "case"), [pytest.param(k, c, id=f"{k}-{c['name']}") for k in _KINDS for c in _CASES[k]])
-def test_each_server_is_read_rightly_in_time_and_judged_by_the_breaker(servers: dict[str, Server], kind: str, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("comes_in_pieces", [False, True], ids=["by its thread", "by the listener"])
+def test_each_server_is_read_rightly_in_time_and_judged_by_the_breaker(
+    servers: dict[str, Server], kind: str, case: dict[str, Any], *, comes_in_pieces: bool
+) -> None:
     breaker = Breaker(failures=1)
     began = time.monotonic()
     found: Answer | InferenceError
     try:
-        found = _client(servers[kind], case["name"], breaker).chat(_HI, max_tokens=64)
+        found = _client(servers[kind], case["name"], breaker, comes_in_pieces=comes_in_pieces).chat(_HI, max_tokens=64)
     except InferenceError as error:
         # Without its frames, which would keep the client's connection in a cycle.
         found = error.with_traceback(None)
