@@ -79,7 +79,8 @@ async def _phase(sender: _Sender, cpu: Cpu, per_s: int, seconds: float, *, first
         if is_quiet:
             quiet_took.append(took)
 
-    began, tasks = time.monotonic(), []
+    began = time.monotonic()
+    tasks: list[asyncio.Task[None]] = []
     for n in range(int(per_s * seconds)):
         await asyncio.sleep(max(0.0, began + n / per_s - time.monotonic()))
         is_quiet = n % (per_s // _QUIET_PER_S) == 0

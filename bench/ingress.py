@@ -171,7 +171,7 @@ def main() -> None:
     for name, values in ratios.items():
         print(f"{name}: {values['median']} ({values['least']} to {values['most']}; aim {values['aim']})")
     report.keep("ingress", {"rows": list(middle.values()), "ratios": ratios}, given.json)
-    shown = {f"{row.kind}, {row.connections}": {} for row in middle}
+    shown: dict[str, dict[str, float]] = {f"{row.kind}, {row.connections}": {} for row in middle}
     for row, result in middle.items():
         shown[f"{row.kind}, {row.connections}"][row.endpoint] = result["per_s"] * row.events
     report.bars("ingress", "Messages and statuses a second on one process, by load and connections", "a second", shown)
