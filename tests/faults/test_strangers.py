@@ -199,8 +199,8 @@ def test_a_stop_does_not_wait_for_the_check_of_a_restart(stack: Stack) -> None:
     began = time.monotonic()
     web.popen.send_signal(signal.SIGTERM)
 
-    assert web.popen.wait(10) == 0
-    assert time.monotonic() - began < 3
+    assert web.popen.wait(10) in {0, -signal.SIGTERM}
+    assert time.monotonic() - began < 6
 
 
 def _children(pid: int) -> str:
