@@ -70,28 +70,34 @@ def main() -> int:
     # Whoever ends the bench ends what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     found = _before() if given.add else {}
-    with tempfile.TemporaryDirectory(prefix="chinwag-peers-") as temporary:
-        top = (given.folder or Path(temporary)).resolve()
-        top.mkdir(parents=True, exist_ok=True)
-        for name in given.only:
-            _say(f"{name}: setting up in {top / name}")
-            found.setdefault(name, {})
-            try:
-                peers[name].set_up(top / name)
-                if given.parts:
-                    with tempfile.TemporaryDirectory(prefix="chinwag-peers-run-") as run, outside(Path(run)) as servers:
-                        _measure(peers[name], top / name, servers, given, found[name])
-                found[name].pop("problem", None)
-            except (CannotSetUp, httpx.HTTPError) as error:
-                found[name]["problem"] = str(error)
-                _say(f"{name}: {error}")
-    if not given.parts:
-        return 0
-    result = {"model_s": MODEL_S, "rows": rows_of(found), "aims": aims(found), "notes": notes(found), "peers": found}
-    show(result)
-    report.keep("peers", result, given.json)
-    draw(found)
-    return 0 if any(one.get("bursts") for one in found.values()) else 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="chinwag-peers-") as temporary:
+            top = (given.folder or Path(temporary)).resolve()
+            top.mkdir(parents=True, exist_ok=True)
+            for name in given.only:
+                _one(peers[name], top / name, given, found.setdefault(name, {}))
+    finally:
+        # Also of a bench that is ended half way.
+        if given.parts:
+            result = {"model_s": MODEL_S, "rows": rows_of(found), "aims": aims(found), "notes": notes(found), "peers": found}
+            show(result)
+            report.keep("peers", result, given.json)
+            draw(found)
+    return 0 if not given.parts or any(not one.get("problem") for one in found.values()) else 1
+
+
+def _one(peer: Peer, folder: Path, given: Any, kept: dict[str, Any]) -> None:
+    """Set one up and measure it; that it cannot be is its result."""
+    _say(f"{peer.name}: setting up in {folder}")
+    try:
+        peer.set_up(folder)
+        if given.parts:
+            with tempfile.TemporaryDirectory(prefix="chinwag-peers-run-") as run, outside(Path(run)) as servers:
+                _measure(peer, folder, servers, given, kept)
+        kept.pop("problem", None)
+    except (CannotSetUp, httpx.HTTPError) as error:
+        kept["problem"] = str(error)
+        _say(f"{peer.name}: {error}")
 
 
 def _measure(peer: Peer, folder: Path, servers: Outside, given: Any, kept: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def _row(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
     for key, kind in (("added", "lone"), ("added_all_kinds", "lone_of_all_kinds")):
         row |= {f"{key}_{share}": one.get(kind, {}).get(share) for share in ("p50_ms", "p95_ms")}
     killed = one.get("killed")
-    row["after_kill"] = f"{killed['answered']} of {killed['acknowledged']}" if killed else None
+    row["after_kill"] = f"{killed['answered']} of {killed['owed']}" if killed else None
     row["problem"] = one.get("problem", "")[:48] or None
     return row
 

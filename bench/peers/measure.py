@@ -26,7 +26,6 @@ QUESTIONS = (
 #: What a turn leaves behind, such as statuses and rows, belongs to it.
 _SETTLE_S = 1.0
 _KILLED_AFTER_S = 0.6
-_SENTENCES = 30.0
 
 Say = Callable[[str], None]
 
@@ -101,19 +100,20 @@ def killed(
     """Kill every process of it in the middle of so many turns, start it again, and count what the acknowledged became."""
     people, asked = [a_person() for _ in range(count)], outside.model_calls()
     said = load.write(running, people, QUESTIONS[0], patience_s=10.0)
-    end = time.monotonic() + 10
-    while outside.model_calls() < asked + count and time.monotonic() < end:
+    end = time.time() + _KILLED_AFTER_S
+    while outside.model_calls() < asked + count and time.time() < end:
         time.sleep(0.02)
     running.tree.kill()
-    in_turn = outside.model_calls() - asked
-    began = time.time()
+    killed_at, in_turn = time.time(), outside.model_calls() - asked
     again = peer.start(folder, outside)
     load.await_answers(outside, said, patience_s=patience_s)
-    lasted = max((at for one in said for at in one.answers), default=began) - began
+    # What was answered before is nothing that could be lost.
+    owed = [one for one in said if one.acknowledged and not any(at <= killed_at for at in one.answers)]
     return again, {
         "acknowledged": sum(1 for one in said if one.acknowledged),
         "at_the_model": in_turn,
-        "answered": sum(1 for one in said if one.acknowledged and one.answers),
+        "owed": len(owed),
+        "answered": sum(1 for one in owed if one.answers),
         "twice": sum(1 for one in said if len(one.answers) > 1),
-        "last_after_s": round(lasted, 1),
+        "last_after_s": round(max((at for one in owed for at in one.answers), default=killed_at) - killed_at, 1),
     }

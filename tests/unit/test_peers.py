@@ -116,6 +116,12 @@ def test_an_aim_is_a_ratio_in_one_sitting() -> None:
     assert kept["memory at the start beside 250 MB"] == (0.4, True)
 
 
+def test_what_was_answered_before_a_kill_was_not_at_stake() -> None:
+    killed = {"acknowledged": 20, "owed": 8, "answered": 0, "twice": 0}
+
+    assert figures.rows_of({"nanobot": _peer(1.0, 1.0) | {"killed": killed}})[0]["after_kill"] == "0 of 8"
+
+
 def test_an_aim_without_the_other_is_none() -> None:
     assert [one["aim"] for one in figures.aims({"ours": _peer(50.0, 6.0)})] == ["memory at the start beside 250 MB"]
     assert figures.aims({}) == []
