@@ -25,6 +25,7 @@ BENCHES = (
     "start",
     "router",
     "engine",
+    "engine_slots",
     "prefix_cache",
     "reserve",
     "outages",

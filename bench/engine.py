@@ -129,7 +129,7 @@ def main() -> None:
             print("one core cannot be shared out: only the shared figures are measured")
             continue
         with (
-            tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder,
+            tempfile.TemporaryDirectory(prefix="chinwag-bench-", ignore_cleanup_errors=True) as folder,
             _sides(Path(folder), model, tokens=given.tokens, apart=cores == "apart") as sides,
         ):
             for at_once in _WAVES:

@@ -15,8 +15,8 @@ import psutil
 from bench import serving
 from inference.engines.vllm import Vllm
 
-#: The process in which vLLM computes; the others of an engine are its HTTP server and what started them.
-_CORE = "EngineCore"
+#: How the processes are called in which vLLM computes; the others of an engine are its HTTP server and what started them.
+_CORE = "VLLM::"
 #: What answers people; the practice platform and the people themselves are the bench's own.
 OURS = ("worker", "Postgres", "dispatcher", "web", "Redis")
 _RUNNING = "vllm:num_requests_running"
@@ -88,13 +88,14 @@ class Meter:
 
 
 def _core_s() -> float:
-    """CPU seconds so far of the engine's computing process."""
+    """CPU seconds so far of the engine's computing processes."""
+    spent = 0.0
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if _CORE in " ".join(process.cmdline()):
                 times = process.cpu_times()
-                return times.user + times.system
-    return 0.0
+                spent += times.user + times.system
+    return spent
 
 
 def median(rows: list[dict[str, Any]], name: str) -> float:
