@@ -71,7 +71,7 @@ begin
 end
 $$;
 
-create or replace function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql as $$
+create or replace function remove_account(p_tenant uuid, p_account uuid) returns jsonb language plpgsql set plan_cache_mode = force_custom_plan as $$
 declare
     counts jsonb := '{}';
     part jsonb;
