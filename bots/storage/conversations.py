@@ -88,17 +88,17 @@ def newest(
         wanted.append("(c.newest_at, c.id) < (:at, :id)")
         values |= {"at": before[0], "id": before[1]}
     # What is asked for is found first, each way through its own index; else the newest are passed by until there are enough of it.
-    found = None
+    found, condition = None, None if only is None else _IS.get(only)
     if search:
         found = found_by.TALKS
         values |= found_by.values(search)
-        wanted += [_IS[only]] if only in _IS else []
-    elif only in _IS:
+        wanted += [condition] if condition else []
+    elif only is not None and condition:
         found = f"""
             with few as materialized ({_FEW[only]} limit {_MOST_FEW})
             select id from few union (
                 select c.id from (select c.* from conversations c where {" and ".join(wanted)} order by c.newest_at desc, c.id desc limit {_PASSED_BY}) c
-                where (select count(*) from few) = {_MOST_FEW} and {_IS[only]} order by c.newest_at desc, c.id desc limit :limit)"""  # noqa: S608 - as below
+                where (select count(*) from few) = {_MOST_FEW} and {condition} order by c.newest_at desc, c.id desc limit :limit)"""  # noqa: S608 - as below
     page = f"""
         select c.* from {f"(select distinct id from ({found}) x offset 0) f join conversations c on c.id = f.id" if found else "conversations c"}
         where {" and ".join(wanted)}

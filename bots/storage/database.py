@@ -115,16 +115,16 @@ def call_timed(
 
 
 @contextmanager
-def _borrowed(engine: Engine) -> Generator[psycopg.Cursor[Any]]:
-    """A connection of the pool as psycopg has it: what SQLAlchemy does around a statement takes twice the time of the statement. Errors are those of
+def _borrowed(engine: Engine) -> Generator[Any]:
+    """A cursor of psycopg's on a connection of the pool: what SQLAlchemy does around a statement takes twice the time of the statement. Errors are those of
     SQLAlchemy, without the statement and its values.
     """
-    connection = None
+    connection: Any = None
     try:
         connection = engine.raw_connection()
         with connection.cursor() as cursor:
-            yield cursor  # pyright: ignore[reportReturnType] - the driver of every engine here is psycopg
-        if not connection.dbapi_connection.autocommit:  # pyright: ignore[reportOptionalMemberAccess] - it is checked out
+            yield cursor
+        if not connection.dbapi_connection.autocommit:
             # Engines of open_engine do it by themselves.
             connection.commit()
     except psycopg.Error as error:

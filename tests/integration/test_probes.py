@@ -20,7 +20,9 @@ from workers.probes import Probes
 
 #: A test hardly waits for another try, or sees that there is none yet.
 _SOON, _LATER = 1.0, 600.0
-_VLLM = Traits(context=8192, json_schema=True, parses_tokens=False, vision=True, priority=True, cache_salt=True, stream_interval=True, ranks=2)
+_VLLM = Traits(
+    context=8192, json_schema=True, parses_tokens=False, vision=True, priority=True, cache_salt=True, stream_interval=True, ranks=2
+)
 
 
 class _Place:

@@ -13,7 +13,7 @@ import resource
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from bots.errors import BadSetting
 from bots.settings import LISTENER
@@ -202,7 +202,7 @@ class Acceptor:
             if self.connections.count > self.connections.places:
                 # Whoever goes gives its file back after this pass of the loop.
                 self.connections.make_place()
-            _Silent(taken, self._source(address[0] if isinstance(address, tuple) else ""), listener=self)
+            _Silent(taken, self._source(str(cast("tuple[Any, ...]", address)[0]) if isinstance(address, tuple) else ""), listener=self)
 
     async def _open(self, taken: socket.socket, slot: Slot) -> None:
         try:
