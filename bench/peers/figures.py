@@ -27,8 +27,7 @@ def _row(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
         row |= {f"{key}_{share}": one.get(kind, {}).get(share) for share in ("p50_ms", "p95_ms")}
     killed = one.get("killed")
     row["after_kill"] = f"{killed['answered']} of {killed['owed']}" if killed else None
-    row["problem"] = one.get("problem", "")[:48] or None
-    return row
+    return row | ({"problem": one["problem"][:48]} if one.get("problem") else {})
 
 
 def _sum(parts: Mapping[str, float] | None) -> float | None:

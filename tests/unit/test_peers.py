@@ -153,3 +153,9 @@ def test_the_workflow_for_n8n_is_json_whatever_is_filled_in() -> None:
     assert json.loads(json.dumps(made)) == made
     assert [node["name"] for node in made["nodes"]] == ["Webhook", "Is a text", "Ask", "Answer"]
     assert made["nodes"][3]["parameters"]["headerParameters"]["parameters"][0]["value"] == 'Bearer a"b\\c'
+
+
+def test_no_expression_of_the_workflow_ends_early() -> None:
+    texts = [str(value) for node in workflow(model_url="u", messages_url="u", token="t")["nodes"] for value in node["parameters"].values()]
+
+    assert all(text.count("}}") == 1 for text in texts if text.startswith("={{"))
