@@ -69,7 +69,7 @@ def main() -> int:
         for one in phase.operations
         if not given.only or any(word in one.name for word in given.only)
     ]
-    with _folder(given.folder, given.keep) as folder, Kept(folder) as cluster:
+    with _folder(given.folder, given.keep) as folder, ReopenedCluster(folder) as cluster:
         built = cluster.built
         if missing := [contacts for contacts in given.sizes if contacts not in built]:
             _restart(cluster, _TO_BUILD)
@@ -89,7 +89,7 @@ def main() -> int:
     return 1 if grows else 0
 
 
-class Kept(Cluster):
+class ReopenedCluster(Cluster):
     """A cluster that can be opened again, with what it has built: its key, and by their contacts the databases and the rows of each table."""
 
     built: dict[int, tuple[str, dict[str, int]]]

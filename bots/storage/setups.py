@@ -13,6 +13,7 @@ from bots.domain import Account
 from bots.errors import NotFound
 from bots.storage import accounts
 from bots.storage.database import to_json
+from bots.storage.queues import reply_queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,8 @@ select a.id, b.name as bot, a.created_at, coalesce(a.public_url, '') as public_u
     x.state as limit, x.since as limit_since, x.until as limit_until, case when x.id is null then 0 else (select count(*) from (
         select from outbox o where o.account_id = a.id and o.not_before is not null limit 1000) held) end as waiting,
     a.weight, (select count(*) from (select from conversations c where c.tenant_id = a.tenant_id and c.account_id = a.id
-        and c.queue in (select 'reply.' || b.profile union select q from worker_heartbeats h, unnest(h.queues) q
-            where starts_with(q, 'reply.' || b.profile || '.@'))
+        and c.queue in (select :replies || b.profile union select q from worker_heartbeats h, unnest(h.queues) q
+            where starts_with(q, :replies || b.profile || '.@'))
         and c.ready_at <= now() and c.leased_until is null and c.closed_at is null and c.taken_by is null limit 1000) due) as people,
     a.first_webhook_at is not null or exists (select from inbox i where i.account_id = a.id) as came,
     exists (select from outbox o where o.account_id = a.id and o.external_id is not null) as answered,
@@ -93,7 +94,7 @@ def mine(connection: Connection, *, tenant: UUID, account: UUID) -> Account:
 def of(connection: Connection, *, tenant: UUID, account: UUID) -> tuple[Account, Setup]:
     """An account and its set-up; reads across contacts. Raises NotFound."""
     found = mine(connection, tenant=tenant, account=account)
-    row = connection.execute(text(_SETUPS + " and a.id = :account"), {"tenant": tenant, "account": account}).mappings().one_or_none()
+    row = connection.execute(text(_SETUPS + " and a.id = :account"), _values(tenant) | {"account": account}).mappings().one_or_none()
     if row is None:
         raise NotFound("There is no such account.")
     return found, _setup(row)
@@ -101,7 +102,7 @@ def of(connection: Connection, *, tenant: UUID, account: UUID) -> tuple[Account,
 
 def overview(connection: Connection, *, tenant: UUID) -> list[tuple[Account, Setup]]:
     """All accounts with their set-ups, by channel and name, without trial accounts; reads across contacts."""
-    known = {row["id"]: row for row in connection.execute(text(_SETUPS), {"tenant": tenant}).mappings()}
+    known = {row["id"]: row for row in connection.execute(text(_SETUPS), _values(tenant)).mappings()}
     listed = [one for one in accounts.list_all(connection) if one.id in known and one.persona_version is None]
     return [(one, _setup(known[one.id])) for one in listed]
 
@@ -157,6 +158,11 @@ def erase(connection: Connection, *, tenant: UUID, account: UUID) -> dict[str, i
     if counts is None:
         raise NotFound("There is no such account.")
     return dict(counts)
+
+
+def _values(tenant: UUID) -> dict[str, Any]:
+    # What a profile's queue begins with.
+    return {"tenant": tenant, "replies": reply_queue("")}
 
 
 def _setup(row: Any) -> Setup:

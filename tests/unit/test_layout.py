@@ -78,7 +78,6 @@ _SHARED_CLASS_NAMES = {
     "Exchange": "a question and its answer: exported, and over the scripted model's HTTP",
     "Figures": "of the home page, and of an endpoint in a comparison",
     "Layout": "of a model over GPUs, and of a prompt",
-    "Listener": "on the web's socket, for notices to the dispatcher, and for the answers of model servers",
     "Offer": "an account to connect, and a hosted model with its price",
     "Page": "of a list, and of Facebook",
     "Part": "of an answer, of the local stack, and of a message to the scripted model",
