@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+
 from bots.settings import LISTENER, Settings
 from chinwag.cli import migrate
 from chinwag.local import demo, engine, forks, gpus, hosted, llamacpp, models, ports
@@ -227,7 +229,11 @@ class Stack:
         def is_ready() -> bool:
             if not ports.listens(port):
                 return False
-            demo.register(self.platform_url, f"http://{HOST}:{self.port}", secrets)
+            try:
+                demo.register(self.platform_url, f"http://{HOST}:{self.port}", secrets)
+            except httpx.TransportError:
+                # Killed meanwhile: it registers them once it is back.
+                return False
             return True
 
         options = ("fake-platform", "--port", str(port), "--state", state)
