@@ -24,7 +24,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TICK_S = 0.2
 
 
-class _Stopped(BaseException):
+class Stopped(BaseException):
     """A signal asks to stop."""
 
 
@@ -37,7 +37,7 @@ def command(
     """
     report = Report()
     for number in _SIGNALS:
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     if with_parent:
         # When `make` is killed the stack must not go on running.
         ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
@@ -48,7 +48,7 @@ def command(
     except (CannotStart, BotsError, httpx.HTTPError, DBAPIError, OSError) as error:
         sys.stderr.write(f"Cannot run: {_one_line(error)}\n")
         raise typer.Exit(2) from None
-    except _Stopped:
+    except Stopped:
         return
 
 
@@ -68,7 +68,7 @@ def _run(stack: Stack, report: Report) -> None:
             stack.tick()
             time.sleep(_TICK_S)
     finally:
-        # From here on nothing interrupts: everything has stopped within 8 s.
+        # Nothing interrupts from here on: everything has stopped within 8 s.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         report.status("")
@@ -77,8 +77,12 @@ def _run(stack: Stack, report: Report) -> None:
         stack.stop()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise _Stopped
+def stop(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal: raise Stopped."""
+    # The next one, as make's own end sends it, would break off what this one begins.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise Stopped
 
 
 def _one_line(error: Exception) -> str:

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from bots.phrases.book import book
 from chinwag.local.processes import Child, open_log
@@ -48,6 +49,8 @@ IMPORTED = (
 )
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
+#: How often a wait for a child's end looks for it.
+_LOOK_S = 0.01
 #: The fields of /proc/self/stat behind the name: where the command line begins and ends, and where the environment ends.
 _ARG_START, _ARG_END, _ENV_END = 45, 46, 48
 
@@ -55,25 +58,26 @@ _ARG_START, _ARG_END, _ENV_END = 45, 46, 48
 class Fork:
     """A forked process, with the part of subprocess.Popen that a child of the stack needs."""
 
-    def __init__(self, process: ForkProcess) -> None:
-        self._process = process
-        self.pid = process.pid or 0
-
-    @property
-    def returncode(self) -> int | None:
-        """Its exit code; None while it runs."""
-        return self._process.exitcode
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        #: Its exit code, below zero for a signal; None while nobody has seen it end.
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Look whether it has ended, and return its exit code."""
-        return self._process.exitcode
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end and return its exit code. Raises subprocess.TimeoutExpired."""
-        self._process.join(timeout)
-        code = self._process.exitcode
-        if code is None:
-            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        end = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)
+            time.sleep(_LOOK_S)
         return code
 
     def send_signal(self, number: int) -> None:
@@ -119,23 +123,13 @@ def fork(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         parent = os.getpid()
-
-        def run() -> None:
-            _become_part(descriptor, parent=parent, keep=keep, before=before)
-            os.chdir(cwd)
-            os.environ.clear()
-            os.environ.update(env)
-            time.tzset()
-            sys.argv = [module, *options]
-            _show([sys.executable, "-m", module, *options])
-            sys.exit(importlib.import_module(_main_of(module)).main())
-
-        process = ForkProcess(target=run, name=name)
-        process.start()
+        if (pid := os.fork()) == 0:
+            _run_part(module, options, become=lambda: _become_part(descriptor, parent=parent, keep=keep, before=before), env=env, cwd=cwd)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(descriptor)
-    return Child(name=name, process=Fork(process), log=log, started=time.monotonic())
+        # Last: a signal that came meanwhile ends the supervisor right here, and with it a child that it does not know yet.
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return Child(name=name, process=Fork(pid), log=log, started=time.monotonic())
 
 
 def _without_terminal() -> ModuleType:
@@ -145,6 +139,31 @@ def _without_terminal() -> ModuleType:
     module = ModuleType("click_repl")
     module.register_repl = register_repl  # pyright: ignore[reportAttributeAccessIssue] - a module takes any
     return module
+
+
+def _run_part(module: str, options: Sequence[str], *, become: Callable[[], None], env: Mapping[str, str], cwd: Path) -> NoReturn:
+    """Be the part, and end as its interpreter would; nothing of the supervisor's stack is unwound here."""
+    code: object = 1
+    try:
+        become()
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(env)
+        time.tzset()
+        sys.argv = [module, *options]
+        _show([sys.executable, "-m", module, *options])
+        code = importlib.import_module(_main_of(module)).main()
+    except SystemExit as end:
+        code = end.code
+        if isinstance(code, str):
+            sys.stderr.write(f"{code}\n")
+    except BaseException:  # noqa: BLE001 - it ends here, and says why
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _become_part(log: int, *, parent: int, keep: Collection[int], before: Collection[int]) -> None:

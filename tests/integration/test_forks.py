@@ -157,9 +157,58 @@ def test_none_outlives_its_parent(tmp_path: Path) -> None:
         parent.facts(part)
     parent.kill()
 
-    assert _eventually(
-        lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in parent.parts)
-    )
+    assert _eventually(lambda: not any(_read_line(str(pid)) for pid in parent.parts))
+
+
+def test_a_signal_in_the_midst_of_a_fork_ends_parent_and_part(tmp_path: Path) -> None:
+    (tmp_path / "a_part.py").write_text(_PART)
+    # The signal comes when the child is there and its parent does not know it yet.
+    code = """
+import os, signal, sys
+from pathlib import Path
+from chinwag.local import forks
+
+def end(*_):
+    raise SystemExit(9)
+
+folder = Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+signal.signal(signal.SIGTERM, end)
+os.register_at_fork(
+    after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM), after_in_child=lambda: (folder / "pid").write_text(str(os.getpid()))
+)
+forks.fork("a_part", ["wait"], name="Part", log=folder / "0.log", env=os.environ, cwd=folder)
+"""
+    parent = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=20, check=False)
+    part = _read(tmp_path / "pid")
+
+    assert parent.returncode == 9
+    # It may have ended before it wrote its number.
+    assert not part or _eventually(lambda: not _read_line(part))
+
+
+def _read_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_second_signal_does_not_break_off_what_the_first_one_began() -> None:
+    code = """
+import os, signal
+from chinwag.cli import run
+
+signal.signal(signal.SIGTERM, run.stop)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except run.Stopped:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("went on")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+
+    assert (ended.returncode, ended.stdout) == (0, "went on\n"), ended.stderr
 
 
 def test_a_process_with_threads_is_not_forked() -> None:
