@@ -8,37 +8,21 @@ from functools import partial
 from typing import Any, cast
 
 from celery import Celery, signals
-from celery.app.amqp import AMQP
-from kombu.connection import Connection
 
 from bots.settings import Settings
 from workers import process
+from workers.broker import Amqp
 
 #: Celery ships no types.
 _signals: Any = signals
 
 
-class _Connection(Connection):
-    """A connection that is tried again once a second while Redis is away: kombu's own pauses grow by two seconds each time, to thirty."""
-
-    def ensure_connection(self, *args: Any, **more: Any) -> Any:
-        """Wait until Redis answers."""
-        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
-        return cast("Any", super()).ensure_connection(*args, **pauses | more)
-
-
-class _Amqp(AMQP):
-    """Celery's way to its broker, by that connection: no setting has these pauses."""
-
-    Connection = _Connection
-
-
 def make(settings: Settings) -> Celery:
     """A Celery app on the Redis of the settings."""
-    app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"], amqp=_Amqp)
+    app = Celery("chinwag", broker=settings.redis_url, include=["workers.tasks"], amqp=Amqp)
     conf: Any = cast("Any", app).conf
     conf.update(
-        # A task that a dying worker held is delivered again; a surplus task claims nothing.
+        # A task counts until it has ended, so that a worker takes as many as it has slots and leaves the others to other workers.
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         # Results are rows in Postgres.
@@ -47,11 +31,6 @@ def make(settings: Settings) -> Celery:
         # No pickle: whoever writes into Redis must not run code here.
         accept_content=["json"],
         broker_transport_options={
-            # Longer than the watchdog's deadline: a running task must never be delivered twice.
-            "visibility_timeout": 300,
-            "unacked_restore_interval": 10,
-            # The default of 10 makes a redelivery wait 100 s.
-            "unacked_restore_throttle": 1,
             # A frozen Redis must not hang the dispatcher for ever.
             "socket_timeout": 10,
             "socket_connect_timeout": 3,

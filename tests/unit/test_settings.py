@@ -6,7 +6,6 @@ import pytest
 
 from bots.errors import BadSetting
 from bots.settings import Settings
-from workers.app import app
 from workers.turn.answer import OF_DEADLINE
 
 
@@ -39,12 +38,6 @@ def test_the_watchdogs_deadline_is_above_every_sum_of_inner_deadlines() -> None:
     assert settings.task_deadline_s > pictures_and_asking + statements + send
     assert pictures_and_asking > two_model_calls
     assert pictures_and_asking - settings.media_deadline_s > 60.0, "one model call in full whatever pictures took"
-
-
-def test_a_running_task_is_never_handed_out_twice() -> None:
-    visibility_timeout_s = app.conf.broker_transport_options["visibility_timeout"]
-
-    assert Settings().task_run_s + Settings().task_deadline_s < visibility_timeout_s
 
 
 def test_an_error_of_ours_is_tried_again_after_each_delay_in_turn_and_then_no_more() -> None:

@@ -28,8 +28,10 @@ $$;
 -- transaction that began before it can still commit: p_margin must be longer than such a transaction may take. Every writer is one
 -- statement, so a statement timeout below the margin ends them (see workers.deps).
 -- Locks: the row of usage_until; whoever comes second waits, and continues where the first ended. Called by: crossing (the dispatcher). Not
--- repeated after a lost connection: the next tick continues.
-create function roll_usage(p_margin double precision, p_most double precision) returns boolean language plpgsql as $$
+-- repeated after a lost connection: the next tick continues. Planned each time, since it runs every few seconds at most: a plan that was made for
+-- empty tables took a second for the calls of five.
+create function roll_usage(p_margin double precision, p_most double precision) returns boolean language plpgsql
+set plan_cache_mode = force_custom_plan as $$
 declare
     k text;
     since timestamptz;
