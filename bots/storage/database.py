@@ -17,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bots.errors import StorageUnavailable
 
 _REPEATS_AFTER_S = (0.05, 0.3, 1.0, 2.0)
+#: How many calls went over a connection, among what the pool knows of it; and after how many its plans are made anew for the first time.
+_COUNT, _FIRST_PLANS = "chinwag_calls", 32
 
 
 def open_engine(url: str, *, pool: int, name: str, statement_timeout_s: float | None = None) -> Engine:
@@ -123,6 +125,8 @@ def _borrowed(engine: Engine) -> Generator[Any]:
     try:
         connection = engine.raw_connection()
         with connection.cursor() as cursor:
+            if _is_to_plan(connection.info):
+                cursor.execute("discard plans")
             yield cursor
         if not connection.dbapi_connection.autocommit:
             # Engines of open_engine do it by themselves.
@@ -136,6 +140,16 @@ def _borrowed(engine: Engine) -> Generator[Any]:
     finally:
         if connection is not None:
             connection.close()
+
+
+def _is_to_plan(info: dict[Any, Any]) -> bool:
+    """Whether a connection's plans are to be made anew: at each doubling of what went over it.
+
+    Those made for tables that are nearly empty, also of the lookups for foreign keys, read every row of full ones, and Postgres replaces them only after it
+    has counted the rows, up to a minute later.
+    """
+    count = info[_COUNT] = info.get(_COUNT, 0) + 1
+    return count >= _FIRST_PLANS and count & (count - 1) == 0
 
 
 def _passing(error: DBAPIError | PoolTimeout) -> bool:

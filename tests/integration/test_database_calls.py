@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -93,3 +94,20 @@ def test_a_call_is_a_transaction_of_its_own_on_whatever_engine(database: Databas
         call(engine, "insert into embedders (model) values (%s) returning id", (model,))
     with database.engine().connect() as owner:
         assert owner.exec_driver_sql("select count(*) from embedders").scalar_one() == 2
+
+
+def test_a_connections_plans_are_made_anew_each_time_what_went_over_it_has_doubled(database: Database) -> None:
+    with database.engine().begin() as owner:
+        # The server's log has no statements by its own settings.
+        owner.exec_driver_sql(f"alter role chinwag_worker in database {database.name} set log_statement = 'all'")
+    log = database.cluster.postgres.child.log
+    before = len(re.findall("discard plans$", log.read_text(), re.MULTILINE))
+    engine = open_engine(database.env["CHINWAG_WORKER_DATABASE_URL"], pool=4, name="calls")
+    try:
+        found = [call(engine, "select %s", (n,)) for n in range(140)]
+        made_anew = len(re.findall("discard plans$", log.read_text(), re.MULTILINE)) - before
+    finally:
+        engine.dispose()
+
+    assert found == list(range(140))
+    assert made_anew == len((32, 64, 128))
