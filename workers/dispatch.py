@@ -129,9 +129,11 @@ class Dispatcher:
             self._has_usage = True
             dispatching.plan_anew(connection)
         if now - self._housekeeping_at >= _HOUSEKEEPING_S:
-            is_behind = claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days)
-            # More at the next tick: small steps keep up with whatever comes in.
-            self._housekeeping_at = now - _HOUSEKEEPING_S if is_behind else now
+            # Before it is tried: where it fails, work goes on until the next time.
+            self._housekeeping_at = now
+            if claims.keep_house(self._crossing, envelope_days=self._settings.envelope_days):
+                # More at the next tick: small steps keep up with whatever comes in.
+                self._housekeeping_at -= _HOUSEKEEPING_S
             outbox.fail_oldest(self._crossing, younger_s=self._settings.answer_if_younger_s)
         found = dispatching.tick(connection, reserve=self._settings.batch_reserve)
         if found.spots and placement.place(self._crossing, found.spots):

@@ -250,4 +250,5 @@ def waiting(engine: Engine, *, reserve: int) -> list[Waiting]:
 
 def keep_house(engine: Engine, *, envelope_days: int) -> bool:
     """Delete some of what is older than its storage period; True if there is more to delete at once."""
-    return call(engine, "select keep_house(%s)", (envelope_days,)) >= _SWEPT_AT_ONCE
+    # Not repeated: whatever holds it up may last, and the caller has other work.
+    return call(engine, "select keep_house(%s)", (envelope_days,), repeat=False) >= _SWEPT_AT_ONCE

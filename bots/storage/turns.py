@@ -180,6 +180,8 @@ class Finished(msgspec.Struct, frozen=True):
 
     state: str
     sending: Sending | None
+    #: Whether it had been stored before. An open turn says so, too, whose conversation was taken away without a new claim, as by an edit of its message.
+    again: bool = False
 
 
 #: None: fenced. busy: not done, since another transaction has its conversation.
@@ -250,9 +252,10 @@ def finish(
 
 
 def _sending(engine: Engine, one: Finishing, ended: Finished | None, began: float | None) -> Sending | None:
+    if one.result.calls and (ended is None or (ended.again and ended.state == "open")):
+        # What is recorded already is not recorded again.
+        call(engine, _PAY_FENCED, (one.contact, one.turn, to_json(one.result.calls)))
     if ended is None:
-        if one.result.calls:
-            call(engine, _PAY_FENCED, (one.contact, one.turn, to_json(one.result.calls)))
         raise Fenced
     if one.result.takes_more is True and ended.state != one.result.state:
         raise Superseded

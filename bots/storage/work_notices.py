@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import structlog
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from bots.errors import StorageUnavailable
 from bots.storage.database import call
@@ -29,10 +30,11 @@ _EVERY_S = 0.05
 
 
 def tell(engine: Engine) -> None:
-    """Tell it now."""
+    """Tell it now, if Postgres takes it."""
     try:
         call(engine, "select pg_notify(%s, '')", (_CHANNEL,), repeat=False)
-    except StorageUnavailable:
+    except (StorageUnavailable, DBAPIError):
+        # A server that is a standby refuses it, too.
         log.warning("work_notice_failed")
 
 

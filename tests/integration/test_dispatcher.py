@@ -92,6 +92,19 @@ def test_what_nobody_told_is_found_by_a_tick(cluster: Cluster, tmp_path_factory:
         stack.wait_settled(20)
 
 
+def test_what_is_due_is_dispatched_where_tidying_up_fails(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Stack(cluster, tmp_path_factory.mktemp("untidy"), settings=WINDOWS) as stack, stack.owner.begin() as connection:
+        # As an index that is being built on a large table.
+        connection.exec_driver_sql("lock table watchers in share mode")
+        stack.start_web()
+        stack.start_worker()
+        dispatcher = stack.start_dispatcher()
+        until(lambda: "storage_unavailable" in dispatcher.printed(), what="that it cannot tidy up", timeout_s=20)
+        stack.say(build.a_person(), "When do you open?")
+
+        stack.wait_settled(10)
+
+
 def test_a_sleeping_dispatcher_stops_when_asked(service: Watched) -> None:
     assert service.dispatcher.stop(_SOON_S) == 0
     assert "dispatcher_stopped" in service.dispatcher.printed()

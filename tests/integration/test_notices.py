@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, QueuePool
+from sqlalchemy import Connection, QueuePool, make_url
+from structlog.testing import capture_logs
 
 from bots.errors import StorageUnavailable
 from bots.storage import chat, chat_notices, work_notices
 from bots.storage.work_notices import Listener, Teller
+from tests.support.cluster import Cluster
 from tests.support.processes import until
 from tests.support.storage_fixture import StorageFixture
 
@@ -45,6 +48,13 @@ def ear(storage: StorageFixture) -> Iterator[Ear]:
 def _cut(storage: StorageFixture, name: str) -> None:
     cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = %s and pid <> pg_backend_pid()"
     assert storage.rows(cut, name)
+
+
+def _as_owner(cluster: Cluster, storage: StorageFixture) -> psycopg.Connection:
+    database = storage.crossing.url.database
+    assert database is not None
+    address = make_url(cluster.owner_url(database)).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(address, autocommit=True)
 
 
 def test_a_notice_ends_the_wait(storage: StorageFixture, ear: Ear) -> None:
@@ -90,6 +100,22 @@ def test_however_many_tell_there_are_few_notices_and_the_last_one_comes_after_al
     pool = storage.crossing.pool
     assert isinstance(pool, QueuePool)
     until(lambda: pool.checkedout() == 1, what="only the ear is connected")
+
+
+def test_whoever_could_not_tell_for_a_while_tells_again(cluster: Cluster, storage: StorageFixture, ear: Ear) -> None:
+    teller = Teller(storage.crossing)
+    # Refused without a lost connection, as by a server that is still a standby.
+    with _as_owner(cluster, storage) as owner:
+        owner.execute("revoke execute on function pg_notify from public")
+        try:
+            with capture_logs() as logged:
+                teller.tell()
+                until(lambda: logged, what="that it failed")
+        finally:
+            owner.execute("grant execute on function pg_notify to public")
+    teller.tell()
+
+    assert ear.waited(_LONG_S)[0]
 
 
 def test_the_end_of_the_connection_ends_the_wait_with_an_error(storage: StorageFixture, ear: Ear) -> None:

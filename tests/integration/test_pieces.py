@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bots.errors import Superseded
 from bots.extract.unfinished import Waits
 from bots.storage.turns import ModelCall
+from tests.support.changes import an_edit
 from tests.support.storage_fixture import StorageFixture, a_message
 
 ENDED, OPEN = Waits(0, 0, 0), Waits(3, 3, 3)
@@ -154,6 +156,20 @@ def test_an_answer_that_is_put_off_twice_by_a_lost_connection_is_put_off_once(st
             storage.finish(claim, takes_more=True, calls=[_a_call(0.5)])
 
     assert storage.value("select count(*) from model_calls") == 1
+
+
+@pytest.mark.parametrize("more", [{"takes_more": True}, {"state": "retry", "answer": None, "parts": []}])
+def test_the_call_of_a_turn_whose_message_is_edited_meanwhile_is_paid_once(storage: StorageFixture, more: dict[str, Any]) -> None:
+    _let_in(storage, "A table for 8", ENDED, key="wamid.1")
+    claim = storage.claimed()
+    storage.let_in(an_edit("wamid.1", "A table for 9"))
+
+    for _ in range(2):
+        with suppress(Superseded):
+            assert storage.finish(claim, calls=[_a_call(0.5)], **more) is None
+
+    assert [row[0] for row in storage.rows("select cost from model_calls")] == [0.5]
+    assert storage.value("select count(*) from outbox") == 0
 
 
 def test_what_comes_long_after_is_the_next_turn(storage: StorageFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bots.admin.accounts import changes
 from bots.domain import DeliveryStatus
 from bots.errors import NotFound
 from bots.storage import batch_items, claims, setups
-from bots.storage.database import unit
+from bots.storage.database import open_engine, unit
 from bots.storage.turns import ModelCall, NewFact, Recalled
 from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
@@ -167,6 +168,25 @@ def test_removing_an_account_says_how_much_went(storage: StorageFixture) -> None
     }  # fmt: skip
     with unit(storage.crossing) as connection, pytest.raises(NotFound):
         setups.erase(connection, tenant=storage.account.tenant_id, account=storage.account.id)
+
+
+def test_an_account_whose_people_wrote_so_much_that_a_part_takes_its_time_goes_all_the_same(
+    cluster: Cluster, storage: StorageFixture
+) -> None:
+    _a_turn(storage, "tea")
+    database = storage.crossing.url.database
+    assert database is not None
+    with cluster.engine(database).begin() as owner:
+        owner.exec_driver_sql(
+            "create function take_time() returns trigger language plpgsql as $$ begin perform pg_sleep(0.5); return old; end $$"
+        )
+        owner.exec_driver_sql("create trigger slow before delete on turns for each row execute function take_time()")
+    hasty = open_engine(storage.crossing.url.render_as_string(hide_password=False), pool=2, name="web", statement_timeout_s=0.25)
+
+    counts = changes.remove(replace(storage.deps, crossing=hasty), storage.operator(), storage.account.id)
+    hasty.dispose()
+
+    assert (counts["turns"], _count(storage, "accounts")) == (1, 0)
 
 
 @pytest.fixture
