@@ -25,9 +25,11 @@ from bench.revision import Tree
 
 _ROUND = Path(__file__).resolve().parent / "house_round.py"
 #: What is measured: its kind, and turns in flight or connections.
-_LOADS = ("turns:64", "turns:256", "turns:512", "ingress:16", "ingress:64", "memory:64", "known:64")
+_LOADS = ("bare:256", "turns:64", "turns:256", "turns:512", "ingress:16", "ingress:64", "memory:64", "known:64")
 #: Turns that each contact has had before in the load "known".
 _KNOWN = 200
+#: How the loads that are turns differ from those of new contacts and a bot that remembers.
+_MORE = {"known": ("--turns", str(_KNOWN)), "bare": ("--memory", "off")}
 #: What is not the service: it stands apart, and enters no sum.
 _APART = ("practice platform", "scripted model")
 #: Aims against aef6a96 (half its CPU), and of memory's part in milliseconds.
@@ -92,7 +94,7 @@ def _measure(tree: Tree, load: _Load, seconds: float, *, left: int) -> dict[str,
 def _one(tree: Tree, load: _Load, seconds: float, *more: str, left: int) -> dict[str, Any]:
     began = time.monotonic()
     kind = "ingress" if load.kind == "ingress" else "turns"
-    more = (*more, *(("--turns", str(_KNOWN)) if load.kind == "known" else ()))
+    more = (*more, *_MORE.get(load.kind, ()))
     found = json.loads(tree.run(_ROUND, [kind, "--size", load.size, "--seconds", str(seconds), *more]).splitlines()[-1])
     sys.stderr.write(
         f"{load.name} of {tree.name}: {_sum(found):.2f} ms, {found['per_s']:.0f}/s ({time.monotonic() - began:.0f} s; {left} left)\n"
@@ -107,6 +109,7 @@ def _sum(found: Mapping[str, Any]) -> float:
 def _print(load: _Load, trees: Sequence[Tree]) -> None:
     what = {
         "turns": "turns in flight",
+        "bare": "turns in flight of a bot that remembers nothing",
         "ingress": "connections",
         "memory": "turns in flight: what memory adds",
         "known": f"turns in flight, contacts of {_KNOWN} turns, with an embedder",
