@@ -18,17 +18,20 @@ from workers import process
 _signals: Any = signals
 
 
+#: While Redis is away it is tried once a second: kombu's own pauses grow by two seconds each time, to thirty.
+_PAUSES = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+
+
 class _Connection(Connection):
-    """A connection that is tried again once a second while Redis is away: kombu's own pauses grow by two seconds each time, to thirty."""
+    """A connection that is tried again after these pauses also where a worker waits for it, which asks for no others."""
 
     def ensure_connection(self, *args: Any, **more: Any) -> Any:
         """Wait until Redis answers."""
-        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
-        return cast("Any", super()).ensure_connection(*args, **pauses | more)
+        return cast("Any", super()).ensure_connection(*args, **_PAUSES | more)
 
 
 class _Amqp(AMQP):
-    """Celery's way to its broker, by that connection: no setting has these pauses."""
+    """Celery's way to its broker, by that connection: for workers no setting has the pauses."""
 
     Connection = _Connection
 
@@ -57,6 +60,8 @@ def make(settings: Settings) -> Celery:
             "socket_connect_timeout": 3,
             "health_check_interval": 15,
             "retry_on_timeout": False,
+            # For the dispatcher's connection.
+            **_PAUSES,
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
