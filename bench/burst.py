@@ -16,12 +16,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import answers, report
+from bench import answers, load, report
 from bench.house_round import Cpu
 from bench.in_flight import AS_SHIPPED
 from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.stack import Stack
+from tests.support.strangers import HOOK
 
 _AIM_P95 = 1.2
 _MODEL_S = 1.0
@@ -41,11 +42,10 @@ class _Sender:
 
     async def post(self, body: bytes) -> tuple[int, float]:
         """Post one; the status of the answer, and how long it took."""
-        headers = {"host": "127.0.0.1", "content-length": str(len(body)), **build.sign(body)}
-        head = "POST /webhooks/whatsapp/test HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        request = load.request(HOOK, body)
         began = time.perf_counter()
         reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(head.encode() + body)
+        writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line.split(b":")[1]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(length)
