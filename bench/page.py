@@ -29,7 +29,7 @@ _KNOWN = frozenset({"bench", "machine", "versions", "commit", "at", "command"})
 _HEAD = """# Benchmarks
 
 Written by `make bench` from `bench/results`; do not edit. Each figure is of one machine at one time, so read ratios rather than milliseconds, and run
-the command on yours. A result without its versions was measured before results had them.
+the command on yours, after `make install-test` and with `.venv/bin/python`. A result without its versions was measured before results had them.
 """
 
 
