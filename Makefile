@@ -38,7 +38,7 @@ install-test: ## Make .venv with the test tools too
 install-engine: ## Make .venv-engine: real vLLM for CPUs, 3.5 GB
 	@$(FIND_PYTHON); exec "$$found" -I "$(ROOT)/chinwag/local/install_engine.py"
 
-run: install ## Start everything: Postgres, Redis, model, web, worker; ends with the address of the chat page
+run: install ## Start everything: Postgres, Redis, model, web, worker; prints the address of the chat page
 	@exec "$(PY)" -m chinwag run --with-parent
 
 test: install-test ## All tests except those on real vLLM, with real Postgres, Redis and processes; prints one line of progress per suite
@@ -62,7 +62,7 @@ lint: install-test ## ruff's rules and format, and which package may import whic
 types: install-test ## pyright, strict
 	@exec "$(PY)" -m pyright
 
-bench: install-test ## Measure, and write bench/results
+bench: install-test ## Measure everything, which takes long, and write bench/results and docs/benchmarks.md
 	@exec "$(PY)" -m bench
 
 migrate: install ## Bring the running stack's database up to date

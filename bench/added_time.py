@@ -12,18 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import answers, report
 from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.people import LONE
-from tests.support.processes import until
-from tests.support.stack import Stack
 
 _MODEL_S = 0.5
 _AIM_MS = {"p50": 150.0}
@@ -36,14 +33,7 @@ def measure(cluster: Cluster, *, said: Sequence[str], waits: str, turns: int, pe
     if waits == "none":
         settings |= {"CHINWAG_DEBOUNCE_S": "0", "CHINWAG_DEBOUNCE_CAP_S": "0"}
     chance, words = random.Random(7), itertools.cycle(said)
-    with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
-        stack.model.script(latency_s=_MODEL_S, answer="Begin at the Ribeira.")
-        stack.start_web()
-        stack.start_dispatcher()
-        stack.start_worker()
-        for _ in range(5):
-            stack.say(build.a_person(), "warm up")
-        stack.wait_settled(30)
+    with answers.service(cluster, settings, model_s=_MODEL_S) as stack:
         sent: dict[str, float] = {}
         for _ in range(turns):
             person = build.a_person()
@@ -51,8 +41,7 @@ def measure(cluster: Cluster, *, said: Sequence[str], waits: str, turns: int, pe
             sent[person.number] = time.time()
             assert stack.post(body) == 200
             time.sleep(chance.uniform(0.5, 1.5) / per_s)
-        entries = until(lambda: _answers(stack, sent), timeout_s=60, what="every turn was answered")
-    added = [1000 * (at - sent[number] - _MODEL_S) for number, at in entries.items()]
+        added = [1000 * (wait - _MODEL_S) for wait in answers.waits(stack, sent)]
     return {
         "messages": "one question" if said is _QUESTION else "of all kinds",
         "waits": waits,
@@ -61,15 +50,6 @@ def measure(cluster: Cluster, *, said: Sequence[str], waits: str, turns: int, pe
         "p75_ms": round(report.percentile(added, 0.75), 1),
         "p99_ms": round(report.percentile(added, 0.99), 1),
     }
-
-
-def _answers(stack: Stack, sent: dict[str, float]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for entry in stack.platform.log():
-        number = str(entry.get("to") or "").lstrip("+")
-        if entry["kind"] == "message" and number in sent:
-            found.setdefault(number, datetime.fromisoformat(entry["at"]).timestamp())
-    return found if len(found) == len(sent) else {}
 
 
 def main() -> None:

@@ -10,13 +10,12 @@ import random
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import answers, report
 from bench.in_flight import AS_SHIPPED
 from tests.support import build
 from tests.support.batches import lines, submit
@@ -43,17 +42,7 @@ def chat(stack: Stack, people: int, per_s: float, chance: random.Random, *, whil
         # The rate of people's messages, also when the web is slow for a moment.
         due += chance.uniform(0.5, 1.5) / per_s
         time.sleep(max(0.0, due - time.monotonic()))
-    answers = until(lambda: _answers(stack, sent), timeout_s=60, what="everybody was answered")
-    return [at - sent[number] for number, at in answers.items()]
-
-
-def _answers(stack: Stack, sent: dict[str, float]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for entry in stack.platform.log():
-        number = str(entry.get("to") or "").lstrip("+")
-        if entry["kind"] == "message" and number in sent:
-            found.setdefault(number, datetime.fromisoformat(entry["at"]).timestamp())
-    return found if len(found) == len(sent) else {}
+    return answers.waits(stack, sent)
 
 
 def row(name: str, took: list[float]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A burst on the whole service: 20 messages a second, then 200 for half a minute, then 20 again. What each webhook is answered, and how soon.
 
-Of the quiet people it also says where their time went, and of each phase what every part took of the two cores. Everything runs on this machine, with the product's own settings and a model that takes 1.0 s. Most messages are of people who keep writing; the
-quiet ones write once each, five a second throughout.
+Of the quiet people it also says where their time went, and of each phase what every part took of the two cores. Everything runs on this machine, with the
+product's own settings and a model that takes 1.0 s. Most messages are of people who keep writing; the quiet ones write once each, five a second throughout.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import answers, load, report
 from bench.house_round import Cpu
 from bench.in_flight import AS_SHIPPED
 from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.stack import Stack
+from tests.support.strangers import HOOK
 
 _AIM_P95 = 1.2
 _MODEL_S = 1.0
 _QUIET_PER_S = 5
 #: People who keep writing.
 _PEOPLE = 1000
+_LAST_S = 10.0
 _PHASES = (("calm", 20), ("burst", 200), ("after", 20))
 
 
@@ -41,11 +42,10 @@ class _Sender:
 
     async def post(self, body: bytes) -> tuple[int, float]:
         """Post one; the status of the answer, and how long it took."""
-        headers = {"host": "127.0.0.1", "content-length": str(len(body)), **build.sign(body)}
-        head = "POST /webhooks/whatsapp/test HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        request = load.request(HOOK, body)
         began = time.perf_counter()
         reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(head.encode() + body)
+        writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line.split(b":")[1]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(length)
@@ -60,7 +60,7 @@ _STEPS = """
         extract(epoch from a.finished_at - t.finished_at) as sent
     from inbox n join contact_identities i on i.contact_id = n.contact_id join turns t on t.id = n.turn_id
     join outbox o on o.turn_id = t.id and o.part = 1 join send_attempts a on a.message_id = o.id and a.n = 1
-    where starts_with(i.value, '1666')
+    where starts_with(i.value, '1666') and a.finished_at is not null
 """
 
 
@@ -94,32 +94,12 @@ async def _phase(sender: _Sender, cpu: Cpu, per_s: int, seconds: float, *, first
     return {"statuses": dict(statuses), "took": all_took, "quiet_took": quiet_took, "wrote": wrote, "cores": cores}
 
 
-def _replies(stack: Stack) -> dict[str, float]:
-    """When each person first got an answer."""
-    found: dict[str, float] = {}
-    for entry in stack.platform.log():
-        if entry["kind"] == "message":
-            found.setdefault(str(entry.get("to") or "").lstrip("+"), datetime.fromisoformat(entry["at"]).timestamp())
-    return found
-
-
 def measure(cluster: Cluster, *, slots: int, burst_s: float) -> list[dict[str, Any]]:
     """The three phases, a row for each."""
     settings = AS_SHIPPED | {"CHINWAG_LOG_LEVEL": "warning", "CHINWAG_WORKER_SLOTS": str(slots)}
-    with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Stack(cluster, Path(folder), settings=settings) as stack:
-        stack.model.script(latency_s=_MODEL_S, answer="Begin at the Ribeira.")
-        stack.register_number(batch_ms=500.0)
-        stack.start_web()
-        stack.start_dispatcher()
-        stack.start_worker()
-        for _ in range(5):
-            stack.say(build.a_person(), "warm up")
-        stack.wait_settled(30)
+    with answers.service(cluster, settings, model_s=_MODEL_S, batch_ms=500.0) as stack:
         found = asyncio.run(_all_phases(stack.web_port, burst_s, Cpu(stack)))
-        # The people of the last phase are answered within a few seconds, or they count as not answered.
-        time.sleep(10)
-        replies = _replies(stack)
-        steps = {row["number"]: row for row in stack.rows(_STEPS)}
+        replies, steps = _ends(stack, {number for phase in found for number in phase["wrote"]})
     rows: list[dict[str, Any]] = []
     for (name, per_s), phase in zip(_PHASES, found, strict=True):
         known = [steps[number] for number in phase["wrote"] if number in steps]
@@ -137,6 +117,16 @@ def measure(cluster: Cluster, *, slots: int, burst_s: float) -> list[dict[str, A
             "cores": {part: value for part, value in sorted(phase["cores"].items(), key=lambda one: -one[1]) if value >= 0.01},
         })  # fmt: skip
     return rows
+
+
+def _ends(stack: Stack, quiet: set[str]) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+    """When the quiet people were answered, and the steps to it; who is not within some seconds of the last phase counts as not answered."""
+    end = time.monotonic() + _LAST_S
+    while True:
+        replies, steps = answers.first(stack), {row["number"]: row for row in stack.rows(_STEPS)}
+        if (replies.keys() >= quiet and steps.keys() >= quiet) or time.monotonic() > end:
+            return replies, steps
+        time.sleep(0.5)
 
 
 async def _all_phases(port: int, burst_s: float, cpu: Cpu) -> list[dict[str, Any]]:

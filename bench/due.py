@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from bench import report
 from bots.kinds import always_told
 from tests.support.cluster import Cluster
+from tests.support.pages_read import pages
 
 #: Accounts with one due conversation each, tenants that they belong to, conversations that wait for the first of them, and turns in work.
 _CASES = (
@@ -96,9 +97,9 @@ def _ms(connection: Connection, statement: str, *, repeats: int = _REPEATS, roun
 
 def _pages(connection: Connection, statement: str) -> int:
     connection.exec_driver_sql(f"select * from {statement}").all()
-    plan = connection.exec_driver_sql(f"explain (analyze, buffers, format json) select * from {statement}").scalar_one()[0]["Plan"]
+    found = pages(connection, f"select * from {statement}")
     connection.rollback()
-    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return found
 
 
 def _function_of(revision: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
-from bench.in_flight import AS_SHIPPED, _fill
+from bench.in_flight import AS_SHIPPED, fill
 from tests.faults.test_gpu_worker import Gpu
 from tests.support.cluster import Cluster
 from tests.support.fakes import Model
@@ -38,7 +38,7 @@ def measure() -> float:
             worker = Gpu(stack, "one", slots=_SLOTS, token_s=30).wait()
             with closing(Model(worker.url)) as model:
                 model.script(latency_s=_ANSWER_S)
-                _fill(stack, _PEOPLE)
+                fill(stack, _PEOPLE)
                 time.sleep(_WARM_S)
                 before, began = stack.one(_ANSWERED), time.monotonic()
                 time.sleep(_SECONDS)

@@ -50,7 +50,7 @@ def _beside(house: House, few: Account, crowd: Callable[[], None], *, busy: int)
         if is_crowded:
             crowd()
             house.busy(busy)
-            # Until nobody of the crowd is in their first answer any more.
+            # A short answer later: the crowd's turns do not all begin together any more.
             time.sleep(_MODEL_S)
         for name, over_s in (("together, ", 0.0), ("one by one, ", 10.0)):
             since = house.now()
@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     given = parser.parse_args()
     settings = AS_SHIPPED | {"CHINWAG_LOG_LEVEL": "warning", "CHINWAG_WORKER_SLOTS": str(given.slots)}
-    result: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder, Cluster(Path(folder)) as cluster:
         for name in given.only:
             with Stack(cluster, Path(folder) / name, settings=settings) as stack:
@@ -209,9 +209,9 @@ def main() -> None:
                 stack.start_web()
                 stack.start_dispatcher()
                 stack.start_worker(queues="reply.default,reply.other,deliver,batch.default")
-                result[name] = _PARTS[name](House(stack), given.slots)
-            print(name, result[name], flush=True)
-    report.keep("fair", {"slots": given.slots, "model_s": _MODEL_S, "aim": _AIM, **result}, given.json)
+                rows.append({"part": name, **_PARTS[name](House(stack), given.slots)})
+            print(rows[-1], flush=True)
+    report.keep("fair", {"slots": given.slots, "model_s": _MODEL_S, "aim": _AIM, "rows": rows}, given.json)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,25 +12,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import clone, report
+from chinwag.local.ports import free_port
+from tests.support.processes import until
 
-ROOT = Path(__file__).resolve().parent.parent
 _AIM_S = 60.0
 _READY = re.compile(r"^Chat page: (http://\S+)", re.MULTILINE)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?) s\b")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def _wait_ready(run: subprocess.Popen[bytes], log: Path, deadline_s: float) -> None:
-    end = time.monotonic() + deadline_s
-    while not _READY.search(log.read_text(errors="replace")):
-        if run.poll() is not None or time.monotonic() > end:
-            raise SystemExit(f"make run did not get ready:\n{log.read_text(errors='replace')[-3000:]}")
-        time.sleep(0.05)
 
 
 def _download_s(printed: str) -> float:
@@ -47,41 +31,21 @@ def _download_s(printed: str) -> float:
 
 def measure(folder: Path, model: str | None) -> dict[str, Any]:
     """Clone, install, start, ask once, stop."""
-    clone, log = folder / "chinwag", folder / "run.log"
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("CHINWAG_", "VIRTUAL_ENV", "MAKE", "MFLAGS"))}
-    # Without the better model, which would be fetched meanwhile.
-    env["CHINWAG_LOCAL_FETCH"] = "no"
+    place, log = folder / "chinwag", folder / "run.log"
     began = time.monotonic()
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    clone.make(place)
     cloned = time.monotonic()
-    subprocess.run(["make", "install"], cwd=clone, env=env, check=True, stdout=subprocess.DEVNULL)
+    clone.install(place)
     installed = time.monotonic()
-    command = ["make", "run", f"PORT={_free_port()}", *([f"MODEL={model}"] if model else [])]
-    with log.open("wb") as output:
-        run = subprocess.Popen(command, cwd=clone, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        _wait_ready(run, log, 600)
+    with clone.running(place, log, f"PORT={free_port()}", *([f"MODEL={model}"] if model else [])) as run:
+        until(lambda: _READY.search(log.read_text(errors="replace")) or run.poll() is not None, timeout_s=600, what="make run is ready")
+        if run.poll() is not None:
+            raise clone.not_ready(log)
         started = time.monotonic()
-        send = [
-            str(clone / ".venv/bin/chinwag"),
-            "webhook",
-            "send",
-            "--account",
-            "demo",
-            "--text",
-            "What is the capital of France?",
-            "--wait",
-            "60",
-        ]
-        answer = subprocess.run(send, cwd=clone, env=env, check=True, capture_output=True, text=True).stdout.strip()
+        asked = ["--account", "demo", "--text", "What is the capital of France?", "--wait", "60"]
+        send = [str(place / ".venv/bin/chinwag"), "webhook", "send", *asked]
+        answer = subprocess.run(send, cwd=place, env=clone.env(), check=True, capture_output=True, text=True).stdout.strip()
         ended = time.monotonic()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            run.send_signal(signal.SIGTERM)
-        try:
-            run.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
     download = _download_s(log.read_text(errors="replace"))
     split = {
         "clone_s": cloned - began,

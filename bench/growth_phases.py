@@ -152,102 +152,80 @@ def _give_back(place: Place, _n: int) -> None:
     claims.release(place.storage.crossing, boot=place.storage.boot)
 
 
-def _with_backlog(phase: Phase) -> Phase:
-    """The same, compared with the size at which as many people wait."""
-    return replace(phase, operations=tuple(replace(one, base=_BACKLOG) for one in phase.operations))
+def _tick(when: str) -> Operation:
+    """What a dispatcher asks."""
+    return Operation(name=f"tick, {when}", before=beat, call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)))
 
 
 def _busy(among: str) -> tuple[Operation, ...]:
-    """A whole turn with what all others wait for, and what a dispatcher asks."""
+    """A whole turn with what all others wait for, and a tick."""
     return (
         Operation(name=f"claim, {among}", call=claim, after=turn_until(finish, end)),
         Operation(name=f"claim of 16, {among}", call=_several, after=_give_back, most=5),
-        Operation(name=f"tick, {among}", before=beat, call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2))),
+        _tick(among),
     )
 
 
+def _list(name: str, only: conversations.State, *, of_small: bool = False) -> Operation:
+    """A page of the conversations in a state, of the large tenant or the small one."""
+    return Operation(
+        name=name,
+        call=crossing(lambda c, place, _n: conversations.newest(c, tenant=place.other if of_small else place.tenant, only=only)),
+        most=5,
+    )
+
+
+def _beside_as_many(*phases: Phase) -> tuple[Phase, ...]:
+    """These, compared with the size at which as many people wait."""
+    return tuple(replace(one, operations=tuple(replace(operation, base=_BACKLOG) for operation in one.operations)) for one in phases)
+
+
+_WAITING, _UNANSWERED = conversations.State.WAITING, conversations.State.UNANSWERED
 #: The phases of each follow one another.
 STATES = (
-    tuple(
-        map(
-            _with_backlog,
-            (
-                Phase(
-                    enter=_backlog,
-                    operations=(
-                        *_busy("100,000 due"),
-                        Operation(name="accept, 100,000 due", call=accept),
-                        Operation(name="finish, 100,000 due", before=claim, call=finish, after=end),
-                        Operation(
-                            name="home: overview, 100,000 due",
-                            call=crossing(lambda c, place, _n: overview.read(c, tenant=place.tenant)),
-                            most=5,
-                        ),
-                        Operation(name="gauges, 100,000 due", call=crossing(lambda c, _place, _n: gauges.read(c)), most=5),
-                        *(
-                            Operation(
-                                name=f"list: {only}, 100,000 due",
-                                call=crossing(lambda c, place, _n, only=only: conversations.newest(c, tenant=place.tenant, only=only)),
-                                most=5,
-                            )
-                            for only in (conversations.State.WAITING, conversations.State.UNANSWERED)
-                        ),
-                        Operation(
-                            name="list: waiting, 100,000 due, small tenant",
-                            call=crossing(
-                                lambda c, place, _n: conversations.newest(c, tenant=place.other, only=conversations.State.WAITING)
-                            ),
-                            most=5,
-                        ),
-                    ),
+    _beside_as_many(
+        Phase(
+            enter=_backlog,
+            operations=(
+                *_busy("100,000 due"),
+                Operation(name="accept, 100,000 due", call=accept),
+                Operation(name="finish, 100,000 due", before=claim, call=finish, after=end),
+                Operation(
+                    name="home: overview, 100,000 due", call=crossing(lambda c, place, _n: overview.read(c, tenant=place.tenant)), most=5
                 ),
-                Phase(enter=_spread(10), operations=_busy("100,000 due in 10 accounts")),
-                Phase(enter=_spread(1_000), operations=_busy("100,000 due in 1,000 accounts")),
-                Phase(
-                    enter=_put_off,
-                    operations=(
-                        Operation(name="claim, 1,000 accounts wait", before=accept, call=claim, after=turn_until(finish, end)),
-                        Operation(
-                            name="tick, 1,000 accounts wait",
-                            before=beat,
-                            call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)),
-                        ),
-                    ),
-                    leave=_end_backlog,
-                ),
+                Operation(name="gauges, 100,000 due", call=crossing(lambda c, _place, _n: gauges.read(c)), most=5),
+                *(_list(f"list: {only}, 100,000 due", only) for only in (_WAITING, _UNANSWERED)),
+                _list("list: waiting, 100,000 due, small tenant", _WAITING, of_small=True),
             ),
-        )
+        ),
+        Phase(enter=_spread(10), operations=_busy("100,000 due in 10 accounts")),
+        Phase(enter=_spread(1_000), operations=_busy("100,000 due in 1,000 accounts")),
+        Phase(
+            enter=_put_off,
+            operations=(
+                Operation(name="claim, 1,000 accounts wait", before=accept, call=claim, after=turn_until(finish, end)),
+                _tick("1,000 accounts wait"),
+            ),
+            leave=_end_backlog,
+        ),
     ),
-    (
+    _beside_as_many(
         Phase(
             enter=_hold,
             operations=(
-                Operation(name="next send, 100,000 held by a pause", call=_next_send, after=end, base=_BACKLOG),
-                Operation(
-                    name="tick, 100,000 sends held by a pause",
-                    before=beat,
-                    call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)),
-                    base=_BACKLOG,
-                ),
-                Operation(
-                    name="finish, 100,000 sends held by a pause", before=turn_until(accept, claim), call=finish, after=end, base=_BACKLOG
-                ),
+                Operation(name="next send, 100,000 held by a pause", call=_next_send, after=end),
+                _tick("100,000 sends held by a pause"),
+                Operation(name="finish, 100,000 sends held by a pause", before=turn_until(accept, claim), call=finish, after=end),
             ),
         ),
         Phase(
             enter=_let_go,
             operations=(
-                Operation(name="next send, 100,000 wait", call=_next_send, after=end, base=_BACKLOG),
-                Operation(
-                    name="tick, 100,000 sends wait",
-                    before=beat,
-                    call=crossing(lambda c, _place, _n: dispatching.tick(c, reserve=2)),
-                    base=_BACKLOG,
-                ),
+                Operation(name="next send, 100,000 wait", call=_next_send, after=end),
+                _tick("100,000 sends wait"),
                 Operation(
                     name="old answers, 100,000 wait",
                     call=lambda place, _n: outbox.fail_oldest(place.storage.crossing, younger_s=36_000),
-                    base=_BACKLOG,
                 ),
             ),
             leave=_end_sends,
@@ -256,17 +234,12 @@ STATES = (
     (
         Phase(
             enter=_spend,
-            operations=(
-                Operation(
-                    name="home: troubles, a budget spent",
-                    call=crossing(lambda c, place, _n: attention.count(c, tenant=place.tenant)),
-                    most=5,
-                ),
-                Operation(
-                    name="home: troubles listed, a budget spent",
-                    call=crossing(lambda c, place, _n: attention.troubles(c, tenant=place.tenant)),
-                    most=5,
-                ),
+            operations=tuple(
+                Operation(name=name, call=crossing(lambda c, place, _n, read=read: read(c, tenant=place.tenant)), most=5)
+                for name, read in (
+                    ("home: troubles, a budget spent", attention.count),
+                    ("home: troubles listed, a budget spent", attention.troubles),
+                )
             ),
             leave=_refund,
         ),

@@ -32,6 +32,8 @@ _KNOWN = 200
 _MORE = {"known": ("--turns", str(_KNOWN)), "bare": ("--memory", "off")}
 #: What is not the service: it stands apart, and enters no sum.
 _APART = ("practice platform", "scripted model")
+#: What a round gives besides the CPU.
+_FIGURES = ("per_s", "ratio", "p50_ms", "p99_ms", "errors", "worker_rss_mb")
 #: Aims against aef6a96 (half its CPU), and of memory's part in milliseconds.
 _AIM, _MEMORY_AIM_MS = 0.5, 0.6
 
@@ -128,16 +130,21 @@ def _print(load: _Load, trees: Sequence[Tree]) -> None:
     shown = [row for row in rows if any(abs(row[tree.name]) >= 0.005 for tree in trees)]
     report.table([*shown, together, *_others(load, trees)], columns)
     if len(trees) == 2:
-        ratios = sorted(mine / theirs for mine, theirs in zip(load.ms(trees[0]), load.ms(trees[1]), strict=True))
-        print(f"ratio to {trees[1].name}: {_middle(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds)")
+        ratio = _ratio(load, trees)
+        print(f"ratio to {trees[1].name}: {ratio['ratio']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f} in {ratio['rounds']} rounds)")
+
+
+def _ratio(load: _Load, trees: Sequence[Tree]) -> dict[str, Any]:
+    """CPU of one tree to that of the other, by pairs of rounds."""
+    ratios = sorted(mine / theirs for mine, theirs in zip(load.ms(trees[0]), load.ms(trees[1]), strict=True))
+    return {"ratio": round(_middle(ratios), 3), "least": round(ratios[0], 3), "most": round(ratios[-1], 3), "rounds": len(ratios)}
 
 
 def _others(load: _Load, trees: Sequence[Tree]) -> list[dict[str, Any]]:
     """What else was counted, a row each."""
-    names = ("per_s", "ratio", "p50_ms", "p99_ms", "errors", "worker_rss_mb")
     rows = [
         {"part": name} | {tree.name: _middle([float(one[name]) for one in load.rounds[tree.name]]) for tree in trees}
-        for name in names
+        for name in _FIGURES
         if all(name in one for tree in trees for one in load.rounds[tree.name])
     ]
     counts = sorted({name for tree in trees for name in load.counted[tree.name]["counts"]})
@@ -151,26 +158,46 @@ def _middle(values: Sequence[float]) -> float:
 def _keep(loads: Sequence[_Load], trees: Sequence[Tree], extra: Path | None) -> None:
     settings = {key: value for load in loads for one in load.rounds[trees[0].name] for key, value in one["settings"].items()}
     print(f"\nsettings that are not as shipped: {settings}, of turns the slots are the turns in flight")
-    rows = [
-        {"load": load.name, "tree": tree.name, "rounds": load.rounds[tree.name], "counted": load.counted[tree.name]}
-        for load in loads
-        for tree in trees
-    ]
-    report.keep("house", {"rows": rows, "aim": _AIM, "memory_aim_ms": _MEMORY_AIM_MS}, extra)
+    pairs = [(load, tree) for load in loads for tree in trees]
+    found = {
+        "rows": [_row(load, tree) for load, tree in pairs],
+        "ratios": {load.name: _ratio(load, trees) for load in loads} if len(trees) == 2 else {},
+        "settings": settings,
+        "aim": _AIM,
+        "memory_aim_ms": _MEMORY_AIM_MS,
+        "rounds": {f"{load.name} {tree.name}": load.rounds[tree.name] for load, tree in pairs},
+        "counted": {f"{load.name} {tree.name}": load.counted[tree.name] for load, tree in pairs},
+    }
+    report.keep("house", found, extra)
     drawn = {
-        f"{load.name}{'' if len(trees) == 1 else f' {tree.name}'}": {
-            group: sum(
-                _middle([one["ms"].get(part, 0.0) for one in load.rounds[tree.name]])
-                for part in _parts(load, tree)
-                if _group(part) == group
-            )
-            for group in ("worker", "postgres", "web", "the rest")
-        }
-        for load in loads
-        for tree in trees
-        if load.kind != "memory"
+        f"{load.name}{'' if len(trees) == 1 else f' {tree.name}'}": _groups(load, tree) for load, tree in pairs if load.kind != "memory"
     }
     report.bars("house", "CPU of a turn, and of a webhook, by part", "ms", drawn)
+
+
+def _row(load: _Load, tree: Tree) -> dict[str, Any]:
+    """Of a load on a tree: CPU milliseconds each, all together and by groups of parts, and what else was measured and counted."""
+    rounds = load.rounds[tree.name]
+    figures = {name: round(_middle([float(one[name]) for one in rounds]), 4) for name in _FIGURES if all(name in one for one in rounds)}
+    ms = {f"{group}_ms": round(value, 3) for group, value in _groups(load, tree).items()}
+    return {
+        "load": load.name,
+        "tree": tree.name,
+        "ms": round(_middle(load.ms(tree)), 3),
+        **ms,
+        **figures,
+        **load.counted[tree.name]["counts"],
+    }
+
+
+def _groups(load: _Load, tree: Tree) -> dict[str, float]:
+    """Milliseconds by groups of parts."""
+    return {
+        group: sum(
+            _middle([one["ms"].get(part, 0.0) for one in load.rounds[tree.name]]) for part in _parts(load, tree) if _group(part) == group
+        )
+        for group in ("worker", "postgres", "web", "the rest")
+    }
 
 
 def _parts(load: _Load, tree: Tree) -> set[str]:

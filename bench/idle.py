@@ -5,108 +5,69 @@ The model server is a scripted one and no part of the house; neither is the prac
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import processes, report
+from tests.support.processes import Processes
 
 _AIM_MS_A_S = 10.0
 _ROOT = Path(__file__).resolve().parent.parent
-#: What is started by `make run`, by a word of its command line; the first that fits.
-_PARTS = (
-    ("fake-platform", "practice platform"),
-    ("embed", "embedder"),
-    ("celery", "worker"),
-    ("workers.dispatch", "dispatcher"),
-    ("bots.web", "web"),
-    ("valkey-server", "redis"),
-    ("postgres", "postgres"),
-    ("chinwag run", "supervisor"),
-)
 _APART = ("practice platform",)
 
 
-def measure(tree: Path, seconds: float, settle_s: float) -> dict[str, tuple[float, float]]:
-    """By part, CPU milliseconds and wake-ups a second of a house that was started from a checkout."""
+class _Used(NamedTuple):
+    """CPU milliseconds and wake-ups: so far, or a second."""
+
+    ms: float
+    wakes: float
+
+    def plus(self, ms: float, wakes: float) -> _Used:
+        return _Used(self.ms + ms, self.wakes + wakes)
+
+    def a_second(self, before: _Used, seconds: float) -> _Used:
+        return _Used((self.ms - before.ms) / seconds, (self.wakes - before.wakes) / seconds)
+
+
+_NOTHING = _Used(0.0, 0.0)
+
+
+def measure(tree: Path, seconds: float, settle_s: float) -> dict[str, _Used]:
+    """By part, what a house that was started from a checkout uses a second."""
     with tempfile.TemporaryDirectory(prefix="chinwag-idle-") as folder:
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("CHINWAG_", "MODEL"))} | {"PYTHONPATH": str(tree)}
-        model = _start([sys.executable, "-m", "inference.scripted", "--port", "0"], tree, env, Path(folder) / "model.log")
-        address = _said(model, Path(folder) / "model.log", "Listening on ")
-        own = {"MODEL_URL": f"{address}/v1", "MODEL_NAME": "scripted", "PORT": "0", "CHINWAG_LOCAL_DATA": f"{folder}/data"}
-        house = _start([sys.executable, "-m", "chinwag", "run"], tree, env | own, Path(folder) / "house.log")
+        started, env = Processes(Path(folder), forks=False), {"PYTHONPATH": str(tree)}
+        model = started.start("model", ["inference.scripted", "--port", "0"], env)
+        env |= {"MODEL_URL": f"{model.wait_listening()}/v1", "MODEL_NAME": "scripted", "PORT": "0", "CHINWAG_LOCAL_DATA": f"{folder}/data"}
+        house = started.start("house", ["chinwag", "run"], env)
         try:
-            _said(house, Path(folder) / "house.log", "/chat")
+            house.wait_ready(lambda: "/chat" in house.printed(), timeout_s=180)
             time.sleep(settle_s)
             before, began = _used(house.pid), time.monotonic()
             time.sleep(seconds)
             after, took = _used(house.pid), time.monotonic() - began
         finally:
             for process in (house, model):
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
-    return {name: tuple((after[name][n] - before.get(name, (0.0, 0.0))[n]) / took for n in (0, 1)) for name in after}  # type: ignore[misc]
+                process.stop(30)
+    return {part: used.a_second(before.get(part, _NOTHING), took) for part, used in after.items()}
 
 
-def _start(command: list[str], tree: Path, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("wb") as file:
-        return subprocess.Popen(command, cwd=tree, env=env, stdout=file, stderr=subprocess.STDOUT)
-
-
-def _said(process: subprocess.Popen[bytes], log: Path, sign: str) -> str:
-    """Wait until a process has printed something, and return the word behind it, or with it."""
-    end = time.monotonic() + 180
-    while sign not in log.read_text(errors="replace"):
-        if process.poll() is not None or time.monotonic() > end:
-            raise SystemExit(f"{' '.join(map(str, process.args))} did not start:\n{log.read_text(errors='replace')[-2000:]}")  # type: ignore[arg-type]
-        time.sleep(0.1)
-    return log.read_text(errors="replace").split(sign, 1)[1].split(maxsplit=1)[0]
-
-
-def _used(house: int) -> dict[str, tuple[float, float]]:
-    """By part, the CPU milliseconds and the voluntary switches of the house's processes so far."""
-    found: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    for pid in _family(house):
+def _used(house: int) -> dict[str, _Used]:
+    """By part, what the house's processes have used so far."""
+    found: dict[str, _Used] = {}
+    for pid in (one.pid for one in processes.tree(house)):
+        part = processes.part_of(processes.command_line(pid))
         try:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             for task in Path(f"/proc/{pid}/task").iterdir():
                 ms = int((task / "schedstat").read_text().split()[0]) / 1e6
-                status = (task / "status").read_text()
-                woken = int(status.split("voluntary_ctxt_switches:", 1)[1].split(maxsplit=1)[0])
-                name = _part(line)
-                found[name] = (found[name][0] + ms, found[name][1] + woken)
+                woken = int((task / "status").read_text().split("voluntary_ctxt_switches:", 1)[1].split(maxsplit=1)[0])
+                found[part] = found.get(part, _NOTHING).plus(ms, woken)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return dict(found)
-
-
-def _part(line: str) -> str:
-    if line.startswith("postgres: "):
-        # Behind the name of the cluster stands the role of a connection, or what else the process is for.
-        words = line.split(": ", 2)[-1].split()
-        return f"postgres {words[0]}" if words else "postgres"
-    return next((part for word, part in _PARTS if word in line), line[:30])
-
-
-def _family(root: int) -> list[int]:
-    children: dict[int, list[int]] = defaultdict(list)
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        children[int(fields[1])].append(int(stat.parent.name))
-    found = [root]
-    for pid in found:
-        found += children[pid]
     return found
 
 
@@ -123,9 +84,9 @@ def main() -> None:
     for part in sorted({part for used in found.values() for part in used}):
         row: dict[str, Any] = {"part": part}
         for name, used in found.items():
-            row |= {f"{name} ms/s": round(used.get(part, (0.0, 0.0))[0], 2), f"{name} wakes/s": round(used.get(part, (0.0, 0.0))[1], 1)}
+            row |= {f"{name} ms/s": round(used.get(part, _NOTHING).ms, 2), f"{name} wakes/s": round(used.get(part, _NOTHING).wakes, 1)}
         rows.append(row)
-    whole = {name: round(sum(ms for part, (ms, _) in used.items() if not part.startswith(_APART)), 2) for name, used in found.items()}
+    whole = {name: round(sum(one.ms for part, one in used.items() if not part.startswith(_APART)), 2) for name, used in found.items()}
     report.table(rows, list(rows[0]))
     print("without the practice platform:", ", ".join(f"{name} {ms} ms/s" for name, ms in whole.items()))
     report.keep("idle", {"rows": rows, "whole_ms_a_s": whole, "aim_ms_a_s": _AIM_MS_A_S}, given.json)

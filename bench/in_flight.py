@@ -40,7 +40,7 @@ AS_SHIPPED = {
 _AIMS = {64: 0.95, 256: 0.85}
 
 
-def _fill(stack: Stack, conversations: int) -> None:
+def fill(stack: Stack, conversations: int) -> None:
     """Insert that many conversations, each with one message that is due at once."""
     engine = stack.engine("crossing")
     with engine.connect() as connection:
@@ -85,7 +85,7 @@ def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: fl
         stack.model.script(latency_s=_MODEL_S - word_s * len(_ANSWER.split()), answer=_ANSWER, word_s=word_s)
         # Statuses come as Meta aggregates them.
         stack.register_number(batch_ms=500.0)
-        _fill(stack, int(in_flight * (seconds + _WARM_S + 3) / _MODEL_S))
+        fill(stack, int(in_flight * (seconds + _WARM_S + 3) / _MODEL_S))
         stack.start_web()
         workers = [stack.start_worker(f"w{n}") for n in range(processes)]
         stack.start_dispatcher()

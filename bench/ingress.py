@@ -177,9 +177,9 @@ def main() -> None:
     report.bars("ingress", "Messages and statuses a second on one process, by load and connections", "a second", shown)
 
 
-def _ratios(found: dict[_Row, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+def _ratios(found: dict[_Row, list[dict[str, Any]]]) -> dict[str, dict[str, float | None]]:
     """What is aimed at, by pairs of the same round."""
-    ratios: dict[str, dict[str, float]] = {}
+    ratios: dict[str, dict[str, float | None]] = {}
     for connections in (1, 4, 16, 64):
         real, insert = (found.get(_Row(endpoint, "text", connections)) for endpoint in ("real", "one insert"))
         if real and insert:
@@ -193,16 +193,16 @@ def _ratios(found: dict[_Row, list[dict[str, Any]]]) -> dict[str, dict[str, floa
         other = found.get(_Row("real", kind, 16))
         if text and other:
             pairs = [((a["web_us"] + a["postgres_us"]) / (b["web_us"] + b["postgres_us"])) for a, b in zip(other, text, strict=True)]
-            ratios[f"CPU of one of {kind} to a text"] = _spread(pairs, _AIM_STATUS if kind == "statuses" else 0.0)
+            ratios[f"CPU of one of {kind} to a text"] = _spread(pairs, _AIM_STATUS if kind == "statuses" else None)
     return ratios
 
 
-def _spread(values: list[float], aim: float) -> dict[str, float]:
+def _spread(values: list[float], aim: float | None) -> dict[str, float | None]:
     return {
         "median": round(statistics.median(values), 3),
         "least": round(min(values), 3),
         "most": round(max(values), 3),
-        "aim": round(aim, 2),
+        "aim": aim,
     }
 
 

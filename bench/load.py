@@ -73,14 +73,16 @@ KINDS: dict[str, Callable[[int, int], list[bytes]]] = {
 }
 
 
+def request(path: str, body: bytes, *, closes: bool = False) -> bytes:
+    """A signed webhook as it goes over the wire; `closes`: on a connection of its own."""
+    headers = {"host": "127.0.0.1", "content-length": str(len(body)), **build.sign(body), **({"connection": "close"} if closes else {})}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
 def requests(path: str, kind: str, first: int, count: int) -> list[bytes]:
     """Signed webhooks, built before the clock starts. The last one is posted first."""
-    found = []
-    for body in KINDS[kind](first, count):
-        headers = {"host": "127.0.0.1", "content-length": str(len(body)), **build.sign(body)}
-        head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
-        found.append(head.encode() + body)
-    return found
+    return [request(path, body) for body in KINDS[kind](first, count)]
 
 
 async def _connection(port: int, waiting: list[bytes], end: float, took: list[float], statuses: dict[str, int]) -> None:

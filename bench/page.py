@@ -20,6 +20,8 @@ _BENCH = Path(__file__).resolve().parent
 _PAGE = _BENCH.parent / "docs" / "benchmarks.md"
 #: A cell, and a figure beside the tables, has at most so many characters: longer ones are texts, which stand in the JSON.
 _MOST = 48
+#: What is kept by name is a table if it is no wider.
+_WIDEST = 12
 #: Results that a bench of another name keeps.
 _KEPT_BY = {"memory_turns": "memory_scale", "memory_ablation": "memory_recall"}
 #: What is said of each result in its own words.
@@ -27,7 +29,7 @@ _KNOWN = frozenset({"bench", "machine", "versions", "commit", "at", "command"})
 _HEAD = """# Benchmarks
 
 Written by `make bench` from `bench/results`; do not edit. Each figure is of one machine at one time, so read ratios rather than milliseconds, and run
-the command on yours. A result without its versions was measured before results had them.
+the command on yours, after `make install-test` and with `.venv/bin/python`. A result without its versions was measured before results had them.
 """
 
 
@@ -56,7 +58,11 @@ def _section(result: Mapping[str, Any]) -> str:
             lines += [*([f"**{key.replace('_', ' ')}**", ""] if key != "rows" else []), *_table(rows), ""]
         if key == "notes":
             lines += [*(f"* {text}" for text in value), ""]
-    others = [f"{key.replace('_', ' ')} {_cell(value)}" for key, value in result.items() if key not in _KNOWN and _is_shown(value)]
+    others = [
+        f"{key.replace('_', ' ')} {_cell(value)}"
+        for key, value in result.items()
+        if key not in _KNOWN and _is_shown(value) and not _rows(value)
+    ]
     if others:
         lines += [" · ".join(others), ""]
     pictures = [path for path in sorted(RESULTS.glob(f"{name}*.png")) if path.stem == name or not (RESULTS / f"{path.stem}.json").exists()]
@@ -94,7 +100,17 @@ def _measured(result: Mapping[str, Any], name: str) -> str:
 
 
 def _rows(value: Any) -> list[dict[str, Any]]:
-    return value if isinstance(value, list) and value and all(isinstance(one, dict) for one in value) else []
+    """The rows of a table, if it is one: a list of them, or figures by name."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        return value
+    if (
+        isinstance(value, dict)
+        and value
+        and all(isinstance(one, dict) and one and all(map(_is_shown, one.values())) for one in value.values())
+    ):
+        rows = [{"": name, **one} for name, one in value.items()]
+        return rows if len({column for row in rows for column in row}) <= _WIDEST else []
+    return []
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -104,12 +120,16 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _is_shown(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(one, str | int | float) for one in value.values()) and len(_cell(value)) <= _MOST
     return value is None or (isinstance(value, str | int | float) and len(str(value)) <= _MOST)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{str(name).replace('_', ' ')}: {_cell(one)}" for name, one in value.items())
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value).replace("|", "\\|")

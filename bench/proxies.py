@@ -296,9 +296,10 @@ def main() -> None:
             work.mkdir()
             with Stack(cluster, work, settings={"CHINWAG_LOG_LEVEL": "info"}) as stack:
                 rows += [{"proxy": name, "case": case, "found": found, "holds": holds} for case, found, holds in _try(stack, program, name)]
-    if rows:
-        report.table(rows, ["proxy", "case", "found", "holds"])
-        report.keep("proxies", {"rows": rows}, given.json)
+    if not rows:
+        raise SystemExit("neither nginx nor Caddy is here: give the program's place")
+    report.table(rows, ["proxy", "case", "found", "holds"])
+    report.keep("proxies", {"rows": rows}, given.json)
 
 
 if __name__ == "__main__":

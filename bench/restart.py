@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import load, report
 from bots.settings import LISTENER
 from tests.support import build
 from tests.support.cluster import Cluster
@@ -93,11 +93,11 @@ def _try(port: int) -> tuple[str, float]:
     """Send one webhook on a connection of its own; plain sockets, so that what is measured is not this."""
     person = build.a_person()
     body = build.a_webhook(messages=[build.a_text(person, "Good morning!")], people=[person])
-    head = "".join(f"{name}: {value}\r\n" for name, value in {**build.sign(body), "content-length": len(body)}.items())
+    request = load.request(HOOK, body, closes=True)
     began = time.perf_counter()
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
-            peer.sendall(f"POST {HOOK} HTTP/1.1\r\nhost: chinwag.test\r\nconnection: close\r\n{head}\r\n".encode() + body)
+            peer.sendall(request)
             status = peer.recv(4096)[9:12].decode() or "closed"
     except OSError as error:
         status = type(error).__name__

@@ -7,46 +7,30 @@ database, is not counted.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import clone, processes, report
+from chinwag.local.ports import free_port
 
-ROOT = Path(__file__).resolve().parent.parent
 _AIM_S, _AIM_MB = 6.0, 250.0
 _LONGEST_S = 120.0
-#: Until the worker has read its languages.
-_SETTLE_S = 10.0
 #: A part that is ready: its name, how, and the seconds since it was started.
 _READY = re.compile(r"^(Environment|Postgres|Redis|Migrations|Web|Dispatcher|Worker|Practice|Embeddings|Chat model) .* s$")
 _LAST = re.compile(r" answers[.:]")
 _REQUEST = b"GET /chat HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
-#: Parts by what their command lines hold.
-_PROCESSES = {
-    "model": "inference.engines.llamacpp",
-    "worker": "celery",
-    "web": "bots.web",
-    "dispatcher": "workers.dispatch",
-    "embedder": "inference.embed_server",
-    "practice platform": "fake-platform",
-    "Postgres": "postgres",
-    "Redis": "valkey",
-    "supervisor": "chinwag run",
-}
 
 
 @dataclass
@@ -61,11 +45,6 @@ class _Start:
     cpu_s: float = 0.0
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def _is_page_there(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -75,40 +54,29 @@ def _is_page_there(port: int) -> bool:
         return False
 
 
-def _tree(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            children.setdefault(int((entry / "stat").read_text().rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    found, left = list[int](), [root]
-    while left:
-        found.append(left.pop())
-        left += children.get(found[-1], [])
-    return found
+def _memory(root: int) -> dict[str, float]:
+    """Proportional memory by part, in MB."""
+    memory = dict[str, float]()
+    for one in processes.tree(root):
+        part = _part_of(one.pid)
+        memory[part] = memory.get(part, 0.0) + processes.pss_mb(one.pid)
+    return memory
 
 
-def _memory(root: int) -> tuple[dict[str, float], float]:
-    """Proportional memory by kind of process, in MB, and the CPU seconds of them all but the model."""
-    memory, ticks = dict[str, float](), 0
-    for pid in _tree(root):
-        with contextlib.suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            name = next((name for name, words in _PROCESSES.items() if words in line), "make")
-            pss = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-            memory[name] = memory.get(name, 0.0) + (int(pss[1]) / 1024 if pss else 0.0)
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12]) if name != "model" else 0
-    return memory, ticks / os.sysconf("SC_CLK_TCK")
+def _cpu_s(root: int) -> float:
+    """CPU seconds of all but the model."""
+    return sum(one.own_ticks for one in processes.tree(root) if _part_of(one.pid) != "model") / processes.TICKS_A_S
 
 
-def start(clone: Path, model: str, log: Path) -> _Start:
+def _part_of(pid: int) -> str:
+    """The part that a process belongs to, with all of Postgres in one."""
+    return processes.part_of(processes.command_line(pid)).partition(":")[0]
+
+
+def start(place: Path, model: str, log: Path) -> _Start:
     """Start the stack of a clone, look at it, and stop it."""
-    port = _free_port()
-    began = time.monotonic()
-    with log.open("wb") as output:
-        command = ["make", "run", f"PORT={port}", f"MODEL={model}"]
-        run = subprocess.Popen(command, cwd=clone, env=_env(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
+    port, began = free_port(), time.monotonic()
+    with clone.running(place, log, f"PORT={port}", f"MODEL={model}") as run:
         found, told = _Start(page_s=0.0), 0
         while True:
             since = time.monotonic() - began
@@ -122,35 +90,22 @@ def start(clone: Path, model: str, log: Path) -> _Start:
             if found.page_s and any(_LAST.search(line) for line in lines):
                 break
             if run.poll() is not None or since > _LONGEST_S:
-                raise SystemExit(f"make run did not get ready:\n{log.read_text(errors='replace')[-3000:]}")
+                raise clone.not_ready(log)
             time.sleep(0.01)
-        time.sleep(_SETTLE_S)
-        found.memory_mb, found.cpu_s = _memory(run.pid)
+        # The worker still reads its languages.
+        processes.wait_quiet(partial(_cpu_s, run.pid))
+        found.memory_mb, found.cpu_s = _memory(run.pid), _cpu_s(run.pid)
         return found
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            run.send_signal(signal.SIGTERM)
-        try:
-            run.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
 
 
 @contextmanager
 def clone_of(revision: str) -> Generator[Path]:
     """A clone at a revision, with its environment."""
     with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as folder:
-        clone = Path(folder) / "chinwag"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        subprocess.run(["git", "checkout", "--quiet", "--detach", revision], cwd=clone, check=True)
-        subprocess.run(["make", "install"], cwd=clone, env=_env(), check=True, stdout=subprocess.DEVNULL)
-        yield clone
-
-
-def _env() -> dict[str, str]:
-    ours = ("CHINWAG_", "VIRTUAL_ENV", "MAKE", "MFLAGS", "PYTHONPATH", "MODEL", "DATABASE_URL", "REDIS_URL", "PORT")
-    # Without the better model, which would be fetched meanwhile.
-    return {key: value for key, value in os.environ.items() if not key.startswith(ours)} | {"CHINWAG_LOCAL_FETCH": "no"}
+        place = Path(folder) / "chinwag"
+        clone.make(place, revision)
+        clone.install(place)
+        yield place
 
 
 def row(name: str, starts: list[_Start]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
-from bench import report
+from bench import load, report
 from tests.support import build
 from tests.support.cluster import Cluster
 from tests.support.processes import ROOT, Process, until
@@ -117,8 +117,7 @@ def _honest(port: int, row: _Row, *, seconds: float) -> None:
         time.sleep(max(0.0, began + n * seconds / _HONEST - time.monotonic()))
         person = build.a_person()
         body = build.a_webhook(messages=[build.a_text(person, "Good morning!")], people=[person])
-        head = "".join(f"{name}: {value}\r\n" for name, value in {**build.sign(body), "content-length": len(body)}.items())
-        request = f"POST {HOOK} HTTP/1.1\r\nhost: chinwag.test\r\nconnection: close\r\n{head}\r\n".encode() + body
+        request = load.request(HOOK, body, closes=True)
         at = time.perf_counter()
         status = _sent(port, request)
         row.took.append(time.perf_counter() - at)

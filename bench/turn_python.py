@@ -248,7 +248,9 @@ def main() -> None:
     for earlier, found in rows.items():
         print(f"\n{found['turns']} turns of contacts with {earlier} earlier turns: {found['whole_us']:.0f} µs of CPU each")
         report.table(found["pieces"], ["us", "calls", "piece"])
-    report.keep("turn_python", {"word_s": given.words, "rows": rows}, given.json)
+    whole = [{"earlier turns": earlier, "turns": found["turns"], "whole_us": round(found["whole_us"])} for earlier, found in rows.items()]
+    pieces = {f"us_by_piece_after_{earlier}": found["pieces"] for earlier, found in rows.items()}
+    report.keep("turn_python", {"word_s": given.words, "rows": whole, **pieces}, given.json)
 
 
 def _quietly(deps: Deps) -> None:

@@ -34,7 +34,8 @@ multidict==7.2.1 numpy==2.3.5 openai==3.57.0 oss-harmony==0.0.11 packaging==26.4
 prometheus_client==0.26.0 propcache==0.5.4 protobuf==7.36.2 psutil==7.2.2 py-cpuinfo==9.0.0 pybase64==1.5.1 pydantic==2.14.4
 pydantic-extra-types==2.11.1 pydantic_core==2.50.5 python-multipart==0.0.34 pyzmq==27.3.0 regex==2026.11.19 requests==2.34.2
 safetensors==0.8.0 sentencepiece==0.2.3 sniffio==1.3.1 starlette==1.10.0 tokenizers==0.23.3 tqdm==4.70.1 transformers==5.19.0
-truststore==0.10.5 typing-inspection==0.4.5 typing_extensions==4.16.0 urllib3==2.8.0 uvloop==0.23.0 yarl==1.25.1
+truststore==0.10.5 typing-inspection==0.4.5 typing_extensions==4.16.0 urllib3==2.8.0 uvloop==0.23.0 yarl==1.25.1 xgrammar==0.2.8
+apache-tvm-ffi==0.1.15.post2
 EOF
 )
 

@@ -11,7 +11,7 @@ from celery import Celery, signals
 
 from bots.settings import Settings
 from workers import process
-from workers.broker import Amqp
+from workers.broker import PAUSES, Amqp
 
 #: Celery ships no types.
 _signals: Any = signals
@@ -36,6 +36,8 @@ def make(settings: Settings) -> Celery:
             "socket_connect_timeout": 3,
             "health_check_interval": 15,
             "retry_on_timeout": False,
+            # For the dispatcher's connection.
+            **PAUSES,
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

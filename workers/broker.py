@@ -19,6 +19,9 @@ from kombu.transport import redis, virtual
 _redis: Any = redis
 _virtual: Any = virtual
 
+#: While Redis is away it is tried once a second: kombu's own pauses grow by two seconds each time, to thirty.
+PAUSES = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+
 
 class _Taken(_redis.QoS):
     """Counts what was taken and has not ended, for the limit of tasks at once."""
@@ -61,7 +64,7 @@ class _Transport(_redis.Transport):
 
 
 class BrokerConnection(Connection):
-    """A connection that is tried again once a second while Redis is away: kombu's own pauses grow by two seconds each time, to thirty."""
+    """A connection that is tried again after these pauses also where a worker waits for it, which asks for no others."""
 
     def get_transport_cls(self) -> Any:
         """The transport above for what kombu's own one of Redis is for; any other one as it is."""
@@ -70,8 +73,7 @@ class BrokerConnection(Connection):
 
     def ensure_connection(self, *given: Any, **more: Any) -> Any:
         """Wait until Redis answers."""
-        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
-        return cast("Any", super()).ensure_connection(*given, **more | pauses)
+        return cast("Any", super()).ensure_connection(*given, **PAUSES | more)
 
 
 class Amqp(AMQP):

@@ -34,11 +34,10 @@ from bench.peers.ours import Ours
 from bench.peers.outside import MODEL_S, Outside, outside
 from bench.peers.peer import CannotSetUp, Peer, Running
 from bench.peers.tree import become_subreaper
+from bench.processes import wait_quiet
 from tests.support.people import LONE
 
 PARTS = ("start", "bursts", "memory", "lone", "kill")
-#: Ours reads its languages for some seconds after it takes messages.
-_SETTLE_S = 12.0
 
 
 def _peers() -> dict[str, Peer]:
@@ -108,7 +107,8 @@ def _measure(peer: Peer, folder: Path, servers: Outside, given: Any, kept: dict[
     try:
         _say(f"{peer.name}: started in {time.monotonic() - began:.1f} s")
         if "start" in given.parts:
-            time.sleep(_SETTLE_S)
+            # Ours reads its languages for some seconds after it takes messages.
+            wait_quiet(running.tree.cpu_s)
             kept["pss_at_start_mb"] = running.tree.pss_by_part()
             _say(f"  at the start {sum(kept['pss_at_start_mb'].values()):.0f} MB")
         if "lone" in given.parts:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.outside import MODEL, Outside, a_person
-from bench.peers.peer import CannotSetUp, Request, Running, environment, free_port, listens, python_with, state, until
+from bench.peers.peer import CannotSetUp, Request, Running, environment, python_with, state, until
 from bench.peers.tree import start
+from chinwag.local.ports import free_port, listens
 from tests.support import build
 
 VERSION = "4.10.11"
@@ -65,12 +66,8 @@ class LangBot:
             raise
         url = f"{self._url}/bots/{kept.read_text()}"
         # Its bots start after its server.
-        write, end = _writing(url), time.monotonic() + 60
-        while (status := _post(outside, write(a_person(), "Hello?"))) != 202:
-            if time.monotonic() > end:
-                tree.kill()
-                raise CannotSetUp(f"its HTTP Bot answers {status}")
-            time.sleep(0.5)
+        write = _writing(url)
+        until(lambda: _post(outside, write(a_person(), "Hello?")) == 202, tree, deadline_s=60)
         return Running(tree=tree, write=write)
 
     @property

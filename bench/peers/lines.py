@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.peers.outside import MODEL, Outside
-from bench.peers.peer import FILES, Running, cloud, environment, free_port, listens, python_with, until
+from bench.peers.peer import FILES, Running, cloud, environment, python_with, until
 from bench.peers.tree import start
 from chinwag.local.demo import PERSONA
+from chinwag.local.ports import free_port, listens
 from tests.support import build
 
 _PACKAGES = ("pywa==4.5.0", "fastapi==0.165.0", "uvicorn[standard]==0.54.0", "openai==3.57.0")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from bench.peers.outside import MODEL, Outside
-from bench.peers.peer import FILES, CannotSetUp, Running, cloud, environment, free_port, listens, python_with, run, state, until
+from bench.peers.peer import FILES, Running, cloud, environment, python_with, run, state, until
 from bench.peers.tree import start
 from chinwag.local.demo import PERSONA
+from chinwag.local.ports import free_port, listens
 from tests.support import build
 
 VERSION = "2.40.7"
@@ -73,12 +73,7 @@ class N8n:
         url = f"http://127.0.0.1:{self._port}/webhook/whatsapp"
         until(lambda: listens(self._port) and outside.http.get(url).status_code in {200, 404, 405}, tree)
         # It listens before its workflows do.
-        end = time.monotonic() + 60
-        while outside.http.post(url, json={}).status_code != 200:
-            if time.monotonic() > end:
-                tree.kill()
-                raise CannotSetUp("its workflow does not take webhooks")
-            time.sleep(0.2)
+        until(lambda: outside.http.post(url, json={}).status_code == 200, tree, deadline_s=60)
         outside.know(url=url, app_secret=build.APP_SECRET, access_token=build.ACCESS_TOKEN)
         return Running(tree=tree, write=cloud(url))
 

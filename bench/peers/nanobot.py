@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from bench.peers.outside import MODEL, Outside
-from bench.peers.peer import FILES, Running, cloud, environment, free_port, listens, python_with, state, until
+from bench.peers.peer import FILES, Running, cloud, environment, python_with, state, until
 from bench.peers.tree import start
+from chinwag.local.ports import free_port, listens
 from tests.support import build
 
 VERSION = "0.3.5"

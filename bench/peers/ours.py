@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 from bench.peers.outside import MODEL, ROOT, Outside
-from bench.peers.peer import Running, cloud, environment, free_port, state, until
+from bench.peers.peer import Running, cloud, environment, state, until
 from bench.peers.tree import start
-
-#: Parts by a word of their command lines; the first that fits.
-_PARTS = (
-    ("fake-platform", "practice platform"),
-    ("embed_server", "embedder"),
-    ("celery", "worker"),
-    ("workers.dispatch", "dispatcher"),
-    ("bots.web", "web"),
-    ("valkey-server", "Redis"),
-    ("/postgres ", "Postgres"),
-    ("chinwag run", "supervisor"),
-)
+from bench.processes import part_of
+from chinwag.local.ports import free_port
 
 
 class Ours:
@@ -61,11 +50,3 @@ class Ours:
         url = f"http://127.0.0.1:{self._port}/webhooks/whatsapp/demo"
         outside.know(url=url, app_secret=secrets["app_secret"], access_token=secrets["access_token"])
         return Running(tree=tree, write=cloud(url, app_secret=secrets["app_secret"]))
-
-
-def part_of(line: str) -> str:
-    """Which of our parts a command line belongs to; of Postgres, which role's connection it is, or what else it is for."""
-    if line.startswith("postgres: "):
-        words = line.rpartition(": ")[2].split()
-        return f"Postgres: {words[0].removeprefix('chinwag_')}" if words else "Postgres"
-    return next((part for word, part in _PARTS if word in line), os.path.basename(line.split(" ", 1)[0]))  # noqa: PTH119 - of a text

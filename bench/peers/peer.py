@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -124,18 +123,6 @@ def python_with(folder: Path, *packages: str, by_uv: bool = False) -> Path:
         run([*install, *packages], cwd=folder, env=env, log=log)
         done.touch()
     return place / "bin"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens on a port."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(ready: Callable[[], bool], tree: Tree, *, deadline_s: float = _START_S) -> None:

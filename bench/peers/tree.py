@@ -7,68 +7,23 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.processes import TICKS_A_S, Stat, command_line, descendants, pss_mb, stats
+
 _PR_SET_CHILD_SUBREAPER = 36
-_TICKS_A_S = os.sysconf("SC_CLK_TCK")
-_PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """What /proc/PID/stat says of a process."""
-
-    pid: int
-    parent: int
-    #: Of its own and of the children that it has waited for.
-    ticks: int
-
-
-def stat(line: str) -> Stat:
-    """Read a line of /proc/PID/stat. The name, in brackets, may hold blanks and brackets itself."""
-    pid, _, rest = line.partition(" (")
-    fields = rest.rpartition(")")[2].split()
-    return Stat(int(pid), int(fields[1]), sum(int(one) for one in fields[11:15]))
-
-
-def pss_kb(rollup: str) -> int:
-    """Read the proportional memory in /proc/PID/smaps_rollup; 0 where there is none, as of a process that has ended."""
-    found = _PSS.search(rollup)
-    return int(found[1]) if found else 0
-
-
-def descendants(roots: Iterable[int], parents: Mapping[int, int]) -> list[int]:
-    """List these processes and all below them, parents first."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in parents.items():
-        children.setdefault(parent, []).append(pid)
-    found = [pid for pid in dict.fromkeys(roots) if pid in parents]
-    for pid in found:
-        found += [child for child in children.get(pid, []) if child not in found]
-    return found
 
 
 def become_subreaper() -> None:
     """Let processes whose parent dies become children of this one."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def stats() -> dict[int, Stat]:
-    """Every process of the machine."""
-    found: dict[int, Stat] = {}
-    for place in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            one = stat(place.read_text(encoding="utf-8", errors="replace"))
-            found[one.pid] = one
-    return found
 
 
 @dataclass(kw_only=True)
@@ -94,23 +49,23 @@ class Tree:
     def cpu_s(self) -> float:
         """The CPU seconds of all of them so far, with those of children that have ended."""
         everybody = stats()
-        return sum(everybody[pid].ticks for pid in self._pids(everybody)) / _TICKS_A_S
+        return sum(everybody[pid].ticks for pid in self._pids(everybody)) / TICKS_A_S
 
     def cpu_by_part(self) -> dict[str, float]:
         """The same by part."""
         everybody, found = stats(), dict[str, float]()
         for pid in self._pids(everybody):
-            part = self.part_of(_command(pid))
-            found[part] = found.get(part, 0.0) + everybody[pid].ticks / _TICKS_A_S
+            part = self.part_of(command_line(pid))
+            found[part] = found.get(part, 0.0) + everybody[pid].ticks / TICKS_A_S
         return found
 
     def pss_by_part(self) -> dict[str, float]:
         """Their proportional memory in MB, by part."""
         found: dict[str, float] = {}
         for pid in self.pids():
-            with suppress(OSError):
-                part = self.part_of(_command(pid))
-                found[part] = found.get(part, 0.0) + pss_kb(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")) / 1024
+            if mb := pss_mb(pid):
+                part = self.part_of(command_line(pid))
+                found[part] = found.get(part, 0.0) + mb
         return found
 
     def last_words(self) -> str:
@@ -157,10 +112,3 @@ def start(command: list[str], *, env: Mapping[str, str], cwd: Path, log: Path, o
             command, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     return Tree(process=process, log=log, others=others, **more)
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() or "?"
-    except OSError:
-        return "?"

@@ -18,7 +18,7 @@ _EPILOG = """
 Try it:
 
 \b
-  make run                  everything on this machine; ends with the chat page's address
+  make run                  everything on this machine; prints the chat page's address
   chinwag webhook send --account demo --text hello --wait 60
                             write like a person on WhatsApp, and see the answer
   chinwag webhook parse --channel whatsapp FILE

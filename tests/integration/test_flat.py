@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,6 +15,7 @@ from bots.storage.database import hot, unit
 from tests.support.batches import lines, submit
 from tests.support.cluster import Cluster
 from tests.support.crowd import Crowd
+from tests.support.pages_read import pages_once_planned
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone
 
 _CLAIM = f"select id from due_conversations('{QUEUE}', 1)"
@@ -27,16 +27,6 @@ def crowd(storage: StorageFixture, cluster: Cluster) -> Iterator[Crowd]:
     owner = cluster.engine(storage.value("select current_database()"), "owner")
     yield Crowd(owner)
     owner.dispose()
-
-
-def _pages(storage: StorageFixture, statement: str) -> int:
-    """Pages that a statement reads once it is planned."""
-    with unit(storage.crossing) as connection:
-        connection.exec_driver_sql(statement).all()
-        found: Any = connection.exec_driver_sql(f"explain (analyze, buffers, format json) {statement}").scalar_one()
-        connection.rollback()
-    plan = found[0]["Plan"]
-    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 
 
 def _analyze(crowd: Crowd) -> None:
@@ -53,12 +43,12 @@ def test_accounts_that_wait_for_their_time_are_in_nobodys_way(storage: StorageFi
     for name in ("one", "another"):
         crowd.account(name)
         crowd.write(name, 1)
-    before = [_pages(storage, statement) for statement in (_CLAIM, _TICK)]
+    before = [pages_once_planned(storage.crossing, statement) for statement in (_CLAIM, _TICK)]
     for n in range(300):
         crowd.account(f"later{n}")
         crowd.write(f"later{n}", 1)
         _put_off(storage, crowd.accounts[f"later{n}"])
-    after = [_pages(storage, statement) for statement in (_CLAIM, _TICK)]
+    after = [pages_once_planned(storage.crossing, statement) for statement in (_CLAIM, _TICK)]
 
     assert all(now <= then + 40 for then, now in zip(before, after, strict=True)), (before, after)
     assert {crowd.name_of(storage.claimed().account) for _ in range(2)} == {"one", "another"}
@@ -73,7 +63,7 @@ def test_somebody_whose_turn_comes_among_many_that_wait_is_answered_beside_a_cro
         crowd.write(f"later{n}", 1)
         _put_off(storage, crowd.accounts[f"later{n}"])
     storage.do("update conversations set ready_at = now() where account_id = %s", crowd.accounts["later177"])
-    before = _pages(storage, _CLAIM)
+    before = pages_once_planned(storage.crossing, _CLAIM)
 
     assert before < 1_000
     assert [crowd.name_of(storage.claimed().account) for _ in range(2)].count("later177") == 1
@@ -84,12 +74,12 @@ def test_a_tick_reads_no_more_of_a_large_backlog_where_another_queue_is_empty(st
     crowd.account("crowd")
     crowd.write("crowd", 1_500, ago_s=60)
     _analyze(crowd)
-    before = _pages(storage, _TICK)
+    before = pages_once_planned(storage.crossing, _TICK)
     crowd.write("crowd", 6_000, ago_s=60)
     _analyze(crowd)
     # As another connection plans it.
     storage.crossing.dispose()
-    after = _pages(storage, _TICK)
+    after = pages_once_planned(storage.crossing, _TICK)
 
     assert after <= before * 1.2 + 40, (before, after)
 

@@ -7,6 +7,7 @@ from bots.storage.claims import Claim
 from bots.storage.database import to_json, unit
 from bots.storage.turns import Finishing, NewEnd, NewEpisode, NewFact, TurnResult
 from tests.support.cluster import Cluster
+from tests.support.pages_read import pages
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone
 
 
@@ -44,11 +45,8 @@ def _pages_of_a_finish(storage: StorageFixture) -> int:
         episode=NewEpisode(config="english", asked="I live in Porto", answered="Good."),
     )
     one = to_json([Finishing(contact=claim.contact, turn=claim.turn, token=claim.token, result=result)])
-    statement = "explain (analyze, buffers, format json) select finish_turns(%s, 60, %s::jsonb)"
     with unit(storage.worker) as connection:
-        found = connection.exec_driver_sql(statement, (storage.boot, one)).scalar_one()
-    plan = found[0]["Plan"]
-    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        return pages(connection, "select finish_turns(%s, 60, %s::jsonb)", storage.boot, one)
 
 
 def test_the_end_of_a_turn_reads_no_more_when_others_have_said_much(cluster: Cluster, storage: StorageFixture) -> None:
@@ -64,19 +62,16 @@ def test_the_end_of_a_turn_reads_no_more_when_others_have_said_much(cluster: Clu
 
 
 def test_a_claim_reads_no_more_when_others_have_said_much(cluster: Cluster, storage: StorageFixture) -> None:
-    statement = "explain (analyze, buffers, format json) select claim_turns(%s, %s, 60, 1800, 1, '{}', '{}')"
-
-    def pages() -> int:
+    def of_a_claim() -> int:
         with unit(storage.crossing) as connection:
-            plan = connection.exec_driver_sql(statement, (QUEUE, storage.boot)).scalar_one()[0]["Plan"]
-        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            return pages(connection, "select claim_turns(%s, %s, 60, 1800, 1, '{}', '{}')", QUEUE, storage.boot)
 
     _others_write(storage, 0, 20)
     _count(cluster, storage)
-    few = [pages() for _ in range(4)][-1]
+    few = [of_a_claim() for _ in range(4)][-1]
     _others_write(storage, 20, 1000)
     _count(cluster, storage)
-    many = [pages() for _ in range(4)][-1]
+    many = [of_a_claim() for _ in range(4)][-1]
 
     assert many < few * 1.3, (few, many)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +13,7 @@ from bots.storage.database import hot, unit
 from bots.storage.placement import QueueLoad
 from bots.storage.queues import engine_queue
 from inference.affinity import preference
+from tests.support.pages_read import pages_once_planned
 from tests.support.processes import until
 from tests.support.stack import Stack
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message
@@ -206,7 +206,7 @@ def test_a_tick_costs_by_the_queues_and_not_by_the_backlog(storage: StorageFixtu
     _backlog(storage, 5000)
 
     assert _loads(storage) == []
-    assert _touched(storage, "select * from engine_queues()") < 60
+    assert pages_once_planned(storage.crossing, "select * from engine_queues()") < 60
 
 
 def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(storage: StorageFixture) -> None:
@@ -218,7 +218,7 @@ def test_a_tick_that_was_planned_on_an_empty_house_reads_no_more_in_a_full_one(s
         connection.exec_driver_sql("discard plans")
 
     # A thousand are counted, each with its account.
-    assert _touched(storage, "select * from everything_waiting(2)") < 5000
+    assert pages_once_planned(storage.crossing, "select * from everything_waiting(2)") < 5000
 
 
 def test_the_dispatcher_lets_its_queries_be_planned_anew_with_each_heartbeat(stack: Stack) -> None:
@@ -252,12 +252,3 @@ def _backlog(storage: StorageFixture, n: int) -> None:
         QUEUE,
         n,
     )
-
-
-def _touched(storage: StorageFixture, statement: str) -> int:
-    """Pages that a statement reads, wherever they were."""
-    with hot(storage.crossing) as connection:
-        connection.exec_driver_sql(statement).all()
-        found: Any = connection.exec_driver_sql(f"explain (analyze, buffers, format json) {statement}").scalar()
-    plan = found[0]["Plan"]
-    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,6 +16,7 @@ from bots.storage.claims import Claim
 from bots.storage.database import unit
 from tests.support.cluster import Cluster
 from tests.support.crowd import Crowd
+from tests.support.pages_read import pages_once_planned
 from tests.support.storage_fixture import QUEUE, StorageFixture, a_message, a_phone
 
 
@@ -242,11 +242,11 @@ def test_an_account_that_is_paused_is_neither_claimed_nor_counted_nor_read(stora
     crowd.account("paused", state="paused")
     crowd.write("open", 2)
     claims.heartbeat(storage.crossing, "w", boot=storage.boot, queues=[QUEUE], slots=4, busy=0)
-    before = [_pages(storage, statement) for statement in _READS]
+    before = [pages_once_planned(storage.crossing, statement) for statement in _READS]
     crowd.write("paused", 5000, ago_s=60)
     # As autovacuum does: of a table of two rows Postgres expects to read all.
     crowd.owner.connect().execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
-    after = [_pages(storage, statement) for statement in _READS]
+    after = [pages_once_planned(storage.crossing, statement) for statement in _READS]
 
     assert claims.waiting(storage.crossing, reserve=0) == [claims.Waiting(queue=QUEUE, due=2, running=0, slots=4)]
     assert all(now <= then + 40 for then, now in zip(before, after, strict=True)), (before, after)
@@ -258,9 +258,9 @@ def test_a_choice_costs_the_same_however_much_waits(storage: StorageFixture, cro
         crowd.account(f"a{n}", tenant=f"t{n % 3}")
         crowd.write(f"a{n}", 2)
     crowd.owner.connect().execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
-    before = [_pages(storage, statement) for statement in _READS]
+    before = [pages_once_planned(storage.crossing, statement) for statement in _READS]
     crowd.write("a0", 6000, ago_s=100)
-    after = [_pages(storage, statement) for statement in _READS]
+    after = [pages_once_planned(storage.crossing, statement) for statement in _READS]
 
     # The dispatcher counts to a thousand.
     assert after[0] <= before[0] + 60, (before, after)
@@ -268,13 +268,3 @@ def test_a_choice_costs_the_same_however_much_waits(storage: StorageFixture, cro
 
 
 _READS = (f"select id from due_conversations('{QUEUE}', 1)", "select * from everything_waiting(2)")
-
-
-def _pages(storage: StorageFixture, statement: str) -> int:
-    """Pages that a statement reads once it is planned."""
-    with unit(storage.crossing) as connection:
-        connection.exec_driver_sql(statement).all()
-        found: Any = connection.exec_driver_sql(f"explain (analyze, buffers, format json) {statement}").scalar_one()
-        connection.rollback()
-    plan = found[0]["Plan"]
-    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

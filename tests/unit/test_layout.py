@@ -53,8 +53,8 @@ _ENVIRONMENT_PLACES = (
 _BROAD_EXCEPTS = {
     "bots/extract/edits.py:stated": "extracting memories must never prevent an answer",
     "bots/storage/together.py:_lead": "whoever was in a transaction that failed raises its error in a thread of their own",
+    "chinwag/local/forks.py:_run_part": "a fork ends where its part ends, and says why: it must not go on in the code of its parent",
     "chinwag/local/better.py:_fetch": "whatever stops the fetch of a better model, one line says so and the first one goes on answering",
-    "chinwag/local/forks.py:_run_part": "a fork ends here, as an interpreter would, and says why",
     "workers/app.py:_start": "Celery swallows what a signal raises, and the worker would go on running without work",
     "workers/deliver.py:send": "after an error of our own it is not known whether the message left, and that is recorded",
     "workers/leased_work.py:run": "an error of our own costs one turn, item or summary one try, and the worker goes on",

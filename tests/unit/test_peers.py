@@ -1,4 +1,4 @@
-"""The bench beside other bots: what it reads of processes, and what it makes of its figures. None of the others is needed for that."""
+"""The bench beside other bots: what it makes of its figures. None of the others is needed for that."""
 
 from __future__ import annotations
 
@@ -8,67 +8,10 @@ from typing import Any
 import pytest
 
 from bench import page
-from bench.peers import figures, measure, tree
+from bench.peers import figures, measure
 from bench.peers.load import Said
 from bench.peers.n8n import workflow
-from bench.peers.ours import part_of
 from bench.peers.outside import a_person, number_in
-
-
-def _line(pid: int, name: str, parent: int, ticks: tuple[int, int, int, int]) -> str:
-    return f"{pid} ({name}) S {parent} 1 1 0 -1 4194560 100 200 0 0 {' '.join(map(str, ticks))} 20 0 3 0 1234 5678 90"
-
-
-def test_a_process_is_read_with_the_children_it_has_waited_for() -> None:
-    assert tree.stat(_line(42, "python3.11", 7, (100, 20, 3, 4))) == tree.Stat(42, 7, 127)
-
-
-@pytest.mark.parametrize("name", ["tmux: server", "a) S 1 (b", "((sd-pam))", "Web Content"])
-def test_a_name_with_blanks_and_brackets_moves_no_field(name: str) -> None:
-    assert tree.stat(_line(42, name, 7, (1, 2, 3, 4))) == tree.Stat(42, 7, 10)
-
-
-@pytest.mark.parametrize(
-    ("rollup", "kb"),
-    [
-        (
-            "00400000-7ffe000 ---p 00000000 00:00 0  [rollup]\nRss:  9000 kB\nPss:      4321 kB\nPss_Dirty:  4000 kB\nSwapPss:   7 kB\n",
-            4321,
-        ),
-        ("", 0),
-        ("Rss: 10 kB\nPss_Anon: 5 kB\n", 0),
-    ],
-)
-def test_memory_is_the_proportional_one(rollup: str, kb: int) -> None:
-    assert tree.pss_kb(rollup) == kb
-
-
-def test_a_tree_is_everybody_below_and_nobody_beside() -> None:
-    parents = {1: 0, 10: 1, 11: 10, 12: 11, 13: 10, 20: 1, 21: 20}
-
-    assert set(tree.descendants([10], parents)) == {10, 11, 12, 13}
-    assert set(tree.descendants([10, 21], parents)) == {10, 11, 12, 13, 21}
-    assert tree.descendants([99], parents) == []
-
-
-def test_two_roots_of_which_one_is_below_the_other_count_once() -> None:
-    assert sorted(tree.descendants([10, 12], {1: 0, 10: 1, 11: 10, 12: 11})) == [10, 11, 12]
-
-
-@pytest.mark.parametrize(
-    ("line", "part"),
-    [
-        ("/usr/bin/python -m celery -A workers.app worker --pool threads", "worker"),
-        ("/usr/bin/python -m bots.web", "web"),
-        ("postgres: /tmp/a: b/postgres: chinwag_crossing chinwag [local] idle", "Postgres: crossing"),
-        ("postgres: /tmp/x/postgres: chinwag_crossing chinwag [local] idle", "Postgres: crossing"),
-        ("postgres: /tmp/x/postgres: io worker 0", "Postgres: io"),
-        ("/x/pginstall18/bin/postgres -D /tmp/data", "Postgres"),
-        ("/x/nothing-known --flag", "nothing-known"),
-    ],
-)
-def test_each_process_of_ours_belongs_to_a_part(line: str, part: str) -> None:
-    assert part_of(line) == part
 
 
 def _said(posted: float, *answers: float, acknowledged: float = 1.0, refused: int = 0) -> Said:
