@@ -1,4 +1,4 @@
-"""When a task gives its slot to another queue of its process: as many tasks end early as there is work waiting elsewhere.
+"""When a task does a piece of work of another queue of its process: as many do as there is work waiting elsewhere.
 
 A task goes on claiming in one queue for many seconds. Without this a crowd in one profile would hold every slot for so long, while people of another
 profile, or answers to be sent, wait in a queue of their own.
@@ -28,14 +28,14 @@ class Elsewhere:
         self._due: dict[str, int] = {}
         self._read_at = float("-inf")
 
-    def wants(self, queue: str) -> bool:
-        """Whether a task of this queue should end now, so that its slot is free for work of another queue; counted against what waits there.
+    def wanted(self, queue: str) -> str | None:
+        """The other queue that a task of this one is to do a piece of now, counted against what waits there; None: it goes on.
 
-        Batches end for batches alone: people go before them in any case, and never end for them. Raises what read raises.
+        Batches give way to batches alone: people go before them in any case, and never give way to them. Raises what read raises.
         """
         others = [other for other in self._queues if other != queue and is_batch(other) == is_batch(queue)]
         if not others or not self._lock.acquire(blocking=False):
-            return False
+            return None
         try:
             if self._clock() - self._read_at >= _FRESH_S:
                 self._due = dict(self._read())
@@ -43,6 +43,6 @@ class Elsewhere:
             wanted = next((other for other in others if self._due.get(other, 0) > 0), None)
             if wanted is not None:
                 self._due[wanted] -= 1
-            return wanted is not None
+            return wanted
         finally:
             self._lock.release()

@@ -33,7 +33,7 @@ _celery: Any = celery
 
 @_celery.shared_task(name="workers.work")
 def work(queue: str) -> None:
-    """Work through what is due in a queue, one at a time, until nothing is due, the task's time is over, or other queues want its slot."""
+    """Work through what is due in a queue, one at a time, until nothing is due or the task's time is over."""
     deps = current()
     with deps.in_flight.task():
         try:
@@ -46,7 +46,7 @@ def work(queue: str) -> None:
 def work_through(deps: Deps, queue: str) -> int:
     """Do what `work` does and return how many turns, sends or items were done. Raises StorageUnavailable."""
     if not is_batch(queue):
-        return _repeat(deps, queue, partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue))
+        return _repeat(deps, queue, _one_of(deps, queue))
     reply_queues = _reply_queues(deps, queue)
     with deps.in_flight.batch_slot(max(1, deps.settings.worker_slots - deps.settings.batch_reserve)) as is_free:
         # A surplus task ends at once: the reserve stays free for people, however many tasks the dispatcher made.
@@ -70,6 +70,11 @@ def work_through(deps: Deps, queue: str) -> int:
         )
 
 
+def _one_of(deps: Deps, queue: str) -> Callable[[], bool]:
+    """What does one piece of a queue that is none of batches."""
+    return partial(deliver_one, deps) if queue == DELIVER else partial(reply_one, deps, queue)
+
+
 def _reply_queues(deps: Deps, batch: str) -> Sequence[str]:
     """The queues of the people who go before this batch: those of this process's own engine, then those who have no engine yet."""
     shared = reply_queue(profile_of(batch))
@@ -83,6 +88,11 @@ def _repeat(deps: Deps, queue: str, one: Callable[[], bool]) -> int:
         if not one():
             break
         done += 1
-        if deps.elsewhere.wants(queue):
+        if (wanted := deps.elsewhere.wanted(queue)) is None:
+            continue
+        if is_batch(queue):
+            # Its slot is free for a task of the other batch, which looks for people first.
             break
+        # Done here and now: a slot that is given up is idle until its next task is there.
+        _one_of(deps, wanted)()
     return done

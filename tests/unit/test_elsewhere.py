@@ -1,4 +1,4 @@
-"""As many tasks give up their slots as there is work in other queues."""
+"""As many tasks do a piece of other queues as there is work in those."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ class _House:
         self.reads += 1
         return self.due
 
-    def ended(self, queue: str, tasks: int = 20) -> int:
-        return sum(self.elsewhere.wants(queue) for _ in range(tasks))
+    def turned(self, queue: str, tasks: int = 20) -> int:
+        return sum(self.elsewhere.wanted(queue) is not None for _ in range(tasks))
 
 
-def test_as_many_tasks_end_as_there_is_work_in_other_queues() -> None:
-    assert _House(reply_a=500, reply_b=3, deliver=2).ended("reply.a") == 5
+def test_as_many_tasks_turn_to_other_queues_as_there_is_work_in_them() -> None:
+    assert _House(reply_a=500, reply_b=3, deliver=2).turned("reply.a") == 5
 
 
-def test_nothing_ends_for_its_own_queue_alone() -> None:
-    assert _House(reply_a=500).ended("reply.a") == 0
+def test_none_turns_to_its_own_queue() -> None:
+    assert _House(reply_a=500).turned("reply.a") == 0
 
 
-def test_people_do_not_end_for_batches_and_batches_end_for_batches_alone() -> None:
-    assert _House(batch_b=9).ended("reply.a") == 0
-    assert _House(reply_a=9, deliver=9, batch_b=4).ended("batch.a") == 4
+def test_people_do_not_give_way_to_batches_and_batches_to_batches_alone() -> None:
+    assert _House(batch_b=9).turned("reply.a") == 0
+    assert _House(reply_a=9, deliver=9, batch_b=4).turned("batch.a") == 4
 
 
 def test_the_queues_are_read_twice_a_second_at_most() -> None:
     house = _House(reply_b=1)
-    assert house.ended("reply.a") == 1
+    assert house.turned("reply.a") == 1
     house.now += 0.4
-    assert (house.ended("reply.a"), house.reads) == (0, 1)
+    assert (house.turned("reply.a"), house.reads) == (0, 1)
     house.now += 0.2
-    assert (house.ended("reply.a"), house.reads) == (1, 2)
+    assert (house.turned("reply.a"), house.reads) == (1, 2)
 
 
 def test_a_process_with_one_queue_never_reads() -> None:
     house = _House(("reply.a",), reply_b=5)
 
-    assert (house.ended("reply.a"), house.reads) == (0, 0)
+    assert (house.turned("reply.a"), house.reads) == (0, 0)
