@@ -82,7 +82,9 @@ def versions() -> dict[str, str]:
 
 def _commit() -> str:
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=RESULTS.parent)
-    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ":!bench/results", ":!docs"], check=False, cwd=RESULTS.parent)
+    changed = subprocess.run(
+        ["git", "diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)bench/results", ":(top,exclude)docs"], check=False, cwd=RESULTS.parent
+    )
     return done.stdout.strip() + (" with changes" if changed.returncode else "")
 
 
@@ -108,8 +110,9 @@ def _shown(value: Any) -> str:
 
 def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], *, aims: dict[str, float] | None = None) -> None:
     """Draw one group of bars for each key, one bar for each inner key; a dash marks an aim."""
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     series = list(dict.fromkeys(inner for group in groups.values() for inner in group))
+    # Room for each number above its bar.
+    figure, axes = plt.subplots(figsize=(max(7, 0.35 * len(groups) * len(series)), 4), layout="constrained")
     width = 0.8 / len(series)
     for n, inner in enumerate(series):
         places = [place + (n - (len(series) - 1) / 2) * width for place in range(len(groups))]
@@ -118,11 +121,12 @@ def bars(name: str, title: str, unit: str, groups: dict[str, dict[str, float]], 
     for label, aim in (aims or {}).items():
         axes.axhline(aim, linestyle="--", linewidth=1, color="grey")
         axes.annotate(label, (len(groups) - 0.55, aim), fontsize=8, va="bottom", ha="right", color="grey")
-    axes.set_xticks(range(len(groups)), list(groups))
+    # A name of several words takes a line for each where there are many.
+    axes.set_xticks(range(len(groups)), [key.replace(" ", "\n") if len(groups) > 6 else key for key in groups])
     axes.set_ylabel(unit)
     axes.set_title(title, loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(y=0.15)
+    axes.margins(x=0.02, y=0.15)
     if len(series) > 1:
         # Below the bars, so that it covers none.
         figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize=8)
