@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MISSING = "No Chromium: install one (`apt-get install chromium`, or `python -m playwright install chromium`), or set SKIP_BROWSER=1."
@@ -17,16 +22,25 @@ class NoBrowser(AssertionError):
 
 def find() -> str | None:
     """Return the path of a Chromium; None means that Playwright has its own. Raises NoBrowser."""
-    on_path = _on_path()
-    if on_path:
-        return on_path
-    if os.geteuid() == 0 and shutil.which("apt-get") and _by_apt():
+    with _alone():
         on_path = _on_path()
         if on_path:
             return on_path
-    if _playwrights_own():
-        return None
+        if os.geteuid() == 0 and shutil.which("apt-get") and _by_apt():
+            on_path = _on_path()
+            if on_path:
+                return on_path
+        if _playwrights_own():
+            return None
     raise NoBrowser(MISSING)
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    """One process looks and installs at a time, and the others find what it installed: two of apt fail."""
+    with (Path(tempfile.gettempdir()) / "chinwag-tests-chromium.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _on_path() -> str | None:

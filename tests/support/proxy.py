@@ -204,7 +204,7 @@ class FaultProxy:
         self.watches: list[Watch] = []
         self.connections = 0
         self.port = 0
-        self._pairs: set[_Pair] = set()
+        self._pairs: dict[_Pair, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="fault-proxy")
@@ -248,33 +248,39 @@ class FaultProxy:
 
     async def _change(self, mode: Mode) -> None:
         self.mode = mode
+        if mode == "refuse":
+            await self._stop_listening()
         if mode in ("cut", "refuse"):
             for pair in list(self._pairs):
                 pair.cut()
-        if mode == "refuse" and self._server is not None:
-            self._server.close()
-            self._server = None
-        elif mode != "refuse" and self._server is None:
+        if mode != "refuse" and self._server is None:
             await self._listen()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _stop_listening(self) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for listener in server.sockets:
+            self._loop.remove_reader(listener.fileno())
+        # A server that is closed takes no connection that it has just accepted, and leaves its socket open.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        server.close()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         pair = _Pair(self, reader, writer)
-        self._pairs.add(pair)
-        try:
-            await pair.run()
-        except asyncio.CancelledError:
-            # The proxy ends; asyncio's streams would log a cancelled handler.
-            pair.cut()
-        finally:
-            self._pairs.discard(pair)
+        running = self._pairs[pair] = self._loop.create_task(pair.run())
+        running.add_done_callback(lambda _: self._pairs.pop(pair, None))
 
     async def _end(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for pair in list(self._pairs):
-            pair.cut()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        self.mode = "cut"
+        await self._stop_listening()
+        # What is just being accepted is left to begin: a task that is cancelled before its first step closes nothing.
+        while others := [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
+            for pair, running in list(self._pairs.items()):
+                pair.cut()
+                running.cancel()
+            await asyncio.wait(others, timeout=0.05)
+        # Sockets are closed in a step of their own.
+        await asyncio.sleep(0)
