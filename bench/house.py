@@ -172,7 +172,8 @@ def _keep(loads: Sequence[_Load], trees: Sequence[Tree], extra: Path | None) -> 
     drawn = {
         f"{load.name}{'' if len(trees) == 1 else f' {tree.name}'}": _groups(load, tree) for load, tree in pairs if load.kind != "memory"
     }
-    report.bars("house", "CPU of a turn, and of a webhook, by part", "ms", drawn)
+    if drawn:
+        report.bars("house", "CPU of a turn, and of a webhook, by part", "ms", drawn)
 
 
 def _row(load: _Load, tree: Tree) -> dict[str, Any]:
