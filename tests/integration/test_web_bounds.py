@@ -199,17 +199,30 @@ def test_memory_for_bodies_is_bounded_and_goes_to_whoever_goes_on_sending() -> N
         assert web.connections.held == 0
 
 
-def test_a_peer_that_does_not_read_holds_what_is_counted_and_no_place_forever() -> None:
+@pytest.mark.parametrize("ahead", [b"", _GET * 2, _GET + _GET[:-2]], ids=["nothing", "requests", "half a request"])
+def test_a_peer_that_does_not_read_holds_what_is_counted_and_no_place_forever(ahead: bytes) -> None:
     with served(places=3) as web:
         lazy = [web.open() for _ in range(3)]
         for peer in lazy:
-            peer.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+            peer.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n" + ahead)
         until(lambda: web.connections.held > LONG, what="answers that nobody reads are counted")
 
-        assert _statuses(web.ask(_GET)) == [200]
+        with web.open() as honest:
+            assert _statuses(_said(honest)) == [200]
+            web.count_is(3)
         for peer in lazy:
             peer.close()
         web.count_is(0)
+
+
+@pytest.mark.parametrize("ahead", [b"", _GET], ids=["nothing", "a request"])
+def test_an_endpoint_learns_that_its_peer_has_gone_whatever_was_sent_ahead(web: Served, ahead: bytes) -> None:
+    del web.begun[:]
+    with web.open() as peer:
+        peer.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + ahead)
+        until(lambda: web.begun == ["/wait"], what="it waits")
+
+    until(lambda: "/gone" in web.begun, what="it knows that nobody waits for it")
 
 
 def test_behind_a_trusted_proxy_the_source_that_it_names_is_bounded_and_nobody_else() -> None:

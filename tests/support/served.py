@@ -22,7 +22,7 @@ LONG = 16 * 1024 * 1024
 
 
 async def _app(scope: Scope, receive: Receive, send: Send, *, begun: list[str]) -> None:
-    """Answer with the number of bytes in the body; /long with a long body; /unread without reading."""
+    """Answer with the number of bytes in the body; /long with a long body; /unread without reading; /wait when its peer has gone, which begun then says."""
     if scope["type"] == "lifespan":
         while True:
             kind = (await receive())["type"]
@@ -39,6 +39,9 @@ async def _app(scope: Scope, receive: Receive, send: Send, *, begun: list[str]) 
                 return
             count += len(message["body"])
             more = message["more_body"]
+    if scope["path"] == "/wait":
+        await receive()
+        begun.append("/gone")
     body = b"x" * LONG if scope["path"] == "/long" else str(count).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
     await send({"type": "http.response.body", "body": body})

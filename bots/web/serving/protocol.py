@@ -65,6 +65,8 @@ class HttpConnection(HttpToolsProtocol):
         #: The request that will begin when it is whole. It belongs to the step that opened the connection if it came in one piece.
         self._coming: tuple[RequestResponseCycle, ASGI3Application] | None = None
         self._is_opening = True
+        #: The one that began last. uvicorn's `cycle` is the one that was sent last, which may still wait behind it.
+        self._begun: RequestResponseCycle | None = None
         #: Bytes that the parser may be holding without having told of them.
         self._unseen = 0
         #: Of this request: bytes of its head and its body, and those at its last progress.
@@ -86,12 +88,15 @@ class HttpConnection(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=READ_BYTES)
         self._host = self.client[0] if self.client else ""
         self._is_proxy = self._sources.is_trusted(self._host)
-        self._slot.refuse, self._slot.expire, self._slot.resume = self.refuse, self._expire, self._resume
+        self._slot.refuse, self._slot.expire, self._slot.resume = self._make_way, self._expire, self._resume
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._is_leaving = True
         self._connections.leave(self._slot)
+        if self._begun is not None and self._begun is not self.cycle:
+            self._begun.disconnected = True
+            self._begun.message_event.set()
         super().connection_lost(exc)
 
     def received(self, data: memoryview) -> None:
@@ -231,6 +236,7 @@ class HttpConnection(HttpToolsProtocol):
     def _begin(self, cycle: RequestResponseCycle, app: ASGI3Application) -> bool:
         if cycle.disconnected or self._is_leaving:
             return False
+        self._begun = cycle
         super()._start_asgi_task(cycle, app)
         return True
 
@@ -256,6 +262,15 @@ class HttpConnection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.leave()
+
+    def _make_way(self, status: int) -> None:
+        """Go for others. Who does not read an answer goes at once, whatever else was asked for meanwhile: there would be no end to wait for."""
+        if self._slot.stage is Stage.ANSWER and not self._is_leaving:
+            metrics.REFUSED.labels(Stage.ANSWER.value, str(status)).inc()
+            self._real.abort()
+            self.leave()
+        else:
+            self.refuse(status)
 
     def leave(self) -> None:
         """Close, once the peer has had the time to read what was written and to end what it sends."""
