@@ -101,6 +101,15 @@ def test_a_few_requests_may_be_sent_ahead_and_of_thousands_the_first_are_answere
     web.count_is(0)
 
 
+def test_a_body_counts_until_it_is_answered_whatever_is_sent_behind_it(web: Served) -> None:
+    with web.open() as peer:
+        peer.sendall(_post(b"a" * 100_000, path=b"/wait") + _GET)
+        until(lambda: web.ahead == 1, what="both are there")
+
+        assert web.connections.held > 100_000
+    web.count_is(0)
+
+
 def test_whoever_is_answered_before_all_was_sent_can_read_the_answer(web: Served) -> None:
     closing = web.ask(_post(b"a" * 500_000, b"Connection: close", path=b"/unread", length=900_000))
     endless = web.ask(_post(b"", path=b"/unread", length=10**9), *[b"a" * 65536] * 40)

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bots.web.serving.connections import Connections
 from bots.web.serving.listener import listening
+from bots.web.serving.protocol import HttpConnection
 from bots.web.serving.server import Server
 from bots.web.serving.sources import Sources
 from tests.support.processes import until
@@ -55,6 +56,7 @@ class Served:
     connections: Connections
     #: The paths of the requests that have begun.
     begun: list[str]
+    server: Server
 
     def open(self) -> socket.socket:
         """Connect."""
@@ -67,6 +69,11 @@ class Served:
                 for piece in pieces:
                     peer.sendall(piece)
             return read(peer)
+
+    @property
+    def ahead(self) -> int:
+        """How many requests wait until those before them on their connections are answered."""
+        return sum(len(one.pipeline) for one in list(self.server.server_state.connections) if isinstance(one, HttpConnection))
 
     def count_is(self, count: int) -> None:
         """Wait until so many connections are open."""
@@ -96,7 +103,7 @@ def served(*, places: int = 100, held_bytes: int = 16 * 1024 * 1024, trusted: st
     thread.start()
     try:
         until(lambda: server.started, what="the server listens")
-        yield Served(listener.getsockname()[1], connections, begun)
+        yield Served(listener.getsockname()[1], connections, begun, server)
     finally:
         server.should_exit = True
         thread.join(10)

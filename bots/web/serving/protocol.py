@@ -71,6 +71,8 @@ class HttpConnection(HttpToolsProtocol):
         self._unseen = 0
         #: Of this request: bytes of its head and its body, and those at its last progress.
         self._head = self._body = self._mark = 0
+        #: Bytes of the request that is being answered, once the next one has begun to come.
+        self._before = 0
         #: Bytes that came of it in all; of a body in chunks also those around them.
         self._sent = 0
         #: Bytes that were read and thrown away, and those that waited to be sent at the last progress of that.
@@ -144,6 +146,8 @@ class HttpConnection(HttpToolsProtocol):
         if len(self.pipeline) >= _AHEAD:
             self._stop(Refused(429))
         super().on_message_begin()
+        if not self.pipeline and not self._is_answered:
+            self._before = self._head + self._body
         self._in_head = True
         self._unseen = self._head = self._body = self._mark = self._sent = 0
 
@@ -205,7 +209,7 @@ class HttpConnection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self._unread = 0
+        self._unread = self._before = 0
         if not self._is_proxy and self.cycle.scope.get("state", {}).get(KNOWN):
             self._slot.is_known = True
         self.flow.resume_reading()
@@ -356,7 +360,8 @@ class HttpConnection(HttpToolsProtocol):
         if stage is Stage.HEAD:
             return self._head + self._unseen
         unsent = self._real.get_write_buffer_size() if stage is Stage.ANSWER else 0
-        return unsent + (0 if self._is_answered else min(self._head + self._body, self._connections.most_counted))
+        most = self._connections.most_counted
+        return unsent + (0 if self._is_answered else min(self._head + self._body, most) + min(self._before, most))
 
     def _resume(self) -> None:
         self._flow.let_go()
