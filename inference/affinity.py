@@ -7,6 +7,7 @@ Rendezvous: Thaler and Ravishankar, 1998. Bounded loads: Mirrokni, Thorup and Za
 
 from __future__ import annotations
 
+import hmac
 import math
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -19,9 +20,8 @@ MIN_BOUND = 4
 
 
 def keyed(secret: bytes, value: bytes) -> bytes:
-    """Hash a value so that nobody outside can guess it from the hash: 16 bytes. The secret has at most 64."""
-    # BLAKE2 has a key of its own, and hashes a few bytes without giving up the interpreter's lock, as HMAC does.
-    return blake2b(value, key=secret, digest_size=16).digest()
+    """Hash a value so that nobody outside can guess it from the hash: 16 bytes."""
+    return hmac.digest(secret, value, "sha256")[:16]
 
 
 def preference(key: bytes, names: Iterable[str]) -> list[str]:

@@ -82,17 +82,18 @@ def _reply_queues(deps: Deps, batch: str) -> Sequence[str]:
 
 
 def _repeat(deps: Deps, queue: str, one: Callable[[], bool]) -> int:
+    """Do what is due in a queue, and between that a piece of each other queue where something waits. It ends when its own queue has nothing due."""
     until = time.monotonic() + deps.settings.task_run_s
-    done = 0
+    done, piece = 0, one
     while not deps.in_flight.stopping.is_set() and time.monotonic() < until:
-        if not one():
+        if piece():
+            done += 1
+        elif piece is one:
             break
-        done += 1
-        if (wanted := deps.elsewhere.wanted(queue)) is None:
-            continue
-        if is_batch(queue):
-            # Its slot is free for a task of the other batch, which looks for people first.
+        wanted = deps.elsewhere.wanted(queue) if piece is one else None
+        if wanted is not None and is_batch(queue):
+            # The slot is free for a task of the other batch, which looks for people first.
             break
-        # Done here and now: a slot that is given up is idle until its next task is there.
-        _one_of(deps, wanted)()
+        # A slot that is given up is idle until its next task is there.
+        piece = one if wanted is None else _one_of(deps, wanted)
     return done

@@ -143,10 +143,10 @@ def _borrowed(engine: Engine) -> Generator[Any]:
 
 
 def _is_to_plan(info: dict[Any, Any]) -> bool:
-    """Whether a connection's plans are to be made anew: at each doubling of what went over it.
+    """Whether a connection's plans are to be made anew: at each doubling of the number of calls over it.
 
-    Those made for tables that are nearly empty, also of the lookups for foreign keys, read every row of full ones, and Postgres replaces them only after it
-    has counted the rows, up to a minute later.
+    Plans that were made while tables were nearly empty cost twice as much once these are full (docs/decisions/0042), and Postgres makes new ones only when it
+    has counted the rows again, up to a minute later.
     """
     count = info[_COUNT] = info.get(_COUNT, 0) + 1
     return count >= _FIRST_PLANS and count & (count - 1) == 0

@@ -180,7 +180,7 @@ class Finished(msgspec.Struct, frozen=True):
 
     state: str
     sending: Sending | None
-    #: Whether it had been stored before. An open turn says so, too, whose conversation was taken away without a new claim, as by an edit of its message.
+    #: Whether it had been stored before. An open turn says so also when its conversation was taken away meanwhile, as by an edit of its message.
     again: bool = False
 
 

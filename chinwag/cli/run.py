@@ -22,10 +22,26 @@ from chinwag.local.stack import Stack
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TICK_S = 0.2
+#: A signal so soon after another one means the same: a terminal tells make and what it started, and make's own end tells once more.
+_SAME_S = 1.0
 
 
 class Stopped(BaseException):
     """A signal asks to stop."""
+
+
+class Stop:
+    """The handler of signals: raises Stopped, once for those that mean the same. A second one would break off what the first one begins."""
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
+        now = time.monotonic()
+        if now - self._at >= _SAME_S:
+            self._at = now
+            raise Stopped
 
 
 def command(
@@ -35,7 +51,7 @@ def command(
 
     Reads MODEL, ENGINE, MODEL_URL, MODEL_NAME, MODEL_KEY_FILE, DATABASE_URL, REDIS_URL and PORT from the environment. Ctrl-C stops it all.
     """
-    report = Report()
+    report, stop = Report(), Stop()
     for number in _SIGNALS:
         signal.signal(number, stop)
     if with_parent:
@@ -75,14 +91,6 @@ def _run(stack: Stack, report: Report) -> None:
         if stack.supervisor.parts:
             report.line("Stopping")
         stack.stop()
-
-
-def stop(_number: int, _frame: FrameType | None) -> None:
-    """Handle a signal: raise Stopped."""
-    # The next one, as make's own end sends it, would break off what this one begins.
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise Stopped
 
 
 def _one_line(error: Exception) -> str:

@@ -142,7 +142,7 @@ def _without_terminal() -> ModuleType:
 
 
 def _run_part(module: str, options: Sequence[str], *, become: Callable[[], None], env: Mapping[str, str], cwd: Path) -> NoReturn:
-    """Be the part, and end as its interpreter would; nothing of the supervisor's stack is unwound here."""
+    """Be the part, and end with its code as soon as its main() has ended; nothing of the supervisor's stack is unwound here."""
     code: object = 1
     try:
         become()

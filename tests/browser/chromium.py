@@ -22,6 +22,9 @@ class NoBrowser(AssertionError):
 
 def find() -> str | None:
     """Return the path of a Chromium; None means that Playwright has its own. Raises NoBrowser."""
+    on_path = _on_path()
+    if on_path:
+        return on_path
     with _alone():
         on_path = _on_path()
         if on_path:
@@ -37,8 +40,8 @@ def find() -> str | None:
 
 @contextmanager
 def _alone() -> Generator[None]:
-    """One process looks and installs at a time, and the others find what it installed: two of apt fail."""
-    with (Path(tempfile.gettempdir()) / "chinwag-tests-chromium.lock").open("w") as lock:
+    """One process of this user installs at a time, and the others find what it installed: of two that run apt one fails."""
+    with (Path(tempfile.gettempdir()) / f"chinwag-tests-chromium-{os.geteuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -194,21 +194,29 @@ def _read_line(pid: str) -> bytes:
         return b""
 
 
-def test_a_second_signal_does_not_break_off_what_the_first_one_began() -> None:
+def test_a_second_signal_does_not_break_off_what_the_first_one_began_and_a_later_one_asks_again() -> None:
     code = """
-import os, signal
+import os, signal, time
 from chinwag.cli import run
 
-signal.signal(signal.SIGTERM, run.stop)
+stop = run.Stop()
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, stop)
 try:
     os.kill(os.getpid(), signal.SIGTERM)
 except run.Stopped:
     os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGHUP)
     print("went on")
+time.sleep(1.1)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except run.Stopped:
+    print("asked again")
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
 
-    assert (ended.returncode, ended.stdout) == (0, "went on\n"), ended.stderr
+    assert (ended.returncode, ended.stdout) == (0, "went on\nasked again\n"), ended.stderr
 
 
 def test_a_process_with_threads_is_not_forked() -> None:

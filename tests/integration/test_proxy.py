@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -169,3 +171,23 @@ def test_a_held_reply_means_that_the_server_has_answered(proxy: FaultProxy) -> N
 def test_a_watch_that_sees_nothing_says_so(proxy: FaultProxy) -> None:
     with pytest.raises(WatchTimeout):
         proxy.hold(b"never").wait(0.05)
+
+
+def test_whoever_connects_while_the_proxy_ends_or_refuses_leaves_no_socket_open(echo: tuple[str, int]) -> None:
+    left: list[str] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda raised: left.append(str(raised.exc_value))
+    try:
+        for n in range(40):
+            with FaultProxy(echo) as running, contextlib.ExitStack() as clients:
+                for _ in range(4):
+                    client = clients.enter_context(socket.socket())
+                    client.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        client.connect(("127.0.0.1", running.port))
+                if n % 2:
+                    running.set("refuse")
+            gc.collect()
+    finally:
+        sys.unraisablehook = before
+
+    assert left == []

@@ -25,7 +25,7 @@ def now_texts(now: datetime, *, language: str) -> tuple[str, str]:
         day=now.day,
         month=words["months"][now.month - 1],
         year=now.year,
-        time=f"{now.hour:02}:{now.minute:02}",
+        time=f"{now:%H:%M}",
         zone=str(now.tzinfo),
     )
 
