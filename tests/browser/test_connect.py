@@ -166,6 +166,8 @@ def test_an_owner_looks_rotates_pauses_and_erases_an_account(served: Stack, page
     form = changed(served, "whatsapp", quality_rating="YELLOW") | {"name": "whole-life"}
     _fill(page, served, "whatsapp", form)
     page.get_by_role("link", name="Go to the account").click()
+    expect(page.get_by_role("button", name="Check again")).to_be_visible()
+    account = page.url
     page.get_by_role("button", name="Check again").click()
     expect(page.get_by_text("Webhooks arrive here.")).to_be_visible()
     expect(page.get_by_text("The number's quality is yellow.")).to_be_visible()
@@ -178,6 +180,8 @@ def test_an_owner_looks_rotates_pauses_and_erases_an_account(served: Stack, page
     expect(page.locator("#access_token-error")).to_contain_text("not valid")
     page.get_by_role("button", name="Create a new verify token").click()
     expect(page.locator("#verify-token")).to_be_visible()
+    # A reload before the page's script has named the account's own address would send the form again.
+    expect(page).to_have_url(account)
     page.reload()
     expect(page.locator("#verify-token")).to_have_count(0)
     page.get_by_role("link", name="Remove and erase").click()
