@@ -6,10 +6,13 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import structlog
+
+from bots.log_lines import LogLines
 
 _HIDDEN = "***"
 #: Keys whose values are never written. The canary test (invariant I8) checks the same from outside.
@@ -70,9 +73,21 @@ class _ForeignRecords(logging.Formatter):
         return str(structlog.processors.JSONRenderer()(None, "", event))
 
 
+@cache
+def _lines() -> LogLines:
+    return LogLines(sys.stderr)
+
+
+def flush() -> None:
+    """Write what was logged, for a process that ends without Python's own end."""
+    if _lines.cache_info().currsize:
+        _lines().flush_all()
+
+
 def configure(level: str) -> None:
     """Write this process's logs to stderr as JSON lines, from `level` upwards; those of libraries from warning upwards."""
     threshold = logging.getLevelNamesMapping().get(level.strip().upper(), logging.INFO)
+    lines = _lines()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -83,10 +98,10 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(_ForeignRecords())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -106,6 +106,7 @@ def _end_after(deps: Deps, grace_s: float | None) -> None:
         time.sleep(0.05)
     _keep_trying("leases", partial(claims.release, deps.crossing, boot=deps.boot))
     log.info("worker_stopped", left=deps.in_flight.busy())
+    telemetry.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -181,6 +182,7 @@ def _check_stalled(deps: Deps, *, slots: int, messages: Callable[[], int]) -> No
     silent_s = time.monotonic() - deps.in_flight.last_task_at
     if silent_s > _STALL_S and deps.in_flight.busy() < slots and messages() > 0:
         log.error("worker_stalled", silent_s=round(silent_s))
+        telemetry.flush()
         os._exit(_STUCK)
 
 
@@ -189,4 +191,5 @@ def _watch(deps: Deps) -> None:
     if age > deps.settings.task_deadline_s:
         log.error("turn_stuck", age_s=round(age))
         faulthandler.dump_traceback(all_threads=True)
+        telemetry.flush()
         os._exit(_STUCK)

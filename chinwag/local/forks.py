@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from bots import telemetry
 from bots.phrases.book import book
 from chinwag.local.processes import Child, open_log
 
@@ -160,6 +161,7 @@ def _run_part(module: str, options: Sequence[str], *, become: Callable[[], None]
     except BaseException:  # noqa: BLE001 - it ends here, and says why
         traceback.print_exc()
     finally:
+        telemetry.flush()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
