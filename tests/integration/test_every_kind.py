@@ -48,7 +48,7 @@ def _sends(talk: Talk, kind: str, content: Any, **more: Any) -> str:
 
 def _answers(talk: Talk, text: str) -> None:
     """What the model answers to whatever comes next."""
-    talk.stack.model.script({"answer": text})
+    talk.stack.model.script(answer=text)
 
 
 def _reacts(talk: Talk, target: str, emoji: str | None = "👍") -> str:
