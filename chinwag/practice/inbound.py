@@ -85,10 +85,10 @@ class Inbound:
         phone, bsuid = str(given.get("from") or ""), str(given.get("bsuid") or "")
         if not phone and not bsuid:
             raise ValueError("from or bsuid is needed")
-        message = given.get("message")
-        if message is None:
-            message = {"type": "text", "text": {"body": str(given["text"])}}
-        if "id" in (context := message.get("context") or {}):
+        message = cast("Json", given.get("message") or {"type": "text", "text": {"body": str(given.get("text"))}})
+        if "text" not in given and "message" not in given:
+            raise ValueError("text or message is needed")
+        if "id" in (context := cast("Json", message.get("context") or {})):
             # Whose message it is to is the platform's to say: nearly always one of the business.
             message = {**message, "context": {"from": number.display_phone_number, **context}}
         if message.get("group_id"):

@@ -52,7 +52,11 @@ def _answers(talk: Talk, text: str) -> None:
 
 
 def _reacts(talk: Talk, target: str, emoji: str | None = "👍") -> str:
-    return _sends(talk, "reaction", {"message_id": target} | ({} if emoji is None else {"emoji": emoji}))
+    """Let the person put a sign on a message, or take it away; the key of what is stored."""
+    message = {"from": talk.person.number, "id": build.a_wamid(), "timestamp": str(int(time.time())), "type": "reaction"}
+    message["reaction"] = {"message_id": target} | ({} if emoji is None else {"emoji": emoji})
+    assert talk.stack.post(build.a_webhook(messages=[message], people=[talk.person])) == 200
+    return f"reaction:{message['id']}:{message['timestamp']}"
 
 
 _THINGS: dict[str, tuple[str, Any, list[str]]] = {
@@ -138,12 +142,12 @@ def test_any_other_sign_is_shown_and_not_answered(talk: Talk, case: str) -> None
     writer = Talk(talk.stack) if case == "of somebody else" else talk
     asked = len(talk.prompts())
 
-    wamid = _reacts(writer, target, None if case == "taken away" else "👍")
+    key = _reacts(writer, target, None if case == "taken away" else "👍")
 
-    kept = "select kind, text, target, turn_id from inbox where event_key like :key"
-    until(lambda: talk.stack.rows(kept, key=f"%{wamid}%"), what="the reaction was stored")
+    kept = "select kind, text, target, turn_id from inbox where event_key = :key"
+    until(lambda: talk.stack.rows(kept, key=key), what="the reaction was stored")
     time.sleep(0.5)
-    (row,) = talk.stack.rows(kept, key=f"%{wamid}%")
+    (row,) = talk.stack.rows(kept, key=key)
     assert (row["kind"], row["target"], row["turn_id"]) == ("reaction", target, None)
     assert len(talk.prompts()) == asked
 
@@ -181,7 +185,11 @@ def _in_group(talk: Talk, text: str, group: str = _GROUP, **more: Any) -> str:
 def _stored(talk: Talk, wamid: str) -> dict[str, Any]:
     query = "select i.*, (select string_agg(kind, ',') from contact_identities x where x.contact_id = i.contact_id) as handles from inbox i where event_key = :key"
     until(lambda: talk.stack.rows(query, key=wamid), what="the message was stored")
-    return talk.stack.rows(query, key=wamid)[0]
+    (row,) = talk.stack.rows(query, key=wamid)
+    if row["kind"] == "unknown":
+        # The invariants are about what is answered.
+        talk.stack.accepted.discard(wamid)
+    return row
 
 
 @pytest.fixture

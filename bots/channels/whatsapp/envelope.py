@@ -166,16 +166,16 @@ def _history(item: Fields, contacts: Contacts, account: str | None) -> Iterable[
         return (_told(item, account, "history", people=(), name=None, reason=f"the history is not shared: error {code}"),)
     metadata = part(item, "metadata")
     piece = ", ".join(f"{name} {metadata[name]}" for name in ("phase", "chunk_order", "progress") if isinstance(metadata.get(name), int))
-    found: list[InboundEvent] = []
+    notices: list[InboundEvent] = []
     for thread in items(item, "threads"):
         one = as_fields(thread) or {}
-        written = [message for message in items(one, "messages") if isinstance(message, dict)]
+        written = [found for found in map(as_fields, items(one, "messages")) if found is not None]
         if not written:
             continue
         # The name of a thread is the person's number; a group has none.
         sender = contacts.complete(_partner(one, written))
         reason = f"{len(written)} earlier {'message' if len(written) == 1 else 'messages'} of the phone app ({piece or 'a piece'})"
-        found.append(
+        notices.append(
             _told(
                 {"thread": id_of(one, "id"), "metadata": metadata, "first": written[:1], "last": written[-1:]},
                 account,
@@ -185,13 +185,13 @@ def _history(item: Fields, contacts: Contacts, account: str | None) -> Iterable[
                 reason=reason,
             )
         )
-    return found or (_told(item, account, "history", people=(), name=None, reason=f"no earlier messages ({piece or 'a piece'})"),)
+    return notices or (_told(item, account, "history", people=(), name=None, reason=f"no earlier messages ({piece or 'a piece'})"),)
 
 
-def _partner(thread: Fields, written: Sequence[object]) -> tuple[Identity, ...]:
+def _partner(thread: Fields, written: Sequence[Fields]) -> tuple[Identity, ...]:
     context = part(thread, "context")
     stated = identities(bsuid(id_of(context, "user_id")), handle(id_of(context, "wa_id")))
-    if stated or any("group_id" in (as_fields(one) or {}) for one in written[:1]):
+    if stated or any("group_id" in one for one in written[:1]):
         return stated
     return handle(id_of(thread, "id"))
 
