@@ -45,6 +45,8 @@ class IdentityKind(StrEnum):
     #: Instagram: a person's id for one account.
     IGSID = "igsid"
     CONSOLE = "console"
+    #: WhatsApp: a group, which is stored as a contact of its own. It is nobody's memory.
+    GROUP = "group"
 
 
 class EventKind(StrEnum):
@@ -208,6 +210,8 @@ class InboundEvent:
     occurred_at: datetime | None = None
     #: Whether the content can be answered by the model; False is stored, shown and answered politely.
     supported: bool = True
+    #: Of what comes from a group: whether the business is spoken to. None: it comes from one person alone.
+    addressed: bool | None = None
     #: A button or a command: answer without waiting for more.
     reply_at_once: bool = False
     #: How long to wait for more after a message (bots.extract.unfinished.Waits); None: the shortest wait.
@@ -307,6 +311,8 @@ class Account:
     app_id: str | None = None
     #: The version of the persona that answers here; None: the published one.
     persona_version: int | None = None
+    #: Whether the bot answers in groups, where it is spoken to.
+    answers_groups: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ _REASONS = frozenset(
         "filtered",
         "model_unavailable",
         "nothing_to_answer",
+        "told_before",
         "picture_lost",
         "picture_unavailable",
         "stopped",

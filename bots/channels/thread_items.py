@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bots.channels.fields import Fields, as_fields, clean, flag_of, id_of, items, part, text_of, word_of
-from bots.channels.references import Refers, came_by, pressed, said_of, shared, thing
+from bots.channels.references import Refers, came_by, pressed, said_of, shared, tells, thing
 from bots.channels.threads import Item, ItemReader, named_in
 from bots.commands import is_command
 from bots.domain import AccountNotice, EventKind, InboundEvent, MediaReference
@@ -16,6 +16,8 @@ _PICTURES = frozenset({"image", "sticker"})
 _MOST_PICTURES = 10
 _MOST_ATTACHMENTS = 1_000
 _URL_LIMIT = 4_096
+#: The thumb that Messenger has beside its field, in three sizes. It comes as a sticker, and nobody means a picture by it.
+_THUMBS = frozenset({"369239263222822", "369239343222814", "369239383222810"})
 _WITHOUT_WORDS = {
     "text": "a message without content",
     "quick_reply": "a button without words",
@@ -37,7 +39,9 @@ def read_by(item: Item, readers: Mapping[str, ItemReader], notices: Sequence[str
     for name in notices:
         if name in fields:
             found = part(fields, name)
-            return (item.noticed(name, _why(found), refers=came_by(found) if name == "referral" else ()),)
+            # A message request says in one word whether the person took it.
+            why = word_of(fields, name) if name == "message_request" else _why(found)
+            return (item.noticed(name, why, refers=came_by(found) if name == "referral" else ()),)
     return (item.unread("item", "an item of an unknown kind"),)
 
 
@@ -54,8 +58,11 @@ def spoken(item: Item, content_type: str) -> tuple[InboundEvent]:
         return (item.left(text, content_type, quoted),)
     refers: Refers = ()
     media: tuple[MediaReference, ...] = ()
+    things: Refers = ()
     if "reply_to" in message or "attachments" in message or "referral" in message:
-        media, refers = _pictures(message), _refers(message)
+        media, things = _pictures(message), shared(items(message, "attachments")[:_MOST_ATTACHMENTS])
+        refers = (*_came_from(message), *things)
+        text = text or _sign(message)
     is_press = "quick_reply" in message and as_fields(message["quick_reply"]) is not None
     if is_press:
         content_type = "quick_reply"
@@ -67,7 +74,7 @@ def spoken(item: Item, content_type: str) -> tuple[InboundEvent]:
         named_in(message) or item.key_of("message"),
         content_type,
         text=text,
-        supported=text is not None or bool(media) or is_press,
+        supported=text is not None or bool(media) or is_press or tells(things),
         at_once=is_press or is_command(text),
         media=media,
         quoted=quoted,
@@ -77,13 +84,27 @@ def spoken(item: Item, content_type: str) -> tuple[InboundEvent]:
     return (event,)
 
 
-def _refers(message: Fields) -> Refers:
+def _came_from(message: Fields) -> Refers:
     story = as_fields(part(message, "reply_to").get("story"))
     return (
         *(thing("story", story, title="title", link="url", identifier="id") if story is not None else ()),
         *came_by(part(message, "referral")),
-        *shared(items(message, "attachments")[:_MOST_ATTACHMENTS]),
     )
+
+
+def _sign(message: Fields) -> str | None:
+    """The emoji that an attachment stands for, where it is nothing but one."""
+    for item in items(message, "attachments")[:1]:
+        attachment = as_fields(item) or {}
+        if word_of(attachment, "type") == "like_heart":
+            return "\u2764\ufe0f"
+        if _is_thumb(attachment):
+            return "\U0001f44d"
+    return None
+
+
+def _is_thumb(attachment: Fields) -> bool:
+    return id_of(part(attachment, "payload"), "sticker_id") in _THUMBS
 
 
 def postback(item: Item) -> tuple[InboundEvent]:
@@ -146,6 +167,6 @@ def _pictures(message: Fields) -> tuple[MediaReference, ...]:
         kind, payload = word_of(attachment, "type"), part(attachment, "payload")
         url = payload.get("url")
         # An address that was cut is useless.
-        if kind in _PICTURES and isinstance(url, str) and 0 < len(url) <= _URL_LIMIT:
+        if kind in _PICTURES and isinstance(url, str) and 0 < len(url) <= _URL_LIMIT and not _is_thumb(attachment):
             found.append(MediaReference(kind=kind, reference=clean(url, _URL_LIMIT)))
     return tuple(found[:_MOST_PICTURES])

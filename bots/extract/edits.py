@@ -26,9 +26,9 @@ _LONGEST = 8_000
 def read_edits(events: Iterable[InboundEvent], *zones: str | None) -> list[InboundEvent]:
     """Return the events, edits with what their words state; the storage uses it for messages that are not waiting.
 
-    zones: those that count for contacts whose number tells none, the first that is one.
+    Of a group's messages nothing is remembered. zones: those that count for contacts whose number tells none, the first that is one.
     """
-    return [_read(event, zones) if event.kind is EventKind.EDIT and event.text else event for event in events]
+    return [_read(event, zones) if event.kind is EventKind.EDIT and event.text and event.addressed is None else event for event in events]
 
 
 def _read(event: InboundEvent, zones: Sequence[str | None]) -> InboundEvent:

@@ -16,7 +16,7 @@ from bots.errors import Conflict
 #: The column is still named door: renaming a column is not safe while processes of the previous version run.
 _COLUMNS = """
 select id, tenant_id, bot_id, channel, name, external_id, state, state_reason, slow_until, slow_reason, app_secret, app_secret_before, verify_token, access_token,
-    door as login_type, parent_id, app_id, persona_version
+    door as login_type, parent_id, app_id, persona_version, answers_groups
 from accounts
 """
 
@@ -130,6 +130,11 @@ def set_state(connection: Connection, account: Account, state: str, reason: str 
     )
 
 
+def set_answers_groups(connection: Connection, account: Account, *, answers: bool) -> None:
+    """Say whether the bot answers in groups, where it is spoken to."""
+    connection.execute(text("update accounts set answers_groups = :answers where id = :id"), {"answers": answers, "id": account.id})
+
+
 def open_secrets(keyring: Keyring, account: Account) -> OpenedSecrets:
     """Decrypt an account's secrets. Raises CannotOpen."""
     columns = ("app_secret", "app_secret_before")
@@ -179,4 +184,5 @@ def _account(row: Row[Any]) -> Account:
         parent_id=row.parent_id,
         app_id=row.app_id,
         persona_version=row.persona_version,
+        answers_groups=row.answers_groups,
     )

@@ -155,7 +155,8 @@ _BUBBLES = text(f"""
             i.received_at as at, null as status, null::timestamptz as status_at, i.reason, i.turn_id as turn,
             case when i.kind <> 'echo' then null when i.reason = 'automatic' then 'automatic' else 'the platform''s inbox' end as by,
             0 as rank, i.arrival as n, {media.OF_ROW} as pictures, i.edited_at,
-            case when i.quoted is not null then quoted_words(i.account_id, i.contact_id, i.quoted) end as quoted, i.refers
+            case when i.quoted is not null or i.kind = 'reaction' then quoted_words(i.account_id, i.contact_id, coalesce(i.quoted, i.target)) end as quoted,
+            i.refers
         from inbox i where i.conversation_id = :conversation and i.kind <> 'status'
         union all
         select o.id, case when t.answered_by is null then 'out' else 'person' end, 'message', nullif(o.body, ''),

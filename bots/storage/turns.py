@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from bots.domain import End
@@ -238,6 +238,17 @@ def finish_several(engine: Engine, turns: Sequence[Finishing], *, boot: UUID, st
     """
     found, began = call_timed(engine, _FINISH_SEVERAL, (boot, stale_s, to_json(turns)), repeat=False)
     return [(one, None if one == "busy" else began) for one in _ENDED.decode(found)]
+
+
+def told_unsupported(connection: Connection, *, conversation: UUID, before: UUID) -> bool:
+    """Whether an earlier turn told the contact in the last hour that a message could not be read. Needs `unit(contact=...)`."""
+    return connection.execute(_TOLD, {"conversation": conversation, "turn": before}).first() is not None
+
+
+_TOLD = text("""
+    select from turns t
+    where t.conversation_id = :conversation and t.id <> :turn and t.state = 'answered' and t.finished_at > now() - interval '1 hour'
+        and exists (select from inbox i where i.turn_id = t.id and i.kind = 'message' and not i.supported) limit 1""")
 
 
 def finish(

@@ -16,6 +16,9 @@ HERE = Path(__file__).parent
 #: A time in a sentence of ours.
 _WRITTEN = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC")
 
+_PLACE = re.compile(r"([+-]?[0-9.]{1,24}), ([+-]?[0-9.]{1,24})", re.ASCII)
+_WEB = re.compile(r"https?://[^/?#@]+(?:[/?#]|$)", re.IGNORECASE)
+
 
 class Views:
     """Renders the templates beside this file."""
@@ -29,6 +32,7 @@ class Views:
         self._templates.filters["timed"] = timed
         self._templates.filters["ago"] = _ago
         self._templates.filters["money"] = money
+        self._templates.filters["opens"] = opens
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """Render a page that no cache keeps."""
@@ -63,6 +67,14 @@ def timed(sentence: str) -> Markup:
             made += found[0]
         end = found.end()
     return made + sentence[end:]
+
+
+def opens(named: tuple[str, str]) -> str:
+    """The address that a reference leads to: its own, if it is one of the web, or a map of its coordinates; else nothing."""
+    name, text = named
+    if name.endswith(" coordinates") and (at := _PLACE.fullmatch(text)):
+        return f"https://www.openstreetmap.org/?mlat={at[1]}&mlon={at[2]}#map=16/{at[1]}/{at[2]}"
+    return text if name.endswith(" link") and _WEB.match(text) and not re.search(r"[\s\\]", text) else ""
 
 
 def _ago(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,14 @@ from bots.storage.setups import MOST_COUNTED
 from chinwag.cli.use_cases import use_cases
 
 app = typer.Typer(no_args_is_help=True, help="Connect, check, rotate, pause and remove accounts.")
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
 
 _Name = Annotated[str, typer.Argument(help="The account's name; it is part of the webhook's address.")]
 _Kind = Annotated[ChannelKind, typer.Option("--channel", help="The platform.")]
@@ -246,6 +255,22 @@ def weight(
     with _accounts() as (deps, operator, _):
         weights.set_account(deps, operator, status.find(deps, operator, channel, name).id, weights.read(new))
     sys.stdout.write(f"{name}: weight {weights.read(new):g}\n")
+
+
+@app.command()
+def groups(
+    name: _Name,
+    answers: Annotated[Switch, typer.Argument(metavar="on|off", help="Whether the bot answers where a group's message speaks to it.")],
+    channel: _Kind = ChannelKind.WHATSAPP,
+) -> None:
+    """Answer in groups, or not, which is the default. Nothing is remembered of a group.
+
+    chinwag account groups support on
+    """
+    is_on = answers is Switch.ON
+    with _accounts() as (deps, operator, _):
+        changes.set_answers_groups(deps, operator, status.find(deps, operator, channel, name).id, answers=is_on)
+    sys.stdout.write(f"{name}: groups are {'answered where the bot is spoken to' if is_on else 'not answered'}\n")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import httpx
 import typer
 
+from chinwag.cli.sayings import Saying, card, place
 from chinwag.local.ground import environment
 from chinwag.practice.inbound import SOMEBODY
 from chinwag.practice.payloads import digits
@@ -37,23 +38,52 @@ class Channel(StrEnum):
 def send(
     text: Annotated[str, typer.Option("--text", help="What the person writes.")] = "",
     image: Annotated[Path | None, typer.Option("--image", help="A picture that the person sends; --text goes with it.")] = None,
+    location: Annotated[str, typer.Option(metavar="LAT,LON[,NAME]", help="A place that the person sends: 55.6,13.0,Depot.")] = "",
+    contact_card: Annotated[Path | None, typer.Option(help="A vCard (.vcf) that the person sends (WhatsApp).")] = None,
+    button: Annotated[str, typer.Option(metavar="ID", help="The button that the person presses; --text is its title.")] = "",
+    reply_to: Annotated[str, typer.Option(metavar="ID", help="The id of the message that the person replies to.")] = "",
+    edit: Annotated[str, typer.Option(metavar="ID", help="The id of the person's message whose words --text replaces.")] = "",
+    unsend: Annotated[str, typer.Option(metavar="ID", help="The id of the person's message that is taken back.")] = "",
     channel: Annotated[Channel, typer.Option("--channel", help="The messenger that the person uses.")] = Channel.WHATSAPP,
     account: Annotated[str, typer.Option("--account", help="The account's name, or its id on the platform.")] = "demo",
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")] = 60.0,
+    wait: Annotated[
+        float | None,
+        typer.Option("--wait", help="Seconds to wait for an answer; default: 60, and 5 for --edit and --unsend.", show_default=False),
+    ] = None,
     sender: Annotated[str, typer.Option("--from", help="The person's number, or id on that channel; default: always the same one.")] = "",
     name: Annotated[str, typer.Option("--name", help="The person's profile name (WhatsApp).")] = "Demo Person",
 ) -> None:
-    """Sign and send a message like the platform, and print the answer."""
-    if not text.strip() and image is None:
-        _fail("Nothing to send: give --text, --image, or both.", 2)
+    """Sign and send a message like the platform, and print the answer. Its id is printed to standard error, for --reply-to, --edit and --unsend.
+
+    chinwag webhook send --text "Which day suits you?"
+
+    chinwag webhook send --location 55.6,13.0,Depot
+    """
+    saying = Saying(
+        location=place(location) if location else None,
+        card=card(contact_card) if contact_card is not None else "",
+        button=button,
+        reply_to=reply_to,
+        edit=edit,
+        unsend=unsend,
+    )
+    if image is not None and saying != Saying():
+        _fail("--image goes with --text alone.", 2)
+    if not text.strip() and image is None and saying == Saying(reply_to=reply_to):
+        _fail("Nothing to send: give --text, --image, --location, --contact-card, --button, or what to --unsend.", 2)
     picture = _read(image) if image is not None else None
     address = environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
     writer = sender or DEMO_SENDERS[channel.value]
-    parts = converse(address, account=account, sender=writer, text=text, name=name, wait_s=wait, channel=channel.value, picture=picture)
-    if not parts:
-        _fail(f"No answer reached the platform within {wait:g} s. The admin pages show what happened to the message.", 1)
+    wait_s = wait if wait is not None else 5.0 if saying.changes else 60.0
+    parts = converse(
+        address, account=account, sender=writer, text=text, name=name, wait_s=wait_s, channel=channel.value, picture=picture, saying=saying
+    )
+    if not parts and saying.changes:
+        typer.echo(f"Changed. No new answer came within {wait_s:g} s; a message that was answered already is not answered again.", err=True)
+    elif not parts:
+        _fail(f"No answer reached the platform within {wait_s:g} s. The admin pages show what happened to the message.", 1)
     typer.echo("\n".join(parts))
 
 
@@ -67,6 +97,7 @@ def converse(
     wait_s: float,
     channel: str = Channel.WHATSAPP.value,
     picture: bytes | None = None,
+    saying: Saying | None = None,
 ) -> list[str]:
     """Write to an account through the practice platform and return the parts of the answer; none when time is over."""
     if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
@@ -75,7 +106,7 @@ def converse(
     with httpx.Client(base_url=address, timeout=httpx.Timeout(35.0, connect=3.0), trust_env=False) as http:
         try:
             talk = _Talk(http, _account_id(http, channel, account), channel, sender)
-            talk.write(text, name, deadline, picture)
+            talk.write(text, name, deadline, picture, saying)
             return talk.answer(deadline)
         except httpx.HTTPError as error:
             _fail(f"The practice platform at {address} does not answer ({type(error).__name__}). Is the stack running?", 2)
@@ -91,7 +122,7 @@ class _Talk:
     sender: str
     seen: int = 0
 
-    def write(self, text: str, name: str, deadline: float, picture: bytes | None = None) -> None:
+    def write(self, text: str, name: str, deadline: float, picture: bytes | None = None, saying: Saying | None = None) -> None:
         """Post the person's message to the account's webhook."""
         self.seen = int(_asked(self.http.get("/_practice/log", params={"after": 2**53}))["last"])
         who = {"bsuid": self.sender} if self._is_bsuid() else {"from": self.sender}
@@ -99,7 +130,9 @@ class _Talk:
             who["name"] = name
         left = max(0.5, min(30.0, deadline - time.monotonic()))
         message: dict[str, Any] = {"account_id": self.account_id, "wait_s": left, **who}
-        if text or picture is None:
+        if saying is not None and saying != Saying():
+            message |= saying.message(self.channel, text)
+        elif text or picture is None:
             message["text"] = text
         if picture is not None:
             message["pictures"] = [{"data": base64.b64encode(picture).decode(), "media_type": _media_type(picture)}]
@@ -110,6 +143,8 @@ class _Talk:
         if status != 200:
             came = f"answered {status}" if status else "did not answer"
             _fail(f"The account's webhook {came}, after {answer['attempts']} attempts. The platform keeps trying.", 1)
+        if saying is not None:
+            typer.echo(f"sent as {answer['message_id']}", err=True)
 
     def answer(self, deadline: float) -> list[str]:
         """Collect the parts of the answer until no more come."""

@@ -22,7 +22,8 @@ class Cloud:
         """Check a request and the rules on writing to this person; return its kind. Raises Refusal."""
         kind = rules.check(body)
         if kind == "message":
-            self._people.admit(number, payloads.digits(body.get("to") or "") or body["recipient"])
+            to = str(body.get("to") or "")
+            self._people.admit(number, to if _is_group(body) else payloads.digits(to) or body["recipient"])
         return kind
 
     def facts(self, _number: Number | None, sender: str, body: Json, kind: str) -> Json:
@@ -39,6 +40,8 @@ class Cloud:
             "text": cast("Json", text).get("body") if isinstance(text, dict) else None,
             "correlation": body.get("biz_opaque_callback_data"),
         }
+        if _is_group(body):
+            facts["group"] = True
         if "message_id" in body:
             facts["message_id"] = body["message_id"]
         return facts
@@ -46,16 +49,20 @@ class Cloud:
     def accept(self, _number: Number, facts: Json, _body: Json) -> Taken:
         """Accept a message; nothing is sent yet."""
         wamid = payloads.new_wamid()
-        phone = payloads.digits(facts["to"] or "")
+        group = facts["to"] if facts.get("group") else ""
+        phone = "" if group else payloads.digits(facts["to"] or "")
         bsuid = (facts["recipient"] if not phone else None) or self._people.bsuid_of(phone)
         contact = {"input": facts["to"] or facts["recipient"]}
+        if group:
+            contact["group_id"] = group
         if phone:
             contact["wa_id"] = phone
         if bsuid:
             contact["user_id"] = bsuid
 
         def report(name: str, code: int | None) -> Json:
-            return payloads.status(name, wamid=wamid, phone=phone, bsuid=bsuid, correlation=facts["correlation"], code=code)
+            item = payloads.status(name, wamid=wamid, phone=phone or group, bsuid=bsuid, correlation=facts["correlation"], code=code)
+            return item | {"recipient_type": "group"} if group else item
 
         answer = {"messaging_product": "whatsapp", "contacts": [contact], "messages": [{"id": wamid}]}
         return Taken(external_id=wamid, answer=answer, report=report)
@@ -63,3 +70,7 @@ class Cloud:
     def done(self, _facts: Json) -> Json:
         """Return the answer to a read mark."""
         return {"success": True}
+
+
+def _is_group(body: Json) -> bool:
+    return body.get("recipient_type") == "group"

@@ -71,7 +71,11 @@ class Inbound:
     async def person(self, given: Json) -> Json:
         """The same for a person who practises: everything but the account has a default."""
         account = self.find(given)
-        words = {} if {"text", "message", "postback", "attachments", "item", "pictures"} & set(given) else {"text": "Hello! What is 1+1?"}
+        words = (
+            {}
+            if {"text", "message", "postback", "attachments", "item", "pictures", "edit"} & set(given)
+            else {"text": "Hello! What is 1+1?"}
+        )
         return await self.write({"from": SOMEBODY[account.kind], **words, **given})
 
     def _cloud(self, number: Number, given: Json, wamid: str) -> bytes:
@@ -81,9 +85,14 @@ class Inbound:
         phone, bsuid = str(given.get("from") or ""), str(given.get("bsuid") or "")
         if not phone and not bsuid:
             raise ValueError("from or bsuid is needed")
-        message = given.get("message")
-        if message is None:
-            message = {"type": "text", "text": {"body": str(given["text"])}}
+        message = cast("Json", given.get("message") or {"type": "text", "text": {"body": str(given.get("text"))}})
+        if "text" not in given and "message" not in given:
+            raise ValueError("text or message is needed")
+        if "id" in (context := cast("Json", message.get("context") or {})):
+            # Whose message it is to is the platform's to say: nearly always one of the business.
+            message = {**message, "context": {"from": number.display_phone_number, **context}}
+        if message.get("group_id"):
+            self._people.wrote(number, handle=str(message["group_id"]))
         self._people.wrote(number, handle=payloads.digits(phone), bsuid=bsuid)
         name = str(given.get("name") or "Practice Contact")
         timestamp = int(given["timestamp"]) if given.get("timestamp") is not None else None

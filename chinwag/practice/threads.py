@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 #: The page inbox's own app; Instagram's has another one.
 _INBOX = {"messenger": 263902037430900, "instagram": 1217981644879628}
-_INBOUND = {"text", "message", "postback", "quick_reply", "attachments", "reply_to", "item", "by", "standby"}
+_INBOUND = {"text", "message", "postback", "quick_reply", "attachments", "reply_to", "item", "by", "standby", "edit"}
 
 
 def new_mid(page: Page) -> str:
@@ -69,6 +69,8 @@ def inbound(page: Page, given: Json, *, person: str, mid: str) -> Json:
 def _said(page: Page, given: Json, mid: str) -> Json:
     if "item" in given:
         return dict(given["item"])
+    if "edit" in given:
+        return {"message_edit": dict(given["edit"])}
     if "postback" in given:
         return {"postback": {"mid": mid, **given["postback"]}}
     message: Json = {"mid": mid, **(given.get("message") or {})}

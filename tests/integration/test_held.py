@@ -133,7 +133,7 @@ def test_changes_and_references_are_shown(served: Stack) -> None:
     page, command, api = talk.page(), talk.command(), talk.api()
 
     assert "In reply to: <bdi>“the pine desk”" in page
-    assert "Refers to advertisement: <bdi>“Oak &lt;b&gt;week&lt;/b&gt;”" in page
+    assert "Advertisement: <bdi>“Oak &lt;b&gt;week&lt;/b&gt;”" in page
     assert "· edited" in page
     assert "[taken back by its writer]" in page
     assert "the pine desk (edited)" in command

@@ -43,6 +43,8 @@ def _event(event: InboundEvent, *, with_codes: bool) -> dict[str, Any]:
     row["supported"] = event.supported
     if event.reply_at_once:
         row["reply_at_once"] = True
+    if event.addressed is not None:
+        row["addressed"] = event.addressed
     if event.media:
         row["media"] = [[one.kind, one.reference, one.media_type] for one in event.media]
     row |= _about(event)

@@ -8,7 +8,9 @@ import structlog
 
 from bots.extract import texts as fixed
 from bots.extract.commands import content_text
+from bots.storage import turns
 from bots.storage.claims import ClaimedMessage
+from bots.storage.database import unit
 from bots.storage.turns import TurnResult
 from workers import budget, metrics
 from workers.model_call import ModelReply, ModelRequest, call_model
@@ -35,14 +37,20 @@ def decide(turn: ClaimedTurn) -> TurnResult:
         # A late /stop still counts; an answer after so long would only confuse.
         turn.parts.clear()
         return turn.result("skipped", reason="too_old")
-    if others:
+    if others and not _told_before(turn):
         turn.say(content_text("unsupported", others[-1].content_type, turn.language))
     if texts:
         unopened = [] if others else [message.content_type for message in texts if is_unopened(message)]
         return _answer(turn, texts, before=content_text("unopened", unopened[-1], turn.language) + "\n\n" if unopened else "")
     if not turn.parts:
-        return TurnResult(state="skipped", reason="stopped" if turn.stopped else "nothing_to_answer")
+        return TurnResult(state="skipped", reason="stopped" if turn.stopped else "told_before" if others else "nothing_to_answer")
     return turn.result("answered", in_history=False)
+
+
+def _told_before(turn: ClaimedTurn) -> bool:
+    """Whether the person was told in the last hour that messages of some kinds cannot be read. Raises StorageUnavailable."""
+    with unit(turn.deps.worker, contact=turn.claim.contact) as connection:
+        return turns.told_unsupported(connection, conversation=turn.claim.conversation, before=turn.claim.turn)
 
 
 def _answer(turn: ClaimedTurn, texts: list[ClaimedMessage], *, before: str) -> TurnResult:

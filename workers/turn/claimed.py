@@ -86,10 +86,15 @@ class ClaimedTurn:
         return self._now
 
     @property
+    def is_group(self) -> bool:
+        """Whether a group wrote, of which any member may ask for something, and of which nothing is remembered."""
+        return any(handle.kind == IdentityKind.GROUP for handle in self.claim.identities)
+
+    @property
     def remembers(self) -> bool:
         """Whether anything new may be remembered of the contact."""
         off = self.claim.memory_off if self.effect.memory_off is None else self.effect.memory_off
-        return self.account.bot.memory_on and not off and not self.claim.stopped
+        return self.account.bot.memory_on and not off and not self.claim.stopped and not self.is_group
 
     def keeps(self, kind: str) -> bool:
         """Whether facts of a kind are remembered: the storage asks the same of its bot and its contact."""

@@ -9,6 +9,8 @@ from workers.turn.claimed import ClaimedTurn
 
 #: What a contact may still ask for after /stop.
 _FOR_STOPPED = frozenset({"start", "help", "memory", "forget", "forget_that", "memory_off", "memory_on", "health_off", "health_on"})
+#: What a member of a group may ask for: nothing about memory, since nothing is remembered of a group.
+_IN_GROUPS = frozenset({"help", "reset", "stop", "start"})
 
 
 def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]:
@@ -20,6 +22,8 @@ def obey(turn: ClaimedTurn) -> tuple[list[ClaimedMessage], list[ClaimedMessage]]
         # Words beside a file count, too, whether or not the file can be read.
         own = None if message.is_forwarded else message.text
         command = parse_command(own, stopped=stopped)
+        if command is not None and turn.is_group and command.name not in _IN_GROUPS:
+            command = None
         if (
             command is not None
             and (not stopped or command.name in _FOR_STOPPED)

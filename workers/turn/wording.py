@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from bots.storage.claims import ClaimedMessage, Reference
 
 #: Content that the model cannot open, by the platforms' names, when it comes with words.
-UNOPENED = frozenset({"document", "video", "audio", "voice", "file", "reel", "ig_reel", "order"})
+UNOPENED = frozenset({"document", "video", "audio", "voice", "file", "reel", "ig_reel"})
 #: A message without words that needs an answer all the same, such as the button that opens a chat.
 _NO_WORDS = "(sent without words)"
 #: In characters: what others wrote must leave room for the person's own words.

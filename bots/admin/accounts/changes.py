@@ -39,6 +39,15 @@ def assign_bot(deps: Deps, operator: Operator, account: UUID, bot: UUID) -> Acco
     return found
 
 
+def set_answers_groups(deps: Deps, operator: Operator, account: UUID, *, answers: bool) -> Account:
+    """Let the bot answer in groups where it is spoken to, or not. Raises NotFound."""
+    with unit(deps.web) as connection:
+        found = setups.mine(connection, tenant=operator.tenant_id, account=account)
+        accounts.set_answers_groups(connection, found, answers=answers)
+        audit.record(connection, operator, "account.groups", audit_subject(found), {"answers": answers})
+    return found
+
+
 def set_ids(deps: Deps, operator: Operator, account: UUID, *, app_id: str, parent_id: str) -> None:
     """Add the ids that checks and registration need to an account connected without them. Raises NotFound, AccountRejected."""
     wrong = id_errors(app_id=app_id, parent_id=parent_id)

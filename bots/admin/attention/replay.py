@@ -11,6 +11,7 @@ from bots.admin import audit
 from bots.admin.acting import Operator
 from bots.admin.deps import Deps
 from bots.channels.by_kind import PARSERS
+from bots.channels.groups import settled
 from bots.domain import Account, InboundEvent
 from bots.errors import CannotOpen, Conflict
 from bots.extract.edits import read_edits
@@ -87,7 +88,7 @@ def _accept(deps: Deps, account: Account, events: list[InboundEvent], body: byte
         inbox.accept(
             connection,
             account,
-            read_edits(events, bot.time_zone, deps.settings.time_zone),
+            read_edits(settled(events, answers=account.answers_groups), bot.time_zone, deps.settings.time_zone),
             queue=reply_queue(bot.profile),
             body=body,
             debounce_s=deps.settings.debounce_s,

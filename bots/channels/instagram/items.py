@@ -10,7 +10,7 @@ from bots.channels.threads import Item, ItemReader
 from bots.domain import DeliveryStatus, InboundEvent
 
 #: Kinds that change nothing in a conversation.
-_NOTICES = ("referral", "optin", "pass_thread_control", "take_thread_control", "request_thread_control", "app_roles")
+_NOTICES = ("referral", "optin", "pass_thread_control", "take_thread_control", "request_thread_control", "app_roles", "message_request")
 
 
 def read_item(item: Item) -> Iterable[InboundEvent]:

@@ -22,6 +22,7 @@ _NOTICES = (
     "messaging_feedback",
     "game_play",
     "payment",
+    "message_request",
 )
 
 

@@ -14,7 +14,7 @@ from bots.channels.whatsapp.envelope import parse
 from bots.channels.whatsapp.media import location_of
 from bots.channels.whatsapp.messages import DERIVED
 from bots.channels.whatsapp.send import text_message, typing
-from bots.domain import ChannelKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
+from bots.domain import ChannelKind, IdentityKind, InboundEvent, MediaReference, OutboundMessage, Received, Sent
 
 __all__ = ["TEXT_LIMIT", "WhatsApp", "fit", "parse", "render"]
 
@@ -70,7 +70,8 @@ class WhatsApp:
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
         """Mark a message, and with it all earlier ones, as read and show typing. Raises SendError."""
-        if inbound.event_key.startswith(DERIVED):
+        # Groups have no read mark.
+        if inbound.event_key.startswith(DERIVED) or any(one.kind is IdentityKind.GROUP for one in inbound.identities):
             return
         self._graph.tell(
             account_external_id, typing(inbound.event_key), token=credentials.access_token, errors=WHATSAPP, deadline_s=_TYPING_DEADLINE_S

@@ -1,24 +1,22 @@
 """What a message of each type contains: its words, its pictures, what it refers to, and whether it can be answered.
 
-The words of a message of a kind that nobody here can open (a document, a video, an order) are answered all the same.
+The words of a message of a kind that nobody here can open (a document, a video) are answered all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
-from bots.channels.fields import Fields, NotJson, as_fields, clean, code_of, decode, id_of, items, part, text_of, word_of
+from bots.channels.fields import Fields, as_fields, clean, code_of, id_of, items, part, text_of, word_of
 from bots.channels.references import Refers, place, pressed, product, refer, said_of, thing
+from bots.channels.whatsapp import things
 from bots.commands import is_command
 from bots.domain import FORWARDED, EventKind, MediaReference
 
 _BUTTON_WITHOUT_WORDS = "a button without words"
 #: What somebody can choose from, and what the choice is called.
 _CHOICES = (("button_reply", "button"), ("list_reply", "list row"))
-_MOST_LINES = 20
-_MOST_NUMBERS = 3
-_FORM_LIMIT = 16_384
 
 
 class Content(NamedTuple):
@@ -100,27 +98,11 @@ def _interactive(item: Fields) -> Content:
     if not interactive:
         return Content()
     reply = part(interactive, named or "")
-    refers = tuple(_entered(reply)) if named == "nfm_reply" else refer(("call permission", said_of(reply, "response")))
-    return Content(text=text_of(reply, "body"), reason=f"interactive: {named or 'without a type'}", refers=refers)
-
-
-def _entered(reply: Fields) -> Iterator[tuple[str, str]]:
-    """What somebody entered into a form. It is a text, and usually JSON."""
-    told = text_of(reply, "response_json", _FORM_LIMIT)
-    if told is None:
-        return
-    try:
-        found = as_fields(decode(told.encode()))
-    except NotJson:
-        found = None
-    if found is None:
-        yield "form", clean(told, 1_000)
-        return
-    for name in list(found)[:_MOST_LINES]:
-        value = said_of(found, name) or next((said_of({name: one}, name) for one in items(found, name)), None)
-        # The token is the business's own note about the form.
-        if value is not None and name != "flow_token":
-            yield "form", clean(f"{name}: {value}", 1_000)
+    refers = things.form(reply) if named == "nfm_reply" else things.permission(reply) if named == "call_permission_reply" else ()
+    if refers:
+        # The text of a form's answer is the same for all people: "Sent".
+        return Content(supported=True, at_once=True, refers=refers)
+    return Content(text=text_of(reply, "body"), reason=f"interactive: {named or 'without a type'}")
 
 
 def _file(name: str) -> Callable[[Fields], Content]:
@@ -144,35 +126,27 @@ def _picture(name: str) -> Callable[[Fields], Content]:
 
 
 def _location(item: Fields) -> Content:
-    return Content(refers=place(part(item, "location")))
+    return _sent(place(part(item, "location")))
 
 
 def _cards(item: Fields) -> Content:
-    return Content(refers=refer(*(("contact card", _card(as_fields(one) or {})) for one in items(item, "contacts")[:_MOST_LINES])))
-
-
-def _card(contact: Fields) -> str | None:
-    numbers = [said_of(as_fields(one) or {}, "phone") for one in items(contact, "phones")[:_MOST_NUMBERS]]
-    told = [said_of(part(contact, "name"), "formatted_name"), *numbers]
-    return clean(", ".join(one for one in told if one is not None), 1_000) or None
+    found = items(item, "contacts")
+    asked = word_of(item, "origin") == "contact_request"
+    return _sent(things.cards(found, "own contact card" if asked else "contact card"))
 
 
 def _order(item: Fields) -> Content:
     order = part(item, "order")
-    lines = [("order line", _line(as_fields(one) or {})) for one in items(order, "product_items")[:_MOST_LINES]]
-    return _said(text_of(order, "text"), refer(*lines, ("catalog", id_of(order, "catalog_id"))))
+    return _sent(things.order(order), text_of(order, "text"))
 
 
-def _line(ordered: Fields) -> str | None:
-    named = said_of(ordered, "product_retailer_id")
-    if named is None:
-        return None
-    price = ordered.get("item_price")
-    told = price if isinstance(price, float) else said_of(ordered, "item_price")
-    words = [f"{said_of(ordered, 'quantity') or '?'} x {named}"]
-    if told is not None:
-        words.append(f"{told} {word_of(ordered, 'currency') or ''}".strip())
-    return clean(", ".join(words), 1_000)
+def _poll(item: Fields) -> Content:
+    return _sent(things.poll(part(item, type_of(item))))
+
+
+def _sent(refers: Refers, text: str | None = None) -> Content:
+    """A thing that a person sends: what is known of it is told to the model, whether or not words are with it."""
+    return Content(text=text, supported=bool(text or refers), at_once=is_command(text), refers=refers)
 
 
 def _reaction(item: Fields) -> Content:
@@ -225,6 +199,8 @@ READERS: dict[str, Callable[[Fields], Content]] = {
     "location": _location,
     "contacts": _cards,
     "order": _order,
+    "poll": _poll,
+    "poll_creation": _poll,
     "reaction": _reaction,
     "edit": _edit,
     "revoke": _revoke,

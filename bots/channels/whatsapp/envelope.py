@@ -5,11 +5,11 @@ Items are read by object, then field, then list, then type. What is not understo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from bots.channels.envelope import each, objects, read_body, unknown
-from bots.channels.fields import Fields, as_fields, brief, digest, id_of, part, time_of, word_of
+from bots.channels.fields import Fields, as_fields, brief, code_of, digest, id_of, items, part, time_of, word_of
 from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
@@ -17,6 +17,9 @@ from bots.channels.whatsapp.one_text import one_text
 from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities, person
 from bots.channels.whatsapp.statuses import read_status
 from bots.domain import EventKind, Identity, InboundEvent, Received
+
+#: Reads an item of a field's list.
+_Read = Callable[[Fields, Contacts, str | None], InboundEvent | Iterable[InboundEvent]]
 
 OBJECT = "whatsapp_business_account"
 
@@ -56,9 +59,18 @@ def _change(entry: Fields, change: Fields) -> Iterable[InboundEvent]:
     if field in _LISTS and value.get(_LISTS[field][0]):
         named, read = _LISTS[field]
         contacts = Contacts(value, metadata)
-        return (read(item, contacts, account) if isinstance(item, dict) else item for item in objects(value, named, field, account))
+        return _each(objects(value, named, field, account), read, contacts, account)
     seen = {"entry": brief(entry, "id"), "time": brief(entry, "time"), "value": value}
     return (unknown(field or "change", seen, f"field {field or 'change'} is not read", account),)
+
+
+def _each(found: Sequence[Fields | InboundEvent], read: _Read, contacts: Contacts, account: str | None) -> Iterator[InboundEvent]:
+    for item in found:
+        events = read(item, contacts, account) if isinstance(item, dict) else item
+        if isinstance(events, InboundEvent):
+            yield events
+        else:
+            yield from events
 
 
 def _messages(value: Fields, contacts: Contacts, account: str | None) -> Iterator[InboundEvent]:
@@ -124,26 +136,81 @@ def _told(
 
 
 def _call(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
-    """Read a call. Nobody here answers it; it is shown with who called."""
-    sender = contacts.sender_of(item)
+    """Read a call. Nobody here answers it; it is shown in the conversation with the person."""
+    is_ours = (word_of(item, "direction") or "").upper() == "BUSINESS_INITIATED"
+    sender = contacts.complete(person("to_user_id", "to", item)) if is_ours else contacts.sender_of(item)
     found, event = id_of(item, "id"), word_of(item, "event") or "call"
     return InboundEvent(
-        kind=EventKind.UNKNOWN,
+        kind=EventKind.SYSTEM if sender.identities and not sender.is_own else EventKind.UNKNOWN,
         event_key=f"call:{found or digest(account, item)}:{event}",
         account_external_id=account,
-        identities=sender.identities,
+        identities=() if sender.is_own else sender.identities,
         contact_name=sender.name,
         content_type="call",
         occurred_at=time_of(item),
         supported=False,
-        reason=f"a call: {event}",
+        reason=_called(item, event),
+    )
+
+
+def _called(item: Fields, event: str) -> str:
+    status, seconds = word_of(item, "status"), id_of(item, "duration")
+    told = [f"a call: {event}", (status or "").lower(), f"{seconds} s" if seconds else ""]
+    return ", ".join(filter(None, told))
+
+
+def _history(item: Fields, contacts: Contacts, account: str | None) -> Iterable[InboundEvent]:
+    """Read a piece of what was written in the phone app before: one notice a thread, since none of it is to be answered."""
+    if items(item, "errors"):
+        code = code_of(item)
+        return (_told(item, account, "history", people=(), name=None, reason=f"the history is not shared: error {code}"),)
+    metadata = part(item, "metadata")
+    piece = ", ".join(f"{name} {metadata[name]}" for name in ("phase", "chunk_order", "progress") if isinstance(metadata.get(name), int))
+    notices: list[InboundEvent] = []
+    for thread in items(item, "threads"):
+        one = as_fields(thread) or {}
+        written = [found for found in map(as_fields, items(one, "messages")) if found is not None]
+        if not written:
+            continue
+        # The name of a thread is the person's number; a group has none.
+        sender = contacts.complete(_partner(one, written))
+        reason = f"{len(written)} earlier {'message' if len(written) == 1 else 'messages'} of the phone app ({piece or 'a piece'})"
+        notices.append(
+            _told(
+                {"thread": id_of(one, "id"), "metadata": metadata, "first": written[:1], "last": written[-1:]},
+                account,
+                "history",
+                people=sender.identities,
+                name=sender.name,
+                reason=reason,
+            )
+        )
+    return notices or (_told(item, account, "history", people=(), name=None, reason=f"no earlier messages ({piece or 'a piece'})"),)
+
+
+def _partner(thread: Fields, written: Sequence[Fields]) -> tuple[Identity, ...]:
+    context = part(thread, "context")
+    stated = identities(bsuid(id_of(context, "user_id")), handle(id_of(context, "wa_id")))
+    if stated or any("group_id" in one for one in written[:1]):
+        return stated
+    return handle(id_of(thread, "id"))
+
+
+def _phone_book(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:
+    """Read a change of the phone app's contact list. Who is in it has not written, so nobody is stored for it."""
+    del contacts
+    action = word_of(item, "action") or "changed"
+    return _told(
+        {"contact": digest(item)}, account, "smb_app_state_sync", people=(), name=None, reason=f"the phone app's contacts: {action}"
     )
 
 
 #: The fields that have a list of items about people, the list's name, and what reads an item of it.
-_LISTS: dict[str, tuple[str, Callable[[Fields, Contacts, str | None], InboundEvent]]] = {
+_LISTS: dict[str, tuple[str, _Read]] = {
     "smb_message_echoes": ("message_echoes", _echo),
     "user_id_update": ("user_id_update", _changed_id),
     "user_preferences": ("user_preferences", _preference),
     "calls": ("calls", _call),
+    "history": ("history", _history),
+    "smb_app_state_sync": ("state_sync", _phone_book),
 }

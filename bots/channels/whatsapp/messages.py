@@ -6,10 +6,11 @@ The business's own words are never told as the person's: the keys of echoes, and
 from __future__ import annotations
 
 from bots.channels.fields import Fields, code_of, digest, id_of, part, stamp_of, time_of, word_of
+from bots.channels.references import refer
 from bots.channels.whatsapp.changes import changed_handles
 from bots.channels.whatsapp.content import Content, content_of, referred, type_of
 from bots.channels.whatsapp.people import Contacts, person
-from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
+from bots.domain import DeliveryStatus, EventKind, Identity, IdentityKind, InboundEvent, StatusUpdate
 
 #: Prefix of the keys of messages without an id, or with one too long to store; the platform's own ids never begin like this.
 DERIVED = "message:"
@@ -34,9 +35,14 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
     if not supported and reason is None:
         code = code_of(item) or code_of(beside)
         reason = f"error {code}" if code is not None else None
-    if kind is EventKind.MESSAGE and "group_id" in item and item["group_id"] is not None:
-        # An answer would reach one participant in private, so messages of groups are only stored and shown.
-        kind, supported, reason, media = EventKind.UNKNOWN, False, "a group's message is not answered", ()
+    refers = (*content.refers, *referred(item)) if "referral" in item or "context" in item else content.refers
+    addressed: bool | None = None
+    if "group_id" in item and item["group_id"] is not None:
+        # Never told as what one of its members said in private.
+        addressed = contacts.is_addressed(item, content.text)
+        refers = (*refer(("member of the group", name or (people[0].value if people else None))), *refers)
+        group = id_of(item, "group_id")
+        people, name = (Identity(kind=IdentityKind.GROUP, value=group),) if group else (), None
     return InboundEvent(
         kind=kind,
         event_key=_key(item, content.kind, account),
@@ -51,7 +57,8 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
         media=media,
         target=None if content.about is None else _target(content),
         quoted=_quoted(item, content) if "context" in item or content.within else None,
-        refers=(*content.refers, *referred(item)) if "referral" in item or "context" in item else content.refers,
+        refers=refers,
+        addressed=addressed,
         previous=previous,
         reason=reason,
     )

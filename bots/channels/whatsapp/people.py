@@ -8,6 +8,7 @@ from typing import NamedTuple
 from bots.channels.envelope import EVENTS_LIMIT
 from bots.channels.fields import NAME_LIMIT, Fields, as_fields, id_of, items, part, text_of
 from bots.channels.whatsapp.numbers import one_number
+from bots.commands import is_command
 from bots.domain import Identity, IdentityKind
 
 _BSUID, _PHONE = IdentityKind.BSUID, IdentityKind.PHONE
@@ -91,6 +92,16 @@ class Contacts:
                 # Nearly always: the only person, spelled as in the message.
                 return known
         return self.complete(person("from_user_id", "from", item))
+
+    def is_addressed(self, item: Fields, text: str | None) -> bool:
+        """Whether a group's message speaks to the account: it replies to a message of it, names its number behind @, or is a command."""
+        own = self._own
+        if is_command(text):
+            return True
+        if own is None:
+            return False
+        told = id_of(part(item, "context"), "from")
+        return (told is not None and _digits(told) == own) or (text is not None and f"@{own}" in text.replace("@+", "@"))
 
     def _places(self, one: Identity) -> dict[str, int]:
         return self._by_phone if one.kind is _PHONE else self._by_bsuid

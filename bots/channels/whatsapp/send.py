@@ -14,7 +14,6 @@ def text_message(message: OutboundMessage) -> Json:
     """Build the request of one text. Raises Rejected when the contact has no identity on this platform."""
     return {
         "messaging_product": "whatsapp",
-        "recipient_type": "individual",
         **_recipient(message.identities),
         "type": "text",
         "text": {"body": message.text, "preview_url": False},
@@ -28,14 +27,17 @@ def typing(message_id: str) -> Json:
 
 
 def _recipient(identities: tuple[Identity, ...]) -> Json:
+    group = next((identity.value for identity in identities if identity.kind is IdentityKind.GROUP), None)
+    if group is not None:
+        return {"recipient_type": "group", "to": group}
     phone = next((identity.value for identity in identities if identity.kind is IdentityKind.PHONE), None)
     bsuid = next((identity.value for identity in identities if identity.kind is IdentityKind.BSUID), None)
-    found: Json = {}
+    found: Json = {"recipient_type": "individual"}
     if phone:
         # Without the plus sign the platform would add the business's own country code.
         found["to"] = "+" + phone.removeprefix("+")
     if bsuid:
         found["recipient"] = bsuid
-    if not found:
+    if not phone and not bsuid:
         raise Rejected("The contact has neither a phone number nor a business-scoped id.")
     return found

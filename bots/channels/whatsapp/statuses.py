@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bots.channels.fields import ID_LIMIT, Fields, code_of, digest, id_of, text_of, time_of, word_of
+from bots.channels.fields import ID_LIMIT, Fields, code_of, digest, id_of, part, text_of, time_of, word_of
 from bots.channels.whatsapp.people import person
+from bots.channels.whatsapp.things import payment
 from bots.domain import DeliveryStatus, EventKind, Identity, InboundEvent, StatusUpdate
 
 _STATUSES = {
@@ -24,6 +25,8 @@ def read_status(item: Fields, account: str | None, beside: Fields) -> InboundEve
     `beside` is the value that contains it: the errors of a failed one may stand there.
     """
     external_id, named = id_of(item, "id"), (word_of(item, "status") or "").lower()
+    if word_of(item, "type") == "payment":
+        return _payment(item, account, external_id, named)
     status = _STATUSES.get(named)
     if external_id is None or status is None:
         key = f"{external_id}:{named}" if external_id and named else f"status:{digest(account, item)}"
@@ -51,6 +54,22 @@ def read_status(item: Fields, account: str | None, beside: Fields) -> InboundEve
             correlation=text_of(item, "biz_opaque_callback_data", _TAG_LIMIT),
             error_code=code if code is not None or status is not DeliveryStatus.FAILED else code_of(beside),
         ),
+    )
+
+
+def _payment(item: Fields, account: str | None, external_id: str | None, named: str) -> InboundEvent:
+    """Read how far a payment is that a person makes in the chat: shown, and told to nobody but operators."""
+    people = _recipient(item)
+    return InboundEvent(
+        kind=EventKind.SYSTEM if people else EventKind.UNKNOWN,
+        event_key=f"payment:{external_id or digest(account, item)}:{named}",
+        account_external_id=account,
+        identities=people,
+        content_type="payment",
+        occurred_at=time_of(item),
+        supported=False,
+        refers=payment(part(item, "payment"), named or None),
+        reason=f"a payment: {named or 'without a state'}",
     )
 
 

@@ -31,6 +31,19 @@ create function waits_for_more(c conversations, p_event jsonb) returns double pr
     end
 $$;
 
+-- Whether a reaction to this message (p_target: its id on the platform) is an answer: the bot's newest words to the contact end in a question, and the
+-- contact has written nothing since.
+-- Locks: none. Called by: accept_events.
+create function is_open_question(p_account uuid, p_contact uuid, p_target text) returns boolean language sql stable as $$
+    select exists (
+        select from outbox o
+        where o.account_id = p_account and o.external_id = p_target and o.contact_id = p_contact and o.part > 0 and o.forgotten_at is null
+            and right(rtrim(o.body), 12) ~ '[?？؟]'
+            and not exists (select from outbox later where later.turn_id = o.turn_id and later.part > o.part)
+            and (select i.received_at from inbox i where i.conversation_id = o.conversation_id and i.kind = 'message' order by i.arrival desc limit 1)
+                <= o.created_at)
+$$;
+
 -- Stores the events of one webhook. An event whose key was seen before changes nothing, so a second delivery is harmless. A message makes
 -- its conversation due after a time of silence that waits_for_more counts in units of p_debounce seconds, at most p_cap seconds after the first
 -- unanswered one; p_queue is the queue of the bot's profile. p_quarantine says why an operator should look at the body, which is then stored once. p_hold is how many seconds the
@@ -103,6 +116,10 @@ begin
         holder := null;
         if jsonb_array_length(e->'identities') > 0 then
             contact := find_contact(p_tenant, p_scope, e);
+            -- A sign put on the bot's question answers it; any other is only shown.
+            if e->>'kind' = 'reaction' and e->>'text' is not null and is_open_question(p_account, contact, e->>'target') then
+                e := e - 'target' || jsonb_build_object('kind', 'message', 'content_type', 'reaction', 'supported', true, 'quoted', e->'target');
+            end if;
             touched := touched || contact;
             insert into envelope_contacts values (p_tenant, envelope, contact) on conflict do nothing;
             -- Locks the conversation: finishing a turn takes the same lock before it checks for messages that arrived meanwhile.

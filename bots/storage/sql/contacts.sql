@@ -173,7 +173,9 @@ begin
         end if;
         fresh := owner is null;
         if fresh then
-            insert into contacts (tenant_id, name) values (p_tenant, e->>'name') returning contacts.id into owner;
+            -- Of a group nothing is remembered: what one of its members says is nothing about the others.
+            insert into contacts (tenant_id, name, memory_off_at) values (p_tenant, e->>'name', case when id->>'kind' = 'group' then now() end)
+            returning contacts.id into owner;
         end if;
         if place_handle(p_tenant, p_scope, owner, id, i, at) and place_handle(p_tenant, p_scope, owner, phone, p, at) then
             if id is not null and phone is not null and (p.contact_id is null or had is distinct from owner) then

@@ -25,7 +25,7 @@ create function said(i inbox) returns text language sql stable as $$
             from jsonb_array_elements(coalesce(i.refers, '[]')) with ordinality as r(x, n),
                 lateral (select '(refers to ' || to_json(x->>'name') || ': ' || to_json(left(x->>'text', 500)) || ')' as line) as l) as sized),
         (select string_agg('(picture)', E'\n') from media m where m.inbox_id = i.id),
-        case when btrim(i.text) <> '' and i.content_type in ('document', 'video', 'audio', 'voice', 'file', 'reel', 'ig_reel', 'order')
+        case when btrim(i.text) <> '' and i.content_type in ('document', 'video', 'audio', 'voice', 'file', 'reel', 'ig_reel')
                 and not exists (select from media m where m.inbox_id = i.id)
             then '(attached, but you cannot open it and need not mention it: ' || i.content_type || ')' end,
         nullif(btrim(i.text), '')), ''), '(' || i.content_type || ')')

@@ -68,6 +68,14 @@ class WhichBot(BaseModel):
     bot: UUID
 
 
+class Groups(BaseModel):
+    """Whether the bot answers in groups, where it is spoken to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answers: bool
+
+
 class NewWeight(BaseModel):
     """Its share where more people wait than there are slots: 3 gets three times what 1 gets."""
 
@@ -146,6 +154,7 @@ class AccountView:
     token_days_left: int | None
     #: Its share of the slots beside the tenant's other accounts, and how many people wait for an answer now, counted to 1,000.
     weight: float
+    answers_groups: bool
     waiting: int
 
 
@@ -182,6 +191,7 @@ def router(site: AdminSite) -> APIRouter:
     _register(api, site)
     _change(api, site)
     _assign(api, site)
+    _groups(api, site)
     return api
 
 
@@ -302,6 +312,17 @@ def _assign(api: APIRouter, site: AdminSite) -> None:
         return await view(request, operator, account)
 
 
+def _groups(api: APIRouter, site: AdminSite) -> None:
+    acting = site.may(Role.OPERATOR)
+    view = _viewer(site)
+
+    @api.put("/{account}/groups", responses=_MAY_MISS)
+    async def set_groups(request: Request, account: UUID, body: Groups, operator: Operator = acting) -> AccountView:
+        """Answer in groups where the bot is spoken to, or not."""
+        await site.run(changes.set_answers_groups, operator, account, answers=body.answers)
+        return await view(request, operator, account)
+
+
 def _viewer(site: AdminSite) -> Callable[[Request, Operator, UUID], Awaitable[AccountView]]:
     async def view(request: Request, operator: Operator, account: UUID) -> AccountView:
         return _view(await site.run(status.get, operator, account, base=base_of(request)))
@@ -373,5 +394,6 @@ def _view(found: AccountStatus) -> AccountView:
         setup_steps=[_check(one) for one in found.setup_steps],
         token_days_left=health.days_left(found.setup.health),
         weight=found.setup.weight,
+        answers_groups=account.answers_groups,
         waiting=found.setup.people,
     )

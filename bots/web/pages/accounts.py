@@ -37,6 +37,7 @@ class AccountPages:
             site.post(f"{at}/practise", self._practise, role=Role.OPERATOR),
             site.post(f"{at}/bot", self._assign_bot, role=Role.OPERATOR),
             site.post(f"{at}/weight", self._weigh, role=Role.OPERATOR),
+            site.post(f"{at}/groups", self._set_groups, role=Role.OPERATOR),
             site.post(f"{at}/rotate", self._rotate, role=Role.OPERATOR),
             site.post(f"{at}/drop-before", self._drop_previous_secret, role=Role.OPERATOR),
             site.post(f"{at}/pause", self._pause, role=Role.OPERATOR),
@@ -80,6 +81,7 @@ class AccountPages:
                 "app_id": account.app_id,
                 "parent_id": account.parent_id,
                 "weight": weight or f"{found.setup.weight:g}",
+                "answers_groups": account.answers_groups,
             },
             errors=errors or {},
             checks=checks,
@@ -144,6 +146,11 @@ class AccountPages:
         except weights.BadWeight as error:
             return await self._page(request, operator, errors={"weight": str(error)}, weight=typed, code=422)
         return self._back(request, "Saved. The weight counts from the next answer on.")
+
+    async def _set_groups(self, request: Request, operator: Operator) -> Response:
+        answers = bool((await self._site.form(request)).get("answers_groups"))
+        await self._site.run(changes.set_answers_groups, operator, _account(request), answers=answers)
+        return self._back(request, "Groups are answered where the bot is spoken to." if answers else "Groups are not answered.")
 
     async def _rotate(self, request: Request, operator: Operator) -> Response:
         form = await self._site.form(request)

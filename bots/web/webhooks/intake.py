@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from bots.channels.by_kind import PARSERS
+from bots.channels.groups import settled
 from bots.channels.signature import challenge, verify_meta
 from bots.crypto import Keyring
 from bots.domain import Account, ChannelKind, EventKind, InboundEvent, Received
@@ -105,13 +106,14 @@ class Intake:
         """Check the signature of one body, and read it. Raises Forged."""
         verify_meta(headers, body, found.app_secrets)
         received = PARSERS[found.account.channel](body)
+        events = settled(received.events, answers=found.account.answers_groups)
         own = received.reason is None and all(event.account_external_id in (None, found.account.external_id) for event in received.events)
-        is_plain = own and arrivals.is_plain(received.events, body)
+        is_plain = own and arrivals.is_plain(events, body)
         return Webhook(
             account=found.account,
             queue=found.queue,
             body=body,
-            events=expecting(received.events) if is_plain else received.events,
+            events=expecting(events) if is_plain else events,
             found=found,
             headers=headers,
             received=received,
@@ -166,14 +168,14 @@ class Intake:
         own, others = _sort(received.events, found.account)
         reason = received.reason
         batches: list[tuple[WebhookAccount, Sequence[InboundEvent], str | None]] = []
-        own = expecting(read_edits(own, found.time_zone, zone))
+        own = _expected(own, found, zone)
         for external_id, events in others.items():
             other = self._other_account(found.account.channel, external_id, headers, body) if len(batches) < _MOST_OTHERS else None
             if other is None:
                 what = "1 event" if len(events) == 1 else f"{len(events)} events"
                 reason = f"{what} of an account that is not here: {_ID_NAMES[found.account.channel]} {external_id[:64]}"
             else:
-                batches.append((other, expecting(read_edits(events, other.time_zone, zone)), None))
+                batches.append((other, _expected(events, other, zone), None))
         if own or reason is not None or not batches:
             batches.insert(0, (found, own, reason))
         with hot(self._engine) as connection:
@@ -233,6 +235,11 @@ class Intake:
         return WebhookAccount(
             account=account, queue=queue, time_zone=time_zone, app_secrets=secrets.app_secrets, verify_token=secrets.verify_token
         )
+
+
+def _expected(events: Sequence[InboundEvent], owner: WebhookAccount, zone: str) -> Sequence[InboundEvent]:
+    """The events of an account as it takes them, with all that is read in their words."""
+    return expecting(read_edits(settled(events, answers=owner.account.answers_groups), owner.time_zone, zone))
 
 
 def _says_something(events: Sequence[InboundEvent]) -> bool:

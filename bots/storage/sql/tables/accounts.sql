@@ -99,6 +99,8 @@ create table accounts (
     slow_reason text,
     -- Its share beside the tenant's other accounts.
     weight double precision not null default 1 constraint ck_accounts_weight check (weight > 0 and weight <= 1000),
+    -- Whether the bot answers in groups, where it is spoken to.
+    answers_groups boolean not null default false,
     constraint pk_accounts primary key (id, tenant_id),
     constraint fk_accounts_bot foreign key (tenant_id, bot_id) references bots (tenant_id, id),
     constraint uq_accounts_name unique (channel, name),
