@@ -147,11 +147,15 @@ class StatusUpdate:
     watermark: datetime | None = None
 
 
+#: The kind of a recording, of a voice as of anything else that sounds.
+SOUND = "audio"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaReference:
-    """A picture that a message carries, as the platform names it."""
+    """A picture or a recording that a message carries, as the platform names it."""
 
-    #: image, or the platform's name for what is shown as one (sticker)
+    #: image, or the platform's name for what is shown as one (sticker); or SOUND
     kind: str
     #: WhatsApp: the media id; Messenger and Instagram: the address on their servers.
     reference: str

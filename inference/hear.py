@@ -36,7 +36,14 @@ _NAMES = {
 }  # fmt: skip
 _CODES = {name: code for code, name in _NAMES.items()}
 #: By the first bytes: some servers go by the name of the file.
-_ENDINGS = ((b"OggS", 0, "ogg"), (b"ftyp", 4, "m4a"), (b"RIFF", 0, "wav"), (b"fLaC", 0, "flac"), (b"\x1a\x45\xdf\xa3", 0, "webm"), (b"#!AMR", 0, "amr"))
+_ENDINGS = (
+    (b"OggS", 0, "ogg"),
+    (b"ftyp", 4, "m4a"),
+    (b"RIFF", 0, "wav"),
+    (b"fLaC", 0, "flac"),
+    (b"\x1a\x45\xdf\xa3", 0, "webm"),
+    (b"#!AMR", 0, "amr"),
+)
 
 
 class NotHeard(InferenceError):
@@ -120,7 +127,12 @@ class Hearer:
 
     def _posted(self, data: bytes, until: float, **fields: str) -> Heard:
         kind = "verbose_json" if self._is_verbose else "json"
-        told = {"model": self.endpoint.model, "response_format": kind, "temperature": "0", **{name: one for name, one in fields.items() if one}}
+        told = {
+            "model": self.endpoint.model,
+            "response_format": kind,
+            "temperature": "0",
+            **{name: one for name, one in fields.items() if one},
+        }
         boundary = secrets.token_hex(16)
         try:
             response, _ = self._wire.post(
