@@ -133,7 +133,7 @@ def test_a_reply_shows_the_model_what_is_meant_and_is_remembered_as_nothing(talk
     assert "Otto" not in talk.prompt()[0]["content"]
 
 
-@pytest.mark.parametrize()
+@pytest.mark.parametrize(("content_type", "named"), [("document", "document"), ("video", "video"), ("audio", "voice message")])
 def test_words_beside_a_file_are_answered_and_the_file_is_declined_in_one_breath(
     talk: Talk, tell: Tell, content_type: str, named: str
 ) -> None:
