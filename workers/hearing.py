@@ -9,7 +9,7 @@ import time
 
 from bots.settings import Settings
 from inference.client.breaker import Breaker
-from inference.errors import InferenceError, ModelUnavailable
+from inference.errors import InferenceError, ModelBusy, ModelUnavailable
 from inference.hear import Heard, Hearer, NotHeard
 from inference.types import Endpoint
 
@@ -50,7 +50,8 @@ class Hearing:
             self._breaker.succeeded()
             raise
         except InferenceError as error:
-            if isinstance(error, ModelUnavailable) and error.asked:
+            # A full server is healthy.
+            if isinstance(error, ModelUnavailable) and not isinstance(error, ModelBusy):
                 self._breaker.failed()
             raise
         self._breaker.succeeded()

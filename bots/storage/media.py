@@ -51,7 +51,12 @@ OF_ROW = """(select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'state', m
 
 def sent(rows: list[dict[str, Any]] | None) -> tuple[Sent, ...]:
     """Read what OF_ROW gives."""
-    return tuple(Sent(**row | {"id": UUID(row["id"])}) for row in rows or ())
+    return tuple(map(_sent, rows or ()))
+
+
+def _sent(row: dict[str, Any]) -> Sent:
+    values: dict[str, Any] = {**row, "id": UUID(row["id"])}
+    return Sent(**values)
 
 
 def fetched(connection: Connection, media: UUID, *, media_type: str, width: int, height: int, data: bytes) -> bool:

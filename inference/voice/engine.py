@@ -6,13 +6,11 @@ voice was there at all, and whether they repeat themselves.
 
 from __future__ import annotations
 
+import importlib
 import math
-import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-from faster_whisper import WhisperModel
-from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from inference.voice.sound import RATE, Samples
 
@@ -50,12 +48,17 @@ class Engine:
 
     def __init__(self, model: str, *, threads: int) -> None:
         """`model` is a folder, or a name on the Hub."""
-        self._model = WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=os.path.isdir(model))
+        # Both are in the environment of the voice engine alone.
+        whisper: Any = importlib.import_module("faster_whisper")
+        self._vad: Any = importlib.import_module("faster_whisper.vad")
+        self._model: Any = whisper.WhisperModel(
+            model, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=Path(model).is_dir()
+        )
 
     def hear(self, sound: Samples, *, language: str = "", hint: str = "") -> Heard:
         """Return what is said. `language` is certain; `hint` counts where the recording leaves it open."""
         seconds = sound.size / RATE
-        spoken = get_speech_timestamps(sound, VadOptions(min_speech_duration_ms=150, min_silence_duration_ms=500))
+        spoken = self._vad.get_speech_timestamps(sound, self._vad.VadOptions(min_speech_duration_ms=150, min_silence_duration_ms=500))
         if sum(one["end"] - one["start"] for one in spoken) < _LEAST_SPEECH_S * RATE:
             return Heard(text="", language="", language_certainty=0.0, certainty=0.0, seconds=seconds)
         sure = 1.0

@@ -6,12 +6,12 @@ and a recording is decoded only as far as it may be long.
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,7 +50,7 @@ class TooLong(NoSound):
 
 
 def format_of(data: bytes) -> str | None:
-    """ffmpeg's name of the container, by the first bytes; None for one that is not read here."""
+    """Ffmpeg's name of the container, by the first bytes; None for one that is not read here."""
     return next((name for matches, name in _FORMATS if matches(data[:16])), None)
 
 
@@ -65,8 +65,9 @@ def samples(data: bytes, *, most_s: float) -> Samples:
     found: list[Samples] = []
     count = 0
     # A damaged end is no reason to lose the beginning.
+    av: Any = importlib.import_module("av")
     with suppress(av.error.FFmpegError):
-        for piece in _decoded(data, name, most_s):
+        for piece in _decoded(av, data, name, most_s):
             count += piece.size
             if count > most:
                 raise TooLong(most_s)
@@ -76,7 +77,7 @@ def samples(data: bytes, *, most_s: float) -> Samples:
     return np.concatenate(found)
 
 
-def _decoded(data: bytes, name: str, most_s: float) -> Iterator[Samples]:
+def _decoded(av: Any, data: bytes, name: str, most_s: float) -> Iterator[Samples]:
     with av.open(io.BytesIO(data), mode="r", format=name, metadata_errors="ignore") as container:
         stream: Any = next(iter(container.streams.audio), None)
         if stream is None:

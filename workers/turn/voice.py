@@ -88,7 +88,7 @@ def _with_words(turn: ClaimedTurn, message: ClaimedMessage, found: Voice) -> Cla
 
 def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: Voice, message: UUID) -> str:
     """Fetch and hear one recording and store what came of it; empty where no words were heard, or the turn has to wait."""
-    deps, began = turn.deps, time.monotonic()
+    deps, began, data = turn.deps, time.monotonic(), b""
     try:
         data = _from_platform(turn, one)
         heard = deps.hearing.hear(data, hint=turn.language[:2])
