@@ -27,6 +27,7 @@ from chinwag.local.progress import Report
 from chinwag.local.settings import ROOT, LocalSettings
 from chinwag.local.stores import Stores
 from chinwag.local.supervisor import Part, Supervisor
+from chinwag.local.voice import Voice
 from inference.engines.asking import Asking
 from inference.engines.loading import Tail, step_of
 from inference.errors import BadModelSetting
@@ -66,6 +67,8 @@ class Stack:
         self.offer_line = ""
         #: Where the embedder listens; 0: there is another one.
         self._embed_port = 0
+        #: What hears voice messages; None: another server does, or nobody.
+        self.voice: Voice | None = None
         #: What the chat page does not wait for.
         self._pending: list[Part] = []
         #: The model for vLLM, once it is converted.
@@ -94,6 +97,7 @@ class Stack:
         if self.own_endpoints.settle(self.models.first if self.models is not None else None):
             self.variables.setdefault("CHINWAG_MODEL_MEASURE", "false")
         self.place()
+        self.prepare_voice()
         # The page before the others: on few cores they would all come later together.
         self._await([self.start_web()])
         if self.settings.model_url:
@@ -170,12 +174,16 @@ class Stack:
             if offered := self.models.offer_line():
                 self.report.line(offered)
             self.models.fetch_better(self.own_endpoints)
+        if self.voice is not None:
+            self.voice.begin()
 
     def tick(self) -> None:
         """Restart what died, and go on with the better model."""
         self.supervisor.tick()
         if self.models is not None:
             self.models.tick()
+        if self.voice is not None:
+            self.voice.tick()
 
     def _start_vllm(self, checkpoint: engine.Checkpoint) -> Part:
         """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has generated a token."""
@@ -212,6 +220,16 @@ class Stack:
         if "CHINWAG_EMBED_URL" not in self.variables:
             self._embed_port = free_port()
             self.variables["CHINWAG_EMBED_URL"] = f"http://{HOST}:{self._embed_port}/v1"
+
+    def prepare_voice(self) -> None:
+        """Say where voice messages will be heard, unless CHINWAG_HEARING_URL names a server or VOICE=off says that nobody is to hear them."""
+        if not self.settings.voice or self.variables.get("CHINWAG_HEARING_URL"):
+            return
+        self.voice = Voice(
+            self.settings, port=free_port(), log=self._log("Voice"), env=self._env(), supervisor=self.supervisor, report=self.report
+        )
+        self.variables["CHINWAG_HEARING_URL"] = self.voice.url
+        self.variables["CHINWAG_HEARING_TAKES_HINTS"] = "1"
 
     def start_embedder(self) -> Part | None:
         """Start the embedding server, unless CHINWAG_EMBED_URL names another one."""

@@ -89,7 +89,7 @@ class Pictures:
         content: Json = {"id": one.id, "mime_type": one.media_type, "sha256": base64.b64encode(one.sha256).decode()}
         if one.kind == "voice":
             content["voice"] = True
-        if one.filename:
+        if one.filename and named == "document":
             content["filename"] = one.filename
         if (caption := said.pop("text", None)) and named not in _WITHOUT_CAPTION:
             content["caption"] = caption

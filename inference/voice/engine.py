@@ -23,8 +23,8 @@ _NO_VOICE = 0.6
 _REPEATS = 2.4
 #: Shorter speech is a click or a breath.
 _LEAST_SPEECH_S = 0.25
-#: What is heard for the language.
-_LANGUAGE_S = 30
+#: Whisper hears half a minute at a time. People say fewer tokens in a second, in any script.
+_WINDOW_S, _MOST_TOKENS_S, _MARGIN_TOKENS = 30.0, 13, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,31 +61,37 @@ class Engine:
         spoken = self._vad.get_speech_timestamps(sound, self._vad.VadOptions(min_speech_duration_ms=150, min_silence_duration_ms=500))
         if sum(one["end"] - one["start"] for one in spoken) < _LEAST_SPEECH_S * RATE:
             return Heard(text="", language="", language_certainty=0.0, certainty=0.0, seconds=seconds)
-        sure = 1.0
-        if not language:
-            language, sure, _ = self._model.detect_language(sound, vad_filter=True, language_detection_segments=_LANGUAGE_S // 30)
-            if sure < CERTAIN and hint in self._model.supported_languages:
-                language = hint
-        segments, _ = self._model.transcribe(
-            sound,
-            language=language,
-            beam_size=5,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            vad_filter=True,
-            vad_parameters={"min_silence_duration_ms": 500},
-        )
+        # Whichever language it is heard in, the first half minute is looked at only once: what tells the language also begins the words.
+        segments, about = self._heard(sound, language or None)
+        sure = 1.0 if language else float(about.language_probability)
+        if sure < CERTAIN and hint in self._model.supported_languages and hint != about.language:
+            segments, about = self._heard(sound, hint)
         kept = [one for one in segments if _was_said(one)]
         text = " ".join(one.text.strip() for one in kept).strip()
         tokens = sum(len(one.tokens) for one in kept)
         certainty = math.exp(sum(one.avg_logprob * len(one.tokens) for one in kept) / tokens) if tokens else 0.0
         return Heard(
             text=text,
-            language=language if text else "",
+            language=about.language if text else "",
             language_certainty=round(sure, 3) if text else 0.0,
             certainty=round(certainty, 3),
             seconds=seconds,
         )
+
+    def _heard(self, sound: Samples, language: str | None) -> tuple[Any, Any]:
+        """The pieces, which are heard only as they are asked for, and what is known of the language."""
+        found: tuple[Any, Any] = self._model.transcribe(
+            sound,
+            language=language,
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            # A model that repeats itself would go on to the end of its context.
+            max_new_tokens=int(min(sound.size / RATE, _WINDOW_S) * _MOST_TOKENS_S) + _MARGIN_TOKENS,
+            vad_filter=True,
+            vad_parameters={"min_silence_duration_ms": 500},
+        )
+        return found
 
 
 def _was_said(segment: Any) -> bool:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import hashlib
 import os
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -37,14 +38,18 @@ _MOST_WAITING = 16
 #: How long, and how many, results are kept for whoever asks again.
 _KEPT_S, _MOST_KEPT = 600.0, 64
 _NICE = 10
+#: After so long without a recording the model is let go.
+_RESTS_AFTER_S, _LOOK_S = 300.0, 30.0
 _FIELDS = 16
 
 
 class Hearing:
-    """The engine with its queue, and the results of the last minutes."""
+    """The engine with its queue, and the results of the last minutes. The model is loaded when there is something to hear, and let go afterwards."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
+        self._engine: Engine | None = None
+        self._heard_at = 0.0
         #: One thread: one recording at a time, in the order in which they came.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hear")
         self._jobs: OrderedDict[bytes, tuple[float, asyncio.Future[Heard]]] = OrderedDict()
@@ -64,7 +69,25 @@ class Hearing:
         return await asyncio.shield(known[1])
 
     def _heard(self, data: bytes, language: str, hint: str) -> Heard:
-        return self._engine.hear(samples(data, most_s=LONGEST_S), language=language, hint=hint)
+        sound = samples(data, most_s=LONGEST_S)
+        if self._engine is None:
+            self._engine = self._load()
+        try:
+            return self._engine.hear(sound, language=language, hint=hint)
+        finally:
+            self._heard_at = time.monotonic()
+
+    async def rest(self) -> None:
+        """Let the model go when nothing was heard for a while: it takes half a gigabyte, and loading it half a second."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self._engine is not None and time.monotonic() - self._heard_at > _RESTS_AFTER_S:
+                await asyncio.get_running_loop().run_in_executor(self._pool, self._let_go)
+
+    def _let_go(self) -> None:
+        if time.monotonic() - self._heard_at > _RESTS_AFTER_S:
+            self._engine = None
+            gc.collect()
 
     def _forget(self) -> None:
         now = time.monotonic()
@@ -101,12 +124,19 @@ def build(hearing: Hearing, model: str) -> Starlette:
     async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": model, "object": "model"}]})
 
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncGenerator[None]:
+        resting = asyncio.create_task(hearing.rest())
+        yield
+        resting.cancel()
+
     return Starlette(
+        lifespan=life,
         routes=[
             Route("/v1/audio/transcriptions", transcriptions, methods=["POST"]),
             Route("/v1/models", models),
             Route("/health", health),
-        ]
+        ],
     )
 
 
@@ -158,8 +188,9 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     listener = socket.create_server((given.host, given.port), backlog=64)
-    engine: Any = Engine(given.model, threads=given.threads or len(os.sched_getaffinity(0)))
-    config = uvicorn.Config(build(Hearing(engine), given.name), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    threads = given.threads or len(os.sched_getaffinity(0))
+    hearing = Hearing(lambda: Engine(given.model, threads=threads))
+    config = uvicorn.Config(build(hearing, given.name), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     _Server(config).run(sockets=[listener])
 
 

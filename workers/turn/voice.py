@@ -48,12 +48,12 @@ def hear(turn: ClaimedTurn) -> Voice:
     if not any(one.kind == SOUND for message in turn.claim.messages for one in message.media):
         return found
     if not turn.deps.hearing.may_hear(may_leave=turn.account.bot.data_may_leave):
-        turn.claim = msgspec.structs.replace(turn.claim, messages=[_unheard(message) for message in turn.claim.messages])
+        turn.read_anew([_unheard(message) for message in turn.claim.messages])
         return found
     with turn.deps.typing.shown(turn.typing_indicator(), lasts_s=turn.account.channel.typing_s):
         messages = [_with_words(turn, message, found) for message in turn.claim.messages]
     if found.waits_for is None:
-        turn.claim = msgspec.structs.replace(turn.claim, messages=messages)
+        turn.read_anew(messages)
     return found
 
 
@@ -91,7 +91,7 @@ def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: Voice, message: UUID) ->
     deps, began, data = turn.deps, time.monotonic(), b""
     try:
         data = _from_platform(turn, one)
-        heard = deps.hearing.hear(data, hint=turn.language[:2])
+        heard = deps.hearing.hear(data, hint=turn.known_language)
     except MediaError as error:
         return _failed(turn, one, found, message, error.reason, waits=error.retry is not Retry.NEVER)
     except SendError as error:
