@@ -15,7 +15,7 @@ import httpx
 import typer
 
 from bots.channels.sound import media_type_of
-from chinwag.cli.sayings import Saying, card, place
+from chinwag.cli.sayings import PersonAct, card, place
 from chinwag.local.ground import environment
 from chinwag.practice.inbound import SOMEBODY
 from chinwag.practice.payloads import digits
@@ -38,7 +38,7 @@ class Channel(StrEnum):
     INSTAGRAM = "instagram"
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a file is sent as."""
 
     VOICE = "voice"
@@ -54,7 +54,7 @@ def send(
         Path | None, typer.Option("--file", help="A file that the person sends: a voice note, document, sticker or video.")
     ] = None,
     kind: Annotated[
-        Kind | None, typer.Option("--kind", help="What the file is sent as; default: by its content.", show_default=False)
+        FileKind | None, typer.Option("--kind", help="What the file is sent as; default: by its content.", show_default=False)
     ] = None,
     location: Annotated[str, typer.Option(metavar="LAT,LON[,NAME]", help="A place that the person sends: 55.6,13.0,Depot.")] = "",
     contact_card: Annotated[Path | None, typer.Option(help="A vCard (.vcf) that the person sends (WhatsApp).")] = None,
@@ -79,7 +79,7 @@ def send(
 
     chinwag webhook send --file note.ogg --kind voice
     """
-    saying = Saying(
+    saying = PersonAct(
         location=place(location) if location else None,
         card=card(contact_card) if contact_card is not None else "",
         button=button,
@@ -89,13 +89,13 @@ def send(
     )
     if image is not None and file is not None:
         _fail("Give --image or --file.", 2)
-    if (image is not None or file is not None) and saying != Saying():
+    if (image is not None or file is not None) and saying != PersonAct():
         _fail("--image and --file go with --text alone.", 2)
     if kind is not None and file is None:
         _fail("--kind says what a --file is sent as.", 2)
-    if not text.strip() and image is None and file is None and saying == Saying(reply_to=reply_to):
+    if not text.strip() and image is None and file is None and saying == PersonAct(reply_to=reply_to):
         _fail("Nothing to send: give --text, --image, --file, --location, --contact-card, --button, or what to --unsend.", 2)
-    picture = _picture(_read(image)) if image is not None else _file(file, kind) if file is not None else None
+    picture = picture_of(_read(image)) if image is not None else _file(file, kind) if file is not None else None
     address = environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
@@ -121,7 +121,7 @@ def converse(
     wait_s: float,
     channel: str = Channel.WHATSAPP.value,
     picture: dict[str, str] | None = None,
-    saying: Saying | None = None,
+    saying: PersonAct | None = None,
 ) -> list[str]:
     """Write to an account through the practice platform and return the parts of the answer; none when time is over."""
     if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
@@ -146,7 +146,7 @@ class _Talk:
     sender: str
     seen: int = 0
 
-    def write(self, text: str, name: str, deadline: float, picture: dict[str, str] | None = None, saying: Saying | None = None) -> None:
+    def write(self, text: str, name: str, deadline: float, picture: dict[str, str] | None = None, saying: PersonAct | None = None) -> None:
         """Post the person's message to the account's webhook."""
         self.seen = int(_asked(self.http.get("/_practice/log", params={"after": 2**53}))["last"])
         who = {"bsuid": self.sender} if self._is_bsuid() else {"from": self.sender}
@@ -154,7 +154,7 @@ class _Talk:
             who["name"] = name
         left = max(0.5, min(30.0, deadline - time.monotonic()))
         message: dict[str, Any] = {"account_id": self.account_id, "wait_s": left, **who}
-        if saying is not None and saying != Saying():
+        if saying is not None and saying != PersonAct():
             message |= saying.message(self.channel, text)
         elif text or picture is None:
             message["text"] = text
@@ -194,19 +194,19 @@ class _Talk:
         return digits(entry["to"] or "") == digits(self.sender)
 
 
-def _picture(data: bytes) -> dict[str, str]:
+def picture_of(data: bytes) -> dict[str, str]:
     """A picture as the practice platform takes it."""
     return {"data": base64.b64encode(data).decode(), "media_type": _media_type(data)}
 
 
-def _file(file: Path, kind: Kind | None) -> dict[str, str]:
+def _file(file: Path, kind: FileKind | None) -> dict[str, str]:
     """A file of another kind. What begins like a recording is a voice note, if nothing else is said."""
     data = _read(file)
     sound = media_type_of(data)
     if kind is None:
         is_video = sound in ("audio/mp4", "audio/webm") and file.suffix.lower() in _VIDEOS
-        kind = Kind.VIDEO if is_video else Kind.VOICE if sound.startswith("audio/") else Kind.DOCUMENT
-    media_type = sound if kind is Kind.VOICE else mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        kind = FileKind.VIDEO if is_video else FileKind.VOICE if sound.startswith("audio/") else FileKind.DOCUMENT
+    media_type = sound if kind is FileKind.VOICE else mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return {"data": base64.b64encode(data).decode(), "media_type": media_type, "kind": kind.value, "filename": file.name}
 
 

@@ -16,7 +16,7 @@ import httpx
 
 from bots.settings import LISTENER, Settings
 from chinwag.cli import migrate
-from chinwag.local import demo, engine, forks, gpus, hosted, llamacpp, models, ports
+from chinwag.local import demo, engine, forks, gpus, hosted, llamacpp, models, ports, voice
 from chinwag.local.answering import Answering
 from chinwag.local.ground import Ground, Secrets
 from chinwag.local.llamacpp import LocalModels
@@ -27,7 +27,6 @@ from chinwag.local.progress import Report
 from chinwag.local.settings import ROOT, LocalSettings
 from chinwag.local.stores import Stores
 from chinwag.local.supervisor import Part, Supervisor
-from chinwag.local.voice import Voice
 from inference.engines.asking import Asking
 from inference.engines.loading import Tail, step_of
 from inference.errors import BadModelSetting
@@ -68,7 +67,7 @@ class Stack:
         #: Where the embedder listens; 0: there is another one.
         self._embed_port = 0
         #: What hears voice messages; None: another server does, or nobody.
-        self.voice: Voice | None = None
+        self.voice: voice.Voice | None = None
         #: What the chat page does not wait for.
         self._pending: list[Part] = []
         #: The model for vLLM, once it is converted.
@@ -97,7 +96,7 @@ class Stack:
         if self.own_endpoints.settle(self.models.first if self.models is not None else None):
             self.variables.setdefault("CHINWAG_MODEL_MEASURE", "false")
         self.place()
-        self.prepare_voice()
+        self.voice = voice.planned(self.settings, self.variables, log=self._log("Voice"), supervisor=self.supervisor, report=self.report)
         # The page before the others: on few cores they would all come later together.
         self._await([self.start_web()])
         if self.settings.model_url:
@@ -220,16 +219,6 @@ class Stack:
         if "CHINWAG_EMBED_URL" not in self.variables:
             self._embed_port = free_port()
             self.variables["CHINWAG_EMBED_URL"] = f"http://{HOST}:{self._embed_port}/v1"
-
-    def prepare_voice(self) -> None:
-        """Say where voice messages will be heard, unless CHINWAG_HEARING_URL names a server or VOICE=off says that nobody is to hear them."""
-        if not self.settings.voice or self.variables.get("CHINWAG_HEARING_URL"):
-            return
-        self.voice = Voice(
-            self.settings, port=free_port(), log=self._log("Voice"), env=self._env(), supervisor=self.supervisor, report=self.report
-        )
-        self.variables["CHINWAG_HEARING_URL"] = self.voice.url
-        self.variables["CHINWAG_HEARING_TAKES_HINTS"] = "1"
 
     def start_embedder(self) -> Part | None:
         """Start the embedding server, unless CHINWAG_EMBED_URL names another one."""

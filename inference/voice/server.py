@@ -43,7 +43,7 @@ _RESTS_AFTER_S, _LOOK_S = 300.0, 30.0
 _FIELDS = 16
 
 
-class Hearing:
+class HearingQueue:
     """The engine with its queue, and the results of the last minutes. The model is loaded when there is something to hear, and let go afterwards."""
 
     def __init__(self, load: Callable[[], Engine]) -> None:
@@ -96,7 +96,7 @@ class Hearing:
                 del self._jobs[key]
 
 
-def build(hearing: Hearing, model: str) -> Starlette:
+def build(hearing: HearingQueue, model: str) -> Starlette:
     """Return the application."""
 
     async def transcriptions(request: Request) -> Response:
@@ -189,7 +189,7 @@ def main() -> None:
         os.nice(_NICE)
     listener = socket.create_server((given.host, given.port), backlog=64)
     threads = given.threads or len(os.sched_getaffinity(0))
-    hearing = Hearing(lambda: Engine(given.model, threads=threads))
+    hearing = HearingQueue(lambda: Engine(given.model, threads=threads))
     config = uvicorn.Config(build(hearing, given.name), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     _Server(config).run(sockets=[listener])
 

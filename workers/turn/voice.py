@@ -33,7 +33,7 @@ _NO_WORDS, _NOT_HEARD = "no_words", "not_heard"
 
 
 @dataclass(slots=True, kw_only=True)
-class Voice:
+class HeardTurn:
     """What came of a turn's recordings."""
 
     #: Why the turn is to wait for one; None where it need not.
@@ -42,9 +42,9 @@ class Voice:
     problems: dict[UUID, str] = field(default_factory=dict[UUID, str])
 
 
-def hear(turn: ClaimedTurn) -> Voice:
+def hear(turn: ClaimedTurn) -> HeardTurn:
     """Hear the recordings of the turn's messages, and put what was said in their place. Raises StorageUnavailable."""
-    found = Voice()
+    found = HeardTurn()
     if not any(one.kind == SOUND for message in turn.claim.messages for one in message.media):
         return found
     if not turn.deps.hearing.may_hear(may_leave=turn.account.bot.data_may_leave):
@@ -64,7 +64,7 @@ def _unheard(message: ClaimedMessage) -> ClaimedMessage:
     return msgspec.structs.replace(message, media=rest, supported=message.supported and is_answered)
 
 
-def _with_words(turn: ClaimedTurn, message: ClaimedMessage, found: Voice) -> ClaimedMessage:
+def _with_words(turn: ClaimedTurn, message: ClaimedMessage, found: HeardTurn) -> ClaimedMessage:
     words = [message.text or ""]
     is_heard = False
     for one in message.media:
@@ -86,7 +86,7 @@ def _with_words(turn: ClaimedTurn, message: ClaimedMessage, found: Voice) -> Cla
     return msgspec.structs.replace(message, text=text, media=rest, content_type=HEARD)
 
 
-def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: Voice, message: UUID) -> str:
+def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID) -> str:
     """Fetch and hear one recording and store what came of it; empty where no words were heard, or the turn has to wait."""
     deps, began, data = turn.deps, time.monotonic(), b""
     try:
@@ -129,7 +129,7 @@ def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: Voice, message: UUID) ->
 
 
 def _failed(
-    turn: ClaimedTurn, one: ClaimedMedia, found: Voice, message: UUID, reason: str, *, data: bytes = b"", waits: bool = False
+    turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID, reason: str, *, data: bytes = b"", waits: bool = False
 ) -> str:
     log.info("voice_not_heard", media=str(one.id), reason=reason)
     if waits and turn.claim.open_s < turn.deps.settings.hearing_patience_s:
