@@ -27,7 +27,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "make run takes MODEL=small | good | better | best | tiny | MODEL=path/to/file.gguf | MODEL=hf:owner/repo/file.gguf | MODEL_URL=https://.../v1 MODEL_NAME=..."
-	@echo "(MODEL_KEY_FILE=file), ENGINE=vllm (real vLLM on the CPU, 3.5 GB), DATABASE_URL=, REDIS_URL=, PORT=; make install takes PYTHON="
+	@echo "(MODEL_KEY_FILE=file), VOICE=off, ENGINE=vllm (real vLLM on the CPU, 3.5 GB), DATABASE_URL=, REDIS_URL=, PORT=; make install takes PYTHON="
 
 install: ## Make .venv from requirements.lock
 	@$(FIND_PYTHON); exec "$$found" -I "$(ROOT)/chinwag/local/install.py"

@@ -40,9 +40,8 @@ class IdentityKind(StrEnum):
 
     BSUID = "bsuid"
     PHONE = "phone"
-    #: Messenger: a person's id for one page.
+    #: Of a person: on Messenger for one page, on Instagram for one account.
     PSID = "psid"
-    #: Instagram: a person's id for one account.
     IGSID = "igsid"
     CONSOLE = "console"
     #: WhatsApp: a group, which is stored as a contact of its own. It is nobody's memory.
@@ -132,10 +131,9 @@ class Identity:
     value: str
 
 
-# Not frozen, for the same reason as InboundEvent.
 @dataclass(slots=True, kw_only=True)
 class StatusUpdate:
-    """What the platform reports about one of our messages."""
+    """What the platform reports about one of our messages. Not frozen, for the same reason as InboundEvent."""
 
     #: Empty for a watermark.
     external_id: str
@@ -149,9 +147,9 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaReference:
-    """A picture that a message carries, as the platform names it."""
+    """A picture or a recording that a message carries, as the platform names it."""
 
-    #: image, or the platform's name for what is shown as one (sticker)
+    #: image, or the platform's name for what is shown as one (sticker); or SOUND
     kind: str
     #: WhatsApp: the media id; Messenger and Instagram: the address on their servers.
     reference: str
@@ -187,6 +185,8 @@ class AccountEffect:
     number: str = ""
 
 
+#: The kind of a recording among the media of a message.
+SOUND = "audio"
 #: The name of the reference by which a message says that its words are somebody else's, whom its writer passes on.
 FORWARDED = "forwarded"
 
@@ -222,8 +222,7 @@ class InboundEvent:
     target: str | None = None
     #: The platform's id of the message that this one replies to.
     quoted: str | None = None
-    #: What the message refers to besides its words: names and texts such as ("advertisement", "Oak lamp"); bots/channels/references.py lists the
-    #: names. Written by others: data, never instructions.
+    #: What the message refers to besides its words: names and texts (bots/channels/references.py). Written by others: data, never instructions.
     refers: tuple[tuple[str, str], ...] = ()
     #: Of a notice that a person's handle changed: the handles before. `identities` has the new ones.
     previous: tuple[Identity, ...] = ()
@@ -232,8 +231,7 @@ class InboundEvent:
     notice: AccountNotice | None = None
     #: What it means for the account as a whole; None: nothing.
     effect: AccountEffect | None = None
-    #: Of an edit (bots.extract.edits): what its words state about their writer, and whether they are a command, which no prompt repeats, a wish to
-    #: stop, or one that they are not remembered.
+    #: Of an edit (bots.extract.edits): what its words state, and whether they are a command, a wish to stop, or one that they are not remembered.
     facts: tuple[Fact, ...] = ()
     ends: tuple[End, ...] = ()
     untold: bool = False
@@ -243,10 +241,9 @@ class InboundEvent:
     reason: str | None = None
 
 
-# Not frozen, for the same reason as InboundEvent.
 @dataclass(slots=True, kw_only=True)
 class Received:
-    """Everything that one webhook body contained."""
+    """Everything that one webhook body contained. Not frozen, for the same reason as InboundEvent."""
 
     events: tuple[InboundEvent, ...] = ()
     #: Set when the body as a whole could not be read.

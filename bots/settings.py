@@ -114,6 +114,21 @@ class Settings:
     embed_dimensions: int = _setting(0, "numbers in a vector of that model; 0: any")
     embed_prefixes: str = _setting("server", "none, e5, or server: who adds the prefixes of E5; server: the embedder of `make run` does")
     embed_deadline_s: float = _setting(0.15, "how long an answer waits for the vector of its question, in seconds")
+    hearing_url: str = _setting(
+        "", "OpenAI-compatible address, up to /v1, of what hears voice messages (audio/transcriptions); without one they are not heard"
+    )
+    hearing_model: str = _setting("whisper-base", "name of the model there")
+    hearing_key: str = _setting("", "key that it wants", secret=True)
+    hearing_takes_hints: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "it takes `language_hint`, as the one of `make run` does",
+    )
+    hearing_leaves_house: bool = _setting(
+        False,  # noqa: FBT003 - a default like the others
+        "it is outside of your network: only what bots may send there is heard",
+    )
+    hearing_deadline_s: float = _setting(60.0, "longest time to hear one recording before the turn waits, in seconds")
+    hearing_patience_s: float = _setting(300.0, "how long an answer waits for a recording that cannot be heard now, in seconds")
     embed_leaves_house: bool = _setting(
         False,  # noqa: FBT003 - a default like the others
         "the embedder is outside of your network: only what bots may send there is embedded",

@@ -30,6 +30,7 @@ from inference.router import Router
 from inference.settings import ModelSettings
 from workers.elsewhere import Elsewhere
 from workers.embedding import Embedding
+from workers.hearing import Hearing
 from workers.in_flight import InFlight
 from workers.model_routes import ModelRoutes
 from workers.portions import Portions
@@ -71,6 +72,7 @@ class Deps:
     in_flight: InFlight
     typing: TypingKeeper
     embedding: Embedding
+    hearing: Hearing
     portions: Portions
     #: The Celery queues that this process consumes.
     queues: Sequence[str] = ()
@@ -145,6 +147,7 @@ def build(env: Mapping[str, str], *, queues: Sequence[str] = ()) -> Deps:
         in_flight=InFlight(),
         typing=TypingKeeper(),
         embedding=Embedding(settings),
+        hearing=Hearing(settings),
         portions=Portions(model_settings),
         queues=tuple(queues),
         elsewhere=Elsewhere(

@@ -26,6 +26,7 @@ _REASONS = frozenset(
         "told_before",
         "picture_lost",
         "picture_unavailable",
+        "voice_unavailable",
         "stopped",
         "too_old",
         "fenced",

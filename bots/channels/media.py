@@ -36,13 +36,17 @@ class Media:
 
     def fetch(self, location: Location, *, until: float | None = None) -> Picture:
         """Download a picture and make it small; until, on the monotonic clock, may shorten the deadline. Raises MediaError."""
+        return shrink(self.download(location, until=until))
+
+    def download(self, location: Location, *, until: float | None = None) -> bytes:
+        """Download a file as it is, of which nothing is known but its size. Raises MediaError."""
         if location.size is not None and location.size > self._max_bytes:
             raise MediaTooLarge(f"The picture has {location.size:,} bytes; at most {self._max_bytes:,} are accepted.")
         end = time.monotonic() + self._deadline_s
         data = self._download(location, end if until is None else min(end, until))
         if location.sha256 and not _is_digest_of(data, location.sha256):
             raise MediaUnavailable("The file received does not match the platform's checksum.")
-        return shrink(data)
+        return data
 
     def _download(self, location: Location, end: float) -> bytes:
         url = _url(location.url)
@@ -59,7 +63,7 @@ class Media:
     def _get(self, url: httpx.URL, token: str, end: float) -> bytes | str:
         """Return the body, or the address of a redirect."""
         # Uncompressed, since compressed data could expand beyond the cap.
-        headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
         if token:
             if not is_plain(token):
                 raise MediaUnavailable("The account has no usable access token.")

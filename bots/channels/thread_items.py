@@ -8,12 +8,13 @@ from bots.channels.fields import Fields, as_fields, clean, flag_of, id_of, items
 from bots.channels.references import Refers, came_by, pressed, said_of, shared, tells, thing
 from bots.channels.threads import Item, ItemReader, named_in
 from bots.commands import is_command
-from bots.domain import AccountNotice, EventKind, InboundEvent, MediaReference
+from bots.domain import SOUND, AccountNotice, EventKind, InboundEvent, MediaReference
 
 #: Types of attachments that are pictures; stickers are, too.
 _PICTURES = frozenset({"image", "sticker"})
+_SOUNDS = frozenset({"audio"})
 #: Of one message; further ones are ignored.
-_MOST_PICTURES = 10
+_MOST_MEDIA = 10
 _MOST_ATTACHMENTS = 1_000
 _URL_LIMIT = 4_096
 #: The thumb that Messenger has beside its field, in three sizes. It comes as a sticker, and nobody means a picture by it.
@@ -60,7 +61,7 @@ def spoken(item: Item, content_type: str) -> tuple[InboundEvent]:
     media: tuple[MediaReference, ...] = ()
     things: Refers = ()
     if "reply_to" in message or "attachments" in message or "referral" in message:
-        media, things = _pictures(message), shared(items(message, "attachments")[:_MOST_ATTACHMENTS])
+        media, things = _media(message), shared(items(message, "attachments")[:_MOST_ATTACHMENTS])
         refers = (*_came_from(message), *things)
         text = text or _sign(message)
     is_press = "quick_reply" in message and as_fields(message["quick_reply"]) is not None
@@ -159,14 +160,17 @@ def _why(notice: Fields) -> str | None:
     return word_of(notice, "reason") or word_of(notice, "action") or word_of(notice, "source") or word_of(notice, "type")
 
 
-def _pictures(message: Fields) -> tuple[MediaReference, ...]:
-    """The attached pictures, by their addresses."""
+def _media(message: Fields) -> tuple[MediaReference, ...]:
+    """The attached pictures and recordings, by their addresses."""
     found: list[MediaReference] = []
     for item in items(message, "attachments"):
         attachment = as_fields(item) or {}
         kind, payload = word_of(attachment, "type"), part(attachment, "payload")
         url = payload.get("url")
         # An address that was cut is useless.
-        if kind in _PICTURES and isinstance(url, str) and 0 < len(url) <= _URL_LIMIT and not _is_thumb(attachment):
-            found.append(MediaReference(kind=kind, reference=clean(url, _URL_LIMIT)))
-    return tuple(found[:_MOST_PICTURES])
+        if isinstance(url, str) and 0 < len(url) <= _URL_LIMIT and not _is_thumb(attachment):
+            if kind in _PICTURES:
+                found.append(MediaReference(kind=kind, reference=clean(url, _URL_LIMIT)))
+            elif kind in _SOUNDS:
+                found.append(MediaReference(kind=SOUND, reference=clean(url, _URL_LIMIT)))
+    return tuple(found[:_MOST_MEDIA])

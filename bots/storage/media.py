@@ -19,6 +19,7 @@ class StoredPicture:
 
     id: UUID
     media_type: str
+    #: Both 0 for a recording.
     width: int
     height: int
     data: bytes = field(repr=False)
@@ -32,16 +33,30 @@ class Sent:
     #: named, fetched or refused
     state: str
     reason: str | None = None
+    kind: str = "image"
+    #: Of a recording: how long it is, and what was heard in it.
+    seconds: float | None = None
+    language: str | None = None
+    language_certainty: float | None = None
+    certainty: float | None = None
+    #: Whether its bytes are stored.
+    is_here: bool = False
 
 
 #: The pictures of the inbox row i, for a query of lines.
-OF_ROW = """(select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'state', m.state, 'reason', m.reason) order by m.n), '[]')
+OF_ROW = """(select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'state', m.state, 'reason', m.reason, 'kind', m.kind, 'seconds', m.seconds,
+        'language', m.language, 'language_certainty', m.language_certainty, 'certainty', m.certainty, 'is_here', m.data is not null) order by m.n), '[]')
     from media m where m.inbox_id = i.id)"""
 
 
 def sent(rows: list[dict[str, Any]] | None) -> tuple[Sent, ...]:
     """Read what OF_ROW gives."""
-    return tuple(Sent(id=UUID(row["id"]), state=row["state"], reason=row["reason"]) for row in rows or ())
+    return tuple(map(_sent, rows or ()))
+
+
+def _sent(row: dict[str, Any]) -> Sent:
+    values: dict[str, Any] = {**row, "id": UUID(row["id"])}
+    return Sent(**values)
 
 
 def fetched(connection: Connection, media: UUID, *, media_type: str, width: int, height: int, data: bytes) -> bool:
@@ -53,6 +68,29 @@ def fetched(connection: Connection, media: UUID, *, media_type: str, width: int,
 def refused(connection: Connection, media: UUID, *, reason: str) -> bool:
     """Record why a picture is not available; False when its row no longer exists, or was settled already."""
     return connection.execute(_REFUSED, {"id": media, "reason": reason}).rowcount == 1
+
+
+def heard(
+    connection: Connection,
+    media: UUID,
+    *,
+    media_type: str,
+    data: bytes,
+    words: str,
+    seconds: float | None,
+    language: str,
+    language_certainty: float | None,
+    certainty: float | None,
+) -> bool:
+    """Store a recording, and what is said in it as its message's words; False when its row no longer exists, or was settled already."""
+    values = {"id": media, "media_type": media_type, "data": data, "seconds": seconds, "language": language or None}
+    values |= {"language_certainty": language_certainty, "certainty": 0.0 if certainty is None else certainty, "words": words}
+    return connection.execute(_HEARD, values).rowcount == 1
+
+
+def kept(connection: Connection, media: UUID, *, media_type: str, data: bytes, reason: str) -> bool:
+    """Store a recording in which no words were heard, and why; False as above."""
+    return connection.execute(_KEPT, {"id": media, "media_type": media_type, "data": data, "reason": reason}).rowcount == 1
 
 
 def put(connection: Connection, *, account: UUID, event_key: str, media_type: str, width: int, height: int, data: bytes) -> bool:
@@ -67,7 +105,7 @@ def load(connection: Connection, media: Sequence[UUID]) -> dict[UUID, StoredPict
         return {}
     rows = connection.execute(_LOAD, {"media": list(media)})
     return {
-        row.id: StoredPicture(id=row.id, media_type=row.media_type, width=row.width, height=row.height, data=bytes(row.data))
+        row.id: StoredPicture(id=row.id, media_type=row.media_type, width=row.width or 0, height=row.height or 0, data=bytes(row.data))
         for row in rows
     }
 
@@ -83,6 +121,16 @@ def of_conversation(connection: Connection, *, conversation: UUID, media: UUID) 
 _FETCHED = text("""
     update media set state = 'fetched', reason = null, media_type = :media_type, width = :width, height = :height, data = :data
     where id = :id and state = 'named'""")
+_HEARD = text("""
+    with settled as (
+        update media set state = 'fetched', reason = null, media_type = :media_type, data = :data, seconds = :seconds, language = :language,
+            language_certainty = :language_certainty, certainty = :certainty
+        where id = :id and state = 'named' returning inbox_id, tenant_id)
+    update inbox i set text = concat_ws(E'\\n', nullif(btrim(i.text), ''), cast(:words as text)) from settled s
+    where i.tenant_id = s.tenant_id and i.id = s.inbox_id and i.content_type not in ('unsent', 'erased') and i.forgotten_at is null""")
+_KEPT = text(
+    "update media set state = 'refused', reason = :reason, media_type = :media_type, data = :data where id = :id and state = 'named'"
+)
 _REFUSED = text("update media set state = 'refused', reason = :reason where id = :id and state = 'named'")
 _PUT = text("""
     update media set state = 'fetched', media_type = :media_type, width = :width, height = :height, data = :data

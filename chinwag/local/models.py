@@ -60,7 +60,7 @@ class ModelFile:
         """Fetch it unless it is here. A later call resumes what an earlier one began. Raises CannotStart with one line that says what to do."""
         if not self.sources:
             return ChatModel(name=self.name, path=self.path)
-        with _only_one(self.path.parent, self.path.name):
+        with only_one(self.path.parent, self.path.name):
             if self.is_here():
                 return ChatModel(name=self.name, path=self.path)
             check_room(self.path.parent, self.size)
@@ -223,7 +223,7 @@ def _hub_parts(wanted: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _only_one(folder: Path, name: str) -> Generator[None]:
+def only_one(folder: Path, name: str) -> Generator[None]:
     """Two checkouts that fetch the same model wait for each other."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,9 @@ class LocalSettings:
     hub_url: str = _DEFAULT_HUB
     #: Whether a better model is fetched while the small one answers.
     fetch: bool = True
+    #: Whether voice messages are heard, and with which model: a folder, or a name on the Hub; empty: Whisper base.
+    voice: bool = True
+    voice_model: str = ""
     #: The user's cache, shared by all checkouts.
     cache: Path = Path()
     #: The checkout's own data: git-ignored.
@@ -71,6 +74,8 @@ class LocalSettings:
             port=_port(env.get("PORT", "").strip()),
             hub_url=(env.get("CHINWAG_LOCAL_HUB_URL") or _DEFAULT_HUB).rstrip("/"),
             fetch=_switch("CHINWAG_LOCAL_FETCH", env.get("CHINWAG_LOCAL_FETCH", "")),
+            voice=_switch("VOICE", env.get("VOICE", "")),
+            voice_model=env.get("VOICE_MODEL", "").strip(),
             cache=cache / "chinwag",
             data=Path(env.get("CHINWAG_LOCAL_DATA") or ROOT / ".chinwag"),
         )
@@ -91,11 +96,11 @@ def _engine(text: str) -> ChatEngine:
 
 
 def _switch(name: str, text: str) -> bool:
-    words = {"": True, "yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
+    words = {"": True, "yes": True, "1": True, "true": True, "no": False, "0": False, "false": False, "on": True, "off": False}
     try:
         return words[text.strip().lower()]
     except KeyError:
-        raise CannotStart(f"{name}={text} must be yes or no") from None
+        raise CannotStart(f"{name}={text} must be yes or no (on or off)") from None
 
 
 def _port(text: str) -> int:

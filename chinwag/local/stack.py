@@ -16,7 +16,7 @@ import httpx
 
 from bots.settings import LISTENER, Settings
 from chinwag.cli import migrate
-from chinwag.local import demo, engine, forks, gpus, hosted, llamacpp, models, ports
+from chinwag.local import demo, engine, forks, gpus, hosted, llamacpp, models, ports, voice
 from chinwag.local.answering import Answering
 from chinwag.local.ground import Ground, Secrets
 from chinwag.local.llamacpp import LocalModels
@@ -66,6 +66,8 @@ class Stack:
         self.offer_line = ""
         #: Where the embedder listens; 0: there is another one.
         self._embed_port = 0
+        #: What hears voice messages; None: another server does, or nobody.
+        self.voice: voice.Voice | None = None
         #: What the chat page does not wait for.
         self._pending: list[Part] = []
         #: The model for vLLM, once it is converted.
@@ -94,6 +96,7 @@ class Stack:
         if self.own_endpoints.settle(self.models.first if self.models is not None else None):
             self.variables.setdefault("CHINWAG_MODEL_MEASURE", "false")
         self.place()
+        self.voice = voice.planned(self.settings, self.variables, log=self._log("Voice"), supervisor=self.supervisor, report=self.report)
         # The page before the others: on few cores they would all come later together.
         self._await([self.start_web()])
         if self.settings.model_url:
@@ -170,12 +173,16 @@ class Stack:
             if offered := self.models.offer_line():
                 self.report.line(offered)
             self.models.fetch_better(self.own_endpoints)
+        if self.voice is not None:
+            self.voice.begin()
 
     def tick(self) -> None:
         """Restart what died, and go on with the better model."""
         self.supervisor.tick()
         if self.models is not None:
             self.models.tick()
+        if self.voice is not None:
+            self.voice.tick()
 
     def _start_vllm(self, checkpoint: engine.Checkpoint) -> Part:
         """Start a GPU worker with vLLM on this machine's CPU: it consumes once its engine has generated a token."""

@@ -20,7 +20,7 @@ Control API (JSON, for loopback only; see chinwag/practice/control.py):
   POST /_practice/script    {"match": {...}, "faults": [...]} adds a rule, {"clear": true} forgets all first (see script.py)
   POST /_practice/release   {"accept"?: true} lets requests of read_body_then_hold go on -> {"released"}
   POST /_practice/inbound   {phone_number_id | account_id | account, channel?, from?, text?, raw?, wait_s?, timestamp?,
-                            pictures?: [{data: base64, media_type?}] (one on WhatsApp, whose text is its caption);
+                            pictures?: [{data: base64, media_type?, kind?, filename?}] (one on WhatsApp, whose text is its caption);
                             WhatsApp: bsuid?, message?, name?, wamid?; threads: mid?, message?, postback?, quick_reply?, attachments?,
                             reply_to?, item?, by?: human, standby?: bool} builds, signs and posts a webhook with retries
                             -> {"message_id", "wamid", "http_status", "attempts", "callback_url", "why"?}

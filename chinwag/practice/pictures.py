@@ -1,4 +1,4 @@
-"""Pictures that people send here: named by an id or an address in a webhook, and served as the platforms do.
+"""Pictures, recordings and files that people send here: named by an id or an address in a webhook, and served as the platforms do.
 
 WhatsApp: GET /vNN.0/{media-id} returns an address that is valid for five minutes and needs the account's token.
 Messenger and Instagram: the address in the webhook needs no token, and is valid for a day. Nothing survives a restart.
@@ -31,6 +31,10 @@ from chinwag.practice.script import Fault, Script
 
 Json = dict[str, Any]
 
+#: What a person can send, and what Messenger and Instagram call it. A voice note is recorded in the chat.
+_ON_PAGES = {"image": "image", "voice": "audio", "audio": "audio", "video": "video", "document": "file", "sticker": "image"}
+#: On WhatsApp nothing can be written beside these.
+_WITHOUT_CAPTION = frozenset({"audio", "sticker"})
 _MOST_KEPT = 200
 _LARGEST_BYTES = 64 * 1024 * 1024
 _NUMBER_LIVES_S = 300
@@ -42,6 +46,8 @@ class _Kept:
     id: str
     account_id: str
     media_type: str
+    kind: str = "image"
+    filename: str = ""
     data: bytes = field(repr=False)
 
     @property
@@ -74,23 +80,37 @@ class Pictures:
         kept = [self._keep(account, one) for one in cast("list[Any]", pictures)]
         said = {name: value for name, value in given.items() if name != "pictures"}
         if not isinstance(account, Number):
-            found = [{"type": "image", "payload": {"url": self._page_url(one)}} for one in kept]
+            found = [{"type": _ON_PAGES[one.kind], "payload": {"url": self._page_url(one)}} for one in kept]
             return said | {"attachments": found}
         if len(kept) != 1:
             raise ValueError("a WhatsApp message holds one picture")
         (one,) = kept
-        image: Json = {"id": one.id, "mime_type": one.media_type, "sha256": base64.b64encode(one.sha256).decode()}
-        if caption := said.pop("text", None):
-            image["caption"] = caption
-        return said | {"message": {"type": "image", "image": image}}
+        named = "audio" if one.kind == "voice" else one.kind
+        content: Json = {"id": one.id, "mime_type": one.media_type, "sha256": base64.b64encode(one.sha256).decode()}
+        if one.kind == "voice":
+            content["voice"] = True
+        if one.filename and named == "document":
+            content["filename"] = one.filename
+        if (caption := said.pop("text", None)) and named not in _WITHOUT_CAPTION:
+            content["caption"] = caption
+        return said | {"message": {"type": named, named: content}}
 
     def _keep(self, account: Account, given: Any) -> _Kept:
         fields = cast("Json", given) if isinstance(given, dict) else {}
         data = base64.b64decode(str(fields.get("data") or ""), validate=True)
         if not 0 < len(data) <= _LARGEST_BYTES:
             raise ValueError("a picture needs data, in base64")
-        media_type = str(fields.get("media_type") or "image/jpeg")
-        one = _Kept(id=f"98{secrets.randbelow(10**14):014d}", account_id=account.id, media_type=media_type, data=data)
+        kind = str(fields.get("kind") or "image")
+        if kind not in _ON_PAGES:
+            raise ValueError(f"kind has to be one of {', '.join(_ON_PAGES)}")
+        one = _Kept(
+            id=f"98{secrets.randbelow(10**14):014d}",
+            account_id=account.id,
+            media_type=str(fields.get("media_type") or "image/jpeg"),
+            kind=kind,
+            filename=str(fields.get("filename") or ""),
+            data=data,
+        )
         self._kept[one.id] = one
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)

@@ -121,14 +121,23 @@ def test_a_person_sends_a_picture_by_the_command(
     address = str(platform.http.base_url)
     # Nobody answers here: what counts is what the business was sent.
     webhook_send.converse(
-        address, account=PHONE_ID, sender="34600111222", text="my fence", name="Ana", wait_s=0.5, picture=file.read_bytes()
+        address,
+        account=PHONE_ID,
+        sender="34600111222",
+        text="my fence",
+        name="Ana",
+        wait_s=0.5,
+        picture=webhook_send.picture_of(file.read_bytes()),
     )
     image = webhook(business)["entry"][0]["changes"][0]["value"]["messages"][0]["image"]
 
     assert (image["caption"], image["mime_type"]) == ("my fence", "image/png")
     with pytest.raises(typer.Exit) as ended:
         webhook_send.send(text="", image=None)
-    assert (ended.value.exit_code, capsys.readouterr().err) == (2, "Nothing to send: give --text, --image, or both.\n")
+    assert (ended.value.exit_code, capsys.readouterr().err) == (
+        2,
+        "Nothing to send: give --text, --image, --file, --location, --contact-card, --button, or what to --unsend.\n",
+    )
     with pytest.raises(typer.Exit) as ended:
         webhook_send.send(text="", image=tmp_path / "none.png")
     assert ended.value.exit_code == 2

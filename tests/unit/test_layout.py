@@ -57,6 +57,7 @@ _BROAD_EXCEPTS = {
     "chinwag/local/better.py:_fetch": "whatever stops the fetch of a better model, one line says so and the first one goes on answering",
     "workers/app.py:_start": "Celery swallows what a signal raises, and the worker would go on running without work",
     "workers/deliver.py:send": "after an error of our own it is not known whether the message left, and that is recorded",
+    "chinwag/local/voice.py:_prepare": "whatever stops the fetch of what hears voice messages, one line says so and everything else goes on",
     "workers/leased_work.py:run": "an error of our own costs one turn, item or summary one try, and the worker goes on",
     "workers/process.py:_keep_trying": "the threads that keep leases and heartbeat alive survive every error",
     "wire/listener.py:_receive": "what a reader raises is raised again in the thread that waits for it; the listener reads on for the others",

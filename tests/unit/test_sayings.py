@@ -11,7 +11,7 @@ import typer
 
 from bots.channels.by_kind import PARSERS
 from bots.domain import ChannelKind, EventKind, InboundEvent
-from chinwag.cli.sayings import Saying, card, place
+from chinwag.cli.sayings import PersonAct, card, place
 from chinwag.practice import payloads, threads
 from chinwag.practice.numbers import Number
 from chinwag.practice.pages import Page
@@ -21,7 +21,7 @@ _CARD = "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ruiz\\, Bea\r\nitem1.TEL;TYPE=CELL:+34
 _NUMBER = Number(phone_number_id="700", app_secret="x", access_token="y")
 
 
-def _read(channel: str, saying: Saying, text: str = "") -> InboundEvent:
+def _read(channel: str, saying: PersonAct, text: str = "") -> InboundEvent:
     fields = saying.message(channel, text)
     if channel == "whatsapp":
         body: dict[str, Any] = payloads.inbound(
@@ -46,7 +46,7 @@ def _read(channel: str, saying: Saying, text: str = "") -> InboundEvent:
 
 @pytest.mark.parametrize("channel", ["whatsapp", "messenger"])
 def test_a_place(channel: str) -> None:
-    event = _read(channel, Saying(location=place("55.6,13.0,Depot")))
+    event = _read(channel, PersonAct(location=place("55.6,13.0,Depot")))
 
     assert event.refers == (("place", "Depot"), ("place coordinates", "55.6, 13.0"))
 
@@ -54,17 +54,17 @@ def test_a_place(channel: str) -> None:
 def test_a_contact_card(tmp_path: Path) -> None:
     (tmp_path / "a.vcf").write_text(_CARD, newline="")
 
-    event = _read("whatsapp", Saying(card=card(tmp_path / "a.vcf")))
+    event = _read("whatsapp", PersonAct(card=card(tmp_path / "a.vcf")))
 
     assert event.refers == (("contact card", "Ruiz, Bea, Oak, +34 600 111 333, +34600, b@example.org"),)
 
 
 @pytest.mark.parametrize("channel", ["whatsapp", "messenger", "instagram"])
 def test_a_button_a_reply_an_edit_and_an_unsend(channel: str) -> None:
-    pressed = _read(channel, Saying(button="yes-1"), "Yes")
-    replied = _read(channel, Saying(reply_to="m_0"), "this one")
-    edited = _read(channel, Saying(edit="m_0"), "the pine desk")
-    unsent = _read(channel, Saying(unsend="m_0"))
+    pressed = _read(channel, PersonAct(button="yes-1"), "Yes")
+    replied = _read(channel, PersonAct(reply_to="m_0"), "this one")
+    edited = _read(channel, PersonAct(edit="m_0"), "the pine desk")
+    unsent = _read(channel, PersonAct(unsend="m_0"))
 
     assert (pressed.text, pressed.refers) == ("Yes", (("button", "yes-1"),))
     assert (replied.text, replied.quoted) == ("this one", "m_0")
@@ -81,14 +81,14 @@ def test_a_place_that_is_none_is_refused(given: str) -> None:
 @pytest.mark.parametrize(
     ("channel", "saying", "text"),
     [
-        ("whatsapp", Saying(edit="m_0"), " "),
-        ("whatsapp", Saying(edit="m_0", unsend="m_1"), "x"),
-        ("whatsapp", Saying(unsend="m_1", reply_to="m_0"), ""),
-        ("messenger", Saying(card=_CARD), ""),
-        ("instagram", Saying(location=(1.0, 2.0, "")), ""),
+        ("whatsapp", PersonAct(edit="m_0"), " "),
+        ("whatsapp", PersonAct(edit="m_0", unsend="m_1"), "x"),
+        ("whatsapp", PersonAct(unsend="m_1", reply_to="m_0"), ""),
+        ("messenger", PersonAct(card=_CARD), ""),
+        ("instagram", PersonAct(location=(1.0, 2.0, "")), ""),
     ],
 )
-def test_what_a_messenger_does_not_have_is_refused(channel: str, saying: Saying, text: str) -> None:
+def test_what_a_messenger_does_not_have_is_refused(channel: str, saying: PersonAct, text: str) -> None:
     with pytest.raises(typer.BadParameter):
         saying.message(channel, text)
 

@@ -16,7 +16,7 @@ from workers import budget, metrics
 from workers.model_call import ModelReply, ModelRequest, call_model
 from workers.model_routes import PEOPLE
 from workers.sentences import whole_part
-from workers.turn import pictures, wishes
+from workers.turn import pictures, voice, wishes
 from workers.turn.claimed import ClaimedTurn
 from workers.turn.layout import Layout
 from workers.turn.partials import Partials
@@ -32,11 +32,18 @@ OF_DEADLINE = 0.7
 
 def decide(turn: ClaimedTurn) -> TurnResult:
     """Return what a turn answers. Errors of our own code are raised; a model that fails is a result."""
+    heard = voice.hear(turn)
+    if heard.waits_for is not None:
+        return turn.wait(turn.deps.settings.ask_again_s, reason=heard.waits_for)
     texts, others = wishes.obey(turn)
     if min(message.age_s for message in turn.claim.messages) > turn.deps.settings.answer_if_younger_s:
         # A late /stop still counts; an answer after so long would only confuse.
         turn.parts.clear()
         return turn.result("skipped", reason="too_old")
+    unheard = [heard.problems[message.id] for message in others if message.id in heard.problems]
+    others = [message for message in others if message.id not in heard.problems]
+    if unheard:
+        turn.say(fixed.text(unheard[-1], turn.language))
     if others and not _told_before(turn):
         turn.say(content_text("unsupported", others[-1].content_type, turn.language))
     if texts:

@@ -142,6 +142,21 @@ class ClaimedTurn:
             self._language = language_of(self.claim.memories, said=said, default=self.account.bot.language or "en")
         return self._language
 
+    @property
+    def known_language(self) -> str:
+        """The language in which the contact writes, or else the bot's; empty where neither is known."""
+        said = [
+            words
+            for words in (*(message.text or "" for message in self.claim.messages), *(past.asked for past in self.claim.history))
+            if words
+        ]
+        return language_of(self.claim.memories, said=said, default=self.account.bot.language or "")[:2]
+
+    def read_anew(self, messages: Sequence[ClaimedMessage]) -> None:
+        """Go on with these messages, of which more is known than when they were claimed."""
+        self.claim = msgspec.structs.replace(self.claim, messages=list(messages))
+        self._language = self._stated = None
+
     def language_among(self, languages: Sequence[str]) -> str:
         """The language of the turn if something was said in it, else the first of those in which it was; of the turn where it was said in none."""
         return self.language if not languages or self.language[:2] in languages else languages[0]

@@ -12,7 +12,7 @@ from bots.channels.fields import Fields, as_fields, clean, code_of, id_of, items
 from bots.channels.references import Refers, place, pressed, product, refer, said_of, thing
 from bots.channels.whatsapp import things
 from bots.commands import is_command
-from bots.domain import FORWARDED, EventKind, MediaReference
+from bots.domain import FORWARDED, SOUND, EventKind, MediaReference
 
 _BUTTON_WITHOUT_WORDS = "a button without words"
 #: What somebody can choose from, and what the choice is called.
@@ -113,6 +113,18 @@ def _file(name: str) -> Callable[[Fields], Content]:
     return read
 
 
+def _sound(name: str) -> Callable[[Fields], Content]:
+    def read(item: Fields) -> Content:
+        fields = part(item, name)
+        text, reference = text_of(fields, "caption"), id_of(fields, "id")
+        if reference is None:
+            return _said(text)
+        media = MediaReference(kind=SOUND, reference=reference, media_type=word_of(fields, "mime_type"))
+        return Content(text=text, supported=True, at_once=is_command(text), media=(media,))
+
+    return read
+
+
 def _picture(name: str) -> Callable[[Fields], Content]:
     def read(item: Fields) -> Content:
         fields = part(item, name)
@@ -193,8 +205,8 @@ READERS: dict[str, Callable[[Fields], Content]] = {
     "image": _picture("image"),
     "video": _file("video"),
     "document": _file("document"),
-    "audio": _file("audio"),
-    "voice": _file("voice"),
+    "audio": _sound("audio"),
+    "voice": _sound("voice"),
     "sticker": _picture("sticker"),
     "location": _location,
     "contacts": _cards,

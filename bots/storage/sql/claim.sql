@@ -117,7 +117,7 @@ begin
                 from inbox where turn_id = t.id),
             'history', (select coalesce(json_agg(json_build_object('number', h.number, 'asked', h.asked, 'answer', h.answer, 'at', h.opened_at,
                     'media', case when looks.has_media then (select coalesce(json_agg(m.id order by m.created_at, m.n), '[]')
-                        from inbox i join media m on m.inbox_id = i.id where i.turn_id = h.id and m.state = 'fetched') else '[]' end)
+                        from inbox i join media m on m.inbox_id = i.id where i.turn_id = h.id and m.state = 'fetched' and m.kind <> 'audio') else '[]' end)
                     order by h.number), '[]')
                 from turns h where h.conversation_id = c.id and h.state = 'answered' and h.in_history and h.asked is not null and h.answer is not null
                     -- Those that are left out of prompts too, until notes stand for them.

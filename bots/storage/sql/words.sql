@@ -14,7 +14,7 @@ create function quoted_words(p_account uuid, p_contact uuid, p_quoted text) retu
     limit 1
 $$;
 
--- A message as later prompts repeat it, in the form of workers/turn/wording.py: what it refers to in JSON strings, (picture) for a picture,
+-- A message as later prompts repeat it, in the form of workers/turn/wording.py: what it refers to in JSON strings, (picture) for a picture, what was heard,
 -- what is attached and cannot be opened, and its words; the content type in brackets where it has none of these.
 -- Locks: none. Called by: unanswered, retell.
 create function said(i inbox) returns text language sql stable as $$
@@ -24,9 +24,9 @@ create function said(i inbox) returns text language sql stable as $$
             select line, n, sum(length(line)) over (order by n) as size
             from jsonb_array_elements(coalesce(i.refers, '[]')) with ordinality as r(x, n),
                 lateral (select '(refers to ' || to_json(x->>'name') || ': ' || to_json(left(x->>'text', 500)) || ')' as line) as l) as sized),
-        (select string_agg('(picture)', E'\n') from media m where m.inbox_id = i.id),
+        (select string_agg('(picture)', E'\n') from media m where m.inbox_id = i.id and m.kind <> 'audio'),
         case when btrim(i.text) <> '' and i.content_type in ('document', 'video', 'audio', 'voice', 'file', 'reel', 'ig_reel')
-                and not exists (select from media m where m.inbox_id = i.id)
+                and not exists (select from media m where m.inbox_id = i.id and (m.kind <> 'audio' or m.certainty is not null))
             then '(attached, but you cannot open it and need not mention it: ' || i.content_type || ')' end,
         nullif(btrim(i.text), '')), ''), '(' || i.content_type || ')')
 $$;

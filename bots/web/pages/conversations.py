@@ -39,7 +39,7 @@ STATUS_WORDS = {
     "read": "read",
     "failed": "not sent",
 }
-#: Why a picture is not shown.
+#: Why a picture is not shown, or a recording was not heard.
 PICTURE_WORDS = {
     "unreachable": "the platform did not deliver it",
     "gone": "the platform no longer has it",
@@ -47,6 +47,12 @@ PICTURE_WORDS = {
     "too_large": "it is too large",
     "not_a_picture": "the file is not a picture",
     "too_old": "it is too old",
+    "no_words": "no words could be heard in it",
+    "too_long": "it is longer than ten minutes",
+    "empty": "the file is empty",
+    "no_sound": "the file has no sound",
+    "unreadable": "the file is no recording that can be read",
+    "voice_unavailable": "the server that hears recordings did not answer (CHINWAG_HEARING_URL)",
 }
 
 

@@ -84,7 +84,8 @@ create index ix_inbox_changes on inbox (account_id, target) where kind in ('edit
 create index ix_inbox_echoed on inbox (md5(account_id::text || lower(regexp_replace(btrim(text), '\s+', ' ', 'g'))), received_at)
     where kind = 'echo';
 
--- Pictures that contacts sent: the platform's reference first, the bytes once a turn has fetched them.
+-- Pictures and recordings that contacts sent: the platform's reference first, the bytes once a turn has fetched them. What is said in a recording
+-- is the text of its message.
 create table media (
     tenant_id uuid not null,
     id uuid not null default new_id(),
@@ -101,6 +102,11 @@ create table media (
     height integer,
     data bytea,
     created_at timestamptz not null default now(),
+    -- Of a recording: how long it is, the language that was heard in it, and how certain that and the words are, from 0 to 1.
+    seconds real,
+    language text,
+    language_certainty real,
+    certainty real,
     constraint pk_media primary key (id, tenant_id),
     constraint fk_media_contact foreign key (tenant_id, contact_id) references contacts (tenant_id, id) on delete cascade,
     constraint fk_media_inbox foreign key (tenant_id, inbox_id) references inbox (tenant_id, id) on delete cascade,
