@@ -40,6 +40,7 @@ BENCHES = (
     "due",
     "turn_sql",
     "turn_python",
+    "voice",
 )
 #: Only where they are named: they need programs of other people, which peers installs from package registries.
 NAMED = ("peers", "proxies", "servers")

@@ -70,33 +70,36 @@ def refused(connection: Connection, media: UUID, *, reason: str) -> bool:
     return connection.execute(_REFUSED, {"id": media, "reason": reason}).rowcount == 1
 
 
+def received(connection: Connection, media: UUID, *, media_type: str, data: bytes) -> None:
+    """Store a recording that is yet to be heard: whoever tries again need not fetch it."""
+    connection.execute(_RECEIVED, {"id": media, "media_type": media_type, "data": data})
+
+
 def heard(
     connection: Connection,
     media: UUID,
     *,
-    media_type: str,
-    data: bytes,
     words: str,
     seconds: float | None,
     language: str,
     language_certainty: float | None,
     certainty: float | None,
 ) -> bool:
-    """Store a recording, and what is said in it as its message's words; False when its row no longer exists, or was settled already."""
-    values = {"id": media, "media_type": media_type, "data": data, "seconds": seconds, "language": language or None}
-    values |= {"language_certainty": language_certainty, "certainty": 0.0 if certainty is None else certainty, "words": words}
+    """Store what is said in a recording as its message's words; False when its row no longer exists, or was settled already."""
+    values: dict[str, Any] = {"id": media, "seconds": seconds, "language": language or None, "language_certainty": language_certainty}
+    values |= {"certainty": 0.0 if certainty is None else certainty, "words": words}
     return connection.execute(_HEARD, values).rowcount == 1
-
-
-def kept(connection: Connection, media: UUID, *, media_type: str, data: bytes, reason: str) -> bool:
-    """Store a recording in which no words were heard, and why; False as above."""
-    return connection.execute(_KEPT, {"id": media, "media_type": media_type, "data": data, "reason": reason}).rowcount == 1
 
 
 def put(connection: Connection, *, account: UUID, event_key: str, media_type: str, width: int, height: int, data: bytes) -> bool:
     """Store the picture of a message that came with its bytes; False for a message that is stored already. Needs the crossing role."""
     values = {"account": account, "key": event_key, "media_type": media_type, "width": width, "height": height, "data": data}
     return connection.execute(_PUT, values).rowcount == 1
+
+
+def put_sound(connection: Connection, *, account: UUID, event_key: str, media_type: str, data: bytes) -> None:
+    """Store the recording of a message that came with its bytes, to be heard. Needs the crossing role."""
+    connection.execute(_PUT_SOUND, {"account": account, "key": event_key, "media_type": media_type, "data": data})
 
 
 def load(connection: Connection, media: Sequence[UUID]) -> dict[UUID, StoredPicture]:
@@ -121,16 +124,17 @@ def of_conversation(connection: Connection, *, conversation: UUID, media: UUID) 
 _FETCHED = text("""
     update media set state = 'fetched', reason = null, media_type = :media_type, width = :width, height = :height, data = :data
     where id = :id and state = 'named'""")
+_RECEIVED = text("update media set media_type = :media_type, data = :data where id = :id and state = 'named'")
+_PUT_SOUND = text("""
+    update media set media_type = :media_type, data = :data
+    where state = 'named' and inbox_id = (select id from inbox where account_id = :account and event_key = :key)""")
 _HEARD = text("""
     with settled as (
-        update media set state = 'fetched', reason = null, media_type = :media_type, data = :data, seconds = :seconds, language = :language,
+        update media set state = 'fetched', reason = null, seconds = :seconds, language = :language,
             language_certainty = :language_certainty, certainty = :certainty
         where id = :id and state = 'named' returning inbox_id, tenant_id)
     update inbox i set text = concat_ws(E'\\n', nullif(btrim(i.text), ''), cast(:words as text)) from settled s
     where i.tenant_id = s.tenant_id and i.id = s.inbox_id and i.content_type not in ('unsent', 'erased') and i.forgotten_at is null""")
-_KEPT = text(
-    "update media set state = 'refused', reason = :reason, media_type = :media_type, data = :data where id = :id and state = 'named'"
-)
 _REFUSED = text("update media set state = 'refused', reason = :reason where id = :id and state = 'named'")
 _PUT = text("""
     update media set state = 'fetched', media_type = :media_type, width = :width, height = :height, data = :data

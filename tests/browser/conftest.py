@@ -72,7 +72,7 @@ def chat(cluster: Cluster, tmp_path: Path, answering: Answering) -> Iterator[Sta
     """The whole service with its chat page; the model writes slowly enough to be watched."""
     settings = {"CHINWAG_SIMULATOR": "1", "CHINWAG_DEBOUNCE_S": "0.4", "CHINWAG_ANSWERING_FILE": str(answering.file)}
     with Stack(cluster, tmp_path, settings=settings) as running:
-        _add_console(running)
+        add_console(running)
         running.model.script(echo=True, latency_s=0.8, word_s=0.12)
         running.start_web()
         running.start_dispatcher()
@@ -82,7 +82,7 @@ def chat(cluster: Cluster, tmp_path: Path, answering: Answering) -> Iterator[Sta
         invariants.check(running, settled=False)
 
 
-def _add_console(stack: Stack) -> None:
+def add_console(stack: Stack) -> None:
     engine = stack.engine("web")
     with engine.begin() as connection:
         tenant = tenants.default(connection)

@@ -95,7 +95,7 @@ def test_a_file_that_is_no_picture_is_refused_on_the_page(chat: Stack, browser: 
     expect(page.get_by_text("You are Ada")).to_be_visible()
 
     _attach(page, b"%PDF", "a.pdf", "application/pdf")
-    expect(page.locator("#banner")).to_contain_text("Only pictures can be sent")
+    expect(page.locator("#banner")).to_contain_text("Only pictures (JPEG, PNG, WebP or GIF) and recordings can be sent")
     _attach(page, b"not a picture", "a.jpg")
     expect(page.locator("#banner")).to_contain_text("cannot be read")
     expect(page.locator("#attached")).to_be_hidden()

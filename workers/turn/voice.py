@@ -90,7 +90,7 @@ def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID
     """Fetch and hear one recording and store what came of it; empty where no words were heard, or the turn has to wait."""
     deps, began, data = turn.deps, time.monotonic(), b""
     try:
-        data = _from_platform(turn, one)
+        data = _received(turn, one)
         heard = deps.hearing.hear(data, hint=turn.known_language)
     except MediaError as error:
         return _failed(turn, one, found, message, error.reason, waits=error.retry is not Retry.NEVER)
@@ -98,18 +98,16 @@ def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID
         reason = MediaGone.reason if error.retry is Retry.NEVER else MediaUnavailable.reason
         return _failed(turn, one, found, message, reason, waits=error.retry is not Retry.NEVER)
     except NotHeard as error:
-        return _failed(turn, one, found, message, error.code, data=data)
+        return _failed(turn, one, found, message, error.code)
     except InferenceError as error:
         log.info("voice_server_failed", error=type(error).__name__, status=error.status)
         return _failed(turn, one, found, message, "voice_unavailable", waits=True)
     if not heard.text:
-        return _failed(turn, one, found, message, _NO_WORDS, data=data)
+        return _failed(turn, one, found, message, _NO_WORDS)
     with unit(deps.worker, contact=turn.claim.contact) as connection:
         media.heard(
             connection,
             one.id,
-            media_type=media_type_of(data),
-            data=data,
             words=heard.text,
             seconds=heard.seconds,
             language=heard.language,
@@ -128,20 +126,27 @@ def _heard(turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID
     return heard.text
 
 
-def _failed(
-    turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID, reason: str, *, data: bytes = b"", waits: bool = False
-) -> str:
+def _failed(turn: ClaimedTurn, one: ClaimedMedia, found: HeardTurn, message: UUID, reason: str, *, waits: bool = False) -> str:
     log.info("voice_not_heard", media=str(one.id), reason=reason)
     if waits and turn.claim.open_s < turn.deps.settings.hearing_patience_s:
         found.waits_for = "voice_unavailable"
         return ""
     found.problems[message] = _SAID.get(reason, _NOT_HEARD)
     with unit(turn.deps.worker, contact=turn.claim.contact) as connection:
-        if data:
-            media.kept(connection, one.id, media_type=media_type_of(data), data=data, reason=reason)
-        else:
-            media.refused(connection, one.id, reason=reason)
+        media.refused(connection, one.id, reason=reason)
     return ""
+
+
+def _received(turn: ClaimedTurn, one: ClaimedMedia) -> bytes:
+    """The recording's bytes: those that an earlier try or the chat page stored, else the platform's, which are stored. Raises MediaError, SendError."""
+    with unit(turn.deps.worker, contact=turn.claim.contact) as connection:
+        stored = media.load(connection, [one.id]).get(one.id)
+    if stored is not None:
+        return stored.data
+    data = _from_platform(turn, one)
+    with unit(turn.deps.worker, contact=turn.claim.contact) as connection:
+        media.received(connection, one.id, media_type=media_type_of(data), data=data)
+    return data
 
 
 def _from_platform(turn: ClaimedTurn, one: ClaimedMedia) -> bytes:

@@ -54,7 +54,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Said(msgspec.Struct, frozen=True):
-    """A message that a visitor wrote as a contact: a text, a picture or both. A second post with the same key changes nothing."""
+    """A message that a visitor wrote as a contact: a text, a picture or both; or a recording. A second post with the same key changes nothing."""
 
     contact: Slug
     key: Annotated[str, msgspec.Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
@@ -62,6 +62,7 @@ class Said(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(max_length=80)] = ""
     #: In base64.
     picture: bytes = b""
+    recording: bytes = b""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -131,10 +132,18 @@ class Simulator:
 
     async def _say(self, request: Request) -> Response:
         said = await _read(request, Said, max_bytes=_MAX_SAID_BYTES)
-        if not said.text and not said.picture:
+        if not said.text and not said.picture and not said.recording:
             raise msgspec.DecodeError
         await self._threads.run(
-            partial(self._phone.say, slug=said.contact, key=said.key, text=said.text, name=said.name, picture=said.picture)
+            partial(
+                self._phone.say,
+                slug=said.contact,
+                key=said.key,
+                text=said.text,
+                name=said.name,
+                picture=said.picture,
+                recording=said.recording,
+            )
         )
         self._live.read_again(said.contact)
         return _json({"stored": True})

@@ -9,8 +9,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from bots.channels.picture import Picture, shrink
+from bots.channels.sound import media_type_of
 from bots.commands import is_command
 from bots.domain import (
+    SOUND,
     Account,
     ChannelKind,
     DeliveryStatus,
@@ -48,10 +50,12 @@ class Phone:
         with hot(self._crossing) as connection:
             return chat.contacts(connection, scope=str(account.id), tenant=account.tenant_id)
 
-    def say(self, *, slug: str, key: str, text: str, name: str, picture: bytes = b"") -> None:
-        """Put a contact's text and picture into the inbox, and watch for the answer. Raises MediaError."""
+    def say(self, *, slug: str, key: str, text: str, name: str, picture: bytes = b"", recording: bytes = b"") -> None:
+        """Put a contact's text and picture, or a recording, into the inbox, and watch for the answer. Raises MediaError."""
         small = shrink(picture) if picture else None
         event_key = f"console:{slug}:{key}"
+        media_type = small.media_type if small is not None else media_type_of(recording) if recording else None
+        kind = "image" if small is not None else SOUND if recording else "text"
         event = InboundEvent(
             kind=EventKind.MESSAGE,
             event_key=event_key,
@@ -60,12 +64,12 @@ class Phone:
             contact_name=name or None,
             # Postgres cannot store NUL in text.
             text=text.replace("\0", "") or None,
-            content_type="image" if small is not None else "text",
+            content_type=kind,
             occurred_at=datetime.now(UTC),
             reply_at_once=is_command(text),
-            media=(MediaReference(kind="image", reference=event_key, media_type=small.media_type),) if small is not None else (),
+            media=() if media_type is None else (MediaReference(kind=kind, reference=event_key, media_type=media_type),),
         )
-        self._let_in(event, small)
+        self._let_in(event, small, recording if kind == SOUND else b"")
         self._dispatcher.tell()
 
     def see(self, *, slug: str, statuses: Sequence[tuple[str, DeliveryStatus]]) -> None:
@@ -128,7 +132,7 @@ class Phone:
         with hot(self._crossing) as connection:
             return chat.contact(connection, tenant=account.tenant_id, scope=str(account.id), slug=slug)
 
-    def _let_in(self, event: InboundEvent, picture: Picture | None) -> None:
+    def _let_in(self, event: InboundEvent, picture: Picture | None, recording: bytes) -> None:
         # One transaction: the message may be claimed as soon as it is stored, and then its picture must be there, and that a page watches.
         with unit(self._crossing) as connection:
             contacts = self._accept(connection, [event])
@@ -141,6 +145,14 @@ class Phone:
                     width=picture.width,
                     height=picture.height,
                     data=picture.data,
+                )
+            if recording:
+                media.put_sound(
+                    connection,
+                    account=self._account().id,
+                    event_key=event.event_key,
+                    media_type=media_type_of(recording),
+                    data=recording,
                 )
             if contacts:
                 chat.watch_contact(connection, contacts[0])

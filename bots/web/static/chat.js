@@ -3,6 +3,7 @@
 import { $, clock, make, ticks, words } from "./dom.js";
 import { tell } from "./happened.js";
 import { attached, detach, pictures, watchForPictures } from "./pictures.js";
+import { watchForVoice } from "./voice.js";
 
 const NAMES = ["Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farid", "Greta", "Hana", "Ines", "Jonas", "Keiko", "Luz", "Marta", "Noor",
   "Otto", "Priya", "Quim", "Rosa", "Sven", "Tariq", "Uma", "Vera", "Wanda", "Xavi", "Yara", "Zoe"];
@@ -191,11 +192,12 @@ async function send(url, value) {
   return fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) }).catch(() => null);
 }
 
-function say(text, picture) {
+function say(text, picture, recording) {
+  const shown = picture ? [{ id: "", state: "here", canvas: picture.canvas }] : recording ? [{ id: "", kind: "audio" }] : [];
   const line = {
     id: crypto.randomUUID(), side: "in", kind: "message", supported: true, text, at: new Date().toISOString(), status: "posting",
     before: (state.talk?.lines ?? []).filter((one) => one.side === "in").length + state.posting.length, failed: false, stored: false,
-    why: "", content_type: picture ? "image" : "text", picture: picture?.base64, pictures: picture ? [{ id: "", state: "here", canvas: picture.canvas }] : [],
+    why: "", content_type: picture ? "image" : recording ? "audio" : "text", picture: picture?.base64, recording, pictures: shown,
   };
   state.posting.push(line);
   showLines();
@@ -207,7 +209,7 @@ async function post(line) {
   const { slug, name, version } = state;
   line.failed = false;
   // The line's id is the key: a repeated post changes nothing.
-  const answer = await send("/chat/messages", { contact: slug, key: line.id, text: line.text, name, ...(line.picture ? { picture: line.picture } : {}) });
+  const answer = await send("/chat/messages", { contact: slug, key: line.id, text: line.text, name, ...(line.picture ? { picture: line.picture } : {}), ...(line.recording ? { recording: line.recording } : {}) });
   if (version !== state.version) return;
   // A refused message is not sent again.
   line.why = [413, 422].includes(answer?.status) ? (await answer.json()).error : "";
@@ -284,7 +286,9 @@ $("words").addEventListener("keydown", (event) => {
     $("compose").requestSubmit();
   }
 });
-watchForPictures(banner);
+const speak = (recording) => { state.story = null; say("", null, recording); };
+watchForPictures(banner, speak);
+watchForVoice(speak, banner);
 $("new-contact").addEventListener("click", () => { newContact(); $("words").focus(); });
 $("toggle").addEventListener("click", () => unfold($("toggle").getAttribute("aria-expanded") !== "true"));
 $("close").addEventListener("click", () => { unfold(false); $("toggle").focus(); });
