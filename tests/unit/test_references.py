@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bots.channels.references import pressed, refer
+from bots.channels.whatsapp import things
 from bots.commands import is_command
 
 
@@ -90,3 +91,30 @@ def test_a_command_is_seen_behind_space_and_invisible_marks(text: str) -> None:
 @pytest.mark.parametrize("text", [None, "", "stops", "and/or", "a /stop", "/" + "x" * 80])
 def test_other_texts_are_no_commands(text: str | None) -> None:
     assert not is_command(text)
+
+
+_AMOUNTS: list[object] = [
+    1e20, "1e20", "1e23", "9" * 24, 10**23, 10**400, 1e-300, "1e-999999", "1e999999", "-0", "NaN", "inf", 0, -5, "12,5", " 7 ", True, None, [], {}, "1" * 60,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("one", _AMOUNTS, ids=repr)
+def test_no_number_in_an_order_a_payment_or_a_form_raises(one: object) -> None:
+    for other in _AMOUNTS:
+        things.order({"product_items": [{"product_retailer_id": "a", "quantity": one, "item_price": other, "currency": "EUR"}] * 3})
+        things.payment({"amount": {"value": one, "offset": other}, "currency": "INR"}, "captured")
+        things.form({"response_json": {"a": one, "b": [other, one], "c": {"d": other}}})
+        things.permission({"response": "accept", "expiration_timestamp": one})
+
+
+def test_amounts_are_told_as_people_write_them() -> None:
+    def line(quantity: object, price: object) -> list[str]:
+        ordered = {"product_retailer_id": "a", "quantity": quantity, "item_price": price, "currency": "EUR"}
+        return [text for _, text in things.order({"product_items": [ordered]})]
+
+    assert line(3, 33.33) == ["3 x a, 33.33 EUR", "99.99 EUR"]
+    assert line("2", "10.00") == ["2 x a, 10 EUR", "20 EUR"]
+    assert line("1e3", 1e20) == ["1e3 x a, 100000000000000000000 EUR", "100000000000000000000000 EUR"]
+    assert things.payment({"amount": {"value": 12550, "offset": 100}, "currency": "INR"}, "captured") == (
+        ("payment", "captured, 125.5 INR"),
+    )

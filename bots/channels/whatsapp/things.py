@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 
 from bots.channels.fields import Fields, NotJson, as_fields, clean, decode, items, moment_of, part, text_of, word_of
 from bots.channels.references import Refers, refer, said_of
@@ -19,6 +19,8 @@ _FORM_DEPTH = 3
 _NOT_ENTERED = frozenset({"flow_token", "flow_id", "flow_message_version", "wa_flow_response_params"})
 #: Digits of an amount; a longer one is nobody's price.
 _AMOUNT_LIMIT = 24
+#: A smaller one is nothing.
+_LEAST_AMOUNT = Decimal("1e-9")
 
 
 def cards(found: Sequence[object], named: str = "contact card") -> Refers:
@@ -139,12 +141,15 @@ def _number(value: object) -> Decimal | None:
         found = Decimal(str(value)[: _AMOUNT_LIMIT * 2].strip())
     except InvalidOperation:
         return None
-    return found if found.is_finite() and abs(found) < 10**_AMOUNT_LIMIT else None
+    if not found.is_finite() or abs(found) >= 10**_AMOUNT_LIMIT:
+        return None
+    return found if not found or abs(found) >= _LEAST_AMOUNT else Decimal(0)
 
 
 def _plain(amount: Decimal) -> str:
     """Without exponent, and without zeros that say nothing: 30, 12.5, 1200."""
-    told = f"{round(amount, 6):f}"
+    with localcontext(prec=4 * _AMOUNT_LIMIT):
+        told = f"{round(amount, 6):f}"
     return told.rstrip("0").rstrip(".") if "." in told else told
 
 
