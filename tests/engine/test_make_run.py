@@ -37,7 +37,8 @@ def test_a_person_is_answered_by_vllm_through_the_whole_stack_and_nothing_is_lef
 ) -> None:
     # Other engines may run on this machine: ours is the one with this folder.
     folder = str(checkpoints / "llama4")
-    until(lambda: "Chat page:" in stack.printed() or not stack.alive(), timeout_s=600, what="the stack is up", every_s=0.5)
+    # The page comes first; the engine's steps follow.
+    until(lambda: "served by vLLM" in stack.printed() or not stack.alive(), timeout_s=600, what="the stack is up", every_s=0.5)
     said = stack.printed()
     sent = _chinwag(tmp_path, "webhook", "send", "--account", "demo", "--text", "hello", "--wait", "200")
     port = re.search(r"--port (\d+)", " ".join(_commands("vllm", "serve", folder)))
