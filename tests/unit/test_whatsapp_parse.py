@@ -96,3 +96,22 @@ def test_a_wrong_typed_field_costs_that_field_and_not_the_event(name: str, wrong
     (event,) = parse(a_body(a_text(**{name: wrong}))).events
 
     assert (event.kind, event.event_key, event.text, event.supported) == (EventKind.MESSAGE, "wamid.A", "Hola", True)
+
+
+def _read(**value: object) -> list[tuple[str, list[str], list[str]]]:
+    field = str(value.pop("field", "messages"))
+    body = {"object": "whatsapp_business_account", "entry": [{"id": "9", "changes": [{"field": field, "value": value}]}]}
+    events = parse(json.dumps(body).encode()).events
+    return [(one.kind.value, [i.kind.value for i in one.identities], [i.kind.value for i in one.previous]) for one in events]
+
+
+def test_nothing_of_a_group_names_one_of_its_members() -> None:
+    system = {"type": "user_changed_number", "body": "User Ana changed from 34611 to 34711", "wa_id": "34711"}
+    changed = {"from": "34611", "group_id": "G1", "id": "wamid.1", "type": "system", "system": system}
+    payment = {"id": "wamid.2", "type": "payment", "status": "captured", "recipient_type": "group", "recipient_participant_id": "34611"}
+    thread = {"id": "120364", "messages": [{"id": "a", "from": "346"}, {"id": "b", "from": "346", "group_id": "120364"}]}
+    known = [{"wa_id": "346"}]
+
+    assert _read(messages=[changed]) == [("system", ["group"], [])]
+    assert _read(statuses=[payment]) == [("unknown", [], [])]
+    assert _read(field="history", contacts=known, history=[{"threads": [thread]}]) == [("unknown", [], [])]

@@ -14,7 +14,7 @@ from bots.channels.whatsapp.changes import sorted_out
 from bots.channels.whatsapp.messages import read_echo, read_message
 from bots.channels.whatsapp.notices import field_of, is_notice, read_errors, read_notice
 from bots.channels.whatsapp.one_text import one_text
-from bots.channels.whatsapp.people import Contacts, bsuid, handle, identities, person
+from bots.channels.whatsapp.people import Contacts, Sender, bsuid, handle, identities, person
 from bots.channels.whatsapp.statuses import read_status
 from bots.domain import EventKind, Identity, InboundEvent, Received
 
@@ -173,7 +173,8 @@ def _history(item: Fields, contacts: Contacts, account: str | None) -> Iterable[
         if not written:
             continue
         # The name of a thread is the person's number; a group has none.
-        sender = contacts.complete(_partner(one, written))
+        is_group = any(found.get("group_id") is not None for found in written)
+        sender = Sender() if is_group else contacts.complete(_partner(one))
         reason = f"{len(written)} earlier {'message' if len(written) == 1 else 'messages'} of the phone app ({piece or 'a piece'})"
         notices.append(
             _told(
@@ -188,12 +189,10 @@ def _history(item: Fields, contacts: Contacts, account: str | None) -> Iterable[
     return notices or (_told(item, account, "history", people=(), name=None, reason=f"no earlier messages ({piece or 'a piece'})"),)
 
 
-def _partner(thread: Fields, written: Sequence[Fields]) -> tuple[Identity, ...]:
+def _partner(thread: Fields) -> tuple[Identity, ...]:
     context = part(thread, "context")
     stated = identities(bsuid(id_of(context, "user_id")), handle(id_of(context, "wa_id")))
-    if stated or any("group_id" in one for one in written[:1]):
-        return stated
-    return handle(id_of(thread, "id"))
+    return stated or handle(id_of(thread, "id"))
 
 
 def _phone_book(item: Fields, contacts: Contacts, account: str | None) -> InboundEvent:

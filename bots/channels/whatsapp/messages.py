@@ -43,6 +43,8 @@ def read_message(item: Fields, contacts: Contacts, account: str | None, beside: 
         refers = (*refer(("member of the group", name or (people[0].value if people else None))), *refers)
         group = id_of(item, "group_id")
         people, name = (Identity(kind=IdentityKind.GROUP, value=group),) if group else (), None
+        # Nobody's handles become a group's.
+        previous = ()
     return InboundEvent(
         kind=kind,
         event_key=_key(item, content.kind, account),

@@ -59,7 +59,8 @@ def read_status(item: Fields, account: str | None, beside: Fields) -> InboundEve
 
 def _payment(item: Fields, account: str | None, external_id: str | None, named: str) -> InboundEvent:
     """Read how far a payment is that a person makes in the chat: shown, and told to nobody but operators."""
-    people = _recipient(item)
+    # One of a group is in no private conversation.
+    people = () if word_of(item, "recipient_type") == "group" else _recipient(item)
     return InboundEvent(
         kind=EventKind.SYSTEM if people else EventKind.UNKNOWN,
         event_key=f"payment:{external_id or digest(account, item)}:{named}",
