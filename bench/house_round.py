@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import redis
 from sqlalchemy.exc import ProgrammingError
 
+from bench.processes import resident_mb
 from bots.crypto import Keyring
 from bots.settings import Settings
 from tests.support import build
@@ -245,9 +246,7 @@ def _turns(given: argparse.Namespace) -> dict[str, Any]:
         found["errors"] = stack.one(_ERRORS)
         found["settings"] = settings | {"CHINWAG_MODEL_MEASURE": "false"}
         worker = next(process for process in stack.processes.all if process.name.startswith("worker"))
-        found["worker_rss_mb"] = round(
-            int(Path(f"/proc/{worker.pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1
-        )
+        found["worker_rss_mb"] = resident_mb(worker.pid)
         worker.kill()
         return found
 

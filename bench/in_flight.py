@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
+from bench.processes import resident_mb
 from bots.domain import EventKind, Identity, IdentityKind, InboundEvent
 from bots.settings import Settings
 from bots.storage import inbox
@@ -72,11 +73,6 @@ def _cpu_s(workers: list[Process]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _rss_mb(workers: list[Process]) -> float:
-    pages = sum(int(Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1]) for worker in workers)
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
-
-
 def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: float = 12.0, word_s: float = 0.0) -> dict[str, Any]:
     """One row: `in_flight` turns at once, over so many worker processes. word_s: between two words of an answer, which all take the same time."""
     slots = in_flight // processes
@@ -98,7 +94,7 @@ def measure(cluster: Cluster, in_flight: int, *, processes: int = 1, seconds: fl
 
 
 def _window(stack: Stack, workers: list[Process], in_flight: int, seconds: float) -> dict[str, Any]:
-    done, cpu, rss, began = stack.one(_DONE), _cpu_s(workers), _rss_mb(workers), time.monotonic()
+    done, cpu, rss, began = stack.one(_DONE), _cpu_s(workers), resident_mb(*(worker.pid for worker in workers)), time.monotonic()
     time.sleep(seconds)
     done, cpu, took = stack.one(_DONE) - done, _cpu_s(workers) - cpu, time.monotonic() - began
     errors = stack.one("""
@@ -111,7 +107,7 @@ def _window(stack: Stack, workers: list[Process], in_flight: int, seconds: float
         "replies_per_s": round(per_s, 2),
         "ratio": round(per_s / (in_flight / _MODEL_S), 3),
         "cpu_ms_per_turn": round(1000 * cpu / max(1, done), 2),
-        "rss_mb": _rss_mb(workers),
+        "rss_mb": resident_mb(*(worker.pid for worker in workers)),
         "rss_mb_at_start": rss,
         "errors": errors,
         "waiting_left": stack.one("select count(*) from conversations where ready_at is not null"),

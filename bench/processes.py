@@ -89,6 +89,12 @@ def pss_mb(pid: int) -> float:
         return 0.0
 
 
+def resident_mb(*pids: int) -> float:
+    """The memory that processes have in use, shared pages counted in each. Raises OSError for one that has ended."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) for pid in pids)
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
 def command_line(pid: int) -> str:
     """What a process was started as, or calls itself; "?" once it has ended."""
     try:

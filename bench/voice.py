@@ -24,6 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python bench/NAME.py`
 
 from bench import report
+from bench.processes import resident_mb
+from bots.channels.sound import media_type_of
 from chinwag.local import install_voice, voice
 from chinwag.local.settings import LocalSettings
 from inference.hear import Hearer
@@ -74,7 +76,7 @@ def main() -> None:
             assert bare.stdout is not None
             bare.stdout.readline()
             rows = _rounds(said, hearer, bare, given.rounds)
-            resident = _resident_mb(server.pid)
+            resident = resident_mb(server.pid)
         finally:
             bare.kill()
             bare.wait()
@@ -114,7 +116,7 @@ def _rounds(said: dict[Path, str], hearer: Hearer, bare: subprocess.Popen[str], 
             for side in sides:
                 if side == "ours":
                     began = time.monotonic()
-                    heard = hearer.hear(data, hint="", until=began + 120)
+                    heard = hearer.hear(data, media_type=media_type_of(data), hint="", until=began + 120)
                     took, text = time.monotonic() - began, heard.text
                 else:
                     bare.stdin.write(f"{path}\n")
@@ -159,11 +161,6 @@ def _distance(one: Sequence[str], other: Sequence[str]) -> int:
             row.append(min(before[m] + 1, row[-1] + 1, before[m - 1] + (word != heard)))
         before = row
     return before[-1]
-
-
-def _resident_mb(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from typing import TextIO
 
 #: So long lines gather.
 _GATHER_S = 0.02
+#: How often whoever waits for the last lines looks.
+_LOOK_S = 0.002
 #: So many are kept while nobody reads them; older ones are lost, and the next line says how many.
 _MOST = 50_000
 
@@ -27,8 +29,9 @@ class LogLines:
         self._lines = deque[str]()
         self._lost = 0
         self._came = threading.Event()
-        #: Of whoever writes now.
-        self._writing = threading.Lock()
+        #: Whether the thread writes now, and whether somebody waits for it.
+        self._is_writing = False
+        self._hurries = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
         atexit.register(self.flush_all)
@@ -52,23 +55,25 @@ class LogLines:
             self._came.set()
 
     def flush(self) -> None:
-        """Do nothing: the thread writes within moments."""
+        """Do nothing: the thread writes within moments, and only it writes, so that nobody else ever waits for a reader."""
 
     def flush_all(self, *, within_s: float = 1.0) -> None:
-        """Write what has come, for a process that ends. Gives up after a time where nobody reads it."""
-        if self._writing.acquire(timeout=within_s):
-            try:
-                self._write_out()
-            finally:
-                self._writing.release()
+        """Wait until what has come is written, for a process that ends. Gives up after a time where nobody reads it."""
+        until = time.monotonic() + within_s
+        self._hurries.set()
+        self._came.set()
+        while (self._lines or self._is_writing) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        self._hurries.clear()
 
     def _run(self) -> None:
         while True:
             self._came.wait()
-            time.sleep(_GATHER_S)
+            self._hurries.wait(_GATHER_S)
             self._came.clear()
-            with self._writing:
-                self._write_out()
+            self._is_writing = True
+            self._write_out()
+            self._is_writing = False
 
     def _write_out(self) -> None:
         lines: list[str] = []

@@ -9,6 +9,7 @@ import math
 import secrets
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -35,15 +36,8 @@ _NAMES = {
     "pt": "portuguese", "tr": "turkish", "th": "thai", "tl": "tagalog", "vi": "vietnamese",
 }  # fmt: skip
 _CODES = {name: code for code, name in _NAMES.items()}
-#: By the first bytes: some servers go by the name of the file.
-_ENDINGS = (
-    (b"OggS", 0, "ogg"),
-    (b"ftyp", 4, "m4a"),
-    (b"RIFF", 0, "wav"),
-    (b"fLaC", 0, "flac"),
-    (b"\x1a\x45\xdf\xa3", 0, "webm"),
-    (b"#!AMR", 0, "amr"),
-)
+#: Some servers go by the name of the file. Other kinds end as they are called.
+_ENDINGS = {"audio/mp4": "m4a", "audio/mpeg": "mp3", "application/octet-stream": "mp3"}
 
 
 class NotHeard(InferenceError):
@@ -66,6 +60,11 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     certainty: float | None = None
     #: How long the recording is.
     seconds: float | None = None
+
+
+class _File(NamedTuple):
+    data: bytes
+    media_type: str
 
 
 class _Segment(msgspec.Struct):
@@ -105,27 +104,28 @@ class Hearer:
         #: Some models give words alone.
         self._is_verbose = True
 
-    def hear(self, data: bytes, *, hint: str, until: float) -> Heard:
+    def hear(self, data: bytes, *, media_type: str, hint: str, until: float) -> Heard:
         """Return what is said; `hint` is the language in which the person writes. Raises NotHeard, ModelUnavailable, ModelBusy, ModelRefused, GarbageAnswer."""
+        file = _File(data, media_type)
         if self._takes_hints:
-            return self._asked(data, until, language_hint=hint)
-        heard = self._asked(data, until)
+            return self._asked(file, until, language_hint=hint)
+        heard = self._asked(file, until)
         is_short = heard.seconds is None or heard.seconds <= _SHORT_S
         if hint and heard.text and is_short and heard.language and heard.language != hint:
-            return self._asked(data, until, language=hint)
+            return self._asked(file, until, language=hint)
         return heard
 
-    def _asked(self, data: bytes, until: float, **fields: str) -> Heard:
+    def _asked(self, file: _File, until: float, **fields: str) -> Heard:
         try:
-            return self._posted(data, until, **fields)
+            return self._posted(file, until, **fields)
         except ModelRefused as error:
             if not self._is_verbose or "response_format" not in error.said:
                 raise
             with self._lock:
                 self._is_verbose = False
-        return self._posted(data, until, **fields)
+        return self._posted(file, until, **fields)
 
-    def _posted(self, data: bytes, until: float, **fields: str) -> Heard:
+    def _posted(self, file: _File, until: float, **fields: str) -> Heard:
         kind = "verbose_json" if self._is_verbose else "json"
         told = {
             "model": self.endpoint.model,
@@ -137,7 +137,7 @@ class Hearer:
         try:
             response, _ = self._wire.post(
                 "/audio/transcriptions",
-                _form(told, data, boundary),
+                _form(told, file, boundary),
                 connect_s=_CONNECT_S,
                 until=until,
                 headers={"content-type": f"multipart/form-data; boundary={boundary}"},
@@ -218,8 +218,10 @@ def _number(value: float | str | None) -> float | None:
     return found if found is not None and math.isfinite(found) and found >= 0 else None
 
 
-def _form(fields: dict[str, str], data: bytes, boundary: str) -> bytes:
+def _form(fields: dict[str, str], file: _File, boundary: str) -> bytes:
     parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
-    ending = next((end for mark, at, end in _ENDINGS if data[at : at + len(mark)] == mark), "mp3")
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="note.{ending}"\r\nContent-Type: application/octet-stream\r\n\r\n'
-    return b"".join([*parts, head.encode(), data, f"\r\n--{boundary}--\r\n".encode()])
+    ending = _ENDINGS.get(file.media_type) or file.media_type.removeprefix("audio/")
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="note.{ending}"\r\nContent-Type: {file.media_type}\r\n\r\n'
+    )
+    return b"".join([*parts, head.encode(), file.data, f"\r\n--{boundary}--\r\n".encode()])

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from celery import Celery, signals
 
+from bots import telemetry
 from bots.settings import Settings
 from workers import process
 from workers.broker import PAUSES, Amqp
@@ -71,6 +72,7 @@ def _start(sender: str, instance: Any, **_: Any) -> None:
     except Exception as error:  # noqa: BLE001 - Celery swallows what a signal raises, and the worker would go on running without work
         sys.stderr.write(f"The worker cannot start: {error}\n")
         sys.stderr.flush()
+        telemetry.flush()
         os._exit(2)
 
 

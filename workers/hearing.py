@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from bots.channels.sound import media_type_of
 from bots.settings import Settings
 from inference.client.breaker import Breaker
 from inference.errors import InferenceError, ModelBusy, ModelUnavailable
@@ -45,7 +46,7 @@ class Hearing:
         assert self._hearer is not None, "there is somebody who hears"
         self._breaker.enter()
         try:
-            heard = self._hearer.hear(data, hint=hint, until=time.monotonic() + self._deadline_s)
+            heard = self._hearer.hear(data, media_type=media_type_of(data), hint=hint, until=time.monotonic() + self._deadline_s)
         except NotHeard:
             self._breaker.succeeded()
             raise

@@ -24,6 +24,7 @@ _REASONS = frozenset(
         "model_unavailable",
         "nothing_to_answer",
         "told_before",
+        "unsupported",
         "picture_lost",
         "picture_unavailable",
         "voice_unavailable",

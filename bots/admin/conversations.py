@@ -25,6 +25,9 @@ TURN_REASONS = {
     "filtered": "filtered: the model server does not answer these words, and the contact was told so in one sentence",
     "cut": "cut: the answer reached the limit of its length or time (CHINWAG_ANSWER_TOKENS), or the server ended it, and it ends at its last whole sentence",
     "fallback": "fallback: the model gave nothing that may be shown, so the bot's fallback text was sent",
+    "unsupported": "unsupported: of a kind that the bot cannot read, and the contact was told so",
+    "told_before": "told_before: of a kind that the bot cannot read, which the contact had been told within the hour, so nothing was sent",
+    "voice_unavailable": "voice_unavailable: waits for the server that hears recordings, which did not answer (CHINWAG_HEARING_URL)",
 }
 
 

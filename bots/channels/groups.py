@@ -12,7 +12,7 @@ _NOT_ANSWERED, _NOT_ADDRESSED = "a group's message is not answered", "not addres
 
 
 def settled(events: Sequence[InboundEvent], *, answers: bool) -> Sequence[InboundEvent]:
-    """Return events as an account takes them that answers in groups, or does not. Then a group's messages are stored, in no conversation at all."""
+    """Return events as an account takes them that answers in groups, or does not. Then of a group's messages no words are stored, and no conversation."""
     if all(event.addressed is None for event in events):
         return events
     return [event if event.addressed is None else _of_group(event, answers=answers) for event in events]
@@ -21,7 +21,19 @@ def settled(events: Sequence[InboundEvent], *, answers: bool) -> Sequence[Inboun
 def _of_group(event: InboundEvent, *, answers: bool) -> InboundEvent:
     if not answers:
         kind = EventKind.UNKNOWN if event.kind is EventKind.MESSAGE else event.kind
-        return replace(event, kind=kind, identities=(), supported=False, reply_at_once=False, media=(), reason=_NOT_ANSWERED)
+        # Nobody asked for its words, and nobody there could have them forgotten.
+        return replace(
+            event,
+            kind=kind,
+            identities=(),
+            text=None,
+            quoted=None,
+            refers=(),
+            media=(),
+            supported=False,
+            reply_at_once=False,
+            reason=_NOT_ANSWERED,
+        )
     if event.kind is EventKind.MESSAGE and not event.addressed:
         return replace(event, kind=EventKind.UNKNOWN, supported=False, reply_at_once=False, media=(), reason=_NOT_ADDRESSED)
     return event

@@ -42,7 +42,7 @@ _LIMIT = 1_000
 _LINK_LIMIT = 2_048
 #: In a title these say that it is no title: its author left it away, and the id stands for it.
 _CODE_SIGNS = re.compile(r"[_{}<>=|\\]")
-#: What an author of a button never writes for people: signs of programs, letters joined to digits, words joined by dots or capitals.
+#: What an author of a button never writes for people: characters of programs, letters joined to digits, words joined by dots or capitals.
 _TECHNICAL = re.compile(r"[_{}\[\]<>=|\\&#@$^*~]|[^\W\d_]-?\d|\d-?[^\W\d_]|[a-z][A-Z]|\w[.:/]\w")
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{1,20})?", re.ASCII)
 _LETTERS = re.compile(r"[\W\d_]+")
@@ -176,7 +176,11 @@ def _degrees(fields: Fields, name: str, most: int) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | float | int):
         return None
     # Writing a very long number takes long; no coordinate is one.
-    told = value.strip() if isinstance(value, str) else str(value) if isinstance(value, float) or abs(value) <= most else ""
+    if isinstance(value, float):
+        # Seven digits are a centimetre; Python would write a small number with an exponent.
+        told = f"{value:.7f}".rstrip("0").rstrip(".") if "e" in str(value) else str(value)
+    else:
+        told = value.strip() if isinstance(value, str) else str(value) if abs(value) <= most else ""
     return told if _DEGREES.fullmatch(told) and abs(float(told)) <= most else None
 
 

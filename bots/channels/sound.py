@@ -1,4 +1,4 @@
-"""What a recording is, by its first bytes: for the page that plays it. It is decoded by nobody here."""
+"""What a recording is, by its first bytes: for the page that plays it, and the server that hears it. It is decoded by nobody here."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def spoken(item: Item, content_type: str) -> tuple[InboundEvent]:
     if "reply_to" in message or "attachments" in message or "referral" in message:
         media, things = _media(message), shared(items(message, "attachments")[:_MOST_ATTACHMENTS])
         refers = (*_came_from(message), *things)
-        text = text or _sign(message)
+        text = text or _emoji(message)
     is_press = "quick_reply" in message and as_fields(message["quick_reply"]) is not None
     if is_press:
         content_type = "quick_reply"
@@ -93,7 +93,7 @@ def _came_from(message: Fields) -> Refers:
     )
 
 
-def _sign(message: Fields) -> str | None:
+def _emoji(message: Fields) -> str | None:
     """The emoji that an attachment stands for, where it is nothing but one."""
     for item in items(message, "attachments")[:1]:
         attachment = as_fields(item) or {}
@@ -131,9 +131,9 @@ def reaction(item: Item) -> tuple[InboundEvent]:
     """A reaction to a message, or its removal, which has no emoji."""
     found = part(item.fields, "reaction")
     action = word_of(found, "action") or "react"
-    sign = None if action == "unreact" else text_of(found, "emoji", 64) or word_of(found, "reaction")
+    emoji = None if action == "unreact" else text_of(found, "emoji", 64) or word_of(found, "reaction")
     key = f"reaction:{item.key_of('reaction')}:{action}:{item.stamp}"
-    return (item.event(EventKind.REACTION, key, "reaction", text=sign, target=named_in(found)),)
+    return (item.event(EventKind.REACTION, key, "reaction", text=emoji, target=named_in(found)),)
 
 
 def edit(item: Item) -> tuple[InboundEvent]:

@@ -157,16 +157,18 @@ def _as_json(event: InboundEvent) -> dict[str, Any]:
         "waits": event.waits,
         "reason": event.reason,
     }
-    if event.target is not None:
-        found["target"] = event.target
-    if event.quoted is not None:
-        found["quoted"] = event.quoted
+    optional = {
+        "target": event.target,
+        "quoted": event.quoted,
+        "app_id": event.app_id,
+        # Of a group that is not answered: the body that it came in has its words.
+        "wordless": True if event.addressed is not None and not event.identities else None,
+    }
+    found |= {name: value for name, value in optional.items() if value is not None}
     if event.refers:
         found["refers"] = [{"name": name, "text": text} for name, text in event.refers]
     if event.previous:
         found["previous"] = [{"kind": identity.kind, "value": identity.value} for identity in event.previous]
-    if event.app_id is not None:
-        found["app_id"] = event.app_id
     if event.effect is not None:
         found["effect"] = _effect(event, event.effect)
     if event.media:

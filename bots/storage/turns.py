@@ -247,8 +247,7 @@ def told_unsupported(connection: Connection, *, conversation: UUID, before: UUID
 
 _TOLD = text("""
     select from turns t
-    where t.conversation_id = :conversation and t.id <> :turn and t.state = 'answered' and t.answered_by is null and t.finished_at > now() - interval '1 hour'
-        and exists (select from inbox i where i.turn_id = t.id and i.kind = 'message' and not i.supported) limit 1""")
+    where t.conversation_id = :conversation and t.id <> :turn and t.reason = 'unsupported' and t.finished_at > now() - interval '1 hour' limit 1""")
 
 
 def finish(

@@ -10,10 +10,9 @@ import signal
 import sys
 from pathlib import Path
 
-from bots import metrics
+from bots import metrics, telemetry
 from bots.errors import BadSetting
 from bots.settings import Settings
-from bots.telemetry import configure
 from bots.web.app import create
 from bots.web.serving.connections import BODIES_AT_ONCE, Connections
 from bots.web.serving.listener import hand_over, listening, places
@@ -34,7 +33,7 @@ def main() -> int:
     sys.setswitchinterval(_SWITCH_S)
     try:
         settings = Settings.from_env(os.environ)
-        configure(settings.log_level)
+        telemetry.configure(settings.log_level)
         sources = Sources(settings.web_trusted_proxies)
         # Whoever connects from here on waits for us.
         listener = None if is_check else listening(os.environ, settings.web_host, settings.web_port)
@@ -61,6 +60,7 @@ def main() -> int:
     if server.is_restarting:
         # One signal is enough: another one must not end what is just beginning.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        telemetry.flush()
         os.execve(sys.executable, _COMMAND, hand_over(listener, os.environ))  # noqa: S606 - ourselves
     return 0 if server.started else 1
 

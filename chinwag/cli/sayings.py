@@ -42,6 +42,8 @@ class PersonAct:
             raise typer.BadParameter("give one of --location, --contact-card, --button, --edit, --unsend")
         if self.edit and not text.strip():
             raise typer.BadParameter("--edit needs the new words: --text")
+        if text.strip() and (self.location or self.card):
+            raise typer.BadParameter("nobody can write anything beside a place or a contact card: send --text by itself")
         if self.changes and self.reply_to:
             raise typer.BadParameter("--reply-to goes with a new message, not with --edit or --unsend")
         return self._on_whatsapp(text) if channel == _WHATSAPP else self._on_a_page(channel, text)
@@ -52,7 +54,7 @@ class PersonAct:
             latitude, longitude, name = self.location
             message = {"type": "location", "location": {"latitude": latitude, "longitude": longitude} | ({"name": name} if name else {})}
         elif self.card:
-            message = {"type": "contacts", "contacts": [_contact(self.card)], "origin": "other"}
+            message = {"type": "contacts", "contacts": [_contact(one) for one in _cards(self.card)], "origin": "other"}
         elif self.button:
             reply = {"id": self.button, "title": text or self.button}
             message = {"type": "interactive", "interactive": {"type": "button_reply", "button_reply": reply}}
@@ -109,6 +111,10 @@ def card(file: Path) -> str:
     if not re.search(r"^BEGIN:VCARD", text, re.IGNORECASE | re.MULTILINE):
         raise typer.BadParameter(f"{file} is not a vCard: it has no line BEGIN:VCARD")
     return text
+
+
+def _cards(text: str) -> list[str]:
+    return [found[0] for found in re.finditer(r"^BEGIN:VCARD.*?(?:^END:VCARD|\Z)", text, re.IGNORECASE | re.MULTILINE | re.DOTALL)]
 
 
 def _contact(text: str) -> Json:

@@ -120,13 +120,10 @@ def _make(venv: Path, lock: Path) -> str:
     """Build the environment. Returns what went wrong, in one line, or nothing."""
     (venv / _STAMP).unlink(missing_ok=True)
     try:
-        if not has_same_python(venv):
-            done = run([sys.executable, "-m", "venv", str(venv)])
-            if done.returncode != 0:
-                return f"no environment could be made with {sys.executable}: {reason(done)} (on Debian: apt install python3-venv)"
-        # Compiling every module would double the time: only what a run imports is compiled, below.
-        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--no-compile"]
-        done = run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)])
+        problem = prepare(venv)
+        if problem:
+            return problem
+        done = install_packages(venv, lock)
         if done.returncode != 0:
             return f"the packages could not be installed: {reason(done)}"
         _place(venv)
@@ -135,6 +132,24 @@ def _make(venv: Path, lock: Path) -> str:
     except OSError as error:
         return f"the environment could not be made in {venv}: {error.strerror}"
     return ""
+
+
+def prepare(venv: Path) -> str:
+    """Make an empty environment with this Python where there is none. Returns what went wrong, in one line, or nothing."""
+    if has_same_python(venv):
+        return ""
+    shutil.rmtree(venv, ignore_errors=True)
+    done = run([sys.executable, "-m", "venv", str(venv)])
+    if done.returncode == 0:
+        return ""
+    return f"no environment could be made with {sys.executable}: {reason(done)} (on Debian: apt install python3-venv)"
+
+
+def install_packages(venv: Path, lock: Path) -> subprocess.CompletedProcess[str]:
+    """Install what a lock file names, with its hashes, wheels only."""
+    # Compiling every module would double the time: what a run imports is compiled afterwards, by importing it.
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--no-compile"]
+    return run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)])
 
 
 def _compile(venv: Path) -> None:

@@ -102,14 +102,11 @@ def _make(venv: Path) -> str:
     """Build the environment. Returns what went wrong, in one line, or nothing."""
     try:
         (venv / _STAMP).unlink(missing_ok=True)
-        if not install.has_same_python(venv):
-            shutil.rmtree(venv, ignore_errors=True)
-            done = install.run([sys.executable, "-m", "venv", str(venv)])
-            if done.returncode != 0:
-                return f"no environment could be made with {sys.executable}: {install.reason(done)} (on Debian: apt install python3-venv)"
+        problem = install.prepare(venv)
+        if problem:
+            return problem
         began = time.monotonic()
-        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--no-compile"]
-        done = install.run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(_LOCK)])
+        done = install.install_packages(venv, _LOCK)
         if done.returncode != 0:
             return pip_reason(done)
         install.say("Engine        packages fetched and unpacked", began)

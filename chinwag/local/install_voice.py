@@ -53,19 +53,15 @@ def main() -> int:
 def _make(venv: Path) -> str:
     try:
         (venv / _STAMP).unlink(missing_ok=True)
-        if not install.has_same_python(venv):
-            shutil.rmtree(venv, ignore_errors=True)
-            done = install.run([sys.executable, "-m", "venv", str(venv)])
-            if done.returncode != 0:
-                return f"no environment could be made with {sys.executable}: {install.reason(done)} (on Debian: apt install python3-venv)"
-        python = str(venv / "bin" / "python")
-        pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--no-compile"]
-        done = install.run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(_LOCK)])
+        problem = install.prepare(venv)
+        if problem:
+            return problem
+        done = install.install_packages(venv, _LOCK)
         if done.returncode != 0:
             return f"what hears voice messages could not be installed: {install.reason(done, needed=_NEEDED)}"
         packages = next((venv / "lib").glob("python3.*/site-packages"))
         (packages / "chinwag-checkout.pth").write_text(f"{install.ROOT}\n", encoding="utf-8")
-        done = install.run([python, "-c", _IMPORTED])
+        done = install.run([str(venv / "bin" / "python"), "-c", _IMPORTED])
         if done.returncode != 0:
             return f"what hears voice messages was installed and does not start on this machine: {install.reason(done)}"
         (venv / _STAMP).write_text(install.stamp(_LOCK), encoding="utf-8")

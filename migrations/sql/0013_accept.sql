@@ -3,9 +3,20 @@ create or replace function is_open_question(p_account uuid, p_contact uuid, p_ta
         select from outbox o
         where o.account_id = p_account and o.external_id = p_target and o.contact_id = p_contact and o.part > 0 and o.forgotten_at is null
             and right(rtrim(o.body), 12) ~ '[?？؟]'
-            and not exists (select from outbox later where later.turn_id = o.turn_id and later.part > o.part)
-            and (select i.received_at from inbox i where i.conversation_id = o.conversation_id and i.kind = 'message' order by i.arrival desc limit 1)
-                <= o.created_at)
+            and not exists (select from outbox later where later.conversation_id = o.conversation_id and later.seq > o.seq)
+            and o.turn_id = (select i.turn_id from inbox i where i.conversation_id = o.conversation_id and i.kind in ('message', 'unknown', 'echo')
+                and i.reason is distinct from 'automatic' order by i.arrival desc limit 1))
+$$;
+
+create or replace function read_reaction(p_account uuid, p_contact uuid, e jsonb) returns jsonb language sql stable as $$
+    select case
+        when given.key is not null then e || jsonb_build_object('kind', case when e->>'text' is null then 'revoke' else 'edit' end, 'target', given.key)
+        when e->>'text' is not null and is_open_question(p_account, p_contact, e->>'target')
+            then e - 'target' || jsonb_build_object('kind', 'message', 'supported', true, 'quoted', e->'target')
+        else e
+    end
+    from (select (select event_key from inbox i where i.account_id = p_account and i.contact_id = p_contact and i.kind = 'message'
+        and i.content_type = 'reaction' and i.quoted = e->>'target' order by i.arrival desc limit 1) as key) as given
 $$;
 
 create or replace function accept_events(
@@ -70,9 +81,8 @@ begin
         holder := null;
         if jsonb_array_length(e->'identities') > 0 then
             contact := find_contact(p_tenant, p_scope, e);
-            -- A sign put on the bot's question answers it; any other is only shown.
-            if e->>'kind' = 'reaction' and e->>'text' is not null and is_open_question(p_account, contact, e->>'target') then
-                e := e - 'target' || jsonb_build_object('kind', 'message', 'content_type', 'reaction', 'supported', true, 'quoted', e->'target');
+            if e->>'kind' = 'reaction' then
+                e := read_reaction(p_account, contact, e);
             end if;
             touched := touched || contact;
             insert into envelope_contacts values (p_tenant, envelope, contact) on conflict do nothing;
@@ -110,6 +120,9 @@ begin
             case when is_own then 'echo:' else '' end || (e->>'target'), e->>'quoted', e->'refers')
         returning * into item;
         effects := case when e ? 'effect' then effects || e else effects end;
+        if (e->>'wordless')::boolean then
+            emptied := emptied || envelope;
+        end if;
         if contact is not null and e ? 'media' then
             insert into media (tenant_id, contact_id, inbox_id, n, kind, reference, media_type)
             select p_tenant, contact, item.id, n, x->>'kind', x->>'reference', x->>'media_type'

@@ -1,5 +1,7 @@
 drop function is_open_question(uuid,uuid,text);
 
+drop function read_reaction(uuid,uuid,jsonb);
+
 CREATE OR REPLACE FUNCTION public.accept_events(p_tenant uuid, p_account uuid, p_scope text, p_queue text, p_body bytea, p_quarantine text, p_events jsonb, p_debounce double precision, p_cap double precision, p_hold double precision, p_automatic double precision DEFAULT 4, p_envelope uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE plpgsql

@@ -1,3 +1,5 @@
+drop function cut(text,integer);
+
 CREATE OR REPLACE FUNCTION public.said(i inbox)
  RETURNS text
  LANGUAGE sql

@@ -75,6 +75,17 @@ def test_a_reply_to_what_may_not_be_shown_has_nothing(storage: StorageFixture, c
     assert quoted(storage, "w9" if case == "unknown" else "w1", by=BOB if case == "of somebody else" else ADA) is None
 
 
+def test_what_is_cut_says_so(storage: StorageFixture) -> None:
+    lines = tuple((f"n{n}", "x" * 700) for n in range(9))
+    storage.let_in(says("how wide?", "w2", refers=lines))
+
+    told = Pictures().words(storage.claimed().messages[0]).splitlines()
+
+    assert told[0] == f'(refers to "n0": "{"x" * 499}…")'
+    assert len(told) == 9
+    assert told[-2:] == ["(and more, which is not shown)", "how wide?"]
+
+
 _QUOTES: list[dict[str, Any]] = [
     {},
     {"quoted": "w1"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -192,4 +191,3 @@ def test_two_recordings_at_once_are_one_turn(service: Deaf) -> None:
 
     assert speaker.turn(message)["text"] == "First this.\nThen that."
     assert speaker.prompt() == "First this.\nThen that."
-    time.sleep(0)

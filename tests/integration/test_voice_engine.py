@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from bots.channels.sound import media_type_of
 from chinwag.local import install_voice, voice
 from chinwag.local.settings import LocalSettings
 from inference.errors import ModelBusy
@@ -50,7 +51,7 @@ def hearer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hearer]:
 
 
 def _hear(hearer: Hearer, data: bytes, hint: str = "", within_s: float = 60.0) -> Heard:
-    return hearer.hear(data, hint=hint, until=time.monotonic() + within_s)
+    return hearer.hear(data, media_type=media_type_of(data), hint=hint, until=time.monotonic() + within_s)
 
 
 def _wav(sample: Callable[[int], float], seconds: float) -> bytes:

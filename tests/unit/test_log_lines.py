@@ -59,6 +59,20 @@ def test_nobody_waits_for_a_reader_and_what_was_lost_is_said() -> None:
     assert told[-100:] == [f"line {at}" for at in range(400, 500)]
 
 
+def test_a_process_whose_lines_nobody_reads_ends_all_the_same() -> None:
+    code = """
+import os, structlog
+from bots import telemetry
+telemetry.configure("info")
+structlog.get_logger().info("long", words="x" * 200_000)
+telemetry.flush()
+os._exit(7)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) as process:
+        # Its pipe is full, and stays so.
+        assert process.wait(timeout=20) == 7
+
+
 def test_a_stream_that_is_closed_ends_nobody() -> None:
     out = io.StringIO()
     lines = LogLines(out)
@@ -68,7 +82,7 @@ def test_a_stream_that_is_closed_ends_nobody() -> None:
 
 
 def test_what_was_logged_last_is_written_before_a_process_ends() -> None:
-    for end in ("pass", "telemetry.flush(); os._exit(0)", "raise SystemExit(3)"):
+    for end in ("pass", "telemetry.flush(); os._exit(0)", "raise SystemExit(3)", "telemetry.flush(); os.execv('/bin/true', ['true'])"):
         code = f"import os, structlog; from bots import telemetry; telemetry.configure('info'); structlog.get_logger().info('last_words'); {end}"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
         assert '"event": "last_words"' in done.stderr, end

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from bots.channels.references import pressed, refer
+from bots.channels.references import place, pressed, refer
 from bots.channels.whatsapp import things
 from bots.commands import is_command
 
@@ -112,9 +114,43 @@ def test_amounts_are_told_as_people_write_them() -> None:
         ordered = {"product_retailer_id": "a", "quantity": quantity, "item_price": price, "currency": "EUR"}
         return [text for _, text in things.order({"product_items": [ordered]})]
 
-    assert line(3, 33.33) == ["3 x a, 33.33 EUR", "99.99 EUR"]
-    assert line("2", "10.00") == ["2 x a, 10 EUR", "20 EUR"]
-    assert line("1e3", 1e20) == ["1e3 x a, 100000000000000000000 EUR", "100000000000000000000000 EUR"]
+    assert line(3, 33.33) == ["99.99 EUR", "3 x a, 33.33 EUR"]
+    assert line("2", "10.00") == ["20 EUR", "2 x a, 10 EUR"]
+    assert line("1e3", 1e20) == ["100000000000000000000000 EUR", "1000 x a, 100000000000000000000 EUR"]
+    assert line("a few", 2) == ["a few x a, 2 EUR"]
     assert things.payment({"amount": {"value": 12550, "offset": 100}, "currency": "INR"}, "captured") == (
         ("payment", "captured, 125.5 INR"),
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "more"), [(20, None), (21, "and 1 more, which are not listed here"), (70, "and 50 more, which are not listed here")]
+)
+def test_a_long_order_says_how_many_lines_are_not_listed_and_its_total_is_of_all(count: int, more: str | None) -> None:
+    one = {"product_retailer_id": "a", "quantity": 1, "item_price": 2, "currency": "EUR"}
+
+    first, *lines, catalog = (text for _, text in things.order({"product_items": [one] * count, "catalog_id": "c"}))
+
+    assert first == f"{2 * count} EUR"
+    assert lines[:20] == ["1 x a, 2 EUR"] * 20
+    assert lines[20:] == ([] if more is None else [more])
+    assert catalog == "c"
+
+
+@pytest.mark.parametrize("length", [16_384, 60_000])
+def test_a_long_form_is_read(length: int) -> None:
+    text = json.dumps({"day": "Friday", "notes": "x" * length})
+
+    assert ("form", "day: Friday") in things.form({"response_json": text})
+
+
+def test_a_form_that_is_too_long_says_so() -> None:
+    assert things.form({"response_json": json.dumps({"notes": "x" * 70_000})}) == (("form", "it is too long to be shown"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(1e-05, "0.00001"), (-2.5e-06, "-0.0000025"), (1e-12, "0"), (-1e-12, "-0"), (55.6, "55.6"), (0.0, "0.0"), (13, "13"), ("1e-5", None)],
+)
+def test_a_small_coordinate_is_told_without_an_exponent(value: object, told: str | None) -> None:
+    assert dict(place({"latitude": value, "longitude": 13})).get("place coordinates") == (None if told is None else f"{told}, 13")

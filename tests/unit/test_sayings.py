@@ -59,6 +59,14 @@ def test_a_contact_card(tmp_path: Path) -> None:
     assert event.refers == (("contact card", "Ruiz, Bea, Oak, +34 600 111 333, +34600, b@example.org"),)
 
 
+def test_several_cards_of_one_file(tmp_path: Path) -> None:
+    (tmp_path / "two.vcf").write_text("BEGIN:VCARD\nFN:Bea\nTEL:1\nEND:VCARD\n\nbegin:vcard\nFN:Cy\nEMAIL:c@example.org\nend:vcard")
+
+    event = _read("whatsapp", PersonAct(card=card(tmp_path / "two.vcf")))
+
+    assert event.refers == (("contact card", "Bea, 1"), ("contact card", "Cy, c@example.org"))
+
+
 @pytest.mark.parametrize("channel", ["whatsapp", "messenger", "instagram"])
 def test_a_button_a_reply_an_edit_and_an_unsend(channel: str) -> None:
     pressed = _read(channel, PersonAct(button="yes-1"), "Yes")
@@ -86,6 +94,9 @@ def test_a_place_that_is_none_is_refused(given: str) -> None:
         ("whatsapp", PersonAct(unsend="m_1", reply_to="m_0"), ""),
         ("messenger", PersonAct(card=_CARD), ""),
         ("instagram", PersonAct(location=(1.0, 2.0, "")), ""),
+        ("whatsapp", PersonAct(location=(1.0, 2.0, "")), "here I am"),
+        ("messenger", PersonAct(location=(1.0, 2.0, "")), "here I am"),
+        ("whatsapp", PersonAct(card=_CARD), "call her"),
     ],
 )
 def test_what_a_messenger_does_not_have_is_refused(channel: str, saying: PersonAct, text: str) -> None:

@@ -115,3 +115,33 @@ def test_nothing_of_a_group_names_one_of_its_members() -> None:
     assert _read(messages=[changed]) == [("system", ["group"], [])]
     assert _read(statuses=[payment]) == [("unknown", [], [])]
     assert _read(field="history", contacts=known, history=[{"threads": [thread]}]) == [("unknown", [], [])]
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "addressed"),
+    [
+        ("@15550102030 hello", {}, True),
+        ("hello @+15550102030", {}, True),
+        ("(@15550102030)", {}, True),
+        ("@155501020301 hello", {}, False),
+        ("@1555010203 hello", {}, False),
+        ("15550102030", {}, False),
+        ("/help", {}, True),
+        ("hello", {"from": "15550102030", "id": "wamid.OUT"}, True),
+        ("hello", {"from": "+1 555 010 2030", "id": "wamid.OUT"}, True),
+        ("hello", {"from": "34600", "id": "wamid.X"}, False),
+        # A forwarded message names no message that it is a reply to.
+        ("hello", {"from": "15550102030", "forwarded": True}, False),
+    ],
+)
+def test_a_groups_message_speaks_to_the_account_where_it_names_it_or_replies_to_it(
+    text: str, context: dict[str, Any], addressed: bool
+) -> None:
+    message = {"from": "34611", "group_id": "G1", "id": "wamid.1", "type": "text", "text": {"body": text}, "context": context}
+    metadata = {"display_phone_number": "15550102030", "phone_number_id": "7"}
+    value = {"messaging_product": "whatsapp", "metadata": metadata, "messages": [message]}
+    body = {"object": "whatsapp_business_account", "entry": [{"id": "9", "changes": [{"field": "messages", "value": value}]}]}
+
+    (event,) = parse(json.dumps(body).encode()).events
+
+    assert event.addressed is addressed

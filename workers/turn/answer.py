@@ -46,6 +46,7 @@ def decide(turn: ClaimedTurn) -> TurnResult:
         turn.say(fixed.text(unheard[-1], turn.language))
     if others and not _told_before(turn):
         turn.say(content_text("unsupported", others[-1].content_type, turn.language))
+        turn.reason = "unsupported"
     if texts:
         unopened = [] if others else [message.content_type for message in texts if is_unopened(message)]
         return _answer(turn, texts, before=content_text("unopened", unopened[-1], turn.language) + "\n\n" if unopened else "")

@@ -68,6 +68,8 @@ class ClaimedTurn:
     unsaid: list[UUID] = field(default_factory=list[UUID])
     #: What was answered to those of its messages that erased something, now or in an earlier try.
     erased: dict[str, str] = field(default_factory=dict[str, str])
+    #: Why it ends as it does, where nothing weightier is the reason: later turns look for it.
+    reason: str | None = None
     _stated: Stated | None = None
     _language: str | None = None
     _now: datetime | None = None
@@ -278,7 +280,7 @@ class ClaimedTurn:
         opening = self.account.channel.fit(first_contact) if state == "answered" and first_contact and self.claim.first else ()
         return TurnResult(
             state=state,
-            reason=reason,
+            reason=reason or self.reason,
             asked=asked,
             answer=answer,
             in_history=in_history,

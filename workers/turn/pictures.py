@@ -12,8 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from bots.channels.picture import Picture
-from bots.domain import MediaReference, Retry
+from bots.domain import Retry
 from bots.errors import MediaError, MediaGone, MediaUnavailable, SendError
 from bots.storage import media
 from bots.storage.claims import Claim, ClaimedMedia, ClaimedMessage
@@ -22,6 +21,7 @@ from inference.types import Image, image_tokens
 from workers.deps import Deps
 from workers.turn import wording
 from workers.turn.claimed import ClaimedTurn
+from workers.turn.received import receive
 
 log = structlog.get_logger()
 
@@ -125,7 +125,7 @@ def _fetch(turn: ClaimedTurn, one: ClaimedMedia, until: float) -> tuple[Retry, s
     """Fetch one picture and store it; if that fails, return whether another try is worth it, and why it failed."""
     began = time.monotonic()
     try:
-        picture = _from_platform(turn, one, until)
+        picture = receive(turn, one, until, lambda location: turn.deps.media.fetch(location, until=until))
     except MediaError as error:
         log.info("picture_not_fetched", media=str(one.id), reason=error.reason, took_ms=round((time.monotonic() - began) * 1000))
         return error.retry, error.reason
@@ -136,23 +136,6 @@ def _fetch(turn: ClaimedTurn, one: ClaimedMedia, until: float) -> tuple[Retry, s
         media.fetched(connection, one.id, media_type=picture.media_type, width=picture.width, height=picture.height, data=picture.data)
     log.info("picture_fetched", media=str(one.id), bytes=len(picture.data), took_ms=round((time.monotonic() - began) * 1000))
     return None
-
-
-def _from_platform(turn: ClaimedTurn, one: ClaimedMedia, until: float) -> Picture:
-    opened = turn.account
-    reference = MediaReference(kind=one.kind, reference=one.reference, media_type=one.media_type)
-    for last in (False, True):
-        left_s = until - time.monotonic()
-        if left_s <= 0:
-            raise MediaUnavailable("The time for the pictures of this turn is over.")
-        location = opened.channel.locate(opened.account.external_id, reference, opened.credentials, deadline_s=left_s)
-        try:
-            return turn.deps.media.fetch(location, until=until)
-        except MediaGone:
-            # An address that the platform made for us expires within minutes: ask for a new one.
-            if last or location.url == one.reference:
-                raise
-    raise AssertionError("unreachable")
 
 
 def _refuse(deps: Deps, claim: Claim, one: ClaimedMedia, reason: str) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from bots.channels.sound import media_type_of
-from bots.domain import SOUND, MediaReference, Retry
+from bots.domain import SOUND, Retry
 from bots.errors import MediaError, MediaGone, MediaUnavailable, SendError
 from bots.storage import media
 from bots.storage.claims import ClaimedMedia, ClaimedMessage
@@ -22,6 +22,7 @@ from bots.storage.database import unit
 from inference.errors import InferenceError
 from inference.hear import NotHeard
 from workers.turn.claimed import ClaimedTurn
+from workers.turn.received import receive
 
 log = structlog.get_logger()
 
@@ -143,24 +144,8 @@ def _received(turn: ClaimedTurn, one: ClaimedMedia) -> bytes:
         stored = media.load(connection, [one.id]).get(one.id)
     if stored is not None:
         return stored.data
-    data = _from_platform(turn, one)
+    until = time.monotonic() + turn.deps.settings.media_deadline_s
+    data = receive(turn, one, until, lambda location: turn.deps.media.download(location, until=until))
     with unit(turn.deps.worker, contact=turn.claim.contact) as connection:
         media.received(connection, one.id, media_type=media_type_of(data), data=data)
     return data
-
-
-def _from_platform(turn: ClaimedTurn, one: ClaimedMedia) -> bytes:
-    opened, until = turn.account, time.monotonic() + turn.deps.settings.media_deadline_s
-    reference = MediaReference(kind=one.kind, reference=one.reference, media_type=one.media_type)
-    for last in (False, True):
-        left_s = until - time.monotonic()
-        if left_s <= 0:
-            raise MediaUnavailable("The time for the recordings of this turn is over.")
-        location = opened.channel.locate(opened.account.external_id, reference, opened.credentials, deadline_s=left_s)
-        try:
-            return turn.deps.media.download(location, until=until)
-        except MediaGone:
-            # An address that the platform made for us expires within minutes: ask for a new one.
-            if last or location.url == one.reference:
-                raise
-    raise AssertionError("unreachable")

@@ -16,7 +16,8 @@ UNOPENED = frozenset({"document", "video", "audio", "voice", "file", "reel", "ig
 #: A message without words that needs an answer all the same, such as the button that opens a chat.
 _NO_WORDS = "(sent without words)"
 #: In characters: what others wrote must leave room for the person's own words.
-_LONGEST_REFERENCE, _LONGEST_REFERENCES = 500, 2000
+_LONGEST_REFERENCE, _LONGEST_REFERENCES = 500, 4000
+_MORE = "(and more, which is not shown)"
 
 
 def is_unopened(message: ClaimedMessage) -> bool:
@@ -41,11 +42,16 @@ def words(message: ClaimedMessage, marks: Sequence[str] = ()) -> str:
 def _references(refers: Sequence[Reference]) -> Iterator[str]:
     left = _LONGEST_REFERENCES
     for one in refers:
-        line = f"(refers to {_string(one.name)}: {_string(one.text[:_LONGEST_REFERENCE])})"
+        line = f"(refers to {_string(one.name)}: {_string(_cut(one.text))})"
         left -= len(line)
         if left < 0:
+            yield _MORE
             return
         yield line
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_REFERENCE else text[: _LONGEST_REFERENCE - 1] + "…"
 
 
 def _string(text: str) -> str:

@@ -70,7 +70,7 @@ class WhatsApp:
 
     def show_typing(self, account_external_id: str, inbound: InboundEvent, credentials: Credentials) -> None:
         """Mark a message, and with it all earlier ones, as read and show typing. Raises SendError."""
-        # A sign is no message, and groups have no read mark.
+        # A reaction is no message, and groups have no read mark.
         if inbound.event_key.startswith((DERIVED, "reaction:")) or any(one.kind is IdentityKind.GROUP for one in inbound.identities):
             return
         self._graph.tell(

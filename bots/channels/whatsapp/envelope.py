@@ -178,7 +178,7 @@ def _history(item: Fields, contacts: Contacts, account: str | None) -> Iterable[
         reason = f"{len(written)} earlier {'message' if len(written) == 1 else 'messages'} of the phone app ({piece or 'a piece'})"
         notices.append(
             _told(
-                {"thread": id_of(one, "id"), "metadata": metadata, "first": written[:1], "last": written[-1:]},
+                {"thread": id_of(one, "id"), "piece": piece, "first": written[:1], "last": written[-1:]},
                 account,
                 "history",
                 people=sender.identities,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -100,8 +101,9 @@ class Contacts:
             return True
         if own is None:
             return False
-        told = id_of(part(item, "context"), "from")
-        return (told is not None and _digits(told) == own) or (text is not None and f"@{own}" in text.replace("@+", "@"))
+        context = part(item, "context")
+        told = id_of(context, "from") if id_of(context, "id") is not None else None
+        return (told is not None and _digits(told) == own) or (text is not None and re.search(rf"@\+?{own}(?![0-9])", text) is not None)
 
     def _places(self, one: Identity) -> dict[str, int]:
         return self._by_phone if one.kind is _PHONE else self._by_bsuid

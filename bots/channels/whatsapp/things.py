@@ -12,7 +12,7 @@ from bots.channels.references import Refers, refer, said_of
 _MOST_LINES = 20
 _MOST_VALUES = 3
 _LINE_LIMIT = 1_000
-_FORM_LIMIT = 16_384
+_FORM_LIMIT = 65_536
 #: Objects within objects of a form's answer, and how many answers are told.
 _FORM_DEPTH = 3
 #: The names under which a form has the business's own notes, which nobody entered.
@@ -29,19 +29,26 @@ def cards(found: Sequence[object], named: str = "contact card") -> Refers:
 
 
 def order(found: Fields) -> Refers:
-    """Tell an order: its lines, its total where all lines have a price in one currency, and the catalog."""
-    ordered = [as_fields(one) or {} for one in items(found, "product_items")[:_MOST_LINES]]
-    lines = [("order line", _line(one)) for one in ordered]
-    is_whole = len(ordered) == len(items(found, "product_items"))
-    return refer(*lines, ("order total", _total(ordered) if is_whole else None), ("catalog", said_of(found, "catalog_id")))
+    """Tell an order: its total where all lines have a price in one currency, its lines, how many more there are, and the catalog."""
+    ordered = [as_fields(one) or {} for one in items(found, "product_items")]
+    lines = [("order line", _line(one)) for one in ordered[:_MOST_LINES]]
+    more = len(ordered) - len(lines)
+    return refer(
+        ("order total", _total(ordered)),
+        *lines,
+        ("order line", f"and {more} more, which are not listed here" if more else None),
+        ("catalog", said_of(found, "catalog_id")),
+    )
 
 
 def form(reply: Fields) -> Refers:
     """Tell the answers to a form as `name: value`. The platform sends them as a text, which is usually a JSON object."""
-    told = text_of(reply, "response_json", _FORM_LIMIT)
-    inner = reply.get("response_json")
+    given = reply.get("response_json")
+    if isinstance(given, str) and len(given) > _FORM_LIMIT:
+        return refer(("form", "it is too long to be shown"))
+    told = text_of(reply, "response_json")
     try:
-        found = as_fields(decode(told.encode())) if told is not None else as_fields(inner)
+        found = as_fields(decode(told.encode())) if told is not None else as_fields(given)
     except NotJson:
         found = None
     if found is None:
@@ -110,8 +117,8 @@ def _line(ordered: Fields) -> str | None:
     named = said_of(ordered, "product_retailer_id")
     if named is None:
         return None
-    price = _number(ordered.get("item_price"))
-    words = [f"{said_of(ordered, 'quantity') or '?'} x {named}"]
+    price, quantity = _number(ordered.get("item_price")), _number(ordered.get("quantity"))
+    words = [f"{_plain(quantity) if quantity is not None else said_of(ordered, 'quantity') or '?'} x {named}"]
     if price is not None:
         words.append(f"{_plain(price)} {word_of(ordered, 'currency') or ''}".strip())
     return clean(", ".join(words), _LINE_LIMIT)

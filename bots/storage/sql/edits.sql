@@ -69,6 +69,12 @@ declare
     -- A running turn has read it: as its question, in the history, in a quotation, or as a memory.
     stale boolean := gone;
 begin
+    if p_change.contact_id is null then
+        -- A group's that was answered when the message came, and is not any more.
+        select i.contact_id, i.conversation_id into p_change.contact_id, p_change.conversation_id from inbox i
+        where i.account_id = p_change.account_id and i.event_key = p_change.target
+            and exists (select from contact_identities h where h.contact_id = i.contact_id and h.tenant_id = i.tenant_id and h.kind = 'group');
+    end if;
     select * into m from inbox
     where account_id = p_change.account_id and event_key = any(array[p_change.target, 'standby:' || p_change.target])
         and contact_id = p_change.contact_id and kind in ('message', 'echo', 'standby', 'unknown', 'unsent')

@@ -244,7 +244,8 @@ def _expected(events: Sequence[InboundEvent], owner: WebhookAccount, zone: str) 
 
 def _says_something(events: Sequence[InboundEvent]) -> bool:
     """Whether these give the dispatcher work."""
-    return any(event.kind is EventKind.MESSAGE for event in events)
+    # A reaction may be an answer.
+    return any(event.kind in (EventKind.MESSAGE, EventKind.REACTION) for event in events)
 
 
 def _sort(events: Sequence[InboundEvent], account: Account) -> tuple[list[InboundEvent], dict[str, list[InboundEvent]]]:

@@ -1,1 +1,0 @@
-alter table media drop column seconds, drop column language, drop column language_certainty, drop column certainty;
